@@ -1,0 +1,184 @@
+"""Every error that maverick raises on purpose, in one tree, grouped by what the caller can do.
+
+A message says what is wrong, which thing it is about, and what to do next. Fields carry the parts of the
+message that a program may want; nobody has to parse text. `exit_code` is the process's exit code when the
+error ends a command.
+
+::
+
+    MaverickError
+    ├── UsageError            2   the command or its values are wrong
+    │   └── InputInvalid      2   workflow inputs are missing, unknown or of the wrong type
+    ├── WorkflowInvalid       3   a workflow or maverick.yaml has problems (all of them, with positions)
+    ├── StepFailed            1   a step could not do its work
+    │   ├── StepTimeout       1   it took longer than its `timeout`
+    │   ├── ExpressionFailed  1   an expression could not be evaluated
+    │   └── ValueUnstorable   1   its output cannot be stored; names the path of the value
+    ├── NotFound             10   no such store, run, revision or object path
+    │   └── RevisionAmbiguous 10  an id prefix that fits several checkpoints
+    ├── RunConflict          11   another process owns the run
+    │   ├── RunOwned         11   its kernel lock is held
+    │   └── RefMoved         11   its ref was advanced by somebody else
+    ├── RunDiffers           12   inputs, definition or files are not those of the recorded run
+    │   ├── InputsDiffer     12
+    │   └── StepsDiffer      12
+    ├── StoreUnwritable       1   the disk is full, or the store is read-only
+    ├── StoreTooNew          20   the store was written by a newer version
+    ├── StoreDamaged         20   bytes are missing or not what was written
+    │   ├── ObjectMissing    20
+    │   ├── ObjectCorrupt    20
+    │   ├── PackDamaged      20
+    │   ├── RefDamaged       20
+    │   └── FormatDamaged    20
+    └── Interrupted         130   stopped by a signal; the run can be resumed
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class MaverickError(Exception):
+    """The base of all errors that maverick raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(MaverickError):
+    """The command line, or a value given to the library, is wrong."""
+
+    exit_code = 2
+
+
+class InputInvalid(UsageError):
+    """A workflow input is missing, unknown or of the wrong type."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One problem of a file, with its place. `line` and `column` count from 1; 0 means the whole file."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        """Give `file:line:column: message`."""
+        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+
+
+class WorkflowInvalid(MaverickError):
+    """A workflow (or `maverick.yaml`) has problems. All of them are reported at once."""
+
+    exit_code = 3
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = sorted(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class StepFailed(MaverickError):
+    """A step could not do its work. `step` is its path where it is known, else empty."""
+
+    def __init__(self, message: str, *, step: str = "") -> None:
+        self.step = step
+        super().__init__(message)
+
+
+class StepTimeout(StepFailed):
+    """A step took longer than its `timeout`."""
+
+
+class ExpressionFailed(StepFailed):
+    """An expression could not be evaluated: unlike types, a wrong argument, a limit that was reached."""
+
+
+class ValueUnstorable(StepFailed):
+    """A value cannot be stored. `path` leads to the part that cannot, such as `output.rows[3].conn`."""
+
+    def __init__(self, path: str, why: str) -> None:
+        self.path = path
+        self.why = why
+        super().__init__(f"{path}: {why}")
+
+
+class NotFound(MaverickError):
+    """There is no such store, run, revision or path inside a revision."""
+
+    exit_code = 10
+
+
+class RevisionAmbiguous(NotFound):
+    """An id prefix fits several checkpoints."""
+
+
+class RunConflict(MaverickError):
+    """Another process works on the run."""
+
+    exit_code = 11
+
+
+class RunOwned(RunConflict):
+    """The run's kernel lock is held by another process."""
+
+
+class RefMoved(RunConflict):
+    """The run's ref is no longer where this process left it."""
+
+
+class RunDiffers(MaverickError):
+    """What is asked for differs from what the run recorded."""
+
+    exit_code = 12
+
+
+class InputsDiffer(RunDiffers):
+    """The inputs given are not those of the recorded run."""
+
+
+class StepsDiffer(RunDiffers):
+    """A finished step would run again, because its definition or its inputs changed."""
+
+
+class StoreUnwritable(MaverickError):
+    """Nothing can be written to the store: the disk is full, or the folder is read-only."""
+
+
+class StoreTooNew(MaverickError):
+    """The store was written by a newer version of maverick."""
+
+    exit_code = 20
+
+
+class StoreDamaged(MaverickError):
+    """Bytes of the store are missing, or are not what was written."""
+
+    exit_code = 20
+
+
+class ObjectMissing(StoreDamaged):
+    """An object that something refers to is in no pack."""
+
+
+class ObjectCorrupt(StoreDamaged):
+    """An object's bytes do not have the hash they are stored under."""
+
+
+class PackDamaged(StoreDamaged):
+    """A pack's header, index or trailer is not what was written."""
+
+
+class RefDamaged(StoreDamaged):
+    """A ref file is torn or altered."""
+
+
+class FormatDamaged(StoreDamaged):
+    """`format.json` is missing, torn or altered while the store holds objects."""
+
+
+class Interrupted(MaverickError):
+    """A signal stopped the command; the run was saved and can be resumed."""
+
+    exit_code = 130
