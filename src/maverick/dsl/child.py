@@ -1,0 +1,235 @@
+"""One child process: how it is started behind a gate, and its pipes while it runs."""
+
+from __future__ import annotations
+
+import os
+import select
+import selectors
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
+
+from maverick.dsl.groups import summary
+from maverick.errors import StepFailed
+
+if TYPE_CHECKING:
+    from maverick.dsl.stop import Stop
+
+StreamName = Literal["stdout", "stderr"]
+OnOutput: TypeAlias = Callable[[StreamName, bytes], None]
+
+_READ_BYTES = 64 * 1024
+_PIPE_BYTES = 1024 * 1024
+"""The most that a pipe can hold."""
+_GATE = 'read -r _ || exit 125; exec "$@" <"$0"'
+_GATE_WITH_INPUT = 'read -r _ || { rm -f "$0"; exit 125; }; exec <"$0"; rm -f "$0"; exec "$@"'
+
+
+class _Watch(Protocol):
+    def fileno(self) -> int: ...
+
+    def close(self) -> None: ...
+
+
+class Tail:
+    """The last *limit* bytes of a stream."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._kept = bytearray()
+        self.truncated = False
+
+    def add(self, piece: bytes) -> None:
+        """Append, and let go of what is too old."""
+        self._kept += piece
+        if len(self._kept) > 2 * self._limit:
+            self._cut()
+
+    @property
+    def data(self) -> bytes:
+        """What is kept."""
+        if len(self._kept) > self._limit:
+            self._cut()
+        return bytes(self._kept)
+
+    def _cut(self) -> None:
+        del self._kept[: len(self._kept) - self._limit]
+        self.truncated = True
+
+
+class Child:
+    """A command that waits at its gate until `open_gate`, in a session of its own (session id: `pid`).
+
+    `exited` becomes true in `pump`; the dead leader is kept unreaped until `close`, so that no other
+    process can get its pid while its group is dealt with. `StepFailed` if it cannot be started.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str | Path,
+        env: Mapping[str, str],
+        stdin: bytes,
+        limit: int,
+        on_output: OnOutput | None,
+    ) -> None:
+        check_startable(argv, Path(cwd), env)
+        self._input = _write_input(stdin) if stdin else None
+        self._on_output = on_output
+        self.exited = False
+        self.tails: dict[StreamName, Tail] = {"stdout": Tail(limit), "stderr": Tail(limit)}
+        gate = [_GATE_WITH_INPUT, str(self._input)] if self._input else [_GATE, os.devnull]
+        try:
+            self._process = subprocess.Popen(
+                ["/bin/sh", "-c", *gate, *_with_odd_names(argv, env)],
+                cwd=cwd,
+                env=dict(env),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            self._remove_input()
+            raise StepFailed(f"cannot start `{summary(argv)}`: {_reason(error)}") from error
+        self.pid = self._process.pid
+        self._selector = selectors.DefaultSelector()
+        self._exit = _watch_exit(self.pid)
+        self._selector.register(self._exit, selectors.EVENT_READ, "exit")
+        for pipe, name in ((self._process.stdout, "stdout"), (self._process.stderr, "stderr")):
+            fd = cast("IO[bytes]", pipe).fileno()
+            os.set_blocking(fd, False)
+            self._selector.register(fd, selectors.EVENT_READ, name)
+
+    def open_gate(self) -> None:
+        """Let the command run."""
+        gate = cast("IO[bytes]", self._process.stdin)
+        with suppress(BrokenPipeError):  # Somebody else killed it.
+            gate.write(b"\n")
+            gate.close()
+
+    def watch(self, stop: Stop) -> None:
+        """Make `pump` return when a stop is requested."""
+        self._selector.register(stop, selectors.EVENT_READ, "stop")
+
+    def unwatch(self, stop: Stop) -> None:
+        """The request is known; do not return at once for it again."""
+        self._selector.unregister(stop)
+
+    def pump(self, timeout: float | None) -> None:
+        """Wait for output, the command's end or a request to stop, *timeout* seconds at most; take output."""
+        for key, _ in self._selector.select(timeout):
+            if key.data == "exit":
+                self.exited = True
+                self._selector.unregister(self._exit)
+            elif key.data != "stop":
+                self._read(key.fd, key.data)
+
+    def drain(self) -> None:
+        """Take what stands in the pipes now; whoever still writes to them is not waited for."""
+        for key in list(self._selector.get_map().values()):
+            if key.data in self.tails:
+                taken = 0
+                while taken < _PIPE_BYTES and (size := self._read(key.fd, key.data)):
+                    taken += size
+
+    def wait(self) -> int:
+        """Reap the dead leader and give its exit code, which is -n after signal n."""
+        return self._process.wait(timeout=1)
+
+    def close(self) -> None:
+        """Reap the leader, and let go of everything that belongs to it."""
+        with suppress(subprocess.TimeoutExpired):  # It hangs in the kernel; the caller has said so.
+            self.wait()
+        self._selector.close()
+        self._exit.close()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe:
+                with suppress(BrokenPipeError):
+                    pipe.close()
+        self._remove_input()
+
+    def _read(self, fd: int, name: StreamName) -> int:
+        try:
+            piece = os.read(fd, _READ_BYTES)
+        except BlockingIOError:
+            return 0
+        if not piece:
+            self._selector.unregister(fd)
+            return 0
+        self.tails[name].add(piece)
+        if self._on_output:
+            self._on_output(name, piece)
+        return len(piece)
+
+    def _remove_input(self) -> None:
+        if self._input:
+            self._input.unlink(missing_ok=True)
+
+
+def check_startable(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> None:
+    """Raise `StepFailed` if the folder or the program is not there: a shell's `127` would say less."""
+    if not cwd.is_dir():
+        raise StepFailed(f"cannot run `{summary(argv)}` in {cwd}: there is no such folder")
+    program = argv[0]
+    if os.sep in program:
+        found = [cwd / program]
+    else:
+        found = [cwd / folder / program for folder in env.get("PATH", os.defpath).split(os.pathsep)]
+    files = [path for path in found if path.is_file()]
+    if any(os.access(path, os.X_OK) for path in files):
+        return
+    if files:
+        raise StepFailed(f"`{program}` is not executable ({files[0]}); make it so with `chmod +x {files[0]}`")
+    if os.sep in program:
+        raise StepFailed(
+            f"there is no program `{program}` (looked for {found[0]}); correct the path or create the file"
+        )
+    raise StepFailed(f"the program `{program}` is not on PATH; install it, or add its folder to PATH")
+
+
+def _with_odd_names(argv: Sequence[str], env: Mapping[str, str]) -> list[str]:
+    """Some shells do not hand on variables whose names are no identifiers, exported functions among them."""
+    odd = [f"{name}={value}" for name, value in env.items() if not (name.isascii() and name.isidentifier())]
+    return ["env", *odd, *argv] if odd else list(argv)
+
+
+def _write_input(stdin: bytes) -> Path:
+    fd, name = tempfile.mkstemp(prefix="maverick-")
+    with open(fd, "wb") as file:  # noqa: PTH123 - of a descriptor
+        file.write(stdin)
+    return Path(name)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+
+
+def _watch_exit(pid: int) -> _Watch:
+    """Something that becomes readable when that child has ended, without reaping it."""
+    if sys.platform != "linux":
+        queue = select.kqueue()
+        event = select.kevent(pid, select.KQ_FILTER_PROC, select.KQ_EV_ADD, select.KQ_NOTE_EXIT)
+        queue.control([event], 0)
+        return queue
+    with suppress(OSError):  # A kernel before 5.3, or one that is not let use it.
+        return open(os.pidfd_open(pid), "rb", buffering=0)  # noqa: PTH123 - of a descriptor
+    return _watch_exit_by_thread(pid)
+
+
+def _watch_exit_by_thread(pid: int) -> _Watch:
+    read, write = os.pipe()
+
+    def wait() -> None:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # type: ignore[attr-defined, unused-ignore]
+        os.close(write)
+
+    threading.Thread(target=wait, name=f"waits for pid {pid}", daemon=True).start()
+    return open(read, "rb", buffering=0)  # noqa: PTH123 - of a descriptor
