@@ -1,0 +1,231 @@
+"""Folders: trees of narrow nodes that are changed by making new ones.
+
+A folder with more than 48 entries is stored as up to 16 narrower ones, by the next unused nibble of the hash
+of each name, and so on. The stored form is a function of the entries alone: whatever the history, equal
+content has equal ids. Changing one entry of n makes about log16(n / 48) + 1 new nodes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from blake3 import blake3
+
+from maverick.checkpoints import ids, model
+from maverick.checkpoints.ids import TreeId
+from maverick.checkpoints.model import Child, Entry, Fan, Leaf, Node
+from maverick.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+WIDTH = 48
+"""The most entries that a node holds itself."""
+
+Path: TypeAlias = tuple[str, ...]
+
+
+class Nodes(Protocol):
+    """Where tree nodes are read from."""
+
+    def node(self, node_id: TreeId) -> Node:
+        """Give the node *node_id*; it is never changed by anybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewNode:
+    """A node that an update made, with its canonical JSON."""
+
+    id: TreeId
+    node: Node
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """The outcome of an update: the new root, the bytes below it, and the nodes made, children first."""
+
+    root: TreeId
+    size: int
+    nodes: list[NewNode]
+
+
+@dataclass(slots=True)
+class _Change:
+    """What becomes of one name: `own` replaces it (None removes it), then `below` changes what is in it."""
+
+    own: Entry | None = None
+    replaces: bool = False
+    below: dict[str, _Change] = field(default_factory=dict)
+
+
+def nibbles(name: str) -> str:
+    """Give the 64 hexadecimal digits that place *name* in a wide folder."""
+    return blake3(name.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def update(nodes: Nodes, root: TreeId | None, changes: Mapping[Path, Entry | None]) -> Update:
+    """Give the folder *root* (None: an empty one) with *changes* made to it.
+
+    None as an entry removes what is there, with all below it; removing what is not there changes nothing. A
+    folder that loses its last entry disappears, a name on the way that is no folder becomes one. A path may
+    be removed, or set to a folder, and changed below in the same update.
+
+    Raises:
+        UsageError: a path is empty or cannot be a name, or is set to no folder and changed below.
+    """
+    maker = _Maker(nodes)
+    built = maker.folder(root, _nested(changes))
+    return Update(built.id, built.size, maker.reachable(built.id))
+
+
+def lookup(nodes: Nodes, root: TreeId, path: Path) -> Entry | None:
+    """Give the entry at *path* (not empty) below the folder *root*, or None."""
+    folder: TreeId | None = root
+    entry: Entry | None = None
+    for name in path:
+        entry = _find(nodes, folder, name) if folder is not None else None
+        folder = TreeId(entry.id) if entry is not None and entry.kind == "tree" else None
+    return entry
+
+
+def entries(nodes: Nodes, folder: TreeId) -> dict[str, Entry]:
+    """Give the entries of *folder* by name, in the order of their names."""
+    return dict(sorted(scan(nodes, folder)))
+
+
+def scan(nodes: Nodes, folder: TreeId) -> Iterator[tuple[str, Entry]]:
+    """Yield the entries of *folder*, node by node, in no order that means anything."""
+    node = nodes.node(folder)
+    if isinstance(node, Leaf):
+        yield from node.entries.items()
+    else:
+        for child in node.children.values():
+            yield from scan(nodes, child.id)
+
+
+def walk(nodes: Nodes, folder: TreeId, path: Path = ()) -> Iterator[tuple[Path, Entry]]:
+    """Yield every entry below *folder* with its path, folders before what is in them, names in order."""
+    for name, entry in entries(nodes, folder).items():
+        yield (*path, name), entry
+        if entry.kind == "tree":
+            yield from walk(nodes, TreeId(entry.id), (*path, name))
+
+
+def _find(nodes: Nodes, folder: TreeId, name: str) -> Entry | None:
+    node = nodes.node(folder)
+    if isinstance(node, Fan):
+        for nibble in nibbles(name):
+            child = node.children.get(nibble)
+            if child is None:
+                return None
+            node = nodes.node(child.id)
+            if isinstance(node, Leaf):
+                break
+    return node.entries.get(name) if isinstance(node, Leaf) else None
+
+
+def _nested(changes: Mapping[Path, Entry | None]) -> dict[str, _Change]:
+    top: dict[str, _Change] = {}
+    for path, entry in changes.items():
+        if not path:
+            raise UsageError("a change needs a path; the root folder itself cannot be set")
+        level = top
+        for name in path[:-1]:
+            level = level.setdefault(model.check_name(name), _Change()).below
+        change = level.setdefault(model.check_name(path[-1]), _Change())
+        change.own, change.replaces = entry, True
+    return top
+
+
+class _Maker:
+    """Makes the nodes of one update; what it made is looked up before what is stored."""
+
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
+        self._made: dict[TreeId, NewNode] = {}
+
+    def folder(self, folder: TreeId | None, changes: dict[str, _Change]) -> Child:
+        """Give *folder* with *changes* made to it."""
+        flat = {name: self._entry(folder, name, change) for name, change in changes.items()}
+        return self._changed(folder, 0, {name: (nibbles(name), entry) for name, entry in flat.items()})
+
+    def reachable(self, root: TreeId) -> list[NewNode]:
+        """Give the nodes made that *root* leads to, children first."""
+        done: dict[TreeId, NewNode] = {}
+        self._reach(root, done)
+        return list(done.values())
+
+    def _reach(self, node_id: TreeId, done: dict[TreeId, NewNode]) -> None:
+        made = self._made.get(node_id)
+        if made is None or node_id in done:
+            return
+        for child in children(made.node):
+            if isinstance(child, Child) or child.kind == "tree":
+                self._reach(TreeId(child.id), done)
+        done[node_id] = made
+
+    def _entry(self, folder: TreeId | None, name: str, change: _Change) -> Entry | None:
+        """Give what *name* in *folder* stands for after *change*; None if it is gone."""
+        if not change.below:
+            return change.own
+        if not change.replaces:
+            before = _find(self, folder, name) if folder is not None else None
+        elif change.own is None or change.own.kind == "tree":
+            before = change.own
+        else:
+            raise UsageError(f"{name!r} is set to a {change.own.kind} and changed below in the same update")
+        inner = TreeId(before.id) if before is not None and before.kind == "tree" else None
+        built = self.folder(inner, change.below)
+        return Entry("tree", built.id, built.size) if built.count else None
+
+    def _changed(
+        self, node_id: TreeId | None, depth: int, flat: dict[str, tuple[str, Entry | None]]
+    ) -> Child:
+        """Give the node *node_id*, *depth* nibbles below its folder, with the changes in *flat*."""
+        node = self.node(node_id) if node_id is not None else Leaf({})
+        if isinstance(node, Leaf):
+            merged = {**node.entries, **{name: entry for name, (_, entry) in flat.items()}}
+            return self._stored({name: entry for name, entry in merged.items() if entry is not None}, depth)
+        groups: dict[str, dict[str, tuple[str, Entry | None]]] = {}
+        for name, (digits, entry) in flat.items():
+            groups.setdefault(digits[depth], {})[name] = (digits, entry)
+        below = dict(node.children)
+        for nibble, group in groups.items():
+            old = below.get(nibble)
+            below[nibble] = self._changed(old.id if old else None, depth + 1, group)
+        return self._fan({nibble: child for nibble, child in below.items() if child.count})
+
+    def _fan(self, below: dict[str, Child]) -> Child:
+        """Store *below* as a fan, or, if that is too narrow now, all its entries as one leaf."""
+        fan = Fan(dict(sorted(below.items())))
+        if fan.count > WIDTH:
+            return self._made_of(fan)
+        merged = [pair for child in below.values() for pair in scan(self, child.id)]
+        return self._made_of(Leaf(dict(sorted(merged))))
+
+    def _stored(self, content: dict[str, Entry], depth: int) -> Child:
+        """Store the entries of one node, *depth* nibbles below its folder, splitting it if it is wide."""
+        if len(content) <= WIDTH:
+            return self._made_of(Leaf(dict(sorted(content.items()))))
+        groups: dict[str, dict[str, Entry]] = {}
+        for name, entry in content.items():
+            groups.setdefault(nibbles(name)[depth], {})[name] = entry
+        return self._fan({nibble: self._stored(group, depth + 1) for nibble, group in groups.items()})
+
+    def _made_of(self, node: Node) -> Child:
+        data = model.encode_node(node)
+        node_id = ids.tree_id(data)
+        self._made[node_id] = NewNode(node_id, node, data)
+        return Child(node_id, node.count, node.size)
+
+    def node(self, node_id: TreeId) -> Node:
+        """Give a node made by this update, or a stored one."""
+        made = self._made.get(node_id)
+        return made.node if made is not None else self._nodes.node(node_id)
+
+
+def children(node: Node) -> list[Entry | Child]:
+    """Give what *node* names: its entries, or its narrower nodes."""
+    return list(node.entries.values()) if isinstance(node, Leaf) else list(node.children.values())

@@ -1,0 +1,140 @@
+"""Where things stand in a store's folder, and `format.json`, which says who may read and write it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from maverick.checkpoints import canonical
+from maverick.checkpoints.files import replace
+from maverick.errors import FormatDamaged, NotFound, StoreTooNew
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from maverick.checkpoints.files import Files
+
+VERSION = 1
+RESERVE_BYTES = 1 << 20
+FOLDERS = ("objects", "refs", "owners", "tmp", "trash", "quarantine", "cache")
+LOCKS = ("store.lock", "gc.lock", "refs.lock")
+_KNOWN: dict[str, frozenset[str]] = {"read": frozenset(), "write": frozenset(), "gc": frozenset()}
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """What `format.json` says: the version, and the features that a reader, a writer or gc must know."""
+
+    version: int
+    read: frozenset[str]
+    write: frozenset[str]
+    gc: frozenset[str]
+
+    def require_read(self, root: Path) -> None:
+        """Raise StoreTooNew if this version cannot read the store."""
+        if self.version > VERSION:
+            raise StoreTooNew(
+                f"the store {root} has format {self.version}, this version knows {VERSION}; update maverick"
+            )
+        _require("read", self.read, root)
+
+    def require_write(self, root: Path) -> None:
+        """Raise StoreTooNew if this version can read the store but must not save into it."""
+        _require("write", self.write, root)
+
+    def require_gc(self, root: Path) -> None:
+        """Raise StoreTooNew if this version must not remove anything from the store."""
+        self.require_write(root)
+        _require("gc", self.gc, root)
+
+
+def _require(use: str, features: frozenset[str], root: Path) -> None:
+    unknown = sorted(features - _KNOWN[use])
+    if unknown:
+        raise StoreTooNew(
+            f"the store {root} has features that this version does not know ({use}: {', '.join(unknown)}); "
+            "update maverick"
+        )
+
+
+CURRENT = Format(VERSION, frozenset(), frozenset(), frozenset())
+
+
+def encode_format(form: Format) -> bytes:
+    """Give the bytes of `format.json`."""
+    features = {"gc": sorted(form.gc), "read": sorted(form.read), "write": sorted(form.write)}
+    return canonical.seal({"features": features, "format": "maverick checkpoints", "version": form.version})
+
+
+def read_format(files: Files, root: Path) -> Format:
+    """Read `format.json`.
+
+    Raises:
+        NotFound: there is no store.
+        FormatDamaged: it is missing while there are objects or refs, or is torn or altered.
+        StoreTooNew: this version cannot read the store.
+    """
+    try:
+        data = files.read(root / "format.json")
+    except (FileNotFoundError, NotADirectoryError):
+        if _has_content(files, root):
+            raise FormatDamaged(
+                f"{root}/format.json is missing, but the store holds objects; run `maverick checkpoint fsck`"
+            ) from None
+        raise NotFound(f"there is no checkpoint store at {root}; the first run makes one") from None
+    form = _parse_format(canonical.unseal(data))
+    if form is None:
+        raise FormatDamaged(f"{root}/format.json is torn or altered; run `maverick checkpoint fsck`")
+    form.require_read(root)
+    return form
+
+
+def _parse_format(fields: object) -> Format | None:
+    match fields:
+        case {
+            "format": "maverick checkpoints",
+            "version": int(version),
+            "features": {"read": list(read), "write": list(write), "gc": list(gc)},
+        }:
+            return Format(version, frozenset(read), frozenset(write), frozenset(gc))
+    return None
+
+
+def _has_content(files: Files, root: Path) -> bool:
+    for folder in ("objects", "refs"):
+        try:
+            if files.list(root / folder):
+                return True
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+    return False
+
+
+def create(files: Files, root: Path) -> None:
+    """Make what is missing of a store at *root*; `format.json` comes last, so a half-made one is none.
+
+    Safe while another process does the same: both write the same bytes.
+    """
+    root.parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(root)
+    for folder in FOLDERS:
+        files.make_folder(root / folder)
+    for lock in LOCKS:
+        os.close(os.open(root / lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    replace(files, temporary(root), root / ".gitignore", [b"*\n"])
+    fill_reserve(files, root)
+    replace(files, temporary(root), root / "format.json", [encode_format(CURRENT)])
+    files.sync_folder(root.parent)
+
+
+def temporary(root: Path) -> Path:
+    """Give a name in `tmp/` that nobody else has."""
+    return root / "tmp" / f"{os.getpid()}-{os.urandom(8).hex()}"
+
+
+def fill_reserve(files: Files, root: Path) -> None:
+    """Write `reserve` unless it is there: bytes to give away when the disk is full."""
+    if "reserve" not in files.list(root):
+        # Random, because a file system that compresses would keep no space for zeros.
+        replace(files, temporary(root), root / "reserve", [os.urandom(RESERVE_BYTES)])

@@ -1,0 +1,192 @@
+"""Kernel locks: `flock` on files that are never removed. A process that dies, however it dies, holds none.
+
+`store.lock` is shared by saves and taken alone by gc's second half; `gc.lock` keeps a second gc out;
+`refs.lock` is held while a ref moves; `owners/<run>` by the process that executes the run.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from maverick.checkpoints import canonical
+from maverick.checkpoints.files import writing
+from maverick.checkpoints.refs import file_name
+from maverick.errors import RunOwned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+_held: set[int] = set()
+# `is_owned` looks by taking a shared lock for an instant; an owner-to-be waits that out.
+_OWN_ATTEMPTS, _OWN_WAIT_SECONDS = 10, 0.01
+
+
+def _drop_in_child() -> None:
+    """Close what a forked child inherited: a lock lasts until its last descriptor is closed."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_drop_in_child)
+
+
+class Locks:
+    """The locks of the store at *root*. Threads exclude each other just as processes do."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """Keep gc from removing anything, together with other saves."""
+        with _locked(self._root, "store.lock", fcntl.LOCK_SH):
+            yield
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Wait for all saves to end, and keep new ones out."""
+        with _locked(self._root, "store.lock", fcntl.LOCK_EX):
+            yield
+
+    @contextmanager
+    def gc(self) -> Iterator[None]:
+        """Keep every other gc out. Raises BlockingIOError if there is one."""
+        with _locked(self._root, "gc.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
+            yield
+
+    @contextmanager
+    def refs(self) -> Iterator[None]:
+        """Keep every ref where it is."""
+        with _locked(self._root, "refs.lock", fcntl.LOCK_EX):
+            yield
+
+    @contextmanager
+    def own(self, run: str) -> Iterator[Owner]:
+        """Own *run* while the block runs, or until the process ends.
+
+        The owner's note begins as the last owner's, with this process's pid, host and start time.
+
+        Raises:
+            RunOwned: another process (or another thread of this one) owns it.
+        """
+        path = self._root / "owners" / file_name(run)
+        with writing("the owner of a run", self._root):
+            descriptor = _open(path)
+        _held.add(descriptor)
+        try:
+            _take_ownership(descriptor, run, self._root)
+            owner = Owner(descriptor, self._root)
+            owner.previous = _parse_note(_read(descriptor))
+            owner.note({**owner.previous, **_identity()})
+            yield owner
+        finally:
+            _release(descriptor)
+
+    def is_owned(self, run: str) -> bool:
+        """Say whether some process owns *run* at this instant."""
+        try:
+            descriptor = os.open(self._root / "owners" / file_name(run), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        _held.add(descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            _release(descriptor)
+        return False
+
+    def owner_note(self, run: str) -> dict[str, Any]:
+        """Give what the run's owner, or its last one, noted; empty if nobody did or the note is torn."""
+        try:
+            return _parse_note((self._root / "owners" / file_name(run)).read_bytes())
+        except FileNotFoundError:
+            return {}
+
+
+class Owner:
+    """The ownership of a run. `previous` is what the owner before noted."""
+
+    previous: dict[str, Any]
+
+    def __init__(self, descriptor: int, root: Path) -> None:
+        self._descriptor = descriptor
+        self._root = root
+        self.previous = {}
+
+    def note(self, fields: Mapping[str, Any]) -> None:
+        """Replace the note by *fields* (what JSON can say), with this process's pid, host and start time.
+
+        The note outlives the process. It is not synced: after a power cut there is nobody left to name.
+        """
+        data = canonical.seal({**fields, **_identity()})
+        with writing("the owner of a run", self._root):
+            os.pwrite(self._descriptor, data, 0)
+            os.ftruncate(self._descriptor, len(data))
+
+
+_started = time.time_ns() // 1_000_000
+
+
+def _identity() -> dict[str, Any]:
+    return {"pid": os.getpid(), "host": os.uname().nodename, "started": _started}
+
+
+def _take_ownership(descriptor: int, run: str, root: Path) -> None:
+    for attempt in range(_OWN_ATTEMPTS):
+        try:
+            with writing("the owner of a run", root):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if attempt + 1 < _OWN_ATTEMPTS:
+                time.sleep(_OWN_WAIT_SECONDS)
+        else:
+            return
+    note = _parse_note(_read(descriptor))
+    who = f"process {note.get('pid', '?')} on {note.get('host', '?')}"
+    raise RunOwned(f"run {run} is being executed by {who}; wait for it, or stop that process")
+
+
+def _parse_note(data: bytes) -> dict[str, Any]:
+    return canonical.unseal(data) or {}
+
+
+def _read(descriptor: int) -> bytes:
+    return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+
+
+@contextmanager
+def _locked(root: Path, name: str, operation: int) -> Iterator[None]:
+    with writing(f"the lock {name}", root):
+        descriptor = _open(root / name)
+    _held.add(descriptor)
+    try:
+        with writing(f"the lock {name}", root):
+            fcntl.flock(descriptor, operation)
+        yield
+    finally:
+        _release(descriptor)
+
+
+def _open(path: Path) -> int:
+    """Open a lock file, which in a read-only store can still be locked."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES):
+            raise
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _release(descriptor: int) -> None:
+    if descriptor in _held:  # else this is a forked child, which closed it
+        _held.discard(descriptor)
+        os.close(descriptor)

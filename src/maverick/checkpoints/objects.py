@@ -1,0 +1,204 @@
+"""The objects of a store: a set of packs that others may add to, and gc takes from, while it is used."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from maverick.checkpoints import ids, packs
+from maverick.checkpoints.files import creating, removing_on_error
+from maverick.checkpoints.layout import temporary
+from maverick.errors import ObjectCorrupt, ObjectMissing, PackDamaged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from maverick.checkpoints.files import Files
+    from maverick.checkpoints.ids import ObjectId, ObjectKind
+    from maverick.checkpoints.packs import Frame, PackIndex, Place
+
+# The places of smaller packs are in one dictionary, larger packs are searched in their sorted index.
+_LARGE_COUNT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class NewObject:
+    """An object that is not stored yet."""
+
+    kind: ObjectKind
+    id: ObjectId
+    data: bytes
+
+
+class Objects:
+    """The objects in `objects/` (and, for reading only, `trash/`) of the store at *root*. Thread safe.
+
+    What it knows of the packs is as of the last `refresh`; a read that misses looks again.
+    """
+
+    def __init__(self, files: Files, root: Path) -> None:
+        self._files = files
+        self._root = root
+        self._lock = threading.Lock()
+        self._packs: dict[str, PackIndex] = {}
+        self._damaged: dict[str, PackDamaged] = {}
+        self._places: dict[bytes, Place] = {}
+        self._large: list[PackIndex] = []
+        self._fresh = False
+
+    def refresh(self) -> None:
+        """List `objects/`, read the indexes of new packs, forget the packs that are gone.
+
+        A damaged pack is remembered as that: its objects are not found, reading one says why.
+        """
+        with self._lock:
+            names = {name.removesuffix(".pack") for name in self._files.list(self._root / "objects")}
+            gone = self._packs.keys() - names
+            if gone:
+                self._packs = {name: index for name, index in self._packs.items() if name not in gone}
+                self._places, self._large = {}, []
+                for index in self._packs.values():
+                    self._register(index)
+            self._damaged = {name: error for name, error in self._damaged.items() if name in names}
+            for name in sorted(names - self._packs.keys() - self._damaged.keys()):
+                self._load(name)
+            self._fresh = True
+
+    def packs(self) -> list[PackIndex]:
+        """Give the indexes of the packs in `objects/` as of the last refresh, damaged ones left out."""
+        with self._lock:
+            return list(self._packs.values())
+
+    def damaged(self) -> list[PackDamaged]:
+        """Give what is wrong with the damaged packs in `objects/`, as of the last refresh."""
+        with self._lock:
+            return list(self._damaged.values())
+
+    def find(self, object_id: ObjectId) -> Place | None:
+        """Give the place of an object in `objects/` as of the last refresh; None if it is not there."""
+        if not self._fresh:
+            self.refresh()
+        raw_id = bytes.fromhex(object_id)
+        with self._lock:
+            place = self._places.get(raw_id)
+            if place is None:
+                for index in self._large:
+                    place = index.find(raw_id)
+                    if place is not None:
+                        break
+            return place
+
+    def with_prefix(self, prefix: str, kind: ObjectKind) -> set[ObjectId]:
+        """Give the objects of *kind* whose ids begin with the hexadecimal digits *prefix*."""
+        self.refresh()
+        return {
+            object_id
+            for index in self.packs()
+            for object_id, place in index.with_prefix(prefix)
+            if place.kind == kind
+        }
+
+    def read(self, object_id: ObjectId) -> bytes:
+        """Give the bytes of an object, whose hash is its id.
+
+        Raises:
+            ObjectMissing: it is in no pack, also not in `trash/`.
+            ObjectCorrupt: what is stored has another hash.
+            PackDamaged: it is in none of the packs that can be read, and some cannot.
+        """
+        with suppress(FileNotFoundError):
+            place = self.find(object_id)
+            if place is not None:
+                return self._read_at(object_id, place, "objects")
+        self.refresh()
+        with suppress(FileNotFoundError):
+            place = self.find(object_id)
+            if place is not None:
+                return self._read_at(object_id, place, "objects")
+        return self._read_trash(object_id)
+
+    def write(self, new: Iterable[NewObject]) -> None:
+        """Store *new*, children first, as one pack. When it returns they are durable (2 fsyncs)."""
+        compressor = packs.Compressor()
+        self.write_frames(compressor.frame(item.kind, item.id, item.data) for item in new)
+
+    def write_frames(self, frames: Iterable[Frame]) -> PackIndex:
+        """Store *frames*, children first, as one pack. When it returns they are durable (2 fsyncs)."""
+        path = temporary(self._root)
+        with creating(self._files, path) as descriptor:
+            writer = packs.PackWriter(lambda data: self._files.write(descriptor, data))
+            for frame in frames:
+                writer.add(frame)
+            index = writer.finish()
+        folder = self._root / "objects"
+        with removing_on_error(self._files, path):
+            self._files.rename(path, folder / f"{index.name}.pack")
+        self._files.sync_folder(folder)
+        with self._lock:
+            self._packs[index.name] = index
+            self._register(index)
+        return index
+
+    def frames(self, index: PackIndex) -> Iterator[tuple[Place, bytes]]:
+        """Yield the raw frames of a pack in `objects/`, in the order in which they stand there."""
+        for place in sorted((place for _, place in index.rows()), key=lambda place: place.offset):
+            yield place, self._files.pread(self._path("objects", index.name), place.offset, place.length)
+
+    def _path(self, folder: str, name: str) -> Path:
+        return self._root / folder / f"{name}.pack"
+
+    def _load(self, name: str) -> None:
+        with suppress(FileNotFoundError):  # gc was faster
+            try:
+                index = self._index("objects", name)
+            except PackDamaged as error:
+                self._damaged[name] = error
+            else:
+                self._packs[name] = index
+                self._register(index)
+
+    def _register(self, index: PackIndex) -> None:
+        if len(index) > _LARGE_COUNT:
+            self._large.append(index)
+        else:
+            self._places.update(index.rows())
+
+    def _index(self, folder: str, name: str) -> PackIndex:
+        path = self._path(folder, name)
+        size = self._files.size(path)
+        return packs.read_index(name, size, lambda offset, length: self._files.pread(path, offset, length))
+
+    def _read_at(self, object_id: ObjectId, place: Place, folder: str) -> bytes:
+        raw = self._files.pread(self._path(folder, place.pack), place.offset, place.length)
+        try:
+            header, data = packs.open_frame(raw)
+        except packs.FrameDamaged as error:
+            raise _corrupt(object_id, str(error), place) from error
+        actual = ids.object_id(header.kind, data)
+        if actual != object_id:
+            raise _corrupt(object_id, f"its content hashes to {actual[:12]}", place)
+        return data
+
+    def _read_trash(self, object_id: ObjectId) -> bytes:
+        raw_id = bytes.fromhex(object_id)
+        for name in self._files.list(self._root / "trash"):
+            if not name.endswith(".pack"):
+                continue
+            with suppress(FileNotFoundError, PackDamaged):
+                place = self._index("trash", name.removesuffix(".pack")).find(raw_id)
+                if place is not None:
+                    return self._read_at(object_id, place, "trash")
+        damaged = self.damaged()
+        if damaged:
+            raise PackDamaged(f"object {object_id[:12]} is in no pack that can be read, and {damaged[0]}")
+        raise ObjectMissing(f"object {object_id[:12]} is missing; run `maverick checkpoint fsck`")
+
+
+def _corrupt(object_id: ObjectId, why: str, place: Place) -> ObjectCorrupt:
+    return ObjectCorrupt(
+        f"object {object_id[:12]} is damaged ({why}; pack {place.pack[:12]}, byte {place.offset}); "
+        "run `maverick checkpoint fsck`"
+    )

@@ -1,0 +1,239 @@
+"""Refs: one small sealed file per run, which says where the run stands. Listing runs reads nothing else.
+
+A ref moves by compare-and-swap on (sequence, checkpoint) under `refs.lock`; after a crash it is the old one
+or the new one.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from dataclasses import replace as replace_fields
+from typing import TYPE_CHECKING, Any
+
+from maverick.checkpoints import canonical, ids
+from maverick.checkpoints.files import replace
+from maverick.checkpoints.layout import temporary
+from maverick.checkpoints.model import CHECKPOINT_KINDS, Checkpoint, CheckpointKind
+from maverick.errors import NotFound, RefDamaged, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from maverick.checkpoints.files import Files
+    from maverick.checkpoints.ids import CheckpointId, TreeId
+
+LOG_LENGTH = 16
+_MAX_FILE_NAME_BYTES = 200
+_PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_.")
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """One place where a ref stood. `time` is in milliseconds since the epoch."""
+
+    checkpoint: CheckpointId
+    sequence: int
+    time: int
+    reason: str
+    kind: CheckpointKind
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """Where a run stands: its newest checkpoint, and what a listing shows of it.
+
+    `started` and `updated` are in milliseconds since the epoch, `bytes` is the size of the checkpoint's tree.
+    `positions` are the last 16, oldest first, the last of them the present one.
+    """
+
+    run: str
+    group: str
+    checkpoint: CheckpointId
+    tree: TreeId
+    sequence: int
+    kind: CheckpointKind
+    step: str
+    started: int
+    updated: int
+    bytes: int
+    labelled: CheckpointId
+    positions: tuple[Position, ...]
+    tags: dict[str, CheckpointId] = field(default_factory=dict)
+
+    @property
+    def done(self) -> bool:
+        """Whether the run came to its end; any other run can be resumed."""
+        return self.kind == "final"
+
+
+def advanced(before: Ref | None, checkpoint: Checkpoint, *, size_bytes: int, reason: str) -> Ref:
+    """Give the ref that stands at *checkpoint*, with the log and the tags of *before*."""
+    position = Position(
+        checkpoint.id, checkpoint.sequence, checkpoint.created, reason, checkpoint.kind, checkpoint.label
+    )
+    log = before.positions if before is not None else ()
+    return Ref(
+        run=checkpoint.run,
+        group=checkpoint.group,
+        checkpoint=checkpoint.id,
+        tree=checkpoint.tree,
+        sequence=checkpoint.sequence,
+        kind=checkpoint.kind,
+        step=checkpoint.step,
+        started=before.started if before is not None else checkpoint.created,
+        updated=checkpoint.created,
+        bytes=size_bytes,
+        labelled=checkpoint.last_labelled,
+        positions=(*log, position)[-LOG_LENGTH:],
+        tags=before.tags if before is not None else {},
+    )
+
+
+class Refs:
+    """The refs of the store at *root*. Only `put` and `remove` change anything; hold `refs.lock` for them."""
+
+    def __init__(self, files: Files, root: Path) -> None:
+        self._files = files
+        self._root = root
+
+    def get(self, run: str) -> Ref | None:
+        """Read the ref of *run*; None if there is no such run.
+
+        Raises:
+            RefDamaged: it is torn or altered.
+        """
+        return self._read(file_name(run))
+
+    def list(self, damaged: list[RefDamaged] | None = None) -> list[Ref]:
+        """Read all refs, newest first. Those that cannot be read are put into *damaged* and left out."""
+        found: list[Ref] = []
+        for name in self._files.list(self._root / "refs"):
+            try:
+                ref = self._read(name)
+            except RefDamaged as error:
+                if damaged is not None:
+                    damaged.append(error)
+                continue
+            if ref is not None:
+                found.append(ref)
+        return sorted(found, key=lambda ref: (-ref.updated, ref.run))
+
+    def put(self, ref: Ref) -> None:
+        """Make *ref* the ref of its run. After a crash it is the old one or this one (2 fsyncs)."""
+        target = self._root / "refs" / file_name(ref.run)
+        replace(self._files, temporary(self._root), target, [encode_ref(ref)])
+
+    def remove(self, run: str) -> None:
+        """Remove the ref of *run*, which exists."""
+        self._files.unlink(self._root / "refs" / file_name(run))
+        self._files.sync_folder(self._root / "refs")
+
+    def _read(self, name: str) -> Ref | None:
+        try:
+            data = self._files.read(self._root / "refs" / name)
+        except FileNotFoundError:
+            return None
+        ref = parse_ref(data)
+        if ref is None or file_name(ref.run) != name:
+            run = run_name(name) or name
+            raise RefDamaged(
+                f"the ref of run {run} is torn or altered ({self._root}/refs/{name}); "
+                "run `maverick checkpoint fsck --repair` to rebuild it"
+            )
+        return ref
+
+
+def file_name(run: str) -> str:
+    """Give the file name that stands for *run*: `a-z0-9-_` and `.` (not first) as they are, else `%xx`.
+
+    Raises:
+        UsageError: the run's id is empty, longer than a file name can be, or not printable.
+    """
+    if not run or not run.isprintable():
+        raise UsageError(f"{run!r} cannot be the id of a run: it must be printable text")
+    name = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02x}" for byte in run.encode("utf-8"))
+    if name.startswith("."):
+        name = f"%2e{name[1:]}"
+    if len(name) > _MAX_FILE_NAME_BYTES:
+        raise UsageError(
+            f"the run id {run[:40]!r}… is too long: escaped it may have {_MAX_FILE_NAME_BYTES} bytes"
+        )
+    return name
+
+
+def run_name(name: str) -> str | None:
+    """Give the run that the file *name* stands for; None if it stands for none."""
+    try:
+        raw = re.sub(rb"%([0-9a-f]{2})", lambda match: bytes([int(match[1], 16)]), name.encode("utf-8"))
+        run = raw.decode("utf-8")
+        return run if file_name(run) == name else None
+    except (UnicodeError, UsageError):
+        return None
+
+
+def encode_ref(ref: Ref) -> bytes:
+    """Give the bytes of the file that holds *ref*."""
+    return canonical.seal(
+        {
+            "bytes": ref.bytes,
+            "checkpoint": ref.checkpoint,
+            "format": 1,
+            "group": ref.group,
+            "kind": ref.kind,
+            "labelled": ref.labelled,
+            "positions": [
+                [p.checkpoint, p.sequence, p.time, p.reason, p.kind, p.label] for p in ref.positions
+            ],
+            "run": ref.run,
+            "sequence": ref.sequence,
+            "started": ref.started,
+            "step": ref.step,
+            "tags": dict(ref.tags),
+            "tree": ref.tree,
+            "updated": ref.updated,
+        }
+    )
+
+
+def parse_ref(data: bytes) -> Ref | None:
+    """Read a ref from its file's bytes; None if they are torn, altered or no ref."""
+    fields = canonical.unseal(data)
+    if fields is None or fields.pop("format", None) != 1:
+        return None
+    try:
+        positions = tuple(Position(*row) for row in fields.pop("positions"))
+        ref = Ref(**fields, positions=positions)
+        _validate(ref)
+    except (KeyError, TypeError, ValueError):
+        return None
+    return ref
+
+
+def _validate(ref: Ref) -> None:
+    numbers: list[Any] = [ref.sequence, ref.started, ref.updated, ref.bytes]
+    texts: list[Any] = [ref.run, ref.group, ref.step]
+    if not all(type(number) is int for number in numbers) or not all(type(text) is str for text in texts):
+        raise ValueError("a field has another type")
+    if not (ids.is_id(ref.checkpoint) and ids.is_id(ref.tree)) or ref.kind not in CHECKPOINT_KINDS:
+        raise ValueError("a field has another shape")
+    if not all(ids.is_id(checkpoint) for checkpoint in ref.tags.values()):
+        raise ValueError("a tag is no id")
+
+
+def no_such_run(run: str, known: list[str]) -> NotFound:
+    """Give the error that says there is no *run*, with the names most like it."""
+    import difflib  # noqa: PLC0415 - 4 ms that only an error needs
+
+    near = difflib.get_close_matches(run, known, n=3)
+    hint = f"; did you mean {' or '.join(near)}?" if near else "; `maverick checkpoint list` shows the runs"
+    return NotFound(f"there is no run {run}{hint}")
+
+
+def tagged(ref: Ref, name: str, checkpoint: CheckpointId | None) -> Ref:
+    """Give *ref* with the tag *name* at *checkpoint*, or without that tag."""
+    tags = {tag: at for tag, at in ref.tags.items() if tag != name}
+    if checkpoint is not None:
+        tags[name] = checkpoint
+    return replace_fields(ref, tags=tags)

@@ -1,0 +1,130 @@
+"""Revisions, the names that a person gives to checkpoints.
+
+`RUN`, `RUN~2` (two before it), `RUN@LABEL` or `RUN@TAG`, `RUN@latest`, `GROUP@latest`, `@latest`, and 4 or
+more hexadecimal digits of an id; `~N` may follow any of them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from maverick.checkpoints import ids
+from maverick.checkpoints.ids import CheckpointId, ObjectKind
+from maverick.checkpoints.refs import no_such_run
+from maverick.errors import NotFound, ObjectMissing, RefDamaged, RevisionAmbiguous, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from maverick.checkpoints.model import Checkpoint
+    from maverick.checkpoints.refs import Ref
+    from maverick.checkpoints.store import Store
+
+_BEFORE = re.compile(r"(?P<base>.+)~(?P<count>[0-9]{0,9})", re.DOTALL)
+_LATEST = "latest"
+_MOST_CANDIDATES = 8
+
+
+def resolve(store: Store, revision: str) -> Checkpoint:
+    """Give the checkpoint that *revision* names. A run's own id goes before any other reading of the text.
+
+    Raises:
+        NotFound: it names none; the message has the names most like it.
+        RevisionAmbiguous: it abbreviates the ids of several checkpoints, which the message lists.
+        RefDamaged: the run that it names has a damaged ref.
+    """
+    ref = _ref(store, revision)
+    if ref is not None:
+        return store.checkpoint(ref.checkpoint)
+    if match := _BEFORE.fullmatch(revision):
+        return _before(store, match["base"], int(match["count"] or 1))
+    if "@" in revision:
+        return _at(store, *revision.rsplit("@", 1))
+    if ids.is_id_prefix(revision):
+        return _by_prefix(store, revision)
+    raise no_such_run(revision, [ref.run for ref in store.refs()])
+
+
+def history(store: Store, start: Checkpoint) -> Iterator[Checkpoint]:
+    """Yield *start* and what came before it: parents while they exist, then the labelled checkpoints."""
+    at: Checkpoint | None = start
+    while at is not None:
+        yield at
+        at = _existing(store, at.parent) or _existing(store, at.labelled)
+
+
+def _existing(store: Store, checkpoint: CheckpointId) -> Checkpoint | None:
+    if not checkpoint:
+        return None
+    try:
+        return store.checkpoint(checkpoint)
+    except ObjectMissing:
+        return None
+
+
+def _ref(store: Store, run: str) -> Ref | None:
+    try:
+        return store.find_ref(run)
+    except UsageError:  # what cannot be the id of a run is none
+        return None
+
+
+def _before(store: Store, base: str, count: int) -> Checkpoint:
+    at = resolve(store, base)
+    for steps in range(count):
+        parent = _existing(store, at.parent)
+        if parent is None:
+            why = "is the first" if not at.parent else "is the oldest that gc has left"
+            raise NotFound(f"there is no {base}~{count}: {base}~{steps} {why}")
+        at = parent
+    return at
+
+
+def _at(store: Store, left: str, right: str) -> Checkpoint:
+    ref = _ref(store, left) if left else None
+    if ref is not None:
+        return _in_run(store, ref, right)
+    damaged: list[RefDamaged] = []
+    refs = store.refs(damaged)
+    if right != _LATEST:
+        raise no_such_run(left or f"@{right}", [ref.run for ref in refs])
+    fitting = [ref for ref in refs if left in ("", ref.group)]
+    if fitting:
+        return store.checkpoint(fitting[0].checkpoint)
+    if damaged:
+        raise damaged[0]
+    if not left:
+        raise NotFound("there is no run yet")
+    raise no_such_run(left, [*{ref.group for ref in refs if ref.group}, *(ref.run for ref in refs)])
+
+
+def _in_run(store: Store, ref: Ref, name: str) -> Checkpoint:
+    if name == _LATEST:
+        return store.checkpoint(ref.checkpoint)
+    if name in ref.tags:
+        return store.checkpoint(ref.tags[name])
+    labels: dict[str, None] = {}
+    labelled = ref.labelled
+    while labelled:
+        checkpoint = store.checkpoint(labelled)
+        if checkpoint.label == name:
+            return checkpoint
+        labels[checkpoint.label] = None
+        labelled = checkpoint.labelled
+    known = ", ".join([*labels, *ref.tags]) or "none"
+    raise NotFound(f"run {ref.run} has no label or tag {name}; it has {known}")
+
+
+def _by_prefix(store: Store, prefix: str) -> Checkpoint:
+    found = sorted(store.objects.with_prefix(prefix, ObjectKind.CHECKPOINT))
+    if not found:
+        raise no_such_run(prefix, [ref.run for ref in store.refs()])
+    if len(found) == 1:
+        return store.checkpoint(CheckpointId(found[0]))
+    lines = []
+    for candidate in found[:_MOST_CANDIDATES]:
+        at = store.checkpoint(CheckpointId(candidate))
+        lines.append(f"  {candidate[: len(prefix) + 8]}  {at.run}, {at.sequence} ({at.label or at.kind})")
+    more = f"\n  and {len(found) - _MOST_CANDIDATES} more" if len(found) > _MOST_CANDIDATES else ""
+    raise RevisionAmbiguous(f"{prefix} fits {len(found)} checkpoints:\n" + "\n".join(lines) + more)

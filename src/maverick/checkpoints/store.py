@@ -1,0 +1,347 @@
+"""The store: saves and loads checkpoints, moves refs, lends the ownership of runs.
+
+When `save` returns, the checkpoint and all it leads to are durable, and the run's ref stands at it. When it
+fails or the process dies, the ref stands where it stood or, at the last instant, at the new checkpoint.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from contextlib import contextmanager, suppress
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from maverick.checkpoints import folders, ids, layout, model, refs, revisions
+from maverick.checkpoints.content import make
+from maverick.checkpoints.files import FULL, Files, writing
+from maverick.checkpoints.ids import CheckpointId, ObjectId, ObjectKind, TreeId
+from maverick.checkpoints.locks import Locks
+from maverick.checkpoints.model import NO_CHECKPOINT, Checkpoint, Entry, encode_checkpoint, parse_checkpoint
+from maverick.checkpoints.objects import NewObject, Objects
+from maverick.checkpoints.snapshot import Snapshot
+from maverick.errors import NotFound, ObjectMissing, RefMoved, StoreUnwritable, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+    from typing import Any
+
+    from maverick.checkpoints.content import Content
+    from maverick.checkpoints.locks import Owner
+    from maverick.checkpoints.model import CheckpointKind, Node
+    from maverick.checkpoints.refs import Ref
+    from maverick.errors import RefDamaged
+
+    Changes = Mapping[folders.Path, Content | None]
+
+_CACHED_NODES = 1024
+
+
+def _now() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+class Store:
+    """A store in the folder `root`; use `create` or `open`. Threads may share it, processes have their own."""
+
+    def __init__(self, root: Path, files: Files, form: layout.Format, clock: Callable[[], int]) -> None:
+        self.root = root
+        self.files = files
+        self.format = form
+        self.locks = Locks(root)
+        self.objects = Objects(files, root)
+        self._refs = refs.Refs(files, root)
+        self._clock = clock
+        self._nodes: OrderedDict[TreeId, Node] = OrderedDict()
+        self._nodes_lock = Lock()
+
+    @classmethod
+    def create(cls, root: Path, *, files: Files | None = None, clock: Callable[[], int] = _now) -> Store:
+        """Open the store at *root*, making it if there is none; safe while another process does the same.
+
+        *clock* gives milliseconds since the epoch.
+
+        Raises:
+            StoreUnwritable: it cannot be made.
+            FormatDamaged: `format.json` is missing or damaged while there are objects.
+            StoreTooNew: it was written by a newer version.
+        """
+        files = files or Files()
+        with suppress(NotFound):
+            return cls.open(root, files=files, clock=clock)
+        with writing("a new store", root):
+            layout.create(files, root)
+        return cls.open(root, files=files, clock=clock)
+
+    @classmethod
+    def open(cls, root: Path, *, files: Files | None = None, clock: Callable[[], int] = _now) -> Store:
+        """Open the store at *root*. It may be read-only.
+
+        Raises:
+            NotFound: there is none.
+            FormatDamaged: `format.json` is missing or damaged while there are objects.
+            StoreTooNew: it was written by a newer version.
+        """
+        files = files or Files()
+        return cls(root, files, layout.read_format(files, root), clock)
+
+    def save(
+        self,
+        run: str,
+        changes: Changes,
+        *,
+        parent: Checkpoint | None,
+        kind: CheckpointKind = "auto",
+        label: str = "",
+        step: str = "",
+        reason: str = "",
+        group: str = "",
+        facts: Changes | None = None,
+    ) -> Checkpoint:
+        """Save a new checkpoint of *run*: *parent*'s content with *changes* (and *facts*) made to it.
+
+        A change of None removes what is at its path, with all below it. *parent* is where the run's ref must
+        stand; None, if the run must not exist yet; or a checkpoint of another run, from which *run* then
+        begins. *group* is the parent's where it is empty. Costs 4 fsyncs, whatever the number of objects.
+
+        Raises:
+            RefMoved: the ref does not stand at *parent*; nothing was changed.
+            StoreUnwritable: the disk takes nothing; nothing was changed. If it is full, the store's reserve
+                has been released, so that one more small save can succeed.
+            NotFound: *parent* is a checkpoint of another run that gc has collected.
+            ObjectMissing: an `existing` entry leads to an object that is gone.
+            UsageError: a path, a note or the run's id cannot be stored.
+            StoreTooNew: this version may read the store, but not write it.
+        """
+        self.format.require_write(self.root)
+        _check_arguments(run, kind, label)
+        new: dict[ObjectId, NewObject] = {}
+        state = {path: make(it, new) if it is not None else None for path, it in changes.items()}
+        volatile = {path: make(it, new) if it is not None else None for path, it in (facts or {}).items()}
+        with self._writing("the checkpoint"), self.locks.shared():
+            self._expect(run, parent)
+            self.objects.refresh()
+            self._require_whole(run, parent, [it.entry for it in changes.values() if it is not None])
+            tree = folders.update(self, parent.tree if parent else None, state)
+            fact_tree = folders.update(self, parent.facts if parent else None, volatile)
+            for node in (*tree.nodes, *fact_tree.nodes):
+                new.setdefault(node.id, NewObject(ObjectKind.TREE, node.id, node.data))
+            checkpoint, data = _checkpoint(
+                run=run,
+                sequence=parent.sequence + 1 if parent is not None and parent.run == run else 1,
+                kind=kind,
+                label=label,
+                step=step,
+                group=group or (parent.group if parent else ""),
+                created=self._clock(),
+                tree=tree.root,
+                facts=fact_tree.root,
+                parent=parent.id if parent else NO_CHECKPOINT,
+                labelled=parent.last_labelled if parent else NO_CHECKPOINT,
+            )
+            new[checkpoint.id] = NewObject(ObjectKind.CHECKPOINT, checkpoint.id, data)
+            # A hit says nothing about the children of a tree: each object is looked for by itself.
+            self.objects.write([item for item in new.values() if self.objects.find(item.id) is None])
+            with self.locks.refs():
+                before = self._expect(run, parent)
+                self._refs.put(refs.advanced(before, checkpoint, size_bytes=tree.size, reason=reason))
+        for node in (*tree.nodes, *fact_tree.nodes):
+            self._remember(node.id, node.node)
+        return checkpoint
+
+    def load(self, revision: str) -> Snapshot:
+        """Give the snapshot of the checkpoint that *revision* names; see `resolve` for its errors."""
+        return self.snapshot(self.resolve(revision))
+
+    def snapshot(self, checkpoint: Checkpoint) -> Snapshot:
+        """Give what *checkpoint* holds."""
+        return Snapshot(checkpoint, self)
+
+    def resolve(self, revision: str) -> Checkpoint:
+        """Give the checkpoint that *revision* names: `RUN`, `RUN~2`, `RUN@label`, `@latest`, an id prefix….
+
+        Raises:
+            NotFound: it names none; the message has the names most like it.
+            RevisionAmbiguous: it abbreviates the ids of several checkpoints, which the message lists.
+            RefDamaged: the run that it names has a damaged ref.
+        """
+        return revisions.resolve(self, revision)
+
+    def history(self, revision: str) -> Iterator[Checkpoint]:
+        """Yield the checkpoint that *revision* names and what came before it, newest first.
+
+        Follows parents, also into the run that this one was forked from, while gc has left them; then the
+        labelled checkpoints.
+        """
+        return revisions.history(self, self.resolve(revision))
+
+    def refs(self, damaged: list[RefDamaged] | None = None) -> list[Ref]:
+        """Give the refs of all runs, newest first, reading nothing but `refs/`.
+
+        Those that cannot be read are left out; *damaged* gets an error for each.
+        """
+        return self._refs.list(damaged)
+
+    def ref(self, run: str) -> Ref:
+        """Give the ref of *run*.
+
+        Raises:
+            NotFound: there is no such run.
+            RefDamaged: it is torn or altered.
+        """
+        found = self._refs.get(run)
+        if found is None:
+            raise refs.no_such_run(run, [ref.run for ref in self.refs()])
+        return found
+
+    def find_ref(self, run: str) -> Ref | None:
+        """Give the ref of *run*, or None if there is no such run. Raises RefDamaged."""
+        return self._refs.get(run)
+
+    def tag(self, run: str, name: str, checkpoint: Checkpoint | None) -> None:
+        """Tag *checkpoint* in the ref of *run*, so that gc keeps it; None removes the tag.
+
+        Raises:
+            NotFound: there is no such run, or gc has collected the checkpoint.
+            StoreUnwritable: the disk takes nothing.
+        """
+        self.format.require_write(self.root)
+        with self._writing("the tag"), self.locks.shared():
+            self.objects.refresh()
+            if checkpoint is not None:
+                self._require_checkpoint(checkpoint)
+            with self.locks.refs():
+                self._refs.put(refs.tagged(self.ref(run), name, checkpoint.id if checkpoint else None))
+
+    def drop(self, run: str) -> None:
+        """Forget *run*: its ref is removed, what only it led to is garbage. Raises NotFound, RunOwned."""
+        self.format.require_write(self.root)
+        self.ref(run)
+        with self._writing("the ref"), self.own(run), self.locks.shared(), self.locks.refs():
+            self._refs.remove(run)
+
+    def own(self, run: str) -> AbstractContextManager[Owner]:
+        """Own *run* while the block runs, or until the process dies. Raises RunOwned."""
+        return self.locks.own(run)
+
+    def is_owned(self, run: str) -> bool:
+        """Say whether some process owns *run* at this instant."""
+        return self.locks.is_owned(run)
+
+    def owner_note(self, run: str) -> dict[str, Any]:
+        """Give what the owner of *run*, or its last one, noted; empty if there is nothing or it is torn."""
+        return self.locks.owner_note(run)
+
+    def checkpoint(self, checkpoint_id: CheckpointId) -> Checkpoint:
+        """Read a checkpoint by its id. Raises ObjectMissing and the other kinds of StoreDamaged."""
+        return parse_checkpoint(checkpoint_id, self.read(checkpoint_id))
+
+    def read(self, object_id: ObjectId) -> bytes:
+        """Give the bytes of an object, verified. Raises ObjectMissing, ObjectCorrupt, PackDamaged."""
+        return self.objects.read(object_id)
+
+    def node(self, node_id: TreeId) -> Node:
+        """Give a tree node, which nobody may change. Raises as `read`."""
+        with self._nodes_lock:
+            node = self._nodes.get(node_id)
+            if node is not None:
+                self._nodes.move_to_end(node_id)
+                return node
+        node = model.parse_node(node_id, self.read(node_id))
+        self._remember(node_id, node)
+        return node
+
+    def _remember(self, node_id: TreeId, node: Node) -> None:
+        with self._nodes_lock:
+            self._nodes[node_id] = node
+            self._nodes.move_to_end(node_id)
+            if len(self._nodes) > _CACHED_NODES:
+                self._nodes.popitem(last=False)
+
+    def _expect(self, run: str, parent: Checkpoint | None) -> Ref | None:
+        """Give the ref of *run* if it stands where a save on top of *parent* needs it to stand."""
+        ref = self._refs.get(run)
+        if parent is None or parent.run != run:
+            if ref is not None:
+                raise RefMoved(
+                    f"run {run} exists already, at {ref.sequence}; choose another id, or resume it"
+                )
+        elif ref is None:
+            raise RefMoved(f"run {run} was dropped by another process; nothing was saved")
+        elif (ref.sequence, ref.checkpoint) != (parent.sequence, parent.id):
+            raise RefMoved(
+                f"run {run} was advanced by another process, from {parent.sequence} to {ref.sequence}; "
+                "nothing was saved; resume the run to go on from there"
+            )
+        return ref
+
+    def _require_whole(self, run: str, parent: Checkpoint | None, entries: list[Entry | None]) -> None:
+        """Check what a save leans on beside the run's own newest checkpoint, which gc never touches."""
+        if parent is not None and parent.run != run:
+            self._require_checkpoint(parent)
+        for entry in entries:
+            if entry is not None:
+                self._require_entry(entry)
+
+    def _require_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Raise NotFound unless *checkpoint*, its trees and the labelled ones before it are in `objects/`."""
+        try:
+            labelled = checkpoint
+            while True:
+                self._require(labelled.id)
+                self._require_tree(labelled.tree)
+                self._require_tree(labelled.facts)
+                if not labelled.labelled:
+                    break
+                labelled = self.checkpoint(labelled.labelled)
+        except ObjectMissing as error:
+            raise NotFound(
+                f"checkpoint {checkpoint.id[:12]} of run {checkpoint.run} was collected by gc"
+            ) from error
+
+    def _require_tree(self, tree: TreeId) -> None:
+        self._require(tree)
+        for child in folders.children(self.node(tree)):
+            if isinstance(child, Entry):
+                self._require_entry(child)
+            else:
+                self._require_tree(child.id)
+
+    def _require_entry(self, entry: Entry) -> None:
+        if entry.object_kind is ObjectKind.TREE:
+            self._require_tree(TreeId(entry.id))
+        elif entry.object_kind is ObjectKind.BLOB:
+            self._require(entry.id)
+
+    def _require(self, object_id: ObjectId) -> None:
+        if self.objects.find(object_id) is None:
+            raise ObjectMissing(f"object {object_id[:12]} is gone; run `maverick checkpoint fsck`")
+
+    @contextmanager
+    def _writing(self, what: str) -> Iterator[None]:
+        try:
+            with writing(what, self.root):
+                yield
+        except StoreUnwritable as error:
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL:
+                with suppress(OSError):
+                    self.files.unlink(self.root / "reserve")
+            raise
+
+
+def _check_arguments(run: str, kind: CheckpointKind, label: str) -> None:
+    refs.file_name(run)
+    if kind not in model.CHECKPOINT_KINDS:
+        raise UsageError(f"{kind!r} is no kind of checkpoint")
+    if (kind == "label") != bool(label):
+        raise UsageError("a checkpoint of kind label has a label, and no other has one")
+
+
+def _checkpoint(**fields: Any) -> tuple[Checkpoint, bytes]:
+    """Make a checkpoint, and its bytes, from all its fields but the id."""
+    unnamed = Checkpoint(id=NO_CHECKPOINT, **fields)
+    data = encode_checkpoint(unnamed)
+    return Checkpoint(id=ids.checkpoint_id(data), **fields), data
