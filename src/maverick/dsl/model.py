@@ -1,0 +1,202 @@
+"""What a workflow file means, as frozen records: the loader makes them, the executor walks them.
+
+A *field* is a value in which strings with `${{ }}` have become `Template`s; `evaluate.render` gives its value
+in a scope. Every step knows its place in the file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from maverick.dsl.expressions import Expression, Place, Template
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from maverick.dsl.values import Value
+
+Field: TypeAlias = bool | int | float | str | Template | list["Field"] | dict[str, "Field"] | None
+"""A value whose strings may be templates, at any depth."""
+
+InputType = Literal["string", "integer", "float", "number", "boolean", "array", "object"]
+Workspace: TypeAlias = bool | tuple[str, ...]
+"""False, True, or globs: what a checkpoint step asks to be kept of the project's files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """One declared input. `required` is False as soon as there is a default."""
+
+    name: str
+    type: InputType
+    required: bool
+    default: Value = None
+    has_default: bool = False
+    choices: tuple[Value, ...] = ()
+    description: str = ""
+    place: Place | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """`attempts` counts in all; `delay * backoff ** (n - 1)` seconds between them; `on` names what to retry."""
+
+    attempts: Field = 1
+    delay: Field = 0
+    backoff: Field = 1
+    on: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollback:
+    """What undoes a step: the name of an action, or a step."""
+
+    action: str | None = None
+    step: Step | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseStep:
+    """What every step has."""
+
+    name: str
+    place: Place
+    description: str = ""
+    when: Expression | None = None
+    requires: tuple[str, ...] = ()
+    retry: Retry | None = None
+    timeout: Field = None
+    continue_on_error: bool = False
+    rollback: Rollback | None = None
+    pure: bool = False
+    always_run: bool = False
+    metadata: Mapping[str, Value] = field(default_factory=dict)
+    places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
+    """Where the value of each of the step's fields stands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonStep(BaseStep):
+    """Calls a Python function."""
+
+    action: str
+    args: Field = None
+    kwargs: Field = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShellStep(BaseStep):
+    """Runs a script in a shell. `shell` None is `bash -euo pipefail`, else `sh -eu`."""
+
+    run: Field
+    shell: Field = None
+    cwd: Field = None
+    env: Field = None
+    parse: Literal["text", "json", "lines"] = "text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentStep(BaseStep):
+    """Asks a coding agent."""
+
+    agent: str | Template
+    context: Field = None
+    output_schema: Value = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerateStep(BaseStep):
+    """Asks a generator for text."""
+
+    generator: str | Template
+    context: Field = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidateStep(BaseStep):
+    """Runs validation stages; `again` is the language's `retry: N`, how often to validate again."""
+
+    stages: Field = None
+    again: Field = 0
+    on_failure: Step | None = None
+    fail: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubworkflowStep(BaseStep):
+    """Runs another workflow; `workflow` is a name or a path relative to the calling file's folder."""
+
+    workflow: str
+    inputs: Field = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One way of a branch."""
+
+    when: Expression
+    step: Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BranchStep(BaseStep):
+    """Takes the first option that holds."""
+
+    options: tuple[Option, ...]
+    otherwise: Step | None = None
+    on_no_match: Literal["null", "fail"] = "null"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopStep(BaseStep):
+    """Repeats its steps. `max_concurrency` None means all at once (`parallel: true`, `type: parallel`)."""
+
+    steps: tuple[Step, ...]
+    for_each: Field | Expression = None
+    until: Expression | None = None
+    max_iterations: Field = 30
+    max_concurrency: Field = 1
+    key: Expression | None = None
+    collect: Literal["last", "steps"] = "last"
+    has_for_each: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointStep(BaseStep):
+    """Makes a labelled checkpoint. `workspace` None means what the workflow's `checkpoints` say."""
+
+    checkpoint_id: Field = None
+    workspace: Workspace | None = None
+
+
+Step: TypeAlias = (
+    PythonStep
+    | ShellStep
+    | AgentStep
+    | GenerateStep
+    | ValidateStep
+    | SubworkflowStep
+    | BranchStep
+    | LoopStep
+    | CheckpointStep
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workflow:
+    """A workflow definition. `text` is the file's content, `file` its path as shown in messages."""
+
+    name: str
+    version: str
+    file: str
+    text: str
+    description: str = ""
+    inputs: Mapping[str, Input] = field(default_factory=dict)
+    on_failure: Literal["rollback", "keep"] = "rollback"
+    workspace: Literal["false", "label", "step"] = "false"
+    steps: tuple[Step, ...] = ()
+    outputs: Field = None
+    has_outputs: bool = False
+    metadata: Mapping[str, Value] = field(default_factory=dict)
+    place: Place | None = field(default=None, compare=False, repr=False)

@@ -1,0 +1,256 @@
+"""Reads the fields of one mapping, each with its type.
+
+An accessor registers the name it asks for, so that what nobody asked for is unknown. After a problem it gives
+the field's default, and reading goes on: every problem of a file is reported at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from maverick.dsl.durations import parse_duration
+from maverick.dsl.expressions import Expression, Template
+from maverick.dsl.inputs import truth_of
+from maverick.dsl.serialization.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from maverick.dsl.serialization.report import Report, describe, is_null, is_sole
+from maverick.dsl.suggest import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from maverick.dsl.expressions import Place
+    from maverick.dsl.model import Field
+    from maverick.dsl.values import Value
+
+_Word = TypeVar("_Word", bound=str)
+_DURATION = "a number of seconds or a duration such as 90s, 15m or 2h"
+
+
+class Fields:
+    """The fields of one mapping; *what* names it in messages: `a workflow`, `a shell step`."""
+
+    def __init__(self, report: Report, node: MappingNode, what: str) -> None:
+        self.report = report
+        self.node = node
+        self.what = what
+        self._asked: list[str] = []
+
+    def finish(self) -> None:
+        """Report each field that nobody asked for, except `x-…`."""
+        for name, (key, _) in self.node.entries.items():
+            if name in self._asked or name.startswith("x-"):
+                continue
+            hint = nearest(name, self._asked) or f"; there are {', '.join(self._asked)}"
+            self.report.problem(key, f"unknown field `{name[:60]}` in {self.what}{hint}")
+
+    def has(self, name: str) -> bool:
+        """Whether the field is given."""
+        return name in self.node.entries
+
+    def node_of(self, name: str, *, required: bool = False) -> Node | None:
+        """Give the field's node; a required one that is missing is a problem."""
+        self._asked.append(name)
+        if name in self.node.entries:
+            return self.node.entries[name][1]
+        if required:
+            self.report.problem(self.node, f"missing field `{name}`: {self.what} needs it")
+        return None
+
+    def place_of(self, name: str) -> Place:
+        """Where the field's value stands, or the mapping if it is not given."""
+        entry = self.node.entries.get(name)
+        return self.report.place(entry[1] if entry else self.node)
+
+    def places(self) -> dict[str, Place]:
+        """Where the value of each field stands."""
+        return {name: self.report.place(node) for name, (_, node) in self.node.entries.items()}
+
+    def wrong(self, name: str, node: Node, wanted: str) -> None:
+        """Report that the field's value is not what is *wanted*."""
+        self.report.problem(node, f"`{name}` must be {wanted}, not {describe(node)}")
+
+    def text(self, name: str, *, required: bool = False) -> str:
+        """Give a text that holds no expression."""
+        value = self.template(name, required=required)
+        if isinstance(value, Template):
+            self.report.problem(
+                self.node.entries[name][1], f"`{name}` must be a fixed text, without expressions"
+            )
+            return ""
+        return value or ""
+
+    def template(self, name: str, *, required: bool = False) -> str | Template | None:
+        """Give a text, perhaps with expressions; None if it is not given. A required one is not empty."""
+        node = self.node_of(name, required=required)
+        if node is None:
+            return None
+        if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
+            quotable = isinstance(node, ScalarNode) and node.value is not None
+            self.wrong(name, node, "a text (in quotes)" if quotable else "a text")
+            return None
+        if required and not node.value.strip():
+            self.report.problem(node, f"`{name}` is empty")
+        return self.report.template(node)
+
+    def free_text(self, name: str) -> str:
+        """Give a description: any scalar, as it is written."""
+        node = self.node_of(name)
+        if node is None:
+            return ""
+        if not isinstance(node, ScalarNode):
+            self.wrong(name, node, "a text")
+            return ""
+        return node.text
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """Give a boolean; `yes`, `no`, `on` and `off` are ones here."""
+        node = self.node_of(name)
+        if node is None:
+            return default
+        value = truth_of(node.value) if isinstance(node, ScalarNode) else None
+        if value is None:
+            self.wrong(name, node, "true or false")
+            return default
+        return value
+
+    def word(self, name: str, words: Sequence[_Word], default: _Word) -> _Word:
+        """Give one of *words*; `true`, `false` and `null` match what YAML makes of them."""
+        node = self.node_of(name)
+        if node is None:
+            return default
+        text = node.text if isinstance(node, ScalarNode) else ""
+        for word in words:
+            if text == word or (word == "null" and is_null(node)):
+                return word
+        hint = nearest(text, words) if text else ""
+        self.wrong(name, node, f"{', '.join(words[:-1])} or {words[-1]}")
+        if hint:
+            last = self.report.problems.pop()
+            self.report.problem(node, last.message + hint)
+        return default
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Give a list of texts; one text alone is a list of one."""
+        node = self.node_of(name)
+        if node is None:
+            return ()
+        items = node.items if isinstance(node, SequenceNode) else (node,)
+        for item in items:
+            if not isinstance(item, ScalarNode) or not item.text or is_null(item):
+                self.wrong(name, item, "a list of texts")
+                return ()
+        return tuple(item.text for item in items if isinstance(item, ScalarNode))
+
+    def field(self, name: str, *, required: bool = False) -> Field:
+        """Give any value, with its expressions parsed."""
+        node = self.node_of(name, required=required)
+        return None if node is None else self.report.field(node)
+
+    def shaped(self, name: str, kinds: tuple[type[Node], ...], wanted: str) -> Field:
+        """Give a value that is of one of *kinds*, a null, or one expression that gives such a value."""
+        node = self.node_of(name)
+        if node is None or is_null(node):
+            return None
+        value = self.report.field(node)
+        if isinstance(node, kinds):
+            if not isinstance(node, ScalarNode) or isinstance(node.value, str):
+                return value
+        elif is_sole(value):
+            return value
+        elif isinstance(node, ScalarNode) and "${{" in node.text and not isinstance(value, Template):
+            return None  # A syntax error, reported already.
+        self.wrong(name, node, wanted)
+        return None
+
+    def value(self, name: str) -> Value:
+        """Give any value as it is written; expressions in it stay texts."""
+        node = self.node_of(name)
+        return None if node is None else self.report.value(node)
+
+    def free_mapping(self, name: str) -> dict[str, Value]:
+        """Give a mapping of anything, as it is written."""
+        node = self.mapping(name)
+        return (
+            {} if node is None else {key: self.report.value(item) for key, (_, item) in node.entries.items()}
+        )
+
+    def mapping(self, name: str, *, required: bool = False) -> MappingNode | None:
+        """Give the node of a mapping."""
+        node = self.node_of(name, required=required)
+        if node is None or isinstance(node, MappingNode):
+            return node
+        self.wrong(name, node, "a mapping")
+        return None
+
+    def sequence(self, name: str, *, required: bool = False) -> SequenceNode | None:
+        """Give the node of a list that is not empty."""
+        node = self.node_of(name, required=required)
+        if node is None:
+            return None
+        if not isinstance(node, SequenceNode):
+            self.wrong(name, node, "a list")
+            return None
+        if not node.items:
+            self.report.problem(node, f"`{name}` is empty: {self.what} needs at least one entry in it")
+        return node
+
+    def count(self, name: str, default: int | None, *, least: int = 1) -> Field:
+        """Give an integer of at least *least*, or an expression."""
+
+        def convert(value: Field) -> int | None:
+            return (
+                value if isinstance(value, int) and not isinstance(value, bool) and value >= least else None
+            )
+
+        return self._literal(name, default, convert, f"an integer from {least}")
+
+    def number(self, name: str, default: float, *, least: float) -> Field:
+        """Give a number of at least *least*, or an expression."""
+
+        def convert(value: Field) -> float | None:
+            if not isinstance(value, int | float) or isinstance(value, bool):
+                return None
+            return value if least <= value < float("inf") else None
+
+        return self._literal(name, default, convert, f"a number from {least:g}")
+
+    def seconds(self, name: str, default: float | None = None, *, positive: bool = False) -> Field:
+        """Give a duration in seconds, or an expression."""
+
+        def convert(value: Field) -> float | None:
+            try:
+                seconds = parse_duration(value if isinstance(value, str | int | float) else "")
+            except ValueError:
+                return None
+            return seconds if seconds > 0 or not positive else None
+
+        return self._literal(name, default, convert, _DURATION + (" above 0" if positive else ""))
+
+    def _literal(
+        self, name: str, default: Field, convert: Callable[[Field], float | None], wanted: str
+    ) -> Field:
+        """Give what *convert* makes of the scalar that is given, or its expression."""
+        node = self.node_of(name)
+        if node is None:
+            return default
+        if isinstance(node, ScalarNode):
+            value = self.report.field(node)
+            if isinstance(value, Template):
+                return value
+            if isinstance(value, str) and "${{" in value:
+                return default  # A syntax error, reported already.
+            converted = convert(value)
+            if converted is not None:
+                return converted
+        self.wrong(name, node, f"{wanted}, or an expression")
+        return default
+
+    def expression(self, name: str, *, required: bool = False) -> Expression | None:
+        """Give the expression that the field is, with or without `${{ }}`."""
+        node = self.node_of(name, required=required)
+        if node is None:
+            return None
+        if not isinstance(node, ScalarNode) or not node.text.strip() or (is_null(node)):
+            self.wrong(name, node, "an expression")
+            return None
+        return self.report.expression(node)

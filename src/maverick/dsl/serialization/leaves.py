@@ -1,0 +1,129 @@
+"""Reads the steps that do one thing: python, shell, agent, generate, subworkflow, checkpoint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from maverick.dsl.expressions import Expression, Template
+from maverick.dsl.inputs import truth_of
+from maverick.dsl.model import (
+    AgentStep,
+    CheckpointStep,
+    GenerateStep,
+    PythonStep,
+    ShellStep,
+    SubworkflowStep,
+    Workspace,
+)
+from maverick.dsl.nodes import Access, Call, Choice, Literal, Name, Node
+from maverick.dsl.serialization.nodes import MappingNode, ScalarNode, SequenceNode
+
+if TYPE_CHECKING:
+    from maverick.dsl.serialization.fields import Fields
+
+Common: TypeAlias = dict[str, Any]
+"""The keyword arguments that every step's record takes."""
+
+_CONTEXT = "a mapping, or the name of a context builder"
+_UNQUOTED = "an unquoted expression in a shell script: use `${{ quote(…) }}`, or hand the value over in `env`"
+# What these give cannot change what a shell script does.
+_HARMLESS_CALLS = frozenset({"quote", "len", "int", "float", "bool", "exists", "hash"})
+
+
+def read_python(fields: Fields, common: Common) -> PythonStep:
+    """Read the fields of a `python` step."""
+    return PythonStep(
+        **common,
+        action=fields.text("action", required=True),
+        args=fields.shaped("args", (SequenceNode,), "a list"),
+        kwargs=fields.shaped("kwargs", (MappingNode,), "a mapping"),
+    )
+
+
+def read_shell(fields: Fields, common: Common) -> ShellStep:
+    """Read the fields of a `shell` step."""
+    run = fields.template("run", required=True)
+    if isinstance(run, Template):
+        _warn_unquoted(fields, run)
+    return ShellStep(
+        **common,
+        run=run,
+        shell=fields.shaped("shell", (ScalarNode, SequenceNode), "a command such as `bash -eu`"),
+        cwd=fields.template("cwd"),
+        env=fields.shaped("env", (MappingNode,), "a mapping"),
+        parse=fields.word("parse", ("text", "json", "lines"), "text"),
+    )
+
+
+def _warn_unquoted(fields: Fields, run: Template) -> None:
+    for part in run.parts:
+        if isinstance(part, Expression) and not _is_harmless(part.node):
+            fields.report.warn_at(part.place, _UNQUOTED)
+
+
+def _is_harmless(node: Node) -> bool:
+    match node:
+        case Call(function, _):
+            return function.name in _HARMLESS_CALLS
+        case Access(Name("run"), _) | Name("index") | Literal():
+            return True
+        case Choice(_, then, otherwise):
+            return _is_harmless(then) and _is_harmless(otherwise)
+        case _:
+            return False
+
+
+def read_agent(fields: Fields, common: Common) -> AgentStep:
+    """Read the fields of a `agent` step."""
+    schema = fields.mapping("output_schema")
+    return AgentStep(
+        **common,
+        agent=fields.template("agent", required=True) or "",
+        context=fields.shaped(
+            "context", (MappingNode, ScalarNode), "a mapping, or the name of a context builder"
+        ),
+        output_schema=None if schema is None else fields.report.value(schema),
+    )
+
+
+def read_generate(fields: Fields, common: Common) -> GenerateStep:
+    """Read the fields of a `generate` step."""
+    return GenerateStep(
+        **common,
+        generator=fields.template("generator", required=True) or "",
+        context=fields.shaped(
+            "context", (MappingNode, ScalarNode), "a mapping, or the name of a context builder"
+        ),
+    )
+
+
+def read_subworkflow(fields: Fields, common: Common) -> SubworkflowStep:
+    """Read the fields of a `subworkflow` step."""
+    return SubworkflowStep(
+        **common,
+        workflow=fields.text("workflow", required=True),
+        inputs=fields.shaped("inputs", (MappingNode,), "a mapping"),
+    )
+
+
+def read_checkpoint(fields: Fields, common: Common) -> CheckpointStep:
+    """Read the fields of a `checkpoint` step."""
+    return CheckpointStep(
+        **common, checkpoint_id=fields.template("checkpoint_id"), workspace=_workspace(fields)
+    )
+
+
+def _workspace(fields: Fields) -> Workspace | None:
+    node = fields.node_of("workspace")
+    if node is None:
+        return None
+    if isinstance(node, ScalarNode):
+        value = truth_of(node.value)
+        if value is not None:
+            return value
+    elif isinstance(node, SequenceNode) and all(
+        isinstance(item, ScalarNode) and isinstance(item.value, str) and item.value for item in node.items
+    ):
+        return fields.texts("workspace")
+    fields.wrong("workspace", node, "true, false, or a list of globs")
+    return None

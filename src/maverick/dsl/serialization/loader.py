@@ -1,0 +1,200 @@
+"""YAML text -> Workflow: every problem of a file at once, each with its line and column.
+
+`check_workflow` gives workflow, problems and warnings; `parse_workflow` and `load_workflow` raise them.
+What takes other files or the project to judge (references, actions, sub-workflows) is `maverick.dsl.lint`'s.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+from maverick.dsl.inputs import check_choice, fit
+from maverick.dsl.model import Input, InputType, Workflow
+from maverick.dsl.serialization.fields import Fields
+from maverick.dsl.serialization.files import read_text
+from maverick.dsl.serialization.nodes import MappingNode, Node, ScalarNode, SequenceNode, compose
+from maverick.dsl.serialization.report import Report, describe
+from maverick.dsl.serialization.steps import read_block, read_name
+from maverick.errors import Problem, WorkflowInvalid
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from maverick.dsl.values import Value
+
+_WORKFLOW_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+_VERSION = re.compile(r"1(\.[0-9]{1,9})?")
+_INPUT_TYPES: tuple[InputType, ...] = get_args(InputType)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a file came to. `workflow` is None exactly when there are problems; both are in file order."""
+
+    workflow: Workflow | None
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...] = ()
+
+
+def load_workflow(path: Path) -> Workflow:
+    """Read the workflow file at *path*. Raises WorkflowInvalid, also when it cannot be read."""
+    return parse_workflow(read_text(path), str(path))
+
+
+def parse_workflow(text: str, file: str) -> Workflow:
+    """Read a workflow from *text*; *file* is its name in messages.
+
+    Raises WorkflowInvalid with every problem.
+    """
+    checked = check_workflow(text, file)
+    if checked.workflow is None:
+        raise WorkflowInvalid(list(checked.problems))
+    return checked.workflow
+
+
+def check_workflow(text: str, file: str) -> Checked:
+    """Read a workflow from *text* and give it with all problems and warnings; raises nothing."""
+    node, problems = compose(text, file)
+    report = Report(file, text)
+    report.problems += problems
+    workflow = None
+    if isinstance(node, MappingNode):
+        workflow = _workflow(report, node, text)
+    elif node is not None:
+        report.problem(node, f"a workflow must be a mapping with `name` and `steps`, not {describe(node)}")
+    found = tuple(sorted(set(report.problems)))
+    return Checked(None if found else workflow, found, tuple(sorted(set(report.warnings))))
+
+
+def _workflow(report: Report, node: MappingNode, text: str) -> Workflow:
+    fields = Fields(report, node, "a workflow")
+    version = _version(fields)
+    name = _name(fields)
+    description = fields.free_text("description")
+    inputs = _inputs(fields)
+    on_failure: Literal["rollback", "keep"] = fields.word("on_failure", ("rollback", "keep"), "rollback")
+    checkpoints = fields.mapping("checkpoints")
+    workspace: Literal["false", "label", "step"] = "false"
+    if checkpoints is not None:
+        inner = Fields(report, checkpoints, "`checkpoints`")
+        workspace = inner.word("workspace", ("false", "label", "step"), "false")
+        inner.finish()
+    block = fields.sequence("steps", required=True)
+    workflow = Workflow(
+        name=name,
+        version=version,
+        file=report.file,
+        text=text,
+        description=description,
+        inputs=inputs,
+        on_failure=on_failure,
+        workspace=workspace,
+        steps=() if block is None else read_block(report, block, 1),
+        outputs=fields.field("outputs"),
+        has_outputs=fields.has("outputs"),
+        metadata=fields.free_mapping("metadata"),
+        place=report.place(node),
+    )
+    fields.finish()
+    return workflow
+
+
+def _version(fields: Fields) -> str:
+    node = fields.node_of("version", required=True)
+    if node is None:
+        return ""
+    if isinstance(node, ScalarNode) and _VERSION.fullmatch(node.text):
+        return node.text
+    shown = f"`{node.text[:40]}`" if isinstance(node, ScalarNode) and node.text else describe(node)
+    fields.report.problem(node, f'version {shown} is not supported; this is version 1 of the language: "1.0"')
+    return ""
+
+
+def _name(fields: Fields) -> str:
+    node = fields.node_of("name", required=True)
+    if node is None:
+        return ""
+    if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
+        fields.wrong("name", node, "a text")
+        return ""
+    if not _WORKFLOW_NAME.fullmatch(node.value):
+        better = re.sub(r"[^a-z0-9_-]+", "-", node.value.lower()).strip("_-0123456789")[:64]
+        hint = f"; for instance `{better}`" if _WORKFLOW_NAME.fullmatch(better) else ""
+        fields.report.problem(
+            node,
+            f"bad name {node.value[:80]!r} of a workflow: "
+            f"lower-case letters, digits, `_` and `-`, at most 64, a letter first{hint}",
+        )
+    return node.value
+
+
+def _inputs(fields: Fields) -> dict[str, Input]:
+    mapping = fields.mapping("inputs")
+    if mapping is None:
+        return {}
+    inputs: dict[str, Input] = {}
+    for name, (key, node) in mapping.entries.items():
+        read_name(fields.report, key, "an input")
+        declared = _input(fields.report, name, node)
+        if declared is not None:
+            inputs[name] = declared
+    return inputs
+
+
+def _input(report: Report, name: str, node: Node) -> Input | None:
+    if not isinstance(node, MappingNode):
+        report.problem(node, f"an input must be a mapping such as {{type: string}}, not {describe(node)}")
+        return None
+    fields = Fields(report, node, "an input")
+    given = fields.node_of("type", required=True)
+    kind = fields.word("type", _INPUT_TYPES, "string")
+    known = given is not None and isinstance(given, ScalarNode) and given.text in _INPUT_TYPES
+    required = fields.flag("required", default=True)
+    default_node = fields.node_of("default")
+    has_default = default_node is not None
+    if has_default and required and fields.has("required"):
+        report.problem(node.entries["required"][1], "`required: true` and `default` exclude each other")
+    choices = _choices(fields, kind) if known else ()
+    declared = Input(
+        name=name,
+        type=kind,
+        required=required and not has_default,
+        default=None if default_node is None or not known else _default(report, default_node, kind),
+        has_default=has_default,
+        choices=choices,
+        description=fields.free_text("description"),
+        place=report.place(node),
+    )
+    if default_node is not None and known and declared.default is not None:
+        try:
+            check_choice(declared.default, declared)
+        except ValueError as error:
+            report.problem(default_node, f"`default`: {error}")
+    fields.node_of("choices")
+    fields.finish()
+    return declared
+
+
+def _default(report: Report, node: Node, kind: InputType) -> Value:
+    """Give the default as the input's type has it; a null fits every type."""
+    value = report.value(node)
+    if value is None:
+        return None
+    try:
+        return fit(value, kind)
+    except ValueError as error:
+        report.problem(node, f"`default`: {error}")
+        return None
+
+
+def _choices(fields: Fields, kind: InputType) -> tuple[Value, ...]:
+    sequence = fields.sequence("choices")
+    choices: list[Value] = []
+    for item in sequence.items if isinstance(sequence, SequenceNode) else ():
+        try:
+            choices.append(fit(fields.report.value(item), kind))
+        except ValueError as error:
+            fields.report.problem(item, f"`choices`: {error}")
+    return tuple(choices)

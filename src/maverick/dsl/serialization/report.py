@@ -1,0 +1,148 @@
+"""Turns nodes into values, texts into templates, and gathers every problem of a file on the way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from maverick.dsl.expressions import (
+    Expression,
+    ExpressionSyntaxError,
+    Place,
+    Template,
+    parse_expression,
+    parse_template,
+)
+from maverick.dsl.serialization.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from maverick.dsl.serialization.places import TextMap
+from maverick.errors import Problem
+
+if TYPE_CHECKING:
+    from maverick.dsl.model import Field
+    from maverick.dsl.values import Value
+
+
+def describe(node: Node) -> str:
+    """Say what *node* is, for a message: `a list`, `null`, `the text 'x'`."""
+    if isinstance(node, SequenceNode):
+        return "a list"
+    if isinstance(node, MappingNode):
+        return "a mapping"
+    value = node.value
+    if value is None:
+        return "null" if node.text else "empty"
+    shown = repr(node.text if len(node.text) <= 40 else node.text[:40] + "…")
+    if isinstance(value, bool):
+        return f"the boolean {node.text}"
+    if isinstance(value, int | float):
+        return f"the number {shown[1:-1]}"
+    return f"the text {shown}"
+
+
+def is_null(node: Node) -> bool:
+    """True of a null, written out or left empty."""
+    return isinstance(node, ScalarNode) and node.value is None
+
+
+class Report:
+    """Gathers the problems and warnings of one file."""
+
+    def __init__(self, file: str, source: str) -> None:
+        self.file = file
+        self.source = source.removeprefix("\ufeff")
+        self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+
+    def problem(self, node: Node, message: str) -> None:
+        """Note a problem at *node*."""
+        self.problems.append(Problem(self.file, node.line, node.column, message))
+
+    def warning(self, node: Node, message: str) -> None:
+        """Note a warning at *node*: the file can be used as it is."""
+        self.warnings.append(Problem(self.file, node.line, node.column, message))
+
+    def problem_at(self, place: Place, message: str) -> None:
+        """Note a problem at *place*."""
+        self.problems.append(Problem(self.file, place.line, place.column, message))
+
+    def warn_at(self, place: Place, message: str) -> None:
+        """Note a warning at *place*."""
+        self.warnings.append(Problem(self.file, place.line, place.column, message))
+
+    def place(self, node: Node) -> Place:
+        """Where *node* starts."""
+        return Place(self.file, node.line, node.column)
+
+    def value(self, node: Node) -> Value:
+        """Give the plain value of *node*; expressions in it stay texts."""
+        if isinstance(node, ScalarNode):
+            return node.value
+        if isinstance(node, SequenceNode):
+            return [self.value(item) for item in node.items]
+        return {name: self.value(item) for name, (_, item) in node.entries.items()}
+
+    def field(self, node: Node) -> Field:
+        """Give the value of *node* with its expressions parsed, at any depth."""
+        if isinstance(node, ScalarNode):
+            return self.template(node) if isinstance(node.value, str) else node.value
+        if isinstance(node, SequenceNode):
+            return [self.field(item) for item in node.items]
+        return {name: self.field(item) for name, (_, item) in node.entries.items()}
+
+    def template(self, node: ScalarNode) -> str | Template:
+        """Give the text of *node*, a Template if expressions stand in it; a wrong one is a problem."""
+        text = node.text
+        if "${{" not in text:
+            return text
+        where = TextMap(self.source, node)
+        try:
+            template = parse_template(text, self.place(node))
+        except ExpressionSyntaxError as error:
+            self._syntax(node, where, error)
+            return text
+        return template if isinstance(template, str) else self._placed(template, where)
+
+    def expression(self, node: ScalarNode) -> Expression | None:
+        """Give the expression that *node* is, with or without `${{ }}`; None after a problem."""
+        text = node.text
+        where = TextMap(self.source, node)
+        try:
+            expression = parse_expression(text, self.place(node))
+        except ExpressionSyntaxError as error:
+            self._syntax(node, where, error)
+            return None
+        start = len(text) - len(text.lstrip())
+        if text.startswith("${{", start):
+            start = _skip_blanks(text, start + 3)
+        return replace(expression, place=Place(self.file, *where.place(start)))
+
+    def _placed(self, template: Template, where: TextMap) -> Template:
+        """Give each expression the place where it starts, instead of that of the whole text."""
+        parts: list[str | Expression] = []
+        position = 0
+        for part in template.parts:
+            if isinstance(part, str):
+                position += len(part)
+                parts.append(part)
+                continue
+            start = _skip_blanks(template.text, position + 3)
+            parts.append(replace(part, place=Place(self.file, *where.place(start))))
+            position = _skip_blanks(template.text, start + len(part.text)) + 2
+        return replace(template, parts=tuple(parts))
+
+    def _syntax(self, node: ScalarNode, where: TextMap, error: ExpressionSyntaxError) -> None:
+        message = str(error)
+        if not node.style and self.source[node.end : node.end + 2] == " #":
+            message += " (` #` starts a comment: quote the text)"
+        self.problems.append(Problem(self.file, *where.place(error.offset), message))
+
+
+def is_sole(value: object) -> bool:
+    """True of a template that is one expression, so that it may give a value of any type."""
+    return isinstance(value, Template) and len(value.parts) == 1 and isinstance(value.parts[0], Expression)
+
+
+def _skip_blanks(text: str, start: int) -> int:
+    while start < len(text) and text[start].isspace():
+        start += 1
+    return start

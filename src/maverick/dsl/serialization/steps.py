@@ -1,0 +1,329 @@
+"""Reads steps: each type has one function that reads its fields; what every step has is read once."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from maverick.dsl.expressions import Expression, Place, parse_template
+from maverick.dsl.inputs import truth_of
+from maverick.dsl.model import (
+    BranchStep,
+    LoopStep,
+    Option,
+    Retry,
+    Rollback,
+    Step,
+    ValidateStep,
+)
+from maverick.dsl.serialization.fields import Fields
+from maverick.dsl.serialization.leaves import (
+    Common,
+    read_agent,
+    read_checkpoint,
+    read_generate,
+    read_python,
+    read_shell,
+    read_subworkflow,
+)
+from maverick.dsl.serialization.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from maverick.dsl.serialization.report import Report, describe
+from maverick.dsl.suggest import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from maverick.dsl.model import Field
+
+MAX_STEP_DEPTH = 50
+_ALL = 1_000_000
+"""More than a loop can have iterations at once."""
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+_UNFIT = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+def read_name(report: Report, node: Node, what: str) -> str:
+    """Give the name that *node* is; one that cannot be used in expressions and paths is a problem."""
+    if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
+        report.problem(node, f"the name of {what} must be a text, not {describe(node)}")
+        return ""
+    if not _NAME.fullmatch(node.value):
+        better = _UNFIT.sub("_", node.value).strip("_-")[:64]
+        hint = f"; for instance `{better}`" if _NAME.fullmatch(better) else ""
+        report.problem(
+            node,
+            f"bad name {node.value[:80]!r} of {what}: "
+            f"letters, digits, `_` and `-`, at most 64, not a digit first{hint}",
+        )
+    return node.value
+
+
+def read_block(report: Report, node: SequenceNode, depth: int) -> tuple[Step, ...]:
+    """Give the steps of a block; their names, and those of a branch's options, differ."""
+    steps: list[Step] = []
+    names: dict[str, int] = {}
+    for item in node.items:
+        step = read_step(report, item, depth)
+        if step is None:
+            continue
+        for name, place in visible_names(step).items():
+            if name and name in names:
+                report.problem_at(
+                    place, f"duplicate step name `{name}`; it stands at line {names[name]} already"
+                )
+            names.setdefault(name, place.line)
+        steps.append(step)
+    return tuple(steps)
+
+
+def read_step(report: Report, node: Node, depth: int, *, default_name: str = "") -> Step | None:
+    """Give the step that *node* describes; None where its type is not known, or it is no step."""
+    if not isinstance(node, MappingNode):
+        report.problem(node, f"a step must be a mapping with `name` and `type`, not {describe(node)}")
+        return None
+    if depth > MAX_STEP_DEPTH:
+        report.problem(node, f"steps are nested too deeply: more than {MAX_STEP_DEPTH} levels")
+        return None
+    kind = _type_of(report, node)
+    if kind is None:
+        return None
+    article = "an" if kind == "agent" else "a"
+    fields = Fields(report, node, f"{article} {kind} step")
+    common = _common(fields, kind, default_name, depth)
+    step = _LEAVES[kind](fields, common) if kind in _LEAVES else _COMPOSITES[kind](fields, common, depth)
+    fields.finish()
+    return step
+
+
+def visible_names(step: Step) -> dict[str, Place]:
+    """Give the names under which the block sees *step*: its own, and those of a branch's options."""
+    names = {step.name: step.place}
+    if isinstance(step, BranchStep):
+        chosen = [option.step for option in step.options] + ([step.otherwise] if step.otherwise else [])
+        for option in chosen:
+            names |= {name: place for name, place in visible_names(option).items() if name not in names}
+    return names
+
+
+def _type_of(report: Report, node: MappingNode) -> str | None:
+    entry = node.entries.get("type")
+    if entry is None:
+        report.problem(node, f"missing field `type`: a step needs it; there are {', '.join(STEP_TYPES)}")
+        return None
+    value = entry[1]
+    text = value.text if isinstance(value, ScalarNode) else ""
+    if text in STEP_TYPES:
+        return text
+    hint = (nearest(text, STEP_TYPES) if text else "") or f"; there are {', '.join(STEP_TYPES)}"
+    shown = (
+        f"unknown step type `{text[:60]}`" if text else f"`type` must be a step type, not {describe(value)}"
+    )
+    report.problem(value, shown + hint)
+    return None
+
+
+def _common(fields: Fields, kind: str, default_name: str, depth: int) -> Common:
+    """Read what every step has. The `retry` of a `validate` step is its own unless it is a mapping."""
+    fields.node_of("type")
+    name_node = fields.node_of("name", required=not default_name)
+    name = default_name if name_node is None else read_name(fields.report, name_node, fields.what)
+    retry_node = fields.node_of("retry")
+    own_retry = kind == "validate" and not isinstance(retry_node, MappingNode)
+    return {
+        "name": name,
+        "place": fields.report.place(fields.node),
+        "description": fields.free_text("description"),
+        "when": fields.expression("when"),
+        "requires": fields.texts("requires"),
+        "retry": None if retry_node is None or own_retry else _retry(fields, retry_node),
+        "timeout": fields.seconds("timeout", positive=True),
+        "continue_on_error": fields.flag("continue_on_error"),
+        "rollback": _rollback(fields, depth),
+        "pure": fields.flag("pure"),
+        "always_run": fields.flag("always_run"),
+        "metadata": fields.free_mapping("metadata"),
+        "places": fields.places(),
+    }
+
+
+def _retry(fields: Fields, node: Node) -> Retry | None:
+    if not isinstance(node, MappingNode):
+        example = node.text if isinstance(node, ScalarNode) and isinstance(node.value, int) else "3"
+        fields.wrong("retry", node, f"a mapping such as {{attempts: {example}}}")
+        return None
+    retry = Fields(fields.report, node, "`retry`")
+    record = Retry(
+        attempts=retry.count("attempts", 1),
+        delay=retry.seconds("delay", 0),
+        backoff=retry.number("backoff", 1, least=0),
+        on=retry.texts("on"),
+    )
+    retry.finish()
+    return record
+
+
+def _rollback(fields: Fields, depth: int) -> Rollback | None:
+    node = fields.node_of("rollback")
+    if node is None:
+        return None
+    if isinstance(node, MappingNode):
+        step = read_step(fields.report, node, depth + 1, default_name="rollback")
+        return None if step is None else Rollback(step=step)
+    if (
+        isinstance(node, ScalarNode)
+        and isinstance(node.value, str)
+        and node.value.strip()
+        and "${{" not in node.value
+    ):
+        return Rollback(action=node.value.strip())
+    fields.wrong("rollback", node, "the name of an action, or a step")
+    return None
+
+
+def _step_in(
+    fields: Fields, name: str, depth: int, *, default_name: str = "", required: bool = False
+) -> Step | None:
+    node = fields.node_of(name, required=required)
+    return None if node is None else read_step(fields.report, node, depth + 1, default_name=default_name)
+
+
+def _validate(fields: Fields, common: Common, depth: int) -> Step:
+    retry = fields.node_of("retry")
+    return ValidateStep(
+        **common,
+        stages=_stages(fields),
+        again=0 if isinstance(retry, MappingNode) else fields.count("retry", 0, least=0),
+        on_failure=_step_in(fields, "on_failure", depth, default_name="on_failure"),
+        fail=fields.flag("fail"),
+    )
+
+
+def _stages(fields: Fields) -> Field:
+    """Read `stages`; an entry of a list is a name or command, or a mapping `{name, run, timeout}`."""
+    wanted = "a list of stages, an expression, or the name of one in maverick.yaml"
+    value = fields.shaped("stages", (SequenceNode, ScalarNode), wanted)
+    node = fields.node_of("stages")
+    if not isinstance(node, SequenceNode):
+        return value
+    for item in node.items:
+        if isinstance(item, MappingNode):
+            stage = Fields(fields.report, item, "a stage")
+            stage.template("name")
+            stage.template("run", required=True)
+            stage.seconds("timeout", positive=True)
+            stage.finish()
+        elif not isinstance(item, ScalarNode) or not isinstance(item.value, str):
+            fields.wrong("stages", item, wanted)
+    return value
+
+
+def _branch(fields: Fields, common: Common, depth: int) -> Step:
+    node = fields.sequence("options", required=True)
+    options: list[Option] = []
+    for item in node.items if node else ():
+        if not isinstance(item, MappingNode):
+            fields.report.problem(
+                item, f"an option must be a mapping with `when` and `step`, not {describe(item)}"
+            )
+            continue
+        option = Fields(fields.report, item, "an option")
+        when = option.expression("when", required=True)
+        step = _step_in(option, "step", depth, required=True)
+        option.finish()
+        if when is not None and step is not None:
+            options.append(Option(when=when, step=step))
+    branch = BranchStep(
+        **common,
+        options=tuple(options),
+        otherwise=_step_in(fields, "else", depth),
+        on_no_match=fields.word("on_no_match", ("null", "fail"), "null"),
+    )
+    for chosen in [option.step for option in options] + [branch.otherwise]:
+        if chosen is not None and branch.name and branch.name in visible_names(chosen):
+            fields.report.problem_at(
+                chosen.place, f"duplicate step name `{branch.name}`: it is the name of the branch itself"
+            )
+    return branch
+
+
+def _loop(fields: Fields, common: Common, depth: int) -> Step:
+    return _repeat(fields, common, depth, parallel=False)
+
+
+def _parallel(fields: Fields, common: Common, depth: int) -> Step:
+    return _repeat(fields, common, depth, parallel=True)
+
+
+def _repeat(fields: Fields, common: Common, depth: int, *, parallel: bool) -> Step:
+    block = fields.sequence("steps", required=True)
+    loop = LoopStep(
+        **common,
+        steps=() if block is None else read_block(fields.report, block, depth + 1),
+        has_for_each=fields.has("for_each"),
+        for_each=_for_each(fields),
+        until=fields.expression("until"),
+        max_iterations=fields.count("max_iterations", 30),
+        max_concurrency=_concurrency(fields, parallel=parallel),
+        key=fields.expression("key"),
+        collect=fields.word("collect", ("last", "steps"), "last"),
+    )
+    if loop.until is not None and loop.max_concurrency != 1:
+        name = next((name for name in ("parallel", "max_concurrency", "type") if fields.has(name)), "until")
+        fields.report.problem_at(
+            fields.place_of(name), "`until` needs one round after the other: it cannot run concurrently"
+        )
+    if not fields.has("until") and fields.has("max_iterations"):
+        fields.report.warning(
+            fields.node.entries["max_iterations"][0], "`max_iterations` has no effect without `until`"
+        )
+    if not fields.has("for_each") and fields.has("key"):
+        fields.report.warning(fields.node.entries["key"][0], "`key` has no effect without `for_each`")
+    return loop
+
+
+def _for_each(fields: Fields) -> Field | Expression:
+    node = fields.node_of("for_each")
+    if isinstance(node, SequenceNode):
+        return fields.report.field(node)
+    if isinstance(node, ScalarNode) and isinstance(node.value, str) and node.value.strip():
+        return fields.report.expression(node)
+    if node is not None:
+        fields.wrong("for_each", node, "a list, or an expression that gives one")
+    return None
+
+
+def _concurrency(fields: Fields, *, parallel: bool) -> Field:
+    """Give how many at a time, None for all at once. A number limits what `parallel` would run at once."""
+    node = fields.node_of("parallel")
+    limit = fields.count("max_concurrency", None if parallel else 1)
+    if node is None:
+        return limit
+    value = truth_of(node.value) if isinstance(node, ScalarNode) else None
+    if value is not None:
+        return limit if fields.has("max_concurrency") else (None if value else 1)
+    if isinstance(node, ScalarNode) and "${{" in node.text:
+        condition = fields.report.expression(node)
+        if condition is None or fields.has("max_concurrency"):
+            return limit
+        text = f"${{{{ {_ALL} if ({condition.text}) else 1 }}}}"
+        return parse_template(text, fields.report.place(node))
+    fields.wrong("parallel", node, "true, false, or an expression")
+    return limit
+
+
+_LEAVES: dict[str, Callable[[Fields, Common], Step]] = {
+    "python": read_python,
+    "shell": read_shell,
+    "agent": read_agent,
+    "generate": read_generate,
+    "subworkflow": read_subworkflow,
+    "checkpoint": read_checkpoint,
+}
+_COMPOSITES: dict[str, Callable[[Fields, Common, int], Step]] = {
+    "validate": _validate,
+    "branch": _branch,
+    "loop": _loop,
+    "parallel": _parallel,
+}
+STEP_TYPES = (*_LEAVES, *_COMPOSITES)
+"""The types of steps."""

@@ -1,0 +1,17 @@
+"""Near names for what does not exist."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Give `; did you mean …?`, or nothing when none of *names* is near. `-` and `_` count as the same."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only needed for a message.
+
+    plain = {other.replace("-", "_").lower(): other for other in sorted(names, reverse=True)}
+    close = get_close_matches(name[:100].replace("-", "_").lower(), plain, n=1, cutoff=0.6)
+    return f"; did you mean `{plain[close[0]]}`?" if close else ""
