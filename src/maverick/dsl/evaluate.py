@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, assert_never
 
 from maverick.dsl import operators
 from maverick.dsl import text as texts
+from maverick.dsl.arguments import Context
 from maverick.dsl.expressions import Expression, Template
-from maverick.dsl.functions import Context, call
+from maverick.dsl.functions import call
 from maverick.dsl.nodes import (
     Access,
     And,
@@ -47,7 +48,7 @@ def evaluate(expression: Expression, scope: Scope) -> Value:
 
 
 def render(field: Field | Expression, scope: Scope) -> Value:
-    """*field* with its templates replaced by their values, at any depth; the keys of mappings stay as they are."""
+    """*field* with its templates replaced by their values, at any depth; the keys of mappings stay."""
     match field:
         case Template(parts=(Expression() as only,)) | (Expression() as only):
             return evaluate(only, scope)
@@ -64,8 +65,8 @@ def render(field: Field | Expression, scope: Scope) -> Value:
 def key_view(field: Field | Expression, scope: Scope) -> Value:
     """What of *field* belongs into a step's key, at any depth.
 
-    Of what is not volatile: its value. Of what is: `{"text": its text, "reads": {path: value}}` with the values that
-    it reads from inputs, steps, item, index and parent, and nothing of the environment, the run and the files.
+    Of what is not volatile: its value. Of what is: `{"text": its text, "reads": {path: value}}` with what it
+    reads from inputs, steps, item, index and parent, and nothing of the environment, the run and the files.
     """
     match field:
         case Expression():
@@ -139,7 +140,7 @@ class _Placed:
         raise ExpressionFailed(f"{self.expression.place}: `{text}`: {why}") from error
 
 
-def _value(node: Node, context: Context) -> object:
+def _value(node: Node, context: Context) -> object:  # noqa: C901, PLR0911, PLR0912 - one case a node
     """The value of one node; mappings that load lazily are left as they are."""
     match node:
         case Literal(value):

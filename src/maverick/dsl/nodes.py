@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 from typing import Literal as OneOf
-from typing import TypeAlias
 
-from maverick.dsl.functions import Function
+if TYPE_CHECKING:
+    from maverick.dsl.functions import Function
 
 Comparator: TypeAlias = OneOf["==", "!=", "<", "<=", ">", ">=", "in", "not in"]
 Operator: TypeAlias = OneOf["+", "-", "*", "/", "%", "//"]
@@ -16,7 +17,7 @@ Operator: TypeAlias = OneOf["+", "-", "*", "/", "%", "//"]
 class Literal:
     """A text, number, boolean or null."""
 
-    value: None | bool | int | float | str
+    value: bool | int | float | str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ Node: TypeAlias = (
 )
 
 
-def children(node: Node) -> tuple[Node, ...]:
+def children(node: Node) -> tuple[Node, ...]:  # noqa: C901, PLR0911 - one case a kind of node
     """The nodes directly below *node*, in the order of the text (a choice: condition, then, otherwise)."""
     match node:
         case Literal() | Name():

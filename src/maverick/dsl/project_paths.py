@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import re
 from fnmatch import translate
-from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from maverick.errors import ExpressionFailed
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MAX_LISTED = 1_000_000
 """Entries of folders that one `glob` looks at."""
@@ -23,9 +25,9 @@ Segment: TypeAlias = re.Pattern[str] | None
 def glob(root: Path, pattern: str) -> list[str]:
     """Paths below *root* that match *pattern*, relative to it, with `/`, sorted; files and folders.
 
-    `*`, `?` and `[…]` match inside one name, `**` any number of folders. Names that begin with a dot match only a
-    part of the pattern that does, too. Folders behind symbolic links are not entered by `**`; folders that cannot
-    be read hold nothing. A pattern that leads outside the project is an error.
+    `*`, `?` and `[…]` match inside one name, `**` any number of folders. Names that begin with a dot match
+    only a part of the pattern that does, too. `**` does not enter folders behind symbolic links; a folder
+    that cannot be read holds nothing. A pattern that leads outside the project is an error.
     """
     parts = _inside(root, pattern, "glob")
     segments = [_segment(part) for part in parts]
@@ -48,8 +50,11 @@ def glob(root: Path, pattern: str) -> list[str]:
 
 
 def exists(root: Path, path: str) -> bool:
-    """Whether there is a file or folder at *path*, relative to *root*; a path outside the project is an error."""
-    return os.path.lexists(root.joinpath(*_inside(root, path, "exists"))) if "\0" not in path else False
+    """Whether there is a file or folder at *path*, relative to *root*; a path outside *root* is an error."""
+    try:
+        return root.joinpath(*_inside(root, path, "exists")).exists()
+    except (OSError, ValueError):  # a name that is too long, a folder that cannot be read
+        return False
 
 
 def _inside(root: Path, path: str, function: str) -> list[str]:

@@ -1,7 +1,7 @@
 """What expressions can read: a chain of blocks from the workflow down to the loop iteration at hand.
 
-A `Frame` is never changed after it was made, except that `set_step` publishes a finished step in its block; both
-may be done from any thread.
+A `Frame` is never changed after it was made, except that `set_step` publishes a finished step in its block;
+reading and publishing may be done from any thread.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from maverick.dsl.project_paths import exists, glob
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _MISSING = object()
 
@@ -33,33 +35,33 @@ class Scope(Protocol):
 class Block:
     """The finished steps of one block of the workflow, on top of those of the blocks around it."""
 
-    __slots__ = ("_lock", "_outer", "_steps")
+    __slots__ = ("_lock", "outer", "steps")
 
     def __init__(self, outer: Block | None = None) -> None:
-        self._outer = outer
-        self._steps: Mapping[str, Mapping[str, object]] = {}
+        self.outer = outer
+        self.steps: Mapping[str, Mapping[str, object]] = {}
         self._lock = threading.Lock()
 
     def set(self, name: str, view: Mapping[str, object]) -> None:
         """Publish a step. Readers see the block before or after, never a mapping that changes under them."""
         with self._lock:
-            self._steps = {**self._steps, name: view}
+            self.steps = {**self.steps, name: view}
 
     def find(self, name: str) -> Mapping[str, object] | None:
         """The step called *name* in this block or the nearest one around it."""
         block: Block | None = self
         while block is not None:
-            if (view := block._steps.get(name)) is not None:
+            if (view := block.steps.get(name)) is not None:
                 return view
-            block = block._outer
+            block = block.outer
         return None
 
     def names(self) -> dict[str, None]:
         """All names that can be found, outermost block first, in the order in which the steps finished."""
         blocks = [self]
-        while (outer := blocks[-1]._outer) is not None:
+        while (outer := blocks[-1].outer) is not None:
             blocks.append(outer)
-        return {name: None for block in reversed(blocks) for name in block._steps}
+        return {name: None for block in reversed(blocks) for name in block.steps}
 
 
 class Steps(Mapping[str, object]):
@@ -75,7 +77,7 @@ class Steps(Mapping[str, object]):
             raise KeyError(name)
         return view
 
-    def get(self, name: str, default: object = None) -> object:  # type: ignore[override]
+    def get(self, name: str, default: object = None) -> object:
         """The step's view, or *default*."""
         view = self._block.find(name)
         return default if view is None else view
@@ -91,8 +93,8 @@ class Steps(Mapping[str, object]):
 class Frame:
     """A scope: what one block of a run can read.
 
-    `env` and `run` (id, attempt, idempotency_key) are read by name only. `project_root` is where `glob` and `exists`
-    look. The views given to `set_step` are mappings with `output` and `status`.
+    `run` holds id, attempt and idempotency_key; `project_root` is where `glob` and `exists` look. The views
+    given to `set_step` are mappings with `output` and `status`.
     """
 
     inputs: Mapping[str, object]
@@ -128,8 +130,16 @@ class Frame:
             loop = {"item": None if item is _MISSING else item, "index": index, "parent": self.loop}
         return replace(self, block=Block(self.block), loop=loop)
 
+    def nested(self) -> Frame:
+        """The scope of a block inside this one that is no iteration: it sees the same `item`."""
+        return self.child()
+
+    def for_workflow(self, inputs: Mapping[str, object]) -> Frame:
+        """The scope of a sub-workflow: it sees its own inputs, no step and no loop of the caller."""
+        return replace(self, inputs=inputs, block=Block(), loop=None)
+
     def with_run(self, **changes: object) -> Frame:
-        """The same block seen with other entries in `run`, such as the step's idempotency key."""
+        """The same block with other names in `run`, such as those of an attempt at a step."""
         return replace(self, run={**self.run, **changes})
 
     def set_step(self, name: str, view: Mapping[str, object]) -> None:

@@ -40,11 +40,11 @@ def plain(value: object, memo: dict[int, tuple[object, Value]] | None = None, de
     return result
 
 
-def as_text(value: object, work: Work | None = None) -> str:
+def as_text(value: object, work: Work | None = None) -> str:  # noqa: PLR0911 - one case a type
     """*value* as it is inserted into text.
 
-    Null is nothing, booleans are `true` and `false`, numbers as Python prints them, bytes must be UTF-8, lists
-    and mappings are JSON (`to_json`).
+    Null is nothing, booleans are `true` and `false`, numbers as Python prints them, bytes must be UTF-8,
+    lists and mappings are JSON (`to_json`).
     """
     work = work or Work()
     match value:

@@ -1,18 +1,19 @@
-"""What a step can give (`Value`), and the documented rules by which Python objects become it (`normalise`)."""
+"""What a step can give (`Value`), and the rules by which Python objects become it (`normalise`)."""
 
 from __future__ import annotations
 
 import dataclasses
-import datetime
+import datetime as dt
 import enum
 import json
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import PurePath
-from typing import TypeAlias, Union
+from typing import TypeAlias
 
 from maverick.errors import ValueUnstorable
 
-Value: TypeAlias = Union[None, bool, int, float, str, bytes, list["Value"], dict[str, "Value"]]
+Value: TypeAlias = "bool | int | float | str | bytes | list[Value] | dict[str, Value] | None"
 """Null, boolean, integer (of any size), float, text, bytes, list, mapping with text keys."""
 
 MAX_DEPTH = 200
@@ -30,7 +31,7 @@ _ADVICE = {
 }
 
 
-def kind_of(value: object) -> str:
+def kind_of(value: object) -> str:  # noqa: PLR0911 - one case a type
     """Name the type of *value* in the language's words; what is no value is named by its Python type."""
     match value:
         case None:
@@ -61,7 +62,7 @@ def normalise(obj: object, path: str = "output") -> Value:
     bytes, bytearray, memoryview              bytes
     `Enum` member                             its value, by these rules
     mapping                                   mapping in the same order; the keys must be text
-    named tuple, dataclass instance           mapping of its fields
+    named tuple, dataclass instance           mapping of its fields (those that are set)
     list, tuple                               list
     set, frozenset                            list, sorted by the canonical JSON of the entries
     object with `model_dump` (pydantic)       what `model_dump(mode="python")` gives, by these rules
@@ -81,7 +82,11 @@ def normalise(obj: object, path: str = "output") -> Value:
 
 
 def canonical_json(value: Value) -> bytes:
-    """JSON of *value* as UTF-8: sorted keys, no spaces, bytes as `{"$bytes": hex}`, huge integers as `{"$int": hex}`."""
+    """JSON of *value*: keys sorted, no spaces, UTF-8.
+
+    Bytes are `{"$bytes": hex}`; where an integer is beyond what Python writes, the large ones are
+    `{"$int": hex}`.
+    """
     try:
         text = _dump(value)
     except ValueError:  # an integer with more digits than Python writes
@@ -140,7 +145,7 @@ def _plain(obj: object, depth: int, inside: set[int]) -> Value:
         inside.discard(id(obj))
 
 
-def _scalar(obj: object) -> Value:
+def _scalar(obj: object) -> Value:  # noqa: PLR0911 - one case a type
     """The value of *obj* if it is one without entries, else null."""
     match obj:
         case enum.Enum():
@@ -155,9 +160,9 @@ def _scalar(obj: object) -> Value:
             return bytes(obj)
         case PurePath():
             return str(obj)
-        case datetime.datetime() | datetime.date() | datetime.time():
+        case dt.datetime() | dt.date() | dt.time():
             return obj.isoformat()
-        case datetime.timedelta():
+        case dt.timedelta():
             return obj.total_seconds()
         case _ if any((kind.__module__, kind.__name__) in _AS_TEXT for kind in type(obj).__mro__):
             return str(obj)
@@ -169,17 +174,17 @@ _AS_TEXT = {("decimal", "Decimal"), ("uuid", "UUID")}
 """Types whose modules are not imported for their sake."""
 
 
-def _container(obj: object, depth: int, inside: set[int]) -> Value:
+def _container(obj: object, depth: int, inside: set[int]) -> Value:  # noqa: PLR0911 - one case a type
     match obj:
         case enum.Enum():
             return _plain(obj.value, depth + 1, inside)
         case Mapping():
             return _mapping(obj.items(), depth, inside)
         case tuple() if isinstance(fields := getattr(obj, "_fields", None), tuple):
-            return _mapping(zip(fields, obj, strict=True), depth, inside, attributes=True)
+            return _mapping(zip(fields, obj, strict=True), depth, inside)
         case list() | tuple():
             return _list(obj, depth, inside)
-        case set() | frozenset() | Set():
+        case AbstractSet():
             return sorted(_list(obj, depth, inside), key=canonical_json)
     if isinstance(obj, type):
         raise _UnstorableError(f"cannot store the class {obj.__name__}: return an instance's fields")
@@ -187,8 +192,8 @@ def _container(obj: object, depth: int, inside: set[int]) -> Value:
     if callable(dump):
         return _plain(_dumped(dump), depth + 1, inside)
     if dataclasses.is_dataclass(obj):
-        fields = ((field.name, getattr(obj, field.name)) for field in dataclasses.fields(obj))
-        return _mapping(fields, depth, inside, attributes=True)
+        names = [field.name for field in dataclasses.fields(obj) if hasattr(obj, field.name)]
+        return _mapping(((name, getattr(obj, name)) for name in names), depth, inside)
     advice = _ADVICE.get(type(obj).__name__, "return text, numbers, lists or mappings instead")
     raise _UnstorableError(f"cannot store {_article(obj)}: {advice}")
 
@@ -204,22 +209,19 @@ def _list(entries: Iterable[object], depth: int, inside: set[int]) -> list[Value
     result: list[Value] = []
     try:
         for entry in entries:
-            result.append(entry if type(entry) in _PLAIN else _plain(entry, depth + 1, inside))  # type: ignore[arg-type]
+            result.append(_plain(entry, depth + 1, inside))  # noqa: PERF401 - its length is the path of a failure
     except _UnstorableError as bad:
         bad.steps.append(f"[{len(result)}]")
         raise
     return result
 
 
-def _mapping(
-    entries: Iterable[tuple[object, object]], depth: int, inside: set[int], *, attributes: bool = False
-) -> dict[str, Value]:
+def _mapping(entries: Iterable[tuple[object, object]], depth: int, inside: set[int]) -> dict[str, Value]:
     result: dict[str, Value] = {}
     key: object = None
     try:
         for key, entry in entries:
-            name = key if type(key) is str else _key(key)
-            result[name] = entry if type(entry) in _PLAIN else _plain(entry, depth + 1, inside)  # type: ignore[assignment]
+            result[key if type(key) is str else _key(key)] = _plain(entry, depth + 1, inside)
     except _UnstorableError as bad:
         if isinstance(key, str):
             bad.steps.append(key_path(str(key)))
