@@ -44,7 +44,10 @@ def encode(value: Value, *, path: str = "value") -> Encoded:
             names the place, beginning with *path*.
     """
     attachments: dict[BlobId, bytes] = {}
-    text = _ENCODER.encode(_plain(value, path, 0, attachments))
+    try:
+        text = _ENCODER.encode(_plain(value, 0, attachments))
+    except _Unstorable as error:
+        raise ValueUnstorable(_place(value, path), str(error)) from None
     return Encoded(text.encode("utf-8", "backslashreplace"), attachments)
 
 
@@ -62,28 +65,30 @@ def decode(data: bytes, fetch: Callable[[BlobId], bytes]) -> Value:
         ) from error
 
 
-def _plain(value: Any, path: str, depth: int, attachments: dict[BlobId, bytes]) -> Any:
+class _Unstorable(Exception):  # noqa: N818 - becomes ValueUnstorable when its place is known
+    pass
+
+
+def _plain(value: Any, depth: int, attachments: dict[BlobId, bytes]) -> Any:
     """Give *value* in what JSON can say; collects the bytes it meets in *attachments*."""
     kind = type(value)
     if value is None or kind is bool:
         return value
     if kind in _SCALARS:
-        return _scalar(value, path, attachments)
+        return _scalar(value, attachments)
     if kind is not list and kind is not dict:
-        raise ValueUnstorable(path, f"cannot store a {kind.__name__}")
+        raise _Unstorable(f"cannot store a {kind.__name__}")
     if depth >= MAX_DEPTH:
-        raise ValueUnstorable(path, f"is nested more than {MAX_DEPTH} deep")
+        raise _Unstorable(f"is nested more than {MAX_DEPTH} deep")
     if kind is list:
-        return [_plain(item, f"{path}[{n}]", depth + 1, attachments) for n, item in enumerate(value)]
-    return {
-        _key(key, path): _plain(item, f"{path}.{key}", depth + 1, attachments) for key, item in value.items()
-    }
+        return [_plain(item, depth + 1, attachments) for item in value]
+    return {_key(key): _plain(item, depth + 1, attachments) for key, item in value.items()}
 
 
-def _scalar(value: Any, path: str, attachments: dict[BlobId, bytes]) -> Any:
+def _scalar(value: Any, attachments: dict[BlobId, bytes]) -> Any:
     match value:
         case str():
-            return _text(value, path)
+            return _text(value)
         case int():
             return value if _MIN_INT <= value <= _MAX_INT else {"$int": format(value, "x")}
         case float():
@@ -93,26 +98,45 @@ def _scalar(value: Any, path: str, attachments: dict[BlobId, bytes]) -> Any:
     return {"$bytes": blob}
 
 
-def _key(key: object, path: str) -> str:
+def _key(key: object) -> str:
     if type(key) is not str:
-        raise ValueUnstorable(path, f"has a key that is a {type(key).__name__}; keys are strings")
-    text = _text(key, f"{path}.{key}")
+        raise _Unstorable(f"has a key that is a {type(key).__name__}; keys are strings")
+    text = _text(key)
     return f"${text}" if text.startswith("$") else text
 
 
-def _text(text: str, path: str) -> str:
+def _text(text: str) -> str:
     """Give *text*, unless it spells a character as two surrogates: JSON would give back the character."""
     if text.isascii():
         return text
     try:
         text.encode()
     except UnicodeEncodeError:
-        both = any("\ud800" <= a <= "\udbff" and "\udc00" <= b <= "\udfff" for a, b in pairwise(text))
-        if both:
-            raise ValueUnstorable(
-                path, "has a text with a character in two halves (a surrogate pair)"
-            ) from None
+        if any("\ud800" <= a <= "\udbff" and "\udc00" <= b <= "\udfff" for a, b in pairwise(text)):
+            raise _Unstorable("has a text with a character in two halves (a surrogate pair)") from None
     return text
+
+
+def _place(value: Any, path: str) -> str:
+    """Give the path of the innermost part of *value* that cannot be stored."""
+    for depth in range(MAX_DEPTH + 1):
+        for step, part in _parts(value):
+            try:
+                _plain(part, depth + 1, {})
+            except _Unstorable:
+                value, path = part, path + step
+                break
+        else:
+            break
+    return path
+
+
+def _parts(value: Any) -> list[tuple[str, Any]]:
+    if type(value) is list:
+        return [(f"[{number}]", item) for number, item in enumerate(value)]
+    if type(value) is dict:
+        return [(f".{key}", item) for key, item in value.items()]
+    return []
 
 
 def _value(plain: Any, fetch: Callable[[BlobId], bytes]) -> Value:

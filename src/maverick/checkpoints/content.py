@@ -9,6 +9,7 @@ from maverick.checkpoints import codec, folders, ids, model
 from maverick.checkpoints.ids import BlobId, ObjectKind, TreeId
 from maverick.checkpoints.model import Entry
 from maverick.checkpoints.objects import NewObject
+from maverick.checkpoints.parallel import spread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,11 @@ class Content:
     attachments: Mapping[BlobId, bytes] = field(default_factory=dict)
     text: str = ""
     entry: Entry | None = None
+
+    @property
+    def has_bytes(self) -> bool:
+        """Whether `data` is to be stored."""
+        return self.entry is None and self.kind != "note"
 
 
 def blob(data: bytes, note: str = "") -> Content:
@@ -67,29 +73,30 @@ def existing(entry: Entry) -> Content:
     return Content(entry.kind, entry=entry)
 
 
-def make(content: Content, into: Objects) -> Entry:
-    """Give the entry for *content* and add the objects it needs to *into*, children first."""
+def prepare(changes: Mapping[Path, Content | None], into: Objects) -> dict[Path, Entry | None]:
+    """Give the entries for *changes* and add the objects they need to *into*, children first."""
+    hashed = {path: it.data for path, it in changes.items() if it is not None and it.has_bytes}
+    blobs = spread(ids.blob_id, list(hashed.values()), sum(map(len, hashed.values())))
+    mains = dict(zip(hashed, blobs, strict=True))
+    return {path: _make(it, mains.get(path), into) if it else None for path, it in changes.items()}
+
+
+def _make(content: Content, main: BlobId | None, into: Objects) -> Entry:
     if content.entry is not None:
         return content.entry
-    if content.kind == "note":
+    if main is None:
         return Entry("note", model.NO_OBJECT, 0, content.text)
-    main = _add_blob(content.data, into)
+    into.setdefault(main, NewObject(ObjectKind.BLOB, main, content.data))
     if content.kind != "bundle":
         return Entry(content.kind, main, len(content.data), content.text)
     parts: dict[Path, Entry | None] = {("value",): Entry("value", main, len(content.data))}
     for attachment, data in content.attachments.items():
         into.setdefault(attachment, NewObject(ObjectKind.BLOB, attachment, data))
-        parts[(attachment,)] = Entry("blob", attachment, len(data))
+        parts[attachment,] = Entry("blob", attachment, len(data))
     bundle = folders.update(_NoNodes(), None, parts)
     for new in bundle.nodes:
         into.setdefault(new.id, NewObject(ObjectKind.TREE, new.id, new.data))
     return Entry("bundle", bundle.root, bundle.size, content.text)
-
-
-def _add_blob(data: bytes, into: Objects) -> ObjectId:
-    blob_id = ids.blob_id(data)
-    into.setdefault(blob_id, NewObject(ObjectKind.BLOB, blob_id, data))
-    return blob_id
 
 
 class _NoNodes:

@@ -24,6 +24,8 @@ _UNWRITABLE = {
     errno.EROFS: "the file system is mounted read-only; make it writable, or use another project folder",
     errno.EACCES: "permission denied; make the folder writable for this user",
     errno.EPERM: "permission denied; make the folder writable for this user",
+    errno.ENOTDIR: "a file stands where a folder is needed; move it away",
+    errno.ENAMETOOLONG: "the path is too long; use another project folder",
     errno.EIO: "the disk reports an input/output error; check it before anything else",
     errno.ENOLCK: "the file system has no locks to give; keep the project on a local disk",
     errno.EOPNOTSUPP: "the file system does not support this; keep the project on a local disk",
@@ -150,19 +152,19 @@ def removing_on_error(files: Files, path: Path) -> Iterator[None]:
     """Remove the temporary file *path* if the block fails: on a full disk its bytes are needed."""
     try:
         yield
-    except OSError:
+    except Exception:
         with suppress(OSError):
             files.unlink(path)
         raise
 
 
 @contextmanager
-def writing(what: str, root: Path) -> Iterator[None]:
-    """Turn the errors of a disk that takes no bytes into StoreUnwritable, saying *what* was not written."""
+def writing(action: str, root: Path) -> Iterator[None]:
+    """Turn the errors of a disk that takes no bytes into StoreUnwritable, saying which *action* failed."""
     try:
         yield
     except OSError as error:
         advice = _UNWRITABLE.get(error.errno or 0)
         if advice is None:
             raise
-        raise StoreUnwritable(f"cannot write {what} in {root}: {advice}") from error
+        raise StoreUnwritable(f"cannot {action} ({root}): {advice}") from error

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints import canonical
 from maverick.checkpoints.files import replace
-from maverick.errors import FormatDamaged, NotFound, StoreTooNew
+from maverick.errors import FormatDamaged, NotFound, StoreDamaged, StoreTooNew
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,6 +117,7 @@ def create(files: Files, root: Path) -> None:
 
     Safe while another process does the same: both write the same bytes.
     """
+    made = [folder for folder in (root, *root.parents) if not folder.exists()]
     root.parent.mkdir(parents=True, exist_ok=True)
     files.make_folder(root)
     for folder in FOLDERS:
@@ -125,7 +127,28 @@ def create(files: Files, root: Path) -> None:
     replace(files, temporary(root), root / ".gitignore", [b"*\n"])
     fill_reserve(files, root)
     replace(files, temporary(root), root / "format.json", [encode_format(CURRENT)])
-    files.sync_folder(root.parent)
+    for new in made:
+        files.sync_folder(new.parent)
+
+
+def mend(files: Files, root: Path) -> None:
+    """Make the folders again that hold nothing for long, where somebody has removed them."""
+    for folder in FOLDERS:
+        if folder not in ("objects", "refs"):
+            with suppress(OSError):  # a read-only store needs none of them
+                files.make_folder(root / folder)
+
+
+def list_folder(files: Files, root: Path, name: str) -> list[str]:
+    """Give the names in `objects/` or `refs/`.
+
+    Raises:
+        StoreDamaged: the folder is missing.
+    """
+    try:
+        return files.list(root / name)
+    except FileNotFoundError:
+        raise StoreDamaged(f"the folder {root}/{name} is missing; run `maverick checkpoint fsck`") from None
 
 
 def temporary(root: Path) -> Path:

@@ -22,7 +22,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-_held: set[int] = set()
+
+class _Descriptor:
+    """An open lock file; `number` is -1 in a forked child, which has closed it."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+_held: set[_Descriptor] = set()
 # `is_owned` looks by taking a shared lock for an instant; an owner-to-be waits that out.
 _OWN_ATTEMPTS, _OWN_WAIT_SECONDS = 10, 0.01
 
@@ -30,7 +40,8 @@ _OWN_ATTEMPTS, _OWN_WAIT_SECONDS = 10, 0.01
 def _drop_in_child() -> None:
     """Close what a forked child inherited: a lock lasts until its last descriptor is closed."""
     for descriptor in _held:
-        os.close(descriptor)
+        os.close(descriptor.number)
+        descriptor.number = -1
     _held.clear()
 
 
@@ -77,31 +88,22 @@ class Locks:
             RunOwned: another process (or another thread of this one) owns it.
         """
         path = self._root / "owners" / file_name(run)
-        with writing("the owner of a run", self._root):
-            descriptor = _open(path)
-        _held.add(descriptor)
-        try:
+        with _opened(path, self._root) as descriptor:
             _take_ownership(descriptor, run, self._root)
             owner = Owner(descriptor, self._root)
-            owner.previous = _parse_note(_read(descriptor))
-            owner.note({**owner.previous, **_identity()})
+            owner.note(owner.previous)
             yield owner
-        finally:
-            _release(descriptor)
 
     def is_owned(self, run: str) -> bool:
         """Say whether some process owns *run* at this instant."""
-        try:
-            descriptor = os.open(self._root / "owners" / file_name(run), os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
+        path = self._root / "owners" / file_name(run)
+        if not path.exists():
             return False
-        _held.add(descriptor)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            _release(descriptor)
+        with _opened(path, self._root) as descriptor:
+            try:
+                fcntl.flock(descriptor.number, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
         return False
 
     def owner_note(self, run: str) -> dict[str, Any]:
@@ -115,12 +117,10 @@ class Locks:
 class Owner:
     """The ownership of a run. `previous` is what the owner before noted."""
 
-    previous: dict[str, Any]
-
-    def __init__(self, descriptor: int, root: Path) -> None:
+    def __init__(self, descriptor: _Descriptor, root: Path) -> None:
         self._descriptor = descriptor
         self._root = root
-        self.previous = {}
+        self.previous = _parse_note(_read(descriptor))
 
     def note(self, fields: Mapping[str, Any]) -> None:
         """Replace the note by *fields* (what JSON can say), with this process's pid, host and start time.
@@ -128,9 +128,9 @@ class Owner:
         The note outlives the process. It is not synced: after a power cut there is nobody left to name.
         """
         data = canonical.seal({**fields, **_identity()})
-        with writing("the owner of a run", self._root):
-            os.pwrite(self._descriptor, data, 0)
-            os.ftruncate(self._descriptor, len(data))
+        with writing("note the owner of a run", self._root):
+            os.pwrite(self._descriptor.number, data, 0)
+            os.ftruncate(self._descriptor.number, len(data))
 
 
 _started = time.time_ns() // 1_000_000
@@ -140,11 +140,11 @@ def _identity() -> dict[str, Any]:
     return {"pid": os.getpid(), "host": os.uname().nodename, "started": _started}
 
 
-def _take_ownership(descriptor: int, run: str, root: Path) -> None:
+def _take_ownership(descriptor: _Descriptor, run: str, root: Path) -> None:
     for attempt in range(_OWN_ATTEMPTS):
         try:
-            with writing("the owner of a run", root):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with writing("own a run", root):
+                fcntl.flock(descriptor.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if attempt + 1 < _OWN_ATTEMPTS:
                 time.sleep(_OWN_WAIT_SECONDS)
@@ -159,21 +159,30 @@ def _parse_note(data: bytes) -> dict[str, Any]:
     return canonical.unseal(data) or {}
 
 
-def _read(descriptor: int) -> bytes:
-    return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+def _read(descriptor: _Descriptor) -> bytes:
+    return os.pread(descriptor.number, os.fstat(descriptor.number).st_size, 0)
 
 
 @contextmanager
 def _locked(root: Path, name: str, operation: int) -> Iterator[None]:
-    with writing(f"the lock {name}", root):
-        descriptor = _open(root / name)
+    with _opened(root / name, root) as descriptor:
+        with writing(f"take {name}", root):
+            fcntl.flock(descriptor.number, operation)
+        yield
+
+
+@contextmanager
+def _opened(path: Path, root: Path) -> Iterator[_Descriptor]:
+    """Open a lock file; closing it gives its lock back."""
+    with writing(f"open {path.name}", root):
+        descriptor = _Descriptor(_open(path))
     _held.add(descriptor)
     try:
-        with writing(f"the lock {name}", root):
-            fcntl.flock(descriptor, operation)
-        yield
+        yield descriptor
     finally:
-        _release(descriptor)
+        _held.discard(descriptor)
+        if descriptor.number >= 0:
+            os.close(descriptor.number)
 
 
 def _open(path: Path) -> int:
@@ -184,9 +193,3 @@ def _open(path: Path) -> int:
         if error.errno not in (errno.EROFS, errno.EACCES):
             raise
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-
-
-def _release(descriptor: int) -> None:
-    if descriptor in _held:  # else this is a forked child, which closed it
-        _held.discard(descriptor)
-        os.close(descriptor)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from maverick.checkpoints import ids, packs
 from maverick.checkpoints.files import creating, removing_on_error
-from maverick.checkpoints.layout import temporary
+from maverick.checkpoints.layout import list_folder, temporary
+from maverick.checkpoints.parallel import spread
 from maverick.errors import ObjectCorrupt, ObjectMissing, PackDamaged
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ class Objects:
         self._damaged: dict[str, PackDamaged] = {}
         self._places: dict[bytes, Place] = {}
         self._large: list[PackIndex] = []
-        self._fresh = False
+        self._names: set[str] = set()
+        self._listed = False
 
     def refresh(self) -> None:
         """List `objects/`, read the indexes of new packs, forget the packs that are gone.
@@ -55,17 +57,21 @@ class Objects:
         A damaged pack is remembered as that: its objects are not found, reading one says why.
         """
         with self._lock:
-            names = {name.removesuffix(".pack") for name in self._files.list(self._root / "objects")}
-            gone = self._packs.keys() - names
+            names = set(list_folder(self._files, self._root, "objects"))
+            self._listed = True
+            if names == self._names:
+                return
+            gone = {name for name in self._packs if f"{name}.pack" not in names}
             if gone:
                 self._packs = {name: index for name, index in self._packs.items() if name not in gone}
                 self._places, self._large = {}, []
                 for index in self._packs.values():
                     self._register(index)
-            self._damaged = {name: error for name, error in self._damaged.items() if name in names}
-            for name in sorted(names - self._packs.keys() - self._damaged.keys()):
-                self._load(name)
-            self._fresh = True
+            self._damaged = {name: it for name, it in self._damaged.items() if f"{name}.pack" in names}
+            for name in sorted(map(_pack_name, names - self._names)):
+                if name and name not in self._packs and name not in self._damaged:
+                    self._load(name)
+            self._names = names
 
     def packs(self) -> list[PackIndex]:
         """Give the indexes of the packs in `objects/` as of the last refresh, damaged ones left out."""
@@ -79,7 +85,7 @@ class Objects:
 
     def find(self, object_id: ObjectId) -> Place | None:
         """Give the place of an object in `objects/` as of the last refresh; None if it is not there."""
-        if not self._fresh:
+        if not self._listed:
             self.refresh()
         raw_id = bytes.fromhex(object_id)
         with self._lock:
@@ -109,21 +115,26 @@ class Objects:
             ObjectCorrupt: what is stored has another hash.
             PackDamaged: it is in none of the packs that can be read, and some cannot.
         """
-        with suppress(FileNotFoundError):
-            place = self.find(object_id)
-            if place is not None:
-                return self._read_at(object_id, place, "objects")
-        self.refresh()
-        with suppress(FileNotFoundError):
-            place = self.find(object_id)
-            if place is not None:
-                return self._read_at(object_id, place, "objects")
+        for _ in range(2):  # gc may have moved it since the last refresh, or another process added it
+            with suppress(FileNotFoundError):
+                place = self.find(object_id)
+                if place is not None:
+                    return self._read_whole(object_id, place)
+            self.refresh()
         return self._read_trash(object_id)
 
     def write(self, new: Iterable[NewObject]) -> None:
         """Store *new*, children first, as one pack. When it returns they are durable (2 fsyncs)."""
-        compressor = packs.Compressor()
-        self.write_frames(compressor.frame(item.kind, item.id, item.data) for item in new)
+        items = list(new)
+        local = threading.local()
+
+        def frame(item: NewObject) -> Frame:
+            if not hasattr(local, "compressor"):
+                local.compressor = packs.Compressor()
+            made: Frame = local.compressor.frame(item.kind, item.id, item.data)
+            return made
+
+        self.write_frames(spread(frame, items, sum(len(item.data) for item in items)))
 
     def write_frames(self, frames: Iterable[Frame]) -> PackIndex:
         """Store *frames*, children first, as one pack. When it returns they are durable (2 fsyncs)."""
@@ -139,6 +150,7 @@ class Objects:
         self._files.sync_folder(folder)
         with self._lock:
             self._packs[index.name] = index
+            self._names.add(f"{index.name}.pack")
             self._register(index)
         return index
 
@@ -171,6 +183,18 @@ class Objects:
         size = self._files.size(path)
         return packs.read_index(name, size, lambda offset, length: self._files.pread(path, offset, length))
 
+    def _read_whole(self, object_id: ObjectId, place: Place) -> bytes:
+        """Read an object at *place*, or, if it is damaged there, from another pack that holds it."""
+        try:
+            return self._read_at(object_id, place, "objects")
+        except ObjectCorrupt:
+            for index in self.packs():
+                other = index.find(bytes.fromhex(object_id))
+                if other is not None and other != place:
+                    with suppress(ObjectCorrupt, FileNotFoundError):
+                        return self._read_at(object_id, other, "objects")
+            raise
+
     def _read_at(self, object_id: ObjectId, place: Place, folder: str) -> bytes:
         raw = self._files.pread(self._path(folder, place.pack), place.offset, place.length)
         try:
@@ -182,19 +206,29 @@ class Objects:
             raise _corrupt(object_id, f"its content hashes to {actual[:12]}", place)
         return data
 
+    def _trash(self) -> list[str]:
+        try:
+            return self._files.list(self._root / "trash")
+        except FileNotFoundError:
+            return []
+
     def _read_trash(self, object_id: ObjectId) -> bytes:
         raw_id = bytes.fromhex(object_id)
-        for name in self._files.list(self._root / "trash"):
-            if not name.endswith(".pack"):
-                continue
+        for name in filter(None, map(_pack_name, self._trash())):
             with suppress(FileNotFoundError, PackDamaged):
-                place = self._index("trash", name.removesuffix(".pack")).find(raw_id)
+                place = self._index("trash", name).find(raw_id)
                 if place is not None:
                     return self._read_at(object_id, place, "trash")
         damaged = self.damaged()
         if damaged:
             raise PackDamaged(f"object {object_id[:12]} is in no pack that can be read, and {damaged[0]}")
         raise ObjectMissing(f"object {object_id[:12]} is missing; run `maverick checkpoint fsck`")
+
+
+def _pack_name(file_name: str) -> str:
+    """Give the name of the pack in a file; empty if the file is none."""
+    name = file_name.removesuffix(".pack")
+    return name if name != file_name and ids.is_id(name) else ""
 
 
 def _corrupt(object_id: ObjectId, why: str, place: Place) -> ObjectCorrupt:

@@ -12,17 +12,18 @@ import struct
 import sys
 from bisect import bisect_left
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
 from blake3 import blake3
 
-from maverick.checkpoints import ids
 from maverick.checkpoints.ids import ObjectId, ObjectKind
 from maverick.errors import PackDamaged, StoreTooNew, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import ModuleType
 
 PACK_MAGIC = b"MVRKPACK"
 PACK_VERSION = 1
@@ -42,22 +43,11 @@ _MAX_OBJECT_BYTES = 2**32 - 1 - 4096
 _BUFFER_BYTES = 1 << 20
 _KINDS = frozenset(ObjectKind)
 
-if TYPE_CHECKING or sys.version_info < (3, 14):
 
-    def _zstd_module() -> _Zstd:
-        from backports import zstd  # noqa: PLC0415 - 10 ms that listing runs does not need
-
-        return zstd
-else:
-
-    def _zstd_module():  # noqa: ANN202
-        from compression import zstd  # noqa: PLC0415
-
-        return zstd
-
-
-if TYPE_CHECKING:
-    from types import ModuleType as _Zstd
+def _zstd_module() -> ModuleType:
+    """Give the module zstd, which takes 10 ms to import that listing runs does not need."""
+    name = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+    return import_module(name)
 
 
 class FrameDamaged(Exception):  # noqa: N818 - never leaves the package
@@ -163,9 +153,10 @@ def open_frame(raw: bytes) -> tuple[FrameHeader, bytes]:
         )
     if len(payload) != header.length:
         raise FrameDamaged("its frame is cut off")
-    if header.codec == ZSTD:
-        payload = _decompress(payload, header.raw_length)
-    return header, payload
+    data = _decompress(payload, header.raw_length) if header.codec == ZSTD else payload
+    if len(data) != header.raw_length:
+        raise FrameDamaged("its content has another length than its frame says")
+    return header, data
 
 
 def _decompress(payload: bytes, length: int) -> bytes:
@@ -175,8 +166,8 @@ def _decompress(payload: bytes, length: int) -> bytes:
         data: bytes = decompressor.decompress(payload, max_length=length + 1)
     except zstd.ZstdError as error:
         raise FrameDamaged(f"its content cannot be decompressed: {error}") from error
-    if len(data) != length or not decompressor.eof:
-        raise FrameDamaged("its content has another length when decompressed")
+    if not decompressor.eof or decompressor.unused_data:
+        raise FrameDamaged("its content does not end where its frame does")
     return data
 
 
@@ -327,11 +318,6 @@ def _next_magic(offset: int, size: int, pread: Callable[[int, int], bytes]) -> i
             break
         offset += len(window) - len(FRAME_MAGIC) + 1
     return size
-
-
-def check_object(header: FrameHeader, data: bytes) -> ObjectId:
-    """Give the id that *data* has as an object of the kind that *header* says."""
-    return ids.object_id(header.kind, data)
 
 
 def _damaged(name: str, why: str) -> PackDamaged:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from maverick.checkpoints import canonical, ids
 from maverick.checkpoints.files import replace
-from maverick.checkpoints.layout import temporary
+from maverick.checkpoints.layout import list_folder, temporary
 from maverick.checkpoints.model import CHECKPOINT_KINDS, Checkpoint, CheckpointKind
 from maverick.errors import NotFound, RefDamaged, UsageError
 
@@ -109,7 +109,7 @@ class Refs:
     def list(self, damaged: list[RefDamaged] | None = None) -> list[Ref]:
         """Read all refs, newest first. Those that cannot be read are put into *damaged* and left out."""
         found: list[Ref] = []
-        for name in self._files.list(self._root / "refs"):
+        for name in list_folder(self._files, self._root, "refs"):
             try:
                 ref = self._read(name)
             except RefDamaged as error:

@@ -13,7 +13,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints import folders, ids, layout, model, refs, revisions
-from maverick.checkpoints.content import make
+from maverick.checkpoints.content import prepare
 from maverick.checkpoints.files import FULL, Files, writing
 from maverick.checkpoints.ids import CheckpointId, ObjectId, ObjectKind, TreeId
 from maverick.checkpoints.locks import Locks
@@ -45,7 +45,7 @@ def _now() -> int:
 
 
 class Store:
-    """A store in the folder `root`; use `create` or `open`. Threads may share it, processes have their own."""
+    """A store in the folder `root`; use `create` or `open`. Threads may share one, processes may not."""
 
     def __init__(self, root: Path, files: Files, form: layout.Format, clock: Callable[[], int]) -> None:
         self.root = root
@@ -71,8 +71,10 @@ class Store:
         """
         files = files or Files()
         with suppress(NotFound):
-            return cls.open(root, files=files, clock=clock)
-        with writing("a new store", root):
+            store = cls.open(root, files=files, clock=clock)
+            layout.mend(files, root)
+            return store
+        with writing("make a store", root):
             layout.create(files, root)
         return cls.open(root, files=files, clock=clock)
 
@@ -86,7 +88,8 @@ class Store:
             StoreTooNew: it was written by a newer version.
         """
         files = files or Files()
-        return cls(root, files, layout.read_format(files, root), clock)
+        with writing("open the store", root):
+            return cls(root, files, layout.read_format(files, root), clock)
 
     def save(
         self,
@@ -116,15 +119,13 @@ class Store:
             UsageError: a path, a note or the run's id cannot be stored.
             StoreTooNew: this version may read the store, but not write it.
         """
-        self.format.require_write(self.root)
         _check_arguments(run, kind, label)
         new: dict[ObjectId, NewObject] = {}
-        state = {path: make(it, new) if it is not None else None for path, it in changes.items()}
-        volatile = {path: make(it, new) if it is not None else None for path, it in (facts or {}).items()}
-        with self._writing("the checkpoint"), self.locks.shared():
+        state, volatile = prepare(changes, new), prepare(facts or {}, new)
+        with self._changing("save the checkpoint"):
             self._expect(run, parent)
             self.objects.refresh()
-            self._require_whole(run, parent, [it.entry for it in changes.values() if it is not None])
+            self._require_whole(run, parent, [it.entry for it in changes.values() if it])
             tree = folders.update(self, parent.tree if parent else None, state)
             fact_tree = folders.update(self, parent.facts if parent else None, volatile)
             for node in (*tree.nodes, *fact_tree.nodes):
@@ -208,8 +209,7 @@ class Store:
             NotFound: there is no such run, or gc has collected the checkpoint.
             StoreUnwritable: the disk takes nothing.
         """
-        self.format.require_write(self.root)
-        with self._writing("the tag"), self.locks.shared():
+        with self._changing("tag the checkpoint"):
             self.objects.refresh()
             if checkpoint is not None:
                 self._require_checkpoint(checkpoint)
@@ -218,9 +218,8 @@ class Store:
 
     def drop(self, run: str) -> None:
         """Forget *run*: its ref is removed, what only it led to is garbage. Raises NotFound, RunOwned."""
-        self.format.require_write(self.root)
-        self.ref(run)
-        with self._writing("the ref"), self.own(run), self.locks.shared(), self.locks.refs():
+        with self.own(run), self._changing("drop the run"), self.locks.refs():
+            self.ref(run)
             self._refs.remove(run)
 
     def own(self, run: str) -> AbstractContextManager[Owner]:
@@ -318,12 +317,17 @@ class Store:
 
     def _require(self, object_id: ObjectId) -> None:
         if self.objects.find(object_id) is None:
+            for damaged in self.objects.damaged():
+                raise damaged
             raise ObjectMissing(f"object {object_id[:12]} is gone; run `maverick checkpoint fsck`")
 
     @contextmanager
-    def _writing(self, what: str) -> Iterator[None]:
+    def _changing(self, action: str) -> Iterator[None]:
+        """Hold the lock that keeps gc away; give the reserve away if the disk is full."""
         try:
-            with writing(what, self.root):
+            with writing(action, self.root), self.locks.shared():
+                # Read again: a newer version may have put features into the store since it was opened.
+                layout.read_format(self.files, self.root).require_write(self.root)
                 yield
         except StoreUnwritable as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL:
