@@ -80,10 +80,15 @@ class WorkflowInvalid(MaverickError):
 
 
 class StepFailed(MaverickError):
-    """A step could not do its work. `step` is its path where it is known, else empty."""
+    """A step could not do its work.
 
-    def __init__(self, message: str, *, step: str = "") -> None:
+    `step` is its path where it is known, else empty; `causes` names the classes of the exception that a Python action
+    raised, most special first.
+    """
+
+    def __init__(self, message: str, *, step: str = "", causes: tuple[str, ...] = ()) -> None:
         self.step = step
+        self.causes = causes
         super().__init__(message)
 
 

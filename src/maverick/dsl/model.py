@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from maverick.dsl.expressions import Expression, Place, Template
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from maverick.dsl.values import Value
 
@@ -181,6 +181,34 @@ Step: TypeAlias = (
     | LoopStep
     | CheckpointStep
 )
+
+
+def visible_names(step: Step) -> dict[str, Place]:
+    """Give the names under which the block sees *step*: its own, and those of a branch's options."""
+    names = {step.name: step.place}
+    if isinstance(step, BranchStep):
+        chosen = [option.step for option in step.options] + ([step.otherwise] if step.otherwise else [])
+        for option in chosen:
+            names |= {name: place for name, place in visible_names(option).items() if name not in names}
+    return names
+
+
+def steps_in(steps: Iterable[Step]) -> Iterator[Step]:
+    """Give *steps* and every step inside them, in the order of the file, rollbacks and options included."""
+    for step in steps:
+        yield step
+        match step:
+            case BranchStep():
+                yield from steps_in(option.step for option in step.options)
+                yield from steps_in([step.otherwise] if step.otherwise else [])
+            case LoopStep():
+                yield from steps_in(step.steps)
+            case ValidateStep():
+                yield from steps_in([step.on_failure] if step.on_failure else [])
+            case _:
+                pass
+        if step.rollback is not None and step.rollback.step is not None:
+            yield from steps_in([step.rollback.step])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,73 @@
+"""Where a walk is: the block of steps it goes through, and what holds for all of them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from maverick.errors import StepTimeout
+
+if TYPE_CHECKING:
+    from maverick.dsl.model import Step
+    from maverick.dsl.scope import Frame
+
+
+class Unfinished(Exception):
+    """No error: the checking walk has come to what remains to be done.
+
+    The step at `path` will run, so nothing can be said of what stands behind it in its block."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(path)
+
+
+def is_chained(step: Step) -> bool:
+    """Whether the step's running makes the rest of its block run, and is made by what stands before it."""
+    return not step.pure and not step.always_run
+
+
+@dataclass(slots=True)
+class Block:
+    """A list of steps that is being walked."""
+
+    frame: Frame
+    file: str
+    """Of the workflow that is walked: relative references start at its folder."""
+    ran: bool = False
+    """A step of this block, or before it, had to run: so has the rest of the block."""
+    always: bool = False
+    """A step around it is marked `always_run`."""
+    tolerant: bool = False
+    """A step around it takes failures as outcomes: they are recorded and recalled like any."""
+    deadline: float | None = None
+    """On the monotonic clock, in seconds: of the steps around it that have a timeout."""
+
+    def inside(self, step: Step, frame: Frame, *, file: str = "", ran: bool | None = None) -> Block:
+        """The block of the steps that *step* is made of."""
+        return Block(
+            frame,
+            file or self.file,
+            ran=(self.ran if ran is None else ran) and not step.pure,
+            always=self.always or step.always_run,
+            tolerant=self.tolerant or step.continue_on_error,
+            deadline=self.deadline,
+        )
+
+    def took(self, step: Step, *, ran: bool) -> None:
+        """Note whether *step* of this block ran."""
+        self.ran = self.ran or (ran and is_chained(step))
+
+    def seconds_left(self, own: float | None) -> float | None:
+        """How long a step with a timeout of *own* may take; None is for ever.
+
+        Raises:
+            StepTimeout: The time of a step around it is over.
+        """
+        if self.deadline is None:
+            return own
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise StepTimeout("the time that a step around it may take is over")
+        return left if own is None else min(left, own)

@@ -1,0 +1,273 @@
+"""What a project offers to its workflows: workflows, actions, agents, stages; and where each comes from.
+
+Workflows are looked for in the folders given, the first one wins: a project's override a user's, which override
+those that ship. Everything is loaded when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maverick.dsl.actions import Action, add_to_path, load_action, public_names
+from maverick.dsl.serialization.files import read_text
+from maverick.dsl.serialization.loader import parse_workflow
+from maverick.dsl.steps.validation import Stage
+from maverick.dsl.suggest import nearest
+from maverick.errors import Problem, StepFailed, WorkflowInvalid
+
+if TYPE_CHECKING:
+    from maverick.dsl.config import AgentConfig, Config
+    from maverick.dsl.lint import Kind
+    from maverick.dsl.model import Workflow
+
+ENDINGS = (".yaml", ".yml")
+_NAME = re.compile(r"""^name:[ \t]*["']?([A-Za-z0-9_-]+)["']?[ \t]*(?:#.*)?$""", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A folder of workflows, and what it is called in listings: `project`, `user`, `built in`."""
+
+    name: str
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Builtins:
+    """What ships: actions (name -> `module:function`), and agents' instructions (name -> Markdown file)."""
+
+    actions: Mapping[str, str]
+    agents: Mapping[str, Path]
+    version: str = "1"
+
+
+class Catalog:
+    """Finds what a workflow names. `recorded` (file -> text) stands in for workflow files that are gone."""
+
+    def __init__(
+        self,
+        root: Path,
+        config: Config,
+        sources: Sequence[Source],
+        builtins: Builtins,
+        recorded: Mapping[str, str] | None = None,
+    ) -> None:
+        self.root = root
+        self.config = config
+        self.sources = tuple(sources)
+        self.recorded_in_use: set[str] = set()
+        """Files that are gone, so that their recorded texts were taken."""
+        self._builtins = builtins
+        self._recorded = dict(recorded or {})
+        self._workflows: dict[str, Workflow] = {}
+        self._actions: dict[str, Action] = {}
+
+    # --- what the linter asks --------------------------------------------------------------------------------------
+
+    def has(self, kind: Kind, name: str) -> bool:
+        """Whether there is an action, agent, … of that name."""
+        match kind:
+            case "action":
+                try:
+                    return bool(self.action(name))
+                except StepFailed:
+                    return False
+            case "validation stage":
+                return name in self.stages or shutil.which(name) is not None
+            case _:
+                return name in self.names(kind)
+
+    def names(self, kind: Kind) -> Iterable[str]:
+        """The names that there are."""
+        match kind:
+            case "action":
+                return self.action_names
+            case "agent":
+                return self.agent_names()
+            case "validation stage":
+                return self.stages
+            case "workflow":
+                return {name for source in self.sources for name in _names_in(source.folder)}
+            case _:
+                return ()
+
+    # --- workflows -------------------------------------------------------------------------------------------------
+
+    def workflow(self, reference: str, calling_file: str = "") -> Workflow:
+        """The workflow of that name, or of the file *reference* (relative to *calling_file*'s folder, or the root).
+
+        Raises:
+            WorkflowInvalid: There is none (near names are given), or it has problems.
+        """
+        workflow = self.find_workflow(reference, calling_file)
+        if workflow is None:
+            where = calling_file or reference
+            raise WorkflowInvalid([Problem(where, 0, 0, self.unknown_workflow(reference))])
+        return workflow
+
+    def find_workflow(self, reference: str, calling_file: str = "") -> Workflow | None:
+        """As `workflow`, but None where there is none."""
+        file = self._file_of(reference, calling_file)
+        return None if file is None else self._load(file)
+
+    def unknown_workflow(self, reference: str) -> str:
+        """Say that there is no such workflow, and where it was looked for."""
+        if _is_path(reference):
+            return f"there is no workflow file {reference!r}"
+        names = set(self.names("workflow"))
+        shown = ", ".join(sorted(names)) or "none"
+        return f"there is no workflow {reference!r}{nearest(reference, names)} (known: {shown}; or give a file)"
+
+    def shown(self, path: Path) -> str:
+        """How a workflow file is called in messages and records: relative to the project if it is inside."""
+        for source in self.sources:
+            if source.name == "built in" and path.is_relative_to(source.folder):
+                return f"<built in>/{path.relative_to(source.folder).as_posix()}"
+        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+
+    def path_of(self, file: str) -> Path:
+        """The file that `shown` called so."""
+        if file.startswith("<built in>/"):
+            folders = [source.folder for source in self.sources if source.name == "built in"]
+            for folder in folders:
+                if (folder / file.removeprefix("<built in>/")).exists():
+                    return folder / file.removeprefix("<built in>/")
+            return folders[-1] / file.removeprefix("<built in>/")
+        return self.root / file
+
+    def listing(self) -> Iterator[tuple[Source, Path]]:
+        """Every workflow file of every source, in the order in which names are looked up."""
+        for source in self.sources:
+            for path in sorted(_files_in(source.folder)):
+                yield source, path
+
+    def loaded(self) -> dict[str, str]:
+        """The texts of the workflows that were loaded: file -> text."""
+        return {file: workflow.text for file, workflow in sorted(self._workflows.items())}
+
+    def _file_of(self, reference: str, calling_file: str) -> str | None:
+        if _is_path(reference):
+            folder = self.path_of(calling_file).parent if calling_file else self.root
+            file = self.shown(Path(os.path.normpath(folder / Path(reference).expanduser())))
+            return file if self.path_of(file).exists() or file in self._recorded else None
+        for source in self.sources:
+            found = [path for path in _files_in(source.folder) if _same_name(name_in(path), reference)]
+            if len(found) > 1:
+                files = " and ".join(self.shown(path) for path in sorted(found))
+                message = f"{files} both define the workflow {reference!r}; remove one"
+                raise WorkflowInvalid([Problem(self.shown(found[0]), 0, 0, message)])
+            if found:
+                return self.shown(found[0])
+        return next((file for file in self._recorded if _same_name(Path(file).stem, reference)), None)
+
+    def _load(self, file: str) -> Workflow:
+        if file not in self._workflows:
+            path = self.path_of(file)
+            if path.exists() or file not in self._recorded:
+                self._workflows[file] = parse_workflow(read_text(path), file)
+            else:
+                self.recorded_in_use.add(file)
+                self._workflows[file] = parse_workflow(self._recorded[file], file)
+        return self._workflows[file]
+
+    # --- actions ---------------------------------------------------------------------------------------------------
+
+    def action(self, name: str) -> Action:
+        """The action that a step names: built in, of the modules under `actions:`, or `module:function`.
+
+        Raises:
+            StepFailed: There is none, or its module cannot be imported.
+        """
+        if name not in self._actions:
+            self._actions[name] = self._load_action(name)
+        return self._actions[name]
+
+    @cached_property
+    def action_names(self) -> Mapping[str, str]:
+        """Every action that has a plain name: name -> `module:function`. Built-in ones win."""
+        names: dict[str, str] = {}
+        for module in self.config.actions:
+            add_to_path(str(self.root))
+            names.update({name: f"{module}:{name}" for name in public_names(_import(module))})
+        return {**names, **self._builtins.actions}
+
+    def _load_action(self, name: str) -> Action:
+        add_to_path(str(self.root))
+        if (reference := self._builtins.actions.get(name)) is not None:
+            return load_action(reference, name=name, version=self._builtins.version)
+        if ":" in name:
+            return load_action(name)
+        if (reference := self.action_names.get(name)) is not None:
+            return load_action(reference, name=name)
+        raise StepFailed(
+            f"there is no action {name!r}{nearest(name, self.action_names)}; name a built-in one, one of the modules "
+            "under `actions:` in maverick.yaml, or `module:function`"
+        )
+
+    # --- agents and stages -----------------------------------------------------------------------------------------
+
+    def agent(self, name: str) -> AgentConfig:
+        """The program that plays the agent *name*: as `agents:` in maverick.yaml says, else its `default`."""
+        return self.config.agent(name)
+
+    def instructions(self, name: str) -> str:
+        """What the agent *name* is told before the context; empty for one that only the project knows."""
+        for path in (self.root / ".maverick" / "agents" / f"{name}.md", self._builtins.agents.get(name)):
+            if path is not None and path.is_file():
+                return path.read_text("utf-8")
+        return ""
+
+    def agent_names(self) -> set[str]:
+        """The agents that a step may name."""
+        own = self.root / ".maverick" / "agents"
+        return {*self.config.agents, *self._builtins.agents, *(path.stem for path in own.glob("*.md"))} - {"default"}
+
+    @cached_property
+    def stages(self) -> Mapping[str, Stage]:
+        """The validation stages of maverick.yaml, in its order."""
+        return {name: Stage(name, stage.run, stage.timeout) for name, stage in self.config.validation_stages.items()}
+
+
+def _import(module: str) -> object:
+    import importlib  # noqa: PLC0415
+
+    try:
+        return importlib.import_module(module)
+    except Exception as error:
+        raise StepFailed(
+            f"cannot import {module!r}, which maverick.yaml names under `actions:`: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _is_path(reference: str) -> bool:
+    return "/" in reference or reference.endswith(ENDINGS)
+
+
+def _files_in(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return [path for path in folder.iterdir() if path.suffix in ENDINGS and path.is_file()]
+
+
+def _names_in(folder: Path) -> set[str]:
+    return {name_in(path) for path in _files_in(folder)}
+
+
+def name_in(path: Path) -> str:
+    """The name that a workflow file declares, without parsing it all; the file's own name if it declares none."""
+    try:
+        declared = _NAME.search(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError):  # Loading it says what is wrong with it.
+        declared = None
+    return declared[1] if declared else path.stem
+
+
+def _same_name(one: str, other: str) -> bool:
+    return one.replace("-", "_") == other.replace("-", "_")

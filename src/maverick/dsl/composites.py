@@ -1,0 +1,259 @@
+"""The steps that are made of steps: loop, branch, subworkflow, validate.
+
+Each is walked again on every resumption; the steps inside are recalled or run like any others. What differs is only
+which of them form a chain (see docs/design.md): the iterations of a concurrent or keyed loop are blocks of their own,
+those of any other loop are one chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from maverick.dsl import evaluate, fields
+from maverick.dsl.blocks import Block, Unfinished, is_chained
+from maverick.dsl.concurrency import run_all
+from maverick.dsl.inputs import convert_inputs
+from maverick.dsl.model import BranchStep, CheckpointStep, LoopStep, Step, SubworkflowStep, ValidateStep
+from maverick.dsl.outcome import Result
+from maverick.dsl.paths import child, item
+from maverick.errors import ExpressionFailed, InputInvalid, StepFailed
+
+if TYPE_CHECKING:
+    from maverick.dsl.expressions import Expression
+    from maverick.dsl.scope import Frame
+    from maverick.dsl.serialization.executor import Executor
+    from maverick.dsl.values import Value
+
+
+def failed(error: StepFailed) -> Result:
+    """The result of a step that failed, for those who go on."""
+    return Result("failed", lambda: {"error": str(error)})
+
+
+def error_of(result: Result) -> str:
+    """The message of a failed result."""
+    return str(result.output["error"]) if isinstance(result.output, dict) else str(result.output)
+
+
+def last_of(steps: Sequence[Step], results: Sequence[Result]) -> Result:
+    """The result of a block: that of its last step that is not a checkpoint."""
+    working = [r for step, r in zip(steps, results, strict=True) if not isinstance(step, CheckpointStep)]
+    return Result("done", lambda: working[-1].output if working else None)
+
+
+def branch(walk: Executor, step: BranchStep, path: str, block: Block) -> Result:
+    """Walk the first option that holds. Its step is visible under its own name, too."""
+    chosen = step.otherwise
+    for number, option in enumerate(step.options):
+        if evaluate.truth(walk.decide(path, f"options[{number}]", option.when, block)):
+            chosen = option.step
+            break
+    if chosen is None:
+        if step.on_no_match == "fail":
+            raise StepFailed("no option of the branch holds, and it says `on_no_match: fail`")
+        return Result("done", lambda: None)
+    inner = block.inside(step, block.frame)
+    try:
+        return walk.step(chosen, child(path, chosen.name), inner)
+    finally:
+        block.took(step, ran=inner.ran)
+
+
+def subworkflow(walk: Executor, step: SubworkflowStep, path: str, block: Block) -> Result:
+    """Walk another workflow, in a scope of its own."""
+    workflow = walk.tools.workflow(step.workflow, block.file)
+    given = fields.mapping(step.inputs, block.frame, "inputs")
+    try:
+        inputs = convert_inputs(workflow, given, from_text=False)
+    except InputInvalid as error:
+        raise StepFailed(str(error)) from error
+    inner = block.inside(step, block.frame.for_workflow(inputs), file=workflow.file)
+    try:
+        return walk.workflow(workflow, path, inner)
+    finally:
+        block.took(step, ran=inner.ran)
+
+
+def validate(walk: Executor, step: ValidateStep, path: str, block: Block) -> Result:
+    """Run the stages; while they fail and attempts remain, walk `on_failure` and run them again."""
+    again = fields.count(step.again, block.frame, "retry", minimum=0)
+    once = replace(step, continue_on_error=False, retry=None)
+    inner = block.inside(step, block.frame.child())
+    try:
+        for number in range(again + 1):
+            result = walk.leaf(once, item(path, number), inner)
+            success = evaluate.truth(_field(result.output, "success"))
+            if success or number == again:
+                break
+            inner.frame.set_step(step.name, result.view())
+            if step.on_failure is not None:
+                walk.step(step.on_failure, child(item(path, number), step.on_failure.name), inner)
+    finally:
+        block.took(step, ran=inner.ran)
+    output = {**_fields(result.output), "attempts": number + 1}
+    if step.fail and not success:
+        stages = output["stages"] if isinstance(output["stages"], list) else []
+        bad = ", ".join(str(_field(stage, "name")) for stage in stages if not _field(stage, "success"))
+        raise StepFailed(f"validation failed at {bad} after {number + 1} attempt(s)")
+    return Result("done", lambda: output)
+
+
+def _fields(value: Value) -> dict[str, Value]:
+    return value if isinstance(value, dict) else {}
+
+
+def _field(value: Value, name: str) -> Value:
+    return _fields(value).get(name)
+
+
+# --- loops -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Iteration:
+    path: str
+    frame: Frame
+    body: Callable[[Block], Result]
+
+
+@dataclass(frozen=True, slots=True)
+class _Iterations:
+    """`count` of them, each made when it is asked for."""
+
+    count: int
+    make: Callable[[int], _Iteration]
+
+    def after(self, number: int) -> Iterator[_Iteration]:
+        return map(self.make, range(number + 1, self.count))
+
+
+def loop(walk: Executor, step: LoopStep, path: str, block: Block) -> Result:
+    """Walk every iteration. The output is a list with what each gave."""
+    limit = None  # all at once
+    if step.max_concurrency is not None:
+        limit = fields.count(step.max_concurrency, block.frame, "max_concurrency", minimum=1)
+    if step.has_for_each or step.until is not None:
+        iterations = _rounds(walk, step, path, block)
+    else:
+        iterations = _each_step_once(walk, step, path, block, alone=limit == 1)
+    if (limit == 1 and step.key is None) or step.until is not None:
+        results = _chain(walk, step, iterations, block)
+    else:
+        results = _independent(walk, step, iterations, block, limit or max(iterations.count, 1))
+    errors = sum(result.status == "failed" for result in results)
+    if errors:
+        walk.emit("notice", path, step, message=f"{errors} of {len(results)} iterations failed")
+    return Result("done", lambda: [result.output for result in results])
+
+
+def _rounds(walk: Executor, step: LoopStep, path: str, block: Block) -> _Iterations:
+    items: list[Value] | None = None
+    if step.has_for_each:
+        given = walk.decide(path, "for_each", step.for_each, block)
+        if not isinstance(given, list):
+            raise ExpressionFailed(f"{step.place}: for_each has to be a list, not {fields.describe(given)}")
+        items = given
+    counts = [] if items is None else [len(items)]
+    if step.until is not None:
+        counts.append(fields.count(step.max_iterations, block.frame, "max_iterations", minimum=1))
+    count = min(counts)
+
+    def frame(number: int) -> Frame:
+        return block.frame.child(item=None if items is None else items[number], index=number)
+
+    keys: list[str] | None = None
+    if step.key is not None:
+        keys = _keys(step, step.key, [frame(number) for number in range(count)])
+
+    def make(number: int) -> _Iteration:
+        at = item(path, number if keys is None else keys[number])
+
+        def body(inner: Block) -> Result:
+            results = walk.block(step.steps, at, inner)
+            if step.collect == "steps":
+                return Result("done", lambda: {s.name: r.output for s, r in zip(step.steps, results, strict=True)})
+            return last_of(step.steps, results)
+
+        return _Iteration(at, frame(number), body)
+
+    return _Iterations(count, make)
+
+
+def _keys(step: LoopStep, key: Expression, frames: list[Frame]) -> list[str]:
+    keys: dict[str, int] = {}
+    for number, frame in enumerate(frames):
+        text = evaluate.as_text(evaluate.evaluate(key, frame))
+        if keys.setdefault(text, number) != number:
+            raise ExpressionFailed(
+                f"{step.place}: key gives {text!r} for the iterations {keys[text]} and {number}; each needs its own"
+            )
+    return list(keys)
+
+
+def _each_step_once(walk: Executor, step: LoopStep, path: str, block: Block, *, alone: bool) -> _Iterations:
+    shared = block.frame.child()
+
+    def make(number: int) -> _Iteration:
+        inside = step.steps[number]
+        at = child(path, inside.name)
+        return _Iteration(at, shared if alone else block.frame.child(), lambda inner: walk.step(inside, at, inner))
+
+    return _Iterations(len(step.steps), make)
+
+
+def _chain(walk: Executor, step: LoopStep, iterations: _Iterations, block: Block) -> list[Result]:
+    """One after the other; once a step of an iteration ran, the iterations after it run."""
+    results: list[Result] = []
+    inner = block.inside(step, block.frame)
+    try:
+        for number in range(iterations.count):
+            iteration = iterations.make(number)
+            inner.frame = iteration.frame
+            try:
+                results.append(_attempt(step, iteration, inner))
+            except Unfinished as unfinished:
+                if is_chained(step):
+                    walk.refuse_finished(unfinished, (later.path for later in iterations.after(number)))
+                raise
+            if step.until is not None and evaluate.truth(walk.decide(iteration.path, "until", step.until, inner)):
+                break
+    finally:
+        block.took(step, ran=inner.ran)
+    return results
+
+
+def _independent(walk: Executor, step: LoopStep, iterations: _Iterations, block: Block, limit: int) -> list[Result]:
+    """Each a block of its own; what is true of one says nothing about another."""
+    all_of_them = [iterations.make(number) for number in range(iterations.count)]
+    blocks = [block.inside(step, each.frame, ran=False if step.key is not None else None) for each in all_of_them]
+    try:
+        if walk.checking:
+            return _check_all(step, all_of_them, blocks)
+        return run_all(len(blocks), limit, lambda number: _attempt(step, all_of_them[number], blocks[number]))
+    finally:
+        block.took(step, ran=any(inner.ran for inner in blocks))
+
+
+def _check_all(step: LoopStep, iterations: list[_Iteration], blocks: list[Block]) -> list[Result]:
+    """Check every iteration, also those after one that is not finished."""
+    results: list[Result] = []
+    unfinished: Exception | None = None
+    for iteration, inner in zip(iterations, blocks, strict=True):
+        try:
+            results.append(_attempt(step, iteration, inner))
+        except (Unfinished, StepFailed) as error:
+            unfinished = unfinished or error
+    if unfinished:
+        raise unfinished
+    return results
+
+
+def _attempt(step: LoopStep, iteration: _Iteration, inner: Block) -> Result:
+    try:
+        return iteration.body(inner)
+    except StepFailed as error:
+        if not step.continue_on_error:
+            raise
+        return failed(error)

@@ -1,0 +1,44 @@
+"""What happens in a run, as records for whoever watches: the progress display, an events file, a test."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+Kind = Literal[
+    "run_started",
+    "run_resumed",
+    "step_started",
+    "step_output",
+    "step_retried",
+    "step_done",
+    "step_failed",
+    "step_skipped",
+    "step_recalled",
+    "checkpoint_saved",
+    "notice",
+    "run_finished",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that happened. `time` is seconds since the epoch; `data` holds values of JSON."""
+
+    event: Kind
+    step: str = ""
+    type: str = ""
+    time: float = field(default_factory=time.time)
+    seconds: float | None = None
+    message: str = ""
+    data: Mapping[str, object] = field(default_factory=dict)
+
+
+Observer: TypeAlias = Callable[[Event], None]
+"""Called from whichever thread the event happens in; must not block for long."""
+
+
+def ignore(_event: Event) -> None:
+    """Watch nothing."""

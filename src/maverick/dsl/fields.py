@@ -1,0 +1,93 @@
+"""What the fields of a step come to, where a value of one kind is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from maverick.dsl import evaluate
+from maverick.dsl.durations import parse_duration
+from maverick.dsl.expressions import Expression, Template
+from maverick.dsl.values import Value, kind_of
+from maverick.errors import ExpressionFailed
+
+if TYPE_CHECKING:
+    from maverick.dsl.model import Field
+    from maverick.dsl.scope import Scope
+
+
+def number(field: Field, scope: Scope, what: str, *, minimum: int) -> int | float:
+    """The number that *field* comes to; *what* names it in the message when it is none, or too small."""
+    value = evaluate.render(field, scope)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < minimum:
+        raise ExpressionFailed(f"{what} has to be a number of at least {minimum}, not {describe(value)}")
+    return value
+
+
+def count(field: Field, scope: Scope, what: str, *, minimum: int) -> int:
+    """The whole number that *field* comes to."""
+    value = number(field, scope, what, minimum=minimum)
+    if isinstance(value, float):
+        raise ExpressionFailed(f"{what} has to be a whole number, not {describe(value)}")
+    return value
+
+
+def seconds(field: Field, scope: Scope) -> float | None:
+    """The duration that a `timeout` comes to; None is no limit."""
+    value = evaluate.render(field, scope)
+    if value is None:
+        return None
+    if not isinstance(value, (str, int, float)):
+        raise ExpressionFailed(f"timeout has to be a duration such as 90s or 15m, not {describe(value)}")
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise ExpressionFailed(f"timeout: {error}") from None
+
+
+def text(field: Field, scope: Scope, what: str) -> str:
+    """The text that *field* comes to."""
+    value = evaluate.render(field, scope)
+    if not isinstance(value, str):
+        raise ExpressionFailed(f"{what} has to be a text, not {describe(value)}")
+    return value
+
+
+def mapping(field: Field, scope: Scope, what: str) -> dict[str, Value]:
+    """The mapping that *field* comes to; null is an empty one."""
+    value = evaluate.render(field, scope)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ExpressionFailed(f"{what} has to be a mapping, not {describe(value)}")
+    return value
+
+
+def sequence(field: Field, scope: Scope, what: str) -> list[Value]:
+    """The list that *field* comes to; null is an empty one."""
+    value = evaluate.render(field, scope)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise ExpressionFailed(f"{what} has to be a list, not {describe(value)}")
+    return value
+
+
+def describe(value: Value) -> str:
+    """Give `string 'abc'` for messages; long values are cut."""
+    shown = repr(value)
+    return f"{kind_of(value)} {shown if len(shown) <= 60 else shown[:57] + '…'}"
+
+
+def is_volatile(field: Field | Expression) -> bool:
+    """Whether *field* reads anything that may differ next time with nothing recorded having changed."""
+    match field:
+        case Expression():
+            return field.volatile
+        case Template():
+            return any(isinstance(part, Expression) and part.volatile for part in field.parts)
+        case list():
+            return any(map(is_volatile, field))
+        case dict():
+            return any(map(is_volatile, field.values()))
+        case _:
+            return False

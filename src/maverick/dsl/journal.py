@@ -1,0 +1,173 @@
+"""What a run has done, in the store: asked at every step, told of every finished one.
+
+A step is *recorded* when `finish` returns: a crash after that loses nothing, a crash before it leaves the run
+at the step before. Decisions and the outputs of composite steps ride along with the next save, except the
+decisions that could come out differently next time (`urgent`): `settle` writes those before a step may act on
+them.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import blake3
+
+from maverick.checkpoints import Checkpoint, CheckpointKind, Content, Store, note, value
+from maverick.dsl.outcome import Key, Record, Status
+from maverick.errors import StepFailed
+
+if TYPE_CHECKING:
+    from maverick.dsl.values import Value
+
+STEPS = "steps"
+Facts = Mapping[str, object]
+"""What may differ from run to run without meaning anything: times, attempts, host. Never part of the state."""
+
+
+class Journal:
+    """The records of one run. Threads may share it; a process that writes it must own the run."""
+
+    def __init__(self, store: Store, tip: Checkpoint) -> None:
+        self._store = store
+        self.tip = tip
+        self.steps_recorded = 0
+        self._lock = threading.RLock()
+        self._closed = False
+        self._pending: dict[tuple[str, ...], Content | None] = {}
+        self._pending_facts: dict[tuple[str, ...], Content | None] = {}
+        self._urgent = False
+        self._last_step = tip.step
+        self._records = dict(self._stored_records())
+        self._generations: dict[str, int] = {}
+        self._finished: list[str] | None = None
+
+    def _stored_records(self) -> Iterator[tuple[str, Record]]:
+        snapshot = self._store.snapshot(self.tip)
+        entries = snapshot.entries((STEPS,)) if snapshot.find((STEPS,)) is not None else {}
+        for path, entry in entries.items():
+            kept = json.loads(entry.note)
+            yield path, self._record(path, kept["status"], kept["key"])
+
+    def _record(self, path: str, status: Status, key: Key) -> Record:
+        return Record(status, key, load=lambda: self._store.snapshot(self.tip).value((STEPS, path)))
+
+    def record(self, path: str) -> Record | None:
+        """What is recorded at *path* (of a step, or `step?decision`)."""
+        return self._records.get(path)
+
+    def first_finished(self, ancestor: str) -> str | None:
+        """A finished step at or below *ancestor*, as the run stood when it was opened; None when there is none."""
+        if self._finished is None:
+            self._finished = sorted(path for path, record in self._records.items() if "?" not in path and record.key)
+        for prefix in (f"{ancestor}.", f"{ancestor}["):
+            place = bisect_left(self._finished, prefix)
+            if place < len(self._finished) and self._finished[place].startswith(prefix):
+                return self._finished[place]
+        place = bisect_left(self._finished, ancestor)
+        return ancestor if self._finished[place : place + 1] == [ancestor] else None
+
+    def idempotency_key(self, path: str) -> str:
+        """The same over all attempts at the step at *path*; a new one once it was recorded or rolled back.
+
+        Forks have other ones: the run's id is part of it.
+        """
+        return blake3.blake3(f"{self.tip.run}\0{path}\0{self._generation(path)}".encode()).hexdigest(length=16)
+
+    def _generation(self, path: str) -> int:
+        with self._lock:
+            if path not in self._generations:
+                fact = self._store.snapshot(self.tip).find_fact((STEPS, path)) if path else None
+                self._generations[path] = json.loads(fact.note)["generation"] if fact else 0
+            return self._generations[path]
+
+    def finish(
+        self,
+        path: str,
+        status: Status,
+        key: Key,
+        output: Value,
+        facts: Facts,
+        *,
+        label: str = "",
+    ) -> Checkpoint:
+        """Record the outcome of the step at *path*, durably. With *label*, as a labelled checkpoint."""
+        record = self._record(path, status, key)
+        content = value(output, note=record.note(), path="output")
+        with self._lock:
+            generation = self._generation(path) + 1
+            self._pending[STEPS, path] = content
+            self._pending_facts[STEPS, path] = note(_text({**facts, "generation": generation}))
+            self._last_step = path
+            try:
+                saved = self._save("label" if label else "auto", label=label, reason=path)
+            except BaseException:
+                del self._pending[STEPS, path], self._pending_facts[STEPS, path]
+                raise
+            self._records[path] = record
+            self._generations[path] = generation
+            self.steps_recorded += 1
+            return saved
+
+    def note_decision(self, name: str, key: Key, answer: Value, *, urgent: bool) -> None:
+        """Keep what was decided (`path?when`, …) with the next save; *urgent*: before any step acts on it."""
+        with self._lock:
+            record = self._record(name, "done", key)
+            self._pending[STEPS, name] = value(answer, note=record.note(), path=name)
+            self._records[name] = Record("done", key, load=lambda: answer)
+            self._urgent = self._urgent or urgent
+
+    def note_composite(self, path: str, status: Status, output: Value) -> None:
+        """Keep the outcome of a step that is made of steps, or was skipped, with the next save."""
+        with self._lock:
+            record = self._record(path, status, {})
+            self._pending[STEPS, path] = value(output, note=record.note(), path="output")
+            self._records[path] = record
+
+    def amend(self, changes: Mapping[tuple[str, ...], Content | None]) -> None:
+        """Change what stands beside the steps (inputs, definition) with the next save."""
+        with self._lock:
+            self._pending.update(changes)
+
+    def settle(self) -> None:
+        """Write the decisions that could come out differently next time, if there are any."""
+        with self._lock:
+            if self._urgent:
+                self._save("auto", reason="decided")
+
+    def end(self, kind: CheckpointKind, *, reason: str, output: Value = None, facts: Facts | None = None) -> Checkpoint:
+        """Write the last checkpoint of this execution (`pause`, `failure` or `final`) and take no more."""
+        with self._lock:
+            if kind == "final":
+                self._pending["output",] = value(output, path="output")
+            if facts:
+                self._pending_facts["end",] = note(_text(facts))
+            saved = self._save(kind, reason=reason)
+            self._closed = True
+            return saved
+
+    def _save(self, kind: CheckpointKind, *, label: str = "", reason: str = "") -> Checkpoint:
+        if self._closed:
+            raise StepFailed("the run has ended; what a step gave afterwards is not recorded")
+        self.tip = self._store.save(
+            self.tip.run,
+            self._pending,
+            parent=self.tip,
+            kind=kind,
+            label=label,
+            step=self._last_step,
+            reason=reason,
+            group=self.tip.group,
+            facts=self._pending_facts,
+        )
+        self._pending = {}
+        self._pending_facts = {}
+        self._urgent = False
+        return self.tip
+
+
+def _text(facts: Facts) -> str:
+    return json.dumps(facts, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,289 @@
+"""The walk: one recursive pass over a workflow's steps, which is also how a run is resumed.
+
+`block -> step -> leaf or composite`. What holds for every step at every depth (`when`, recall, retry,
+`continue_on_error`, records, events) is done in `step`, `leaf` and `_composite`, once. Resuming is walking again
+from the start: at each step its key is computed and the journal asked; what is recorded under that key is returned,
+what is not is run. There is no other notion of a position.
+
+The same walk, *checking*, runs and writes nothing: it finds out before a resumption whether a finished step would
+have to run again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from maverick.dsl import composites, evaluate, fields
+from maverick.dsl.blocks import Block, Unfinished, is_chained
+from maverick.dsl.events import Event, Kind
+from maverick.dsl.expressions import Expression
+from maverick.dsl.keys import key_of
+from maverick.dsl.model import BranchStep, Field, LoopStep, Step, SubworkflowStep, ValidateStep, Workflow
+from maverick.dsl.outcome import Counts, Key, Record, Result, Status, changed_parts
+from maverick.dsl.paths import child
+from maverick.dsl.retries import retrying
+from maverick.dsl.scope import Frame
+from maverick.dsl.steps import Attempt, Tools, Work, prepare
+from maverick.dsl.values import Value, normalise
+from maverick.errors import StepFailed, StepsDiffer
+
+if TYPE_CHECKING:
+    from maverick.dsl.journal import Journal
+
+T = TypeVar("T")
+
+
+class Executor:
+    """Walks a workflow for one run. `counts` tells what the walk did; `tools.observe` hears it as it happens."""
+
+    def __init__(self, journal: Journal, tools: Tools, *, keep_records: bool = False, checking: bool = False) -> None:
+        """*keep_records* reuses every record, whatever changed; *checking* runs nothing (see `check`)."""
+        self.counts = Counts()
+        self.journal = journal
+        self.tools = tools
+        self.checking = checking
+        self._keep_records = keep_records
+
+    def run(self, workflow: Workflow, inputs: dict[str, Value]) -> Value:
+        """Walk *workflow* and give its output.
+
+        Raises:
+            StepFailed: A step failed, and none above it continues on errors; `step` is its path.
+            Stopped: A stop was requested. What had finished is recorded.
+        """
+        frame = Frame(
+            inputs=inputs, env=self.tools.environment, run=self._run_names("", 1), project_root=self.tools.root
+        )
+        return self.workflow(workflow, "", Block(frame, workflow.file)).output
+
+    # --- blocks and steps ------------------------------------------------------------------------------------------
+
+    def workflow(self, workflow: Workflow, path: str, block: Block) -> Result:
+        """Walk a workflow or sub-workflow, whose steps stand below *path*."""
+        results = self.block(workflow.steps, path, block)
+        if not workflow.has_outputs:
+            return composites.last_of(workflow.steps, results)
+        output = evaluate.render(workflow.outputs, block.frame)
+        return Result("done", lambda: output)
+
+    def block(self, steps: Sequence[Step], path: str, block: Block) -> list[Result]:
+        """Walk *steps* in order; give the result of each."""
+        results = []
+        for number, step in enumerate(steps):
+            try:
+                results.append(self.step(step, child(path, step.name), block))
+            except Unfinished as unfinished:
+                if is_chained(step):
+                    self.refuse_finished(
+                        unfinished, (child(path, s.name) for s in steps[number + 1 :] if is_chained(s))
+                    )
+                raise
+        return results
+
+    def step(self, step: Step, path: str, block: Block) -> Result:
+        """Walk one step, whatever its type; what it gave is visible to the steps after it."""
+        self.tools.stop.check()
+        if step.when is not None and not evaluate.truth(self.decide(path, "when", step.when, block)):
+            self.counts.skipped += 1
+            self.emit("step_skipped", path, step)
+            result = self._conclude(path, Result("skipped", lambda: None))
+        else:
+            try:
+                result = self._perform(step, path, block)
+            except StepFailed as error:
+                error.step = error.step or path
+                if not step.continue_on_error:
+                    raise
+                result = self._conclude(path, composites.failed(error))
+        block.frame.set_step(step.name, result.view())
+        return result
+
+    def _perform(self, step: Step, path: str, block: Block) -> Result:
+        match step:
+            case LoopStep():
+                return self._composite(step, path, block, lambda: composites.loop(self, step, path, block))
+            case BranchStep():
+                return self._composite(step, path, block, lambda: composites.branch(self, step, path, block))
+            case SubworkflowStep():
+                return self._composite(step, path, block, lambda: composites.subworkflow(self, step, path, block))
+            case ValidateStep():
+                return self._composite(step, path, block, lambda: composites.validate(self, step, path, block))
+            case _:
+                return self.leaf(step, path, block)
+
+    def _composite(self, step: Step, path: str, block: Block, walk: Callable[[], Result]) -> Result:
+        """Walk a step made of steps. It is never recalled whole; its output is kept for those who look at the run."""
+        self.emit("step_started", path, step)
+        clock = time.monotonic()
+        recorded = self.journal.steps_recorded
+        outer_deadline = block.deadline
+        seconds = block.seconds_left(fields.seconds(step.timeout, block.frame))
+        block.deadline = None if seconds is None else clock + seconds
+        try:
+            result = self._retrying(step, path, block, lambda _number: walk())
+        except StepFailed as error:
+            error.step = error.step or path
+            self.emit("step_failed", path, step, seconds=time.monotonic() - clock, message=str(error))
+            raise
+        finally:
+            block.deadline = outer_deadline
+        self.emit("step_done", path, step, seconds=time.monotonic() - clock)
+        return self._conclude(path, result, fresh=self.journal.steps_recorded != recorded)
+
+    def _conclude(self, path: str, result: Result, *, fresh: bool = False) -> Result:
+        record = self.journal.record(path)
+        if not self.checking and (fresh or record is None or record.status != result.status):
+            self.journal.note_composite(path, result.status, result.output)
+        return result
+
+    # --- leaves ----------------------------------------------------------------------------------------------------
+
+    def leaf(self, step: Step, path: str, block: Block) -> Result:
+        """Recall the step at *path*, or run and record it."""
+        try:
+            work = prepare(step, block.frame, self.tools)
+            key = key_of({"type": work.type, **work.parts})
+        except StepFailed:
+            if self.checking:
+                raise Unfinished(path) from None
+            raise
+        record = self.journal.record(path)
+        if record is not None and record.key and self._is_reusable(step, path, record, key, block):
+            return self._recall(step, path, record)
+        if self.checking:
+            raise Unfinished(path)
+        self.journal.settle()
+        return self._execute(step, path, block, work, key)
+
+    def _is_reusable(self, step: Step, path: str, record: Record, key: Key, block: Block) -> bool:
+        if step.always_run or block.always:
+            return self.checking  # It runs each time; what follows is judged by what it gave last.
+        changed = changed_parts(record.key, key)
+        if changed and self.checking:
+            raise StepsDiffer(
+                f"step {path} has finished, and its {' and '.join(changed)} changed since: --rerun runs it and what "
+                "follows again, --as-recorded keeps what is recorded"
+            )
+        return self._keep_records or (not changed and (step.pure or not block.ran))
+
+    def _recall(self, step: Step, path: str, record: Record) -> Result:
+        self.counts.recalled += 1
+        self.emit("step_recalled", path, step)
+        result = Result(record.status, record.load)
+        if record.status == "failed" and not step.continue_on_error:
+            raise StepFailed(composites.error_of(result), step=path)
+        return result
+
+    def _execute(self, step: Step, path: str, block: Block, work: Work, key: Key) -> Result:
+        self.emit("step_started", path, step)
+        started, clock = time.time(), time.monotonic()
+        attempts = 1
+
+        def attempt(number: int) -> Value:
+            nonlocal attempts
+            attempts = number
+            return normalise(work.run(self._attempt(step, path, block, number)), f"steps.{path}.output")
+
+        def record(status: Status, output: Value) -> None:
+            facts = {
+                "started": int(started * 1000),
+                "seconds": round(time.monotonic() - clock, 3),
+                "attempts": attempts,
+            }
+            self.journal.finish(path, status, key, output, facts, label=work.label)
+            block.took(step, ran=True)
+
+        try:
+            output = self._retrying(step, path, block, attempt)
+            record("done", output)
+        except StepFailed as error:
+            error.step = error.step or path
+            self.counts.failed += 1
+            self.emit("step_failed", path, step, seconds=time.monotonic() - clock, message=str(error))
+            if step.continue_on_error or block.tolerant:
+                record("failed", {"error": str(error)})
+            if step.continue_on_error:
+                return composites.failed(error)
+            raise
+        self.counts.ran += 1
+        self.emit("step_done", path, step, seconds=time.monotonic() - clock)
+        if work.label:
+            self.emit("checkpoint_saved", path, step, message=work.label)
+        return Result("done", lambda: output)
+
+    def _attempt(self, step: Step, path: str, block: Block, number: int) -> Attempt:
+        names = self._run_names(path, number)
+        return Attempt(
+            path=path,
+            frame=block.frame.with_run(**names),
+            seconds=block.seconds_left(fields.seconds(step.timeout, block.frame)),
+            environment={
+                "MAVERICK_RUN": self.journal.tip.run,
+                "MAVERICK_STEP": path,
+                "MAVERICK_IDEMPOTENCY_KEY": str(names["idempotency_key"]),
+            },
+            say=lambda stream, data: self.emit("step_output", path, step, data={"stream": stream, "text": data}),
+        )
+
+    def _run_names(self, path: str, attempt: int) -> dict[str, Value]:
+        key = self.journal.idempotency_key(path)
+        return {"id": self.journal.tip.run, "attempt": attempt, "idempotency_key": key}
+
+    def _retrying(self, step: Step, path: str, block: Block, attempt: Callable[[int], T]) -> T:
+        def told(number: int, error: StepFailed) -> None:
+            self.emit("step_retried", path, step, message=str(error), data={"attempt": number})
+
+        return retrying(step.retry, block.frame, self.tools.stop, attempt, told)
+
+    # --- decisions -------------------------------------------------------------------------------------------------
+
+    def decide(self, path: str, what: str, question: Field | Expression, block: Block) -> Value:
+        """What `when`, `for_each`, … come to: as recorded, unless what they read changed or something before ran."""
+        name = f"{path}?{what}"
+        key = key_of({"question": evaluate.key_view(question, block.frame)})
+        record = self.journal.record(name)
+        if record is not None and (self._keep_records or (record.key == key and not block.ran)):
+            return record.load()
+        answer = evaluate.render(question, block.frame)
+        if not self.checking:
+            self.journal.note_decision(name, key, answer, urgent=fields.is_volatile(question))
+        elif record is not None and record.load() != answer and (finished := self.journal.first_finished(path)):
+            raise StepsDiffer(
+                f"step {finished} has finished, and `{what}` of {path} gives something else now: --rerun goes by "
+                "that, --as-recorded keeps what is recorded"
+            )
+        return answer
+
+    def refuse_finished(self, unfinished: Unfinished, following: Iterable[str]) -> None:
+        """Refuse to resume if any of the steps at or below *following* has finished.
+
+        Raises:
+            StepsDiffer: One has; it would run again, because the unfinished step before it has to run.
+        """
+        for path in following:
+            if finished := self.journal.first_finished(path):
+                raise StepsDiffer(
+                    f"step {finished} has finished, but {unfinished.path} before it has to run: --rerun runs both, "
+                    "--as-recorded keeps what is recorded"
+                )
+
+    # --- events ----------------------------------------------------------------------------------------------------
+
+    def emit(
+        self,
+        event: Kind,
+        path: str,
+        step: Step,
+        *,
+        seconds: float | None = None,
+        message: str = "",
+        data: dict[str, object] | None = None,
+    ) -> None:
+        """Tell whoever watches; the checking walk is silent."""
+        if not self.checking:
+            kind = type(step).__name__.removesuffix("Step").lower()
+            self.tools.observe(
+                Event(event=event, step=path, type=kind, seconds=seconds, message=message, data=data or {})
+            )

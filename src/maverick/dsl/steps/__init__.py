@@ -1,0 +1,63 @@
+"""The step types that do something themselves: for each, what makes its key and how it is run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from maverick.dsl import evaluate
+from maverick.dsl.model import (
+    AgentStep,
+    CheckpointStep,
+    GenerateStep,
+    PythonStep,
+    ShellStep,
+    Step,
+    ValidateStep,
+)
+from maverick.dsl.steps.work import Attempt, Tools, Work
+from maverick.errors import StepFailed
+
+if TYPE_CHECKING:
+    from maverick.dsl.scope import Frame
+
+__all__ = ["Attempt", "Tools", "Work", "prepare"]
+
+
+def prepare(step: Step, frame: Frame, tools: Tools) -> Work:
+    """What a leaf step would do in this scope. Imports what only its type needs.
+
+    Raises:
+        StepFailed: An expression cannot be evaluated, or what the step names does not exist.
+    """
+    match step:
+        case PythonStep():
+            from maverick.dsl.steps import python  # noqa: PLC0415 - each type costs only those who use it
+
+            return python.prepare(step, frame, tools)
+        case ShellStep():
+            from maverick.dsl.steps import shell  # noqa: PLC0415
+
+            return shell.prepare(step, frame, tools)
+        case AgentStep():
+            from maverick.dsl.steps import agent  # noqa: PLC0415
+
+            return agent.prepare(step, frame, tools)
+        case ValidateStep():
+            from maverick.dsl.steps import validation  # noqa: PLC0415
+
+            return validation.prepare(step, frame, tools)
+        case CheckpointStep():
+            return _checkpoint(step, frame)
+        case GenerateStep():
+            raise StepFailed(f"there is no generator {step.generator!r}")
+        case _:
+            raise AssertionError(f"{step.name} is walked, not prepared")
+
+
+def _checkpoint(step: CheckpointStep, frame: Frame) -> Work:
+    label = step.name if step.checkpoint_id is None else evaluate.as_text(evaluate.render(step.checkpoint_id, frame))
+    if not label:
+        raise StepFailed("checkpoint_id is empty; a checkpoint needs a label")
+    return Work(
+        type="checkpoint", parts={"checkpoint_id": label}, run=lambda _: {"saved": True, "label": label}, label=label
+    )

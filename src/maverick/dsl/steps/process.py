@@ -1,0 +1,51 @@
+"""The child's side of a sync action with a timeout: `python -m maverick.dsl.steps.process ANSWER_FILE`.
+
+Standard input holds the packed `[reference, args, kwargs]`; the answer file gets `["done", output]` or
+`["failed", {message, causes}]`. Values travel as the store encodes them: data only.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from maverick.checkpoints.codec import decode, encode
+from maverick.dsl.actions import load_action
+from maverick.dsl.steps.python import failure
+from maverick.dsl.values import normalise
+from maverick.errors import MaverickError
+
+
+def pack(value: Any) -> bytes:
+    """*value*, with the bytes in it, as one text."""
+    encoded = encode(value)
+    blobs = {blob: base64.b64encode(data).decode() for blob, data in encoded.attachments.items()}
+    return json.dumps([encoded.data.decode(), blobs]).encode()
+
+
+def unpack(data: bytes) -> Any:
+    """The value that `pack` packed."""
+    text, blobs = json.loads(data)
+    return decode(text.encode(), lambda blob: base64.b64decode(blobs[blob]))
+
+
+def main() -> None:
+    """Call the action and write what came of it."""
+    reference, args, kwargs = unpack(sys.stdin.buffer.read())
+    action = load_action(reference)
+    answer: list[Any]
+    try:
+        answer = ["done", normalise(action.function(*args, **kwargs), "output")]
+    except MaverickError as error:
+        answer = ["failed", {"message": str(error), "causes": [type(error).__name__]}]
+    except BaseException as error:  # noqa: BLE001 - whatever it raises is the step's failure, SystemExit too
+        known = failure(action, error)
+        answer = ["failed", {"message": str(known), "causes": list(known.causes)}]
+    Path(sys.argv[1]).write_bytes(pack(answer))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""`validate`: stages, which are commands, run in order up to the first that fails."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from maverick.dsl import evaluate, fields
+from maverick.dsl.steps.shell import text_of
+from maverick.dsl.steps.work import Attempt, Tools, Work
+from maverick.dsl.suggest import nearest
+from maverick.errors import StepFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from maverick.dsl.model import ValidateStep
+    from maverick.dsl.scope import Frame
+    from maverick.dsl.values import Value
+
+OUTPUT_CHARACTERS = 20_000
+"""The end of a stage's output that is kept: what a fixer needs, not a log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A named command line, run by `sh -c`."""
+
+    name: str
+    run: str
+    seconds: float | None = None
+
+
+def prepare(step: ValidateStep, frame: Frame, tools: Tools) -> Work:
+    """The key is made of the stages' commands."""
+    stages = stages_of(evaluate.render(step.stages, frame), tools.catalog.stages)
+
+    def run(attempt: Attempt) -> dict[str, Value]:
+        results: list[Value] = []
+        for stage in stages:
+            result = _run(stage, attempt, tools)
+            results.append(result)
+            if not result["success"]:
+                break
+        success = all(isinstance(r, dict) and r["success"] for r in results)
+        return {"success": success, "passed": success, "stages": results}
+
+    return Work(type="validate", parts={"stages": [[stage.name, stage.run] for stage in stages]}, run=run)
+
+
+def stages_of(given: Value, configured: Mapping[str, Stage]) -> list[Stage]:
+    """The stages that `stages` means: all configured ones (null), one by name, or a list.
+
+    An entry of a list is the name of a configured stage, a mapping `{name, run}`, or a command line.
+
+    Raises:
+        StepFailed: An entry is none of these.
+    """
+    if given is None:
+        return list(configured.values())
+    if isinstance(given, dict):
+        return [_stage({"name": name, "run": run}, configured) for name, run in given.items()]
+    return [_stage(entry, configured) for entry in (given if isinstance(given, list) else [given])]
+
+
+def _stage(entry: Value, configured: Mapping[str, Stage]) -> Stage:
+    if isinstance(entry, str) and entry in configured:
+        return configured[entry]
+    if isinstance(entry, str) and (len(entry.split()) > 1 or _is_program(entry)):
+        return Stage(entry, entry)
+    if isinstance(entry, str):
+        known = ", ".join(configured) or "none"
+        hint = nearest(entry, configured)
+        raise StepFailed(f"there is no validation stage {entry!r}{hint} (validation.stages in maverick.yaml: {known})")
+    if isinstance(entry, dict):
+        command = entry.get("run", entry.get("command"))
+        name = entry.get("name", command)
+        if isinstance(command, str) and isinstance(name, str):
+            return Stage(name, command)
+    raise StepFailed(f"a stage is a name, a command or {{name, run}}, not {fields.describe(entry)}")
+
+
+def _is_program(text: str) -> bool:
+    import shutil  # noqa: PLC0415
+
+    return shutil.which(text) is not None
+
+
+def _run(stage: Stage, attempt: Attempt, tools: Tools) -> dict[str, Value]:
+    limits = [seconds for seconds in (attempt.seconds, stage.seconds) if seconds is not None]
+    done = tools.processes.run(
+        ["sh", "-c", stage.run],
+        cwd=tools.root,
+        env={**tools.environment, **attempt.environment},
+        timeout=min(limits, default=None),
+        on_output=attempt.say,
+        step=attempt.path,
+    )
+    output = (text_of(done.stdout) + os.linesep * bool(done.stdout and done.stderr) + text_of(done.stderr)).strip()
+    return {
+        "name": stage.name,
+        "success": done.exit_code == 0,
+        "exit_code": done.exit_code,
+        "output": output[-OUTPUT_CHARACTERS:],
+    }

@@ -1,0 +1,62 @@
+"""What the step types have in common: the tools they use, and the shape of what they prepare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maverick.dsl.events import Observer, ignore
+
+if TYPE_CHECKING:
+    from maverick.dsl.catalog import Catalog
+    from maverick.dsl.model import Workflow
+    from maverick.dsl.processes import Processes
+    from maverick.dsl.scope import Frame
+    from maverick.dsl.stop import Stop
+    from maverick.dsl.values import Value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What a walk works with. `environment` is what `env.NAME` reads and what processes inherit."""
+
+    root: Path
+    catalog: Catalog
+    stop: Stop
+    processes: Processes
+    environment: Mapping[str, str]
+    observe: Observer = ignore
+
+    def workflow(self, reference: str, calling_file: str) -> Workflow:
+        """The workflow that a step of *calling_file* names."""
+        return self.catalog.workflow(reference, calling_file)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One attempt at a step: what its work may use."""
+
+    path: str
+    frame: Frame
+    seconds: float | None
+    """How long it may take; None is for ever."""
+    environment: Mapping[str, str]
+    """Added to the environment of the step's processes."""
+    say: Callable[[str, bytes], None]
+    """Told what the step writes (stream, bytes), as it comes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a step would do: `parts` make its key (null parts are left out), `run` does it once.
+
+    `run` raises StepFailed, or Stopped when a stop is requested; it gives any object, normalised by the caller.
+    """
+
+    type: str
+    parts: Mapping[str, Value]
+    run: Callable[[Attempt], object]
+    label: str = field(default="")
+    """Of the checkpoint that recording the step makes."""

@@ -1,0 +1,89 @@
+"""A project: the folder that steps run in, its configuration, its store, and what its workflows can name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maverick import library
+from maverick.checkpoints import Store
+from maverick.errors import NotFound, UsageError
+
+if TYPE_CHECKING:
+    from maverick.dsl.catalog import Catalog
+    from maverick.dsl.config import Config
+
+FOLDER = ".maverick"
+CONFIG = "maverick.yaml"
+
+
+def find_root(start: Path) -> Path:
+    """The project that *start* is in: its nearest ancestor with `maverick.yaml` or `.maverick`, else with `.git`.
+
+    *start* itself counts, and is the root when there is no such ancestor.
+    """
+    folders = [start, *start.parents]
+    for marks in ((CONFIG, FOLDER), (".git",)):
+        for folder in folders:
+            if any((folder / mark).exists() for mark in marks):
+                return folder
+    return start
+
+
+class Project:
+    """The project at `root`. Everything is read when it is first asked for."""
+
+    def __init__(self, root: Path, environment: Mapping[str, str]) -> None:
+        self.root = root
+        self.environment = dict(environment)
+
+    @cached_property
+    def config(self) -> Config:
+        """What maverick.yaml says."""
+        from maverick.dsl.config import load_config  # noqa: PLC0415 - not needed to look at runs
+
+        return load_config(self.root)
+
+    @property
+    def store_folder(self) -> Path:
+        """Where the store is, or would be."""
+        return self.root / FOLDER / "checkpoints"
+
+    def open_store(self) -> Store:
+        """The project's store.
+
+        Raises:
+            NotFound: Nothing was run here yet.
+        """
+        try:
+            return Store.open(self.store_folder)
+        except NotFound:
+            raise NotFound(
+                f"no runs in {self.root}: there is no store at {self.store_folder}; start one with `maverick run WORKFLOW`"
+            ) from None
+
+    def create_store(self) -> Store:
+        """The project's store, made if there is none."""
+        return Store.create(self.store_folder)
+
+    def catalog(self, recorded: Mapping[str, str] | None = None) -> Catalog:
+        """What workflows can name here; *recorded* (file -> text) stands in for workflow files that are gone."""
+        from maverick.dsl.catalog import Builtins, Catalog, Source  # noqa: PLC0415
+
+        home = self.environment.get("XDG_CONFIG_HOME") or str(Path(self.environment.get("HOME", "~")) / ".config")
+        sources = [
+            Source("project", self.root / FOLDER / "workflows"),
+            Source("user", Path(home) / "maverick" / "workflows"),
+            Source("built in", library.WORKFLOWS),
+            Source("built in", library.FRAGMENTS),
+        ]
+        builtins = Builtins(actions=library.ACTIONS, agents=library.AGENT_INSTRUCTIONS)
+        return Catalog(self.root, self.config, sources, builtins, recorded)
+
+
+def refuse_system(platform: str) -> None:
+    """Refuse systems whose locks and process groups are not those of Linux and macOS."""
+    if platform not in ("linux", "darwin"):
+        raise UsageError(f"maverick runs on Linux and macOS; on {platform}, use WSL")

@@ -1,0 +1,373 @@
+"""Runs: start one, resume one, list them. Ties workflow, actions, store and journal together.
+
+A run exists, its ref durable, before its first step begins; whoever executes it owns it by a kernel lock.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import maverick
+from maverick.checkpoints import Checkpoint, Content, Owner, Ref, Store, blob, note, value
+from maverick.dsl.blocks import Unfinished
+from maverick.dsl.events import Event, Observer, ignore
+from maverick.dsl.inputs import convert_inputs
+from maverick.dsl.journal import Journal
+from maverick.dsl.lint import lint
+from maverick.dsl.outcome import Outcome, RunStatus
+from maverick.dsl.processes import Processes, Stop, Stopped, stop_leftovers
+from maverick.dsl.requirements import require_programs
+from maverick.dsl.serialization.executor import Executor
+from maverick.dsl.steps import Tools
+from maverick.errors import InputsDiffer, NotFound, StepFailed, StoreUnwritable, UsageError, WorkflowInvalid
+
+if TYPE_CHECKING:
+    from maverick.dsl.catalog import Catalog
+    from maverick.dsl.model import Workflow
+    from maverick.dsl.values import Value
+    from maverick.project import Project
+
+Policy: TypeAlias = Literal["refuse", "rerun", "recorded"]
+"""What becomes of finished steps that would run again: refuse to resume, run them, or keep their records."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is asked for. `inputs` holds texts (from a command line) and values (from a file)."""
+
+    workflow: str = ""
+    inputs: Mapping[str, Value] = field(default_factory=dict)
+    revision: str = ""
+    """To resume from; empty: the newest run of the workflow that fits."""
+    policy: Policy = "refuse"
+    change_inputs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Who watches an execution, and who may stop it."""
+
+    observe: Observer = ignore
+    stop: Stop = field(default_factory=Stop)
+
+
+# --- start and resume ----------------------------------------------------------------------------------------------
+
+
+def start(project: Project, request: Request, session: Session) -> Outcome:
+    """Start a new run and execute it to its end.
+
+    Raises:
+        WorkflowInvalid: There is no such workflow, or it has problems (all of them are given).
+        InputInvalid: Inputs are missing, unknown or of the wrong type.
+        StepFailed: A program that the workflow requires is not there.
+    """
+    catalog = project.catalog()
+    workflow = _checked(catalog, request.workflow)
+    inputs = convert_inputs(workflow, request.inputs, from_text=True)
+    require_programs(workflow, catalog, project.environment)
+    store = project.create_store()
+    run = _new_id(workflow.name)
+    with store.own(run) as owner:
+        tip = store.save(
+            run,
+            {("inputs",): value(inputs), **_definition(workflow, catalog)},
+            parent=None,
+            reason="started",
+            group=workflow.name,
+            facts={("run",): note(_circumstances())},
+        )
+        session.observe(Event(event="run_started", message=run, data={"workflow": workflow.name}))
+        execution = _Execution(project, catalog, store, session, owner)
+        return execution.go(workflow, inputs, Journal(store, tip))
+
+
+def resume(project: Project, request: Request, session: Session) -> Outcome:
+    """Go on with a run where it stopped; of a run that is done, report what it recorded and run nothing.
+
+    With a revision that is not its run's newest, a new run is forked from there.
+
+    Raises:
+        NotFound: There is nothing to resume, or no such revision.
+        RunOwned: Another process executes the run.
+        InputsDiffer: Inputs are given that are not the recorded ones, and `change_inputs` does not stand.
+        StepsDiffer: A finished step would run again, and the policy is `refuse`. Nothing was run.
+    """
+    store = project.open_store()
+    found = _find(project, store, request)
+    if found.kind == "final":
+        return _report(store, found)
+    if store.ref(found.run).checkpoint == found.id:
+        with store.own(found.run) as owner:
+            found = _newest(store, found.run)
+            if found.kind == "final":
+                return _report(store, found)
+            return _resume_owned(project, store, found, owner, request, session)
+    run = _new_id(found.group)
+    with store.own(run) as owner:
+        tip = store.save(run, {}, parent=found, reason=f"forked from {found.run} at {found.id[:12]}", step=found.step)
+        session.observe(Event(event="notice", message=f"forked {run} from {found.run} at {found.id[:12]}"))
+        return _resume_owned(project, store, tip, owner, request, session)
+
+
+def _resume_owned(
+    project: Project, store: Store, tip: Checkpoint, owner: Owner, request: Request, session: Session
+) -> Outcome:
+    snapshot = store.snapshot(tip)
+    recorded_inputs = snapshot.value(("inputs",))
+    texts = {name: snapshot.data(("definition", name)).decode() for name in snapshot.names(("definition",))}
+    main = next(name for name, entry in snapshot.entries(("definition",)).items() if entry.note == "main")
+    catalog = project.catalog(texts)
+    workflow = _checked(catalog, request.workflow or _reference(catalog, main, tip.group))
+    inputs = _inputs_to_use(workflow, recorded_inputs, request)
+    for file in sorted(catalog.recorded_in_use):
+        session.observe(Event(event="notice", message=f"{file} is gone; its text as the run recorded it is used"))
+    require_programs(workflow, catalog, project.environment)
+    journal = Journal(store, tip)
+    journal.amend({("inputs",): value(inputs), **_definition(workflow, catalog)})
+    session.observe(Event(event="run_resumed", message=tip.run, data={"workflow": workflow.name, "from": tip.id}))
+    for text in stop_leftovers(owner.previous.get("groups", [])):
+        session.observe(Event(event="notice", message=f"stopped what was left of the interrupted run: {text}"))
+    policy: Policy = "rerun" if request.change_inputs and request.policy == "refuse" else request.policy
+    execution = _Execution(project, catalog, store, session, owner, policy=policy)
+    if policy == "refuse":
+        execution.check(workflow, inputs, journal)
+    return replace(execution.go(workflow, inputs, journal), resumed_from=tip.id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Execution:
+    """One owner's execution of a run."""
+
+    project: Project
+    catalog: Catalog
+    store: Store
+    session: Session
+    owner: Owner
+    policy: Policy = "rerun"
+
+    def check(self, workflow: Workflow, inputs: dict[str, Value], journal: Journal) -> None:
+        """Raise StepsDiffer if a finished step would run again. Runs and writes nothing."""
+        try:
+            Executor(journal, self._tools(), checking=True).run(workflow, inputs)
+        except (Unfinished, StepFailed):
+            return  # What comes next will run; whatever fails here fails there, too.
+
+    def go(self, workflow: Workflow, inputs: dict[str, Value], journal: Journal) -> Outcome:
+        """Walk the workflow and close the run's journal with what came of it."""
+        executor = Executor(journal, self._tools(), keep_records=self.policy == "recorded")
+        result = Outcome(run=journal.tip.run, workflow=workflow.name, status="failed", counts=executor.counts)
+        try:
+            output = executor.run(workflow, inputs)
+            journal.end("final", reason="done", output=output)
+            result = replace(result, status="done", output=output)
+        except Stopped as stopped:
+            journal.end("pause", reason=f"paused: {stopped.reason}")
+            result = replace(result, status="paused", error=f"interrupted by {stopped.reason}")
+        except StepFailed as error:
+            text = f"step {error.step}: {error}" if error.step else str(error)
+            journal.end("failure", reason=f"failed at {error.step}", facts={"step": error.step, "error": text[:2000]})
+            result = replace(result, error=text)
+        except StoreUnwritable as error:
+            result = replace(result, error=str(error))
+        self.session.observe(Event(event="run_finished", message=result.status))
+        return replace(result, checkpoint=journal.tip.id)
+
+    def _tools(self) -> Tools:
+        return Tools(
+            root=self.project.root,
+            catalog=self.catalog,
+            stop=self.session.stop,
+            processes=Processes(self.session.stop, lambda groups: self.owner.note({"groups": groups})),
+            environment=self.project.environment,
+            observe=self.session.observe,
+        )
+
+
+def _report(store: Store, checkpoint: Checkpoint) -> Outcome:
+    """What a run that is done recorded."""
+    output = store.snapshot(checkpoint).value(("output",))
+    return Outcome(
+        run=checkpoint.run,
+        workflow=checkpoint.group,
+        status="done",
+        output=output,
+        checkpoint=checkpoint.id,
+        resumed_from=checkpoint.id,
+    )
+
+
+# --- which run -----------------------------------------------------------------------------------------------------
+
+
+def _find(project: Project, store: Store, request: Request) -> Checkpoint:
+    if request.revision:
+        found = store.resolve(request.revision)
+        if request.workflow:
+            name = project.catalog(_texts(store, found)).workflow(request.workflow).name
+            if name != found.group:
+                raise UsageError(f"{request.revision} is a run of the workflow {found.group!r}, not of {name!r}")
+        return found
+    refs = [ref for ref in store.refs() if not request.workflow or ref.group == _name(project, request.workflow)]
+    what = f"of {request.workflow} " if request.workflow else ""
+    if not refs:
+        raise NotFound(f"nothing to resume: there is no run {what}in {project.root}; start one by leaving out --resume")
+    open_refs = [ref for ref in refs if not ref.done]
+    candidates = [_at(store, ref) for ref in (open_refs or refs)]
+    if not request.inputs:
+        return candidates[0]
+    differences: list[str] = []
+    for checkpoint in candidates:
+        try:
+            workflow = project.catalog(_texts(store, checkpoint)).workflow(request.workflow or checkpoint.group)
+            _inputs_to_use(
+                workflow, store.snapshot(checkpoint).value(("inputs",)), replace(request, change_inputs=False)
+            )
+        except InputsDiffer as error:
+            differences.append(str(error))
+        else:
+            return checkpoint
+    if request.change_inputs and open_refs:
+        return candidates[0]
+    kind = "unfinished" if open_refs else "finished"
+    raise InputsDiffer(f"no {kind} run {what}has these inputs; the newest is {candidates[0].run}: {differences[0]}")
+
+
+def _name(project: Project, reference: str) -> str:
+    """The name of the workflow *reference*; a file that is gone may still be what a run recorded."""
+    workflow = project.catalog().find_workflow(reference)
+    return reference if workflow is None else workflow.name
+
+
+def _at(store: Store, ref: Ref) -> Checkpoint:
+    return store.checkpoint(ref.checkpoint)
+
+
+def _newest(store: Store, run: str) -> Checkpoint:
+    return _at(store, store.ref(run))
+
+
+def _texts(store: Store, checkpoint: Checkpoint) -> dict[str, str]:
+    snapshot = store.snapshot(checkpoint)
+    return {name: snapshot.data(("definition", name)).decode() for name in snapshot.names(("definition",))}
+
+
+def _reference(catalog: Catalog, file: str, name: str) -> str:
+    """How the main workflow of a run is found again: its file, else its name, else what was recorded."""
+    return file if catalog.path_of(file).exists() else name
+
+
+def _inputs_to_use(workflow: Workflow, recorded: Value, request: Request) -> dict[str, Value]:
+    """The recorded inputs, with those given in their place.
+
+    Raises:
+        InputsDiffer: One that is given differs, and `change_inputs` does not stand.
+    """
+    known = dict(recorded) if isinstance(recorded, dict) else {}
+    kept = {name: v for name, v in known.items() if name in workflow.inputs}
+    inputs = convert_inputs(workflow, {**kept, **request.inputs}, from_text=True)
+    given = {name: inputs[name] for name in request.inputs}
+    different = [
+        f"{name} was {json.dumps(known.get(name))}, now {json.dumps(new)}"
+        for name, new in given.items()
+        if not _same(known.get(name), new)
+    ]
+    if different and not request.change_inputs:
+        raise InputsDiffer(
+            f"inputs differ from the recorded ones: {'; '.join(different)}; --change-inputs takes the new ones, "
+            "without --resume a new run starts"
+        )
+    return inputs
+
+
+def _same(one: Value, other: Value) -> bool:
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+# --- what a run begins with ----------------------------------------------------------------------------------------
+
+
+def _checked(catalog: Catalog, reference: str) -> Workflow:
+    workflow = catalog.workflow(reference)
+    problems = lint(workflow, catalog)
+    if problems:
+        raise WorkflowInvalid(problems)
+    return workflow
+
+
+def _definition(workflow: Workflow, catalog: Catalog) -> dict[tuple[str, ...], Content | None]:
+    """The texts of the workflow and of all that it calls (linting it has loaded them)."""
+    texts = catalog.loaded()
+    return {
+        ("definition", file): blob(text.encode(), note="main" if file == workflow.file else "")
+        for file, text in texts.items()
+    }
+
+
+def _circumstances() -> str:
+    facts = {"host": os.uname().nodename, "pid": os.getpid(), "version": maverick.__version__}
+    return json.dumps(facts, sort_keys=True)
+
+
+def _new_id(workflow: str) -> str:
+    """Such as `fly-20261123-101502-k3x9`: sortable by time, easy to say."""
+    alphabet = "abcdefghijkmnpqrstuvwxyz23456789"
+    suffix = "".join(secrets.choice(alphabet) for _ in range(4))
+    return f"{workflow}-{time.strftime('%Y%m%d-%H%M%S')}-{suffix}"
+
+
+# --- listing -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """One line of `maverick runs`. `started` and `updated` are milliseconds since the epoch, `bytes` the size of what
+    the newest checkpoint holds; `step` is None where none had finished.
+    """
+
+    run: str
+    workflow: str
+    status: RunStatus
+    started: int
+    updated: int
+    step: str | None
+    checkpoints: int
+    bytes: int
+
+
+def summaries(store: Store) -> list[Summary]:
+    """All runs, newest first. Reads refs and asks for locks, nothing else."""
+    return [
+        Summary(
+            run=ref.run,
+            workflow=ref.group,
+            status=status_of(store, ref),
+            started=ref.started,
+            updated=ref.updated,
+            step=ref.step or None,
+            checkpoints=ref.sequence,
+            bytes=ref.bytes,
+        )
+        for ref in store.refs()
+    ]
+
+
+def status_of(store: Store, ref: Ref) -> RunStatus:
+    """A run that is not done runs if a process owns it; if none does, its newest checkpoint says why it stopped."""
+    if ref.done:
+        return "done"
+    if store.is_owned(ref.run):
+        return "running"
+    match ref.kind:
+        case "pause":
+            return "paused"
+        case "failure":
+            return "failed"
+        case _:
+            return "killed"
