@@ -1,4 +1,4 @@
-"""Work on many bytes, spread over the cores where it pays: hashing and compressing release the interpreter."""
+"""Work on many bytes, on all cores where that pays: hashing and compressing release the interpreter."""
 
 from __future__ import annotations
 

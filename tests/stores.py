@@ -1,0 +1,48 @@
+"""What tests of the store do again and again: fill one, and read all of a checkpoint."""
+
+from __future__ import annotations
+
+from maverick.checkpoints import Checkpoint, Content, Store, blob, note, value
+from maverick.checkpoints.folders import Path as Names
+from maverick.checkpoints.folders import walk
+from maverick.checkpoints.ids import TreeId
+
+STEP_KEY = "0123456789abcdef" * 4
+
+
+def step(number: int) -> dict[Names, Content | None]:
+    """The change that a finished step makes."""
+    return {("steps", f"step{number}"): value({"out": number}, note=f'{{"key":"{STEP_KEY}","status":"done"}}')}
+
+
+def begin(store: Store, run: str = "run-1", *, group: str = "fly") -> Checkpoint:
+    """Save the first checkpoint of a run."""
+    changes: dict[Names, Content | None] = {
+        ("inputs",): value({"epic": "a-1", "dry": False}),
+        ("definition", "flow.yaml"): blob(b"version: 1\n"),
+    }
+    return store.save(run, changes, parent=None, group=group, facts={("started",): note("by hand")})
+
+
+def extend(store: Store, at: Checkpoint, steps: range) -> Checkpoint:
+    """Save one checkpoint for each of *steps*."""
+    for number in steps:
+        facts: dict[Names, Content | None] = {("steps", f"step{number}"): note('{"seconds":1}')}
+        at = store.save(at.run, step(number), parent=at, step=f"step{number}", facts=facts)
+    return at
+
+
+def read_all(store: Store, checkpoint: Checkpoint) -> dict[str, bytes]:
+    """Read every object of *checkpoint*; gives the bytes by the path they stand at."""
+    found: dict[str, bytes] = {}
+    for root, name in ((checkpoint.tree, "state"), (checkpoint.facts, "facts")):
+        for path, entry in walk(store, root):
+            key = "/".join((name, *path))
+            if entry.kind == "bundle":
+                for part, inner in walk(store, TreeId(entry.id)):
+                    found[f"{key}/{part[0]}"] = store.read(inner.id)
+            elif entry.kind == "note":
+                found[key] = entry.note.encode()
+            elif entry.kind != "tree":
+                found[key] = store.read(entry.id)
+    return found
