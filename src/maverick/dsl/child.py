@@ -79,7 +79,7 @@ class Child:
         limit: int,
         on_output: OnOutput | None,
     ) -> None:
-        check_startable(argv, Path(cwd), env)
+        check_startable(argv, cwd, env)
         self._input = _write_input(stdin) if stdin else None
         self._on_output = on_output
         self.exited = False
@@ -174,15 +174,16 @@ class Child:
             self._input.unlink(missing_ok=True)
 
 
-def check_startable(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> None:
+def check_startable(argv: Sequence[str], cwd: str | Path, env: Mapping[str, str]) -> None:
     """Raise `StepFailed` if the folder or the program is not there: a shell's `127` would say less."""
-    if not cwd.is_dir():
+    folder = Path(cwd)
+    if not folder.is_dir():
         raise StepFailed(f"cannot run `{summary(argv)}` in {cwd}: there is no such folder")
     program = argv[0]
     if os.sep in program:
-        found = [cwd / program]
+        found = [folder / program]
     else:
-        found = [cwd / folder / program for folder in env.get("PATH", os.defpath).split(os.pathsep)]
+        found = [folder / entry / program for entry in env.get("PATH", os.defpath).split(os.pathsep)]
     files = [path for path in found if path.is_file()]
     if any(os.access(path, os.X_OK) for path in files):
         return

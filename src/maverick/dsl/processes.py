@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Completed", "Group", "Processes", "Stop", "Stopped", "stop_leftovers"]
 
 LIMIT_BYTES = 16 * 1024 * 1024
-LINGER_SECONDS = 0.25
+LINGER_SECONDS = 0.5
 """How long the rest of a group may take to end by itself after its leader (`> >(tee log)` needs a moment)."""
 
 
@@ -68,9 +68,7 @@ class Processes:
     from running. A command line may hold secrets: it is for *note* to redact what it writes.
     """
 
-    def __init__(
-        self, stop: Stop, note: Callable[[list[Group]], None], *, grace: float = GRACE_SECONDS
-    ) -> None:
+    def __init__(self, stop: Stop, note: Callable[[list[Group]], None], *, grace: float = GRACE_SECONDS) -> None:
         self._stop = stop
         self._note = note
         self._grace = grace
@@ -118,9 +116,7 @@ class Processes:
             survivors = self._stop_group(child)
             but = f" (but {_names(survivors)} could not be stopped)" if survivors else ""
             if ended == "timeout":
-                message = (
-                    f"`{summary(argv)}` took longer than its timeout of {timeout:g} s and was stopped{but}"
-                )
+                message = f"`{summary(argv)}` took longer than its timeout of {timeout:g} s and was stopped{but}"
                 raise StepTimeout(message, step=step)
             raise Stopped(self._stop.reason + but)
 
@@ -165,9 +161,7 @@ class Processes:
         leader = find_process(pid)
         if leader is None:
             raise StepFailed(f"`{command}` ended before it was started", step=step)
-        group = Group(
-            pid=pid, start_time=leader.start_time, host=this_host(), mark=mark, command=command, step=step
-        )
+        group = Group(pid=pid, start_time=leader.start_time, host=this_host(), mark=mark, command=command, step=step)
         with self._lock:
             self._groups[pid] = group
             self._note(list(self._groups.values()))

@@ -1,0 +1,85 @@
+"""Commands that an action starts: under the run's `Processes` where the engine attached one, else plainly."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from maverick.dsl.child import check_startable
+from maverick.dsl.groups import summary
+from maverick.dsl.processes import Completed, Processes
+from maverick.errors import StepTimeout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Attached:
+    processes: Processes
+    env: Mapping[str, str]
+    step: str
+
+
+_attached: ContextVar[_Attached | None] = ContextVar("attached", default=None)
+
+
+@contextmanager
+def attach(processes: Processes, *, env: Mapping[str, str], step: str) -> Iterator[None]:
+    """Let the commands that this thread starts run under *processes*, so that they are noted and stopped
+    with it.
+
+    To be used in the thread that calls the action: it does not reach into other threads.
+    """
+    token = _attached.set(_Attached(processes, env, step))
+    try:
+        yield
+    finally:
+        _attached.reset(token)
+
+
+def run_command(
+    argv: Sequence[str],
+    *,
+    cwd: str | Path,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+    timeout: float | None = None,
+) -> Completed:
+    """Run a command for the step at hand; *env* is added to the step's environment. As `Processes.run`.
+
+    Where nothing is attached (an action used alone, or in a process of its own) the command stays in the
+    group of the calling process, so that what stops the caller stops the command.
+    """
+    attached = _attached.get()
+    if attached:
+        return attached.processes.run(
+            argv,
+            cwd=cwd,
+            env={**attached.env, **(env or {})},
+            stdin=stdin,
+            timeout=timeout,
+            step=attached.step,
+        )
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", **(env or {})}
+    check_startable(argv, cwd, environment)
+    try:
+        done = subprocess.run(
+            list(argv),
+            cwd=cwd,
+            env=environment,
+            input=stdin,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        message = f"`{summary(argv)}` took longer than its timeout of {timeout:g} s and was stopped"
+        raise StepTimeout(message) from None
+    code = done.returncode if done.returncode >= 0 else 128 - done.returncode
+    return Completed(exit_code=code, stdout=done.stdout, stderr=done.stderr)

@@ -1,0 +1,60 @@
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from maverick.dsl.commands import attach, run_command
+from maverick.dsl.processes import Group, Processes, Stop, Stopped
+from maverick.errors import StepFailed, StepTimeout
+
+
+def test_alone_it_stays_in_the_callers_group(tmp_path: Path) -> None:
+    """What stops the caller then stops the command, too."""
+    done = run_command(["sh", "-c", "ps -o pgid= -p $$; echo $A >&2; exit 3"], cwd=tmp_path, env={"A": "b"})
+
+    assert (os.getpgrp(), b"b\n", 3) == (int(done.stdout), done.stderr, done.exit_code)
+
+
+def test_alone_it_ends_at_its_timeout(tmp_path: Path) -> None:
+    with pytest.raises(StepTimeout, match=r"`sleep 1000` took longer than its timeout of 0\.05 s"):
+        run_command(["sleep", "1000"], cwd=tmp_path, timeout=0.05)
+
+
+def test_alone_a_missing_program_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StepFailed, match="`no-such-program` is not on PATH"):
+        run_command(["no-such-program"], cwd=tmp_path)
+
+
+def test_attached_it_is_noted_with_the_step_and_gets_its_environment(tmp_path: Path) -> None:
+    noted: list[list[Group]] = []
+    environment = {**os.environ, "MAVERICK_IDEMPOTENCY_KEY": "key"}
+
+    with attach(Processes(Stop(), noted.append), env=environment, step="commit"):
+        done = run_command(["sh", "-c", "echo $MAVERICK_IDEMPOTENCY_KEY"], cwd=tmp_path)
+
+    assert b"key\n" == done.stdout
+    assert ["commit"] == [group["step"] for group in noted[0]]
+    run_command(["true"], cwd=tmp_path)
+    assert 2 == len(noted)
+
+
+def test_attached_it_ends_when_the_run_is_stopped(tmp_path: Path) -> None:
+    stop = Stop()
+    started = threading.Event()
+    ended: list[str] = []
+
+    def action() -> None:
+        with attach(Processes(stop, lambda groups: started.set() if groups else None), env=os.environ, step="x"):
+            try:
+                run_command(["sleep", "1000"], cwd=tmp_path)
+            except Stopped as error:
+                ended.append(error.reason)
+
+    thread = threading.Thread(target=action)
+    thread.start()
+    started.wait()
+    stop.request("enough")
+    thread.join()
+
+    assert ["enough"] == ended
