@@ -1,0 +1,30 @@
+"""What ships with maverick: actions, agents, workflows and fragments. Importing this loads none of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+_HERE = Path(__file__).parent
+
+WORKFLOWS: Final = _HERE / "workflows"
+FRAGMENTS: Final = _HERE / "fragments"
+"""Workflows that are made to be used by others, looked up like them."""
+AGENTS: Final = _HERE / "agents"
+
+_MODULES: Final = {
+    "git": "git_branch git_status git_diff git_has_changes git_stage_all",
+    "commits": "git_commit git_push",
+    "workspace": "create_git_branch init_workspace",
+    "preflight": "run_preflight_checks",
+    "tasks": "get_phases get_phase_names",
+    "messages": "log_message log_dry_run",
+}
+
+ACTIONS: Final[dict[str, str]] = {
+    name: f"maverick.library.actions.{module}:{name}" for module, names in _MODULES.items() for name in names.split()
+}
+"""The actions that a step can name: name -> `module:function`."""
+
+AGENT_PROMPTS: Final[dict[str, Path]] = {name: AGENTS / f"{name}.md" for name in ("implementer", "validation_fixer")}
+"""What the agents are told before the context of a step: name -> Markdown file."""

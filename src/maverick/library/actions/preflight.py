@@ -1,0 +1,114 @@
+"""Checks before a workflow changes anything: it should not fail in an hour for what is known now."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from maverick.errors import StepFailed
+from maverick.library.actions.git import git_status
+from maverick.library.actions.repository import check_repository, commit_id, current_branch, git, remotes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_SHOWN_FILES = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that was looked at; `message` says what is wrong and what to do."""
+
+    name: str
+    passed: bool
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preflight:
+    """All checks passed, or there would be an error instead."""
+
+    passed: bool
+    checks: list[Check]
+
+
+def run_preflight_checks(
+    programs: Sequence[str] = (),
+    remote: str | None = None,
+    clean: bool = True,
+    cwd: str = ".",
+) -> Preflight:
+    """Check that git is ready. Everything that is wrong is said at once.
+
+    There has to be a repository with a commit, no commit that only a detached HEAD holds, no change that is
+    not committed (unless *clean* is false), and the *remote*, if one is given. *programs* must be on PATH.
+    """
+    checks = [_program(name) for name in ("git", *programs)]
+    if checks[0].passed:
+        checks.append(_repository(cwd))
+    if checks[-1].passed and checks[-1].name == "repository":
+        checks += [_commit(cwd), _branch(cwd)]
+        if clean:
+            checks.append(_clean(cwd))
+        if remote:
+            checks.append(_remote(remote, cwd))
+    failed = [check.message for check in checks if not check.passed]
+    if failed:
+        raise StepFailed("not ready:\n" + "\n".join(f"- {message}" for message in failed))
+    return Preflight(passed=True, checks=checks)
+
+
+def _program(name: str) -> Check:
+    found = shutil.which(name) is not None
+    return Check(name=name, passed=found, message="" if found else f"the program `{name}` is not on PATH; install it")
+
+
+def _repository(cwd: str) -> Check:
+    try:
+        check_repository(cwd)
+    except StepFailed as error:
+        return Check(name="repository", passed=False, message=str(error))
+    return Check(name="repository", passed=True)
+
+
+def _commit(cwd: str) -> Check:
+    there = commit_id("HEAD", cwd) is not None
+    message = "the repository has no commit yet; make a first one with `git add` and `git commit`"
+    return Check(name="commit", passed=there, message="" if there else message)
+
+
+def _branch(cwd: str) -> Check:
+    """A detached HEAD whose commit is on no branch would be hard to find again."""
+    head = commit_id("HEAD", cwd)
+    if current_branch(cwd) or head is None:
+        return Check(name="branch", passed=True)
+    if git("for-each-ref", "--count=1", f"--contains={head}", cwd=cwd):
+        return Check(name="branch", passed=True)
+    message = (
+        f"HEAD is detached at {head[:10]}, and no branch or tag holds that commit; keep it with "
+        "`git switch -c BRANCH`, or leave it with `git switch BRANCH`"
+    )
+    return Check(name="branch", passed=False, message=message)
+
+
+def _clean(cwd: str) -> Check:
+    status = git_status(cwd)
+    untracked = [path for path in status.untracked if not path.startswith(".maverick/")]
+    files = sorted({*status.staged, *status.modified, *status.conflicted, *untracked})
+    if not files:
+        return Check(name="clean", passed=True)
+    shown = ", ".join(files[:_SHOWN_FILES])
+    more = f" and {len(files) - _SHOWN_FILES} more" if len(files) > _SHOWN_FILES else ""
+    message = (
+        f"there are changes that are not committed ({shown}{more}), and they would become part of "
+        "the workflow's commits; commit or stash them, or list new files in .gitignore. If they are those of "
+        "an interrupted run, resume it with --resume"
+    )
+    return Check(name="clean", passed=False, message=message)
+
+
+def _remote(remote: str, cwd: str) -> Check:
+    there = remote in remotes(cwd)
+    message = f"there is no remote `{remote}` to push to; add it with `git remote add {remote} URL`"
+    return Check(name="remote", passed=there, message="" if there else message)

@@ -1,0 +1,97 @@
+"""Runs git, and says in plain words what is wrong with a repository."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from maverick.dsl.commands import run_command
+from maverick.errors import StepFailed
+
+if TYPE_CHECKING:
+    from maverick.dsl.processes import Completed
+
+_SETTINGS = (
+    *("-c", "core.quotePath=false"),
+    *("-c", "color.ui=false"),
+    # Nothing that goes on in the background when the command is over.
+    *("-c", "gc.auto=0"),
+    *("-c", "maintenance.auto=false"),
+    *("-c", "core.fsmonitor=false"),
+)
+_CREDENTIALS = re.compile(r"(\w://)[^/\s@]+@")
+_WORDS_LINES = 20
+
+
+def run_git(*args: str, cwd: str, stdin: bytes = b"") -> Completed:
+    """Run git whatever comes of it."""
+    return run_command(["git", *_SETTINGS, *args], cwd=cwd, stdin=stdin)
+
+
+def git(*args: str, cwd: str, stdin: bytes = b"", advice: str = "") -> str:
+    """Run git and give its standard output without the last line's end.
+
+    Raises:
+        StepFailed: It failed; the message is git's own words, then *advice*.
+    """
+    done = run_git(*args, cwd=cwd, stdin=stdin)
+    if done.exit_code != 0:
+        raise StepFailed(f"`git {args[0]}` failed: {words(done)}{advice and f'. {advice}'}")
+    if done.truncated:
+        raise StepFailed(f"`git {args[0]}` gives more output than can be kept")
+    return decode(done.stdout).removesuffix("\n")
+
+
+def ask(*args: str, cwd: str) -> str | None:
+    """What git answers; None where it has no answer (it ends with an exit code other than 0)."""
+    done = run_git(*args, cwd=cwd)
+    return decode(done.stdout).strip() if done.exit_code == 0 else None
+
+
+def words(done: Completed) -> str:
+    """What git said last, without credentials that stand in URLs."""
+    text = decode(done.stderr).strip() or decode(done.stdout).strip() or f"exit code {done.exit_code}"
+    return _CREDENTIALS.sub(r"\1", "\n".join(text.splitlines()[-_WORDS_LINES:]))
+
+
+def decode(data: bytes) -> str:
+    """Text of git's output; bytes that are no UTF-8 (file names may be anything) become U+FFFD."""
+    return data.decode("utf-8", "replace")
+
+
+def split(text: str) -> list[str]:
+    """The entries of a NUL-separated list."""
+    return [entry for entry in text.split("\0") if entry]
+
+
+def check_repository(cwd: str) -> None:
+    """Make sure that *cwd* is in the work tree of a git repository.
+
+    Raises:
+        StepFailed: It is not.
+    """
+    done = run_git("rev-parse", "--is-inside-work-tree", cwd=cwd)
+    if done.exit_code != 0:
+        raise StepFailed(f"{cwd!r} is in no git repository ({words(done)}); run `git init`, or start in the project")
+    if decode(done.stdout).strip() != "true":
+        raise StepFailed(f"{cwd!r} is inside the git folder of a repository, not in its work tree; start there")
+
+
+def current_branch(cwd: str) -> str | None:
+    """The branch that is checked out (it may have no commit yet); None where HEAD is detached."""
+    return ask("symbolic-ref", "--quiet", "--short", "HEAD", cwd=cwd)
+
+
+def commit_id(revision: str, cwd: str) -> str | None:
+    """The full id of the commit that *revision* names; None if there is none."""
+    return ask("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", cwd=cwd)
+
+
+def count(revisions: str, cwd: str) -> int:
+    """How many commits a range such as `main..HEAD` holds."""
+    return int(git("rev-list", "--count", revisions, cwd=cwd))
+
+
+def remotes(cwd: str) -> list[str]:
+    """The names of the remotes."""
+    return git("remote", cwd=cwd).split()
