@@ -132,12 +132,12 @@ def sum_(context: Context, entries: object) -> object:
 
 def any_(_: Context, entries: object) -> bool:
     """Whether an entry of a list counts as true."""
-    return any(map(truth, entries_of("any", entries)))
+    return any(entries_of("any", entries))
 
 
 def all_(_: Context, entries: object) -> bool:
     """Whether every entry of a list counts as true."""
-    return all(map(truth, entries_of("all", entries)))
+    return all(entries_of("all", entries))
 
 
 def default_(_: Context, value: object, fallback: object) -> object:

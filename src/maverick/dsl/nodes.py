@@ -111,24 +111,12 @@ class Choice:
 
 
 Node: TypeAlias = (
-    Literal
-    | Name
-    | Access
-    | ListOf
-    | MappingOf
-    | Call
-    | Negative
-    | Not
-    | Arithmetic
-    | Comparison
-    | And
-    | Or
-    | Choice
+    Literal | Name | Access | ListOf | MappingOf | Call | Negative | Not | Arithmetic | Comparison | And | Or | Choice
 )
 
 
 def children(node: Node) -> tuple[Node, ...]:  # noqa: C901, PLR0911 - one case a kind of node
-    """The nodes directly below *node*, in the order of the text (a choice: condition, then, otherwise)."""
+    """The nodes directly below *node*, in the order of the text."""
     match node:
         case Literal() | Name():
             return ()
@@ -149,4 +137,4 @@ def children(node: Node) -> tuple[Node, ...]:  # noqa: C901, PLR0911 - one case 
         case And(operands) | Or(operands):
             return operands
         case Choice(condition, then, otherwise):
-            return (condition, then, otherwise)
+            return (then, condition, otherwise)

@@ -19,9 +19,10 @@ MAX_TEXT = 64 * 1024 * 1024
 """Characters that a text may have which an expression builds."""
 MAX_BITS = 100_000
 """Bits that an integer may have which an expression computes."""
-MAX_WORK = 512 * 1024 * 1024
-"""Units of work in one evaluation: a character is 1, an entry that is looked at 4, one that is built 32."""
-ENTRY_SEEN = 4
+MAX_WORK = 256 * 1024 * 1024
+"""Units of work in one evaluation: a character is 1, an entry that is looked at 16, one that is built 32."""
+_QUICK = frozenset({type(None), bool, int, float})
+ENTRY_SEEN = 16
 ENTRY_BUILT = 32
 
 
@@ -48,7 +49,7 @@ class Work:
 
 def truth(value: object) -> bool:
     """Whether *value* counts as true: as in Python (null, 0, empty text, list and mapping do not)."""
-    return len(value) > 0 if isinstance(value, Mapping) else bool(value)
+    return bool(value)
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
@@ -85,7 +86,8 @@ def equal(left: object, right: object, work: Work) -> bool:
             if len(one) != len(other):
                 return False
             work.spend(ENTRY_SEEN * len(one))
-            pending.extend(zip(reversed(one), reversed(other), strict=True))
+            if not _entries_may_equal(one, other, pending):
+                return False
         elif isinstance(one, Mapping) and isinstance(other, Mapping):
             work.spend(ENTRY_SEEN * len(one))
             if set(one) != set(other):
@@ -101,10 +103,23 @@ def equal(left: object, right: object, work: Work) -> bool:
     return True
 
 
+def _entries_may_equal(one: list[object], other: list[object], pending: list[tuple[object, object]]) -> bool:
+    """Compare what is quickly compared of two lists of one length; the rest goes to *pending*."""
+    for pair in zip(one, other, strict=True):
+        kind = type(pair[0])
+        if kind not in _QUICK or kind is not type(pair[1]):
+            pending.append(pair)
+        elif pair[0] != pair[1]:
+            return False
+    return True
+
+
 def inside(item: object, container: object, work: Work) -> bool:
     """`item in container`: an entry of a list, a key of a mapping, a part of a text."""
     if isinstance(container, list):
         work.spend(ENTRY_SEEN * len(container))
+        if not isinstance(item, (list, Mapping)) and item not in container:  # fast; equality here is stricter
+            return False
         return any(equal(item, entry, work) for entry in container)
     if isinstance(container, Mapping):
         return isinstance(item, str) and item in container
@@ -192,9 +207,7 @@ def _join(left: object, right: object, work: Work) -> object:
     if isinstance(left, list) and isinstance(right, list):
         work.spend(ENTRY_SEEN * (len(left) + len(right)))
         return left + right
-    hint = (
-        "; write `str(…)` to make text of a value" if isinstance(left, str) or isinstance(right, str) else ""
-    )
+    hint = "; write `str(…)` to make text of a value" if isinstance(left, str) or isinstance(right, str) else ""
     raise ExpressionFailed(f"`+` cannot add {a(left)} and {a(right)}{hint}")
 
 

@@ -72,9 +72,7 @@ class Parser:
             raise self.error("the expression is empty: expected a value")
         node = self.expression(_CHOICE)
         if self.token.kind != "end":
-            raise self.error(
-                f"expected an operator or the end of the expression, found {self.token}{self.hint()}"
-            )
+            raise self.error(f"expected an operator or the end of the expression, found {self.token}{self.hint()}")
         return node
 
     def expression(self, level: int) -> Node:
@@ -121,9 +119,7 @@ class Parser:
         self.advance()
         condition = self.expression(_OR)
         if self.token.text != "else" or self.token.kind != "name":
-            raise self.error(
-                f"expected `else`, found {self.token}: a choice is written `x if condition else y`"
-            )
+            raise self.error(f"expected `else`, found {self.token}: a choice is written `x if condition else y`")
         self.advance()
         return Choice(condition, then, self.expression(_CHOICE))
 

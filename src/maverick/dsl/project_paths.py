@@ -31,6 +31,8 @@ def glob(root: Path, pattern: str) -> list[str]:
     """
     parts = _inside(root, pattern, "glob")
     segments = [_segment(part) for part in parts]
+    if segments and segments[-1] is None:
+        segments.append(_segment("*"))  # what is below, not the folder itself
     found: set[str] = set()
     listed = 0
     pending: list[tuple[str, frozenset[int]]] = [("", _closed({0}, segments))]
@@ -96,8 +98,6 @@ def _after(entry: os.DirEntry[str], states: frozenset[int], segments: list[Segme
         if segment is None:
             if not hidden and not entry.is_symlink():
                 reached.add(state)
-            elif not hidden and state == len(segments) - 1:
-                reached.add(len(segments))
         elif segment.match(entry.name) and (not hidden or segment.pattern.startswith(r"(?s:\.")):
             reached.add(state + 1)
     return _closed(reached, segments)
