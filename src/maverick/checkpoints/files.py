@@ -24,6 +24,7 @@ _UNWRITABLE = {
     errno.EROFS: "the file system is mounted read-only; make it writable, or use another project folder",
     errno.EACCES: "permission denied; make the folder writable for this user",
     errno.EPERM: "permission denied; make the folder writable for this user",
+    errno.EEXIST: "a file stands where a folder is needed; move it away",
     errno.ENOTDIR: "a file stands where a folder is needed; move it away",
     errno.ENAMETOOLONG: "the path is too long; use another project folder",
     errno.EIO: "the disk reports an input/output error; check it before anything else",

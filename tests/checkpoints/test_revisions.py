@@ -1,0 +1,160 @@
+"""The names that a person gives to checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from faults import CountingFiles
+from stores import begin, extend, step
+
+from maverick.checkpoints import Checkpoint, Store
+from maverick.errors import NotFound, RefDamaged, RevisionAmbiguous
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    times = iter(range(10_000))
+    return Store.create(tmp_path / "checkpoints", files=CountingFiles(), clock=lambda: next(times))
+
+
+@pytest.fixture
+def saved(store: Store) -> list[Checkpoint]:
+    """Five checkpoints of run-1, the second and the fourth labelled `half` and `most`; then a run of review."""
+    at = [begin(store)]
+    for number, label in enumerate(("half", "", "most", "")):
+        at.append(store.save("run-1", step(number), parent=at[-1], kind="label" if label else "auto", label=label))
+    begin(store, "other@1", group="review")
+    return at
+
+
+def test_each_way_to_name_a_checkpoint(store: Store, saved: list[Checkpoint]) -> None:
+    """As the help of every command lists them."""
+    store.tag("run-1", "tagged", saved[2])
+    other = store.resolve("other@1")
+
+    named = {
+        "run-1": saved[4],
+        "run-1~0": saved[4],
+        "run-1~": saved[3],
+        "run-1~2": saved[2],
+        "run-1~1~1": saved[2],
+        "run-1@half": saved[1],
+        "run-1@most": saved[3],
+        "run-1@most~1": saved[2],
+        "run-1@tagged": saved[2],
+        "run-1@latest": saved[4],
+        "fly@latest": saved[4],
+        "fly@latest~4": saved[0],
+        "review@latest": other,
+        "@latest": other,
+        "other@1@latest": other,
+        saved[3].id: saved[3],
+        saved[3].id[:12]: saved[3],
+        saved[3].id[:12] + "~1": saved[2],
+    }
+    assert named == {revision: store.resolve(revision) for revision in named}
+
+
+@pytest.mark.parametrize(
+    ("revision", "message"),
+    [
+        ("run-2", "there is no run run-2; did you mean run-1"),
+        ("run-1~5", "there is no run-1~5: run-1~4 is the first"),
+        ("run-1@hal", "run run-1 has no label or tag hal; it has most, half"),
+        ("other@1@x", "it has none"),
+        ("fli@latest", "there is no run fli; did you mean fly"),
+        ("@x", "there is no run @x"),
+        ("nope@half", "there is no run nope"),
+        ("", "there is no run "),
+        ("0000", "there is no run 0000"),
+        ("a\nb", "there is no run"),
+    ],
+)
+def test_what_names_nothing_says_why(store: Store, saved: list[Checkpoint], revision: str, message: str) -> None:
+    """With what the person may have meant."""
+    with pytest.raises(NotFound) as caught:
+        store.resolve(revision)
+
+    assert message in str(caught.value)
+
+
+def test_an_empty_store_has_no_latest(store: Store) -> None:
+    """Said plainly."""
+    with pytest.raises(NotFound, match="there is no run yet"):
+        store.resolve("@latest")
+
+
+def test_a_prefix_that_fits_several_checkpoints_lists_them(store: Store) -> None:
+    """With what tells them apart."""
+    at = begin(store)
+    found = {at.id[:4]: at}
+    for number in range(3000):
+        at = store.save(f"r{number}", {}, parent=None)
+        if at.id[:4] in found:
+            break
+        found[at.id[:4]] = at
+    first = found[at.id[:4]]
+
+    with pytest.raises(RevisionAmbiguous) as caught:
+        store.resolve(at.id[:4])
+    assert f"{at.id[:4]} fits 2 checkpoints" in str(caught.value)
+    assert f"  {at.id[:12]}  {at.run}, 1 (auto)" in str(caught.value)
+    assert f"  {first.id[:12]}  {first.run}, 1 (auto)" in str(caught.value)
+
+
+def test_a_run_that_looks_like_an_id_is_a_run(store: Store, saved: list[Checkpoint]) -> None:
+    """A run's own id goes before any other reading."""
+    at = begin(store, saved[0].id[:6])
+
+    assert at == store.resolve(saved[0].id[:6])
+
+
+def test_a_damaged_ref_is_not_taken_for_a_missing_run(store: Store, saved: list[Checkpoint]) -> None:
+    """`no such run` would send the person looking for a typo."""
+    for path in (store.root / "refs").iterdir():
+        path.write_bytes(b"{}")
+
+    with pytest.raises(RefDamaged):
+        store.resolve("run-1~1")
+    with pytest.raises(RefDamaged):
+        store.resolve("@latest")
+
+
+def test_history_follows_parents_then_labels(store: Store, saved: list[Checkpoint]) -> None:
+    """A parent is a weak link; where gc has collected it, the labelled checkpoints are still there."""
+    assert [at.id for at in reversed(saved)] == [at.id for at in store.history("run-1")]
+
+    _collect(store, [saved[0], saved[2]])
+
+    fresh = Store.open(store.root)
+    assert [saved[n].id for n in (4, 3, 1)] == [at.id for at in fresh.history("run-1")]
+    with pytest.raises(NotFound, match=r"run-1~1 is the oldest that gc has left"):
+        fresh.resolve("run-1~2")
+
+
+def _collect(store: Store, gone: list[Checkpoint]) -> None:
+    """Remove checkpoints as gc does: by packs that hold what stays."""
+    from maverick.checkpoints.packs import Frame  # noqa: PLC0415
+
+    ids = {checkpoint.id for checkpoint in gone}
+    packs = store.objects.packs()
+    frames = [
+        Frame(place.kind, object_id, raw)
+        for pack in packs
+        for place, raw in store.objects.frames(pack)
+        for object_id in (next(i for i, p in pack if p == place),)
+        if object_id not in ids
+    ]
+    store.objects.write_frames(frames)
+    for pack in packs:
+        (store.root / "objects" / f"{pack.name}.pack").unlink()
+
+
+def test_history_goes_from_a_fork_into_the_run_it_came_from(store: Store, saved: list[Checkpoint]) -> None:
+    """A fork has the history of what it was forked from."""
+    fork = store.save("fork", {}, parent=saved[2])
+
+    assert [fork.id, saved[2].id, saved[1].id, saved[0].id] == [at.id for at in store.history("fork")]
+    assert saved[1] == store.resolve("fork~2")
+    extend(store, fork, range(1))

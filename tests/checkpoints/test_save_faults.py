@@ -1,0 +1,189 @@
+"""A save that is killed, loses power or fills the disk, at each of its operations."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from pathlib import Path
+
+import pytest
+from faults import CountingFiles, CrashingFiles, FullFiles, Killed, PowerLossFiles, WatchedFiles
+from stores import begin, extend, read_all, step
+
+from maverick.checkpoints import Checkpoint, Store, note
+from maverick.errors import FormatDamaged, NotFound, StoreUnwritable
+
+
+def _operations(root: Path) -> int:
+    """How many operations a save has, tried on a copy."""
+    copy = root.with_name("counted")
+    shutil.copytree(root, copy)
+    files = CountingFiles()
+    _save(Store.open(copy, files=files))
+    shutil.rmtree(copy)
+    return len(files.done)
+
+
+def _save(store: Store) -> Checkpoint:
+    return store.save(
+        "run-1", step(99), parent=store.resolve("run-1"), facts={("steps", "step99"): note("1 s")}, step="step99"
+    )
+
+
+def _prepared(tmp_path: Path) -> tuple[Path, Checkpoint, dict[str, bytes]]:
+    """A store with two runs of some steps; gives the newest checkpoint of one and what it holds."""
+    store = Store.create(tmp_path / "store", files=CountingFiles())
+    extend(store, begin(store, "run-0"), range(3))
+    at = extend(store, begin(store), range(60))
+    return store.root, at, read_all(store, at)
+
+
+def _assert_sound(root: Path, before: Checkpoint, content: dict[str, bytes], *, acknowledged: bool) -> None:
+    """The store opens, the ref is the old one or the new, all that was acknowledged loads, and it goes on."""
+    store = Store.open(root)
+    now = store.resolve("run-1")
+    if acknowledged or now != before:
+        assert before.id == now.parent
+        assert {"out": 99} == store.load("run-1").value("steps/step99")
+        read_all(store, now)
+    assert content == read_all(store, before)
+    assert 4 == store.resolve("run-0").sequence
+    assert 2 == len(store.refs(damaged := []))
+    assert [] == damaged
+    after = extend(store, now, range(100, 101))
+    assert after == Store.open(root).resolve("run-1")
+    read_all(Store.open(root), after)
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_save_killed_anywhere_leaves_the_old_checkpoint_or_the_new(tmp_path: Path, torn: bool) -> None:
+    """Ahead of each operation; a write may have got out by half."""
+    root, before, content = _prepared(tmp_path)
+    for after in range(_operations(root)):
+        copy = tmp_path / f"copy{after}"
+        shutil.copytree(root, copy)
+        with pytest.raises(Killed):
+            _save(Store.open(copy, files=CrashingFiles(after, torn=torn)))
+        _assert_sound(copy, before, content, acknowledged=False)
+
+
+def test_a_save_that_loses_power_anywhere_leaves_the_old_checkpoint_or_the_new(tmp_path: Path) -> None:
+    """Unsynced bytes are gone; each rename that was not synced reached the disk or did not."""
+    root, before, content = _prepared(tmp_path)
+    operations = _operations(root)
+    for after in range(operations + 1):
+        victim = tmp_path / f"victim{after}"
+        shutil.copytree(root, victim)
+        files = PowerLossFiles(after)
+        store = Store.open(victim, files=files)
+        if after == operations:
+            _save(store)
+        else:
+            with pytest.raises(Killed):
+                _save(store)
+        for kept in range(2**files.pending):
+            copy = tmp_path / f"copy{after}-{kept}"
+            shutil.copytree(victim, copy)
+            files.lose(victim, copy, kept)
+            _assert_sound(copy, before, content, acknowledged=after == operations)
+
+
+def test_creating_a_store_can_be_killed_anywhere(tmp_path: Path) -> None:
+    """A half-made store is none: `open` says so, `create` completes it."""
+    files = CountingFiles()
+    Store.create(tmp_path / "whole", files=files)
+    for after in range(len(files.done)):
+        root = tmp_path / f"part{after}" / "checkpoints"
+        with pytest.raises(Killed):
+            Store.create(root, files=CrashingFiles(after))
+        if not (root / "format.json").exists():
+            with pytest.raises(NotFound):
+                Store.open(root)
+        extend(store := Store.create(root), begin(store), range(1))
+        assert (1 << 20) == (root / "reserve").stat().st_size
+
+
+def test_a_disk_that_is_full_at_any_write_loses_nothing(tmp_path: Path) -> None:
+    """The error says what to do, the half-written files are gone, and the store goes on."""
+    root, before, content = _prepared(tmp_path)
+    failed = 0
+    for after in range(_operations(root)):
+        copy = tmp_path / f"copy{after}"
+        shutil.copytree(root, copy)
+        store = Store.open(copy, files=FullFiles(after))
+        files = store.files
+        assert isinstance(files, FullFiles)
+        try:
+            _save(store)
+        except StoreUnwritable as error:
+            assert "the disk is full; `maverick checkpoint gc` frees space" in str(error)
+            failed += 1
+        assert files.failed == (store.resolve("run-1") == before)
+        assert [] == list((copy / "tmp").iterdir())
+        assert not files.failed == (copy / "reserve").exists()
+        _assert_sound(copy, before, content, acknowledged=not files.failed)
+    assert failed >= 6
+
+
+class SmallDisk(WatchedFiles):
+    """Has no free byte; `reserve` has the only ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free_bytes = 0
+
+    def write(self, descriptor: int, data: bytes) -> None:
+        if len(data) > self.free_bytes:
+            raise OSError(errno.ENOSPC, "no space")
+        self.free_bytes -= len(data)
+        super().write(descriptor, data)
+
+    def unlink(self, path: Path) -> None:
+        freed = path.stat().st_size
+        super().unlink(path)
+        self.free_bytes += freed
+
+
+def test_the_reserve_lets_a_run_record_that_the_disk_was_full(tmp_path: Path) -> None:
+    """The save that fails is reported as failed; the next small one has a MiB."""
+    root, before, _ = _prepared(tmp_path)
+    store = Store.open(root, files=SmallDisk())
+
+    with pytest.raises(StoreUnwritable):
+        _save(store)
+    end = store.save("run-1", {}, parent=before, kind="failure")
+
+    assert end == Store.open(root).resolve("run-1")
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES, errno.EIO, errno.EDQUOT])
+def test_a_store_that_takes_nothing_can_still_be_read(tmp_path: Path, code: int) -> None:
+    """Read-only media, another user's project, a dying disk."""
+    root, before, content = _prepared(tmp_path)
+    store = Store.open(root, files=FullFiles(0, code))
+
+    with pytest.raises(StoreUnwritable, match=r"cannot save the checkpoint \(.*store\): "):
+        _save(store)
+
+    assert content == read_all(store, store.resolve("run-1"))
+    assert before == store.resolve("run-1")
+    assert (code == errno.EDQUOT) != (root / "reserve").exists()
+
+
+def test_a_place_where_no_store_can_be_made_is_named(tmp_path: Path) -> None:
+    """A file in the way; a disk that takes nothing."""
+    (tmp_path / "file").write_bytes(b"")
+
+    with pytest.raises(StoreUnwritable, match="a file stands where a folder is needed"):
+        Store.create(tmp_path / "file" / "checkpoints")
+    with pytest.raises(StoreUnwritable, match="mounted read-only"):
+        Store.create(tmp_path / "new", files=FullFiles(0, errno.EROFS))
+
+
+def test_a_store_whose_format_is_gone_is_not_made_anew(tmp_path: Path) -> None:
+    """`create` would hide the damage."""
+    root, _, _ = _prepared(tmp_path)
+    (root / "format.json").unlink()
+
+    with pytest.raises(FormatDamaged, match=r"format\.json is missing"):
+        Store.create(root)
