@@ -6,8 +6,8 @@ from glob import glob as stdlib_glob
 from pathlib import Path
 
 import pytest
-from asking import ask, frame
 
+from asking import ask, frame
 from maverick.dsl import project_paths
 from maverick.errors import ExpressionFailed
 
@@ -49,7 +49,7 @@ def project(tmp_path: Path) -> Path:
 )
 def test_a_pattern_means_what_it_means_to_the_standard_library(root: Path, pattern: str) -> None:
     """Sorted, relative to the root, POSIX paths; hidden names only where the pattern names them."""
-    expected = sorted({path for path in stdlib_glob(pattern, root_dir=root, recursive=True)})
+    expected = sorted(set(stdlib_glob(pattern, root_dir=root, recursive=True)))  # noqa: PTH207 - names hidden files as shells do
     assert expected == ask(f"glob('{pattern}')", frame(root=root))
 
 

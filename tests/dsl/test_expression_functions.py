@@ -6,10 +6,10 @@ import shlex
 
 import blake3
 import pytest
-from asking import ask, frame
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asking import ask, frame
 from maverick.dsl.functions import FUNCTIONS
 from maverick.errors import ExpressionFailed
 
@@ -159,7 +159,7 @@ def test_a_refusal_names_the_function_and_says_why(message: str, text: str) -> N
         ask(text, scope)
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner)))
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists))
 def test_json_reads_what_to_json_writes(value: object) -> None:
     assert value == ask("json(to_json(inputs.x))", frame(x=value))
 

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterator, Mapping
 
 import pytest
-from asking import ask, frame
 
+from asking import ask, frame
 from maverick.dsl.scope import Frame
 from maverick.errors import ExpressionFailed, ObjectMissing
 
@@ -149,7 +149,7 @@ def test_damage_met_while_loading_keeps_its_name() -> None:
 
 
 def test_what_is_no_value_does_not_get_out() -> None:
-    with pytest.raises(ExpressionFailed, match="a object is no value|an object is no value"):
+    with pytest.raises(ExpressionFailed, match="an object is no value"):
         ask("inputs.x", frame(x=object()))
 
 

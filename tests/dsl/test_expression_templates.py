@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from asking import PLACE, fill, frame
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asking import PLACE, fill, frame
 from maverick.dsl.evaluate import as_text, key_view, render, truth
 from maverick.dsl.expressions import parse_expression, parse_template
 from maverick.errors import ExpressionFailed, MaverickError

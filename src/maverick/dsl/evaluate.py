@@ -134,9 +134,7 @@ class _Placed:
             why = "it is nested too deeply"
         else:
             return
-        text = (
-            self.expression.text if len(self.expression.text) <= 200 else self.expression.text[:197] + "..."
-        )
+        text = self.expression.text if len(self.expression.text) <= 200 else self.expression.text[:197] + "..."
         raise ExpressionFailed(f"{self.expression.place}: `{text}`: {why}") from error
 
 

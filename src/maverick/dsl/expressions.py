@@ -134,9 +134,7 @@ def _examined(text: str, place: Place, root: Node, offset: int) -> Expression:
             case _:
                 pass
         pending.extend((child, depth + 1) for child in reversed(below))
-    volatile = any(path[0] in _VOLATILE_ROOTS for path in names) or any(
-        FUNCTIONS[name].volatile for name in calls
-    )
+    volatile = any(path[0] in _VOLATILE_ROOTS for path in names) or any(FUNCTIONS[name].volatile for name in calls)
     reads = tuple(path for path in names if path[0] not in _VOLATILE_ROOTS)
     return Expression(text, place, root, reads, tuple(names), frozenset(calls), volatile)
 
@@ -144,11 +142,7 @@ def _examined(text: str, place: Place, root: Node, offset: int) -> Expression:
 def _static(keys: tuple[Node, ...]) -> Path:
     path: list[str | int] = []
     for key in keys:
-        if (
-            not isinstance(key, Literal)
-            or isinstance(key.value, bool)
-            or not isinstance(key.value, (str, int))
-        ):
+        if not isinstance(key, Literal) or isinstance(key.value, bool) or not isinstance(key.value, (str, int)):
             break
         path.append(key.value)
     return tuple(path)

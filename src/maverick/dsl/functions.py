@@ -85,9 +85,7 @@ def _function(call: Callable[..., object], least: int, most: int | None) -> Func
     return Function(name, call, least, most, call.__doc__ or "", volatile=name in _VOLATILE)
 
 
-FUNCTIONS: Mapping[str, Function] = {
-    function.name: function for function in (_function(*row) for row in _ROWS)
-}
+FUNCTIONS: Mapping[str, Function] = {function.name: function for function in (_function(*row) for row in _ROWS)}
 """Every function that an expression can call, by its name. The help of each is its docstring."""
 
 

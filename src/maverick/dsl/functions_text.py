@@ -104,9 +104,7 @@ def endswith_(_: Context, text: object, suffix: object) -> bool:
     return text_of("endswith", text).endswith(text_of("endswith", suffix))
 
 
-_PLACEHOLDER = re.compile(
-    r"\{\{|\}\}|\{([0-9]{0,3})(?::([<>^]?0?[0-9]{0,3}(?:\.[0-9]{1,2})?[dfeg%]?))?\}|[{}]"
-)
+_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([0-9]{0,3})(?::([<>^]?0?[0-9]{0,3}(?:\.[0-9]{1,2})?[dfeg%]?))?\}|[{}]")
 
 
 def format_(context: Context, text: object, *values: object) -> str:
@@ -120,9 +118,7 @@ def format_(context: Context, text: object, *values: object) -> str:
         if match[0] in ("{{", "}}"):
             parts.append(match[0][0])
         elif match[0] in ("{", "}"):
-            raise ExpressionFailed(
-                f"format() found a lone `{match[0]}`: write `{match[0] * 2}` for the character"
-            )
+            raise ExpressionFailed(f"format() found a lone `{match[0]}`: write `{match[0] * 2}` for the character")
         else:
             number = int(match[1]) if match[1] else count
             count += 1

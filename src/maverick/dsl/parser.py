@@ -28,6 +28,7 @@ from maverick.dsl.nodes import (
     Operator,
     Or,
 )
+from maverick.dsl.suggest import nearest
 
 MAX_NESTING = 100
 """Levels of parentheses, lists, calls and operators inside each other."""
@@ -171,14 +172,14 @@ class Parser:
         if name in _KEYWORDS:
             raise self.error(f"expected a value, found {token}", token)
         if called:
-            raise self.error(f"there is no function `{name}`{_near(name, tuple(FUNCTIONS))}", token)
+            raise self.error(f"there is no function `{name}`{nearest(name, FUNCTIONS)}", token)
         if name in _CONSTANTS:
             return Literal(_CONSTANTS[name])
         if name in ROOTS:
             return Name(name)
         if name in FUNCTIONS:
             raise self.error(f"`{name}` is a function: expected `(` after it, found {self.token}", token)
-        hint = f": {_HINTS[name]}" if name in _HINTS else _near(name, ROOTS)
+        hint = f": {_HINTS[name]}" if name in _HINTS else nearest(name, ROOTS) or f": there is {', '.join(ROOTS)}"
         raise self.error(f"there is no name `{name}`{hint} (a text is written in quotes)", token)
 
     def postfix(self, base: Node) -> Node:
@@ -260,12 +261,3 @@ class Parser:
     def error(self, message: str, token: Token | None = None) -> ExpressionSyntaxError:
         """The error at *token*, or at the token at hand."""
         return ExpressionSyntaxError(message, (token or self.token).offset)
-
-
-def _near(name: str, known: tuple[str, ...]) -> str:
-    from difflib import get_close_matches  # noqa: PLC0415 - only for an error
-
-    near = get_close_matches(name, known, n=3, cutoff=0.5)
-    if not near:
-        return ": there is " + ", ".join(sorted(known)) if len(known) < 10 else ""
-    return ": did you mean " + " or ".join(f"`{other}`" for other in near) + "?"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from maverick.dsl.operators import ENTRY_SEEN, MAX_BITS, Work
+from maverick.dsl.operators import ENTRY_SEEN, MAX_BITS, Work, a
 from maverick.dsl.values import Value, canonical_json, kind_of
 from maverick.errors import ExpressionFailed
 
@@ -35,7 +35,7 @@ def plain(value: object, memo: dict[int, tuple[object, Value]] | None = None, de
         for entry in value:
             result.append(plain(entry, memo, depth + 1))
     else:
-        raise ExpressionFailed(f"a {kind_of(value)} is no value of the language")
+        raise ExpressionFailed(f"{a(value)} is no value of the language")
     memo[id(value)] = (value, result)  # keeps the part alive: a lazily loaded one would free its id
     return result
 
@@ -111,9 +111,7 @@ def _refuse_bytes(value: object) -> object:
 def _integer_text(value: int) -> str:
     """*value* in decimal, also beyond the number of digits at which Python stops."""
     if value.bit_length() > MAX_BITS:
-        raise ExpressionFailed(
-            f"the integer is too large to be written as text: the limit is {MAX_BITS:,} bits"
-        )
+        raise ExpressionFailed(f"the integer is too large to be written as text: the limit is {MAX_BITS:,} bits")
     if value.bit_length() <= 14_000:
         return str(value)
     rest, chunks, base = abs(value), [], 10**4_000

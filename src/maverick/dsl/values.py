@@ -133,9 +133,7 @@ def _plain(obj: object, depth: int, inside: set[int]) -> Value:
     if scalar is not None:
         return scalar
     if depth >= MAX_DEPTH:
-        raise _UnstorableError(
-            f"lists and mappings are nested more than {MAX_DEPTH} deep: return a flatter value"
-        )
+        raise _UnstorableError(f"lists and mappings are nested more than {MAX_DEPTH} deep: return a flatter value")
     if id(obj) in inside:
         raise _UnstorableError(f"{_article(obj)} contains itself: return a value without cycles")
     inside.add(id(obj))
@@ -234,9 +232,7 @@ def _key(key: object) -> str:
         key = key.value
     if isinstance(key, str):
         return str.__str__(key)
-    raise _UnstorableError(
-        f"the key {key!r:.100} is {_article(key)}, and keys must be text: write `str(key)`"
-    )
+    raise _UnstorableError(f"the key {key!r:.100} is {_article(key)}, and keys must be text: write `str(key)`")
 
 
 def key_path(key: str | int) -> str:
