@@ -65,9 +65,7 @@ def test_a_python_step_is_read_with_what_every_step_has() -> None:
 
 
 def test_a_shell_step_is_read() -> None:
-    step = step_of(
-        "  - {name: a, type: shell, run: make, shell: [sh, -e], cwd: x, env: {A: 1}, parse: lines}\n"
-    )
+    step = step_of("  - {name: a, type: shell, run: make, shell: [sh, -e], cwd: x, env: {A: 1}, parse: lines}\n")
 
     assert isinstance(step, ShellStep)
     assert ("make", ["sh", "-e"], "x", {"A": 1}, "lines") == (
@@ -80,9 +78,7 @@ def test_a_shell_step_is_read() -> None:
 
 
 def test_an_agent_step_is_read() -> None:
-    step = step_of(
-        "  - {name: a, type: agent, agent: implementer, context: {a: 1}, output_schema: {type: object}}\n"
-    )
+    step = step_of("  - {name: a, type: agent, agent: implementer, context: {a: 1}, output_schema: {type: object}}\n")
 
     assert isinstance(step, AgentStep)
     assert ("implementer", {"a": 1}, {"type": "object"}) == (step.agent, step.context, step.output_schema)
@@ -181,8 +177,7 @@ def test_a_loop_is_read() -> None:
 
 def test_an_until_loop_is_read() -> None:
     step = step_of(
-        "  - {name: l, type: loop, until: steps.x.output, max_iterations: 5,"
-        " steps: [{name: x, type: shell, run: a}]}\n"
+        "  - {name: l, type: loop, until: steps.x.output, max_iterations: 5, steps: [{name: x, type: shell, run: a}]}\n"
     )
 
     assert isinstance(step, LoopStep)
@@ -212,9 +207,7 @@ def test_a_number_limits_what_is_parallel() -> None:
 
 
 def test_a_checkpoint_is_read() -> None:
-    step = step_of(
-        "  - {name: c, type: checkpoint, checkpoint_id: 'phase_${{ index }}', workspace: [src/**]}\n"
-    )
+    step = step_of("  - {name: c, type: checkpoint, checkpoint_id: 'phase_${{ index }}', workspace: [src/**]}\n")
 
     assert isinstance(step, CheckpointStep)
     assert isinstance(step.checkpoint_id, Template)

@@ -18,9 +18,7 @@ def parse_duration(value: str | float) -> float:
     """
     seconds = _seconds(value)
     if seconds is None or not math.isfinite(seconds) or not 0 <= seconds <= LONGEST_SECONDS:
-        raise ValueError(
-            f"{value!r} is not a duration; write seconds, or a number with its unit: 90s, 15m, 2h, 30d"
-        )
+        raise ValueError(f"{value!r} is not a duration; write seconds, or a number with its unit: 90s, 15m, 2h, 30d")
     return seconds
 
 

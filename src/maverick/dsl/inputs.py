@@ -101,9 +101,7 @@ def shown(value: Value) -> str:
     """Give *value* for a message, cut to a length that fits a line."""
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 256:
         return "an integer of more than 77 digits"
-    text = (
-        {True: "true", False: "false", None: "null"}[value] if isinstance(value, bool | None) else repr(value)
-    )
+    text = {True: "true", False: "false", None: "null"}[value] if isinstance(value, bool | None) else repr(value)
     return text if len(text) <= 80 else text[:79] + "…"
 
 
@@ -114,9 +112,7 @@ def check_choice(value: Value, declared: Input) -> None:
         raise ValueError(f"one of {choices} is expected, not {shown(value)}")
 
 
-def convert_inputs(
-    workflow: Workflow, given: Mapping[str, Value | str], *, from_text: bool
-) -> dict[str, Value]:
+def convert_inputs(workflow: Workflow, given: Mapping[str, Value | str], *, from_text: bool) -> dict[str, Value]:
     """Give the value of every declared input, in file order: what is given, else the default, else null.
 
     With *from_text*, what is given are texts of the command line. Raises InputInvalid, whose message names
@@ -145,9 +141,7 @@ def _one(declared: Input, given: Mapping[str, Value | str], *, text: bool) -> Va
     if not declared.required and (value is None or (text and value == "null" and declared.type != "string")):
         return None
     try:
-        fitting = (
-            from_text(value, declared.type) if text and isinstance(value, str) else fit(value, declared.type)
-        )
+        fitting = from_text(value, declared.type) if text and isinstance(value, str) else fit(value, declared.type)
         check_choice(fitting, declared)
     except ValueError as error:
         raise ValueError(f"{declared.name} ({declared.type}): {error}") from error
@@ -157,7 +151,5 @@ def _one(declared: Input, given: Mapping[str, Value | str], *, text: bool) -> Va
 def _unknown(name: str, workflow: Workflow) -> str:
     hint = nearest(name, workflow.inputs)
     if not hint:
-        hint = (
-            f"; there are {', '.join(workflow.inputs)}" if workflow.inputs else "; the workflow has no inputs"
-        )
+        hint = f"; there are {', '.join(workflow.inputs)}" if workflow.inputs else "; the workflow has no inputs"
     return f"{name[:80]} is no input{hint}"

@@ -23,17 +23,21 @@ if TYPE_CHECKING:
     from maverick.dsl.values import Value
 
 _Word = TypeVar("_Word", bound=str)
-_DURATION = "a number of seconds or a duration such as 90s, 15m or 2h"
+_DURATION = "a number of seconds, or a duration such as 90s, 15m or 2h"
 
 
 class Fields:
-    """The fields of one mapping; *what* names it in messages: `a workflow`, `a shell step`."""
+    """The fields of one mapping; *what* names it in messages: `a workflow`, `a shell step`.
 
-    def __init__(self, report: Report, node: MappingNode, what: str) -> None:
+    In a *fixed* one, such as maverick.yaml's, there are no expressions.
+    """
+
+    def __init__(self, report: Report, node: MappingNode, what: str, *, fixed: bool = False) -> None:
         self.report = report
         self.node = node
         self.what = what
-        self._asked: list[str] = []
+        self._fixed = fixed
+        self._asked: dict[str, None] = {}
 
     def finish(self) -> None:
         """Report each field that nobody asked for, except `x-…`."""
@@ -49,12 +53,21 @@ class Fields:
 
     def node_of(self, name: str, *, required: bool = False) -> Node | None:
         """Give the field's node; a required one that is missing is a problem."""
-        self._asked.append(name)
+        self._asked[name] = None
         if name in self.node.entries:
             return self.node.entries[name][1]
         if required:
             self.report.problem(self.node, f"missing field `{name}`: {self.what} needs it")
         return None
+
+    def optional(self, name: str) -> Node | None:
+        """Give the field's node; one that is left empty counts as not given."""
+        node = self.node_of(name)
+        return None if node is None or is_null(node) else node
+
+    def optional_mapping(self, name: str) -> MappingNode | None:
+        """Give the node of a mapping; one that is left empty counts as not given."""
+        return None if self.optional(name) is None else self.mapping(name)
 
     def place_of(self, name: str) -> Place:
         """Where the field's value stands, or the mapping if it is not given."""
@@ -73,9 +86,7 @@ class Fields:
         """Give a text that holds no expression."""
         value = self.template(name, required=required)
         if isinstance(value, Template):
-            self.report.problem(
-                self.node.entries[name][1], f"`{name}` must be a fixed text, without expressions"
-            )
+            self.report.problem(self.node.entries[name][1], f"`{name}` must be a fixed text, without expressions")
             return ""
         return value or ""
 
@@ -170,9 +181,7 @@ class Fields:
     def free_mapping(self, name: str) -> dict[str, Value]:
         """Give a mapping of anything, as it is written."""
         node = self.mapping(name)
-        return (
-            {} if node is None else {key: self.report.value(item) for key, (_, item) in node.entries.items()}
-        )
+        return {} if node is None else {key: self.report.value(item) for key, (_, item) in node.entries.items()}
 
     def mapping(self, name: str, *, required: bool = False) -> MappingNode | None:
         """Give the node of a mapping."""
@@ -198,9 +207,7 @@ class Fields:
         """Give an integer of at least *least*, or an expression."""
 
         def convert(value: Field) -> int | None:
-            return (
-                value if isinstance(value, int) and not isinstance(value, bool) and value >= least else None
-            )
+            return value if isinstance(value, int) and not isinstance(value, bool) and value >= least else None
 
         return self._literal(name, default, convert, f"an integer from {least}")
 
@@ -224,25 +231,23 @@ class Fields:
                 return None
             return seconds if seconds > 0 or not positive else None
 
-        return self._literal(name, default, convert, _DURATION + (" above 0" if positive else ""))
+        return self._literal(name, default, convert, _DURATION + (", above 0" if positive else ""))
 
-    def _literal(
-        self, name: str, default: Field, convert: Callable[[Field], float | None], wanted: str
-    ) -> Field:
+    def _literal(self, name: str, default: Field, convert: Callable[[Field], float | None], wanted: str) -> Field:
         """Give what *convert* makes of the scalar that is given, or its expression."""
         node = self.node_of(name)
         if node is None:
             return default
         if isinstance(node, ScalarNode):
-            value = self.report.field(node)
+            value = node.value if self._fixed else self.report.field(node)
             if isinstance(value, Template):
                 return value
-            if isinstance(value, str) and "${{" in value:
+            if isinstance(value, str) and "${{" in value and not self._fixed:
                 return default  # A syntax error, reported already.
             converted = convert(value)
             if converted is not None:
                 return converted
-        self.wrong(name, node, f"{wanted}, or an expression")
+        self.wrong(name, node, wanted if self._fixed else f"{wanted}, or an expression")
         return default
 
     def expression(self, name: str, *, required: bool = False) -> Expression | None:

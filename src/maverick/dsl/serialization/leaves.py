@@ -79,9 +79,7 @@ def read_agent(fields: Fields, common: Common) -> AgentStep:
     return AgentStep(
         **common,
         agent=fields.template("agent", required=True) or "",
-        context=fields.shaped(
-            "context", (MappingNode, ScalarNode), "a mapping, or the name of a context builder"
-        ),
+        context=fields.shaped("context", (MappingNode, ScalarNode), "a mapping, or the name of a context builder"),
         output_schema=None if schema is None else fields.report.value(schema),
     )
 
@@ -91,14 +89,16 @@ def read_generate(fields: Fields, common: Common) -> GenerateStep:
     return GenerateStep(
         **common,
         generator=fields.template("generator", required=True) or "",
-        context=fields.shaped(
-            "context", (MappingNode, ScalarNode), "a mapping, or the name of a context builder"
-        ),
+        context=fields.shaped("context", (MappingNode, ScalarNode), "a mapping, or the name of a context builder"),
     )
 
 
 def read_subworkflow(fields: Fields, common: Common) -> SubworkflowStep:
-    """Read the fields of a `subworkflow` step."""
+    """Read the fields of a `subworkflow` step. The places of its inputs are known as `inputs.NAME`."""
+    given = fields.node.entries.get("inputs")
+    if given and isinstance(given[1], MappingNode):
+        for name, (key, _) in given[1].entries.items():
+            common["places"][f"inputs.{name}"] = fields.report.place(key)
     return SubworkflowStep(
         **common,
         workflow=fields.text("workflow", required=True),
@@ -108,9 +108,7 @@ def read_subworkflow(fields: Fields, common: Common) -> SubworkflowStep:
 
 def read_checkpoint(fields: Fields, common: Common) -> CheckpointStep:
     """Read the fields of a `checkpoint` step."""
-    return CheckpointStep(
-        **common, checkpoint_id=fields.template("checkpoint_id"), workspace=_workspace(fields)
-    )
+    return CheckpointStep(**common, checkpoint_id=fields.template("checkpoint_id"), workspace=_workspace(fields))
 
 
 def _workspace(fields: Fields) -> Workspace | None:

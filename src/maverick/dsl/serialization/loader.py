@@ -31,11 +31,16 @@ _INPUT_TYPES: tuple[InputType, ...] = get_args(InputType)
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a file came to. `workflow` is None exactly when there are problems; both are in file order."""
+    """What a file came to. `workflow` is None exactly when there are problems; both are in file order.
+
+    `draft` is what could be read in spite of them, with stand-ins for what could not: enough to look for further
+    problems, not to be run.
+    """
 
     workflow: Workflow | None
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...] = ()
+    draft: Workflow | None = None
 
 
 def load_workflow(path: Path) -> Workflow:
@@ -65,7 +70,7 @@ def check_workflow(text: str, file: str) -> Checked:
     elif node is not None:
         report.problem(node, f"a workflow must be a mapping with `name` and `steps`, not {describe(node)}")
     found = tuple(sorted(set(report.problems)))
-    return Checked(None if found else workflow, found, tuple(sorted(set(report.warnings))))
+    return Checked(None if found else workflow, found, tuple(sorted(set(report.warnings))), workflow)
 
 
 def _workflow(report: Report, node: MappingNode, text: str) -> Workflow:
@@ -137,16 +142,14 @@ def _inputs(fields: Fields) -> dict[str, Input]:
     inputs: dict[str, Input] = {}
     for name, (key, node) in mapping.entries.items():
         read_name(fields.report, key, "an input")
-        declared = _input(fields.report, name, node)
-        if declared is not None:
-            inputs[name] = declared
+        inputs[name] = _input(fields.report, name, node)
     return inputs
 
 
-def _input(report: Report, name: str, node: Node) -> Input | None:
+def _input(report: Report, name: str, node: Node) -> Input:
     if not isinstance(node, MappingNode):
         report.problem(node, f"an input must be a mapping such as {{type: string}}, not {describe(node)}")
-        return None
+        return Input(name=name, type="string", required=False)
     fields = Fields(report, node, "an input")
     given = fields.node_of("type", required=True)
     kind = fields.word("type", _INPUT_TYPES, "string")

@@ -73,7 +73,7 @@ class MappingNode:
 Node: TypeAlias = ScalarNode | SequenceNode | MappingNode
 
 
-class _Stop(Exception):  # noqa: N818 - it ends the composing; the problem says why.
+class _Stop(Exception):
     """The rest of the text cannot be read."""
 
 
@@ -130,9 +130,7 @@ class _Composer:
             before = text[: bad.start()]
             line, column = before.count("\n") + 1, bad.start() - before.rfind("\n")
             if not (bad.start() == 0 and bad.group() == "\ufeff"):
-                self.problem(
-                    line, column, f"the character U+{ord(bad.group()):04X} cannot stand in a YAML file"
-                )
+                self.problem(line, column, f"the character U+{ord(bad.group()):04X} cannot stand in a YAML file")
         return self.problems
 
     def document(self, events: Iterator[yaml.Event]) -> Node | None:
@@ -154,9 +152,7 @@ class _Composer:
                 documents += 1
                 if documents > 1:
                     line, column = _position(event)
-                    raise self.stop(
-                        line, column, "a second document (`---`) starts here; one file holds one document"
-                    )
+                    raise self.stop(line, column, "a second document (`---`) starts here; one file holds one document")
                 continue
             else:
                 continue

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from maverick.dsl.model import Field
     from maverick.dsl.values import Value
 
+_MORE_ERRORS = 20
+"""How many syntax errors of one text are reported beside the first."""
+
 
 def describe(node: Node) -> str:
     """Say what *node* is, for a message: `a list`, `null`, `the text 'x'`."""
@@ -90,7 +93,7 @@ class Report:
         return {name: self.field(item) for name, (_, item) in node.entries.items()}
 
     def template(self, node: ScalarNode) -> str | Template:
-        """Give the text of *node*, a Template if expressions stand in it; a wrong one is a problem."""
+        """Give the text of *node*, a Template if expressions stand in it; each wrong one is a problem."""
         text = node.text
         if "${{" not in text:
             return text
@@ -98,9 +101,10 @@ class Report:
         try:
             template = parse_template(text, self.place(node))
         except ExpressionSyntaxError as error:
-            self._syntax(node, where, error)
+            self._syntax(node, where, str(error), error.offset)
+            self._syntax_after(node, where, error.offset)
             return text
-        return template if isinstance(template, str) else self._placed(template, where)
+        return self._placed(template, where) if isinstance(template, Template) else template
 
     def expression(self, node: ScalarNode) -> Expression | None:
         """Give the expression that *node* is, with or without `${{ }}`; None after a problem."""
@@ -109,7 +113,7 @@ class Report:
         try:
             expression = parse_expression(text, self.place(node))
         except ExpressionSyntaxError as error:
-            self._syntax(node, where, error)
+            self._syntax(node, where, str(error), error.offset)
             return None
         start = len(text) - len(text.lstrip())
         if text.startswith("${{", start):
@@ -130,11 +134,25 @@ class Report:
             position = _skip_blanks(template.text, start + len(part.text)) + 2
         return replace(template, parts=tuple(parts))
 
-    def _syntax(self, node: ScalarNode, where: TextMap, error: ExpressionSyntaxError) -> None:
-        message = str(error)
+    def _syntax_after(self, node: ScalarNode, where: TextMap, offset: int) -> None:
+        """Look for problems in the expressions that stand behind one with a problem at *offset*."""
+        for _ in range(_MORE_ERRORS):
+            end = node.text.find("}}", offset)
+            start = node.text.find("${{", end)
+            if end < 0 or start < 0:
+                return
+            try:
+                parse_template(node.text[start:], self.place(node))
+            except ExpressionSyntaxError as error:
+                offset = start + error.offset
+                self._syntax(node, where, str(error), offset)
+            else:
+                return
+
+    def _syntax(self, node: ScalarNode, where: TextMap, message: str, offset: int) -> None:
         if not node.style and self.source[node.end : node.end + 2] == " #":
             message += " (` #` starts a comment: quote the text)"
-        self.problems.append(Problem(self.file, *where.place(error.offset), message))
+        self.problems.append(Problem(self.file, *where.place(offset), message))
 
 
 def is_sole(value: object) -> bool:

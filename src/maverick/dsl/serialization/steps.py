@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from maverick.dsl.expressions import Expression, Place, parse_template
+from maverick.dsl.expressions import Expression, parse_expression, parse_template
 from maverick.dsl.inputs import truth_of
 from maverick.dsl.model import (
     BranchStep,
+    CheckpointStep,
     LoopStep,
     Option,
     Retry,
     Rollback,
     Step,
     ValidateStep,
+    visible_names,
 )
 from maverick.dsl.serialization.fields import Fields
 from maverick.dsl.serialization.leaves import (
@@ -68,16 +70,17 @@ def read_block(report: Report, node: SequenceNode, depth: int) -> tuple[Step, ..
             continue
         for name, place in visible_names(step).items():
             if name and name in names:
-                report.problem_at(
-                    place, f"duplicate step name `{name}`; it stands at line {names[name]} already"
-                )
+                report.problem_at(place, f"duplicate step name `{name}`; it stands at line {names[name]} already")
             names.setdefault(name, place.line)
         steps.append(step)
     return tuple(steps)
 
 
 def read_step(report: Report, node: Node, depth: int, *, default_name: str = "") -> Step | None:
-    """Give the step that *node* describes; None where its type is not known, or it is no step."""
+    """Give the step that *node* describes; None where it is none.
+
+    A step of an unknown type becomes a checkpoint of its name, so that what refers to it is no problem, too.
+    """
     if not isinstance(node, MappingNode):
         report.problem(node, f"a step must be a mapping with `name` and `type`, not {describe(node)}")
         return None
@@ -86,23 +89,15 @@ def read_step(report: Report, node: Node, depth: int, *, default_name: str = "")
         return None
     kind = _type_of(report, node)
     if kind is None:
-        return None
+        named = node.entries.get("name")
+        name = read_name(report, named[1], "a step") if named else default_name
+        return CheckpointStep(name=name, place=report.place(node))
     article = "an" if kind == "agent" else "a"
     fields = Fields(report, node, f"{article} {kind} step")
     common = _common(fields, kind, default_name, depth)
     step = _LEAVES[kind](fields, common) if kind in _LEAVES else _COMPOSITES[kind](fields, common, depth)
     fields.finish()
     return step
-
-
-def visible_names(step: Step) -> dict[str, Place]:
-    """Give the names under which the block sees *step*: its own, and those of a branch's options."""
-    names = {step.name: step.place}
-    if isinstance(step, BranchStep):
-        chosen = [option.step for option in step.options] + ([step.otherwise] if step.otherwise else [])
-        for option in chosen:
-            names |= {name: place for name, place in visible_names(option).items() if name not in names}
-    return names
 
 
 def _type_of(report: Report, node: MappingNode) -> str | None:
@@ -115,9 +110,7 @@ def _type_of(report: Report, node: MappingNode) -> str | None:
     if text in STEP_TYPES:
         return text
     hint = (nearest(text, STEP_TYPES) if text else "") or f"; there are {', '.join(STEP_TYPES)}"
-    shown = (
-        f"unknown step type `{text[:60]}`" if text else f"`type` must be a step type, not {describe(value)}"
-    )
+    shown = f"unknown step type `{text[:60]}`" if text else f"`type` must be a step type, not {describe(value)}"
     report.problem(value, shown + hint)
     return None
 
@@ -169,20 +162,13 @@ def _rollback(fields: Fields, depth: int) -> Rollback | None:
     if isinstance(node, MappingNode):
         step = read_step(fields.report, node, depth + 1, default_name="rollback")
         return None if step is None else Rollback(step=step)
-    if (
-        isinstance(node, ScalarNode)
-        and isinstance(node.value, str)
-        and node.value.strip()
-        and "${{" not in node.value
-    ):
+    if isinstance(node, ScalarNode) and isinstance(node.value, str) and node.value.strip() and "${{" not in node.value:
         return Rollback(action=node.value.strip())
     fields.wrong("rollback", node, "the name of an action, or a step")
     return None
 
 
-def _step_in(
-    fields: Fields, name: str, depth: int, *, default_name: str = "", required: bool = False
-) -> Step | None:
+def _step_in(fields: Fields, name: str, depth: int, *, default_name: str = "", required: bool = False) -> Step | None:
     node = fields.node_of(name, required=required)
     return None if node is None else read_step(fields.report, node, depth + 1, default_name=default_name)
 
@@ -222,16 +208,14 @@ def _branch(fields: Fields, common: Common, depth: int) -> Step:
     options: list[Option] = []
     for item in node.items if node else ():
         if not isinstance(item, MappingNode):
-            fields.report.problem(
-                item, f"an option must be a mapping with `when` and `step`, not {describe(item)}"
-            )
+            fields.report.problem(item, f"an option must be a mapping with `when` and `step`, not {describe(item)}")
             continue
         option = Fields(fields.report, item, "an option")
         when = option.expression("when", required=True)
         step = _step_in(option, "step", depth, required=True)
         option.finish()
-        if when is not None and step is not None:
-            options.append(Option(when=when, step=step))
+        if step is not None:
+            options.append(Option(when=when or _unread(fields), step=step))
     branch = BranchStep(
         **common,
         options=tuple(options),
@@ -261,7 +245,7 @@ def _repeat(fields: Fields, common: Common, depth: int, *, parallel: bool) -> St
         steps=() if block is None else read_block(fields.report, block, depth + 1),
         has_for_each=fields.has("for_each"),
         for_each=_for_each(fields),
-        until=fields.expression("until"),
+        until=fields.expression("until") or (_unread(fields) if fields.has("until") else None),
         max_iterations=fields.count("max_iterations", 30),
         max_concurrency=_concurrency(fields, parallel=parallel),
         key=fields.expression("key"),
@@ -279,6 +263,11 @@ def _repeat(fields: Fields, common: Common, depth: int, *, parallel: bool) -> St
     if not fields.has("for_each") and fields.has("key"):
         fields.report.warning(fields.node.entries["key"][0], "`key` has no effect without `for_each`")
     return loop
+
+
+def _unread(fields: Fields) -> Expression:
+    """Stand in for an expression with a problem, so that the rest of the step can be looked at."""
+    return parse_expression("false", fields.report.place(fields.node))
 
 
 def _for_each(fields: Fields) -> Field | Expression:

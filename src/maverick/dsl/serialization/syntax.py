@@ -14,6 +14,8 @@ _MESSAGES = (
     ("end of stream", "quoted scalar", _UNCLOSED),
     ("document indicator", "quoted scalar", _UNCLOSED),
     ("did not find expected '-'", "", "a list item (`- `) is expected here; check the indentation"),
+    ("expected <document start>", "", "a second document starts here; one file holds one document"),
+    ("did not find expected node content", "", "a value is missing, or a `[` or `{` is not closed"),
     ("did not find expected key", "", "a key is expected here; check the indentation and the quotes"),
     ("could not find expected ':'", "", "a key without `:`; every line of a mapping is `key: value`"),
     (

@@ -1,0 +1,231 @@
+"""`maverick.yaml`: what a project says of its agents, stages, actions, secrets and checkpoints."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+
+from maverick.dsl.serialization.fields import Fields
+from maverick.dsl.serialization.files import read_text
+from maverick.dsl.serialization.nodes import MappingNode, Node, ScalarNode, SequenceNode, compose
+from maverick.dsl.serialization.report import Report, describe
+from maverick.errors import WorkflowInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from maverick.dsl.values import Value
+
+FILE_NAME = "maverick.yaml"
+Provider: TypeAlias = Literal["claude", "codex", "gemini", "opencode", "command"]
+_PROVIDERS: tuple[Provider, ...] = get_args(Provider)
+_REPO = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
+_MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentConfig:
+    """One agent. `command` is what a `command` agent runs; `timeout` is in seconds, None for ever."""
+
+    provider: Provider = "claude"
+    command: tuple[str, ...] = ()
+    model: str = ""
+    timeout: float | None = None
+    options: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageConfig:
+    """One validation stage: a command line, and seconds it may take, None for ever."""
+
+    run: str
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointsConfig:
+    """Which checkpoints of done runs gc keeps, and where they are pushed. `keep_within` is in seconds."""
+
+    keep_last: int | None = None
+    keep_within: float | None = None
+    remote: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What stands in `maverick.yaml`; what does not has its default."""
+
+    agents: Mapping[str, AgentConfig] = field(default_factory=dict)
+    validation_stages: Mapping[str, StageConfig] = field(default_factory=dict)
+    github_repo: str | None = None
+    actions: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    checkpoints: CheckpointsConfig = field(default_factory=CheckpointsConfig)
+
+    def agent(self, name: str) -> AgentConfig:
+        """Give the agent called *name*, else the one called `default`, else Claude."""
+        return self.agents.get(name) or self.agents.get("default") or AgentConfig()
+
+
+def load_config(root: Path) -> Config:
+    """Read `maverick.yaml` in the folder *root*; without one, all defaults. Raises WorkflowInvalid."""
+    path = root / FILE_NAME
+    if not path.exists() and not path.is_symlink():
+        return Config()
+    return parse_config(read_text(path), str(path))
+
+
+def parse_config(text: str, file: str = FILE_NAME) -> Config:
+    """Read a configuration from *text*; an empty one is all defaults. Raises WorkflowInvalid with every problem."""
+    if not _says_anything(text):
+        return Config()
+    node, problems = compose(text, file)
+    report = Report(file, text)
+    report.problems += problems
+    config = Config()
+    if isinstance(node, MappingNode):
+        config = _config(Fields(report, node, FILE_NAME, fixed=True))
+    elif node is not None:
+        report.problem(node, f"{FILE_NAME} must be a mapping, not {describe(node)}")
+    if report.problems:
+        raise WorkflowInvalid(sorted(set(report.problems)))
+    return config
+
+
+def _says_anything(text: str) -> bool:
+    lines = (line.strip() for line in text.removeprefix("\ufeff").splitlines())
+    return any(line and not line.startswith("#") for line in lines)
+
+
+def _config(fields: Fields) -> Config:
+    report = fields.report
+    agents = fields.optional_mapping("agents")
+    github = fields.optional_mapping("github")
+    repo = None
+    if github is not None:
+        inner = Fields(report, github, "`github`", fixed=True)
+        repo = _repo(inner)
+        inner.finish()
+    config = Config(
+        agents={name: _agent(report, node) for name, (_, node) in agents.entries.items()} if agents else {},
+        validation_stages=_stages(fields),
+        github_repo=repo,
+        actions=_words(fields, "actions", _MODULE, "names of modules, such as tools.maverick_actions"),
+        secrets=_words(fields, "secrets", _VARIABLE, "names of environment variables, never their values"),
+        checkpoints=_checkpoints(fields),
+    )
+    fields.finish()
+    return config
+
+
+def _agent(report: Report, node: Node) -> AgentConfig:
+    if not isinstance(node, MappingNode):
+        report.problem(node, f"an agent must be a mapping such as {{provider: claude}}, not {describe(node)}")
+        return AgentConfig()
+    fields = Fields(report, node, "an agent", fixed=True)
+    command = _command(fields)
+    given = fields.has("provider")
+    default: Provider = "command" if command else "claude"
+    provider = fields.word("provider", _PROVIDERS, default)
+    if provider == "command" and not fields.has("command"):
+        report.problem(node, "an agent with `provider: command` needs a `command`")
+    if not given and not fields.has("command"):
+        report.problem(node, f"missing field `provider`: an agent needs it; there are {', '.join(_PROVIDERS)}")
+    agent = AgentConfig(
+        provider=provider,
+        command=command,
+        model=fields.free_text("model"),
+        timeout=_seconds(fields, "timeout", positive=True),
+        options=fields.free_mapping("options"),
+    )
+    fields.finish()
+    return agent
+
+
+def _command(fields: Fields) -> tuple[str, ...]:
+    """Give the words of a command: a list of them, or one text that is split as a shell does."""
+    node = fields.node_of("command")
+    if node is None:
+        return ()
+    words: list[str] = []
+    if isinstance(node, SequenceNode):
+        words = [item.text for item in node.items if isinstance(item, ScalarNode) and item.value is not None]
+        if len(words) < len(node.items):
+            words = []
+    elif isinstance(node, ScalarNode) and isinstance(node.value, str):
+        try:
+            words = shlex.split(node.value)
+        except ValueError as error:
+            fields.report.problem(node, f"`command` cannot be split into words: {error}")
+            return ("",)
+    if not words or not words[0]:
+        fields.wrong("command", node, "a command line, or a list of its words")
+        return ("",)
+    return tuple(words)
+
+
+def _stages(fields: Fields) -> dict[str, StageConfig]:
+    validation = fields.optional_mapping("validation")
+    if validation is None:
+        return {}
+    inner = Fields(fields.report, validation, "`validation`", fixed=True)
+    stages = inner.optional_mapping("stages")
+    inner.finish()
+    return {name: _stage(fields.report, node) for name, (_, node) in stages.entries.items()} if stages else {}
+
+
+def _stage(report: Report, node: Node) -> StageConfig:
+    if isinstance(node, ScalarNode) and isinstance(node.value, str) and node.value.strip():
+        return StageConfig(run=node.value)
+    if not isinstance(node, MappingNode):
+        report.problem(node, f"a stage must be a command line, or {{run, timeout}}, not {describe(node)}")
+        return StageConfig(run="")
+    fields = Fields(report, node, "a stage", fixed=True)
+    stage = StageConfig(run=str(fields.text("run", required=True)), timeout=_seconds(fields, "timeout", positive=True))
+    fields.finish()
+    return stage
+
+
+def _repo(fields: Fields) -> str | None:
+    repo = fields.text("repo")
+    if repo and not _REPO.fullmatch(repo):
+        fields.wrong("repo", fields.node.entries["repo"][1], "a repository as owner/name")
+    return repo or None
+
+
+def _checkpoints(fields: Fields) -> CheckpointsConfig:
+    mapping = fields.optional_mapping("checkpoints")
+    if mapping is None:
+        return CheckpointsConfig()
+    inner = Fields(fields.report, mapping, "`checkpoints`", fixed=True)
+    keep_last = inner.count("keep_last", None, least=0)
+    checkpoints = CheckpointsConfig(
+        keep_last=keep_last if isinstance(keep_last, int) else None,
+        keep_within=_seconds(inner, "keep_within"),
+        remote=inner.text("remote") or None,
+    )
+    inner.finish()
+    return checkpoints
+
+
+def _seconds(fields: Fields, name: str, *, positive: bool = False) -> float | None:
+    value = fields.seconds(name, positive=positive)
+    return value if isinstance(value, int | float) else None
+
+
+def _words(fields: Fields, name: str, pattern: re.Pattern[str], wanted: str) -> tuple[str, ...]:
+    node = fields.optional(name)
+    if node is None:
+        return ()
+    items = node.items if isinstance(node, SequenceNode) else (node,)
+    words: list[str] = []
+    for item in items:
+        if isinstance(item, ScalarNode) and isinstance(item.value, str) and pattern.fullmatch(item.value):
+            words.append(item.value)
+        else:  # What stands there is not repeated: it may be a secret itself.
+            fields.report.problem(item, f"`{name}` must be {wanted}")
+    return tuple(words)
