@@ -61,7 +61,7 @@ class Project:
             return Store.open(self.store_folder)
         except NotFound:
             raise NotFound(
-                f"no runs in {self.root}: there is no store at {self.store_folder}; start one with `maverick run WORKFLOW`"
+                f"no runs in {self.root}: there is no store at {self.store_folder}; start one: `maverick run WORKFLOW`"
             ) from None
 
     def create_store(self) -> Store:
@@ -79,7 +79,7 @@ class Project:
             Source("built in", library.WORKFLOWS),
             Source("built in", library.FRAGMENTS),
         ]
-        builtins = Builtins(actions=library.ACTIONS, agents=library.AGENT_INSTRUCTIONS)
+        builtins = Builtins(actions=library.ACTIONS, agents=library.AGENT_PROMPTS)
         return Catalog(self.root, self.config, sources, builtins, recorded)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
+import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -21,8 +21,10 @@ from maverick.dsl.inputs import convert_inputs
 from maverick.dsl.journal import Journal
 from maverick.dsl.lint import lint
 from maverick.dsl.outcome import Outcome, RunStatus
-from maverick.dsl.processes import Processes, Stop, Stopped, stop_leftovers
-from maverick.dsl.requirements import require_programs
+from maverick.dsl.processes import Group, Processes, Stop, Stopped, stop_leftovers
+from maverick.dsl.requirements import all_steps, require_programs
+from maverick.dsl.rollback import Undone, finish_interrupted, roll_back
+from maverick.dsl.secrets import Scrubber, secrets_in
 from maverick.dsl.serialization.executor import Executor
 from maverick.dsl.steps import Tools
 from maverick.errors import InputsDiffer, NotFound, StepFailed, StoreUnwritable, UsageError, WorkflowInvalid
@@ -71,6 +73,7 @@ def start(project: Project, request: Request, session: Session) -> Outcome:
     catalog = project.catalog()
     workflow = _checked(catalog, request.workflow)
     inputs = convert_inputs(workflow, request.inputs, from_text=True)
+    scrub = _scrubber(project, inputs, catalog)
     require_programs(workflow, catalog, project.environment)
     store = project.create_store()
     run = _new_id(workflow.name)
@@ -84,7 +87,7 @@ def start(project: Project, request: Request, session: Session) -> Outcome:
             facts={("run",): note(_circumstances())},
         )
         session.observe(Event(event="run_started", message=run, data={"workflow": workflow.name}))
-        execution = _Execution(project, catalog, store, session, owner)
+        execution = _Execution(project, catalog, store, session, owner, scrub)
         return execution.go(workflow, inputs, Journal(store, tip))
 
 
@@ -128,6 +131,7 @@ def _resume_owned(
     inputs = _inputs_to_use(workflow, recorded_inputs, request)
     for file in sorted(catalog.recorded_in_use):
         session.observe(Event(event="notice", message=f"{file} is gone; its text as the run recorded it is used"))
+    scrub = _scrubber(project, inputs, catalog)
     require_programs(workflow, catalog, project.environment)
     journal = Journal(store, tip)
     journal.amend({("inputs",): value(inputs), **_definition(workflow, catalog)})
@@ -135,7 +139,7 @@ def _resume_owned(
     for text in stop_leftovers(owner.previous.get("groups", [])):
         session.observe(Event(event="notice", message=f"stopped what was left of the interrupted run: {text}"))
     policy: Policy = "rerun" if request.change_inputs and request.policy == "refuse" else request.policy
-    execution = _Execution(project, catalog, store, session, owner, policy=policy)
+    execution = _Execution(project, catalog, store, session, owner, scrub, policy=policy)
     if policy == "refuse":
         execution.check(workflow, inputs, journal)
     return replace(execution.go(workflow, inputs, journal), resumed_from=tip.id)
@@ -150,6 +154,7 @@ class _Execution:
     store: Store
     session: Session
     owner: Owner
+    scrub: Scrubber
     policy: Policy = "rerun"
 
     def check(self, workflow: Workflow, inputs: dict[str, Value], journal: Journal) -> None:
@@ -161,7 +166,12 @@ class _Execution:
 
     def go(self, workflow: Workflow, inputs: dict[str, Value], journal: Journal) -> Outcome:
         """Walk the workflow and close the run's journal with what came of it."""
-        executor = Executor(journal, self._tools(), keep_records=self.policy == "recorded")
+        tracking = any(step.rollback is not None for step in all_steps(workflow, self.catalog))
+        if tracking:
+            finish_interrupted(
+                Executor(journal, self._tools(), keep_records=True, checking=True, tracking=True), workflow, inputs
+            )
+        executor = Executor(journal, self._tools(), keep_records=self.policy == "recorded", tracking=tracking)
         result = Outcome(run=journal.tip.run, workflow=workflow.name, status="failed", counts=executor.counts)
         try:
             output = executor.run(workflow, inputs)
@@ -171,20 +181,27 @@ class _Execution:
             journal.end("pause", reason=f"paused: {stopped.reason}")
             result = replace(result, status="paused", error=f"interrupted by {stopped.reason}")
         except StepFailed as error:
-            text = f"step {error.step}: {error}" if error.step else str(error)
-            journal.end("failure", reason=f"failed at {error.step}", facts={"step": error.step, "error": text[:2000]})
-            result = replace(result, error=text)
+            text = self.scrub.text(f"step {error.step}: {error}" if error.step else str(error))
+            undone = roll_back(executor) if workflow.on_failure == "rollback" else Undone()
+            if undone.steps:
+                text += f"\nrolled back: {', '.join(undone.steps)}; resuming runs again: {', '.join(undone.forgotten)}"
+            journal.end("failure", reason=f"failed at {error.step}", facts={"step": error.step, "error": text})
+            result = replace(result, error=text, rollback_errors=tuple(undone.errors))
         except StoreUnwritable as error:
             result = replace(result, error=str(error))
         self.session.observe(Event(event="run_finished", message=result.status))
         return replace(result, checkpoint=journal.tip.id)
+
+    def _note_groups(self, groups: list[Group]) -> None:
+        self.owner.note({"groups": groups})
 
     def _tools(self) -> Tools:
         return Tools(
             root=self.project.root,
             catalog=self.catalog,
             stop=self.session.stop,
-            processes=Processes(self.session.stop, lambda groups: self.owner.note({"groups": groups})),
+            processes=Processes(self.session.stop, self._note_groups, scrub=self.scrub),
+            scrub=self.scrub,
             environment=self.project.environment,
             observe=self.session.observe,
         )
@@ -310,6 +327,24 @@ def _definition(workflow: Workflow, catalog: Catalog) -> dict[tuple[str, ...], C
     }
 
 
+def _scrubber(project: Project, inputs: Mapping[str, Value], catalog: Catalog) -> Scrubber:
+    """What masks the project's secrets.
+
+    Raises:
+        UsageError: A secret is too short to be masked, or stands in what the run has to record as it is.
+    """
+    secrets = secrets_in(project.config.secrets, project.environment)
+    scrub = Scrubber(secrets.values())
+    holding = [f"the input {name}" for name, given in inputs.items() if scrub.value(given) != given]
+    holding += [file for file, text in catalog.loaded().items() if scrub.text(text) != text]
+    if holding:
+        raise UsageError(
+            f"{' and '.join(holding)} holds a value of {', '.join(secrets)} (`secrets:` in maverick.yaml), which must "
+            "not be recorded; use ${{ env.NAME }} in the steps that need it"
+        )
+    return scrub
+
+
 def _circumstances() -> str:
     facts = {"host": os.uname().nodename, "pid": os.getpid(), "version": maverick.__version__}
     return json.dumps(facts, sort_keys=True)
@@ -318,7 +353,7 @@ def _circumstances() -> str:
 def _new_id(workflow: str) -> str:
     """Such as `fly-20261123-101502-k3x9`: sortable by time, easy to say."""
     alphabet = "abcdefghijkmnpqrstuvwxyz23456789"
-    suffix = "".join(secrets.choice(alphabet) for _ in range(4))
+    suffix = "".join(random.SystemRandom().choice(alphabet) for _ in range(4))
     return f"{workflow}-{time.strftime('%Y%m%d-%H%M%S')}-{suffix}"
 
 

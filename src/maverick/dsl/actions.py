@@ -32,6 +32,13 @@ class Action:
 
         return inspect.iscoroutinefunction(self.function)
 
+    def accepts(self, name: str) -> bool:
+        """Whether the function takes an argument of that name."""
+        import inspect  # noqa: PLC0415
+
+        parameters = inspect.signature(self.function).parameters.values()
+        return any(p.name == name or p.kind is p.VAR_KEYWORD for p in parameters)
+
     def check_arguments(self, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
         """Refuse arguments that the function does not take.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
 
 from maverick.errors import StepTimeout
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Unfinished(Exception):
     """No error: the checking walk has come to what remains to be done.
 
-    The step at `path` will run, so nothing can be said of what stands behind it in its block."""
+    The step at `path` will run, so nothing can be said of what stands behind it in its block.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -26,6 +27,19 @@ class Unfinished(Exception):
 def is_chained(step: Step) -> bool:
     """Whether the step's running makes the rest of its block run, and is made by what stands before it."""
     return not step.pure and not step.always_run
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A step in a block: `scope` is the block's or the iteration's own, `chain` is what iterations in a row share."""
+
+    scope: object
+    chain: object
+    step: str
+
+
+Lineage: TypeAlias = tuple[Place, ...]
+"""Where a step stands, from the workflow down."""
 
 
 @dataclass(slots=True)
@@ -43,6 +57,9 @@ class Block:
     """A step around it takes failures as outcomes: they are recorded and recalled like any."""
     deadline: float | None = None
     """On the monotonic clock, in seconds: of the steps around it that have a timeout."""
+    lineage: Lineage = ()
+    """Of the step that this block is inside."""
+    chain: object = field(default_factory=object)
 
     def inside(self, step: Step, frame: Frame, *, file: str = "", ran: bool | None = None) -> Block:
         """The block of the steps that *step* is made of."""
@@ -53,7 +70,12 @@ class Block:
             always=self.always or step.always_run,
             tolerant=self.tolerant or step.continue_on_error,
             deadline=self.deadline,
+            lineage=self.place_of(step),
         )
+
+    def place_of(self, step: Step) -> Lineage:
+        """Where *step* of this block stands."""
+        return (*self.lineage, Place(self.frame.block, self.chain, step.name))
 
     def took(self, step: Step, *, ran: bool) -> None:
         """Note whether *step* of this block ran."""

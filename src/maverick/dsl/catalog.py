@@ -112,9 +112,9 @@ class Catalog:
             raise WorkflowInvalid([Problem(where, 0, 0, self.unknown_workflow(reference))])
         return workflow
 
-    def find_workflow(self, reference: str, calling_file: str = "") -> Workflow | None:
+    def find_workflow(self, name: str, from_file: str = "") -> Workflow | None:
         """As `workflow`, but None where there is none."""
-        file = self._file_of(reference, calling_file)
+        file = self._file_of(name, from_file)
         return None if file is None else self._load(file)
 
     def unknown_workflow(self, reference: str) -> str:

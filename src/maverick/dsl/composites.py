@@ -23,6 +23,7 @@ from maverick.errors import ExpressionFailed, InputInvalid, StepFailed
 if TYPE_CHECKING:
     from maverick.dsl.expressions import Expression
     from maverick.dsl.scope import Frame
+    from maverick.dsl.secrets import Scrubber
     from maverick.dsl.serialization.executor import Executor
     from maverick.dsl.values import Value
 
@@ -165,7 +166,7 @@ def _rounds(walk: Executor, step: LoopStep, path: str, block: Block) -> _Iterati
 
     keys: list[str] | None = None
     if step.key is not None:
-        keys = _keys(step, step.key, [frame(number) for number in range(count)])
+        keys = _keys(step, step.key, [frame(number) for number in range(count)], walk.tools.scrub)
 
     def make(number: int) -> _Iteration:
         at = item(path, number if keys is None else keys[number])
@@ -181,10 +182,10 @@ def _rounds(walk: Executor, step: LoopStep, path: str, block: Block) -> _Iterati
     return _Iterations(count, make)
 
 
-def _keys(step: LoopStep, key: Expression, frames: list[Frame]) -> list[str]:
+def _keys(step: LoopStep, key: Expression, frames: list[Frame], scrub: Scrubber) -> list[str]:
     keys: dict[str, int] = {}
     for number, frame in enumerate(frames):
-        text = evaluate.as_text(evaluate.evaluate(key, frame))
+        text = scrub.text(evaluate.as_text(evaluate.evaluate(key, frame)))
         if keys.setdefault(text, number) != number:
             raise ExpressionFailed(
                 f"{step.place}: key gives {text!r} for the iterations {keys[text]} and {number}; each needs its own"

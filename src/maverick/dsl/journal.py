@@ -11,13 +11,15 @@ from __future__ import annotations
 import json
 import threading
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import blake3
 
-from maverick.checkpoints import Checkpoint, CheckpointKind, Content, Store, note, value
+from maverick.checkpoints import Checkpoint, CheckpointKind, Content, Store, existing, note, value
 from maverick.dsl.outcome import Key, Record, Status
+from maverick.dsl.paths import is_within
 from maverick.errors import StepFailed
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ Facts = Mapping[str, object]
 class Journal:
     """The records of one run. Threads may share it; a process that writes it must own the run."""
 
-    def __init__(self, store: Store, tip: Checkpoint) -> None:
+    def __init__(self, store: Store, tip: Checkpoint, *, recall: bool = True) -> None:
         self._store = store
         self.tip = tip
         self.steps_recorded = 0
@@ -41,7 +43,7 @@ class Journal:
         self._pending_facts: dict[tuple[str, ...], Content | None] = {}
         self._urgent = False
         self._last_step = tip.step
-        self._records = dict(self._stored_records())
+        self._records = dict(self._stored_records()) if recall else {}
         self._generations: dict[str, int] = {}
         self._finished: list[str] | None = None
 
@@ -50,7 +52,8 @@ class Journal:
         entries = snapshot.entries((STEPS,)) if snapshot.find((STEPS,)) is not None else {}
         for path, entry in entries.items():
             kept = json.loads(entry.note)
-            yield path, self._record(path, kept["status"], kept["key"])
+            record = self._record(path, kept["status"], kept["key"])
+            yield path, replace(record, undoing=kept.get("undoing", False))
 
     def _record(self, path: str, status: Status, key: Key) -> Record:
         return Record(status, key, load=lambda: self._store.snapshot(self.tip).value((STEPS, path)))
@@ -80,9 +83,22 @@ class Journal:
     def _generation(self, path: str) -> int:
         with self._lock:
             if path not in self._generations:
-                fact = self._store.snapshot(self.tip).find_fact((STEPS, path)) if path else None
-                self._generations[path] = json.loads(fact.note)["generation"] if fact else 0
+                self._generations[path] = self._stored_facts(path).get("generation", 0)
             return self._generations[path]
+
+    def failed_attempts(self, path: str) -> int:
+        """How many attempts at the step at *path* have failed since it was last recorded or rolled back."""
+        return int(self._stored_facts(path).get("failed_attempts", 0))
+
+    def note_failed_attempts(self, path: str, count: int) -> None:
+        """Keep that count with the next save."""
+        with self._lock:
+            facts = {"failed_attempts": count, "generation": self._generation(path)}
+            self._pending_facts[STEPS, path] = note(_text(facts))
+
+    def _stored_facts(self, path: str) -> dict[str, Any]:
+        entry = self._store.snapshot(self.tip).find_fact((STEPS, path)) if path else None
+        return json.loads(entry.note) if entry else {}
 
     def finish(
         self,
@@ -132,19 +148,57 @@ class Journal:
         with self._lock:
             self._pending.update(changes)
 
+    def mark_undoing(self, path: str) -> None:
+        """Write down that the rollback of the step at *path* begins."""
+        with self._lock:
+            if self._mark(path, undoing=True):
+                self._save("auto", reason=f"rolling back {path}")
+
+    def unmark(self, path: str) -> None:
+        """Take that back with the next save: the rollback failed, and the step stays recorded."""
+        with self._lock:
+            self._mark(path, undoing=False)
+
+    def _mark(self, path: str, *, undoing: bool) -> bool:
+        record = self._records.get(path)
+        if record is None:
+            return False
+        self._records[path] = record = replace(record, undoing=undoing)
+        entry = self._store.snapshot(self.tip).entry((STEPS, path))
+        self._pending[STEPS, path] = existing(replace(entry, note=record.note()))
+        return True
+
+    def forget(self, paths: Iterable[str]) -> None:
+        """Remove the records of these steps, of all below them and of the steps around them, in one save."""
+        gone = [name for path in paths for name in self._records if is_within(name, path) or is_within(path, name)]
+        with self._lock:
+            for name in dict.fromkeys(gone):
+                if self._records.pop(name).key and "?" not in name:
+                    self._generations[name] = self._generation(name) + 1
+                    self._pending_facts[STEPS, name] = note(_text({"generation": self._generations[name]}))
+                self._pending[STEPS, name] = None
+            self._finished = None
+            self._save("auto", reason="rolled back")
+
     def settle(self) -> None:
         """Write the decisions that could come out differently next time, if there are any."""
         with self._lock:
             if self._urgent:
                 self._save("auto", reason="decided")
 
-    def end(self, kind: CheckpointKind, *, reason: str, output: Value = None, facts: Facts | None = None) -> Checkpoint:
+    def beside(self) -> Journal:
+        """A journal that knows nothing and writes nothing: for what is done beside the run, such as rollbacks."""
+        return _Unwritten(self._store, self.tip, recall=False)
+
+    def end(
+        self, kind: CheckpointKind, *, reason: str, output: Value = None, facts: Mapping[str, Value] | None = None
+    ) -> Checkpoint:
         """Write the last checkpoint of this execution (`pause`, `failure` or `final`) and take no more."""
         with self._lock:
             if kind == "final":
                 self._pending["output",] = value(output, path="output")
             if facts:
-                self._pending_facts["end",] = note(_text(facts))
+                self._pending_facts["end",] = value(dict(facts), path="facts")
             saved = self._save(kind, reason=reason)
             self._closed = True
             return saved
@@ -166,6 +220,12 @@ class Journal:
         self._pending = {}
         self._pending_facts = {}
         self._urgent = False
+        return self.tip
+
+
+class _Unwritten(Journal):
+    def _save(self, kind: CheckpointKind, *, label: str = "", reason: str = "") -> Checkpoint:
+        del kind, label, reason
         return self.tip
 
 

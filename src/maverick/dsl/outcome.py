@@ -28,10 +28,13 @@ class Record:
     key: Key
     load: Callable[[], Value] = field(repr=False, compare=False)
     """Reads the output (lazily, since most of a resumed run's outputs are never asked for)."""
+    undoing: bool = False
+    """Its rollback has begun."""
 
     def note(self) -> str:
         """The part of the record that stands beside its output, as canonical JSON."""
-        return json.dumps({"key": dict(self.key), "status": self.status}, sort_keys=True, separators=(",", ":"))
+        fields = {"key": dict(self.key), "status": self.status, **({"undoing": True} if self.undoing else {})}
+        return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
 
 class Result:

@@ -14,9 +14,10 @@ import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from maverick.dsl.child import Child, OnOutput
+from maverick.dsl.child import Child, OnOutput, StreamName
 from maverick.dsl.groups import (
     GRACE_SECONDS,
     MARK,
@@ -29,6 +30,7 @@ from maverick.dsl.groups import (
     summary,
     this_host,
 )
+from maverick.dsl.secrets import Scrubber
 from maverick.dsl.stop import Stop, Stopped
 from maverick.errors import StepFailed, StepTimeout
 
@@ -65,12 +67,20 @@ class Processes:
 
     *note* is called with the complete list of groups whenever it changes: before a child does anything, and
     after the last of its group has ended. Calls come one at a time; an exception of *note* keeps the child
-    from running. A command line may hold secrets: it is for *note* to redact what it writes.
+    from running. *scrub* masks secrets in everything that is given out: output, command lines, messages.
     """
 
-    def __init__(self, stop: Stop, note: Callable[[list[Group]], None], *, grace: float = GRACE_SECONDS) -> None:
+    def __init__(
+        self,
+        stop: Stop,
+        note: Callable[[list[Group]], None],
+        *,
+        scrub: Scrubber | None = None,
+        grace: float = GRACE_SECONDS,
+    ) -> None:
         self._stop = stop
         self._note = note
+        self._scrub = scrub or Scrubber()
         self._grace = grace
         self._groups: dict[int, Group] = {}
         self._lock = threading.Lock()
@@ -100,12 +110,14 @@ class Processes:
         self._stop.check()
         mark = os.urandom(8).hex()
         environment = {**(os.environ if env is None else env), "GIT_TERMINAL_PROMPT": "0", MARK: mark}
-        child = Child(argv, cwd=cwd, env=environment, stdin=stdin, limit=limit, on_output=on_output)
+        command = self._scrub.text(summary(argv))
         with ExitStack() as cleanup:
+            told = self._masked(on_output, cleanup) if on_output else None
+            child = Child(argv, cwd=cwd, env=environment, stdin=stdin, limit=limit, on_output=told)
             cleanup.callback(self._forget, child.pid)
             cleanup.callback(child.close)
             try:
-                self._remember(child.pid, summary(argv), mark, step)
+                self._remember(child.pid, command, mark, step)
                 child.open_gate()
                 ended = self._attend(child, timeout)
             except BaseException:
@@ -116,9 +128,20 @@ class Processes:
             survivors = self._stop_group(child)
             but = f" (but {_names(survivors)} could not be stopped)" if survivors else ""
             if ended == "timeout":
-                message = f"`{summary(argv)}` took longer than its timeout of {timeout:g} s and was stopped{but}"
+                message = f"`{command}` took longer than its timeout of {timeout:g} s and was stopped{but}"
                 raise StepTimeout(message, step=step)
             raise Stopped(self._stop.reason + but)
+
+    def _masked(self, on_output: OnOutput, cleanup: ExitStack) -> OnOutput:
+        """*on_output*, told of nothing that could be part of a secret; what is held back comes at the end."""
+        if not self._scrub:
+            return on_output
+        writers: dict[StreamName, Callable[[bytes], None]] = {}
+        streams: tuple[StreamName, ...] = ("stdout", "stderr")
+        for stream in streams:
+            writers[stream], end = self._scrub.stream(partial(on_output, stream))
+            cleanup.callback(end)
+        return lambda stream, data: writers[stream](data)
 
     def _attend(self, child: Child, timeout: float | None) -> Literal["exited", "timeout", "stopped"]:
         """Take the command's output until something ends the wait. Its own end comes first."""
@@ -148,9 +171,9 @@ class Processes:
         return Completed(
             exit_code=code if code >= 0 else 128 - code,
             signal=_signal_name(-code) if code < 0 else "",
-            stdout=child.tails["stdout"].data,
-            stderr=child.tails["stderr"].data,
-            leftovers=tuple(map(str, left)),
+            stdout=self._scrub.data(child.tails["stdout"].data),
+            stderr=self._scrub.data(child.tails["stderr"].data),
+            leftovers=tuple(self._scrub.text(str(process)) for process in left),
             truncated=any(tail.truncated for tail in child.tails.values()),
         )
 

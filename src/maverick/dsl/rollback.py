@@ -144,4 +144,4 @@ def _run(walk: Executor, finished: Finished) -> None:
     kwargs = fields.mapping(step.kwargs, frame, "kwargs") if isinstance(step, PythonStep) else {}
     if action.accepts("output"):
         kwargs = {**kwargs, "output": finished.result.output}
-    call(action, args, kwargs, walk.tools.stop)
+    call(action, args, kwargs, walk.tools, walk.tools.environment, path=finished.path)

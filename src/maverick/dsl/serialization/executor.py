@@ -24,6 +24,7 @@ from maverick.dsl.model import BranchStep, Field, LoopStep, Step, SubworkflowSte
 from maverick.dsl.outcome import Counts, Key, Record, Result, Status, changed_parts
 from maverick.dsl.paths import child
 from maverick.dsl.retries import retrying
+from maverick.dsl.rollback import Finished, History
 from maverick.dsl.scope import Frame
 from maverick.dsl.steps import Attempt, Tools, Work, prepare
 from maverick.dsl.values import Value, normalise
@@ -38,12 +39,22 @@ T = TypeVar("T")
 class Executor:
     """Walks a workflow for one run. `counts` tells what the walk did; `tools.observe` hears it as it happens."""
 
-    def __init__(self, journal: Journal, tools: Tools, *, keep_records: bool = False, checking: bool = False) -> None:
-        """*keep_records* reuses every record, whatever changed; *checking* runs nothing (see `check`)."""
+    def __init__(
+        self,
+        journal: Journal,
+        tools: Tools,
+        *,
+        keep_records: bool = False,
+        checking: bool = False,
+        tracking: bool = False,
+    ) -> None:
+        """*keep_records* reuses every record, whatever changed; *checking* runs nothing; *tracking* fills `history`."""
         self.counts = Counts()
         self.journal = journal
         self.tools = tools
         self.checking = checking
+        self.history = History()
+        self._tracking = tracking
         self._keep_records = keep_records
 
     def run(self, workflow: Workflow, inputs: dict[str, Value]) -> Value:
@@ -65,7 +76,7 @@ class Executor:
         results = self.block(workflow.steps, path, block)
         if not workflow.has_outputs:
             return composites.last_of(workflow.steps, results)
-        output = evaluate.render(workflow.outputs, block.frame)
+        output = self.tools.scrub.value(evaluate.render(workflow.outputs, block.frame))
         return Result("done", lambda: output)
 
     def block(self, steps: Sequence[Step], path: str, block: Block) -> list[Result]:
@@ -98,7 +109,13 @@ class Executor:
                     raise
                 result = self._conclude(path, composites.failed(error))
         block.frame.set_step(step.name, result.view())
+        if self._tracking and result.status != "skipped":
+            self.history.add(Finished(path, step, block.frame, block.file, block.place_of(step), result))
         return result
+
+    def unrecorded(self) -> Executor:
+        """A walk with the same tools that records nothing: for what is done beside the run."""
+        return Executor(self.journal.beside(), self.tools)
 
     def _perform(self, step: Step, path: str, block: Block) -> Result:
         match step:
@@ -161,7 +178,7 @@ class Executor:
         if step.always_run or block.always:
             return self.checking  # It runs each time; what follows is judged by what it gave last.
         changed = changed_parts(record.key, key)
-        if changed and self.checking:
+        if changed and self.checking and not self._keep_records:
             raise StepsDiffer(
                 f"step {path} has finished, and its {' and '.join(changed)} changed since: --rerun runs it and what "
                 "follows again, --as-recorded keeps what is recorded"
@@ -179,12 +196,13 @@ class Executor:
     def _execute(self, step: Step, path: str, block: Block, work: Work, key: Key) -> Result:
         self.emit("step_started", path, step)
         started, clock = time.time(), time.monotonic()
-        attempts = 1
+        attempts, before = 1, self.journal.failed_attempts(path)
 
         def attempt(number: int) -> Value:
             nonlocal attempts
             attempts = number
-            return normalise(work.run(self._attempt(step, path, block, number)), f"steps.{path}.output")
+            output = work.run(self._attempt(step, path, block, before + number))
+            return self.tools.scrub.value(normalise(output, f"steps.{path}.output"))
 
         def record(status: Status, output: Value) -> None:
             facts = {
@@ -200,8 +218,10 @@ class Executor:
             record("done", output)
         except StepFailed as error:
             error.step = error.step or path
+            error.args = (self.tools.scrub.text(str(error)),)
             self.counts.failed += 1
             self.emit("step_failed", path, step, seconds=time.monotonic() - clock, message=str(error))
+            self.journal.note_failed_attempts(path, before + attempts)
             if step.continue_on_error or block.tolerant:
                 record("failed", {"error": str(error)})
             if step.continue_on_error:
@@ -248,7 +268,8 @@ class Executor:
             return record.load()
         answer = evaluate.render(question, block.frame)
         if not self.checking:
-            self.journal.note_decision(name, key, answer, urgent=fields.is_volatile(question))
+            kept = self.tools.scrub.value(answer)
+            self.journal.note_decision(name, key, kept, urgent=fields.is_volatile(question))
         elif record is not None and record.load() != answer and (finished := self.journal.first_finished(path)):
             raise StepsDiffer(
                 f"step {finished} has finished, and `{what}` of {path} gives something else now: --rerun goes by "
@@ -262,7 +283,7 @@ class Executor:
         Raises:
             StepsDiffer: One has; it would run again, because the unfinished step before it has to run.
         """
-        for path in following:
+        for path in () if self._keep_records else following:
             if finished := self.journal.first_finished(path):
                 raise StepsDiffer(
                     f"step {finished} has finished, but {unfinished.path} before it has to run: --rerun runs both, "
@@ -284,6 +305,11 @@ class Executor:
         """Tell whoever watches; the checking walk is silent."""
         if not self.checking:
             kind = type(step).__name__.removesuffix("Step").lower()
+            message = self.tools.scrub.text(message)
             self.tools.observe(
                 Event(event=event, step=path, type=kind, seconds=seconds, message=message, data=data or {})
             )
+
+    def tell(self, path: str, message: str) -> None:
+        """Tell whoever watches, the checking walk included."""
+        self.tools.observe(Event(event="notice", step=path, message=self.tools.scrub.text(message)))

@@ -47,15 +47,16 @@ def prepare(step: Step, frame: Frame, tools: Tools) -> Work:
 
             return validation.prepare(step, frame, tools)
         case CheckpointStep():
-            return _checkpoint(step, frame)
+            return _checkpoint(step, frame, tools)
         case GenerateStep():
             raise StepFailed(f"there is no generator {step.generator!r}")
         case _:
             raise AssertionError(f"{step.name} is walked, not prepared")
 
 
-def _checkpoint(step: CheckpointStep, frame: Frame) -> Work:
+def _checkpoint(step: CheckpointStep, frame: Frame, tools: Tools) -> Work:
     label = step.name if step.checkpoint_id is None else evaluate.as_text(evaluate.render(step.checkpoint_id, frame))
+    label = tools.scrub.text(label)
     if not label:
         raise StepFailed("checkpoint_id is empty; a checkpoint needs a label")
     return Work(

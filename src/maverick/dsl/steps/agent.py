@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from maverick.dsl import evaluate, fields
 from maverick.dsl.steps.shell import failure, text_of
@@ -13,6 +13,8 @@ from maverick.dsl.steps.work import Attempt, Tools, Work
 from maverick.errors import StepFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from maverick.dsl.model import AgentStep
     from maverick.dsl.scope import Frame
     from maverick.dsl.values import Value
@@ -100,7 +102,7 @@ def _checked(answer: Value, step: AgentStep) -> Value:
     if step.output_schema is not None:
         from jsonschema import Draft202012Validator  # noqa: PLC0415 - only for those who give a schema
 
-        for error in Draft202012Validator(step.output_schema).iter_errors(answer):
+        for error in Draft202012Validator(cast("Mapping[str, Value]", step.output_schema)).iter_errors(answer):
             raise StepFailed(
                 f"the agent's answer does not fit output_schema at {error.json_path}: {error.message[:300]}"
             )

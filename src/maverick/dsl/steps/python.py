@@ -12,13 +12,15 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maverick.dsl import evaluate, fields
+from maverick.dsl.commands import attach
 from maverick.dsl.steps.work import Attempt, Tools, Work
+from maverick.dsl.stop import Stop, Stopped
 from maverick.errors import StepFailed, StepTimeout
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from maverick.dsl.actions import Action
     from maverick.dsl.model import PythonStep
     from maverick.dsl.scope import Frame
-    from maverick.dsl.stop import Stop
+    from maverick.dsl.values import Value
 
 
 def prepare(step: PythonStep, frame: Frame, tools: Tools) -> Work:
@@ -43,17 +45,43 @@ def prepare(step: PythonStep, frame: Frame, tools: Tools) -> Work:
         args = fields.sequence(step.args, attempt.frame, "args")
         kwargs = fields.mapping(step.kwargs, attempt.frame, "kwargs")
         action.check_arguments(args, kwargs)
-        if action.is_async:
-            return _on_the_loop(action, args, kwargs, attempt, tools.stop)
-        if attempt.seconds is not None:
+        if attempt.seconds is not None and not action.is_async:
             return _in_a_process(action, args, kwargs, attempt, tools)
-        return _in_a_thread(lambda: action.function(*args, **kwargs), action, tools.stop)
+        environment = {**tools.environment, **attempt.environment}
+        return call(action, args, kwargs, tools, environment, path=attempt.path, seconds=attempt.seconds)
 
     return Work(type="python", parts=parts, run=run)
 
 
+def call(
+    action: Action,
+    args: list[Value],
+    kwargs: dict[str, Value],
+    tools: Tools,
+    environment: Mapping[str, str],
+    *,
+    path: str,
+    seconds: float | None = None,
+) -> object:
+    """Give what the action gives; *seconds* limits async ones only.
+
+    Commands that a sync action starts by `commands.run_command` belong to the run and get *environment*. Raises
+    StepFailed, Stopped.
+    """
+    if action.is_async:
+        return _on_the_loop(action, args, kwargs, seconds, tools.stop)
+
+    def work() -> object:
+        with attach(tools.processes, env=environment, step=path):
+            return action.function(*args, **kwargs)
+
+    return _in_a_thread(work, action, tools.stop)
+
+
 def failure(action: Action, error: BaseException) -> StepFailed:
-    """Say what an action raised, and where in its file."""
+    """Say what an action raised, and where in its file. What it raised on purpose, as StepFailed, stays as it is."""
+    if isinstance(error, StepFailed):
+        return error
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == action.file]
     where = f" ({frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""
     causes = tuple(cls.__name__ for cls in type(error).__mro__)
@@ -61,19 +89,19 @@ def failure(action: Action, error: BaseException) -> StepFailed:
     return StepFailed(f"{type(error).__name__}: {text}{where}", causes=causes)
 
 
-def _in_a_thread(call: Callable[[], object], action: Action, stop: Stop) -> object:
+def _in_a_thread(work: Callable[[], object], action: Action, stop: Stop) -> object:
     outcome: list[tuple[object, BaseException | None]] = []
     read, write = os.pipe()
 
-    def work() -> None:
+    def run() -> None:
         try:
-            outcome.append((call(), None))
+            outcome.append((work(), None))
         except BaseException as error:  # noqa: BLE001 - whatever it raises is the step's failure, SystemExit too
             outcome.append((None, error))
         finally:
             os.close(write)
 
-    threading.Thread(target=work, name=f"action {action.name}", daemon=True).start()
+    threading.Thread(target=run, name=f"action {action.name}", daemon=True).start()
     try:
         poll = select.poll()
         poll.register(read, select.POLLIN | select.POLLHUP)
@@ -84,8 +112,11 @@ def _in_a_thread(call: Callable[[], object], action: Action, stop: Stop) -> obje
     if not outcome:
         stop.check()
     value, error = outcome[0]
+    if isinstance(error, Stopped):
+        raise error
     if error is not None:
-        raise failure(action, error) from error
+        known = failure(action, error)
+        raise known from (None if known is error else error)
     return value
 
 
@@ -102,7 +133,7 @@ def _loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def _on_the_loop(action: Action, args: list[Any], kwargs: dict[str, Any], attempt: Attempt, stop: Stop) -> object:
+def _on_the_loop(action: Action, args: list[Any], kwargs: dict[str, Any], seconds: float | None, stop: Stop) -> object:
     import asyncio  # noqa: PLC0415
 
     loop = _loop()
@@ -110,14 +141,14 @@ def _on_the_loop(action: Action, args: list[Any], kwargs: dict[str, Any], attemp
 
     async def limited() -> object:
         tasks.append(asyncio.ensure_future(_awaited(action.function(*args, **kwargs))))
-        return await asyncio.wait_for(tasks[0], attempt.seconds)
+        return await asyncio.wait_for(tasks[0], seconds)
 
     future = asyncio.run_coroutine_threadsafe(limited(), loop)
     try:
         return _in_a_thread(future.result, action, stop)
     except StepFailed as error:
         if isinstance(error.__cause__, TimeoutError) and tasks and tasks[0].cancelled():
-            raise StepTimeout(f"took longer than its timeout of {attempt.seconds:g} s") from error
+            raise StepTimeout(f"took longer than its timeout of {seconds:g} s") from error
         raise
     finally:
         future.cancel()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maverick.dsl.events import Observer, ignore
+from maverick.dsl.secrets import Scrubber
 
 if TYPE_CHECKING:
     from maverick.dsl.catalog import Catalog
@@ -27,6 +28,8 @@ class Tools:
     stop: Stop
     processes: Processes
     environment: Mapping[str, str]
+    scrub: Scrubber = field(default_factory=Scrubber)
+    """Masks secrets; `processes` has done so with what processes write."""
     observe: Observer = ignore
 
     def workflow(self, reference: str, calling_file: str) -> Workflow:
