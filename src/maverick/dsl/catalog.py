@@ -71,18 +71,29 @@ class Catalog:
 
     # --- what the linter asks --------------------------------------------------------------------------------------
 
-    def has(self, kind: Kind, name: str) -> bool:
-        """Whether there is an action, agent, … of that name."""
-        match kind:
-            case "action":
-                try:
-                    return bool(self.action(name))
-                except StepFailed:
-                    return False
-            case "validation stage":
-                return name in self.stages or shutil.which(name) is not None
-            case _:
-                return name in self.names(kind)
+    def has_action(self, name: str) -> bool:
+        """Whether there is such an action. Raises StepFailed if its module, or one of the project's, cannot be loaded."""
+        if ":" in name:
+            return bool(self.action(name))
+        return name in self._builtins.actions or name in self.action_names
+
+    def has_agent(self, name: str) -> bool:
+        """Whether there is such an agent."""
+        return name in self.agent_names()
+
+    def has_generator(self, name: str) -> bool:
+        """Whether there is such a generator: none ships yet."""
+        del name
+        return False
+
+    def has_context_builder(self, name: str) -> bool:
+        """Whether there is such a context builder: none ships yet."""
+        del name
+        return False
+
+    def has_stages(self, name: str) -> bool:
+        """Whether a validation stage of that name is configured, or a program of that name can be run."""
+        return name in self.stages or shutil.which(name) is not None
 
     def names(self, kind: Kind) -> Iterable[str]:
         """The names that there are."""
