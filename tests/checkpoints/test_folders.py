@@ -48,7 +48,7 @@ def _model_apply(model: dict[Path, Entry], changes: dict[Path, Entry | None]) ->
     after = dict(model)
     for path, entry in sorted(changes.items(), key=lambda change: len(change[0])):
         for other in list(after):
-            if other[: len(path)] == path or path[: len(other)] == other and entry is not None:
+            if other[: len(path)] == path or (path[: len(other)] == other and entry is not None):
                 del after[other]
         if entry is not None:
             after[path] = entry
@@ -211,7 +211,7 @@ def test_names_are_any_bytes() -> None:
 
 @given(st.dictionaries(NAMES, st.integers(0, 10**18).map(_entry)))
 def test_encoding_what_was_decoded_gives_the_same_bytes(content: dict[str, Entry]) -> None:
-    """fsck demands it of every tree."""
+    """The check of a store demands it of every tree."""
     nodes = MemoryNodes()
     made = nodes.apply(None, {(name,): entry for name, entry in content.items()})
 

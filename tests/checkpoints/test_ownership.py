@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from stores import begin, extend, read_all
 
 from maverick.checkpoints import Store
 from maverick.errors import RefMoved, RunOwned
+from stores import begin, extend, read_all
 
 PRELUDE = """
 import os, subprocess, sys

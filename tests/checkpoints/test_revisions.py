@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from faults import CountingFiles
-from stores import begin, extend, step
 
+from faults import CountingFiles
 from maverick.checkpoints import Checkpoint, Store
 from maverick.errors import NotFound, RefDamaged, RevisionAmbiguous
+from stores import begin, extend, step
 
 
 @pytest.fixture

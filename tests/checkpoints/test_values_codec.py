@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from blake3 import blake3
@@ -97,7 +99,7 @@ def test_bytes_are_blobs_of_their_own() -> None:
         (lambda bad: [[bad]], "output[0][0]", "cannot store a socket"),
     ],
 )
-def test_what_cannot_be_stored_is_named_with_its_place(make, path: str, why: str) -> None:
+def test_what_cannot_be_stored_is_named_with_its_place(make: Callable[[Any], Any], path: str, why: str) -> None:
     """`cannot pickle` without a place is what people complain about."""
     with socket.socket() as bad, pytest.raises(ValueUnstorable) as caught:
         encode(make(bad), path="output")

@@ -60,12 +60,10 @@ def decode(data: bytes, fetch: Callable[[BlobId], bytes]) -> Value:
     try:
         return _value(json.loads(data), fetch)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise StoreDamaged(
-            f"a stored value cannot be decoded ({error}); run `maverick checkpoint fsck`"
-        ) from error
+        raise StoreDamaged(f"a stored value cannot be decoded ({error}); run `maverick checkpoint fsck`") from error
 
 
-class _Unstorable(Exception):  # noqa: N818 - becomes ValueUnstorable when its place is known
+class _Unstorable(Exception):
     pass
 
 

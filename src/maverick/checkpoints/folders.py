@@ -180,9 +180,7 @@ class _Maker:
         built = self.folder(inner, change.below)
         return Entry("tree", built.id, built.size) if built.count else None
 
-    def _changed(
-        self, node_id: TreeId | None, depth: int, flat: dict[str, tuple[str, Entry | None]]
-    ) -> Child:
+    def _changed(self, node_id: TreeId | None, depth: int, flat: dict[str, tuple[str, Entry | None]]) -> Child:
         """Give the node *node_id*, *depth* nibbles below its folder, with the changes in *flat*."""
         node = self.node(node_id) if node_id is not None else Leaf({})
         if isinstance(node, Leaf):

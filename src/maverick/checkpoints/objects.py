@@ -101,10 +101,7 @@ class Objects:
         """Give the objects of *kind* whose ids begin with the hexadecimal digits *prefix*."""
         self.refresh()
         return {
-            object_id
-            for index in self.packs()
-            for object_id, place in index.with_prefix(prefix)
-            if place.kind == kind
+            object_id for index in self.packs() for object_id, place in index.with_prefix(prefix) if place.kind == kind
         }
 
     def read(self, object_id: ObjectId) -> bytes:

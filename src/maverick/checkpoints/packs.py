@@ -50,7 +50,7 @@ def _zstd_module() -> ModuleType:
     return import_module(name)
 
 
-class FrameDamaged(Exception):  # noqa: N818 - never leaves the package
+class FrameDamaged(Exception):
     """A frame is not what was written. The text says how."""
 
 
@@ -274,9 +274,7 @@ def read_index(name: str, size: int, pread: Callable[[int, int], bytes]) -> Pack
     if magic != PACK_MAGIC:
         raise _damaged(name, "its header is damaged")
     if version > PACK_VERSION:
-        raise StoreTooNew(
-            f"pack {name[:12]} has version {version}, this version reads {PACK_VERSION}; update maverick"
-        )
+        raise StoreTooNew(f"pack {name[:12]} has version {version}, this version reads {PACK_VERSION}; update maverick")
     start, count, check, pack_hash, end = _TRAILER.unpack(tail)
     if end != TRAILER_MAGIC or pack_hash.hex() != name:
         raise _damaged(name, "its trailer is damaged")
@@ -286,9 +284,7 @@ def read_index(name: str, size: int, pread: Callable[[int, int], bytes]) -> Pack
     if blake3(index).digest() != check:
         raise _damaged(name, "its index is damaged")
     if not _KINDS.issuperset(index[INDEX_BYTES - 1 :: INDEX_BYTES]):
-        raise StoreTooNew(
-            f"pack {name[:12]} holds objects of a kind that this version does not know; update maverick"
-        )
+        raise StoreTooNew(f"pack {name[:12]} holds objects of a kind that this version does not know; update maverick")
     return PackIndex(name, count, index, size)
 
 

@@ -157,9 +157,7 @@ def file_name(run: str) -> str:
     if name.startswith("."):
         name = f"%2e{name[1:]}"
     if len(name) > _MAX_FILE_NAME_BYTES:
-        raise UsageError(
-            f"the run id {run[:40]!r}… is too long: escaped it may have {_MAX_FILE_NAME_BYTES} bytes"
-        )
+        raise UsageError(f"the run id {run[:40]!r}… is too long: escaped it may have {_MAX_FILE_NAME_BYTES} bytes")
     return name
 
 
@@ -183,9 +181,7 @@ def encode_ref(ref: Ref) -> bytes:
             "group": ref.group,
             "kind": ref.kind,
             "labelled": ref.labelled,
-            "positions": [
-                [p.checkpoint, p.sequence, p.time, p.reason, p.kind, p.label] for p in ref.positions
-            ],
+            "positions": [[p.checkpoint, p.sequence, p.time, p.reason, p.kind, p.label] for p in ref.positions],
             "run": ref.run,
             "sequence": ref.sequence,
             "started": ref.started,

@@ -111,9 +111,7 @@ class Snapshot:
     def _found(self, entry: Entry | None, path: AnyPath) -> Entry:
         if entry is None:
             at = self.checkpoint
-            raise NotFound(
-                f"there is no {show_path(path)} in checkpoint {at.id[:12]} (run {at.run}, {at.sequence})"
-            )
+            raise NotFound(f"there is no {show_path(path)} in checkpoint {at.id[:12]} (run {at.run}, {at.sequence})")
         return entry
 
 

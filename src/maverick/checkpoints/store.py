@@ -265,9 +265,7 @@ class Store:
         ref = self._refs.get(run)
         if parent is None or parent.run != run:
             if ref is not None:
-                raise RefMoved(
-                    f"run {run} exists already, at {ref.sequence}; choose another id, or resume it"
-                )
+                raise RefMoved(f"run {run} exists already, at {ref.sequence}; choose another id, or resume it")
         elif ref is None:
             raise RefMoved(f"run {run} was dropped by another process; nothing was saved")
         elif (ref.sequence, ref.checkpoint) != (parent.sequence, parent.id):
@@ -297,9 +295,7 @@ class Store:
                     break
                 labelled = self.checkpoint(labelled.labelled)
         except ObjectMissing as error:
-            raise NotFound(
-                f"checkpoint {checkpoint.id[:12]} of run {checkpoint.run} was collected by gc"
-            ) from error
+            raise NotFound(f"checkpoint {checkpoint.id[:12]} of run {checkpoint.run} was collected by gc") from error
 
     def _require_tree(self, tree: TreeId) -> None:
         self._require(tree)

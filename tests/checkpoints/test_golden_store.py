@@ -1,0 +1,72 @@
+"""Stores that former versions wrote are read in full by this one. See tests/golden/README.md."""
+
+from __future__ import annotations
+
+import math
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from maverick.checkpoints import Store, blob
+from stores import extend, read_all
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """The store of version 1 of the format."""
+    with tarfile.open(GOLDEN / "store-v1.tar") as archive:
+        archive.extractall(tmp_path, filter="data")
+    return Store.open(tmp_path / "store")
+
+
+def test_every_checkpoint_of_version_1_is_read(store: Store) -> None:
+    """Each object of each of them, verified."""
+    assert {"fly-1", "fork", "Review 1/é"} == {ref.run for ref in store.refs()}
+    for run, count in (("fly-1", 11), ("fork", 8), ("Review 1/é", 2)):
+        history = list(store.history(run))
+        assert count == len(history)
+        for checkpoint in history:
+            read_all(store, checkpoint)
+
+
+def test_values_of_version_1_are_what_they_were(store: Store) -> None:
+    """Down to the sign of zero."""
+    found = store.load("fly-1")
+
+    floats = [1.0, -0.0, 1e300, 5e-324, math.inf, -math.inf, math.nan, 0.1]
+    assert repr(floats) == repr(found.value("odd/floats"))
+    assert [0, -1, 2**63 - 1, 2**63, -(2**64), 10**100] == found.value("odd/integers")
+    texts = found.value("odd/texts")
+    assert {"": "", "$": "$$", "ü": "\udc80\x00\n", "z": "a", "a": "z"} == texts
+    assert ["", "$", "ü", "z", "a"] == list(texts)  # type: ignore[arg-type]
+    assert {"png": b"\x89PNG\r\n", "again": [b"\x89PNG\r\n", b""]} == found.value("odd/bytes")
+    assert 130 == len(found.names("steps"))
+    assert {"files": ["f77.py"]} == found.value("steps/phases[77].implement")
+    assert '{"key":"0077","status":"done"}' == found.entry("steps/phases[77].implement").note
+    assert '{"ms":77}' == found.fact("steps/phases[77].implement")
+
+
+def test_refs_of_version_1_are_what_they_were(store: Store) -> None:
+    """Labels, tags, forks, and the ids themselves: an id that changes breaks every link."""
+    review = store.ref("Review 1/é")
+
+    assert (True, "review", 5000) == (review.done, review.group, review.bytes)
+    assert review.checkpoint == review.tags["good"] == store.resolve("Review 1/é@good").id
+    assert store.resolve("fly-1@half") == store.resolve("fork~1") == store.resolve("fly-1~4")
+    assert {"epic": "a-2"} == store.load("fork").value("inputs")
+    assert "dccbef25e84aae68d858375569c10609e20515f30b01df2fe904d858a758c32b" == store.resolve("fly-1").tree
+    assert "9f1e3d991255fc892a394e13368db08589757fbc180a553aac914b000bd89108" == store.ref("fly-1").checkpoint
+
+
+def test_a_store_of_version_1_goes_on(store: Store) -> None:
+    """With the same ids for the same content: nothing is stored again."""
+    report = store.load("Review 1/é").entry("report")
+    at = extend(store, store.resolve("fly-1"), range(1))
+    store.save("again", {("report",): blob(b"x" * 5000)}, parent=None)
+
+    assert at == Store.open(store.root).resolve("fly-1")
+    assert report == store.load("again").entry("report")
+    assert 1 == sum(pack.find(bytes.fromhex(report.id)) is not None for pack in store.objects.packs())
