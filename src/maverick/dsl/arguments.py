@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl.values import kind_of
 from maverick.errors import ExpressionFailed
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
     from maverick.dsl.scope import Scope
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     """What a call may use beside its arguments."""
 
     scope: Scope

@@ -133,7 +133,7 @@ def _examined(text: str, place: Place, root: Node, offset: int) -> Expression:
                 calls.add(function.name)
             case _:
                 pass
-        pending.extend((child, depth + 1) for child in reversed(below))
+        pending.extend([(child, depth + 1) for child in reversed(below) if type(child) is not Literal])
     volatile = any(path[0] in _VOLATILE_ROOTS for path in names) or any(FUNCTIONS[name].volatile for name in calls)
     reads = tuple(path for path in names if path[0] not in _VOLATILE_ROOTS)
     return Expression(text, place, root, reads, tuple(names), frozenset(calls), volatile)

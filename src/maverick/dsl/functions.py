@@ -6,8 +6,7 @@ All fail with `ExpressionFailed`; what scans or builds a large value pays for it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl import functions_data, functions_text
 from maverick.dsl.operators import ENTRY_SEEN
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
     from maverick.dsl.arguments import Context
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(NamedTuple):
     """One function: `most` None means any number of arguments; `volatile` ones read the project's files."""
 
     name: str

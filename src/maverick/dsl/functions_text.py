@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 from maverick.dsl import operators
 from maverick.dsl.arguments import entries_of, shown, text_of
 from maverick.dsl.operators import ENTRY_BUILT, Work
-from maverick.dsl.text import as_text, digest, plain, to_json
+from maverick.dsl.text import as_text, digest, to_json
 from maverick.dsl.values import kind_of
 from maverick.errors import ExpressionFailed
 
 if TYPE_CHECKING:
     from maverick.dsl.arguments import Context
 
+MAX_STRIPPED = 256
+"""Different characters that `strip` may be given."""
 MAX_PARTS = 1_000_000
 """Entries of a list that `split` may give."""
 
@@ -31,7 +33,7 @@ def json_(context: Context, text: object) -> object:
     source = text_of("json", text)
     context.work.spend(ENTRY_BUILT * (source.count(",") + source.count("[") + source.count("{")))
     try:
-        return plain(json.loads(source))
+        return json.loads(source)
     except RecursionError:
         raise ExpressionFailed("json() was given a text that is nested too deeply") from None
     except ValueError as error:
@@ -82,7 +84,12 @@ def upper_(_: Context, text: object) -> str:
 
 def strip_(_: Context, text: object, characters: object = None) -> str:
     """A text without blanks (or the given characters) at both ends."""
-    return text_of("strip", text).strip(None if characters is None else text_of("strip", characters))
+    if characters is None:
+        return text_of("strip", text).strip()
+    unwanted = set(text_of("strip", characters))
+    if len(unwanted) > MAX_STRIPPED:  # each is compared with each end's characters
+        raise ExpressionFailed(f"strip() takes at most {MAX_STRIPPED} different characters")
+    return text_of("strip", text).strip("".join(unwanted))
 
 
 def replace_(context: Context, text: object, old: object, new: object) -> str:
@@ -115,6 +122,7 @@ def format_(context: Context, text: object, *values: object) -> str:
     for match in _PLACEHOLDER.finditer(source):
         parts.append(source[position : match.start()])
         position = match.end()
+        context.work.spend(ENTRY_BUILT)
         if match[0] in ("{{", "}}"):
             parts.append(match[0][0])
         elif match[0] in ("{", "}"):

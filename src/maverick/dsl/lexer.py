@@ -153,21 +153,21 @@ def _escape(match: re.Match[str], offset: int) -> str:
 
 
 def _check_gap(found: list[Token], token: Token, text: str) -> None:
-    """Refuse `1abc` and `2.output`, which would otherwise give a misleading message later."""
-    if not found:
+    """Refuse `1abc`, `a.0.b` and `step-2.output`, which would otherwise give a misleading message later."""
+    last = found[-1] if found else None
+    if last is None or last.kind != "number" or token.offset != last.offset + len(last.text):
         return
-    last = found[-1]
-    if last.kind == "number" and token.offset == last.offset + len(last.text):
-        if token.kind in ("name", "number"):
-            message = f"`{last.text}{token.text}` is neither a number nor a name"
-            raise ExpressionSyntaxError(message, last.offset)
-        if token.text == ".":
-            name = re.match(r"\.[\w-]*", text[token.offset : token.offset + 40])
-            message = (
-                f"`{last.text}{name[0] if name else '.'}` is neither a number nor a name"
-                ' (a name with a hyphen before a digit is written in brackets: `steps["step-2"].output`)'
-            )
-            raise ExpressionSyntaxError(message, last.offset)
+    if token.kind not in ("name", "number") and token.text != ".":
+        return
+    rest = re.compile(r"[\w.-]*").match(text, last.offset, last.offset + 40)
+    written = rest[0] if rest else last.text
+    before = found[-2].text if len(found) > 1 else ""
+    hint = ""
+    if before == ".":
+        hint = f": an index is written `[{last.text}]`"
+    elif before == "-":
+        hint = ': a name with a hyphen before a digit is written in brackets, as in `steps["step-2"].output`'
+    raise ExpressionSyntaxError(f"`{written}` is neither a number nor a name{hint}", last.offset)
 
 
 def _unknown(text: str, position: int) -> str:

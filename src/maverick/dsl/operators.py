@@ -214,6 +214,9 @@ def _join(left: object, right: object, work: Work) -> object:
 def _numbers(sign: Operator, left: float, right: float) -> float:  # noqa: C901 - one case an operator
     if sign in ("/", "//", "%") and right == 0:
         raise ExpressionFailed("division by zero")
+    for number in (left, right):
+        if isinstance(number, int):
+            _check_bits(number.bit_length())
     if sign == "*" and isinstance(left, int) and isinstance(right, int):
         _check_bits(left.bit_length() + right.bit_length() - 1)
     try:

@@ -14,7 +14,10 @@ from typing import TypeAlias
 from maverick.errors import ValueUnstorable
 
 Value: TypeAlias = "bool | int | float | str | bytes | list[Value] | dict[str, Value] | None"
-"""Null, boolean, integer (of any size), float, text, bytes, list, mapping with text keys."""
+"""Null, boolean, integer (of any size), float, text, bytes, list, mapping with text keys.
+
+The same type as `maverick.checkpoints.Value`, named here so that reading a workflow does not import the store.
+"""
 
 MAX_DEPTH = 200
 """How deep lists and mappings may stand in each other in a stored value."""
