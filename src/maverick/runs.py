@@ -20,7 +20,7 @@ from maverick.dsl.events import Event, Observer, ignore
 from maverick.dsl.inputs import convert_inputs
 from maverick.dsl.journal import Journal
 from maverick.dsl.lint import lint
-from maverick.dsl.outcome import Outcome, RunStatus
+from maverick.dsl.outcome import Outcome
 from maverick.dsl.processes import Group, Processes, Stop, Stopped, stop_leftovers
 from maverick.dsl.requirements import all_steps, require_programs
 from maverick.dsl.rollback import Undone, finish_interrupted, roll_back
@@ -355,54 +355,3 @@ def _new_id(workflow: str) -> str:
     alphabet = "abcdefghijkmnpqrstuvwxyz23456789"
     suffix = "".join(random.SystemRandom().choice(alphabet) for _ in range(4))
     return f"{workflow}-{time.strftime('%Y%m%d-%H%M%S')}-{suffix}"
-
-
-# --- listing -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """One line of `maverick runs`. `started` and `updated` are milliseconds since the epoch, `bytes` the size of what
-    the newest checkpoint holds; `step` is None where none had finished.
-    """
-
-    run: str
-    workflow: str
-    status: RunStatus
-    started: int
-    updated: int
-    step: str | None
-    checkpoints: int
-    bytes: int
-
-
-def summaries(store: Store) -> list[Summary]:
-    """All runs, newest first. Reads refs and asks for locks, nothing else."""
-    return [
-        Summary(
-            run=ref.run,
-            workflow=ref.group,
-            status=status_of(store, ref),
-            started=ref.started,
-            updated=ref.updated,
-            step=ref.step or None,
-            checkpoints=ref.sequence,
-            bytes=ref.bytes,
-        )
-        for ref in store.refs()
-    ]
-
-
-def status_of(store: Store, ref: Ref) -> RunStatus:
-    """A run that is not done runs if a process owns it; if none does, its newest checkpoint says why it stopped."""
-    if ref.done:
-        return "done"
-    if store.is_owned(ref.run):
-        return "running"
-    match ref.kind:
-        case "pause":
-            return "paused"
-        case "failure":
-            return "failed"
-        case _:
-            return "killed"

@@ -1,0 +1,61 @@
+"""The runs of a store, as `maverick runs` lists them. Loads nothing of the engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from maverick.checkpoints import Ref, Store
+    from maverick.dsl.outcome import RunStatus
+    from maverick.errors import RefDamaged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """One run. `started` and `updated` are milliseconds since the epoch, `bytes` the size of what the newest
+    checkpoint holds; `step` is None where none had finished.
+    """
+
+    run: str
+    workflow: str
+    status: RunStatus
+    started: int
+    updated: int
+    step: str | None
+    checkpoints: int
+    bytes: int
+
+
+def summarise(store: Store, ref: Ref) -> Summary:
+    """Give what a listing says of the run of *ref*. Asks for its lock, reads nothing."""
+    return Summary(
+        run=ref.run,
+        workflow=ref.group,
+        status=status_of(store, ref),
+        started=ref.started,
+        updated=ref.updated,
+        step=ref.step or None,
+        checkpoints=ref.sequence,
+        bytes=ref.bytes,
+    )
+
+
+def summaries(store: Store, damaged: list[RefDamaged] | None = None) -> list[Summary]:
+    """Give all runs, newest first, reading refs and nothing else; *damaged* gets an error for each bad ref."""
+    return [summarise(store, ref) for ref in store.refs(damaged)]
+
+
+def status_of(store: Store, ref: Ref) -> RunStatus:
+    """A run that is not done runs if a process owns it; if none does, its newest checkpoint says why it stopped."""
+    if ref.done:
+        return "done"
+    if store.is_owned(ref.run):
+        return "running"
+    match ref.kind:
+        case "pause":
+            return "paused"
+        case "failure":
+            return "failed"
+        case _:
+            return "killed"
