@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faults import CountingFiles
-from maverick.checkpoints import Store, blob, existing, note, value
+from maverick.checkpoints import Checkpoint, Store, blob, existing, note, value
 from maverick.checkpoints.ids import ObjectId
 from maverick.checkpoints.model import Entry
 from maverick.errors import NotFound, ObjectMissing, RefMoved, UsageError
@@ -293,6 +294,37 @@ def test_threads_that_save_the_same_run_do_not_overwrite_each_other(store: Store
 
     assert 3 == outcomes.count(RefMoved)
     assert store.ref("run-1").checkpoint in outcomes
+
+
+class Interrupting(CountingFiles):
+    """Runs something of somebody else's when the next file gets its name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meanwhile: Callable[[], object] | None = None
+
+    def rename(self, source: Path, target: Path) -> None:
+        super().rename(source, target)
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+
+
+def test_a_ref_that_moves_while_a_save_writes_its_pack_is_not_overwritten(tmp_path: Path) -> None:
+    """The comparison that counts is the one under the lock, not the one at the beginning."""
+    files = Interrupting()
+    store = Store.create(tmp_path / "checkpoints", files=files)
+    start = begin(store)
+    other: list[Checkpoint] = []
+    files.meanwhile = lambda: other.append(extend(Store.open(store.root), start, range(1)))
+
+    with pytest.raises(RefMoved):
+        extend(store, start, range(1, 2))
+    files.meanwhile = lambda: begin(Store.open(store.root), "run-2")
+    with pytest.raises(RefMoved, match="exists already"):
+        begin(store, "run-2")
+
+    assert other == [store.resolve("run-1")]
 
 
 VALUES = st.recursive(st.none() | st.integers() | st.floats() | st.text() | st.binary(), st.lists, max_leaves=8)

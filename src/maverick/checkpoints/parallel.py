@@ -19,8 +19,8 @@ _BATCH = 256
 
 def spread(function: Callable[[T], R], items: Sequence[T], size_bytes: int) -> Iterator[R]:
     """Yield `function(item)` for each of *items*, in order; *size_bytes* is how much there is to work on."""
-    threads = min(os.cpu_count() or 1, _MOST_THREADS, len(items))
-    if size_bytes < _PAYS_FROM_BYTES or threads < 2:
+    threads = 1 if size_bytes < _PAYS_FROM_BYTES else min(os.cpu_count() or 1, _MOST_THREADS, len(items))
+    if threads < 2:
         yield from map(function, items)
         return
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 16 ms that a small save does not need
