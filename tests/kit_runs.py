@@ -108,7 +108,7 @@ class _PointedFiles(WatchedFiles):
         self.syncs = 0
 
     def before(self, operation: str) -> None:
-        if operation in {"create", "rename"}:
+        if operation == "create":
             self._point.reach(operation)
         super().before(operation)
 

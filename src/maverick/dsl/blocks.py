@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 class Unfinished(Exception):
     """No error: the checking walk has come to what remains to be done.
 
-    The step at `path` will run, so nothing can be said of what stands behind it in its block.
+    The step at `path` will run.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, chained: bool) -> None:
         self.path = path
+        self.chained = chained
+        """Whether what stands behind it has to run, too."""
         super().__init__(path)
 
 
@@ -49,8 +51,9 @@ class Block:
     frame: Frame
     file: str
     """Of the workflow that is walked: relative references start at its folder."""
-    ran: bool = False
-    """A step of this block, or before it, had to run: so has the rest of the block."""
+    newest: int = 0
+    """The order of the latest record before here, of this block and those around it: older records are not reused,
+    so that what follows a step that ran, now or in an earlier execution, runs."""
     always: bool = False
     """A step around it is marked `always_run`."""
     tolerant: bool = False
@@ -61,12 +64,12 @@ class Block:
     """Of the step that this block is inside."""
     chain: object = field(default_factory=object)
 
-    def inside(self, step: Step, frame: Frame, *, file: str = "", ran: bool | None = None) -> Block:
-        """The block of the steps that *step* is made of."""
+    def inside(self, step: Step, frame: Frame, *, file: str = "", alone: bool = False) -> Block:
+        """The block of the steps that *step* is made of; *alone*: whatever stands before it."""
         return Block(
             frame,
             file or self.file,
-            ran=(self.ran if ran is None else ran) and not step.pure,
+            newest=0 if alone or step.pure else self.newest,
             always=self.always or step.always_run,
             tolerant=self.tolerant or step.continue_on_error,
             deadline=self.deadline,
@@ -77,9 +80,10 @@ class Block:
         """Where *step* of this block stands."""
         return (*self.lineage, Place(self.frame.block, self.chain, step.name))
 
-    def took(self, step: Step, *, ran: bool) -> None:
-        """Note whether *step* of this block ran."""
-        self.ran = self.ran or (ran and is_chained(step))
+    def took(self, step: Step, order: int) -> None:
+        """Note the latest record of *step* of this block."""
+        if is_chained(step):
+            self.newest = max(self.newest, order)
 
     def seconds_left(self, own: float | None) -> float | None:
         """How long a step with a timeout of *own* may take; None is for ever.

@@ -44,6 +44,11 @@ def last_of(steps: Sequence[Step], results: Sequence[Result]) -> Result:
     return Result("done", lambda: working[-1].output if working else None)
 
 
+def follows(step: Step) -> bool:
+    """Whether a step before *step* that runs makes all of it run."""
+    return is_chained(step) and not (isinstance(step, LoopStep) and step.key is not None)
+
+
 def branch(walk: Executor, step: BranchStep, path: str, block: Block) -> Result:
     """Walk the first option that holds. Its step is visible under its own name, too."""
     chosen = step.otherwise
@@ -59,7 +64,7 @@ def branch(walk: Executor, step: BranchStep, path: str, block: Block) -> Result:
     try:
         return walk.step(chosen, child(path, chosen.name), inner)
     finally:
-        block.took(step, ran=inner.ran)
+        block.took(step, inner.newest)
 
 
 def subworkflow(walk: Executor, step: SubworkflowStep, path: str, block: Block) -> Result:
@@ -74,7 +79,7 @@ def subworkflow(walk: Executor, step: SubworkflowStep, path: str, block: Block) 
     try:
         return walk.workflow(workflow, path, inner)
     finally:
-        block.took(step, ran=inner.ran)
+        block.took(step, inner.newest)
 
 
 def validate(walk: Executor, step: ValidateStep, path: str, block: Block) -> Result:
@@ -92,7 +97,7 @@ def validate(walk: Executor, step: ValidateStep, path: str, block: Block) -> Res
             if step.on_failure is not None:
                 walk.step(step.on_failure, child(item(path, number), step.on_failure.name), inner)
     finally:
-        block.took(step, ran=inner.ran)
+        block.took(step, inner.newest)
     output = {**_fields(result.output), "attempts": number + 1}
     if step.fail and not success:
         stages = output["stages"] if isinstance(output["stages"], list) else []
@@ -215,26 +220,26 @@ def _chain(walk: Executor, step: LoopStep, iterations: _Iterations, block: Block
             try:
                 results.append(_attempt(step, iteration, inner))
             except Unfinished as unfinished:
-                if is_chained(step):
-                    walk.refuse_finished(unfinished, (later.path for later in iterations.after(number)))
+                if unfinished.chained:
+                    walk.refuse_finished(unfinished, (later.path for later in iterations.after(number)), inner)
                 raise
             if step.until is not None and evaluate.truth(walk.decide(iteration.path, "until", step.until, inner)):
                 break
     finally:
-        block.took(step, ran=inner.ran)
+        block.took(step, inner.newest)
     return results
 
 
 def _independent(walk: Executor, step: LoopStep, iterations: _Iterations, block: Block, limit: int) -> list[Result]:
     """Each a block of its own; what is true of one says nothing about another."""
     all_of_them = [iterations.make(number) for number in range(iterations.count)]
-    blocks = [block.inside(step, each.frame, ran=False if step.key is not None else None) for each in all_of_them]
+    blocks = [block.inside(step, each.frame, alone=step.key is not None) for each in all_of_them]
     try:
         if walk.checking:
             return _check_all(step, all_of_them, blocks)
         return run_all(len(blocks), limit, lambda number: _attempt(step, all_of_them[number], blocks[number]))
     finally:
-        block.took(step, ran=any(inner.ran for inner in blocks))
+        block.took(step, max((inner.newest for inner in blocks), default=0))
 
 
 def _check_all(step: LoopStep, iterations: list[_Iteration], blocks: list[Block]) -> list[Result]:

@@ -13,6 +13,7 @@ import threading
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import blake3
@@ -44,34 +45,41 @@ class Journal:
         self._urgent = False
         self._last_step = tip.step
         self._records = dict(self._stored_records()) if recall else {}
+        self._order = max((record.order for record in self._records.values()), default=0)
         self._generations: dict[str, int] = {}
         self._finished: list[str] | None = None
 
     def _stored_records(self) -> Iterator[tuple[str, Record]]:
         snapshot = self._store.snapshot(self.tip)
         entries = snapshot.entries((STEPS,)) if snapshot.find((STEPS,)) is not None else {}
+        facts = snapshot.facts((STEPS,)) if snapshot.find_fact((STEPS,)) is not None else {}
         for path, entry in entries.items():
             kept = json.loads(entry.note)
-            record = self._record(path, kept["status"], kept["key"])
+            order = json.loads(facts[path].note).get("order", 0) if path in facts else 0
+            record = self._record(path, kept["status"], kept["key"], order)
             yield path, replace(record, undoing=kept.get("undoing", False))
 
-    def _record(self, path: str, status: Status, key: Key) -> Record:
-        return Record(status, key, load=lambda: self._store.snapshot(self.tip).value((STEPS, path)))
+    def _record(self, path: str, status: Status, key: Key, order: int = 0) -> Record:
+        return Record(status, key, load=lambda: self._store.snapshot(self.tip).value((STEPS, path)), order=order)
 
     def record(self, path: str) -> Record | None:
         """What is recorded at *path* (of a step, or `step?decision`)."""
         return self._records.get(path)
 
-    def first_finished(self, ancestor: str) -> str | None:
-        """A finished step at or below *ancestor*, as the run stood when it was opened; None when there is none."""
+    def first_finished(self, ancestor: str, newest: int) -> str | None:
+        """A finished step at or below *ancestor*, as the run stood when it was opened; None when there is none.
+
+        Records older than *newest* do not count: a step before them ran again since.
+        """
         if self._finished is None:
             self._finished = sorted(path for path, record in self._records.items() if "?" not in path and record.key)
-        for prefix in (f"{ancestor}.", f"{ancestor}["):
-            place = bisect_left(self._finished, prefix)
-            if place < len(self._finished) and self._finished[place].startswith(prefix):
-                return self._finished[place]
-        place = bisect_left(self._finished, ancestor)
-        return ancestor if self._finished[place : place + 1] == [ancestor] else None
+        for prefix in (ancestor, f"{ancestor}.", f"{ancestor}["):
+            for path in islice(self._finished, bisect_left(self._finished, prefix), None):
+                if path != ancestor and not (path.startswith(prefix) and prefix != ancestor):
+                    break
+                if self._records[path].order >= newest:
+                    return path
+        return None
 
     def idempotency_key(self, path: str) -> str:
         """The same over all attempts at the step at *path*; a new one once it was recorded or rolled back.
@@ -91,10 +99,13 @@ class Journal:
         return int(self._stored_facts(path).get("failed_attempts", 0))
 
     def note_failed_attempts(self, path: str, count: int) -> None:
-        """Keep that count with the next save."""
+        """Keep that count with the next save; what an earlier execution recorded of the step goes."""
         with self._lock:
             facts = {"failed_attempts": count, "generation": self._generation(path)}
             self._pending_facts[STEPS, path] = note(_text(facts))
+            if self._records.pop(path, None):
+                self._pending[STEPS, path] = None
+                self._finished = None
 
     def _stored_facts(self, path: str) -> dict[str, Any]:
         entry = self._store.snapshot(self.tip).find_fact((STEPS, path)) if path else None
@@ -109,31 +120,36 @@ class Journal:
         facts: Facts,
         *,
         label: str = "",
-    ) -> Checkpoint:
+    ) -> Record:
         """Record the outcome of the step at *path*, durably. With *label*, as a labelled checkpoint."""
-        record = self._record(path, status, key)
-        content = value(output, note=record.note(), path="output")
+        content = value(output, note=self._record(path, status, key).note(), path="output")
         with self._lock:
             generation = self._generation(path) + 1
+            record = self._record(path, status, key, self._next_order())
             self._pending[STEPS, path] = content
-            self._pending_facts[STEPS, path] = note(_text({**facts, "generation": generation}))
+            self._pending_facts[STEPS, path] = note(_text({**facts, "generation": generation, "order": record.order}))
             self._last_step = path
             try:
-                saved = self._save("label" if label else "auto", label=label, reason=path)
+                self._save("label" if label else "auto", label=label, reason=path)
             except BaseException:
                 del self._pending[STEPS, path], self._pending_facts[STEPS, path]
                 raise
             self._records[path] = record
             self._generations[path] = generation
             self.steps_recorded += 1
-            return saved
+            return record
+
+    def _next_order(self) -> int:
+        self._order += 1
+        return self._order
 
     def note_decision(self, name: str, key: Key, answer: Value, *, urgent: bool) -> None:
         """Keep what was decided (`path?when`, …) with the next save; *urgent*: before any step acts on it."""
         with self._lock:
-            record = self._record(name, "done", key)
+            record = Record("done", key, load=lambda: answer, order=self._next_order())
             self._pending[STEPS, name] = value(answer, note=record.note(), path=name)
-            self._records[name] = Record("done", key, load=lambda: answer)
+            self._pending_facts[STEPS, name] = note(_text({"order": record.order}))
+            self._records[name] = record
             self._urgent = self._urgent or urgent
 
     def note_composite(self, path: str, status: Status, output: Value) -> None:

@@ -30,6 +30,8 @@ class Record:
     """Reads the output (lazily, since most of a resumed run's outputs are never asked for)."""
     undoing: bool = False
     """Its rollback has begun."""
+    order: int = 0
+    """The later of two records of a run has the greater one. It stands among the facts, since it means nothing else."""
 
     def note(self) -> str:
         """The part of the record that stands beside its output, as canonical JSON."""

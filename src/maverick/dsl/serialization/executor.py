@@ -27,6 +27,7 @@ from maverick.dsl.retries import retrying
 from maverick.dsl.rollback import Finished, History
 from maverick.dsl.scope import Frame
 from maverick.dsl.steps import Attempt, Tools, Work, prepare
+from maverick.dsl.stop import Stopped
 from maverick.dsl.values import Value, normalise
 from maverick.errors import StepFailed, StepsDiffer
 
@@ -86,16 +87,22 @@ class Executor:
             try:
                 results.append(self.step(step, child(path, step.name), block))
             except Unfinished as unfinished:
-                if is_chained(step):
-                    self.refuse_finished(
-                        unfinished, (child(path, s.name) for s in steps[number + 1 :] if is_chained(s))
-                    )
+                if unfinished.chained:
+                    later = (child(path, s.name) for s in steps[number + 1 :] if composites.follows(s))
+                    self.refuse_finished(unfinished, later, block)
                 raise
         return results
 
     def step(self, step: Step, path: str, block: Block) -> Result:
         """Walk one step, whatever its type; what it gave is visible to the steps after it."""
         self.tools.stop.check()
+        try:
+            return self._step(step, path, block)
+        except Unfinished as unfinished:
+            unfinished.chained = unfinished.chained and is_chained(step)
+            raise
+
+    def _step(self, step: Step, path: str, block: Block) -> Result:
         if step.when is not None and not evaluate.truth(self.decide(path, "when", step.when, block)):
             self.counts.skipped += 1
             self.emit("step_skipped", path, step)
@@ -164,26 +171,31 @@ class Executor:
             key = key_of({"type": work.type, **work.parts})
         except StepFailed:
             if self.checking:
-                raise Unfinished(path) from None
+                raise Unfinished(path, chained=True) from None
             raise
         record = self.journal.record(path)
         if record is not None and record.key and self._is_reusable(step, path, record, key, block):
+            block.took(step, record.order)
             return self._recall(step, path, record)
         if self.checking:
-            raise Unfinished(path)
+            raise Unfinished(path, chained=True)
         self.journal.settle()
         return self._execute(step, path, block, work, key)
 
     def _is_reusable(self, step: Step, path: str, record: Record, key: Key, block: Block) -> bool:
         if step.always_run or block.always:
             return self.checking  # It runs each time; what follows is judged by what it gave last.
+        if self._keep_records:
+            return True
+        if not step.pure and record.order < block.newest:
+            return False  # Something before it ran since: it is to run again, if it was not asked for already.
         changed = changed_parts(record.key, key)
-        if changed and self.checking and not self._keep_records:
+        if changed and self.checking:
             raise StepsDiffer(
                 f"step {path} has finished, and its {' and '.join(changed)} changed since: --rerun runs it and what "
                 "follows again, --as-recorded keeps what is recorded"
             )
-        return self._keep_records or (not changed and (step.pure or not block.ran))
+        return not changed
 
     def _recall(self, step: Step, path: str, record: Record) -> Result:
         self.counts.recalled += 1
@@ -197,21 +209,22 @@ class Executor:
         self.emit("step_started", path, step)
         started, clock = time.time(), time.monotonic()
         attempts, before = 1, self.journal.failed_attempts(path)
+        told: dict[str, object] = {}
 
         def attempt(number: int) -> Value:
             nonlocal attempts
             attempts = number
-            output = work.run(self._attempt(step, path, block, before + number))
+            output = work.run(self._attempt(step, path, block, before + number, told))
             return self.tools.scrub.value(normalise(output, f"steps.{path}.output"))
 
         def record(status: Status, output: Value) -> None:
             facts = {
+                **told,
                 "started": int(started * 1000),
                 "seconds": round(time.monotonic() - clock, 3),
                 "attempts": attempts,
             }
-            self.journal.finish(path, status, key, output, facts, label=work.label)
-            block.took(step, ran=True)
+            block.took(step, self.journal.finish(path, status, key, output, facts, label=work.label).order)
 
         try:
             output = self._retrying(step, path, block, attempt)
@@ -221,11 +234,15 @@ class Executor:
             error.args = (self.tools.scrub.text(str(error)),)
             self.counts.failed += 1
             self.emit("step_failed", path, step, seconds=time.monotonic() - clock, message=str(error))
-            self.journal.note_failed_attempts(path, before + attempts)
+            self.journal.note_failed_attempts(path, before + attempts, told)
             if step.continue_on_error or block.tolerant:
                 record("failed", {"error": str(error)})
             if step.continue_on_error:
                 return composites.failed(error)
+            raise
+        except Stopped:
+            if told:
+                self.journal.note_failed_attempts(path, before + attempts - 1, told)
             raise
         self.counts.ran += 1
         self.emit("step_done", path, step, seconds=time.monotonic() - clock)
@@ -233,7 +250,7 @@ class Executor:
             self.emit("checkpoint_saved", path, step, message=work.label)
         return Result("done", lambda: output)
 
-    def _attempt(self, step: Step, path: str, block: Block, number: int) -> Attempt:
+    def _attempt(self, step: Step, path: str, block: Block, number: int, facts: dict[str, object]) -> Attempt:
         names = self._run_names(path, number)
         return Attempt(
             path=path,
@@ -245,6 +262,7 @@ class Executor:
                 "MAVERICK_IDEMPOTENCY_KEY": str(names["idempotency_key"]),
             },
             say=lambda stream, data: self.emit("step_output", path, step, data={"stream": stream, "text": data}),
+            facts=facts,
         )
 
     def _run_names(self, path: str, attempt: int) -> dict[str, Value]:
@@ -264,27 +282,30 @@ class Executor:
         name = f"{path}?{what}"
         key = key_of({"question": evaluate.key_view(question, block.frame)})
         record = self.journal.record(name)
-        if record is not None and (self._keep_records or (record.key == key and not block.ran)):
+        if record is not None and (self._keep_records or (record.key == key and record.order >= block.newest)):
             return record.load()
-        answer = evaluate.render(question, block.frame)
+        answer = self.tools.scrub.value(evaluate.render(question, block.frame))
         if not self.checking:
-            kept = self.tools.scrub.value(answer)
-            self.journal.note_decision(name, key, kept, urgent=fields.is_volatile(question))
-        elif record is not None and record.load() != answer and (finished := self.journal.first_finished(path)):
+            self.journal.note_decision(name, key, answer, urgent=fields.is_volatile(question))
+        elif (
+            record is not None
+            and record.load() != answer
+            and (finished := self.journal.first_finished(path, block.newest))
+        ):
             raise StepsDiffer(
                 f"step {finished} has finished, and `{what}` of {path} gives something else now: --rerun goes by "
                 "that, --as-recorded keeps what is recorded"
             )
         return answer
 
-    def refuse_finished(self, unfinished: Unfinished, following: Iterable[str]) -> None:
+    def refuse_finished(self, unfinished: Unfinished, following: Iterable[str], block: Block) -> None:
         """Refuse to resume if any of the steps at or below *following* has finished.
 
         Raises:
             StepsDiffer: One has; it would run again, because the unfinished step before it has to run.
         """
         for path in () if self._keep_records else following:
-            if finished := self.journal.first_finished(path):
+            if finished := self.journal.first_finished(path, block.newest):
                 raise StepsDiffer(
                     f"step {finished} has finished, but {unfinished.path} before it has to run: --rerun runs both, "
                     "--as-recorded keeps what is recorded"
