@@ -1,7 +1,8 @@
 """What a workflow file means, as frozen records: the loader makes them, the executor walks them.
 
 A *field* is a value in which strings with `${{ }}` have become `Template`s; `evaluate.render` gives its value
-in a scope. Every step knows its place in the file.
+in a scope. Every step knows its place in the file. Steps are equal to themselves only: comparing them would take
+a third of this module's import time, and nothing does.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Rollback:
     step: Step | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BaseStep:
     """What every step has."""
 
@@ -76,7 +77,7 @@ class BaseStep:
     """Where the value of each of the step's fields stands."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PythonStep(BaseStep):
     """Calls a Python function."""
 
@@ -85,7 +86,7 @@ class PythonStep(BaseStep):
     kwargs: Field = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ShellStep(BaseStep):
     """Runs a script in a shell. `shell` None is `bash -euo pipefail`, else `sh -eu`."""
 
@@ -96,16 +97,17 @@ class ShellStep(BaseStep):
     parse: Literal["text", "json", "lines"] = "text"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AgentStep(BaseStep):
     """Asks a coding agent."""
 
     agent: str | Template
     context: Field = None
     output_schema: Value = None
+    cwd: Field = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class GenerateStep(BaseStep):
     """Asks a generator for text."""
 
@@ -113,7 +115,7 @@ class GenerateStep(BaseStep):
     context: Field = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ValidateStep(BaseStep):
     """Runs validation stages; `again` is the language's `retry: N`, how often to validate again."""
 
@@ -121,17 +123,22 @@ class ValidateStep(BaseStep):
     again: Field = 0
     on_failure: Step | None = None
     fail: bool = False
+    cwd: Field = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SubworkflowStep(BaseStep):
-    """Runs another workflow; `workflow` is a name or a path relative to the calling file's folder."""
+    """Runs another workflow; `workflow` is a name or a path relative to the calling file's folder.
+
+    With a `cwd`, all its steps run as if that folder were the project's root.
+    """
 
     workflow: str
     inputs: Field = None
+    cwd: Field = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Option:
     """One way of a branch."""
 
@@ -139,7 +146,7 @@ class Option:
     step: Step
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BranchStep(BaseStep):
     """Takes the first option that holds."""
 
@@ -148,7 +155,7 @@ class BranchStep(BaseStep):
     on_no_match: Literal["null", "fail"] = "null"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LoopStep(BaseStep):
     """Repeats its steps. `max_concurrency` None means all at once (`parallel: true`, `type: parallel`)."""
 
@@ -162,7 +169,7 @@ class LoopStep(BaseStep):
     has_for_each: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CheckpointStep(BaseStep):
     """Makes a labelled checkpoint. `workspace` None means what the workflow's `checkpoints` say."""
 
@@ -211,7 +218,7 @@ def steps_in(steps: Iterable[Step]) -> Iterator[Step]:
             yield from steps_in([step.rollback.step])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Workflow:
     """A workflow definition. `text` is the file's content, `file` its path as shown in messages."""
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from maverick.dsl.expressions import Path, Place
     from maverick.dsl.model import Workflow
 
+_MANY_PROBLEMS = 20
 _RUN_NAMES = ("id", "attempt", "idempotency_key")
 _STEP_NAMES = ("output", "status")
 _LOOP_NAMES = ("item", "index", "parent")
@@ -179,6 +180,8 @@ class _Checker:
         if name in self.inside:
             loop = self.inside[name]
             return f"step `{name}` stands inside `{loop}` and is not seen outside it; use `steps.{loop}.output`"
+        if len(self.problems) >= _MANY_PROBLEMS:  # Suggestions take their time.
+            return f"there is no step `{name}`"
         known = {other for around in block.chain() for other in (*around.seen, *around.places)}
         return f"there is no step `{name}`{nearest(name, known)}"
 

@@ -13,7 +13,6 @@ from maverick.dsl.expressions import Expression, Template
 from maverick.dsl.inputs import truth_of
 from maverick.dsl.serialization.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from maverick.dsl.serialization.report import Report, describe, is_null, is_sole
-from maverick.dsl.suggest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,7 +43,7 @@ class Fields:
         for name, (key, _) in self.node.entries.items():
             if name in self._asked or name.startswith("x-"):
                 continue
-            hint = nearest(name, self._asked) or f"; there are {', '.join(self._asked)}"
+            hint = self.report.near(name, self._asked) or f"; there are {', '.join(self._asked)}"
             self.report.problem(key, f"unknown field `{name[:60]}` in {self.what}{hint}")
 
     def has(self, name: str) -> bool:
@@ -133,7 +132,7 @@ class Fields:
         for word in words:
             if text == word or (word == "null" and is_null(node)):
                 return word
-        hint = nearest(text, words) if text else ""
+        hint = self.report.near(text, words) if text else ""
         self.wrong(name, node, f"{', '.join(words[:-1])} or {words[-1]}")
         if hint:
             last = self.report.problems.pop()

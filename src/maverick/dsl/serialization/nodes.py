@@ -20,9 +20,9 @@ from maverick.errors import Problem
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MAX_TEXT_CHARACTERS = 2 << 20
+MAX_TEXT_CHARACTERS = 1 << 20
 MAX_DEPTH = 150
-MAX_NODES = 200_000
+MAX_NODES = 100_000
 """Counted as if every alias were written out."""
 
 _Loader = cast("type[yaml.SafeLoader]", getattr(yaml, "CSafeLoader", yaml.SafeLoader))

@@ -42,7 +42,8 @@ class TextMap:
         i, j = self._in_text, self._in_raw
         while j < len(raw):
             at_blank = raw[j] in _BLANKS
-            if i >= offset and not (at_blank and i < len(text) and text[i] not in _BLANKS):
+            joins = style == '"' and raw[j] == "\\" and raw[j + 1 : j + 2] in {"\n", "\r"}
+            if i >= offset and not joins and not (at_blank and i < len(text) and text[i] not in _BLANKS):
                 break
             if style == '"' and raw[j] == "\\":
                 j, consumed = _escape(raw, j)

@@ -15,12 +15,16 @@ from maverick.dsl.expressions import (
 )
 from maverick.dsl.serialization.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from maverick.dsl.serialization.places import TextMap
+from maverick.dsl.suggest import nearest
 from maverick.errors import Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from maverick.dsl.model import Field
     from maverick.dsl.values import Value
 
+_MANY_PROBLEMS = 100
 _MORE_ERRORS = 20
 """How many syntax errors of one text are reported beside the first."""
 
@@ -71,6 +75,10 @@ class Report:
     def warn_at(self, place: Place, message: str) -> None:
         """Note a warning at *place*."""
         self.warnings.append(Problem(self.file, place.line, place.column, message))
+
+    def near(self, name: str, names: Iterable[str]) -> str:
+        """Suggest one of *names*; nothing once there are many problems, for it takes its time."""
+        return nearest(name, names) if len(self.problems) < _MANY_PROBLEMS else ""
 
     def place(self, node: Node) -> Place:
         """Where *node* starts."""

@@ -30,7 +30,6 @@ from maverick.dsl.serialization.leaves import (
 )
 from maverick.dsl.serialization.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from maverick.dsl.serialization.report import Report, describe
-from maverick.dsl.suggest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +108,7 @@ def _type_of(report: Report, node: MappingNode) -> str | None:
     text = value.text if isinstance(value, ScalarNode) else ""
     if text in STEP_TYPES:
         return text
-    hint = (nearest(text, STEP_TYPES) if text else "") or f"; there are {', '.join(STEP_TYPES)}"
+    hint = (report.near(text, STEP_TYPES) if text else "") or f"; there are {', '.join(STEP_TYPES)}"
     shown = f"unknown step type `{text[:60]}`" if text else f"`type` must be a step type, not {describe(value)}"
     report.problem(value, shown + hint)
     return None
@@ -181,6 +180,7 @@ def _validate(fields: Fields, common: Common, depth: int) -> Step:
         again=0 if isinstance(retry, MappingNode) else fields.count("retry", 0, least=0),
         on_failure=_step_in(fields, "on_failure", depth, default_name="on_failure"),
         fail=fields.flag("fail"),
+        cwd=fields.template("cwd"),
     )
 
 
