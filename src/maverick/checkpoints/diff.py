@@ -172,9 +172,7 @@ def _diff_lists(
         yield from diff_values(before, after, (*path, n))
 
 
-def _differing(
-    nodes: Nodes, old: TreeId | None, new: TreeId | None
-) -> dict[str, tuple[Entry | None, Entry | None]]:
+def _differing(nodes: Nodes, old: TreeId | None, new: TreeId | None) -> dict[str, tuple[Entry | None, Entry | None]]:
     """Give the names that differ between two folders, or two nodes at the same place of two folders."""
     if old == new:
         return {}

@@ -64,7 +64,10 @@ class Snapshot:
 
     def data(self, path: AnyPath) -> bytes:
         """Give the bytes at *path*: of a blob as they are, of a value as it is encoded."""
-        entry = self.entry(path)
+        return self.data_of(self.entry(path), path)
+
+    def data_of(self, entry: Entry, path: AnyPath = ()) -> bytes:
+        """Give the bytes of *entry*, as `data` does; *path* is for the message."""
         if entry.kind in ("blob", "value"):
             return self._source.read(entry.id)
         if entry.kind == "bundle":

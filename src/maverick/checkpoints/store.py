@@ -25,10 +25,14 @@ from maverick.errors import NotFound, ObjectMissing, RefMoved, StoreUnwritable, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
+    from datetime import timedelta
     from pathlib import Path
     from typing import Any
 
     from maverick.checkpoints.content import Content
+    from maverick.checkpoints.diff import Change
+    from maverick.checkpoints.findings import Finding
+    from maverick.checkpoints.gc import GcPlan
     from maverick.checkpoints.locks import Owner
     from maverick.checkpoints.model import CheckpointKind, Node
     from maverick.checkpoints.refs import Ref
@@ -221,6 +225,29 @@ class Store:
         with self.own(run), self._changing("drop the run"), self.locks.refs():
             self.ref(run)
             self._refs.remove(run)
+
+    def diff(self, old: str, new: str) -> Iterator[Change]:
+        """Yield what differs between the states of two checkpoints, given as revisions, in natural order.
+
+        Equal subtrees are skipped unread. See `Change` for the shape, `resolve` for the errors.
+        """
+        from maverick.checkpoints.diff import diff_checkpoints  # noqa: PLC0415 - a run does not need it
+
+        return diff_checkpoints(self, self.resolve(old), self.resolve(new))
+
+    def plan_gc(
+        self, *, keep_last: int = 5, keep_within: timedelta | None = None, run: str | None = None
+    ) -> GcPlan:
+        """Plan what can go, and change nothing. `gc.plan_gc` has the details and the errors."""
+        from maverick.checkpoints.gc import plan_gc  # noqa: PLC0415 - a run does not need it
+
+        return plan_gc(self, now=self._clock(), keep_last=keep_last, keep_within=keep_within, run=run)
+
+    def check(self, *, read_data: bool = False) -> Iterator[Finding]:
+        """Yield what is wrong with the store. `fsck.check` has the details, and works without an open store."""
+        from maverick.checkpoints.fsck import check  # noqa: PLC0415 - a run does not need it
+
+        return check(self.root, files=self.files, read_data=read_data)
 
     def own(self, run: str) -> AbstractContextManager[Owner]:
         """Own *run* while the block runs, or until the process dies. Raises RunOwned."""

@@ -7,7 +7,7 @@ which is not followed); a tree node to its narrower nodes or its entries. What w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from maverick.checkpoints.ids import CheckpointId, ObjectId, ObjectKind
 from maverick.checkpoints.model import Checkpoint, Entry, Leaf, Node, parse_checkpoint, parse_node
@@ -32,7 +32,8 @@ class Source(Protocol):
         """Give the bytes of an object, verified."""
 
 
-class Link(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Link:
     """One thing that an object names.
 
     `name` is the entry's name, `tree` or `facts` below a checkpoint, and empty where a wide node leads to a
@@ -127,9 +128,7 @@ def links_of(content: Checkpoint | Node) -> tuple[Link, ...]:
     if isinstance(content, Leaf):
         links = (_entry_link(name, entry) for name, entry in content.entries.items())
         return tuple(link for link in links if link is not None)
-    return tuple(
-        Link(ObjectKind.TREE, child.id, "", child.size, child.count) for child in content.children.values()
-    )
+    return tuple(Link(ObjectKind.TREE, child.id, "", child.size, child.count) for child in content.children.values())
 
 
 def _entry_link(name: str, entry: Entry) -> Link | None:

@@ -1,0 +1,110 @@
+"""The check of one pack: that every byte of it is what was written, or at least all that is structure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from blake3 import blake3
+
+from maverick.checkpoints import ids, packs
+from maverick.checkpoints.findings import Finding, error
+from maverick.errors import PackDamaged, StoreTooNew
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from maverick.checkpoints.files import Files
+    from maverick.checkpoints.ids import ObjectId
+    from maverick.checkpoints.packs import PackIndex, Place
+
+_CHUNK_BYTES = 1 << 20
+# The trailer ends with the pack's hash (32 bytes, its name) and a magic (8).
+_AFTER_HASHED_BYTES = 40
+
+
+@dataclass(slots=True)
+class PackReport:
+    """What is wrong with a pack: findings, each with the objects that it is about; and the objects' lengths."""
+
+    found: list[tuple[Finding, list[ObjectId]]] = field(default_factory=list)
+    lengths: dict[ObjectId, int] = field(default_factory=dict)
+
+
+def check_pack(files: Files, path: Path, *, read_data: bool) -> PackReport:
+    """Check the pack at *path*. With *read_data* every byte is read, else headers, index and trailer are.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    name, file = path.name.removesuffix(".pack"), f"{path.parent.name}/{path.name}"
+    size, pread = files.size(path), partial(files.pread, path)
+    report = PackReport()
+    try:
+        index = packs.read_index(name, size, pread)
+    except PackDamaged as damage:
+        inside = [header.id for header, _ in packs.scan(size, pread)]
+        report.found.append((error("pack", str(damage), file=file), inside))
+        return report
+    except StoreTooNew as problem:
+        report.found.append((error("too-new", str(problem), file=file), []))
+        return report
+    whole = True
+    for object_id, why in _check_frames(index, pread, report.lengths, read_data=read_data):
+        whole = False
+        found = error("object-corrupt", f"object {object_id[:12]} is damaged: {why}", object_id=object_id, file=file)
+        report.found.append((found, [object_id]))
+    if not _is_tiled(index):
+        whole = False
+        report.found.append((error("pack", f"pack {name[:12]} is damaged: its frames leave gaps", file=file), []))
+    if read_data and whole and _hash(size, pread) != name:
+        text = f"pack {name[:12]} is damaged: its bytes do not hash to its name, though every object does to its id"
+        report.found.append((error("pack", text, file=file), []))
+    return report
+
+
+def _check_frames(
+    index: PackIndex, pread: Callable[[int, int], bytes], lengths: dict[ObjectId, int], *, read_data: bool
+) -> Iterator[tuple[ObjectId, str]]:
+    for object_id, place in sorted(index, key=lambda row: row[1].offset):
+        try:
+            header = packs.parse_header(pread(place.offset, packs.FRAME_BYTES))
+            lengths[object_id] = header.raw_length
+            if (header.id, header.kind) != (object_id, place.kind):
+                yield object_id, "its frame says that it is another object"
+            elif packs.FRAME_BYTES + header.length != place.length:
+                yield object_id, "its frame has another length than the index says"
+            elif read_data:
+                yield from _check_content(object_id, place, pread)
+        except (packs.FrameDamaged, StoreTooNew) as problem:
+            yield object_id, str(problem)
+
+
+def _check_content(
+    object_id: ObjectId, place: Place, pread: Callable[[int, int], bytes]
+) -> Iterator[tuple[ObjectId, str]]:
+    raw = pread(place.offset, place.length)
+    packs.check_frame(raw)
+    _, data = packs.open_frame(raw)
+    actual = ids.object_id(place.kind, data)
+    if actual != object_id:
+        yield object_id, f"its content hashes to {actual[:12]}"
+
+
+def _is_tiled(index: PackIndex) -> bool:
+    """Say whether the frames follow one another from the header to the index."""
+    offset = packs.HEADER_BYTES
+    for place in sorted((place for _, place in index.rows()), key=lambda place: place.offset):
+        if place.offset != offset:
+            return False
+        offset += place.length
+    return offset == index.size - packs.TRAILER_BYTES - index.count * packs.INDEX_BYTES
+
+
+def _hash(size: int, pread: Callable[[int, int], bytes]) -> str:
+    hashed, end = blake3(), size - _AFTER_HASHED_BYTES
+    for offset in range(0, end, _CHUNK_BYTES):
+        hashed.update(pread(offset, min(_CHUNK_BYTES, end - offset)))
+    return hashed.hexdigest()
