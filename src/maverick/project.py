@@ -47,6 +47,12 @@ class Project:
         return load_config(self.root)
 
     @property
+    def step_environment(self) -> dict[str, str]:
+        """What steps find in their environment; `github.repo` of maverick.yaml as `GH_REPO`, as `gh` reads it."""
+        repo = self.config.github_repo
+        return {**self.environment, "GH_REPO": repo} if repo else self.environment
+
+    @property
     def store_folder(self) -> Path:
         """Where the store is, or would be."""
         return self.root / FOLDER / "checkpoints"

@@ -202,7 +202,7 @@ class _Execution:
             stop=self.session.stop,
             processes=Processes(self.session.stop, self._note_groups, scrub=self.scrub),
             scrub=self.scrub,
-            environment=self.project.environment,
+            environment=self.project.step_environment,
             observe=self.session.observe,
         )
 

@@ -39,6 +39,17 @@ class Action:
         parameters = inspect.signature(self.function).parameters.values()
         return any(p.name == name or p.kind is p.VAR_KEYWORD for p in parameters)
 
+    def in_folder(self, args: Sequence[object], kwargs: dict[str, Any], folder: str) -> dict[str, Any]:
+        """*kwargs*, with *folder* as `cwd` if the function has a parameter of that name that is not given."""
+        import inspect  # noqa: PLC0415
+
+        try:
+            signature = inspect.signature(self.function)
+            given = signature.bind_partial(*args, **kwargs).arguments
+        except (TypeError, ValueError):  # `check_arguments` says what is wrong.
+            return kwargs
+        return kwargs if "cwd" in given or "cwd" not in signature.parameters else {**kwargs, "cwd": folder}
+
     def check_arguments(self, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
         """Refuse arguments that the function does not take.
 

@@ -43,6 +43,12 @@ def attach(processes: Processes, *, env: Mapping[str, str], step: str) -> Iterat
         _attached.reset(token)
 
 
+def environment() -> Mapping[str, str]:
+    """The environment of the step at hand; where nothing is attached, this process's."""
+    attached = _attached.get()
+    return attached.env if attached else os.environ
+
+
 def run_command(
     argv: Sequence[str],
     *,
@@ -66,13 +72,13 @@ def run_command(
             timeout=timeout,
             step=attached.step,
         )
-    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", **(env or {})}
-    check_startable(argv, cwd, environment)
+    variables = {**os.environ, "GIT_TERMINAL_PROMPT": "0", **(env or {})}
+    check_startable(argv, cwd, variables)
     try:
         done = subprocess.run(
             list(argv),
             cwd=cwd,
-            env=environment,
+            env=variables,
             input=stdin,
             capture_output=True,
             timeout=timeout,

@@ -75,7 +75,8 @@ def subworkflow(walk: Executor, step: SubworkflowStep, path: str, block: Block) 
         inputs = convert_inputs(workflow, given, from_text=False)
     except InputInvalid as error:
         raise StepFailed(str(error)) from error
-    inner = block.inside(step, block.frame.for_workflow(inputs), file=workflow.file)
+    frame = block.frame.within(fields.folder(step.cwd, block.frame)).for_workflow(inputs)
+    inner = block.inside(step, frame, file=workflow.file)
     try:
         return walk.workflow(workflow, path, inner)
     finally:

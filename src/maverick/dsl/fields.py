@@ -11,8 +11,10 @@ from maverick.dsl.values import Value, kind_of
 from maverick.errors import ExpressionFailed
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from maverick.dsl.model import Field
-    from maverick.dsl.scope import Scope
+    from maverick.dsl.scope import Frame, Scope
 
 
 def number(field: Field, scope: Scope, what: str, *, minimum: int) -> int | float:
@@ -50,6 +52,16 @@ def text(field: Field, scope: Scope, what: str) -> str:
     if not isinstance(value, str):
         raise ExpressionFailed(f"{what} has to be a text, not {describe(value)}")
     return value
+
+
+def folder(field: Field, frame: Frame) -> Path:
+    """The folder that a `cwd` comes to, from where the steps around it run; null is that place itself."""
+    value = evaluate.render(field, frame)
+    if value is None:
+        return frame.project_root
+    if not isinstance(value, str):
+        raise ExpressionFailed(f"cwd has to be a folder, not {describe(value)}")
+    return frame.project_root / value
 
 
 def mapping(field: Field, scope: Scope, what: str) -> dict[str, Value]:

@@ -144,4 +144,5 @@ def _run(walk: Executor, finished: Finished) -> None:
     kwargs = fields.mapping(step.kwargs, frame, "kwargs") if isinstance(step, PythonStep) else {}
     if action.accepts("output"):
         kwargs = {**kwargs, "output": finished.result.output}
+    kwargs = action.in_folder(args, kwargs, str(frame.project_root))
     call(action, args, kwargs, walk.tools, walk.tools.environment, path=finished.path)

@@ -138,6 +138,10 @@ class Frame:
         """The scope of a sub-workflow: it sees its own inputs, no step and no loop of the caller."""
         return replace(self, inputs=inputs, block=Block(), loop=None)
 
+    def within(self, folder: Path) -> Frame:
+        """The same scope for steps that run in *folder* as if it were the project's root."""
+        return replace(self, project_root=folder)
+
     def with_run(self, **changes: object) -> Frame:
         """The same block with other names in `run`, such as those of an attempt at a step."""
         return replace(self, run={**self.run, **changes})

@@ -81,6 +81,7 @@ def read_agent(fields: Fields, common: Common) -> AgentStep:
         agent=fields.template("agent", required=True) or "",
         context=fields.shaped("context", (MappingNode, ScalarNode), "a mapping, or the name of a context builder"),
         output_schema=None if schema is None else fields.report.value(schema),
+        cwd=fields.template("cwd"),
     )
 
 
@@ -103,6 +104,7 @@ def read_subworkflow(fields: Fields, common: Common) -> SubworkflowStep:
         **common,
         workflow=fields.text("workflow", required=True),
         inputs=fields.shaped("inputs", (MappingNode,), "a mapping"),
+        cwd=fields.template("cwd"),
     )
 
 

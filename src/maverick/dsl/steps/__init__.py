@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from maverick.dsl import evaluate
+from maverick.dsl import evaluate, fields
 from maverick.dsl.model import (
     AgentStep,
     CheckpointStep,
@@ -26,9 +28,21 @@ __all__ = ["Attempt", "Tools", "Work", "prepare"]
 def prepare(step: Step, frame: Frame, tools: Tools) -> Work:
     """What a leaf step would do in this scope. Imports what only its type needs.
 
+    A folder other than the project's root, that the step or one around it names as `cwd`, is part of the key.
+
     Raises:
         StepFailed: An expression cannot be evaluated, or what the step names does not exist.
     """
+    if isinstance(step, CheckpointStep):
+        return _checkpoint(step, frame, tools)
+    folder = fields.folder(step.cwd, frame) if isinstance(step, AgentStep | ValidateStep) else frame.project_root
+    work = _prepare(step, frame, replace(tools, root=folder))
+    if folder == tools.root:
+        return work
+    return replace(work, parts={**work.parts, "folder": os.path.relpath(folder, tools.root)})
+
+
+def _prepare(step: Step, frame: Frame, tools: Tools) -> Work:
     match step:
         case PythonStep():
             from maverick.dsl.steps import python  # noqa: PLC0415 - each type costs only those who use it
@@ -46,10 +60,10 @@ def prepare(step: Step, frame: Frame, tools: Tools) -> Work:
             from maverick.dsl.steps import validation  # noqa: PLC0415
 
             return validation.prepare(step, frame, tools)
-        case CheckpointStep():
-            return _checkpoint(step, frame, tools)
         case GenerateStep():
-            raise StepFailed(f"there is no generator {step.generator!r}")
+            from maverick.dsl.steps import generate  # noqa: PLC0415
+
+            return generate.prepare(step, frame, tools)
         case _:
             raise AssertionError(f"{step.name} is walked, not prepared")
 

@@ -44,6 +44,7 @@ def prepare(step: PythonStep, frame: Frame, tools: Tools) -> Work:
     def run(attempt: Attempt) -> object:
         args = fields.sequence(step.args, attempt.frame, "args")
         kwargs = fields.mapping(step.kwargs, attempt.frame, "kwargs")
+        kwargs = action.in_folder(args, kwargs, str(tools.root))
         action.check_arguments(args, kwargs)
         if attempt.seconds is not None and not action.is_async:
             return _in_a_process(action, args, kwargs, attempt, tools)
