@@ -8,6 +8,7 @@ import json
 import os
 import re
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,19 @@ def implement(context: dict[str, Any]) -> str:
         if task["done"] or not name or name[1] not in FILES:
             continue
         Path(name[1]).write_text(FILES[name[1]], encoding="utf-8")
+        hold_after(name[1])
         text = text.replace(f"- [ ] {task['text']}", f"- [x] {task['text']}")
         written.append(name[1])
     task_file.write_text(text, encoding="utf-8")
     return f"Wrote {', '.join(written)}." if written else "There was nothing to do that I know."
+
+
+def hold_after(file: str) -> None:
+    """For those who want to interrupt: with `SCRIPTED_AGENT_HOLD=FILE:MARK`, make MARK and wait after writing FILE."""
+    held, _, mark = os.environ.get("SCRIPTED_AGENT_HOLD", "").partition(":")
+    if file == held:
+        Path(mark).touch()
+        time.sleep(600)
 
 
 def fix(context: dict[str, Any]) -> str:
@@ -58,6 +68,9 @@ def main() -> None:
     prompt = sys.stdin.read()
     context = json.loads(Path(os.environ["MAVERICK_CONTEXT"]).read_text(encoding="utf-8"))
     print(f"(I was given {len(prompt.split())} words.)", file=sys.stderr)
+    if log := os.environ.get("SCRIPTED_AGENT_LOG"):
+        with Path(log).open("a", encoding="utf-8") as file:
+            file.write(f"{os.environ['MAVERICK_AGENT']}: {context.get('phase', '').splitlines()[:1]}\n")
     print(fix(context) if os.environ["MAVERICK_AGENT"] == "validation_fixer" else implement(context))
 
 

@@ -79,6 +79,13 @@ def test_what_names_nothing_says_why(store: Store, saved: list[Checkpoint], revi
     assert message in str(caught.value)
 
 
+def test_a_label_of_a_group_is_that_of_its_newest_run(store: Store, saved: list[Checkpoint]) -> None:
+    """People name workflows, not runs."""
+    half = store.resolve("run-1@half")
+
+    assert half == store.resolve(f"{half.group}@half")
+
+
 def test_an_empty_store_has_no_latest(store: Store) -> None:
     """Said plainly."""
     with pytest.raises(NotFound, match="there is no run yet"):

@@ -1,7 +1,7 @@
 """Revisions, the names that a person gives to checkpoints.
 
-`RUN`, `RUN~2` (two before it), `RUN@LABEL` or `RUN@TAG`, `RUN@latest`, `GROUP@latest`, `@latest`, and 4 or
-more hexadecimal digits of an id; `~N` may follow any of them.
+`RUN`, `RUN~2` (two before it), `RUN@LABEL` or `RUN@TAG`, `RUN@latest`, the same of the newest run of a group
+(`GROUP@latest`, `GROUP@LABEL`), `@latest`, and 4 or more hexadecimal digits of an id; `~N` may follow any of them.
 """
 
 from __future__ import annotations
@@ -87,15 +87,15 @@ def _at(store: Store, left: str, right: str) -> Checkpoint:
         return _in_run(store, ref, right)
     damaged: list[RefDamaged] = []
     refs = store.refs(damaged)
-    if right != _LATEST:
-        raise no_such_run(left or f"@{right}", [ref.run for ref in refs])
-    fitting = [ref for ref in refs if left in ("", ref.group)]
+    fitting = [ref for ref in refs if left == ref.group or (not left and right == _LATEST)]
     if fitting:
-        return store.checkpoint(fitting[0].checkpoint)
+        return _in_run(store, fitting[0], right)
     if damaged:
         raise damaged[0]
-    if not left:
+    if not left and right == _LATEST:
         raise NotFound("there is no run yet")
+    if not left:
+        raise no_such_run(f"@{right}", [ref.run for ref in refs])
     raise no_such_run(left, [*{ref.group for ref in refs if ref.group}, *(ref.run for ref in refs)])
 
 
