@@ -1,0 +1,19 @@
+"""The program `maverick`."""
+
+import sys
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    if sys.argv[1:] == ["--version"]:  # Answered without loading anything else.
+        from maverick import __version__  # noqa: PLC0415
+
+        print(f"maverick {__version__}")  # noqa: T201
+        return
+    from maverick.cli.app import program  # noqa: PLC0415
+
+    program()
+
+
+if __name__ == "__main__":
+    main()

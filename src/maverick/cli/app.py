@@ -1,0 +1,151 @@
+"""The program's commands, and the one place where errors become messages and exit codes.
+
+Each command's module is imported when the command is asked for: what a command does not need costs it nothing.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from maverick import __version__
+from maverick.cli import commands
+from maverick.cli.answer import Answer
+from maverick.cli.commands import Entry, function
+from maverick.cli.streams import StdoutClosed, complain, prepare_streams
+from maverick.errors import MaverickError, UsageError, WorkflowInvalid
+
+
+def _shipped(name: str) -> Any:
+    """The command that runs the workflow *name*, with its inputs as options."""
+    from maverick.cli.shipped import shipped  # noqa: PLC0415 - reads the workflow
+
+    return shipped(name)
+
+
+class Checkpoint(commands.Group):
+    """Look at what runs recorded, compare it, and tidy it.
+
+    A revision names a checkpoint: RUN (its newest), RUN~2 (two before it), RUN@LABEL, @latest (of all runs),
+    fly@latest (of a workflow's runs), or four or more digits of an id. REV:PATH names what is in it, such as
+    steps.plan.output.
+
+    Examples:
+      maverick checkpoint log @latest
+      maverick checkpoint show @latest:steps.plan.output
+    """
+
+    entries = {  # noqa: RUF012 - never changed
+        "list": Entry("List the runs with their labels.", function("history:list_checkpoints")),
+        "log": Entry("List the checkpoints of a run.", function("history:log")),
+        "show": Entry("Show a checkpoint, or a value in it.", function("contents:show")),
+        "cat": Entry("Write a value's bytes.", function("contents:cat")),
+        "diff": Entry("Compare two checkpoints.", function("contents:diff")),
+        "gc": Entry("Remove what no run needs any more.", function("maintain:gc")),
+        "fsck": Entry("Check the store for damage.", function("maintain:fsck")),
+    }
+
+
+class WorkflowGroup(commands.Group):
+    """Look at workflows.
+
+    Examples:
+      maverick workflow list
+      maverick workflow check deploy.yaml
+    """
+
+    entries = {  # noqa: RUF012
+        "list": Entry("List the workflows that can be run here.", function("workflows:list_workflows")),
+        "show": Entry("Show a workflow's description, inputs and steps.", function("workflows:show")),
+        "check": Entry("Report every problem of a workflow file.", function("workflows:check")),
+    }
+
+
+class Program(commands.Group):
+    """The whole program."""
+
+    entries = {  # noqa: RUF012
+        "run": Entry("Run a workflow, or go on with a run.", function("run:run")),
+        "fly": Entry("Run the workflow `fly`: from a task list to a pull request.", _shipped),
+        "runs": Entry("List the runs of this project.", function("history:runs")),
+        "workflow": Entry("Look at workflows.", commands.group(WorkflowGroup)),
+        "checkpoint": Entry("Look at what runs recorded, and tidy it.", commands.group(Checkpoint)),
+    }
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,  # noqa: ARG002 - there is no shell completion
+        standalone_mode: bool = True,  # noqa: ARG002
+        windows_expand_args: bool = True,  # noqa: ARG002
+        **extra: Any,
+    ) -> Any:
+        """Run the command that *args* name, and exit with its code."""
+        arguments = list(sys.argv[1:] if args is None else args)
+        prepare_streams()
+        answer = Answer(arguments)
+        sys.exit(self._guarded(arguments, answer, {**extra, "prog_name": prog_name or "maverick"}))
+
+    def _guarded(self, arguments: list[str], answer: Answer, settings: dict[str, Any]) -> int:
+        """Run a command. Whatever it raises, except for a bug, becomes a message and an exit code."""
+        try:
+            _refuse_system()
+            code = super().main(arguments, **{**settings, "standalone_mode": False, "obj": answer})
+        except MaverickError as error:
+            answer.fail(str(error))
+            complain(_message(error))
+            return error.exit_code
+        except StdoutClosed:  # `| head` has seen enough.
+            return 0
+        except Exception as error:
+            message = commands.usage_message(error)
+            if message is None:
+                raise
+            answer.fail(message)
+            complain(message)
+            return UsageError.exit_code
+        return code if isinstance(code, int) else 0
+
+
+def _message(error: MaverickError) -> str:
+    """What a person reads; the problems of a workflow stand on lines of their own."""
+    if not isinstance(error, WorkflowInvalid):
+        return str(error)
+    lines = [str(it) if it.line else f"{it.file}: {it.message}" for it in error.problems]
+    if len(lines) == 1:
+        return lines[0]
+    return "\n".join([f"{len(lines)} problems:", *lines])
+
+
+def _refuse_system() -> None:
+    if sys.platform not in ("linux", "darwin"):
+        from maverick.project import refuse_system  # noqa: PLC0415
+
+        refuse_system(sys.platform)
+
+
+app = typer.Typer(cls=Program, **commands.PLAIN)
+
+
+@app.callback()
+def _root(
+    context: typer.Context,
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Run workflows; each run is a history that can be resumed, looked into and compared.
+
+    Example:
+      maverick run hello.yaml -i name=World
+    """
+    if version:
+        print(f"maverick {__version__}")  # noqa: T201
+        raise typer.Exit
+    commands.require_command(context)
+
+
+def program() -> None:
+    """Run the command line of this process."""
+    typer.main.get_command(app)()

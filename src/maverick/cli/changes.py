@@ -1,0 +1,162 @@
+"""The differences between two checkpoints, as people and scripts read them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from difflib import unified_diff
+from typing import TYPE_CHECKING, Any, Final
+
+from maverick.checkpoints.diff import MISSING, Change, diff_checkpoints
+from maverick.cli.inside import status_of
+from maverick.cli.render import json_text, one_line, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from maverick.checkpoints import Checkpoint, Entry, Store
+
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_SIGNS: Final = {"added": "+", "removed": "-", "changed": "~"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One change: `path` such as `steps.plan.output.tasks[3].title`; a side that has nothing is None."""
+
+    path: str
+    change: str
+    old: Any
+    new: Any
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as a mapping."""
+        return {"path": self.path, "change": self.change, "old": self.old, "new": self.new}
+
+
+def changes_between(store: Store, old: Checkpoint, new: Checkpoint, step: str = "") -> list[Line]:
+    """Give what differs between *old* and *new*, in the natural order of the paths.
+
+    Decisions are left out, and so is a step made of steps where something below it differs. *step* limits it to
+    that step and those below.
+    """
+    found = [it for it in diff_checkpoints(store, old, new) if not _is_decision(it)]
+    changed = {it.path[1] for it in found if it.path[0] == "steps"}
+    around = {name for path in changed for name in _around(path)}
+    lines: list[Line] = []
+    for it in found:
+        if it.path[0] == "steps":
+            name = it.path[1]
+            if not step or name == step or name.startswith((f"{step}.", f"{step}[")):
+                lines += _step_lines(it, hidden=name in around)
+        elif not step:
+            lines += _other_lines(it)
+    return lines
+
+
+def _is_decision(it: Change) -> bool:
+    return it.path[0] == "steps" and "?" in it.path[1]
+
+
+def _around(path: str) -> Iterator[str]:
+    """The paths of the steps around the one at *path*."""
+    for match in re.finditer(r'\["(?:[^"\\]|\\.)*"\]|[.\[]', path):
+        yield path[: match.start()]
+        if match[0].startswith('["'):
+            yield path[: match.end()]
+
+
+def _step_lines(it: Change, *, hidden: bool) -> Iterator[Line]:
+    """A record's status where it differs, and its output, unless it is *hidden*."""
+    name = f"steps.{it.path[1]}"
+    before, after = _status(it.before), _status(it.after)
+    if it.part == "note":
+        if before != after:
+            yield Line(f"{name}.status", "changed", before, after)
+        return
+    if it.change != "changed" and not it.inside and (it.before is None or it.after is None):
+        yield Line(f"{name}.status", it.change, before, after)
+    if not hidden:
+        yield _line(f"{name}.output", it)
+
+
+def _status(entry: Entry | None) -> str | None:
+    return None if entry is None else status_of(entry)
+
+
+def _other_lines(it: Change) -> Iterator[Line]:
+    name = it.path[0]
+    if it.part == "note":
+        return  # It says which definition is the main one.
+    if len(it.path) > 1:
+        yield _line(f"{name}.{'/'.join(it.path[1:])}", it)
+        return
+    yield from _by_key(_line(name, it))
+
+
+def _by_key(line: Line) -> Iterator[Line]:
+    """A whole mapping of inputs that one side lacks, input by input."""
+    mapping = line.new if line.change == "added" else line.old
+    if line.change == "changed" or line.path != "inputs" or not isinstance(mapping, dict):
+        yield line
+        return
+    for key, value in mapping.items():
+        old, new = (None, value) if line.change == "added" else (value, None)
+        yield Line(line.path + _step_into(key), line.change, old, new)
+
+
+def _line(name: str, it: Change) -> Line:
+    return Line(name + "".join(map(_step_into, it.inside)), it.change, _side(it.old), _side(it.new))
+
+
+def _step_into(part: str | int) -> str:
+    if isinstance(part, int):
+        return f"[{part}]"
+    return f".{part}" if _NAME.fullmatch(part) else f"[{json.dumps(part, ensure_ascii=False)}]"
+
+
+def _side(value: Any) -> Any:
+    if value is MISSING:
+        return None
+    if isinstance(value, bytes):
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError:
+            return value
+    return value
+
+
+# --- for people -----------------------------------------------------------------------------------------------------
+
+
+def stat_text(lines: Sequence[Line]) -> str:
+    """Give a line for each change, and how many there are."""
+    if not lines:
+        return ""
+    counts = Counter(it.change for it in lines)
+    summary = ", ".join(f"{counts[kind]} {kind}" for kind in _SIGNS if counts[kind])
+    listed = "".join(f"{_SIGNS[it.change]} {one_line(it.path)}\n" for it in lines)
+    return f"{listed}{plural(len(lines), 'change')}: {summary}\n"
+
+
+def changes_text(lines: Sequence[Line]) -> str:
+    """Give each change with its values; text of several lines as a unified diff."""
+    return "".join(_shown(it) for it in lines)
+
+
+def _shown(it: Line) -> str:
+    head = f"{_SIGNS[it.change]} {one_line(it.path)}"
+    texts = [side for side in (it.old, it.new) if side is not None]
+    if all(isinstance(side, str) for side in texts) and any("\n" in side for side in texts):
+        body = unified_diff((it.old or "").splitlines(), (it.new or "").splitlines(), "old", "new", lineterm="")
+        return head + "\n" + "".join(f"    {one_line(line.expandtabs())}\n" for line in list(body)[2:])
+    old, new = (json_text(side, indent=None) for side in (it.old, it.new))
+    match it.change:
+        case "added":
+            return f"{head}: {new}\n"
+        case "removed":
+            return f"{head}: {old}\n"
+        case _:
+            return f"{head}: {old} -> {new}\n"

@@ -1,0 +1,138 @@
+"""`checkpoint show`, `checkpoint cat`, `checkpoint diff`: what checkpoints hold."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from maverick.cli.here import this_project
+from maverick.cli.history import AsJson
+from maverick.cli.inside import File, Folder, Found, look_up, split_revision
+from maverick.cli.render import iso_time, json_text, one_line, size, table, value_text
+from maverick.cli.streams import print_out, write_out
+from maverick.errors import NotFound, UsageError
+
+if TYPE_CHECKING:
+    from maverick.checkpoints import Checkpoint, Snapshot
+
+_Place = Annotated[str, typer.Argument(metavar="REV[:PATH]", help="A revision, and what to look at in it.")]
+
+
+def show(place: _Place = "@latest", *, as_json: AsJson = False) -> None:
+    """Show a checkpoint, or a value in it.
+
+    PATH is such as inputs.branch_name, steps.plan.output.tasks[0], steps.plan.status, output, definition; of a
+    folder it shows what is in it. Text is printed as it is, other values as JSON.
+
+    Examples:
+      maverick checkpoint show @latest
+      maverick checkpoint show fly@latest:steps.init.output
+      maverick checkpoint show @latest:steps --json
+    """
+    store = this_project().open_store()
+    checkpoint, path = split_revision(store, place)
+    snapshot = store.snapshot(checkpoint)
+    if path is None:
+        facts = _facts(checkpoint, snapshot)
+        print_out(json_text(facts) + "\n" if as_json else _described(facts))
+        return
+    match look_up(snapshot, path):
+        case Folder(rows) if as_json:
+            print_out(json_text([{"name": name, "kind": kind, "size": n} for name, kind, n in rows]) + "\n")
+        case Folder(rows):
+            print_out(table(("NAME", "KIND", "SIZE"), [(name, kind, size(n)) for name, kind, n in rows], right=(2,)))
+        case File(data) if as_json:
+            print_out(json_text(_text_or_bytes(data)) + "\n")
+        case File(data):
+            write_out(data)
+        case Found(value):
+            print_out(json_text(value) + "\n" if as_json else value_text(value) or "null\n")
+
+
+def cat(
+    place: Annotated[str, typer.Argument(metavar="REV:PATH", help="A revision, and a value in it.")],
+) -> None:
+    """Write the bytes of a value to standard output.
+
+    Bytes and files are written as they are, text as UTF-8, any other value as JSON.
+
+    Examples:
+      maverick checkpoint cat @latest:steps.render.output > page.html
+      maverick checkpoint cat @latest:definition/deploy.yaml
+    """
+    store = this_project().open_store()
+    checkpoint, path = split_revision(store, place)
+    if path is None:
+        raise UsageError(
+            f"cat needs a path, such as {place}:steps.NAME.output; `maverick checkpoint show {place}` lists it"
+        )
+    match look_up(store.snapshot(checkpoint), path):
+        case Folder():
+            raise NotFound(f"{path} is a folder, it has no bytes; `maverick checkpoint show {place}` lists it")
+        case File(data) | Found(bytes() as data):
+            write_out(data)
+        case Found(str() as text):
+            write_out(text.encode("utf-8", "surrogateescape"))
+        case Found(value):
+            from maverick.checkpoints import codec  # noqa: PLC0415
+
+            write_out(codec.encode(value).data)
+
+
+def diff(
+    old: Annotated[str, typer.Argument(metavar="A", help="A revision.")],
+    new: Annotated[str, typer.Argument(metavar="B", help="The revision to compare it with.")],
+    step: Annotated[str, typer.Option(metavar="STEP", help="Compare this step and those in it only.")] = "",
+    *,
+    stat: Annotated[bool, typer.Option("--stat", help="Print one line for each change, without values.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two checkpoints: inputs, definition, and what steps gave, down to the value that changed.
+
+    Text is shown as a unified diff. A loop or branch is left out where something in it changed, too. Nothing is
+    printed when nothing differs.
+
+    Examples:
+      maverick checkpoint diff fly@latest~3 fly@latest
+      maverick checkpoint diff RUN-A RUN-B --step plan
+      maverick checkpoint diff RUN-A RUN-B --json
+    """
+    from maverick.cli.changes import changes_between, changes_text, stat_text  # noqa: PLC0415
+
+    store = this_project().open_store()
+    changes = changes_between(store, store.resolve(old), store.resolve(new), step)
+    if as_json:
+        print_out(json_text([it.as_json() for it in changes]) + "\n")
+    elif stat:
+        print_out(stat_text(changes))
+    else:
+        print_out(changes_text(changes))
+
+
+def _facts(it: "Checkpoint", snapshot: "Snapshot") -> dict[str, Any]:
+    return {
+        "checkpoint": it.id,
+        "run": it.run,
+        "workflow": it.group,
+        "sequence": it.sequence,
+        "kind": it.kind,
+        "label": it.label or None,
+        "step": it.step or None,
+        "created": iso_time(it.created),
+        "parent": it.parent or None,
+        "entries": [
+            {"name": name, "kind": entry.kind, "size": entry.size} for name, entry in snapshot.entries().items()
+        ],
+    }
+
+
+def _described(facts: dict[str, Any]) -> str:
+    lines = [f"{name:<10}  {one_line(str(value))}" for name, value in facts.items() if name != "entries" and value]
+    rows = [(it["name"], it["kind"], size(it["size"])) for it in facts["entries"]]
+    return "\n".join(lines) + "\n\n" + table(("NAME", "KIND", "SIZE"), rows, right=(2,))
+
+
+def _text_or_bytes(data: bytes) -> str | bytes:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data

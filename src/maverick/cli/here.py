@@ -1,0 +1,27 @@
+"""The project that the command was given in, and files as they are found from there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from maverick.errors import UsageError
+from maverick.project import Project, find_root
+
+
+def this_project() -> Project:
+    """Give the project that the current folder is in.
+
+    Raises:
+        UsageError: the current folder was removed.
+    """
+    try:
+        return Project(find_root(Path.cwd()), os.environ)
+    except FileNotFoundError:
+        raise UsageError("the current folder was removed; go to one that is there") from None
+
+
+def from_here(workflow: str) -> str:
+    """Give a workflow's file as it is found from the caller's folder; a workflow's name as it is."""
+    is_file = "/" in workflow or workflow.endswith((".yaml", ".yml"))
+    return os.path.abspath(workflow) if is_file else workflow  # noqa: PTH100 - symbolic links stay as they are

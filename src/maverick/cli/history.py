@@ -1,0 +1,138 @@
+"""`maverick runs`, `checkpoint list`, `checkpoint log`: which runs there are, and what led to where they stand."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from maverick.cli.here import this_project
+from maverick.cli.render import age, iso_time, json_text, now_ms, one_line, size, table
+from maverick.cli.streams import print_err, print_out, warn
+from maverick.errors import NotFound, RefDamaged, StoreDamaged
+from maverick.listing import Summary, summarise
+
+if TYPE_CHECKING:
+    from maverick.checkpoints import Checkpoint, Ref, Store
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def runs(*, as_json: AsJson = False) -> None:
+    """List the runs of this project, newest first.
+
+    A damaged run is reported on standard error and left out. A run is `killed` when no process works on it and
+    it was neither paused nor ended; it can be resumed like one that is `paused` or `failed`.
+
+    Examples:
+      maverick runs
+      maverick runs --json
+    """
+    try:
+        store = this_project().open_store()
+    except NotFound:
+        if as_json:
+            print_out("[]\n")
+        else:
+            print_err("no runs here yet; start one with `maverick run WORKFLOW`")
+        return
+    found = [summarise(store, ref) for ref in _whole_refs(store)]
+    if as_json:
+        print_out(json_text([_row(it) for it in found]) + "\n")
+        return
+    now = now_ms()
+    headers = ("RUN", "STATUS", "STEP", "CHECKPOINTS", "AGE", "SIZE")
+    rows = [_cells(it, now) for it in found]
+    print_out(table(headers, rows, right=(3, 4, 5)) if rows else "")
+
+
+def list_checkpoints(*, as_json: AsJson = False) -> None:
+    """List the runs with the labels that their checkpoints have, newest run first.
+
+    `RUN@LABEL` names a labelled checkpoint. Labels are in the order in which they were made.
+
+    Examples:
+      maverick checkpoint list
+      maverick checkpoint list --json
+    """
+    store = this_project().open_store()
+    found = [(summarise(store, ref), _labels(store, ref)) for ref in _whole_refs(store)]
+    if as_json:
+        print_out(json_text([{**_row(it), "labels": labels} for it, labels in found]) + "\n")
+        return
+    now = now_ms()
+    headers = ("RUN", "STATUS", "STEP", "CHECKPOINTS", "AGE", "SIZE", "LABELS")
+    rows = [[*_cells(it, now), ", ".join(labels)] for it, labels in found]
+    print_out(table(headers, rows, right=(3, 4, 5)) if rows else "")
+
+
+def log(
+    revision: Annotated[str, typer.Argument(metavar="REV", help="A run or another revision.")] = "@latest",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List the checkpoints that led to a revision, newest first.
+
+    The log goes on into the run that this one was forked from. Checkpoints that gc has collected are not there.
+
+    Examples:
+      maverick checkpoint log
+      maverick checkpoint log fly@latest --json
+    """
+    history = this_project().open_store().history(revision)
+    if as_json:
+        print_out(json_text([_entry(it) for it in history]) + "\n")
+        return
+    now = now_ms()
+    for it in history:
+        step = one_line(it.step) or "-"
+        label = f"  @{one_line(it.label)}" if it.label else ""
+        print_out(f"{it.id[:12]}  {it.sequence:>5}  {age(it.created, now):>4}  {it.kind:<7}  {step}{label}\n")
+
+
+def _whole_refs(store: "Store") -> "list[Ref]":
+    damaged: list[RefDamaged] = []
+    refs = store.refs(damaged)
+    for error in damaged:
+        warn(str(error))
+    return refs
+
+
+def _row(it: Summary) -> dict[str, Any]:
+    return {
+        "run": it.run,
+        "workflow": it.workflow,
+        "status": it.status,
+        "started": iso_time(it.started),
+        "updated": iso_time(it.updated),
+        "step": it.step,
+        "checkpoints": it.checkpoints,
+        "bytes": it.bytes,
+    }
+
+
+def _cells(it: Summary, now: int) -> list[str]:
+    return [it.run, it.status, it.step or "-", str(it.checkpoints), age(it.updated, now), size(it.bytes)]
+
+
+def _labels(store: "Store", ref: "Ref") -> list[str]:
+    """The labels that lead to a checkpoint of the run (or of one it was forked from), oldest first."""
+    labels: dict[str, None] = {}
+    at = ref.labelled
+    try:
+        while at:
+            checkpoint = store.checkpoint(at)
+            labels.setdefault(checkpoint.label)
+            at = checkpoint.labelled
+    except StoreDamaged as error:
+        warn(f"labels of {ref.run}: {error}")
+    return list(reversed(labels))
+
+
+def _entry(it: "Checkpoint") -> dict[str, Any]:
+    return {
+        "checkpoint": it.id,
+        "kind": it.kind,
+        "label": it.label or None,
+        "step": it.step or None,
+        "created": iso_time(it.created),
+        "parent": it.parent or None,
+    }

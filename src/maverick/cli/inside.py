@@ -1,0 +1,200 @@
+"""What a path inside a checkpoint names, such as `steps.phases[2].implement.output.tasks[0]`.
+
+The first word is `inputs`, `output`, `steps`, `definition` or another folder. A step's path is the longest one
+that is recorded; `output` or `status` follows it, and then the way into the value.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from maverick.errors import NotFound, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from maverick.checkpoints import Checkpoint, Entry, Snapshot, Store, Value
+
+_PART: Final = re.compile(r'\.?(?P<name>[^.\[\]"]+)|\[(?P<index>-?[0-9]{1,18})\]|\[(?P<key>"(?:[^"\\]|\\.)*")\]')
+_OUTSIDE: Final = "the checkpoint"
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A path names a folder: its entries, each (name, kind, size in bytes)."""
+
+    rows: tuple[tuple[str, str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A path names a file: its bytes."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A path names a value, or what is in one."""
+
+    value: Value
+
+
+Inside: TypeAlias = Folder | File | Found
+
+
+def split_revision(store: Store, text: str) -> tuple[Checkpoint, str | None]:
+    """Give the checkpoint and the path that `REV:PATH` names; the path is None in `REV`.
+
+    The first `:` before which there is a revision ends it, since labels may hold one.
+
+    Raises:
+        NotFound: there is no such revision.
+    """
+    first: NotFound | None = None
+    for match in re.finditer(":", text):
+        try:
+            return store.resolve(text[: match.start()]), text[match.end() :]
+        except NotFound as error:
+            first = first or error
+    if first is None:
+        return store.resolve(text), None
+    try:
+        return store.resolve(text), None
+    except NotFound:
+        raise first from None
+
+
+def look_up(snapshot: Snapshot, path: str) -> Inside:
+    """Give what *path* names in *snapshot*.
+
+    Raises:
+        NotFound: there is nothing; the message has near names.
+        UsageError: it is no path.
+    """
+    top, _, _ = path.partition("/")
+    top = re.split(r"[.\[]", top, maxsplit=1)[0]
+    rest = path[len(top) :]
+    if not path.strip("./"):
+        return _folder(snapshot.entries())
+    entry = snapshot.find((top,))
+    if entry is None:
+        raise _nothing(path, top, snapshot.names(), _OUTSIDE)
+    if entry.kind != "tree":
+        return _descend(snapshot, (top,), rest, path)
+    if top == "steps":
+        return _step(snapshot, rest.lstrip("./"), path)
+    return _file(snapshot, top, rest[1:], path)
+
+
+def _file(snapshot: Snapshot, top: str, rest: str, path: str) -> Inside:
+    """What stands in a folder of files, whose names have `/` between them and hold any dots."""
+    folder: tuple[str, ...] = (top,)
+    while rest:
+        entries = snapshot.entries(folder)
+        fitting = [name for name in entries if rest == name or rest.startswith(f"{name}/")]
+        if not fitting:
+            raise _nothing(path, rest, entries, "/".join(folder))
+        name = max(fitting, key=len)
+        folder, rest = (*folder, name), rest[len(name) :].lstrip("/")
+        if entries[name].kind == "tree":
+            continue
+        if rest:
+            raise NotFound(f"{'/'.join(folder)} is no folder; {path} is not there")
+        if entries[name].kind == "blob":
+            return File(snapshot.data(folder))
+        return Found(snapshot.value(folder))
+    return _folder(snapshot.entries(folder))
+
+
+# --- steps ----------------------------------------------------------------------------------------------------------
+
+
+def _step(snapshot: Snapshot, rest: str, path: str) -> Inside:
+    entries = snapshot.entries(("steps",))
+    if not rest:
+        return _folder({name: it for name, it in entries.items() if "?" not in name})
+    fitting = [name for name in entries if rest == name or (rest.startswith(name) and rest[len(name)] in ".[")]
+    for name in sorted(fitting, key=len, reverse=True):
+        found = _of_step(snapshot, name, entries[name], rest[len(name) :], path)
+        if found is not None:
+            return found
+    below = {name: it for name, it in entries.items() if name.startswith((f"{rest}.", f"{rest}[")) and "?" not in name}
+    if below:
+        return _folder(below)
+    raise _nothing(path, rest, [name for name in entries if "?" not in name], "steps")
+
+
+def _of_step(snapshot: Snapshot, name: str, entry: Entry, rest: str, path: str) -> Inside | None:
+    """What *rest* names of a step; None if it can only be meant for a shorter step's path."""
+    if not rest:
+        return Found({"status": status_of(entry), "output": snapshot.value(("steps", name))})
+    if rest == ".status":
+        return Found(status_of(entry))
+    if rest == ".output" or rest.startswith((".output.", ".output[")):
+        return _descend(snapshot, ("steps", name), rest.removeprefix(".output"), path)
+    return None
+
+
+def status_of(entry: Entry) -> str:
+    """The status in the record of a step."""
+    return str(json.loads(entry.note)["status"]) if entry.note else "done"
+
+
+# --- values ---------------------------------------------------------------------------------------------------------
+
+
+def _descend(snapshot: Snapshot, names: tuple[str, ...], rest: str, path: str) -> Inside:
+    value: Any = snapshot.value(names)
+    at = path[: len(path) - len(rest)]
+    for part in parse_value_path(rest, path):
+        value = _part_of(value, part, path, at)
+        at += f"[{json.dumps(part)}]" if isinstance(part, int) else f".{part}"
+    return Found(value)
+
+
+def parse_value_path(text: str, path: str) -> list[str | int]:
+    """Give the keys and positions of a way into a value: `.tasks[0]["a.b"]`. Raises UsageError for no such way."""
+    parts: list[str | int] = []
+    place = 0
+    while place < len(text):
+        match = _PART.match(text, place)
+        if match is None:
+            raise UsageError(f'{path!r} is no path: write names after dots, positions as [0], other keys as ["a.b"]')
+        if match["name"] is not None:
+            parts.append(match["name"])
+        else:
+            parts.append(int(match["index"]) if match["index"] is not None else str(json.loads(match["key"])))
+        place = match.end()
+    return parts
+
+
+def _part_of(value: Any, part: str | int, path: str, at: str) -> Any:
+    if isinstance(value, dict):
+        if (key := str(part)) in value:
+            return value[key]
+        raise _nothing(path, key, value, at)
+    if isinstance(value, list) and isinstance(part, int):
+        if -len(value) <= part < len(value):
+            return value[part]
+        raise NotFound(f"there is no {path}: {at} has {len(value)} items")
+    kinds = {list: "a list", str: "a text", bytes: "bytes", bool: "a boolean", type(None): "null"}
+    raise NotFound(f"there is no {path}: {at} is {kinds.get(type(value), 'a number')}")
+
+
+def _folder(entries: Mapping[str, Entry]) -> Folder:
+    return Folder(tuple((name, it.kind, it.size) for name, it in entries.items()))
+
+
+def _nothing(path: str, name: str, names: Iterable[str], where: str) -> NotFound:
+    known = list(names)
+    near = get_close_matches(name, known, n=3, cutoff=0.5)
+    if near:
+        hint = f"did you mean {' or '.join(near)}?"
+    else:
+        hint = f"{where} has {', '.join(known[:8])}{', …' if len(known) > 8 else ''}" if known else f"{where} is empty"
+    return NotFound(f"there is no {path}; {hint}")

@@ -1,0 +1,150 @@
+"""Signals: the first one asks a run to stop, the second ends its processes' grace, the third ends the program.
+
+Python runs signal handlers in the main thread alone, so the run has a thread of its own, and the main thread
+waits where signals wake it.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final, Generic, NoReturn, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+    from maverick.dsl.stop import Stop
+
+T = TypeVar("T")
+
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PATIENCE_SECONDS: Final = 3.0
+"""How long after the second signal the run may take to save that it was paused."""
+INTERRUPTED: Final = 130
+
+
+class GaveUp(Exception):
+    """The run did not come to an end in time after the second signal. It was saved up to its last finished step."""
+
+
+@contextmanager
+def catching(stop: Stop) -> Iterator[None]:
+    """While the block runs, signals request *stop*; the third one ends the process at once.
+
+    A SIGHUP that was ignored when the program began (`nohup`) stays ignored.
+    """
+    count = 0
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        nonlocal count
+        count += 1
+        if count > 2:
+            os._exit(INTERRUPTED)
+        stop.request(signal.Signals(number).name)
+
+    caught = [it for it in SIGNALS if it != signal.SIGHUP or signal.getsignal(it) != signal.SIG_IGN]
+    before = {it: signal.signal(it, handle) for it in caught}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def attend(work: Callable[[], T], stop: Stop, told: Callable[[str], None]) -> T:
+    """Do *work* in a thread of its own; give what it gives, raise what it raises.
+
+    *told* hears of the signals that came, by messages for people.
+
+    Raises:
+        GaveUp: Twice a stop was requested, and the work does not end.
+    """
+    thread = _Worker(work)
+    with _woken_by_signals() as wakened:
+        thread.start()
+        waiting = select.poll()
+        waiting.register(thread.done, select.POLLIN | select.POLLHUP)
+        waiting.register(wakened, select.POLLIN)
+        deadline: float | None = None
+        heard = 0
+        while True:
+            left = None if deadline is None else max(deadline - time.monotonic(), 0) * 1000
+            ready = {fd for fd, _ in waiting.poll(left)}
+            if thread.done in ready:
+                return thread.result()
+            if wakened in ready:
+                with suppress(BlockingIOError):
+                    os.read(wakened, 1024)
+            if stop.urgent and deadline is None:
+                deadline = time.monotonic() + PATIENCE_SECONDS
+            if stop.requested and heard < 1 + stop.urgent:
+                heard = 1 + stop.urgent
+                told(_said(stop))
+            if deadline is not None and time.monotonic() >= deadline:
+                raise GaveUp
+
+
+def _said(stop: Stop) -> str:
+    if stop.urgent:
+        return "stopping at once"
+    return f"{stop.reason}: stopping what runs and saving the run; once more stops at once"
+
+
+class _Worker(threading.Thread, Generic[T]):
+    """Does one piece of work. `done` becomes readable when it has ended."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        super().__init__(name="run", daemon=True)
+        self._work = work
+        self._value: list[T] = []
+        self._error: BaseException | None = None
+        self.done, self._end = os.pipe()
+
+    def run(self) -> None:
+        try:
+            self._value.append(self._work())
+        except BaseException as error:  # noqa: BLE001 - raised again in the main thread
+            self._error = error
+        finally:
+            os.close(self._end)
+
+    def result(self) -> T:
+        """Give what the work gave, or raise what it raised."""
+        os.close(self.done)
+        if self._error is not None:
+            raise self._error
+        return self._value[0]
+
+
+@contextmanager
+def _woken_by_signals() -> Iterator[int]:
+    """Give a file descriptor that becomes readable with each signal, whichever thread it was delivered to."""
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    os.set_blocking(write, False)
+    before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    try:
+        yield read
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(read)
+        os.close(write)
+
+
+def threads_left() -> bool:
+    """Whether threads still run beside the main one: actions that were abandoned."""
+    return any(it is not threading.main_thread() for it in threading.enumerate())
+
+
+def leave_at_once(code: int) -> NoReturn:
+    """End the process without waiting for its threads; everything it saved is durable."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code)

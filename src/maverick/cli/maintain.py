@@ -1,0 +1,150 @@
+"""`checkpoint gc` and `checkpoint fsck`: keep the store small, and find out whether it is whole."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from maverick.cli.here import this_project
+from maverick.cli.history import AsJson
+from maverick.cli.render import json_text, plural, size, table
+from maverick.cli.streams import print_out
+from maverick.errors import StoreDamaged, UsageError
+
+if TYPE_CHECKING:
+    from maverick.checkpoints.findings import Finding
+    from maverick.checkpoints.gc import GcPlan, Removal
+    from maverick.project import Project
+
+DEFAULT_KEEP_LAST = 5
+
+
+def gc(
+    keep_last: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=0, help="Keep the newest N done runs of each workflow.", show_default=False),
+    ] = None,
+    keep_within: Annotated[
+        str | None,
+        typer.Option(metavar="AGE", help="Keep done runs younger than AGE, such as 14d.", show_default=False),
+    ] = None,
+    run: Annotated[str | None, typer.Option(metavar="RUN", help="Consider this run only.", show_default=False)] = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would go, and remove nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove what no run needs any more.
+
+    A run that is not done stays as it is. Of the done ones those stay that are among the newest, young enough,
+    or tagged: with their newest checkpoint and the labelled ones. The limits are those under `checkpoints:` in
+    maverick.yaml, else the newest 5 of each workflow; an option given replaces both.
+
+    Examples:
+      maverick checkpoint gc --dry-run
+      maverick checkpoint gc --keep-last 3 --keep-within 14d
+    """
+    project = this_project()
+    store = project.open_store()
+    last, within = _limits(project, keep_last, keep_within)
+    plan = store.plan_gc(keep_last=last, keep_within=within, run=run)
+    numbers: Mapping[str, int] = {
+        "removed_objects": plan.removed_objects,
+        "removed_bytes": plan.removed_bytes,
+        "kept_objects": plan.kept_objects,
+    }
+    freed = None
+    if not dry_run:
+        result = plan.execute()
+        freed = result.freed_bytes
+        numbers = {name: getattr(result, name) for name in numbers}
+    if as_json:
+        print_out(json_text({**numbers, "runs": [_removal(it) for it in plan.runs]}) + "\n")
+    else:
+        print_out(_gc_text(plan, numbers, freed))
+
+
+def fsck(
+    *,
+    read_data: Annotated[bool, typer.Option("--read-data", help="Read and verify every object, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check the store for damage. Nothing is changed.
+
+    The exit code is 20 if there is any. Each finding names the runs that it affects.
+
+    Examples:
+      maverick checkpoint fsck
+      maverick checkpoint fsck --read-data --json
+    """
+    from maverick.checkpoints.fsck import check  # noqa: PLC0415
+
+    found = list(check(this_project().store_folder, read_data=read_data))
+    if as_json:
+        print_out(json_text([_finding(it) for it in found]) + "\n")
+    else:
+        print_out("".join(_finding_text(it) for it in found) or "the store is whole\n")
+    if any(it.severity == "error" for it in found):
+        raise typer.Exit(StoreDamaged.exit_code)
+
+
+def _limits(project: "Project", keep_last: int | None, keep_within: str | None) -> tuple[int, timedelta | None]:
+    """The limits that are given, else the configured ones, else the default."""
+    if keep_last is None and keep_within is None:
+        configured = project.config.checkpoints
+        if configured.keep_last is None and configured.keep_within is None:
+            return DEFAULT_KEEP_LAST, None
+        seconds = configured.keep_within
+        return configured.keep_last or 0, None if seconds is None else timedelta(seconds=seconds)
+    return keep_last or 0, None if keep_within is None else _age(keep_within)
+
+
+def _age(text: str) -> timedelta:
+    from maverick.dsl.durations import parse_duration  # noqa: PLC0415
+
+    try:
+        return timedelta(seconds=parse_duration(text))
+    except ValueError as error:
+        raise UsageError(f"--keep-within: {error}") from None
+
+
+def _removal(it: "Removal") -> dict[str, Any]:
+    return {
+        "run": it.run or None,
+        "dropped": it.dropped,
+        "checkpoints": len(it.positions),
+        "objects": it.objects,
+        "bytes": it.bytes,
+    }
+
+
+def _gc_text(plan: "GcPlan", numbers: Mapping[str, int], freed: int | None) -> str:
+    rows = [(it.run or "(no run)", _what_goes(it), str(it.objects), size(it.bytes)) for it in plan.runs]
+    listed = table(("RUN", "REMOVES", "OBJECTS", "BYTES"), rows, right=(2, 3)) if rows else ""
+    objects = plural(numbers["removed_objects"], "object")
+    removed = f"{objects}, {size(numbers['removed_bytes'])}; {numbers['kept_objects']:,} stay"
+    if freed is None:
+        return f"{listed}would remove {removed}\n"
+    return f"{listed}removed {removed}; {size(freed)} freed on the disk\n"
+
+
+def _what_goes(it: "Removal") -> str:
+    if it.dropped:
+        return "the run"
+    return plural(len(it.positions), "checkpoint") if it.positions else "leftovers"
+
+
+def _finding(it: "Finding") -> dict[str, Any]:
+    return {
+        "severity": it.severity,
+        "kind": it.kind,
+        "object": it.object or None,
+        "file": it.file or None,
+        "runs": list(it.runs),
+        "message": it.message,
+    }
+
+
+def _finding_text(it: "Finding") -> str:
+    affected = f" (runs: {', '.join(it.runs)})" if it.runs else ""
+    return f"{it.severity}: {it.message}{affected}\n"

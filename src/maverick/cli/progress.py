@@ -1,0 +1,109 @@
+"""What a run looks like while it goes on: a line per event for people, a JSON line per event for programs."""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+from typing import IO, TYPE_CHECKING, Final
+
+from maverick.cli.render import duration, has_colour, json_text, one_line, paint
+from maverick.cli.streams import print_err, warn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from maverick.dsl.events import Event, Kind
+
+_KEY: Final = re.compile(r'\["(?:[^"\\]|\\.)*"\]')
+_VERBS: Final[Mapping[Kind, tuple[str, str]]] = {
+    "step_started": ("start", ""),
+    "step_done": ("done", "green"),
+    "step_failed": ("failed", "red"),
+    "step_skipped": ("skipped", "dim"),
+    "step_recalled": ("recalled", "cyan"),
+    "step_retried": ("retry", "yellow"),
+    "checkpoint_saved": ("saved", "cyan"),
+    "notice": ("note", "yellow"),
+}
+_LONGEST_MESSAGE: Final = 300
+
+
+def depth(path: str) -> int:
+    """How deep a step stands: the number of steps around it, iterations of a loop counted with it."""
+    plain = _KEY.sub("[]", path)
+    return plain.count(".") + plain.endswith("]")
+
+
+def progress_line(event: Event, *, colour: bool) -> str | None:
+    """Give what a person sees of *event*; None for an event that is not shown."""
+    match event.event:
+        case "run_started" | "run_resumed":
+            verb = "run" if event.event == "run_started" else "resume"
+            return f"{verb:>8}  {paint(one_line(event.message), 'bold', on=colour)}"
+        case "step_output" | "run_finished":
+            return None
+    verb, tint = _VERBS[event.event]
+    indent = "  " * depth(event.step)
+    head = f"{paint(f'{verb:>8}', tint, on=colour)}  {indent}{one_line(event.step)}"
+    time = f"  {duration(event.seconds)}" if event.seconds is not None else ""
+    return f"{head}{paint(time, 'dim', on=colour)}{_message(event)}".rstrip()
+
+
+def _message(event: Event) -> str:
+    text = event.message.strip().partition("\n")[0][:_LONGEST_MESSAGE]
+    if event.event == "step_retried" and "attempt" in event.data:
+        text = f"attempt {event.data['attempt']} failed: {text}"
+    if not text:
+        return ""
+    return f"  {one_line(text)}" if event.step else one_line(text)
+
+
+class Progress:
+    """Prints a line per event to standard error. Threads may share it; it never fails."""
+
+    def __init__(self, *, plain: bool) -> None:
+        self._colour = has_colour(sys.stderr, plain=plain)
+
+    def __call__(self, event: Event) -> None:
+        """Print *event*."""
+        line = progress_line(event, colour=self._colour)
+        if line is not None:
+            print_err(line)
+
+
+class EventLines:
+    """Writes a JSON object per event to *file*, each flushed. Threads may share it.
+
+    When the file cannot be written any more it says so once and goes silent: a run does not end for that.
+    """
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self._broken = False
+
+    def __call__(self, event: Event) -> None:
+        """Write *event*."""
+        line = json_text(
+            {
+                "event": event.event,
+                "step": event.step,
+                "type": event.type,
+                "time": event.time,
+                "seconds": event.seconds,
+                "message": event.message,
+                "data": event.data if isinstance(event.data, dict) else dict(event.data),
+            },
+            indent=None,
+        )
+        with self._lock:
+            if self._broken:
+                return
+            try:
+                self._file.write(line + "\n")
+                self._file.flush()
+            except (OSError, ValueError) as error:
+                self._broken = True
+                if not isinstance(error, BrokenPipeError):
+                    warn(f"events are not written any more: {error}")

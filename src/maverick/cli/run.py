@@ -1,0 +1,256 @@
+"""`maverick run`: start a run or go on with one, show its progress, report what it came to."""
+
+import os
+import shlex
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, chdir, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from maverick.cli.answer import Answer
+from maverick.cli.commands import BARE_RESUME
+from maverick.cli.render import duration, plural, value_text
+from maverick.cli.streams import StdoutClosed, complain, print_err, print_out, stdout_kept_clean
+from maverick.errors import UsageError
+
+if TYPE_CHECKING:
+    from maverick.dsl.events import Event, Observer
+    from maverick.dsl.outcome import Outcome
+    from maverick.dsl.values import Value
+    from maverick.runs import Policy
+
+EXIT_CODES: Final[Mapping[str, int]] = {"done": 0, "failed": 1, "paused": 130, "killed": 130}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is asked for. `command` is `run`, or the name of the workflow that is a command of its own.
+
+    `resume` is None for a new run, else a revision, or `@resumable`.
+    """
+
+    command: str
+    workflow: str
+    resume: str | None
+    change_inputs: bool
+    rerun: bool
+    as_recorded: bool
+    as_json: bool
+    quiet: bool
+    plain: bool
+    events: str
+
+    def check(self) -> None:
+        """Raise UsageError for options that do not go together."""
+        if self.rerun and self.as_recorded:
+            raise UsageError("--rerun and --as-recorded exclude each other")
+        chosen = {
+            "--change-inputs": self.change_inputs,
+            "--rerun": self.rerun,
+            "--as-recorded": self.as_recorded,
+        }
+        for option, given in chosen.items():
+            if given and self.resume is None:
+                raise UsageError(f"{option} says how to resume; it needs --resume")
+        if self.resume == "":
+            raise UsageError("--resume= needs a run or another revision; `--resume` alone takes the newest run")
+        if not self.workflow and self.resume in (None, BARE_RESUME):
+            raise UsageError("which workflow? name one or give its file; it can be left out with --resume=RUN only")
+
+    @property
+    def policy(self) -> "Policy":
+        """What becomes of finished steps that would run again."""
+        return "rerun" if self.rerun else "recorded" if self.as_recorded else "refuse"
+
+    def resume_command(self, run: str) -> str:
+        """The command that goes on with *run*."""
+        workflow = [self.workflow] if self.command == "run" and self.workflow else []
+        return shlex.join(["maverick", self.command, *workflow, f"--resume={run}"])
+
+
+def run(
+    context: typer.Context,
+    workflow: Annotated[str, typer.Argument(help="Name of a workflow, or its file.", show_default=False)] = "",
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("-i", "--input", metavar="KEY=VALUE", help="Give an input; repeatable, the last one counts."),
+    ] = None,
+    inputs_file: Annotated[
+        str,
+        typer.Option("--inputs", metavar="FILE", help="Read inputs from a YAML or JSON file; - is standard input."),
+    ] = "",
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[REV]", help="Go on with the workflow's newest run, or with the run REV, where it stopped."
+        ),
+    ] = None,
+    *,
+    change_inputs: Annotated[
+        bool, typer.Option("--change-inputs", help="Resume with other inputs than were recorded.")
+    ] = False,
+    rerun: Annotated[
+        bool, typer.Option("--rerun", help="On resuming, run finished steps that changed again, and what follows.")
+    ] = False,
+    as_recorded: Annotated[
+        bool, typer.Option("--as-recorded", help="On resuming, keep what finished steps recorded, whatever changed.")
+    ] = False,
+    events: Annotated[
+        str, typer.Option(metavar="FILE", help="Write each event as a line of JSON; - is standard output.")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with what the run came to.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors and the result only.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Print progress without colour.")] = False,
+) -> None:
+    """Run a workflow, or go on with a run.
+
+    Each finished step is saved as it finishes. When a run failed or was interrupted, the last line on standard
+    error is the command that resumes it. The output goes to standard output, progress to standard error.
+
+    Examples:
+      maverick run hello.yaml -i name=World
+      maverick run release --inputs inputs.json --json
+      maverick run release --resume
+      maverick run --resume=release-20261123-101502-k3x9
+    """
+    order = Order(
+        command=context.info_name or "run",
+        workflow=workflow,
+        resume=resume,
+        change_inputs=change_inputs,
+        rerun=rerun,
+        as_recorded=as_recorded,
+        as_json=as_json,
+        quiet=quiet,
+        plain=plain,
+        events=events,
+    )
+    execute(order, inputs_file, inputs or [], context.obj)
+
+
+def execute(order: Order, inputs_file: str, pairs: list[str], answer: Answer) -> None:
+    """Do what *order* says, and exit."""
+    from maverick.cli.given import given_inputs  # noqa: PLC0415
+
+    answer.workflow = order.workflow or None
+    order.check()
+    inputs = given_inputs(inputs_file, pairs)
+    with ExitStack() as stack:
+        answer.one_line = order.events == "-"
+        answer.out = stack.enter_context(stdout_kept_clean())
+        stack.callback(setattr, answer, "out", None)
+        observe = stack.enter_context(_observing(order, answer))
+        code = _run(order, inputs, observe, answer)
+    raise typer.Exit(code)
+
+
+def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: Answer) -> int:
+    """Start or resume, report what came of it, and give the exit code."""
+    from maverick import runs  # noqa: PLC0415 - the engine; what only looks at runs does without
+    from maverick.cli.here import from_here, this_project  # noqa: PLC0415
+    from maverick.cli.interrupt import GaveUp, attend, catching, leave_at_once, threads_left  # noqa: PLC0415
+    from maverick.dsl.outcome import Outcome  # noqa: PLC0415
+    from maverick.dsl.stop import Stop  # noqa: PLC0415
+
+    project = this_project()
+    request = runs.Request(
+        workflow=from_here(order.workflow),
+        inputs=inputs,
+        revision="" if order.resume in (None, BARE_RESUME) else order.resume,
+        policy=order.policy,
+        change_inputs=order.change_inputs,
+    )
+    stop = Stop()
+    perform = runs.start if order.resume is None else runs.resume
+    clock = time.monotonic()
+    with catching(stop), chdir(project.root):
+        try:
+            outcome = attend(lambda: perform(project, request, runs.Session(observe, stop)), stop, _unless(order.quiet))
+        except GaveUp:
+            error = f"interrupted by {stop.reason}; a step did not end, so the run stands at its last finished step"
+            outcome = Outcome(run=answer.run or "", workflow=answer.workflow or "", status="killed", error=error)
+        _report(outcome, order, answer, time.monotonic() - clock)
+        if outcome.status in ("paused", "killed") and threads_left():
+            leave_at_once(EXIT_CODES[outcome.status])
+    return EXIT_CODES[outcome.status]
+
+
+def _unless(quiet: bool) -> Callable[[str], None]:
+    return (lambda _text: None) if quiet else print_err
+
+
+# --- watching -------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _observing(order: Order, answer: Answer) -> "Iterator[Observer]":
+    """Give who watches the run: the command itself, the progress display, the file of events."""
+    from maverick.cli.progress import EventLines, Progress  # noqa: PLC0415
+
+    observers: list[Observer] = [_remembering(answer)]
+    if not order.quiet:
+        observers.append(Progress(plain=order.plain))
+    with ExitStack() as stack:
+        if order.events:
+            observers.append(EventLines(_events_file(order.events, answer, stack)))
+
+        def observe(event: "Event") -> None:
+            for observer in observers:
+                observer(event)
+
+        yield observe
+
+
+def _remembering(answer: Answer) -> "Observer":
+    def remember(event: "Event") -> None:
+        if event.event in ("run_started", "run_resumed"):
+            answer.run = event.message
+            answer.workflow = str(event.data.get("workflow", answer.workflow))
+
+    return remember
+
+
+def _events_file(name: str, answer: Answer, stack: ExitStack) -> IO[str]:
+    if name == "-" and answer.out is not None:
+        return answer.out
+    try:
+        return stack.enter_context(Path(os.devnull if name == "-" else name).open("w", encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot write events to {name}: {error.strerror}") from error
+
+
+# --- reporting ------------------------------------------------------------------------------------------------------
+
+
+def _report(outcome: "Outcome", order: Order, answer: Answer, seconds: float) -> None:
+    """Print what a run came to; the last line on standard error is the command that resumes it."""
+    resume = None if outcome.status == "done" or not outcome.run else order.resume_command(outcome.run)
+    with suppress(StdoutClosed):  # The exit code says what became of the run, whoever listens.
+        if order.as_json:
+            answer.succeed(outcome, resume)
+        elif outcome.status == "done" and order.events != "-":
+            print_out(value_text(outcome.output), answer.out)
+    if outcome.status == "done":
+        if outcome.resumed_from is not None and outcome.checkpoint == outcome.resumed_from:
+            print_err(f"run {outcome.run} is done; nothing was run")
+        elif not order.quiet:
+            print_err(f"{outcome.run} is done in {duration(seconds)}: {_counts(outcome)}")
+        return
+    complain(outcome.error or outcome.status)
+    for error in outcome.rollback_errors:
+        complain(f"rollback: {error}")
+    if resume:
+        print_err(f"{outcome.run} is {outcome.status} after {duration(seconds)}: {_counts(outcome)}; resume it with")
+        print_err(resume)
+
+
+def _counts(outcome: "Outcome") -> str:
+    counts = outcome.counts
+    parts = {"recalled": counts.recalled, "skipped": counts.skipped, "failed": counts.failed}
+    return ", ".join(
+        [f"{plural(counts.ran, 'step')} ran", *(f"{count} {what}" for what, count in parts.items() if count)]
+    )

@@ -1,0 +1,113 @@
+"""Standard output and standard error: results go to the one, all else to the other."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING, Any
+
+from maverick.errors import MaverickError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class StdoutClosed(Exception):
+    """Nobody reads standard output any more (`| head`)."""
+
+
+def prepare_streams() -> None:
+    """Let every text be printed, whatever the terminal's encoding; what it lacks is escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def print_out(text: str, stream: IO[str] | None = None) -> None:
+    """Print *text*, as it is, to standard output, or to the *stream* that stands for it.
+
+    Raises:
+        StdoutClosed: nobody reads it.
+        MaverickError: it cannot be written (the disk is full).
+    """
+    with _writing(stream or sys.stdout) as out:
+        if out is not None:
+            out.write(text)
+            out.flush()
+
+
+def write_out(data: bytes) -> None:
+    """Write *data* to standard output; raises as `print_out`."""
+    with _writing(sys.stdout) as out:
+        if out is not None:
+            out.flush()
+            out.buffer.write(data)
+            out.buffer.flush()
+
+
+def print_err(text: str) -> None:
+    """Print the line *text* to standard error, if anybody listens."""
+    with suppress(OSError, ValueError):
+        if sys.stderr is not None:
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
+
+
+def complain(message: str) -> None:
+    """Print *message* as an error."""
+    print_err(f"error: {message}")
+
+
+def warn(message: str) -> None:
+    """Print *message* as a warning."""
+    print_err(f"warning: {message}")
+
+
+@contextmanager
+def _writing(stream: Any) -> Iterator[Any]:
+    try:
+        yield stream
+    except BrokenPipeError:
+        _discard(stream)
+        raise StdoutClosed from None
+    except OSError as error:
+        _discard(stream)
+        raise MaverickError(f"cannot write to standard output: {error.strerror}") from error
+
+
+def _discard(stream: Any) -> None:
+    """Let what is left in *stream* go nowhere, so that leaving the program does not fail on it."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+@contextmanager
+def stdout_kept_clean() -> Iterator[IO[str]]:
+    """Give the real standard output, while all else that is printed goes to standard error.
+
+    That holds for `print` in the users' Python and for programs that it starts: file descriptor 1 itself is
+    turned to standard error. When the block ends, `sys.stdout` is the real one again.
+    """
+    real: Any = sys.stdout
+    is_own = sys.stdout is sys.__stdout__
+    if real is None or not is_own:  # Not a process of its own: a test, or a closed stream.
+        sys.stdout = sys.stderr
+        try:
+            yield real
+        finally:
+            sys.stdout = real
+        return
+    real.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    try:
+        with open(kept, "w", encoding=real.encoding, errors=real.errors, closefd=False) as clean:
+            yield clean
+    finally:
+        sys.stdout = real
+        os.dup2(kept, 1)
+        os.close(kept)
