@@ -18,7 +18,7 @@ from maverick.checkpoints.files import Files
 from maverick.checkpoints.findings import Finding, FindingKind, error, warning
 from maverick.checkpoints.folders import WIDTH
 from maverick.checkpoints.ids import CheckpointId, ObjectId, ObjectKind
-from maverick.checkpoints.locks import Locks
+from maverick.checkpoints.locks import DROPPED, Locks
 from maverick.checkpoints.model import Checkpoint, Fan, Leaf
 from maverick.checkpoints.objects import Objects
 from maverick.checkpoints.pack_check import check_pack
@@ -224,7 +224,7 @@ class _Check:
                 newest[at.run] = max(newest[at.run], at.sequence)
         owners = Locks(self._root)
         for run, sequence in sorted(newest.items()):
-            if sequence > 1 and not owners.owner_note(run).get("dropped"):
+            if sequence > 1 and not owners.owner_note(run).get(DROPPED):
                 text = f"run {run} has checkpoints, the newest of them number {sequence}, but its ref is gone"
                 yield _of_run(run, error("ref-missing", text, file=f"refs/{refs.file_name(run)}"))
 

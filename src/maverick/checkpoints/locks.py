@@ -32,6 +32,7 @@ class _Descriptor:
         self.number = number
 
 
+DROPPED = "dropped"
 _held: set[_Descriptor] = set()
 # `is_owned` looks by taking a shared lock for an instant; an owner-to-be waits that out.
 _OWN_ATTEMPTS, _OWN_WAIT_SECONDS = 10, 0.01
@@ -131,6 +132,11 @@ class Owner:
         with writing("note the owner of a run", self._root):
             os.pwrite(self._descriptor.number, data, 0)
             os.ftruncate(self._descriptor.number, len(data))
+
+
+    def note_dropped(self) -> None:
+        """Note that the run's ref goes on purpose; fsck takes one that went otherwise for lost."""
+        self.note({**self.previous, DROPPED: True})
 
 
 _started = time.time_ns() // 1_000_000

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from blake3 import blake3
-
 from maverick.checkpoints import ids, packs
 from maverick.checkpoints.findings import Finding, error
 from maverick.errors import PackDamaged, StoreTooNew
@@ -19,10 +17,6 @@ if TYPE_CHECKING:
     from maverick.checkpoints.files import Files
     from maverick.checkpoints.ids import ObjectId
     from maverick.checkpoints.packs import PackIndex, Place
-
-_CHUNK_BYTES = 1 << 20
-# The trailer ends with the pack's hash (32 bytes, its name) and a magic (8).
-_AFTER_HASHED_BYTES = 40
 
 
 @dataclass(slots=True)
@@ -59,7 +53,7 @@ def check_pack(files: Files, path: Path, *, read_data: bool) -> PackReport:
     if not _is_tiled(index):
         whole = False
         report.found.append((error("pack", f"pack {name[:12]} is damaged: its frames leave gaps", file=file), []))
-    if read_data and whole and _hash(size, pread) != name:
+    if read_data and whole and packs.hash_pack(size, pread) != name:
         text = f"pack {name[:12]} is damaged: its bytes do not hash to its name, though every object does to its id"
         report.found.append((error("pack", text, file=file), []))
     return report
@@ -101,10 +95,3 @@ def _is_tiled(index: PackIndex) -> bool:
             return False
         offset += place.length
     return offset == index.size - packs.TRAILER_BYTES - index.count * packs.INDEX_BYTES
-
-
-def _hash(size: int, pread: Callable[[int, int], bytes]) -> str:
-    hashed, end = blake3(), size - _AFTER_HASHED_BYTES
-    for offset in range(0, end, _CHUNK_BYTES):
-        hashed.update(pread(offset, min(_CHUNK_BYTES, end - offset)))
-    return hashed.hexdigest()

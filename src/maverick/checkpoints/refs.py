@@ -110,6 +110,8 @@ class Refs:
         """Read all refs, newest first. Those that cannot be read are put into *damaged* and left out."""
         found: list[Ref] = []
         for name in list_folder(self._files, self._root, "refs"):
+            if run_name(name) is None:  # what somebody's file browser left there is no ref
+                continue
             try:
                 ref = self._read(name)
             except RefDamaged as error:

@@ -222,8 +222,9 @@ class Store:
 
     def drop(self, run: str) -> None:
         """Forget *run*: its ref is removed, what only it led to is garbage. Raises NotFound, RunOwned."""
-        with self.own(run), self._changing("drop the run"), self.locks.refs():
+        with self.own(run) as owner, self._changing("drop the run"), self.locks.refs():
             self.ref(run)
+            owner.note_dropped()
             self._refs.remove(run)
 
     def diff(self, old: str, new: str) -> Iterator[Change]:

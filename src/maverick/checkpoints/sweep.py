@@ -261,7 +261,8 @@ class _Sweeper:
     def _drop(self, ref: Ref, path: Path) -> None:
         """Remove a ref while nobody can begin to own its run."""
         try:
-            with self._store.own(ref.run):
+            with self._store.own(ref.run) as owner:
+                owner.note_dropped()
                 self._files.unlink(path)
         except RunOwned:  # since an instant ago
             self._survey.mark([ref], {ref.run: Fate.WHOLE})
