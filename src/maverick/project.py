@@ -85,7 +85,12 @@ class Project:
             Source("built in", library.WORKFLOWS),
             Source("built in", library.FRAGMENTS),
         ]
-        builtins = Builtins(actions=library.ACTIONS, agents=library.AGENT_PROMPTS)
+        builtins = Builtins(
+            actions=library.ACTIONS,
+            agents=library.AGENT_PROMPTS,
+            generators=library.GENERATORS,
+            contexts=library.CONTEXT_BUILDERS,
+        )
         return Catalog(self.root, self.config, sources, builtins, recorded)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import maverick
 from maverick.checkpoints import Checkpoint, Content, Owner, Ref, Store, blob, note, value
+from maverick.dsl.agents.sessions import Sessions
 from maverick.dsl.blocks import Unfinished
 from maverick.dsl.events import Event, Observer, ignore
 from maverick.dsl.inputs import convert_inputs
@@ -192,19 +194,40 @@ class _Execution:
         self.session.observe(Event(event="run_finished", message=result.status))
         return replace(result, checkpoint=journal.tip.id)
 
-    def _note_groups(self, groups: list[Group]) -> None:
-        self.owner.note({"groups": groups})
-
     def _tools(self) -> Tools:
+        noted = _Noted(self.owner)
         return Tools(
             root=self.project.root,
             catalog=self.catalog,
             stop=self.session.stop,
-            processes=Processes(self.session.stop, self._note_groups, scrub=self.scrub),
+            processes=Processes(self.session.stop, noted.groups, scrub=self.scrub),
             scrub=self.scrub,
             environment=self.project.step_environment,
             observe=self.session.observe,
+            sessions=Sessions(self.owner.previous.get("sessions"), noted.sessions),
         )
+
+
+class _Noted:
+    """The owner's note, whose parts change one by one."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._parts: dict[str, object] = {"groups": [], "sessions": owner.previous.get("sessions", {})}
+        self._lock = threading.Lock()
+
+    def groups(self, groups: list[Group]) -> None:
+        """Note the process groups that run."""
+        self._note("groups", groups)
+
+    def sessions(self, sessions: Mapping[str, str]) -> None:
+        """Note the sessions of agents that are at work."""
+        self._note("sessions", sessions)
+
+    def _note(self, name: str, part: object) -> None:
+        with self._lock:
+            self._parts[name] = part
+            self._owner.note(self._parts)
 
 
 def _report(store: Store, checkpoint: Checkpoint) -> Outcome:

@@ -87,12 +87,13 @@ def test_a_link_that_leads_nowhere_is_not_taken_for_no_file(tmp_path: Path) -> N
         ("agents: {a: 3}\n", "1:13: an agent must be a mapping such as {provider: claude}, not the number 3"),
         (
             "agents: {a: {}}\n",
-            "1:13: missing field `provider`: an agent needs it; there are claude, codex, gemini, opencode, command",
+            "1:13: missing field `provider`: an agent needs it; there are claude, codex, gemini, opencode, command, "
+            "none",
         ),
         (
             "agents: {a: {provider: claud}}\n",
             (
-                "1:24: `provider` must be claude, codex, gemini, opencode or command, not the text 'claud'; "
+                "1:24: `provider` must be claude, codex, gemini, opencode, command or none, not the text 'claud'; "
                 "did you mean `claude`?"
             ),
         ),

@@ -9,25 +9,30 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from maverick.dsl.actions import Action, add_to_path, load_action, public_names
 from maverick.dsl.serialization.files import read_text
 from maverick.dsl.serialization.loader import parse_workflow
 from maverick.dsl.steps.validation import Stage
 from maverick.dsl.suggest import nearest
+from maverick.dsl.values import normalise
 from maverick.errors import Problem, StepFailed, WorkflowInvalid
 
 if TYPE_CHECKING:
     from maverick.dsl.config import AgentConfig, Config
     from maverick.dsl.lint import Kind
     from maverick.dsl.model import Workflow
+    from maverick.dsl.serialization.loader import Checked
+    from maverick.dsl.scene import Scene
+    from maverick.dsl.values import Value
 
 ENDINGS = (".yaml", ".yml")
+_GENERATOR = "_generator"
 _NAME = re.compile(r"""^name:[ \t]*["']?([A-Za-z0-9_-]+)["']?[ \t]*(?:#.*)?$""", re.MULTILINE)
 
 
@@ -41,11 +46,27 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Builtins:
-    """What ships: actions (name -> `module:function`), and agents' instructions (name -> Markdown file)."""
+    """What ships: actions (name -> `module:function`), and agents' instructions (name -> Markdown file).
+
+    Of generators, the instructions, and the function that writes the text where no agent does (context -> text); the
+    functions that build contexts (`Scene` -> context).
+    """
 
     actions: Mapping[str, str]
     agents: Mapping[str, Path]
+    generators: Mapping[str, tuple[Path, str]] = field(default_factory=dict)
+    contexts: Mapping[str, str] = field(default_factory=dict)
     version: str = "1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generator:
+    """Who writes a text: the agent of `config`, told `instructions`, or (None) the function `plain`."""
+
+    name: str
+    config: AgentConfig | None
+    instructions: str
+    plain: Callable[[Value], str] | None
 
 
 class Catalog:
@@ -72,7 +93,7 @@ class Catalog:
     # --- what the linter asks --------------------------------------------------------------------------------------
 
     def has_action(self, name: str) -> bool:
-        """Whether there is such an action. Raises StepFailed if its module, or one of the project's, cannot be loaded."""
+        """Whether there is such an action. Raises StepFailed if its module, or one of the project's, does not load."""
         if ":" in name:
             return bool(self.action(name))
         return name in self._builtins.actions or name in self.action_names
@@ -82,14 +103,12 @@ class Catalog:
         return name in self.agent_names()
 
     def has_generator(self, name: str) -> bool:
-        """Whether there is such a generator: none ships yet."""
-        del name
-        return False
+        """Whether there is such a generator; any agent is one."""
+        return name in self.generator_names()
 
     def has_context_builder(self, name: str) -> bool:
-        """Whether there is such a context builder: none ships yet."""
-        del name
-        return False
+        """Whether there is such a context builder."""
+        return name in self._builtins.contexts
 
     def has_stages(self, name: str) -> bool:
         """Whether a validation stage of that name is configured, or a program of that name can be run."""
@@ -106,8 +125,12 @@ class Catalog:
                 return self.stages
             case "workflow":
                 return {name for source in self.sources for name in _names_in(source.folder)}
+            case "generator":
+                return self.generator_names()
+            case "context builder":
+                return self._builtins.contexts
             case _:
-                return ()
+                assert_never(kind)
 
     # --- workflows -------------------------------------------------------------------------------------------------
 
@@ -230,7 +253,8 @@ class Catalog:
 
     def instructions(self, name: str) -> str:
         """What the agent *name* is told before the context; empty for one that only the project knows."""
-        for path in (self.root / ".maverick" / "agents" / f"{name}.md", self._builtins.agents.get(name)):
+        shipped = self._builtins.agents.get(name) or self._builtins.generators.get(name, (None, ""))[0]
+        for path in (self.root / ".maverick" / "agents" / f"{name}.md", shipped):
             if path is not None and path.is_file():
                 return path.read_text("utf-8")
         return ""
@@ -239,6 +263,43 @@ class Catalog:
         """The agents that a step may name."""
         own = self.root / ".maverick" / "agents"
         return {*self.config.agents, *self._builtins.agents, *(path.stem for path in own.glob("*.md"))} - {"default"}
+
+    def generator(self, name: str) -> Generator:
+        """Who writes the texts of the generator *name* (with or without the ending `_generator`).
+
+        It is played by the agent of its name in maverick.yaml, else by `generator`, else by `default`. If there is none
+        of them, or it has `provider: none`, the shipped function writes the text; what has no such function is played
+        as any agent is.
+        """
+        short = name.removesuffix(_GENERATOR)
+        agents = self.config.agents
+        config = next((agents[each] for each in (name, short, "generator", "default") if each in agents), None)
+        _, reference = self._builtins.generators.get(short, (None, ""))
+        plain = load_action(reference).function if reference else None
+        if config is None and plain is None:
+            config = self.config.agent(name)
+        if config is not None and config.provider == "none":
+            config = None
+        return Generator(name=short, config=config, instructions=self.instructions(short), plain=plain)
+
+    def generator_names(self) -> set[str]:
+        """The generators that a step may name."""
+        shipped = self._builtins.generators
+        return {*shipped, *(f"{name}{_GENERATOR}" for name in shipped), *self.agent_names()}
+
+    def build_context(self, name: str, scene: Scene) -> Value:
+        """The context that the builder *name* makes of a scene.
+
+        Raises:
+            StepFailed: There is no such builder.
+        """
+        reference = self._builtins.contexts.get(name)
+        if reference is None:
+            raise StepFailed(
+                f"there is no context builder {name!r}{nearest(name, self._builtins.contexts)}; `context` is a "
+                f"mapping, an expression, or one of {', '.join(sorted(self._builtins.contexts))}"
+            )
+        return normalise(load_action(reference).function(scene), f"context {name}")
 
     @cached_property
     def stages(self) -> Mapping[str, Stage]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from maverick.dsl.values import Value
 
 FILE_NAME = "maverick.yaml"
-Provider: TypeAlias = Literal["claude", "codex", "gemini", "opencode", "command"]
+Provider: TypeAlias = Literal["claude", "codex", "gemini", "opencode", "command", "none"]
 _PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 _REPO = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 _MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
@@ -29,7 +29,10 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentConfig:
-    """One agent. `command` is what a `command` agent runs; `timeout` is in seconds, None for ever."""
+    """One agent. `command` is what a `command` agent runs; `timeout` is in seconds, None for ever.
+
+    `none` is for generators that are to write their texts without an agent. `options` are those of the provider.
+    """
 
     provider: Provider = "claude"
     command: tuple[str, ...] = ()

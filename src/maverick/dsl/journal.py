@@ -98,10 +98,16 @@ class Journal:
         """How many attempts at the step at *path* have failed since it was last recorded or rolled back."""
         return int(self._stored_facts(path).get("failed_attempts", 0))
 
-    def note_failed_attempts(self, path: str, count: int) -> None:
-        """Keep that count with the next save; what an earlier execution recorded of the step goes."""
+    def note_interrupted(self, path: str, told: Facts) -> None:
+        """Keep what a step *told* that was stopped, with the next save."""
         with self._lock:
-            facts = {"failed_attempts": count, "generation": self._generation(path)}
+            facts = {**told, "failed_attempts": self.failed_attempts(path), "generation": self._generation(path)}
+            self._pending_facts[STEPS, path] = note(_text(facts))
+
+    def note_failed_attempts(self, path: str, count: int, told: Facts) -> None:
+        """Keep that count and what the step *told* with the next save; its earlier record goes."""
+        with self._lock:
+            facts = {**told, "failed_attempts": count, "generation": self._generation(path)}
             self._pending_facts[STEPS, path] = note(_text(facts))
             if self._records.pop(path, None):
                 self._pending[STEPS, path] = None

@@ -28,3 +28,15 @@ ACTIONS: Final[dict[str, str]] = {
 
 AGENT_PROMPTS: Final[dict[str, Path]] = {name: AGENTS / f"{name}.md" for name in ("implementer", "validation_fixer")}
 """What the agents are told before the context of a step: name -> Markdown file."""
+
+GENERATORS: Final[dict[str, tuple[Path, str]]] = {
+    name: (AGENTS / f"{name}.md", f"maverick.library.generators:{name}")
+    for name in ("commit_message", "pr_title", "pr_body")
+}
+"""What writes texts: what an agent is told for it, and the function that does it without one."""
+
+CONTEXT_BUILDERS: Final[dict[str, str]] = {
+    f"{name}_context": f"maverick.library.contexts:{name}_context"
+    for name in ("implementation", "review", "issue_fix", "commit_message", "pr_body", "pr_title")
+}
+"""What a step's `context` may name: name -> `module:function`, which gets a `maverick.dsl.scene.Scene`."""

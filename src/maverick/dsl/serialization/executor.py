@@ -242,7 +242,7 @@ class Executor:
             raise
         except Stopped:
             if told:
-                self.journal.note_failed_attempts(path, before + attempts - 1, told)
+                self.journal.note_interrupted(path, told)
             raise
         self.counts.ran += 1
         self.emit("step_done", path, step, seconds=time.monotonic() - clock)

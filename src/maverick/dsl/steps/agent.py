@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from maverick.dsl import evaluate, fields
-from maverick.dsl.steps.shell import failure, text_of
+from maverick.dsl.agents.conversation import Conversation, Player
+from maverick.dsl.agents.prompts import correction, correction_afresh, prompt
+from maverick.dsl.agents.providers import provider_of
+from maverick.dsl.agents.schemas import AnswerWrong, check_schema, parse
+from maverick.dsl.scene import Scene
 from maverick.dsl.steps.work import Attempt, Tools, Work
 from maverick.errors import StepFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from maverick.dsl.model import AgentStep
+    from maverick.dsl.config import AgentConfig
+    from maverick.dsl.model import AgentStep, Field
     from maverick.dsl.scope import Frame
     from maverick.dsl.values import Value
 
@@ -23,87 +24,78 @@ if TYPE_CHECKING:
 def prepare(step: AgentStep, frame: Frame, tools: Tools) -> Work:
     """The key is made of the agent's program and model, its instructions, the context and the schema."""
     name = fields.text(step.agent, frame, "agent")
-    agent = tools.catalog.agent(name)
-    program: dict[str, Value] = {"provider": agent.provider, "command": list(agent.command), "model": agent.model}
+    config = tools.catalog.agent(name)
+    player = Player(name=name, provider=provider_of(name, config), config=config)
     instructions = tools.catalog.instructions(name)
+    if step.output_schema is not None:
+        check_schema(step.output_schema)
     parts: dict[str, Value] = {
-        "agent": {"name": name, **program},
+        "agent": identity(name, config),
         "instructions": instructions,
-        "context": evaluate.key_view(step.context, frame),
+        "context": context_key(step.context, frame, tools),
         "output_schema": step.output_schema,
     }
-    if agent.provider != "command":
-        raise StepFailed(
-            f"agent {name!r} has the provider {agent.provider!r}, which this version cannot run; give it "
-            "`provider: command` and a `command` in maverick.yaml"
-        )
 
     def run(attempt: Attempt) -> Value:
-        context = evaluate.render(step.context, attempt.frame)
-        limits = [seconds for seconds in (attempt.seconds, agent.timeout) if seconds is not None]
-        with tempfile.TemporaryDirectory(prefix="maverick-") as made:
-            folder = Path(made)
-            (folder / "context.json").write_text(_json(context), "utf-8")
-            output = folder / "output.json"
-            done = tools.processes.run(
-                agent.command,
-                cwd=tools.root,
-                env={
-                    **tools.environment,
-                    **attempt.environment,
-                    "MAVERICK_AGENT": name,
-                    "MAVERICK_CONTEXT": str(folder / "context.json"),
-                    "MAVERICK_OUTPUT": str(output),
-                },
-                stdin=prompt(instructions, context).encode("utf-8", "backslashreplace"),
-                timeout=min(limits, default=None),
-                on_output=attempt.say,
-                step=attempt.path,
-            )
-            if done.exit_code != 0:
-                raise StepFailed(f"agent {name}: {failure(done)}")
-            if output.exists():
-                return _checked(_parsed(output.read_text("utf-8"), "MAVERICK_OUTPUT"), step)
-        text = text_of(done.stdout).strip()
-        if step.output_schema is None:
-            return text
-        return _checked(_parsed(text, "its standard output"), step)
+        context = context_value(step.context, attempt.frame, tools)
+        return ask(Question(player, instructions, context, step.output_schema), attempt, tools)
 
     return Work(type="agent", parts=parts, run=run)
 
 
-def prompt(instructions: str, context: Value) -> str:
-    """What an agent is told: its instructions, and below them the context, each entry under a heading of its name."""
-    if isinstance(context, dict):
-        entries = [f"## {name}\n\n{_shown(value)}" for name, value in context.items()]
-    else:
-        entries = [] if context is None else [_shown(context)]
-    return "\n\n".join([instructions.strip(), *entries]).strip() + "\n"
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked, and of whom. With a schema (JSON Schema) the answer is the value that it describes."""
+
+    player: Player
+    instructions: str
+    context: Value
+    schema: Value = None
 
 
-def _shown(value: Value) -> str:
-    return value if isinstance(value, str) else f"```json\n{_json(value)}\n```"
+def ask(question: Question, attempt: Attempt, tools: Tools) -> Value:
+    """The agent's answer. One that is not what the schema asks for may be corrected once.
 
-
-def _json(value: Value) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, default=repr)
-
-
-def _parsed(text: str, where: str) -> Value:
+    Raises:
+        StepFailed: It gave none, or a wrong one twice.
+    """
+    schema = question.schema
+    told = prompt(question.instructions, question.context, schema)
+    conversation = Conversation(question.player, question.context, told, attempt, tools)
+    answer = conversation.ask(told)
+    if schema is None and not answer.is_json:
+        return answer.text.strip()
     try:
-        value: Value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise StepFailed(f"the agent's answer is no JSON ({where}: {error}): {text[:200]!r}") from None
-    return value
+        return parse(answer.text, schema, whole=answer.is_json)
+    except AnswerWrong as wrong:
+        problem = str(wrong)
+    conversation.tell(f"its answer is not what was asked for, and it is asked once more: {problem}")
+    answer = conversation.ask(
+        correction_afresh(told, answer.text, problem, schema), following=correction(problem, schema)
+    )
+    try:
+        return parse(answer.text, schema, whole=answer.is_json)
+    except AnswerWrong as wrong:
+        conversation.forget()
+        raise StepFailed(
+            f"agent {question.player.name}: its answer is not what was asked for, also when asked again: {wrong}"
+        ) from None
 
 
-def _checked(answer: Value, step: AgentStep) -> Value:
-    """The answer, if it is what `output_schema` asks for."""
-    if step.output_schema is not None:
-        from jsonschema import Draft202012Validator  # noqa: PLC0415 - only for those who give a schema
+def identity(name: str, config: AgentConfig) -> Value:
+    """What of an agent's configuration makes the key: who plays it, not how long it may take or what it may do."""
+    return {"name": name, "provider": config.provider, "command": list(config.command), "model": config.model}
 
-        for error in Draft202012Validator(cast("Mapping[str, Value]", step.output_schema)).iter_errors(answer):
-            raise StepFailed(
-                f"the agent's answer does not fit output_schema at {error.json_path}: {error.message[:300]}"
-            )
-    return answer
+
+def context_key(context: Field, frame: Frame, tools: Tools) -> Value:
+    """What of `context` makes the key: of a builder, what it gives."""
+    if isinstance(context, str):
+        return context_value(context, frame, tools)
+    return evaluate.key_view(context, frame)
+
+
+def context_value(context: Field, frame: Frame, tools: Tools) -> Value:
+    """What `context` comes to; a plain text is the name of a context builder."""
+    if isinstance(context, str):
+        return tools.catalog.build_context(context, Scene.of(frame))
+    return evaluate.render(context, frame)

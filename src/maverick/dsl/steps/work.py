@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from maverick.dsl.agents.sessions import Sessions
 from maverick.dsl.events import Observer, ignore
 from maverick.dsl.secrets import Scrubber
 
@@ -31,6 +32,8 @@ class Tools:
     scrub: Scrubber = field(default_factory=Scrubber)
     """Masks secrets; `processes` has done so with what processes write."""
     observe: Observer = ignore
+    sessions: Sessions = field(default_factory=Sessions)
+    """Of agents that an earlier execution was interrupted with."""
 
     def workflow(self, reference: str, calling_file: str) -> Workflow:
         """The workflow that a step of *calling_file* names."""
@@ -49,6 +52,8 @@ class Attempt:
     """Added to the environment of the step's processes."""
     say: Callable[[str, bytes], None]
     """Told what the step writes (stream, bytes), as it comes."""
+    facts: dict[str, object] = field(default_factory=dict)
+    """What to keep of it beside its output, the same for all attempts: tokens, costs; values of JSON, 3 kB in all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

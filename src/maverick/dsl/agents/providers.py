@@ -1,0 +1,258 @@
+"""The programs that can play an agent, each as one record: how it is called, and what its answers look like.
+
+A new program is a new record (and a reader of its output), nothing else. `command` is the record of a program that
+the project brings itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from maverick.dsl.agents import readers
+from maverick.dsl.suggest import nearest
+from maverick.errors import StepFailed
+
+if TYPE_CHECKING:
+    from maverick.dsl.agents.answers import Answer, Reader
+    from maverick.dsl.config import AgentConfig
+    from maverick.dsl.values import Value
+
+_TRANSPORT_STATUS = frozenset({408, 425, 429, *range(500, 600)})
+_TRANSPORT_WORDS = re.compile(
+    r"ECONN|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|socket hang up|fetch failed|connection (error|reset|refused|closed)"
+    r"|network (error|is unreachable)|overloaded|stream disconnected|timed out",
+    re.IGNORECASE,
+)
+_COMMON_OPTIONS = ("args", "env")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """An entry of an agent's `options` that becomes a flag. Without a value the flag is left out."""
+
+    option: str
+    flag: str
+    default: str = ""
+    asking: str = ""
+    """Its value, whatever is configured, for one who is asked for text and must not change files."""
+    values: tuple[str, ...] = ()
+    """What it may be; empty: any text or number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """One program. It is called with `command`, settings, model, the user's `args`, and `fresh` or `again`."""
+
+    name: str
+    command: tuple[str, ...] = ()
+    fresh: tuple[str, ...] = ()
+    again: tuple[str, ...] = ()
+    """To continue a session, whose id replaces `{session}`. Empty: it has no sessions."""
+    model_flag: str = ""
+    needs_model: str = ""
+    """Why it must not be called without a model."""
+    settings: tuple[Setting, ...] = ()
+    reader: Reader | None = None
+    """None: its standard output, as a whole, is the answer."""
+    package: str = ""
+    """On npm."""
+    login_check: tuple[str, ...] = ()
+    """A command that exits with something other than 0 when nobody is logged in."""
+    login: str = ""
+    """How to log in."""
+    exit_codes: Mapping[int, str] = field(default_factory=dict)
+    """What exit codes mean, beyond 0 and 1."""
+    exit_is_status: bool = False
+    """Exit codes from 144 are the HTTP status modulo 256."""
+
+    def argv(self, agent: AgentConfig, *, session: str = "", writes: bool = True) -> list[str]:
+        """The command line. Not *writes*: for one who is only asked for text."""
+        flags: list[str] = []
+        for setting in self.settings:
+            given = agent.options.get(setting.option)
+            chosen = setting.default if given is None else str(given)
+            chosen = chosen if writes or not setting.asking else setting.asking
+            flags += [setting.flag, chosen] if chosen else []
+        if agent.model and self.model_flag:
+            flags += [self.model_flag, agent.model]
+        last = [word.replace("{session}", session) for word in self.again] if session else list(self.fresh)
+        return [*(self.command or agent.command), *flags, *_arguments(agent), *last]
+
+    def status_of(self, exit_code: int, answer: Answer) -> int | None:
+        """The HTTP status that ended a call, as far as the program tells."""
+        if answer.status is None and self.exit_is_status and 144 <= exit_code <= 255:
+            return exit_code + 256
+        return answer.status
+
+    def is_transport(self, exit_code: int, answer: Answer, words: str) -> bool:
+        """Whether a call failed on the way to the model, so that another attempt is worth it.
+
+        The status decides where there is one; else what the program itself says of it; else its words.
+        """
+        if self.reader is None or answer.cut_short:
+            return False
+        status = self.status_of(exit_code, answer)
+        if status is not None:
+            return status in _TRANSPORT_STATUS
+        return answer.retryable or bool(_TRANSPORT_WORDS.search(answer.failure or words))
+
+
+CLAUDE: Final = Provider(
+    name="claude",
+    command=("claude", "-p", "--output-format", "stream-json", "--verbose"),
+    again=("--resume", "{session}"),
+    model_flag="--model",
+    settings=(
+        # As root, `bypassPermissions` is refused unless IS_SANDBOX=1 is in the environment; `acceptEdits` is not.
+        Setting(
+            option="permission_mode",
+            flag="--permission-mode",
+            default="acceptEdits",
+            asking="dontAsk",
+            values=("acceptEdits", "auto", "bypassPermissions", "dontAsk", "manual", "plan"),
+        ),
+        Setting(option="allowed_tools", flag="--allowedTools"),
+        Setting(option="max_turns", flag="--max-turns"),
+        Setting(option="max_budget_usd", flag="--max-budget-usd"),
+    ),
+    reader=readers.claude,
+    package="@anthropic-ai/claude-code",
+    login_check=("claude", "auth", "status"),
+    login="log in with `claude` and /login, or set ANTHROPIC_API_KEY",
+)
+
+CODEX: Final = Provider(
+    name="codex",
+    command=("codex", "exec", "--skip-git-repo-check"),
+    fresh=("--json", "-"),
+    again=("resume", "--json", "{session}", "-"),  # The sandbox has to stand before the word `resume`.
+    model_flag="-m",
+    settings=(
+        # In `workspace-write` .git is read-only: the workflow commits, not the agent.
+        Setting(
+            option="sandbox",
+            flag="-s",
+            default="workspace-write",
+            asking="read-only",
+            values=("read-only", "workspace-write", "danger-full-access"),
+        ),
+    ),
+    reader=readers.codex,
+    package="@openai/codex",
+    login_check=("codex", "login", "status"),
+    login="log in with `codex login`, or set CODEX_API_KEY (`codex exec` does not read OPENAI_API_KEY)",
+    exit_codes={2: "it does not know one of its options"},
+)
+
+GEMINI: Final = Provider(
+    name="gemini",
+    command=("gemini", "-o", "stream-json", "--skip-trust"),
+    again=("-r", "{session}"),
+    model_flag="-m",
+    settings=(
+        # `default` has no tool that writes, `auto_edit` none that runs commands.
+        Setting(
+            option="approval_mode",
+            flag="--approval-mode",
+            default="auto_edit",
+            asking="default",
+            values=("default", "auto_edit", "yolo"),
+        ),
+    ),
+    reader=readers.gemini,
+    package="@google/gemini-cli",
+    login="set GEMINI_API_KEY, or log in with `gemini`",
+    exit_codes={
+        41: "it is not logged in",
+        42: "it cannot read its input",
+        44: "its sandbox failed",
+        52: "its configuration is wrong",
+        53: "its limit of turns was reached",
+        54: "a tool failed",
+        55: "it does not trust the folder",
+        130: "it was cancelled",
+    },
+    exit_is_status=True,
+)
+
+OPENCODE: Final = Provider(
+    name="opencode",
+    command=("opencode", "run", "--format", "json"),
+    again=("-s", "{session}"),
+    model_flag="-m",
+    needs_model="without one it may send the project's code to a free hosted model",
+    settings=(Setting(option="variant", flag="--variant"), Setting(option="agent", flag="--agent")),
+    reader=readers.opencode,
+    package="opencode-ai",
+    login="log in with `opencode auth login`, and name a model as provider/model (`opencode models` lists them)",
+)
+
+COMMAND: Final = Provider(name="command")
+
+PROVIDERS: Final[Mapping[str, Provider]] = {each.name: each for each in (CLAUDE, CODEX, GEMINI, OPENCODE, COMMAND)}
+
+
+def provider_of(name: str, agent: AgentConfig) -> Provider:
+    """The program that plays the agent *name*.
+
+    Raises:
+        StepFailed: It is configured in a way that cannot work.
+    """
+    provider = PROVIDERS.get(agent.provider)
+    if provider is None:
+        raise StepFailed(
+            f"agent {name!r} has the provider {agent.provider!r}, which only generators can do with; give it one of "
+            f"{', '.join(PROVIDERS)} in maverick.yaml"
+        )
+    if provider.needs_model and not agent.model:
+        raise StepFailed(
+            f"agent {name!r} needs a `model` in maverick.yaml (as provider/model): {provider.name} is never called "
+            f"without one, since {provider.needs_model}"
+        )
+    settings = {setting.option: setting for setting in provider.settings}
+    for option, value in agent.options.items():
+        if option not in settings and option not in _COMMON_OPTIONS:
+            known = (*settings, *_COMMON_OPTIONS)
+            hint = nearest(option, known) or f"; there are {', '.join(known)}"
+            raise StepFailed(f"agent {name!r} has an unknown option {option!r} for {provider.name}{hint}")
+        if problem := _problem(option, value, settings.get(option)):
+            raise StepFailed(f"agent {name!r}: option {option!r} has to be {problem}")
+    return provider
+
+
+def _problem(option: str, value: Value, setting: Setting | None) -> str:
+    if setting is not None:
+        if setting.values and value not in setting.values:
+            return f"one of {', '.join(setting.values)}"
+        return "" if isinstance(value, (str, int, float)) and not isinstance(value, bool) else "a text or a number"
+    if option == "args":
+        return "" if isinstance(value, list) and all(isinstance(word, str) for word in value) else "a list of texts"
+    return "" if isinstance(value, dict) else "a mapping of environment variables"
+
+
+def environment_of(agent: AgentConfig) -> dict[str, str]:
+    """What `options.env` adds to the program's environment."""
+    given = agent.options.get("env")
+    return {name: str(value) for name, value in given.items()} if isinstance(given, dict) else {}
+
+
+def _arguments(agent: AgentConfig) -> list[str]:
+    given = agent.options.get("args")
+    return [str(word) for word in given] if isinstance(given, list) else []
+
+
+def missing(provider: Provider, program: str) -> str:
+    """Say how to get a program that is not there, or how to do without it."""
+    if not provider.package:
+        return f"`{program}` is not there: correct `command` in maverick.yaml, or install the program"
+    return (
+        f"the program `{program}` is not on PATH: install it with `npm install -g {provider.package}`, or choose "
+        f"another provider in maverick.yaml, such as `agents: {{default: {{provider: {_another(provider)}}}}}`"
+    )
+
+
+def _another(provider: Provider) -> str:
+    return "codex" if provider.name == "claude" else "claude"
