@@ -69,7 +69,7 @@ def flaky(name, failures=1):
 def unless(name, path):
     """Fail while the file is not there."""
     _log(name)
-    if not LOG.with_name(path).exists():
+    if not (LOG.parent / path).exists():
         raise ValueError(f"{path} is not there")
     return name
 
@@ -77,7 +77,7 @@ def unless(name, path):
 def make(name, path):
     """Make the file."""
     _log(name)
-    LOG.with_name(path).write_text("made")
+    (LOG.parent / path).write_text("made")
     return path
 '''
 

@@ -65,8 +65,9 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        """Give `file:line:column: message`."""
-        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+        """Give `file:line:column: message`, or `file: message` of a whole file."""
+        place = f":{self.line}:{self.column}" if self.line else ""
+        return f"{self.file}{place}: {self.message}"
 
 
 class WorkflowInvalid(MaverickError):
@@ -83,12 +84,13 @@ class StepFailed(MaverickError):
     """A step could not do its work.
 
     `step` is its path where it is known, else empty; `causes` names the classes of the exception that a Python action
-    raised, most special first.
+    raised, most special first; `recalled` says that the failure is a recorded one.
     """
 
     def __init__(self, message: str, *, step: str = "", causes: tuple[str, ...] = ()) -> None:
         self.step = step
         self.causes = causes
+        self.recalled = False
         super().__init__(message)
 
 

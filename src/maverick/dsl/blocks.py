@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from maverick.errors import StepTimeout
+from maverick.errors import StepFailed, StepTimeout
 
 if TYPE_CHECKING:
     from maverick.dsl.model import Step
@@ -14,16 +15,31 @@ if TYPE_CHECKING:
 
 
 class Unfinished(Exception):
-    """No error: the checking walk has come to what remains to be done.
-
-    The step at `path` will run.
-    """
+    """No error: the checking walk has come to what remains to be done, the step at `path`."""
 
     def __init__(self, path: str, *, chained: bool) -> None:
         self.path = path
         self.chained = chained
         """Whether what stands behind it has to run, too."""
         super().__init__(path)
+
+    def view(self) -> Mapping[str, object]:
+        """What `steps.NAME` is meanwhile: reading it raises this."""
+        return _Unread(self)
+
+
+class _Unread(Mapping[str, object]):
+    def __init__(self, unfinished: Unfinished) -> None:
+        self._unfinished = unfinished
+
+    def __getitem__(self, name: str) -> object:
+        raise self._unfinished
+
+    def __iter__(self) -> Iterator[str]:
+        raise self._unfinished
+
+    def __len__(self) -> int:
+        raise self._unfinished
 
 
 def is_chained(step: Step) -> bool:
@@ -44,6 +60,13 @@ Lineage: TypeAlias = tuple[Place, ...]
 """Where a step stands, from the workflow down."""
 
 
+Repeats: TypeAlias = Callable[[StepFailed], bool]
+
+
+def _never(_: StepFailed) -> bool:
+    return False
+
+
 @dataclass(slots=True)
 class Block:
     """A list of steps that is being walked."""
@@ -58,8 +81,12 @@ class Block:
     """A step around it is marked `always_run`."""
     tolerant: bool = False
     """A step around it takes failures as outcomes: they are recorded and recalled like any."""
+    repeats: Repeats = field(default=_never)
+    """Whether a step around it, up to the one that takes failures as outcomes, is tried again after a failure."""
     deadline: float | None = None
     """On the monotonic clock, in seconds: of the steps around it that have a timeout."""
+    attempt: Repeats = field(default=_never)
+    """Whether the step of this block that is walked is tried again after a failure."""
     lineage: Lineage = ()
     """Of the step that this block is inside."""
     chain: object = field(default_factory=object)
@@ -72,6 +99,9 @@ class Block:
             newest=0 if alone or step.pure else self.newest,
             always=self.always or step.always_run,
             tolerant=self.tolerant or step.continue_on_error,
+            repeats=self.attempt
+            if step.continue_on_error
+            else lambda error: self.attempt(error) or self.repeats(error),
             deadline=self.deadline,
             lineage=self.place_of(step),
         )

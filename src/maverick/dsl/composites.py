@@ -173,6 +173,8 @@ def _rounds(walk: Executor, step: LoopStep, path: str, block: Block) -> _Iterati
     keys: list[str] | None = None
     if step.key is not None:
         keys = _keys(step, step.key, [frame(number) for number in range(count)], walk.tools.scrub)
+    if walk.checking and items is not None:
+        _refuse_lost(walk, step, path, block, range(count) if keys is None else keys)
 
     def make(number: int) -> _Iteration:
         at = item(path, number if keys is None else keys[number])
@@ -186,6 +188,20 @@ def _rounds(walk: Executor, step: LoopStep, path: str, block: Block) -> _Iterati
         return _Iteration(at, frame(number), body)
 
     return _Iterations(count, make)
+
+
+def _refuse_lost(walk: Executor, step: LoopStep, path: str, block: Block, names: Sequence[int | str]) -> None:
+    """Refuse a list that leaves out items whose iterations have finished; *names* are those of the iterations now."""
+    record = walk.journal.record(f"{path}?for_each")
+    before = record.load() if record is not None else None
+    if not isinstance(before, list):
+        return
+    known: Sequence[int | str] = range(len(before))
+    if step.key is not None:
+        frames = [block.frame.child(item=it, index=number) for number, it in enumerate(before)]
+        known = _keys(step, step.key, frames, walk.tools.scrub)
+    staying = set(names)
+    walk.refuse_change(path, "for_each", (item(path, name) for name in known if name not in staying), block)
 
 
 def _keys(step: LoopStep, key: Expression, frames: list[Frame], scrub: Scrubber) -> list[str]:
@@ -213,6 +229,7 @@ def _each_step_once(walk: Executor, step: LoopStep, path: str, block: Block, *, 
 def _chain(walk: Executor, step: LoopStep, iterations: _Iterations, block: Block) -> list[Result]:
     """One after the other; once a step of an iteration ran, the iterations after it run."""
     results: list[Result] = []
+    first: Unfinished | None = None
     inner = block.inside(step, block.frame)
     try:
         for number in range(iterations.count):
@@ -223,11 +240,16 @@ def _chain(walk: Executor, step: LoopStep, iterations: _Iterations, block: Block
             except Unfinished as unfinished:
                 if unfinished.chained:
                     walk.refuse_finished(unfinished, (later.path for later in iterations.after(number)), inner)
-                raise
+                if unfinished.chained or step.until is not None:
+                    raise
+                first = first or unfinished
+                continue
             if step.until is not None and evaluate.truth(walk.decide(iteration.path, "until", step.until, inner)):
                 break
     finally:
         block.took(step, inner.newest)
+    if first is not None:
+        raise first
     return results
 
 
@@ -246,14 +268,14 @@ def _independent(walk: Executor, step: LoopStep, iterations: _Iterations, block:
 def _check_all(step: LoopStep, iterations: list[_Iteration], blocks: list[Block]) -> list[Result]:
     """Check every iteration, also those after one that is not finished."""
     results: list[Result] = []
-    unfinished: Exception | None = None
+    stopped_by: list[Unfinished | StepFailed] = []
     for iteration, inner in zip(iterations, blocks, strict=True):
         try:
             results.append(_attempt(step, iteration, inner))
         except (Unfinished, StepFailed) as error:
-            unfinished = unfinished or error
-    if unfinished:
-        raise unfinished
+            stopped_by.append(error)
+    if stopped_by:
+        raise max(stopped_by, key=lambda error: isinstance(error, Unfinished) and error.chained)
     return results
 
 

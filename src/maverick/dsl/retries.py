@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from maverick.dsl import fields
@@ -16,36 +17,53 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def retrying(
-    retry: Retry | None, frame: Frame, stop: Stop, attempt: Callable[[int], T], told: Callable[[int, StepFailed], None]
-) -> T:
-    """Give what `attempt(n)` gives, n = 1, 2, …; *told* hears of each failure that is tried again.
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """What a step's `retry` comes to. `on` names what is worth another attempt.
 
-    `retry.on` names what is worth another attempt: `timeout`, or names of exception classes that a Python action may
-    raise (their base classes count). Without it, every failure is.
-
-    Raises:
-        StepFailed: Of the last attempt.
-        Stopped: While waiting for the next one.
+    Those are `timeout`, or names of exception classes that a Python action may raise (their base classes count).
+    Without it, every failure is.
     """
-    if retry is None:
-        return attempt(1)
-    attempts = fields.count(retry.attempts, frame, "retry.attempts", minimum=1)
-    delay = fields.number(retry.delay, frame, "retry.delay", minimum=0)
-    backoff = fields.number(retry.backoff, frame, "retry.backoff", minimum=0)
-    number = 1
-    while True:
-        try:
-            return attempt(number)
-        except StepFailed as error:
-            if number >= attempts or not _is_worth_it(error, retry.on):
-                raise
-            told(number, error)
-        stop.wait(delay * backoff ** (number - 1))
-        stop.check()
-        number += 1
 
+    attempts: int = 1
+    delay: float = 0
+    backoff: float = 1
+    on: tuple[str, ...] = ()
 
-def _is_worth_it(error: StepFailed, on: tuple[str, ...]) -> bool:
-    kinds = {"timeout"} if isinstance(error, StepTimeout) else set(error.causes)
-    return not on or bool(kinds.intersection(on))
+    @classmethod
+    def of(cls, retry: Retry | None, frame: Frame) -> Retries:
+        """Evaluate the fields of *retry*. Raises StepFailed."""
+        if retry is None:
+            return cls()
+        return cls(
+            fields.count(retry.attempts, frame, "retry.attempts", minimum=1),
+            fields.number(retry.delay, frame, "retry.delay", minimum=0),
+            fields.number(retry.backoff, frame, "retry.backoff", minimum=0),
+            retry.on,
+        )
+
+    def repeats(self, number: int, error: StepFailed) -> bool:
+        """Whether another attempt follows attempt *number*, which failed so. A failure that was recalled is final."""
+        if number >= self.attempts or error.recalled:
+            return False
+        kinds = {"timeout"} if isinstance(error, StepTimeout) else set(error.causes)
+        return not self.on or bool(kinds.intersection(self.on))
+
+    def run(self, stop: Stop, attempt: Callable[[int], T], told: Callable[[int, StepFailed], None]) -> T:
+        """Give what `attempt(n)` gives, n = 1, 2, …; *told* hears of each failure that is tried again.
+
+        Raises:
+            StepFailed: Of the last attempt.
+            Stopped: While waiting for the next one.
+        """
+        number = 1
+        while True:
+            try:
+                return attempt(number)
+            except StepFailed as error:
+                if not self.repeats(number, error):
+                    raise
+                told(number, error)
+            stop.wait(self.delay * self.backoff ** (number - 1))
+            stop.check()
+            number += 1

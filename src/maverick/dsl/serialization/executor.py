@@ -11,9 +11,11 @@ have to run again.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from maverick.dsl import composites, evaluate, fields
 from maverick.dsl.blocks import Block, Unfinished, is_chained
@@ -23,7 +25,7 @@ from maverick.dsl.keys import key_of
 from maverick.dsl.model import BranchStep, Field, LoopStep, Step, SubworkflowStep, ValidateStep, Workflow
 from maverick.dsl.outcome import Counts, Key, Record, Result, Status, changed_parts
 from maverick.dsl.paths import child
-from maverick.dsl.retries import retrying
+from maverick.dsl.retries import Retries
 from maverick.dsl.rollback import Finished, History
 from maverick.dsl.scope import Frame
 from maverick.dsl.steps import Attempt, Tools, Work, prepare
@@ -51,6 +53,7 @@ class Executor:
     ) -> None:
         """*keep_records* reuses every record, whatever changed; *checking* runs nothing; *tracking* fills `history`."""
         self.counts = Counts()
+        self._counting = threading.Lock()
         self.journal = journal
         self.tools = tools
         self.checking = checking
@@ -82,15 +85,19 @@ class Executor:
 
     def block(self, steps: Sequence[Step], path: str, block: Block) -> list[Result]:
         """Walk *steps* in order; give the result of each."""
-        results = []
+        results, first = [], None
         for number, step in enumerate(steps):
             try:
                 results.append(self.step(step, child(path, step.name), block))
             except Unfinished as unfinished:
+                first = first or unfinished
                 if unfinished.chained:
                     later = (child(path, s.name) for s in steps[number + 1 :] if composites.follows(s))
                     self.refuse_finished(unfinished, later, block)
-                raise
+                    raise
+                block.frame.set_step(step.name, unfinished.view())
+        if first is not None:
+            raise first
         return results
 
     def step(self, step: Step, path: str, block: Block) -> Result:
@@ -104,7 +111,7 @@ class Executor:
 
     def _step(self, step: Step, path: str, block: Block) -> Result:
         if step.when is not None and not evaluate.truth(self.decide(path, "when", step.when, block)):
-            self.counts.skipped += 1
+            self._count("skipped")
             self.emit("step_skipped", path, step)
             result = self._conclude(path, Result("skipped", lambda: None))
         else:
@@ -142,19 +149,32 @@ class Executor:
         self.emit("step_started", path, step)
         clock = time.monotonic()
         recorded = self.journal.steps_recorded
-        outer_deadline = block.deadline
-        seconds = block.seconds_left(fields.seconds(step.timeout, block.frame))
-        block.deadline = None if seconds is None else clock + seconds
         try:
-            result = self._retrying(step, path, block, lambda _number: walk())
+            result = self._attempts(step, path, block, walk)
         except StepFailed as error:
             error.step = error.step or path
             self.emit("step_failed", path, step, seconds=time.monotonic() - clock, message=str(error))
             raise
-        finally:
-            block.deadline = outer_deadline
         self.emit("step_done", path, step, seconds=time.monotonic() - clock)
         return self._conclude(path, result, fresh=self.journal.steps_recorded != recorded)
+
+    def _attempts(self, step: Step, path: str, block: Block, walk: Callable[[], Result]) -> Result:
+        """Walk a composite until it succeeds. An attempt recalls what those before it finished."""
+        retries = Retries.of(step.retry, block.frame)
+        before, newest, deadline = block.newest, block.newest, block.deadline
+
+        def attempt(number: int) -> Result:
+            nonlocal newest
+            newest, block.newest, block.deadline = max(newest, block.newest), before, deadline
+            seconds = block.seconds_left(fields.seconds(step.timeout, block.frame))
+            block.deadline = None if seconds is None else time.monotonic() + seconds
+            block.attempt = partial(retries.repeats, number)
+            return walk()
+
+        try:
+            return self._retrying(retries, step, path, attempt)
+        finally:
+            block.newest, block.deadline = max(newest, block.newest), deadline
 
     def _conclude(self, path: str, result: Result, *, fresh: bool = False) -> Result:
         record = self.journal.record(path)
@@ -169,10 +189,15 @@ class Executor:
         try:
             work = prepare(step, block.frame, self.tools)
             key = key_of({"type": work.type, **work.parts})
-        except StepFailed:
+        except StepFailed as error:
             if self.checking:
                 raise Unfinished(path, chained=True) from None
+            self._count("failed")
+            self.emit("step_started", path, step)
+            self.emit("step_failed", path, step, message=str(error))
             raise
+        except Unfinished:  # It reads what another one is to give, and may find that nothing changed.
+            raise Unfinished(path, chained=self.journal.record(path) is None) from None
         record = self.journal.record(path)
         if record is not None and record.key and self._is_reusable(step, path, record, key, block):
             block.took(step, record.order)
@@ -198,11 +223,13 @@ class Executor:
         return not changed
 
     def _recall(self, step: Step, path: str, record: Record) -> Result:
-        self.counts.recalled += 1
+        self._count("recalled")
         self.emit("step_recalled", path, step)
         result = Result(record.status, record.load)
         if record.status == "failed" and not step.continue_on_error:
-            raise StepFailed(composites.error_of(result), step=path)
+            error = StepFailed(composites.error_of(result), step=path)
+            error.recalled = True
+            raise error
         return result
 
     def _execute(self, step: Step, path: str, block: Block, work: Work, key: Key) -> Result:
@@ -227,15 +254,15 @@ class Executor:
             block.took(step, self.journal.finish(path, status, key, output, facts, label=work.label).order)
 
         try:
-            output = self._retrying(step, path, block, attempt)
+            output = self._retrying(Retries.of(step.retry, block.frame), step, path, attempt)
             record("done", output)
         except StepFailed as error:
             error.step = error.step or path
             error.args = (self.tools.scrub.text(str(error)),)
-            self.counts.failed += 1
+            self._count("failed")
             self.emit("step_failed", path, step, seconds=time.monotonic() - clock, message=str(error))
             self.journal.note_failed_attempts(path, before + attempts, told)
-            if step.continue_on_error or block.tolerant:
+            if step.continue_on_error or (block.tolerant and not block.repeats(error)):
                 record("failed", {"error": str(error)})
             if step.continue_on_error:
                 return composites.failed(error)
@@ -244,7 +271,7 @@ class Executor:
             if told:
                 self.journal.note_interrupted(path, told)
             raise
-        self.counts.ran += 1
+        self._count("ran")
         self.emit("step_done", path, step, seconds=time.monotonic() - clock)
         if work.label:
             self.emit("checkpoint_saved", path, step, message=work.label)
@@ -269,11 +296,11 @@ class Executor:
         key = self.journal.idempotency_key(path)
         return {"id": self.journal.tip.run, "attempt": attempt, "idempotency_key": key}
 
-    def _retrying(self, step: Step, path: str, block: Block, attempt: Callable[[int], T]) -> T:
+    def _retrying(self, retries: Retries, step: Step, path: str, attempt: Callable[[int], T]) -> T:
         def told(number: int, error: StepFailed) -> None:
             self.emit("step_retried", path, step, message=str(error), data={"attempt": number})
 
-        return retrying(step.retry, block.frame, self.tools.stop, attempt, told)
+        return retries.run(self.tools.stop, attempt, told)
 
     # --- decisions -------------------------------------------------------------------------------------------------
 
@@ -287,16 +314,22 @@ class Executor:
         answer = self.tools.scrub.value(evaluate.render(question, block.frame))
         if not self.checking:
             self.journal.note_decision(name, key, answer, urgent=fields.is_volatile(question))
-        elif (
-            record is not None
-            and record.load() != answer
-            and (finished := self.journal.first_finished(path, block.newest))
-        ):
-            raise StepsDiffer(
-                f"step {finished} has finished, and `{what}` of {path} gives something else now: --rerun goes by "
-                "that, --as-recorded keeps what is recorded"
-            )
+        elif record is not None and record.load() != answer and what != "for_each":
+            self.refuse_change(path, what, [path], block)
         return answer
+
+    def refuse_change(self, path: str, what: str, finished: Iterable[str], block: Block) -> None:
+        """Refuse to resume if any of the steps at or below *finished* has finished, which would be left out now.
+
+        Raises:
+            StepsDiffer: One has.
+        """
+        for left_out in () if self._keep_records else finished:
+            if step := self.journal.first_finished(left_out, block.newest):
+                raise StepsDiffer(
+                    f"step {step} has finished, and `{what}` of {path} gives something else now: --rerun goes by "
+                    "that, --as-recorded keeps what is recorded"
+                )
 
     def refuse_finished(self, unfinished: Unfinished, following: Iterable[str], block: Block) -> None:
         """Refuse to resume if any of the steps at or below *following* has finished.
@@ -330,6 +363,10 @@ class Executor:
             self.tools.observe(
                 Event(event=event, step=path, type=kind, seconds=seconds, message=message, data=data or {})
             )
+
+    def _count(self, way: Literal["ran", "recalled", "skipped", "failed"]) -> None:
+        with self._counting:
+            setattr(self.counts, way, getattr(self.counts, way) + 1)
 
     def tell(self, path: str, message: str) -> None:
         """Tell whoever watches, the checking walk included."""

@@ -1,0 +1,246 @@
+"""Retries, timeouts and failures that are outcomes."""
+
+from __future__ import annotations
+
+import pytest
+
+from kit_runs import Runs
+from maverick.dsl.events import Event
+
+
+def _retries(events: list[Event]) -> list[tuple[str, str]]:
+    return [(event.step, event.message) for event in events if event.event == "step_retried"]
+
+
+def test_retry_counts_attempts_in_all_and_tells_of_each(runs: Runs) -> None:
+    """Three attempts: two failures are told, and the record says how many were needed."""
+    runs.flow("- {name: a, type: python, action: flaky, args: [a, 2], retry: {attempts: 3}}")
+
+    done = runs.start()
+
+    assert ("done", ["a", "a", "a"]) == (done.status, runs.log)
+    assert ["failure 1 of a", "failure 2 of a"] == [
+        message.removeprefix("ValueError: ").partition(" (")[0] for _, message in _retries(done.events)
+    ]
+    assert '"attempts":3' in runs.store.load("@latest").fact(("steps", "a"))
+
+
+def test_the_last_attempt_s_failure_is_the_step_s(runs: Runs) -> None:
+    """There is no attempt more than asked for."""
+    runs.flow("- {name: a, type: python, action: flaky, args: [a, 2], retry: {attempts: 2}}")
+
+    failed = runs.start()
+
+    assert ("failed", ["a", "a"]) == (failed.status, runs.log)
+    assert "failure 2 of a" in failed.error
+
+
+@pytest.mark.parametrize(
+    ("on", "times"), [("[ValueError]", 2), ("[ArithmeticError]", 1), ("[Exception]", 2), ("[timeout]", 1)]
+)
+def test_retry_on_names_what_is_worth_another_attempt(runs: Runs, on: str, times: int) -> None:
+    """Classes of exceptions, their bases, or `timeout`."""
+    runs.flow(f"- {{name: a, type: python, action: fail, args: [a], retry: {{attempts: 2, on: {on}}}}}")
+
+    runs.start()
+
+    assert ["a"] * times == runs.log
+
+
+def test_the_delay_grows_by_the_backoff(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`delay * backoff ** (n - 1)` seconds."""
+    waited: list[float | None] = []
+    monkeypatch.setattr("maverick.dsl.stop.Stop.wait", lambda _self, seconds=None: waited.append(seconds))
+    runs.flow("- {name: a, type: python, action: flaky, args: [a, 3], retry: {attempts: 4, delay: 10, backoff: 3}}")
+
+    assert "done" == runs.start().status
+    assert [10, 30, 90] == waited
+
+
+def test_the_fields_of_retry_may_be_expressions(runs: Runs) -> None:
+    """They are fields like others."""
+    runs.flow("""
+    inputs: {times: {type: integer, default: 3}}
+    steps:
+      - {name: a, type: python, action: flaky, args: [a, 2], retry: {attempts: "${{ inputs.times }}"}}
+    """)
+
+    assert "done" == runs.start().status
+
+
+def test_an_attempt_at_a_sub_workflow_recalls_what_the_one_before_finished(runs: Runs) -> None:
+    """What had finished does not run twice, whether the run was killed or the step is tried again."""
+    runs.flow("""
+    - {name: before, type: python, action: do, args: [before]}
+    - {name: inner, type: subworkflow, workflow: inner.yaml, retry: {attempts: 3}}
+    - {name: after, type: python, action: do, args: [after]}
+    """)
+    runs.file(
+        "inner.yaml",
+        """
+        version: "1.0"
+        name: inner
+        steps:
+          - {name: x, type: python, action: do, args: [x]}
+          - {name: y, type: python, action: flaky, args: [y, 2]}
+        """,
+    )
+
+    assert "done" == runs.start().status
+    assert ["before", "x", "y", "y", "y", "after"] == runs.log
+
+
+LOOP = """
+- {name: before, type: python, action: do, args: [before]}
+- name: each
+  type: loop
+  for_each: [1, 2]
+  continue_on_error: true
+  steps:
+    - name: inner
+      type: branch
+      retry: {attempts: 2}
+      else: {name: one, type: python, action: ACTION, args: ["one-${{ item }}"]}
+      options: []
+- {name: last, type: python, action: unless, args: [last, ready]}
+"""
+
+
+def test_a_failure_that_is_tried_again_is_no_outcome(runs: Runs) -> None:
+    """Only the last one is recorded, although the loop around takes failures as outcomes."""
+    runs.flow(
+        LOOP.replace("ACTION", "flaky").replace(
+            "options: []", "options: [{when: 'false', step: {name: n, type: checkpoint}}]"
+        )
+    )
+    runs.file("ready", "")
+
+    assert "done" == runs.start().status
+    assert ["one-1", "one-2"] == runs.value("steps/each")
+
+
+def test_a_recorded_failure_is_not_tried_again(runs: Runs) -> None:
+    """It was the outcome of all attempts."""
+    runs.flow(
+        LOOP.replace("ACTION", "fail").replace(
+            "options: []", "options: [{when: 'false', step: {name: n, type: checkpoint}}]"
+        )
+    )
+    runs.start()
+    runs.file("ready", "")
+
+    resumed = runs.resume()
+
+    assert ["last"] == resumed.executed
+    assert [] == _retries(resumed.events)
+    assert ["before", "one-1", "one-1", "one-2", "one-2", "last", "last"] == runs.log
+
+
+def test_retrying_on_a_timeout_gives_each_attempt_the_whole_time(runs: Runs) -> None:
+    """A composite's timeout is that of an attempt, as a plain step's is."""
+    runs.flow("""
+    - name: inner
+      type: subworkflow
+      workflow: inner.yaml
+      timeout: 1
+      retry: {attempts: 2, on: [timeout]}
+    """)
+    runs.file(
+        "inner.yaml",
+        """
+        version: "1.0"
+        name: inner
+        steps:
+          - {name: y, type: shell, run: "test -e was || { touch was; sleep 60; }"}
+        """,
+    )
+
+    assert "done" == runs.start().status
+
+
+def test_a_timeout_on_a_composite_ends_what_is_inside(runs: Runs) -> None:
+    """At whatever depth."""
+    runs.flow("""
+    - name: each
+      type: loop
+      timeout: 0.3
+      for_each: [1, 2]
+      steps:
+        - {name: slow, type: shell, run: sleep 60}
+    """)
+
+    failed = runs.start()
+
+    assert ("failed", ["each[0].slow"]) == (failed.status, failed.executed)
+    assert "each[0].slow" in failed.error
+    assert "timeout" in failed.error
+
+
+def test_a_failed_step_that_continues_is_an_outcome(runs: Runs) -> None:
+    """Its status is `failed`, its output names the error, it is recorded so and recalled."""
+    runs.flow("""
+    - {name: a, type: python, action: fail, args: [a, boom], continue_on_error: true}
+    - {name: b, type: python, action: give, args: ["${{ steps.a.status }}: ${{ 'boom' in steps.a.output.error }}"]}
+    - {name: c, type: python, action: unless, args: [c, ready]}
+    """)
+    runs.start()
+    runs.file("ready", "")
+
+    resumed = runs.resume()
+
+    assert (["a", "b"], ["c"], "done") == (resumed.recalled, resumed.executed, resumed.status)
+    assert ("failed", "failed: true") == (runs.status("a"), runs.value("steps/b"))
+    assert 1 == runs.log.count("a")
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "type: subworkflow, workflow: inner.yaml",
+        "type: loop, for_each: [1], steps: [{name: x, type: python, action: fail, args: [x]}]",
+        "type: parallel, steps: [{name: x, type: python, action: fail, args: [x]}]",
+        "type: branch, options: [{when: 'true', step: {name: x, type: python, action: fail, args: [x]}}]",
+        "type: validate, stages: ['false'], fail: true",
+        "type: shell, run: 'echo x >> log; exit 3'",
+    ],
+)
+def test_a_composite_that_fails_and_continues_is_recalled_as_failed(runs: Runs, step: str) -> None:
+    """What failed inside is not done again by a resumption."""
+    runs.file("inner.yaml", 'version: "1.0"\nname: inner\nsteps: [{name: x, type: python, action: fail, args: [x]}]\n')
+    runs.flow(f"""
+    - {{name: a, {step}, continue_on_error: true}}
+    - {{name: b, type: python, action: give, args: ["${{{{ steps.a.status }}}}"]}}
+    - {{name: c, type: python, action: unless, args: [c, ready]}}
+    """)
+    started = runs.start()
+    expected = runs.value("steps/b")
+    runs.file("ready", "")
+
+    resumed = runs.resume()
+
+    assert (["c"], "done") == (resumed.executed, resumed.status)
+    assert expected == runs.value("steps/b")
+    assert "loop" in step or "parallel" in step or expected == "failed", started.failed
+    assert 1 >= runs.log.count("x")
+
+
+def test_a_condition_that_cannot_be_evaluated_fails_the_run_with_its_place(runs: Runs) -> None:
+    """It is no `false`."""
+    runs.flow("- {name: a, type: python, action: do, args: [a], when: 1 < 'x'}")
+
+    failed = runs.start()
+
+    assert ("failed", []) == (failed.status, runs.log)
+    assert "flow.yaml:4:" in failed.error
+
+
+def test_a_field_that_cannot_be_evaluated_is_a_failure_like_any(runs: Runs) -> None:
+    """It is told and counted, and names its place."""
+    runs.flow("- {name: a, type: python, action: do, args: [\"${{ 1 + 'x' }}\"]}")
+
+    failed = runs.start()
+
+    assert ("failed", ["a"]) == (failed.status, failed.failed)
+    assert failed.outcome is not None
+    assert 1 == failed.outcome.counts.failed
+    assert "flow.yaml:4:" in failed.error
