@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from maverick.cli.render import json_text
@@ -13,9 +12,9 @@ if TYPE_CHECKING:
 
 ANSWERING: Final = frozenset({"run", "fly", "refuel", "review"})
 """The commands that run workflows."""
+_COUNTS: Final = ("ran", "recalled", "skipped", "failed")
 
 
-@dataclass(slots=True)
 class Answer:
     """What is known of the command's run so far. `arguments` are those of the program.
 
@@ -23,14 +22,16 @@ class Answer:
     a run goes on.
     """
 
-    arguments: list[str]
-    workflow: str | None = None
-    run: str | None = None
-    one_line: bool = False
-    out: IO[str] | None = None
+    def __init__(self, arguments: list[str]) -> None:
+        self.arguments = arguments
+        self.workflow: str | None = None
+        self.run: str | None = None
+        self.one_line = False
+        self.out: IO[str] | None = None
 
     def succeed(self, outcome: Outcome, resume: str | None) -> None:
         """Print what a run came to. *resume* is the command that resumes it."""
+        counts = outcome.counts
         self._print(
             {
                 "run": outcome.run,
@@ -41,7 +42,12 @@ class Answer:
                 "error": outcome.error,
                 "checkpoint": outcome.checkpoint or None,
                 "resume": resume,
-                "steps": asdict(outcome.counts),
+                "steps": {
+                    "ran": counts.ran,
+                    "recalled": counts.recalled,
+                    "skipped": counts.skipped,
+                    "failed": counts.failed,
+                },
                 "rollback_errors": list(outcome.rollback_errors),
             }
         )
@@ -62,7 +68,7 @@ class Answer:
                     "error": error,
                     "checkpoint": None,
                     "resume": None,
-                    "steps": {"ran": 0, "recalled": 0, "skipped": 0, "failed": 0},
+                    "steps": dict.fromkeys(_COUNTS, 0),
                     "rollback_errors": [],
                 }
             )

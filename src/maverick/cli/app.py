@@ -5,6 +5,7 @@ Each command's module is imported when the command is asked for: what a command 
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -94,19 +95,22 @@ class Program(commands.Group):
             _refuse_system()
             code = super().main(arguments, **{**settings, "standalone_mode": False, "obj": answer})
         except MaverickError as error:
-            answer.fail(str(error))
-            complain(_message(error))
-            return error.exit_code
+            return _fail(_message(error), answer, error.exit_code)
         except StdoutClosed:  # `| head` has seen enough.
             return 0
         except Exception as error:
             message = commands.usage_message(error)
             if message is None:
                 raise
-            answer.fail(message)
-            complain(message)
-            return UsageError.exit_code
+            return _fail(message, answer, UsageError.exit_code)
         return code if isinstance(code, int) else 0
+
+
+def _fail(message: str, answer: Answer, code: int) -> int:
+    complain(message)
+    with suppress(StdoutClosed, MaverickError):  # There is nobody left to tell.
+        answer.fail(message)
+    return code
 
 
 def _message(error: MaverickError) -> str:

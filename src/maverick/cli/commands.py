@@ -3,9 +3,8 @@
 import inspect
 from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
 
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
@@ -26,8 +25,7 @@ BARE_RESUME: Final = "@resumable"
 """What `--resume` without a value stands for: the newest run that can be resumed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One line of a group's help, and how the command is made."""
 
     summary: str

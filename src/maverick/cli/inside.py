@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from maverick.errors import NotFound, UsageError
 
@@ -23,22 +22,19 @@ _PART: Final = re.compile(r'\.?(?P<name>[^.\[\]"]+)|\[(?P<index>-?[0-9]{1,18})\]
 _OUTSIDE: Final = "the checkpoint"
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
+class Folder(NamedTuple):
     """A path names a folder: its entries, each (name, kind, size in bytes)."""
 
     rows: tuple[tuple[str, str, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(NamedTuple):
     """A path names a file: its bytes."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A path names a value, or what is in one."""
 
     value: Value

@@ -74,7 +74,9 @@ class Order:
 
 def run(
     context: typer.Context,
-    workflow: Annotated[str, typer.Argument(help="Name of a workflow, or its file.", show_default=False)] = "",
+    workflow: Annotated[
+        str, typer.Argument(metavar="[WORKFLOW]", help="Name of a workflow, or its file.", show_default=False)
+    ] = "",
     inputs: Annotated[
         list[str] | None,
         typer.Option("-i", "--input", metavar="KEY=VALUE", help="Give an input; repeatable, the last one counts."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from maverick.errors import MaverickError
@@ -89,25 +90,36 @@ def stdout_kept_clean() -> Iterator[IO[str]]:
     """Give the real standard output, while all else that is printed goes to standard error.
 
     That holds for `print` in the users' Python and for programs that it starts: file descriptor 1 itself is
-    turned to standard error. When the block ends, `sys.stdout` is the real one again.
+    turned to standard error. When the block ends, everything is as it was.
     """
-    real: Any = sys.stdout
-    is_own = sys.stdout is sys.__stdout__
-    if real is None or not is_own:  # Not a process of its own: a test, or a closed stream.
-        sys.stdout = sys.stderr
-        try:
-            yield real
-        finally:
-            sys.stdout = real
-        return
-    real.flush()
-    kept = os.dup(1)
-    os.dup2(2, 1)
+    real = sys.stdout
     sys.stdout = sys.stderr
     try:
-        with open(kept, "w", encoding=real.encoding, errors=real.errors, closefd=False) as clean:
-            yield clean
+        if real is None:  # Closed by the caller (`>&-`).
+            with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+                yield nowhere
+        elif real is sys.__stdout__:
+            with _descriptor_kept(real) as clean:
+                yield clean
+        else:  # Replaced by a program that runs this one in its own process.
+            yield real
     finally:
         sys.stdout = real
+
+
+@contextmanager
+def _descriptor_kept(real: Any) -> Iterator[IO[str]]:
+    real.flush()
+    kept = os.dup(1)
+    if sys.stderr is not None:
+        os.dup2(2, 1)
+    else:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.close(nowhere)
+    try:
+        with os.fdopen(kept, "w", encoding=real.encoding, errors=real.errors, closefd=False) as clean:
+            yield clean
+    finally:
         os.dup2(kept, 1)
         os.close(kept)
