@@ -99,7 +99,9 @@ class _Point:
             self.points.append(f"{kind} {step}".strip())
 
 
-class _PointedFiles(WatchedFiles):
+class PointedFiles(WatchedFiles):
+    """Reaches a point ahead of each new file; counts what else is done."""
+
     def __init__(self, point: _Point) -> None:
         super().__init__()
         self._point = point
@@ -125,7 +127,7 @@ class _PointedFiles(WatchedFiles):
 
 
 class _Project(Project):
-    def __init__(self, root: Path, environment: Mapping[str, str], files: _PointedFiles) -> None:
+    def __init__(self, root: Path, environment: Mapping[str, str], files: PointedFiles) -> None:
         super().__init__(root, environment)
         self._files = files
 
@@ -141,7 +143,7 @@ class _Project(Project):
 class Execution:
     """What one `start` or `resume` did. `outcome` is None if it was killed, or stopped by the error `raised`."""
 
-    files: _PointedFiles
+    files: PointedFiles
     point: _Point
     events: list[Event] = field(default_factory=list)
     outcome: Outcome | None = None
@@ -330,8 +332,7 @@ class Runs:
         stop_at: str = "",
     ) -> Execution:
         point = _Point(kills)
-        execution = Execution(_PointedFiles(point), point)
-        session = engine.Session(observe=lambda event: observe(event))
+        execution = Execution(PointedFiles(point), point)
 
         def observe(event: Event) -> None:
             point.reach(event.event, event.step)
@@ -339,6 +340,7 @@ class Runs:
             if stop_at and (event.event, event.step) == ("step_started", stop_at):
                 session.stop.request("SIGINT")
 
+        session = engine.Session(observe=observe)
         try:
             execution.outcome = act(_Project(self.root, self.environment, execution.files), request, session)
         except Killed:

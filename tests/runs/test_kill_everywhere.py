@@ -83,7 +83,10 @@ steps:
       - {name: left, type: python, action: do, args: [left]}
       - {name: right, type: python, action: do, args: [right]}
   - {name: last, type: python, action: do, args: [last]}
-outputs: {pairs: "${{ steps.pairs.output }}", keyed: "${{ len(steps.keyed.output) }}", beside: "${{ steps.beside.output }}"}
+outputs:
+  pairs: ${{ steps.pairs.output }}
+  keyed: "${{ [steps.keyed.output[0], 'broken' in steps.keyed.output[1].error] }}"
+  beside: ${{ steps.beside.output }}
 """
 VALIDATING = """
 - name: check

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit_runs import Runs
+from kit_runs import PointedFiles, Runs
 from maverick.checkpoints.codec import decode, encode
 from maverick.dsl.values import Value, normalise
-from maverick.errors import RefMoved
+from maverick.errors import RefMoved, StoreUnwritable
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(max_size=20)
 VALUES: st.SearchStrategy[Value] = st.recursive(
@@ -201,6 +201,12 @@ def test_two_steps_have_different_idempotency_keys(runs: Runs) -> None:
     assert 3 == len(set(map(str, output)))
 
 
+TWO = """
+- {name: a, type: python, action: do, args: [a]}
+- {name: b, type: python, action: do, args: [b]}
+"""
+
+
 class _Full:
     """Makes saves fail once *step* is to be recorded."""
 
@@ -219,8 +225,6 @@ class _Full:
 
 def test_a_step_that_could_not_be_saved_has_failed(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is told to be done or saved that is not; it runs again when there is space."""
-    from maverick.errors import StoreUnwritable  # noqa: PLC0415
-
     runs.flow("""
     - {name: a, type: python, action: do, args: [a]}
     - {name: mark, type: checkpoint, continue_on_error: true}
@@ -250,31 +254,26 @@ def test_a_run_that_another_process_advanced_is_left_alone(runs: Runs, monkeypat
 
 def test_a_disk_that_fills_up_is_told_and_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At whichever change to the store: the run fails with the reason, and is resumed when there is space."""
-    from kit_runs import _PointedFiles  # noqa: PLC0415
+    left = 0
 
-    for number in range(1, 40):
-        runs = Runs(
-            tmp_path / str(number),
-            "- {name: a, type: python, action: do, args: [a]}\n- {name: b, type: python, action: do, args: [b]}",
-        )
+    def full(_self: object, operation: str) -> None:
+        nonlocal left
+        left -= operation in {"create", "write", "rename"}
+        if left < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for number in range(1, 60):
+        runs = Runs(tmp_path / str(number), TWO)
         runs.start()  # The store is there.
-        left = iter(range(number))
-
-        def full(self: _PointedFiles, operation: str, left: object = left) -> None:
-            if operation in {"create", "write", "rename"} and next(left, None) is None:  # type: ignore[call-overload]
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
+        left = number
         with monkeypatch.context() as patch:
-            patch.setattr(_PointedFiles, "before", full)
+            patch.setattr(PointedFiles, "before", full)
             try:
                 failed = runs.start()
-            except Exception as error:  # noqa: BLE001 - before there was a run
-                assert "the disk is full" in str(error)
+            except StoreUnwritable:  # Before there was a run.
                 continue
         if failed.status == "done":
-            assert number > 8
-            break
+            return
         assert "the disk is full" in failed.error
         assert "done" == runs.resume().status
-    else:
-        pytest.fail("it never succeeded")
+    pytest.fail("it never succeeded")
