@@ -1,0 +1,147 @@
+"""Python steps: sync, async, with a timeout."""
+
+from __future__ import annotations
+
+import pytest
+
+from kit_runs import Runs
+
+ACTIONS = """
+import asyncio, time
+
+def add(one, other=10, *, third=100):
+    return one + other + third
+
+async def later(value):
+    await asyncio.sleep(0)
+    return value
+
+async def forever():
+    await asyncio.sleep(60)
+
+def hang(name="hang"):
+    _log(name)
+    time.sleep(60)
+
+def leave():
+    raise SystemExit(3)
+
+def noisy():
+    print("printed")
+    return b"\\x00bytes"
+"""
+
+
+@pytest.fixture
+def acting(runs: Runs) -> Runs:
+    runs.set_actions(ACTIONS)
+    return runs
+
+
+def test_args_and_kwargs_are_handed_over(acting: Runs) -> None:
+    """With their types."""
+    acting.flow('- {name: a, type: python, action: add, args: ["${{ 1 }}"], kwargs: {third: 2.5}}')
+
+    assert 13.5 == acting.start().output
+
+
+def test_an_action_may_be_named_by_module_and_function(acting: Runs) -> None:
+    """Without being listed in maverick.yaml."""
+    acting.file("elsewhere_7.py", "def work():\n    return 'elsewhere'\n")
+    acting.flow("- {name: a, type: python, action: 'elsewhere_7:work'}")
+
+    assert "elsewhere" == acting.start().output
+
+
+@pytest.mark.parametrize("arguments", ["args: [1, 2, 3]", "kwargs: {fourth: 1}", "args: []"])
+def test_arguments_that_do_not_fit_are_told_with_the_signature(acting: Runs, arguments: str) -> None:
+    """Before the function is called."""
+    acting.flow(f"- {{name: a, type: python, action: add, {arguments}}}")
+
+    assert "add(one, other=10, *, third=100) cannot be called so" in acting.start().error
+
+
+def test_an_async_action_is_awaited(acting: Runs) -> None:
+    """Its output is what it returns, not a coroutine."""
+    acting.flow("- {name: a, type: python, action: later, args: [7]}")
+
+    assert 7 == acting.start().output
+
+
+def test_async_actions_run_at_once_in_a_parallel_loop(acting: Runs) -> None:
+    """They share one event loop."""
+    acting.flow("""
+    - name: each
+      type: loop
+      parallel: true
+      for_each: range(5)
+      steps:
+        - {name: a, type: python, action: later, args: ["${{ item }}"]}
+    """)
+
+    assert [0, 1, 2, 3, 4] == acting.start().output
+
+
+@pytest.mark.parametrize("action", ["forever", "hang"])
+def test_a_timeout_ends_sync_and_async_actions(acting: Runs, action: str) -> None:
+    """A sync one runs in a process of its own, since a thread cannot be stopped."""
+    acting.flow(f"- {{name: a, type: python, action: {action}, timeout: 0.5}}")
+
+    failed = acting.start()
+
+    assert "failed" == failed.status
+    assert "timeout of 0.5 s" in failed.error
+
+
+def test_an_action_with_a_timeout_gives_the_same_as_without(acting: Runs) -> None:
+    """Bytes and what it prints do not get in the way."""
+    acting.flow(
+        """
+    - {name: a, type: python, action: noisy, timeout: 30}
+    - {name: b, type: python, action: noisy}
+    outputs: "${{ steps.a.output == steps.b.output }}"
+    """.replace("    outputs", "    # outputs")
+    )
+
+    acting.start()
+
+    assert acting.value("steps/a") == acting.value("steps/b") == b"\x00bytes"
+
+
+@pytest.mark.parametrize("timeout", ["", ", timeout: 30"])
+def test_an_exception_fails_the_step_with_its_type_and_place(acting: Runs, timeout: str) -> None:
+    """In the action's file, in whichever process it ran."""
+    acting.flow(f"- {{name: a, type: python, action: fail, args: [a, boom]{timeout}}}")
+
+    failed = acting.start()
+
+    assert "step a: ValueError: boom (" in failed.error
+    assert f"{acting.module}.py:" in failed.error
+    assert "in fail)" in failed.error
+
+
+@pytest.mark.parametrize("timeout", ["", ", timeout: 30"])
+def test_an_action_that_exits_fails_its_step_alone(acting: Runs, timeout: str) -> None:
+    """`SystemExit` does not end the run unrecorded."""
+    acting.flow(f"- {{name: a, type: python, action: leave, continue_on_error: true{timeout}}}")
+
+    done = acting.start()
+
+    assert "done" == done.status
+    assert "SystemExit: 3" in str(done.output)
+
+
+def test_a_stop_does_not_wait_for_a_sync_action(acting: Runs) -> None:
+    """It is abandoned, and what it gives is not recorded."""
+    acting.flow("- {name: a, type: python, action: hang}")
+
+    assert "paused" == acting.stop_at("a").status
+
+
+def test_a_timeout_that_is_no_duration_is_refused(acting: Runs) -> None:
+    """From an expression, too."""
+    acting.flow("""
+    - {name: a, type: python, action: later, args: [1], timeout: "${{ 'soon' }}"}
+    """)
+
+    assert "timeout" in acting.start().error
