@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -97,7 +96,7 @@ def _run(stage: Stage, attempt: Attempt, tools: Tools) -> dict[str, Value]:
         on_output=attempt.say,
         step=attempt.path,
     )
-    output = (text_of(done.stdout) + os.linesep * bool(done.stdout and done.stderr) + text_of(done.stderr)).strip()
+    output = "\n".join(filter(None, (text_of(done.stdout).strip(), text_of(done.stderr).strip())))
     return {
         "name": stage.name,
         "success": done.exit_code == 0,
