@@ -196,7 +196,7 @@ class TestPushing:
         first, second = git_push(cwd=repository.cwd), git_push(cwd=repository.cwd)
 
         assert (True, "origin", "work", head) == (first.pushed, first.remote, first.branch, first.commit)
-        assert not second.pushed
+        assert (True, False) == (second.pushed, second.updated)
         assert head == remote.git("rev-parse", "work")
         assert "origin/work" == repository.git("rev-parse", "--abbrev-ref", "work@{upstream}")
 

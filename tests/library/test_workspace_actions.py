@@ -143,6 +143,7 @@ class TestPreflight:
         repository.write("new file.txt")
         repository.git("switch", "-q", "--detach")
         repository.git("commit", "-q", "--allow-empty", "-m", "on no branch")
+        repository.git("remote", "add", "upstream", "/nowhere")
 
         with pytest.raises(StepFailed) as caught:
             run_preflight_checks(programs=["no-such-program"], remote="origin", cwd=repository.cwd)

@@ -19,6 +19,12 @@ _MODULES: Final = {
     "preflight": "run_preflight_checks",
     "tasks": "get_phases get_phase_names",
     "messages": "log_message log_dry_run",
+    "issues": "fetch_github_issues fetch_github_issue",
+    "pull_requests": "gather_pr_context create_github_pr",
+    "worktrees": "git_worktree git_set_aside",
+    "reviews": "run_coderabbit_review combine_review_results",
+    "dependencies": "sync_dependencies",
+    "outcomes": "summarize_issues",
 }
 
 ACTIONS: Final[dict[str, str]] = {
@@ -26,7 +32,9 @@ ACTIONS: Final[dict[str, str]] = {
 }
 """The actions that a step can name: name -> `module:function`."""
 
-AGENT_PROMPTS: Final[dict[str, Path]] = {name: AGENTS / f"{name}.md" for name in ("implementer", "validation_fixer")}
+AGENT_PROMPTS: Final[dict[str, Path]] = {
+    name: AGENTS / f"{name}.md" for name in ("implementer", "code_reviewer", "issue_fixer", "validation_fixer")
+}
 """What the agents are told before the context of a step: name -> Markdown file."""
 
 GENERATORS: Final[dict[str, tuple[Path, str]]] = {

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from maverick.errors import StepFailed
 from maverick.library.actions.git import staged_files
 from maverick.library.actions.repository import (
+    alone,
     check_repository,
     commit_id,
     current_branch,
@@ -39,22 +40,36 @@ class Commit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Push:
-    """`pushed` is false if the remote had everything already. `commit` is what the branch is at there now."""
+    """`commit` is what the branch is at on the remote now. `updated` is false if the remote had it already.
+
+    Without any remote, and that being fine, `pushed` is false and `commit` is where the branch is here.
+    """
 
     pushed: bool
     remote: str
     branch: str
     commit: str
+    updated: bool
 
 
-def git_commit(message: str | None = None, idempotency_key: str | None = None, cwd: str = ".") -> Commit:
+def git_commit(
+    message: str | None = None,
+    idempotency_key: str | None = None,
+    branch: str | None = None,
+    cwd: str = ".",
+) -> Commit:
     """Commit what is staged; without anything staged, make no commit. Hooks run.
 
     With an *idempotency_key*, a commit among the last 200 of the branch that carries it is taken for the
     one to be made: a step that is run again after a kill makes no second one. Without a *message*, the
-    files are named.
+    files are named. Where another branch than *branch* is checked out, nothing is committed and that is said.
     """
     check_repository(cwd)
+    if branch and (here := current_branch(cwd)) != branch:
+        raise StepFailed(
+            f"the work tree is on {f'`{here}`' if here else 'a detached HEAD'}, but the commit belongs on `{branch}`; "
+            f"`git switch {branch}` (it takes changes that are not committed along), then resume"
+        )
     if idempotency_key and (made := _find_commit(idempotency_key, cwd)):
         return Commit(
             committed=True, commit=made, message=git("log", "-1", "--format=%s", made, cwd=cwd), repeated=True
@@ -73,10 +88,10 @@ def git_commit(message: str | None = None, idempotency_key: str | None = None, c
     return Commit(committed=True, commit=commit_id("HEAD", cwd), message=text.splitlines()[0])
 
 
-def git_push(branch: str | None = None, remote: str = "origin", cwd: str = ".") -> Push:
+def git_push(branch: str | None = None, remote: str = "origin", required: bool = True, cwd: str = ".") -> Push:
     """Push a branch (default: the one checked out) to its namesake and make that its upstream.
 
-    Never by force.
+    Never by force. Unless it is *required*, a repository that has no remote at all is left as it is.
     """
     check_repository(cwd)
     name = branch or current_branch(cwd)
@@ -85,13 +100,16 @@ def git_push(branch: str | None = None, remote: str = "origin", cwd: str = ".") 
     commit = commit_id(f"refs/heads/{name}", cwd)
     if commit is None:
         raise StepFailed(f"there is no branch `{name}` with a commit to push")
-    if remote not in (known := remotes(cwd)):
+    known = remotes(cwd)
+    if not known and not required:
+        return Push(pushed=False, remote=remote, branch=name, commit=commit, updated=False)
+    if remote not in known:
         there = f"only {', '.join(known)}" if known else "none at all"
         raise StepFailed(
             f"there is no remote `{remote}` ({there}); add it with `git remote add {remote} URL`, then resume"
         )
     ref = f"refs/heads/{name}"
-    done = run_git("push", "--porcelain", "--set-upstream", remote, f"{ref}:{ref}", cwd=cwd)
+    done = run_git("push", "--porcelain", remote, f"{ref}:{ref}", cwd=cwd)
     outcomes = [line for line in decode(done.stdout).splitlines() if "\t" in line]
     if refused := [line.split("\t")[-1] for line in outcomes if line.startswith("!")]:
         raise StepFailed(
@@ -103,7 +121,10 @@ def git_push(branch: str | None = None, remote: str = "origin", cwd: str = ".") 
             f"cannot push {name} to {remote}: {words(done)}\n"
             f"Make sure that `git push {remote} {name}` works without asking anything, then resume"
         )
-    return Push(pushed=not all(line.startswith("=") for line in outcomes), remote=remote, branch=name, commit=commit)
+    with alone(cwd):
+        git("branch", "--quiet", f"--set-upstream-to={remote}/{name}", name, cwd=cwd)
+    updated = not all(line.startswith("=") for line in outcomes)
+    return Push(pushed=True, remote=remote, branch=name, commit=commit, updated=updated)
 
 
 def _find_commit(key: str, cwd: str) -> str | None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DIFF_BYTES = 1_000_000
+WITHOUT_OURS = (":/", ":(top,exclude,glob)**/.maverick/**")
+"""The whole work tree, except for the `.maverick` folders in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +130,13 @@ def git_diff(base: str = "", paths: Sequence[str] = (), staged: bool = False, cw
 
 
 def git_stage_all(cwd: str = ".") -> Staged:
-    """Stage every change of the work tree: changed, new and removed files, ignored ones aside."""
+    """Stage every change of the work tree: changed, new and removed files.
+
+    Ignored ones are left out, and new ones in `.maverick`: whoever put them there may not want them in this commit.
+    """
     check_repository(cwd)
-    git("add", "--all", ":/", cwd=cwd)
+    git("add", "--update", ":/", cwd=cwd)
+    git("add", "--all", *WITHOUT_OURS, cwd=cwd)
     return Staged(files=staged_files(cwd))
 
 

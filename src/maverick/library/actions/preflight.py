@@ -6,7 +6,9 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from maverick.dsl.commands import environment
 from maverick.errors import StepFailed
+from maverick.library.actions.gh import find_repository, is_logged_out
 from maverick.library.actions.git import git_status
 from maverick.library.actions.repository import check_repository, commit_id, current_branch, git, remotes
 
@@ -37,12 +39,14 @@ def run_preflight_checks(
     programs: Sequence[str] = (),
     remote: str | None = None,
     clean: bool = True,
+    github: bool = False,
     cwd: str = ".",
 ) -> Preflight:
     """Check that git is ready. Everything that is wrong is said at once.
 
     There has to be a repository with a commit, no commit that only a detached HEAD holds, no change that is
-    not committed (unless *clean* is false), and the *remote*, if one is given. *programs* must be on PATH.
+    not committed (unless *clean* is false), and the *remote*, if one is given and there are any. *programs* must be
+    on PATH. With *github*, `gh` has to be logged in where it would be used.
     """
     checks = [_program(name) for name in ("git", *programs)]
     if checks[0].passed:
@@ -51,8 +55,10 @@ def run_preflight_checks(
         checks += [_commit(cwd), _branch(cwd)]
         if clean:
             checks.append(_clean(cwd))
-        if remote:
+        if remote and remotes(cwd):
             checks.append(_remote(remote, cwd))
+        if github:
+            checks.append(_github(cwd))
     failed = [check.message for check in checks if not check.passed]
     if failed:
         raise StepFailed("not ready:\n" + "\n".join(f"- {message}" for message in failed))
@@ -60,7 +66,7 @@ def run_preflight_checks(
 
 
 def _program(name: str) -> Check:
-    found = shutil.which(name) is not None
+    found = shutil.which(name, path=environment().get("PATH")) is not None
     return Check(name=name, passed=found, message="" if found else f"the program `{name}` is not on PATH; install it")
 
 
@@ -112,3 +118,11 @@ def _remote(remote: str, cwd: str) -> Check:
     there = remote in remotes(cwd)
     message = f"there is no remote `{remote}` to push to; add it with `git remote add {remote} URL`"
     return Check(name="remote", passed=there, message="" if there else message)
+
+
+def _github(cwd: str) -> Check:
+    repository = find_repository(cwd)
+    if repository is None or not is_logged_out(cwd):
+        return Check(name="github", passed=True)
+    message = f"`gh` is not logged in, and {repository} is on GitHub; run `gh auth login`, or set GH_TOKEN"
+    return Check(name="github", passed=False, message=message)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maverick.dsl.commands import run_command
 from maverick.errors import StepFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from maverick.dsl.processes import Completed
 
 _SETTINGS = (
@@ -95,3 +101,35 @@ def count(revisions: str, cwd: str) -> int:
 def remotes(cwd: str) -> list[str]:
     """The names of the remotes."""
     return git("remote", cwd=cwd).split()
+
+
+def prefix(cwd: str) -> str:
+    """The path of *cwd* from the root of its work tree, such as `app/`; empty at the root."""
+    return git("rev-parse", "--show-prefix", cwd=cwd)
+
+
+def main_work_tree(cwd: str) -> Path:
+    """The root of the repository's first work tree, whichever of its worktrees *cwd* is in."""
+    first = git("worktree", "list", "--porcelain", "-z", cwd=cwd).partition("\0")[0]
+    return Path(first.removeprefix("worktree "))
+
+
+def main_folder(cwd: str) -> Path:
+    """The folder of the main work tree that *cwd* is in, or is the counterpart of."""
+    return main_work_tree(cwd) / prefix(cwd)
+
+
+@contextmanager
+def alone(cwd: str) -> Iterator[None]:
+    """Keep other actions, of this process or another, from changing the repository's settings meanwhile.
+
+    Git itself refuses where two commands write its configuration or its list of worktrees at once. The lock is the
+    kernel's, on the folder that all worktrees share: it ends with the process.
+    """
+    shared = git("rev-parse", "--path-format=absolute", "--git-common-dir", cwd=cwd)
+    descriptor = os.open(shared, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

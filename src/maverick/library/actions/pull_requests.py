@@ -1,0 +1,265 @@
+"""Pull requests: what one is about, and opening one so that it is never opened twice.
+
+Without `gh` or a remote on GitHub, the text of a pull request becomes a file that a person can use.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from maverick.errors import StepFailed
+from maverick.library.actions.gh import Repository, ask_gh, explain, find_repository, gh, gh_json, owner_of, parse_json
+from maverick.library.actions.git import DIFF_BYTES, FileChange, git_diff
+from maverick.library.actions.repository import check_repository, commit_id, current_branch, git, main_folder
+
+FOLDER = ".maverick/pull-requests"
+_LISTED = "number,url,isDraft,headRefName,baseRefName,body,headRepositoryOwner"
+_VIEWED = "number,title,body,url,isDraft,baseRefName,headRefName,commits,files"
+_URL = re.compile(r"https?://\S+/pull/(\d+)")
+_EXISTS = "already exists"
+_NOTHING = "No commits between"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullRequestContext:
+    """What is to be reviewed. `number`, `title`, `body` and `url` are those of a pull request, else empty.
+
+    `diff` is a unified diff, its first megabyte (`truncated`); `commits` are the subjects, oldest first.
+    """
+
+    source: Literal["github", "git"]
+    base_branch: str
+    head_branch: str
+    diff: str
+    files: list[FileChange]
+    commits: list[str]
+    truncated: bool
+    number: int | None = None
+    title: str = ""
+    body: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullRequest:
+    """What came of opening a pull request.
+
+    It is on GitHub (`number`, `url`), or its text is in `file`, or, where the branch has nothing that the base has
+    not, there is none (`reason`). `created` is false if it was open before this step.
+    """
+
+    branch: str
+    base_branch: str
+    title: str
+    draft: bool
+    created: bool
+    number: int | None = None
+    url: str | None = None
+    file: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    """A pull request as it should be. `head` is how GitHub is told of the branch."""
+
+    title: str
+    body: str
+    base: str
+    branch: str
+    draft: bool
+    head: str = field(default="")
+
+
+def gather_pr_context(pr_number: int | None = None, base_branch: str = "main", cwd: str = ".") -> PullRequestContext:
+    """What a pull request changes; without a number, what the work tree has beyond *base_branch*."""
+    if pr_number is not None:
+        return _from_github(pr_number, cwd)
+    diff = git_diff(base_branch, cwd=cwd)
+    base = commit_id(base_branch, cwd) or f"origin/{base_branch}"
+    subjects = git("log", "--reverse", "--no-merges", "--format=%s", f"{base}..HEAD", cwd=cwd)
+    return PullRequestContext(
+        source="git",
+        base_branch=base_branch,
+        head_branch=current_branch(cwd) or "",
+        diff=diff.text,
+        files=diff.files,
+        commits=subjects.splitlines(),
+        truncated=diff.truncated,
+    )
+
+
+def create_github_pr(
+    title: str,
+    body: str = "",
+    base_branch: str = "main",
+    branch: str | None = None,
+    draft: bool = False,
+    closes: int | None = None,
+    idempotency_key: str | None = None,
+    remote: str = "origin",
+    cwd: str = ".",
+) -> PullRequest:
+    """Open a pull request for a branch that was pushed (default: the one checked out).
+
+    One that is open for the branch gets this title, body and base instead; whether it is a draft is left to those who
+    look at it. *closes* is an issue that the body says it closes. A body carries the *idempotency_key*, unseen, so that
+    a step that is run again recognises what it opened.
+    """
+    check_repository(cwd)
+    head = branch or current_branch(cwd)
+    if head is None:
+        raise StepFailed("HEAD is detached, so there is no branch to open a pull request for; `git switch BRANCH`")
+    request = _Request(
+        title=" ".join(title.split()) or head,
+        body=_with_issue(body, closes),
+        base=base_branch,
+        branch=head,
+        draft=draft,
+    )
+    repository = find_repository(cwd)
+    if repository is None:
+        return _write_file(request, cwd)
+    if head == base_branch:
+        raise StepFailed(f"`{head}` is the base branch itself; a pull request needs a branch of its own")
+    return _open(request, repository, idempotency_key, remote, cwd)
+
+
+def _with_issue(body: str, closes: int | None) -> str:
+    text = body.strip()
+    if closes is None or re.search(rf"\b(close|fix|resolve)[sd]?:?\s+#{closes}\b", text, re.IGNORECASE):
+        return text
+    return f"{text}\n\nCloses #{closes}".strip()
+
+
+# --- on GitHub -----------------------------------------------------------------------------------------------------
+
+
+def _open(request: _Request, repository: Repository, key: str | None, remote: str, cwd: str) -> PullRequest:
+    owner = owner_of(remote, cwd) or repository.owner
+    mark = f"<!-- maverick-step: {key} -->" if key else ""
+    if found := _find(request, repository, owner, cwd):
+        if mark and mark in found["body"]:
+            return _result(request, found, created=True)
+        return _update(request, found, mark, repository, cwd)
+    head = request.branch if owner == repository.owner else f"{owner}:{request.branch}"
+    draft = ["--draft"] if request.draft else []
+    where = ("--base", request.base, "--head", head)
+    output, problem = _with_body(request, mark, repository, cwd, "pr", "create", *where, *draft)
+    if _EXISTS in problem and (found := _find(request, repository, owner, cwd)):
+        return _update(request, found, mark, repository, cwd)  # Somebody was faster.
+    if _NOTHING in problem:
+        return _result(request, {}, created=False, reason=f"{request.branch} has no commit that {request.base} has not")
+    if problem:
+        raise StepFailed(explain(problem, repository, cwd))
+    if (url := _URL.search(output)) is None:
+        raise StepFailed(f"`gh pr create` gave no address: {output[:200]!r}")
+    return _result(request, {"number": int(url[1]), "url": url[0], "isDraft": request.draft}, created=True)
+
+
+def _find(request: _Request, repository: Repository, owner: str, cwd: str) -> dict[str, Any] | None:
+    """The open pull request of the branch; of several, the one with the same base."""
+    args = ("pr", "list", "--head", request.branch, "--state", "open")
+    listed = gh_json(*args, fields=_LISTED, repository=repository, cwd=cwd)
+    ours = [each for each in listed if ((each.get("headRepositoryOwner") or {}).get("login") or owner) == owner]
+    ours.sort(key=lambda each: each.get("baseRefName") != request.base)
+    return {**ours[0], "body": ours[0].get("body") or ""} if ours else None
+
+
+def _update(request: _Request, found: dict[str, Any], mark: str, repository: Repository, cwd: str) -> PullRequest:
+    number = str(found["number"])
+    _, problem = _with_body(request, mark, repository, cwd, "pr", "edit", number, "--base", request.base)
+    if problem:
+        raise StepFailed(explain(problem, repository, cwd))
+    return _result(request, found, created=False)
+
+
+def _with_body(request: _Request, mark: str, repository: Repository, cwd: str, *args: str) -> tuple[str, str]:
+    """Run a command of `gh` that takes title and body."""
+    with tempfile.TemporaryDirectory(prefix="maverick-") as folder:
+        file = Path(folder) / "body.md"
+        file.write_text(f"{request.body}\n\n{mark}".strip() + "\n", "utf-8")
+        text = ("--title", request.title, "--body-file", str(file))
+        return ask_gh(*args, *text, repository=repository, cwd=cwd)
+
+
+def _result(request: _Request, found: dict[str, Any], *, created: bool, reason: str = "") -> PullRequest:
+    return PullRequest(
+        branch=request.branch,
+        base_branch=request.base,
+        title=request.title,
+        draft=bool(found.get("isDraft", request.draft)),
+        created=created,
+        number=found.get("number"),
+        url=found.get("url"),
+        reason=reason,
+    )
+
+
+def _from_github(number: int, cwd: str) -> PullRequestContext:
+    repository = find_repository(cwd)
+    if repository is None:
+        raise StepFailed(
+            f"pull request #{number} cannot be looked at: that needs the program `gh` and a remote on GitHub, or "
+            "`github.repo` in maverick.yaml; without a number, the branch that is checked out is looked at"
+        )
+    args = ("pr", "view", str(number), "--json", _VIEWED)
+    text, problem = ask_gh(*args, repository=repository, cwd=cwd)
+    if "Could not resolve to" in problem and "Repository" not in problem:
+        raise StepFailed(f"there is no pull request #{number} in {repository} ({problem})")
+    if problem:
+        raise StepFailed(explain(problem, repository, cwd))
+    found = parse_json(text, args)
+    diff = gh("pr", "diff", str(number), "--color", "never", repository=repository, cwd=cwd)
+    data = diff.encode()
+    return PullRequestContext(
+        source="github",
+        base_branch=found["baseRefName"],
+        head_branch=found["headRefName"],
+        diff=data[:DIFF_BYTES].decode("utf-8", "ignore"),
+        files=[
+            FileChange(path=each["path"], added=each.get("additions"), removed=each.get("deletions"))
+            for each in found.get("files") or []
+        ],
+        commits=[each["messageHeadline"] for each in found.get("commits") or []],
+        truncated=len(data) > DIFF_BYTES,
+        number=found["number"],
+        title=found["title"],
+        body=found.get("body") or "",
+        url=found.get("url") or "",
+    )
+
+
+# --- as a file -----------------------------------------------------------------------------------------------------
+
+
+def _write_file(request: _Request, cwd: str) -> PullRequest:
+    """Write the text below the main work tree, where no branch holds it and no worktree takes it along."""
+    root = main_folder(cwd)
+    folder = root / FOLDER
+    path = folder / f"{request.branch}.md"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _replace(folder / ".gitignore", "*\n")
+    heading = f"# {request.title}\n\n`{request.branch}` into `{request.base}`{', as a draft' if request.draft else ''}"
+    created = not path.exists()
+    _replace(path, f"{heading}\n\n{request.body}".rstrip() + "\n")
+    return PullRequest(
+        branch=request.branch,
+        base_branch=request.base,
+        title=request.title,
+        draft=request.draft,
+        created=created,
+        file=str(path.relative_to(root)),
+        reason="there is no `gh`, or no remote on GitHub: the text was written to the file",
+    )
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, "utf-8")
+    temporary.replace(path)

@@ -1,0 +1,163 @@
+"""Worktrees of git: a folder of its own for work that goes on beside other work, and no trace of it afterwards.
+
+They stand in `.maverick/worktrees`. Whatever is left of a kill, adding and removing once more ends in the same state,
+and no change is ever lost: what was not committed is set aside in `git stash` before a worktree goes.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from maverick.errors import StepFailed
+from maverick.library.actions.git import WITHOUT_OURS, git_status
+from maverick.library.actions.repository import (
+    alone,
+    ask,
+    check_repository,
+    commit_id,
+    current_branch,
+    git,
+    main_work_tree,
+    prefix,
+    run_git,
+    split,
+)
+
+FOLDER = ".maverick/worktrees"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worktree:
+    """A worktree. `cwd` is the folder in it that stands for the one that was given.
+
+    `present` is false once it was removed; `set_aside` names the stash that holds what was not committed.
+    """
+
+    name: str
+    path: str
+    cwd: str
+    present: bool
+    set_aside: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """The worktrees that a prune removed."""
+
+    removed: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """`stash` is the message under which `git stash list` shows what was set aside; null if there was nothing."""
+
+    stash: str | None
+    files: list[str] = field(default_factory=list)
+
+
+def git_worktree(
+    operation: Literal["add", "remove", "prune"], name: str = "", base_branch: str = "main", cwd: str = "."
+) -> Worktree | Pruned:
+    """Add the worktree *name*, remove it, or remove all (`prune`).
+
+    One that was added stands at *base_branch*, on no branch, and is clean, whatever was there before. Removing one that
+    is not there is fine.
+    """
+    check_repository(cwd)
+    with alone(cwd):
+        if operation == "prune":
+            return _prune(cwd)
+        if not name or name.startswith(".") or "/" in name:
+            raise StepFailed(f"`{name}` cannot be the name of a worktree; use letters, digits, `-` and `_`")
+        if operation == "add":
+            return _add(name, base_branch, cwd)
+        if operation == "remove":
+            return _remove(name, cwd)
+    raise StepFailed(f"there is no operation {operation!r}; there are add, remove, prune")
+
+
+def git_set_aside(message: str, cwd: str = ".") -> SetAside:
+    """Put what is not committed into `git stash` under *message*, so that other work can begin.
+
+    New files in `.maverick` stay where they are.
+    """
+    check_repository(cwd)
+    with alone(cwd):
+        return _set_aside(message, cwd)
+
+
+def _add(name: str, base_branch: str, cwd: str) -> Worktree:
+    base = commit_id(f"refs/heads/{base_branch}", cwd) or commit_id(f"refs/remotes/origin/{base_branch}", cwd)
+    if base is None:
+        raise StepFailed(f"there is no base branch `{base_branch}` to start a worktree from")
+    path = _path(name, cwd)
+    kept = _save_changes(path, name, cwd)
+    _clear(path, cwd)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (path.parent / ".gitignore").write_text("*\n", "utf-8")
+    git("worktree", "add", "--detach", str(path), base, cwd=cwd)
+    return Worktree(name=name, path=str(path), cwd=str(path / prefix(cwd)), present=True, set_aside=kept)
+
+
+def _remove(name: str, cwd: str) -> Worktree:
+    path = _path(name, cwd)
+    kept = _save_changes(path, name, cwd)
+    _clear(path, cwd)
+    return Worktree(name=name, path=str(path), cwd=str(path / prefix(cwd)), present=False, set_aside=kept)
+
+
+def _save_changes(path: Path, name: str, cwd: str) -> str | None:
+    if not _is_whole(path, cwd):
+        return None
+    return _set_aside(f"maverick: what was not committed in the worktree {name}", str(path)).stash
+
+
+def _prune(cwd: str) -> Pruned:
+    folder = main_work_tree(cwd) / FOLDER
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    for name in names:
+        _remove(name, cwd)
+    git("worktree", "prune", cwd=cwd)
+    if folder.is_dir():
+        shutil.rmtree(folder)
+    return Pruned(removed=names)
+
+
+def _path(name: str, cwd: str) -> Path:
+    return main_work_tree(cwd) / FOLDER / name
+
+
+def _is_whole(path: Path, cwd: str) -> bool:
+    """Whether git knows the worktree and had finished making it: until then it holds a lock of its own."""
+    entries = git("worktree", "list", "--porcelain", "-z", cwd=cwd).split("\0\0")
+    for entry in entries:
+        lines = split(entry)
+        if lines and lines[0] == f"worktree {path.resolve()}":
+            making = any(line.startswith("locked initializing") for line in lines)
+            return not making and ask("rev-parse", "--is-inside-work-tree", cwd=str(path)) == "true"
+    return False
+
+
+def _clear(path: Path, cwd: str) -> None:
+    """Remove the worktree and what a kill left of it."""
+    if path.exists() and run_git("worktree", "remove", "--force", "--force", str(path), cwd=cwd).exit_code != 0:
+        run_git("worktree", "unlock", str(path), cwd=cwd)
+        shutil.rmtree(path)
+    elif not path.exists():
+        run_git("worktree", "unlock", str(path), cwd=cwd)
+    git("worktree", "prune", cwd=cwd)
+
+
+def _set_aside(message: str, cwd: str) -> SetAside:
+    status = git_status(cwd)
+    new = [path for path in status.untracked if ".maverick" not in Path(path).parts]
+    files = sorted({*status.staged, *status.modified, *status.conflicted, *new})
+    if not files:
+        return SetAside(stash=None)
+    branch = current_branch(cwd)
+    text = " ".join(message.split()) + (f" (on {branch})" if branch else "")
+    git("stash", "push", "--include-untracked", "--quiet", f"--message={text}", "--", *WITHOUT_OURS, cwd=cwd)
+    return SetAside(stash=text, files=files)
