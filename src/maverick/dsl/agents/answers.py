@@ -115,7 +115,7 @@ class Line:
 
 
 Reader: TypeAlias = Callable[[Line, Answer], str]
-"""Takes one line into the answer, and gives what a person who watches should see of it, if anything."""
+"""Takes one line into the answer, and gives what a person who watches should see of it, ends of lines included."""
 
 
 class JsonLines:
@@ -167,5 +167,4 @@ class JsonLines:
         if not isinstance(fields, dict):
             self.words.append(data[:500].decode("utf-8", "backslashreplace"))
             return f"{self.words[-1]}\n"
-        shown = self._reader(Line(fields), self._answer).strip()
-        return f"{shown}\n" if shown else ""
+        return self._reader(Line(fields), self._answer)

@@ -36,6 +36,8 @@ TRANSPORT_PAUSE_SECONDS = 5.0
 LOGIN_CHECK_SECONDS = 10.0
 NOISE_BYTES = 64 * 1024
 """How much of a program's output is held beside its answer."""
+CALLS_KEPT = 8
+"""How many calls of a step are kept in its facts, the last ones; there is not room for many."""
 _WORDS_BYTES = 8 * 1024
 
 
@@ -180,6 +182,8 @@ class Conversation:
             return _Failure(message, transport=True)
         if answer.cut_short:
             return _Failure(f"it was cut short before it was done: {message}", cut_short=True)
+        if done.signal:
+            return _Failure(message)
         return _Failure(message + self._how_to_log_in(provider.status_of(done.exit_code, answer), done.exit_code))
 
     def _how_to_log_in(self, status: int | None, exit_code: int) -> str:
@@ -211,14 +215,15 @@ class Conversation:
         """Add the call to the volatile facts of the step, with the numbers as the program gives them."""
         provider = self._player.provider
         facts = cast(
-            "dict[str, object]", self._attempt.facts.setdefault("agent", {"provider": provider.name, "calls": []})
+            "dict[str, object]", self._attempt.facts.setdefault("agent", {"provider": provider.name, "called": 0})
         )
         if model := answer.model or self._player.config.model:
-            facts["model"] = model
+            facts["model"] = model[:200]
         if answer.session:
-            facts["session"] = answer.session
+            facts["session"] = answer.session[:200]
         call: dict[str, object] = {**answer.usage, "seconds": round(seconds, 3), "resumed": resumed}
-        cast("list[object]", facts["calls"]).append(call)
+        facts["calls"] = [*cast("list[object]", facts.get("calls", [])), call][-CALLS_KEPT:]
+        facts["called"] = cast("int", facts["called"]) + 1
 
     def tell(self, message: str) -> None:
         """Tell whoever watches the run."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from maverick.dsl.agents.answers import Answer, Line
 
 _STATUS = re.compile(r"\bstatus:? (\d{3})\b")
-_SHOWN = 160
+_ACTION_CHARACTERS = 160
 
 
 def claude(line: Line, answer: Answer) -> str:
@@ -24,9 +24,9 @@ def claude(line: Line, answer: Answer) -> str:
             answer.session = line.text("session_id")
             answer.model = line.text("model")
         case "system", "api_retry":
-            return f"(attempt {line.number('attempt')} after status {line.at('error_status')})"
+            return f"(attempt {line.number('attempt')} after status {line.at('error_status')})\n"
         case "assistant", _:
-            return "\n".join(filter(None, (_claude_block(block) for block in line.lines("message", "content"))))
+            return "".join(_claude_block(block) for block in line.lines("message", "content"))
         case "result", subtype:
             _claude_result(line, subtype, answer)
         case _:
@@ -36,8 +36,8 @@ def claude(line: Line, answer: Answer) -> str:
 
 def _claude_block(block: Line) -> str:
     if block.text("type") == "tool_use":
-        return _action(block.text("name"), block, "input")
-    return block.text("text")
+        return _shown(_action(block.text("name"), block, "input"))
+    return _shown(block.text("text"))
 
 
 def _claude_result(line: Line, subtype: str, answer: Answer) -> None:
@@ -85,7 +85,7 @@ def codex(line: Line, answer: Answer) -> str:
             answer.status = _status_in(answer.failure)
         case "error":
             answer.complaint = line.text("message")
-            return answer.complaint
+            return _shown(answer.complaint)
         case _:
             pass
     return ""
@@ -95,13 +95,13 @@ def _codex_item(line: Line, answer: Answer) -> str:
     match line.text("item", "type"):
         case "agent_message":
             answer.say(line.text("item", "text"))
-            return answer.text
+            return _shown(answer.text)
         case "command_execution":
-            return _cut(f"[shell] {line.text('item', 'command')} (exit code {line.at('item', 'exit_code')})")
+            return _shown(_cut(f"[shell] {line.text('item', 'command')} (exit code {line.at('item', 'exit_code')})"))
         case "error":
-            return line.text("item", "message")
+            return _shown(line.text("item", "message"))
         case other:
-            return f"[{other}]" if other else ""
+            return _shown(f"[{other}]" if other else "")
 
 
 def gemini(line: Line, answer: Answer) -> str:
@@ -116,12 +116,12 @@ def gemini(line: Line, answer: Answer) -> str:
             return line.text("content")
         case "tool_use":
             answer.turn()
-            return _action(line.text("tool_name") or line.text("name") or "tool", line, "parameters")
+            return f"\n{_action(line.text('tool_name') or 'tool', line, 'parameters')}\n"
         case "tool_result" if line.text("status") == "error":
             answer.refused.append(_failed_action(line.text("tool_name") or line.text("tool_id"), line, "error"))
         case "error":
             answer.complaint = line.text("message")
-            return answer.complaint
+            return _shown(answer.complaint)
         case "result":
             answer.finished = True
             answer.count(
@@ -132,6 +132,7 @@ def gemini(line: Line, answer: Answer) -> str:
             if line.text("status") == "error" or line.at("error"):
                 answer.failure = line.text("error", "message") or "it failed"
                 answer.status = _status_in(answer.failure)
+            return "\n"
         case _:
             pass
     return ""
@@ -147,11 +148,11 @@ def opencode(line: Line, answer: Answer) -> str:
             answer.finished = False
         case "text":
             answer.add(line.text("part", "text"))
-            return line.text("part", "text")
+            return _shown(line.text("part", "text"))
         case "tool_use":
             if line.text("part", "state", "status") == "error":
                 answer.refused.append(_failed_action(line.text("part", "tool"), line, "part", "state", "error"))
-            return _action(line.text("part", "tool"), line, "part", "state", "input")
+            return _shown(_action(line.text("part", "tool"), line, "part", "state", "input"))
         case "step_finish":
             answer.finished = line.text("part", "reason") != "tool-calls"
             answer.count(
@@ -183,9 +184,14 @@ def _failed_action(name: str, line: Line, *where: str) -> str:
     return _cut(f"[{name or 'tool'}] {error}".strip())
 
 
+def _shown(text: str) -> str:
+    """A text as lines of their own; gemini alone gives its text in pieces."""
+    return f"{text.strip()}\n" if text.strip() else ""
+
+
 def _cut(text: str) -> str:
     first = text.strip().splitlines()[0] if text.strip() else ""
-    return first if len(first) <= _SHOWN else first[: _SHOWN - 1] + "…"
+    return first if len(first) <= _ACTION_CHARACTERS else first[: _ACTION_CHARACTERS - 1] + "…"
 
 
 def _status_in(message: str) -> int | None:

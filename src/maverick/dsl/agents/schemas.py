@@ -78,7 +78,7 @@ def _validate(value: Value, schema: Value) -> None:
     try:
         found = next(iter(validator.iter_errors(value)), None)
     except Unresolvable as error:
-        raise StepFailed(f"output_schema refers to something that is not in it: {error}") from None
+        raise StepFailed(f"output_schema refers to something that is not in it: {error.ref}") from None
     except RecursionError:
         raise AnswerWrong("it is nested too deeply") from None
     if found is not None:

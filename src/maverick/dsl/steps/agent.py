@@ -61,6 +61,11 @@ def ask(question: Question, attempt: Attempt, tools: Tools) -> Value:
     """
     schema = question.schema
     told = prompt(question.instructions, question.context, schema)
+    if not told.strip() and question.player.provider.reader is not None:
+        name = question.player.name
+        raise StepFailed(
+            f"agent {name} is asked nothing: it has no instructions (.maverick/agents/{name}.md), no context"
+        )
     conversation = Conversation(question.player, question.context, told, attempt, tools)
     answer = conversation.ask(told)
     if schema is None and not answer.is_json:
