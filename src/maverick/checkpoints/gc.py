@@ -7,7 +7,7 @@ a live object are deleted, those with many dead ones rewritten, small ones merge
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints import retention
@@ -194,8 +194,13 @@ def decide(store: Store, refs: list[Ref], policy: Policy, before: Survey | None)
     fates = retention.fates(refs, policy, store.is_owned)
     if before is None:
         return fates
-    same = {ref.run for ref in refs if before.refs.get(ref.run) == ref}
+    same = {ref.run for ref in refs if _stands_still(ref, before.refs.get(ref.run))}
     return retention.greater(fates, {run: fate for run, fate in before.fates.items() if run in same})
+
+
+def _stands_still(ref: Ref, before: Ref | None) -> bool:
+    """Say whether a run is where it was; that gc has shortened its log does not count."""
+    return before is not None and replace(ref, positions=()) == replace(before, positions=())
 
 
 def _shares(packs: list[PackIndex], live: set[bytes]) -> Iterator[Share]:

@@ -236,9 +236,7 @@ class Store:
 
         return diff_checkpoints(self, self.resolve(old), self.resolve(new))
 
-    def plan_gc(
-        self, *, keep_last: int = 5, keep_within: timedelta | None = None, run: str | None = None
-    ) -> GcPlan:
+    def plan_gc(self, *, keep_last: int = 5, keep_within: timedelta | None = None, run: str | None = None) -> GcPlan:
         """Plan what can go, and change nothing. `gc.plan_gc` has the details and the errors."""
         from maverick.checkpoints.gc import plan_gc  # noqa: PLC0415 - a run does not need it
 
