@@ -12,16 +12,16 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 import maverick
-from maverick.checkpoints import Checkpoint, Content, Owner, Ref, Store, blob, note, value
+from maverick import selection
+from maverick.checkpoints import Checkpoint, Content, Owner, Store, blob, note, value
 from maverick.dsl.agents.sessions import Sessions
 from maverick.dsl.blocks import Unfinished
 from maverick.dsl.events import Event, Observer, ignore
 from maverick.dsl.inputs import convert_inputs
 from maverick.dsl.journal import Journal
-from maverick.dsl.lint import lint
 from maverick.dsl.outcome import Outcome
 from maverick.dsl.processes import Group, Processes, Stop, Stopped, stop_leftovers
 from maverick.dsl.requirements import all_steps, require_programs
@@ -29,7 +29,8 @@ from maverick.dsl.rollback import Undone, finish_interrupted, roll_back
 from maverick.dsl.secrets import Scrubber, secrets_in
 from maverick.dsl.serialization.executor import Executor
 from maverick.dsl.steps import Tools
-from maverick.errors import InputsDiffer, NotFound, StepFailed, StoreUnwritable, UsageError, WorkflowInvalid
+from maverick.errors import StepFailed, StoreUnwritable, UsageError, WorkflowInvalid
+from maverick.selection import Policy, Request
 
 if TYPE_CHECKING:
     from maverick.dsl.catalog import Catalog
@@ -37,20 +38,8 @@ if TYPE_CHECKING:
     from maverick.dsl.values import Value
     from maverick.project import Project
 
-Policy: TypeAlias = Literal["refuse", "rerun", "recorded"]
-"""What becomes of finished steps that would run again: refuse to resume, run them, or keep their records."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What is asked for. `inputs` holds texts (from a command line) and values (from a file)."""
-
-    workflow: str = ""
-    inputs: Mapping[str, Value] = field(default_factory=dict)
-    revision: str = ""
-    """To resume from; empty: the newest run of the workflow that fits."""
-    policy: Policy = "refuse"
-    change_inputs: bool = False
+__all__ = ["Policy", "Request", "Session", "resume", "start"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,45 +94,60 @@ def resume(project: Project, request: Request, session: Session) -> Outcome:
         StepsDiffer: A finished step would run again, and the policy is `refuse`. Nothing was run.
     """
     store = project.open_store()
-    found = _find(project, store, request)
-    if found.kind == "final":
+    found = selection.find(project, store, request, session.observe)
+    if found.kind == "final" and not selection.asks_for_other_inputs(project, store, found, request):
         return _report(store, found)
-    if store.ref(found.run).checkpoint == found.id:
+    if store.ref(found.run).checkpoint == found.id and found.kind != "final":
         with store.own(found.run) as owner:
-            found = _newest(store, found.run)
+            found = selection.newest(store, found.run)
             if found.kind == "final":
                 return _report(store, found)
             return _resume_owned(project, store, found, owner, request, session)
     run = _new_id(found.group)
     with store.own(run) as owner:
-        tip = store.save(run, {}, parent=found, reason=f"forked from {found.run} at {found.id[:12]}", step=found.step)
-        session.observe(Event(event="notice", message=f"forked {run} from {found.run} at {found.id[:12]}"))
-        return _resume_owned(project, store, tip, owner, request, session)
+        return _resume_owned(project, store, found, owner, request, session, fork=run)
 
 
 def _resume_owned(
-    project: Project, store: Store, tip: Checkpoint, owner: Owner, request: Request, session: Session
+    project: Project,
+    store: Store,
+    tip: Checkpoint,
+    owner: Owner,
+    request: Request,
+    session: Session,
+    *,
+    fork: str = "",
 ) -> Outcome:
-    snapshot = store.snapshot(tip)
-    recorded_inputs = snapshot.value(("inputs",))
-    texts = {name: snapshot.data(("definition", name)).decode() for name in snapshot.names(("definition",))}
-    main = next(name for name, entry in snapshot.entries(("definition",)).items() if entry.note == "main")
-    catalog = project.catalog(texts)
-    workflow = _checked(catalog, request.workflow or _reference(catalog, main, tip.group))
-    inputs = _inputs_to_use(workflow, recorded_inputs, request)
+    def tell(text: str) -> None:
+        session.observe(Event(event="notice", message=text))
+
+    catalog = selection.catalog_of(project, store, tip)
+    workflow = _checked(catalog, request.workflow or selection.reference_of(catalog, store, tip))
+    recorded = store.snapshot(tip).value(("inputs",))
+    inputs = selection.inputs_to_use(workflow, recorded, request)
     for file in sorted(catalog.recorded_in_use):
-        session.observe(Event(event="notice", message=f"{file} is gone; its text as the run recorded it is used"))
+        tell(f"{file} is gone; its text as the run recorded it is used")
     scrub = _scrubber(project, inputs, catalog)
     require_programs(workflow, catalog, project.environment)
-    journal = Journal(store, tip)
-    journal.amend({("inputs",): value(inputs), **_definition(workflow, catalog)})
-    session.observe(Event(event="run_resumed", message=tip.run, data={"workflow": workflow.name, "from": tip.id}))
     for text in stop_leftovers(owner.previous.get("groups", [])):
-        session.observe(Event(event="notice", message=f"stopped what was left of the interrupted run: {text}"))
-    policy: Policy = "rerun" if request.change_inputs and request.policy == "refuse" else request.policy
-    execution = _Execution(project, catalog, store, session, owner, scrub, policy=policy)
-    if policy == "refuse":
-        execution.check(workflow, inputs, journal)
+        tell(f"stopped what was left of the interrupted run: {text}")
+    execution = _Execution(project, catalog, store, session, owner, scrub, policy=request.policy)
+    if request.policy == "refuse":
+        if request.change_inputs:
+            execution = replace(execution, policy="rerun")
+            known: dict[str, Value] | None = selection.inputs_as_recorded(workflow, recorded)
+        else:
+            known = inputs
+        if known is not None:
+            execution.check(workflow, known, Journal(store, tip))
+    start = tip
+    if fork:
+        origin = f"{tip.run} at {tip.id[:12]}"
+        start = store.save(fork, {("output",): None}, parent=tip, reason=f"forked from {origin}", step=tip.step)
+        tell(f"forked {fork} from {origin}")
+    session.observe(Event(event="run_resumed", message=start.run, data={"workflow": workflow.name, "from": tip.id}))
+    journal = Journal(store, start)
+    journal.amend({("inputs",): value(inputs), **_definition(workflow, catalog)})
     return replace(execution.go(workflow, inputs, journal), resumed_from=tip.id)
 
 
@@ -243,102 +247,14 @@ def _report(store: Store, checkpoint: Checkpoint) -> Outcome:
     )
 
 
-# --- which run -----------------------------------------------------------------------------------------------------
-
-
-def _find(project: Project, store: Store, request: Request) -> Checkpoint:
-    if request.revision:
-        found = store.resolve(request.revision)
-        if request.workflow:
-            name = project.catalog(_texts(store, found)).workflow(request.workflow).name
-            if name != found.group:
-                raise UsageError(f"{request.revision} is a run of the workflow {found.group!r}, not of {name!r}")
-        return found
-    refs = [ref for ref in store.refs() if not request.workflow or ref.group == _name(project, request.workflow)]
-    what = f"of {request.workflow} " if request.workflow else ""
-    if not refs:
-        raise NotFound(f"nothing to resume: there is no run {what}in {project.root}; start one by leaving out --resume")
-    open_refs = [ref for ref in refs if not ref.done]
-    candidates = [_at(store, ref) for ref in (open_refs or refs)]
-    if not request.inputs:
-        return candidates[0]
-    differences: list[str] = []
-    for checkpoint in candidates:
-        try:
-            workflow = project.catalog(_texts(store, checkpoint)).workflow(request.workflow or checkpoint.group)
-            _inputs_to_use(
-                workflow, store.snapshot(checkpoint).value(("inputs",)), replace(request, change_inputs=False)
-            )
-        except InputsDiffer as error:
-            differences.append(str(error))
-        else:
-            return checkpoint
-    if request.change_inputs and open_refs:
-        return candidates[0]
-    kind = "unfinished" if open_refs else "finished"
-    raise InputsDiffer(f"no {kind} run {what}has these inputs; the newest is {candidates[0].run}: {differences[0]}")
-
-
-def _name(project: Project, reference: str) -> str:
-    """The name of the workflow *reference*; a file that is gone may still be what a run recorded."""
-    workflow = project.catalog().find_workflow(reference)
-    return reference if workflow is None else workflow.name
-
-
-def _at(store: Store, ref: Ref) -> Checkpoint:
-    return store.checkpoint(ref.checkpoint)
-
-
-def _newest(store: Store, run: str) -> Checkpoint:
-    return _at(store, store.ref(run))
-
-
-def _texts(store: Store, checkpoint: Checkpoint) -> dict[str, str]:
-    snapshot = store.snapshot(checkpoint)
-    return {name: snapshot.data(("definition", name)).decode() for name in snapshot.names(("definition",))}
-
-
-def _reference(catalog: Catalog, file: str, name: str) -> str:
-    """How the main workflow of a run is found again: its file, else its name, else what was recorded."""
-    return file if catalog.path_of(file).exists() else name
-
-
-def _inputs_to_use(workflow: Workflow, recorded: Value, request: Request) -> dict[str, Value]:
-    """The recorded inputs, with those given in their place.
-
-    Raises:
-        InputsDiffer: One that is given differs, and `change_inputs` does not stand.
-    """
-    known = dict(recorded) if isinstance(recorded, dict) else {}
-    kept = {name: v for name, v in known.items() if name in workflow.inputs}
-    inputs = convert_inputs(workflow, {**kept, **request.inputs}, from_text=True)
-    given = {name: inputs[name] for name in request.inputs}
-    different = [
-        f"{name} was {json.dumps(known.get(name))}, now {json.dumps(new)}"
-        for name, new in given.items()
-        if not _same(known.get(name), new)
-    ]
-    if different and not request.change_inputs:
-        raise InputsDiffer(
-            f"inputs differ from the recorded ones: {'; '.join(different)}; --change-inputs takes the new ones, "
-            "without --resume a new run starts"
-        )
-    return inputs
-
-
-def _same(one: Value, other: Value) -> bool:
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
-
-
 # --- what a run begins with ----------------------------------------------------------------------------------------
 
 
 def _checked(catalog: Catalog, reference: str) -> Workflow:
-    workflow = catalog.workflow(reference)
-    problems = lint(workflow, catalog)
-    if problems:
-        raise WorkflowInvalid(problems)
-    return workflow
+    checked = catalog.check(reference)
+    if checked.workflow is None:
+        raise WorkflowInvalid(list(checked.problems))
+    return checked.workflow
 
 
 def _definition(workflow: Workflow, catalog: Catalog) -> dict[tuple[str, ...], Content | None]:

@@ -146,6 +146,22 @@ class Catalog:
             raise WorkflowInvalid([Problem(where, 0, 0, self.unknown_workflow(reference))])
         return workflow
 
+    def check(self, reference: str) -> Checked:
+        """All problems and warnings of the workflow *reference*, and of those it calls, at once.
+
+        Raises:
+            WorkflowInvalid: There is none.
+        """
+        from maverick.dsl.lint import check  # noqa: PLC0415 - what only lists or shows workflows does without
+
+        file = self._file_of(reference, "")
+        if file is None:
+            raise WorkflowInvalid([Problem(reference, 0, 0, self.unknown_workflow(reference))])
+        checked = check(self._text(file), file, self)
+        if checked.workflow is not None:
+            self._workflows[file] = checked.workflow
+        return checked
+
     def find_workflow(self, name: str, from_file: str = "") -> Workflow | None:
         """As `workflow`, but None where there is none."""
         file = self._file_of(name, from_file)
@@ -203,13 +219,15 @@ class Catalog:
 
     def _load(self, file: str) -> Workflow:
         if file not in self._workflows:
-            path = self.path_of(file)
-            if path.exists() or file not in self._recorded:
-                self._workflows[file] = parse_workflow(read_text(path), file)
-            else:
-                self.recorded_in_use.add(file)
-                self._workflows[file] = parse_workflow(self._recorded[file], file)
+            self._workflows[file] = parse_workflow(self._text(file), file)
         return self._workflows[file]
+
+    def _text(self, file: str) -> str:
+        path = self.path_of(file)
+        if path.exists() or file not in self._recorded:
+            return read_text(path)
+        self.recorded_in_use.add(file)
+        return self._recorded[file]
 
     # --- actions ---------------------------------------------------------------------------------------------------
 
@@ -273,7 +291,8 @@ class Catalog:
         """
         short = name.removesuffix(_GENERATOR)
         agents = self.config.agents
-        config = next((agents[each] for each in (name, short, "generator", "default") if each in agents), None)
+        roles = (short, f"{short}{_GENERATOR}", "generator", "default")
+        config = next((agents[role] for role in roles if role in agents), None)
         _, reference = self._builtins.generators.get(short, (None, ""))
         plain = load_action(reference).function if reference else None
         if config is None and plain is None:

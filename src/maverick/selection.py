@@ -1,0 +1,193 @@
+"""What a resumption goes on with: which run, which definition, which inputs. Reads the store and writes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from maverick.checkpoints import Checkpoint, Ref, Store
+from maverick.dsl.events import Event, Observer
+from maverick.dsl.inputs import convert_inputs
+from maverick.errors import InputInvalid, InputsDiffer, NotFound, RefDamaged, UsageError
+
+if TYPE_CHECKING:
+    from maverick.dsl.catalog import Catalog
+    from maverick.dsl.model import Workflow
+    from maverick.dsl.values import Value
+    from maverick.project import Project
+
+Policy: TypeAlias = Literal["refuse", "rerun", "recorded"]
+"""What becomes of finished steps that would run again: refuse to resume, run them, or keep their records."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is asked for. `inputs` holds texts (from a command line) and values (from a file)."""
+
+    workflow: str = ""
+    inputs: Mapping[str, Value] = field(default_factory=dict)
+    revision: str = ""
+    """To resume from; empty: the newest run of the workflow that fits."""
+    policy: Policy = "refuse"
+    change_inputs: bool = False
+
+
+# --- which run -----------------------------------------------------------------------------------------------------
+
+
+def find(project: Project, store: Store, request: Request, observe: Observer) -> Checkpoint:
+    """The checkpoint that *request* means: of its revision, else of the newest run that fits.
+
+    Refs that cannot be read are told, since one of them may be that of the run that is meant.
+
+    Raises:
+        NotFound: There is none.
+        InputsDiffer: No run has the inputs that are given.
+        UsageError: The revision is one of another workflow.
+    """
+    if request.revision:
+        return _revision(project, store, request)
+    damaged: list[RefDamaged] = []
+    known = store.refs(damaged)
+    for error in damaged:
+        observe(Event(event="notice", message=f"{error}; this run is left out"))
+    refs = list(_of_workflow(project, store, known, request.workflow))
+    what = f"of {request.workflow} " if request.workflow else ""
+    if not refs:
+        raise NotFound(f"nothing to resume: there is no run {what}in {project.root}; start one by leaving out --resume")
+    unfinished = [ref for ref in refs if not ref.done]
+    return _with_inputs(project, store, unfinished or refs, request, what)
+
+
+def _revision(project: Project, store: Store, request: Request) -> Checkpoint:
+    found = store.resolve(request.revision)
+    if request.workflow:
+        name = catalog_of(project, store, found).workflow(request.workflow).name
+        if name != found.group:
+            raise UsageError(f"{request.revision} is a run of the workflow {found.group!r}, not of {name!r}")
+    return found
+
+
+def _of_workflow(project: Project, store: Store, refs: list[Ref], reference: str) -> Iterator[Ref]:
+    """Those of the workflow *reference* (all, if it is empty); a file that is gone is still what a run recorded."""
+    if not reference:
+        yield from refs
+        return
+    catalog = project.catalog()
+    workflow = catalog.find_workflow(reference)
+    if workflow is not None:
+        yield from (ref for ref in refs if ref.group == workflow.name)
+        return
+    file = catalog.shown(Path(os.path.normpath(project.root / reference)))
+    for ref in refs:
+        if (
+            ref.group.replace("-", "_") == reference.replace("-", "_")
+            or _main_file(store, newest(store, ref.run)) == file
+        ):
+            yield ref
+
+
+def _with_inputs(project: Project, store: Store, refs: list[Ref], request: Request, what: str) -> Checkpoint:
+    """The first of *refs* whose inputs are those that are given."""
+    first = store.checkpoint(refs[0].checkpoint)
+    if not request.inputs:
+        return first
+    difference = ""
+    for ref in refs:
+        checkpoint = store.checkpoint(ref.checkpoint)
+        try:
+            given_inputs(project, store, checkpoint, replace(request, change_inputs=False))
+        except InputsDiffer as error:
+            difference = difference or str(error)
+        else:
+            return checkpoint
+    if request.change_inputs and not refs[0].done:
+        return first
+    kind = "finished" if refs[0].done else "unfinished"
+    raise InputsDiffer(f"no {kind} run {what}has these inputs; the newest is {first.run}: {difference}")
+
+
+def newest(store: Store, run: str) -> Checkpoint:
+    """The newest checkpoint of *run*."""
+    return store.checkpoint(store.ref(run).checkpoint)
+
+
+# --- which definition ----------------------------------------------------------------------------------------------
+
+
+def catalog_of(project: Project, store: Store, checkpoint: Checkpoint) -> Catalog:
+    """The project's catalog, with the recorded texts in place of files that are gone."""
+    snapshot = store.snapshot(checkpoint)
+    texts = {name: snapshot.data(("definition", name)).decode() for name in snapshot.names(("definition",))}
+    return project.catalog(texts)
+
+
+def reference_of(catalog: Catalog, store: Store, checkpoint: Checkpoint) -> str:
+    """How the main workflow of a run is found again: its file, else its name, else what was recorded."""
+    file = _main_file(store, checkpoint)
+    return file if catalog.path_of(file).exists() else checkpoint.group
+
+
+def _main_file(store: Store, checkpoint: Checkpoint) -> str:
+    entries = store.snapshot(checkpoint).entries(("definition",))
+    return next(name for name, entry in entries.items() if entry.note == "main")
+
+
+# --- which inputs --------------------------------------------------------------------------------------------------
+
+
+def given_inputs(project: Project, store: Store, checkpoint: Checkpoint, request: Request) -> dict[str, Value]:
+    """The inputs with which *checkpoint* would be resumed. Raises InputsDiffer."""
+    workflow = catalog_of(project, store, checkpoint).workflow(request.workflow or checkpoint.group)
+    return inputs_to_use(workflow, store.snapshot(checkpoint).value(("inputs",)), request)
+
+
+def asks_for_other_inputs(project: Project, store: Store, checkpoint: Checkpoint, request: Request) -> bool:
+    """Whether inputs are given that are not those of *checkpoint*, whose run is done.
+
+    Raises:
+        InputsDiffer: They are, and `change_inputs` does not stand.
+    """
+    if not request.inputs:
+        return False
+    recorded = store.snapshot(checkpoint).value(("inputs",))
+    return not _same(given_inputs(project, store, checkpoint, request), recorded)
+
+
+def inputs_to_use(workflow: Workflow, recorded: Value, request: Request) -> dict[str, Value]:
+    """The recorded inputs, with those given in their place.
+
+    Raises:
+        InputsDiffer: One that is given differs, and `change_inputs` does not stand.
+    """
+    known = dict(recorded) if isinstance(recorded, dict) else {}
+    kept = {name: v for name, v in known.items() if name in workflow.inputs}
+    inputs = convert_inputs(workflow, {**kept, **request.inputs}, from_text=True)
+    given = {name: inputs[name] for name in request.inputs}
+    different = [
+        f"{name} was {json.dumps(known.get(name))}, now {json.dumps(new)}"
+        for name, new in given.items()
+        if not _same(known.get(name), new)
+    ]
+    if different and not request.change_inputs:
+        raise InputsDiffer(
+            f"inputs differ from the recorded ones: {'; '.join(different)}; --change-inputs takes the new ones, "
+            "without --resume a new run starts"
+        )
+    return inputs
+
+
+def inputs_as_recorded(workflow: Workflow, recorded: Value) -> dict[str, Value] | None:
+    """The recorded inputs alone; None where the workflow as it stands now does not take them."""
+    try:
+        return inputs_to_use(workflow, recorded, Request())
+    except InputInvalid:
+        return None
+
+
+def _same(one: Value, other: Value) -> bool:
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
