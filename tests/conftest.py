@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kit_agents import Agents
 from kit_runs import Runs
 
 
@@ -13,3 +14,10 @@ from kit_runs import Runs
 def runs(tmp_path: Path) -> Runs:
     """A project without a workflow; `runs.flow(...)` writes one."""
     return Runs(tmp_path / "project")
+
+
+@pytest.fixture
+def agents(runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Agents:
+    """The same project, whose agents are played by stand-ins; what they try again, they try at once."""
+    monkeypatch.setattr("maverick.dsl.agents.conversation.TRANSPORT_PAUSE_SECONDS", 0.0)
+    return Agents(runs, tmp_path / "standins")
