@@ -1,41 +1,52 @@
-"""What a save puts at a path: made by `blob`, `value`, `note` or `existing`, and turned into objects here."""
+"""What a save puts at a path: `blob`, `value`, `note`, `existing` and `streamed` make it; here it becomes objects."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from maverick.checkpoints import codec, folders, ids, model
-from maverick.checkpoints.ids import BlobId, ObjectKind, TreeId
+from maverick.checkpoints.ids import BlobId, ObjectKind
 from maverick.checkpoints.model import Entry
-from maverick.checkpoints.objects import NewObject
+from maverick.checkpoints.objects import NewObject, OpenPack
 from maverick.checkpoints.parallel import spread
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from maverick.checkpoints.codec import Value
     from maverick.checkpoints.folders import Path
     from maverick.checkpoints.ids import ObjectId
-    from maverick.checkpoints.model import EntryKind, Node
+    from maverick.checkpoints.model import EntryKind
 
 Objects: TypeAlias = "dict[ObjectId, NewObject]"
 
 
+class Source(Protocol):
+    """Content that is too much to be held: it puts its objects into the pack of a save while that is written."""
+
+    def put(self, pack: OpenPack, before: Entry | None) -> Entry:
+        """Add to *pack* what it does not hold yet, children first, and give the entry that leads to all of it.
+
+        *before* is what stands at the path in the parent checkpoint; what that leads to is stored.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What is to stand at a path. Make it by `blob`, `value`, `note` or `existing`."""
+    """What is to stand at a path. Make it by `blob`, `value`, `note`, `existing` or `streamed`."""
 
     kind: EntryKind
     data: bytes = b""
     attachments: Mapping[BlobId, bytes] = field(default_factory=dict)
     text: str = ""
     entry: Entry | None = None
+    source: Source | None = None
 
     @property
     def has_bytes(self) -> bool:
         """Whether `data` is to be stored."""
-        return self.entry is None and self.kind != "note"
+        return self.entry is None and self.source is None and self.kind != "note"
 
 
 def blob(data: bytes, note: str = "") -> Content:
@@ -73,12 +84,31 @@ def existing(entry: Entry) -> Content:
     return Content(entry.kind, entry=entry)
 
 
+def streamed(source: Source) -> Content:
+    """Give content that *source* reads and stores while the save is written."""
+    return Content("tree", source=source)
+
+
 def prepare(changes: Mapping[Path, Content | None], into: Objects) -> dict[Path, Entry | None]:
-    """Give the entries for *changes* and add the objects they need to *into*, children first."""
+    """Give the entries for *changes* and add the objects they need to *into*, children first.
+
+    What is streamed is left out.
+    """
     hashed = {path: it.data for path, it in changes.items() if it is not None and it.has_bytes}
     blobs = spread(ids.blob_id, list(hashed.values()), sum(map(len, hashed.values())))
     mains = dict(zip(hashed, blobs, strict=True))
-    return {path: _make(it, mains.get(path), into) if it else None for path, it in changes.items()}
+    return {
+        path: _make(it, mains.get(path), into) if it else None
+        for path, it in changes.items()
+        if it is None or it.source is None
+    }
+
+
+def stream(
+    changes: Mapping[Path, Content | None], pack: OpenPack, before: Callable[[Path], Entry | None]
+) -> dict[Path, Entry | None]:
+    """Give the entries of what is streamed, having put it into *pack*; *before* looks into the parent."""
+    return {path: it.source.put(pack, before(path)) for path, it in changes.items() if it and it.source}
 
 
 def _make(content: Content, main: BlobId | None, into: Objects) -> Entry:
@@ -89,18 +119,11 @@ def _make(content: Content, main: BlobId | None, into: Objects) -> Entry:
     into.setdefault(main, NewObject(ObjectKind.BLOB, main, content.data))
     if content.kind != "bundle":
         return Entry(content.kind, main, len(content.data), content.text)
-    parts: dict[Path, Entry | None] = {("value",): Entry("value", main, len(content.data))}
+    parts = {"value": Entry("value", main, len(content.data))}
     for attachment, data in content.attachments.items():
         into.setdefault(attachment, NewObject(ObjectKind.BLOB, attachment, data))
-        parts[attachment,] = Entry("blob", attachment, len(data))
-    bundle = folders.update(_NoNodes(), None, parts)
+        parts[attachment] = Entry("blob", attachment, len(data))
+    bundle = folders.make(parts)
     for new in bundle.nodes:
         into.setdefault(new.id, NewObject(ObjectKind.TREE, new.id, new.data))
     return Entry("bundle", bundle.root, bundle.size, content.text)
-
-
-class _NoNodes:
-    """Where nothing is stored yet."""
-
-    def node(self, node_id: TreeId) -> Node:
-        raise AssertionError(f"a new bundle asked for a stored node {node_id}")

@@ -80,6 +80,13 @@ def update(nodes: Nodes, root: TreeId | None, changes: Mapping[Path, Entry | Non
     return Update(built.id, built.size, maker.reachable(built.id))
 
 
+def make(content: dict[str, Entry]) -> Update:
+    """Give the folder that holds exactly *content*, with all its nodes; what is below its entries is not looked at."""
+    maker = _Maker(_NoNodes())
+    built = maker.stored(content, 0)
+    return Update(built.id, built.size, maker.reachable(built.id))
+
+
 def lookup(nodes: Nodes, root: TreeId, path: Path) -> Entry | None:
     """Give the entry at *path* (not empty) below the folder *root*, or None."""
     folder: TreeId | None = root
@@ -139,6 +146,13 @@ def _nested(changes: Mapping[Path, Entry | None]) -> dict[str, _Change]:
     return top
 
 
+class _NoNodes:
+    """Where nothing is stored."""
+
+    def node(self, node_id: TreeId) -> Node:
+        raise AssertionError(f"a new folder asked for a stored node {node_id}")
+
+
 class _Maker:
     """Makes the nodes of one update; what it made is looked up before what is stored."""
 
@@ -185,7 +199,7 @@ class _Maker:
         node = self.node(node_id) if node_id is not None else Leaf({})
         if isinstance(node, Leaf):
             merged = {**node.entries, **{name: entry for name, (_, entry) in flat.items()}}
-            return self._stored({name: entry for name, entry in merged.items() if entry is not None}, depth)
+            return self.stored({name: entry for name, entry in merged.items() if entry is not None}, depth)
         groups: dict[str, dict[str, tuple[str, Entry | None]]] = {}
         for name, (digits, entry) in flat.items():
             groups.setdefault(digits[depth], {})[name] = (digits, entry)
@@ -203,14 +217,14 @@ class _Maker:
         merged = [pair for child in below.values() for pair in scan(self, child.id)]
         return self._made_of(Leaf(dict(sorted(merged))))
 
-    def _stored(self, content: dict[str, Entry], depth: int) -> Child:
+    def stored(self, content: dict[str, Entry], depth: int) -> Child:
         """Store the entries of one node, *depth* nibbles below its folder, splitting it if it is wide."""
         if len(content) <= WIDTH:
             return self._made_of(Leaf(dict(sorted(content.items()))))
         groups: dict[str, dict[str, Entry]] = {}
         for name, entry in content.items():
             groups.setdefault(nibbles(name)[depth], {})[name] = entry
-        return self._fan({nibble: self._stored(group, depth + 1) for nibble, group in groups.items()})
+        return self._fan({nibble: self.stored(group, depth + 1) for nibble, group in groups.items()})
 
     def _made_of(self, node: Node) -> Child:
         data = model.encode_node(node)

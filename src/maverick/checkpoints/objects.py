@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from maverick.checkpoints.parallel import spread
 from maverick.errors import ObjectCorrupt, ObjectMissing, PackDamaged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from maverick.checkpoints.files import Files
@@ -32,6 +32,37 @@ class NewObject:
     kind: ObjectKind
     id: ObjectId
     data: bytes
+
+
+class OpenPack:
+    """A pack that is being written, and what need not be put into it. Only one thread adds to it."""
+
+    def __init__(self, objects: Objects, writer: packs.PackWriter) -> None:
+        self._objects = objects
+        self._writer = writer
+        self._here: set[ObjectId] = set()
+        self._lock = threading.Lock()
+
+    def is_stored(self, object_id: ObjectId) -> bool:
+        """Say whether an earlier pack holds the object. That says nothing about what a tree names."""
+        return self._objects.find(object_id) is not None
+
+    def wants(self, object_id: ObjectId) -> bool:
+        """Say whether the object is in no pack yet; whoever is told so adds it. Threads may ask."""
+        with self._lock:
+            if object_id in self._here or self.is_stored(object_id):
+                return False
+            self._here.add(object_id)
+            return True
+
+    def add(self, frame: Frame) -> None:
+        """Append the frame of an object that is wanted, children before what names them."""
+        self._writer.add(frame)
+
+    def add_all(self, new: Iterable[NewObject]) -> None:
+        """Append those of *new*, children first, that are in no pack yet."""
+        for frame in self._objects.frames_of([item for item in new if self.wants(item.id)]):
+            self.add(frame)
 
 
 class Objects:
@@ -120,9 +151,18 @@ class Objects:
             self.refresh()
         return self._read_trash(object_id)
 
-    def write(self, new: Iterable[NewObject]) -> None:
-        """Store *new*, children first, as one pack. When it returns they are durable (2 fsyncs)."""
-        items = list(new)
+    @contextmanager
+    def packing(self) -> Iterator[OpenPack]:
+        """Give a pack to put objects into. When the block ends they are durable (2 fsyncs)."""
+        path = temporary(self._root)
+        with creating(self._files, path) as descriptor:
+            writer = packs.PackWriter(lambda data: self._files.write(descriptor, data))
+            yield OpenPack(self, writer)
+            index = writer.finish()
+        self._publish(path, index)
+
+    def frames_of(self, items: Sequence[NewObject]) -> Iterator[Frame]:
+        """Give the frames of *items*, in order, made on all cores where that pays."""
         local = threading.local()
 
         def frame(item: NewObject) -> Frame:
@@ -131,7 +171,11 @@ class Objects:
             made: Frame = local.compressor.frame(item.kind, item.id, item.data)
             return made
 
-        self.write_frames(spread(frame, items, sum(len(item.data) for item in items)))
+        return spread(frame, items, sum(len(item.data) for item in items))
+
+    def write(self, new: Iterable[NewObject]) -> None:
+        """Store *new*, children first, as one pack. When it returns they are durable (2 fsyncs)."""
+        self.write_frames(self.frames_of(list(new)))
 
     def write_frames(self, frames: Iterable[Frame]) -> PackIndex:
         """Store *frames*, children first, as one pack. When it returns they are durable (2 fsyncs)."""
@@ -141,6 +185,10 @@ class Objects:
             for frame in frames:
                 writer.add(frame)
             index = writer.finish()
+        self._publish(path, index)
+        return index
+
+    def _publish(self, path: Path, index: PackIndex) -> None:
         folder = self._root / "objects"
         with removing_on_error(self._files, path):
             self._files.rename(path, folder / f"{index.name}.pack")
@@ -149,7 +197,6 @@ class Objects:
             self._packs[index.name] = index
             self._names.add(f"{index.name}.pack")
             self._register(index)
-        return index
 
     def frames(self, index: PackIndex) -> Iterator[tuple[Place, bytes]]:
         """Yield the raw frames of a pack in `objects/`, in the order in which they stand there."""

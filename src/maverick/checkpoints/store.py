@@ -9,11 +9,12 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from contextlib import contextmanager, suppress
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints import folders, ids, layout, model, refs, revisions
-from maverick.checkpoints.content import prepare
+from maverick.checkpoints.content import prepare, stream
 from maverick.checkpoints.files import FULL, Files, writing
 from maverick.checkpoints.ids import CheckpointId, ObjectId, ObjectKind, TreeId
 from maverick.checkpoints.locks import Locks
@@ -130,26 +131,28 @@ class Store:
             self._expect(run, parent)
             self.objects.refresh()
             self._require_whole(run, parent, [it.entry for it in changes.values() if it])
-            tree = folders.update(self, parent.tree if parent else None, state)
-            fact_tree = folders.update(self, parent.facts if parent else None, volatile)
-            for node in (*tree.nodes, *fact_tree.nodes):
-                new.setdefault(node.id, NewObject(ObjectKind.TREE, node.id, node.data))
-            checkpoint, data = _checkpoint(
-                run=run,
-                sequence=parent.sequence + 1 if parent is not None and parent.run == run else 1,
-                kind=kind,
-                label=label,
-                step=step,
-                group=group or (parent.group if parent else ""),
-                created=self._clock(),
-                tree=tree.root,
-                facts=fact_tree.root,
-                parent=parent.id if parent else NO_CHECKPOINT,
-                labelled=parent.last_labelled if parent else NO_CHECKPOINT,
-            )
-            new[checkpoint.id] = NewObject(ObjectKind.CHECKPOINT, checkpoint.id, data)
-            # A hit says nothing about the children of a tree: each object is looked for by itself.
-            self.objects.write([item for item in new.values() if self.objects.find(item.id) is None])
+            with self.objects.packing() as pack:
+                state |= stream(changes, pack, partial(self._find, parent))
+                tree = folders.update(self, parent.tree if parent else None, state)
+                fact_tree = folders.update(self, parent.facts if parent else None, volatile)
+                for node in (*tree.nodes, *fact_tree.nodes):
+                    new.setdefault(node.id, NewObject(ObjectKind.TREE, node.id, node.data))
+                checkpoint, data = _checkpoint(
+                    run=run,
+                    sequence=parent.sequence + 1 if parent is not None and parent.run == run else 1,
+                    kind=kind,
+                    label=label,
+                    step=step,
+                    group=group or (parent.group if parent else ""),
+                    created=self._clock(),
+                    tree=tree.root,
+                    facts=fact_tree.root,
+                    parent=parent.id if parent else NO_CHECKPOINT,
+                    labelled=parent.last_labelled if parent else NO_CHECKPOINT,
+                )
+                new[checkpoint.id] = NewObject(ObjectKind.CHECKPOINT, checkpoint.id, data)
+                # A hit says nothing about the children of a tree: each object is looked for by itself.
+                pack.add_all(new.values())
             with self.locks.refs():
                 before = self._expect(run, parent)
                 self._refs.put(refs.advanced(before, checkpoint, size_bytes=tree.size, reason=reason))
@@ -278,6 +281,9 @@ class Store:
         node = model.parse_node(node_id, self.read(node_id))
         self._remember(node_id, node)
         return node
+
+    def _find(self, checkpoint: Checkpoint | None, path: folders.Path) -> Entry | None:
+        return folders.lookup(self, checkpoint.tree, path) if checkpoint is not None else None
 
     def _remember(self, node_id: TreeId, node: Node) -> None:
         with self._nodes_lock:
