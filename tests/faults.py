@@ -53,14 +53,21 @@ class CountingFiles(WatchedFiles):
 
     def __init__(self) -> None:
         super().__init__()
-        self.reads = 0
+        self.reads = self.read_bytes = 0
 
     def sync(self, descriptor: int) -> None:
         self.before("sync")
 
     def pread(self, path: Path, offset: int, length: int) -> bytes:
+        return self._counted(super().pread(path, offset, length))
+
+    def pread_open(self, descriptor: int, offset: int, length: int) -> bytes:
+        return self._counted(super().pread_open(descriptor, offset, length))
+
+    def _counted(self, data: bytes) -> bytes:
         self.reads += 1
-        return super().pread(path, offset, length)
+        self.read_bytes += len(data)
+        return data
 
 
 class CrashingFiles(WatchedFiles):

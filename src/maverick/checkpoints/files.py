@@ -97,6 +97,14 @@ class Files:
         finally:
             os.close(descriptor)
 
+    def open(self, path: Path) -> int:
+        """Open the file *path* for reading by `pread_open`, and give its descriptor."""
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def pread_open(self, descriptor: int, offset: int, length: int) -> bytes:
+        """Give *length* bytes of an open file from *offset* on, fewer at its end."""
+        return _pread(descriptor, offset, length)
+
     def size(self, path: Path) -> int:
         """Give the number of bytes in the file *path*."""
         return os.stat(path).st_size  # noqa: PTH116 - as above
@@ -124,6 +132,36 @@ def _pread(descriptor: int, offset: int, length: int) -> bytes:
         offset += len(part)
         length -= len(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+class OpenFiles:
+    """Keeps up to *limit* files open that are read again and again. Its user sees to it that one thread does."""
+
+    def __init__(self, files: Files, limit: int = 32) -> None:
+        self._files = files
+        self._limit = limit
+        self._descriptors: dict[Path, int] = {}
+
+    def pread(self, path: Path, offset: int, length: int) -> bytes:
+        """Give *length* bytes of *path* from *offset* on, fewer at the end of the file."""
+        descriptor = self._descriptors.pop(path, None)
+        if descriptor is None:
+            descriptor = self._files.open(path)
+            if len(self._descriptors) >= self._limit:
+                self.close(next(iter(self._descriptors)))
+        self._descriptors[path] = descriptor  # the newest last
+        return self._files.pread_open(descriptor, offset, length)
+
+    def close(self, path: Path) -> None:
+        """Close *path* if it is open, so that its bytes are free when it is removed."""
+        descriptor = self._descriptors.pop(path, None)
+        if descriptor is not None:
+            self._files.close(descriptor)
+
+    def __del__(self) -> None:
+        for descriptor in self._descriptors.values():
+            with suppress(OSError):
+                os.close(descriptor)
 
 
 def replace(files: Files, temporary: Path, target: Path, parts: Iterable[bytes]) -> None:

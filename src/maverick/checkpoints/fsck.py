@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from maverick.checkpoints.packs import Place
+    from maverick.checkpoints.pack_index import Place
     from maverick.checkpoints.refs import Ref
 
 _SHOWN_RUNS = 3

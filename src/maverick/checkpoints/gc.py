@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import timedelta
 
-    from maverick.checkpoints.packs import PackIndex
+    from maverick.checkpoints.pack_index import PackIndex
     from maverick.checkpoints.refs import Position, Ref
     from maverick.checkpoints.store import Store
     from maverick.checkpoints.sweep import GcResult

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints import ids, packs
-from maverick.checkpoints.files import creating, removing_on_error
+from maverick.checkpoints.files import OpenFiles, creating, removing_on_error
 from maverick.checkpoints.layout import list_folder, temporary
 from maverick.checkpoints.parallel import spread
 from maverick.errors import ObjectCorrupt, ObjectMissing, PackDamaged
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 
     from maverick.checkpoints.files import Files
     from maverick.checkpoints.ids import ObjectId, ObjectKind
-    from maverick.checkpoints.packs import Frame, PackIndex, Place
+    from maverick.checkpoints.pack_index import PackIndex, Place
+    from maverick.checkpoints.packs import Frame
 
-# The places of smaller packs are in one dictionary, larger packs are searched in their sorted index.
-_LARGE_COUNT = 4096
+# The places of smaller packs, such as most saves write, are in one dictionary; larger packs are searched each.
+_SMALL_COUNT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class Objects:
         self._files = files
         self._root = root
         self._lock = threading.Lock()
+        self._open = OpenFiles(files)
         self._packs: dict[str, PackIndex] = {}
         self._damaged: dict[str, PackDamaged] = {}
         self._places: dict[bytes, Place] = {}
@@ -92,12 +95,7 @@ class Objects:
             self._listed = True
             if names == self._names:
                 return
-            gone = {name for name in self._packs if f"{name}.pack" not in names}
-            if gone:
-                self._packs = {name: index for name, index in self._packs.items() if name not in gone}
-                self._places, self._large = {}, []
-                for index in self._packs.values():
-                    self._register(index)
+            self._forget({name for name in self._packs if f"{name}.pack" not in names})
             self._damaged = {name: it for name, it in self._damaged.items() if f"{name}.pack" in names}
             for name in sorted(map(_pack_name, names - self._names)):
                 if name and name not in self._packs and name not in self._damaged:
@@ -105,8 +103,11 @@ class Objects:
             self._names = names
 
     def packs(self) -> list[PackIndex]:
-        """Give the indexes of the packs in `objects/` as of the last refresh, damaged ones left out."""
+        """Give the indexes of the packs in `objects/` as of the last refresh, read whole, damaged ones left out."""
         with self._lock:
+            for index in list(self._packs.values()):
+                with self._noting_damage(index):
+                    index.data  # noqa: B018 - reads and checks it
             return list(self._packs.values())
 
     def damaged(self) -> list[PackDamaged]:
@@ -120,20 +121,17 @@ class Objects:
             self.refresh()
         raw_id = bytes.fromhex(object_id)
         with self._lock:
-            place = self._places.get(raw_id)
-            if place is None:
-                for index in self._large:
-                    place = index.find(raw_id)
-                    if place is not None:
-                        break
-            return place
+            return self._places.get(raw_id) or self._find_large(raw_id)
 
     def with_prefix(self, prefix: str, kind: ObjectKind) -> set[ObjectId]:
         """Give the objects of *kind* whose ids begin with the hexadecimal digits *prefix*."""
         self.refresh()
-        return {
-            object_id for index in self.packs() for object_id, place in index.with_prefix(prefix) if place.kind == kind
-        }
+        found: set[ObjectId] = set()
+        with self._lock:
+            for index in list(self._packs.values()):
+                with self._noting_damage(index):
+                    found.update(it for it, place in index.with_prefix(prefix) if place.kind == kind)
+        return found
 
     def read(self, object_id: ObjectId) -> bytes:
         """Give the bytes of an object, whose hash is its id.
@@ -194,7 +192,6 @@ class Objects:
             self._files.rename(path, folder / f"{index.name}.pack")
         self._files.sync_folder(folder)
         with self._lock:
-            self._packs[index.name] = index
             self._names.add(f"{index.name}.pack")
             self._register(index)
 
@@ -206,26 +203,59 @@ class Objects:
     def _path(self, folder: str, name: str) -> Path:
         return self._root / folder / f"{name}.pack"
 
+    # With the lock held.
+
     def _load(self, name: str) -> None:
-        with suppress(FileNotFoundError):  # gc was faster
-            try:
-                index = self._index("objects", name)
-            except PackDamaged as error:
-                self._damaged[name] = error
-            else:
-                self._packs[name] = index
-                self._register(index)
+        path = self._path("objects", name)
+        try:
+            index = packs.open_index(name, self._files.size(path), partial(self._open.pread, path))
+        except PackDamaged as error:
+            self._damaged[name] = error
+        except FileNotFoundError:  # gc was faster
+            return
+        else:
+            self._register(index)
+        if name in self._damaged or len(index) <= _SMALL_COUNT:
+            self._open.close(path)
 
     def _register(self, index: PackIndex) -> None:
-        if len(index) > _LARGE_COUNT:
-            self._large.append(index)
-        else:
+        self._packs[index.name] = index
+        if len(index) <= _SMALL_COUNT:
             self._places.update(index.rows())
+        else:
+            self._large.append(index)
 
-    def _index(self, folder: str, name: str) -> PackIndex:
-        path = self._path(folder, name)
-        size = self._files.size(path)
-        return packs.read_index(name, size, lambda offset, length: self._files.pread(path, offset, length))
+    def _forget(self, names: set[str]) -> None:
+        if not names:
+            return
+        known, self._packs, self._places, self._large = self._packs, {}, {}, []
+        for name, index in known.items():
+            if name in names:
+                self._open.close(self._path("objects", name))
+            else:
+                self._register(index)
+
+    def _find_large(self, raw_id: bytes) -> Place | None:
+        for index in list(self._large):
+            with self._noting_damage(index):
+                place = index.find(raw_id)
+                if place is not None:
+                    return place
+        return None
+
+    @contextmanager
+    def _noting_damage(self, index: PackIndex) -> Iterator[None]:
+        """Go on without a pack that turns out to be damaged, or to be gone, when its rows are read."""
+        try:
+            yield
+        except PackDamaged as error:
+            self._forget({index.name})
+            self._damaged[index.name] = error
+        except FileNotFoundError:
+            self._forget({index.name})
+            self._names.discard(f"{index.name}.pack")
+
+    # Without the lock.
 
     def _read_whole(self, object_id: ObjectId, place: Place) -> bytes:
         """Read an object at *place*, or, if it is damaged there, from another pack that holds it."""
@@ -260,9 +290,11 @@ class Objects:
         raw_id = bytes.fromhex(object_id)
         for name in filter(None, map(_pack_name, self._trash())):
             with suppress(FileNotFoundError, PackDamaged):
-                place = self._index("trash", name).find(raw_id)
+                path = self._path("trash", name)
+                place = packs.open_index(name, self._files.size(path), partial(self._files.pread, path)).find(raw_id)
                 if place is not None:
                     return self._read_at(object_id, place, "trash")
+        self.packs()  # checks the large indexes, too
         damaged = self.damaged()
         if damaged:
             raise PackDamaged(f"object {object_id[:12]} is in no pack that can be read, and {damaged[0]}")

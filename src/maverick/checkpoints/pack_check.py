@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from maverick.checkpoints import ids, packs
 from maverick.checkpoints.findings import Finding, error
+from maverick.checkpoints.pack_index import INDEX_BYTES
 from maverick.errors import PackDamaged, StoreTooNew
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from maverick.checkpoints.files import Files
     from maverick.checkpoints.ids import ObjectId
-    from maverick.checkpoints.packs import PackIndex, Place
+    from maverick.checkpoints.pack_index import PackIndex, Place
 
 
 @dataclass(slots=True)
@@ -94,4 +95,4 @@ def _is_tiled(index: PackIndex) -> bool:
         if place.offset != offset:
             return False
         offset += place.length
-    return offset == index.size - packs.TRAILER_BYTES - index.count * packs.INDEX_BYTES
+    return offset == index.size - packs.TRAILER_BYTES - index.count * INDEX_BYTES

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import struct
 import sys
-from bisect import bisect_left
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,7 +18,8 @@ from zlib import crc32
 from blake3 import blake3
 
 from maverick.checkpoints.ids import ObjectId, ObjectKind
-from maverick.errors import PackDamaged, StoreTooNew, UsageError
+from maverick.checkpoints.pack_index import INDEX_BYTES, PackIndex, damaged, encode_rows
+from maverick.errors import StoreTooNew, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,16 +32,17 @@ TRAILER_MAGIC = b"MVRKTAIL"
 
 _HEADER = struct.Struct(">8sI16s")
 _FRAME = struct.Struct(">4sBBBxII32sII")
-_INDEX = struct.Struct(">32sQIB")
 _TRAILER = struct.Struct(">QI32s32s8s")
 _AFTER_HASHED_BYTES = 40  # the hash, and the magic at the very end
-HEADER_BYTES, FRAME_BYTES, INDEX_BYTES, TRAILER_BYTES = _HEADER.size, _FRAME.size, _INDEX.size, _TRAILER.size
+HEADER_BYTES, FRAME_BYTES, TRAILER_BYTES = _HEADER.size, _FRAME.size, _TRAILER.size
 
 STORED, ZSTD = 0, 1
 HAS_BASE, HAS_CHUNKS = 1, 2
 _LEVEL = 3
 _MAX_OBJECT_BYTES = 2**32 - 1 - 4096
 _BUFFER_BYTES = 1 << 20
+# What is read of a pack at first: header and all of a small save, or the index of about 88 objects.
+_TAIL_BYTES = 4096
 _KINDS = frozenset(ObjectKind)
 
 
@@ -53,15 +54,6 @@ def _zstd_module() -> ModuleType:
 
 class FrameDamaged(Exception):
     """A frame is not what was written. The text says how."""
-
-
-class Place(NamedTuple):
-    """Where an object's frame is: in which pack, from which byte on, how many."""
-
-    pack: str
-    offset: int
-    length: int
-    kind: ObjectKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,14 +184,14 @@ class PackWriter:
     def finish(self) -> PackIndex:
         """Write index and trailer; gives the pack's index, which knows its name."""
         start = self._offset
-        index = b"".join(_INDEX.pack(*row) for row in sorted(self._index))
+        index = encode_rows(self._index)
         self._put(index)
         tail = _TRAILER.pack(start, len(self._index), blake3(index).digest(), bytes(32), TRAILER_MAGIC)
         self._put(tail[:44])
         name = self._hash.digest()
         self._put(name + TRAILER_MAGIC)
         self._flush()
-        return PackIndex(name.hex(), len(self._index), index, self._offset)
+        return PackIndex(name.hex(), len(self._index), self._offset, start, data=index)
 
     def _put(self, data: bytes) -> None:
         self._hash.update(data)
@@ -214,53 +206,6 @@ class PackWriter:
         self._buffer, self._buffered = [], 0
 
 
-@dataclass(frozen=True, slots=True)
-class PackIndex:
-    """The index of a pack of `size` bytes: `count` entries of 45 bytes in `data`, sorted by id."""
-
-    name: str
-    count: int
-    data: bytes
-    size: int
-
-    def __len__(self) -> int:
-        """The number of objects."""
-        return self.count
-
-    def __iter__(self) -> Iterator[tuple[ObjectId, Place]]:
-        """Yield every object and its place, in the order of the ids."""
-        for raw_id, offset, length, kind in _INDEX.iter_unpack(self.data):
-            yield ObjectId(raw_id.hex()), Place(self.name, offset, length, ObjectKind(kind))
-
-    def rows(self) -> Iterator[tuple[bytes, Place]]:
-        """Yield every object's raw id and its place."""
-        for raw_id, offset, length, kind in _INDEX.iter_unpack(self.data):
-            yield raw_id, Place(self.name, offset, length, ObjectKind(kind))
-
-    def find(self, raw_id: bytes) -> Place | None:
-        """Give the place of an object by its 32-byte id, or None."""
-        position = self._first(raw_id)
-        if position < self.count and self._id_at(position) == raw_id:
-            _, offset, length, kind = _INDEX.unpack_from(self.data, position * INDEX_BYTES)
-            return Place(self.name, offset, length, ObjectKind(kind))
-        return None
-
-    def with_prefix(self, prefix: str) -> Iterator[tuple[ObjectId, Place]]:
-        """Yield the objects whose ids begin with the hexadecimal digits *prefix*."""
-        position = self._first(bytes.fromhex(prefix.ljust(64, "0")))
-        while position < self.count and self._id_at(position).hex().startswith(prefix):
-            raw_id, offset, length, kind = _INDEX.unpack_from(self.data, position * INDEX_BYTES)
-            yield ObjectId(raw_id.hex()), Place(self.name, offset, length, ObjectKind(kind))
-            position += 1
-
-    def _first(self, raw_id: bytes) -> int:
-        return bisect_left(range(self.count), raw_id, key=self._id_at)
-
-    def _id_at(self, position: int) -> bytes:
-        start = position * INDEX_BYTES
-        return self.data[start : start + 32]
-
-
 def read_index(name: str, size: int, pread: Callable[[int, int], bytes]) -> PackIndex:
     """Read the index of the pack *name* of *size* bytes; *pread* takes offset and length.
 
@@ -268,28 +213,35 @@ def read_index(name: str, size: int, pread: Callable[[int, int], bytes]) -> Pack
         PackDamaged: header, index or trailer is not what was written. Its frames may be whole: `scan`.
         StoreTooNew: it was written by a newer version.
     """
-    header, tail = pread(0, HEADER_BYTES), pread(max(size - TRAILER_BYTES, 0), TRAILER_BYTES)
+    index = open_index(name, size, pread)
+    index.data  # noqa: B018 - reads and checks it
+    return index
+
+
+def open_index(name: str, size: int, pread: Callable[[int, int], bytes]) -> PackIndex:
+    """As `read_index`, but the rows of a large pack are read when they are needed, and not checked before."""
+    tail = pread(max(size - _TAIL_BYTES, 0), _TAIL_BYTES)
+    header = tail[:HEADER_BYTES] if size <= _TAIL_BYTES else pread(0, HEADER_BYTES)
     if len(header) < HEADER_BYTES or len(tail) < TRAILER_BYTES:
-        raise _damaged(name, "it is cut off")
+        raise damaged(name, "it is cut off")
     magic, version, _ = _HEADER.unpack(header)
     if magic != PACK_MAGIC:
-        raise _damaged(name, "its header is damaged")
+        raise damaged(name, "its header is damaged")
     if version != PACK_VERSION:
         # The version stands under no check of its own, and a flipped bit must not pass for a newer one.
         if hash_pack(size, pread) != name:
-            raise _damaged(name, "its header is damaged")
+            raise damaged(name, "its header is damaged")
         raise StoreTooNew(f"pack {name[:12]} has version {version}, this version reads {PACK_VERSION}; update maverick")
-    start, count, check, pack_hash, end = _TRAILER.unpack(tail)
+    start, count, check, pack_hash, end = _TRAILER.unpack(tail[-TRAILER_BYTES:])
     if end != TRAILER_MAGIC or pack_hash.hex() != name:
-        raise _damaged(name, "its trailer is damaged")
-    if start + count * INDEX_BYTES + TRAILER_BYTES != size:
-        raise _damaged(name, "its trailer does not fit its size")
-    index = pread(start, count * INDEX_BYTES)
-    if blake3(index).digest() != check:
-        raise _damaged(name, "its index is damaged")
-    if not _KINDS.issuperset(index[INDEX_BYTES - 1 :: INDEX_BYTES]):
-        raise StoreTooNew(f"pack {name[:12]} holds objects of a kind that this version does not know; update maverick")
-    return PackIndex(name, count, index, size)
+        raise damaged(name, "its trailer is damaged")
+    rows_bytes = count * INDEX_BYTES
+    if start + rows_bytes + TRAILER_BYTES != size:
+        raise damaged(name, "its trailer does not fit its size")
+    index = PackIndex(name, count, size, start, pread=pread, check=check)
+    if rows_bytes + TRAILER_BYTES <= len(tail):
+        index.take(tail[-TRAILER_BYTES - rows_bytes : -TRAILER_BYTES])
+    return index
 
 
 def hash_pack(size: int, pread: Callable[[int, int], bytes]) -> str:
@@ -326,7 +278,3 @@ def _next_magic(offset: int, size: int, pread: Callable[[int, int], bytes]) -> i
             break
         offset += len(window) - len(FRAME_MAGIC) + 1
     return size
-
-
-def _damaged(name: str, why: str) -> PackDamaged:
-    return PackDamaged(f"pack {name[:12]} is damaged: {why}; run `maverick checkpoint fsck`")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from maverick.checkpoints.gc import Survey
     from maverick.checkpoints.ids import ObjectId
-    from maverick.checkpoints.packs import PackIndex, Place
+    from maverick.checkpoints.pack_index import PackIndex, Place
     from maverick.checkpoints.refs import Position, Ref
     from maverick.checkpoints.store import Store
 

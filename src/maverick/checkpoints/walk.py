@@ -16,7 +16,7 @@ from maverick.errors import StoreDamaged, StoreTooNew
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from maverick.checkpoints.packs import Place
+    from maverick.checkpoints.pack_index import Place
 
 UNKNOWN = -1
 """The size or count of a link that does not say it."""
