@@ -1,0 +1,255 @@
+"""What a check of the store finds where nothing, or something other than a bit on the disk, is wrong."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from faults import CountingFiles
+from maverick.checkpoints import CheckpointId, ObjectId, Store, TreeId, blob, canonical, ids, layout, model, note, value
+from maverick.checkpoints.files import Files
+from maverick.checkpoints.findings import Finding
+from maverick.checkpoints.fsck import check
+from maverick.checkpoints.ids import ObjectKind
+from maverick.checkpoints.model import Leaf
+from maverick.checkpoints.objects import NewObject
+from maverick.checkpoints.refs import encode_ref
+from maverick.errors import NotFound
+from stores import begin, extend
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.create(tmp_path / "store", files=CountingFiles())
+
+
+def kinds(findings: list[Finding]) -> list[tuple[str, str, tuple[str, ...]]]:
+    return [(it.severity, it.kind, it.runs) for it in findings]
+
+
+def rewrite_ref(store: Store, run: str, **fields: object) -> None:
+    changed = replace(store.ref(run), **fields)  # type: ignore[arg-type]
+    (store.root / "refs" / run).write_bytes(encode_ref(changed))
+
+
+def delete_pack_of(store: Store, object_id: str) -> None:
+    place = store.objects.find(ObjectId(object_id))
+    assert place is not None
+    (store.root / "objects" / f"{place.pack}.pack").unlink()
+
+
+def test_a_sound_store_has_no_findings(store: Store) -> None:
+    """After saves, values of all kinds, wide folders, labels, forks, tags, drops and gc."""
+    at = extend(store, begin(store), range(60))
+    at = store.save("run-1", {("bytes",): value([b"a", b"b"])}, parent=at, kind="label", label="here")
+    store.save("fork", {}, parent=at)
+    store.tag("run-1", "good", at)
+    extend(store, begin(store, "dropped"), range(3))
+    store.drop("dropped")
+
+    assert [] == list(store.check())
+    store.plan_gc().execute()
+    assert [] == list(store.check(read_data=True))
+
+
+def test_an_empty_store_has_no_findings(store: Store) -> None:
+    assert [] == list(store.check(read_data=True))
+
+
+def test_where_there_is_no_store_there_is_nothing_to_check(tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        list(check(tmp_path / "none"))
+
+
+def test_the_quick_check_reads_no_content(store: Store) -> None:
+    """Else it would take as long as the other one."""
+    content = os.urandom(1 << 20)
+    store.save("r", {("big",): blob(content)}, parent=None)
+
+    class Measuring(Files):
+        bytes_read = 0
+
+        def pread(self, path: Path, offset: int, length: int) -> bytes:
+            self.bytes_read += length
+            return super().pread(path, offset, length)
+
+    files = Measuring()
+    assert [] == list(check(store.root, files=files))
+    assert files.bytes_read < 10_000
+    assert [] == list(check(store.root, files=files, read_data=True))
+    assert files.bytes_read > len(content)
+
+
+def test_a_missing_blob_is_named_by_its_runs_and_steps(store: Store) -> None:
+    """Two runs share it, a third has nothing to do with it."""
+    lost = blob(b"lost")
+    begin(store, "other")
+    facts = {("host",): note("here")}  # else the three of them share the empty tree of facts
+    seed = store.save("seed", {("x",): lost}, parent=None)
+    at = store.save("run-1", {("steps", "plan"): lost}, parent=None, facts={**facts})
+    store.save("fork", {}, parent=at)
+    delete_pack_of(store, seed.id)
+    (store.root / "refs" / "seed").unlink()
+
+    (finding,) = store.check()
+
+    assert ("error", "object-missing", ids.blob_id(b"lost")) == (finding.severity, finding.kind, finding.object)
+    assert ["fork", "run-1"] == sorted(finding.runs)
+    assert "is missing; affects " in finding.message
+    assert "run-1 (steps/plan)" in finding.message
+
+
+def test_a_lost_ref_is_found_by_its_checkpoints(store: Store) -> None:
+    """One that was dropped is not lost, and one of a first save that was killed has never been."""
+    extend(store, begin(store, "lost"), range(1))
+    extend(store, begin(store, "dropped"), range(1))
+    begin(store, "killed")
+    store.drop("dropped")
+    (store.root / "refs" / "lost").unlink()
+    (store.root / "refs" / "killed").unlink()
+
+    assert [("error", "ref-missing", ("lost",))] == kinds(list(store.check()))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"sequence": 7},
+        {"group": "other"},
+        {"kind": "final"},
+        {"step": "elsewhere"},
+        {"bytes": 1},
+        {"positions": ()},
+        {"labelled": CheckpointId(ObjectId("ab" * 32))},
+        {"tree": TreeId(ObjectId("ab" * 32))},
+    ],
+)
+def test_a_ref_must_fit_its_checkpoint(store: Store, fields: dict[str, object]) -> None:
+    """It is sealed, so only a bug can have written it; listings believe it."""
+    begin(store, "other")
+    extend(store, begin(store), range(2))
+    rewrite_ref(store, "run-1", **fields)
+
+    findings = list(store.check())
+
+    assert ("error", "ref", ("run-1",)) in kinds(findings)
+    assert {("run-1",)} == {it.runs for it in findings if it.kind == "ref"}
+
+
+def test_a_tag_that_leads_nowhere_is_found(store: Store) -> None:
+    begin(store)
+    rewrite_ref(store, "run-1", tags={"good": CheckpointId(ObjectId("ab" * 32))})
+
+    assert [("error", "object-missing", ("run-1",))] == kinds(list(store.check()))
+
+
+def save_raw(store: Store, kind: ObjectKind, data: bytes) -> ObjectId:
+    object_id = ids.object_id(kind, data)
+    store.objects.write([NewObject(kind, object_id, data)])
+    return object_id
+
+
+def stand_at(store: Store, run: str, tree: bytes) -> None:
+    """Make the ref of *run* stand at a checkpoint whose tree has these bytes."""
+    at = replace(store.resolve(run), tree=TreeId(save_raw(store, ObjectKind.TREE, tree)))
+    checkpoint = CheckpointId(save_raw(store, ObjectKind.CHECKPOINT, model.encode_checkpoint(at)))
+    ref = store.ref(run)
+    position = replace(ref.positions[-1], checkpoint=checkpoint)
+    size = model.parse_node(at.tree, tree).size
+    rewrite_ref(store, run, checkpoint=checkpoint, tree=at.tree, positions=(position,), bytes=size)
+
+
+@pytest.mark.parametrize(
+    ("tree", "why"),
+    [
+        (b'{"entries": {}}', "not the canonical ones"),
+        (b'{"fan":{}}', "holds 0 entries as a fan"),
+        (b'{"entries":{"b":["note","",0,"x"],"a":["note","",0,"x"]}}', "not the canonical ones"),
+    ],
+)
+def test_a_tree_must_be_canonical(store: Store, tree: bytes, why: str) -> None:
+    """The same content would have two ids."""
+    begin(store)
+    stand_at(store, "run-1", tree)
+
+    findings = list(store.check())
+
+    assert {("error", "object-malformed", ("run-1",))} == set(kinds(findings))
+    assert any(why in it.message for it in findings)
+
+
+def test_what_a_tree_says_of_sizes_must_be_true(store: Store) -> None:
+    """Listings show them, and never look."""
+    begin(store)
+    data = b"five!"
+    save_raw(store, ObjectKind.BLOB, data)
+    wrong = Leaf({"it": model.Entry("blob", ids.blob_id(data), 6)})
+    stand_at(store, "run-1", model.encode_node(wrong))
+
+    (finding,) = store.check()
+
+    assert ("object-malformed", ids.blob_id(data)) == (finding.kind, finding.object)
+
+
+def test_leftovers_are_warnings(store: Store) -> None:
+    """A kill leaves them; gc takes them away. The files of a save at work are none."""
+    begin(store)
+    (store.root / "tmp" / "4194399-gone").write_bytes(b"")
+    (store.root / "tmp" / f"{os.getpid()}-mine").write_bytes(b"")
+    (store.root / "trash" / ("ab" * 32 + ".pack")).write_bytes(b"")
+    (store.root / "objects" / ".DS_Store").write_bytes(b"")
+    (store.root / "refs" / ".DS_Store").write_bytes(b"")
+
+    findings = list(store.check())
+
+    assert {"warning"} == {it.severity for it in findings}
+    assert ["objects/.DS_Store", "refs/.DS_Store", "tmp/4194399-gone", "trash/" + "ab" * 32 + ".pack"] == sorted(
+        it.file for it in findings
+    )
+    store.plan_gc().execute()
+    assert ["objects/.DS_Store", "refs/.DS_Store"] == sorted(it.file for it in store.check())
+
+
+@pytest.mark.parametrize("folder", layout.FOLDERS)
+def test_a_missing_folder_is_found(store: Store, folder: str) -> None:
+    begin(store)
+    shutil.rmtree(store.root / folder)
+
+    assert folder in {it.file for it in store.check() if it.kind == "folder"}
+
+
+def test_a_newer_store_is_left_alone(store: Store) -> None:
+    """Nothing this version says of it would mean anything."""
+    begin(store)
+    newer = replace(layout.CURRENT, version=99)
+    (store.root / "format.json").write_bytes(layout.encode_format(newer))
+
+    assert [("error", "too-new", ())] == kinds(list(check(store.root)))
+
+
+def test_a_disk_that_cannot_be_read_is_a_finding(store: Store) -> None:
+    """And the check goes on behind it."""
+    extend(store, begin(store), range(2))
+    first = min(path.name for path in (store.root / "objects").iterdir())
+
+    class Failing(Files):
+        def pread(self, path: Path, offset: int, length: int) -> bytes:
+            if path.name == first:
+                raise OSError(5, "Input/output error")
+            return super().pread(path, offset, length)
+
+    findings = list(check(store.root, files=Failing()))
+
+    assert ("error", "unreadable", ()) in kinds(findings)
+    assert f"objects/{first}" in {it.file for it in findings}
+
+
+def test_a_sealed_file_is_not_enough_to_be_a_ref(store: Store) -> None:
+    begin(store)
+    (store.root / "refs" / "odd").write_bytes(canonical.seal({"format": 1}))
+
+    assert [("error", "ref", ("odd",))] == kinds(list(store.check()))
