@@ -31,7 +31,6 @@ class Answer:
 
     def succeed(self, outcome: Outcome, resume: str | None) -> None:
         """Print what a run came to. *resume* is the command that resumes it."""
-        counts = outcome.counts
         self._print(
             {
                 "run": outcome.run,
@@ -42,12 +41,7 @@ class Answer:
                 "error": outcome.error,
                 "checkpoint": outcome.checkpoint or None,
                 "resume": resume,
-                "steps": {
-                    "ran": counts.ran,
-                    "recalled": counts.recalled,
-                    "skipped": counts.skipped,
-                    "failed": counts.failed,
-                },
+                "steps": {name: getattr(outcome.counts, name) for name in _COUNTS},
                 "rollback_errors": list(outcome.rollback_errors),
             }
         )

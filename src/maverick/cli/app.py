@@ -64,7 +64,12 @@ class WorkflowGroup(commands.Group):
 
 
 class Program(commands.Group):
-    """The whole program."""
+    """Run workflows; each run is a history that can be resumed, looked into and compared.
+
+    Examples:
+      maverick run hello.yaml -i name=World
+      maverick runs
+    """
 
     entries = {  # noqa: RUF012
         "run": Entry("Run a workflow, or go on with a run.", function("run:run")),
@@ -130,7 +135,7 @@ def _refuse_system() -> None:
         refuse_system(sys.platform)
 
 
-app = typer.Typer(cls=Program, **commands.PLAIN)
+app = typer.Typer(cls=Program, help=commands.help_text(Program), **commands.PLAIN)
 
 
 @app.callback()
@@ -139,11 +144,6 @@ def _root(
     *,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
-    """Run workflows; each run is a history that can be resumed, looked into and compared.
-
-    Example:
-      maverick run hello.yaml -i name=World
-    """
     if version:
         print(f"maverick {__version__}")  # noqa: T201
         raise typer.Exit

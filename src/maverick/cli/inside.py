@@ -122,7 +122,9 @@ def _step(snapshot: Snapshot, rest: str, path: str) -> Inside:
     below = {name: it for name, it in entries.items() if name.startswith((f"{rest}.", f"{rest}[")) and "?" not in name}
     if below:
         return _folder(below)
-    raise _nothing(path, rest, [name for name in entries if "?" not in name], "steps")
+    names = [name for name in entries if "?" not in name]
+    parts = [f"{name}.{part}" for name in names for part in ("output", "status")]
+    raise _nothing(path, rest, names + parts if "." in rest else names, "steps")
 
 
 def _of_step(snapshot: Snapshot, name: str, entry: Entry, rest: str, path: str) -> Inside | None:

@@ -1,0 +1,257 @@
+"""`checkpoint show`, `checkpoint cat`, `checkpoint diff`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from kit_program import Program, Quick
+
+ACTIONS = """
+def plan():
+    return {
+        "tasks": [{"title": "one"}, {"title": "two"}],
+        "a.b": {'say "x"': 1},
+        "raw": b"\\x00\\xff",
+        "text": "é",
+        "nothing": None,
+    }
+
+def given(value):
+    return value
+"""
+FLOW = """
+    inputs:
+      branch_name: {type: string, default: main}
+      plan: {type: object, default: {}}
+    steps:
+      - {name: plan, type: python, action: "acts:plan"}
+      - {name: never, type: shell, run: "true", when: "false"}
+      - name: phases
+        type: loop
+        for_each: [a, b]
+        key: item
+        steps:
+          - {name: implement, type: python, action: "acts:given", kwargs: {value: "${{ [item, inputs.plan] }}"}}
+          - {name: output, type: python, action: "acts:given", kwargs: {value: "${{ item }}"}}
+      - {name: mark, type: checkpoint, checkpoint_id: "phase: 1"}
+    """
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    """A project with one run of `FLOW`, which nobody may change."""
+    program = Program(tmp_path_factory.mktemp("recorded") / "project")
+    program.file("acts.py", ACTIONS)
+    program.flow(FLOW)
+    done = program.run("run", "flow.yaml", "--quiet")
+    assert 0 == done.code, done.err
+    return program
+
+
+@pytest.fixture
+def recorded(original: Program, quick: Quick) -> Quick:
+    """A project with one run of `FLOW`."""
+    shutil.copytree(original.root, quick.program.root, dirs_exist_ok=True)
+    return quick
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("inputs", {"branch_name": "main", "plan": {}}),
+        ("inputs.branch_name", "main"),
+        ("steps.plan.status", "done"),
+        ("steps.never.status", "skipped"),
+        ("steps.never.output", None),
+        ("steps.never", {"status": "skipped", "output": None}),
+        ("steps.plan.output.tasks[1]", {"title": "two"}),
+        ("steps.plan.output.tasks[-1].title", "two"),
+        ('steps.plan.output["a.b"]["say \\"x\\""]', 1),
+        ("steps.plan.output.raw", {"$bytes": "AP8="}),
+        ("steps.plan.output.nothing", None),
+        ("steps.phases.output", ["a", "b"]),
+        ('steps.phases["a"].implement.output[0]', "a"),
+        ('steps.phases["a"].output.output', "a"),
+        ("steps.phases?for_each.output", ["a", "b"]),
+        ("output", ["a", "b"]),
+        ("output[1]", "b"),
+    ],
+)
+def test_a_path_leads_to_the_value_itself(recorded: Quick, path: str, expected: object) -> None:
+    done = recorded("checkpoint", "show", f"@latest:{path}", "--json")
+
+    assert (0, expected) == (done.code, done.json)
+
+
+def test_folders_are_listed_without_the_decisions(recorded: Quick) -> None:
+    steps = recorded("checkpoint", "show", "@latest:steps", "--json").json
+    inside = recorded("checkpoint", "show", '@latest:steps.phases["b"]', "--json").json
+    definition = recorded("checkpoint", "show", "@latest:definition", "--json").json
+
+    assert ["name", "kind", "size"] == list(steps[0])
+    names = ["mark", "never", "phases"]
+    names += [f'phases["{key}"].{name}' for key in "ab" for name in ("implement", "output")]
+    assert [*names, "plan"] == [it["name"] for it in steps]
+    assert ['phases["b"].implement', 'phases["b"].output'] == [it["name"] for it in inside]
+    size = (recorded.program.root / "flow.yaml").stat().st_size
+    assert [{"name": "flow.yaml", "kind": "blob", "size": size}] == definition
+
+
+def test_a_checkpoint_is_shown_with_its_facts_and_folders(recorded: Quick) -> None:
+    facts = recorded("checkpoint", "show", f"{_run(recorded)}@phase: 1", "--json").json
+
+    assert ("label", "phase: 1", "flow", "mark") == tuple(facts[it] for it in ("kind", "label", "workflow", "step"))
+    assert ["definition", "inputs", "steps"] == [it["name"] for it in facts["entries"]]
+    assert f"run         {_run(recorded)}\n" in recorded("checkpoint", "show").out
+
+
+def test_a_label_may_hold_a_colon(recorded: Quick) -> None:
+    assert "main\n" == recorded("checkpoint", "show", f"{_run(recorded)}@phase: 1:inputs.branch_name").out
+
+
+@pytest.mark.parametrize(
+    ("path", "near"),
+    [
+        ("step.plan", "did you mean steps"),
+        ("steps.pln.output", "did you mean plan"),
+        ("steps.plan.outptu", "did you mean plan.output"),
+        ("inputs.branch", "did you mean branch_name"),
+        ("steps.plan.output.tasks[2]", "has 2 items"),
+        ("steps.plan.output.text.x", "is a text"),
+        ("definition/flow.yml", "did you mean flow.yaml"),
+        ("output.x", "is a list"),
+    ],
+)
+def test_a_path_to_nothing_exits_10_with_what_is_near(recorded: Quick, path: str, near: str) -> None:
+    done = recorded("checkpoint", "show", f"@latest:{path}")
+
+    assert (10, "") == (done.code, done.out)
+    assert near in done.err
+
+
+def test_what_is_no_path_exits_2(recorded: Quick) -> None:
+    assert 2 == recorded("checkpoint", "show", "@latest:inputs[x]").code
+
+
+def test_an_unknown_revision_exits_10(recorded: Quick) -> None:
+    for command in (["show", "nosuch"], ["show", "nosuch:output"], ["log", "nosuch"], ["diff", "nosuch", "@latest"]):
+        assert 10 == recorded("checkpoint", *command).code, command
+
+
+def test_people_see_text_as_it_is_and_other_values_as_json(recorded: Quick) -> None:
+    assert "é\n" == recorded("checkpoint", "show", "@latest:steps.plan.output.text").out
+    assert '{\n  "title": "one"\n}\n' == recorded("checkpoint", "show", "@latest:steps.plan.output.tasks[0]").out
+    assert "null\n" == recorded("checkpoint", "show", "@latest:steps.plan.output.nothing").out
+    text = (recorded.program.root / "flow.yaml").read_text()
+    assert text == recorded("checkpoint", "show", "@latest:definition/flow.yaml").out
+    assert text == recorded("checkpoint", "show", "@latest:definition.flow.yaml", "--json").json
+
+
+def test_cat_writes_the_very_bytes(recorded: Quick) -> None:
+    """What a value's bytes are: of bytes they themselves, of text its UTF-8, of any other value its JSON."""
+    program = recorded.program
+
+    assert b"\x00\xff" == program.bytes("checkpoint", "cat", "@latest:steps.plan.output.raw")
+    assert "é".encode() == program.bytes("checkpoint", "cat", "@latest:steps.plan.output.text")
+    assert b'{"title":"one"}' == program.bytes("checkpoint", "cat", "@latest:steps.plan.output.tasks[0]")
+    flow = (program.root / "flow.yaml").read_bytes()
+    assert flow == program.bytes("checkpoint", "cat", "@latest:definition/flow.yaml")
+    assert (10, 2) == (
+        recorded("checkpoint", "cat", "@latest:steps").code,
+        recorded("checkpoint", "cat", "@latest").code,
+    )
+
+
+# --- diff ---
+
+
+def test_a_checkpoint_does_not_differ_from_itself(recorded: Quick) -> None:
+    assert [] == recorded("checkpoint", "diff", "@latest", "@latest", "--json").json
+    assert "" == recorded("checkpoint", "diff", "@latest", "@latest").out
+
+
+def test_values_are_compared_down_to_the_leaf_that_changed(recorded: Quick) -> None:
+    """A loop's own output is left out, since what changed in it is there already; decisions are left out."""
+    first = _run(recorded)
+    plan = {"tasks": ["x", {"title": "new"}]}
+    recorded("run", "flow.yaml", "-i", f"plan={json.dumps(plan)}", "--quiet")
+
+    rows = recorded("checkpoint", "diff", first, "@latest", "--json").json
+
+    assert ["path", "change", "old", "new"] == list(rows[0])
+    assert [
+        {"path": "inputs.plan.tasks", "change": "added", "old": None, "new": plan["tasks"]},
+        *(
+            {
+                "path": f'steps.phases["{key}"].implement.output[1].tasks',
+                "change": "added",
+                "old": None,
+                "new": plan["tasks"],
+            }
+            for key in "ab"
+        ),
+    ] == rows
+
+
+def test_definitions_are_compared_as_unified_diffs(recorded: Quick) -> None:
+    first = _run(recorded)
+    recorded.program.flow(FLOW.replace('"true"', '"exit 0"').replace("default: main", "default: side"))
+    recorded("run", "flow.yaml", "--quiet")
+
+    rows = recorded("checkpoint", "diff", first, "@latest", "--json").json
+    shown = recorded("checkpoint", "diff", first, "@latest").out
+
+    assert ["definition.flow.yaml", "inputs.branch_name"] == [it["path"] for it in rows]
+    assert (
+        "    -  branch_name: {type: string, default: main}\n    +  branch_name: {type: string, default: side}\n"
+        in shown
+    )
+    assert '~ inputs.branch_name: "main" -> "side"\n' in shown
+
+
+def test_steps_that_came_and_went_are_shown_with_status_and_output(recorded: Quick) -> None:
+    rows = recorded("checkpoint", "diff", "@latest~1", "@latest", "--json").json
+    assert ["output"] == [it["path"] for it in rows]
+
+    before = recorded("checkpoint", "log", "--json").json
+    start, planned = before[-1]["checkpoint"], before[-2]["checkpoint"]
+    added = recorded("checkpoint", "diff", start, planned, "--json").json
+    removed = recorded("checkpoint", "diff", planned, start, "--json").json
+
+    assert [("steps.plan.status", "added", None, "done")] == [tuple(it.values()) for it in added[:1]]
+    assert ("steps.plan.output", "added", None) == tuple(added[1].values())[:3]
+    assert [("steps.plan.status", "removed", "done", None)] == [tuple(it.values()) for it in removed[:1]]
+
+
+def test_stat_counts_and_step_limits(recorded: Quick) -> None:
+    start = recorded("checkpoint", "log", "--json").json[-1]["checkpoint"]
+
+    stat = recorded("checkpoint", "diff", start, "@latest", "--stat").out
+    limited = recorded("checkpoint", "diff", start, "@latest", "--json", "--step", "phases").json
+
+    assert stat.startswith("+ output\n")
+    assert stat.endswith(": 16 added\n")
+    expected = ["steps.phases.status"]
+    for step in [f'phases["{key}"].{name}' for key in "ab" for name in ("implement", "output")]:
+        expected += [f"steps.{step}.status", f"steps.{step}.output"]
+    assert expected == [it["path"] for it in limited]
+
+
+def test_text_of_several_lines_is_shown_as_a_unified_diff(quick: Quick) -> None:
+    quick.program.flow(
+        "inputs: {to: {type: integer}}\nsteps:\n  - {name: count, type: shell, run: 'seq 1 ${{ inputs.to }}'}"
+    )
+    quick("run", "flow.yaml", "-i", "to=3", "--quiet")
+    first = _run(quick)
+    quick("run", "flow.yaml", "-i", "to=4", "--quiet")
+
+    shown = quick("checkpoint", "diff", first, "@latest", "--step", "count").out
+
+    assert "~ steps.count.output.stdout\n    @@ -1,3 +1,4 @@\n     1\n     2\n     3\n    +4\n" in shown
+
+
+def _run(quick: Quick) -> str:
+    return str(quick("runs", "--json").json[0]["run"])

@@ -1,0 +1,109 @@
+"""`runs`, `checkpoint list`, `checkpoint log`."""
+
+from __future__ import annotations
+
+import re
+
+from kit_program import Program, Quick
+
+LABELLED = """
+    - {name: plan, type: shell, run: "echo one"}
+    - {name: mark, type: checkpoint, checkpoint_id: planned}
+    - {name: build, type: shell, run: "test -e fixed"}
+    - {name: end, type: checkpoint, checkpoint_id: "all: built"}
+    """
+TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z")
+
+
+def test_without_a_store_runs_lists_nothing_and_checkpoint_commands_exit_10(quick: Quick) -> None:
+    assert (0, []) == (quick("runs", "--json").code, quick("runs", "--json").json)
+    assert "no runs here yet; start one with `maverick run WORKFLOW`" == quick("runs").last_line
+    for command in (["list"], ["log"], ["show"], ["cat", "@latest:output"], ["diff", "a", "b"], ["gc"], ["fsck"]):
+        done = quick("checkpoint", *command)
+        assert (10, "") == (done.code, done.out), command
+        assert done.err.startswith("error: "), command
+
+
+def test_runs_are_listed_newest_first_with_exactly_these_keys(quick: Quick) -> None:
+    quick.program.flow("- {name: fails, type: shell, run: 'exit 1'}", "fails")
+    quick.program.flow("- {name: works, type: shell, run: 'true'}", "works")
+    quick("run", "fails.yaml")
+    quick("run", "works.yaml")
+
+    rows = quick("runs", "--json").json
+
+    assert ["run", "workflow", "status", "started", "updated", "step", "checkpoints", "bytes"] == list(rows[0])
+    expected = [("works", "done", "works", 3), ("fails", "failed", None, 2)]
+    assert expected == [(it["workflow"], it["status"], it["step"], it["checkpoints"]) for it in rows]
+    assert all(TIME.fullmatch(it["started"]) and it["started"] <= it["updated"] for it in rows)
+    assert all(it["bytes"] > 0 for it in rows)
+
+
+def test_the_table_has_a_line_per_run(quick: Quick) -> None:
+    quick.program.flow("- {name: works, type: shell, run: 'true'}")
+    quick("run", "flow.yaml")
+
+    header, line = quick("runs").out.splitlines()
+
+    assert ["RUN", "STATUS", "STEP", "CHECKPOINTS", "AGE", "SIZE"] == header.split()
+    assert re.fullmatch(r"flow-\S+  done    works            3   \d+s  +\d+ B", line)
+
+
+def test_checkpoint_list_has_the_labels_in_the_order_in_which_they_were_made(quick: Quick) -> None:
+    quick.program.flow(LABELLED)
+    quick("run", "flow.yaml")
+    quick.program.file("fixed", "")
+    quick("run", "flow.yaml", "--resume")
+
+    (row,) = quick("checkpoint", "list", "--json").json
+
+    assert ["planned", "all: built"] == row.pop("labels")
+    assert quick("runs", "--json").json == [row]
+    assert quick("checkpoint", "list").out.splitlines()[1].endswith("planned, all: built")
+
+
+def test_the_log_is_newest_first_and_leads_from_parent_to_parent(quick: Quick) -> None:
+    quick.program.flow(LABELLED)
+    quick("run", "flow.yaml")
+
+    rows = quick("checkpoint", "log", "--json").json
+
+    assert ["checkpoint", "kind", "label", "step", "created", "parent"] == list(rows[0])
+    expected = [
+        ("failure", None, "mark"),
+        ("label", "planned", "mark"),
+        ("auto", None, "plan"),
+        ("auto", None, None),
+    ]
+    assert expected == [(it["kind"], it["label"], it["step"]) for it in rows]
+    assert [it["checkpoint"] for it in rows[1:]] == [it["parent"] for it in rows[:-1]]
+    assert rows[-1]["parent"] is None
+    assert rows[1:] == quick("checkpoint", "log", "@latest~1", "--json").json
+    assert ["4", "3", "2", "1"] == [line.split()[1] for line in quick("checkpoint", "log").out.splitlines()]
+    assert quick("checkpoint", "log").out.splitlines()[1].endswith("mark  @planned")
+
+
+def test_a_damaged_ref_is_reported_and_the_whole_ones_are_listed(program: Program, quick: Quick) -> None:
+    """One bad file must not hide what is well; `fsck` is the command that judges."""
+    program.flow("- {name: works, type: shell, run: 'true'}")
+    quick("run", "flow.yaml")
+    bad = quick("runs", "--json").json[0]["run"]
+    quick("run", "flow.yaml")
+    good = quick("runs", "--json").json[0]["run"]
+    (program.root / ".maverick/checkpoints/refs" / bad).write_bytes(b"torn")
+
+    for command in (["runs", "--json"], ["checkpoint", "list", "--json"]):
+        done = quick(*command)
+        assert (0, [good]) == (done.code, [it["run"] for it in done.json])
+        assert done.err.startswith("warning: ")
+        assert bad in done.err
+    assert 20 == quick("checkpoint", "log", bad).code
+    assert 20 == quick("checkpoint", "fsck").code
+
+
+def test_a_store_without_its_format_file_exits_20(quick: Quick) -> None:
+    quick.program.flow("- {name: works, type: shell, run: 'true'}")
+    quick("run", "flow.yaml")
+    (quick.program.root / ".maverick/checkpoints/format.json").unlink()
+
+    assert [20, 20, 20] == [quick(*it).code for it in (["runs"], ["checkpoint", "list"], ["checkpoint", "fsck"])]

@@ -1,0 +1,153 @@
+"""Signals to real processes: what a person presses and what a supervisor sends."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM
+
+import pytest
+
+from kit_program import Program, Running
+
+WAITING = """
+    - {name: first, type: shell, run: "echo one"}
+    - {name: wait, type: shell, run: "test -e fixed || { touch $MARK; sleep 600; }"}
+    - {name: last, type: shell, run: "echo three"}
+    """
+HANGING = """
+import asyncio, os, pathlib, signal, threading, time
+
+def hang():
+    pathlib.Path(os.environ["MARK"]).touch()
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    time.sleep(600)
+
+async def ignore():
+    pathlib.Path(os.environ["MARK"]).touch()
+    while True:
+        try:
+            await asyncio.sleep(600)
+        except asyncio.CancelledError:
+            pass
+"""
+
+
+@pytest.mark.parametrize("number", [SIGINT, SIGTERM, SIGHUP])
+def test_a_signal_pauses_the_run_and_the_last_line_resumes_it(program: Program, number: signal.Signals) -> None:
+    program.flow(WAITING)
+
+    ended = program.begin("run", "flow.yaml", "--json").wait_for(program.mark).signal(number).end()
+
+    assert 130 == ended.code
+    answer = ended.json
+    assert ("paused", 1, None) == (answer["status"], answer["steps"]["ran"], answer["output"])
+    assert f"maverick run flow.yaml --resume={answer['run']}" == ended.last_line == answer["resume"]
+    assert "paused" == program.run("runs", "--json").json[0]["status"]
+    program.file("fixed", "")
+    resumed = program.shell(f"{ended.last_line} --json")
+    assert (0, {"ran": 2, "recalled": 1, "skipped": 0, "failed": 0}) == (resumed.code, resumed.json["steps"])
+
+
+@pytest.mark.parametrize("action", ["hang", "ignore"])
+def test_an_action_that_hangs_does_not_keep_the_command(program: Program, action: str) -> None:
+    """A thread cannot be stopped, and Python waits for those that are no daemons; the run is saved all the same."""
+    program.file("acts.py", HANGING)
+    program.flow(
+        f"- {{name: first, type: shell, run: 'true'}}\n- {{name: stuck, type: python, action: 'acts:{action}'}}"
+    )
+
+    ended = program.begin("run", "flow.yaml", "--json").wait_for(program.mark).signal(SIGINT).end()
+
+    assert (130, "paused", 1) == (ended.code, ended.json["status"], ended.json["steps"]["ran"])
+
+
+def test_a_second_signal_ends_the_grace_of_a_process_that_ignores_the_first(program: Program) -> None:
+    program.flow("- {name: stubborn, type: shell, run: \"trap '' INT TERM; touch $MARK; while :; do sleep 600; done\"}")
+
+    running = program.begin("run", "flow.yaml").wait_for(program.mark).signal(SIGINT)
+    ended = running.wait_for_line("once more stops at once").signal(SIGINT).end()
+
+    assert 130 == ended.code
+    assert ended.last_line.startswith("maverick run flow.yaml --resume=flow-")
+
+
+def test_a_killed_run_is_listed_as_killed_and_resumes(program: Program) -> None:
+    """SIGKILL leaves no time to save anything; what had finished was saved as it finished."""
+    program.flow(WAITING)
+    ended = program.begin("run", "flow.yaml").wait_for(program.mark).signal(SIGKILL).end()
+    assert -9 == ended.code
+
+    assert "killed" == program.run("runs", "--json").json[0]["status"]
+    program.file("fixed", "")
+    resumed = program.run("run", "flow.yaml", "--resume", "--json")
+    assert {"ran": 2, "recalled": 1, "skipped": 0, "failed": 0} == resumed.json["steps"]
+
+
+def test_a_run_that_another_process_executes_is_refused(program: Program) -> None:
+    program.flow(WAITING)
+    running = program.begin("run", "flow.yaml").wait_for(program.mark)
+
+    refused = program.run("run", "flow.yaml", "--resume", "--json")
+    listed = program.run("runs", "--json").json[0]["status"]
+    running.signal(SIGTERM).end()
+
+    assert (11, None, "running") == (refused.code, refused.json["run"], listed)
+    assert str(running.pid) in refused.err
+
+
+def test_nohup_keeps_a_run_alive_when_the_terminal_goes(program: Program) -> None:
+    program.flow("- {name: wait, type: shell, run: 'touch $MARK; until test -e go; do sleep 0.01; done'}")
+    before = signal.signal(SIGHUP, signal.SIG_IGN)
+    try:
+        running = program.begin("run", "flow.yaml")
+    finally:
+        signal.signal(SIGHUP, before)
+
+    running.wait_for(program.mark).signal(SIGHUP)
+    program.file("go", "")
+
+    assert 0 == running.end().code
+
+
+def test_ctrl_c_at_a_terminal_reaches_the_run_and_not_its_processes(program: Program) -> None:
+    """The whole foreground group gets the signal; steps are in sessions of their own and are stopped by the run."""
+    program.flow("- {name: wait, type: shell, run: \"trap 'touch interrupted' INT; touch $MARK; sleep 600\"}")
+    terminal, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", _AT_ITS_TERMINAL, "run", "flow.yaml"],
+        cwd=program.root,
+        env=program.environment,
+        stdin=theirs,
+    ) as process:
+        os.close(theirs)
+        Running(process).wait_for(program.mark)
+        os.write(terminal, b"\x03")
+        shown = _rest(terminal)
+    os.close(terminal)
+
+    assert 130 == process.returncode
+    assert shown.splitlines()[-1].startswith("maverick run flow.yaml --resume=flow-")
+    assert not (program.root / "interrupted").exists()
+
+
+_AT_ITS_TERMINAL = """
+import os, sys
+os.login_tty(0)
+os.execv(sys.executable, [sys.executable, "-m", "maverick", *sys.argv[1:]])
+"""
+
+
+def _rest(terminal: int) -> str:
+    data = b""
+    while True:
+        try:
+            chunk = os.read(terminal, 1000)
+        except OSError:  # Linux says so when the last process at the other side has gone.
+            chunk = b""
+        if not chunk:
+            return data.decode()
+        data += chunk

@@ -1,0 +1,124 @@
+"""What a person sees of a run."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import re
+import subprocess
+import sys
+
+import pytest
+
+from kit_program import Program, Quick
+from maverick.cli.progress import EventLines, depth, progress_line
+from maverick.dsl.events import Event
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("plan", 0),
+        ("phases.implement", 1),
+        ("phases[2].implement", 1),
+        ("check[0]", 1),
+        ("a.b[1].c.d", 3),
+        ('issues["7.5"].fix', 1),
+        ('issues["a\\"].b"].fix', 1),
+    ],
+)
+def test_the_depth_counts_the_steps_around(path: str, expected: int) -> None:
+    assert expected == depth(path)
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        (Event(event="run_started", message="flow-1"), "     run  flow-1"),
+        (Event(event="run_resumed", message="flow-1"), "  resume  flow-1"),
+        (Event(event="step_started", step="a.b"), "   start    a.b"),
+        (Event(event="step_done", step="a", seconds=0.0123), "    done  a  12 ms"),
+        (Event(event="step_failed", step="a", seconds=2.0, message="no\nmore"), "  failed  a  2.0 s  no"),
+        (Event(event="step_recalled", step="a"), "recalled  a"),
+        (Event(event="step_skipped", step="a"), " skipped  a"),
+        (Event(event="step_retried", step="a", message="no", data={"attempt": 2}), "   retry  a  attempt 2 failed: no"),
+        (Event(event="checkpoint_saved", step="a", message="phase 1"), "   saved  a  phase 1"),
+        (Event(event="notice", message="flow.yaml is gone"), "    note  flow.yaml is gone"),
+        (Event(event="step_output", step="a", data={"text": "x"}), None),
+        (Event(event="run_finished", message="done"), None),
+    ],
+)
+def test_each_event_is_one_line(event: Event, expected: str | None) -> None:
+    assert expected == progress_line(event, colour=False)
+
+
+def test_control_characters_of_a_step_do_not_reach_the_terminal() -> None:
+    line = progress_line(Event(event="checkpoint_saved", step="a", message="\x1b[2Jlabel"), colour=False)
+
+    assert "   saved  a  \\x1b[2Jlabel" == line
+
+
+def test_recalled_and_skipped_steps_are_shown_as_such(quick: Quick) -> None:
+    quick.program.flow(
+        """
+        - {name: first, type: shell, run: "echo one"}
+        - {name: never, type: shell, run: "echo no", when: "false"}
+        - {name: second, type: shell, run: "test -e fixed"}
+        """
+    )
+    quick("run", "flow.yaml")
+    quick.program.file("fixed", "")
+
+    done = quick("run", "flow.yaml", "--resume")
+
+    assert ["recalled  first", "skipped  never", "start  second"] == [it.strip() for it in done.err.splitlines()[1:4]]
+    assert done.last_line.endswith(": 1 step ran, 1 recalled, 1 skipped")
+
+
+def test_colour_is_for_terminals_and_can_be_refused(program: Program) -> None:
+    program.flow("- {name: only, type: shell, run: 'echo one'}")
+
+    assert "\x1b[" not in program.run("run", "flow.yaml").err
+    assert "\x1b[32m" in _at_a_terminal(program, "run", "flow.yaml")
+    assert "\x1b[" not in _at_a_terminal(program, "run", "flow.yaml", NO_COLOR="1")
+    assert "\x1b[" not in _at_a_terminal(program, "run", "flow.yaml", TERM="dumb")
+    assert "\x1b[" not in _at_a_terminal(program, "run", "flow.yaml", "--plain")
+
+
+def test_an_events_file_that_breaks_is_said_once_and_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    lines = EventLines(Full())
+    lines(Event(event="notice"))
+    lines(Event(event="notice"))
+
+    assert 1 == len(re.findall("not written any more", capsys.readouterr().err))
+
+
+def _at_a_terminal(program: Program, *args: str, **environment: str) -> str:
+    """What a command writes to standard error when that is a terminal."""
+    ours, theirs = pty.openpty()
+    base = {**program.environment, "TERM": "xterm"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "maverick", *args],
+        cwd=program.root,
+        env={**base, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    ):
+        os.close(theirs)
+        text = b""
+        while True:
+            try:
+                chunk = os.read(ours, 4096)
+            except OSError:
+                chunk = b""
+            if not chunk:
+                break
+            text += chunk
+    os.close(ours)
+    return text.decode()
