@@ -103,6 +103,23 @@ def test_gemini_tells_by_its_exit_code_that_nobody_is_logged_in(agents: Agents) 
     assert error.endswith(f"\n{LOGIN['gemini']}")
 
 
+def test_codex_is_asked_before_whether_anybody_is_logged_in(agents: Agents) -> None:
+    """Without a login and a network it waits, and says nothing; but it may know a provider that needs no login."""
+    agents.runs.environment["STANDIN_LOGGED_OUT"] = "1"
+
+    execution = agents.ask("codex")
+
+    assert "Done." == execution.output
+    told = "agent helper: nobody seems to be logged in, and codex may wait in silence: "
+    assert [f"{told}{LOGIN['codex']}"] == execution.notices
+
+
+def test_codex_with_a_key_is_not_asked(agents: Agents) -> None:
+    agents.runs.environment |= {"STANDIN_LOGGED_OUT": "1", "CODEX_API_KEY": "key-for-a-test"}
+
+    assert [] == agents.ask("codex").notices
+
+
 def test_who_is_logged_in_is_not_told_how_to(agents: Agents) -> None:
     error = agents.failure("codex", {"message": "the model does not exist"})
 

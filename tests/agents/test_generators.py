@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from kit_agents import Agents
@@ -146,14 +148,21 @@ def test_a_description_says_what_is_known() -> None:
     body = generators.pr_body(
         {
             "purpose": {"Phases": ["One", {"name": "Two"}], "left out": ""},
-            "changed_files": ["a.py"],
+            "commits": [{"subject": "Do it"}, "Do more"],
+            "changed_files": [f"{number}.py" for number in range(51)],
+            "review": {"report": "Fine.\n"},
             "validation": {"success": False, "stages": [{"name": "lint", "success": True}, {"name": "test"}]},
             "issue": {"number": 7, "title": "Slow"},
         }
     )
 
-    assert (
-        "- Phases: ['One', {'name': 'Two'}]\n\n## Changes\n\n- `a.py`\n\n## Validation\n\nValidation did not pass.\n\n"
-        "- lint: passed\n- test: failed\n\nCloses #7" == body
-    )
+    files = "\n".join(f"- `{number}.py`" for number in range(50))
+    assert [
+        "- Phases: ['One', {'name': 'Two'}]",
+        "## Commits\n\n- Do it\n- Do more",
+        f"## Changes\n\n{files}\n- and 1 more",
+        "## Validation\n\nValidation did not pass.\n\n- lint: passed\n- test: failed",
+        "## Review\n\nFine.",
+        "Closes #7",
+    ] == re.split(r"\n\n(?=## |Closes)", body)
     assert "No description was given.\n" == generators.pr_body(None)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 SUBJECT_CHARACTERS = 72
 _FILES_NAMED = 3
+_ITEMS_LISTED = 50
 
 
 def commit_message(context: Value) -> str:
@@ -33,14 +34,15 @@ def pr_title(context: Value) -> str:
 
 
 def pr_body(context: Value) -> str:
-    """Purpose, changed files, validation, and the issue that it closes: each where it is given."""
+    """Purpose, commits, changed files, validation, review, and the issue that it closes: each where it is given."""
     given = context if isinstance(context, dict) else {}
     issue = given.get("issue")
-    files = _files(given)
     parts = [
         _text(given.get("purpose")),
-        "## Changes\n\n" + "\n".join(f"- `{file}`" for file in files) if files else "",
+        _listed("Commits", [_line(commit) for commit in _list(given.get("commits"))]),
+        _listed("Changes", [f"`{file}`" for file in _files(given)]),
         _validation(given.get("validation")),
+        _review(given.get("review")),
         f"Closes #{_line(issue['number'])}" if isinstance(issue, dict) and issue.get("number") else "",
     ]
     return "\n\n".join(filter(None, parts)) or "No description was given.\n"
@@ -63,7 +65,7 @@ def _text(value: Value) -> str:
 
 def _line(value: Value) -> str:
     if isinstance(value, dict):
-        value = value.get("title") or value.get("name") or value
+        value = value.get("title") or value.get("name") or value.get("subject") or value
     return " ".join(str(value).split())
 
 
@@ -72,10 +74,18 @@ def _short(text: str) -> str:
 
 
 def _files(given: dict[str, Value]) -> list[str]:
-    files = given.get("changed_files") or given.get("files")
-    return (
-        [str(file.get("path") if isinstance(file, dict) else file) for file in files] if isinstance(files, list) else []
-    )
+    files = _list(given.get("changed_files") or given.get("files"))
+    return [str(file.get("path") if isinstance(file, dict) else file) for file in files]
+
+
+def _list(value: Value) -> list[Value]:
+    return value if isinstance(value, list) else []
+
+
+def _listed(heading: str, items: list[str]) -> str:
+    shown = items[:_ITEMS_LISTED]
+    more = [f"and {len(items) - len(shown)} more"] if len(items) > len(shown) else []
+    return "\n".join([f"## {heading}", "", *(f"- {item}" for item in [*shown, *more])]) if items else ""
 
 
 def _files_in_words(given: dict[str, Value]) -> str:
@@ -90,11 +100,15 @@ def _files_in_words(given: dict[str, Value]) -> str:
 def _validation(validation: Value) -> str:
     if not isinstance(validation, dict):
         return ""
-    stages = validation.get("stages")
     lines = [
         f"- {_line(stage.get('name'))}: {'passed' if stage.get('success') else 'failed'}"
-        for stage in (stages if isinstance(stages, list) else [])
+        for stage in _list(validation.get("stages"))
         if isinstance(stage, dict)
     ]
     summary = "All stages passed." if validation.get("success") else "Validation did not pass."
     return "\n".join(["## Validation", "", summary, *([""] if lines else []), *lines])
+
+
+def _review(review: Value) -> str:
+    report = review.get("report") if isinstance(review, dict) else review
+    return f"## Review\n\n{report.strip()}" if isinstance(report, str) and report.strip() else ""

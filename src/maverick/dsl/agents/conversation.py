@@ -84,6 +84,8 @@ class Conversation:
             StepTimeout: It took too long.
             Stopped: A stop was requested. The session is kept for the next execution.
         """
+        if self._started is None:
+            self._warn_of_silence()
         while True:
             session = self._session
             answer, failure = self._call((following or INTERRUPTED + prompt) if session else prompt, session)
@@ -190,19 +192,30 @@ class Conversation:
         provider = self._player.provider
         if status in (401, 403) or "logged in" in provider.exit_codes.get(exit_code, ""):
             return f"\n{provider.login}"
-        if status is not None or not provider.login_check or not self._has_time_for(LOGIN_CHECK_SECONDS):
-            return ""
+        return f"\n{provider.login}" if status is None and self._is_logged_out() else ""
+
+    def _warn_of_silence(self) -> None:
+        provider = self._player.provider
+        environment = {**self._tools.environment, **environment_of(self._player.config)}
+        if provider.silent_without and not environment.get(provider.silent_without) and self._is_logged_out():
+            self.tell(f"nobody seems to be logged in, and {provider.name} may wait in silence: {provider.login}")
+
+    def _is_logged_out(self) -> bool:
+        """Whether the program's own check says that nobody is logged in. One that cannot be made says nothing."""
+        check, environment = self._player.provider.login_check, self._tools.environment
+        if not check or not self._has_time_for(LOGIN_CHECK_SECONDS):
+            return False
         try:
             done = self._tools.processes.run(
-                provider.login_check,
+                check,
                 cwd=self._tools.root,
-                env={**self._tools.environment, **environment_of(self._player.config)},
+                env={**environment, **environment_of(self._player.config)},
                 timeout=LOGIN_CHECK_SECONDS,
                 step=self._attempt.path,
             )
         except StepFailed:
-            return ""
-        return f"\n{provider.login}" if done.exit_code != 0 else ""
+            return False
+        return done.exit_code != 0
 
     # --- what is noted ---------------------------------------------------------------------------------------------
 

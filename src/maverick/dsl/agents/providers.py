@@ -63,6 +63,8 @@ class Provider:
     """A command that exits with something other than 0 when nobody is logged in."""
     login: str = ""
     """How to log in."""
+    silent_without: str = ""
+    """It waits in silence when nobody is logged in, unless this variable holds a key; so it is asked before."""
     exit_codes: Mapping[int, str] = field(default_factory=dict)
     """What exit codes mean, beyond 0 and 1."""
     exit_is_status: bool = False
@@ -144,6 +146,7 @@ CODEX: Final = Provider(
     package="@openai/codex",
     login_check=("codex", "login", "status"),
     login="log in with `codex login`, or set CODEX_API_KEY (`codex exec` does not read OPENAI_API_KEY)",
+    silent_without="CODEX_API_KEY",
     exit_codes={2: "it does not know one of its options"},
 )
 
