@@ -310,6 +310,10 @@ class Runs:
         request = engine.Request(**{"workflow": "flow.yaml", **options})  # type: ignore[arg-type]
         return self._killed(engine.resume, request, lambda _, kind, at: (kind, at) == ("step_started", step))
 
+    def watched(self, watch: Callable[[Execution, Event], None], **inputs: Value) -> Execution:
+        """Start a run; *watch* is told of each event, and of the execution as it stands then."""
+        return self._execute(engine.start, _request(inputs), _nowhere, watch=watch)
+
     def stop_at(self, step: str, **inputs: Value) -> Execution:
         """Start a run and ask it to stop (as SIGINT does) when *step* begins."""
         return self._execute(engine.start, _request(inputs), _nowhere, stop_at=step)
@@ -330,6 +334,7 @@ class Runs:
         request: engine.Request,
         kills: Callable[[int, str, str], bool],
         stop_at: str = "",
+        watch: Callable[[Execution, Event], None] = lambda _execution, _event: None,
     ) -> Execution:
         point = _Point(kills)
         execution = Execution(PointedFiles(point), point)
@@ -337,6 +342,7 @@ class Runs:
         def observe(event: Event) -> None:
             point.reach(event.event, event.step)
             execution.events.append(event)
+            watch(execution, event)
             if stop_at and (event.event, event.step) == ("step_started", stop_at):
                 session.stop.request("SIGINT")
 

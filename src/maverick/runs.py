@@ -131,6 +131,7 @@ def _resume_owned(
     require_programs(workflow, catalog, project.environment)
     for text in stop_leftovers(owner.previous.get("groups", [])):
         tell(f"stopped what was left of the interrupted run: {text}")
+    journal = Journal(store, tip)
     execution = _Execution(project, catalog, store, session, owner, scrub, policy=request.policy)
     if request.policy == "refuse":
         if request.change_inputs:
@@ -139,14 +140,14 @@ def _resume_owned(
         else:
             known = inputs
         if known is not None:
-            execution.check(workflow, known, Journal(store, tip))
-    start = tip
+            execution.check(workflow, known, journal)
     if fork:
         origin = f"{tip.run} at {tip.id[:12]}"
-        start = store.save(fork, {("output",): None}, parent=tip, reason=f"forked from {origin}", step=tip.step)
+        started = store.save(fork, {("output",): None}, parent=tip, reason=f"forked from {origin}", step=tip.step)
+        journal = Journal(store, started)
         tell(f"forked {fork} from {origin}")
-    session.observe(Event(event="run_resumed", message=start.run, data={"workflow": workflow.name, "from": tip.id}))
-    journal = Journal(store, start)
+    run = journal.tip.run
+    session.observe(Event(event="run_resumed", message=run, data={"workflow": workflow.name, "from": tip.id}))
     journal.amend({("inputs",): value(inputs), **_definition(workflow, catalog)})
     return replace(execution.go(workflow, inputs, journal), resumed_from=tip.id)
 
