@@ -52,19 +52,22 @@ class Pruned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetAside:
-    """`stash` is the message under which `git stash list` shows what was set aside; null if there was nothing."""
+    """`stash` is the message with which `git stash list` shows what was set aside; null if there was nothing."""
 
     stash: str | None
-    files: list[str] = field(default_factory=list)
 
 
 def git_worktree(
-    operation: Literal["add", "remove", "prune"], name: str = "", base_branch: str = "main", cwd: str = "."
+    operation: Literal["add", "remove", "prune"],
+    name: str = "",
+    base_branch: str = "main",
+    idempotency_key: str | None = None,
+    cwd: str = ".",
 ) -> Worktree | Pruned:
     """Add the worktree *name*, remove it, or remove all (`prune`).
 
     One that was added stands at *base_branch*, on no branch, and is clean, whatever was there before. Removing one that
-    is not there is fine.
+    is not there is fine. With an *idempotency_key*, a step that is run again says what it had set aside before.
     """
     check_repository(cwd)
     with alone(cwd):
@@ -73,28 +76,29 @@ def git_worktree(
         if not name or name.startswith(".") or "/" in name:
             raise StepFailed(f"`{name}` cannot be the name of a worktree; use letters, digits, `-` and `_`")
         if operation == "add":
-            return _add(name, base_branch, cwd)
+            return _add(name, base_branch, idempotency_key, cwd)
         if operation == "remove":
-            return _remove(name, cwd)
+            return _remove(name, idempotency_key, cwd)
     raise StepFailed(f"there is no operation {operation!r}; there are add, remove, prune")
 
 
-def git_set_aside(message: str, cwd: str = ".") -> SetAside:
+def git_set_aside(message: str, idempotency_key: str | None = None, cwd: str = ".") -> SetAside:
     """Put what is not committed into `git stash` under *message*, so that other work can begin.
 
-    New files in `.maverick` stay where they are.
+    New files in `.maverick` stay where they are. With an *idempotency_key*, a step that is run again says what it had
+    set aside before.
     """
     check_repository(cwd)
     with alone(cwd):
-        return _set_aside(message, cwd)
+        return SetAside(stash=_set_aside(message, idempotency_key, cwd))
 
 
-def _add(name: str, base_branch: str, cwd: str) -> Worktree:
+def _add(name: str, base_branch: str, key: str | None, cwd: str) -> Worktree:
     base = commit_id(f"refs/heads/{base_branch}", cwd) or commit_id(f"refs/remotes/origin/{base_branch}", cwd)
     if base is None:
         raise StepFailed(f"there is no base branch `{base_branch}` to start a worktree from")
     path = _path(name, cwd)
-    kept = _save_changes(path, name, cwd)
+    kept = _save_changes(path, name, key, cwd)
     _clear(path, cwd)
     path.parent.mkdir(parents=True, exist_ok=True)
     (path.parent / ".gitignore").write_text("*\n", "utf-8")
@@ -102,24 +106,24 @@ def _add(name: str, base_branch: str, cwd: str) -> Worktree:
     return Worktree(name=name, path=str(path), cwd=str(path / prefix(cwd)), present=True, set_aside=kept)
 
 
-def _remove(name: str, cwd: str) -> Worktree:
+def _remove(name: str, key: str | None, cwd: str) -> Worktree:
     path = _path(name, cwd)
-    kept = _save_changes(path, name, cwd)
+    kept = _save_changes(path, name, key, cwd)
     _clear(path, cwd)
     return Worktree(name=name, path=str(path), cwd=str(path / prefix(cwd)), present=False, set_aside=kept)
 
 
-def _save_changes(path: Path, name: str, cwd: str) -> str | None:
+def _save_changes(path: Path, name: str, key: str | None, cwd: str) -> str | None:
     if not _is_whole(path, cwd):
-        return None
-    return _set_aside(f"maverick: what was not committed in the worktree {name}", str(path)).stash
+        return _find_stash(key, cwd)
+    return _set_aside(f"maverick: what was not committed in the worktree {name}", key, str(path))
 
 
 def _prune(cwd: str) -> Pruned:
     folder = main_work_tree(cwd) / FOLDER
     names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     for name in names:
-        _remove(name, cwd)
+        _remove(name, None, cwd)
     git("worktree", "prune", cwd=cwd)
     if folder.is_dir():
         shutil.rmtree(folder)
@@ -151,13 +155,25 @@ def _clear(path: Path, cwd: str) -> None:
     git("worktree", "prune", cwd=cwd)
 
 
-def _set_aside(message: str, cwd: str) -> SetAside:
+def _set_aside(message: str, key: str | None, cwd: str) -> str | None:
+    """The message that `git stash list` shows; None if nothing was set aside, now or by an earlier attempt."""
     status = git_status(cwd)
     new = [path for path in status.untracked if ".maverick" not in Path(path).parts]
-    files = sorted({*status.staged, *status.modified, *status.conflicted, *new})
-    if not files:
-        return SetAside(stash=None)
+    if not (status.staged or status.modified or status.conflicted or new):
+        return _find_stash(key, cwd)
     branch = current_branch(cwd)
     text = " ".join(message.split()) + (f" (on {branch})" if branch else "")
-    git("stash", "push", "--include-untracked", "--quiet", f"--message={text}", "--", *WITHOUT_OURS, cwd=cwd)
-    return SetAside(stash=text, files=files)
+    named = f"{text} {_mark(key)}" if key else text
+    git("stash", "push", "--include-untracked", "--quiet", f"--message={named}", "--", *WITHOUT_OURS, cwd=cwd)
+    return text
+
+
+def _find_stash(key: str | None, cwd: str) -> str | None:
+    for entry in git("stash", "list", "--format=%gs", cwd=cwd).splitlines() if key else []:
+        if key and entry.endswith(_mark(key)):
+            return entry.partition(": ")[2].removesuffix(_mark(key)).rstrip()
+    return None
+
+
+def _mark(key: str) -> str:
+    return f"[{key[:12]}]"
