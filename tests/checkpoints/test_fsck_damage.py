@@ -11,7 +11,8 @@ import pytest
 from faults import CountingFiles
 from maverick.checkpoints import Checkpoint, Store, blob, ids, packs, value
 from maverick.checkpoints.fsck import check
-from maverick.checkpoints.packs import FRAME_BYTES, HEADER_BYTES, INDEX_BYTES, TRAILER_BYTES
+from maverick.checkpoints.pack_index import INDEX_BYTES
+from maverick.checkpoints.packs import FRAME_BYTES, HEADER_BYTES, TRAILER_BYTES
 from stores import read_all
 
 Damage = Callable[[bytes, int], bytes]

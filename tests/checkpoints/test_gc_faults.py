@@ -81,7 +81,7 @@ def test_a_gc_killed_anywhere_loses_nothing_and_the_next_one_finishes(tmp_path: 
 
 
 def test_a_gc_that_loses_power_anywhere_loses_nothing(tmp_path: Path) -> None:
-    """Whatever of the names that were not synced has reached the disk."""
+    """Whatever of the names that were not synced has reached the disk, and though `trash/` is empty then."""
     root = tmp_path / "store"
     live = prepared(root)
     count = operations(root, tmp_path)
@@ -92,7 +92,8 @@ def test_a_gc_that_loses_power_anywhere_loses_nothing(tmp_path: Path) -> None:
         files = DurableFiles(root, after)
         with pytest.raises(Killed):
             collect(root, files)
-        for image in files.images():
+        for whole in files.images():
+            image = {path: data for path, data in whole.items() if path.parent.name not in {"trash", "tmp"}}
             if image not in seen:
                 seen.append(image)
                 copy = restore(image, root, tmp_path / f"image{len(seen)}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from maverick.checkpoints import Store, value
 from maverick.checkpoints.ids import ObjectId, ObjectKind
-from maverick.checkpoints.packs import Place
+from maverick.checkpoints.pack_index import Place
 from maverick.checkpoints.walk import Walk
 from maverick.errors import ObjectMissing
 from stores import begin, extend
