@@ -10,9 +10,12 @@ def main() -> None:
 
         print(f"maverick {__version__}")  # noqa: T201
         return
-    from maverick.cli.app import program  # noqa: PLC0415
+    try:
+        from maverick.cli.app import program  # noqa: PLC0415
 
-    program()
+        program()
+    except KeyboardInterrupt:  # Before or after the command itself, which handles it.
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,14 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM
 
 import pytest
 
 from kit_program import Program, Running
+from maverick.cli.interrupt import GaveUp, attend, catching
+from maverick.dsl.stop import Stop
 
 WAITING = """
     - {name: first, type: shell, run: "echo one"}
@@ -151,3 +154,61 @@ def _rest(terminal: int) -> str:
         if not chunk:
             return data.decode()
         data += chunk
+
+
+# --- waiting for a run, in this process ---
+
+
+def test_what_the_work_gives_or_raises_is_given_or_raised() -> None:
+    stop = Stop()
+
+    assert 7 == attend(lambda: 7, stop, print)
+    with pytest.raises(ZeroDivisionError):
+        attend(lambda: 1 // 0, stop, print)
+
+
+def test_signals_are_told_of_while_the_work_goes_on() -> None:
+    """The main thread sleeps without a timeout; the signal has to wake it, in whichever thread it arrives."""
+    stop = Stop()
+    told: list[str] = []
+
+    def work() -> str:
+        os.kill(os.getpid(), SIGTERM)
+        stop.wait()
+        return stop.reason
+
+    with catching(stop):
+        assert "SIGTERM" == attend(work, stop, told.append)
+    assert set(told) <= {"SIGTERM: stopping what runs and saving the run; once more stops at once"}
+
+
+def test_work_that_does_not_end_is_given_up_after_the_second_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maverick.cli.interrupt.PATIENCE_SECONDS", 0.01)
+    stop, never = Stop(), threading.Event()
+    told: list[str] = []
+
+    def work() -> None:
+        os.kill(os.getpid(), SIGINT)
+        stop.wait()
+        os.kill(os.getpid(), SIGTERM)
+        never.wait()
+
+    with catching(stop), pytest.raises(GaveUp):
+        attend(work, stop, told.append)
+    never.set()
+    assert "stopping at once" == told[-1]
+
+
+def test_the_third_signal_ends_even_an_engine_that_hangs(program: Program) -> None:
+    """Whatever goes wrong inside: who asks three times gets the prompt back."""
+    hang = "import maverick.runs, os, pathlib, threading\n"
+    hang += "maverick.runs.start = lambda *a: (pathlib.Path(os.environ['MARK']).touch(), threading.Event().wait())\n"
+    program.file("sitecustomize.py", hang)
+    program.environment["PYTHONPATH"] += f"{os.pathsep}{program.root}"
+    program.flow(WAITING)
+
+    running = program.begin("run", "flow.yaml").wait_for(program.mark).signal(SIGINT)
+    running.wait_for_line("once more stops at once").signal(SIGINT)
+    ended = running.wait_for_line("stopping at once").signal(SIGINT).end()
+
+    assert 130 == ended.code

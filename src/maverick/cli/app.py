@@ -74,6 +74,8 @@ class Program(commands.Group):
     entries = {  # noqa: RUF012
         "run": Entry("Run a workflow, or go on with a run.", function("run:run")),
         "fly": Entry("Run the workflow `fly`: from a task list to a pull request.", _shipped),
+        "refuel": Entry("Run the workflow `refuel`: fix the issues that have a label.", _shipped),
+        "review": Entry("Run the workflow `review`: judge a pull request or a branch.", _shipped),
         "runs": Entry("List the runs of this project.", function("history:runs")),
         "workflow": Entry("Look at workflows.", commands.group(WorkflowGroup)),
         "checkpoint": Entry("Look at what runs recorded, and tidy it.", commands.group(Checkpoint)),

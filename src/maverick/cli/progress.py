@@ -43,7 +43,7 @@ def progress_line(event: Event, *, colour: bool) -> str | None:
             return f"{verb:>8}  {paint(one_line(event.message), 'bold', on=colour)}"
         case "step_output" | "run_finished":
             return None
-    verb, tint = _VERBS[event.event]
+    verb, tint = _VERBS.get(event.event, (event.event, ""))
     indent = "  " * depth(event.step)
     head = f"{paint(f'{verb:>8}', tint, on=colour)}  {indent}{one_line(event.step)}"
     time = f"  {duration(event.seconds)}" if event.seconds is not None else ""

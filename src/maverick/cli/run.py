@@ -15,7 +15,7 @@ from maverick.cli.answer import Answer
 from maverick.cli.commands import BARE_RESUME
 from maverick.cli.render import duration, plural, value_text
 from maverick.cli.streams import StdoutClosed, complain, print_err, print_out, stdout_kept_clean
-from maverick.errors import UsageError
+from maverick.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
     from maverick.dsl.events import Event, Observer
@@ -173,8 +173,10 @@ def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: 
         try:
             outcome = attend(lambda: perform(project, request, runs.Session(observe, stop)), stop, _unless(order.quiet))
         except GaveUp:
+            if answer.run is None:
+                raise Interrupted(f"interrupted by {stop.reason} before a run began") from None
             error = f"interrupted by {stop.reason}; a step did not end, so the run stands at its last finished step"
-            outcome = Outcome(run=answer.run or "", workflow=answer.workflow or "", status="killed", error=error)
+            outcome = Outcome(run=answer.run, workflow=answer.workflow or "", status="killed", error=error)
         _report(outcome, order, answer, time.monotonic() - clock)
         if outcome.status in ("paused", "killed") and threads_left():
             leave_at_once(EXIT_CODES[outcome.status])
