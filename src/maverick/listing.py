@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from maverick.checkpoints import Ref, Store
@@ -11,8 +10,7 @@ if TYPE_CHECKING:
     from maverick.errors import RefDamaged
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
+class Summary(NamedTuple):
     """One run. `started` and `updated` are milliseconds since the epoch, `bytes` the size of what the newest
     checkpoint holds; `step` is None where none had finished.
     """

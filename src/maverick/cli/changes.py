@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass
 from difflib import unified_diff
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from maverick.checkpoints.diff import MISSING, Change, diff_checkpoints
 from maverick.cli.inside import status_of
@@ -22,8 +21,7 @@ _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _SIGNS: Final = {"added": "+", "removed": "-", "changed": "~"}
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One change: `path` such as `steps.plan.output.tasks[3].title`; a side that has nothing is None."""
 
     path: str
