@@ -198,7 +198,7 @@ class Workshop:
         return execution.output
 
     def killed_everywhere(self, monkeypatch: pytest.MonkeyPatch, workflow: str, **inputs: Any) -> Execution:
-        """Run a workflow that is killed at every step, after its effect and before its record, and resumed each time."""
+        """Run a workflow that is killed at each step, after its effect and before its record, and resumed."""
         kills: list[str] = []
         events: list[Event] = []
         with _killing(monkeypatch, kills):

@@ -132,7 +132,7 @@ def create_github_pr(
 
 def _with_issue(body: str, closes: int | None) -> str:
     text = body.strip()
-    if closes is None or re.search(rf"\b(close|fix|resolve)[sd]?:?\s+#{closes}\b", text, re.IGNORECASE):
+    if closes is None or re.search(rf"\b(close[sd]?|fix(es|ed)?|resolve[sd]?):?\s+#{closes}\b", text, re.IGNORECASE):
         return text
     return f"{text}\n\nCloses #{closes}".strip()
 
