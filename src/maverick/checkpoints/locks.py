@@ -14,13 +14,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from maverick.checkpoints import canonical
-from maverick.checkpoints.files import Files, writing
+from maverick.checkpoints.files import writing
 from maverick.checkpoints.refs import file_name
 from maverick.errors import RunOwned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from maverick.checkpoints.files import Files
 
 
 class _Descriptor:
@@ -133,12 +135,12 @@ class Owner:
             os.pwrite(self._descriptor.number, data, 0)
             os.ftruncate(self._descriptor.number, len(data))
 
-    def note_dropped(self) -> None:
+    def note_dropped(self, files: Files) -> None:
         """Note, durably, that the run's ref goes on purpose; fsck takes one that went otherwise for lost."""
         self.note({**self.previous, DROPPED: True})
         with writing("note the owner of a run", self._root):
-            os.fsync(self._descriptor.number)
-            Files().sync_folder(self._root / "owners")
+            files.sync(self._descriptor.number)
+            files.sync_folder(self._root / "owners")
 
 
 _started = time.time_ns() // 1_000_000

@@ -227,7 +227,7 @@ class Store:
         """Forget *run*: its ref is removed, what only it led to is garbage. Raises NotFound, RunOwned."""
         with self.own(run) as owner, self._changing("drop the run"), self.locks.refs():
             self.ref(run)
-            owner.note_dropped()
+            owner.note_dropped(self.files)
             self._refs.remove(run)
 
     def diff(self, old: str, new: str) -> Iterator[Change]:

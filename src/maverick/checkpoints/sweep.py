@@ -262,7 +262,7 @@ class _Sweeper:
         """Remove a ref while nobody can begin to own its run."""
         try:
             with self._store.own(ref.run) as owner:
-                owner.note_dropped()
+                owner.note_dropped(self._files)
                 self._files.unlink(path)
         except RunOwned:  # since an instant ago
             self._survey.mark([ref], {ref.run: Fate.WHOLE})

@@ -1,0 +1,211 @@
+"""The power goes at any instant of any operation, whatever the file system had made durable by then.
+
+`tests/disks.py` is the model of the disk. Each disk that it allows must be a store: it opens, fsck finds no
+damage, all that was promised and not collected loads, a save works, and gc works after that.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from disks import Image, Killed, RecordingFiles, power_cuts, write_image
+from faults import CountingFiles
+from maverick.checkpoints import Checkpoint, Store, blob, sweep, value
+from maverick.checkpoints.files import Files
+from stores import begin, extend, read_all
+
+Contents = dict[str, dict[str, bytes]]
+
+
+@dataclass
+class Ledger:
+    """What was promised, and from which operation on."""
+
+    files: RecordingFiles
+    promised: list[tuple[int, Checkpoint, dict[str, bytes]]] = field(default_factory=list)
+    released: dict[str, int] = field(default_factory=dict)
+
+    def promise(self, store: Store, *checkpoints: Checkpoint) -> None:
+        """These have been acknowledged."""
+        for it in checkpoints:
+            self.promised.append((len(self.files.log), it, read_all(store, it)))
+
+    def release(self, *checkpoints: Checkpoint) -> None:
+        """These may be gone from now on."""
+        self.released.update({it.id: len(self.files.log) for it in checkpoints})
+
+    def due(self, begun: int) -> Iterator[tuple[Checkpoint, dict[str, bytes]]]:
+        """What must be there after so many operations."""
+        for since, checkpoint, content in self.promised:
+            if since <= begun <= self.released.get(checkpoint.id, begun):
+                yield checkpoint, content
+
+
+Act = Callable[[Store, Ledger], None]
+
+
+def newest(store: Store, run: str) -> Checkpoint:
+    return store.checkpoint(store.ref(run).checkpoint)
+
+
+def save_first(store: Store, ledger: Ledger) -> None:
+    ledger.promise(store, begin(store, "new"))
+
+
+def save_next(store: Store, ledger: Ledger) -> None:
+    ledger.promise(store, extend(store, newest(store, "open"), range(9, 10)))
+
+
+def save_twice(store: Store, ledger: Ledger) -> None:
+    save_next(store, ledger)
+    ledger.promise(store, extend(store, newest(store, "open"), range(10, 11)))
+
+
+def save_what_another_had_not_synced(store: Store, ledger: Ledger) -> None:
+    """A dedup hit in a pack whose name was not durable when its writer was killed."""
+    ledger.files.kill_at = len(ledger.files.log) + 4
+    with pytest.raises(Killed):
+        store.save("killed", {("shared",): blob(b"the same")}, parent=None)
+    ledger.files.kill_at = None
+    at = Store.open(store.root, files=store.files).save("new", {("shared",): blob(b"the same")}, parent=None)
+    ledger.promise(store, at)
+
+
+def tag_and_untag(store: Store, ledger: Ledger) -> None:
+    at = newest(store, "open")
+    store.tag("open", "good", at)
+    store.tag("done-1", "good", newest(store, "done-1"))
+    store.tag("open", "good", None)
+
+
+def drop(store: Store, ledger: Ledger) -> None:
+    ledger.release(*store.history("done-0"))
+    store.drop("done-0")
+
+
+def collect(store: Store, ledger: Ledger) -> None:
+    release_what_gc_may_take(store, ledger)
+    store.plan_gc(keep_last=1).execute()
+
+
+def release_what_gc_may_take(store: Store, ledger: Ledger) -> None:
+    """All of the older done run, and what the newer one passed through."""
+    ledger.release(*store.history("done-0"), store.resolve("done-1~1"))
+
+
+def collect_twice(store: Store, ledger: Ledger) -> None:
+    """Where locks are not trusted a second gc, an hour later, purges."""
+    collect(store, ledger)
+    an_hour_passes(store.root)
+    store.plan_gc(keep_last=1).execute()
+
+
+def collect_between_saves(store: Store, ledger: Ledger) -> None:
+    """The first is killed when its ref has moved, before that was durable: gc goes by the ref that it sees."""
+    ledger.files.kill_at = len(ledger.files.log) + 9
+    with pytest.raises(Killed):
+        save_next(store, ledger)
+    ledger.files.kill_at = None
+    assert 3 == store.ref("open").sequence
+    collect(Store.open(store.root, files=store.files), ledger)
+    ledger.promise(store, extend(store, newest(store, "open"), range(10, 11)))
+
+
+def an_hour_passes(root: Path) -> None:
+    for folder in ("trash", "tmp"):
+        for path in (root / folder).iterdir():
+            os.utime(path, (1e9, 1e9))
+
+
+SAVING = (save_first, save_next, save_twice, save_what_another_had_not_synced, tag_and_untag, drop)
+COLLECTING = (collect, collect_twice, collect_between_saves)
+
+
+def prepared(root: Path) -> tuple[Store, RecordingFiles, Ledger]:
+    """A store with an open run, two done ones and garbage; all of it is durable and promised."""
+    store = Store.create(root, files=CountingFiles())
+    promised: list[Checkpoint] = []
+    old = store.save("done-0", {("a",): value("old")}, parent=None, group="fly")
+    promised += [old, store.save("done-0", {("output",): value(1)}, parent=old, kind="final")]
+    label = store.save("done-1", {("a",): value("new")}, parent=None, kind="label", label="here", group="fly")
+    middle = store.save("done-1", {("b",): value(["new"])}, parent=label)
+    promised += [label, middle, store.save("done-1", {("b",): value("last")}, parent=middle, kind="final")]
+    promised.append(begin(store, "open"))
+    promised.append(extend(store, promised[-1], range(1)))
+    (root / "tmp" / "4194399-left").write_bytes(b"left by a save")
+    (root / "reserve").write_bytes(b"small, so that the tests are quick")
+    files = RecordingFiles(root)
+    ledger = Ledger(files)
+    ledger.promise(store, *promised)
+    return Store.open(root, files=files), files, ledger
+
+
+class Checker:
+    """Checks disks, one after the other, in one place."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pool = folder / "pool"
+        self._pool.mkdir()
+        self.count = 0
+
+    def check(self, image: Image, due: list[tuple[Checkpoint, dict[str, bytes]]]) -> None:
+        """Assert that *image* is a store that keeps what is *due* and goes on."""
+        self.count += 1
+        root = write_image(image, self._folder / f"disk{self.count}", self._pool)
+        store = Store.create(root, files=CountingFiles())
+        assert [] == [it for it in store.check(read_data=True) if it.severity == "error"]
+        for checkpoint, content in due:
+            assert content == read_all(store, store.checkpoint(checkpoint.id))
+        after = extend(store, newest(store, "open"), range(20, 21))
+        assert after == Store.open(root).resolve("open")
+        store.plan_gc(keep_last=1).execute()
+        read_all(store, after)
+        shutil.rmtree(root)
+
+
+@pytest.mark.parametrize("act", [*SAVING, collect_between_saves])
+def test_every_disk_that_a_power_cut_may_leave_is_a_whole_store(tmp_path: Path, act: Act) -> None:
+    """Where locks are trusted, nobody reads what is in the trash."""
+    check_all(tmp_path, act, ("tmp", "trash"))
+
+
+def test_so_is_every_disk_where_locks_cannot_be_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There gc moves packs to the trash, and back, and purges in a later cycle."""
+    monkeypatch.setattr(sweep.filesystem, "locks_are_trusted", lambda _: False)
+    check_all(tmp_path, collect_twice)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("trusted", [True, False])
+@pytest.mark.parametrize("act", [*SAVING, *COLLECTING])
+def test_so_is_every_disk_with_more_of_them(
+    tmp_path: Path, act: Act, trusted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up to 256 for each prefix of each operation."""
+    monkeypatch.setattr(sweep.filesystem, "locks_are_trusted", lambda _: trusted)
+    check_all(tmp_path, act, most=256)
+
+
+def check_all(tmp_path: Path, act: Act, together: tuple[str, ...] = ("tmp",), most: int = 16) -> None:
+    """Do *act*; check all the disks on the way."""
+    store, files, ledger = prepared(tmp_path / "store")
+    act(store, ledger)
+    checker = Checker(tmp_path)
+    for begun, image in power_cuts(files, most, together):
+        checker.check(image, list(ledger.due(begun)))
+    assert checker.count >= len(files.log)
+
+
+def test_the_recorder_knows_every_operation_on_files() -> None:
+    """A new one that changes something would go unnoticed by the tests above."""
+    changing = {"create", "write", "sync", "close", "rename", "sync_folder", "unlink", "make_folder"}
+    others = {"open", "read", "pread", "pread_open", "size", "touch", "modified", "list"}
+
+    assert changing | others == {name for name in vars(Files) if not name.startswith("_")}
