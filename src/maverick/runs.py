@@ -95,14 +95,15 @@ def resume(project: Project, request: Request, session: Session) -> Outcome:
     """
     store = project.open_store()
     found = selection.find(project, store, request, session.observe)
+    whole = selection.names_a_run(request.revision, found)
+    if found.kind != "final" and (whole or store.ref(found.run).checkpoint == found.id):
+        with store.own(found.run) as owner:
+            now = selection.newest(store, found.run)  # It may have been advanced until it was owned.
+            if now.kind != "final" and (whole or now.id == found.id):
+                return _resume_owned(project, store, now, owner, request, session)
+            found = now if whole else found
     if found.kind == "final" and not selection.asks_for_other_inputs(project, store, found, request):
         return _report(store, found)
-    if store.ref(found.run).checkpoint == found.id and found.kind != "final":
-        with store.own(found.run) as owner:
-            found = selection.newest(store, found.run)
-            if found.kind == "final":
-                return _report(store, found)
-            return _resume_owned(project, store, found, owner, request, session)
     run = _new_id(found.group)
     with store.own(run) as owner:
         return _resume_owned(project, store, found, owner, request, session, fork=run)

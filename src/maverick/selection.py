@@ -111,6 +111,11 @@ def _with_inputs(project: Project, store: Store, refs: list[Ref], request: Reque
     raise InputsDiffer(f"no {kind} run {what}has these inputs; the newest is {first.run}: {difference}")
 
 
+def names_a_run(revision: str, found: Checkpoint) -> bool:
+    """Whether *revision*, which gave *found*, names a run, wherever it stands, and no checkpoint of it."""
+    return not revision or revision == found.run or revision.endswith("@latest")
+
+
 def newest(store: Store, run: str) -> Checkpoint:
     """The newest checkpoint of *run*."""
     return store.checkpoint(store.ref(run).checkpoint)

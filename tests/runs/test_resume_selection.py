@@ -5,8 +5,13 @@ from __future__ import annotations
 import pytest
 
 from kit_runs import Runs
+from maverick import selection
+from maverick.checkpoints import Checkpoint, Store
+from maverick.dsl.events import Observer
 from maverick.dsl.values import Value
 from maverick.errors import InputInvalid, InputsDiffer, NotFound, RunOwned, StepsDiffer, WorkflowInvalid
+from maverick.project import Project
+from maverick.selection import Request
 
 FLOW = """
 inputs: {n: {type: integer, default: 1}, tags: {type: array, default: []}}
@@ -306,6 +311,28 @@ def test_a_run_that_is_owned_is_refused(flow: Runs) -> None:
 
     assert 11 == error.value.exit_code
     assert "process " in str(error.value)
+
+
+@pytest.mark.parametrize("revision", ["", "RUN", "@latest"])
+def test_a_run_that_moved_on_since_it_was_looked_up_is_not_forked(
+    flow: Runs, revision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes resume it at once: the one that comes later is not to do the same things beside the first."""
+    started = flow.start()
+    find = selection.find
+
+    def late(project: Project, store: Store, request: Request, observe: Observer) -> Checkpoint:
+        found = find(project, store, request, observe)
+        monkeypatch.setattr(selection, "find", find)
+        flow.resume()
+        return found
+
+    monkeypatch.setattr(selection, "find", late)
+
+    again = flow.resume(revision.replace("RUN", _run(started)))
+
+    assert _run(started) == _run(again)
+    assert 1 == len(flow.store.refs())
 
 
 def test_a_run_exists_before_its_first_step(flow: Runs) -> None:

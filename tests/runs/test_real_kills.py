@@ -1,0 +1,146 @@
+"""Real processes, real kills: what a simulated one cannot show of locks, children and files."""
+
+from __future__ import annotations
+
+import os
+import select
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from signal import SIGKILL
+
+import pytest
+
+from kit_program import Program
+from maverick.dsl.groups import find_process
+
+COUNTING = """
+steps:
+  - name: each
+    type: loop
+    MARKS
+    for_each: [0, 1, 2, 3]
+    steps:
+      - name: one
+        type: shell
+        env: {N: "${{ item }}"}
+        run: |
+          echo one-$N >> log
+          test $N != 2 || test -e fixed || { touch $MARK; sleep 600; }
+      - {name: two, type: shell, run: "echo two-$N >> log; echo $N", env: {N: "${{ item }}"}, parse: json}
+outputs: ${{ [steps.each.output[0].value, steps.each.output[3].value] }}
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    """A project of its own, and the program."""
+    return Program(tmp_path / "project")
+
+
+@pytest.fixture
+def pids(program: Program) -> Iterator[Path]:
+    """A file into which steps write the pids of what they leave behind; none of it survives the test."""
+    path = program.root / "pids"
+    yield path
+    for pid in path.read_text().split():
+        with suppress(ProcessLookupError):
+            os.kill(int(pid), SIGKILL)
+
+
+def _lives(pid: int) -> bool:
+    process = find_process(pid)
+    return process is not None and not process.zombie
+
+
+@pytest.mark.parametrize("marks", ["description: in a row", "max_concurrency: 2"])
+def test_a_killed_process_s_run_goes_on_at_once(program: Program, marks: str) -> None:
+    """Nothing has to be cleaned up by hand; what was recorded does not run again."""
+    program.flow(COUNTING.replace("MARKS", marks))
+    program.begin("run", "flow.yaml").wait_for(program.mark).signal(SIGKILL).end()
+    assert "killed" == program.run("runs", "--json").json[0]["status"]
+    program.file("fixed", "")
+
+    resumed = program.run("run", "flow.yaml", "--resume", "--json")
+
+    assert (0, [0, 3]) == (resumed.code, resumed.json["output"])
+    times = Counter((program.root / "log").read_text().split())
+    assert {f"{step}-{number}" for step in ("one", "two") for number in range(4)} == set(times)
+    assert 2 == times.pop("one-2")
+    concurrent = 0 if "row" in marks else 1
+    assert sum(times.values()) - len(times) <= concurrent
+
+
+def test_what_a_killed_run_left_running_is_stopped_and_named(program: Program, pids: Path) -> None:
+    """Before anything runs, so that two attempts at a step never run side by side."""
+    program.flow("""
+    - {name: work, type: shell, run: "test -e fixed || { echo $$ >> pids; touch $MARK; sleep 600; }"}
+    """)
+    program.begin("run", "flow.yaml").wait_for(program.mark).signal(SIGKILL).end()
+    shell = int(pids.read_text())
+    assert _lives(shell)
+    program.file("fixed", "")
+
+    resumed = program.run("run", "flow.yaml", "--resume")
+
+    assert 0 == resumed.code
+    assert "stopped what was left of the interrupted run" in resumed.err
+    assert f"pid {shell} " in resumed.err
+    assert "of step work" in resumed.err
+    assert not _lives(shell)
+
+
+def test_a_daemon_that_a_step_left_behind_does_not_own_the_run(program: Program, pids: Path) -> None:
+    """It inherits all that a child can inherit, and has left its session on purpose."""
+    program.flow("""
+    - name: work
+      type: shell
+      run: |
+        test -e fixed && exit
+        setsid --fork sh -c 'echo $$ >> pids; touch $MARK; exec sleep 600'
+        sleep 600
+    """)
+    program.begin("run", "flow.yaml").wait_for(program.mark).signal(SIGKILL).end()
+    program.file("fixed", "")
+
+    assert _lives(int(pids.read_text().split()[0]))
+    assert 0 == program.run("run", "flow.yaml", "--resume").code
+
+
+def test_a_daemon_of_a_finished_step_does_not_own_the_run(program: Program, pids: Path) -> None:
+    """The step has ended, the daemon lives on with whatever it inherited, and the process is killed later."""
+    program.flow("""
+    - name: serve
+      type: shell
+      run: "setsid --fork sh -c 'echo $$ >> pids; exec sleep 600' > /dev/null 2>&1; while ! test -s pids; do :; done"
+    - {name: work, type: shell, run: "test -e fixed || { touch $MARK; sleep 600; }"}
+    """)
+    program.begin("run", "flow.yaml").wait_for(program.mark).signal(SIGKILL).end()
+    program.file("fixed", "")
+
+    resumed = program.run("run", "flow.yaml", "--resume", "--json")
+
+    assert (0, 1, 1) == (resumed.code, resumed.json["steps"]["ran"], resumed.json["steps"]["recalled"])
+
+
+def test_of_two_processes_that_resume_one_run_one_wins(program: Program) -> None:
+    """The other gets exit 11 and the winner's pid, and changes nothing."""
+    program.flow("""
+    - {name: fail, type: shell, run: "test -e begun || { touch begun; exit 1; }"}
+    - {name: work, type: shell, run: "echo work >> log; touch $MARK; while ! test -e fixed; do sleep 0.01; done"}
+    """)
+    assert 1 == program.run("run", "flow.yaml").code
+
+    both = [program.begin("run", "flow.yaml", "--resume") for _ in range(2)]
+    patience = iter(range(3_000))
+    while all(_lives(each.pid) for each in both) and next(patience, None) is not None:
+        select.select([], [], [], 0.01)
+    loser, winner = sorted(both, key=lambda each: _lives(each.pid))
+    winner.wait_for(program.mark)
+    program.file("fixed", "")
+    lost, won = loser.end(), winner.end()
+
+    assert (11, 0) == (lost.code, won.code)
+    assert f"process {winner.pid}" in lost.err
+    assert ["work"] == (program.root / "log").read_text().split()
