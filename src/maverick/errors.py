@@ -21,7 +21,10 @@ error ends a command.
     │   └── RefMoved         11   its ref was advanced by somebody else
     ├── RunDiffers           12   inputs, definition or files are not those of the recorded run
     │   ├── InputsDiffer     12
-    │   └── StepsDiffer      12
+    │   ├── StepsDiffer      12
+    │   └── FilesDiffer      12   files changed since they were looked at, or HEAD moved
+    ├── WorkspaceUnreadable   1   files of the workspace cannot be read, or do not hold still
+    ├── WorkspaceUnwritable   1   files of the workspace cannot be restored
     ├── StoreUnwritable       1   the disk is full, or the store is read-only
     ├── StoreTooNew          20   the store was written by a newer version
     ├── StoreDamaged         20   bytes are missing or not what was written
@@ -147,6 +150,22 @@ class InputsDiffer(RunDiffers):
 
 class StepsDiffer(RunDiffers):
     """A finished step would run again, because its definition or its inputs changed."""
+
+
+class FilesDiffer(RunDiffers):
+    """The files are not what they were when they were looked at, or HEAD is not where it was."""
+
+
+class WorkspaceUnreadable(MaverickError):
+    """Files of the workspace cannot be read, or change while they are read. `reasons` says why, by path."""
+
+    def __init__(self, message: str, reasons: dict[str, str]) -> None:
+        self.reasons = reasons
+        super().__init__(message)
+
+
+class WorkspaceUnwritable(MaverickError):
+    """Files of the workspace cannot be restored: the disk is full, or something does not let itself be written."""
 
 
 class StoreUnwritable(MaverickError):

@@ -188,13 +188,14 @@ class PackWriter:
         self._put(index)
         tail = _TRAILER.pack(start, len(self._index), blake3(index).digest(), bytes(32), TRAILER_MAGIC)
         self._put(tail[:44])
+        rest = b"".join(self._buffer)
+        self._hash.update(rest)
         name = self._hash.digest()
-        self._put(name + TRAILER_MAGIC)
-        self._flush()
+        self._offset += len(name + TRAILER_MAGIC)
+        self._write(rest + name + TRAILER_MAGIC)
         return PackIndex(name.hex(), len(self._index), self._offset, start, data=index)
 
     def _put(self, data: bytes) -> None:
-        self._hash.update(data)
         self._offset += len(data)
         self._buffer.append(data)
         self._buffered += len(data)
@@ -202,7 +203,9 @@ class PackWriter:
             self._flush()
 
     def _flush(self) -> None:
-        self._write(b"".join(self._buffer))
+        data = b"".join(self._buffer)
+        self._hash.update(data)
+        self._write(data)
         self._buffer, self._buffered = [], 0
 
 

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 # Starting threads costs about what compressing 1 MiB does.
 _PAYS_FROM_BYTES = 4 << 20
+# Handing an item to a thread costs about what compressing this many does.
+_PAYS_EACH_BYTES = 4096
 _MOST_THREADS = 8
 _BATCH = 256
+_BATCH_FILES, _BATCH_BYTES = 128, 4 << 20
+_LARGE_BYTES = 16 << 20
 
 
 def spread(function: Callable[[T], R], items: Sequence[T], size_bytes: int) -> Iterator[R]:
     """Yield `function(item)` for each of *items*, in order; *size_bytes* is how much there is to work on."""
-    threads = 1 if size_bytes < _PAYS_FROM_BYTES else min(os.cpu_count() or 1, _MOST_THREADS, len(items))
-    if threads < 2:
+    threads = min(os.cpu_count() or 1, _MOST_THREADS, len(items))
+    if threads < 2 or size_bytes < _PAYS_FROM_BYTES or size_bytes < _PAYS_EACH_BYTES * len(items):
         yield from map(function, items)
         return
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 16 ms that a small save does not need
@@ -28,3 +34,57 @@ def spread(function: Callable[[T], R], items: Sequence[T], size_bytes: int) -> I
     with ThreadPoolExecutor(threads) as pool:
         for start in range(0, len(items), _BATCH):
             yield from pool.map(function, items[start : start + _BATCH])
+
+
+def batched(work: Callable[[list[T]], list[R]], items: Sequence[T], size: Callable[[T], int]) -> Iterator[tuple[T, R]]:
+    """Yield each of *items* with what *work* gives for it, working on batches on all cores where that pays.
+
+    *size* gives the bytes that an item stands for. At most a few MiB for each thread are held at once; large
+    items come last, one at a time. The order is the given one, but for those.
+    """
+    large = [it for it in items if size(it) >= _LARGE_BYTES]
+    small = [it for it in items if size(it) < _LARGE_BYTES] if large else items
+    threads = min(os.cpu_count() or 1, _MOST_THREADS)
+    pays = len(small) >= _BATCH_FILES // 2 or sum(map(size, small)) >= _PAYS_FROM_BYTES
+    for batch, results in _threaded(work, _batches(small, size), threads if pays else 1):
+        yield from zip(batch, results, strict=True)
+    for it in large:
+        yield it, work([it])[0]
+
+
+def _threaded(
+    work: Callable[[list[T]], list[R]], batches: Iterator[list[T]], threads: int
+) -> Iterator[tuple[list[T], list[R]]]:
+    if threads < 2:
+        for batch in batches:
+            yield batch, work(batch)
+        return
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - as above
+
+    with ThreadPoolExecutor(threads) as pool:
+        running: deque[tuple[list[T], Future[list[R]]]] = deque()
+        try:
+            for batch in batches:
+                running.append((batch, pool.submit(work, batch)))
+                if len(running) > 2 * threads:
+                    done, future = running.popleft()
+                    yield done, future.result()
+            while running:
+                done, future = running.popleft()
+                yield done, future.result()
+        finally:
+            for _, future in running:
+                future.cancel()
+
+
+def _batches(items: Sequence[T], size: Callable[[T], int]) -> Iterator[list[T]]:
+    batch: list[T] = []
+    held = 0
+    for it in items:
+        batch.append(it)
+        held += size(it)
+        if held >= _BATCH_BYTES or len(batch) >= _BATCH_FILES:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch

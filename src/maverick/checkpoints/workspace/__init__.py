@@ -1,0 +1,1 @@
+"""The project's files in a checkpoint: taken, compared and restored."""

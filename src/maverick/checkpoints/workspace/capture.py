@@ -1,0 +1,261 @@
+"""Takes a snapshot of a workspace into a save: reads what is not known, builds the trees that changed.
+
+A file's entry is a `blob`; its note says the mode where that is not 100644. A link is a `blob` of where it leads,
+an empty folder a `note`.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from maverick.checkpoints import codec, folders, ids, model
+from maverick.checkpoints.content import Content, streamed
+from maverick.checkpoints.ids import ObjectId, ObjectKind
+from maverick.checkpoints.model import Entry
+from maverick.checkpoints.objects import NewObject
+from maverick.checkpoints.workspace import table
+from maverick.checkpoints.workspace.reading import FileReader
+from maverick.checkpoints.workspace.scan import Scan, cache_path, scan
+from maverick.checkpoints.workspace.table import GONE, ID_BYTES, NO_ID, Row, Skipped
+from maverick.errors import WorkspaceUnreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from maverick.checkpoints.codec import Value
+    from maverick.checkpoints.objects import OpenPack
+    from maverick.checkpoints.store import Store
+    from maverick.checkpoints.workspace.scan import Workspace
+
+FILES = ("workspace",)
+"""Where a checkpoint holds the files."""
+ABOUT = ("workspace-about",)
+"""Where it says how they were found: a value, see `docs/format.md`."""
+
+EXECUTABLE, LINK, FOLDER = "100755", "120000", "040000"
+_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a snapshot holds and what it took. `size_bytes` is that of all files in it."""
+
+    files: int
+    folders: int
+    size_bytes: int
+    read_files: int
+    read_bytes: int
+    skipped: tuple[Skipped, ...]
+
+
+@dataclass(slots=True)
+class Capture:
+    """A snapshot that a save takes: give `changes` to `Store.save`. `report` is there when that has returned."""
+
+    found: Scan
+    cache: Path
+    skip_unreadable: bool = False
+    read_files: int = 0
+    read_bytes: int = 0
+    _written: bool = field(default=False, repr=False)
+
+    @property
+    def changes(self) -> dict[folders.Path, Content | None]:
+        """What to save: the files, and how they were found."""
+        return {FILES: streamed(self), ABOUT: streamed(_About(self))}
+
+    @property
+    def report(self) -> Report:
+        """What the snapshot holds and what it took."""
+        files = self.found.table.ids
+        count = len(files) // ID_BYTES
+        if files.find(NO_ID) >= 0:
+            count = sum(self.found.table.id(n) != NO_ID for n in range(count))
+        return Report(
+            files=count,
+            folders=len(self.found.table.selection.folders),
+            size_bytes=self.found.table.sizes[0],
+            read_files=self.read_files,
+            read_bytes=self.read_bytes,
+            skipped=tuple(self.found.skipped),
+        )
+
+    @property
+    def entry(self) -> Entry:
+        """The entry of all files; right after `put` or `identify`."""
+        return _folder_entry(self.found, 0)
+
+    def put(self, pack: OpenPack, before: Entry | None) -> Entry:
+        """Read what is not known, put what is not stored into *pack*, give the entry of all files.
+
+        Raises:
+            WorkspaceUnreadable: files cannot be read, or do not hold still; none if `skip_unreadable`.
+        """
+        if before is None or before.id != self.found.known_root.hex():
+            _verify(self.found, pack)
+        self._work(pack)
+        return self.entry
+
+    def identify(self) -> Entry:
+        """Give the entry that all files would have, and store nothing. Raises as `put`."""
+        self._work(None)
+        return self.entry
+
+    def _work(self, pack: OpenPack | None) -> None:
+        self._read(pack)
+        made = _build(self.found)
+        if pack is not None:
+            pack.add_all(made)
+        self.found.known_root = self.found.table.tree(0)
+        if self.found.changed or self.read_files or made:
+            table.save(self.cache, self.found.workspace.key(), self.found.table, self.found.seen_ns)
+            self.found.changed = False
+
+    def _read(self, pack: OpenPack | None) -> None:
+        at = self.found
+        reader = FileReader(at.workspace.disk, at.workspace.root, at.workspace.limit_bytes, pack)
+        files = at.table.selection.files
+        failed: dict[int, str] = {}
+        for done in reader.read([(n, files[n], at.table.row(n)) for n in at.unread]):
+            at.table.set_row(done.number, done.row)
+            if done.why:
+                failed[done.number] = done.why
+            elif done.id:
+                at.table.ids[done.number * ID_BYTES : (done.number + 1) * ID_BYTES] = bytes.fromhex(done.id)
+                self.read_files += 1
+                self.read_bytes += done.row[0]
+                if pack is not None and done.frame is not None:
+                    pack.add(done.frame)
+            elif done.row != GONE:
+                at.too_large.append(done.number)
+        at.unread, at.unreadable = sorted(failed), failed
+        if failed and not self.skip_unreadable:
+            raise _unreadable({files[n]: why for n, why in failed.items()})
+
+
+def capture(store: Store, workspace: Workspace, *, skip_unreadable: bool = False) -> Capture:
+    """Look at *workspace* for a snapshot into *store*; nothing is read before that is saved.
+
+    Unchanged files, by the cache in the store, are not read at all, others once.
+
+    Raises:
+        UsageError: git is needed and is not there, or does not list the files.
+    """
+    cache = store.root / "cache"
+    return Capture(scan(workspace, cache), cache_path(cache, workspace), skip_unreadable)
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """How the files were found; known when they have been read."""
+
+    of: Capture
+
+    def put(self, pack: OpenPack, before: Entry | None) -> Entry:
+        """Put the value into *pack*."""
+        del before
+        encoded = codec.encode(_about(self.of.found), path="workspace")
+        blob = ids.blob_id(encoded.data)
+        pack.add_all([NewObject(ObjectKind.BLOB, blob, encoded.data)])
+        return Entry("value", blob, len(encoded.data))
+
+
+def _about(found: Scan) -> Value:
+    head = found.head
+    return {
+        "git": {"head": head.commit, "branch": head.branch, "upstream": head.upstream} if head else None,
+        "globs": list(found.workspace.globs),
+        "ignored": found.workspace.ignored,
+        "limit_bytes": found.workspace.limit_bytes,
+        "skipped": [[it.path, it.reason] for it in found.skipped],
+    }
+
+
+def _verify(found: Scan, pack: OpenPack) -> None:
+    """Take what the store does not hold (any more) for unknown: nothing says that it is there."""
+    at = found.table
+    large, unread = set(found.too_large), set(found.unread)
+    below = children(found)
+    for folder in range(len(at.selection.folders)):
+        files = range(at.selection.first[folder], at.selection.first[folder + 1])
+        missing = [
+            n for n in files if n not in large and n not in unread and not pack.is_stored(ObjectId(at.id(n).hex()))
+        ]
+        found.unread += missing
+        wide = len(files) + len(below[folder]) > folders.WIDTH
+        tree = at.tree(folder)
+        if wide or tree == NO_ID or not pack.is_stored(ObjectId(tree.hex())):
+            found.dirty.add(folder)
+
+
+def children(found: Scan) -> defaultdict[int, list[int]]:
+    """Give the numbers of the folders in each folder."""
+    paths = found.table.selection.folders
+    numbers = {path: n for n, path in enumerate(paths)}
+    below: defaultdict[int, list[int]] = defaultdict(list)
+    for number, path in enumerate(paths):
+        if path:
+            below[numbers[path.rpartition("/")[0]]].append(number)
+    return below
+
+
+def _build(found: Scan) -> list[NewObject]:
+    """Build the trees of the dirty folders, those in a folder before it; gives the nodes, children first."""
+    made: list[NewObject] = []
+    if not found.dirty:
+        return made
+    at, below = found.table, children(found)
+    for folder in sorted(found.dirty, reverse=True):
+        content = folder_content(found, folder, below[folder])
+        if not content:
+            at.trees[folder * ID_BYTES : (folder + 1) * ID_BYTES], at.sizes[folder] = NO_ID, 0
+            continue
+        built = folders.make(content)
+        made += [NewObject(ObjectKind.TREE, node.id, node.data) for node in built.nodes]
+        at.trees[folder * ID_BYTES : (folder + 1) * ID_BYTES] = bytes.fromhex(built.root)
+        at.sizes[folder] = built.size
+    found.dirty.clear()
+    return made
+
+
+def folder_content(found: Scan, folder: int, below: Iterable[int]) -> dict[str, Entry]:
+    """Give the entries of a folder, *below* being the folders in it, whose trees are known."""
+    at = found.table
+    content: dict[str, Entry] = {}
+    start = len(at.selection.folders[folder]) + 1 if folder else 0
+    for number in range(at.selection.first[folder], at.selection.first[folder + 1]):
+        raw = at.id(number)
+        if raw != NO_ID:
+            content[at.selection.files[number][start:]] = file_entry(raw, at.row(number))
+    for number in below:
+        content[at.selection.folders[number][start:]] = _folder_entry(found, number)
+    return content
+
+
+def file_entry(raw_id: bytes, row: Row) -> Entry:
+    """Give the entry of a file."""
+    mode = row[-1]
+    note = LINK if stat.S_ISLNK(mode) else EXECUTABLE if mode & 0o100 else ""
+    return Entry("blob", ObjectId(raw_id.hex()), row[0], note)
+
+
+def _folder_entry(found: Scan, folder: int) -> Entry:
+    tree = found.table.tree(folder)
+    if tree == NO_ID:
+        return Entry("note", model.NO_OBJECT, 0, FOLDER)
+    return Entry("tree", ObjectId(tree.hex()), found.table.sizes[folder])
+
+
+def _unreadable(reasons: dict[str, str]) -> WorkspaceUnreadable:
+    shown = [f"{path}: {why}" for path, why in sorted(reasons.items())[:_SHOWN]]
+    more = f"\n  and {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else ""
+    count = f"{len(reasons)} files" if len(reasons) != 1 else "1 file"
+    return WorkspaceUnreadable(
+        f"{count} of the workspace cannot be read:\n  " + "\n  ".join(shown) + more + "\n"
+        "nothing was saved; make them readable, ignore them, or leave them out with --skip-unreadable",
+        reasons,
+    )

@@ -1,0 +1,196 @@
+"""The rules of `.gitignore` files, and globs: which paths of a workspace are meant.
+
+Works on bytes, as git does, so that any name has an answer. A test compares it with `git check-ignore`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+FILE_NAME = ".gitignore"
+
+_CLASSES = {
+    b"alnum": rb"0-9A-Za-z",
+    b"alpha": rb"A-Za-z",
+    b"blank": rb" \t",
+    b"cntrl": rb"\x00-\x1f\x7f",
+    b"digit": rb"0-9",
+    b"graph": rb"\x21-\x7e",
+    b"lower": rb"a-z",
+    b"print": rb"\x20-\x7e",
+    b"punct": rb"!-/:-@\[-`{-~",
+    b"space": rb" \t\n\r\f\v",
+    b"upper": rb"A-Z",
+    b"xdigit": rb"0-9A-Fa-f",
+}
+_NOTHING = rb"(?!)"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules that hold in one folder: its own, then those of the folders above it.
+
+    `groups` are runs of patterns of one sign, the last first; `prefix` is the length of the folder's path
+    with its slash.
+    """
+
+    groups: tuple[tuple[bool, re.Pattern[bytes]], ...] = ()
+    prefix: int = 0
+    above: Rules | None = None
+
+    def below(self, folder: str, text: bytes) -> Rules:
+        """Give the rules in *folder* (relative, empty for the top), whose `.gitignore` holds *text*."""
+        groups = tuple(_groups(text))
+        return Rules(groups, len(_bytes(folder)) + 1 if folder else 0, self) if groups else self
+
+    def ignores(self, path: str, *, folder: bool) -> bool:
+        """Say whether *path*, in a folder that is not ignored itself, is ignored."""
+        if not self.groups and self.above is None:
+            return False
+        raw = _bytes(path) + b"/" * folder
+        rules: Rules | None = self
+        while rules is not None:
+            for negated, pattern in rules.groups:
+                if pattern.fullmatch(raw, rules.prefix):
+                    return not negated
+            rules = rules.above
+        return False
+
+
+def matcher(globs: Iterable[str]) -> re.Pattern[bytes]:
+    """Give what matches the paths that *globs* mean, and all that is below them.
+
+    A glob begins at the top folder; `*` and `?` stay inside a name, `**` crosses folders.
+    """
+    parts = [translate(_bytes(glob).strip(b"/").removeprefix(b"./")) for glob in globs]
+    return re.compile(b"(?:%s)(?:/.*)?" % (b"|".join(parts) or _NOTHING), re.DOTALL)
+
+
+def matches(pattern: re.Pattern[bytes], path: str) -> bool:
+    """Say whether *pattern*, made by `matcher`, matches *path*."""
+    return pattern.fullmatch(_bytes(path)) is not None
+
+
+def _bytes(path: str) -> bytes:
+    return path.encode("utf-8", "surrogateescape")
+
+
+def _groups(text: bytes) -> list[tuple[bool, re.Pattern[bytes]]]:
+    groups: list[tuple[bool, list[bytes]]] = []
+    for line in text.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
+        negated, regex = _pattern(line.removesuffix(b"\r"))
+        if not regex:
+            continue
+        if not groups or groups[-1][0] != negated:
+            groups.append((negated, []))
+        groups[-1][1].append(regex)
+    compiled = [(negated, re.compile(b"|".join(parts), re.DOTALL)) for negated, parts in groups]
+    return compiled[::-1]
+
+
+def _pattern(line: bytes) -> tuple[bool, bytes]:
+    """Give the sign and the expression of one line; an empty one for a line that means nothing."""
+    if line.startswith(b"#"):
+        return False, b""
+    line = _without_trailing_spaces(line)
+    negated = line.startswith(b"!")
+    line = line[negated:]
+    only_folders = line.endswith(b"/")
+    line = line.removesuffix(b"/")
+    anchored = b"/" in line
+    line = line.removeprefix(b"/")
+    if not line:
+        return False, b""
+    start = b"" if anchored else b"(?:.*/)?"
+    return negated, start + translate(line) + (b"/" if only_folders else b"/?")
+
+
+def _without_trailing_spaces(line: bytes) -> bytes:
+    kept = line.rstrip(b" ")
+    slashes = len(kept) - len(kept.rstrip(b"\\"))
+    return kept + b" " if slashes % 2 and len(kept) < len(line) else kept
+
+
+def translate(pattern: bytes) -> bytes:
+    """Give the regular expression of one pattern, without the slash that it may begin or end with."""
+    out: list[bytes] = []
+    at = 0
+    while at < len(pattern):
+        char = pattern[at : at + 1]
+        if char == b"*":
+            end = at
+            while pattern[end : end + 1] == b"*":
+                end += 1
+            regex, at = _stars(pattern, at, end)
+            out.append(regex)
+        elif char == b"[":
+            regex, at = _bracket(pattern, at)
+            out.append(regex)
+        elif char == b"\\":
+            if at + 1 == len(pattern):
+                return _NOTHING
+            out.append(re.escape(pattern[at + 1 : at + 2]))
+            at += 2
+        else:
+            out.append(b"[^/]" if char == b"?" else re.escape(char))
+            at += 1
+    return b"".join(out)
+
+
+def _stars(pattern: bytes, at: int, end: int) -> tuple[bytes, int]:
+    """Give the expression for the stars in `pattern[at:end]`, and where to go on."""
+    starts = at == 0 or pattern[at - 1 : at] == b"/"
+    if end - at == 2 and starts:
+        if end == len(pattern):
+            return b".+", end
+        if pattern[end : end + 1] == b"/":
+            return b"(?:.*/)?", end + 1
+    return b"[^/]*", end
+
+
+def _bracket(pattern: bytes, at: int) -> tuple[bytes, int]:
+    """Give the expression for the bracket that begins at *at*; one that does not end matches nothing."""
+    start = at + 1
+    negated = pattern[start : start + 1] in (b"!", b"^")
+    start += negated
+    items: list[bytes] = []
+    here = start
+    while True:
+        char = pattern[here : here + 1]
+        if not char:
+            return _NOTHING, len(pattern)
+        if char == b"]" and here > start:
+            break
+        if pattern[here : here + 2] == b"[:" and (end := pattern.find(b":]", here + 2)) > 0:
+            name = pattern[here + 2 : end]
+            if name not in _CLASSES:
+                return _NOTHING, len(pattern)
+            items.append(_CLASSES[name])
+            here = end + 2
+            continue
+        low, here = _member(pattern, here)
+        if pattern[here : here + 1] == b"-" and pattern[here + 1 : here + 2] not in (b"]", b""):
+            high, here = _member(pattern, here + 1)
+            if low <= high:
+                items.append(b"%s-%s" % (_escaped(low), _escaped(high)))
+        else:
+            items.append(_escaped(low))
+    inside = b"".join(items)
+    if not inside:
+        return (b"[^/]" if negated else _NOTHING), here + 1
+    return (b"(?!/)[^%s]" if negated else b"(?!/)[%s]") % inside, here + 1
+
+
+def _member(pattern: bytes, at: int) -> tuple[int, int]:
+    if pattern[at : at + 1] == b"\\" and at + 1 < len(pattern):
+        at += 1
+    return pattern[at], at + 1
+
+
+def _escaped(char: int) -> bytes:
+    return b"\\x%02x" % char

@@ -1,0 +1,146 @@
+"""Reads the files of a workspace, each once, and hashes and compresses them on all cores.
+
+What changes while it is read is noticed by its status before and after, and read again.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+
+from maverick.checkpoints import ids, packs
+from maverick.checkpoints.ids import ObjectId, ObjectKind
+from maverick.checkpoints.parallel import batched
+from maverick.checkpoints.workspace.table import GONE, Row, row_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from maverick.checkpoints.packs import Frame
+
+_NO_OBJECT = ObjectId("")
+_ATTEMPTS = 4
+
+Wanted: TypeAlias = "tuple[int, str, Row]"
+"""A file to read: its number, its path and its row."""
+
+
+class Disk:
+    """How files are read; a test counts, alters or refuses it here. Errors are plain OSErrors."""
+
+    def read(self, path: str, size: int) -> tuple[bytes, os.stat_result]:
+        """Give the bytes of the file *path*, of about *size* bytes, and its status after they were read."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            data = os.read(descriptor, size + 1)
+            if len(data) != size:  # it changed, or it is longer than one read gives
+                parts = [data]
+                while part := os.read(descriptor, 1 << 20):
+                    parts.append(part)
+                data = b"".join(parts)
+            return data, os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def read_link(self, path: str) -> tuple[bytes, os.stat_result]:
+        """Give where the link *path* leads, and its status afterwards."""
+        return os.fsencode(os.readlink(path)), os.lstat(path)  # noqa: PTH115 - plain system calls
+
+
+class Outcome(NamedTuple):
+    """What reading one file gave.
+
+    `row` is its status as it was read, GONE if there is no such file any more; `why` says why it could not
+    be read. `frame` holds its bytes if they are to be stored.
+    """
+
+    number: int
+    row: Row
+    id: ObjectId
+    frame: Frame | None
+    why: str = ""
+
+
+class Target(Protocol):
+    """Where the objects go."""
+
+    def wants(self, object_id: ObjectId) -> bool:
+        """Say whether the object is to be stored. True for one thread only, when several ask at once."""
+
+
+@dataclass(slots=True)
+class FileReader:
+    """Reads files below the folder `root`. `target` None: only their ids are wanted."""
+
+    disk: Disk
+    root: str
+    limit_bytes: int
+    target: Target | None
+
+    def read(self, wanted: Sequence[Wanted]) -> Iterator[Outcome]:
+        """Read the files *wanted*; yields the outcomes as they are there."""
+        local = threading.local()
+
+        def work(batch: list[Wanted]) -> list[Outcome]:
+            if not hasattr(local, "compressor"):
+                local.compressor = packs.Compressor()
+            return [self._one(local.compressor, *it) for it in batch]
+
+        for _, outcome in batched(work, wanted, lambda it: it[2][0]):
+            yield outcome
+
+    def _one(self, compressor: packs.Compressor, number: int, path: str, row: Row) -> Outcome:
+        try:
+            data, row = self._settled(f"{self.root}/{path}", row)
+        except (FileNotFoundError, NotADirectoryError):
+            return Outcome(number, GONE, _NO_OBJECT, None)
+        except OSError as error:
+            return Outcome(number, row, _NO_OBJECT, None, _why(error))
+        except _UnsettledError as error:
+            return Outcome(number, row, _NO_OBJECT, None, str(error))
+        if data is None:
+            return Outcome(number, row, _NO_OBJECT, None)
+        object_id = ids.blob_id(data)
+        if self.target is None or not self.target.wants(object_id):
+            return Outcome(number, row, object_id, None)
+        return Outcome(number, row, object_id, compressor.frame(ObjectKind.BLOB, object_id, data))
+
+    def _settled(self, path: str, before: Row) -> tuple[bytes | None, Row]:
+        """Give the bytes of *path* as they are between two looks at it, and its row; None if it is too large."""
+        for _ in range(_ATTEMPTS):
+            if stat.S_ISREG(before[-1]) and before[0] > self.limit_bytes:
+                return None, before
+            if not stat.S_ISREG(before[-1]) and not stat.S_ISLNK(before[-1]):
+                raise _UnsettledError("it was replaced by something that is no file")
+            data, after = self._attempt(path, before)
+            if after == before and len(data) == after[0]:
+                return data, after
+            before = row_of(os.lstat(path))
+        raise _UnsettledError("it changes while it is read")
+
+    def _attempt(self, path: str, before: Row) -> tuple[bytes, Row]:
+        """Read what *before* says is at *path*; gives its row afterwards, GONE if it is something else now."""
+        try:
+            if stat.S_ISLNK(before[-1]):
+                data, status = self.disk.read_link(path)
+            else:
+                data, status = self.disk.read(path, before[0])
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.EINVAL):  # a link became a file, or a file a link
+                return b"", GONE
+            raise
+        return data, row_of(status)
+
+
+class _UnsettledError(Exception):
+    """A file does not hold still. The text says how."""
+
+
+def _why(error: OSError) -> str:
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "permission denied"
+    return (error.strerror or str(error)).lower()

@@ -1,0 +1,151 @@
+"""What git says of a workspace: which files are its own, and where HEAD stands. Nothing here changes anything."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maverick.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_ABOUT = ["rev-parse", "HEAD", "--symbolic-full-name", "HEAD", "@{upstream}"]
+_LIST = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+_CONFIGS = ("/etc/gitconfig", "~/.gitconfig")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where the repository stands. `commit` is empty before the first commit, `branch` when HEAD is detached."""
+
+    commit: str = ""
+    branch: str = ""
+    upstream: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What git lists below a folder, as relative paths.
+
+    `files` are tracked or untracked and not ignored (some may be gone, or stand for a submodule); `nested` are
+    the folders of other repositories. `depends_on` are the files outside the workspace's own that decide this.
+    """
+
+    files: list[str]
+    nested: frozenset[str]
+    depends_on: tuple[str, ...]
+
+
+def is_inside(root: Path) -> bool:
+    """Say whether *root* is in the working tree of a git repository, as far as files tell."""
+    return any(os.path.lexists(folder / ".git") for folder in (root, *root.parents))
+
+
+class Git:
+    """Runs git in the folder *root*. Commands that are started run beside what this process does."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._environment = {name: text for name, text in os.environ.items() if not name.startswith("GIT_")}
+        self._environment |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a git command that writes to a pipe. Raises UsageError if there is no git."""
+        try:
+            return subprocess.Popen(
+                ["git", *arguments],
+                cwd=self._root,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        except FileNotFoundError:
+            raise UsageError(
+                f"{self._root} is in a git repository, but there is no git to ask for its files; install it"
+            ) from None
+
+    def start_head(self) -> subprocess.Popen[bytes]:
+        """Start asking for HEAD; `head` takes the answer."""
+        return self.start(*_ABOUT)
+
+    def head(self, started: subprocess.Popen[bytes]) -> Head:
+        """Give what the command of `start_head` says."""
+        lines = started.communicate()[0].decode("utf-8", "surrogateescape").splitlines()
+        if len(lines) < 2:  # before the first commit
+            ref = self.start("symbolic-ref", "-q", "HEAD").communicate()[0].decode("utf-8", "surrogateescape").strip()
+            return Head(branch=_short(ref))
+        branch = "" if lines[1] == "HEAD" else _short(lines[1])
+        return Head(lines[0], branch, _short(lines[2]) if branch and len(lines) > 2 else "")
+
+    def list(self, started: subprocess.Popen[bytes]) -> Listing:
+        """Give what the command of `start_list` says.
+
+        Raises:
+            UsageError: git does not list the files; the message has its words.
+        """
+        places = self.start("rev-parse", "--git-path", "index", "--git-path", "info/exclude", "--git-path", "config")
+        excludes = self.start("config", "--type=path", "--get", "core.excludesFile")
+        output, words = started.communicate()
+        own = places.communicate()[0].decode("utf-8", "surrogateescape").splitlines()
+        other = excludes.communicate()[0].decode("utf-8", "surrogateescape").splitlines()
+        if started.returncode:
+            text = words.decode("utf-8", "replace").strip()
+            raise UsageError(f"git cannot list the files of {self._root}: {text}")
+        names = dict.fromkeys(output.decode("utf-8", "surrogateescape").split("\0"))
+        names.pop("", None)
+        nested = [name for name in names if name.endswith("/")]
+        for name in nested:
+            del names[name]
+        depends = [*(str(self._root / line) for line in own), *map(os.path.expanduser, (*_CONFIGS, *other)), *_xdg()]
+        return Listing(list(names), frozenset(name.rstrip("/") for name in nested), tuple(depends))
+
+    def start_list(self) -> subprocess.Popen[bytes]:
+        """Start listing the files; `list` takes the answer."""
+        return self.start(*_LIST)
+
+    def ignored(self, paths: Iterable[str]) -> set[str]:
+        """Give those of *paths* that git ignores."""
+        asked = list(paths)
+        if not asked:
+            return set()
+        done = subprocess.run(
+            ["git", "check-ignore", "-z", "--stdin"],
+            cwd=self._root,
+            env=self._environment,
+            input="\0".join(asked).encode("utf-8", "surrogateescape"),
+            capture_output=True,
+            check=False,
+        )
+        return set(done.stdout.decode("utf-8", "surrogateescape").split("\0")) - {""}
+
+
+def nested_kind(folder: str) -> str | None:
+    """Say what kind of working tree the folder *folder* is the top of; None if of none."""
+    marker = os.path.join(folder, ".git")  # noqa: PTH118 - called for many folders
+    try:
+        with open(marker, "rb") as file:  # noqa: PTH123 - as above
+            text = file.read(4096)
+    except IsADirectoryError:
+        return "nested repository"
+    except OSError:
+        return "nested repository" if os.path.lexists(marker) else None
+    if b"/worktrees/" in text:
+        return "linked worktree"
+    return "submodule" if b"/modules/" in text else "nested repository"
+
+
+def _short(ref: str) -> str:
+    for prefix in ("refs/heads/", "refs/remotes/"):
+        if ref.startswith(prefix):
+            return ref.removeprefix(prefix)
+    return ref
+
+
+def _xdg() -> list[str]:
+    base = os.environ.get("XDG_CONFIG_HOME") or str(Path("~/.config").expanduser())
+    return [f"{base}/git/config", f"{base}/git/ignore"]

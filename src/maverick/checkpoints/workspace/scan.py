@@ -1,0 +1,265 @@
+"""Looks at a workspace: which files there are, and which of them are not what the cache knows."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from blake3 import blake3
+
+from maverick.checkpoints.workspace import ignore, repository, table
+from maverick.checkpoints.workspace.reading import Disk
+from maverick.checkpoints.workspace.repository import Git, Head
+from maverick.checkpoints.workspace.selection import above, select_by_git, select_by_rules
+from maverick.checkpoints.workspace.table import GONE, ID_BYTES, NO_ID, WIDTH, Row, Selection, Skipped, Table
+from maverick.errors import UsageError
+
+SIZE_LIMIT_BYTES = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A folder whose files go into checkpoints; make one by `open_workspace`.
+
+    `git`: whether git is asked which files are meant. `globs`: only what they match (empty: everything).
+    `ignored`: also what is ignored. Files of more than `limit_bytes` are left out. `clock` gives nanoseconds
+    since the epoch.
+    """
+
+    root: str
+    git: bool
+    globs: tuple[str, ...] = ()
+    ignored: bool = False
+    limit_bytes: int = SIZE_LIMIT_BYTES
+    disk: Disk = field(default_factory=Disk)
+    clock: Callable[[], int] = time.time_ns
+
+    def key(self) -> dict[str, Any]:
+        """Give what a cache of this workspace is for."""
+        return {
+            "root": os.fsencode(self.root).hex(),
+            "git": self.git,
+            "globs": [os.fsencode(glob).hex() for glob in self.globs],
+            "ignored": self.ignored,
+            "limit": self.limit_bytes,
+        }
+
+
+def open_workspace(
+    root: Path,
+    *,
+    git: bool | None = None,
+    globs: tuple[str, ...] = (),
+    ignored: bool = False,
+    limit_bytes: int = SIZE_LIMIT_BYTES,
+    disk: Disk | None = None,
+    clock: Callable[[], int] = time.time_ns,
+) -> Workspace:
+    """Give the workspace in the folder *root*. Without *git* it is asked where there is a repository.
+
+    Raises:
+        UsageError: *root* is no folder, or is `/`, the home folder or a folder above it.
+    """
+    real = Path(os.path.realpath(root))
+    home = Path(os.path.realpath(Path.home()))
+    if not real.is_dir():
+        raise UsageError(f"{root} is no folder; a workspace is the folder of a project")
+    if real == home or real in home.parents or real.parent == real:
+        raise UsageError(f"{real} cannot be a workspace: restoring it would write all over it; use a project's folder")
+    use_git = not ignored and (repository.is_inside(real) if git is None else git)
+    return Workspace(str(real), use_git, globs, ignored, limit_bytes, disk or Disk(), clock)
+
+
+@dataclass(slots=True)
+class Scan:
+    """What a look at a workspace found.
+
+    `unread` are the numbers of the files whose content is not known, `dirty` those of the folders whose tree
+    is not. `known_root` is the id of the tree that the cache is of: whatever leads to that tree leads to every
+    id in `table`. `read_only` files count nowhere.
+    """
+
+    workspace: Workspace
+    table: Table
+    head: Head | None
+    seen_ns: int
+    unread: list[int]
+    dirty: set[int]
+    known_root: bytes = NO_ID
+    too_large: list[int] = field(default_factory=list)
+    unreadable: dict[int, str] = field(default_factory=dict)
+    changed: bool = True
+
+    @property
+    def skipped(self) -> list[Skipped]:
+        """What is left out although it is not ignored, sorted by path."""
+        files = self.table.selection.files
+        limit = f"larger than {self.workspace.limit_bytes:,} bytes"
+        large = [Skipped(files[n], limit) for n in self.too_large]
+        failed = [Skipped(files[n], why) for n, why in self.unreadable.items()]
+        return sorted(self.table.selection.skipped + large + failed)
+
+    @property
+    def leftovers(self) -> list[str]:
+        """The temporary files of a restore that was killed."""
+        return self.table.selection.leftovers
+
+
+def cache_path(folder: Path, workspace: Workspace) -> Path:
+    """Give the cache file of *workspace* in the folder *folder*."""
+    name = blake3(repr(workspace.key()).encode()).hexdigest()[:16]
+    return folder / f"workspace-{name}"
+
+
+def scan(workspace: Workspace, cache_folder: Path) -> Scan:
+    """Look at *workspace*. Reads no file but those that say what is ignored.
+
+    Raises:
+        UsageError: git is needed and is not there, or does not list the files.
+    """
+    seen = workspace.clock()
+    git = Git(Path(workspace.root)) if workspace.git else None
+    asked = git.start_head() if git else None
+    cached = table.load(cache_path(cache_folder, workspace), workspace.key())
+    rows = _rows_if_same(workspace.root, cached) if cached is not None else None
+    if cached is not None and rows is not None:
+        found = _compare_rows(workspace, cached, rows, seen)
+    else:
+        selection = _select(workspace, git)
+        rows = table.look(workspace.root, selection.files)
+        found = _compare(workspace, cached, selection, rows, seen)
+    if git is not None and asked is not None:
+        found.head = git.head(asked)
+    return found
+
+
+def _rows_if_same(root: str, cached: Table) -> array[int] | None:
+    """Give the rows of the files now, if the same files as in *cached* belong to the workspace."""
+    selection = cached.selection
+    if any(table.stamp_file(path) != stamp for path, stamp in selection.depends_on.items()):
+        return None
+    if table.look_at_folders(root, selection.folders) != selection.stamps:
+        return None
+    rows = table.look(root, selection.files)
+    modes = rows[WIDTH - 1 :: WIDTH]
+    return rows if all(map(_is_file, set(modes))) else None
+
+
+def _is_file(mode: int) -> bool:
+    return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
+
+
+def _select(workspace: Workspace, git: Git | None) -> Selection:
+    wanted = ignore.matcher(workspace.globs) if workspace.globs else None
+    if git is not None:
+        listing = git.list(git.start_list())
+        # A repository that ignores the whole folder says nothing about what is in it.
+        if listing.files or listing.nested or not git.ignored(["."]):
+            return select_by_git(workspace.root, wanted, git, listing)
+    return select_by_rules(workspace.root, wanted, ignored=workspace.ignored)
+
+
+def _compare_rows(workspace: Workspace, cached: Table, rows: array[int], seen: int) -> Scan:
+    """Give the scan of a workspace with the same files as *cached*."""
+    known_root, old = cached.tree(0), cached.rows
+    changed: list[int] = []
+    if rows != old:
+        width = WIDTH
+        starts = range(0, len(rows), width)
+        changed = [at // width for at in starts if rows[at : at + width] != old[at : at + width]]
+    cached.rows = rows
+    for number in changed:
+        cached.ids[number * ID_BYTES : (number + 1) * ID_BYTES] = NO_ID
+    found = Scan(workspace, cached, None, seen, [], set(), known_root, changed=bool(changed))
+    _sort_out(found)
+    folders = cached.selection.folders
+    numbers = {path: n for n, path in enumerate(folders)} if changed or found.unread else {}
+    for number in {*changed, *found.unread}:
+        _mark(found.dirty, numbers, cached.selection.files[number].rpartition("/")[0])
+    return found
+
+
+def _compare(workspace: Workspace, cached: Table | None, selection: Selection, rows: array[int], seen: int) -> Scan:
+    """Give the scan of a workspace with the files of *selection*; *cached* is what was known before."""
+    count, folders = len(selection.files), selection.folders
+    now = Table(selection, rows, bytearray(ID_BYTES * count), bytearray(ID_BYTES * len(folders)), array("q"))
+    now.sizes.frombytes(bytes(8 * len(folders)))
+    found = Scan(workspace, now, None, seen, [], set(range(len(folders))))
+    if cached is not None:
+        found.known_root = cached.tree(0)
+        _take_over(cached, now, found.dirty)
+    _sort_out(found)
+    numbers = {path: n for n, path in enumerate(folders)}
+    for number in found.unread:
+        _mark(found.dirty, numbers, selection.files[number].rpartition("/")[0])
+    return found
+
+
+def _take_over(cached: Table, now: Table, dirty: set[int]) -> None:
+    """Take the ids from *cached* of what did not change, and take the folders that did not out of *dirty*."""
+    old, new = cached.selection, now.selection
+    old_rows, rows = _tuples(cached.rows), _tuples(now.rows)
+    known = {path: n for n, path in enumerate(old.files)}
+    ids = [NO_ID] * len(new.files)
+    for number, path in enumerate(new.files):
+        before = known.get(path)
+        if before is not None and old_rows[before] == rows[number]:
+            ids[number] = cached.id(before)
+    now.ids = bytearray(b"".join(ids))
+    numbers, old_numbers = _numbers(new.folders), _numbers(old.folders)
+    moved = {path.rpartition("/")[0] for path in numbers.keys() ^ old_numbers.keys() if path}
+    dirty.clear()
+    for path, number in numbers.items():
+        before = old_numbers.get(path)
+        here = slice(new.first[number], new.first[number + 1])
+        if (
+            before is None
+            or path in moved
+            or NO_ID in ids[here]
+            or old.files[old.first[before] : old.first[before + 1]] != new.files[here]
+        ):
+            _mark(dirty, numbers, path)
+        else:
+            now.trees[number * ID_BYTES : (number + 1) * ID_BYTES] = cached.tree(before)
+            now.sizes[number] = cached.sizes[before]
+
+
+def _tuples(rows: array[int]) -> list[Row]:
+    return list(zip(*[iter(rows)] * WIDTH, strict=True))
+
+
+def _numbers(names: list[str]) -> dict[str, int]:
+    return {name: n for n, name in enumerate(names)}
+
+
+def _mark(dirty: set[int], numbers: dict[str, int], folder: str) -> None:
+    """Put *folder* and those above it into *dirty*, which holds those above any in it."""
+    for path in above(folder):
+        number = numbers.get(path)
+        if number in dirty:
+            break
+        if number is not None:
+            dirty.add(number)
+
+
+def _sort_out(found: Scan) -> None:
+    """Find the files that are too large, and those whose content is not known."""
+    rows, limit = found.table.rows, found.workspace.limit_bytes
+    sizes = rows[::WIDTH]
+    if sizes and max(sizes) > limit:
+        found.too_large = [
+            n for n, size in enumerate(sizes) if size > limit and stat.S_ISREG(rows[n * WIDTH + WIDTH - 1])
+        ]
+    if found.table.ids.find(NO_ID) >= 0:
+        large = set(found.too_large)
+        everything = chain(range(len(found.table.selection.files)))
+        found.unread = [
+            n for n in everything if found.table.id(n) == NO_ID and n not in large and found.table.row(n) != GONE
+        ]
