@@ -484,6 +484,38 @@ def test_an_edited_condition_that_would_leave_out_a_finished_step_is_refused(run
         runs.resume()
 
 
+UNTIL = """
+- name: rounds
+  type: loop
+  max_iterations: 9
+  until: steps.one.output >= 2
+  steps:
+    - {name: one, type: python, action: do, args: ["${{ index }}", "${{ index }}"]}
+- {name: stop, type: python, action: unless, args: [stop, ready]}
+"""
+
+
+def test_a_condition_that_asks_for_more_rounds_runs_them(runs: Runs) -> None:
+    """The rounds that there were had finished, and do not run again."""
+    runs.flow(UNTIL)
+    runs.kill_before("stop")
+    runs.edit(">= 2", ">= 4")
+    runs.file("ready", "")
+
+    assert ["rounds[3].one", "rounds[4].one", "stop"] == runs.resume().executed
+
+
+@pytest.mark.parametrize(("old", "new"), [(">= 2", ">= 1"), ("max_iterations: 9", "max_iterations: 2")])
+def test_a_condition_that_would_leave_out_finished_rounds_is_refused(runs: Runs, old: str, new: str) -> None:
+    """What they gave would be gone."""
+    runs.flow(UNTIL)
+    runs.start()
+    runs.edit(old, new)
+
+    with pytest.raises(StepsDiffer, match=r"step rounds\[2\].one has finished, and `until` of rounds gives"):
+        runs.resume()
+
+
 def test_an_item_added_to_a_loop_that_had_not_finished_asks_nothing(runs: Runs) -> None:
     """No finished step would run again."""
     runs.flow(LOOP.replace("for_each: inputs.names", "for_each: [a, b, c]"))

@@ -9,7 +9,7 @@ import pytest
 
 from kit_runs import Execution, Runs
 from maverick.dsl.values import Value
-from maverick.errors import NotFound
+from maverick.errors import NotFound, StepsDiffer
 
 SEQUENTIAL = """
 inputs:
@@ -136,6 +136,49 @@ def _check_every_kill(folder: Path, workflow: str) -> int:
         concurrent = 2
         assert sum(surplus.values()) <= concurrent, where
         assert all(times <= usual[name] + 1 for name, times in Counter(project.log).items()), where
+
+
+RERUN = """
+- {name: first, type: python, action: do, args: [first]}
+- name: each
+  type: loop
+  for_each: [a, b]
+  steps:
+    - {name: one, type: python, action: do, args: ["one-${{ item }}", "old-${{ item }}"]}
+- name: pairs
+  type: loop
+  for_each: [a, b]
+  max_concurrency: 2
+  steps:
+    - {name: two, type: python, action: do, args: ["two-${{ item }}"], when: steps.first.status == 'done'}
+- {name: last, type: python, action: unless, args: [last, ready]}
+"""
+
+
+def test_a_rerun_that_is_killed_anywhere_is_finished_by_a_resumption(tmp_path: Path) -> None:
+    """Once the edited step ran, what follows it has to, whatever had been recorded of it before."""
+    number = 0
+    while True:
+        project = _project(tmp_path / str(number), RERUN)
+        project.start()
+        project.edit("old-", "new-")
+        project.file("ready", "")
+        before = Counter(project.log)
+        killed = project.kill_at(number, resuming=True, policy="rerun")
+        where = f"killed at {number}, after {killed.point.points[-3:]}"
+        number += 1
+        try:
+            resumed = project.resume()
+        except StepsDiffer:
+            assert "each[0].one" not in _finished(killed), where
+            resumed = project.resume(policy="rerun")
+        again = Counter(project.log) - before
+        assert "last" == resumed.output, where
+        assert ["new-a", "new-b"] == project.value("steps/each"), where
+        assert {"one-a", "one-b", "two-a", "two-b", "last"} == set(again), where
+        assert not set(resumed.executed) & _finished(killed), where
+        if not killed.killed:
+            return
 
 
 @pytest.mark.parametrize(

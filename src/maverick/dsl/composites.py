@@ -146,7 +146,7 @@ def loop(walk: Executor, step: LoopStep, path: str, block: Block) -> Result:
     else:
         iterations = _each_step_once(walk, step, path, block, alone=limit == 1)
     if (limit == 1 and step.key is None) or step.until is not None:
-        results = _chain(walk, step, iterations, block)
+        results = _chain(walk, step, path, iterations, block)
     else:
         results = _independent(walk, step, iterations, block, limit or max(iterations.count, 1))
     errors = sum(result.status == "failed" for result in results)
@@ -226,7 +226,7 @@ def _each_step_once(walk: Executor, step: LoopStep, path: str, block: Block, *, 
     return _Iterations(len(step.steps), make)
 
 
-def _chain(walk: Executor, step: LoopStep, iterations: _Iterations, block: Block) -> list[Result]:
+def _chain(walk: Executor, step: LoopStep, path: str, iterations: _Iterations, block: Block) -> list[Result]:
     """One after the other; once a step of an iteration ran, the iterations after it run."""
     results: list[Result] = []
     first: Unfinished | None = None
@@ -246,6 +246,9 @@ def _chain(walk: Executor, step: LoopStep, iterations: _Iterations, block: Block
                 continue
             if step.until is not None and evaluate.truth(walk.decide(iteration.path, "until", step.until, inner)):
                 break
+        if walk.checking and step.until is not None:
+            later = [each.path for each in iterations.after(len(results) - 1)] or [item(path, len(results))]
+            walk.refuse_change(path, "until", later, inner)
     finally:
         block.took(step, inner.newest)
     if first is not None:

@@ -37,7 +37,6 @@ class Journal:
     def __init__(self, store: Store, tip: Checkpoint, *, recall: bool = True) -> None:
         self._store = store
         self.tip = tip
-        self.steps_recorded = 0
         self._lock = threading.RLock()
         self._closed = False
         self._pending: dict[tuple[str, ...], Content | None] = {}
@@ -135,6 +134,7 @@ class Journal:
             self._pending[STEPS, path] = content
             self._pending_facts[STEPS, path] = note(_text({**facts, "generation": generation, "order": record.order}))
             self._last_step = path
+            self._drop_around(path)
             try:
                 self._save("label" if label else "auto", label=label, reason=path)
             except BaseException:
@@ -142,8 +142,14 @@ class Journal:
                 raise
             self._records[path] = record
             self._generations[path] = generation
-            self.steps_recorded += 1
             return record
+
+    def _drop_around(self, path: str) -> None:
+        """Drop with the next save what is kept of the composite steps around *path*: it holds no longer."""
+        for place, letter in enumerate(path):
+            if letter in ".[" and (record := self._records.get(path[:place])) is not None and not record.key:
+                del self._records[path[:place]]
+                self._pending[STEPS, path[:place]] = None
 
     def _next_order(self) -> int:
         self._order += 1
@@ -153,6 +159,7 @@ class Journal:
         """Keep what was decided (`path?when`, …) with the next save; *urgent*: before any step acts on it."""
         with self._lock:
             record = Record("done", key, load=lambda: answer, order=self._next_order())
+            self._drop_around(f"{name.rpartition('?')[0]}.")
             self._pending[STEPS, name] = value(answer, note=record.note(), path=name)
             self._pending_facts[STEPS, name] = note(_text({"order": record.order}))
             self._records[name] = record

@@ -148,7 +148,6 @@ class Executor:
         """Walk a step made of steps. It is never recalled whole; its output is kept for those who look at the run."""
         self.emit("step_started", path, step)
         clock = time.monotonic()
-        recorded = self.journal.steps_recorded
         try:
             result = self._attempts(step, path, block, walk)
         except StepFailed as error:
@@ -156,7 +155,7 @@ class Executor:
             self.emit("step_failed", path, step, seconds=time.monotonic() - clock, message=str(error))
             raise
         self.emit("step_done", path, step, seconds=time.monotonic() - clock)
-        return self._conclude(path, result, fresh=self.journal.steps_recorded != recorded)
+        return self._conclude(path, result)
 
     def _attempts(self, step: Step, path: str, block: Block, walk: Callable[[], Result]) -> Result:
         """Walk a composite until it succeeds. An attempt recalls what those before it finished."""
@@ -176,9 +175,13 @@ class Executor:
         finally:
             block.newest, block.deadline = max(newest, block.newest), deadline
 
-    def _conclude(self, path: str, result: Result, *, fresh: bool = False) -> Result:
+    def _conclude(self, path: str, result: Result) -> Result:
+        """Keep what became of a step that is made of steps, or did not run; what is kept of it still holds."""
         record = self.journal.record(path)
-        if not self.checking and (fresh or record is None or record.status != result.status):
+        same = record is not None and record.status == result.status
+        if same and record is not None and result.status == "failed":
+            same = record.load() == result.output
+        if not same and not self.checking:
             self.journal.note_composite(path, result.status, result.output)
         return result
 
@@ -314,7 +317,7 @@ class Executor:
         answer = self.tools.scrub.value(evaluate.render(question, block.frame))
         if not self.checking:
             self.journal.note_decision(name, key, answer, urgent=fields.is_volatile(question))
-        elif record is not None and record.load() != answer and what != "for_each":
+        elif record is not None and record.load() != answer and what not in {"for_each", "until"}:
             self.refuse_change(path, what, [path], block)
         return answer
 
