@@ -516,3 +516,16 @@ def test_the_rules_are_about_refs_alone(store: Store) -> None:
 
     assert retention.Fate.ENDS == fates.pop("done")
     assert {retention.Fate.WHOLE} == set(fates.values())
+
+
+def test_gc_keeps_what_is_left_of_a_run_that_has_lost_its_ref(store: Store) -> None:
+    """Nobody dropped it, and repair can build the ref again from its checkpoints."""
+    at = extend(store, begin(store), range(2))
+    content = read_all(store, at)
+    (store.root / "refs" / "run-1").unlink()
+
+    assert 0 == store.plan_gc(keep_last=0).execute().removed_objects
+
+    assert content == read_all(store, at)
+    store.repair()
+    assert at == store.resolve("run-1")

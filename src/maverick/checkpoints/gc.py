@@ -15,6 +15,7 @@ from maverick.checkpoints.ids import CheckpointId, ObjectId, ObjectKind
 from maverick.checkpoints.model import Checkpoint
 from maverick.checkpoints.retention import Fate, Policy
 from maverick.checkpoints.walk import Walk
+from maverick.checkpoints.whole import lost_runs
 from maverick.errors import RunConflict, StoreDamaged, StoreTooNew
 
 if TYPE_CHECKING:
@@ -163,6 +164,15 @@ class Survey:
                         f"gc removed nothing, because run {ref.run} is damaged: {visit.error}"
                     ) from visit.error
 
+    def mark_lost(self, store: Store) -> None:
+        """Keep what is left of runs that have lost their refs: `fsck --repair` finds them by their checkpoints."""
+        ids = {it for index in self.packs for it, place in index if place.kind is ObjectKind.CHECKPOINT}
+        dead = [it for object_id in ids - self.live if (it := _checkpoint(store, object_id)) is not None]
+        for found in lost_runs(store, self.refs, dead).values():
+            for visit in self._walk.visit([it.id for it in found]):
+                if visit.error is not None:
+                    self._walk.seen.discard(visit.id)
+
 
 def take_survey(store: Store, policy: Policy, before: Survey | None = None) -> Survey:
     """List the packs, then mark, without any lock but gc's. *before* is a survey whose decisions bind this one."""
@@ -172,6 +182,7 @@ def take_survey(store: Store, policy: Policy, before: Survey | None = None) -> S
     survey.refs = {ref.run: ref for ref in refs}
     survey.fates = decide(store, refs, policy, before)
     survey.mark(refs, survey.fates)
+    survey.mark_lost(store)
     shares = list(_shares(survey.packs, survey.live_raw()))
     survey.delete = [share.index for share in shares if not share.live]
     survey.rewrite = _worth_rewriting([share for share in shares if share.live])

@@ -32,11 +32,13 @@ if TYPE_CHECKING:
 
     from maverick.checkpoints.content import Content
     from maverick.checkpoints.diff import Change
+    from maverick.checkpoints.fallback import Standing
     from maverick.checkpoints.findings import Finding
     from maverick.checkpoints.gc import GcPlan
     from maverick.checkpoints.locks import Owner
     from maverick.checkpoints.model import CheckpointKind, Node
     from maverick.checkpoints.refs import Ref
+    from maverick.checkpoints.repairs import Repair
     from maverick.errors import RefDamaged
 
     Changes = Mapping[folders.Path, Content | None]
@@ -250,6 +252,18 @@ class Store:
         from maverick.checkpoints.fsck import check  # noqa: PLC0415 - a run does not need it
 
         return check(self.root, files=self.files, read_data=read_data)
+
+    def repair(self) -> list[Repair]:
+        """Make fsck find no damage, removing nothing. `repair.repair` has the details, and works without a store."""
+        from maverick.checkpoints.repair import repair  # noqa: PLC0415 - a run does not need it
+
+        return repair(self.root, clock=self._clock, files=self.files)
+
+    def fall_back(self, run: str) -> Standing:
+        """Make *run*, which the caller owns, stand at its newest whole checkpoint. `fallback.fall_back` says how."""
+        from maverick.checkpoints.fallback import fall_back  # noqa: PLC0415 - only resuming needs it
+
+        return fall_back(self, run, self._clock())
 
     def own(self, run: str) -> AbstractContextManager[Owner]:
         """Own *run* while the block runs, or until the process dies. Raises RunOwned."""
