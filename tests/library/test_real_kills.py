@@ -66,3 +66,16 @@ def test_parallel_refuel_leaves_no_worktree_after_sigkill(tmp_path: Path) -> Non
     assert (-signal.SIGKILL, True, 0) == (killed, left > 1, code)
     assert (2, 1) == (answer["output"]["succeeded"], len(shop.worktrees()))
     assert 2 == len(shop.pulls)
+
+
+def test_a_new_run_takes_over_what_a_killed_one_left(tmp_path: Path) -> None:
+    """Nobody has to resume: the worktree is made anew, and what was in it is in `git stash`."""
+    shop = Workshop(tmp_path)
+    shop.issues("one")
+    kill_in_agent(shop, "issue_fixer")
+
+    run(shop, "run", "refuel", "-i", "parallel=yes")
+    code, answer = run(shop, "run", "refuel", "-i", "parallel=yes")
+
+    assert (0, 1, 1) == (code, answer["output"]["succeeded"], len(shop.worktrees()))
+    assert "fix of 1" == shop.repository.git("show", "stash@{0}^3:fix-1")
