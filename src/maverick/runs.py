@@ -29,7 +29,7 @@ from maverick.dsl.rollback import Undone, finish_interrupted, roll_back
 from maverick.dsl.secrets import Scrubber, secrets_in
 from maverick.dsl.serialization.executor import Executor
 from maverick.dsl.steps import Tools
-from maverick.errors import StepFailed, StoreUnwritable, UsageError, WorkflowInvalid
+from maverick.errors import StepFailed, StoreDamaged, StoreUnwritable, UsageError, WorkflowInvalid
 from maverick.selection import Policy, Request
 
 if TYPE_CHECKING:
@@ -98,15 +98,40 @@ def resume(project: Project, request: Request, session: Session) -> Outcome:
     whole = selection.names_a_run(request.revision, found)
     if found.kind != "final" and (whole or store.ref(found.run).checkpoint == found.id):
         with store.own(found.run) as owner:
-            now = selection.newest(store, found.run)  # It may have been advanced until it was owned.
+            now = _newest(store, found.run, session)  # It may have been advanced until it was owned.
             if now.kind != "final" and (whole or now.id == found.id):
-                return _resume_owned(project, store, now, owner, request, session)
+                try:
+                    return _resume_owned(project, store, now, owner, request, session)
+                except StoreDamaged as damage:  # What ran since the damage is lost with it: its records lead to it.
+                    now = _fall_back(store, found.run, damage, session)
+                    return _resume_owned(project, store, now, owner, request, session)
             found = now if whole else found
     if found.kind == "final" and not selection.asks_for_other_inputs(project, store, found, request):
         return _report(store, found)
     run = _new_id(found.group)
     with store.own(run) as owner:
         return _resume_owned(project, store, found, owner, request, session, fork=run)
+
+
+def _newest(store: Store, run: str, session: Session) -> Checkpoint:
+    ref = store.ref(run)
+    try:
+        return store.checkpoint(ref.checkpoint)
+    except StoreDamaged as damage:
+        return _fall_back(store, run, damage, session)
+
+
+def _fall_back(store: Store, run: str, damage: StoreDamaged, session: Session) -> Checkpoint:
+    """Make a run whose newest checkpoint is damaged stand at its newest whole one, and tell it."""
+    standing = store.fall_back(run)
+    if standing.damage is None:
+        raise damage
+    text = (
+        f"checkpoint {standing.before} of {run} is damaged ({standing.damage}); "
+        f"going on from {standing.checkpoint.sequence}, the newest that is whole"
+    )
+    session.observe(Event(event="notice", message=text))
+    return standing.checkpoint
 
 
 def _resume_owned(

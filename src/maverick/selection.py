@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from maverick.checkpoints import Checkpoint, Ref, Store
 from maverick.dsl.events import Event, Observer
 from maverick.dsl.inputs import convert_inputs
-from maverick.errors import InputInvalid, InputsDiffer, NotFound, RefDamaged, UsageError
+from maverick.errors import InputInvalid, InputsDiffer, NotFound, RefDamaged, StoreDamaged, UsageError
 
 if TYPE_CHECKING:
     from maverick.dsl.catalog import Catalog
@@ -64,7 +64,15 @@ def find(project: Project, store: Store, request: Request, observe: Observer) ->
 
 
 def _revision(project: Project, store: Store, request: Request) -> Checkpoint:
-    found = store.resolve(request.revision)
+    try:
+        found = store.resolve(request.revision)
+    except RefDamaged:
+        raise
+    except StoreDamaged:
+        run = request.revision.removesuffix("@latest")
+        if run not in {ref.run for ref in store.refs()}:
+            raise
+        found = newest(store, run)
     if request.workflow:
         name = catalog_of(project, store, found).workflow(request.workflow).name
         if name != found.group:
@@ -93,12 +101,12 @@ def _of_workflow(project: Project, store: Store, refs: list[Ref], reference: str
 
 def _with_inputs(project: Project, store: Store, refs: list[Ref], request: Request, what: str) -> Checkpoint:
     """The first of *refs* whose inputs are those that are given."""
-    first = store.checkpoint(refs[0].checkpoint)
+    first = newest(store, refs[0].run)
     if not request.inputs:
         return first
     difference = ""
     for ref in refs:
-        checkpoint = store.checkpoint(ref.checkpoint)
+        checkpoint = newest(store, ref.run)
         try:
             given_inputs(project, store, checkpoint, replace(request, change_inputs=False))
         except InputsDiffer as error:
@@ -117,8 +125,13 @@ def names_a_run(revision: str, found: Checkpoint) -> bool:
 
 
 def newest(store: Store, run: str) -> Checkpoint:
-    """The newest checkpoint of *run*."""
-    return store.checkpoint(store.ref(run).checkpoint)
+    """The newest checkpoint of *run*; if that cannot be read, the newest whole one, where resuming makes it stand."""
+    try:
+        return store.checkpoint(store.ref(run).checkpoint)
+    except RefDamaged:
+        raise
+    except StoreDamaged:
+        return store.newest_whole(run).checkpoint
 
 
 # --- which definition ----------------------------------------------------------------------------------------------

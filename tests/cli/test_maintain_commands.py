@@ -100,3 +100,20 @@ def test_damage_exits_20_and_names_the_runs(seven: Quick) -> None:
     assert {"error"} <= {it["severity"] for it in done.json}
     assert any(it["runs"] for it in done.json)
     assert 20 == seven("checkpoint", "fsck", "--read-data").code
+
+
+def test_repair_says_what_it_did_and_then_the_store_is_whole(seven: Quick) -> None:
+    """What was damaged is set aside, and the exit code is that of the check that follows."""
+    store = seven.program.root / ".maverick/checkpoints"
+    run = seven("runs", "--json").json[0]["run"]
+    (store / "refs" / run).write_bytes(b"torn")
+
+    assert 20 == seven("checkpoint", "fsck").code
+    done = seven("checkpoint", "fsck", "--repair")
+
+    assert 0 == done.code
+    assert done.out.startswith(f"rebuilt: the ref of run {run} was rebuilt; it stands at checkpoint ")
+    assert b"torn" in [it.read_bytes() for it in (store / "quarantine").iterdir()]
+    assert run in seven("runs").out
+    assert (0, []) == ((again := seven("checkpoint", "fsck", "--repair", "--json")).code, again.json["repaired"])
+    assert ["warning"] == [it["severity"] for it in again.json["findings"]]

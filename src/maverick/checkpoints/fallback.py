@@ -32,24 +32,39 @@ class Standing:
     damage: Damage | None = None
 
 
-def fall_back(store: Store, run: str, now: int) -> Standing:
-    """Make *run* stand at its newest whole checkpoint, if it does not; whoever calls owns the run.
+def newest_whole(store: Store, run: str) -> Standing:
+    """Give the newest whole checkpoint of *run*: of its log, its labelled ones, or any that is left. Changes nothing.
 
     Verifies all that the newest one leads to, but only looks for blobs of more than 16 MiB.
 
     Raises:
         NotFound, RefDamaged: there is no such run, or its ref is damaged.
         StoreDamaged: no checkpoint of the run is whole. It says what is wrong with the newest.
-        RefMoved, StoreUnwritable: as `save`.
     """
-    ref = store.ref(run)
+    return _newest_whole(store, store.ref(run))
+
+
+def _newest_whole(store: Store, ref: Ref) -> Standing:
     wholeness = Wholeness(store, read_data=True)
     damage = wholeness.damage(ref.checkpoint)
     if damage is None:
         return Standing(store.checkpoint(ref.checkpoint), ref.sequence)
     found = wholeness.newest(ref)
     if found is None:
-        raise StoreDamaged(f"run {run} cannot be resumed, for no checkpoint of it is whole: {damage}") from damage
+        raise StoreDamaged(f"run {ref.run} cannot be resumed, for no checkpoint of it is whole: {damage}") from damage
+    return Standing(found, ref.sequence, damage)
+
+
+def fall_back(store: Store, run: str, now: int) -> Standing:
+    """Make *run* stand at its newest whole checkpoint, if it does not; whoever calls owns the run.
+
+    Raises as `newest_whole`, and RefMoved and StoreUnwritable as `Store.save`.
+    """
+    ref = store.ref(run)
+    standing = _newest_whole(store, ref)
+    if standing.damage is None:
+        return standing
+    found = standing.checkpoint
     positions = tuple(position for position in ref.positions if position.sequence < found.sequence)
     new = standing_at(store, ref, found, positions, now, f"went back from {ref.sequence}, which is damaged")
     with writing("go back to an older checkpoint", store.root), store.locks.shared(), store.locks.refs():
@@ -58,7 +73,7 @@ def fall_back(store: Store, run: str, now: int) -> Standing:
             raise RefMoved(f"run {run} was advanced by another process; resume the run to go on from there")
         keep_copy(store, ref)
         Refs(store.files, store.root).put(new)
-    return Standing(found, ref.sequence, damage)
+    return standing
 
 
 def standing_at(

@@ -259,6 +259,12 @@ class Store:
 
         return repair(self.root, clock=self._clock, files=self.files)
 
+    def newest_whole(self, run: str) -> Standing:
+        """Give the newest whole checkpoint of *run*. `fallback.newest_whole` has the details and the errors."""
+        from maverick.checkpoints.fallback import newest_whole  # noqa: PLC0415 - as below
+
+        return newest_whole(self, run)
+
     def fall_back(self, run: str) -> Standing:
         """Make *run*, which the caller owns, stand at its newest whole checkpoint. `fallback.fall_back` says how."""
         from maverick.checkpoints.fallback import fall_back  # noqa: PLC0415 - only resuming needs it

@@ -1,7 +1,10 @@
 """`checkpoint gc` and `checkpoint fsck`: keep the store small, and find out whether it is whole."""
 
+import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +18,7 @@ from maverick.errors import StoreDamaged, UsageError
 if TYPE_CHECKING:
     from maverick.checkpoints.findings import Finding
     from maverick.checkpoints.gc import GcPlan, Removal
+    from maverick.checkpoints.repairs import Repair
     from maverick.project import Project
 
 DEFAULT_KEEP_LAST = 5
@@ -67,25 +71,42 @@ def gc(
 def fsck(
     *,
     read_data: Annotated[bool, typer.Option("--read-data", help="Read and verify every object, too.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Repair what is damaged, then check again.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check the store for damage. Nothing is changed.
+    """Check the store for damage. Nothing is changed, unless by --repair.
 
     The exit code is 20 if there is any. Each finding names the runs that it affects.
+
+    A repair removes nothing: it copies what is whole out of damaged files, moves those to quarantine/, and makes
+    each run stand at its newest whole checkpoint.
 
     Examples:
       maverick checkpoint fsck
       maverick checkpoint fsck --read-data --json
+      maverick checkpoint fsck --repair
     """
     from maverick.checkpoints.fsck import check  # noqa: PLC0415
 
-    found = list(check(this_project().store_folder, read_data=read_data))
+    folder = this_project().store_folder
+    done = _repair(folder) if repair else []
+    found = list(check(folder, read_data=read_data or repair))
     if as_json:
-        print_out(json_text([_finding(it) for it in found]) + "\n")
+        findings = [_finding(it) for it in found]
+        print_out(
+            json_text({"repaired": [asdict(it) for it in done], "findings": findings} if repair else findings) + "\n"
+        )
     else:
+        print_out("".join(f"{it.kind}: {it.message}\n" for it in done))
         print_out("".join(_finding_text(it) for it in found) or "the store is whole\n")
     if any(it.severity == "error" for it in found):
         raise typer.Exit(StoreDamaged.exit_code)
+
+
+def _repair(folder: Path) -> "list[Repair]":
+    from maverick.checkpoints.repair import repair  # noqa: PLC0415
+
+    return repair(folder, clock=lambda: time.time_ns() // 1_000_000)
 
 
 def _limits(project: "Project", keep_last: int | None, keep_within: str | None) -> tuple[int, timedelta | None]:

@@ -1,0 +1,118 @@
+"""A run whose newest checkpoint is damaged is resumed from its newest whole one, and says so."""
+
+from __future__ import annotations
+
+import pytest
+
+from kit_runs import Runs
+from maverick.checkpoints import Store
+from maverick.errors import StoreDamaged
+
+FLOW = """
+- {name: a, type: python, action: do, args: [a]}
+- {name: b, type: python, action: do, args: [b, "what b gave, and no other step"]}
+- {name: c, type: python, action: unless, args: [c, ready], when: "${{ steps.b.output != 'x' }}"}
+"""
+
+
+@pytest.fixture
+def damaged(runs: Runs, request: pytest.FixtureRequest) -> Runs:
+    """A run that is to be resumed at step c, and has lost what step b recorded."""
+    runs.flow(FLOW)
+    runs.kill_before("c")
+    runs.file("ready", "")
+    damage = getattr(request, "param", "payload")
+    store = Store.open(runs.root / ".maverick" / "checkpoints")
+    entry = store.load(runs.run).entry("steps/b") if damage == "payload" else None
+    object_id = entry.id if entry is not None else store.ref(runs.run).checkpoint
+    place = store.objects.find(object_id)
+    assert place is not None
+    path = store.root / "objects" / f"{place.pack}.pack"
+    if damage == "gone":
+        path.unlink()
+    else:
+        data = bytearray(path.read_bytes())
+        data[place.offset + place.length - 3] ^= 0x40
+        path.write_bytes(data)
+    return runs
+
+
+@pytest.mark.parametrize("damaged", ["payload", "checkpoint", "gone"], indirect=True)
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("policy", ["refuse", "rerun", "recorded"])
+def test_a_damaged_run_goes_on_from_its_newest_whole_checkpoint(damaged: Runs, named: bool, policy: str) -> None:
+    """The same run: an effect that was done twice knows itself by its idempotency key."""
+    run = damaged.run
+
+    resumed = damaged.resume(run if named else "", policy=policy)
+
+    assert "done" == resumed.status
+    assert ["a", "b", "b", "c"] == damaged.log
+    assert "a" == resumed.recalled[-1]
+    assert ["b", "c"] == resumed.executed
+    assert run == damaged.run
+    assert 1 == len(Store.open(damaged.root / ".maverick" / "checkpoints").refs())
+    (told,) = [text for text in resumed.notices if "damaged" in text]
+    assert told.startswith(f"checkpoint 3 of {run} is damaged (")
+    assert told.endswith("going on from 2, the newest that is whole")
+
+
+def test_what_no_step_needs_is_not_missed(damaged: Runs) -> None:
+    """Nothing runs again for the sake of bytes that nobody reads; fsck finds them."""
+    damaged.edit(" when: \"${{ steps.b.output != 'x' }}\"", "")
+
+    resumed = damaged.resume()
+
+    assert (["a", "b"], ["c"], []) == (resumed.recalled, resumed.executed, resumed.notices)
+
+
+def test_another_run_does_not_suffer(damaged: Runs) -> None:
+    """It is found, and resumed, as if there were no damage."""
+    damaged.start()
+
+    assert "done" == damaged.resume(damaged.run).status
+
+
+def test_the_former_ref_is_kept(damaged: Runs) -> None:
+    """Whoever gets the damaged bytes back can go back to it."""
+    root = damaged.root / ".maverick" / "checkpoints"
+    run = damaged.run
+    before = (root / "refs" / run).read_bytes()
+
+    damaged.resume()
+
+    assert [before] == [path.read_bytes() for path in (root / "quarantine").iterdir()]
+    assert "went back from 3, which is damaged" in [position.reason for position in Store.open(root).ref(run).positions]
+
+
+def test_a_run_of_which_nothing_is_whole_is_not_started_anew(damaged: Runs) -> None:
+    """Never a silent restart: exit 20."""
+    log = damaged.log
+    for path in (damaged.root / ".maverick" / "checkpoints" / "objects").iterdir():
+        path.unlink()
+
+    with pytest.raises(StoreDamaged, match=r"cannot be resumed, for no checkpoint of it is whole") as error:
+        damaged.resume()
+
+    assert 20 == error.value.exit_code
+    assert log == damaged.log
+
+
+def test_a_repaired_store_resumes_the_same(damaged: Runs) -> None:
+    """Repair does for every run what resuming does for one."""
+    store = Store.open(damaged.root / ".maverick" / "checkpoints")
+    (done,) = [it for it in store.repair() if it.run]
+
+    resumed = damaged.resume()
+
+    assert "rolled-back" == done.kind
+    assert (["a"], ["b", "c"], []) == (resumed.recalled, resumed.executed, resumed.notices)
+
+
+def test_the_golden_path_says_nothing(runs: Runs) -> None:
+    """No notice, no file in quarantine/, where all is well."""
+    runs.flow(FLOW)
+    runs.kill_before("c")
+
+    assert [] == runs.resume().notices
+    assert [] == list((runs.root / ".maverick" / "checkpoints" / "quarantine").iterdir())
