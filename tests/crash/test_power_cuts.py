@@ -18,6 +18,9 @@ from disks import Image, Killed, RecordingFiles, power_cuts, write_image
 from faults import CountingFiles
 from maverick.checkpoints import Checkpoint, Store, blob, sweep, value
 from maverick.checkpoints.files import Files
+from maverick.checkpoints.ids import ObjectId
+from maverick.checkpoints.packs import FRAME_BYTES, TRAILER_BYTES
+from maverick.checkpoints.repair import repair
 from stores import begin, extend, read_all
 
 Contents = dict[str, dict[str, bytes]]
@@ -149,8 +152,9 @@ def prepared(root: Path) -> tuple[Store, RecordingFiles, Ledger]:
 class Checker:
     """Checks disks, one after the other, in one place."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, mend: bool = False) -> None:
         self._folder = folder
+        self._mend = mend
         self._pool = folder / "pool"
         self._pool.mkdir()
         self.count = 0
@@ -159,6 +163,8 @@ class Checker:
         """Assert that *image* is a store that keeps what is *due* and goes on."""
         self.count += 1
         root = write_image(image, self._folder / f"disk{self.count}", self._pool)
+        if self._mend:
+            repair(root, clock=lambda: 1_000_000_000_000, files=CountingFiles())
         store = Store.create(root, files=CountingFiles())
         assert [] == [it for it in store.check(read_data=True) if it.severity == "error"]
         for checkpoint, content in due:
@@ -201,6 +207,41 @@ def check_all(tmp_path: Path, act: Act, together: tuple[str, ...] = ("tmp",), mo
     for begun, image in power_cuts(files, most, together):
         checker.check(image, list(ledger.due(begun)))
     assert checker.count >= len(files.log)
+
+
+def test_a_repair_that_loses_power_is_finished_by_the_next(tmp_path: Path) -> None:
+    """On every disk that it may leave; what was whole before, or could be salvaged, is there."""
+    store, _, _ = prepared(tmp_path / "store")
+    at = newest(store, "open")
+    victim = store.save("victim", {("a",): blob(b"of the victim" * 9)}, parent=None)
+    lost = store.save("victim", {("b",): blob(b"lost with its frame" * 9)}, parent=victim)
+    files = RecordingFiles(store.root)
+    ledger = Ledger(files)
+    ledger.promise(store, at, newest(store, "done-1"), victim)
+    damage(store, at.tree, -TRAILER_BYTES + 20)
+    damage(store, store.snapshot(lost).entry("b").id, FRAME_BYTES + 10)
+    (store.root / "refs" / "done-1").write_bytes(b"torn")
+    (store.root / "format.json").write_bytes(b"torn")
+    files = RecordingFiles(store.root)
+
+    done = repair(store.root, clock=lambda: 1_000_000_000_000, files=files)
+
+    kinds = ["format", "quarantined", "quarantined", "rebuilt", "rolled-back", "salvaged"]
+    assert kinds == sorted(it.kind for it in done)
+    checker = Checker(tmp_path, mend=True)
+    for begun, image in power_cuts(files, 16):
+        checker.check(image, list(ledger.due(begun)))
+    assert checker.count >= len(files.log)
+
+
+def damage(store: Store, object_id: str, at: int) -> None:
+    """Flip a bit of the pack that holds an object: at a place in its frame, or, below 0, from the end."""
+    place = store.objects.find(ObjectId(object_id))
+    assert place is not None
+    path = store.root / "objects" / f"{place.pack}.pack"
+    data = bytearray(path.read_bytes())
+    data[at if at < 0 else place.offset + at] ^= 8
+    path.write_bytes(data)
 
 
 def test_the_recorder_knows_every_operation_on_files() -> None:
