@@ -130,7 +130,7 @@ class _Sweeper:
             self._left[index.name] = None
 
     def _pass(self, rewrite: list[PackIndex]) -> None:
-        before = self._trash()
+        before = self._purgeable()
         shorter: dict[str, Path] = {}
         try:
             self._shorten(shorter)
@@ -231,7 +231,7 @@ class _Sweeper:
             return
         for name in self._trash():
             path = self._path("trash", name)
-            with suppress(PackDamaged):
+            with suppress(PackDamaged, FileNotFoundError):
                 index = packs.read_index(name, self._files.size(path), partial(self._files.pread, path))
                 if any(raw_id in missing for raw_id, _ in index.rows()):
                     self._files.rename(path, self._path("objects", name))
@@ -313,18 +313,31 @@ class _Sweeper:
         names = self._files.list(self._store.root / "trash")
         return sorted(name.removesuffix(".pack") for name in names if name.endswith(".pack"))
 
-    def _purge(self, before: list[str], condemned: list[str]) -> None:
-        """Remove packs from `trash/`: all, or, where locks cannot be trusted, the old ones of earlier cycles."""
+    def _purgeable(self) -> list[str]:
+        """Give the packs in `trash/` that may go once a mark that is yet to come has not brought them back.
+
+        Where locks cannot be trusted, a save that found an object in one of them may still be under way. It
+        began before the pack was moved; after an hour it has ended, and that mark sees its ref.
+        """
         now = self._now()
-        for name in {*before, *condemned}:
+        found: list[str] = []
+        for name in self._trash():
+            with suppress(FileNotFoundError):  # another gc, where locks hold off nobody
+                if self._trusted or now - self._files.modified(self._path("trash", name)) >= GRACE_MS:
+                    found.append(name)
+        return found
+
+    def _purge(self, before: list[str], condemned: list[str]) -> None:
+        """Remove the packs *before* from `trash/`, and, where locks can be trusted, those just *condemned*."""
+        for name in condemned if not self._trusted else ():
+            with suppress(FileNotFoundError):
+                self._trashed += self._files.size(self._path("trash", name))
+        for name in {*before, *condemned} if self._trusted else set(before) - set(condemned):
             path = self._path("trash", name)
             with suppress(FileNotFoundError):  # brought back
                 size = self._files.size(path)
-                if self._trusted or (name not in condemned and now - self._files.modified(path) >= GRACE_MS):
-                    self._files.unlink(path)
-                    self._freed += size
-                elif name in condemned:
-                    self._trashed += size
+                self._files.unlink(path)
+                self._freed += size
 
     def _now(self) -> int:
         """Give the time by the clock that stamps this store's files, which may be another host's."""
