@@ -58,12 +58,17 @@ class Wholeness:
         return None
 
     def newest(self, ref: Ref) -> Checkpoint | None:
-        """Give the newest whole checkpoint of a run: where its ref stands, its log, its labels, then any."""
+        """Give the newest whole checkpoint of a run: where its ref stands, its log, its labels, then any.
+
+        A labelled checkpoint of the run that this one was forked from is none of its own.
+        """
         for checkpoint_id in self._candidates(ref):
             if self.damage(checkpoint_id) is None:
-                return self._store.checkpoint(checkpoint_id)
-        found = checkpoints_of(self._store, ref.run)
-        return next((it for it in found if self.damage(it.id) is None), None)
+                found = self._store.checkpoint(checkpoint_id)
+                if found.run == ref.run:
+                    return found
+        rest = checkpoints_of(self._store, ref.run)
+        return next((it for it in rest if self.damage(it.id) is None), None)
 
     def _candidates(self, ref: Ref) -> Iterator[CheckpointId]:
         yield ref.checkpoint
