@@ -285,10 +285,10 @@ class Runs:
         """Start a run and execute it to its end."""
         return self._execute(engine.start, _request(inputs), _nowhere)
 
-    def resume(self, revision: str = "", **options: object) -> Execution:
-        """Resume a run. *options* are those of `runs.Request`, such as `policy` and `inputs`."""
+    def resume(self, revision: str = "", *, stop_at: str = "", **options: object) -> Execution:
+        """Resume a run. *options* are those of `runs.Request`, such as `policy` and `inputs`; *stop_at* as below."""
         request = engine.Request(**{"workflow": "flow.yaml", "revision": revision, **options})  # type: ignore[arg-type]
-        return self._execute(engine.resume, request, _nowhere)
+        return self._execute(engine.resume, request, _nowhere, stop_at=stop_at)
 
     def kill_before(self, step: str, **inputs: Value) -> Execution:
         """Start a run and kill it just before the step at the path *step* runs."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import maverick
-from maverick import selection
+from maverick import amendments, selection
 from maverick.checkpoints import Checkpoint, Content, Owner, Store, blob, note, value
 from maverick.dsl.agents.sessions import Sessions
 from maverick.dsl.blocks import Unfinished
@@ -88,7 +88,7 @@ def resume(project: Project, request: Request, session: Session) -> Outcome:
     With a revision that is not its run's newest, a new run is forked from there.
 
     Raises:
-        NotFound: There is nothing to resume, or no such revision.
+        NotFound: There is nothing to resume, no such revision, or no such step to begin at or to skip.
         RunOwned: Another process executes the run.
         InputsDiffer: Inputs are given that are not the recorded ones, and `change_inputs` does not stand.
         StepsDiffer: A finished step would run again, and the policy is `refuse`. Nothing was run.
@@ -106,7 +106,8 @@ def resume(project: Project, request: Request, session: Session) -> Outcome:
                     now = _fall_back(store, found.run, damage, session)
                     return _resume_owned(project, store, now, owner, request, session)
             found = now if whole else found
-    if found.kind == "final" and not selection.asks_for_other_inputs(project, store, found, request):
+    other_inputs = found.kind == "final" and selection.asks_for_other_inputs(project, store, found, request)
+    if found.kind == "final" and not (other_inputs or request.amends):
         return _report(store, found)
     run = _new_id(found.group)
     with store.own(run) as owner:
@@ -158,6 +159,7 @@ def _resume_owned(
     for text in stop_leftovers(owner.previous.get("groups", [])):
         tell(f"stopped what was left of the interrupted run: {text}")
     journal = Journal(store, tip)
+    amended = amendments.apply(journal, request, workflow, catalog, scrub)
     execution = _Execution(project, catalog, store, session, owner, scrub, policy=request.policy)
     if request.policy == "refuse":
         if request.change_inputs:
@@ -171,7 +173,12 @@ def _resume_owned(
         origin = f"{tip.run} at {tip.id[:12]}"
         started = store.save(fork, {("output",): None}, parent=tip, reason=f"forked from {origin}", step=tip.step)
         journal = Journal(store, started)
+        amendments.apply(journal, request, workflow, catalog, scrub)
         tell(f"forked {fork} from {origin}")
+    if amended:
+        journal.write("; ".join(amended))
+    if request.change_inputs or request.policy == "rerun":
+        journal.ask()
     run = journal.tip.run
     session.observe(Event(event="run_resumed", message=run, data={"workflow": workflow.name, "from": tip.id}))
     journal.amend({("inputs",): value(inputs), **_definition(workflow, catalog)})

@@ -34,6 +34,15 @@ class Request:
     """To resume from; empty: the newest run of the workflow that fits."""
     policy: Policy = "refuse"
     change_inputs: bool = False
+    from_step: str = ""
+    """The path of a step that runs again with what follows it in its chain, whatever is recorded."""
+    skip: Mapping[str, Value] = field(default_factory=dict)
+    """Paths of steps that count as skipped, with their outputs."""
+
+    @property
+    def amends(self) -> bool:
+        """Whether something is to be other than recorded, by hand."""
+        return bool(self.from_step or self.skip)
 
 
 # --- which run -----------------------------------------------------------------------------------------------------

@@ -77,6 +77,9 @@ class Block:
     newest: int = 0
     """The order of the latest record before here, of this block and those around it: older records are not reused,
     so that what follows a step that ran, now or in an earlier execution, runs."""
+    asked: int = 0
+    """As `newest`, and also behind what stands outside the chain: an older record that is not reused is one that
+    somebody asked to run again."""
     always: bool = False
     """A step around it is marked `always_run`."""
     tolerant: bool = False
@@ -97,6 +100,7 @@ class Block:
             frame,
             file or self.file,
             newest=0 if alone or step.pure else self.newest,
+            asked=self.asked,
             always=self.always or step.always_run,
             tolerant=self.tolerant or step.continue_on_error,
             repeats=self.attempt
@@ -110,10 +114,17 @@ class Block:
         """Where *step* of this block stands."""
         return (*self.lineage, Place(self.frame.block, self.chain, step.name))
 
-    def took(self, step: Step, order: int) -> None:
-        """Note the latest record of *step* of this block."""
+    def took(self, step: Step, order: int, *, asked: bool = False) -> None:
+        """Note the latest record of *step* of this block; *asked*: see `Record`."""
         if is_chained(step):
             self.newest = max(self.newest, order)
+        if asked or is_chained(step):
+            self.asked = max(self.asked, order)
+
+    def left(self, step: Step, inner: Block) -> None:
+        """Note what *inner*, a block that *step* of this one is made of, took."""
+        self.took(step, inner.newest)
+        self.asked = max(self.asked, inner.asked)
 
     def seconds_left(self, own: float | None) -> float | None:
         """How long a step with a timeout of *own* may take; None is for ever.

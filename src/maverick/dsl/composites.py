@@ -64,7 +64,7 @@ def branch(walk: Executor, step: BranchStep, path: str, block: Block) -> Result:
     try:
         return walk.step(chosen, child(path, chosen.name), inner)
     finally:
-        block.took(step, inner.newest)
+        block.left(step, inner)
 
 
 def subworkflow(walk: Executor, step: SubworkflowStep, path: str, block: Block) -> Result:
@@ -80,7 +80,7 @@ def subworkflow(walk: Executor, step: SubworkflowStep, path: str, block: Block) 
     try:
         return walk.workflow(workflow, path, inner)
     finally:
-        block.took(step, inner.newest)
+        block.left(step, inner)
 
 
 def validate(walk: Executor, step: ValidateStep, path: str, block: Block) -> Result:
@@ -98,7 +98,7 @@ def validate(walk: Executor, step: ValidateStep, path: str, block: Block) -> Res
             if step.on_failure is not None:
                 walk.step(step.on_failure, child(item(path, number), step.on_failure.name), inner)
     finally:
-        block.took(step, inner.newest)
+        block.left(step, inner)
     output = {**_fields(result.output), "attempts": number + 1}
     if step.fail and not success:
         stages = output["stages"] if isinstance(output["stages"], list) else []
@@ -250,7 +250,7 @@ def _chain(walk: Executor, step: LoopStep, path: str, iterations: _Iterations, b
             later = [each.path for each in iterations.after(len(results) - 1)] or [item(path, len(results))]
             walk.refuse_change(path, "until", later, inner)
     finally:
-        block.took(step, inner.newest)
+        block.left(step, inner)
     if first is not None:
         raise first
     return results
@@ -265,7 +265,8 @@ def _independent(walk: Executor, step: LoopStep, iterations: _Iterations, block:
             return _check_all(step, all_of_them, blocks)
         return run_all(len(blocks), limit, lambda number: _attempt(step, all_of_them[number], blocks[number]))
     finally:
-        block.took(step, max((inner.newest for inner in blocks), default=0))
+        for inner in blocks:
+            block.left(step, inner)
 
 
 def _check_all(step: LoopStep, iterations: list[_Iteration], blocks: list[Block]) -> list[Result]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from maverick.dsl.values import Value
 
 STEPS = "steps"
+ASKED = "asked"
 Facts = Mapping[str, object]
 """What may differ from run to run without meaning anything: times, attempts, host. Never part of the state."""
 
@@ -43,20 +44,28 @@ class Journal:
         self._pending_facts: dict[tuple[str, ...], Content | None] = {}
         self._urgent = False
         self._last_step = tip.step
+        self._again: dict[str, int] = {}
+        self.asked = 0
+        """Records up to this order may run again where they changed: somebody asked for that."""
         self._records = dict(self._stored_records()) if recall else {}
-        self._order = max((record.order for record in self._records.values()), default=0)
+        orders = [record.order for record in self._records.values()]
+        self._order = max([self.asked, *orders, *self._again.values()])
         self._generations: dict[str, int] = {}
         self._finished: list[str] | None = None
 
     def _stored_records(self) -> Iterator[tuple[str, Record]]:
         snapshot = self._store.snapshot(self.tip)
         entries = snapshot.entries((STEPS,)) if snapshot.find((STEPS,)) is not None else {}
-        facts = snapshot.facts((STEPS,)) if snapshot.find_fact((STEPS,)) is not None else {}
+        notes = snapshot.facts((STEPS,)) if snapshot.find_fact((STEPS,)) is not None else {}
+        facts = {path: json.loads(entry.note) for path, entry in notes.items()}
+        self._again = {path: told["again"] for path, told in facts.items() if "again" in told}
+        asked = snapshot.find_fact((ASKED,))
+        self.asked = int(asked.note) if asked is not None else 0
         for path, entry in entries.items():
-            kept = json.loads(entry.note)
-            order = json.loads(facts[path].note).get("order", 0) if path in facts else 0
-            record = self._record(path, kept["status"], kept["key"], order)
-            yield path, replace(record, undoing=kept.get("undoing", False))
+            kept, told = json.loads(entry.note), facts.get(path, {})
+            record = self._record(path, kept["status"], kept["key"], told.get("order", 0))
+            marks = {name: kept[name] for name in ("undoing", "by_hand") if name in kept}
+            yield path, replace(record, **marks, asked="asked" in told) if marks or "asked" in told else record
 
     def _record(self, path: str, status: Status, key: Key, order: int = 0) -> Record:
         return Record(status, key, load=lambda: self._store.snapshot(self.tip).value((STEPS, path)), order=order)
@@ -64,6 +73,18 @@ class Journal:
     def record(self, path: str) -> Record | None:
         """What is recorded at *path* (of a step, or `step?decision`)."""
         return self._records.get(path)
+
+    def again(self, path: str) -> int | None:
+        """Where in the order of the records somebody asked for the step at *path* to run again; else None."""
+        return self._again.get(path)
+
+    def paths(self) -> list[str]:
+        """The paths of all steps that are recorded, or that were begun and failed."""
+        tried = self._store.snapshot(self.tip).facts((STEPS,)) if self._has_facts() else {}
+        return sorted({name for name in (*self._records, *tried) if "?" not in name})
+
+    def _has_facts(self) -> bool:
+        return self._store.snapshot(self.tip).find_fact((STEPS,)) is not None
 
     def first_finished(self, ancestor: str, newest: int) -> str | None:
         """A finished step at or below *ancestor*, as the run stood when it was opened; None when there is none.
@@ -101,16 +122,30 @@ class Journal:
         """Keep what a step *told* that was stopped, with the next save."""
         with self._lock:
             facts = {**told, "failed_attempts": self.failed_attempts(path), "generation": self._generation(path)}
-            self._pending_facts[STEPS, path] = note(_text(facts))
+            self._pending_facts[STEPS, path] = note(_text({**facts, **self._standing(path)}))
 
     def note_failed_attempts(self, path: str, count: int, told: Facts) -> None:
-        """Keep that count and what the step *told* with the next save; its earlier record goes."""
+        """Keep that count and what the step *told* with the next save; its earlier record goes.
+
+        What follows a step that had a record is still to run again: it was asked for when that step began to.
+        """
         with self._lock:
-            facts = {**told, "failed_attempts": count, "generation": self._generation(path)}
-            self._pending_facts[STEPS, path] = note(_text(facts))
             if self._records.pop(path, None):
+                self._again.setdefault(path, self._next_order())
                 self._pending[STEPS, path] = None
                 self._finished = None
+            facts = {**told, "failed_attempts": count, "generation": self._generation(path)}
+            self._pending_facts[STEPS, path] = note(_text({**facts, **self._standing(path)}))
+
+    def _standing(self, path: str) -> Facts:
+        """The facts that say where the step at *path* stands in the order of the records."""
+        record, again = self._records.get(path), self._again.get(path)
+        facts: dict[str, object] = {}
+        if record is not None and record.order:
+            facts["order"] = record.order
+        if record is not None and record.asked:
+            facts["asked"] = True
+        return facts if again is None else {**facts, "again": again}
 
     def _stored_facts(self, path: str) -> dict[str, Any]:
         entry = self._store.snapshot(self.tip).find_fact((STEPS, path)) if path else None
@@ -131,8 +166,10 @@ class Journal:
         with self._lock:
             generation = self._generation(path) + 1
             record = self._record(path, status, key, self._next_order())
+            asked = {"asked": True} if path in self._again else {}
+            facts = {**facts, **asked, "generation": generation, "order": record.order}
             self._pending[STEPS, path] = content
-            self._pending_facts[STEPS, path] = note(_text({**facts, "generation": generation, "order": record.order}))
+            self._pending_facts[STEPS, path] = note(_text(facts))
             self._last_step = path
             self._drop_around(path)
             try:
@@ -140,7 +177,8 @@ class Journal:
             except BaseException:
                 del self._pending[STEPS, path], self._pending_facts[STEPS, path]
                 raise
-            self._records[path] = record
+            self._records[path] = replace(record, asked=True) if asked else record
+            self._again.pop(path, None)
             self._generations[path] = generation
             return record
 
@@ -202,12 +240,76 @@ class Journal:
         gone = [name for path in paths for name in self._records if is_within(name, path) or is_within(path, name)]
         with self._lock:
             for name in dict.fromkeys(gone):
+                self._again.pop(name, None)
                 if self._records.pop(name).key and "?" not in name:
                     self._generations[name] = self._generation(name) + 1
                     self._pending_facts[STEPS, name] = note(_text({"generation": self._generations[name]}))
                 self._pending[STEPS, name] = None
             self._finished = None
             self._save("auto", reason="rolled back")
+
+    # --- by hand ---------------------------------------------------------------------------------------------------
+
+    def run_again(self, path: str) -> bool:
+        """Have the step at *path* and all below it run again, and what follows; False if none of them is recorded.
+
+        Written with the next save. What they recorded stays to be looked at until they have run.
+        """
+        with self._lock:
+            within = [name for name in self._records if is_within(name, path) and name != f"{path}?when"]
+            leaves = [it for it in within if "?" not in it and (self._records[it].key or self._records[it].by_hand)]
+            if not leaves:
+                return False
+            order = self._next_order()
+            for name in within:
+                if name in leaves and self._records[name].key:
+                    self._again[name] = order
+                    facts = {**self._stored_facts(name), **self._standing(name)}
+                    self._pending_facts[STEPS, name] = note(_text(facts))
+                    continue
+                del self._records[name]
+                self._pending[STEPS, name] = None
+                self._pending_facts[STEPS, name] = note(_text({"generation": self._generation(name)}))
+                if name in leaves:
+                    self._again[name] = order
+                    self._pending_facts[STEPS, name] = note(
+                        _text({"generation": self._generation(name), "again": order})
+                    )
+            self._drop_around(path)
+            self._finished = None
+            return True
+
+    def set_output(self, path: str, output: Value, *, skip: bool = False) -> None:
+        """Have the step at *path* recalled with *output*, and what follows it run again; written with the next save.
+
+        With *skip* it counts as skipped, whether or not it is recorded; else its record keeps its key.
+        """
+        with self._lock:
+            order = self._next_order()
+            record = self._records.get(path) or self._record(path, "skipped", {})
+            status: Status = "skipped" if skip or not record.key else "done"
+            record = Record(status, {} if skip else record.key, lambda: output, by_hand=True, order=order, asked=True)
+            self._drop_around(path)
+            self._again.pop(path, None)
+            self._records[path] = record
+            facts = {**self._stored_facts(path), "generation": self._generation(path), "order": order, "asked": True}
+            facts.pop("again", None)
+            self._pending[STEPS, path] = value(output, note=record.note(), path="output")
+            self._pending_facts[STEPS, path] = note(_text(facts))
+            self._finished = None
+
+    def ask(self) -> None:
+        """Let what changed since it was recorded run again unasked, until the walk has come to an end."""
+        with self._lock:
+            self.asked = self._order
+            self._pending_facts[ASKED,] = note(str(self._order))
+
+    def write(self, reason: str, kind: CheckpointKind = "auto") -> Checkpoint:
+        """Write what waits for the next save."""
+        with self._lock:
+            return self._save(kind, reason=reason)
+
+    # --- the end of a save -----------------------------------------------------------------------------------------
 
     def settle(self) -> None:
         """Write the decisions that could come out differently next time, if there are any."""
@@ -228,6 +330,8 @@ class Journal:
                 self._pending["output",] = value(output, path="output")
             if facts:
                 self._pending_facts["end",] = value(dict(facts), path="facts")
+            if kind != "pause" and self.asked:
+                self._pending_facts[ASKED,] = None
             saved = self._save(kind, reason=reason)
             self._closed = True
             return saved

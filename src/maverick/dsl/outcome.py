@@ -30,12 +30,18 @@ class Record:
     """Reads the output (lazily, since most of a resumed run's outputs are never asked for)."""
     undoing: bool = False
     """Its rollback has begun."""
+    by_hand: bool = False
+    """Somebody set its output, or skipped the step."""
     order: int = 0
     """The later of two records of a run has the greater one. It stands among the facts, since it means nothing else."""
+    asked: bool = False
+    """It is there because somebody asked for it, by hand or by having the step run again: what it changes for the
+    steps behind it was asked for, too. A fact."""
 
     def note(self) -> str:
         """The part of the record that stands beside its output, as canonical JSON."""
-        fields = {"key": dict(self.key), "status": self.status, **({"undoing": True} if self.undoing else {})}
+        marks = {name: True for name in ("by_hand", "undoing") if getattr(self, name)}
+        fields = {"key": dict(self.key), "status": self.status, **marks}
         return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
 

@@ -71,7 +71,7 @@ class Executor:
         frame = Frame(
             inputs=inputs, env=self.tools.environment, run=self._run_names("", 1), project_root=self.tools.root
         )
-        return self.workflow(workflow, "", Block(frame, workflow.file)).output
+        return self.workflow(workflow, "", Block(frame, workflow.file, asked=self.journal.asked)).output
 
     # --- blocks and steps ------------------------------------------------------------------------------------------
 
@@ -110,7 +110,13 @@ class Executor:
             raise
 
     def _step(self, step: Step, path: str, block: Block) -> Result:
-        if step.when is not None and not evaluate.truth(self.decide(path, "when", step.when, block)):
+        record = self.journal.record(path)
+        if record is not None and record.by_hand and not record.key:
+            block.took(step, record.order, asked=True)
+            self._count("skipped")
+            self.emit("step_skipped", path, step, message="by hand")
+            result = Result("skipped", record.load)
+        elif step.when is not None and not evaluate.truth(self.decide(path, "when", step.when, block)):
             self._count("skipped")
             self.emit("step_skipped", path, step)
             result = self._conclude(path, Result("skipped", lambda: None))
@@ -201,9 +207,11 @@ class Executor:
             raise
         except Unfinished:  # It reads what another one is to give, and may find that nothing changed.
             raise Unfinished(path, chained=self.journal.record(path) is None) from None
-        record = self.journal.record(path)
-        if record is not None and record.key and self._is_reusable(step, path, record, key, block):
-            block.took(step, record.order)
+        record, again = self.journal.record(path), self.journal.again(path)
+        if again is not None and not (self.checking and self._tracking):
+            block.took(step, again, asked=True)
+        elif record is not None and record.key and self._is_reusable(step, path, record, key, block):
+            block.took(step, record.order, asked=record.asked)
             return self._recall(step, path, record)
         if self.checking:
             raise Unfinished(path, chained=True)
@@ -218,7 +226,7 @@ class Executor:
         if not step.pure and record.order < block.newest:
             return False  # Something before it ran since: it is to run again, if it was not asked for already.
         changed = changed_parts(record.key, key)
-        if changed and self.checking:
+        if changed and self.checking and record.order >= block.asked:
             raise StepsDiffer(
                 f"step {path} has finished, and its {' and '.join(changed)} changed since: --rerun runs it and what "
                 "follows again, --as-recorded keeps what is recorded"
@@ -254,7 +262,8 @@ class Executor:
                 "seconds": round(time.monotonic() - clock, 3),
                 "attempts": attempts,
             }
-            block.took(step, self.journal.finish(path, status, key, output, facts, label=work.label).order)
+            made = self.journal.finish(path, status, key, output, facts, label=work.label)
+            block.took(step, made.order, asked=made.asked)
 
         try:
             output = self._retrying(Retries.of(step.retry, block.frame), step, path, attempt)
@@ -328,7 +337,7 @@ class Executor:
             StepsDiffer: One has.
         """
         for left_out in () if self._keep_records else finished:
-            if step := self.journal.first_finished(left_out, block.newest):
+            if step := self.journal.first_finished(left_out, block.asked):
                 raise StepsDiffer(
                     f"step {step} has finished, and `{what}` of {path} gives something else now: --rerun goes by "
                     "that, --as-recorded keeps what is recorded"
@@ -341,7 +350,7 @@ class Executor:
             StepsDiffer: One has; it would run again, because the unfinished step before it has to run.
         """
         for path in () if self._keep_records else following:
-            if finished := self.journal.first_finished(path, block.newest):
+            if finished := self.journal.first_finished(path, block.asked):
                 raise StepsDiffer(
                     f"step {finished} has finished, but {unfinished.path} before it has to run: --rerun runs both, "
                     "--as-recorded keeps what is recorded"
