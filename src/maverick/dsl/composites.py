@@ -123,6 +123,8 @@ class _Iteration:
     path: str
     frame: Frame
     body: Callable[[Block], Result]
+    following: tuple[str, ...]
+    """The paths of its steps that run once something before it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,7 @@ def _rounds(walk: Executor, step: LoopStep, path: str, block: Block) -> _Iterati
                 return Result("done", lambda: {s.name: r.output for s, r in zip(step.steps, results, strict=True)})
             return last_of(step.steps, results)
 
-        return _Iteration(at, frame(number), body)
+        return _Iteration(at, frame(number), body, tuple(child(at, s.name) for s in step.steps if follows(s)))
 
     return _Iterations(count, make)
 
@@ -221,7 +223,9 @@ def _each_step_once(walk: Executor, step: LoopStep, path: str, block: Block, *, 
     def make(number: int) -> _Iteration:
         inside = step.steps[number]
         at = child(path, inside.name)
-        return _Iteration(at, shared if alone else block.frame.child(), lambda inner: walk.step(inside, at, inner))
+        frame = shared if alone else block.frame.child()
+        following = (at,) if follows(inside) else ()
+        return _Iteration(at, frame, lambda inner: walk.step(inside, at, inner), following)
 
     return _Iterations(len(step.steps), make)
 
@@ -239,7 +243,8 @@ def _chain(walk: Executor, step: LoopStep, path: str, iterations: _Iterations, b
                 results.append(_attempt(step, iteration, inner))
             except Unfinished as unfinished:
                 if unfinished.chained:
-                    walk.refuse_finished(unfinished, (later.path for later in iterations.after(number)), inner)
+                    later = (path for iteration in iterations.after(number) for path in iteration.following)
+                    walk.refuse_finished(unfinished, later, inner)
                 if unfinished.chained or step.until is not None:
                     raise
                 first = first or unfinished
@@ -247,8 +252,8 @@ def _chain(walk: Executor, step: LoopStep, path: str, iterations: _Iterations, b
             if step.until is not None and evaluate.truth(walk.decide(iteration.path, "until", step.until, inner)):
                 break
         if walk.checking and step.until is not None:
-            later = [each.path for each in iterations.after(len(results) - 1)] or [item(path, len(results))]
-            walk.refuse_change(path, "until", later, inner)
+            left_out = [each.path for each in iterations.after(len(results) - 1)] or [item(path, len(results))]
+            walk.refuse_change(path, "until", left_out, inner)
     finally:
         block.left(step, inner)
     if first is not None:
