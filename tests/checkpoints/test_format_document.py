@@ -67,10 +67,19 @@ class Reader:
 
     def __init__(self, root: Path) -> None:
         form = unsealed((root / "format.json").read_bytes())
-        assert ("maverick checkpoints", 1, []) == (form["format"], form["version"], form["features"]["read"])
+        assert ("maverick checkpoints", 1) == (form["format"], form["version"])
+        assert {"bases", "chunks"} >= set(form["features"]["read"])
         self.objects: dict[str, tuple[int, bytes]] = {}
+        self.based: dict[str, str] = {}
+        self.chunked: dict[str, list[str]] = {}
+        self.leaning: list[tuple[bytes, int, int, int, int, bytes]] = []
         for path in (root / "objects").iterdir():
             self.read_pack(path.stem, path.read_bytes())
+        whole = set(self.objects)
+        for flag in (1, 2):  # chunks may have bases, bases lean on nothing
+            for row in self.leaning:
+                if row[2] == flag:
+                    self.read_leaning(*row, whole=whole)
         self.refs = {unescaped(p.name): unsealed(p.read_bytes()) for p in (root / "refs").iterdir()}
 
     def read_pack(self, name: str, data: bytes) -> None:
@@ -95,10 +104,39 @@ class Reader:
             frame
         )
         payload = frame[56:]
-        assert (bytes.fromhex("F74D7666"), kind, raw_id) == (magic, kind_too, raw_id_too)
-        assert (0, 0, len(payload), crc32(payload), crc32(frame[:52])) == (flags, zero, length, check, header_check)
-        data = {0: lambda: payload, 1: lambda: zstd.decompress(payload)}[codec]()
-        assert raw_length == len(data)
+        assert kind == kind_too + (128 if flags else 0)
+        assert (bytes.fromhex("F74D7666"), raw_id) == (magic, raw_id_too)
+        assert (0, len(payload), crc32(payload), crc32(frame[:52])) == (zero, length, check, header_check)
+        if flags:
+            self.leaning.append((raw_id, kind_too, flags, codec, raw_length, payload))
+        else:
+            data = {0: lambda: payload, 1: lambda: zstd.decompress(payload)}[codec]()
+            assert raw_length == len(data)
+            self.put(raw_id, kind, data)
+
+    def read_leaning(
+        self, raw_id: bytes, kind: int, flags: int, codec: int, raw_length: int, payload: bytes, *, whole: set[str]
+    ) -> None:
+        if flags == 1:
+            assert codec == 1
+            base = payload[:32].hex()
+            assert base in whole
+            prefix = zstd.ZstdDict(self.objects[base][1], is_raw=True).as_prefix
+            data = zstd.decompress(payload[32:], zstd_dict=prefix)
+            assert raw_length == len(data)
+            self.based[raw_id.hex()] = base
+        else:
+            assert (1, 2) == (kind, flags)
+            rows = {0: lambda: payload, 1: lambda: zstd.decompress(payload)}[codec]()
+            assert raw_length == len(rows)
+            items = list(struct.iter_unpack(">32sI", rows))
+            parts = [self.objects[chunk.hex()][1] for chunk, _ in items]
+            assert [length for _, length in items] == [len(part) for part in parts]
+            data = b"".join(parts)
+            self.chunked[raw_id.hex()] = [chunk.hex() for chunk, _ in items]
+        self.put(raw_id, kind, data)
+
+    def put(self, raw_id: bytes, kind: int, data: bytes) -> None:
         hashed = blake3(data) if kind == 1 else blake3(data, derive_key_context=CONTEXTS[kind])
         assert raw_id == hashed.digest()
         self.objects[raw_id.hex()] = (kind, data)
@@ -226,6 +264,7 @@ def test_a_reader_written_from_the_document_reads_everything(root: Path) -> None
     assert {f"s{n}": n for n in range(900) if n != 7} == reader.content(steps)
     assert "fan" in reader.json_of(2, steps[1])
     assert '{"key":"512"}' == reader.find(steps[1], "s512")[3]
+    assert len(reader.based) > 2
     facts = reader.content(reader.folder(last["facts"])["steps"])
     assert {f"s{n}": ("note", f"{n} ms") for n in range(49)} == facts
 

@@ -131,7 +131,7 @@ def test_every_truncation_is_noticed() -> None:
             packs.read_index(index.name, length, _reader(data[:length]))
 
 
-@pytest.mark.parametrize(("offset", "byte"), [(4, 9), (5, 7), (6, packs.HAS_BASE), (6, packs.HAS_CHUNKS)])
+@pytest.mark.parametrize(("offset", "byte"), [(4, 9), (5, 7), (6, 4), (6, packs.HAS_BASE | packs.HAS_CHUNKS)])
 def test_what_a_newer_version_wrote_is_told_from_damage(offset: int, byte: int) -> None:
     """A kind, a codec or a flag that this version does not know, in a frame that is whole."""
     from zlib import crc32  # noqa: PLC0415

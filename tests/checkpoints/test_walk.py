@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from maverick.checkpoints import Store, value
+from maverick.checkpoints.frames import Leans
 from maverick.checkpoints.ids import ObjectId, ObjectKind
-from maverick.checkpoints.pack_index import Place
 from maverick.checkpoints.walk import Walk
 from maverick.errors import ObjectMissing
 from stores import begin, extend
@@ -19,8 +19,11 @@ class Without:
         self._store = store
         self._missing = missing
 
-    def find(self, object_id: ObjectId) -> Place | None:
-        return None if object_id == self._missing else self._store.objects.find(object_id)
+    def holds(self, object_id: ObjectId) -> bool:
+        return object_id != self._missing and self._store.objects.holds(object_id)
+
+    def leans(self, object_id: ObjectId) -> Leans:
+        return self._store.objects.leans(object_id)
 
     def read(self, object_id: ObjectId) -> bytes:
         if object_id == self._missing:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from blake3 import blake3
 
 from maverick.checkpoints import ids, model
-from maverick.checkpoints.ids import TreeId
+from maverick.checkpoints.ids import ObjectId, ObjectKind, TreeId
 from maverick.checkpoints.model import Child, Entry, Fan, Leaf, Node
 from maverick.errors import UsageError
 
@@ -35,20 +35,25 @@ class Nodes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NewNode:
-    """A node that an update made, with its canonical JSON."""
+    """A node that an update made, with its canonical JSON. `former` is the node that was at its place."""
 
     id: TreeId
     node: Node
     data: bytes
+    former: TreeId | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """The outcome of an update: the new root, the bytes below it, and the nodes made, children first."""
+    """The outcome of an update: the new root, the bytes below it, and the nodes made, children first.
+
+    `formers` says of blobs that are new at their place which blob was there before.
+    """
 
     root: TreeId
     size: int
     nodes: list[NewNode]
+    formers: dict[ObjectId, ObjectId] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -77,7 +82,7 @@ def update(nodes: Nodes, root: TreeId | None, changes: Mapping[Path, Entry | Non
     """
     maker = _Maker(nodes)
     built = maker.folder(root, _nested(changes))
-    return Update(built.id, built.size, maker.reachable(built.id))
+    return Update(built.id, built.size, maker.reachable(built.id), maker.formers)
 
 
 def make(content: dict[str, Entry]) -> Update:
@@ -159,6 +164,7 @@ class _Maker:
     def __init__(self, nodes: Nodes) -> None:
         self._nodes = nodes
         self._made: dict[TreeId, NewNode] = {}
+        self.formers: dict[ObjectId, ObjectId] = {}
 
     def folder(self, folder: TreeId | None, changes: dict[str, _Change]) -> Child:
         """Give *folder* with *changes* made to it."""
@@ -192,6 +198,8 @@ class _Maker:
             raise UsageError(f"{name!r} is set to a {change.own.kind} and changed below in the same update")
         inner = TreeId(before.id) if before is not None and before.kind == "tree" else None
         built = self.folder(inner, change.below)
+        if not built.count and inner is None and not change.replaces:
+            return before  # what was removed below it was not there
         return Entry("tree", built.id, built.size) if built.count else None
 
     def _changed(self, node_id: TreeId | None, depth: int, flat: dict[str, tuple[str, Entry | None]]) -> Child:
@@ -199,7 +207,8 @@ class _Maker:
         node = self.node(node_id) if node_id is not None else Leaf({})
         if isinstance(node, Leaf):
             merged = {**node.entries, **{name: entry for name, (_, entry) in flat.items()}}
-            return self.stored({name: entry for name, entry in merged.items() if entry is not None}, depth)
+            self._note_formers(node, flat)
+            return self.stored({name: entry for name, entry in merged.items() if entry is not None}, depth, node_id)
         groups: dict[str, dict[str, tuple[str, Entry | None]]] = {}
         for name, (digits, entry) in flat.items():
             groups.setdefault(digits[depth], {})[name] = (digits, entry)
@@ -207,29 +216,35 @@ class _Maker:
         for nibble, group in groups.items():
             old = below.get(nibble)
             below[nibble] = self._changed(old.id if old else None, depth + 1, group)
-        return self._fan({nibble: child for nibble, child in below.items() if child.count})
+        return self._fan({nibble: child for nibble, child in below.items() if child.count}, node_id)
 
-    def _fan(self, below: dict[str, Child]) -> Child:
+    def _note_formers(self, node: Leaf, flat: dict[str, tuple[str, Entry | None]]) -> None:
+        for name, (_, entry) in flat.items():
+            before = node.entries.get(name)
+            if before is not None and entry is not None and before.object_kind is entry.object_kind is ObjectKind.BLOB:
+                self.formers[entry.id] = before.id
+
+    def _fan(self, below: dict[str, Child], former: TreeId | None) -> Child:
         """Store *below* as a fan, or, if that is too narrow now, all its entries as one leaf."""
         fan = Fan(dict(sorted(below.items())))
         if fan.count > WIDTH:
-            return self._made_of(fan)
+            return self._made_of(fan, former)
         merged = [pair for child in below.values() for pair in scan(self, child.id)]
-        return self._made_of(Leaf(dict(sorted(merged))))
+        return self._made_of(Leaf(dict(sorted(merged))), former)
 
-    def stored(self, content: dict[str, Entry], depth: int) -> Child:
+    def stored(self, content: dict[str, Entry], depth: int, former: TreeId | None = None) -> Child:
         """Store the entries of one node, *depth* nibbles below its folder, splitting it if it is wide."""
         if len(content) <= WIDTH:
-            return self._made_of(Leaf(dict(sorted(content.items()))))
+            return self._made_of(Leaf(dict(sorted(content.items()))), former)
         groups: dict[str, dict[str, Entry]] = {}
         for name, entry in content.items():
             groups.setdefault(nibbles(name)[depth], {})[name] = entry
-        return self._fan({nibble: self.stored(group, depth + 1) for nibble, group in groups.items()})
+        return self._fan({nibble: self.stored(group, depth + 1, former) for nibble, group in groups.items()}, None)
 
-    def _made_of(self, node: Node) -> Child:
+    def _made_of(self, node: Node, former: TreeId | None) -> Child:
         data = model.encode_node(node)
         node_id = ids.tree_id(data)
-        self._made[node_id] = NewNode(node_id, node, data)
+        self._made[node_id] = NewNode(node_id, node, data, former)
         return Child(node_id, node.count, node.size)
 
     def node(self, node_id: TreeId) -> Node:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from maverick.checkpoints.pack_index import Place
+    from maverick.checkpoints.frames import Leans
     from maverick.checkpoints.refs import Ref
 
 _SHOWN_RUNS = 3
@@ -146,7 +146,9 @@ class _Check:
                 yield warning("stray", f"{file} is no pack", file=file)
                 continue
             try:
-                report = check_pack(self._files, self._root / "objects" / name, read_data=self._read_data)
+                report = check_pack(
+                    self._files, self._root / "objects" / name, self._source.fetch, read_data=self._read_data
+                )
             except OSError as problem:
                 yield _unreadable(file, problem)
             else:
@@ -183,7 +185,7 @@ class _Check:
         """Yield the damage, with the runs whose refs lead to it and where it stands in them."""
         if not self._damage:
             return
-        graph = _Graph(self._source, self._refs.values(), {it for _, about in self._damage for it in about})
+        graph = _Graph(self._source, self._refs.values())
         for finding, about in self._damage:
             places: dict[str, str] = {}
             for object_id in about:
@@ -250,9 +252,22 @@ class _Source:
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
 
-    def find(self, object_id: ObjectId) -> Place | None:
+    def holds(self, object_id: ObjectId) -> bool:
         try:
-            return self._objects.find(object_id)
+            return self._objects.holds(object_id)
+        except OSError as problem:
+            raise _unread_object(object_id, problem) from problem
+
+    def leans(self, object_id: ObjectId) -> Leans:
+        try:
+            return self._objects.leans(object_id)
+        except OSError as problem:
+            raise _unread_object(object_id, problem) from problem
+
+    def fetch(self, object_id: ObjectId, *, whole: bool) -> bytes:
+        """Give what a frame leans on."""
+        try:
+            return self._objects.read_whole(object_id) if whole else self._objects.read(object_id)
         except OSError as problem:
             raise _unread_object(object_id, problem) from problem
 
@@ -283,7 +298,7 @@ class _Source:
 class _Graph:
     """Which object names which, as far as the refs lead; for finding the way back from some of them."""
 
-    def __init__(self, source: _Source, known: Iterable[Ref], targets: set[ObjectId]) -> None:
+    def __init__(self, source: _Source, known: Iterable[Ref]) -> None:
         self._runs: dict[ObjectId, dict[str, None]] = defaultdict(dict)
         self._above: dict[ObjectId, list[tuple[ObjectId, str]]] = defaultdict(list)
         walk = Walk(source)
@@ -293,8 +308,9 @@ class _Graph:
                 self._runs[root][ref.run] = None
             for visit in walk.visit(roots):
                 for link in visit.links:
-                    if link.kind is not ObjectKind.BLOB or link.id in targets:
-                        self._above[link.id].append((visit.id, link.name))
+                    self._above[link.id].append((visit.id, link.name))
+                for base in visit.bases:
+                    self._above[base].append((visit.id, ""))
 
     def places(self, object_id: ObjectId) -> dict[str, str]:
         """Give the runs that lead to an object, each with one place where it stands in it."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from maverick.checkpoints import retention
 from maverick.checkpoints.ids import CheckpointId, ObjectId, ObjectKind
 from maverick.checkpoints.model import Checkpoint
+from maverick.checkpoints.pack_index import leaning as leaning_copy
 from maverick.checkpoints.retention import Fate, Policy
 from maverick.checkpoints.walk import Walk
 from maverick.checkpoints.whole import lost_runs
@@ -141,6 +142,7 @@ class Survey:
         self.fates: dict[str, Fate] = {}
         self.delete: list[PackIndex] = []
         self.rewrite: list[PackIndex] = []
+        self._objects = store.objects
         self._walk = Walk(store.objects)
 
     @property
@@ -148,9 +150,28 @@ class Survey:
         """The objects that must stay."""
         return self._walk.seen
 
-    def live_raw(self) -> set[bytes]:
-        """Give them as indexes spell them, in a set of the caller's own."""
-        return {bytes.fromhex(object_id) for object_id in self._walk.seen}
+    def live_copies(self) -> set[bytes]:
+        """Give the copies (see `PackIndex.copies`) that must stay, in a set of the caller's own.
+
+        Of an object that is alive that is a whole one; a leaning one, if there is no other, and then a whole
+        one of its base.
+        """
+        whole: set[bytes] = set()
+        leaning: set[bytes] = set()
+        for index in self._objects.packs():
+            for raw_id, place in index.rows():
+                (leaning if place.leans else whole).add(raw_id)
+        leaning -= whole
+        live = {bytes.fromhex(object_id) for object_id in self._walk.seen}
+        bases = {bytes.fromhex(object_id) for object_id in self._walk.bases}
+        return {leaning_copy(raw_id) if raw_id in leaning else raw_id for raw_id in live} | bases
+
+    def note_leans(self, object_ids: Iterable[ObjectId]) -> None:
+        """Take what *object_ids* lean on, now that they are there, for as much alive as they are."""
+        for object_id in object_ids:
+            leans = self._objects.leans(object_id)
+            self._walk.bases.update(leans.bases)
+            self._walk.seen.update(chunk for chunk, _ in leans.chunks)
 
     def mark(self, refs: Iterable[Ref], fates: dict[str, Fate]) -> None:
         """Find what must stay of *refs*. Raises StoreDamaged if some of it cannot be read."""
@@ -183,7 +204,7 @@ def take_survey(store: Store, policy: Policy, before: Survey | None = None) -> S
     survey.fates = decide(store, refs, policy, before)
     survey.mark(refs, survey.fates)
     survey.mark_lost(store)
-    shares = list(_shares(survey.packs, survey.live_raw()))
+    shares = list(_shares(survey.packs, survey.live_copies()))
     survey.delete = [share.index for share in shares if not share.live]
     survey.rewrite = _worth_rewriting([share for share in shares if share.live])
     return survey
@@ -218,9 +239,9 @@ def _shares(packs: list[PackIndex], live: set[bytes]) -> Iterator[Share]:
     claimed: set[bytes] = set()
     for index in sorted(packs, key=lambda index: (-index.size, index.name)):
         live_bytes = dead_bytes = 0
-        for raw_id, place in index.rows():
-            if raw_id in live and raw_id not in claimed:
-                claimed.add(raw_id)
+        for copy, place in index.copies():
+            if copy in live and copy not in claimed:
+                claimed.add(copy)
                 live_bytes += place.length
             else:
                 dead_bytes += place.length
@@ -238,19 +259,19 @@ def _worth_rewriting(shares: list[Share]) -> list[PackIndex]:
 
 def _plan(store: Store, survey: Survey) -> GcPlan:
     victims = {index.name for index in (*survey.delete, *survey.rewrite)}
-    sizes = {raw_id: place.length for index in survey.packs for raw_id, place in index.rows()}
-    staying = survey.live_raw()
+    sizes = {copy: place.length for index in survey.packs for copy, place in index.copies()}
+    staying = survey.live_copies()
     for index in survey.packs:
         if index.name not in victims:
-            staying.update(raw_id for raw_id, _ in index.rows())
-    removed = {raw_id: size for raw_id, size in sizes.items() if raw_id not in staying}
+            staying.update(copy for copy, _ in index.copies())
+    removed = {copy: size for copy, size in sizes.items() if copy not in staying}
     kept = sizes.keys() - removed.keys()
     return GcPlan(
         runs=tuple(_removals(store, survey, removed)),
         removed_objects=len(removed),
         removed_bytes=sum(removed.values()),
         kept_objects=len(kept),
-        kept_bytes=sum(sizes[raw_id] for raw_id in kept),
+        kept_bytes=sum(sizes[copy] for copy in kept),
         delete=tuple(index.name for index in survey.delete),
         rewrite=tuple(index.name for index in survey.rewrite),
         _store=store,
@@ -263,7 +284,8 @@ def _removals(store: Store, survey: Survey, removed: dict[bytes, int]) -> Iterat
     held = _held_by_run(store, survey, removed)
     rest = dict(removed)
     for run in _newest_first(survey, held):
-        sizes = [rest.pop(raw_id) for raw_id in held.get(run, ()) if raw_id in rest]
+        copies = [copy for raw_id in held.get(run, ()) for copy in (raw_id, leaning_copy(raw_id))]
+        sizes = [rest.pop(copy) for copy in copies if copy in rest]
         dropped = survey.fates.get(run) is Fate.DROPPED
         ref = survey.refs.get(run)
         positions = lost_positions(ref, survey.fates[run], survey.live) if ref is not None else ()

@@ -47,6 +47,21 @@ def blob_ids(datas: Iterable[bytes]) -> list[BlobId]:
     return [blob_id(data) for data in datas]
 
 
+class Hasher:
+    """Hashes a blob part by part, which need not all be in memory at once."""
+
+    def __init__(self) -> None:
+        self._hash = blake3()
+
+    def update(self, part: bytes) -> None:
+        """Go on with *part*."""
+        self._hash.update(part)
+
+    def blob_id(self) -> BlobId:
+        """Give the id of the blob that holds all the parts so far, joined."""
+        return BlobId(ObjectId(self._hash.hexdigest()))
+
+
 def tree_id(data: bytes) -> TreeId:
     """Give the id of a tree node whose canonical JSON is *data*."""
     return TreeId(ObjectId(blake3(data, derive_key_context=TREE_CONTEXT).hexdigest()))

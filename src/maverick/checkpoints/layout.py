@@ -20,7 +20,7 @@ VERSION = 1
 RESERVE_BYTES = 1 << 20
 FOLDERS = ("objects", "refs", "owners", "tmp", "trash", "quarantine", "cache")
 LOCKS = ("store.lock", "gc.lock", "refs.lock")
-_KNOWN: dict[str, frozenset[str]] = {"read": frozenset(), "write": frozenset(), "gc": frozenset()}
+_KNOWN = {"read": frozenset({"bases", "chunks"}), "write": frozenset[str](), "gc": frozenset[str]()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,8 @@ def _require(use: str, features: frozenset[str], root: Path) -> None:
         )
 
 
-CURRENT = Format(VERSION, frozenset(), frozenset(), frozenset())
+CURRENT = Format(VERSION, _KNOWN["read"], _KNOWN["write"], _KNOWN["gc"])
+"""What a new store says: that a program must know all that this one may write into it."""
 
 
 def encode_format(form: Format) -> bytes:
@@ -89,6 +90,15 @@ def read_format(files: Files, root: Path) -> Format:
         raise FormatDamaged(f"{root}/format.json is torn or altered; run `maverick checkpoint fsck`")
     form.require_read(root)
     return form
+
+
+def announce(files: Files, root: Path, use: str, feature: str) -> None:
+    """Make `format.json` say, durably, that a program must know *feature* to *use* the store. Hold `refs.lock`."""
+    form = read_format(files, root)
+    known = {"read": form.read, "write": form.write, "gc": form.gc}
+    if feature not in known[use]:
+        known[use] |= {feature}
+        replace(files, temporary(root), root / "format.json", [encode_format(Format(form.version, **known))])
 
 
 def _parse_format(fields: object) -> Format | None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints import ids, packs
-from maverick.checkpoints.files import OpenFiles, creating, removing_on_error
-from maverick.checkpoints.layout import list_folder, temporary
-from maverick.checkpoints.parallel import spread
+from maverick.checkpoints.bases import Bases
+from maverick.checkpoints.files import creating, removing_on_error
+from maverick.checkpoints.frames import BASED_BYTES, Leans, fetch_chunks, leans_of
+from maverick.checkpoints.layout import temporary
+from maverick.checkpoints.open_pack import NewObject, OpenPack
+from maverick.checkpoints.pack_set import PackSet, pack_name
 from maverick.errors import ObjectCorrupt, ObjectMissing, PackDamaged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from maverick.checkpoints.files import Files
@@ -23,131 +24,142 @@ if TYPE_CHECKING:
     from maverick.checkpoints.pack_index import PackIndex, Place
     from maverick.checkpoints.packs import Frame
 
-# The places of smaller packs, such as most saves write, are in one dictionary; larger packs are searched each.
-_SMALL_COUNT = 64
+__all__ = ["NewObject", "Objects", "OpenPack"]
 
 
-@dataclass(frozen=True, slots=True)
-class NewObject:
-    """An object that is not stored yet."""
-
-    kind: ObjectKind
-    id: ObjectId
-    data: bytes
-
-
-class OpenPack:
-    """A pack that is being written, and what need not be put into it. Only one thread adds to it."""
-
-    def __init__(self, objects: Objects, writer: packs.PackWriter) -> None:
-        self._objects = objects
-        self._writer = writer
-        self._here: set[ObjectId] = set()
-        self._lock = threading.Lock()
-
-    def is_stored(self, object_id: ObjectId) -> bool:
-        """Say whether an earlier pack holds the object. That says nothing about what a tree names."""
-        return self._objects.find(object_id) is not None
-
-    def wants(self, object_id: ObjectId) -> bool:
-        """Say whether the object is in no pack yet; whoever is told so adds it. Threads may ask."""
-        with self._lock:
-            if object_id in self._here or self.is_stored(object_id):
-                return False
-            self._here.add(object_id)
-            return True
-
-    def add(self, frame: Frame) -> None:
-        """Append the frame of an object that is wanted, children before what names them."""
-        self._writer.add(frame)
-
-    def add_all(self, new: Iterable[NewObject]) -> None:
-        """Append those of *new*, children first, that are in no pack yet."""
-        for frame in self._objects.frames_of([item for item in new if self.wants(item.id)]):
-            self.add(frame)
+def _no_feature(name: str) -> None:
+    """Announce nothing: the caller knows what the store says that it needs."""
 
 
 class Objects:
     """The objects in `objects/` (and, for reading only, `trash/`) of the store at *root*. Thread safe.
 
-    What it knows of the packs is as of the last `refresh`; a read that misses looks again.
+    What it knows of the packs is as of the last `refresh`; a read that misses looks again. *announce* is
+    called with each feature of the format that a pack needs, before the pack can be seen.
     """
 
-    def __init__(self, files: Files, root: Path) -> None:
+    def __init__(self, files: Files, root: Path, announce: Callable[[str], None] = _no_feature) -> None:
         self._files = files
         self._root = root
-        self._lock = threading.Lock()
-        self._open = OpenFiles(files)
-        self._packs: dict[str, PackIndex] = {}
-        self._damaged: dict[str, PackDamaged] = {}
-        self._places: dict[bytes, Place] = {}
-        self._large: list[PackIndex] = []
-        self._names: set[str] = set()
-        self._listed = False
+        self._announce = announce
+        self.set = PackSet(files, root)
+        self.bases = Bases(self)
 
     def refresh(self) -> None:
-        """List `objects/`, read the indexes of new packs, forget the packs that are gone.
+        """List `objects/`, open the indexes of new packs, forget the packs that are gone.
 
         A damaged pack is remembered as that: its objects are not found, reading one says why.
         """
-        with self._lock:
-            names = set(list_folder(self._files, self._root, "objects"))
-            self._listed = True
-            if names == self._names:
-                return
-            self._forget({name for name in self._packs if f"{name}.pack" not in names})
-            self._damaged = {name: it for name, it in self._damaged.items() if f"{name}.pack" in names}
-            for name in sorted(map(_pack_name, names - self._names)):
-                if name and name not in self._packs and name not in self._damaged:
-                    self._load(name)
-            self._names = names
+        self.set.refresh()
 
     def packs(self) -> list[PackIndex]:
         """Give the indexes of the packs in `objects/` as of the last refresh, read whole, damaged ones left out."""
-        with self._lock:
-            for index in list(self._packs.values()):
-                with self._noting_damage(index):
-                    index.data  # noqa: B018 - reads and checks it
-            return list(self._packs.values())
+        return self.set.packs()
 
     def damaged(self) -> list[PackDamaged]:
         """Give what is wrong with the damaged packs in `objects/`, as of the last refresh."""
-        with self._lock:
-            return list(self._damaged.values())
+        return self.set.damaged()
 
-    def find(self, object_id: ObjectId) -> Place | None:
-        """Give the place of an object in `objects/` as of the last refresh; None if it is not there."""
-        if not self._listed:
-            self.refresh()
-        raw_id = bytes.fromhex(object_id)
-        with self._lock:
-            return self._places.get(raw_id) or self._find_large(raw_id)
+    def find(self, object_id: ObjectId, *, whole: bool = False) -> Place | None:
+        """Give the place of an object in `objects/` as of the last refresh; None if it is not there.
+
+        If there are several, one of a copy that leans on nothing is preferred, and *whole* wants no other.
+        """
+        return self.set.find(object_id, whole=whole)
+
+    def holds(self, object_id: ObjectId) -> bool:
+        """Say whether an object is in `objects/` with all that it leans on. Says nothing of what it names."""
+        place = self.find(object_id)
+        if place is None or not place.leans:
+            return place is not None
+        try:
+            base = self.bases.based_on(object_id, place)
+            leans = Leans(bases=(base,)) if base else self.leans_at(place)
+        except (packs.FrameDamaged, FileNotFoundError):
+            return False
+        bases = all(self.find(it, whole=True) is not None for it in leans.bases)
+        return bases and all(self.holds(chunk) for chunk, _ in leans.chunks)
+
+    def leans(self, object_id: ObjectId) -> Leans:
+        """Give what the copies of an object lean on, all of them together; nothing if one leans on nothing.
+
+        As long as that is there, each copy can be read, also when the others are gone.
+        """
+        parts: list[Leans] = []
+        for place in self.set.leaning(object_id):
+            with suppress(packs.FrameDamaged, FileNotFoundError):
+                parts.append(self.leans_at(place))
+        if len(parts) < 2:
+            return parts[0] if parts else Leans()
+        return Leans(
+            tuple(dict.fromkeys(base for part in parts for base in part.bases)),
+            tuple(dict.fromkeys(chunk for part in parts for chunk in part.chunks)),
+        )
+
+    def leans_at(self, place: Place) -> Leans:
+        """Give what the frame at *place* leans on. Raises FrameDamaged, FileNotFoundError."""
+        path = self._path("objects", place.pack)
+        raw = self._files.pread(path, place.offset, min(place.length, BASED_BYTES))
+        if packs.parse_header(raw).flags & packs.HAS_CHUNKS:
+            raw = self._files.pread(path, place.offset, place.length)
+        return leans_of(raw)
 
     def with_prefix(self, prefix: str, kind: ObjectKind) -> set[ObjectId]:
         """Give the objects of *kind* whose ids begin with the hexadecimal digits *prefix*."""
-        self.refresh()
-        found: set[ObjectId] = set()
-        with self._lock:
-            for index in list(self._packs.values()):
-                with self._noting_damage(index):
-                    found.update(it for it, place in index.with_prefix(prefix) if place.kind == kind)
-        return found
+        return self.set.with_prefix(prefix, kind)
 
     def read(self, object_id: ObjectId) -> bytes:
         """Give the bytes of an object, whose hash is its id.
 
         Raises:
-            ObjectMissing: it is in no pack, also not in `trash/`.
+            ObjectMissing: it is in no pack, also not in `trash/`, or what it leans on is not.
             ObjectCorrupt: what is stored has another hash.
             PackDamaged: it is in none of the packs that can be read, and some cannot.
         """
-        for _ in range(2):  # gc may have moved it since the last refresh, or another process added it
+        return self._read(object_id, whole=False)
+
+    def read_whole(self, object_id: ObjectId) -> bytes:
+        """Give the bytes of an object from a copy that leans on nothing. Raises as `read`."""
+        return self._read(object_id, whole=True)
+
+    def read_chunks(self, object_id: ObjectId) -> Iterator[bytes]:
+        """Yield the bytes of an object in parts of up to 256 KiB, if it is stored so; else in one.
+
+        Each part was verified; that all of them together are the object is verified at the end.
+
+        Raises:
+            ObjectMissing, ObjectCorrupt, PackDamaged: as `read`, perhaps after some parts.
+        """
+        place = self.find(object_id)
+        chunks: tuple[tuple[ObjectId, int], ...] = ()
+        if place is not None and place.leans:
+            with suppress(packs.FrameDamaged, FileNotFoundError):  # `read` will say what is wrong
+                chunks = self.leans_at(place).chunks
+        if place is None or not chunks:
+            yield self.read(object_id)
+            return
+        hashed = ids.Hasher()
+        try:
+            for part in fetch_chunks(iter(chunks), self.fetch):
+                hashed.update(part)
+                yield part
+        except packs.FrameDamaged as error:
+            raise _corrupt(object_id, str(error), place) from error
+        if hashed.blob_id() != object_id:
+            raise _corrupt(object_id, f"its chunks hash to {hashed.blob_id()[:12]}", place)
+
+    def fetch(self, object_id: ObjectId, *, whole: bool) -> bytes:
+        """Give what a frame leans on."""
+        return self.bases.data(object_id) if whole else self.read(object_id)
+
+    def _read(self, object_id: ObjectId, *, whole: bool) -> bytes:
+        for _ in range(3):  # gc or a merge may have moved it since the last refresh, or another process added it
             with suppress(FileNotFoundError):
-                place = self.find(object_id)
+                place = self.find(object_id, whole=whole)
                 if place is not None:
-                    return self._read_whole(object_id, place)
+                    return self._read_any(object_id, place, whole=whole)
             self.refresh()
-        return self._read_trash(object_id)
+        return self._read_trash(object_id, whole=whole)
 
     @contextmanager
     def packing(self) -> Iterator[OpenPack]:
@@ -155,25 +167,19 @@ class Objects:
         path = temporary(self._root)
         with creating(self._files, path) as descriptor:
             writer = packs.PackWriter(lambda data: self._files.write(descriptor, data))
-            yield OpenPack(self, writer)
+            pack = OpenPack(self, writer)
+            yield pack
             index = writer.finish()
+        with removing_on_error(self._files, path):
+            for feature in writer.features():
+                self._announce(feature)
         self._publish(path, index)
-
-    def frames_of(self, items: Sequence[NewObject]) -> Iterator[Frame]:
-        """Give the frames of *items*, in order, made on all cores where that pays."""
-        local = threading.local()
-
-        def frame(item: NewObject) -> Frame:
-            if not hasattr(local, "compressor"):
-                local.compressor = packs.Compressor()
-            made: Frame = local.compressor.frame(item.kind, item.id, item.data)
-            return made
-
-        return spread(frame, items, sum(len(item.data) for item in items))
+        pack.remember()
 
     def write(self, new: Iterable[NewObject]) -> None:
         """Store *new*, children first, as one pack. When it returns they are durable (2 fsyncs)."""
-        self.write_frames(self.frames_of(list(new)))
+        with self.packing() as pack:
+            pack.add_anyway(list(new))
 
     def write_frames(self, frames: Iterable[Frame]) -> PackIndex:
         """Store *frames*, children first, as one pack. When it returns they are durable (2 fsyncs)."""
@@ -191,9 +197,7 @@ class Objects:
         with removing_on_error(self._files, path):
             self._files.rename(path, folder / f"{index.name}.pack")
         self._files.sync_folder(folder)
-        with self._lock:
-            self._names.add(f"{index.name}.pack")
-            self._register(index)
+        self.set.add(index)
 
     def frames(self, index: PackIndex) -> Iterator[tuple[Place, bytes]]:
         """Yield the raw frames of a pack in `objects/`, in the order in which they stand there."""
@@ -203,81 +207,29 @@ class Objects:
     def _path(self, folder: str, name: str) -> Path:
         return self._root / folder / f"{name}.pack"
 
-    # With the lock held.
-
-    def _load(self, name: str) -> None:
-        path = self._path("objects", name)
-        try:
-            index = packs.open_index(name, self._files.size(path), partial(self._open.pread, path))
-        except PackDamaged as error:
-            self._damaged[name] = error
-        except FileNotFoundError:  # gc was faster
-            return
-        else:
-            self._register(index)
-        if name in self._damaged or len(index) <= _SMALL_COUNT:
-            self._open.close(path)
-
-    def _register(self, index: PackIndex) -> None:
-        self._packs[index.name] = index
-        if len(index) <= _SMALL_COUNT:
-            self._places.update(index.rows())
-        else:
-            self._large.append(index)
-
-    def _forget(self, names: set[str]) -> None:
-        if not names:
-            return
-        known, self._packs, self._places, self._large = self._packs, {}, {}, []
-        for name, index in known.items():
-            if name in names:
-                self._open.close(self._path("objects", name))
-            else:
-                self._register(index)
-
-    def _find_large(self, raw_id: bytes) -> Place | None:
-        for index in list(self._large):
-            with self._noting_damage(index):
-                place = index.find(raw_id)
-                if place is not None:
-                    return place
-        return None
-
-    @contextmanager
-    def _noting_damage(self, index: PackIndex) -> Iterator[None]:
-        """Go on without a pack that turns out to be damaged, or to be gone, when its rows are read."""
-        try:
-            yield
-        except PackDamaged as error:
-            self._forget({index.name})
-            self._damaged[index.name] = error
-        except FileNotFoundError:
-            self._forget({index.name})
-            self._names.discard(f"{index.name}.pack")
-
-    # Without the lock.
-
-    def _read_whole(self, object_id: ObjectId, place: Place) -> bytes:
-        """Read an object at *place*, or, if it is damaged there, from another pack that holds it."""
+    def _read_any(self, object_id: ObjectId, place: Place, *, whole: bool) -> bytes:
+        """Read an object at *place*, or, if it cannot be read there, from another pack that holds it."""
         try:
             return self._read_at(object_id, place, "objects")
-        except ObjectCorrupt:
+        except (ObjectCorrupt, ObjectMissing):
             for index in self.packs():
                 other = index.find(bytes.fromhex(object_id))
-                if other is not None and other != place:
-                    with suppress(ObjectCorrupt, FileNotFoundError):
+                if other is not None and other != place and not (whole and other.leans):
+                    with suppress(ObjectCorrupt, ObjectMissing, FileNotFoundError):
                         return self._read_at(object_id, other, "objects")
             raise
 
     def _read_at(self, object_id: ObjectId, place: Place, folder: str) -> bytes:
         raw = self._files.pread(self._path(folder, place.pack), place.offset, place.length)
         try:
-            header, data = packs.open_frame(raw)
+            header, data = packs.open_frame(raw, self.fetch)
         except packs.FrameDamaged as error:
             raise _corrupt(object_id, str(error), place) from error
         actual = ids.object_id(header.kind, data)
         if actual != object_id:
             raise _corrupt(object_id, f"its content hashes to {actual[:12]}", place)
+        if header.kind is ids.ObjectKind.TREE and not header.flags:
+            self.bases.keep(object_id, data)  # what is read of a folder is what the next save changes
         return data
 
     def _trash(self) -> list[str]:
@@ -286,25 +238,19 @@ class Objects:
         except FileNotFoundError:
             return []
 
-    def _read_trash(self, object_id: ObjectId) -> bytes:
+    def _read_trash(self, object_id: ObjectId, *, whole: bool) -> bytes:
         raw_id = bytes.fromhex(object_id)
-        for name in filter(None, map(_pack_name, self._trash())):
+        for name in filter(None, map(pack_name, self._trash())):
             with suppress(FileNotFoundError, PackDamaged):
                 path = self._path("trash", name)
                 place = packs.open_index(name, self._files.size(path), partial(self._files.pread, path)).find(raw_id)
-                if place is not None:
+                if place is not None and not (whole and place.leans):
                     return self._read_at(object_id, place, "trash")
         self.packs()  # checks the large indexes, too
         damaged = self.damaged()
         if damaged:
             raise PackDamaged(f"object {object_id[:12]} is in no pack that can be read, and {damaged[0]}")
         raise ObjectMissing(f"object {object_id[:12]} is missing; run `maverick checkpoint fsck`")
-
-
-def _pack_name(file_name: str) -> str:
-    """Give the name of the pack in a file; empty if the file is none."""
-    name = file_name.removesuffix(".pack")
-    return name if name != file_name and ids.is_id(name) else ""
 
 
 def _corrupt(object_id: ObjectId, why: str, place: Place) -> ObjectCorrupt:

@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING
 
 from maverick.checkpoints import ids, packs
 from maverick.checkpoints.findings import Finding, error
+from maverick.checkpoints.frames import fetch_chunks, leans_of
 from maverick.checkpoints.pack_index import INDEX_BYTES
-from maverick.errors import PackDamaged, StoreTooNew
+from maverick.errors import PackDamaged, StoreDamaged, StoreTooNew
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from maverick.checkpoints.files import Files
+    from maverick.checkpoints.frames import Fetch
     from maverick.checkpoints.ids import ObjectId
     from maverick.checkpoints.pack_index import PackIndex, Place
+
+    Pread = Callable[[int, int], bytes]
 
 
 @dataclass(slots=True)
@@ -28,8 +32,10 @@ class PackReport:
     lengths: dict[ObjectId, int] = field(default_factory=dict)
 
 
-def check_pack(files: Files, path: Path, *, read_data: bool) -> PackReport:
+def check_pack(files: Files, path: Path, fetch: Fetch, *, read_data: bool) -> PackReport:
     """Check the pack at *path*. With *read_data* every byte is read, else headers, index and trailer are.
+
+    *fetch* gives what frames lean on. It is no damage of this pack if that is missing or damaged.
 
     Raises:
         OSError: it cannot be read.
@@ -47,7 +53,7 @@ def check_pack(files: Files, path: Path, *, read_data: bool) -> PackReport:
         report.found.append((error("too-new", str(problem), file=file), []))
         return report
     whole = True
-    for object_id, why in _check_frames(index, pread, report.lengths, read_data=read_data):
+    for object_id, why in _check_frames(index, pread, fetch, report.lengths, read_data=read_data):
         whole = False
         found = error("object-corrupt", f"object {object_id[:12]} is damaged: {why}", object_id=object_id, file=file)
         report.found.append((found, [object_id]))
@@ -61,29 +67,39 @@ def check_pack(files: Files, path: Path, *, read_data: bool) -> PackReport:
 
 
 def _check_frames(
-    index: PackIndex, pread: Callable[[int, int], bytes], lengths: dict[ObjectId, int], *, read_data: bool
+    index: PackIndex, pread: Pread, fetch: Fetch, lengths: dict[ObjectId, int], *, read_data: bool
 ) -> Iterator[tuple[ObjectId, str]]:
     for object_id, place in sorted(index, key=lambda row: row[1].offset):
         try:
             header = packs.parse_header(pread(place.offset, packs.FRAME_BYTES))
-            lengths[object_id] = header.raw_length
-            if (header.id, header.kind) != (object_id, place.kind):
+            if (header.id, header.kind, header.flags != 0) != (object_id, place.kind, place.leans):
                 yield object_id, "its frame says that it is another object"
             elif packs.FRAME_BYTES + header.length != place.length:
                 yield object_id, "its frame has another length than the index says"
-            elif read_data:
-                yield from _check_content(object_id, place, pread)
+            else:
+                lengths[object_id] = header.raw_length
+                if header.flags & packs.HAS_CHUNKS:
+                    leans = leans_of(pread(place.offset, place.length))
+                    lengths[object_id] = sum(length for _, length in leans.chunks)
+                if read_data:
+                    yield from _check_content(object_id, place, pread, fetch)
         except (packs.FrameDamaged, StoreTooNew) as problem:
             yield object_id, str(problem)
 
 
-def _check_content(
-    object_id: ObjectId, place: Place, pread: Callable[[int, int], bytes]
-) -> Iterator[tuple[ObjectId, str]]:
+def _check_content(object_id: ObjectId, place: Place, pread: Pread, fetch: Fetch) -> Iterator[tuple[ObjectId, str]]:
     raw = pread(place.offset, place.length)
-    packs.check_frame(raw)
-    _, data = packs.open_frame(raw)
-    actual = ids.object_id(place.kind, data)
+    header = packs.check_frame(raw)
+    try:
+        if header.flags & packs.HAS_CHUNKS:  # may be more than can be held
+            hashed = ids.Hasher()
+            for part in fetch_chunks(iter(leans_of(raw).chunks), fetch):
+                hashed.update(part)
+            actual: ObjectId = hashed.blob_id()
+        else:
+            actual = ids.object_id(place.kind, packs.open_frame(raw, fetch)[1])
+    except StoreDamaged:
+        return  # of what the frame leans on, which is reported where that stands, or where it is missing
     if actual != object_id:
         yield object_id, f"its content hashes to {actual[:12]}"
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 _ROW = struct.Struct(">32sQIB")
 INDEX_BYTES = _ROW.size
-_KINDS = frozenset(ObjectKind)
+LEANS = 128
+"""What an index adds to the kind of an object whose frame leans on others."""
+_KINDS = {kind | leans: (kind, leans > 0) for kind in ObjectKind for leans in (0, LEANS)}
+_KNOWN_KINDS = frozenset(_KINDS)
 # An index up to this size is read whole once look-ups in it have read as much as it has.
 _HELD_BYTES = 1 << 20
 # Ids of as many rows fit a dictionary that costs little; more are searched for among the bytes.
@@ -26,12 +29,13 @@ _HASHED_ROWS = 4096
 
 
 class Place(NamedTuple):
-    """Where an object's frame is: in which pack, from which byte on, how many."""
+    """Where an object's frame is: in which pack, from which byte on, how many; and whether it leans on others."""
 
     pack: str
     offset: int
     length: int
     kind: ObjectKind
+    leans: bool = False
 
 
 def _no_file(offset: int, length: int) -> bytes:
@@ -80,7 +84,16 @@ class PackIndex:
     def rows(self) -> Iterator[tuple[bytes, Place]]:
         """Yield every object's raw id and its place."""
         for raw_id, offset, length, kind in _ROW.iter_unpack(self.data):
-            yield raw_id, Place(self.name, offset, length, ObjectKind(kind))
+            yield raw_id, Place(self.name, offset, length, *_KINDS[kind])
+
+    def copies(self) -> Iterator[tuple[bytes, Place]]:
+        """Yield for every frame what it is a copy of, and its place.
+
+        That is the object's raw id, and for a frame that leans on others the same with one byte more: where a
+        whole copy is needed, such a one does not do.
+        """
+        for raw_id, place in self.rows():
+            yield leaning(raw_id) if place.leans else raw_id, place
 
     @property
     def data(self) -> bytes:
@@ -98,7 +111,7 @@ class PackIndex:
         """Take *data*, which was read already, as all rows. Raises as `data`."""
         if blake3(data).digest() != self._check:
             raise damaged(self.name, "its index is damaged")
-        if not _KINDS.issuperset(data[INDEX_BYTES - 1 :: INDEX_BYTES]):
+        if not _KNOWN_KINDS.issuperset(data[INDEX_BYTES - 1 :: INDEX_BYTES]):
             raise StoreTooNew(
                 f"pack {self.name[:12]} holds objects of a kind that this version does not know; update maverick"
             )
@@ -132,7 +145,7 @@ class PackIndex:
         _, offset, length, kind = _ROW.unpack(row)
         if kind not in _KINDS:
             raise damaged(self.name, "its index is damaged")
-        return Place(self.name, offset, length, ObjectKind(kind))
+        return Place(self.name, offset, length, *_KINDS[kind])
 
     def _rows(self, first: int, number: int) -> bytes:
         if self._data is not None:
@@ -144,8 +157,13 @@ class PackIndex:
         return rows
 
 
+def leaning(raw_id: bytes) -> bytes:
+    """Give what a copy of the object that leans on others is a copy of; see `PackIndex.copies`."""
+    return raw_id + b"+"
+
+
 def encode_rows(rows: list[tuple[bytes, int, int, int]]) -> bytes:
-    """Give the bytes of an index of *rows*: id, offset, length, kind."""
+    """Give the bytes of an index of *rows*: id, offset, length, and kind, with LEANS where it does."""
     return b"".join(_ROW.pack(*row) for row in sorted(rows))
 
 

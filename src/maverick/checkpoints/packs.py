@@ -9,159 +9,75 @@ from __future__ import annotations
 
 import os
 import struct
-import sys
-from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple
-from zlib import crc32
+from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
-from maverick.checkpoints.ids import ObjectId, ObjectKind
-from maverick.checkpoints.pack_index import INDEX_BYTES, PackIndex, damaged, encode_rows
-from maverick.errors import StoreTooNew, UsageError
+from maverick.checkpoints.frames import (
+    FRAME_BYTES,
+    FRAME_MAGIC,
+    HAS_BASE,
+    HAS_CHUNKS,
+    STORED,
+    ZSTD,
+    Compressor,
+    Frame,
+    FrameDamaged,
+    FrameHeader,
+    check_frame,
+    open_frame,
+    parse_header,
+)
+from maverick.checkpoints.pack_index import INDEX_BYTES, LEANS, PackIndex, Place, damaged, encode_rows
+from maverick.errors import StoreTooNew
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import ModuleType
+
+__all__ = [
+    "FEATURES",
+    "FRAME_BYTES",
+    "FRAME_MAGIC",
+    "HAS_BASE",
+    "HAS_CHUNKS",
+    "HEADER_BYTES",
+    "INDEX_BYTES",
+    "PACK_MAGIC",
+    "PACK_VERSION",
+    "STORED",
+    "TRAILER_BYTES",
+    "TRAILER_MAGIC",
+    "ZSTD",
+    "Compressor",
+    "Frame",
+    "FrameDamaged",
+    "FrameHeader",
+    "PackIndex",
+    "PackWriter",
+    "Place",
+    "check_frame",
+    "hash_pack",
+    "open_frame",
+    "open_index",
+    "parse_header",
+    "read_index",
+    "scan",
+]
 
 PACK_MAGIC = b"MVRKPACK"
 PACK_VERSION = 1
-FRAME_MAGIC = b"\xf7Mvf"
 TRAILER_MAGIC = b"MVRKTAIL"
 
 _HEADER = struct.Struct(">8sI16s")
-_FRAME = struct.Struct(">4sBBBxII32sII")
 _TRAILER = struct.Struct(">QI32s32s8s")
 _AFTER_HASHED_BYTES = 40  # the hash, and the magic at the very end
-HEADER_BYTES, FRAME_BYTES, TRAILER_BYTES = _HEADER.size, _FRAME.size, _TRAILER.size
+HEADER_BYTES, TRAILER_BYTES = _HEADER.size, _TRAILER.size
 
-STORED, ZSTD = 0, 1
-HAS_BASE, HAS_CHUNKS = 1, 2
-_LEVEL = 3
-_MAX_OBJECT_BYTES = 2**32 - 1 - 4096
 _BUFFER_BYTES = 1 << 20
+FEATURES = {HAS_BASE: "bases", HAS_CHUNKS: "chunks"}
+"""What a store must announce that holds frames with these flags."""
 # What is read of a pack at first: header and all of a small save, or the index of about 88 objects.
 _TAIL_BYTES = 4096
-_KINDS = frozenset(ObjectKind)
-
-
-def _zstd_module() -> ModuleType:
-    """Give the module zstd, which takes 10 ms to import that listing runs does not need."""
-    name = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
-    return import_module(name)
-
-
-class FrameDamaged(Exception):
-    """A frame is not what was written. The text says how."""
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A frame as it stands in a pack: header and payload in `raw`, checked against each other."""
-
-    kind: ObjectKind
-    id: ObjectId
-    raw: bytes
-
-
-class Compressor:
-    """Makes frames. One compressor is for one thread; making one is what costs."""
-
-    def __init__(self) -> None:
-        zstd = _zstd_module()
-        self._compress = zstd.ZstdCompressor(level=_LEVEL).compress
-        self._flush = zstd.ZstdCompressor.FLUSH_FRAME
-
-    def frame(self, kind: ObjectKind, object_id: ObjectId, data: bytes) -> Frame:
-        """Give the frame of an object, compressed if that makes it smaller.
-
-        Raises:
-            UsageError: the object has 4 GiB or more.
-        """
-        if len(data) > _MAX_OBJECT_BYTES:
-            raise UsageError(f"an object of {len(data):,} bytes cannot be stored; the limit is 4 GiB")
-        payload, codec = self._compress(data, self._flush), ZSTD
-        if len(payload) >= len(data):
-            payload, codec = data, STORED
-        header = _FRAME.pack(
-            FRAME_MAGIC, kind, codec, 0, len(data), len(payload), bytes.fromhex(object_id), crc32(payload), 0
-        )[:-4]
-        return Frame(kind, object_id, header + crc32(header).to_bytes(4) + payload)
-
-
-class FrameHeader(NamedTuple):
-    """The fields of a frame's header, in the order of the document."""
-
-    kind: ObjectKind
-    codec: int
-    flags: int
-    raw_length: int
-    length: int
-    id: ObjectId
-    payload_check: int
-
-
-def parse_header(data: bytes) -> FrameHeader:
-    """Read a frame's header from its first 56 bytes.
-
-    Raises:
-        FrameDamaged: there is no frame, or its header is not what was written.
-    """
-    if len(data) < FRAME_BYTES:
-        raise FrameDamaged("its frame is cut off")
-    magic, kind, codec, flags, raw_length, length, raw_id, check, header_check = _FRAME.unpack_from(data)
-    if magic != FRAME_MAGIC or crc32(data[: FRAME_BYTES - 4]) != header_check:
-        raise FrameDamaged("the header of its frame is damaged")
-    if kind not in _KINDS:
-        raise StoreTooNew(f"object {raw_id.hex()[:12]} is of a kind ({kind}) that this version does not know")
-    return FrameHeader(ObjectKind(kind), codec, flags, raw_length, length, ObjectId(raw_id.hex()), check)
-
-
-def check_frame(raw: bytes) -> FrameHeader:
-    """Give the header of a frame whose payload is the one that was written, without decompressing it.
-
-    Raises:
-        FrameDamaged: it is not.
-    """
-    header = parse_header(raw)
-    payload = memoryview(raw)[FRAME_BYTES:]
-    if len(payload) != header.length or crc32(payload) != header.payload_check:
-        raise FrameDamaged("the payload of its frame is damaged")
-    return header
-
-
-def open_frame(raw: bytes) -> tuple[FrameHeader, bytes]:
-    """Give a frame's header and the object's bytes. The caller compares their hash with the id.
-
-    Raises:
-        FrameDamaged: the header is damaged, or the payload cannot be decompressed.
-        StoreTooNew: it needs a feature that this version does not know.
-    """
-    header = parse_header(raw)
-    payload = raw[FRAME_BYTES:]
-    if header.flags or header.codec not in (STORED, ZSTD):
-        raise StoreTooNew(
-            f"object {header.id[:12]} is stored in a way that this version does not know; update maverick"
-        )
-    if len(payload) != header.length:
-        raise FrameDamaged("its frame is cut off")
-    data = _decompress(payload, header.raw_length) if header.codec == ZSTD else payload
-    if len(data) != header.raw_length:
-        raise FrameDamaged("its content has another length than its frame says")
-    return header, data
-
-
-def _decompress(payload: bytes, length: int) -> bytes:
-    zstd = _zstd_module()
-    decompressor = zstd.ZstdDecompressor()
-    try:
-        data: bytes = decompressor.decompress(payload, max_length=length + 1)
-    except zstd.ZstdError as error:
-        raise FrameDamaged(f"its content cannot be decompressed: {error}") from error
-    if not decompressor.eof or decompressor.unused_data:
-        raise FrameDamaged("its content does not end where its frame does")
-    return data
 
 
 class PackWriter:
@@ -174,12 +90,19 @@ class PackWriter:
         self._index: list[tuple[bytes, int, int, int]] = []
         self._buffer: list[bytes] = []
         self._buffered = 0
+        self._flags = 0
         self._put(_HEADER.pack(PACK_MAGIC, PACK_VERSION, os.urandom(16)))
 
     def add(self, frame: Frame) -> None:
         """Append *frame*. Children come before what names them."""
-        self._index.append((bytes.fromhex(frame.id), self._offset, len(frame.raw), frame.kind))
+        self._flags |= frame.flags
+        kind = frame.kind | LEANS if frame.flags else frame.kind
+        self._index.append((bytes.fromhex(frame.id), self._offset, len(frame.raw), kind))
         self._put(frame.raw)
+
+    def features(self) -> list[str]:
+        """Give the features of the format that a reader of the pack must know."""
+        return [name for flag, name in FEATURES.items() if self._flags & flag]
 
     def finish(self) -> PackIndex:
         """Write index and trailer; gives the pack's index, which knows its name."""

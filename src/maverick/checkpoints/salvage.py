@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from maverick.checkpoints import ids, packs
 from maverick.checkpoints.fallback import set_aside
 from maverick.checkpoints.pack_check import check_pack
+from maverick.checkpoints.pack_index import leaning
 from maverick.checkpoints.packs import Frame
 from maverick.checkpoints.repairs import Repair
 from maverick.errors import PackDamaged, StoreTooNew
@@ -27,7 +28,7 @@ def check_packs(store: Store) -> Iterator[tuple[str, PackReport | OSError]]:
         if name == file or not ids.is_id(name):
             continue
         try:
-            report = check_pack(store.files, store.root / "objects" / file, read_data=True)
+            report = check_pack(store.files, store.root / "objects" / file, store.objects.fetch, read_data=True)
         except OSError as problem:
             yield name, problem
             continue
@@ -71,7 +72,7 @@ class Salvage:
                 return "", 0
             index = self._store.objects.write_frames(_chain(first, frames))
             file = f"objects/{index.name}.pack"
-            report = check_pack(self._files, self._store.root / file, read_data=True)
+            report = check_pack(self._files, self._store.root / file, self._store.objects.fetch, read_data=True)
             if not report.found:
                 return index.name, len(index)
             self._bad |= {about for it, about in _corrupt_objects(report)}
@@ -81,7 +82,7 @@ class Salvage:
         """Yield the frames of damaged packs that are whole, each object once, unless a sound pack has it."""
         self._store.objects.refresh()
         sound = {index.name for index in self._store.objects.packs()} - set(self._damaged)
-        seen = {it for index in self._store.objects.packs() if index.name in sound for it, _ in index}
+        seen = {it for index in self._store.objects.packs() if index.name in sound for it, _ in index.copies()}
         for name in self._damaged:
             path = self._store.root / "objects" / f"{name}.pack"
             pread = partial(self._files.pread, path)
@@ -91,8 +92,10 @@ class Salvage:
                     header = packs.check_frame(raw)
                 except (packs.FrameDamaged, StoreTooNew):
                     continue
-                if header.id not in seen and header.id not in self._bad:
-                    seen.add(header.id)
+                raw_id = bytes.fromhex(header.id)
+                copy = leaning(raw_id) if header.flags else raw_id
+                if copy not in seen and header.id not in self._bad:
+                    seen.add(copy)
                     yield Frame(header.kind, header.id, raw)
 
 

@@ -59,7 +59,7 @@ class Store:
         self.files = files
         self.format = form
         self.locks = Locks(root)
-        self.objects = Objects(files, root)
+        self.objects = Objects(files, root, self._announce)
         self._refs = refs.Refs(files, root)
         self._clock = clock
         self._nodes: OrderedDict[TreeId, Node] = OrderedDict()
@@ -137,8 +137,11 @@ class Store:
                 state |= stream(changes, pack, partial(self._find, parent))
                 tree = folders.update(self, parent.tree if parent else None, state)
                 fact_tree = folders.update(self, parent.facts if parent else None, volatile)
+                for blob, former in (*tree.formers.items(), *fact_tree.formers.items()):
+                    if blob in new:
+                        new[blob] = NewObject(ObjectKind.BLOB, blob, new[blob].data, former)
                 for node in (*tree.nodes, *fact_tree.nodes):
-                    new.setdefault(node.id, NewObject(ObjectKind.TREE, node.id, node.data))
+                    new.setdefault(node.id, NewObject(ObjectKind.TREE, node.id, node.data, node.former))
                 checkpoint, data = _checkpoint(
                     run=run,
                     sequence=parent.sequence + 1 if parent is not None and parent.run == run else 1,
@@ -364,10 +367,16 @@ class Store:
             self._require(entry.id)
 
     def _require(self, object_id: ObjectId) -> None:
-        if self.objects.find(object_id) is None:
+        if not self.objects.holds(object_id):
             for damaged in self.objects.damaged():
                 raise damaged
             raise ObjectMissing(f"object {object_id[:12]} is gone; run `maverick checkpoint fsck`")
+
+    def _announce(self, feature: str) -> None:
+        """Let no program read the store any more that does not know *feature*; called before a pack needs it."""
+        if feature not in self.format.read:
+            with self.locks.refs():
+                layout.announce(self.files, self.root, "read", feature)
 
     @contextmanager
     def _changing(self, action: str) -> Iterator[None]:
@@ -375,7 +384,8 @@ class Store:
         try:
             with writing(action, self.root), self.locks.shared():
                 # Read again: a newer version may have put features into the store since it was opened.
-                layout.read_format(self.files, self.root).require_write(self.root)
+                self.format = layout.read_format(self.files, self.root)
+                self.format.require_write(self.root)
                 yield
         except StoreUnwritable as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL:

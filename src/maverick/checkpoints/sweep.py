@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from maverick.checkpoints import filesystem, layout, packs
 from maverick.checkpoints.files import FULL, write_new, writing
 from maverick.checkpoints.gc import alone, decide, lost_positions, read_refs, take_survey
+from maverick.checkpoints.ids import ObjectId
 from maverick.checkpoints.packs import Frame
 from maverick.checkpoints.refs import encode_ref, file_name
 from maverick.checkpoints.retention import Fate
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maverick.checkpoints.gc import Survey
-    from maverick.checkpoints.ids import ObjectId
     from maverick.checkpoints.pack_index import PackIndex, Place
     from maverick.checkpoints.refs import Position, Ref
     from maverick.checkpoints.store import Store
@@ -109,8 +109,8 @@ class _Sweeper:
 
     def result(self) -> GcResult:
         """Say what was done."""
-        kept = {raw_id for index in self._store.objects.packs() for raw_id, _ in index.rows()}
-        removed = {raw_id: size for raw_id, size in self._removed.items() if raw_id not in kept}
+        kept = {copy for index in self._store.objects.packs() for copy, _ in index.copies()}
+        removed = {copy: size for copy, size in self._removed.items() if copy not in kept}
         return GcResult(
             runs=tuple(self._dropped),
             removed_objects=len(removed),
@@ -145,8 +145,8 @@ class _Sweeper:
         self._purge(before, condemned)
 
     def _live_bytes(self, index: PackIndex) -> int:
-        live = self._survey.live_raw()
-        return sum(place.length for raw_id, place in index.rows() if raw_id in live)
+        live = self._survey.live_copies()
+        return sum(place.length for copy, place in index.copies() if copy in live)
 
     def _path(self, folder: str, name: str) -> Path:
         return self._store.root / folder / f"{name}.pack"
@@ -176,11 +176,11 @@ class _Sweeper:
     def _copy(self, rewrite: list[PackIndex]) -> None:
         """Write the live objects that only *rewrite* holds into one new pack, durably."""
         going = {index.name for index in (*self._survey.delete, *rewrite)}
-        wanted = self._survey.live_raw()
+        wanted = self._survey.live_copies()
         for index in self._store.objects.packs():
             if index.name not in going:
-                wanted.difference_update(raw_id for raw_id, _ in index.rows())
-        copies = {raw_id: place.length for index in rewrite for raw_id, place in index.rows() if raw_id in wanted}
+                wanted.difference_update(copy for copy, _ in index.copies())
+        copies = {copy: place.length for index in rewrite for copy, place in index.copies() if copy in wanted}
         frames = self._live_frames(rewrite, wanted, sum(copies.values()))
         first = next(frames, None)
         if first is not None:
@@ -190,15 +190,15 @@ class _Sweeper:
         done = 0
         for index in rewrite:
             path = self._path("objects", index.name)
-            for object_id, place in sorted(index, key=lambda row: row[1].offset):
-                raw_id = bytes.fromhex(object_id)
-                if raw_id not in wanted:
+            for copy, place in sorted(index.copies(), key=lambda row: row[1].offset):
+                if copy not in wanted:
                     continue
+                object_id = ObjectId(copy[:32].hex())
                 raw = self._files.pread(path, place.offset, place.length)
                 if not _is_whole(raw, object_id, place):
                     self._left[index.name] = None  # the pack stays as it is, for fsck
                     continue
-                wanted.discard(raw_id)
+                wanted.discard(copy)
                 yield Frame(place.kind, object_id, raw)
                 done += place.length
                 if self._progress is not None:
@@ -227,25 +227,32 @@ class _Sweeper:
     def _heal(self) -> None:
         """Bring back the packs from `trash/` with what is alive after all; else refuse to go on."""
         missing = self._missing()
-        if not missing:
-            return
+        while missing and self._bring_back({copy[:32] for copy in missing}):
+            missing = self._missing()
+        for copy in missing:
+            raise StoreDamaged(
+                f"gc removed nothing, because object {copy[:32].hex()[:12]} is missing; run `maverick checkpoint fsck`"
+            )
+
+    def _bring_back(self, missing: set[bytes]) -> bool:
+        """Bring back the packs from `trash/` that hold some of *missing*; says whether there were any."""
+        found = False
         for name in self._trash():
             path = self._path("trash", name)
             with suppress(PackDamaged, FileNotFoundError):
                 index = packs.read_index(name, self._files.size(path), partial(self._files.pread, path))
                 if any(raw_id in missing for raw_id, _ in index.rows()):
                     self._files.rename(path, self._path("objects", name))
+                    found = True
         self._files.sync_folder(self._store.root / "objects")
         self._store.objects.refresh()
-        for raw_id in self._missing():
-            raise StoreDamaged(
-                f"gc removed nothing, because object {raw_id.hex()[:12]} is missing; run `maverick checkpoint fsck`"
-            )
+        self._survey.note_leans(ObjectId(raw_id.hex()) for raw_id in missing)
+        return found
 
     def _missing(self) -> set[bytes]:
-        missing = self._survey.live_raw()
+        missing = self._survey.live_copies()
         for index in self._store.objects.packs():
-            missing.difference_update(raw_id for raw_id, _ in index.rows())
+            missing.difference_update(copy for copy, _ in index.copies())
         return missing
 
     def _change_refs(self, refs: list[Ref], fates: dict[str, Fate], shorter: dict[str, Path]) -> None:
@@ -276,13 +283,13 @@ class _Sweeper:
     def _move(self, victims: list[PackIndex]) -> list[str]:
         """Move those of *victims* to `trash/` that hold nothing alive that is nowhere else."""
         going = {index.name for index in victims}
-        needed = self._survey.live_raw()
+        needed = self._survey.live_copies()
         for index in self._store.objects.packs():
             if index.name not in going:
-                needed.difference_update(raw_id for raw_id, _ in index.rows())
+                needed.difference_update(copy for copy, _ in index.copies())
         moved: list[str] = []
         for index in victims:
-            rows = dict(index.rows())
+            rows = dict(index.copies())
             if not needed.isdisjoint(rows):
                 needed.difference_update(rows)
                 continue
@@ -292,7 +299,7 @@ class _Sweeper:
                     self._files.touch(path)
                 self._files.rename(path, self._path("trash", index.name))
                 moved.append(index.name)
-                self._removed.update((raw_id, place.length) for raw_id, place in rows.items())
+                self._removed.update((copy, place.length) for copy, place in rows.items())
         self._store.objects.refresh()
         return moved
 

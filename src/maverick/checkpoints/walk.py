@@ -1,7 +1,9 @@
 """The one walk over what a checkpoint leads to: gc marks by it, fsck checks by it, export copies by it.
 
 A checkpoint leads to its tree, its facts and the labelled checkpoint before it (its parent is a weak link,
-which is not followed); a tree node to its narrower nodes or its entries. What was seen is not visited again.
+which is not followed); a tree node to its narrower nodes or its entries; an object that is stored as a list of
+chunks to these. What was seen is not visited again. A base (see `frames`) is not visited, only noted: what it
+names as an object of its own may be gone.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from maverick.errors import StoreDamaged, StoreTooNew
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from maverick.checkpoints.pack_index import Place
+    from maverick.checkpoints.frames import Leans
 
 UNKNOWN = -1
 """The size or count of a link that does not say it."""
@@ -25,8 +27,11 @@ UNKNOWN = -1
 class Source(Protocol):
     """Where the walk finds objects: the store's `objects`."""
 
-    def find(self, object_id: ObjectId) -> Place | None:
-        """Give the place of an object, None if it is in no pack."""
+    def holds(self, object_id: ObjectId) -> bool:
+        """Say whether an object is in a pack, with all that it leans on."""
+
+    def leans(self, object_id: ObjectId) -> Leans:
+        """Give what the copies of an object lean on."""
 
     def read(self, object_id: ObjectId) -> bytes:
         """Give the bytes of an object, verified."""
@@ -54,7 +59,8 @@ class Visit:
 
     `path` leads to it from `checkpoint`: empty for the checkpoint itself, else beginning with `tree` or
     `facts`. `by` is the link that led to it. A blob is not read, so `data` and `content` are empty; an object
-    that is missing or damaged has an `error`, nothing else, and the walk goes on beside it.
+    that is missing or damaged has an `error`, nothing else, and the walk goes on beside it. `bases` are the
+    objects that it is stored with.
     """
 
     kind: ObjectKind
@@ -65,15 +71,20 @@ class Visit:
     data: bytes = b""
     content: Checkpoint | Node | None = None
     links: tuple[Link, ...] = ()
+    bases: tuple[ObjectId, ...] = ()
     error: StoreDamaged | StoreTooNew | None = None
 
 
 class Walk:
-    """A walk that can be continued from further checkpoints. `seen` is what it has visited so far."""
+    """A walk that can be continued from further checkpoints.
+
+    `seen` is what it has visited so far, `bases` what has to be there whole, but as no more than bytes.
+    """
 
     def __init__(self, source: Source, seen: Iterable[ObjectId] = ()) -> None:
         self._source = source
         self.seen: set[ObjectId] = set(seen)
+        self.bases: set[ObjectId] = set()
 
     def visit(self, checkpoints: Iterable[CheckpointId]) -> Iterator[Visit]:
         """Visit *checkpoints* and all that they lead to, what names a thing before the thing.
@@ -101,14 +112,17 @@ class Walk:
     def _visit(self, link: Link, checkpoint: CheckpointId, path: tuple[str, ...]) -> Visit:
         try:
             data, content = self._read(link)
+            leans = self._source.leans(link.id)
         except (StoreDamaged, StoreTooNew) as error:
             return Visit(link.kind, link.id, checkpoint, path, link, error=error)
         links = links_of(content) if content is not None else ()
-        return Visit(link.kind, link.id, checkpoint, path, link, data, content, links)
+        links += tuple(Link(ObjectKind.BLOB, chunk, "", length) for chunk, length in leans.chunks)
+        self.bases.update(leans.bases)
+        return Visit(link.kind, link.id, checkpoint, path, link, data, content, links, leans.bases)
 
     def _read(self, link: Link) -> tuple[bytes, Checkpoint | Node | None]:
         if link.kind is ObjectKind.BLOB:
-            if self._source.find(link.id) is None:
+            if not self._source.holds(link.id):
                 self._source.read(link.id)  # looks again, also in trash/, and says what is wrong
             return b"", None
         data = self._source.read(link.id)

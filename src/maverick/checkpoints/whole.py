@@ -96,7 +96,7 @@ class Wholeness:
         if link.kind is ObjectKind.TREE:
             return links_of(model.parse_node(link.id, self._store.read(link.id)))
         small = self._read_data and link.size <= READ_UP_TO_BYTES
-        if small or self._store.objects.find(link.id) is None:
+        if small or not self._store.objects.holds(link.id):
             self._store.read(link.id)
         return ()
 
