@@ -10,16 +10,17 @@ import os
 import random
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import maverick
-from maverick import amendments, selection
+from maverick import amendments, files, selection
 from maverick.checkpoints import Checkpoint, Content, Owner, Store, blob, note, value
 from maverick.dsl.agents.sessions import Sessions
 from maverick.dsl.blocks import Unfinished
 from maverick.dsl.events import Event, Observer, ignore
+from maverick.dsl.files import Keeper, keeps_files
 from maverick.dsl.inputs import convert_inputs
 from maverick.dsl.journal import Journal
 from maverick.dsl.outcome import Outcome
@@ -48,6 +49,12 @@ class Session:
 
     observe: Observer = ignore
     stop: Stop = field(default_factory=Stop)
+    ask: Callable[[str], bool] | None = None
+    """Asks a person a question; None where there is nobody to be asked."""
+
+    def tell(self, text: str) -> None:
+        """Tell whoever watches."""
+        self.observe(Event(event="notice", message=text))
 
 
 # --- start and resume ----------------------------------------------------------------------------------------------
@@ -79,7 +86,7 @@ def start(project: Project, request: Request, session: Session) -> Outcome:
         )
         session.observe(Event(event="run_started", message=run, data={"workflow": workflow.name}))
         execution = _Execution(project, catalog, store, session, owner, scrub)
-        return execution.go(workflow, inputs, Journal(store, tip))
+        return execution.go(workflow, inputs, _journal(store, tip, workflow, catalog, project, session))
 
 
 def resume(project: Project, request: Request, session: Session) -> Outcome:
@@ -145,20 +152,25 @@ def _resume_owned(
     *,
     fork: str = "",
 ) -> Outcome:
-    def tell(text: str) -> None:
-        session.observe(Event(event="notice", message=text))
-
     catalog = selection.catalog_of(project, store, tip)
     workflow = _checked(catalog, request.workflow or selection.reference_of(catalog, store, tip))
     recorded = store.snapshot(tip).value(("inputs",))
     inputs = selection.inputs_to_use(workflow, recorded, request)
     for file in sorted(catalog.recorded_in_use):
-        tell(f"{file} is gone; its text as the run recorded it is used")
+        session.tell(f"{file} is gone; its text as the run recorded it is used")
     scrub = _scrubber(project, inputs, catalog)
     require_programs(workflow, catalog, project.environment)
     for text in stop_leftovers(owner.previous.get("groups", [])):
-        tell(f"stopped what was left of the interrupted run: {text}")
-    journal = Journal(store, tip)
+        session.tell(f"stopped what was left of the interrupted run: {text}")
+    keeps = keeps_files(workflow, all_steps(workflow, catalog))
+
+    def journal_at(at: Checkpoint) -> Journal:
+        if keeps or request.workspace:
+            choice = request.workspace or None
+            at = files.settle(store, at, project.root, choice=choice, ask=session.ask, tell=session.tell)
+        return _journal(store, at, workflow, catalog, project, session)
+
+    journal = Journal(store, tip) if fork else journal_at(tip)
     amended = amendments.apply(journal, request, workflow, catalog, scrub)
     execution = _Execution(project, catalog, store, session, owner, scrub, policy=request.policy)
     if request.policy == "refuse":
@@ -172,9 +184,9 @@ def _resume_owned(
     if fork:
         origin = f"{tip.run} at {tip.id[:12]}"
         started = store.save(fork, {("output",): None}, parent=tip, reason=f"forked from {origin}", step=tip.step)
-        journal = Journal(store, started)
+        session.tell(f"forked {fork} from {origin}")
+        journal = journal_at(started)
         amendments.apply(journal, request, workflow, catalog, scrub)
-        tell(f"forked {fork} from {origin}")
     if amended:
         journal.write("; ".join(amended))
     if request.change_inputs or request.policy == "rerun":
@@ -218,7 +230,7 @@ class _Execution:
             journal.end("final", reason="done", output=output)
             result = replace(result, status="done", output=output)
         except Stopped as stopped:
-            journal.end("pause", reason=f"paused: {stopped.reason}")
+            self._pause(journal, f"paused: {stopped.reason}")
             result = replace(result, status="paused", error=f"interrupted by {stopped.reason}")
         except StepFailed as error:
             text = self.scrub.text(f"step {error.step}: {error}" if error.step else str(error))
@@ -232,6 +244,14 @@ class _Execution:
         self.session.observe(Event(event="run_finished", message=result.status))
         return replace(result, checkpoint=journal.tip.id)
 
+    def _pause(self, journal: Journal, reason: str) -> None:
+        """Save where the run stands, without the files if they cannot be kept: the records come first."""
+        try:
+            journal.end("pause", reason=reason)
+        except StepFailed as error:
+            self.session.tell(str(error))
+            journal.end("pause", reason=reason, keep_files=False)
+
     def _tools(self) -> Tools:
         noted = _Noted(self.owner)
         return Tools(
@@ -244,6 +264,15 @@ class _Execution:
             observe=self.session.observe,
             sessions=Sessions(self.owner.previous.get("sessions"), noted.sessions),
         )
+
+
+def _journal(
+    store: Store, tip: Checkpoint, workflow: Workflow, catalog: Catalog, project: Project, session: Session
+) -> Journal:
+    keeper = None
+    if keeps_files(workflow, all_steps(workflow, catalog)):
+        keeper = Keeper(store, project.root, workflow.workspace, session.tell)
+    return Journal(store, tip, keeper=keeper)
 
 
 class _Noted:

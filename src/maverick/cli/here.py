@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from maverick.errors import UsageError
@@ -25,3 +27,16 @@ def from_here(workflow: str) -> str:
     """Give a workflow's file as it is found from the caller's folder; a workflow's name as it is."""
     is_file = "/" in workflow or workflow.endswith((".yaml", ".yml"))
     return os.path.abspath(workflow) if is_file else workflow  # noqa: PTH100 - symbolic links stay as they are
+
+
+def asking() -> Callable[[str], bool] | None:
+    """Give what asks a person a question, yes or no; None where standard input or error is no terminal."""
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+
+    def ask(question: str) -> bool:
+        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.flush()
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+    return ask

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, chdir, contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Final, NamedTuple
+from typing import IO, TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, cast
 
 import typer
 
@@ -37,6 +37,7 @@ class Order(NamedTuple):
     change_inputs: bool
     rerun: bool
     as_recorded: bool
+    workspace: str
     as_json: bool
     quiet: bool
     plain: bool
@@ -50,7 +51,10 @@ class Order(NamedTuple):
             "--change-inputs": self.change_inputs,
             "--rerun": self.rerun,
             "--as-recorded": self.as_recorded,
+            "--workspace": bool(self.workspace),
         }
+        if self.workspace not in {"", "restore", "keep"}:
+            raise UsageError(f"--workspace is restore or keep, not {self.workspace!r}")
         for option, given in chosen.items():
             if given and self.resume is None:
                 raise UsageError(f"{option} says how to resume; it needs --resume")
@@ -99,6 +103,13 @@ def run(
     as_recorded: Annotated[
         bool, typer.Option("--as-recorded", help="On resuming, keep what finished steps recorded, whatever changed.")
     ] = False,
+    workspace: Annotated[
+        str,
+        typer.Option(
+            metavar="restore|keep",
+            help="On resuming, where files differ from the newest checkpoint that holds them: go back to it, or keep them.",
+        ),
+    ] = "",
     events: Annotated[
         str, typer.Option(metavar="FILE", help="Write each event as a line of JSON; - is standard output.")
     ] = "",
@@ -124,6 +135,7 @@ def run(
         change_inputs=change_inputs,
         rerun=rerun,
         as_recorded=as_recorded,
+        workspace=workspace,
         as_json=as_json,
         quiet=quiet,
         plain=plain,
@@ -151,7 +163,7 @@ def execute(order: Order, inputs_file: str, pairs: list[str], answer: Answer) ->
 def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: Answer) -> int:
     """Start or resume, report what came of it, and give the exit code."""
     from maverick import runs  # noqa: PLC0415 - the engine; what only looks at runs does without
-    from maverick.cli.here import from_here, this_project  # noqa: PLC0415
+    from maverick.cli.here import asking, from_here, this_project  # noqa: PLC0415
     from maverick.cli.interrupt import GaveUp, attend, catching, leave_at_once, threads_left  # noqa: PLC0415
     from maverick.dsl.outcome import Outcome  # noqa: PLC0415
     from maverick.dsl.stop import Stop  # noqa: PLC0415
@@ -163,13 +175,16 @@ def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: 
         revision="" if order.resume in (None, BARE_RESUME) else order.resume,
         policy=order.policy,
         change_inputs=order.change_inputs,
+        workspace=cast("Literal['', 'restore', 'keep']", order.workspace),
     )
     stop = Stop()
     perform = runs.start if order.resume is None else runs.resume
     clock = time.monotonic()
     with catching(stop), chdir(project.root):
         try:
-            outcome = attend(lambda: perform(project, request, runs.Session(observe, stop)), stop, _unless(order.quiet))
+            outcome = attend(
+                lambda: perform(project, request, runs.Session(observe, stop, asking())), stop, _unless(order.quiet)
+            )
         except GaveUp:
             if answer.run is None:
                 raise Interrupted(f"interrupted by {stop.reason} before a run began") from None

@@ -21,12 +21,16 @@ import blake3
 from maverick.checkpoints import Checkpoint, CheckpointKind, Content, Store, existing, note, value
 from maverick.dsl.outcome import Key, Record, Status
 from maverick.dsl.paths import is_within
-from maverick.errors import StepFailed
+from maverick.errors import StepFailed, WorkspaceUnreadable
 
 if TYPE_CHECKING:
+    from maverick.dsl.files import Keeper
+    from maverick.dsl.model import Workspace
     from maverick.dsl.values import Value
 
 STEPS = "steps"
+FILES, ABOUT = ("workspace",), ("workspace-about",)
+"""Where a checkpoint that keeps the project's files keeps them, and how they were found."""
 ASKED = "asked"
 Facts = Mapping[str, object]
 """What may differ from run to run without meaning anything: times, attempts, host. Never part of the state."""
@@ -35,9 +39,12 @@ Facts = Mapping[str, object]
 class Journal:
     """The records of one run. Threads may share it; a process that writes it must own the run."""
 
-    def __init__(self, store: Store, tip: Checkpoint, *, recall: bool = True) -> None:
+    def __init__(self, store: Store, tip: Checkpoint, *, recall: bool = True, keeper: Keeper | None = None) -> None:
+        """*keeper* takes the project's files for the checkpoints that keep them."""
         self._store = store
         self.tip = tip
+        self._keeper = keeper
+        self._holds_files = recall and store.snapshot(tip).find(FILES) is not None
         self._lock = threading.RLock()
         self._closed = False
         self._pending: dict[tuple[str, ...], Content | None] = {}
@@ -160,8 +167,12 @@ class Journal:
         facts: Facts,
         *,
         label: str = "",
+        workspace: Workspace | None = None,
     ) -> Record:
-        """Record the outcome of the step at *path*, durably. With *label*, as a labelled checkpoint."""
+        """Record the outcome of the step at *path*, durably. With *label*, as a labelled checkpoint.
+
+        *workspace* says whether that one keeps the project's files; None leaves it to the workflow.
+        """
         content = value(output, note=self._record(path, status, key).note(), path="output")
         with self._lock:
             generation = self._generation(path) + 1
@@ -173,7 +184,7 @@ class Journal:
             self._last_step = path
             self._drop_around(path)
             try:
-                self._save("label" if label else "auto", label=label, reason=path)
+                self._save("label" if label else "auto", label=label, reason=path, workspace=workspace)
             except BaseException:
                 del self._pending[STEPS, path], self._pending_facts[STEPS, path]
                 raise
@@ -322,10 +333,18 @@ class Journal:
         return _Unwritten(self._store, self.tip, recall=False)
 
     def end(
-        self, kind: CheckpointKind, *, reason: str, output: Value = None, facts: Mapping[str, Value] | None = None
+        self,
+        kind: CheckpointKind,
+        *,
+        reason: str,
+        output: Value = None,
+        facts: Mapping[str, Value] | None = None,
+        keep_files: bool = True,
     ) -> Checkpoint:
         """Write the last checkpoint of this execution (`pause`, `failure` or `final`) and take no more."""
         with self._lock:
+            if not keep_files:
+                self._keeper = None
             if kind == "final":
                 self._pending["output",] = value(output, path="output")
             if facts:
@@ -336,20 +355,32 @@ class Journal:
             self._closed = True
             return saved
 
-    def _save(self, kind: CheckpointKind, *, label: str = "", reason: str = "") -> Checkpoint:
+    def _save(
+        self, kind: CheckpointKind, *, label: str = "", reason: str = "", workspace: Workspace | None = None
+    ) -> Checkpoint:
         if self._closed:
             raise StepFailed("the run has ended; what a step gave afterwards is not recorded")
-        self.tip = self._store.save(
-            self.tip.run,
-            self._pending,
-            parent=self.tip,
-            kind=kind,
-            label=label,
-            step=self._last_step,
-            reason=reason,
-            group=self.tip.group,
-            facts=self._pending_facts,
-        )
+        taken = self._keeper.take(asked=workspace, labelled=kind in {"label", "pause"}) if self._keeper else None
+        files: Mapping[tuple[str, ...], Content | None] = taken.changes if taken else {}
+        if not taken and self._holds_files:
+            files = dict.fromkeys((FILES, ABOUT))
+        try:
+            self.tip = self._store.save(
+                self.tip.run,
+                {**self._pending, **files},
+                parent=self.tip,
+                kind=kind,
+                label=label,
+                step=self._last_step,
+                reason=reason,
+                group=self.tip.group,
+                facts=self._pending_facts,
+            )
+        except WorkspaceUnreadable as error:
+            raise StepFailed(f"the checkpoint cannot keep the files: {error}") from error
+        if self._keeper and taken:
+            self._keeper.took(taken)
+        self._holds_files = taken is not None
         self._pending = {}
         self._pending_facts = {}
         self._urgent = False
@@ -357,8 +388,10 @@ class Journal:
 
 
 class _Unwritten(Journal):
-    def _save(self, kind: CheckpointKind, *, label: str = "", reason: str = "") -> Checkpoint:
-        del kind, label, reason
+    def _save(
+        self, kind: CheckpointKind, *, label: str = "", reason: str = "", workspace: Workspace | None = None
+    ) -> Checkpoint:
+        del kind, label, reason, workspace
         return self.tip
 
 

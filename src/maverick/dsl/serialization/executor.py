@@ -262,7 +262,7 @@ class Executor:
                 "seconds": round(time.monotonic() - clock, 3),
                 "attempts": attempts,
             }
-            made = self.journal.finish(path, status, key, output, facts, label=work.label)
+            made = self.journal.finish(path, status, key, output, facts, label=work.label, workspace=work.workspace)
             block.took(step, made.order, asked=made.asked)
 
         try:

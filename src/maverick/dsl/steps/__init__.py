@@ -74,5 +74,9 @@ def _checkpoint(step: CheckpointStep, frame: Frame, tools: Tools) -> Work:
     if not label:
         raise StepFailed("checkpoint_id is empty; a checkpoint needs a label")
     return Work(
-        type="checkpoint", parts={"checkpoint_id": label}, run=lambda _: {"saved": True, "label": label}, label=label
+        type="checkpoint",
+        parts={"checkpoint_id": label},
+        run=lambda _: {"saved": True, "label": label},
+        label=label,
+        workspace=step.workspace,
     )

@@ -13,7 +13,7 @@ from maverick.dsl.secrets import Scrubber
 
 if TYPE_CHECKING:
     from maverick.dsl.catalog import Catalog
-    from maverick.dsl.model import Workflow
+    from maverick.dsl.model import Workflow, Workspace
     from maverick.dsl.processes import Processes
     from maverick.dsl.scope import Frame
     from maverick.dsl.stop import Stop
@@ -68,3 +68,5 @@ class Work:
     run: Callable[[Attempt], object]
     label: str = field(default="")
     """Of the checkpoint that recording the step makes."""
+    workspace: Workspace | None = None
+    """Whether that one keeps the project's files; None leaves it to the workflow."""

@@ -1,0 +1,143 @@
+"""Going back with the files: what a resumption and `checkpoint restore` do about the project's folder.
+
+Before anything is written, what is there now is saved as a *safety checkpoint* of the run, so that every restoration
+can be undone. Files and records always come from one checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from maverick.checkpoints import Checkpoint, Content, Store, existing
+from maverick.checkpoints.workspace import RestorePlan, capture, open_workspace, plan_restore
+from maverick.dsl.journal import FILES
+from maverick.errors import FilesDiffer, NotFound
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Choice: TypeAlias = Literal["restore", "keep"]
+SAFETY = "before restoring files"
+"""The reason that a safety checkpoint stands in the log with."""
+SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How the project's folder differs from the newest checkpoint of a run that holds files."""
+
+    checkpoint: Checkpoint
+    plan: RestorePlan
+
+    def __str__(self) -> str:
+        """Say it: counts first, then names."""
+        changes = self.plan.changes
+        names = ", ".join(change.path for change in changes[:SHOWN])
+        more = f" and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
+        label = f" ({self.checkpoint.label})" if self.checkpoint.label else ""
+        moved = "; HEAD has moved since, too" if self.plan.head_moved else ""
+        return (
+            f"{len(changes)} file(s) differ from checkpoint {self.checkpoint.sequence}{label}, the newest with files: "
+            f"{names}{more}{moved}"
+        )
+
+
+def newest_with_files(store: Store, tip: Checkpoint) -> Checkpoint | None:
+    """The newest checkpoint of the run up to *tip* that holds files; None if there is none."""
+    for checkpoint in store.history(tip.id):
+        if store.snapshot(checkpoint).find(FILES) is not None:
+            return checkpoint
+    return None
+
+
+def difference(store: Store, tip: Checkpoint, root: Path) -> Difference | None:
+    """How the folder *root* differs from what the run last kept of it; None if it does not, or nothing was kept."""
+    checkpoint = newest_with_files(store, tip)
+    if checkpoint is None:
+        return None
+    plan = plan_restore(store, store.snapshot(checkpoint), open_workspace(root))
+    return None if plan.is_empty else Difference(checkpoint, plan)
+
+
+def go_back(store: Store, tip: Checkpoint, found: Difference, root: Path) -> Checkpoint:
+    """Make the run's records and the project's files those of `found.checkpoint`; give the run's new checkpoint.
+
+    What was recorded since runs again. After a crash the run stands before, or at the new checkpoint with each file the
+    old or the new one; doing it again ends it.
+
+    Raises:
+        FilesDiffer: HEAD moved since that checkpoint was made. Nothing was changed.
+        WorkspaceUnwritable: A file cannot be written; the run stands at the new checkpoint.
+    """
+    if found.plan.head_moved:
+        raise FilesDiffer(
+            f"{found}; files are not restored under another HEAD: check out the commit "
+            f"{found.plan.head_then.commit[:12] if found.plan.head_then else ''} first, or resume with --workspace keep"
+        )
+    safety = save_safety(store, tip, root)
+    at = move(store, safety, found.checkpoint, reason=f"restored files and records of {found.checkpoint.id[:12]}")
+    found.plan.execute()
+    return at
+
+
+def save_safety(store: Store, tip: Checkpoint, root: Path) -> Checkpoint:
+    """Save the project's files as they are now, beside the run's records; what cannot be read is left out."""
+    taken = capture(store, open_workspace(root), skip_unreadable=True)
+    return store.save(tip.run, taken.changes, parent=tip, step=tip.step, reason=SAFETY)
+
+
+def move(store: Store, tip: Checkpoint, to: Checkpoint, *, reason: str) -> Checkpoint:
+    """Save a checkpoint on top of *tip* that holds what *to* holds, facts included."""
+    return store.save(
+        tip.run,
+        _replacing(store.snapshot(tip).entries(), store.snapshot(to).entries()),
+        facts=_replacing(store.snapshot(tip).facts(), store.snapshot(to).facts()),
+        parent=tip,
+        step=to.step,
+        reason=reason,
+    )
+
+
+def _replacing(now: dict, then: dict) -> dict[tuple[str, ...], Content | None]:  # type: ignore[type-arg]
+    changes: dict[tuple[str, ...], Content | None] = {(name,): None for name in now}
+    return {**changes, **{(name,): existing(entry) for name, entry in then.items()}}
+
+
+def settle(
+    store: Store,
+    tip: Checkpoint,
+    root: Path,
+    *,
+    choice: Choice | None,
+    ask: Callable[[str], bool] | None,
+    tell: Callable[[str], None],
+) -> Checkpoint:
+    """Before a resumption: compare the files, and restore them if that is chosen; give where the run stands then.
+
+    Without a *choice* a person is asked (*ask*: whether to restore); where nobody can be, the files are kept, and that
+    is told.
+
+    Raises:
+        NotFound: They are to be restored, and no checkpoint holds files.
+    """
+    found = difference(store, tip, root)
+    if found is None:
+        if choice == "restore" and newest_with_files(store, tip) is None:
+            raise NotFound(f"no checkpoint of {tip.run} holds files; resume with --workspace keep")
+        return tip
+    question = f"{found}. Restore them, and go on from that checkpoint? (Otherwise they are kept as they are.)"
+    if choice is None:
+        choice = "restore" if ask is not None and ask(question) else "keep"
+        if choice == "keep":
+            tell(f"{found}; kept as they are (--workspace restore goes back to that checkpoint)")
+    if choice != "restore":
+        return tip
+    at = go_back(store, tip, found, root)
+    tell(f"restored {_count(found.plan.changes)} from checkpoint {found.checkpoint.sequence}")
+    return at
+
+
+def _count(changes: Sequence[object]) -> str:
+    return "1 file" if len(changes) == 1 else f"{len(changes)} files"

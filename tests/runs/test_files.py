@@ -1,0 +1,160 @@
+"""Checkpoints that keep the project's files, and resumptions that go back to them."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from textwrap import indent
+
+import pytest
+
+from kit_runs import Runs
+from maverick.checkpoints import Store
+from maverick.errors import FilesDiffer, NotFound
+
+HALF_WAY = """
+- {name: a, type: shell, run: "echo one > text; echo a >> log.txt"}
+- {name: first, type: checkpoint}
+- {name: b, type: shell, run: "echo two >> text; echo new > made; test -e ../ready"}
+- {name: second, type: checkpoint}
+"""
+
+
+def _keeping(which: str) -> str:
+    return f"checkpoints: {{workspace: {which}}}\nsteps:\n{indent(HALF_WAY, '  ')}"
+
+
+def _texts(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir() if path.suffix in {"", ".txt"} and path.is_file()}
+
+
+def _store(runs: Runs) -> Store:
+    return Store.open(runs.root / ".maverick" / "checkpoints")
+
+
+def _holding(runs: Runs) -> list[str]:
+    """What stands in the log with files, oldest first."""
+    store = _store(runs)
+    found = [it for it in store.history("@latest") if store.snapshot(it).find("workspace") is not None]
+    return [it.label or it.kind for it in reversed(found)]
+
+
+@pytest.fixture
+def half_way(runs: Runs) -> Runs:
+    """A run that failed in the middle of its edits."""
+    (runs.root.parent / "ready").unlink(missing_ok=True)
+    runs.flow(_keeping("label"))
+    assert "failed" == runs.start().status
+    return runs
+
+
+def test_labelled_checkpoints_hold_the_files_and_no_others_do(half_way: Runs) -> None:
+    """Files and records of one checkpoint belong together, so one that kept none shows none."""
+    assert ["first"] == _holding(half_way)
+
+
+def test_restoring_goes_back_to_files_and_records_of_one_checkpoint(half_way: Runs) -> None:
+    """What a step had half done is gone when it begins again: the result is that of an uninterrupted run."""
+    (half_way.root.parent / "ready").touch()
+
+    resumed = half_way.resume(workspace="restore")
+
+    assert ["b", "second"] == resumed.executed
+    assert {"text": "one\ntwo\n", "made": "new\n", "log.txt": "a\n"}.items() <= _texts(half_way.root).items()
+
+
+def test_files_are_kept_where_nobody_says_and_that_is_told(half_way: Runs) -> None:
+    """Restoring unasked would delete somebody's work."""
+    (half_way.root.parent / "ready").touch()
+
+    resumed = half_way.resume()
+
+    assert "one\ntwo\ntwo\n" == (half_way.root / "text").read_text()
+    assert any("differ from checkpoint" in text and "made, text; kept as they are" in text for text in resumed.notices)
+
+
+def test_nothing_is_told_where_nothing_differs(half_way: Runs) -> None:
+    """A workspace that is as the run last saw it needs no words."""
+    (half_way.root / "text").write_text("one\n")
+    (half_way.root / "made").unlink()
+    (half_way.root.parent / "ready").touch()
+
+    assert [] == half_way.resume().notices
+
+
+def test_what_was_there_before_a_restoration_is_saved(half_way: Runs) -> None:
+    """So that it can be undone."""
+    (half_way.root / "precious").write_text("mine\n")
+    half_way.resume(workspace="restore")
+    store = _store(half_way)
+
+    reasons = {it.checkpoint: it.reason for it in store.refs()[0].positions}
+    [safety] = [it for it, reason in reasons.items() if reason == "before restoring files"]
+
+    assert b"mine\n" == store.snapshot(store.checkpoint(safety)).data(("workspace", "precious"))
+
+
+def test_restoring_without_any_files_is_refused(runs: Runs) -> None:
+    """There is nothing to go back to."""
+    runs.flow(HALF_WAY)
+    runs.start()
+
+    with pytest.raises(NotFound, match="no checkpoint of .* holds files; resume with --workspace keep"):
+        runs.resume(workspace="restore")
+
+
+def test_files_are_not_restored_under_another_head(runs: Runs) -> None:
+    """A commit that was made since would come out as its own reversal."""
+    git = ["git", "-c", "user.name=T", "-c", "user.email=t@example.com", "-C", str(runs.root)]
+    runs.flow(_keeping("label"))
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "one"], check=True)
+    runs.start()
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "two"], check=True)
+
+    with pytest.raises(FilesDiffer, match="HEAD has moved since, too; files are not restored under another HEAD"):
+        runs.resume(workspace="restore")
+
+    assert "one\ntwo\n" == (runs.root / "text").read_text()
+
+
+def test_a_checkpoint_step_says_for_itself_what_it_keeps(runs: Runs) -> None:
+    """Its own `workspace` goes before the workflow's."""
+    runs.flow(
+        """
+- {name: make, type: shell, run: "echo 1 > one.txt; echo 2 > two.md"}
+- {name: globs, type: checkpoint, workspace: ["*.txt"]}
+- {name: none, type: checkpoint, workspace: false}
+- {name: all, type: checkpoint, workspace: true}
+"""
+    )
+    runs.start()
+    store = _store(runs)
+
+    assert ["globs", "all"] == _holding(runs)
+    assert "two.md" not in store.load("@latest~3").names("workspace")
+    assert {"one.txt", "two.md"} <= set(store.load("@latest~1").names("workspace"))
+
+
+def test_every_finished_step_keeps_the_files_where_that_is_asked(runs: Runs) -> None:
+    """`workspace: step` costs a look at the files for each step."""
+    runs.flow(_keeping("step"))
+    runs.start()
+
+    assert ["auto", "first", "failure"] == _holding(runs)
+
+
+def test_files_that_are_left_out_are_named_once(runs: Runs) -> None:
+    """A checkpoint that silently lacks a file is worse than none."""
+    runs.flow(
+        """
+- {name: make, type: shell, run: "mkfifo pipe; git init -q inner"}
+- {name: one, type: checkpoint, workspace: true}
+- {name: two, type: checkpoint, workspace: true}
+"""
+    )
+
+    notices = runs.start().notices
+
+    assert 1 == len([text for text in notices if text.startswith("not in the checkpoint: ")])
+    assert any("inner" in text and "pipe" in text for text in notices)
