@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import subprocess
 import time
 from pathlib import Path
@@ -36,7 +35,7 @@ class CountingDisk(Disk):
 
     def names(self) -> list[str]:
         """The names of the files read since the last call."""
-        names = sorted(os.path.basename(path) for path in self.paths)
+        names = sorted(Path(path).name for path in self.paths)
         self.paths.clear()
         return names
 
@@ -159,23 +158,30 @@ class Project:
 def look(root: Path) -> Tree:
     """Everything below *root* but `.git`: what it is, and its bytes. A folder counts if it is empty."""
     found: Tree = {}
-    for folder, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if name not in {".git", ".maverick"}]
-        for name in (*files, *(name for name in folders if os.path.islink(os.path.join(folder, name)))):
-            path = os.path.join(folder, name)
-            status = os.lstat(path)
-            key = os.path.relpath(path, root)
-            if stat.S_ISLNK(status.st_mode):
-                found[key] = ("link", os.fsencode(os.readlink(path)))
-            elif stat.S_ISREG(status.st_mode):
-                kind = "program" if status.st_mode & 0o100 else "file"
-                found[key] = (kind, Path(path).read_bytes())
-        if not folders and not files and folder != str(root):
-            found[os.path.relpath(folder, root)] = ("folder", b"")
+    for path in root.iterdir():
+        if path.name in {".git", ".maverick"}:
+            continue
+        name = path.name
+        if path.is_symlink():
+            found[name] = ("link", os.fsencode(path.readlink()))
+        elif path.is_dir():
+            inside = look(path)
+            found |= {f"{name}/{below}": it for below, it in inside.items()} or {name: ("folder", b"")}
+        elif path.is_file():
+            found[name] = ("program" if path.stat().st_mode & 0o100 else "file", path.read_bytes())
     return found
 
 
 def git(root: Path, *arguments: str) -> str:
     """Run git; gives what it says."""
-    words = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "protocol.file.allow=always", *arguments]
+    words = [
+        "git",
+        "-c",
+        "user.name=t",
+        "-c",
+        "user.email=t@example.org",
+        "-c",
+        "protocol.file.allow=always",
+        *arguments,
+    ]
     return subprocess.run(words, cwd=root, check=True, capture_output=True, text=True).stdout

@@ -19,10 +19,15 @@ PATHS = [
 ]
 FOLDERS = sorted({path[:at] for path in PATHS for at in range(len(path)) if path[at] == "/"})
 
-tokens = st.sampled_from(
-    [*"aaabbcxyz", "/", "/", "*", "*", "**", "?", "[ab]", "[!a]", "[^b-z]", "[[:alpha:]]", "[]a]", "[a-", "\\a", "\\*"]
-    + [".", " ", "\\ ", "!", "#", "\\#", "\\!", "é", "**/", "/**", "/**/", "[a", "\\", "[\\]]", "[b-a]", "[[:no:]]"]
-)
+# fmt: off
+tokens = st.sampled_from([
+    *"aaabbcxyz", "/", "/", "*", "*", "**", "?", "[ab]", "[!a]", "[^b-z]", "[[:alpha:]]", "[]a]",
+    "[a-", "\\a", "\\a", "\\*",
+    ".", " ", "\\ ", "!", "#", "\\#", "\\!", "é", "**/", "/**", "/**/", "[a", "\\", "[\\]]", "[b-a]", "[[:no:]]",
+    "[[:a]",
+    "***", "\\/", "[a-c-]", "[--a]",
+])
+# fmt: on
 lines = st.lists(tokens, min_size=1, max_size=5).map("".join)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -296,11 +297,8 @@ def test_a_link_swapped_for_a_folder_leads_nowhere(tmp_path: Path) -> None:
             project.put(f"sub/{number}", "new")
             (project.root / f"sub/gone{number}").unlink()
             project.put(f"sub/more{number}", "new")
-        plan = plan_restore(project.store, project.store.load("run"), project.workspace)
-        try:
-            plan.execute(places=SwappingPlaces(project.root / "sub", outside, after))
-        except FilesDiffer as error:
-            assert "sub" in str(error)
+        with suppress(FilesDiffer):
+            project.restore("run", SwappingPlaces(project.root / "sub", outside, after))
 
         assert before == look(outside)
 
@@ -379,11 +377,9 @@ def test_a_disk_that_fills_up_leaves_each_file_whole_and_no_other_behind(project
     failed = 0
     for number in range(30):
         places = FullPlaces(number, code)
-        try:
+        with suppress(WorkspaceUnwritable):
             project.restore("run~1", places)
-        except WorkspaceUnwritable as error:
-            failed += 1
-            assert "maverick checkpoint undo" in str(error)
+        failed += places.failed
         assert places.failed == (before != look(project.root))
         for path, found in look(project.root).items():
             assert found in (before.get(path), after.get(path), ("folder", b""))

@@ -41,7 +41,7 @@ def test_a_snapshot_holds_files_modes_links_and_empty_folders(project: Project) 
         snapshot.entry("workspace/empty/inner").note,
     )
     assert (103, 103, ()) == (report.files, report.read_files, report.skipped)
-    assert sorted(os.path.basename(path) for path in look(project.root) if path != "empty/inner") == project.disk.names()
+    assert sorted(Path(path).name for path in look(project.root) if path != "empty/inner") == project.disk.names()
 
 
 def test_an_unchanged_workspace_is_not_read_again(project: Project) -> None:
@@ -105,7 +105,7 @@ def test_what_was_touched_just_now_is_read_again(project: Project) -> None:
     assert 103 == project.save().read_files
 
 
-@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:-9], lambda data: b"x" + data[1:]])
+@pytest.mark.parametrize("damage", [lambda _: b"", lambda data: data[:-9], lambda data: b"x" + data[1:]])
 def test_a_damaged_cache_costs_reading_and_nothing_else(project: Project, damage: object) -> None:
     """It is only a cache."""
     project.save()
@@ -172,7 +172,15 @@ def test_a_name_may_hold_any_byte(tmp_path: Path) -> None:
 def test_gitignore_rules_hold_without_git(tmp_path: Path) -> None:
     """And neither `.git` nor `.maverick` is ever stored."""
     project = Project(tmp_path)
-    for path in ("keep.py", "a.pyc", "build/out", "src/build/out", "src/important.pyc", ".maverick/x", "src/.maverick/y"):
+    for path in (
+        "keep.py",
+        "a.pyc",
+        "build/out",
+        "src/build/out",
+        "src/important.pyc",
+        ".maverick/x",
+        "src/.maverick/y",
+    ):
         project.put(path, path)
     project.put(".gitignore", "*.pyc\n/build/\n")
     project.put("src/.gitignore", "!important.pyc\n")
@@ -338,7 +346,7 @@ class MovingDisk(Disk):
         if self.left and path.endswith("busy"):
             self.left -= 1
             Path(path).write_bytes(data + b"more ")
-        return data, os.stat(path)
+        return data, Path(path).stat()
 
 
 def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path) -> None:
@@ -410,7 +418,5 @@ def test_a_snapshot_of_many_files_uses_threads_and_loses_none(tmp_path: Path) ->
 
     assert 1501 == len(project.saved())
     snapshot = project.store.load("run")
-    assert all(
-        data == snapshot.data(("workspace", *path.split("/"))) for path, (_, data) in look(project.root).items()
-    )
+    assert all(data == snapshot.data(("workspace", *path.split("/"))) for path, (_, data) in look(project.root).items())
     assert [] == [found for found in project.store.check(read_data=True) if found.severity == "error"]

@@ -29,6 +29,7 @@ _CLASSES = {
     b"xdigit": rb"0-9A-Fa-f",
 }
 _NOTHING = rb"(?!)"
+_SPECIAL = re.compile(rb"[*?\[\\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def _pattern(line: bytes) -> tuple[bool, bytes]:
     if not line:
         return False, b""
     start = b"" if anchored else b"(?:.*/)?"
-    return negated, start + translate(line) + (b"/" if only_folders else b"/?")
+    return negated, start + translate(line, anchored=anchored) + (b"/" if only_folders else b"/?")
 
 
 def _without_trailing_spaces(line: bytes) -> bytes:
@@ -116,17 +117,20 @@ def _without_trailing_spaces(line: bytes) -> bytes:
     return kept + b" " if slashes % 2 and len(kept) < len(line) else kept
 
 
-def translate(pattern: bytes) -> bytes:
-    """Give the regular expression of one pattern, without the slash that it may begin or end with."""
+def translate(pattern: bytes, *, anchored: bool = True) -> bytes:
+    """Give the regular expression of one pattern, without the slash that it may begin or end with.
+
+    One that is not *anchored* is compared with a name, and no star in it crosses folders.
+    """
     out: list[bytes] = []
-    at = 0
+    at, literal = 0, len(_SPECIAL.split(pattern, maxsplit=1)[0]) if anchored else -1
     while at < len(pattern):
         char = pattern[at : at + 1]
         if char == b"*":
             end = at
             while pattern[end : end + 1] == b"*":
                 end += 1
-            regex, at = _stars(pattern, at, end)
+            regex, at = _stars(pattern, at, end, literal)
             out.append(regex)
         elif char == b"[":
             regex, at = _bracket(pattern, at)
@@ -142,55 +146,66 @@ def translate(pattern: bytes) -> bytes:
     return b"".join(out)
 
 
-def _stars(pattern: bytes, at: int, end: int) -> tuple[bytes, int]:
-    """Give the expression for the stars in `pattern[at:end]`, and where to go on."""
-    starts = at == 0 or pattern[at - 1 : at] == b"/"
-    if end - at == 2 and starts:
+def _stars(pattern: bytes, at: int, end: int, literal: int) -> tuple[bytes, int]:
+    """Give the expression for the stars in `pattern[at:end]`, and where to go on.
+
+    Two cross folders after a slash, and, since git compares it beforehand, after the *literal* beginning.
+    """
+    starts = at == literal or pattern[at - 1 : at] == b"/"
+    if end - at > 1 and starts:
         if end == len(pattern):
-            return b".+", end
+            return (b".+" if pattern[at - 1 : at] == b"/" else b".*"), end
         if pattern[end : end + 1] == b"/":
             return b"(?:.*/)?", end + 1
+        if pattern[end : end + 2] == b"\\/":
+            return b".*", end
     return b"[^/]*", end
 
 
 def _bracket(pattern: bytes, at: int) -> tuple[bytes, int]:
-    """Give the expression for the bracket that begins at *at*; one that does not end matches nothing."""
-    start = at + 1
-    negated = pattern[start : start + 1] in (b"!", b"^")
-    start += negated
-    items: list[bytes] = []
-    here = start
-    while True:
+    """Give the expression for the bracket that begins at *at*, as git's wildmatch reads it.
+
+    One that does not end matches nothing. Each member counts by itself, also as the end of a range.
+    """
+    here = at + 1
+    negated = pattern[here : here + 1] in (b"!", b"^")
+    here += negated
+    start, members, before = here, b"", b""
+    while here == start or pattern[here : here + 1] != b"]":
         char = pattern[here : here + 1]
         if not char:
             return _NOTHING, len(pattern)
-        if char == b"]" and here > start:
-            break
-        if pattern[here : here + 2] == b"[:" and (end := pattern.find(b":]", here + 2)) > 0:
-            name = pattern[here + 2 : end]
+        if char == b"-" and before and pattern[here + 1 : here + 2] not in (b"]", b""):
+            high, here = _member(pattern, here + 1)
+            if high and before <= high:
+                members += b"%s-%s" % (_escaped(before), _escaped(high))
+            before = b""
+        elif pattern[here : here + 2] == b"[:" and (named := _named(pattern, here + 2)) is not None:
+            name, here = named
             if name not in _CLASSES:
                 return _NOTHING, len(pattern)
-            items.append(_CLASSES[name])
-            here = end + 2
-            continue
-        low, here = _member(pattern, here)
-        if pattern[here : here + 1] == b"-" and pattern[here + 1 : here + 2] not in (b"]", b""):
-            high, here = _member(pattern, here + 1)
-            if low <= high:
-                items.append(b"%s-%s" % (_escaped(low), _escaped(high)))
+            members, before = members + _CLASSES[name], b""
         else:
-            items.append(_escaped(low))
-    inside = b"".join(items)
-    if not inside:
+            before, here = _member(pattern, here)
+            members += _escaped(before)
+    if not members:
         return (b"[^/]" if negated else _NOTHING), here + 1
-    return (b"(?!/)[^%s]" if negated else b"(?!/)[%s]") % inside, here + 1
+    return (b"(?!/)[^%s]" if negated else b"(?!/)[%s]") % members, here + 1
 
 
-def _member(pattern: bytes, at: int) -> tuple[int, int]:
-    if pattern[at : at + 1] == b"\\" and at + 1 < len(pattern):
-        at += 1
-    return pattern[at], at + 1
+def _named(pattern: bytes, start: int) -> tuple[bytes, int] | None:
+    """Give the name of the class of characters that begins at *start*, and where to go on; None if it is none."""
+    end = pattern.find(b"]", start)
+    if end <= start or pattern[end - 1 : end] != b":":
+        return None
+    return pattern[start : end - 1], end + 1
 
 
-def _escaped(char: int) -> bytes:
-    return b"\\x%02x" % char
+def _member(pattern: bytes, at: int) -> tuple[bytes, int]:
+    """Give the character at *at*, or the one that a backslash there stands before, and where to go on."""
+    at += pattern[at : at + 1] == b"\\"
+    return pattern[at : at + 1], at + 1
+
+
+def _escaped(char: bytes) -> bytes:
+    return b"\\x%02x" % ord(char) if char else b""

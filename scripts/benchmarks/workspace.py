@@ -1,0 +1,226 @@
+"""What a snapshot of about 50,000 files and 1 GB costs, beside git, restic and borg on the same tree, in turns.
+
+`workspace.py [FOLDER]` takes a copy of FOLDER (default: the interpreter's own installation). Figures of one run belong
+together; compare ratios. A program that is not installed is skipped.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from maverick.checkpoints import Checkpoint, Store
+from maverick.checkpoints.workspace import capture, open_workspace, plan_copy, plan_restore
+
+ROUNDS = 5
+QUIET = {**os.environ, "RESTIC_PASSWORD": "benchmark", "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes"}
+QUIET |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+ROWS = ["first", "unchanged", "1 % changed", "restore 1 %", "restore all", "MB stored"]
+
+
+def run(command: str, folder: Path) -> str:
+    """Run a command line in *folder*; gives what it prints."""
+    done = subprocess.run(command, shell=True, cwd=folder, check=True, capture_output=True, text=True, env=QUIET)
+    return done.stdout.strip()
+
+
+def megabytes(folder: Path) -> float:
+    """The bytes of all files below *folder*."""
+    return sum(it.stat().st_size for it in folder.rglob("*") if it.is_file()) / 1e6
+
+
+class Maverick:
+    """Snapshots by the library, as in a run: Python is started already. A save is durable when it returns."""
+
+    name = "maverick"
+
+    def __init__(self, tree: Path, folder: Path, *, git: bool) -> None:
+        self.tree, self.git, self.folder = tree, git, folder
+        self.name = "maverick, asking git" if git else "maverick"
+
+    def prepare(self) -> None:
+        """Make an empty store."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.store = Store.create(self.folder)
+        self.store.objects.packs()
+        self.tip: Checkpoint | None = None
+
+    def save(self) -> None:
+        """Save a snapshot."""
+        taken = capture(self.store, open_workspace(self.tree, git=self.git))
+        self.tip = self.store.save("bench", taken.changes, parent=self.tip)
+
+    def restore(self) -> None:
+        """Put the files back as they were in the first snapshot."""
+        plan_restore(self.store, self.store.load("bench@first"), open_workspace(self.tree, git=self.git)).execute()
+
+    def restore_all(self, target: Path) -> None:
+        """Write all files of the first snapshot into a new folder."""
+        plan_copy(self.store, self.store.load("bench@first"), target).execute()
+
+    def mark(self) -> None:
+        """Give the first snapshot a name."""
+        self.store.tag("bench", "first", self.tip)
+
+    def stored(self) -> float:
+        """Megabytes in the store, without the reserve and the cache."""
+        return megabytes(self.folder / "objects") + megabytes(self.folder / "refs")
+
+
+class Program:
+    """A program that is run by command lines. `{store}`, `{tree}` and `{target}` stand for folders."""
+
+    def __init__(self, name: str, tree: Path, folder: Path, **commands: str) -> None:
+        self.name, self.tree, self.folder, self.commands = name, tree, folder, commands
+        self.first = ""
+
+    def _run(self, what: str, **places: Path) -> str:
+        names = {"store": self.folder, "tree": self.tree, "first": self.first, **places}
+        return run(self.commands[what].format(**names), self.tree)
+
+    def prepare(self) -> None:
+        """Make an empty store."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._run("init")
+
+    def save(self) -> None:
+        """Save a snapshot."""
+        said = self._run("save")
+        self.first = self.first or said
+
+    def mark(self) -> None:
+        """The name of the first snapshot is known already."""
+
+    def restore(self) -> None:
+        """Put the files back as they were in the first snapshot, where the program can."""
+        if "restore" in self.commands:
+            self._run("restore")
+
+    def restore_all(self, target: Path) -> None:
+        """Write all files of the first snapshot into a new folder."""
+        target.mkdir()
+        self._run("restore_all", target=target)
+
+    def stored(self) -> float:
+        """Megabytes in the store."""
+        return megabytes(self.folder)
+
+
+def programs(tree: Path, folder: Path) -> list[Maverick | Program]:
+    """Everything that is compared, as far as it is installed."""
+    inner = "git --git-dir={store} --work-tree={tree}"
+    borg = "borg create --files-cache=ctime,size,inode {store}::$(date +%s%N) . && borg list --short --first 1 {store}"
+    found: list[Maverick | Program] = [
+        Maverick(tree, folder / "maverick", git=False),
+        Program(
+            "git",
+            tree,
+            folder / "git",
+            init=f"git init -q --bare {{store}} && {inner} config core.bare false",
+            save=f"{inner} add -A && {inner} write-tree",
+            restore=f"{inner} read-tree --reset -u {{first}}",
+            restore_all=f"{inner} archive {{first}} | tar -x -C {{target}}",
+        ),
+    ]
+    if shutil.which("restic"):
+        found.append(
+            Program(
+                "restic",
+                tree,
+                folder / "restic",
+                init="restic -q -r {store} init",
+                save="restic -q -r {store} backup . && restic -q -r {store} snapshots --json | head -c 0",
+                restore_all="restic -q -r {store} restore latest --target {target}",
+            )
+        )
+    if shutil.which("borg"):
+        found.append(
+            Program(
+                "borg",
+                tree,
+                folder / "borg",
+                init="borg init -e none {store}",
+                save=borg,
+                restore_all="cd {target} && borg extract {store}::{first}",
+            )
+        )
+    missing = {"restic", "borg"} - {it.name for it in found}
+    for name in sorted(missing):
+        print(f"{name} is not installed; skipped")
+    return found
+
+
+def settle() -> None:
+    """Let the disk come to rest and the times of what was written grow old."""
+    os.sync()
+    time.sleep(2.5)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long *work* takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def change(tree: Path, files: list[Path], number: int) -> None:
+    """Write one in a hundred of *files* anew, as editors do: half in place, half as a new file."""
+    chosen = random.Random(number).sample(files, len(files) // 100)  # noqa: S311 - no secret
+    for at, file in enumerate(chosen):
+        data = file.read_bytes() + f"\n# changed {number}\n".encode()
+        if at % 2:
+            file.write_bytes(data)
+        else:
+            other = file.with_name(".changing")
+            other.write_bytes(data)
+            other.replace(file)
+
+
+def measure(it: Maverick | Program, pristine: Path, tree: Path, folder: Path) -> dict[str, float]:
+    """Take one program through all there is to do."""
+    run(f"rsync -a --delete {pristine}/ {tree}/" if shutil.which("rsync") else f"cp -a {pristine}/. {tree}/", folder)
+    files = [file for file in sorted(tree.rglob("*")) if file.is_file() and not file.is_symlink()]
+    it.prepare()
+    settle()
+    times = {"first": seconds(it.save)}
+    it.mark()
+    settle()
+    times["unchanged"] = sorted(seconds(it.save) for _ in range(ROUNDS))[ROUNDS // 2]
+    times["MB stored"] = it.stored()
+    change(tree, files, 1)
+    settle()
+    times["1 % changed"] = seconds(it.save)
+    settle()
+    times["restore 1 %"] = seconds(it.restore)
+    target = folder / "target"
+    times["restore all"] = seconds(lambda: it.restore_all(target))
+    shutil.rmtree(target)
+    return times
+
+
+def main() -> None:
+    """Print the table."""
+    source = Path(sys.argv[1] if len(sys.argv) > 1 else sys.base_prefix)
+    with tempfile.TemporaryDirectory(prefix="maverick-bench-") as name:
+        folder = Path(name).resolve()
+        pristine, tree = folder / "pristine", folder / "tree"
+        shutil.copytree(source, pristine, symlinks=True)
+        tree.mkdir()
+        count = sum(len(files) for _, _, files in os.walk(pristine))
+        print(f"{count:,} files, {megabytes(pristine):,.0f} MB; {os.cpu_count()} cores; seconds, and ratios to git\n")
+        found = {it.name: measure(it, pristine, tree, folder) for it in programs(tree, folder)}
+        print(f"{'':14}" + "".join(f"{name:>20}" for name in found))
+        for row in ROWS:
+            cells = (f"{times[row]:9.2f} {times[row] / found['git'][row]:6.2f} x" for times in found.values())
+            print(f"{row:14}" + "".join(f"{cell:>20}" for cell in cells))
+
+
+if __name__ == "__main__":
+    main()
