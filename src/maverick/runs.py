@@ -8,29 +8,21 @@ from __future__ import annotations
 import json
 import os
 import random
-import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import maverick
 from maverick import amendments, files, selection
-from maverick.checkpoints import Checkpoint, Content, Owner, Store, blob, note, value
-from maverick.dsl.agents.sessions import Sessions
-from maverick.dsl.blocks import Unfinished
-from maverick.dsl.events import Event, Observer, ignore
-from maverick.dsl.files import Keeper, keeps_files
+from maverick.checkpoints import Checkpoint, Owner, Store, note
+from maverick.dsl.events import Event
 from maverick.dsl.inputs import convert_inputs
 from maverick.dsl.journal import Journal
 from maverick.dsl.outcome import Outcome
-from maverick.dsl.processes import Group, Processes, Stop, Stopped, stop_leftovers
-from maverick.dsl.requirements import all_steps, require_programs
-from maverick.dsl.rollback import Undone, finish_interrupted, roll_back
-from maverick.dsl.secrets import Scrubber, secrets_in
-from maverick.dsl.serialization.executor import Executor
-from maverick.dsl.steps import Tools
-from maverick.errors import StepFailed, StoreDamaged, StoreUnwritable, UsageError, WorkflowInvalid
+from maverick.dsl.processes import stop_leftovers
+from maverick.dsl.requirements import require_programs
+from maverick.errors import StoreDamaged, WorkflowInvalid
+from maverick.execution import Execution, Session, scrubber
 from maverick.selection import Policy, Request
 
 if TYPE_CHECKING:
@@ -41,20 +33,6 @@ if TYPE_CHECKING:
 
 
 __all__ = ["Policy", "Request", "Session", "resume", "start"]
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """Who watches an execution, and who may stop it."""
-
-    observe: Observer = ignore
-    stop: Stop = field(default_factory=Stop)
-    ask: Callable[[str], bool] | None = None
-    """Asks a person a question; None where there is nobody to be asked."""
-
-    def tell(self, text: str) -> None:
-        """Tell whoever watches."""
-        self.observe(Event(event="notice", message=text))
 
 
 # --- start and resume ----------------------------------------------------------------------------------------------
@@ -71,22 +49,31 @@ def start(project: Project, request: Request, session: Session) -> Outcome:
     catalog = project.catalog()
     workflow = _checked(catalog, request.workflow)
     inputs = convert_inputs(workflow, request.inputs, from_text=True)
-    scrub = _scrubber(project, inputs, catalog)
+    scrub = scrubber(project, inputs, catalog)
     require_programs(workflow, catalog, project.environment)
     store = project.create_store()
     run = _new_id(workflow.name)
     with store.own(run) as owner:
+        execution = Execution(
+            project=project,
+            catalog=catalog,
+            workflow=workflow,
+            inputs=inputs,
+            store=store,
+            session=session,
+            owner=owner,
+            scrub=scrub,
+        )
         tip = store.save(
             run,
-            {("inputs",): value(inputs), **_definition(workflow, catalog)},
+            execution.definition,
             parent=None,
             reason="started",
             group=workflow.name,
             facts={("run",): note(_circumstances())},
         )
         session.observe(Event(event="run_started", message=run, data={"workflow": workflow.name}))
-        execution = _Execution(project, catalog, store, session, owner, scrub)
-        return execution.go(workflow, inputs, _journal(store, tip, workflow, catalog, project, session))
+        return execution.go(execution.journal(tip))
 
 
 def resume(project: Project, request: Request, session: Session) -> Outcome:
@@ -158,34 +145,28 @@ def _resume_owned(
     inputs = selection.inputs_to_use(workflow, recorded, request)
     for file in sorted(catalog.recorded_in_use):
         session.tell(f"{file} is gone; its text as the run recorded it is used")
-    scrub = _scrubber(project, inputs, catalog)
+    scrub = scrubber(project, inputs, catalog)
     require_programs(workflow, catalog, project.environment)
     for text in stop_leftovers(owner.previous.get("groups", [])):
         session.tell(f"stopped what was left of the interrupted run: {text}")
-    keeps = keeps_files(workflow, all_steps(workflow, catalog))
-
-    def journal_at(at: Checkpoint) -> Journal:
-        if keeps or request.workspace:
-            choice = request.workspace or None
-            at = files.settle(store, at, project.root, choice=choice, ask=session.ask, tell=session.tell)
-        return _journal(store, at, workflow, catalog, project, session)
-
-    journal = Journal(store, tip) if fork else journal_at(tip)
+    execution = Execution(
+        project=project,
+        catalog=catalog,
+        workflow=workflow,
+        inputs=inputs,
+        store=store,
+        session=session,
+        owner=owner,
+        scrub=scrub,
+    )
+    journal = Journal(store, tip) if fork else execution.journal(_with_files(execution, tip, request))
     amended = amendments.apply(journal, request, workflow, catalog, scrub)
-    execution = _Execution(project, catalog, store, session, owner, scrub, policy=request.policy)
-    if request.policy == "refuse":
-        if request.change_inputs:
-            execution = replace(execution, policy="rerun")
-            known: dict[str, Value] | None = selection.inputs_as_recorded(workflow, recorded)
-        else:
-            known = inputs
-        if known is not None:
-            execution.check(workflow, known, journal)
+    _refuse_changes(execution, journal, request, recorded)
     if fork:
         origin = f"{tip.run} at {tip.id[:12]}"
         started = store.save(fork, {("output",): None}, parent=tip, reason=f"forked from {origin}", step=tip.step)
         session.tell(f"forked {fork} from {origin}")
-        journal = journal_at(started)
+        journal = execution.journal(_with_files(execution, started, request))
         amendments.apply(journal, request, workflow, catalog, scrub)
     if amended:
         journal.write("; ".join(amended))
@@ -193,108 +174,27 @@ def _resume_owned(
         journal.ask()
     run = journal.tip.run
     session.observe(Event(event="run_resumed", message=run, data={"workflow": workflow.name, "from": tip.id}))
-    journal.amend({("inputs",): value(inputs), **_definition(workflow, catalog)})
-    return replace(execution.go(workflow, inputs, journal), resumed_from=tip.id)
+    journal.amend(execution.definition)
+    return replace(execution.go(journal, keep_records=request.policy == "recorded"), resumed_from=tip.id)
 
 
-@dataclass(frozen=True, slots=True)
-class _Execution:
-    """One owner's execution of a run."""
-
-    project: Project
-    catalog: Catalog
-    store: Store
-    session: Session
-    owner: Owner
-    scrub: Scrubber
-    policy: Policy = "rerun"
-
-    def check(self, workflow: Workflow, inputs: dict[str, Value], journal: Journal) -> None:
-        """Raise StepsDiffer if a finished step would run again. Runs and writes nothing."""
-        try:
-            Executor(journal, self._tools(), checking=True).run(workflow, inputs)
-        except (Unfinished, StepFailed):
-            return  # What comes next will run; whatever fails here fails there, too.
-
-    def go(self, workflow: Workflow, inputs: dict[str, Value], journal: Journal) -> Outcome:
-        """Walk the workflow and close the run's journal with what came of it."""
-        tracking = any(step.rollback is not None for step in all_steps(workflow, self.catalog))
-        if tracking:
-            finish_interrupted(
-                Executor(journal, self._tools(), keep_records=True, checking=True, tracking=True), workflow, inputs
-            )
-        executor = Executor(journal, self._tools(), keep_records=self.policy == "recorded", tracking=tracking)
-        result = Outcome(run=journal.tip.run, workflow=workflow.name, status="failed", counts=executor.counts)
-        try:
-            output = executor.run(workflow, inputs)
-            journal.end("final", reason="done", output=output)
-            result = replace(result, status="done", output=output)
-        except Stopped as stopped:
-            self._pause(journal, f"paused: {stopped.reason}")
-            result = replace(result, status="paused", error=f"interrupted by {stopped.reason}")
-        except StepFailed as error:
-            text = self.scrub.text(f"step {error.step}: {error}" if error.step else str(error))
-            undone = roll_back(executor) if workflow.on_failure == "rollback" else Undone()
-            if undone.steps:
-                text += f"\nrolled back: {', '.join(undone.steps)}; resuming runs again: {', '.join(undone.forgotten)}"
-            journal.end("failure", reason=f"failed at {error.step}", facts={"step": error.step, "error": text})
-            result = replace(result, error=text, rollback_errors=tuple(undone.errors))
-        except StoreUnwritable as error:
-            result = replace(result, error=str(error))
-        self.session.observe(Event(event="run_finished", message=result.status))
-        return replace(result, checkpoint=journal.tip.id)
-
-    def _pause(self, journal: Journal, reason: str) -> None:
-        """Save where the run stands, without the files if they cannot be kept: the records come first."""
-        try:
-            journal.end("pause", reason=reason)
-        except StepFailed as error:
-            self.session.tell(str(error))
-            journal.end("pause", reason=reason, keep_files=False)
-
-    def _tools(self) -> Tools:
-        noted = _Noted(self.owner)
-        return Tools(
-            root=self.project.root,
-            catalog=self.catalog,
-            stop=self.session.stop,
-            processes=Processes(self.session.stop, noted.groups, scrub=self.scrub),
-            scrub=self.scrub,
-            environment=self.project.step_environment,
-            observe=self.session.observe,
-            sessions=Sessions(self.owner.previous.get("sessions"), noted.sessions),
-        )
+def _with_files(execution: Execution, tip: Checkpoint, request: Request) -> Checkpoint:
+    """Where the run stands once it is settled what becomes of the project's files."""
+    if not execution.keeps_files and not request.workspace:
+        return tip
+    session, choice = execution.session, request.workspace or None
+    return files.settle(execution.store, tip, execution.project.root, choice=choice, ask=session.ask, tell=session.tell)
 
 
-def _journal(
-    store: Store, tip: Checkpoint, workflow: Workflow, catalog: Catalog, project: Project, session: Session
-) -> Journal:
-    keeper = None
-    if keeps_files(workflow, all_steps(workflow, catalog)):
-        keeper = Keeper(store, project.root, workflow.workspace, session.tell)
-    return Journal(store, tip, keeper=keeper)
-
-
-class _Noted:
-    """The owner's note, whose parts change one by one."""
-
-    def __init__(self, owner: Owner) -> None:
-        self._owner = owner
-        self._parts: dict[str, object] = {"groups": [], "sessions": owner.previous.get("sessions", {})}
-        self._lock = threading.Lock()
-
-    def groups(self, groups: list[Group]) -> None:
-        """Note the process groups that run."""
-        self._note("groups", groups)
-
-    def sessions(self, sessions: Mapping[str, str]) -> None:
-        """Note the sessions of agents that are at work."""
-        self._note("sessions", sessions)
-
-    def _note(self, name: str, part: object) -> None:
-        with self._lock:
-            self._parts[name] = part
-            self._owner.note(self._parts)
+def _refuse_changes(execution: Execution, journal: Journal, request: Request, recorded: Value) -> None:
+    """Raise StepsDiffer if a finished step would run again, and nobody asked for that."""
+    if request.policy != "refuse":
+        return
+    inputs: dict[str, Value] | None = execution.inputs
+    if request.change_inputs:  # Then only what they do not explain is refused.
+        inputs = selection.inputs_as_recorded(execution.workflow, recorded)
+    if inputs is not None:
+        execution.check(inputs, journal)
 
 
 def _report(store: Store, checkpoint: Checkpoint) -> Outcome:
@@ -318,33 +218,6 @@ def _checked(catalog: Catalog, reference: str) -> Workflow:
     if checked.workflow is None:
         raise WorkflowInvalid(list(checked.problems))
     return checked.workflow
-
-
-def _definition(workflow: Workflow, catalog: Catalog) -> dict[tuple[str, ...], Content | None]:
-    """The texts of the workflow and of all that it calls (linting it has loaded them)."""
-    texts = catalog.loaded()
-    return {
-        ("definition", file): blob(text.encode(), note="main" if file == workflow.file else "")
-        for file, text in texts.items()
-    }
-
-
-def _scrubber(project: Project, inputs: Mapping[str, Value], catalog: Catalog) -> Scrubber:
-    """What masks the project's secrets.
-
-    Raises:
-        UsageError: A secret is too short to be masked, or stands in what the run has to record as it is.
-    """
-    secrets = secrets_in(project.config.secrets, project.environment)
-    scrub = Scrubber(secrets.values())
-    holding = [f"the input {name}" for name, given in inputs.items() if scrub.value(given) != given]
-    holding += [file for file, text in catalog.loaded().items() if scrub.text(text) != text]
-    if holding:
-        raise UsageError(
-            f"{' and '.join(holding)} holds a value of {', '.join(secrets)} (`secrets:` in maverick.yaml), which must "
-            "not be recorded; use ${{ env.NAME }} in the steps that need it"
-        )
-    return scrub
 
 
 def _circumstances() -> str:

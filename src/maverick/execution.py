@@ -1,0 +1,178 @@
+"""One execution of a run: from its owner's taking it up to the checkpoint that closes it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from maverick.checkpoints import Checkpoint, Content, Owner, Store, blob, value
+from maverick.dsl.agents.sessions import Sessions
+from maverick.dsl.blocks import Unfinished
+from maverick.dsl.events import Event, Observer, ignore
+from maverick.dsl.files import Keeper, keeps_files
+from maverick.dsl.journal import Journal
+from maverick.dsl.outcome import Outcome
+from maverick.dsl.processes import Group, Processes, Stop, Stopped
+from maverick.dsl.requirements import all_steps
+from maverick.dsl.rollback import Undone, finish_interrupted, roll_back
+from maverick.dsl.secrets import Scrubber, secrets_in
+from maverick.dsl.serialization.executor import Executor
+from maverick.dsl.steps import Tools
+from maverick.errors import StepFailed, StoreUnwritable, UsageError
+
+if TYPE_CHECKING:
+    from maverick.dsl.catalog import Catalog
+    from maverick.dsl.model import Workflow
+    from maverick.dsl.values import Value
+    from maverick.project import Project
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Who watches an execution, and who may stop it."""
+
+    observe: Observer = ignore
+    stop: Stop = field(default_factory=Stop)
+    ask: Callable[[str], bool] | None = None
+    """Asks a person a question; None where there is nobody to be asked."""
+
+    def tell(self, text: str) -> None:
+        """Tell whoever watches."""
+        self.observe(Event(event="notice", message=text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """What one owner executes, and with what."""
+
+    project: Project
+    catalog: Catalog
+    workflow: Workflow
+    inputs: dict[str, Value]
+    store: Store
+    session: Session
+    owner: Owner
+    scrub: Scrubber
+
+    @property
+    def definition(self) -> dict[tuple[str, ...], Content | None]:
+        """What a run begins with: its inputs, and the texts of the workflow and of all that it calls."""
+        texts = self.catalog.loaded()  # Checking the workflow has loaded them.
+        return {
+            ("inputs",): value(self.inputs),
+            **{
+                ("definition", file): blob(text.encode(), note="main" if file == self.workflow.file else "")
+                for file, text in texts.items()
+            },
+        }
+
+    @property
+    def keeps_files(self) -> bool:
+        """Whether any of the run's checkpoints keeps the project's files."""
+        return keeps_files(self.workflow, all_steps(self.workflow, self.catalog))
+
+    def journal(self, tip: Checkpoint) -> Journal:
+        """The journal of the run that stands at *tip*."""
+        keeper = None
+        if self.keeps_files:
+            keeper = Keeper(self.store, self.project.root, self.workflow.workspace, self.session.tell)
+        return Journal(self.store, tip, keeper=keeper)
+
+    def check(self, inputs: dict[str, Value], journal: Journal) -> None:
+        """Raise StepsDiffer if a finished step would run again with *inputs*. Runs and writes nothing."""
+        try:
+            Executor(journal, self._tools(), checking=True).run(self.workflow, inputs)
+        except (Unfinished, StepFailed):
+            return  # What comes next will run; whatever fails here fails there, too.
+
+    def go(self, journal: Journal, *, keep_records: bool = False) -> Outcome:
+        """Walk the workflow and close the run's journal with what came of it. *keep_records*: whatever changed."""
+        workflow, inputs = self.workflow, self.inputs
+        tracking = any(step.rollback is not None for step in all_steps(workflow, self.catalog))
+        if tracking:
+            finish_interrupted(
+                Executor(journal, self._tools(), keep_records=True, checking=True, tracking=True), workflow, inputs
+            )
+        executor = Executor(journal, self._tools(), keep_records=keep_records, tracking=tracking)
+        result = Outcome(run=journal.tip.run, workflow=workflow.name, status="failed", counts=executor.counts)
+        try:
+            output = executor.run(workflow, inputs)
+            journal.end("final", reason="done", output=output)
+            result = replace(result, status="done", output=output)
+        except Stopped as stopped:
+            self._pause(journal, f"paused: {stopped.reason}")
+            result = replace(result, status="paused", error=f"interrupted by {stopped.reason}")
+        except StepFailed as error:
+            text = self.scrub.text(f"step {error.step}: {error}" if error.step else str(error))
+            undone = roll_back(executor) if workflow.on_failure == "rollback" else Undone()
+            if undone.steps:
+                text += f"\nrolled back: {', '.join(undone.steps)}; resuming runs again: {', '.join(undone.forgotten)}"
+            journal.end("failure", reason=f"failed at {error.step}", facts={"step": error.step, "error": text})
+            result = replace(result, error=text, rollback_errors=tuple(undone.errors))
+        except StoreUnwritable as error:
+            result = replace(result, error=str(error))
+        self.session.observe(Event(event="run_finished", message=result.status))
+        return replace(result, checkpoint=journal.tip.id)
+
+    def _pause(self, journal: Journal, reason: str) -> None:
+        """Save where the run stands, without the files if they cannot be kept: the records come first."""
+        try:
+            journal.end("pause", reason=reason)
+        except StepFailed as error:
+            self.session.tell(str(error))
+            journal.end("pause", reason=reason, keep_files=False)
+
+    def _tools(self) -> Tools:
+        noted = _Noted(self.owner)
+        return Tools(
+            root=self.project.root,
+            catalog=self.catalog,
+            stop=self.session.stop,
+            processes=Processes(self.session.stop, noted.groups, scrub=self.scrub),
+            scrub=self.scrub,
+            environment=self.project.step_environment,
+            observe=self.session.observe,
+            sessions=Sessions(self.owner.previous.get("sessions"), noted.sessions),
+        )
+
+
+class _Noted:
+    """The owner's note, whose parts change one by one."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._parts: dict[str, object] = {"groups": [], "sessions": owner.previous.get("sessions", {})}
+        self._lock = threading.Lock()
+
+    def groups(self, groups: list[Group]) -> None:
+        """Note the process groups that run."""
+        self._note("groups", groups)
+
+    def sessions(self, sessions: Mapping[str, str]) -> None:
+        """Note the sessions of agents that are at work."""
+        self._note("sessions", sessions)
+
+    def _note(self, name: str, part: object) -> None:
+        with self._lock:
+            self._parts[name] = part
+            self._owner.note(self._parts)
+
+
+def scrubber(project: Project, inputs: Mapping[str, Value], catalog: Catalog) -> Scrubber:
+    """What masks the project's secrets.
+
+    Raises:
+        UsageError: A secret is too short to be masked, or stands in what the run has to record as it is.
+    """
+    secrets = secrets_in(project.config.secrets, project.environment)
+    scrub = Scrubber(secrets.values())
+    holding = [f"the input {name}" for name, given in inputs.items() if scrub.value(given) != given]
+    holding += [file for file, text in catalog.loaded().items() if scrub.text(text) != text]
+    if holding:
+        raise UsageError(
+            f"{' and '.join(holding)} holds a value of {', '.join(secrets)} (`secrets:` in maverick.yaml), which must "
+            "not be recorded; use ${{ env.NAME }} in the steps that need it"
+        )
+    return scrub
