@@ -99,7 +99,7 @@ def test_restoring_without_any_files_is_refused(runs: Runs) -> None:
     runs.flow(HALF_WAY)
     runs.start()
 
-    with pytest.raises(NotFound, match="no checkpoint of .* holds files; resume with --workspace keep"):
+    with pytest.raises(NotFound, match=r"no checkpoint of .* holds files; resume with --workspace keep"):
         runs.resume(workspace="restore")
 
 

@@ -107,7 +107,7 @@ def run(
         str,
         typer.Option(
             metavar="restore|keep",
-            help="On resuming, where files differ from the newest checkpoint that holds them: go back to it, or keep them.",
+            help="On resuming, where files differ from the newest checkpoint with files: go back to it, or keep them.",
         ),
     ] = "",
     events: Annotated[
