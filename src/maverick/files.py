@@ -6,12 +6,14 @@ can be undone. Files and records always come from one checkpoint.
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from maverick.checkpoints import Checkpoint, Content, Store, existing
-from maverick.checkpoints.workspace import RestorePlan, capture, open_workspace, plan_restore
+from maverick.checkpoints import Checkpoint, Content, Snapshot, Store, existing, value
+from maverick.checkpoints.workspace import Report, RestorePlan, capture, open_workspace, plan_restore
 from maverick.dsl.journal import FILES
 from maverick.errors import FilesDiffer, NotFound
 
@@ -141,3 +143,46 @@ def settle(
 
 def _count(changes: Sequence[object]) -> str:
     return "1 file" if len(changes) == 1 else f"{len(changes)} files"
+
+
+# --- by hand -------------------------------------------------------------------------------------------------------
+
+
+def create(
+    store: Store, root: Path, *, group: str = "files", reason: str = "created by hand", skip_unreadable: bool = False
+) -> tuple[Checkpoint, Report]:
+    """Save the project's files as they are now, into a run of its own; it is tagged, so that gc keeps it.
+
+    Raises:
+        WorkspaceUnreadable: Files cannot be read; none if *skip_unreadable*.
+        UsageError: *root* is `/` or the home folder.
+    """
+    taken = capture(store, open_workspace(root), skip_unreadable=skip_unreadable)
+    run = f"{group}-{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(2).hex()}"
+    changes = {("inputs",): value({}), ("output",): value(None), **taken.changes}
+    made = store.save(run, changes, parent=None, kind="final", reason=reason, group=group)
+    store.tag(run, "files", made)
+    return made, taken.report
+
+
+def restore(
+    store: Store, root: Path, snapshot: Snapshot, paths: Sequence[str], confirm: Callable[[RestorePlan], None]
+) -> tuple[RestorePlan, Checkpoint | None]:
+    """Make the project's files those of *snapshot* (only *paths*, if given); give what was done and its way back.
+
+    *confirm* sees the plan and raises to leave everything as it is. What is there now is saved first, in a run of the
+    group `restore`; None where there was nothing to do.
+
+    Raises:
+        NotFound: The checkpoint holds no files, or not these.
+        FilesDiffer: A file changed since it was planned.
+        WorkspaceUnwritable: A file cannot be written; what stands before it is restored.
+    """
+    plan = plan_restore(store, snapshot, open_workspace(root), paths)
+    if plan.is_empty:
+        return plan, None
+    confirm(plan)
+    reason = f"{SAFETY} of {snapshot.checkpoint.id[:12]}"
+    safety, _ = create(store, root, group="restore", reason=reason, skip_unreadable=True)
+    plan.execute(head_may_differ=True)  # Whoever confirmed the plan saw that HEAD moved.
+    return plan, safety

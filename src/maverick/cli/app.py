@@ -43,6 +43,8 @@ class Checkpoint(commands.Group):
         "show": Entry("Show a checkpoint, or a value in it.", function("contents:show")),
         "cat": Entry("Write a value's bytes.", function("contents:cat")),
         "diff": Entry("Compare two checkpoints.", function("contents:diff")),
+        "create": Entry("Save the project's files as they are now.", function("files:create")),
+        "restore": Entry("Make files what they were in a checkpoint.", function("files:restore")),
         "gc": Entry("Remove what no run needs any more.", function("maintain:gc")),
         "fsck": Entry("Check the store for damage.", function("maintain:fsck")),
     }

@@ -1,0 +1,148 @@
+"""`checkpoint create` and `checkpoint restore`: the project's files, kept and brought back by hand."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from maverick.cli.here import asking, this_project
+from maverick.cli.history import AsJson
+from maverick.cli.render import json_text, plural, size
+from maverick.cli.streams import print_err, print_out, warn
+from maverick.errors import UsageError
+
+if TYPE_CHECKING:
+    from maverick.checkpoints import Snapshot
+    from maverick.checkpoints.workspace import RestorePlan
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def create(
+    *,
+    skip_unreadable: Annotated[bool, typer.Option("--skip-unreadable", help="Leave out what cannot be read.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Save the project's files as they are now, in a run of its own that gc keeps.
+
+    In a git repository these are the tracked files and those that are neither tracked nor ignored; elsewhere
+    `.gitignore` says what is left out. `.git` and `.maverick` never belong to it.
+
+    Examples:
+      maverick checkpoint create
+      maverick checkpoint diff REV @latest --stat
+    """
+    from maverick import files  # noqa: PLC0415 - only where files are read
+
+    project = this_project()
+    made, report = files.create(project.create_store(), project.root, skip_unreadable=skip_unreadable)
+    for skipped in report.skipped:
+        warn(f"not in the checkpoint: {skipped.path} ({skipped.reason})")
+    if as_json:
+        print_out(
+            json_text(
+                {
+                    "run": made.run,
+                    "checkpoint": made.id,
+                    "files": report.files,
+                    "bytes": report.size_bytes,
+                    "skipped": [{"path": it.path, "reason": it.reason} for it in report.skipped],
+                }
+            )
+            + "\n"
+        )
+    else:
+        print_out(f"{made.run}: {plural(report.files, 'file')}, {size(report.size_bytes)}\n")
+
+
+def restore(
+    revision: Annotated[str, typer.Argument(metavar="REV", help="The checkpoint; it has to hold files.")],
+    paths: Annotated[
+        list[str] | None, typer.Argument(metavar="[PATH]...", help="Only these files and folders.", show_default=False)
+    ] = None,
+    *,
+    to: Annotated[
+        str, typer.Option("--to", metavar="DIR", help="Write them into this new folder, and leave the project alone.")
+    ] = "",
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make the project's files what they were in a checkpoint.
+
+    What would be written and removed is listed, and asked about on a terminal; elsewhere --yes says so. What is
+    there now is saved first: `maverick checkpoint undo` brings it back. `.git`, HEAD, the index and what is
+    ignored are left alone.
+
+    Examples:
+      maverick checkpoint restore fly@phase_1
+      maverick checkpoint restore fly@phase_1 src/app.py --yes
+      maverick checkpoint restore fly@phase_1 --to /tmp/then
+    """
+    from maverick import files  # noqa: PLC0415
+
+    project = this_project()
+    store = project.open_store()
+    snapshot = store.load(revision)
+    if to:
+        _restore_to(snapshot, Path(to), paths or [], as_json=as_json)
+        return
+
+    def confirm(plan: "RestorePlan") -> None:
+        if not as_json:
+            print_err(_listing(plan))
+        if not yes:
+            ask = asking()
+            if ask is None:
+                raise UsageError("restoring changes files; look at the list and give --yes")
+            if not ask("Restore them?"):
+                raise typer.Exit(1)
+
+    plan, safety = files.restore(store, project.root, snapshot, [_in_project(it) for it in paths or []], confirm)
+    if as_json:
+        print_out(_json(plan, safety.run if safety else None))
+    elif safety is None:
+        print_err("nothing differs; nothing was changed")
+    else:
+        print_err(f"restored {plural(len(plan.changes), 'file')}; `maverick checkpoint undo` takes it back")
+
+
+def _restore_to(snapshot: "Snapshot", folder: Path, paths: list[str], *, as_json: bool) -> None:
+    from maverick.checkpoints.workspace import plan_copy  # noqa: PLC0415
+
+    plan = plan_copy(this_project().open_store(), snapshot, folder, paths)
+    plan.execute()
+    if as_json:
+        print_out(_json(plan, None))
+    else:
+        print_err(f"wrote {plural(len(plan.writes), 'file')}, {size(plan.write_bytes)}, into {folder}")
+
+
+def _in_project(path: str) -> str:
+    """Give a path that was given from the current folder as it stands in the project."""
+    here, root = Path.cwd(), this_project().root
+    absolute = Path(path) if Path(path).is_absolute() else here / path
+    return str(absolute.relative_to(root)) if absolute.is_relative_to(root) else path
+
+
+def _listing(plan: "RestorePlan") -> str:
+    lines = [f"{_SIGNS[it.change]} {it.path}" for it in plan.changes]
+    lines += [f"left alone: {it.path} ({it.reason})" for it in plan.kept]
+    if plan.head_moved:
+        lines.append("note: HEAD is not where it was when the checkpoint was made; only files are restored")
+    return "\n".join(lines)
+
+
+_SIGNS = {"added": "+", "removed": "-", "changed": "~"}
+
+
+def _json(plan: "RestorePlan", safety: str | None) -> str:
+    return (
+        json_text(
+            {
+                "changes": [{"path": it.path, "change": it.change} for it in plan.changes],
+                "kept": [{"path": it.path, "reason": it.reason} for it in plan.kept],
+                "undo": safety,
+            }
+        )
+        + "\n"
+    )

@@ -1,0 +1,117 @@
+"""`checkpoint create` and `checkpoint restore`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kit_program import Quick
+
+
+@pytest.fixture
+def kept(quick: Quick) -> Quick:
+    """A project whose files are in a checkpoint, and were changed since in each way."""
+    root = quick.program.root
+    for name in ("changed", "removed", "src/same"):
+        quick.program.file(name, f"{name}\n")
+    assert 0 == quick("checkpoint", "create").code
+    (root / "changed").write_text("other\n")
+    (root / "removed").unlink()
+    (root / "added").write_text("new\n")
+    return quick
+
+
+def _run(quick: Quick) -> str:
+    return str(quick("runs", "--json").json[-1]["run"])
+
+
+def _texts(root: Path) -> dict[str, str]:
+    files = (
+        path
+        for path in root.rglob("*")
+        if path.is_file() and ".maverick" not in path.parts and path.name != "maverick.yaml"
+    )
+    return {str(path.relative_to(root)): path.read_text() for path in files}
+
+
+THEN = {"changed": "changed\n", "removed": "removed\n", "src/same": "src/same\n"}
+
+
+def test_created_files_say_how_many_and_where(quick: Quick) -> None:
+    """The run's name is what restores them."""
+    quick.program.file("one", "1")
+
+    made = quick("checkpoint", "create", "--json").json
+
+    assert ["run", "checkpoint", "files", "bytes", "skipped"] == list(made)
+    assert (2, 1, []) == (made["files"], made["bytes"], made["skipped"])  # maverick.yaml is empty
+
+
+def test_restoring_lists_what_it_would_do_and_needs_a_yes(kept: Quick) -> None:
+    """Nothing is written or removed on the strength of a misremembered revision."""
+    refused = kept("checkpoint", "restore", _run(kept))
+
+    assert 2 == refused.code
+    assert ["- added", "~ changed", "+ removed"] == refused.err.splitlines()[:3]
+    assert "give --yes" in refused.err
+    assert "other\n" == _texts(kept.program.root)["changed"]
+
+
+def test_restored_files_are_those_of_the_checkpoint(kept: Quick) -> None:
+    """Also those that were not there then are gone."""
+    done = kept("checkpoint", "restore", _run(kept), "--yes")
+
+    assert (0, THEN) == (done.code, _texts(kept.program.root))
+    assert "restored 3 files; `maverick checkpoint undo` takes it back" == done.last_line
+
+
+def test_only_the_paths_that_are_given_are_restored(kept: Quick) -> None:
+    """One file from then, the rest as now."""
+    kept("checkpoint", "restore", _run(kept), "removed", "--yes")
+
+    assert {**THEN, "changed": "other\n", "added": "new\n"} == _texts(kept.program.root)
+
+
+def test_files_can_be_written_into_another_folder(kept: Quick, tmp_path: Path) -> None:
+    """To look at them beside those of now."""
+    before = _texts(kept.program.root)
+
+    done = kept("checkpoint", "restore", _run(kept), "--to", str(tmp_path / "then"))
+
+    assert (0, THEN, before) == (done.code, _texts(tmp_path / "then"), _texts(kept.program.root))
+
+
+def test_nothing_is_done_where_nothing_differs(kept: Quick) -> None:
+    """And no safety checkpoint is made for it."""
+    run = _run(kept)
+    kept("checkpoint", "restore", run, "--yes")
+    count = len(kept("runs", "--json").json)
+
+    again = kept("checkpoint", "restore", run, "--yes")
+
+    assert (0, "nothing differs; nothing was changed", count) == (
+        again.code,
+        again.last_line,
+        len(kept("runs", "--json").json),
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["RUN", "../outside", "--yes"], "leads out of the workspace"),
+        (["RUN", "nowhere", "--yes"], "there is no nowhere in checkpoint"),
+        (["RUN", "--to", "."], "is not empty"),
+        (["nothing", "--yes"], "there is no run nothing"),
+    ],
+)
+def test_what_cannot_be_restored_says_why(kept: Quick, arguments: list[str], message: str) -> None:
+    """And leaves everything as it is."""
+    before = _texts(kept.program.root)
+
+    refused = kept("checkpoint", "restore", *[_run(kept) if it == "RUN" else it for it in arguments])
+
+    assert refused.code in {2, 10}
+    assert message in refused.err
+    assert before == _texts(kept.program.root)
