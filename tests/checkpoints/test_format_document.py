@@ -229,6 +229,9 @@ VALUE = {
 }
 
 
+LARGE = b"".join(blake3(b"%d" % number).digest() for number in range(20_000))
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A store with each thing that the document describes."""
@@ -242,7 +245,8 @@ def root(tmp_path: Path) -> Path:
     facts = {("steps", f"s{n}"): note(f"{n} ms") for n in range(49)}
     second = store.save("Run/1", steps, parent=first, kind="label", label="half", facts=facts, step="s899")
     store.save("Run/1", {("steps", "s7"): None}, parent=second, kind="final", reason="done")
-    store.save("fork", {("log",): blob(b"x" * 100_000)}, parent=second)
+    at = store.save("fork", {("log",): blob(b"x" * 100_000), ("large",): blob(LARGE)}, parent=second)
+    store.save("fork", {("large",): blob(LARGE[:300_000] + b"inserted" + LARGE[300_000:])}, parent=at)
     store.tag("fork", "kept", first)
     return store.root
 
@@ -265,6 +269,11 @@ def test_a_reader_written_from_the_document_reads_everything(root: Path) -> None
     assert "fan" in reader.json_of(2, steps[1])
     assert '{"key":"512"}' == reader.find(steps[1], "s512")[3]
     assert len(reader.based) > 2
+    fork, before = list(reader.history("fork"))[:2]
+    large = [reader.content(reader.folder(at["tree"])["large"]) for at in (before, fork)]
+    assert [LARGE, LARGE[:300_000] + b"inserted" + LARGE[300_000:]] == large
+    assert 2 == len(reader.chunked)
+    assert {chunk for chunks in reader.chunked.values() for chunk in chunks} & set(reader.based)
     facts = reader.content(reader.folder(last["facts"])["steps"])
     assert {f"s{n}": ("note", f"{n} ms") for n in range(49)} == facts
 
@@ -285,4 +294,4 @@ def test_a_reader_written_from_the_document_reads_refs(root: Path) -> None:
     label = next(at for at in reader.history("Run/1") if at["kind"] == "label")
     assert label == reader.json_of(3, ref["labelled"]) == reader.json_of(3, fork["labelled"])
     assert {"kept": ref["positions"][0][0]} == fork["tags"]
-    assert ref["positions"][1][0] == reader.json_of(3, fork["checkpoint"])["parent"]
+    assert ref["positions"][1][0] == reader.json_of(3, fork["positions"][0][0])["parent"]

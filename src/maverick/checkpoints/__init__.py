@@ -4,7 +4,7 @@ Knows nothing of workflows, YAML or terminals. `docs/format.md` describes every 
 """
 
 from maverick.checkpoints.codec import Value
-from maverick.checkpoints.content import Content, blob, existing, note, value
+from maverick.checkpoints.content import Content, blob, blob_from, existing, note, value
 from maverick.checkpoints.ids import BlobId, CheckpointId, ObjectId, TreeId
 from maverick.checkpoints.locks import Owner
 from maverick.checkpoints.model import Checkpoint, CheckpointKind, Entry, EntryKind
@@ -29,6 +29,7 @@ __all__ = [
     "TreeId",
     "Value",
     "blob",
+    "blob_from",
     "existing",
     "note",
     "value",

@@ -1,9 +1,11 @@
-"""What a save puts at a path: `blob`, `value`, `note`, `existing` and `streamed` make it; here it becomes objects."""
+"""What a save puts at a path: `blob`, `value`, `note` and their like make it; here it becomes objects."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias
 
 from maverick.checkpoints import codec, folders, ids, model
 from maverick.checkpoints.ids import BlobId, ObjectKind
@@ -12,10 +14,10 @@ from maverick.checkpoints.objects import NewObject, OpenPack
 from maverick.checkpoints.parallel import spread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from maverick.checkpoints.codec import Value
-    from maverick.checkpoints.folders import Path
+    from maverick.checkpoints.folders import Path as Names
     from maverick.checkpoints.ids import ObjectId
     from maverick.checkpoints.model import EntryKind
 
@@ -34,7 +36,9 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What is to stand at a path. Make it by `blob`, `value`, `note`, `existing` or `streamed`."""
+    """What is to stand at a path. Make it by `blob`, `value`, `note`, `existing`,
+    `blob_from` or `streamed`.
+    """
 
     kind: EntryKind
     data: bytes = b""
@@ -89,7 +93,50 @@ def streamed(source: Source) -> Content:
     return Content("tree", source=source)
 
 
-def prepare(changes: Mapping[Path, Content | None], into: Objects) -> dict[Path, Entry | None]:
+def blob_from(source: Path | BinaryIO | Iterable[bytes], note: str = "") -> Content:
+    """Give content that is the bytes of *source*: a file's path, an open file, or parts in their order.
+
+    It is read once, while the save is written, and never in memory as a whole.
+
+    Raises:
+        UsageError: *note* has more than 4,096 bytes.
+    """
+    return Content("blob", source=_Stream(source, model.check_note(note)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    source: Path | BinaryIO | Iterable[bytes]
+    note: str
+
+    def put(self, pack: OpenPack, before: Entry | None) -> Entry:
+        former = before.id if before is not None and before.object_kind is ObjectKind.BLOB else None
+        with ExitStack() as stack:
+            source = self.source
+            if isinstance(source, Path):
+                source = stack.enter_context(source.open("rb", buffering=0))
+            read: Callable[[int], bytes] = getattr(source, "read", None) or _reader_of(iter(source))
+            blob, size = pack.add_stream(read, former)
+        return Entry("blob", blob, size, self.note)
+
+
+def _reader_of(parts: Iterator[bytes]) -> Callable[[int], bytes]:
+    rest = memoryview(b"")
+
+    def read(size: int) -> bytes:
+        nonlocal rest
+        while not rest:
+            part = next(parts, None)
+            if part is None:
+                return b""
+            rest = memoryview(part)
+        found, rest = rest[:size], rest[size:]
+        return bytes(found)
+
+    return read
+
+
+def prepare(changes: Mapping[Names, Content | None], into: Objects) -> dict[Names, Entry | None]:
     """Give the entries for *changes* and add the objects they need to *into*, children first.
 
     What is streamed is left out.
@@ -105,8 +152,8 @@ def prepare(changes: Mapping[Path, Content | None], into: Objects) -> dict[Path,
 
 
 def stream(
-    changes: Mapping[Path, Content | None], pack: OpenPack, before: Callable[[Path], Entry | None]
-) -> dict[Path, Entry | None]:
+    changes: Mapping[Names, Content | None], pack: OpenPack, before: Callable[[Names], Entry | None]
+) -> dict[Names, Entry | None]:
     """Give the entries of what is streamed, having put it into *pack*; *before* looks into the parent."""
     return {path: it.source.put(pack, before(path)) for path, it in changes.items() if it and it.source}
 

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain, groupby
 from typing import TYPE_CHECKING
 
-from maverick.checkpoints.frames import HAS_BASE, Compressor, leans_of
+from maverick.checkpoints import chunking, ids
+from maverick.checkpoints.frames import HAS_BASE, Compressor, FrameDamaged, leans_of
 from maverick.checkpoints.ids import ObjectKind
 from maverick.checkpoints.parallel import spread
+from maverick.errors import StoreDamaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from maverick.checkpoints.chunking import Read
     from maverick.checkpoints.frames import Frame
-    from maverick.checkpoints.ids import ObjectId
+    from maverick.checkpoints.ids import BlobId, ObjectId
     from maverick.checkpoints.objects import Objects
     from maverick.checkpoints.packs import PackWriter
+
+    Chunks = list[tuple[ObjectId, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +72,98 @@ class OpenPack:
         self.add_anyway([item for item in new if item.kind is ObjectKind.CHECKPOINT or self.wants(item.id)])
 
     def add_anyway(self, items: Sequence[NewObject]) -> None:
-        """Append *items*, children first, whatever the other packs hold."""
-        for item, frame in zip(items, self._frames(items), strict=True):
-            self._writer.add(frame)
-            self._added.append((item, frame))
+        """Append *items*, children first, whatever the other packs hold. Large blobs are chunked."""
+        for large, group in groupby(items, _is_large):
+            if large:
+                for item in group:
+                    self._add_chunks(chunking.reader(item.data), item.former, item.id)
+                continue
+            small = list(group)
+            for item, frame in zip(small, self._frames(small), strict=True):
+                self._writer.add(frame)
+                self._added.append((item, frame))
+
+    def add_stream(self, read: Read, former: ObjectId | None = None) -> tuple[BlobId, int]:
+        """Append the blob that *read* gives (at most so many bytes, none at the end); gives id and size.
+
+        No more than some 30 MiB of it are in memory at a time. *former* is the blob that was in its place.
+        """
+        parts: list[bytes] = []
+        size = 0
+        while size < chunking.CHUNKED_FROM_BYTES and (part := read(chunking.CHUNKED_FROM_BYTES - size)):
+            parts.append(part)
+            size += len(part)
+        if size >= chunking.CHUNKED_FROM_BYTES:
+            return self._add_chunks(chunking.after(b"".join(parts), read), former, None)
+        data = b"".join(parts)
+        blob = ids.blob_id(data)
+        self.add_all([NewObject(ObjectKind.BLOB, blob, data, former)])
+        return blob, size
+
+    def _add_chunks(self, read: Read, former: ObjectId | None, known: ObjectId | None) -> tuple[BlobId, int]:
+        """Append a large blob, of which the id may be *known*: its chunks, then the list of them."""
+        before = self._chunks_of(former)
+        hashed = ids.Hasher()
+        chunks, read = self._unchanged(read, before, hashed)
+        formers = Formers([chunk for chunk, _ in before[len(chunks) :]])
+        first, read = self._begun(read, before[len(chunks) :])
+        for window in chain(first, chunking.windows(read)):
+            # The whole is hashed by one thread while others hash its chunks.
+            work: list[bytes | list[bytes]] = [[], *window] if known is not None else [window, *window]
+            found = list(spread(partial(_id_of, hashed), work, 2 * sum(map(len, window))))
+            new: list[NewObject] = []
+            for chunk, part in zip(found[1:], window, strict=True):
+                chunks.append((chunk, len(part)))
+                like = formers.next(chunk)
+                if self.wants(chunk):
+                    new.append(NewObject(ObjectKind.BLOB, chunk, part, like))
+            for frame in self._frames(new):
+                self._writer.add(frame)
+        blob = known or hashed.blob_id()
+        if len(chunks) > 1 and (known is not None or self.wants(blob)):
+            self._writer.add(self._compressor().chunk_list(blob, chunks))
+        return ids.BlobId(blob), sum(length for _, length in chunks)
+
+    def _unchanged(self, read: Read, before: Chunks, hashed: ids.Hasher) -> tuple[Chunks, Read]:
+        """Give the chunks *before* with which what is read begins, and what reads the rest."""
+        if before and before[-1][1] < chunking.MIN_BYTES:
+            before = before[:-1]  # too small to be kept apart from what comes now
+        same: Chunks = []
+        while len(same) < len(before):
+            parts = chunking.pieces(read, [length for _, length in before[len(same) :]])
+            found = spread(ids.blob_id, parts, sum(map(len, parts)))
+            for number, (part, chunk) in enumerate(zip(parts, found, strict=True)):
+                if before[len(same)] != (chunk, len(part)) or not self.is_stored(chunk):
+                    return same, chunking.after(b"".join(parts[number:]), read)
+                same.append((chunk, len(part)))
+                hashed.update(part)
+        return same, read
+
+    def _begun(self, read: Read, before: Chunks) -> tuple[list[list[bytes]], Read]:
+        """Cut where the last chunk *before* ends or (it may be JSON, with a bracket at the end) begins to differ.
+
+        So what is appended to again and again is stored once. Gives that part, if it is large enough.
+        """
+        if len(before) != 1 or before[0][1] < chunking.MIN_BYTES:
+            return [], read
+        with suppress(StoreDamaged):
+            former = self._objects.read(before[0][0])
+            (part,) = chunking.pieces(read, [len(former)])
+            same = chunking.common(former, part)
+            if same < chunking.MIN_BYTES:
+                return [], chunking.after(part, read)
+            return [[part[:same]]], chunking.after(part[same:], read)
+        return [], read
+
+    def _chunks_of(self, blob: ObjectId | None) -> Chunks:
+        place = self._objects.find(blob) if blob is not None else None
+        if place is None or blob is None:
+            return []
+        with suppress(FrameDamaged, StoreDamaged, OSError):
+            if place.leans and (chunks := self._objects.leans_at(place).chunks):
+                return list(chunks)
+            return [(blob, len(self._objects.read(blob)))]
+        return []
 
     def remember(self) -> None:
         """Keep what was added in mind, now that it is stored: the next save may change it a little."""
@@ -92,3 +188,33 @@ class OpenPack:
             self._local.compressor = Compressor()
         compressor: Compressor = self._local.compressor
         return compressor
+
+
+class Formers:
+    """Says which chunk of the former blob stood where a new one stands now."""
+
+    def __init__(self, chunks: list[ObjectId]) -> None:
+        self._chunks = chunks
+        self._positions = {chunk: position for position, chunk in enumerate(chunks)}
+        self._at = 0
+
+    def next(self, chunk: ObjectId) -> ObjectId | None:
+        """Give the former chunk in the place of *chunk*, the next of the new ones; None if it is the same."""
+        same = self._positions.get(chunk)
+        if same is not None:
+            self._at = same + 1
+            return None
+        self._at += 1
+        return self._chunks[self._at - 1] if self._at <= len(self._chunks) else None
+
+
+def _id_of(hashed: ids.Hasher, part: bytes | list[bytes]) -> BlobId:
+    if isinstance(part, bytes):
+        return ids.blob_id(part)
+    for piece in part:
+        hashed.update(piece)
+    return hashed.blob_id()
+
+
+def _is_large(item: NewObject) -> bool:
+    return item.kind is ObjectKind.BLOB and len(item.data) >= chunking.CHUNKED_FROM_BYTES

@@ -15,10 +15,9 @@ R = TypeVar("R")
 
 # Starting threads costs about what compressing 1 MiB does.
 _PAYS_FROM_BYTES = 4 << 20
-# Handing an item to a thread costs about what compressing this many does.
-_PAYS_EACH_BYTES = 4096
+# Handing a task to a thread costs about what compressing some KiB does, so it is of several items if they are small.
+_TASK_BYTES, _TASKS_AHEAD = 512 << 10, 8
 _MOST_THREADS = 8
-_BATCH = 256
 _BATCH_FILES, _BATCH_BYTES = 128, 4 << 20
 _LARGE_BYTES = 16 << 20
 
@@ -26,14 +25,20 @@ _LARGE_BYTES = 16 << 20
 def spread(function: Callable[[T], R], items: Sequence[T], size_bytes: int) -> Iterator[R]:
     """Yield `function(item)` for each of *items*, in order; *size_bytes* is how much there is to work on."""
     threads = min(os.cpu_count() or 1, _MOST_THREADS, len(items))
-    if threads < 2 or size_bytes < _PAYS_FROM_BYTES or size_bytes < _PAYS_EACH_BYTES * len(items):
+    if threads < 2 or size_bytes < _PAYS_FROM_BYTES:
         yield from map(function, items)
         return
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 16 ms that a small save does not need
 
+    def work(task: Sequence[T]) -> list[R]:
+        return [function(item) for item in task]
+
+    number = max(1, len(items) * _TASK_BYTES // size_bytes)
+    tasks = [items[start : start + number] for start in range(0, len(items), number)]
     with ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(items), _BATCH):
-            yield from pool.map(function, items[start : start + _BATCH])
+        for start in range(0, len(tasks), _TASKS_AHEAD * threads):
+            for results in pool.map(work, tasks[start : start + _TASKS_AHEAD * threads]):
+                yield from results
 
 
 def batched(work: Callable[[list[T]], list[R]], items: Sequence[T], size: Callable[[T], int]) -> Iterator[tuple[T, R]]:

@@ -29,6 +29,9 @@ class Source(Protocol):
     def read(self, object_id: ObjectId) -> bytes:
         """Give an object's bytes."""
 
+    def read_chunks(self, object_id: ObjectId) -> Iterator[bytes]:
+        """Yield an object's bytes in parts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -74,6 +77,18 @@ class Snapshot:
             main = self._found(folders.lookup(self._source, TreeId(entry.id), ("value",)), path)
             return self._source.read(main.id)
         raise NotFound(f"{show_path(path)} is a {entry.kind}, it holds no bytes")
+
+    def stream(self, path: AnyPath) -> Iterator[bytes]:
+        """Yield the bytes at *path*, of a blob as they are, of a value as it is encoded, a part at a time.
+
+        Each part is verified; that they make up the object is verified at the end, by an error.
+        """
+        entry = self.entry(path)
+        if entry.kind == "bundle":
+            entry = self._found(folders.lookup(self._source, TreeId(entry.id), ("value",)), path)
+        if entry.kind not in ("blob", "value"):
+            raise NotFound(f"{show_path(path)} is a {entry.kind}, it holds no bytes")
+        return self._source.read_chunks(entry.id)
 
     def entries(self, path: AnyPath = ()) -> dict[str, Entry]:
         """Give the entries of the folder at *path* by name, in the order of their names."""

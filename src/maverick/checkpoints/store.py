@@ -294,6 +294,10 @@ class Store:
         """Give the bytes of an object, verified. Raises ObjectMissing, ObjectCorrupt, PackDamaged."""
         return self.objects.read(object_id)
 
+    def read_chunks(self, object_id: ObjectId) -> Iterator[bytes]:
+        """Yield the bytes of an object in verified parts of up to 256 KiB. Raises as `read`, perhaps at the end."""
+        return self.objects.read_chunks(object_id)
+
     def node(self, node_id: TreeId) -> Node:
         """Give a tree node, which nobody may change. Raises as `read`."""
         with self._nodes_lock:
