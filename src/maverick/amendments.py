@@ -1,25 +1,37 @@
-"""What is changed of a run by hand before it goes on: steps that run again, and steps that are skipped.
+"""What is changed of a run by hand before it goes on: steps that run again or are skipped, and outputs and inputs.
 
 Each is written into the run before anything runs, so that whoever resumes it after a kill finds it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
+from maverick import selection
+from maverick.checkpoints import byhand, value
+from maverick.dsl.inputs import convert_inputs
+from maverick.dsl.journal import Journal
 from maverick.dsl.outline import outline, pattern_of
+from maverick.dsl.secrets import Scrubber, secrets_in
 from maverick.dsl.suggest import nearest
-from maverick.dsl.values import normalise
-from maverick.errors import NotFound
+from maverick.dsl.values import Value, normalise
+from maverick.errors import NotFound, RefMoved, UsageError, WorkflowInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from maverick.checkpoints import Checkpoint, Store
     from maverick.dsl.catalog import Catalog
-    from maverick.dsl.journal import Journal
     from maverick.dsl.model import Workflow
-    from maverick.dsl.secrets import Scrubber
+    from maverick.project import Project
     from maverick.selection import Request
+
+Change: TypeAlias = Callable[[Value], object]
+"""Gives what a value is to be instead."""
 
 
 def apply(journal: Journal, request: Request, workflow: Workflow, catalog: Catalog, scrub: Scrubber) -> list[str]:
@@ -53,3 +65,117 @@ def _no_step(path: str, what: str, journal: Journal, others: Iterable[str]) -> N
     names = dict.fromkeys([*journal.paths(), *others])
     hint = nearest(path, names) or f"; it has {', '.join(list(names)[:8])}{', …' if len(names) > 8 else ''}"
     return NotFound(f"{what} {path} in run {journal.tip.run}{hint}")
+
+
+# --- editing what is recorded -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """What editing came to: the new checkpoint, and whether it begins a run of its own."""
+
+    checkpoint: Checkpoint
+    forked: bool
+
+
+def edit_output(project: Project, store: Store, at: Checkpoint, path: str, change: Change, what: str) -> Edited:
+    """Give the step at *path* another output than it recorded, so that what follows it runs again on resuming.
+
+    *change* gives the new output for the old one; *what* is edited, in words for the log. A new checkpoint is written
+    on top of *at*, or, where that is not its run's newest, a new run is forked from it.
+
+    Raises:
+        NotFound: The step has recorded nothing.
+        UsageError: The step is made of steps, was skipped by its `when`, or runs each time.
+        RunOwned: Another process executes the run.
+    """
+
+    def write(journal: Journal) -> None:
+        record = journal.record(path)
+        if record is None:
+            raise NotFound(
+                f"step {path} has recorded nothing in {at.run}; `--resume={at.run} --skip '{path}=…'` gives it one"
+            )
+        if not record.key and not record.by_hand:
+            how = "was skipped" if record.status == "skipped" else "is made of steps, edit one of them"
+            raise UsageError(f"step {path} {how}; its output cannot be edited (--skip '{path}=…' replaces it)")
+        if _runs_each_time(project, store, at, path):
+            raise UsageError(
+                f"step {path} is marked `always_run`: it runs on every resumption, and gives another output"
+            )
+        output = normalise(change(record.load()), f"steps.{path}.output")
+        journal.set_output(path, _scrubber(project).value(output))
+
+    return _edited(store, at, what, write)
+
+
+def edit_inputs(project: Project, store: Store, at: Checkpoint, change: Change, what: str) -> Edited:
+    """Give a run other inputs; on resuming, what they change runs again unasked. As `edit_output` otherwise.
+
+    Texts that *change* gives are converted to the declared types.
+
+    Raises:
+        InputInvalid: They do not fit the workflow.
+    """
+
+    def write(journal: Journal) -> None:
+        recorded = store.snapshot(at).value(("inputs",))
+        catalog = selection.catalog_of(project, store, at)
+        workflow = catalog.workflow(selection.reference_of(catalog, store, at))
+        changed = change(recorded)
+        if not isinstance(changed, dict):
+            raise UsageError("inputs have to be a mapping of names to values")
+        inputs = convert_inputs(workflow, changed, from_text=True)
+        if _scrubber(project).value(inputs) != inputs:
+            raise UsageError("an input holds a secret (`secrets:` in maverick.yaml), which must not be recorded")
+        journal.amend({("inputs",): value(inputs)})
+        journal.ask()
+
+    return _edited(store, at, what, write)
+
+
+def _edited(store: Store, at: Checkpoint, what: str, write: Callable[[Journal], None]) -> Edited:
+    def changes(of: Checkpoint) -> tuple[byhand.Changes, byhand.Changes]:
+        journal = Journal(store, of)
+        write(journal)
+        state, facts = journal.waiting()
+        return {**state, ("output",): None}, {**facts, ("end",): None}
+
+    if store.ref(at.run).checkpoint == at.id:
+        with store.own(at.run):
+            if store.ref(at.run).checkpoint != at.id:
+                raise RefMoved(f"run {at.run} was advanced by another process; nothing was changed")
+            state, facts = changes(at)
+            return Edited(byhand.edit(store, at, changes=state, facts=facts, what=what), forked=False)
+    state, facts = changes(at)
+    reason = f"forked from {at.run} at {at.id[:12]}, edited {what}"
+    run = new_run_id(at.group)
+    return Edited(byhand.fork(store, at, run, changes=state, facts=facts, reason=reason), forked=True)
+
+
+def fork(store: Store, at: Checkpoint, run: str = "") -> Checkpoint:
+    """Begin a run at *at*, called *run* or by a new name. Raises UsageError, NotFound."""
+    gone: byhand.Changes = {("output",): None}
+    reason = f"forked from {at.run} at {at.id[:12]}"
+    return byhand.fork(store, at, run or new_run_id(at.group), changes=gone, facts={("end",): None}, reason=reason)
+
+
+def new_run_id(workflow: str) -> str:
+    """Such as `fly-20261123-101502-k3x9`: sortable by time, easy to say."""
+    alphabet = "abcdefghijkmnpqrstuvwxyz23456789"
+    suffix = "".join(random.SystemRandom().choice(alphabet) for _ in range(4))
+    return f"{workflow}-{time.strftime('%Y%m%d-%H%M%S')}-{suffix}"
+
+
+def _runs_each_time(project: Project, store: Store, at: Checkpoint, path: str) -> bool:
+    catalog = selection.catalog_of(project, store, at)
+    try:
+        known = outline(catalog.workflow(selection.reference_of(catalog, store, at)), catalog)
+    except WorkflowInvalid:
+        return False
+    outlined = known.get(pattern_of(path))
+    return outlined is not None and outlined.step.always_run
+
+
+def _scrubber(project: Project) -> Scrubber:
+    return Scrubber(secrets_in(project.config.secrets, project.environment).values())

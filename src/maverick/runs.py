@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -52,7 +50,7 @@ def start(project: Project, request: Request, session: Session) -> Outcome:
     scrub = scrubber(project, inputs, catalog)
     require_programs(workflow, catalog, project.environment)
     store = project.create_store()
-    run = _new_id(workflow.name)
+    run = amendments.new_run_id(workflow.name)
     with store.own(run) as owner:
         execution = Execution(
             project=project,
@@ -103,7 +101,7 @@ def resume(project: Project, request: Request, session: Session) -> Outcome:
     other_inputs = found.kind == "final" and selection.asks_for_other_inputs(project, store, found, request)
     if found.kind == "final" and not (other_inputs or request.amends):
         return _report(store, found)
-    run = _new_id(found.group)
+    run = amendments.new_run_id(found.group)
     with store.own(run) as owner:
         return _resume_owned(project, store, found, owner, request, session, fork=run)
 
@@ -223,10 +221,3 @@ def _checked(catalog: Catalog, reference: str) -> Workflow:
 def _circumstances() -> str:
     facts = {"host": os.uname().nodename, "pid": os.getpid(), "version": maverick.__version__}
     return json.dumps(facts, sort_keys=True)
-
-
-def _new_id(workflow: str) -> str:
-    """Such as `fly-20261123-101502-k3x9`: sortable by time, easy to say."""
-    alphabet = "abcdefghijkmnpqrstuvwxyz23456789"
-    suffix = "".join(random.SystemRandom().choice(alphabet) for _ in range(4))
-    return f"{workflow}-{time.strftime('%Y%m%d-%H%M%S')}-{suffix}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -17,14 +18,14 @@ from maverick.checkpoints import folders, ids, layout, model, refs, revisions
 from maverick.checkpoints.content import prepare, stream
 from maverick.checkpoints.files import FULL, Files, writing
 from maverick.checkpoints.ids import CheckpointId, ObjectId, ObjectKind, TreeId
-from maverick.checkpoints.locks import Locks
+from maverick.checkpoints.locks import DROPPED, Locks
 from maverick.checkpoints.model import NO_CHECKPOINT, Checkpoint, Entry, encode_checkpoint, parse_checkpoint
 from maverick.checkpoints.objects import NewObject, Objects
 from maverick.checkpoints.snapshot import Snapshot
 from maverick.errors import NotFound, ObjectMissing, RefMoved, StoreUnwritable, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from datetime import timedelta
     from pathlib import Path
@@ -235,6 +236,33 @@ class Store:
             owner.note_dropped(self.files)
             self._refs.remove(run)
 
+    def adopt(self, ref: Ref, batches: Iterable[Iterable[NewObject]] = ()) -> None:
+        """Make *ref* the ref of its run, which there must not be, when all objects of *batches* are durable.
+
+        Positions and tags whose checkpoints are not there are left out. After a crash the run is there or it is
+        not; what it would have led to is garbage then.
+
+        Raises:
+            RunOwned, RefMoved: there is such a run.
+            NotFound: what *ref* stands at is not all there, because gc has collected it.
+            StoreUnwritable: the disk takes nothing.
+        """
+        with self.own(ref.run) as owner, self._changing("take in the run"):
+            self.objects.refresh()
+            owner.note_dropped(self.files)  # Until it has a ref, fsck is not to look for one.
+            for batch in batches:
+                with self.objects.packing() as pack:
+                    pack.add_all(batch)
+            if not self._is_there(ref.checkpoint):
+                raise NotFound(f"gc has collected what run {ref.run} was")
+            positions = tuple(it for it in ref.positions if self._is_there(it.checkpoint))
+            tags = {name: at for name, at in ref.tags.items() if self._is_there(at)}
+            with self.locks.refs():
+                if self._refs.get(ref.run) is not None:
+                    raise RefMoved(f"run {ref.run} exists already; drop it, or choose another name")
+                self._refs.put(replace(ref, positions=positions, tags=tags))
+            owner.note({name: it for name, it in owner.previous.items() if name != DROPPED})
+
     def diff(self, old: str, new: str) -> Iterator[Change]:
         """Yield what differs between the states of two checkpoints, given as revisions, in natural order.
 
@@ -309,6 +337,10 @@ class Store:
         self._remember(node_id, node)
         return node
 
+    def now(self) -> int:
+        """Give the time, in milliseconds since the epoch."""
+        return self._clock()
+
     def _find(self, checkpoint: Checkpoint | None, path: folders.Path) -> Entry | None:
         return folders.lookup(self, checkpoint.tree, path) if checkpoint is not None else None
 
@@ -355,6 +387,13 @@ class Store:
                 labelled = self.checkpoint(labelled.labelled)
         except ObjectMissing as error:
             raise NotFound(f"checkpoint {checkpoint.id[:12]} of run {checkpoint.run} was collected by gc") from error
+
+    def _is_there(self, checkpoint: CheckpointId) -> bool:
+        try:
+            self._require_checkpoint(self.checkpoint(checkpoint))
+        except (NotFound, ObjectMissing):
+            return False
+        return True
 
     def _require_tree(self, tree: TreeId) -> None:
         self._require(tree)

@@ -45,6 +45,11 @@ class Checkpoint(commands.Group):
         "diff": Entry("Compare two checkpoints.", function("contents:diff")),
         "create": Entry("Save the project's files as they are now.", function("files:create")),
         "restore": Entry("Make files what they were in a checkpoint.", function("files:restore")),
+        "tag": Entry("Give a checkpoint a name that stays.", function("amend:tag")),
+        "drop": Entry("Forget runs.", function("amend:drop")),
+        "fork": Entry("Begin a new run at a checkpoint.", function("amend:fork")),
+        "edit": Entry("Correct what a step gave, or a run's inputs.", function("edit:edit")),
+        "undo": Entry("Take back the last change made by hand.", function("amend:undo")),
         "gc": Entry("Remove what no run needs any more.", function("maintain:gc")),
         "fsck": Entry("Check the store for damage.", function("maintain:fsck")),
     }

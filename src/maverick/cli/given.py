@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from maverick.errors import UsageError
+
+_STEP = re.compile(r'(?:\["(?:[^"\\]|\\.)*"\]|[^=])+')
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,6 +33,23 @@ def given_inputs(file: str, pairs: Iterable[str]) -> dict[str, Value]:
     return inputs
 
 
+def given_outputs(pairs: Iterable[str]) -> dict[str, Value]:
+    """Give the outputs that `STEP` (null) and `STEP=JSON` say; a key in a step's path may hold a `=`.
+
+    Raises:
+        UsageError: what follows the `=` is no JSON.
+    """
+    outputs: dict[str, Value] = {}
+    for pair in pairs:
+        match = _STEP.match(pair)
+        step, rest = (match[0], pair[match.end() :]) if match else ("", pair)
+        try:
+            outputs[step] = json.loads(rest[1:]) if rest else None
+        except (ValueError, RecursionError):
+            raise UsageError(f"--skip {pair}: what follows the `=` has to be JSON (a text in double quotes)") from None
+    return outputs
+
+
 def read_inputs(file: str) -> dict[str, Value]:
     """Read a mapping of inputs; raises as `given_inputs`."""
     shown = "standard input" if file == "-" else file
@@ -39,13 +59,14 @@ def read_inputs(file: str) -> dict[str, Value]:
         raise UsageError(f"cannot read the inputs from {shown}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"cannot read the inputs from {shown}: it is not UTF-8") from error
-    value = _parse(text, shown)
+    value = parse_value(text, shown)
     if not isinstance(value, dict):
         raise UsageError(f"{shown} has to hold a mapping of input names to values")
     return value
 
 
-def _parse(text: str, shown: str) -> Value:
+def parse_value(text: str, shown: str) -> Value:
+    """Give the value that *text* holds, JSON or YAML. Raises UsageError."""
     try:
         return cast("Value", json.loads(text))
     except (ValueError, RecursionError):  # No JSON: YAML.
@@ -56,5 +77,5 @@ def _parse(text: str, shown: str) -> Value:
     node, problems = compose(text, shown)
     if node is None or problems:
         lines = "\n".join(f"  {problem}" for problem in problems) or f"  {shown} is empty"
-        raise UsageError(f"the inputs cannot be read:\n{lines}")
+        raise UsageError(f"{shown} cannot be read:\n{lines}")
     return Report(shown, text).value(node)

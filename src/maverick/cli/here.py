@@ -40,3 +40,17 @@ def asking() -> Callable[[str], bool] | None:
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     return ask
+
+
+def has_consent(question: str, *, yes: bool) -> bool:
+    """Whether a person agrees: by `--yes`, or on a terminal by the answer to *question*.
+
+    Raises:
+        UsageError: there is nobody to be asked, and `--yes` was not given.
+    """
+    if yes:
+        return True
+    ask = asking()
+    if ask is None:
+        raise UsageError(f"{question} Nobody can be asked here: say --yes")
+    return ask(question)

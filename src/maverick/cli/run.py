@@ -38,6 +38,8 @@ class Order(NamedTuple):
     rerun: bool
     as_recorded: bool
     workspace: str
+    from_step: str
+    skip: tuple[str, ...]
     as_json: bool
     quiet: bool
     plain: bool
@@ -47,11 +49,15 @@ class Order(NamedTuple):
         """Raise UsageError for options that do not go together."""
         if self.rerun and self.as_recorded:
             raise UsageError("--rerun and --as-recorded exclude each other")
+        if self.from_step and self.as_recorded:
+            raise UsageError("--from and --as-recorded exclude each other: the one runs again what the other keeps")
         chosen = {
             "--change-inputs": self.change_inputs,
             "--rerun": self.rerun,
             "--as-recorded": self.as_recorded,
             "--workspace": bool(self.workspace),
+            "--from": bool(self.from_step),
+            "--skip": bool(self.skip),
         }
         if self.workspace not in {"", "restore", "keep"}:
             raise UsageError(f"--workspace is restore or keep, not {self.workspace!r}")
@@ -110,6 +116,17 @@ def run(
             help="On resuming, where files differ from the newest checkpoint with files: go back to it, or keep them.",
         ),
     ] = "",
+    from_step: Annotated[
+        str, typer.Option("--from", metavar="STEP", help="On resuming, run this step again, and what follows it.")
+    ] = "",
+    skip: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--skip",
+            metavar="STEP[=JSON]",
+            help="On resuming, skip this step; its output is null, or JSON. Repeatable.",
+        ),
+    ] = None,
     events: Annotated[
         str, typer.Option(metavar="FILE", help="Write each event as a line of JSON; - is standard output.")
     ] = "",
@@ -136,6 +153,8 @@ def run(
         rerun=rerun,
         as_recorded=as_recorded,
         workspace=workspace,
+        from_step=from_step,
+        skip=tuple(skip or ()),
         as_json=as_json,
         quiet=quiet,
         plain=plain,
@@ -163,6 +182,7 @@ def execute(order: Order, inputs_file: str, pairs: list[str], answer: Answer) ->
 def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: Answer) -> int:
     """Start or resume, report what came of it, and give the exit code."""
     from maverick import runs  # noqa: PLC0415 - the engine; what only looks at runs does without
+    from maverick.cli.given import given_outputs  # noqa: PLC0415
     from maverick.cli.here import asking, from_here, this_project  # noqa: PLC0415
     from maverick.cli.interrupt import GaveUp, attend, catching, leave_at_once, threads_left  # noqa: PLC0415
     from maverick.dsl.outcome import Outcome  # noqa: PLC0415
@@ -176,6 +196,8 @@ def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: 
         policy=order.policy,
         change_inputs=order.change_inputs,
         workspace=cast("Literal['', 'restore', 'keep']", order.workspace),
+        from_step=order.from_step,
+        skip=given_outputs(order.skip),
     )
     stop = Stop()
     perform = runs.start if order.resume is None else runs.resume

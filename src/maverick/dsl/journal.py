@@ -53,7 +53,7 @@ class Journal:
         self._last_step = tip.step
         self._again: dict[str, int] = {}
         self.asked = 0
-        """Records up to this order may run again where they changed: somebody asked for that."""
+        """Records before this order may run again where they changed: somebody asked for that."""
         self._records = dict(self._stored_records()) if recall else {}
         orders = [record.order for record in self._records.values()]
         self._order = max([self.asked, *orders, *self._again.values()])
@@ -312,8 +312,13 @@ class Journal:
     def ask(self) -> None:
         """Let what changed since it was recorded run again unasked, until the walk has come to an end."""
         with self._lock:
-            self.asked = self._order
-            self._pending_facts[ASKED,] = note(str(self._order))
+            self.asked = self._next_order()
+            self._pending_facts[ASKED,] = note(str(self.asked))
+
+    def waiting(self) -> tuple[dict[tuple[str, ...], Content | None], dict[tuple[str, ...], Content | None]]:
+        """What waits for the next save: of the state, and of the facts."""
+        with self._lock:
+            return dict(self._pending), dict(self._pending_facts)
 
     def write(self, reason: str, kind: CheckpointKind = "auto") -> Checkpoint:
         """Write what waits for the next save."""

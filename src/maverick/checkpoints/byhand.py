@@ -1,0 +1,304 @@
+"""Changes that people make to runs, and how the last of them is taken back.
+
+Each is noted in a small file *before* it is made, with the ref as it stood. Taking one back writes a new checkpoint,
+or makes or removes a ref; what a step saved is never taken back. A note whose change did not happen, because of a
+crash between the two, is passed over.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
+
+from maverick.checkpoints import canonical
+from maverick.checkpoints.content import Content, existing
+from maverick.checkpoints.files import replace as replace_file
+from maverick.checkpoints.files import writing
+from maverick.checkpoints.layout import temporary
+from maverick.checkpoints.refs import Ref, encode_ref, parse_ref
+from maverick.errors import NotFound, RefMoved, StoreDamaged, StoreTooNew, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from maverick.checkpoints.folders import Path
+    from maverick.checkpoints.model import Checkpoint, Entry
+    from maverick.checkpoints.store import Store
+
+Action: TypeAlias = Literal["edit", "fork", "tag", "drop"]
+Changes: TypeAlias = "Mapping[Path, Content | None]"
+
+FOLDER: Final = "byhand"
+KEPT: Final = 64
+"""How many notes are kept; older ones are removed."""
+UNDID: Final = "undid: "
+_EDITED: Final = "edited "
+_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_TAG = re.compile(r"[^\s@~:/\x00-\x1f]{1,100}")
+
+
+@dataclass(frozen=True, slots=True)
+class HandChange:
+    """A change that somebody made to `run`. `before` is its ref before that, None if there was no such run.
+
+    `created` is in milliseconds since the epoch, `reason` what was done, in words.
+    """
+
+    action: Action
+    run: str
+    reason: str
+    created: int
+    before: Ref | None
+    detail: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
+
+
+# --- making them ----------------------------------------------------------------------------------------------------
+
+
+def check_run_name(run: str) -> str:
+    """Give *run* back if a person may call a run so. Raises UsageError."""
+    if not _RUN.fullmatch(run):
+        raise UsageError(
+            f"{run!r} cannot be the name of a run: up to 100 letters, digits, `-`, `_` and `.`, no sign first"
+        )
+    return run
+
+
+def fork(store: Store, at: Checkpoint, run: str, *, changes: Changes, facts: Changes, reason: str) -> Checkpoint:
+    """Begin *run* at the checkpoint *at*, with *changes* made to it: one ref and one checkpoint, nothing is copied.
+
+    Raises:
+        UsageError: *run* is no name for a run, or there is such a run.
+        NotFound: gc has collected *at*.
+    """
+    check_run_name(run)
+    if store.find_ref(run) is not None:
+        raise UsageError(f"there is a run {run} already; choose another name")
+    _note(store, "fork", run, reason, None)
+    return store.save(run, changes, parent=at, kind="pause", step=at.step, reason=reason, facts=facts)
+
+
+def edit(store: Store, tip: Checkpoint, *, changes: Changes, facts: Changes, what: str) -> Checkpoint:
+    """Save a checkpoint on top of *tip*, where its run stands, with *changes*; whoever calls owns the run.
+
+    Raises:
+        RefMoved: the run does not stand there any more.
+    """
+    reason = f"{_EDITED}{what}"
+    _note(store, "edit", tip.run, reason, store.ref(tip.run))
+    return store.save(tip.run, changes, parent=tip, kind="pause", step=tip.step, reason=reason, facts=facts)
+
+
+def tag(store: Store, run: str, name: str, at: Checkpoint | None) -> None:
+    """Give *at* the tag *name* in *run*, so that `RUN@NAME` is it and gc keeps it; None takes the tag away.
+
+    Raises:
+        UsageError: *name* is none that a revision can hold.
+        NotFound: there is no such run, no such tag to take away, or gc has collected *at*.
+    """
+    if not _TAG.fullmatch(name) or name == "latest":
+        raise UsageError(
+            f"{name!r} cannot be a tag: up to 100 characters without blanks and `@ ~ : /`, and not `latest`"
+        )
+    ref = store.ref(run)
+    if at is None and name not in ref.tags:
+        raise NotFound(f"run {run} has no tag {name}; it has {', '.join(ref.tags) or 'none'}")
+    if (at.id if at is not None else None) == ref.tags.get(name):
+        return
+    reason = f"tagged {at.id[:12]} as {name}" if at is not None else f"removed the tag {name}"
+    _note(store, "tag", run, reason, ref, {"tag": name, "to": at.id if at is not None else ""})
+    store.tag(run, name, at)
+
+
+def drop(store: Store, run: str) -> None:
+    """Forget *run*. Until the next gc it can be taken back. Raises NotFound, RunOwned, RefDamaged."""
+    ref = store.ref(run)
+    with store.own(run):  # Whoever executes it is named before anything is noted.
+        pass
+    _note(store, "drop", run, "dropped", ref)
+    store.drop(run)
+
+
+def _note(
+    store: Store, action: Action, run: str, reason: str, before: Ref | None, detail: Mapping[str, str] | None = None
+) -> None:
+    """Write down, durably, what is about to be changed."""
+    folder, now = store.root / FOLDER, store.now()
+    data = canonical.seal(
+        {
+            "action": action,
+            "before": encode_ref(before).decode() if before is not None else "",
+            "created": now,
+            "detail": dict(detail or {}),
+            "format": 1,
+            "reason": reason,
+            "run": run,
+        }
+    )
+    with writing("note a change by hand", store.root):
+        store.files.make_folder(folder)
+        names = sorted(store.files.list(folder))
+        newest = int(names[-1].partition("-")[0]) if names else 0
+        name = f"{max(now, newest + 1):016d}-{os.urandom(4).hex()}"
+        replace_file(store.files, temporary(store.root), folder / name, [data])
+        for old in names[: -KEPT + 1]:
+            _forget(store, old)
+
+
+# --- taking them back -----------------------------------------------------------------------------------------------
+
+
+def newest(store: Store, run: str = "") -> HandChange:
+    """Give the last change by hand that can still be there to be taken back; with *run*, of that run.
+
+    Raises:
+        NotFound: there is none.
+        StoreDamaged: its note is torn or altered.
+        StoreTooNew: a newer version made it.
+    """
+    for name in reversed(_names(store)):
+        change = _read(store, name)
+        if (run and change.run != run) or _is_past(store, change):
+            continue
+        return change
+    raise NotFound(f"no change by hand to {run or 'any run'} is left to be taken back")
+
+
+def undo(store: Store, change: HandChange) -> str:
+    """Take *change* back, and give what became of its run, in words.
+
+    Raises:
+        RefMoved: the run has gone on since: steps have saved, and they are never taken back.
+        RunOwned: a process executes the run.
+        NotFound: gc has collected what the run was; the change is not offered any more.
+    """
+    match change.action:
+        case "edit":
+            said = _undo_edit(store, change)
+        case "fork":
+            _require_untouched(store, change, 1)
+            store.drop(change.run)
+            said = f"run {change.run} is gone again"
+        case "tag":
+            said = _undo_tag(store, change)
+        case "drop":
+            said = _undo_drop(store, change)
+    _forget(store, change.name)
+    return said
+
+
+def _undo_edit(store: Store, change: HandChange) -> str:
+    before = _ref(change)
+    with store.own(change.run):
+        _require_untouched(store, change, before.sequence)
+        tip, then = store.checkpoint(store.ref(change.run).checkpoint), store.checkpoint(before.checkpoint)
+        now, old = store.snapshot(tip), store.snapshot(then)
+        store.save(
+            change.run,
+            replacing(now.entries(), old.entries()),
+            facts=replacing(now.facts(), old.facts()),
+            parent=tip,
+            kind=then.kind if then.kind != "label" else "auto",
+            step=then.step,
+            reason=f"{UNDID}{change.reason}",
+        )
+    return f"run {change.run} is as it was before"
+
+
+def replacing(now: Mapping[str, Entry], then: Mapping[str, Entry]) -> dict[Path, Content | None]:
+    """Give the changes that make a folder which holds *now* hold *then*."""
+    gone: dict[Path, Content | None] = {(name,): None for name in now if name not in then}
+    return {**gone, **{(name,): existing(entry) for name, entry in then.items()}}
+
+
+def _undo_tag(store: Store, change: HandChange) -> str:
+    name = change.detail["tag"]
+    old = _ref(change).tags.get(name)
+    store.tag(change.run, name, store.checkpoint(old) if old is not None else None)
+    return f"run {change.run} has its tags as before"
+
+
+def _undo_drop(store: Store, change: HandChange) -> str:
+    ref = _ref(change)
+    if store.find_ref(change.run) is not None:
+        raise RefMoved(f"there is a run {change.run} again; drop that one, or leave it as it is")
+    try:
+        store.adopt(ref)
+    except NotFound:
+        _forget(store, change.name)
+        raise
+    return f"run {change.run} is there again"
+
+
+def _require_untouched(store: Store, change: HandChange, sequence: int) -> None:
+    """Refuse to take anything back of a run that has saved something else than changes by hand since *sequence*."""
+    ref = store.ref(change.run)
+    later = [position for position in ref.positions if position.sequence > sequence]
+    if len(later) == ref.sequence - sequence and all(it.reason.startswith((_EDITED, UNDID)) for it in later):
+        return
+    how = f"`maverick checkpoint drop {change.run}` removes it"
+    if change.action == "edit":
+        how = f"`maverick checkpoint fork {change.run}~{ref.sequence - sequence}` begins where it stood before"
+    raise RefMoved(
+        f"run {change.run} has gone on since ({change.reason}); what steps saved is never taken back; {how}"
+    )
+
+
+def _is_past(store: Store, change: HandChange) -> bool:
+    """Whether there is nothing to be taken back: the change never happened, or what it made is gone."""
+    ref = store.find_ref(change.run)
+    before = change.before
+    match change.action:
+        case "drop":
+            return ref is not None and before is not None and ref.started == before.started
+        case "fork":
+            return ref is None or (ref.sequence == len(ref.positions) and ref.positions[0].reason != change.reason)
+        case "edit":
+            return ref is None or ref.sequence <= _ref(change).sequence
+        case "tag":
+            return ref is None or ref.tags.get(change.detail["tag"], "") != change.detail["to"]
+
+
+def _ref(change: HandChange) -> Ref:
+    if change.before is None:
+        raise StoreDamaged(f"the note of what was done to run {change.run} by hand has no ref")
+    return change.before
+
+
+def _names(store: Store) -> list[str]:
+    try:
+        return sorted(store.files.list(store.root / FOLDER))
+    except FileNotFoundError:
+        return []
+
+
+def _read(store: Store, name: str) -> HandChange:
+    path = store.root / FOLDER / name
+    fields = canonical.unseal(store.files.read(path))
+    match fields:
+        case {"format": int(version)} if version > 1:
+            raise StoreTooNew(f"{path} was written by a newer version; update maverick")
+        case {"format": 1, "action": str(action)} if action not in get_args(Action):
+            raise StoreTooNew(f"{path} says `{action}`, which this version cannot take back; update maverick")
+        case {
+            "format": 1,
+            "action": str(action),
+            "before": str(before),
+            "created": int(created),
+            "detail": dict(detail),
+            "reason": str(reason),
+            "run": str(run),
+        }:
+            ref = parse_ref(before.encode()) if before else None
+            if bool(before) is (ref is not None):
+                return HandChange(action, run, reason, created, ref, detail, name)  # type: ignore[arg-type]
+    raise StoreDamaged(f"the note of a change by hand is torn or altered ({path}); remove it to take back an older one")
+
+
+def _forget(store: Store, name: str) -> None:
+    with suppress(FileNotFoundError), writing("forget a change by hand", store.root):
+        store.files.unlink(store.root / FOLDER / name)
