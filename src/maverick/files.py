@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from maverick.checkpoints import Checkpoint, Content, Snapshot, Store, existing, value
+from maverick.checkpoints import Checkpoint, Snapshot, Store, byhand, value
 from maverick.checkpoints.workspace import Report, RestorePlan, capture, open_workspace, plan_restore
 from maverick.dsl.journal import FILES
 from maverick.errors import FilesDiffer, NotFound
@@ -78,8 +78,10 @@ def go_back(store: Store, tip: Checkpoint, found: Difference, root: Path) -> Che
             f"{found}; files are not restored under another HEAD: check out the commit "
             f"{found.plan.head_then.commit[:12] if found.plan.head_then else ''} first, or resume with --workspace keep"
         )
+    reason = f"restored files and records of {found.checkpoint.id[:12]}"
     safety = save_safety(store, tip, root)
-    at = move(store, safety, found.checkpoint, reason=f"restored files and records of {found.checkpoint.id[:12]}")
+    byhand.note_restore(store, safety, reason)
+    at = move(store, safety, found.checkpoint, reason=reason)
     found.plan.execute()
     return at
 
@@ -94,17 +96,12 @@ def move(store: Store, tip: Checkpoint, to: Checkpoint, *, reason: str) -> Check
     """Save a checkpoint on top of *tip* that holds what *to* holds, facts included."""
     return store.save(
         tip.run,
-        _replacing(store.snapshot(tip).entries(), store.snapshot(to).entries()),
-        facts=_replacing(store.snapshot(tip).facts(), store.snapshot(to).facts()),
+        byhand.replacing(store.snapshot(tip).entries(), store.snapshot(to).entries()),
+        facts=byhand.replacing(store.snapshot(tip).facts(), store.snapshot(to).facts()),
         parent=tip,
         step=to.step,
         reason=reason,
     )
-
-
-def _replacing(now: dict, then: dict) -> dict[tuple[str, ...], Content | None]:  # type: ignore[type-arg]
-    changes: dict[tuple[str, ...], Content | None] = {(name,): None for name in now}
-    return {**changes, **{(name,): existing(entry) for name, entry in then.items()}}
 
 
 def settle(
@@ -182,7 +179,21 @@ def restore(
     if plan.is_empty:
         return plan, None
     confirm(plan)
-    reason = f"{SAFETY} of {snapshot.checkpoint.id[:12]}"
-    safety, _ = create(store, root, group="restore", reason=reason, skip_unreadable=True)
+    of = snapshot.checkpoint.id[:12]
+    safety, _ = create(store, root, group="restore", reason=f"{SAFETY} of {of}", skip_unreadable=True)
+    byhand.note_restore(store, safety, f"restored files of {of}")
     plan.execute(head_may_differ=True)  # Whoever confirmed the plan saw that HEAD moved.
     return plan, safety
+
+
+def undo_restore(store: Store, root: Path, change: byhand.HandChange) -> str:
+    """Bring back the files as they were before the restoration *change*, and give what was done, in words.
+
+    What is there now is saved first, in a run of the group `restore`. Raises as `restore`.
+    """
+    plan = plan_restore(store, store.snapshot(byhand.safety_of(store, change)), open_workspace(root))
+    if not plan.is_empty:
+        create(store, root, group="restore", reason="before taking a restoration back", skip_unreadable=True)
+        plan.execute(head_may_differ=True)
+    byhand.forget(store, change)
+    return f"{_count(plan.changes)} are as before"

@@ -66,6 +66,18 @@ def test_restored_files_are_those_of_the_checkpoint(kept: Quick) -> None:
     assert "restored 3 files; `maverick checkpoint undo` takes it back" == done.last_line
 
 
+def test_a_restoration_can_be_undone(kept: Quick) -> None:
+    """What was there is saved before anything is written."""
+    before = _texts(kept.program.root)
+    kept("checkpoint", "restore", _run(kept), "--yes")
+
+    undone = kept("checkpoint", "undo", "--yes")
+
+    assert (0, before) == (undone.code, _texts(kept.program.root))
+    assert "3 files are as before" in undone.err
+    assert 10 == kept("checkpoint", "undo", "--yes").code
+
+
 def test_only_the_paths_that_are_given_are_restored(kept: Quick) -> None:
     """One file from then, the rest as now."""
     kept("checkpoint", "restore", _run(kept), "removed", "--yes")

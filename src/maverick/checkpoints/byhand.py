@@ -17,6 +17,7 @@ from maverick.checkpoints import canonical
 from maverick.checkpoints.content import Content, existing
 from maverick.checkpoints.files import replace as replace_file
 from maverick.checkpoints.files import writing
+from maverick.checkpoints.ids import CheckpointId, ObjectId
 from maverick.checkpoints.layout import temporary
 from maverick.checkpoints.refs import Ref, encode_ref, parse_ref
 from maverick.errors import NotFound, RefMoved, StoreDamaged, StoreTooNew, UsageError
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from maverick.checkpoints.model import Checkpoint, Entry
     from maverick.checkpoints.store import Store
 
-Action: TypeAlias = Literal["edit", "fork", "tag", "drop"]
+Action: TypeAlias = Literal["edit", "fork", "tag", "drop", "restore"]
 Changes: TypeAlias = "Mapping[Path, Content | None]"
 
 FOLDER: Final = "byhand"
@@ -123,6 +124,21 @@ def drop(store: Store, run: str) -> None:
     store.drop(run)
 
 
+def note_restore(store: Store, safety: Checkpoint, reason: str) -> None:
+    """Note that files are about to be restored; *safety* holds those that are there now."""
+    _note(store, "restore", safety.run, reason, store.ref(safety.run), {"safety": safety.id})
+
+
+def safety_of(store: Store, change: HandChange) -> Checkpoint:
+    """The checkpoint with the files as they were before the restoration *change*. Raises StoreDamaged."""
+    return store.checkpoint(CheckpointId(ObjectId(change.detail["safety"])))
+
+
+def forget(store: Store, change: HandChange) -> None:
+    """Offer *change* no more: it has been taken back."""
+    _forget(store, change.name)
+
+
 def _note(
     store: Store, action: Action, run: str, reason: str, before: Ref | None, detail: Mapping[str, str] | None = None
 ) -> None:
@@ -169,7 +185,7 @@ def newest(store: Store, run: str = "") -> HandChange:
 
 
 def undo(store: Store, change: HandChange) -> str:
-    """Take *change* back, and give what became of its run, in words.
+    """Take *change* back, and give what became of its run, in words; no restoration, which is about files.
 
     Raises:
         RefMoved: the run has gone on since: steps have saved, and they are never taken back.
@@ -187,6 +203,8 @@ def undo(store: Store, change: HandChange) -> str:
             said = _undo_tag(store, change)
         case "drop":
             said = _undo_drop(store, change)
+        case "restore":
+            raise UsageError("a restoration is taken back where the files are")
     _forget(store, change.name)
     return said
 
@@ -243,9 +261,7 @@ def _require_untouched(store: Store, change: HandChange, sequence: int) -> None:
     how = f"`maverick checkpoint drop {change.run}` removes it"
     if change.action == "edit":
         how = f"`maverick checkpoint fork {change.run}~{ref.sequence - sequence}` begins where it stood before"
-    raise RefMoved(
-        f"run {change.run} has gone on since ({change.reason}); what steps saved is never taken back; {how}"
-    )
+    raise RefMoved(f"run {change.run} has gone on since ({change.reason}); what steps saved is never taken back; {how}")
 
 
 def _is_past(store: Store, change: HandChange) -> bool:
@@ -259,6 +275,8 @@ def _is_past(store: Store, change: HandChange) -> bool:
             return ref is None or (ref.sequence == len(ref.positions) and ref.positions[0].reason != change.reason)
         case "edit":
             return ref is None or ref.sequence <= _ref(change).sequence
+        case "restore":
+            return ref is None
         case "tag":
             return ref is None or ref.tags.get(change.detail["tag"], "") != change.detail["to"]
 

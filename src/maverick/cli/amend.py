@@ -102,7 +102,7 @@ def undo(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take back the last change that was made by hand: edit, fork, tag, drop.
+    """Take back the last change that was made by hand: edit, fork, tag, drop, restore.
 
     What steps saved is never taken back: a run that has gone on since stays as it is, and that is said. Given again,
     it takes back the change before that one. On a terminal it asks first; elsewhere it needs --yes.
@@ -119,7 +119,12 @@ def undo(
     if not has_consent(f"Take back {what}?", yes=yes):
         print_err("nothing was taken back")
         return
-    said = byhand.undo(store, change)
+    if change.action == "restore":
+        from maverick import files  # noqa: PLC0415
+
+        said = files.undo_restore(store, this_project().root, change)
+    else:
+        said = byhand.undo(store, change)
     if as_json:
         print_out(json_text({"run": change.run, "action": change.action, "undone": change.reason}) + "\n")
     else:
