@@ -8,7 +8,6 @@ import time
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from blake3 import blake3
 from maverick.checkpoints.workspace import ignore, repository, table
 from maverick.checkpoints.workspace.reading import Disk
 from maverick.checkpoints.workspace.repository import Git, Head
-from maverick.checkpoints.workspace.selection import above, select_by_git, select_by_rules
+from maverick.checkpoints.workspace.selection import Known, above, select_by_git, select_by_rules
 from maverick.checkpoints.workspace.table import GONE, ID_BYTES, NO_ID, WIDTH, Row, Selection, Skipped, Table
 from maverick.errors import UsageError
 
@@ -128,11 +127,19 @@ def scan(workspace: Workspace, cache_folder: Path) -> Scan:
     git = Git(Path(workspace.root)) if workspace.git else None
     asked = git.start_head() if git else None
     cached = table.load(cache_path(cache_folder, workspace), workspace.key())
-    rows = _rows_if_same(workspace.root, cached) if cached is not None else None
+    moved = _moved(cached) if cached is not None else []
+    stamps = table.look_at_folders(workspace.root, cached.selection.folders) if cached is not None else None
+    rows = None
+    if cached is not None and not moved and stamps == cached.selection.stamps:
+        rows = _rows_if_files(workspace.root, cached.selection)
     if cached is not None and rows is not None:
         found = _compare_rows(workspace, cached, rows, seen)
     else:
-        selection = _select(workspace, git)
+        known = None
+        # The index says what is tracked, not what is ignored.
+        if cached is not None and stamps is not None and all(path.endswith("/index") for path in moved):
+            known = Known(cached.selection, stamps)
+        selection = _select(workspace, git, known)
         rows = table.look(workspace.root, selection.files)
         found = _compare(workspace, cached, selection, rows, seen)
     if git is not None and asked is not None:
@@ -140,30 +147,29 @@ def scan(workspace: Workspace, cache_folder: Path) -> Scan:
     return found
 
 
-def _rows_if_same(root: str, cached: Table) -> array[int] | None:
-    """Give the rows of the files now, if the same files as in *cached* belong to the workspace."""
-    selection = cached.selection
-    if any(table.stamp_file(path) != stamp for path, stamp in selection.depends_on.items()):
-        return None
-    if table.look_at_folders(root, selection.folders) != selection.stamps:
-        return None
+def _moved(cached: Table) -> list[str]:
+    """Give the files that decided which files belong to the workspace and have changed since."""
+    return [path for path, stamp in cached.selection.depends_on.items() if table.stamp_file(path) != stamp]
+
+
+def _rows_if_files(root: str, selection: Selection) -> array[int] | None:
+    """Give the rows of the files of *selection*; None if one is no file any more."""
     rows = table.look(root, selection.files)
-    modes = rows[WIDTH - 1 :: WIDTH]
-    return rows if all(map(_is_file, set(modes))) else None
+    return rows if all(map(_is_file, set(rows[WIDTH - 1 :: WIDTH]))) else None
 
 
 def _is_file(mode: int) -> bool:
     return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
 
 
-def _select(workspace: Workspace, git: Git | None) -> Selection:
+def _select(workspace: Workspace, git: Git | None, known: Known | None) -> Selection:
     wanted = ignore.matcher(workspace.globs) if workspace.globs else None
     if git is not None:
         listing = git.list(git.start_list())
         # A repository that ignores the whole folder says nothing about what is in it.
         if listing.files or listing.nested or not git.ignored(["."]):
-            return select_by_git(workspace.root, wanted, git, listing)
-    return select_by_rules(workspace.root, wanted, ignored=workspace.ignored)
+            return select_by_git(workspace.root, wanted, git, listing, known=known)
+    return select_by_rules(workspace.root, wanted, ignored=workspace.ignored, known=known)
 
 
 def _compare_rows(workspace: Workspace, cached: Table, rows: array[int], seen: int) -> Scan:
@@ -205,34 +211,31 @@ def _compare(workspace: Workspace, cached: Table | None, selection: Selection, r
 def _take_over(cached: Table, now: Table, dirty: set[int]) -> None:
     """Take the ids from *cached* of what did not change, and take the folders that did not out of *dirty*."""
     old, new = cached.selection, now.selection
-    old_rows, rows = _tuples(cached.rows), _tuples(now.rows)
-    known = {path: n for n, path in enumerate(old.files)}
-    ids = [NO_ID] * len(new.files)
-    for number, path in enumerate(new.files):
-        before = known.get(path)
-        if before is not None and old_rows[before] == rows[number]:
-            ids[number] = cached.id(before)
-    now.ids = bytearray(b"".join(ids))
     numbers, old_numbers = _numbers(new.folders), _numbers(old.folders)
     moved = {path.rpartition("/")[0] for path in numbers.keys() ^ old_numbers.keys() if path}
+    ids: list[bytes | bytearray] = []
     dirty.clear()
     for path, number in numbers.items():
         before = old_numbers.get(path)
-        here = slice(new.first[number], new.first[number + 1])
-        if (
-            before is None
-            or path in moved
-            or NO_ID in ids[here]
-            or old.files[old.first[before] : old.first[before + 1]] != new.files[here]
-        ):
+        first, end = new.first[number], new.first[number + 1]
+        start, stop = (old.first[before], old.first[before + 1]) if before is not None else (0, 0)
+        same = old.files[start:stop] == new.files[first:end]
+        if same and cached.rows[start * WIDTH : stop * WIDTH] == now.rows[first * WIDTH : end * WIDTH]:
+            ids.append(cached.ids[start * ID_BYTES : stop * ID_BYTES])
+        else:
+            same = False
+            known = {old.files[n]: n for n in range(start, stop)}
+            ids += [_id_if_same(cached, known.get(new.files[n]), now.row(n)) for n in range(first, end)]
+        if before is None or not same or path in moved:
             _mark(dirty, numbers, path)
         else:
             now.trees[number * ID_BYTES : (number + 1) * ID_BYTES] = cached.tree(before)
             now.sizes[number] = cached.sizes[before]
+    now.ids = bytearray(b"".join(ids))
 
 
-def _tuples(rows: array[int]) -> list[Row]:
-    return list(zip(*[iter(rows)] * WIDTH, strict=True))
+def _id_if_same(cached: Table, number: int | None, row: Row) -> bytes:
+    return cached.id(number) if number is not None and cached.row(number) == row else NO_ID
 
 
 def _numbers(names: list[str]) -> dict[str, int]:
@@ -259,7 +262,8 @@ def _sort_out(found: Scan) -> None:
         ]
     if found.table.ids.find(NO_ID) >= 0:
         large = set(found.too_large)
-        everything = chain(range(len(found.table.selection.files)))
         found.unread = [
-            n for n in everything if found.table.id(n) == NO_ID and n not in large and found.table.row(n) != GONE
+            n
+            for n in range(len(found.table.selection.files))
+            if found.table.id(n) == NO_ID and n not in large and found.table.row(n) != GONE
         ]

@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING
 from maverick.checkpoints.workspace import ignore
 from maverick.checkpoints.workspace.ignore import Rules
 from maverick.checkpoints.workspace.repository import nested_kind
-from maverick.checkpoints.workspace.table import Selection, Skipped, look_at_folders, stamp_file
+from maverick.checkpoints.workspace.table import STAMP, Selection, Skipped, look_at_folders, stamp_file
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Callable, Iterable
 
     from maverick.checkpoints.workspace.repository import Git, Listing
 
@@ -29,33 +28,75 @@ TEMPORARY = ".maverick-restore-"
 """What a file that is being restored is called until it is whole."""
 
 
+class Known:
+    """What an earlier selection knows of the folders that have not been touched since."""
+
+    def __init__(self, selection: Selection, stamps: array[int]) -> None:
+        self._selection = selection
+        self._had_rules = frozenset(selection.depends_on)
+        old = selection.stamps
+        self._numbers = {
+            folder: n
+            for n, folder in enumerate(selection.folders)
+            if stamps[STAMP * n : STAMP * (n + 1)] == old[STAMP * n : STAMP * (n + 1)]
+        }
+        # What was left out in a folder is looked at again: it may have become another thing.
+        for path in (*(it.path for it in selection.skipped), *selection.leftovers):
+            self._numbers.pop(path.rpartition("/")[0], None)
+        self._below: defaultdict[str, list[str]] = defaultdict(list)
+        for folder in selection.folders[1:]:
+            self._below[folder.rpartition("/")[0]].append(folder)
+
+    def files(self, folder: str) -> list[str] | None:
+        """Give the paths of the files in *folder* that belonged to the workspace; None if that may be others now."""
+        number = self._numbers.get(folder)
+        if number is None:
+            return None
+        return self._selection.files[self._selection.first[number] : self._selection.first[number + 1]]
+
+    def folders(self, folder: str) -> list[str]:
+        """Give the paths of the folders in *folder* that belonged to the workspace."""
+        return self._below.get(folder, [])
+
+    def stamp(self, folder: str) -> array[int]:
+        """Give the stamp of *folder*."""
+        number = self._numbers[folder]
+        return self._selection.stamps[STAMP * number : STAMP * (number + 1)]
+
+    def has_rules(self, path: str) -> bool:
+        """Say whether there was a file of rules at *path* (absolute)."""
+        return path in self._had_rules
+
+
 @dataclass(slots=True)
 class _Folder:
-    """The names in one folder."""
+    """The names in one folder. `is_top` says that a working tree of its own begins there."""
 
     files: list[str] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
+    is_top: bool = False
 
 
 class _Finder:
-    """Collects what one look at a workspace finds."""
+    """Collects what one look at a workspace finds: the paths of the files by folder."""
 
-    def __init__(self, root: str, wanted: re.Pattern[bytes] | None) -> None:
+    def __init__(self, root: str, wanted: re.Pattern[bytes] | None, known: Known | None) -> None:
         self.root = root
         self.wanted = wanted
+        self.known = known if wanted is None else None
         self.found: dict[str, list[str]] = {}
         self.stamps: dict[str, array[int]] = {}
         self.skipped: list[Skipped] = []
         self.leftovers: list[str] = []
         self.depends_on: set[str] = set()
 
-    def list(self, folder: str) -> _Folder:
+    def look(self, folder: str) -> _Folder:
         """Give what is in *folder*, without what never belongs to a workspace."""
         stamp = look_at_folders(self.root, [folder])  # ahead of the names, so that a later change shows
         names = _Folder()
         try:
-            with os.scandir(f"{self.root}/{folder}" if folder else self.root) as found:
+            with os.scandir(self.at(folder)) as found:
                 for it in found:
                     self._sort(folder, it, names)
         except PermissionError:
@@ -71,6 +112,7 @@ class _Finder:
         if name.startswith(TEMPORARY):
             self.leftovers.append(join(folder, name))
         elif name.lower() in NEVER:
+            names.is_top |= name == ".git" and folder != ""
             if name not in NEVER:
                 self.skipped.append(Skipped(join(folder, name), "reserved name"))
         elif it.is_dir(follow_symlinks=False):
@@ -80,12 +122,25 @@ class _Finder:
         else:
             names.others.append(name)
 
-    def is_other_tree(self, path: str) -> bool:
-        """Say whether the folder *path* is a working tree of its own; then it is left out."""
-        kind = nested_kind(f"{self.root}/{path}")
-        if kind is not None:
-            self.skipped.append(Skipped(path, kind))
-        return kind is not None
+    def reuse(self, folder: str, files: list[str]) -> None:
+        """Take over what is known of *folder*."""
+        if self.known is not None:
+            self.found[folder], self.stamps[folder] = files, self.known.stamp(folder)
+
+    def skip_tree(self, path: str) -> None:
+        """Leave out the folder *path*, which is a working tree of its own."""
+        self.skipped.append(Skipped(path, nested_kind(self.at(path)) or "nested repository"))
+
+    def at(self, path: str) -> str:
+        """Give where *path* is."""
+        return join(self.root, path) if path else self.root
+
+    def has_other_rules(self, folder: str, names: _Folder) -> bool:
+        """Note whether *folder* has rules; say whether it had none before, or the other way round."""
+        path = self.at(join(folder, ignore.FILE_NAME))
+        if ignore.FILE_NAME in names.files:
+            self.depends_on.add(path)
+        return self.known is not None and self.known.has_rules(path) != (path in self.depends_on)
 
     def selection(self) -> Selection:
         """Give what was found, in order."""
@@ -94,7 +149,7 @@ class _Finder:
         result = Selection(folders=sorted(self.found), first=array("q"))
         for folder in result.folders:
             result.first.append(len(result.files))
-            result.files += [join(folder, name) for name in sorted(self.found[folder])]
+            result.files += self.found[folder]
             result.stamps.extend(self.stamps.get(folder, (0, 0, 0)))
         result.first.append(len(result.files))
         result.skipped = sorted(set(self.skipped))
@@ -105,78 +160,122 @@ class _Finder:
     def _narrow(self, wanted: re.Pattern[bytes]) -> None:
         """Keep what the globs mean, and the folders on the way there."""
         kept = {""}
-        for folder, names in self.found.items():
-            self.found[folder] = [name for name in names if ignore.matches(wanted, join(folder, name))]
+        for folder, paths in self.found.items():
+            self.found[folder] = [path for path in paths if ignore.matches(wanted, path)]
             if self.found[folder] or (folder and ignore.matches(wanted, folder)):
                 kept.update(above(folder))
         # A folder whose names do not matter still has a stamp: a file that is added to it may be meant.
-        self.depends_on.update(f"{self.root}/{folder}" for folder in self.found if folder not in kept)
-        self.found = {folder: names for folder, names in self.found.items() if folder in kept}
+        self.depends_on.update(self.at(folder) for folder in self.found if folder not in kept)
+        self.found = {folder: paths for folder, paths in self.found.items() if folder in kept}
         self.skipped = [it for it in self.skipped if ignore.matches(wanted, it.path)]
 
 
-def select_by_rules(root: str, wanted: re.Pattern[bytes] | None, *, ignored: bool = False) -> Selection:
-    """Find the workspace below *root* by its `.gitignore` files, or, if *ignored*, all of it."""
-    finder = _Finder(root, wanted)
-    todo: list[tuple[str, Rules]] = [("", Rules())]
+def select_by_rules(
+    root: str, wanted: re.Pattern[bytes] | None, *, ignored: bool = False, known: Known | None = None
+) -> Selection:
+    """Find the workspace below *root* by its `.gitignore` files, or, if *ignored*, all of it.
+
+    *known* is of the same rules: none of these files changed.
+    """
+    finder = _Finder(root, wanted, known)
+    todo: list[tuple[str, Rules, Known | None]] = [("", Rules(), finder.known)]
     while todo:
-        folder, rules = todo.pop()
-        names = finder.list(folder)
+        folder, rules, valid = todo.pop()
+        files = valid.files(folder) if valid is not None else None
+        if valid is not None and files is not None:
+            finder.reuse(folder, files)
+            if valid.has_rules(finder.at(join(folder, ignore.FILE_NAME))):
+                rules = _rules_in(finder, folder, rules)
+            todo += [(path, rules, valid) for path in valid.folders(folder)]
+            continue
+        names = finder.look(folder)
+        if names.is_top:
+            finder.skip_tree(folder)
+            continue
+        if finder.has_other_rules(folder, names):
+            valid = None
         if ignore.FILE_NAME in names.files and not ignored:
-            rules = rules.below(folder, _read(f"{root}/{join(folder, ignore.FILE_NAME)}"))
-            finder.depends_on.add(f"{root}/{join(folder, ignore.FILE_NAME)}")
-        keep = _keeper(folder, rules)
-        finder.found[folder] = keep(names.files, folder=False)
-        finder.skipped += [Skipped(join(folder, it), "no file") for it in keep(names.others, folder=False)]
-        for name in keep(names.folders, folder=True):
-            path = join(folder, name)
-            if not finder.is_other_tree(path):
-                todo.append((path, rules))
+            rules = _rules_in(finder, folder, rules)
+        kept = [[join(folder, it) for it in sorted(some)] for some in (names.files, names.others, names.folders)]
+        finder.found[folder] = [path for path in kept[0] if not rules.ignores(path, folder=False)]
+        finder.skipped += [Skipped(path, "no file") for path in kept[1] if not rules.ignores(path, folder=False)]
+        todo += [(path, rules, valid) for path in kept[2] if not rules.ignores(path, folder=True)]
     return finder.selection()
 
 
-def _keeper(folder: str, rules: Rules) -> Callable[..., list[str]]:
-    def keep(names: Iterable[str], *, folder: bool, above: str = folder) -> list[str]:
-        return [name for name in names if not rules.ignores(join(above, name), folder=folder)]
+def _rules_in(finder: _Finder, folder: str, above_it: Rules) -> Rules:
+    path = finder.at(join(folder, ignore.FILE_NAME))
+    finder.depends_on.add(path)
+    return above_it.below(folder, _read(path))
 
-    return keep
 
+def select_by_git(
+    root: str, wanted: re.Pattern[bytes] | None, git: Git, listing: Listing, *, known: Known | None = None
+) -> Selection:
+    """Find the workspace below *root* as *listing* has it, and its empty folders.
 
-def select_by_git(root: str, wanted: re.Pattern[bytes] | None, git: Git, listing: Listing) -> Selection:
-    """Find the workspace below *root* as *listing* has it, and its empty folders."""
-    finder = _Finder(root, wanted)
+    *known* is of the same rules: no file that decides what is ignored changed.
+    """
+    finder = _Finder(root, wanted, known)
     finder.depends_on.update(listing.depends_on)
-    listed: defaultdict[str, set[str]] = defaultdict(set)
-    for path in listing.files:
-        folder, _, name = path.rpartition("/")
-        listed[folder].add(name)
-    known = {above_it for folder in listed for above_it in above(folder)} | {""}
-    todo = [""]
+    listed = _Listed(listing)
+    todo: list[tuple[str, Known | None]] = [("", finder.known)]
     while todo:
-        unknown: list[str] = []
+        unknown: list[tuple[str, Known | None]] = []
         others: list[str] = []
         while todo:
-            folder = todo.pop()
-            names = finder.list(folder)
-            mine = listed.get(folder, set())
-            finder.found[folder] = [name for name in names.files if name in mine]
-            if ignore.FILE_NAME in names.files:
-                finder.depends_on.add(f"{root}/{join(folder, ignore.FILE_NAME)}")
-            others += [join(folder, name) for name in names.others]
-            for name in names.folders:
-                path = join(folder, name)
-                if name in mine:
-                    finder.skipped.append(Skipped(path, "submodule"))
-                elif path in listing.nested:
-                    finder.skipped.append(Skipped(path, nested_kind(f"{root}/{path}") or "nested repository"))
-                elif path in known:
-                    todo.append(path)
-                else:
-                    unknown.append(path)
-        hidden = git.ignored(unknown + others)
+            folder, valid = todo.pop()
+            below, valid = listed.reuse(finder, folder, valid) or listed.look(finder, folder, valid, others)
+            ours = listed.folders[folder]
+            todo += [(path, valid) for path in below & ours]
+            unknown += [(path, valid) for path in below - ours]
+        hidden = git.ignored([*(path for path, _ in unknown), *others])
         finder.skipped += [Skipped(path, "no file") for path in others if path not in hidden]
-        todo = [path for path in unknown if path not in hidden and not finder.is_other_tree(path)]
+        todo = [it for it in unknown if it[0] not in hidden]
     return finder.selection()
+
+
+class _Listed:
+    """What git lists, by folder. Both methods give the folders to look into, and what is known of them."""
+
+    def __init__(self, listing: Listing) -> None:
+        self._nested = listing.nested
+        self._files: defaultdict[str, set[str]] = defaultdict(set)
+        self.folders: defaultdict[str, set[str]] = defaultdict(set)
+        for path in listing.files:
+            self._files[path.rpartition("/")[0]].add(path)
+        for path in {it for folder in self._files for it in above(folder)[:-1]}:
+            self.folders[path.rpartition("/")[0]].add(path)
+
+    def reuse(self, finder: _Finder, folder: str, valid: Known | None) -> tuple[set[str], Known | None] | None:
+        """Take over what is known of *folder*, if git still lists the same files there."""
+        files = valid.files(folder) if valid is not None else None
+        if valid is None or files is None or self._files.get(folder, set()) != set(files):
+            return None
+        finder.reuse(folder, files)
+        rules = finder.at(join(folder, ignore.FILE_NAME))
+        if valid.has_rules(rules):
+            finder.depends_on.add(rules)
+        return self.folders[folder].union(valid.folders(folder)), valid
+
+    def look(
+        self, finder: _Finder, folder: str, valid: Known | None, others: list[str]
+    ) -> tuple[set[str], Known | None]:
+        """Look into *folder*; *others* gets what is neither file, link nor folder."""
+        names = finder.look(folder)
+        if names.is_top:
+            finder.skip_tree(folder)
+            return set(), valid
+        if finder.has_other_rules(folder, names):
+            valid = None
+        mine = self._files.get(folder, set())
+        finder.found[folder] = [path for name in sorted(names.files) if (path := join(folder, name)) in mine]
+        others += [join(folder, name) for name in names.others]
+        below = {join(folder, name) for name in names.folders}
+        finder.skipped += [Skipped(path, "submodule") for path in below & mine]
+        for path in below & self._nested - mine:
+            finder.skip_tree(path)
+        return below - mine - self._nested, valid
 
 
 def join(folder: str, name: str) -> str:
