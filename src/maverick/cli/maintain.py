@@ -1,7 +1,11 @@
 """`checkpoint gc` and `checkpoint fsck`: keep the store small, and find out whether it is whole."""
 
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +17,7 @@ from maverick.cli.here import this_project
 from maverick.cli.history import AsJson
 from maverick.cli.render import json_text, plural, size, table
 from maverick.cli.streams import print_out
-from maverick.errors import StoreDamaged, UsageError
+from maverick.errors import StoreDamaged, StoreUnwritable, UsageError
 
 if TYPE_CHECKING:
     from maverick.checkpoints.findings import Finding
@@ -49,6 +53,8 @@ def gc(
       maverick checkpoint gc --keep-last 3 --keep-within 14d
     """
     project = this_project()
+    from maverick.checkpoints.automatic import note_collected  # noqa: PLC0415 - light commands do without
+
     store = project.open_store()
     last, within = _limits(project, keep_last, keep_within)
     plan = store.plan_gc(keep_last=last, keep_within=within, run=run)
@@ -61,11 +67,32 @@ def gc(
     if not dry_run:
         result = plan.execute()
         freed = result.freed_bytes
+        with suppress(StoreUnwritable):  # The note only saves a collection later.
+            note_collected(store)
         numbers = {name: getattr(result, name) for name in numbers}
     if as_json:
         print_out(json_text({**numbers, "runs": [_removal(it) for it in plan.runs]}) + "\n")
     else:
         print_out(_gc_text(plan, numbers, freed))
+
+
+def collect_in_background(project: "Project", tell: Callable[[str], None]) -> None:
+    """Start `checkpoint gc` as a process of its own, at low priority, if it pays; nobody waits for it."""
+    from maverick.checkpoints.automatic import collecting_pays  # noqa: PLC0415
+
+    if not collecting_pays(project.open_store()):
+        return
+    process = subprocess.Popen(
+        [sys.executable, "-m", "maverick", "checkpoint", "gc"],
+        cwd=project.root,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    with suppress(ProcessLookupError):
+        os.setpriority(os.PRIO_PROCESS, process.pid, 10)
+    tell("collecting garbage in the background")
 
 
 def fsck(

@@ -213,6 +213,10 @@ def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: 
             error = f"interrupted by {stop.reason}; a step did not end, so the run stands at its last finished step"
             outcome = Outcome(run=answer.run, workflow=answer.workflow or "", status="killed", error=error)
         _report(outcome, order, answer, time.monotonic() - clock)
+        if outcome.status == "done":
+            from maverick.cli.maintain import collect_in_background  # noqa: PLC0415
+
+            collect_in_background(project, _unless(order.quiet))
         if outcome.status in ("paused", "killed") and threads_left():
             leave_at_once(EXIT_CODES[outcome.status])
     return EXIT_CODES[outcome.status]

@@ -1,0 +1,55 @@
+"""When garbage is collected unasked."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from maverick.checkpoints import Store, automatic, blob
+from maverick.checkpoints.automatic import collecting_pays, note_collected
+
+
+def _grow(store: Store, run: str, size: int) -> None:
+    store.save(run, {("blob",): blob(os.urandom(size))}, parent=None)
+
+
+def test_it_does_not_pay_in_a_small_store(tmp_path: Path) -> None:
+    """Most runs end without it."""
+    store = Store.create(tmp_path)
+    _grow(store, "r", 1000)
+
+    assert not collecting_pays(store)
+
+
+def test_it_pays_once_the_store_has_grown_to_twice_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not again before it has done so once more."""
+    monkeypatch.setattr(automatic, "GROWN_BYTES", 10_000)
+    store = Store.create(tmp_path)
+    paid = []
+    for number in range(6):
+        _grow(store, f"r{number}", 9_000)
+        paid.append(collecting_pays(store))
+        if paid[-1]:
+            note_collected(store)
+
+    assert [False, True, False, False, True, False] == paid
+
+
+def test_many_packs_make_it_pay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is a file to be opened."""
+    monkeypatch.setattr(automatic, "MANY_PACKS", 3)
+    store = Store.create(tmp_path)
+    for number in range(5):
+        _grow(store, f"r{number}", 10)
+
+    assert collecting_pays(store) is (len(list((tmp_path / "objects").iterdir())) > 3)
+
+
+def test_a_note_that_is_damaged_costs_one_collection(tmp_path: Path) -> None:
+    """It lies in the cache, which may be lost."""
+    store = Store.create(tmp_path)
+    (tmp_path / "cache" / "collected").write_text("nonsense")
+
+    assert not collecting_pays(store)
