@@ -148,6 +148,20 @@ class Objects:
         if hashed.blob_id() != object_id:
             raise _corrupt(object_id, f"its chunks hash to {hashed.blob_id()[:12]}", place)
 
+    def portable(self, object_id: ObjectId, kind: ObjectKind) -> Frame:
+        """Give the frame of an object of *kind*, made anew if it has a base; it leans on its chunks, or on nothing.
+
+        Raises:
+            StoreDamaged: it is missing or damaged.
+        """
+        place = self.find(object_id)
+        if place is not None:
+            with suppress(packs.FrameDamaged, FileNotFoundError):
+                raw = self._files.pread(self._path("objects", place.pack), place.offset, place.length)
+                if not packs.check_frame(raw).flags & packs.HAS_BASE:
+                    return packs.Frame(place.kind, object_id, raw)
+        return packs.Compressor().frame(kind, object_id, self.read(object_id))
+
     def fetch(self, object_id: ObjectId, *, whole: bool) -> bytes:
         """Give what a frame leans on."""
         return self.bases.data(object_id) if whole else self.read(object_id)

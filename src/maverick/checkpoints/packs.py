@@ -83,7 +83,8 @@ _TAIL_BYTES = 4096
 class PackWriter:
     """Writes a pack, frame by frame, through *write*, in pieces of at least 1 MiB (and one for the rest)."""
 
-    def __init__(self, write: Callable[[bytes], None]) -> None:
+    def __init__(self, write: Callable[[bytes], None], nonce: bytes | None = None) -> None:
+        """*nonce*: 16 bytes; random ones, if the pack is for a store, where no name may come twice."""
         self._write = write
         self._hash = blake3()
         self._offset = 0
@@ -91,7 +92,7 @@ class PackWriter:
         self._buffer: list[bytes] = []
         self._buffered = 0
         self._flags = 0
-        self._put(_HEADER.pack(PACK_MAGIC, PACK_VERSION, os.urandom(16)))
+        self._put(_HEADER.pack(PACK_MAGIC, PACK_VERSION, nonce or os.urandom(16)))
 
     def add(self, frame: Frame) -> None:
         """Append *frame*. Children come before what names them."""

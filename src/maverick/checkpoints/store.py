@@ -11,6 +11,7 @@ from collections import OrderedDict
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from maverick.checkpoints.diff import Change
     from maverick.checkpoints.fallback import Standing
     from maverick.checkpoints.findings import Finding
+    from maverick.checkpoints.frames import Frame
     from maverick.checkpoints.gc import GcPlan
     from maverick.checkpoints.locks import Owner
     from maverick.checkpoints.model import CheckpointKind, Node
@@ -236,32 +238,52 @@ class Store:
             owner.note_dropped(self.files)
             self._refs.remove(run)
 
-    def adopt(self, ref: Ref, batches: Iterable[Iterable[NewObject]] = ()) -> None:
-        """Make *ref* the ref of its run, which there must not be, when all objects of *batches* are durable.
+    def adopt(self, ref: Ref, frames: Iterable[Frame] = (), *, name: str = "") -> None:
+        """Make *ref* the ref of its run, which there must not be, when the objects of *frames* are durable.
 
-        Positions and tags whose checkpoints are not there are left out. After a crash the run is there or it is
-        not; what it would have led to is garbage then.
+        With another *name* a run of that name begins where *ref* stands. Positions and tags whose checkpoints are
+        not there are left out. After a crash the run is there or it is not; what it would have led to is garbage.
 
         Raises:
             RunOwned, RefMoved: there is such a run.
             NotFound: what *ref* stands at is not all there, because gc has collected it.
             StoreUnwritable: the disk takes nothing.
         """
+        if name not in ("", ref.run):
+            self._adopt_as(name, ref, frames)
+            return
         with self.own(ref.run) as owner, self._changing("take in the run"):
-            self.objects.refresh()
             owner.note_dropped(self.files)  # Until it has a ref, fsck is not to look for one.
-            for batch in batches:
-                with self.objects.packing() as pack:
-                    pack.add_all(batch)
-            if not self._is_there(ref.checkpoint):
-                raise NotFound(f"gc has collected what run {ref.run} was")
+            self._take_frames(ref, frames)
             positions = tuple(it for it in ref.positions if self._is_there(it.checkpoint))
             tags = {name: at for name, at in ref.tags.items() if self._is_there(at)}
             with self.locks.refs():
                 if self._refs.get(ref.run) is not None:
                     raise RefMoved(f"run {ref.run} exists already; drop it, or choose another name")
                 self._refs.put(replace(ref, positions=positions, tags=tags))
-            owner.note({name: it for name, it in owner.previous.items() if name != DROPPED})
+            owner.note({key: it for key, it in owner.previous.items() if key != DROPPED})
+
+    def _adopt_as(self, name: str, ref: Ref, frames: Iterable[Frame]) -> None:
+        with self._changing("take in the run"):
+            if self._refs.get(ref.run) is None:
+                with self.own(ref.run) as owner:
+                    owner.note_dropped(self.files)  # Its checkpoints are there, and nobody is to miss the run.
+            self._take_frames(ref, frames)
+            at = self.checkpoint(ref.checkpoint)
+            self.save(name, {}, parent=at, kind=at.kind, label=at.label, step=at.step, reason=f"imported {ref.run}")
+
+    def _take_frames(self, ref: Ref, frames: Iterable[Frame]) -> None:
+        """Store *frames*, durably, and see to it that they are all that *ref* stands at."""
+        self.objects.refresh()
+        coming = iter(frames)
+        first = next(coming, None)
+        if first is not None:
+            with self.objects.packing() as pack:
+                for frame in chain([first], coming):
+                    if pack.wants(frame.id):
+                        pack.add(frame)
+        if not self._is_there(ref.checkpoint):
+            raise NotFound(f"gc has collected what run {ref.run} was")
 
     def diff(self, old: str, new: str) -> Iterator[Change]:
         """Yield what differs between the states of two checkpoints, given as revisions, in natural order.

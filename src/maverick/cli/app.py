@@ -50,6 +50,8 @@ class Checkpoint(commands.Group):
         "fork": Entry("Begin a new run at a checkpoint.", function("amend:fork")),
         "edit": Entry("Correct what a step gave, or a run's inputs.", function("edit:edit")),
         "undo": Entry("Take back the last change made by hand.", function("amend:undo")),
+        "export": Entry("Write a run into one file.", function("exports:export")),
+        "import": Entry("Take in a run from a file.", function("exports:import_run")),
         "gc": Entry("Remove what no run needs any more.", function("maintain:gc")),
         "fsck": Entry("Check the store for damage.", function("maintain:fsck")),
     }

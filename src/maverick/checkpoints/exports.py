@@ -1,0 +1,290 @@
+"""Exports: a run in one file, which another store takes in. Nothing of it is visible there before all was verified.
+
+The file is a pack, the run's ref, and an end that says where the one ends and the other begins; docs/format.md has
+every byte. The same run, stored the same way, gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from blake3 import blake3
+
+from maverick.checkpoints import canonical, folders, model, packs, refs, retention
+from maverick.checkpoints.byhand import check_run_name
+from maverick.checkpoints.files import Files, creating
+from maverick.checkpoints.folders import lookup
+from maverick.checkpoints.frames import Frame, check_frame
+from maverick.checkpoints.ids import CheckpointId, TreeId
+from maverick.checkpoints.model import Checkpoint, Fan, Leaf
+from maverick.checkpoints.objects import Objects
+from maverick.checkpoints.pack_check import check_pack
+from maverick.checkpoints.packs import FEATURES, PACK_MAGIC, PackWriter
+from maverick.checkpoints.refs import Ref
+from maverick.checkpoints.retention import Fate
+from maverick.checkpoints.walk import Visit, Walk
+from maverick.errors import StoreDamaged, StoreTooNew, StoreUnwritable, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from maverick.checkpoints.model import Node
+    from maverick.checkpoints.store import Store
+
+FORMAT: Final = 1
+_END: Final = struct.Struct(">Q8s")
+_MAGIC: Final = b"MVRKRUN\n"
+_MOST_HEAD_BYTES: Final = 1 << 20
+_ROOT: Final = Path("export")
+_RESERVED: Final = frozenset({".", "..", ".git", ".maverick"})
+
+
+class Exported(NamedTuple):
+    """What an export wrote."""
+
+    run: str
+    checkpoint: CheckpointId
+    objects: int
+    bytes: int
+
+
+# --- writing --------------------------------------------------------------------------------------------------------
+
+
+def export(store: Store, at: Checkpoint, path: Path) -> Exported:
+    """Write the new file *path* with all that *at* leads to, and, if its run stands there, with the run's log and tags.
+
+    When it returns the file is durable; a failure or a crash leaves none, or one under a temporary name.
+
+    Raises:
+        UsageError: there is such a file, or no such folder.
+        StoreUnwritable: it cannot be written.
+        StoreDamaged: something that belongs to it is missing or damaged; the message says what.
+    """
+    if path.exists():
+        raise UsageError(f"{path} exists already; remove it, or choose another name")
+    with store.locks.shared():
+        store.objects.refresh()
+        ref = _ref_of(store, at)
+        visits = list(_walked(store.objects, ref, f"run {ref.run} cannot be exported"))
+        temporary = path.with_name(f".{path.name}.{blake3(refs.encode_ref(ref)).hexdigest(8)}")
+        try:
+            _write(store, ref, reversed(visits), temporary)
+            store.files.rename(temporary, path)
+            store.files.sync_folder(path.parent)
+        except (FileNotFoundError, NotADirectoryError):
+            raise UsageError(f"there is no folder {path.parent} to write {path.name} into") from None
+        except OSError as error:
+            raise StoreUnwritable(f"cannot write {path}: {error.strerror}") from error
+    return Exported(ref.run, ref.checkpoint, len(visits), store.files.size(path))
+
+
+def _ref_of(store: Store, at: Checkpoint) -> Ref:
+    """The run's ref if it stands at *at*, else one that knows of nothing else."""
+    ref = store.find_ref(at.run)
+    if ref is not None and ref.checkpoint == at.id:
+        return ref
+    return refs.advanced(None, at, size_bytes=store.node(at.tree).size, reason="exported")
+
+
+def _write(store: Store, ref: Ref, visits: Iterable[Visit], path: Path) -> None:
+    with creating(store.files, path) as descriptor:
+        nonce = blake3(refs.encode_ref(ref)).digest(16)
+        writer = PackWriter(partial(store.files.write, descriptor), nonce=nonce)
+        for visit in visits:
+            writer.add(store.objects.portable(visit.id, visit.kind))
+        index = writer.finish()
+        head = canonical.seal(
+            {
+                "features": sorted(writer.features()),
+                "format": FORMAT,
+                "pack": index.name,
+                "ref": refs.encode_ref(ref).decode(),
+            }
+        )
+        store.files.write(descriptor, head + _END.pack(len(head), _MAGIC))
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+def take_in(store: Store, path: Path, run: str = "") -> Ref:
+    """Take the run in the file *path* into *store*, by its own name or as *run*; gives its ref.
+
+    Every byte is verified first, and that nothing is missing. After a crash the run is there or it is not.
+
+    Raises:
+        UsageError: the file cannot be read, or is none that `export` wrote; the run's name, or that of a file in
+            it, is none; there is such a run.
+        StoreDamaged: it is cut off or altered.
+        StoreTooNew: a newer version wrote it.
+    """
+    if run:
+        check_run_name(run)
+    with _opened(path) as opened:
+        ref = opened.ref
+        try:
+            name = run or check_run_name(ref.run)
+        except UsageError as error:
+            raise UsageError(f"{path} holds a run without a proper name: {error}") from None
+        if store.find_ref(name) is not None:
+            raise UsageError(f"there is a run {name} already; import it under another name: --as NAME")
+        opened.verify()
+        store.adopt(ref, opened.frames(), name=name)
+    return store.ref(name)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[_Export]:
+    files = Files()
+    try:
+        descriptor = files.open(path)
+        size = files.size(path)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        yield _Export(path, descriptor, size)
+    except IsADirectoryError:
+        raise UsageError(f"{path} is a folder, not the file of a run") from None
+    finally:
+        files.close(descriptor)
+
+
+class _Export:
+    """An open export. Nothing of it counts before `verify`."""
+
+    def __init__(self, path: Path, descriptor: int, size: int) -> None:
+        self.path = path
+        head, pack_bytes = self._head(descriptor, size)
+        self.ref, name = self._parse(head)
+        self._files = _OnePack(descriptor, name, pack_bytes)
+        self._objects = Objects(self._files, _ROOT)
+
+    def _head(self, descriptor: int, size: int) -> tuple[bytes, int]:
+        files = Files()
+        if files.pread_open(descriptor, 0, len(PACK_MAGIC)) != PACK_MAGIC:
+            raise UsageError(f"{self.path} is no file that `maverick checkpoint export` wrote")
+        end = files.pread_open(descriptor, max(size - _END.size, 0), _END.size)
+        length, magic = _END.unpack(end) if len(end) == _END.size else (0, b"")
+        if magic != _MAGIC or not 0 < length <= min(size, _MOST_HEAD_BYTES):
+            raise self.damaged("it is cut off, or its end is altered")
+        pack_bytes = size - _END.size - length
+        return files.pread_open(descriptor, pack_bytes, length), pack_bytes
+
+    def _parse(self, head: bytes) -> tuple[Ref, str]:
+        match canonical.unseal(head):
+            case {"format": int(version)} if version > FORMAT:
+                raise StoreTooNew(f"{self.path} has format {version}, this version reads {FORMAT}; update maverick")
+            case {"features": list(features)} if unknown := sorted(set(map(str, features)) - set(FEATURES.values())):
+                raise StoreTooNew(f"{self.path} needs what this version does not know: {', '.join(unknown)}")
+            case {"format": 1, "pack": str(name), "ref": str(text)}:
+                ref = refs.parse_ref(text.encode())
+                if ref is not None:
+                    return ref, name
+        raise self.damaged("what it says of the run is altered")
+
+    def damaged(self, why: str) -> StoreDamaged:
+        """Give the error for a file that is not what was written."""
+        return StoreDamaged(f"{self.path} is damaged: {why}; nothing was imported, export the run again")
+
+    def verify(self) -> None:
+        """Read every byte. Raises StoreDamaged, StoreTooNew, UsageError."""
+        report = check_pack(self._files, self._files.pack, self._objects.fetch, read_data=True)
+        for finding, _ in report.found:
+            raise StoreTooNew(finding.message) if finding.kind == "too-new" else self.damaged(finding.message)
+        for visit in _walked(self._objects, self.ref, f"{self.path} is not whole"):
+            self._check_visit(visit)
+        at = model.parse_checkpoint(self.ref.checkpoint, self._objects.read(self.ref.checkpoint))
+        says = (self.ref.run, self.ref.sequence, self.ref.kind, self.ref.step, self.ref.tree, self.ref.labelled)
+        if says != (at.run, at.sequence, at.kind, at.step, at.tree, at.last_labelled):
+            raise self.damaged("its ref does not fit the checkpoint at which it stands")
+
+    def _check_visit(self, visit: Visit) -> None:
+        match visit.content:
+            case Checkpoint() as checkpoint:
+                same = model.encode_checkpoint(checkpoint) == visit.data
+                self._check_names(checkpoint)
+            case Leaf() | Fan() as node:
+                same = model.encode_node(node) == visit.data
+            case None:
+                same = True
+        if not same:
+            raise self.damaged(f"object {visit.id[:12]} is not written canonically")
+
+    def _check_names(self, checkpoint: Checkpoint) -> None:
+        """Refuse names of files that would lead out of the folder they are restored into."""
+        nodes = _Nodes(self._objects)
+        for top in ("workspace", "definition"):
+            entry = lookup(nodes, checkpoint.tree, (top,))
+            if entry is None or entry.kind != "tree":
+                continue
+            for names, _ in folders.walk(nodes, TreeId(entry.id)):
+                bad = _leads_out(names[-1]) if top == "workspace" else ".." in names[-1].split("/")
+                if bad or "\0" in names[-1]:
+                    raise UsageError(f"{self.path} is refused: no file of a project can be called {'/'.join(names)!r}")
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the frames of its pack, in the order in which they stand there."""
+        for object_id, place in sorted(self._index(), key=lambda row: row[1].offset):
+            raw = self._files.pread(self._files.pack, place.offset, place.length)
+            check_frame(raw)
+            yield Frame(place.kind, object_id, raw)
+
+    def _index(self) -> packs.PackIndex:
+        return packs.read_index(self._files.name, self._files.bytes, partial(self._files.pread, self._files.pack))
+
+
+def _leads_out(name: str) -> bool:
+    return "/" in name or name.lower() in _RESERVED
+
+
+def _walked(objects: Objects, ref: Ref, what: str) -> Iterator[Visit]:
+    """Visit all that *ref* leads to. Raises StoreDamaged, StoreTooNew."""
+    for visit in Walk(objects).visit(retention.roots(ref, Fate.WHOLE)):
+        if isinstance(visit.error, StoreTooNew):
+            raise visit.error
+        if visit.error is not None:
+            raise StoreDamaged(f"{what}: {visit.error}") from visit.error
+        yield visit
+
+
+class _Nodes:
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    def node(self, node_id: TreeId) -> Node:
+        return model.parse_node(node_id, self._objects.read(node_id))
+
+
+class _OnePack(Files):
+    """A store's files that are one pack: the first *size* bytes of an open file."""
+
+    def __init__(self, descriptor: int, name: str, size: int) -> None:
+        self._descriptor = descriptor
+        self.name = name
+        self.bytes = size
+        self.pack = _ROOT / "objects" / f"{name}.pack"
+
+    def list(self, path: Path) -> list[str]:
+        return [self.pack.name] if path == self.pack.parent else []
+
+    def size(self, path: Path) -> int:
+        del path
+        return self.bytes
+
+    def pread(self, path: Path, offset: int, length: int) -> bytes:
+        del path
+        return super().pread_open(self._descriptor, offset, max(min(length, self.bytes - offset), 0))
+
+    def open(self, path: Path) -> int:
+        del path
+        return os.dup(self._descriptor)  # Whoever asked closes it.
+
+    def pread_open(self, descriptor: int, offset: int, length: int) -> bytes:
+        del descriptor
+        return self.pread(self.pack, offset, length)

@@ -1,0 +1,329 @@
+"""A run in one file: everything goes with it, and nothing of a damaged one comes in."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from faults import CrashingFiles, FullFiles, Killed
+from maverick.checkpoints import Checkpoint, Store, blob, byhand, canonical, exports, note, value
+from maverick.checkpoints.refs import encode_ref
+from maverick.errors import StoreDamaged, StoreTooNew, StoreUnwritable, UsageError
+from stores import begin, extend, read_all
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.create(tmp_path / "here")
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> Store:
+    return Store.create(tmp_path / "there")
+
+
+def _filled(store: Store) -> Checkpoint:
+    """A run with labels, bytes in a value, similar outputs, a large blob, tags, and files."""
+    at = extend(store, begin(store), range(20))
+    at = store.save("run-1", {("steps", "bytes"): value({"raw": b"\0\xff"})}, parent=at, kind="label", label="half")
+    large = random.Random(1).randbytes(700_000)
+    files = {("workspace", "src", "a.py"): blob(b"print()\n"), ("workspace", "large"): blob(large)}
+    at = store.save("run-1", files, parent=at)
+    for number in range(4):
+        text = value({"transcript": "line\n" * 900 + str(number)})
+        at = store.save("run-1", {("steps", "talk"): text}, parent=at, facts={("steps", "talk"): note("{}")})
+    byhand.tag(store, "run-1", "good", at)
+    return at
+
+
+def _objects(store: Store) -> int:
+    return sum(len(index) for index in store.objects.packs())
+
+
+def test_a_run_goes_to_another_store_with_everything(store: Store, there: Store, tmp_path: Path) -> None:
+    """Outputs, facts, labels, tags, log, files; and fsck finds nothing."""
+    at = _filled(store)
+
+    done = exports.export(store, at, tmp_path / "run")
+    ref = exports.take_in(there, tmp_path / "run")
+
+    assert ("run-1", at.id, (tmp_path / "run").stat().st_size) == (done.run, done.checkpoint, done.bytes)
+    assert store.ref("run-1") == ref
+    assert read_all(store, at) == read_all(there, there.resolve("run-1"))
+    assert store.resolve("run-1@half") == there.resolve("run-1@half")
+    assert [] == list(there.check(read_data=True))
+    assert "dropped" not in there.owner_note("run-1")
+    extend(there, at, range(20, 22))
+
+
+def test_the_same_run_gives_the_same_bytes(store: Store, tmp_path: Path) -> None:
+    at = _filled(store)
+
+    exports.export(store, at, tmp_path / "one")
+    exports.export(store, at, tmp_path / "other")
+
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
+
+
+def test_an_older_checkpoint_goes_alone_with_the_labelled_ones_before_it(
+    store: Store, there: Store, tmp_path: Path
+) -> None:
+    at = _filled(store)
+    older = store.checkpoint(at.parent)
+
+    exports.export(store, older, tmp_path / "run")
+    ref = exports.take_in(there, tmp_path / "run")
+
+    assert (older.id, 1, {}) == (ref.checkpoint, len(ref.positions), ref.tags)
+    assert "half" == there.resolve("run-1@half").label
+    assert [] == list(there.check(read_data=True))
+
+
+def test_under_another_name_it_is_a_run_of_its_own(store: Store, there: Store, tmp_path: Path) -> None:
+    """Also beside the one that it is of; nobody misses a run that was never here."""
+    at = _filled(store)
+    exports.export(store, at, tmp_path / "run")
+
+    beside = exports.take_in(store, tmp_path / "run", "copy")
+    alone = exports.take_in(there, tmp_path / "run", "copy")
+
+    assert read_all(store, at) == read_all(there, there.resolve("copy"))
+    assert at.tree == beside.tree == alone.tree
+    assert "half" == there.resolve("copy@half").label
+    assert [[], []] == [list(each.check(read_data=True)) for each in (store, there)]
+
+
+def test_a_second_import_of_the_same_content_stores_nothing_twice(store: Store, tmp_path: Path) -> None:
+    """What is there already is not written again."""
+    at = _filled(store)
+    exports.export(store, at, tmp_path / "run")
+    before = _objects(store)
+
+    exports.take_in(store, tmp_path / "run", "copy")
+
+    assert 1 == _objects(store) - before
+
+
+def test_a_run_that_exists_is_refused(store: Store, tmp_path: Path) -> None:
+    exports.export(store, begin(store), tmp_path / "run")
+
+    for name in ("", "run-1"):
+        with pytest.raises(UsageError, match="there is a run run-1 already; import it under another name: --as NAME"):
+            exports.take_in(store, tmp_path / "run", name)
+
+
+def test_a_dropped_run_can_be_imported_again(store: Store, tmp_path: Path) -> None:
+    at = _filled(store)
+    exports.export(store, at, tmp_path / "run")
+    byhand.drop(store, "run-1")
+    store.plan_gc().execute()
+
+    exports.take_in(store, tmp_path / "run")
+
+    assert [] == list(store.check(read_data=True))
+    assert at == store.resolve("run-1")
+
+
+def test_an_export_that_cannot_be_written_leaves_nothing(store: Store, tmp_path: Path) -> None:
+    at = begin(store)
+    (tmp_path / "run").write_text("mine")
+
+    with pytest.raises(UsageError, match="run exists already; remove it, or choose another name"):
+        exports.export(store, at, tmp_path / "run")
+    with pytest.raises(UsageError, match=r"there is no folder .*/none to write run into"):
+        exports.export(store, at, tmp_path / "none" / "run")
+    full = Store.open(store.root, files=FullFiles(1))
+    with pytest.raises(StoreUnwritable, match=r"cannot write .*/new: No space left on device"):
+        exports.export(full, at, tmp_path / "new")
+    assert {"here", "run"} == {path.name for path in tmp_path.iterdir()}
+
+
+def test_what_is_damaged_here_is_not_exported(store: Store, tmp_path: Path) -> None:
+    at = extend(store, begin(store), range(2))
+    for pack in (store.root / "objects").iterdir():
+        data = bytearray(pack.read_bytes())
+        data[100] ^= 1
+        pack.write_bytes(data)
+
+    with pytest.raises(StoreDamaged):
+        exports.export(Store.open(store.root), at, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The bytes of a small export."""
+    folder = tmp_path_factory.mktemp("exported")
+    store = Store.create(folder / "store")
+    exports.export(store, extend(store, begin(store), range(3)), folder / "run")
+    return (folder / "run").read_bytes()
+
+
+def _import(folder: Path, data: bytes) -> None:
+    (folder / "run").write_bytes(data)
+    exports.take_in(Store.create(folder / "there"), folder / "run")
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store, `there`, that nothing comes into."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    Store.create(folder / "there")
+    return folder
+
+
+@given(st.data())
+@settings(max_examples=80, deadline=None)
+def test_every_truncation_and_every_flipped_bit_is_refused(
+    exported: bytes, elsewhere: Path, data: st.DataObject
+) -> None:
+    """And nothing of it comes in."""
+    place = data.draw(st.integers(0, len(exported) - 1))
+    bit = data.draw(st.integers(-1, 7))
+    damaged = exported[:place] if bit < 0 else _flipped(exported, place, bit)
+
+    with pytest.raises((StoreDamaged, StoreTooNew, UsageError)):
+        _import(elsewhere, damaged)
+
+    there = Store.open(elsewhere / "there")
+    assert ([], 0) == (there.refs(), _objects(there))
+
+
+def _flipped(data: bytes, place: int, bit: int) -> bytes:
+    changed = bytearray(data)
+    changed[place] ^= 1 << bit
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        (lambda _: b"", UsageError, "is no file that `maverick checkpoint export` wrote"),
+        (lambda _: b"PK\3\4 a zip", UsageError, "is no file that `maverick checkpoint export` wrote"),
+        (lambda data: data[:-1], StoreDamaged, "run is damaged: it is cut off, or its end is altered; nothing was im"),
+        (lambda data: data[: len(data) // 2], StoreDamaged, "it is cut off, or its end is altered"),
+        (lambda data: _flipped(data, 200, 3), StoreDamaged, "run is damaged: .*; nothing was imported, export the run"),
+        (lambda data: _flipped(data, len(data) - 200, 3), StoreDamaged, "what it says of the run is altered"),
+    ],
+)
+def test_a_damaged_file_is_refused_with_what_is_wrong(
+    exported: bytes, tmp_path: Path, change: object, kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        _import(tmp_path, change(exported))  # type: ignore[operator]
+
+
+def _with_head(exported: bytes, **fields: object) -> bytes:
+    """An export whose end says something else, rightly sealed."""
+    length = int.from_bytes(exported[-16:-8])
+    pack, head = exported[: -16 - length], exported[-16 - length : -16]
+    said = canonical.unseal(head)
+    assert said is not None
+    sealed = canonical.seal({**said, **fields})
+    return pack + sealed + len(sealed).to_bytes(8) + exported[-8:]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"format": 2}, "run has format 2, this version reads 1; update maverick"),
+        ({"features": ["chunks", "rings"]}, "run needs what this version does not know: rings"),
+    ],
+)
+def test_what_a_newer_version_wrote_is_refused(
+    exported: bytes, tmp_path: Path, fields: dict[str, object], message: str
+) -> None:
+    with pytest.raises(StoreTooNew, match=message):
+        _import(tmp_path, _with_head(exported, **fields))
+
+
+def test_a_run_whose_name_leads_elsewhere_is_refused(exported: bytes, tmp_path: Path) -> None:
+    """Also one that would be escaped well: nobody called a run so."""
+    from dataclasses import replace  # noqa: PLC0415
+
+    store = Store.create(tmp_path / "store")
+    ref = store.ref(begin(store, "x").run)
+
+    with pytest.raises(UsageError, match=r"run holds a run without a proper name: '\.\./x' cannot be"):
+        _import(tmp_path, _with_head(exported, ref=encode_ref(replace(ref, run="../x")).decode()))
+    with pytest.raises(StoreDamaged, match=r"run is not whole: object [0-9a-f]+ is missing"):
+        _import(tmp_path, _with_head(exported, ref=encode_ref(replace(ref, run="y")).decode()))
+
+
+def test_a_ref_that_does_not_fit_is_refused(store: Store, tmp_path: Path) -> None:
+    from dataclasses import replace  # noqa: PLC0415
+
+    exports.export(store, extend(store, begin(store), range(3)), tmp_path / "one")
+    ref = replace(store.ref("run-1"), sequence=9)
+
+    with pytest.raises(StoreDamaged, match="its ref does not fit the checkpoint at which it stands"):
+        _import(tmp_path, _with_head((tmp_path / "one").read_bytes(), ref=encode_ref(ref).decode()))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("workspace", "..", "x"),
+        ("workspace", "a", "../x"),
+        ("workspace", ".GIT", "hooks"),
+        ("workspace", ".maverick"),
+        ("workspace", "nul\0"),
+        ("definition", "../x.yaml"),
+    ],
+)
+def test_a_file_whose_name_leads_out_is_refused(
+    store: Store, there: Store, tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    """Such a file would be written somewhere else, were it restored."""
+    at = store.save("run-1", {names: blob(b"x")}, parent=begin(store))
+    exports.export(store, at, tmp_path / "run")
+
+    with pytest.raises(UsageError, match="run is refused: no file of a project can be called"):
+        exports.take_in(there, tmp_path / "run")
+
+    assert ([], 0) == (there.refs(), _objects(there))
+
+
+def test_a_name_that_leads_out_does_not_hide_behind_an_equal_tree(store: Store, there: Store, tmp_path: Path) -> None:
+    """The same tree stands elsewhere, too, where its names mean nothing."""
+    same = {(top, "..", "x"): blob(b"x") for top in ("artifacts", "workspace")}
+    exports.export(store, store.save("run-1", same, parent=begin(store)), tmp_path / "run")
+
+    with pytest.raises(UsageError, match="is refused"):
+        exports.take_in(there, tmp_path / "run")
+
+
+def test_a_folder_or_nothing_is_no_export(there: Store, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is a folder, not the file of a run"):
+        exports.take_in(there, tmp_path)
+    with pytest.raises(UsageError, match=r"cannot read .*/none: No such file or directory"):
+        exports.take_in(there, tmp_path / "none")
+
+
+def test_a_kill_at_any_point_of_an_import_leaves_the_run_or_nothing(store: Store, tmp_path: Path) -> None:
+    """And a store that is whole; importing again goes on."""
+    at = extend(store, begin(store), range(3))
+    exports.export(store, at, tmp_path / "run")
+    after, ended = 0, False
+    while not ended:
+        root = tmp_path / str(after)
+        Store.create(root)
+        try:
+            exports.take_in(Store.open(root, files=CrashingFiles(after)), tmp_path / "run")
+            ended = True
+        except Killed:
+            pass
+        there = Store.open(root)
+        assert [] == [it for it in there.check(read_data=True) if it.severity == "error"]
+        if not there.refs():
+            exports.take_in(there, tmp_path / "run")
+        assert read_all(store, at) == read_all(there, there.resolve("run-1"))
+        after += 1
+    assert after > 5

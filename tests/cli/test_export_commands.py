@@ -1,0 +1,68 @@
+"""`checkpoint export` and `checkpoint import`: a run goes on in another project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kit_program import Program
+
+FLOW = """
+    inputs: {name: {type: string, default: World}}
+    steps:
+      - {name: greet, type: shell, run: 'echo "hello $NAME"', env: {NAME: "${{ inputs.name }}"}}
+      - {name: half, type: checkpoint}
+      - {name: last, type: shell, run: "test -e ready && echo ${{ quote(steps.greet.output.value) }}"}
+    outputs: ${{ steps.last.output.value }}
+    """
+
+
+@pytest.fixture
+def exported(program: Program) -> Path:
+    """A run that failed at `last`, in a file."""
+    program.flow(FLOW)
+    program.run("run", "flow.yaml", "--quiet", "-i", "name=Ada")
+    done = program.run("checkpoint", "export", "@latest", "../run.maverick", "--json")
+    assert 0 == done.code, done.err
+    assert ["run", "checkpoint", "file", "objects", "bytes"] == list(done.json)
+    return program.root.parent / "run.maverick"
+
+
+def test_an_imported_run_is_resumed_in_another_project(exported: Path, tmp_path: Path) -> None:
+    """Without the workflow's file: the recorded text is used, and that is said."""
+    other = Program(tmp_path / "other")
+    imported = other.run("checkpoint", "import", str(exported), "--json").json
+    other.file("ready", "")
+
+    done = other.run(*imported["resume"].split()[1:], "--json")
+
+    assert (0, "hello Ada") == (done.code, done.json["output"])
+    assert {"ran": 1, "recalled": 2, "skipped": 0, "failed": 0} == done.json["steps"]
+    assert "flow.yaml is gone; its text as the run recorded it is used" in done.err
+    assert 0 == other.run("checkpoint", "show", f"{imported['run']}@half").code
+
+
+def test_it_prints_the_run_and_how_to_go_on(exported: Path, program: Program) -> None:
+    done = program.run("checkpoint", "import", str(exported), "--as", "copy")
+
+    assert (0, "copy\nmaverick run --resume=copy\n", "") == (done.code, done.out, done.err)
+
+
+def test_a_run_that_exists_a_damaged_file_and_none_are_refused(exported: Path, program: Program) -> None:
+    (program.root / "cut").write_bytes(exported.read_bytes()[:-30])
+
+    exists = program.run("checkpoint", "import", str(exported))
+    damaged = program.run("checkpoint", "import", "cut", "--as", "cut")
+    none = program.run("checkpoint", "import", "flow.yaml")
+
+    assert (2, True) == (exists.code, "already; import it under another name: --as NAME" in exists.err)
+    damage = "error: cut is damaged: it is cut off, or its end is altered; nothing was imported, export the run again\n"
+    assert (20, damage) == (damaged.code, damaged.err)
+    assert (2, "error: flow.yaml is no file that `maverick checkpoint export` wrote\n") == (none.code, none.err)
+
+
+def test_an_export_replaces_no_file(exported: Path, program: Program) -> None:
+    done = program.run("checkpoint", "export", "@latest", str(exported))
+
+    assert (2, f"error: {exported} exists already; remove it, or choose another name\n") == (done.code, done.err)
