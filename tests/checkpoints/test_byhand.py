@@ -161,7 +161,7 @@ def test_a_dropped_run_comes_back_whole(store: Store) -> None:
 
 
 def test_gc_is_the_end_of_a_dropped_run_and_that_is_said_once(store: Store) -> None:
-    """Whoever drops a run may want its bytes gone; the change before it can still be taken back."""
+    """Whoever drops a run and collects may want its bytes gone; the change before it can still be taken back."""
     at = begin(store)
     _fork(store, at)
     extend(store, at, range(3))
@@ -173,6 +173,26 @@ def test_gc_is_the_end_of_a_dropped_run_and_that_is_said_once(store: Store) -> N
 
     assert "fork" == byhand.newest(store).action
     assert "dropped" in store.owner_note("run-1")
+
+
+def test_gc_can_be_told_to_keep_what_could_be_taken_back(store: Store) -> None:
+    """As the one that nobody asked for is: dropped runs, and checkpoints that had a tag."""
+    at = extend(store, begin(store), range(3))
+    done = store.save("done-1", {("output",): value("x")}, parent=begin(store, "done-1"), kind="final")
+    first = store.checkpoint(done.parent)
+    byhand.tag(store, "done-1", "first", first)
+    byhand.tag(store, "done-1", "first", None)
+    before = store.ref("run-1")
+    byhand.drop(store, "run-1")
+
+    store.plan_gc(spared=byhand.needed(store)).execute()
+    _undo(store)
+    _undo(store)
+
+    assert before == store.ref("run-1")
+    assert at == store.resolve("run-1")
+    assert first.id == store.ref("done-1").tags["first"]
+    assert [] == list(store.check(read_data=True))
 
 
 def test_a_dropped_run_does_not_come_back_over_another_one(store: Store) -> None:

@@ -20,6 +20,7 @@ from maverick.checkpoints.files import writing
 from maverick.checkpoints.ids import CheckpointId, ObjectId
 from maverick.checkpoints.layout import temporary
 from maverick.checkpoints.refs import Ref, encode_ref, parse_ref
+from maverick.checkpoints.retention import Fate, roots
 from maverick.errors import NotFound, RefMoved, StoreDamaged, StoreTooNew, UsageError
 
 if TYPE_CHECKING:
@@ -182,6 +183,17 @@ def newest(store: Store, run: str = "") -> HandChange:
             continue
         return change
     raise NotFound(f"no change by hand to {run or 'any run'} is left to be taken back")
+
+
+def needed(store: Store) -> list[CheckpointId]:
+    """Give the checkpoints that taking changes back needs and no ref may lead to: of dropped runs, of moved tags."""
+    found: dict[CheckpointId, None] = {}
+    for name in _names(store):
+        with suppress(StoreDamaged, StoreTooNew, FileNotFoundError):
+            change = _read(store, name)
+            if change.before is not None and not _is_past(store, change):
+                found.update(dict.fromkeys(roots(change.before, Fate.WHOLE)))
+    return list(found)
 
 
 def undo(store: Store, change: HandChange) -> str:

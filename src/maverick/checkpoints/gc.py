@@ -91,10 +91,12 @@ def plan_gc(
     keep_last: int = 5,
     keep_within: timedelta | None = None,
     run: str | None = None,
+    spared: Iterable[CheckpointId] = (),
 ) -> GcPlan:
     """Plan what can go of *store*, as of *now* (milliseconds since the epoch). `retention` has the rules.
 
-    With *run* only that run is considered, beside garbage that no run leads to.
+    With *run* only that run is considered, beside garbage that no run leads to. What is left of *spared*
+    checkpoints stays, although no run may lead to them.
 
     Raises:
         RunConflict: a gc is at work.
@@ -102,7 +104,7 @@ def plan_gc(
         NotFound: there is no such *run*.
         StoreTooNew: the store has features that only a newer version may collect.
     """
-    policy = retention.make_policy(keep_last, keep_within, run, now)
+    policy = replace(retention.make_policy(keep_last, keep_within, run, now), spared=tuple(spared))
     store.format.require_gc(store.root)
     with alone(store):
         survey = take_survey(store, policy)
@@ -190,9 +192,13 @@ class Survey:
         ids = {it for index in self.packs for it, place in index if place.kind is ObjectKind.CHECKPOINT}
         dead = [it for object_id in ids - self.live if (it := _checkpoint(store, object_id)) is not None]
         for found in lost_runs(store, self.refs, dead).values():
-            for visit in self._walk.visit([it.id for it in found]):
-                if visit.error is not None:
-                    self._walk.seen.discard(visit.id)
+            self.spare(it.id for it in found)
+
+    def spare(self, checkpoints: Iterable[CheckpointId]) -> None:
+        """Keep of *checkpoints* what there is of them."""
+        for visit in self._walk.visit(checkpoints):
+            if visit.error is not None:
+                self._walk.seen.discard(visit.id)
 
 
 def take_survey(store: Store, policy: Policy, before: Survey | None = None) -> Survey:
@@ -204,6 +210,7 @@ def take_survey(store: Store, policy: Policy, before: Survey | None = None) -> S
     survey.fates = decide(store, refs, policy, before)
     survey.mark(refs, survey.fates)
     survey.mark_lost(store)
+    survey.spare(policy.spared)
     shares = list(_shares(survey.packs, survey.live_copies()))
     survey.delete = [share.index for share in shares if not share.live]
     survey.rewrite = _worth_rewriting([share for share in shares if share.live])

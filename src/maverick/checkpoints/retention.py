@@ -31,13 +31,15 @@ class Fate(IntEnum):
 class Policy:
     """What to keep of the runs that are done, as of `now` (milliseconds since the epoch).
 
-    `within` is in milliseconds, None where age keeps nothing. With `run`, nothing of any other run goes.
+    `within` is in milliseconds, None where age keeps nothing. With `run`, nothing of any other run goes. Of
+    `spared` checkpoints, which no ref needs to lead to, everything stays that is there.
     """
 
     keep_last: int
     within: int | None
     now: int
     run: str | None = None
+    spared: tuple[CheckpointId, ...] = ()
 
 
 def make_policy(keep_last: int, keep_within: timedelta | None, run: str | None, now: int) -> Policy:

@@ -294,11 +294,19 @@ class Store:
 
         return diff_checkpoints(self, self.resolve(old), self.resolve(new))
 
-    def plan_gc(self, *, keep_last: int = 5, keep_within: timedelta | None = None, run: str | None = None) -> GcPlan:
+    def plan_gc(
+        self,
+        *,
+        keep_last: int = 5,
+        keep_within: timedelta | None = None,
+        run: str | None = None,
+        spared: Iterable[CheckpointId] = (),
+    ) -> GcPlan:
         """Plan what can go, and change nothing. `gc.plan_gc` has the details and the errors."""
         from maverick.checkpoints.gc import plan_gc  # noqa: PLC0415 - a run does not need it
 
-        return plan_gc(self, now=self._clock(), keep_last=keep_last, keep_within=keep_within, run=run)
+        now = self._clock()
+        return plan_gc(self, now=now, keep_last=keep_last, keep_within=keep_within, run=run, spared=spared)
 
     def check(self, *, read_data: bool = False) -> Iterator[Finding]:
         """Yield what is wrong with the store. `fsck.check` has the details, and works without an open store."""

@@ -50,8 +50,8 @@ def drop(
 ) -> None:
     """Forget runs, also those that could be resumed.
 
-    What only they led to is removed by the next gc; until then `maverick checkpoint undo` brings them back, one
-    after the other. On a terminal it asks first; elsewhere it needs --yes.
+    What only they led to is removed by the next `maverick checkpoint gc`; until then `maverick checkpoint undo`
+    brings them back, one after the other. On a terminal it asks first; elsewhere it needs --yes.
 
     Examples:
       maverick checkpoint drop fly-20261123-101502-k3x9

@@ -39,6 +39,9 @@ def gc(
     ] = None,
     run: Annotated[str | None, typer.Option(metavar="RUN", help="Consider this run only.", show_default=False)] = None,
     *,
+    keep_dropped: Annotated[
+        bool, typer.Option("--keep-dropped", help="Keep what `checkpoint undo` would bring back, such as dropped runs.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would go, and remove nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -48,16 +51,20 @@ def gc(
     or tagged: with their newest checkpoint and the labelled ones. The limits are those under `checkpoints:` in
     maverick.yaml, else the newest 5 of each workflow; an option given replaces both.
 
+    When a run has ended and it pays, this is done in the background, with --keep-dropped.
+
     Examples:
       maverick checkpoint gc --dry-run
       maverick checkpoint gc --keep-last 3 --keep-within 14d
     """
     project = this_project()
     from maverick.checkpoints.automatic import note_collected  # noqa: PLC0415 - light commands do without
+    from maverick.checkpoints.byhand import needed  # noqa: PLC0415
 
     store = project.open_store()
     last, within = _limits(project, keep_last, keep_within)
-    plan = store.plan_gc(keep_last=last, keep_within=within, run=run)
+    spared = needed(store) if keep_dropped else []
+    plan = store.plan_gc(keep_last=last, keep_within=within, run=run, spared=spared)
     numbers: Mapping[str, int] = {
         "removed_objects": plan.removed_objects,
         "removed_bytes": plan.removed_bytes,
@@ -83,7 +90,7 @@ def collect_in_background(project: "Project", tell: Callable[[str], None]) -> No
     if not collecting_pays(project.open_store()):
         return
     process = subprocess.Popen(
-        [sys.executable, "-m", "maverick", "checkpoint", "gc"],
+        [sys.executable, "-m", "maverick", "checkpoint", "gc", "--keep-dropped"],
         cwd=project.root,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
