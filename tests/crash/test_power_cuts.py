@@ -80,6 +80,18 @@ def save_what_another_had_not_synced(store: Store, ledger: Ledger) -> None:
     ledger.promise(store, at)
 
 
+def save_and_merge(store: Store, ledger: Ledger) -> None:
+    """As many saves as it takes until packs are merged."""
+    at = newest(store, "open")
+    for number in range(20, 40):
+        before = len(store.objects.set.known())
+        at = extend(store, at, range(number, number + 1))
+        ledger.promise(store, at)
+        if len(store.objects.set.known()) < before:
+            return
+    raise AssertionError("nothing was merged")
+
+
 def tag_and_untag(store: Store, ledger: Ledger) -> None:
     at = newest(store, "open")
     store.tag("open", "good", at)
@@ -126,7 +138,7 @@ def an_hour_passes(root: Path) -> None:
             os.utime(path, (1e9, 1e9))
 
 
-SAVING = (save_first, save_next, save_twice, save_what_another_had_not_synced, tag_and_untag, drop)
+SAVING = (save_first, save_next, save_twice, save_what_another_had_not_synced, save_and_merge, tag_and_untag, drop)
 COLLECTING = (collect, collect_twice, collect_between_saves)
 
 

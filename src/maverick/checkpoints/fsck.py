@@ -225,8 +225,9 @@ class _Check:
             if at.run not in self._refs and at.run not in self._unread_runs:
                 newest[at.run] = max(newest[at.run], at.sequence)
         owners = Locks(self._root)
+        begun = set(self._list("refs"))  # runs that were begun since their refs were read have one
         for run, sequence in sorted(newest.items()):
-            if sequence > 1 and not owners.owner_note(run).get(DROPPED):
+            if refs.file_name(run) not in begun and sequence > 1 and not owners.owner_note(run).get(DROPPED):
                 text = f"run {run} has checkpoints, the newest of them number {sequence}, but its ref is gone"
                 yield _of_run(run, error("ref-missing", text, file=f"refs/{refs.file_name(run)}"))
 

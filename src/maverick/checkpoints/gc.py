@@ -118,7 +118,8 @@ def alone(store: Store) -> Iterator[None]:
     try:
         with store.locks.gc():
             held = True
-            yield
+            with store.locks.merge(wait=True):  # a save is merging packs, which takes a moment
+                yield
     except BlockingIOError as error:
         if held:
             raise

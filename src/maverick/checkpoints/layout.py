@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints import canonical
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 VERSION = 1
 RESERVE_BYTES = 1 << 20
 FOLDERS = ("objects", "refs", "owners", "tmp", "trash", "quarantine", "cache")
-LOCKS = ("store.lock", "gc.lock", "refs.lock")
-_KNOWN = {"read": frozenset({"bases", "chunks"}), "write": frozenset[str](), "gc": frozenset[str]()}
+LOCKS = ("store.lock", "gc.lock", "merge.lock", "refs.lock")
+_KNOWN = {"read": frozenset({"bases", "chunks"}), "write": frozenset[str](), "gc": frozenset({"merges"})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,14 @@ def encode_format(form: Format) -> bytes:
     return canonical.seal({"features": features, "format": "maverick checkpoints", "version": form.version})
 
 
-def read_format(files: Files, root: Path) -> Format:
-    """Read `format.json`.
+@cache
+def _encoded(form: Format) -> bytes:
+    """Give the bytes of `format.json`, of which there are few in a process."""
+    return encode_format(form)
+
+
+def read_format(files: Files, root: Path, known: Format | None = None) -> Format:
+    """Read `format.json`; *known* is what it said before, which is usually what it still says.
 
     Raises:
         NotFound: there is no store.
@@ -85,6 +92,8 @@ def read_format(files: Files, root: Path) -> Format:
                 f"{root}/format.json is missing, but the store holds objects; run `maverick checkpoint fsck`"
             ) from None
         raise NotFound(f"there is no checkpoint store at {root}; the first run makes one") from None
+    if known is not None and data == _encoded(known):
+        return known
     form = _parse_format(canonical.unseal(data))
     if form is None:
         raise FormatDamaged(f"{root}/format.json is torn or altered; run `maverick checkpoint fsck`")

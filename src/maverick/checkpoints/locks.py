@@ -1,7 +1,8 @@
 """Kernel locks: `flock` on files that are never removed. A process that dies, however it dies, holds none.
 
-`store.lock` is shared by saves and taken alone by gc's second half; `gc.lock` keeps a second gc out;
-`refs.lock` is held while a ref moves; `owners/<run>` by the process that executes the run.
+`store.lock` is shared by saves and taken alone by gc's second half; `gc.lock` keeps a second gc out, and
+`merge.lock` every second merge of packs; `refs.lock` is held while a ref moves; `owners/<run>` by the process
+that executes the run.
 """
 
 from __future__ import annotations
@@ -64,9 +65,15 @@ class Locks:
             yield
 
     @contextmanager
-    def exclusive(self) -> Iterator[None]:
-        """Wait for all saves to end, and keep new ones out."""
-        with _locked(self._root, "store.lock", fcntl.LOCK_EX):
+    def exclusive(self, *, wait: bool = True) -> Iterator[None]:
+        """Wait for all saves to end, and keep new ones out. Raises BlockingIOError if it is not to *wait*, but must."""
+        with _locked(self._root, "store.lock", fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)):
+            yield
+
+    @contextmanager
+    def merge(self, *, wait: bool = False) -> Iterator[None]:
+        """Keep every other merge of packs out. Raises BlockingIOError if there is one, unless it is to *wait*."""
+        with _locked(self._root, "merge.lock", fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)):
             yield
 
     @contextmanager

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NewObject", "Objects", "OpenPack"]
 
+_WINDOW_BYTES = 256 << 10
+
 
 def _no_feature(name: str) -> None:
     """Announce nothing: the caller knows what the store says that it needs."""
@@ -215,8 +217,12 @@ class Objects:
 
     def frames(self, index: PackIndex) -> Iterator[tuple[Place, bytes]]:
         """Yield the raw frames of a pack in `objects/`, in the order in which they stand there."""
+        path = self._path("objects", index.name)
+        window, start = b"", 0
         for place in sorted((place for _, place in index.rows()), key=lambda place: place.offset):
-            yield place, self._files.pread(self._path("objects", index.name), place.offset, place.length)
+            if place.offset + place.length > start + len(window):
+                window, start = self._files.pread(path, place.offset, max(place.length, _WINDOW_BYTES)), place.offset
+            yield place, window[place.offset - start : place.offset - start + place.length]
 
     def _path(self, folder: str, name: str) -> Path:
         return self._root / folder / f"{name}.pack"

@@ -68,8 +68,7 @@ class OpenPack:
 
     def add_all(self, new: Iterable[NewObject]) -> None:
         """Append those of *new*, children first, that are in no pack yet."""
-        # A checkpoint says when it was made and what was before it; no other is the same.
-        self.add_anyway([item for item in new if item.kind is ObjectKind.CHECKPOINT or self.wants(item.id)])
+        self.add_anyway([item for item in new if self.wants(item.id)])
 
     def add_anyway(self, items: Sequence[NewObject]) -> None:
         """Append *items*, children first, whatever the other packs hold. Large blobs are chunked."""

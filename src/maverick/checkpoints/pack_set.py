@@ -157,22 +157,27 @@ class PackSet:
 
     def _find_large(self, raw_id: bytes) -> Iterator[Place]:
         for index in list(self._large):
-            place = None
-            with self._noting_damage(index):
+            try:
                 place = index.find(raw_id)
-            if place is not None:
-                yield place
+            except (PackDamaged, FileNotFoundError) as error:
+                self._note(index, error)
+            else:
+                if place is not None:
+                    yield place
 
     @contextmanager
     def _noting_damage(self, index: PackIndex) -> Iterator[None]:
         """Go on without a pack that turns out to be damaged, or to be gone, when its rows are read."""
         try:
             yield
-        except PackDamaged as error:
-            self._forget({index.name})
+        except (PackDamaged, FileNotFoundError) as error:
+            self._note(index, error)
+
+    def _note(self, index: PackIndex, error: PackDamaged | FileNotFoundError) -> None:
+        self._forget({index.name})
+        if isinstance(error, PackDamaged):
             self._damaged[index.name] = error
-        except FileNotFoundError:
-            self._forget({index.name})
+        else:
             self._names.discard(f"{index.name}.pack")
 
 

@@ -56,6 +56,7 @@ __all__ = [
     "PackWriter",
     "Place",
     "check_frame",
+    "damaged",
     "hash_pack",
     "open_frame",
     "open_index",

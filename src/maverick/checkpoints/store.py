@@ -20,6 +20,7 @@ from maverick.checkpoints.content import prepare, stream
 from maverick.checkpoints.files import FULL, Files, writing
 from maverick.checkpoints.ids import CheckpointId, ObjectId, ObjectKind, TreeId
 from maverick.checkpoints.locks import DROPPED, Locks
+from maverick.checkpoints.merge import Merger
 from maverick.checkpoints.model import NO_CHECKPOINT, Checkpoint, Entry, encode_checkpoint, parse_checkpoint
 from maverick.checkpoints.objects import NewObject, Objects
 from maverick.checkpoints.snapshot import Snapshot
@@ -63,6 +64,7 @@ class Store:
         self.format = form
         self.locks = Locks(root)
         self.objects = Objects(files, root, self._announce)
+        self._merger = Merger(self)
         self._refs = refs.Refs(files, root)
         self._clock = clock
         self._nodes: OrderedDict[TreeId, Node] = OrderedDict()
@@ -118,7 +120,8 @@ class Store:
 
         A change of None removes what is at its path, with all below it. *parent* is where the run's ref must
         stand; None, if the run must not exist yet; or a checkpoint of another run, from which *run* then
-        begins. *group* is the parent's where it is empty. Costs 4 fsyncs, whatever the number of objects.
+        begins. *group* is the parent's where it is empty. Costs 4 fsyncs, whatever the number of objects, and 2
+        more where small packs are merged afterwards.
 
         Raises:
             RefMoved: the ref does not stand at *parent*; nothing was changed.
@@ -166,6 +169,7 @@ class Store:
                 self._refs.put(refs.advanced(before, checkpoint, size_bytes=tree.size, reason=reason))
         for node in (*tree.nodes, *fact_tree.nodes):
             self._remember(node.id, node.node)
+        self._merger.after_save()
         return checkpoint
 
     def load(self, revision: str) -> Snapshot:
@@ -457,7 +461,7 @@ class Store:
         try:
             with writing(action, self.root), self.locks.shared():
                 # Read again: a newer version may have put features into the store since it was opened.
-                self.format = layout.read_format(self.files, self.root)
+                self.format = layout.read_format(self.files, self.root, self.format)
                 self.format.require_write(self.root)
                 yield
         except StoreUnwritable as error:
