@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from maverick.checkpoints import Ref, Store
+    from maverick.checkpoints import Ref
     from maverick.dsl.outcome import RunStatus
     from maverick.errors import RefDamaged
 
@@ -25,7 +25,17 @@ class Summary(NamedTuple):
     bytes: int
 
 
-def summarise(store: Store, ref: Ref) -> Summary:
+class Runs(Protocol):
+    """What has refs, and knows who owns them: a store, or an overview of one."""
+
+    def refs(self, damaged: list[RefDamaged] | None = None) -> list[Ref]:
+        """Give the refs of all runs, newest first."""
+
+    def is_owned(self, run: str) -> bool:
+        """Say whether some process owns *run*."""
+
+
+def summarise(store: Runs, ref: Ref) -> Summary:
     """Give what a listing says of the run of *ref*. Asks for its lock, reads nothing."""
     return Summary(
         run=ref.run,
@@ -39,12 +49,12 @@ def summarise(store: Store, ref: Ref) -> Summary:
     )
 
 
-def summaries(store: Store, damaged: list[RefDamaged] | None = None) -> list[Summary]:
+def summaries(store: Runs, damaged: list[RefDamaged] | None = None) -> list[Summary]:
     """Give all runs, newest first, reading refs and nothing else; *damaged* gets an error for each bad ref."""
     return [summarise(store, ref) for ref in store.refs(damaged)]
 
 
-def status_of(store: Store, ref: Ref) -> RunStatus:
+def status_of(store: Runs, ref: Ref) -> RunStatus:
     """A run that is not done runs if a process owns it; if none does, its newest checkpoint says why it stopped."""
     if ref.done:
         return "done"

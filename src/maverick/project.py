@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maverick import library
-from maverick.checkpoints import Store
 from maverick.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
+    from maverick.checkpoints import Store
+    from maverick.checkpoints.overview import Overview
     from maverick.dsl.catalog import Catalog
     from maverick.dsl.config import Config
 
@@ -63,8 +65,22 @@ class Project:
         Raises:
             NotFound: Nothing was run here yet.
         """
-        try:
+        from maverick.checkpoints import Store  # noqa: PLC0415 - a listing does without
+
+        with self._explained():
             return Store.open(self.store_folder)
+
+    def open_overview(self) -> Overview:
+        """The runs of the project's store, without what they hold. Raises as `open_store`."""
+        from maverick.checkpoints.overview import Overview  # noqa: PLC0415
+
+        with self._explained():
+            return Overview(self.store_folder)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
         except NotFound:
             raise NotFound(
                 f"no runs in {self.root}: there is no store at {self.store_folder}; start one: `maverick run WORKFLOW`"
@@ -72,6 +88,8 @@ class Project:
 
     def create_store(self) -> Store:
         """The project's store, made if there is none."""
+        from maverick.checkpoints import Store  # noqa: PLC0415
+
         return Store.create(self.store_folder)
 
     def catalog(self, recorded: Mapping[str, str] | None = None) -> Catalog:

@@ -8,7 +8,7 @@ from maverick.cli.here import this_project
 from maverick.cli.render import age, iso_time, json_text, now_ms, one_line, size, table
 from maverick.cli.streams import print_err, print_out, warn
 from maverick.errors import NotFound, RefDamaged, StoreDamaged
-from maverick.listing import Summary, summarise
+from maverick.listing import Runs, Summary, summarise
 
 if TYPE_CHECKING:
     from maverick.checkpoints import Checkpoint, Ref, Store
@@ -27,7 +27,7 @@ def runs(*, as_json: AsJson = False) -> None:
       maverick runs --json
     """
     try:
-        store = this_project().open_store()
+        store = this_project().open_overview()
     except NotFound:
         if as_json:
             print_out("[]\n")
@@ -53,8 +53,11 @@ def list_checkpoints(*, as_json: AsJson = False) -> None:
       maverick checkpoint list
       maverick checkpoint list --json
     """
-    store = this_project().open_store()
-    found = [(summarise(store, ref), _labels(store, ref)) for ref in _whole_refs(store)]
+    project = this_project()
+    overview = project.open_overview()
+    refs = _whole_refs(overview)
+    store = project.open_store() if any(ref.labelled for ref in refs) else None
+    found = [(summarise(overview, ref), _labels(store, ref) if store else []) for ref in refs]
     if as_json:
         print_out(json_text([{**_row(it), "labels": labels} for it, labels in found]) + "\n")
         return
@@ -105,7 +108,7 @@ def _reasons(store: "Store", run: str) -> dict[str, str]:
     return {it.checkpoint: it.reason for it in ref.positions} if ref is not None else {}
 
 
-def _whole_refs(store: "Store") -> "list[Ref]":
+def _whole_refs(store: "Runs") -> "list[Ref]":
     damaged: list[RefDamaged] = []
     refs = store.refs(damaged)
     for error in damaged:
