@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from maverick.checkpoints import Checkpoint, Content, Owner, Store, blob, value
 from maverick.dsl.agents.sessions import Sessions
@@ -91,38 +91,49 @@ class Execution:
         """Walk the workflow and close the run's journal with what came of it. *keep_records*: whatever changed."""
         workflow, inputs = self.workflow, self.inputs
         tracking = any(step.rollback is not None for step in all_steps(workflow, self.catalog))
-        if tracking:
-            finish_interrupted(
-                Executor(journal, self._tools(), keep_records=True, checking=True, tracking=True), workflow, inputs
-            )
         executor = Executor(journal, self._tools(), keep_records=keep_records, tracking=tracking)
         result = Outcome(run=journal.tip.run, workflow=workflow.name, status="failed", counts=executor.counts)
+        interrupted, undone = Undone(), Undone()
+        failure: StepFailed | None = None
         try:
-            output = executor.run(workflow, inputs)
-            journal.end("final", reason="done", output=output)
-            result = replace(result, status="done", output=output)
+            finish_interrupted(executor, workflow, inputs, interrupted)
+            try:
+                output = executor.run(workflow, inputs)
+                journal.end("final", reason="done", output=output)
+                result = replace(result, status="done", output=output)
+            except StepFailed as error:
+                failure = error
+                if tracking and workflow.on_failure == "rollback":
+                    roll_back(executor, workflow, inputs, undone)
+                text = self._failed(error, undone)
+                self._end(journal, "failure", f"failed at {error.step}", {"step": error.step, "error": text})
+                result = replace(result, error=text)
         except Stopped as stopped:
-            self._pause(journal, f"paused: {stopped.reason}")
-            result = replace(result, status="paused", error=f"interrupted by {stopped.reason}")
-        except StepFailed as error:
-            text = self.scrub.text(f"step {error.step}: {error}" if error.step else str(error))
-            undone = roll_back(executor) if workflow.on_failure == "rollback" else Undone()
-            if undone.steps:
-                text += f"\nrolled back: {', '.join(undone.steps)}; resuming runs again: {', '.join(undone.forgotten)}"
-            journal.end("failure", reason=f"failed at {error.step}", facts={"step": error.step, "error": text})
-            result = replace(result, error=text, rollback_errors=tuple(undone.errors))
+            self._end(journal, "pause", f"paused: {stopped.reason}")
+            failed = f"; it had failed: {self._failed(failure, undone)}" if failure else ""
+            result = replace(result, status="paused", error=f"interrupted by {stopped.reason}{failed}")
         except StoreUnwritable as error:
             result = replace(result, error=str(error))
         self.session.observe(Event(event="run_finished", message=result.status))
-        return replace(result, checkpoint=journal.tip.id)
+        errors = (*interrupted.errors, *undone.errors)
+        return replace(result, checkpoint=journal.tip.id, rollback_errors=errors)
 
-    def _pause(self, journal: Journal, reason: str) -> None:
+    def _failed(self, error: StepFailed, undone: Undone) -> str:
+        """Say what failed, and what was undone since."""
+        text = self.scrub.text(f"step {error.step}: {error}" if error.step else str(error))
+        if not undone.steps:
+            return text
+        return f"{text}\nrolled back: {', '.join(undone.steps)}; resuming runs again: {', '.join(undone.forgotten)}"
+
+    def _end(
+        self, journal: Journal, kind: Literal["pause", "failure"], reason: str, facts: Mapping[str, Value] | None = None
+    ) -> None:
         """Save where the run stands, without the files if they cannot be kept: the records come first."""
         try:
-            journal.end("pause", reason=reason)
+            journal.end(kind, reason=reason, facts=facts)
         except StepFailed as error:
             self.session.tell(str(error))
-            journal.end("pause", reason=reason, keep_files=False)
+            journal.end(kind, reason=reason, facts=facts, keep_files=False)
 
     def _tools(self) -> Tools:
         noted = _Noted(self.owner)

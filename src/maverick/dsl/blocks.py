@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+from maverick.dsl.model import LoopStep
 from maverick.errors import StepFailed, StepTimeout
 
 if TYPE_CHECKING:
@@ -47,13 +48,25 @@ def is_chained(step: Step) -> bool:
     return not step.pure and not step.always_run
 
 
+def follows(step: Step) -> bool:
+    """Whether a step before *step* that runs makes all of it run."""
+    return is_chained(step) and not (isinstance(step, LoopStep) and step.key is not None)
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A step in a block: `scope` is the block's or the iteration's own, `chain` is what iterations in a row share."""
+    """A step in a block, or in an iteration: where it and that stand."""
 
-    scope: object
-    chain: object
     step: str
+    block: str
+    chain: str
+    """What iterations in a row share, and those side by side do not."""
+    follows: bool
+    """Whether a step before it in its chain that runs makes all of it run."""
+
+    def shares_block(self, other: Place) -> bool:
+        """Whether both stand in one block or iteration."""
+        return (self.block, self.chain) == (other.block, other.chain)
 
 
 Lineage: TypeAlias = tuple[Place, ...]
@@ -92,10 +105,16 @@ class Block:
     """Whether the step of this block that is walked is tried again after a failure."""
     lineage: Lineage = ()
     """Of the step that this block is inside."""
-    chain: object = field(default_factory=object)
+    chain: str = ""
+    """See `Place`."""
 
-    def inside(self, step: Step, frame: Frame, *, file: str = "", alone: bool = False) -> Block:
-        """The block of the steps that *step* is made of; *alone*: whatever stands before it."""
+    def inside(
+        self, step: Step, path: str, frame: Frame, *, file: str = "", alone: bool = False, chain: str = ""
+    ) -> Block:
+        """The block of the steps that *step*, at *path*, is made of; *alone*: whatever stands before it.
+
+        *chain* is the iteration's path where iterations are no chain.
+        """
         return Block(
             frame,
             file or self.file,
@@ -107,12 +126,13 @@ class Block:
             if step.continue_on_error
             else lambda error: self.attempt(error) or self.repeats(error),
             deadline=self.deadline,
-            lineage=self.place_of(step),
+            lineage=self.place_of(step, path),
+            chain=chain or path,
         )
 
-    def place_of(self, step: Step) -> Lineage:
-        """Where *step* of this block stands."""
-        return (*self.lineage, Place(self.frame.block, self.chain, step.name))
+    def place_of(self, step: Step, path: str) -> Lineage:
+        """Where *step* of this block, at *path*, stands."""
+        return (*self.lineage, Place(path, path[: -len(step.name) - 1], self.chain, follows(step)))
 
     def took(self, step: Step, order: int, *, asked: bool = False) -> None:
         """Note the latest record of *step* of this block; *asked*: see `Record`."""

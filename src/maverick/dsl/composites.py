@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from maverick.dsl import evaluate, fields
-from maverick.dsl.blocks import Block, Unfinished, is_chained
+from maverick.dsl.blocks import Block, Unfinished, follows
 from maverick.dsl.concurrency import run_all
 from maverick.dsl.inputs import convert_inputs
 from maverick.dsl.model import BranchStep, CheckpointStep, LoopStep, Step, SubworkflowStep, ValidateStep
@@ -44,11 +44,6 @@ def last_of(steps: Sequence[Step], results: Sequence[Result]) -> Result:
     return Result("done", lambda: working[-1].output if working else None)
 
 
-def follows(step: Step) -> bool:
-    """Whether a step before *step* that runs makes all of it run."""
-    return is_chained(step) and not (isinstance(step, LoopStep) and step.key is not None)
-
-
 def branch(walk: Executor, step: BranchStep, path: str, block: Block) -> Result:
     """Walk the first option that holds. Its step is visible under its own name, too."""
     chosen = step.otherwise
@@ -60,7 +55,7 @@ def branch(walk: Executor, step: BranchStep, path: str, block: Block) -> Result:
         if step.on_no_match == "fail":
             raise StepFailed("no option of the branch holds, and it says `on_no_match: fail`")
         return Result("done", lambda: None)
-    inner = block.inside(step, block.frame)
+    inner = block.inside(step, path, block.frame)
     try:
         return walk.step(chosen, child(path, chosen.name), inner)
     finally:
@@ -76,7 +71,7 @@ def subworkflow(walk: Executor, step: SubworkflowStep, path: str, block: Block) 
     except InputInvalid as error:
         raise StepFailed(str(error)) from error
     frame = block.frame.within(fields.folder(step.cwd, block.frame)).for_workflow(inputs)
-    inner = block.inside(step, frame, file=workflow.file)
+    inner = block.inside(step, path, frame, file=workflow.file)
     try:
         return walk.workflow(workflow, path, inner)
     finally:
@@ -87,7 +82,7 @@ def validate(walk: Executor, step: ValidateStep, path: str, block: Block) -> Res
     """Run the stages; while they fail and attempts remain, walk `on_failure` and run them again."""
     again = fields.count(step.again, block.frame, "retry", minimum=0)
     once = replace(step, continue_on_error=False, retry=None)
-    inner = block.inside(step, block.frame.child())
+    inner = block.inside(step, path, block.frame.child())
     try:
         for number in range(again + 1):
             result = walk.leaf(once, item(path, number), inner)
@@ -150,7 +145,7 @@ def loop(walk: Executor, step: LoopStep, path: str, block: Block) -> Result:
     if (limit == 1 and step.key is None) or step.until is not None:
         results = _chain(walk, step, path, iterations, block)
     else:
-        results = _independent(walk, step, iterations, block, limit or max(iterations.count, 1))
+        results = _independent(walk, step, path, iterations, block, limit or max(iterations.count, 1))
     errors = sum(result.status == "failed" for result in results)
     if errors:
         walk.emit("notice", path, step, message=f"{errors} of {len(results)} iterations failed")
@@ -234,7 +229,7 @@ def _chain(walk: Executor, step: LoopStep, path: str, iterations: _Iterations, b
     """One after the other; once a step of an iteration ran, the iterations after it run."""
     results: list[Result] = []
     first: Unfinished | None = None
-    inner = block.inside(step, block.frame)
+    inner = block.inside(step, path, block.frame)
     try:
         for number in range(iterations.count):
             iteration = iterations.make(number)
@@ -242,10 +237,11 @@ def _chain(walk: Executor, step: LoopStep, path: str, iterations: _Iterations, b
             try:
                 results.append(_attempt(step, iteration, inner))
             except Unfinished as unfinished:
-                if unfinished.chained:
+                chained = unfinished.chained and not walk.looking
+                if chained:
                     later = (path for iteration in iterations.after(number) for path in iteration.following)
                     walk.refuse_finished(unfinished, later, inner)
-                if unfinished.chained or step.until is not None:
+                if chained or step.until is not None:
                     raise
                 first = first or unfinished
                 continue
@@ -261,10 +257,13 @@ def _chain(walk: Executor, step: LoopStep, path: str, iterations: _Iterations, b
     return results
 
 
-def _independent(walk: Executor, step: LoopStep, iterations: _Iterations, block: Block, limit: int) -> list[Result]:
+def _independent(
+    walk: Executor, step: LoopStep, path: str, iterations: _Iterations, block: Block, limit: int
+) -> list[Result]:
     """Each a block of its own; what is true of one says nothing about another."""
     all_of_them = [iterations.make(number) for number in range(iterations.count)]
-    blocks = [block.inside(step, each.frame, alone=step.key is not None) for each in all_of_them]
+    alone = step.key is not None
+    blocks = [block.inside(step, path, each.frame, alone=alone, chain=each.path) for each in all_of_them]
     try:
         if walk.checking:
             return _check_all(step, all_of_them, blocks)

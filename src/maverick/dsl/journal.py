@@ -12,6 +12,7 @@ import json
 import threading
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ import blake3
 
 from maverick.checkpoints import Checkpoint, CheckpointKind, Content, Store, existing, note, value
 from maverick.dsl.outcome import Key, Record, Status
-from maverick.dsl.paths import is_within
+from maverick.dsl.paths import ancestors, is_within
 from maverick.errors import StepFailed, WorkspaceUnreadable
 
 if TYPE_CHECKING:
@@ -94,12 +95,13 @@ class Journal:
         return self._store.snapshot(self.tip).find_fact((STEPS,)) is not None
 
     def first_finished(self, ancestor: str, newest: int) -> str | None:
-        """A finished step at or below *ancestor*, as the run stood when it was opened; None when there is none.
+        """A finished step at or below *ancestor* that is not being undone; None when there is none.
 
         Records older than *newest* do not count: a step before them ran again since.
         """
         if self._finished is None:
-            self._finished = sorted(path for path, record in self._records.items() if "?" not in path and record.key)
+            known = self._records.items()
+            self._finished = sorted(path for path, it in known if "?" not in path and it.key and not it.undoing)
         for prefix in (ancestor, f"{ancestor}.", f"{ancestor}["):
             for path in islice(self._finished, bisect_left(self._finished, prefix), None):
                 if path != ancestor and not (path.startswith(prefix) and prefix != ancestor):
@@ -113,7 +115,14 @@ class Journal:
 
         Forks have other ones: the run's id is part of it.
         """
-        return blake3.blake3(f"{self.tip.run}\0{path}\0{self._generation(path)}".encode()).hexdigest(length=16)
+        return self._key_of_generation(path, self._generation(path))
+
+    def former_idempotency_key(self, path: str) -> str:
+        """The one that the step at *path* had when it ran, which has been recorded since."""
+        return self._key_of_generation(path, self._generation(path) - 1)
+
+    def _key_of_generation(self, path: str, generation: int) -> str:
+        return blake3.blake3(f"{self.tip.run}\0{path}\0{generation}".encode()).hexdigest(length=16)
 
     def _generation(self, path: str) -> int:
         with self._lock:
@@ -195,10 +204,10 @@ class Journal:
 
     def _drop_around(self, path: str) -> None:
         """Drop with the next save what is kept of the composite steps around *path*: it holds no longer."""
-        for place, letter in enumerate(path):
-            if letter in ".[" and (record := self._records.get(path[:place])) is not None and not record.key:
-                del self._records[path[:place]]
-                self._pending[STEPS, path[:place]] = None
+        for around in ancestors(path):
+            if (record := self._records.get(around)) is not None and not record.key:
+                del self._records[around]
+                self._pending[STEPS, around] = None
 
     def _next_order(self) -> int:
         self._order += 1
@@ -226,9 +235,24 @@ class Journal:
         with self._lock:
             self._pending.update(changes)
 
+    def orders(self) -> dict[str, int]:
+        """Where in the order of the records each step came, by path; of those made of steps, their latest record."""
+        orders: dict[str, int] = {}
+        for path, record in self._records.items():
+            if "?" not in path:
+                for around in (*ancestors(path), path):
+                    orders[around] = max(orders.get(around, 0), record.order)
+        return orders
+
+    def undoing(self) -> list[str]:
+        """The paths of the steps whose rollback had begun when the run was interrupted."""
+        return [path for path, record in self._records.items() if record.undoing]
+
     def mark_undoing(self, path: str) -> None:
         """Write down that the rollback of the step at *path* begins."""
         with self._lock:
+            if self._pending.get((STEPS, path)) is not None:  # Of a step made of steps: it rides along otherwise.
+                self._save("auto", reason=f"rolling back {path}")
             if self._mark(path, undoing=True):
                 self._save("auto", reason=f"rolling back {path}")
 
@@ -246,11 +270,18 @@ class Journal:
         self._pending[STEPS, path] = existing(replace(entry, note=record.note()))
         return True
 
-    def forget(self, paths: Iterable[str]) -> None:
-        """Remove the records of these steps, of all below them and of the steps around them, in one save."""
+    def forget(self, paths: Iterable[str], undoing: AbstractSet[str] = frozenset()) -> None:
+        """Remove the records of these steps, of all below them and of the steps around them, in one save.
+
+        In the same save those of *undoing* stay, marked as by `mark_undoing`.
+        """
         gone = [name for path in paths for name in self._records if is_within(name, path) or is_within(path, name)]
         with self._lock:
+            for name in undoing:
+                self._mark(name, undoing=True)
             for name in dict.fromkeys(gone):
+                if name in undoing:
+                    continue
                 self._again.pop(name, None)
                 if self._records.pop(name).key and "?" not in name:
                     self._generations[name] = self._generation(name) + 1
@@ -333,9 +364,12 @@ class Journal:
             if self._urgent:
                 self._save("auto", reason="decided")
 
-    def beside(self) -> Journal:
-        """A journal that knows nothing and writes nothing: for what is done beside the run, such as rollbacks."""
-        return _Unwritten(self._store, self.tip, recall=False)
+    def beside(self, path: str) -> Journal:
+        """A journal that knows nothing and writes nothing: for what is done beside the run about the step at *path*.
+
+        Idempotency keys are new ones once that step was recorded or rolled back again.
+        """
+        return _Unwritten(self._store, self.tip, self._generation(path))
 
     def end(
         self,
@@ -393,6 +427,14 @@ class Journal:
 
 
 class _Unwritten(Journal):
+    def __init__(self, store: Store, tip: Checkpoint, generation: int) -> None:
+        super().__init__(store, tip, recall=False)
+        self._fixed = generation
+
+    def _generation(self, path: str) -> int:
+        del path
+        return self._fixed
+
     def _save(
         self, kind: CheckpointKind, *, label: str = "", reason: str = "", workspace: Workspace | None = None
     ) -> Checkpoint:

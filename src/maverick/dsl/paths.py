@@ -7,6 +7,7 @@ keyed loop, written as JSON texts). The text is the name under which the step is
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 
 def child(path: str, name: str) -> str:
@@ -17,6 +18,11 @@ def child(path: str, name: str) -> str:
 def item(path: str, position: int | str) -> str:
     """The iteration *position* (an integer), or of that key (a text), of the loop at *path*."""
     return f"{path}[{position}]" if isinstance(position, int) else f"{path}[{json.dumps(position)}]"
+
+
+def ancestors(path: str) -> Iterator[str]:
+    """What may stand around *path*, outermost first: of a key with a dot or bracket in it, also what is no path."""
+    return (path[:place] for place, letter in enumerate(path) if letter in ".[")
 
 
 def is_within(path: str, ancestor: str) -> bool:

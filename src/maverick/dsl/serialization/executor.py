@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from maverick.dsl import composites, evaluate, fields
-from maverick.dsl.blocks import Block, Unfinished, is_chained
+from maverick.dsl.blocks import Block, Unfinished, follows, is_chained
 from maverick.dsl.events import Event, Kind
 from maverick.dsl.expressions import Expression
 from maverick.dsl.keys import key_of
@@ -51,12 +51,16 @@ class Executor:
         checking: bool = False,
         tracking: bool = False,
     ) -> None:
-        """*keep_records* reuses every record, whatever changed; *checking* runs nothing; *tracking* fills `history`."""
+        """*keep_records* reuses every record, whatever changed; *checking* runs nothing; *tracking* fills `history`.
+
+        Checking and tracking, it goes on behind what has not finished, to whatever is recorded.
+        """
         self.counts = Counts()
         self._counting = threading.Lock()
         self.journal = journal
         self.tools = tools
         self.checking = checking
+        self.looking = checking and tracking
         self.history = History()
         self._tracking = tracking
         self._keep_records = keep_records
@@ -91,8 +95,8 @@ class Executor:
                 results.append(self.step(step, child(path, step.name), block))
             except Unfinished as unfinished:
                 first = first or unfinished
-                if unfinished.chained:
-                    later = (child(path, s.name) for s in steps[number + 1 :] if composites.follows(s))
+                if unfinished.chained and not self.looking:
+                    later = (child(path, s.name) for s in steps[number + 1 :] if follows(s))
                     self.refuse_finished(unfinished, later, block)
                     raise
                 block.frame.set_step(step.name, unfinished.view())
@@ -130,12 +134,16 @@ class Executor:
                 result = self._conclude(path, composites.failed(error))
         block.frame.set_step(step.name, result.view())
         if self._tracking and result.status != "skipped":
-            self.history.add(Finished(path, step, block.frame, block.file, block.place_of(step), result))
+            self.history.add(Finished(path, step, block.frame, block.file, block.place_of(step, path), result))
         return result
 
-    def unrecorded(self) -> Executor:
-        """A walk with the same tools that records nothing: for what is done beside the run."""
-        return Executor(self.journal.beside(), self.tools)
+    def unrecorded(self, path: str) -> Executor:
+        """A walk with the same tools that records nothing: for what is done beside the run about the step at *path*."""
+        return Executor(self.journal.beside(path), self.tools)
+
+    def look(self) -> Executor:
+        """A walk that runs and records nothing, and whose `history` comes to hold all that is recorded."""
+        return Executor(self.journal, self.tools, keep_records=True, checking=True, tracking=True)
 
     def _perform(self, step: Step, path: str, block: Block) -> Result:
         match step:
@@ -208,7 +216,7 @@ class Executor:
         except Unfinished:  # It reads what another one is to give, and may find that nothing changed.
             raise Unfinished(path, chained=self.journal.record(path) is None) from None
         record, again = self.journal.record(path), self.journal.again(path)
-        if again is not None and not (self.checking and self._tracking):
+        if again is not None and not self.looking:
             block.took(step, again, asked=True)
         elif record is not None and record.key and self._is_reusable(step, path, record, key, block):
             block.took(step, record.order, asked=record.asked)
