@@ -19,6 +19,7 @@ from maverick.checkpoints.gc import alone
 from maverick.checkpoints.ids import ObjectKind
 from maverick.checkpoints.model import NO_CHECKPOINT, encode_checkpoint
 from maverick.checkpoints.objects import NewObject
+from maverick.checkpoints.pack_check import check_pack
 from maverick.checkpoints.refs import LOG_LENGTH, Position, Ref, file_name
 from maverick.checkpoints.repairs import Repair
 from maverick.checkpoints.salvage import Salvage, check_packs
@@ -48,6 +49,7 @@ def repair(root: Path, *, clock: Callable[[], int], files: Files | None = None) 
         done = list(_make_folders(files, root))
         store = Store(root, files, form or layout.CURRENT, clock)
         with alone(store), store.locks.exclusive(), store.locks.refs():
+            done += _bring_back(store)
             salvage = Salvage(store, dict(check_packs(store)))
             if form is None:
                 done.append(_write_format(store))
@@ -84,6 +86,16 @@ def _make_folders(files: Files, root: Path) -> Iterator[Repair]:
             files.make_folder(root / folder)
             files.sync_folder(root)
             yield Repair("folder", f"the folder {folder}/ was made again", file=folder)
+
+
+def _bring_back(store: Store) -> Iterator[Repair]:
+    """Move what is whole in `trash/` back: a ref that is built anew may need it, and gc moves the rest again."""
+    for file in sorted(store.files.list(store.root / "trash")):
+        path = store.root / "trash" / file
+        if file.endswith(".pack") and not check_pack(store.files, path, read_data=True).found:
+            store.files.rename(path, store.root / "objects" / file)
+            store.files.sync_folder(store.root / "objects")
+            yield Repair("brought-back", f"pack {file[:12]} was taken out of trash/", file=f"objects/{file}")
 
 
 class _Refs:
