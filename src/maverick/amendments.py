@@ -141,9 +141,9 @@ def _edited(store: Store, at: Checkpoint, what: str, write: Callable[[Journal], 
         state, facts = journal.waiting()
         return {**state, ("output",): None}, {**facts, ("end",): None}
 
-    if store.ref(at.run).checkpoint == at.id:
+    if selection.is_newest(store, at):
         with store.own(at.run):
-            if store.ref(at.run).checkpoint != at.id:
+            if not selection.is_newest(store, at):
                 raise RefMoved(f"run {at.run} was advanced by another process; nothing was changed")
             state, facts = changes(at)
             return Edited(byhand.edit(store, at, changes=state, facts=facts, what=what), forked=False)

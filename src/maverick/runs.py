@@ -88,7 +88,7 @@ def resume(project: Project, request: Request, session: Session) -> Outcome:
     store = project.open_store()
     found = selection.find(project, store, request, session.observe)
     whole = selection.names_a_run(request.revision, found)
-    if found.kind != "final" and (whole or store.ref(found.run).checkpoint == found.id):
+    if found.kind != "final" and (whole or selection.is_newest(store, found)):
         with store.own(found.run) as owner:
             now = _newest(store, found.run, session)  # It may have been advanced until it was owned.
             if now.kind != "final" and (whole or now.id == found.id):

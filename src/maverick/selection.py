@@ -135,6 +135,12 @@ def names_a_run(revision: str, found: Checkpoint) -> bool:
     return not revision or revision == found.run or revision.endswith("@latest")
 
 
+def is_newest(store: Store, checkpoint: Checkpoint) -> bool:
+    """Whether a run stands at *checkpoint*; it does not where the run was dropped."""
+    ref = store.find_ref(checkpoint.run)
+    return ref is not None and ref.checkpoint == checkpoint.id
+
+
 def newest(store: Store, run: str) -> Checkpoint:
     """The newest checkpoint of *run*; if that cannot be read, the newest whole one, where resuming makes it stand."""
     try:

@@ -349,6 +349,76 @@ def test_on_a_terminal_it_asks(failed: Quick, answer: str, left: int) -> None:
     assert left == len(_runs(failed))
 
 
+def _dropped(quick: Quick) -> tuple[str, str]:
+    """A run that was dropped, and the id of its newest checkpoint."""
+    run = _runs(quick)[0]["run"]
+    checkpoint = quick("checkpoint", "show", run, "--json").json["checkpoint"]
+    quick("checkpoint", "drop", run, "--yes")
+    return run, checkpoint
+
+
+def test_a_checkpoint_of_a_dropped_run_is_forked(failed: Quick) -> None:
+    """As long as gc has left it; by its id."""
+    run, checkpoint = _dropped(failed)
+
+    edited = failed("checkpoint", "edit", checkpoint, "inputs.limit", "--set", "=2")
+    forked = failed("checkpoint", "fork", checkpoint, "--as", "again")
+    done = failed("run", "flow.yaml", f"--resume={checkpoint}", "--json", "--quiet")
+
+    assert [0, 0, 0] == [edited.code, forked.code, done.code]
+    assert "done" == done.json["status"]
+    assert run not in {row["run"] for row in _runs(failed)}
+    assert 3 == len(_runs(failed))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "flow.yaml", "--resume={}"],
+        ["checkpoint", "fork", "{}"],
+        ["checkpoint", "edit", "{}", "inputs.limit", "--set", "=2"],
+        ["checkpoint", "tag", "{}", "x"],
+        ["checkpoint", "export", "{}", "file"],
+        ["checkpoint", "drop", "{}", "--yes"],
+    ],
+    ids=" ".join,
+)
+def test_a_dropped_run_and_one_that_gc_has_collected_are_not_there(failed: Quick, words: list[str]) -> None:
+    """Exit 10, by name and by id; never a traceback."""
+    run, checkpoint = _dropped(failed)
+    by_name = failed(*[word.format(run) for word in words])
+    failed("checkpoint", "gc")
+    by_id = failed(*[word.format(checkpoint) for word in words])
+
+    assert (10, True) == (by_name.code, by_name.err.startswith(f"error: there is no run {run}")), by_name.err
+    assert (10, True) == (by_id.code, by_id.err.startswith(f"error: there is no run {checkpoint}")), by_id.err
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["run", "flow.yaml", "--resume={}"], 20),
+        (["checkpoint", "fork", "{}"], 20),
+        (["checkpoint", "edit", "{}", "inputs.limit", "--set", "=2"], 20),
+        (["checkpoint", "tag", "{}", "x"], 20),
+        (["checkpoint", "export", "{}", "file"], 20),
+        (["checkpoint", "drop", "{}", "--yes"], 20),
+        (["checkpoint", "undo", "--yes"], 20),
+    ],
+    ids=str,
+)
+def test_a_torn_ref_is_said_and_how_to_rebuild_it(failed: Quick, words: list[str], code: int) -> None:
+    failed("checkpoint", "tag", "@latest", "x0")
+    ref = next((failed.program.root / ".maverick" / "checkpoints" / "refs").iterdir())
+    ref.write_bytes(ref.read_bytes()[:-20])
+
+    done = failed(*[word.format(ref.name) for word in words])
+
+    assert code == done.code
+    assert done.err.startswith(f"error: the ref of run {ref.name} is torn or altered")
+    assert "run `maverick checkpoint fsck --repair` to rebuild it" in done.err
+
+
 # --- run --from, run --skip -------------------------------------------------------------------------------------------
 
 
