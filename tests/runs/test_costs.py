@@ -74,8 +74,9 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Long:
 
 
 def test_a_recorded_step_costs_four_syncs(long: Long) -> None:
-    """However many steps there are."""
-    assert {4} == set(long.syncs)
+    """However many steps there are; and 2 more where small packs are merged, after one step in seven."""
+    assert {4, 6} == set(long.syncs)
+    assert long.syncs.count(6) <= len(long.syncs) / 7 + 1
 
 
 def test_saving_step_1000_writes_at_most_twice_what_saving_step_10_writes(long: Long) -> None:
@@ -152,4 +153,4 @@ def test_recalling_writes_nothing_but_the_end(runs: Runs) -> None:
 
     failed_again = runs.resume()
 
-    assert 4 == failed_again.files.syncs
+    assert failed_again.files.syncs in {4, 6}  # one save, which may find small packs to merge
