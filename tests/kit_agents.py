@@ -136,5 +136,4 @@ class Agents:
 
     def spoken(self, execution: Execution) -> str:
         """What the step showed while it ran."""
-        shown = [event.data["text"] for event in execution.events if event.event == "step_output"]
-        return b"".join(piece for piece in shown if isinstance(piece, bytes)).decode()
+        return "".join(str(event.data["text"]) for event in execution.events if event.event == "step_output")

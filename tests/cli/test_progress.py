@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from kit_program import Program, Quick
-from maverick.cli.progress import EventLines, depth, progress_line
+from maverick.cli.progress import EventLines, Progress, depth, progress_line
 from maverick.dsl.events import Event
 
 
@@ -122,3 +122,12 @@ def _at_a_terminal(program: Program, *args: str, **environment: str) -> str:
             text += chunk
     os.close(ours)
     return text.decode()
+
+
+def test_what_an_agent_says_is_shown_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line that comes in two pieces is one line; what other steps print is not shown."""
+    progress = Progress(plain=True)
+    for kind, text in (("agent", "I wri"), ("shell", "noise\n"), ("agent", "te it.\nDone"), ("agent", ".\n\n")):
+        progress(Event(event="step_output", step="a", type=kind, data={"stream": "stdout", "text": text}))
+
+    assert ["|  I write.", "|  Done."] == [line.strip() for line in capsys.readouterr().err.splitlines()]

@@ -64,12 +64,25 @@ class Progress:
 
     def __init__(self, *, plain: bool) -> None:
         self._colour = has_colour(sys.stderr, plain=plain)
+        self._unended: dict[tuple[str, str], str] = {}
 
     def __call__(self, event: Event) -> None:
-        """Print *event*."""
+        """Print *event*; of agents, also what they say, line by line."""
+        if event.event == "step_output" and event.type == "agent":
+            bar = paint("|", "dim", on=self._colour)
+            for said in self._said(event):
+                print_err(f"{'':>7}{bar}  {'  ' * depth(event.step)}{one_line(said)}")
         line = progress_line(event, colour=self._colour)
         if line is not None:
             print_err(line)
+
+    def _said(self, event: Event) -> list[str]:
+        """The lines that have come to their end; the rest waits for what follows it."""
+        stream = (event.step, str(event.data.get("stream", "")))
+        *lines, rest = (self._unended.pop(stream, "") + str(event.data.get("text", ""))).split("\n")
+        if rest:
+            self._unended[stream] = rest
+        return [line for line in lines if line.strip()]
 
 
 class EventLines:

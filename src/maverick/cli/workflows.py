@@ -83,16 +83,11 @@ def check(
 
 def _problems(reference: str, *, syntax: bool) -> tuple[list[Problem], list[Problem]]:
     """The problems and the warnings."""
-    from maverick.dsl.lint import lint  # noqa: PLC0415
-    from maverick.dsl.serialization.loader import check_workflow  # noqa: PLC0415
-
-    catalog = this_project().catalog()
     try:
-        workflow = catalog.workflow(reference)
+        checked = this_project().catalog().check(reference, syntax=syntax)
     except WorkflowInvalid as error:
         return error.problems, []
-    warnings = check_workflow(workflow.text, workflow.file).warnings
-    return lint(workflow, None if syntax else catalog), list(warnings)
+    return list(checked.problems), list(checked.warnings)
 
 
 def _row(it: Problem, severity: str) -> dict[str, Any]:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from maverick.dsl.config import AgentConfig, Config
     from maverick.dsl.lint import Kind
     from maverick.dsl.model import Workflow
-    from maverick.dsl.serialization.loader import Checked
     from maverick.dsl.scene import Scene
+    from maverick.dsl.serialization.loader import Checked
     from maverick.dsl.values import Value
 
 ENDINGS = (".yaml", ".yml")
@@ -146,8 +146,10 @@ class Catalog:
             raise WorkflowInvalid([Problem(where, 0, 0, self.unknown_workflow(reference))])
         return workflow
 
-    def check(self, reference: str) -> Checked:
+    def check(self, reference: str, *, syntax: bool = False) -> Checked:
         """All problems and warnings of the workflow *reference*, and of those it calls, at once.
+
+        *syntax*: of the file itself only; nothing that it names is looked up.
 
         Raises:
             WorkflowInvalid: There is none.
@@ -157,7 +159,7 @@ class Catalog:
         file = self._file_of(reference, "")
         if file is None:
             raise WorkflowInvalid([Problem(reference, 0, 0, self.unknown_workflow(reference))])
-        checked = check(self._text(file), file, self)
+        checked = check(self._text(file), file, None if syntax else self)
         if checked.workflow is not None:
             self._workflows[file] = checked.workflow
         return checked

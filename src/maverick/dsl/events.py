@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -38,6 +39,22 @@ class Event:
 
 Observer: TypeAlias = Callable[[Event], None]
 """Called from whichever thread the event happens in; must not block for long."""
+
+
+class Decoding:
+    r"""Tells *tell* (stream, text) what bytes say, also where a character comes in two pieces; bad bytes as `\xNN`."""
+
+    def __init__(self, tell: Callable[[str, str], None]) -> None:
+        self._tell = tell
+        self._decoders: dict[str, codecs.IncrementalDecoder] = {}
+
+    def __call__(self, stream: str, data: bytes) -> None:
+        """Take the next bytes of *stream*."""
+        decoder = self._decoders.get(stream)
+        if decoder is None:
+            decoder = self._decoders[stream] = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        if text := decoder.decode(data):
+            self._tell(stream, text)
 
 
 def ignore(_event: Event) -> None:

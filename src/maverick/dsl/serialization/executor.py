@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from maverick.dsl import composites, evaluate, fields
 from maverick.dsl.blocks import Block, Unfinished, follows, is_chained
-from maverick.dsl.events import Event, Kind
+from maverick.dsl.events import Decoding, Event, Kind
 from maverick.dsl.expressions import Expression
 from maverick.dsl.keys import key_of
 from maverick.dsl.model import BranchStep, Field, LoopStep, Step, SubworkflowStep, ValidateStep, Workflow
@@ -308,7 +308,9 @@ class Executor:
                 "MAVERICK_STEP": path,
                 "MAVERICK_IDEMPOTENCY_KEY": str(names["idempotency_key"]),
             },
-            say=lambda stream, data: self.emit("step_output", path, step, data={"stream": stream, "text": data}),
+            say=Decoding(
+                lambda stream, text: self.emit("step_output", path, step, data={"stream": stream, "text": text})
+            ),
             facts=facts,
         )
 
