@@ -206,3 +206,12 @@ def test_a_version_that_knows_no_bases_refuses_such_a_store(store: Store, monkey
 
     with pytest.raises(StoreTooNew, match=r"read: bases, chunks"):
         Store.open(store.root)
+
+
+def test_a_base_of_a_few_bytes_is_none(store: Store) -> None:
+    """Zstandard takes none of less than 8 bytes."""
+    at = store.save("run-1", {("text",): blob(b"1234567")}, parent=None)
+
+    at = store.save("run-1", {("text",): blob(b"1234567" * 99)}, parent=at)
+
+    assert b"1234567" * 99 == store.snapshot(at).data("text")

@@ -1,10 +1,10 @@
 """The protocol of saves and gc as a model, of which every interleaving, kill and power cut is looked at.
 
-Three saves and a gc of two cycles run in all orders. Any process may be killed between any two steps, which frees
-its locks; the power may go at any instant. A step is what the code does between two looks of others at the disk,
-and is called what it is called there (`store.Store.save`, `sweep._Sweeper`). Whatever changes in their order, or in
-what a step leans on, changes here. Each rule of the protocol can be switched off; then there has to be a
-counter-example, or the rule would be for nothing.
+Three saves, a merge of packs and a gc of two cycles run in all orders. Any process may be killed between any two
+steps, which frees its locks; the power may go at any instant. A step is what the code does between two looks of
+others at the disk, and is called what it is called there (`store.Store.save`, `merge.Merger`, `sweep._Sweeper`).
+Whatever changes in their order, or in what a step leans on, changes here. Each rule of the protocol can be switched
+off; then there has to be a counter-example, or the rule would be for nothing.
 
 The world: a tree T with the children C and N, and leaves. Packs hold L and T, C, and D and E; C and T are garbage.
 Run r0 stands at L, r1 at D, r4 at E. Save W1 moves r1 to T, W2 begins r2 with N, W3 forks r3 from r4, of which it
@@ -46,6 +46,8 @@ class Rules:
     purge_waits_for_saves: bool = True
     """In the code: for an hour, where locks cannot be trusted."""
     purge_waits_before_the_mark: bool = True
+    merge_looks_for_its_pack: bool = True
+    """gc may have taken the merged pack, and left those that it replaces."""
 
     @property
     def trusted(self) -> bool:
@@ -81,6 +83,13 @@ class Collector(NamedTuple):
     moved: frozenset[Pack] = frozenset()
 
 
+class Merger(NamedTuple):
+    """What copies p1 and p2 into one pack. It merges in no store whose locks cannot be trusted."""
+
+    step: str = "copy"
+    replaced: frozenset[Pack] = frozenset()
+
+
 class State(NamedTuple):
     packs: frozenset[Pack]
     unsynced: frozenset[Pack]
@@ -90,6 +99,7 @@ class State(NamedTuple):
     """For each run where its ref stood since `refs/` was synced, now last; empty text for none."""
     locks: frozenset[str]
     savers: tuple[Saver, ...]
+    merger: Merger
     gc: Collector
     kills: int
     cycles: int
@@ -123,9 +133,9 @@ def held(packs: frozenset[Pack]) -> Objects:
 def start(savers: tuple[str, ...], kills: int, cycles: int) -> State:
     packs = frozenset({Pack("p1", frozenset("LT")), Pack("p2", frozenset("C")), Pack("p3", frozenset("DE"))})
     refs = (("L",), ("D",), ("",), ("",), ("E",))
-    return State(
-        packs, frozenset(), frozenset(), refs, frozenset(), tuple(map(Saver, savers)), Collector(), kills, cycles
-    )
+    merger = Merger("copy" if "M" in savers else "end")
+    saving = tuple(Saver(name) for name in savers if name != "M")
+    return State(packs, frozenset(), frozenset(), refs, frozenset(), saving, merger, Collector(), kills, cycles)
 
 
 def moved(state: State, run: int, to: str) -> State:
@@ -162,6 +172,7 @@ def steps(state: State, rules: Rules) -> Iterator[tuple[str, State]]:
             if state.kills and saver.step != "lock":
                 savers = (*state.savers[:number], Saver(saver.name, "end"), *state.savers[number + 1 :])
                 yield f"kill {saver.name}", ended(state, saver)._replace(savers=savers, kills=state.kills - 1)
+    yield from merge_steps(state, rules)
     yield from collect_steps(state, rules)
     if state.kills and state.gc.step not in {"list", "end"}:
         freed = state.locks - {"gc"}
@@ -177,7 +188,7 @@ def save_steps(state: State, saver: Saver, rules: Rules) -> Iterator[SaveStep]:
     match saver.step:
         case "lock":
             locks = rules.locks_work and rules.save_holds_shared_lock
-            if not locks or "gc" not in state.locks:
+            if not locks or not state.locks & {"gc", "M"}:
                 held_by = state.locks | {saver.name} if locks else state.locks
                 yield "lock store.lock, shared", saver._replace(step="list"), state._replace(locks=held_by)
         case "list":
@@ -219,14 +230,38 @@ def ended(state: State, saver: Saver) -> State:
     return state._replace(locks=state.locks - {saver.name}, trash=trash)
 
 
+def merge_steps(state: State, rules: Rules) -> Iterator[tuple[str, State]]:
+    """`Merger._work`: at a save of this process, and, if others save, at a later one. Never while gc is at work."""
+    if state.gc.step not in {"list", "end"}:  # it holds merge.lock, too
+        return
+    merger = state.merger
+    match merger.step:
+        case "copy":
+            chosen = frozenset(pack for pack in state.packs if pack.name in {"p1", "p2"})
+            after = state._replace(merger=Merger("lock", chosen) if len(chosen) > 1 else Merger("end"))
+            yield "merge: copy p1 and p2 into m, sync objects/", objects_synced(with_pack(after, "m", held(chosen)))
+        case "lock":
+            if not state.locks:
+                there = any(pack.name == "m" for pack in state.packs) or not rules.merge_looks_for_its_pack
+                after = merger._replace(step="remove", replaced=merger.replaced if there else frozenset())
+                yield "merge: lock store.lock, list objects/", state._replace(merger=after, locks=state.locks | {"M"})
+        case "remove":
+            for pack in merger.replaced & state.packs:
+                yield f"merge: remove {pack.name}", state._replace(packs=state.packs - {pack})
+            if not merger.replaced & state.packs:
+                yield "merge: unlock", state._replace(merger=Merger("end"), locks=state.locks - {"M"})
+
+
 def next_cycle(state: State) -> State:
     left = state.cycles - 1
     return state._replace(gc=Collector("list" if left else "end"), cycles=left)
 
 
-def collect_steps(state: State, rules: Rules) -> Iterator[tuple[str, State]]:
+def collect_steps(state: State, rules: Rules) -> Iterator[tuple[str, State]]:  # noqa: C901 - one case a step
     """`gc.take_survey`, then a pass of `sweep._Sweeper`."""
     gc = state.gc
+    if state.merger.step == "remove":  # it holds merge.lock
+        return
     match gc.step:
         case "list":
             yield "gc: list objects/", state._replace(gc=gc._replace(step="mark", listed=state.packs))
@@ -363,7 +398,7 @@ LOCKED, UNLOCKED = Rules(), Rules(locks_work=False)
 PAIRS = [("W1", "W2"), ("W1", "W3"), ("W2", "W3")]
 
 
-@pytest.mark.parametrize("savers", PAIRS)
+@pytest.mark.parametrize("savers", [*PAIRS, ("W1", "M")])
 def test_the_protocol_is_safe(savers: tuple[str, ...]) -> None:
     """Whoever is killed, and whenever the power goes."""
     assert [] == search(LOCKED, savers).counter_example
@@ -377,7 +412,9 @@ def test_the_protocol_is_safe_where_locks_do_nothing(savers: tuple[str, ...]) ->
 
 @pytest.mark.thorough
 @pytest.mark.parametrize(
-    ("rules", "savers", "kills"), [(LOCKED, ("W1", "W2", "W3"), 2), *((UNLOCKED, pair, 1) for pair in PAIRS)]
+    ("rules", "savers", "kills"),
+    [(LOCKED, ("W1", "W2", "W3"), 2), *((LOCKED, (*pair, "M"), 1) for pair in PAIRS)]
+    + [(UNLOCKED, pair, 1) for pair in PAIRS],
 )
 def test_the_protocol_is_safe_with_more_at_once(rules: Rules, savers: tuple[str, ...], kills: int) -> None:
     assert [] == search(rules, savers, kills).counter_example
@@ -398,6 +435,7 @@ def without(rule: str, *savers: str, locked: bool = True) -> object:
         without("gc_syncs_before_it_marks", "W1", "W2"),
         without("gc_marks_again", "W1"),
         without("gc_syncs_dropped_refs", "W1"),
+        without("merge_looks_for_its_pack", "W1", "M"),
         without("trash_is_no_hit", "W1", locked=False),
         without("gc_brings_back", "W1", locked=False),
         without("purge_waits_for_saves", "W1", locked=False),

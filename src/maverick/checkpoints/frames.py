@@ -35,6 +35,7 @@ _LEVEL = 3
 _MAX_OBJECT_BYTES = 2**32 - 1 - 4096
 _KINDS = frozenset(ObjectKind)
 # Smaller objects gain nothing from a base, whose id alone has 32 bytes.
+_DICTIONARY_BYTES = 8  # Zstandard takes no shorter one
 _BASE_PAYS_FROM_BYTES = 96
 # A base is good enough while what is stored beside it is below this share of the object stored whole: at first
 # anything that gains; then, as an object grows away from its base, not too much again and again.
@@ -101,7 +102,7 @@ class Compressor:
         """
         if len(data) > _MAX_OBJECT_BYTES:
             raise UsageError(f"an object of {len(data):,} bytes cannot be stored; the limit is 4 GiB")
-        if base is not None and len(data) >= _BASE_PAYS_FROM_BYTES:
+        if base is not None and len(base.data) >= _DICTIONARY_BYTES and len(data) >= _BASE_PAYS_FROM_BYTES:
             payload = bytes.fromhex(base.id) + self._compress_like(base.data, data)
             whole = base.stored * len(data) / max(len(base.data), 1)
             if len(payload) < whole * (_FIRST_SHARE if base.former else _LATER_SHARE):

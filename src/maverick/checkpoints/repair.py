@@ -92,7 +92,7 @@ def _bring_back(store: Store) -> Iterator[Repair]:
     """Move what is whole in `trash/` back: a ref that is built anew may need it, and gc moves the rest again."""
     for file in sorted(store.files.list(store.root / "trash")):
         path = store.root / "trash" / file
-        if file.endswith(".pack") and not check_pack(store.files, path, read_data=True).found:
+        if file.endswith(".pack") and not check_pack(store.files, path, store.objects.fetch, read_data=True).found:
             store.files.rename(path, store.root / "objects" / file)
             store.files.sync_folder(store.root / "objects")
             yield Repair("brought-back", f"pack {file[:12]} was taken out of trash/", file=f"objects/{file}")
