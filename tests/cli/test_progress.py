@@ -130,4 +130,4 @@ def test_what_an_agent_says_is_shown_line_by_line(capsys: pytest.CaptureFixture[
     for kind, text in (("agent", "I wri"), ("shell", "noise\n"), ("agent", "te it.\nDone"), ("agent", ".\n\n")):
         progress(Event(event="step_output", step="a", type=kind, data={"stream": "stdout", "text": text}))
 
-    assert ["|  I write.", "|  Done."] == [line.strip() for line in capsys.readouterr().err.splitlines()]
+    assert ["|  I write it.", "|  Done."] == [line.strip() for line in capsys.readouterr().err.splitlines()]
