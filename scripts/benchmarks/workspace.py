@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from maverick.checkpoints import Checkpoint, Store
 from maverick.checkpoints.workspace import capture, open_workspace, plan_copy, plan_restore
@@ -36,30 +37,35 @@ def megabytes(folder: Path) -> float:
     return sum(it.stat().st_size for it in folder.rglob("*") if it.is_file()) / 1e6
 
 
+class Cost(NamedTuple):
+    """Seconds by the clock, and of all processors: the second holds on a machine that does other things too."""
+
+    seconds: float
+    processor: float
+
+
 class Maverick:
     """Snapshots by the library, as in a run: Python is started already. A save is durable when it returns."""
 
     name = "maverick"
 
-    def __init__(self, tree: Path, folder: Path, *, git: bool) -> None:
-        self.tree, self.git, self.folder = tree, git, folder
-        self.name = "maverick, asking git" if git else "maverick"
+    def __init__(self, tree: Path, folder: Path) -> None:
+        self.tree, self.folder = tree, folder
 
     def prepare(self) -> None:
         """Make an empty store."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.store = Store.create(self.folder)
-        self.store.objects.packs()
         self.tip: Checkpoint | None = None
 
     def save(self) -> None:
         """Save a snapshot."""
-        taken = capture(self.store, open_workspace(self.tree, git=self.git))
+        taken = capture(self.store, open_workspace(self.tree))
         self.tip = self.store.save("bench", taken.changes, parent=self.tip)
 
     def restore(self) -> None:
         """Put the files back as they were in the first snapshot."""
-        plan_restore(self.store, self.store.load("bench@first"), open_workspace(self.tree, git=self.git)).execute()
+        plan_restore(self.store, self.store.load("bench@first"), open_workspace(self.tree)).execute()
 
     def restore_all(self, target: Path) -> None:
         """Write all files of the first snapshot into a new folder."""
@@ -99,9 +105,8 @@ class Program:
         """The name of the first snapshot is known already."""
 
     def restore(self) -> None:
-        """Put the files back as they were in the first snapshot, where the program can."""
-        if "restore" in self.commands:
-            self._run("restore")
+        """Put the files back as they were in the first snapshot, where the program can do only that."""
+        self._run("restore")
 
     def restore_all(self, target: Path) -> None:
         """Write all files of the first snapshot into a new folder."""
@@ -118,7 +123,7 @@ def programs(tree: Path, folder: Path) -> list[Maverick | Program]:
     inner = "git --git-dir={store} --work-tree={tree}"
     borg = "borg create --files-cache=ctime,size,inode {store}::$(date +%s%N) . && borg list --short --first 1 {store}"
     found: list[Maverick | Program] = [
-        Maverick(tree, folder / "maverick", git=False),
+        Maverick(tree, folder / "maverick"),
         Program(
             "git",
             tree,
@@ -163,16 +168,17 @@ def settle() -> None:
     time.sleep(2.5)
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """How long *work* takes."""
-    start = time.perf_counter()
+def seconds(work: Callable[[], object]) -> Cost:
+    """How long *work* takes, by the clock and of all processors."""
+    start, before = time.perf_counter(), os.times()
     work()
-    return time.perf_counter() - start
+    after = os.times()
+    return Cost(time.perf_counter() - start, sum(after[:4]) - sum(before[:4]))
 
 
-def change(tree: Path, files: list[Path], number: int) -> None:
+def change(files: list[Path], number: int) -> None:
     """Write one in a hundred of *files* anew, as editors do: half in place, half as a new file."""
-    chosen = random.Random(number).sample(files, len(files) // 100)  # noqa: S311 - no secret
+    chosen = random.Random(number).sample(files, len(files) // 100)
     for at, file in enumerate(chosen):
         data = file.read_bytes() + f"\n# changed {number}\n".encode()
         if at % 2:
@@ -183,7 +189,7 @@ def change(tree: Path, files: list[Path], number: int) -> None:
             other.replace(file)
 
 
-def measure(it: Maverick | Program, pristine: Path, tree: Path, folder: Path) -> dict[str, float]:
+def measure(it: Maverick | Program, pristine: Path, tree: Path, folder: Path) -> dict[str, Cost]:
     """Take one program through all there is to do."""
     run(f"rsync -a --delete {pristine}/ {tree}/" if shutil.which("rsync") else f"cp -a {pristine}/. {tree}/", folder)
     files = [file for file in sorted(tree.rglob("*")) if file.is_file() and not file.is_symlink()]
@@ -193,12 +199,13 @@ def measure(it: Maverick | Program, pristine: Path, tree: Path, folder: Path) ->
     it.mark()
     settle()
     times["unchanged"] = sorted(seconds(it.save) for _ in range(ROUNDS))[ROUNDS // 2]
-    times["MB stored"] = it.stored()
-    change(tree, files, 1)
+    times["MB stored"] = Cost(it.stored(), 0)
+    change(files, 1)
     settle()
     times["1 % changed"] = seconds(it.save)
     settle()
-    times["restore 1 %"] = seconds(it.restore)
+    in_place = isinstance(it, Maverick) or "restore" in it.commands
+    times["restore 1 %"] = seconds(it.restore) if in_place else Cost(0, 0)
     target = folder / "target"
     times["restore all"] = seconds(lambda: it.restore_all(target))
     shutil.rmtree(target)
@@ -214,12 +221,21 @@ def main() -> None:
         shutil.copytree(source, pristine, symlinks=True)
         tree.mkdir()
         count = sum(len(files) for _, _, files in os.walk(pristine))
-        print(f"{count:,} files, {megabytes(pristine):,.0f} MB; {os.cpu_count()} cores; seconds, and ratios to git\n")
+        print(
+            f"{count:,} files, {megabytes(pristine):,.0f} MB; {os.cpu_count()} cores; seconds by the clock (of processors), and ratios to git\n"
+        )
         found = {it.name: measure(it, pristine, tree, folder) for it in programs(tree, folder)}
-        print(f"{'':14}" + "".join(f"{name:>20}" for name in found))
+        print(f"{'':14}" + "".join(f"{name:>32}" for name in found))
         for row in ROWS:
-            cells = (f"{times[row]:9.2f} {times[row] / found['git'][row]:6.2f} x" for times in found.values())
-            print(f"{row:14}" + "".join(f"{cell:>20}" for cell in cells))
+            print(f"{row:14}" + "".join(f"{_cell(times[row], found['git'][row]):>32}" for times in found.values()))
+
+
+def _cell(cost: Cost, git: Cost) -> str:
+    """A figure and its ratio to git's, by the clock and, in brackets, of all processors."""
+    if not cost.seconds:
+        return "-"
+    text = f"{cost.seconds:.2f} {cost.seconds / git.seconds:.2f} x"
+    return text + (f" ({cost.processor:.2f} {cost.processor / git.processor:.2f} x)" if git.processor else "")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import os
 import stat
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -260,10 +260,17 @@ def _sort_out(found: Scan) -> None:
         found.too_large = [
             n for n, size in enumerate(sizes) if size > limit and stat.S_ISREG(rows[n * WIDTH + WIDTH - 1])
         ]
-    if found.table.ids.find(NO_ID) >= 0:
-        large = set(found.too_large)
-        found.unread = [
-            n
-            for n in range(len(found.table.selection.files))
-            if found.table.id(n) == NO_ID and n not in large and found.table.row(n) != GONE
-        ]
+    large = set(found.too_large)
+    found.unread = [n for n in _unknown(found.table.ids) if n not in large and found.table.row(n) != GONE]
+
+
+def _unknown(ids: bytearray) -> Iterator[int]:
+    """Yield the numbers of the files whose id is NO_ID."""
+    at = ids.find(NO_ID)
+    while at >= 0:
+        number = -(-at // ID_BYTES)  # zeros may begin at the end of the id before
+        start = number * ID_BYTES
+        if ids[start : start + ID_BYTES] == NO_ID:
+            yield number
+            start += ID_BYTES
+        at = ids.find(NO_ID, start)
