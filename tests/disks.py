@@ -17,6 +17,7 @@ from math import prod
 from pathlib import Path
 from typing import TypeAlias
 
+from faults import Killed
 from maverick.checkpoints.files import Files
 
 FOLDER = -1
@@ -137,10 +138,6 @@ class RecordingFiles(Files):
     def _name(self, path: Path) -> str:
         name = str(path.relative_to(self.root))
         return "" if name == "." else name
-
-
-class Killed(BaseException):
-    """The process ended here. No `except Exception` sees it, and nothing it does afterwards counts."""
 
 
 @dataclass(slots=True)

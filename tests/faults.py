@@ -1,4 +1,4 @@
-"""File systems that count, stop, fill up or lose power. Each is a real one with a watch on its operations."""
+"""File systems that count, stop or fill up. Each is a real one with a watch on its operations."""
 
 from __future__ import annotations
 
@@ -116,58 +116,3 @@ class FullFiles(WatchedFiles):
 
     def sync(self, descriptor: int) -> None:
         self.before("sync")
-
-
-class PowerLossFiles(CrashingFiles):
-    """Loses power ahead of operation number *after*: unsynced bytes are gone, unsynced names as it comes."""
-
-    def __init__(self, after: int) -> None:
-        super().__init__(after)
-        self._names: dict[int, Path] = {}
-        self._dirty: set[Path] = set()
-        self._pending: list[tuple[Path, bytes | None]] = []
-
-    @property
-    def pending(self) -> int:
-        """How many renames may or may not have reached the disk."""
-        return len(self._pending)
-
-    def create(self, path: Path) -> int:
-        descriptor = super().create(path)
-        self._names[descriptor] = path
-        self._dirty.add(path)
-        return descriptor
-
-    def sync(self, descriptor: int) -> None:
-        super().sync(descriptor)
-        if descriptor in self._names:
-            self._dirty.discard(self._names[descriptor])
-
-    def close(self, descriptor: int) -> None:
-        super().close(descriptor)
-        self._names.pop(descriptor, None)
-
-    def rename(self, source: Path, target: Path) -> None:
-        before = target.read_bytes() if target.exists() else None
-        super().rename(source, target)
-        self._pending.append((target, before))
-        if source in self._dirty:
-            self._dirty.add(target)
-
-    def sync_folder(self, path: Path) -> None:
-        super().sync_folder(path)
-        self._pending = [(target, before) for target, before in self._pending if target.parent != path]
-
-    def lose(self, root: Path, copy: Path, kept: int) -> None:
-        """Make *copy*, a copy of *root*, what the disk has; bit n of *kept* says if rename n reached it."""
-        for number, (target, before) in reversed(list(enumerate(self._pending))):
-            there = copy / target.relative_to(root)
-            if not kept >> number & 1:
-                if before is None:
-                    there.unlink()
-                else:
-                    there.write_bytes(before)
-        for path in self._dirty:
-            there = copy / path.relative_to(root)
-            if there.exists():
-                there.write_bytes(b"")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from durable import DurableFiles, Image, restore
+from disks import RecordingFiles, power_cuts, write_image
 from faults import CountingFiles, CrashingFiles, FullFiles, Killed, WatchedFiles
 from maverick.checkpoints import Checkpoint, Store, blob, layout, value
 from maverick.errors import StoreUnwritable
@@ -81,49 +81,28 @@ def test_a_gc_killed_anywhere_loses_nothing_and_the_next_one_finishes(tmp_path: 
         shutil.rmtree(copy)
 
 
-def test_a_gc_that_loses_power_anywhere_loses_nothing(tmp_path: Path) -> None:
-    """Whatever of the names that were not synced has reached the disk, and though `trash/` is empty then."""
-    root = tmp_path / "store"
-    live = prepared(root)
-    count = operations(root, tmp_path)
-    saved = tmp_path / "saved"
-    seen: list[Image] = []
-    shutil.copytree(root, saved)
-    for after in range(count):
-        files = DurableFiles(root, after)
-        with pytest.raises(Killed):
-            collect(root, files)
-        for whole in files.images():
-            image = {path: data for path, data in whole.items() if path.parent.name not in {"trash", "tmp"}}
-            if image not in seen:
-                seen.append(image)
-                copy = restore(image, root, tmp_path / f"image{len(seen)}")
-                assert_nothing_is_lost(copy, live)
-                shutil.rmtree(copy)
-        shutil.rmtree(root)
-        shutil.copytree(saved, root)
-
-
 def test_a_gc_syncs_what_a_killed_save_had_not(tmp_path: Path) -> None:
     """Else it collects by a ref that a power cut takes back, and the ref before leads to nothing."""
     root = tmp_path / "store"
     store = Store.create(root, files=CountingFiles())
     at = store.save("r", {("it",): blob(b"before")}, parent=None)
     at = store.save("r", {}, parent=at, kind="final")
-    content = read_all(store, at)
-    files = DurableFiles(root)
-    files.ignore_folder_syncs = True
-    late = Store.open(root, files=files)
-    after = late.save("r", {("it",): blob(b"after")}, parent=at, kind="final")
-    files.ignore_folder_syncs = False
-    expected = {at.id: content, after.id: read_all(store, after)}
+    expected = {at.id: read_all(store, at)}
+    files = RecordingFiles(root)
+    files.kill_at = 9
+    with pytest.raises(Killed):
+        Store.open(root, files=files).save("r", {("it",): blob(b"after")}, parent=at, kind="final")
+    files.kill_at = None
+    after = store.resolve("r")
+    assert after != at
+    expected[after.id] = read_all(store, after)
     plan = Store.open(root, files=files).plan_gc()
     assert plan.removed_objects
-    files.end_after(1 << 30)
     plan.execute()
 
-    for number, image in enumerate(files.images()):
-        restored = Store.open(restore(image, root, tmp_path / f"image{number}"))
+    (tmp_path / "pool").mkdir()
+    for number, (_, image) in enumerate(power_cuts(files, 16, ("tmp", "trash"))):
+        restored = Store.open(write_image(image, tmp_path / f"image{number}", tmp_path / "pool"))
         now = restored.resolve("r")
         assert expected[now.id] == read_all(restored, now)
 

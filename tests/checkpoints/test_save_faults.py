@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from faults import CountingFiles, CrashingFiles, FullFiles, Killed, PowerLossFiles, WatchedFiles
+from faults import CountingFiles, CrashingFiles, FullFiles, Killed, WatchedFiles
 from maverick.checkpoints import Checkpoint, Store, note
 from maverick.errors import FormatDamaged, NotFound, StoreUnwritable
 from stores import begin, extend, read_all, step
@@ -65,27 +65,6 @@ def test_a_save_killed_anywhere_leaves_the_old_checkpoint_or_the_new(tmp_path: P
         with pytest.raises(Killed):
             _save(Store.open(copy, files=CrashingFiles(after, torn=torn)))
         _assert_sound(copy, before, content, acknowledged=False)
-
-
-def test_a_save_that_loses_power_anywhere_leaves_the_old_checkpoint_or_the_new(tmp_path: Path) -> None:
-    """Unsynced bytes are gone; each rename that was not synced reached the disk or did not."""
-    root, before, content = _prepared(tmp_path)
-    operations = _operations(root)
-    for after in range(operations + 1):
-        victim = tmp_path / f"victim{after}"
-        shutil.copytree(root, victim)
-        files = PowerLossFiles(after)
-        store = Store.open(victim, files=files)
-        if after == operations:
-            _save(store)
-        else:
-            with pytest.raises(Killed):
-                _save(store)
-        for kept in range(2**files.pending):
-            copy = tmp_path / f"copy{after}-{kept}"
-            shutil.copytree(victim, copy)
-            files.lose(victim, copy, kept)
-            _assert_sound(copy, before, content, acknowledged=after == operations)
 
 
 def test_creating_a_store_can_be_killed_anywhere(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from disks import Image, Killed, RecordingFiles, power_cuts, write_image
-from faults import CountingFiles
+from disks import Image, RecordingFiles, power_cuts, write_image
+from faults import CountingFiles, Killed
 from maverick.checkpoints import Checkpoint, Store, blob, sweep, value
 from maverick.checkpoints.files import Files
 from maverick.checkpoints.ids import ObjectId

@@ -382,7 +382,7 @@ SHORT = settings(
     derandomize=True,
     database=None,
 )
-LONG = settings(SHORT, max_examples=500, stateful_step_count=60, derandomize=False)
+LONG = settings(SHORT, max_examples=150, stateful_step_count=50, derandomize=False)
 MACHINES = [StoreMachine, UnlockedStoreMachine]
 
 
