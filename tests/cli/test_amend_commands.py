@@ -361,11 +361,12 @@ def test_a_checkpoint_of_a_dropped_run_is_forked(failed: Quick) -> None:
     """As long as gc has left it; by its id."""
     run, checkpoint = _dropped(failed)
 
+    planned = failed("run", "flow.yaml", f"--resume={checkpoint}", "--plan")
     edited = failed("checkpoint", "edit", checkpoint, "inputs.limit", "--set", "=2")
     forked = failed("checkpoint", "fork", checkpoint, "--as", "again")
     done = failed("run", "flow.yaml", f"--resume={checkpoint}", "--json", "--quiet")
 
-    assert [0, 0, 0] == [edited.code, forked.code, done.code]
+    assert [0, 0, 0, 0] == [planned.code, edited.code, forked.code, done.code]
     assert "done" == done.json["status"]
     assert run not in {row["run"] for row in _runs(failed)}
     assert 3 == len(_runs(failed))
@@ -375,6 +376,7 @@ def test_a_checkpoint_of_a_dropped_run_is_forked(failed: Quick) -> None:
     "words",
     [
         ["run", "flow.yaml", "--resume={}"],
+        ["run", "flow.yaml", "--resume={}", "--plan"],
         ["checkpoint", "fork", "{}"],
         ["checkpoint", "edit", "{}", "inputs.limit", "--set", "=2"],
         ["checkpoint", "tag", "{}", "x"],
@@ -398,6 +400,7 @@ def test_a_dropped_run_and_one_that_gc_has_collected_are_not_there(failed: Quick
     ("words", "code"),
     [
         (["run", "flow.yaml", "--resume={}"], 20),
+        (["run", "flow.yaml", "--resume={}", "--plan"], 20),
         (["checkpoint", "fork", "{}"], 20),
         (["checkpoint", "edit", "{}", "inputs.limit", "--set", "=2"], 20),
         (["checkpoint", "tag", "{}", "x"], 20),

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from maverick.dsl.events import Event, Observer
     from maverick.dsl.outcome import Outcome
     from maverick.dsl.values import Value
-    from maverick.runs import Policy
+    from maverick.project import Project
+    from maverick.runs import Policy, Request
 
 EXIT_CODES: Final[Mapping[str, int]] = {"done": 0, "failed": 1, "paused": 130, "killed": 130}
 
@@ -40,6 +41,7 @@ class Order(NamedTuple):
     workspace: str
     from_step: str
     skip: tuple[str, ...]
+    plan: bool
     as_json: bool
     quiet: bool
     plain: bool
@@ -127,6 +129,7 @@ def run(
             help="On resuming, skip this step; its output is null, or JSON. Repeatable.",
         ),
     ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Print what would run, and why; run and write nothing.")] = False,
     events: Annotated[
         str, typer.Option(metavar="FILE", help="Write each event as a line of JSON; - is standard output.")
     ] = "",
@@ -143,6 +146,7 @@ def run(
       maverick run hello.yaml -i name=World
       maverick run release --inputs inputs.json --json
       maverick run release --resume
+      maverick run release --resume --plan
       maverick run --resume=release-20261123-101502-k3x9
     """
     order = Order(
@@ -155,6 +159,7 @@ def run(
         workspace=workspace,
         from_step=from_step,
         skip=tuple(skip or ()),
+        plan=plan,
         as_json=as_json,
         quiet=quiet,
         plain=plain,
@@ -199,6 +204,8 @@ def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: 
         from_step=order.from_step,
         skip=given_outputs(order.skip),
     )
+    if order.plan:
+        return _plan(order, project, request, observe, answer)
     stop = Stop()
     perform = runs.start if order.resume is None else runs.resume
     clock = time.monotonic()
@@ -220,6 +227,20 @@ def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: 
         if outcome.status in ("paused", "killed") and threads_left():
             leave_at_once(EXIT_CODES[outcome.status])
     return EXIT_CODES[outcome.status]
+
+
+def _plan(order: Order, project: "Project", request: "Request", observe: "Observer", answer: Answer) -> int:
+    """Print what would be done."""
+    from maverick import plans  # noqa: PLC0415
+    from maverick.cli.plan import show  # noqa: PLC0415
+
+    with chdir(project.root):
+        if order.resume is None:
+            plan = plans.plan_start(project, request)
+        else:
+            plan = plans.plan_resume(project, request, observe)
+    show(plan, as_json=order.as_json, plain=order.plain, out=answer.out)
+    return 0
 
 
 def _unless(quiet: bool) -> Callable[[str], None]:

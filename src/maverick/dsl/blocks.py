@@ -24,6 +24,10 @@ class Unfinished(Exception):
         """Whether what stands behind it has to run, too."""
         super().__init__(path)
 
+    def over(self, earlier: Unfinished | None) -> Unfinished:
+        """This one, or *earlier*: the first that makes what stands behind it run, else the first."""
+        return self if earlier is None or (self.chained and not earlier.chained) else earlier
+
     def view(self) -> Mapping[str, object]:
         """What `steps.NAME` is meanwhile: reading it raises this."""
         return _Unread(self)
@@ -34,13 +38,17 @@ class _Unread(Mapping[str, object]):
         self._unfinished = unfinished
 
     def __getitem__(self, name: str) -> object:
-        raise self._unfinished
+        raise self._again()
 
     def __iter__(self) -> Iterator[str]:
-        raise self._unfinished
+        raise self._again()
 
     def __len__(self) -> int:
-        raise self._unfinished
+        raise self._again()
+
+    def _again(self) -> Unfinished:
+        """One of its own for each reader, who may say that what stands behind it does not have to run."""
+        return Unfinished(self._unfinished.path, chained=self._unfinished.chained)
 
 
 def is_chained(step: Step) -> bool:
@@ -93,6 +101,8 @@ class Block:
     asked: int = 0
     """As `newest`, and also behind what stands outside the chain: an older record that is not reused is one that
     somebody asked to run again."""
+    because: str = ""
+    """In a plan: the step whose running makes the rest run."""
     always: bool = False
     """A step around it is marked `always_run`."""
     tolerant: bool = False
@@ -120,6 +130,7 @@ class Block:
             file or self.file,
             newest=0 if alone or step.pure else self.newest,
             asked=self.asked,
+            because=self.because,
             always=self.always or step.always_run,
             tolerant=self.tolerant or step.continue_on_error,
             repeats=self.attempt

@@ -241,9 +241,14 @@ def _chain(walk: Executor, step: LoopStep, path: str, iterations: _Iterations, b
                 if chained:
                     later = (path for iteration in iterations.after(number) for path in iteration.following)
                     walk.refuse_finished(unfinished, later, inner)
-                if chained or step.until is not None:
+                if step.until is not None and number + 1 < iterations.count:
+                    why = f"whether there is another round depends on what {iteration.path} comes to"
+                    walk.plan.add(step, item(path, number + 1), "unknown", why)
+                if step.until is not None or (chained and not walk.plan.wanted):
                     raise
-                first = first or unfinished
+                if chained:
+                    walk.plan.rest_runs(inner, unfinished)
+                first = unfinished.over(first)
                 continue
             if step.until is not None and evaluate.truth(walk.decide(iteration.path, "until", step.until, inner)):
                 break

@@ -18,10 +18,11 @@ _ITERATION = re.compile(r'\[(?:[0-9]+|"(?:[^"\\]|\\.)*")\]')
 
 
 class Outlined(NamedTuple):
-    """A step, and the workflow whose file it stands in."""
+    """A step, the workflow whose file it stands in, and its pattern in there."""
 
     step: Step
     workflow: Workflow
+    inside: str
 
 
 def pattern_of(path: str) -> str:
@@ -29,31 +30,34 @@ def pattern_of(path: str) -> str:
     return _ITERATION.sub("[]", path)
 
 
-def outline(workflow: Workflow, catalog: Catalog) -> dict[str, Outlined]:
-    """Every step of *workflow* and of those it calls, in the order of the files; no rollbacks.
+def outline(workflow: Workflow, catalog: Catalog | None) -> dict[str, Outlined]:
+    """Every step of *workflow*, in the order of the file, and of those it calls, with a *catalog*; no rollbacks.
 
     A sub-workflow whose name is an expression is left out: only a run knows it.
     """
-    return dict(_steps(workflow.steps, "", workflow, catalog))
+    return dict(_steps(workflow.steps, "", "", workflow, catalog))
 
 
-def _steps(steps: Iterable[Step], path: str, workflow: Workflow, catalog: Catalog) -> Iterator[tuple[str, Outlined]]:
+def _steps(
+    steps: Iterable[Step], path: str, inside: str, workflow: Workflow, catalog: Catalog | None
+) -> Iterator[tuple[str, Outlined]]:
     for step in steps:
-        at = child(path, step.name)
-        yield at, Outlined(step, workflow)
+        at, here = child(path, step.name), child(inside, step.name)
+        yield at, Outlined(step, workflow, here)
         match step:
             case BranchStep():
                 chosen = [option.step for option in step.options] + ([step.otherwise] if step.otherwise else [])
-                yield from _steps(chosen, at, workflow, catalog)
+                yield from _steps(chosen, at, here, workflow, catalog)
             case LoopStep():
-                repeats = step.has_for_each or step.until is not None
-                yield from _steps(step.steps, f"{at}[]" if repeats else at, workflow, catalog)
+                mark = "[]" if step.has_for_each or step.until is not None else ""
+                yield from _steps(step.steps, at + mark, here + mark, workflow, catalog)
             case ValidateStep():
-                yield from _steps([step.on_failure] if step.on_failure else [], f"{at}[]", workflow, catalog)
+                again = [step.on_failure] if step.on_failure else []
+                yield from _steps(again, f"{at}[]", f"{here}[]", workflow, catalog)
             case SubworkflowStep():
-                called = _called(step, workflow, catalog)
+                called = None if catalog is None else _called(step, workflow, catalog)
                 if called is not None:
-                    yield from _steps(called.steps, at, called, catalog)
+                    yield from _steps(called.steps, at, "", called, catalog)
             case _:
                 pass
 

@@ -25,6 +25,7 @@ from maverick.dsl.keys import key_of
 from maverick.dsl.model import BranchStep, Field, LoopStep, Step, SubworkflowStep, ValidateStep, Workflow
 from maverick.dsl.outcome import Counts, Key, Record, Result, Status, changed_parts
 from maverick.dsl.paths import child
+from maverick.dsl.plan import Plan, kind_of
 from maverick.dsl.retries import Retries
 from maverick.dsl.rollback import Finished, History
 from maverick.dsl.scope import Frame
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from maverick.dsl.journal import Journal
 
 T = TypeVar("T")
+_MOST_PLAYER_CHARACTERS = 800
 
 
 class Executor:
@@ -50,17 +52,20 @@ class Executor:
         keep_records: bool = False,
         checking: bool = False,
         tracking: bool = False,
+        plan: Plan | None = None,
     ) -> None:
         """*keep_records* reuses every record, whatever changed; *checking* runs nothing; *tracking* fills `history`.
 
-        Checking and tracking, it goes on behind what has not finished, to whatever is recorded.
+        Checking and tracking, it goes on behind what has not finished, to whatever is recorded. With a *plan* it
+        checks, tells the plan of each step, and goes on behind what has to run.
         """
         self.counts = Counts()
         self._counting = threading.Lock()
         self.journal = journal
         self.tools = tools
-        self.checking = checking
+        self.checking = checking or plan is not None
         self.looking = checking and tracking
+        self.plan = plan or Plan(wanted=False)
         self.history = History()
         self._tracking = tracking
         self._keep_records = keep_records
@@ -94,11 +99,13 @@ class Executor:
             try:
                 results.append(self.step(step, child(path, step.name), block))
             except Unfinished as unfinished:
-                first = first or unfinished
+                first = unfinished.over(first)
                 if unfinished.chained and not self.looking:
                     later = (child(path, s.name) for s in steps[number + 1 :] if follows(s))
                     self.refuse_finished(unfinished, later, block)
-                    raise
+                    if not self.plan.wanted:
+                        raise
+                    self.plan.rest_runs(block, unfinished)
                 block.frame.set_step(step.name, unfinished.view())
         if first is not None:
             raise first
@@ -119,10 +126,12 @@ class Executor:
             block.took(step, record.order, asked=True)
             self._count("skipped")
             self.emit("step_skipped", path, step, message="by hand")
+            self.plan.add(step, path, "skip", "it was skipped by hand")
             result = Result("skipped", record.load)
-        elif step.when is not None and not evaluate.truth(self.decide(path, "when", step.when, block)):
+        elif not self._is_wanted(step, path, block):
             self._count("skipped")
             self.emit("step_skipped", path, step)
+            self.plan.add(step, path, "skip", "its `when` does not hold")
             result = self._conclude(path, Result("skipped", lambda: None))
         else:
             try:
@@ -136,6 +145,14 @@ class Executor:
         if self._tracking and result.status != "skipped":
             self.history.add(Finished(path, step, block.frame, block.file, block.place_of(step, path), result))
         return result
+
+    def _is_wanted(self, step: Step, path: str, block: Block) -> bool:
+        """Whether the step's `when` holds."""
+        try:
+            return step.when is None or evaluate.truth(self.decide(path, "when", step.when, block))
+        except Unfinished as unfinished:
+            self.plan.add(step, path, "unknown", f"its `when` depends on what {unfinished.path} gives")
+            raise
 
     def unrecorded(self, path: str) -> Executor:
         """A walk with the same tools that records nothing: for what is done beside the run about the step at *path*."""
@@ -162,8 +179,12 @@ class Executor:
         """Walk a step made of steps. It is never recalled whole; its output is kept for those who look at the run."""
         self.emit("step_started", path, step)
         clock = time.monotonic()
+        planned = len(self.plan.steps)
         try:
             result = self._attempts(step, path, block, walk)
+        except Unfinished as unfinished:
+            self.plan.not_entered(step, path, block, self.journal, unfinished, planned)
+            raise
         except StepFailed as error:
             error.step = error.step or path
             self.emit("step_failed", path, step, seconds=time.monotonic() - clock, message=str(error))
@@ -207,20 +228,25 @@ class Executor:
             work = prepare(step, block.frame, self.tools)
             key = key_of({"type": work.type, **work.parts})
         except StepFailed as error:
+            self.plan.add(step, path, "run", f"it would fail: {error}")
             if self.checking:
                 raise Unfinished(path, chained=True) from None
             self._count("failed")
             self.emit("step_started", path, step)
             self.emit("step_failed", path, step, message=str(error))
             raise
-        except Unfinished:  # It reads what another one is to give, and may find that nothing changed.
+        except Unfinished as unfinished:  # It reads what another one is to give, and may find that nothing changed.
+            self.plan.waits(step, path, block, self.journal, unfinished)
             raise Unfinished(path, chained=self.journal.record(path) is None) from None
         record, again = self.journal.record(path), self.journal.again(path)
         if again is not None and not self.looking:
             block.took(step, again, asked=True)
         elif record is not None and record.key and self._is_reusable(step, path, record, key, block):
             block.took(step, record.order, asked=record.asked)
+            self.plan.recalled(step, path, block)
             return self._recall(step, path, record)
+        agent = work.parts.get("agent")
+        self.plan.runs(step, path, block, self.journal, key, asked=again is not None, agent=agent)
         if self.checking:
             raise Unfinished(path, chained=True)
         self.journal.settle()
@@ -235,11 +261,17 @@ class Executor:
             return False  # Something before it ran since: it is to run again, if it was not asked for already.
         changed = changed_parts(record.key, key)
         if changed and self.checking and record.order >= block.asked:
-            raise StepsDiffer(
+            self._refuse(
                 f"step {path} has finished, and its {' and '.join(changed)} changed since: --rerun runs it and what "
                 "follows again, --as-recorded keeps what is recorded"
             )
         return not changed
+
+    def _refuse(self, why: str) -> None:
+        """Refuse to resume. A plan notes it and goes on."""
+        if not self.plan.wanted:
+            raise StepsDiffer(why)
+        self.plan.refused.append(why)
 
     def _recall(self, step: Step, path: str, record: Record) -> Result:
         self._count("recalled")
@@ -266,6 +298,7 @@ class Executor:
         def record(status: Status, output: Value) -> None:
             facts = {
                 **told,
+                **self._player(work),
                 "started": int(started * 1000),
                 "seconds": round(time.monotonic() - clock, 3),
                 "attempts": attempts,
@@ -296,6 +329,11 @@ class Executor:
         if work.label:
             self.emit("checkpoint_saved", path, step, message=work.label)
         return Result("done", lambda: output)
+
+    def _player(self, work: Work) -> dict[str, object]:
+        """Who plays the agent of a step, for those who ask later what changed."""
+        player = self.tools.scrub.value(work.parts.get("agent"))
+        return {"player": player} if player is not None and len(repr(player)) < _MOST_PLAYER_CHARACTERS else {}
 
     def _attempt(self, step: Step, path: str, block: Block, number: int, facts: dict[str, object]) -> Attempt:
         names = self._run_names(path, number)
@@ -348,10 +386,11 @@ class Executor:
         """
         for left_out in () if self._keep_records else finished:
             if step := self.journal.first_finished(left_out, block.asked):
-                raise StepsDiffer(
+                self._refuse(
                     f"step {step} has finished, and `{what}` of {path} gives something else now: --rerun goes by "
                     "that, --as-recorded keeps what is recorded"
                 )
+                return
 
     def refuse_finished(self, unfinished: Unfinished, following: Iterable[str], block: Block) -> None:
         """Refuse to resume if any of the steps at or below *following* has finished.
@@ -361,10 +400,11 @@ class Executor:
         """
         for path in () if self._keep_records else following:
             if finished := self.journal.first_finished(path, block.asked):
-                raise StepsDiffer(
+                self._refuse(
                     f"step {finished} has finished, but {unfinished.path} before it has to run: --rerun runs both, "
                     "--as-recorded keeps what is recorded"
                 )
+                return
 
     # --- events ----------------------------------------------------------------------------------------------------
 
@@ -380,7 +420,7 @@ class Executor:
     ) -> None:
         """Tell whoever watches; the checking walk is silent."""
         if not self.checking:
-            kind = type(step).__name__.removesuffix("Step").lower()
+            kind = kind_of(step)
             message = self.tools.scrub.text(message)
             self.tools.observe(
                 Event(event=event, step=path, type=kind, seconds=seconds, message=message, data=data or {})

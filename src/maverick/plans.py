@@ -1,0 +1,276 @@
+"""What `run --plan` shows: what a start or a resumption would do, step by step, and what changed. Writes nothing."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass
+from difflib import unified_diff
+from typing import TYPE_CHECKING, Any
+
+from maverick import amendments, selection
+from maverick.checkpoints import Checkpoint, CheckpointId, ObjectId, TreeId
+from maverick.dsl.blocks import Unfinished
+from maverick.dsl.inputs import convert_inputs
+from maverick.dsl.journal import STEPS, Journal
+from maverick.dsl.outline import Outlined, outline, pattern_of
+from maverick.dsl.plan import Plan, Planned
+from maverick.dsl.processes import Processes
+from maverick.dsl.references import expressions_in
+from maverick.dsl.requirements import require_programs
+from maverick.dsl.secrets import Scrubber
+from maverick.dsl.serialization.executor import Executor
+from maverick.dsl.serialization.loader import parse_workflow
+from maverick.dsl.steps import Tools
+from maverick.dsl.stop import Stop
+from maverick.errors import StepFailed, WorkflowInvalid
+from maverick.execution import scrubber
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from maverick.checkpoints import Store
+    from maverick.dsl.catalog import Catalog
+    from maverick.dsl.events import Observer
+    from maverick.dsl.model import Step, Workflow
+    from maverick.dsl.values import Value
+    from maverick.project import Project
+    from maverick.selection import Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed:
+    """Something that changed since a step was recorded: a part of its key, an input, its definition.
+
+    `old` and `new` are given where they are known (`known`), and the difference of texts as a unified diff.
+    """
+
+    part: str
+    known: bool = False
+    old: Value = None
+    new: Value = None
+    diff: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStep:
+    """A step of a plan, with what changed of it."""
+
+    step: Planned
+    changed: tuple[Changed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPlan:
+    """What would be done. `run` is empty for a new one; `refused` says why a resumption would stop with exit 12."""
+
+    workflow: str
+    run: str
+    steps: tuple[PlannedStep, ...]
+    refused: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def plan_start(project: Project, request: Request) -> RunPlan:
+    """Plan a new run. Raises WorkflowInvalid, InputInvalid as starting one does."""
+    catalog = project.catalog()
+    workflow = _checked(catalog, request.workflow)
+    inputs = convert_inputs(workflow, request.inputs, from_text=True)
+    planner = _Planner(project, catalog, workflow, scrubber(project, inputs, catalog), _Blank(workflow.name))
+    planned = planner.walk(inputs)
+    steps = tuple(PlannedStep(step=it) for it in planned.steps)
+    return RunPlan(workflow=workflow.name, run="", steps=steps, notes=tuple(planner.notes))
+
+
+def plan_resume(project: Project, request: Request, observe: Observer) -> RunPlan:
+    """Plan a resumption. Raises as `runs.resume` does before it runs anything, except for what `refused` says."""
+    store = project.open_store()
+    found = selection.find(project, store, request, observe)
+    catalog = selection.catalog_of(project, store, found)
+    workflow = _checked(catalog, request.workflow or selection.reference_of(catalog, store, found))
+    recorded = store.snapshot(found).value(("inputs",))
+    inputs = selection.inputs_to_use(workflow, recorded, request)
+    scrub = scrubber(project, inputs, catalog)
+    journal = Journal(store, found)
+    amendments.apply(journal, request, workflow, catalog, scrub)
+    planner = _Planner(project, catalog, workflow, scrub, journal)
+    planned = planner.walk(inputs, keep_records=request.policy == "recorded")
+    refused = planned.refused if request.policy == "refuse" else []
+    if request.policy == "refuse" and request.change_inputs:  # Then only what they do not explain is refused.
+        before = selection.inputs_as_recorded(workflow, recorded)
+        refused = planner.walk(before).refused if before is not None else []
+    differences = _Differences(store, found, workflow, catalog, recorded, inputs)
+    return RunPlan(
+        workflow=workflow.name,
+        run=found.run,
+        steps=tuple(PlannedStep(step=it, changed=tuple(differences.of(it))) for it in planned.steps),
+        refused=refused[0] if refused else "",
+        notes=(*_circumstances(project, store, found, request), *dict.fromkeys(planner.notes)),
+    )
+
+
+def _circumstances(project: Project, store: Store, found: Checkpoint, request: Request) -> Iterator[str]:
+    """What else a resumption would do."""
+    if store.is_owned(found.run):
+        yield f"run {found.run} is being executed by another process; resuming it is refused meanwhile"
+    newest = selection.is_newest(store, found)
+    changes = found.kind == "final" and (
+        request.amends or selection.asks_for_other_inputs(project, store, found, request)
+    )
+    if found.kind == "final" and newest and not changes:
+        yield f"run {found.run} is done; resuming it reports its output and runs nothing"
+    elif found.kind == "final" or not newest:
+        yield f"a new run would be forked from {found.run} at {found.id[:12]}"
+
+
+def _checked(catalog: Catalog, reference: str) -> Workflow:
+    checked = catalog.check(reference)
+    if checked.workflow is None:
+        raise WorkflowInvalid(list(checked.problems))
+    return checked.workflow
+
+
+class _Planner:
+    def __init__(
+        self, project: Project, catalog: Catalog, workflow: Workflow, scrub: Scrubber, journal: Journal
+    ) -> None:
+        self._workflow = workflow
+        self._journal = journal
+        self._tools = Tools(
+            root=project.root,
+            catalog=catalog,
+            stop=Stop(),
+            processes=Processes(Stop(), lambda _: None, scrub=scrub),
+            scrub=scrub,
+            environment=project.step_environment,
+        )
+        self.notes = [f"{file} is gone; its text as the run recorded it is used" for file in catalog.recorded_in_use]
+        try:
+            require_programs(workflow, catalog, project.environment)
+        except StepFailed as error:
+            self.notes.append(f"it would not begin: {error}")
+
+    def walk(self, inputs: dict[str, Value], *, keep_records: bool = False) -> Plan:
+        """Walk the workflow as it would be executed; runs and writes nothing."""
+        plan = Plan()
+        try:
+            Executor(self._journal, self._tools, keep_records=keep_records, plan=plan).run(self._workflow, inputs)
+        except Unfinished:
+            pass
+        except StepFailed as error:
+            self.notes.append(f"it would fail{f' at {error.step}' if error.step else ''}: {error}")
+        return plan
+
+
+class _Blank(Journal):
+    """The journal of a run that has not begun, without a store."""
+
+    def __init__(self, group: str) -> None:
+        nothing = CheckpointId(ObjectId(""))
+        no_tree = TreeId(ObjectId(""))
+        self.tip = Checkpoint(nothing, "", 0, "auto", "", "", group, 0, no_tree, no_tree, nothing, nothing)
+        self.asked = 0
+        self._records = {}
+        self._again = {}
+        self._generations = {}
+        self._finished = None
+        self._lock = threading.RLock()
+
+    def _stored_facts(self, path: str) -> dict[str, Any]:
+        del path
+        return {}
+
+
+# --- what changed ---------------------------------------------------------------------------------------------------
+
+
+class _Differences:
+    """Compares what a checkpoint recorded with what there is now."""
+
+    def __init__(
+        self,
+        store: Store,
+        at: Checkpoint,
+        workflow: Workflow,
+        catalog: Catalog,
+        recorded: Value,
+        inputs: Mapping[str, Value],
+    ) -> None:
+        self._snapshot = store.snapshot(at)
+        self._workflow = workflow
+        self._known = outline(workflow, catalog)
+        self._recorded = recorded if isinstance(recorded, dict) else {}
+        self._inputs = inputs
+        self._before: dict[str, dict[str, Outlined]] = {}
+
+    def of(self, planned: Planned) -> Iterator[Changed]:
+        """What changed of a step that has finished."""
+        if not planned.parts:
+            return
+        outlined = self._known.get(pattern_of(planned.step))
+        if outlined is None and planned.step.endswith("]"):  # An attempt of a validate step.
+            outlined = self._known.get(pattern_of(planned.step).removesuffix("[]"))
+        for part in planned.parts:
+            old = self._agent(planned.step) if part == "agent" else None
+            if old is not None:
+                yield Changed(part=part, known=True, old=old, new=planned.agent)
+            else:
+                yield Changed(part=part)
+        if outlined is not None:
+            diff = self._definition(outlined)
+            if diff:
+                yield Changed(part="definition", diff=diff)
+            yield from self._inputs_read(outlined)
+
+    def _agent(self, path: str) -> Value:
+        fact = self._snapshot.find_fact((STEPS, path))
+        told = json.loads(fact.note) if fact is not None else {}
+        agent: Value = told.get("player")
+        return agent
+
+    def _inputs_read(self, outlined: Outlined) -> Iterator[Changed]:
+        if outlined.workflow is not self._workflow:
+            return
+        read: dict[str, None] = {}
+        for name in outlined.step.__dataclass_fields__:
+            for expression in expressions_in(getattr(outlined.step, name)):
+                read.update((str(path[1]), None) for path in expression.reads if path[0] == "inputs" and len(path) > 1)
+        for name in read:
+            old, new = self._recorded.get(name), self._inputs.get(name)
+            if json.dumps(old, sort_keys=True, default=repr) != json.dumps(new, sort_keys=True, default=repr):
+                yield Changed(part=f"inputs.{name}", known=True, old=old, new=new)
+
+    def _definition(self, outlined: Outlined) -> str:
+        """How the lines of a step differ from those recorded; empty if they do not, or are not known."""
+        file = outlined.workflow.file
+        if file not in self._before:
+            self._before[file] = self._outline_recorded(file)
+        before = self._before[file].get(outlined.inside)
+        if before is None:
+            return ""
+        old, new = _lines(before.step, before.workflow.text), _lines(outlined.step, outlined.workflow.text)
+        return "\n".join(list(unified_diff(old, new, "recorded", "now", lineterm=""))[2:])
+
+    def _outline_recorded(self, file: str) -> dict[str, Outlined]:
+        if self._snapshot.find(("definition", file)) is None:
+            return {}
+        try:
+            workflow = parse_workflow(self._snapshot.data(("definition", file)).decode(), file)
+        except WorkflowInvalid:
+            return {}
+        return outline(workflow, None)
+
+
+def _lines(step: Step, text: str) -> list[str]:
+    """The lines that a step stands in: from its first one on as long as they are indented more."""
+    lines = text.splitlines()
+    first = step.place.line - 1
+    while first > 0 and lines[first].strip() and not lines[first].lstrip().startswith("-"):
+        first -= 1
+    indent = len(lines[first]) - len(lines[first].lstrip())
+    last = first + 1
+    while last < len(lines) and (not lines[last].strip() or len(lines[last]) - len(lines[last].lstrip()) > indent):
+        last += 1
+    while not lines[last - 1].strip():
+        last -= 1
+    return [line[min(indent, len(line) - len(line.lstrip())) :] for line in lines[first:last]]
