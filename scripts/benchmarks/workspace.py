@@ -221,9 +221,8 @@ def main() -> None:
         shutil.copytree(source, pristine, symlinks=True)
         tree.mkdir()
         count = sum(len(files) for _, _, files in os.walk(pristine))
-        print(
-            f"{count:,} files, {megabytes(pristine):,.0f} MB; {os.cpu_count()} cores; seconds by the clock (of processors), and ratios to git\n"
-        )
+        print(f"{count:,} files, {megabytes(pristine):,.0f} MB; {os.cpu_count()} cores")
+        print("seconds by the clock (of processors), and ratios to git\n")
         found = {it.name: measure(it, pristine, tree, folder) for it in programs(tree, folder)}
         print(f"{'':14}" + "".join(f"{name:>32}" for name in found))
         for row in ROWS:
