@@ -181,6 +181,7 @@ class Checker:
         assert [] == [it for it in store.check(read_data=True) if it.severity == "error"]
         for checkpoint, content in due:
             assert content == read_all(store, store.checkpoint(checkpoint.id))
+            assert checkpoint.id in {it.checkpoint for it in store.ref(checkpoint.run).positions}
         after = extend(store, newest(store, "open"), range(20, 21))
         assert after == Store.open(root).resolve("open")
         store.plan_gc(keep_last=1).execute()
