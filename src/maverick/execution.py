@@ -77,8 +77,13 @@ class Execution:
         """The journal of the run that stands at *tip*."""
         keeper = None
         if self.keeps_files:
-            keeper = Keeper(self.store, self.project.root, self.workflow.workspace, self.session.tell)
+            mode = self.workflow.workspace
+            keeper = Keeper(self.store, self.project.root, mode, self.session.tell, holds_secret=self._holds_secret)
         return Journal(self.store, tip, keeper=keeper)
+
+    @property
+    def _holds_secret(self) -> Callable[[bytes], bool] | None:
+        return self.scrub.holds if self.scrub else None
 
     def check(self, inputs: dict[str, Value], journal: Journal) -> None:
         """Raise StepsDiffer if a finished step would run again with *inputs*. Runs and writes nothing."""
@@ -89,6 +94,10 @@ class Execution:
 
     def go(self, journal: Journal, *, keep_records: bool = False) -> Outcome:
         """Walk the workflow and close the run's journal with what came of it. *keep_records*: whatever changed."""
+        with self.scrub.prints_masked():
+            return self._go(journal, keep_records=keep_records)
+
+    def _go(self, journal: Journal, *, keep_records: bool) -> Outcome:
         workflow, inputs = self.workflow, self.inputs
         tracking = any(step.rollback is not None for step in all_steps(workflow, self.catalog))
         executor = Executor(journal, self._tools(), keep_records=keep_records, tracking=tracking)

@@ -146,7 +146,7 @@ def _resume_owned(
     scrub = scrubber(project, inputs, catalog)
     require_programs(workflow, catalog, project.environment)
     for text in stop_leftovers(owner.previous.get("groups", [])):
-        session.tell(f"stopped what was left of the interrupted run: {text}")
+        session.tell(scrub.text(f"stopped what was left of the interrupted run: {text}"))
     execution = Execution(
         project=project,
         catalog=catalog,

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maverick.dsl.model import CheckpointStep
-from maverick.errors import StepFailed, UsageError
+from maverick.errors import FilesDiffer, StepFailed, UsageError, WorkspaceUnwritable
 
 if TYPE_CHECKING:
-    from maverick.checkpoints import Store
+    from maverick.checkpoints import Content, Entry, Store
     from maverick.checkpoints.workspace import Capture
     from maverick.dsl.model import Step, Workflow, Workspace
 
@@ -24,13 +24,25 @@ SHOWN = 5
 
 
 class Keeper:
-    """Takes the files for the checkpoints of one run. *tell* hears which ones are left out, and why."""
+    """Takes the files for the checkpoints of one run. *tell* hears which ones are left out, and why.
 
-    def __init__(self, store: Store, root: Path, mode: str, tell: Callable[[str], None]) -> None:
+    Files are kept as they are. Of those that are read, it also hears which hold what *holds_secret* is true of.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        root: Path,
+        mode: str,
+        tell: Callable[[str], None],
+        *,
+        holds_secret: Callable[[bytes], bool] | None = None,
+    ) -> None:
         self._store = store
         self._root = root
         self._mode = mode
         self._tell = tell
+        self._holds_secret = holds_secret
         self._told: tuple[object, ...] = ()
 
     def take(self, *, asked: Workspace | None, labelled: bool) -> Capture | None:
@@ -48,18 +60,56 @@ class Keeper:
 
         try:
             workspace = open_workspace(self._root, globs=() if wanted is True else wanted)
-            return capture(self._store, workspace)
+            return capture(self._store, workspace, watch_for=self._holds_secret)
         except UsageError as error:
             raise StepFailed(f"the checkpoint cannot keep the files: {error}") from error
 
     def took(self, taken: Capture) -> None:
-        """Tell what was left out, when it is not what was left out before."""
+        """Tell what was left out, when it is not what was left out before, and what should not be kept."""
         skipped = taken.report.skipped
         if skipped and skipped != self._told:
-            names = ", ".join(f"{it.path} ({it.reason})" for it in skipped[:SHOWN])
-            more = f" and {len(skipped) - SHOWN} more" if len(skipped) > SHOWN else ""
-            self._tell(f"not in the checkpoint: {names}{more}")
+            self._tell(f"not in the checkpoint: {_some([f'{it.path} ({it.reason})' for it in skipped])}")
         self._told = skipped
+        if taken.watched:
+            self._tell(f"warning: the checkpoint keeps files that hold a secret: {_some(sorted(taken.watched))}")
+
+
+def take_artifacts(store: Store, root: Path, globs: tuple[str, ...]) -> Content:
+    """The files under *root* that match *globs*, ignored ones included, for a save. Nothing is read before it.
+
+    Raises:
+        StepFailed: *root* is `/` or the home folder.
+    """
+    from maverick.checkpoints.workspace import FILES, capture, open_workspace  # noqa: PLC0415
+
+    try:
+        taken = capture(store, open_workspace(root, globs=globs, ignored=True)).changes[FILES]
+    except UsageError as error:
+        raise StepFailed(f"the step's artifacts cannot be kept: {error}") from error
+    if taken is None:
+        raise AssertionError("a capture always has files")
+    return taken
+
+
+def bring_back(store: Store, kept: Entry, root: Path) -> list[str]:
+    """Write those of the files *kept* that are not under *root* any more; give their paths.
+
+    Raises:
+        StepFailed: One cannot be written.
+    """
+    from maverick.checkpoints.workspace import plan_missing  # noqa: PLC0415
+
+    plan = plan_missing(store, kept, root)
+    try:
+        plan.execute()
+    except (FilesDiffer, WorkspaceUnwritable) as error:
+        raise StepFailed(f"an artifact of the recalled step cannot be brought back: {error}") from error
+    return [change.path for change in plan.changes]
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def keeps_files(workflow: Workflow, steps: Iterable[Step]) -> bool:

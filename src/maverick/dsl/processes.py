@@ -126,7 +126,7 @@ class Processes:
             if ended == "exited":
                 return self._complete(child)
             survivors = self._stop_group(child)
-            but = f" (but {_names(survivors)} could not be stopped)" if survivors else ""
+            but = f" (but {self._scrub.text(_names(survivors))} could not be stopped)" if survivors else ""
             if ended == "timeout":
                 message = f"`{command}` took longer than its timeout of {timeout:g} s and was stopped{but}"
                 raise StepTimeout(message, step=step)

@@ -1,17 +1,18 @@
 """Keeping secrets out of everything that is written or shown.
 
 A secret is the value of an environment variable named under `secrets:` in maverick.yaml. It is replaced by `***`
-where it stands as it is, as base64 (also inside a longer text that was encoded), URL-escaped or JSON-escaped.
+where it stands as it is, as base64 (also inside a longer text that was encoded, and broken into lines), URL-escaped,
+or as the inside of a JSON or Python text.
 """
 
 from __future__ import annotations
 
 import base64
-import json
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
-from urllib.parse import quote, quote_plus
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from maverick.errors import UsageError
 
@@ -22,6 +23,14 @@ MASK = "***"
 SHORTEST = 8
 """Characters: a shorter value would stand in harmless text by chance, and be found out by where it was masked."""
 
+_SLASHES = r"\\{1,4}"
+"""Before an escape: one, or more where a text was escaped again."""
+_LINE_END = rf"(?:\r?\n|(?:{_SLASHES}r)?{_SLASHES}n)?"
+_ESCAPES = {'"': '"', "/": "/", "'": "'", "\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f"}
+_ESCAPING = re.compile(rb"[\\%'\x80-\xff]")
+"""What letters of more than one byte begin with; not the ends of lines in base64."""
+_BACKSLASH = ord("\\")
+
 
 def secrets_in(names: Iterable[str], environment: Mapping[str, str]) -> dict[str, str]:
     """The secrets that are set: name -> value.
@@ -30,7 +39,7 @@ def secrets_in(names: Iterable[str], environment: Mapping[str, str]) -> dict[str
         UsageError: One is too short to be masked.
     """
     found = {name: environment[name] for name in names if environment.get(name)}
-    short = [name for name, secret in found.items() if len(secret) < SHORTEST]
+    short = [name for name, secret in found.items() if len(secret.strip()) < SHORTEST]
     if short:
         raise UsageError(
             f"the secret {', '.join(short)} has less than {SHORTEST} characters and cannot be kept out of records: "
@@ -43,12 +52,12 @@ class Scrubber:
     """Replaces secrets. One without secrets gives back what it is given."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        forms = {form for secret in secrets for form in _forms(secret)}
-        ordered = sorted(forms, key=lambda form: (-len(form), form))
-        self._longest = len(ordered[0]) if ordered else 0
-        self._bytes = re.compile(b"|".join(map(re.escape, ordered))) if ordered else None
-        texts = [form.decode("utf-8", "surrogateescape") for form in ordered]
-        self._text = re.compile("|".join(map(re.escape, texts))) if ordered else None
+        every = {form for secret in secrets for form in _forms(secret.strip())}
+        forms = sorted(every, key=lambda form: (-len(form), form))
+        patterns = ["".join(form) for form in forms]
+        self._text = re.compile("|".join(patterns)) if forms else None
+        self._bytes = re.compile("|".join(patterns).encode("utf-8", "surrogateescape")) if forms else None
+        self._forms = [(_parts(form), sum(1 if len(part) == 1 else _LONGEST_PART for part in form)) for form in forms]
 
     def __bool__(self) -> bool:
         """Whether there is anything to replace."""
@@ -61,6 +70,10 @@ class Scrubber:
     def data(self, data: bytes) -> bytes:
         """*data* with every secret masked."""
         return self._bytes.sub(MASK.encode(), data) if self._bytes else data
+
+    def holds(self, data: bytes) -> bool:
+        """Whether a secret stands in *data*."""
+        return self._bytes is not None and self._bytes.search(data) is not None
 
     def value(self, value: Value) -> Value:
         """*value* with every secret masked, at any depth, in the keys of mappings, too."""
@@ -81,7 +94,8 @@ class Scrubber:
     def stream(self, write: Callable[[bytes], None]) -> tuple[Callable[[bytes], None], Callable[[], None]]:
         """A writer that masks secrets which come in pieces, and what ends it.
 
-        It holds back as many bytes as could still become a secret, until `end` is called.
+        What it writes is what `data` gives for the whole. It holds back only what could still become a secret, until
+        `end` is called.
         """
         if not self:
             return write, lambda: None
@@ -89,36 +103,153 @@ class Scrubber:
 
         def add(piece: bytes) -> None:
             nonlocal held
-            held = self.data(held + piece)
-            keep = self._longest - 1
-            if len(held) > keep:
-                write(held[: len(held) - keep])
-                held = held[len(held) - keep :]
+            held += piece
+            if end := self._certain(held):
+                write(self.data(held[:end]))
+                held = held[end:]
 
         def end() -> None:
             nonlocal held
             if held:
-                write(held)
+                write(self.data(held))
             held = b""
 
         return add, end
 
+    def _certain(self, data: bytes) -> int:
+        """How many bytes of *data* no continuation can make part of a secret that is not whole."""
+        at = 0
+        end = self._first_open(data, 0)
+        for found in self._bytes.finditer(data) if self._bytes else ():
+            if found.start() >= end:
+                break
+            at = found.end()
+            if at > end:
+                end = self._first_open(data, at)
+        return end
 
-def _forms(secret: str) -> set[bytes]:
+    def _first_open(self, data: bytes, start: int) -> int:
+        """Where, from *start* on, the first secret begins that the end of *data* may have cut off."""
+        first = len(data)
+        for form, longest in self._forms:
+            begun = (found.start() for found in form[0].finditer(data, max(start, len(data) - longest), first))
+            first = next((place for place in begun if _is_cut_off(form, data, place)), first)
+        escapes = _ESCAPING.finditer(data, max(start, len(data) - _LONGEST_PART), first)
+        for place in (found.start() for found in escapes):  # The first letter itself may be cut off.
+            if any(_is_cut_off(form, data, place) for form, _ in self._forms):
+                return place
+        return first
+
+    @contextmanager
+    def prints_masked(self) -> Iterator[None]:
+        """Mask what Python prints meanwhile: an action's `print` reaches the terminal past everything else."""
+        if not self:
+            yield
+            return
+        before = sys.stdout, sys.stderr
+        shared = before[0] is before[1]
+        sys.stderr = _Masking(before[1], self)
+        sys.stdout = sys.stderr if shared else _Masking(before[0], self)
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = before
+
+
+class _Masking:
+    """A text stream that masks what is written to it."""
+
+    def __init__(self, stream: Any, scrub: Scrubber) -> None:
+        self._stream = stream
+        self._scrub = scrub
+
+    def write(self, text: str) -> int:
+        """Write *text*, masked."""
+        self._stream.write(self._scrub.text(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write *lines*, masked."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        """All else is the stream's own."""
+        return getattr(self._stream, name)
+
+
+# --- the forms of a secret: patterns, one for each character -------------------------------------------------------
+
+_LONGEST_PART = 40
+"""Bytes of one character, escaped (four bytes, each after four backslashes), or of an end of line."""
+
+
+def _forms(secret: str) -> set[tuple[str, ...]]:
     data = secret.encode("utf-8", "surrogateescape")
-    texts = {quote(data, safe=""), quote(data), quote_plus(data)}
-    if secret.isprintable() or "\n" in secret:
-        texts |= {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
-    encoded = {data, *(text.encode("utf-8", "surrogateescape") for text in texts)}
-    for offset in range(3):
-        inside = _base64_inside(data, offset)
-        encoded |= {inside, inside.translate(bytes.maketrans(b"+/", b"-_"))}
-    return {form for form in encoded if len(form) >= SHORTEST}
+    encoded = (_base64_inside(data, offset) for offset in range(3))
+    return {tuple(_escaped(secret)), *(_broken(text) for text in encoded if len(text) >= SHORTEST)}
 
 
-def _base64_inside(data: bytes, offset: int) -> bytes:
+def _escaped(secret: str) -> Iterator[str]:
+    """What matches each letter, and each run of backslashes (which takes all of them, and gives none back)."""
+    slashes = _SLASHES
+    for part in re.findall(r"\\+|[^\\]", secret):
+        if part[0] == "\\":
+            yield rf"(?>\\{{{len(part)},{len(part) * 8}}}|(?i:%5c|{_SLASHES}(?:u005c|x5c)){{{len(part)}}})"
+            slashes = r"\\{0,4}"  # The part before takes those of an escape, too.
+            continue
+        yield part if part.isascii() and part.isalnum() else _character(part, slashes)
+        slashes = _SLASHES
+
+
+def _character(letter: str, slashes: str) -> str:
+    """What matches *letter*, however JSON, Python, URLs or a shell's quotes escape it."""
+    data = letter.encode("utf-8", "surrogateescape")
+    units = letter.encode("utf-16-be", "surrogatepass").hex()
+    unicode = "".join(f"{slashes}u{units[at : at + 4]}" for at in range(0, len(units), 4))
+    ways = [re.escape(letter), "(?i:" + "".join(f"%{byte:02x}" for byte in data) + ")", f"(?i:{unicode})"]
+    ways += ["(?i:" + "".join(f"{slashes}x{byte:02x}" for byte in data) + ")"]
+    if ord(letter) > 0xFFFF:
+        ways.append(f"(?i:{slashes}U{ord(letter):08x})")
+    if 0x80 <= ord(letter) < 0x100:
+        ways.append(f"(?i:{slashes}x{ord(letter):02x})")
+    if letter in _ESCAPES:
+        ways.insert(0, slashes + _ESCAPES[letter])
+    if letter == " ":
+        ways.append(r"\+")
+    if letter == "'":
+        ways[:0] = [r"'\\''", "'\"'\"'"]
+    return f"(?:{'|'.join(ways)})"
+
+
+def _broken(text: str) -> tuple[str, ...]:
+    """What matches the base64 *text* in either alphabet, broken into lines anywhere."""
+    letters = {"+": "[+-]", "/": "[/_]"}
+    return tuple((_LINE_END if number else "") + letters.get(letter, letter) for number, letter in enumerate(text))
+
+
+def _base64_inside(data: bytes, offset: int) -> str:
     """The characters that *data* alone decides, where it stands *offset* bytes into a group of three."""
-    text = base64.b64encode(bytes(offset) + data)
+    text = base64.b64encode(bytes(offset) + data).decode()
     first = (offset * 8 + 5) // 6
     whole_bits = (offset + len(data)) * 8
     return text[first : whole_bits // 6]
+
+
+def _parts(form: tuple[str, ...]) -> list[re.Pattern[bytes]]:
+    return [re.compile(part.encode("utf-8", "surrogateescape")) for part in form]
+
+
+def _is_cut_off(form: list[re.Pattern[bytes]], data: bytes, start: int) -> bool:
+    """Whether what begins at *start* is *form* as far as *data* goes, and no further."""
+    at = start
+    for part in form:
+        if at == len(data):
+            return True
+        found = part.match(data, at)
+        if found is None:
+            escaping = _ESCAPING.match(data, at) is not None
+            inside = at > start and (data[at] in b"\r\n" or data[at - 1] == _BACKSLASH)
+            return (escaping or inside) and len(data) - at < _LONGEST_PART
+        at = found.end()
+    return at == len(data) and data[-1:] == b"\\"  # A run of backslashes may go on.

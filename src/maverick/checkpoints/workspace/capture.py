@@ -23,7 +23,7 @@ from maverick.checkpoints.workspace.table import GONE, ID_BYTES, NO_ID, Row, Ski
 from maverick.errors import WorkspaceUnreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from maverick.checkpoints.codec import Value
@@ -61,6 +61,9 @@ class Capture:
     skip_unreadable: bool = False
     read_files: int = 0
     read_bytes: int = 0
+    watch_for: Callable[[bytes], bool] | None = None
+    watched: list[str] = field(default_factory=list)
+    """The paths of the files of which `watch_for` was true when they were read."""
     _written: bool = field(default=False, repr=False)
 
     @property
@@ -117,11 +120,13 @@ class Capture:
 
     def _read(self, pack: OpenPack | None) -> None:
         at = self.found
-        reader = FileReader(at.workspace.disk, at.workspace.root, at.workspace.limit_bytes, pack)
+        reader = FileReader(at.workspace.disk, at.workspace.root, at.workspace.limit_bytes, pack, self.watch_for)
         files = at.table.selection.files
         failed: dict[int, str] = {}
         for done in reader.read([(n, files[n], at.table.row(n)) for n in at.unread]):
             at.table.set_row(done.number, done.row)
+            if done.watched:
+                self.watched.append(files[done.number])
             if done.why:
                 failed[done.number] = done.why
             elif done.id:
@@ -137,16 +142,23 @@ class Capture:
             raise _unreadable({files[n]: why for n, why in failed.items()})
 
 
-def capture(store: Store, workspace: Workspace, *, skip_unreadable: bool = False) -> Capture:
+def capture(
+    store: Store,
+    workspace: Workspace,
+    *,
+    skip_unreadable: bool = False,
+    watch_for: Callable[[bytes], bool] | None = None,
+) -> Capture:
     """Look at *workspace* for a snapshot into *store*; nothing is read before that is saved.
 
-    Unchanged files, by the cache in the store, are not read at all, others once.
+    Unchanged files, by the cache in the store, are not read at all, others once; `Capture.watched` says of which of
+    those *watch_for* is true.
 
     Raises:
         UsageError: git is needed and is not there, or does not list the files.
     """
     cache = store.root / "cache"
-    return Capture(scan(workspace, cache), cache_path(cache, workspace), skip_unreadable)
+    return Capture(scan(workspace, cache), cache_path(cache, workspace), skip_unreadable, watch_for=watch_for)
 
 
 @dataclass(frozen=True, slots=True)

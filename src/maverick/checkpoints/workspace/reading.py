@@ -18,7 +18,7 @@ from maverick.checkpoints.parallel import batched
 from maverick.checkpoints.workspace.table import GONE, Row, row_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from maverick.checkpoints.packs import Frame
 
@@ -63,6 +63,8 @@ class Outcome(NamedTuple):
     id: ObjectId
     frame: Frame | None
     why: str = ""
+    watched: bool = False
+    """Whether `FileReader.watch_for` is true of its bytes."""
 
 
 class Target(Protocol):
@@ -80,6 +82,7 @@ class FileReader:
     root: str
     limit_bytes: int
     target: Target | None
+    watch_for: Callable[[bytes], bool] | None = None
 
     def read(self, wanted: Sequence[Wanted]) -> Iterator[Outcome]:
         """Read the files *wanted*; yields the outcomes as they are there."""
@@ -105,9 +108,11 @@ class FileReader:
         if data is None:
             return Outcome(number, row, _NO_OBJECT, None)
         object_id = ids.blob_id(data)
-        if self.target is None or not self.target.wants(object_id):
-            return Outcome(number, row, object_id, None)
-        return Outcome(number, row, object_id, compressor.frame(ObjectKind.BLOB, object_id, data))
+        watched = self.watch_for is not None and self.watch_for(data)
+        frame = None
+        if self.target is not None and self.target.wants(object_id):
+            frame = compressor.frame(ObjectKind.BLOB, object_id, data)
+        return Outcome(number, row, object_id, frame, watched=watched)
 
     def _settled(self, path: str, before: Row) -> tuple[bytes | None, Row]:
         """Give the bytes of *path* as they are between two looks at it, and its row; None if it is too large."""

@@ -21,6 +21,7 @@ from maverick.dsl import composites, evaluate, fields
 from maverick.dsl.blocks import Block, Unfinished, follows, is_chained
 from maverick.dsl.events import Decoding, Event, Kind
 from maverick.dsl.expressions import Expression
+from maverick.dsl.files import bring_back, take_artifacts
 from maverick.dsl.keys import key_of
 from maverick.dsl.model import BranchStep, Field, LoopStep, Step, SubworkflowStep, ValidateStep, Workflow
 from maverick.dsl.outcome import Counts, Key, Record, Result, Status, changed_parts
@@ -138,6 +139,7 @@ class Executor:
                 result = self._perform(step, path, block)
             except StepFailed as error:
                 error.step = error.step or path
+                error.args = (self.tools.scrub.text(str(error)),)
                 if not step.continue_on_error:
                     raise
                 result = self._conclude(path, composites.failed(error))
@@ -281,6 +283,9 @@ class Executor:
             error = StepFailed(composites.error_of(result), step=path)
             error.recalled = True
             raise error
+        if step.artifacts and not self.checking and (kept := self.journal.artifacts(path)) is not None:
+            for name in bring_back(self.journal.store, kept, self.tools.root):
+                self.tell(path, f"brought back {name}")
         return result
 
     def _execute(self, step: Step, path: str, block: Block, work: Work, key: Key) -> Result:
@@ -303,7 +308,13 @@ class Executor:
                 "seconds": round(time.monotonic() - clock, 3),
                 "attempts": attempts,
             }
-            made = self.journal.finish(path, status, key, output, facts, label=work.label, workspace=work.workspace)
+            facts = {name: self.tools.scrub.value(normalise(fact, name)) for name, fact in facts.items()}
+            artifacts = None
+            if step.artifacts and status == "done":
+                artifacts = take_artifacts(self.journal.store, self.tools.root, step.artifacts)
+            made = self.journal.finish(
+                path, status, key, output, facts, label=work.label, workspace=work.workspace, artifacts=artifacts
+            )
             block.took(step, made.order, asked=made.asked)
 
         try:
