@@ -210,9 +210,7 @@ def _ps(*which: str) -> Iterator[Process]:
     """What ps(1) tells. Its `sess` is no session id on macOS, so the kernel is asked for that."""
     command = ["ps", *which, "-o", "pid=,pgid=,stat=,lstart=,command="]
     environment = {"PATH": "/bin:/usr/bin", "LC_ALL": "C", "TZ": "UTC0"}
-    listing = subprocess.run(
-        command, check=False, capture_output=True, env=environment, stdin=subprocess.DEVNULL
-    )
+    listing = subprocess.run(command, check=False, capture_output=True, env=environment, stdin=subprocess.DEVNULL)
     for line in listing.stdout.decode(errors="replace").splitlines():
         fields = line.split(None, 8)
         pid, started = int(fields[0]), time.strptime(" ".join(fields[3:8]), "%a %b %d %H:%M:%S %Y")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import blake3
 
-from maverick.checkpoints import Checkpoint, CheckpointKind, Content, Store, existing, note, value
+from maverick.checkpoints import Checkpoint, CheckpointKind, Content, Entry, Store, existing, note, value
 from maverick.dsl.outcome import Key, Record, Status
 from maverick.dsl.paths import ancestors, is_within
 from maverick.errors import StepFailed, WorkspaceUnreadable
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from maverick.dsl.values import Value
 
 STEPS = "steps"
+ARTIFACTS = "artifacts"
 FILES, ABOUT = ("workspace",), ("workspace-about",)
 """Where a checkpoint that keeps the project's files keeps them, and how they were found."""
 ASKED = "asked"
@@ -77,6 +78,15 @@ class Journal:
 
     def _record(self, path: str, status: Status, key: Key, order: int = 0) -> Record:
         return Record(status, key, load=lambda: self._store.snapshot(self.tip).value((STEPS, path)), order=order)
+
+    @property
+    def store(self) -> Store:
+        """The store that the run is in."""
+        return self._store
+
+    def artifacts(self, path: str) -> Entry | None:
+        """The files that the step at *path* recorded; None if it recorded none."""
+        return self._store.snapshot(self.tip).find((ARTIFACTS, path))
 
     def record(self, path: str) -> Record | None:
         """What is recorded at *path* (of a step, or `step?decision`)."""
@@ -177,10 +187,12 @@ class Journal:
         *,
         label: str = "",
         workspace: Workspace | None = None,
+        artifacts: Content | None = None,
     ) -> Record:
         """Record the outcome of the step at *path*, durably. With *label*, as a labelled checkpoint.
 
-        *workspace* says whether that one keeps the project's files; None leaves it to the workflow.
+        *workspace* says whether that one keeps the project's files; None leaves it to the workflow. *artifacts* are
+        files of the step's own.
         """
         content = value(output, note=self._record(path, status, key).note(), path="output")
         with self._lock:
@@ -190,12 +202,15 @@ class Journal:
             facts = {**facts, **asked, "generation": generation, "order": record.order}
             self._pending[STEPS, path] = content
             self._pending_facts[STEPS, path] = note(_text(facts))
+            if artifacts is not None:
+                self._pending[ARTIFACTS, path] = artifacts
             self._last_step = path
             self._drop_around(path)
             try:
                 self._save("label" if label else "auto", label=label, reason=path, workspace=workspace)
             except BaseException:
                 del self._pending[STEPS, path], self._pending_facts[STEPS, path]
+                self._pending.pop((ARTIFACTS, path), None)
                 raise
             self._records[path] = replace(record, asked=True) if asked else record
             self._again.pop(path, None)

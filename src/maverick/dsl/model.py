@@ -72,6 +72,8 @@ class BaseStep:
     rollback: Rollback | None = None
     pure: bool = False
     always_run: bool = False
+    artifacts: tuple[str, ...] = ()
+    """Globs of files that are recorded with the output, and brought back where a recalled step's are missing."""
     metadata: Mapping[str, Value] = field(default_factory=dict)
     places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
     """Where the value of each of the step's fields stands."""

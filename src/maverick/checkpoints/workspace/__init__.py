@@ -15,7 +15,7 @@ from maverick.checkpoints.workspace.changes import FileChange, FileChangeKind, d
 from maverick.checkpoints.workspace.places import Places
 from maverick.checkpoints.workspace.reading import Disk
 from maverick.checkpoints.workspace.repository import Head
-from maverick.checkpoints.workspace.restore import RestorePlan, plan_copy, plan_restore
+from maverick.checkpoints.workspace.restore import RestorePlan, plan_copy, plan_missing, plan_restore
 from maverick.checkpoints.workspace.scan import Workspace, open_workspace
 from maverick.checkpoints.workspace.table import Skipped
 
@@ -38,5 +38,6 @@ __all__ = [
     "is_binary",
     "open_workspace",
     "plan_copy",
+    "plan_missing",
     "plan_restore",
 ]

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 from maverick.checkpoints.parallel import batched
 from maverick.checkpoints.workspace.capture import EXECUTABLE, LINK
-from maverick.checkpoints.workspace.changes import FileChange, change_of, is_empty_folder, mode_of
+from maverick.checkpoints.workspace.changes import FileChange, change_of, is_empty_folder, mode_of, tree_of
 from maverick.checkpoints.workspace.comparison import Comparison
 from maverick.checkpoints.workspace.places import Places, Tree
 from maverick.checkpoints.workspace.selection import above
 from maverick.checkpoints.workspace.table import GONE, Row, Skipped
-from maverick.checkpoints.workspace.target import load_target
+from maverick.checkpoints.workspace.target import Target, load_target
 from maverick.errors import FilesDiffer, NotFound, UsageError, WorkspaceUnwritable
 
 if TYPE_CHECKING:
@@ -190,6 +190,19 @@ def plan_copy(store: Store, snapshot: Snapshot, folder: Path, paths: Sequence[st
                 found.update(target.files(inner, name))
     writes = tuple(Step(path, None, entry, GONE) for path, entry in sorted(found.items()))
     return RestorePlan(str(folder.absolute()), (), writes, (), 0, target.head, None, store)
+
+
+def plan_missing(store: Store, entry: Entry, root: Path) -> RestorePlan:
+    """Plan to write those files of the folder *entry* into *root* that are not there.
+
+    Raises:
+        StoreDamaged: an object cannot be read, or is not what a snapshot writes.
+    """
+    target = Target(store, tree_of(entry), None, (), ignored=True, skipped={}, wanted=None)
+    files = target.files(entry, "") if target.tree is not None else iter(())
+    missing = [(path, it) for path, it in files if not os.path.lexists(root / path)]
+    writes = tuple(Step(path, None, it, GONE) for path, it in sorted(missing))
+    return RestorePlan(str(root), (), writes, (), 0, None, None, store)
 
 
 def _inside(path: str) -> str:

@@ -133,6 +133,7 @@ def _common(fields: Fields, kind: str, default_name: str, depth: int) -> Common:
         "rollback": _rollback(fields, depth),
         "pure": fields.flag("pure"),
         "always_run": fields.flag("always_run"),
+        "artifacts": fields.texts("artifacts"),
         "metadata": fields.free_mapping("metadata"),
         "places": fields.places(),
     }
