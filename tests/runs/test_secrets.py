@@ -73,10 +73,10 @@ steps:
     type: shell
     env: {AGAIN: "${{ env.TOKEN }}"}
     run: |
+      printf %s "${KEY:0:9}"; printf '%s\\n' "${KEY:9}"
       set -x
       echo "$TOKEN $AGAIN"; echo "$KEY" >&2
       printf %s "$TOKEN" | base64; printf 'x%s' "$TOKEN" | base64 -w 20
-      printf %s "${KEY:0:9}"; printf '%s\\n' "${KEY:9}"
       echo ${{ quote(env.KEY) }}
     rollback: undo
   - {name: lines, type: shell, run: 'echo "$KEY"; echo "[\\"$KEY\\"]" ', parse: lines}

@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from maverick.errors import UsageError
 
@@ -29,7 +29,6 @@ _LINE_END = rf"(?:\r?\n|(?:{_SLASHES}r)?{_SLASHES}n)?"
 _ESCAPES = {'"': '"', "/": "/", "'": "'", "\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f"}
 _ESCAPING = re.compile(rb"[\\%'\x80-\xff]")
 """What letters of more than one byte begin with; not the ends of lines in base64."""
-_BACKSLASH = ord("\\")
 
 
 def secrets_in(names: Iterable[str], environment: Mapping[str, str]) -> dict[str, str]:
@@ -54,10 +53,10 @@ class Scrubber:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         every = {form for secret in secrets for form in _forms(secret.strip())}
         forms = sorted(every, key=lambda form: (-len(form), form))
-        patterns = ["".join(form) for form in forms]
+        patterns = ["".join(map(_any_of, form)) for form in forms]
         self._text = re.compile("|".join(patterns)) if forms else None
         self._bytes = re.compile("|".join(patterns).encode("utf-8", "surrogateescape")) if forms else None
-        self._forms = [(_parts(form), sum(1 if len(part) == 1 else _LONGEST_PART for part in form)) for form in forms]
+        self._forms = [(_compiled(form), sum(map(_most_bytes, form))) for form in forms]
 
     def __bool__(self) -> bool:
         """Whether there is anything to replace."""
@@ -132,12 +131,17 @@ class Scrubber:
         """Where, from *start* on, the first secret begins that the end of *data* may have cut off."""
         first = len(data)
         for form, longest in self._forms:
-            begun = (found.start() for found in form[0].finditer(data, max(start, len(data) - longest), first))
-            first = next((place for place in begun if _is_cut_off(form, data, place)), first)
-        escapes = _ESCAPING.finditer(data, max(start, len(data) - _LONGEST_PART), first)
-        for place in (found.start() for found in escapes):  # The first letter itself may be cut off.
-            if any(_is_cut_off(form, data, place) for form, _ in self._forms):
-                return place
+            begun = (way.finditer(data, max(start, len(data) - longest)) for way in form[0])
+            for place in sorted(found.start() for way in begun for found in way):
+                if place >= first:
+                    break
+                if _is_cut_off(form, data, place):
+                    first = place
+        for found in _ESCAPING.finditer(data, max(start, len(data) - _LONGEST_PART)):
+            if found.start() >= first:
+                break
+            if any(_is_cut_off(form, data, found.start()) for form, _ in self._forms):
+                return found.start()  # The first letter itself may be cut off.
         return first
 
     @contextmanager
@@ -181,33 +185,40 @@ class _Masking:
 # --- the forms of a secret: patterns, one for each character -------------------------------------------------------
 
 _LONGEST_PART = 40
-"""Bytes of one character, escaped (four bytes, each after four backslashes), or of an end of line."""
+"""Bytes of one character, escaped (four bytes, each after four backslashes)."""
+_LONGEST_LINE_END = 10
 
 
-def _forms(secret: str) -> set[tuple[str, ...]]:
+Part: TypeAlias = tuple[str, ...]
+"""Patterns for one character (or a run of backslashes), any of which matches it. A character itself stands alone."""
+Form: TypeAlias = tuple[Part, ...]
+
+
+def _forms(secret: str) -> set[Form]:
     data = secret.encode("utf-8", "surrogateescape")
     encoded = (_base64_inside(data, offset) for offset in range(3))
     return {tuple(_escaped(secret)), *(_broken(text) for text in encoded if len(text) >= SHORTEST)}
 
 
-def _escaped(secret: str) -> Iterator[str]:
+def _escaped(secret: str) -> Iterator[Part]:
     """What matches each letter, and each run of backslashes (which takes all of them, and gives none back)."""
     slashes = _SLASHES
     for part in re.findall(r"\\+|[^\\]", secret):
         if part[0] == "\\":
-            yield rf"(?>\\{{{len(part)},{len(part) * 8}}}|(?i:%5c|{_SLASHES}(?:u005c|x5c)){{{len(part)}}})"
+            count = len(part)
+            yield rf"\\{{{count},{count * 8}}}+", rf"(?i:%5c|{_SLASHES}(?:u005c|x5c)){{{count}}}"
             slashes = r"\\{0,4}"  # The part before takes those of an escape, too.
             continue
-        yield part if part.isascii() and part.isalnum() else _character(part, slashes)
+        yield (part,) if part.isascii() and part.isalnum() else _character(part, slashes)
         slashes = _SLASHES
 
 
-def _character(letter: str, slashes: str) -> str:
+def _character(letter: str, slashes: str) -> Part:
     """What matches *letter*, however JSON, Python, URLs or a shell's quotes escape it."""
     data = letter.encode("utf-8", "surrogateescape")
     units = letter.encode("utf-16-be", "surrogatepass").hex()
     unicode = "".join(f"{slashes}u{units[at : at + 4]}" for at in range(0, len(units), 4))
-    ways = [re.escape(letter), "(?i:" + "".join(f"%{byte:02x}" for byte in data) + ")", f"(?i:{unicode})"]
+    ways = ["(?i:" + "".join(f"%{byte:02x}" for byte in data) + ")", f"(?i:{unicode})"]
     ways += ["(?i:" + "".join(f"{slashes}x{byte:02x}" for byte in data) + ")"]
     if ord(letter) > 0xFFFF:
         ways.append(f"(?i:{slashes}U{ord(letter):08x})")
@@ -219,13 +230,13 @@ def _character(letter: str, slashes: str) -> str:
         ways.append(r"\+")
     if letter == "'":
         ways[:0] = [r"'\\''", "'\"'\"'"]
-    return f"(?:{'|'.join(ways)})"
+    return (*ways, re.escape(letter))
 
 
-def _broken(text: str) -> tuple[str, ...]:
+def _broken(text: str) -> Form:
     """What matches the base64 *text* in either alphabet, broken into lines anywhere."""
     letters = {"+": "[+-]", "/": "[/_]"}
-    return tuple((_LINE_END if number else "") + letters.get(letter, letter) for number, letter in enumerate(text))
+    return tuple(((_LINE_END if number else "") + letters.get(letter, letter),) for number, letter in enumerate(text))
 
 
 def _base64_inside(data: bytes, offset: int) -> str:
@@ -236,20 +247,35 @@ def _base64_inside(data: bytes, offset: int) -> str:
     return text[first : whole_bits // 6]
 
 
-def _parts(form: tuple[str, ...]) -> list[re.Pattern[bytes]]:
-    return [re.compile(part.encode("utf-8", "surrogateescape")) for part in form]
+def _any_of(part: Part) -> str:
+    return part[0] if len(part) == 1 else f"(?:{'|'.join(part)})"
 
 
-def _is_cut_off(form: list[re.Pattern[bytes]], data: bytes, start: int) -> bool:
-    """Whether what begins at *start* is *form* as far as *data* goes, and no further."""
-    at = start
+def _most_bytes(part: Part) -> int:
+    if len(part) > 1:
+        return _LONGEST_PART
+    return 1 if len(part[0]) == 1 else _LONGEST_LINE_END + 1
+
+
+def _compiled(form: Form) -> list[list[re.Pattern[bytes]]]:
+    return [[re.compile(way.encode("utf-8", "surrogateescape")) for way in part] for part in form]
+
+
+def _is_cut_off(form: list[list[re.Pattern[bytes]]], data: bytes, start: int) -> bool:
+    """Whether what begins at *start* may become *form* by what follows *data*."""
+    places = {start}
     for part in form:
-        if at == len(data):
+        if len(data) in places or any(_is_escape_cut_off(data, start, at) for at in places):
             return True
-        found = part.match(data, at)
-        if found is None:
-            escaping = _ESCAPING.match(data, at) is not None
-            inside = at > start and (data[at] in b"\r\n" or data[at - 1] == _BACKSLASH)
-            return (escaping or inside) and len(data) - at < _LONGEST_PART
-        at = found.end()
-    return at == len(data) and data[-1:] == b"\\"  # A run of backslashes may go on.
+        places = {found.end() for at in places for way in part if (found := way.match(data, at))}
+        if not places:
+            return False
+    # It is whole, but what its last letter is matched by may go on.
+    return len(form[-1]) > 1 and any(at == len(data) or _is_escape_cut_off(data, start, at) for at in places)
+
+
+def _is_escape_cut_off(data: bytes, start: int, at: int) -> bool:
+    """Whether what stands at *at* may be an escape, or the end of a line, that *data* does not hold all of."""
+    if len(data) - at >= _LONGEST_PART:
+        return False
+    return _ESCAPING.match(data, at) is not None or (at > start and data[at] in b"\r\n")
