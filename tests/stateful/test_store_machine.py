@@ -386,7 +386,7 @@ SHORT = settings(
     derandomize=True,
     database=None,
 )
-LONG = settings(SHORT, max_examples=100, stateful_step_count=40, derandomize=False)
+LONG = settings(SHORT, max_examples=400, stateful_step_count=50, derandomize=False)
 MACHINES = [StoreMachine, UnlockedStoreMachine]
 
 
