@@ -94,7 +94,7 @@ def saves(folder: Path, count: int) -> None:
 def four_fsyncs(folder: Path) -> None:
     """What a save cannot do without."""
     for _ in range(2):
-        with open(folder / "bare", "wb") as file:
+        with (folder / "bare").open("wb") as file:
             file.write(b"x" * 1500)
             file.flush()
             os.fsync(file.fileno())

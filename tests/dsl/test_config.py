@@ -87,8 +87,10 @@ def test_a_link_that_leads_nowhere_is_not_taken_for_no_file(tmp_path: Path) -> N
         ("agents: {a: 3}\n", "1:13: an agent must be a mapping such as {provider: claude}, not the number 3"),
         (
             "agents: {a: {}}\n",
-            "1:13: missing field `provider`: an agent needs it; there are claude, codex, gemini, opencode, command, "
-            "none",
+            (
+                "1:13: missing field `provider`: an agent needs it; there are claude, codex, gemini, opencode, command, "
+                "none"
+            ),
         ),
         (
             "agents: {a: {provider: claud}}\n",

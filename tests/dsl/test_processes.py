@@ -290,9 +290,7 @@ class TestNoting:
             "    os.kill(os.getpid(), 9)\n"
             "Processes(Stop(), note).run(['touch', 'ran'], cwd='.')\n"
         )
-        engine = subprocess.run(
-            [sys.executable, "-c", script], cwd=tmp_path, stdout=subprocess.PIPE, check=False
-        )
+        engine = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, stdout=subprocess.PIPE, check=False)
 
         assert -signal.SIGKILL == engine.returncode
         until(lambda: not runs(int(engine.stdout)))
@@ -305,9 +303,7 @@ class TestNoting:
         for thread in threads:
             thread.join()
 
-        changes = [
-            len(after) - len(before) for before, after in zip([[], *bench.noted], bench.noted, strict=False)
-        ]
+        changes = [len(after) - len(before) for before, after in zip([[], *bench.noted], bench.noted, strict=False)]
         assert (16, {1, -1}, []) == (len(changes), set(changes), bench.noted[-1])
 
 
@@ -366,12 +362,8 @@ class TestStopping:
     def test_a_timeout_stops_the_whole_group(self, bench: Bench) -> None:
         lines: list[bytes] = []
 
-        with pytest.raises(
-            StepTimeout, match=r"`bash -c sleep 1000 .*` took longer than its timeout of 0.3 s"
-        ):
-            bench.sh(
-                "sleep 1000 & echo $!; wait", timeout=0.3, on_output=lambda _, piece: lines.append(piece)
-            )
+        with pytest.raises(StepTimeout, match=r"`bash -c sleep 1000 .*` took longer than its timeout of 0.3 s"):
+            bench.sh("sleep 1000 & echo $!; wait", timeout=0.3, on_output=lambda _, piece: lines.append(piece))
 
         assert not runs(int(lines[0]))
         assert [] == bench.noted[-1]
@@ -550,9 +542,7 @@ class TestAfterAKill:
 
         assert not runs(victims[0])
 
-    @pytest.mark.parametrize(
-        "change", [{"start_time": 1}, {"host": "another boot"}, {"pid": os.getpid()}, {"pid": 1}]
-    )
+    @pytest.mark.parametrize("change", [{"start_time": 1}, {"host": "another boot"}, {"pid": os.getpid()}, {"pid": 1}])
     def test_a_stranger_under_the_same_pid_lives_on(
         self, bench: Bench, victims: list[int], change: dict[str, Any]
     ) -> None:

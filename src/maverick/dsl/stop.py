@@ -8,8 +8,8 @@ import select
 from contextlib import suppress
 
 
-class Stopped(Exception):  # noqa: N818 - it is no error: somebody asked for it
-    """Work ended because a stop was requested. `reason` is the text of the first request."""
+class Stopped(Exception):
+    """No error: work ended because a stop was requested. `reason` is the text of the first request."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
