@@ -88,8 +88,8 @@ def test_a_link_that_leads_nowhere_is_not_taken_for_no_file(tmp_path: Path) -> N
         (
             "agents: {a: {}}\n",
             (
-                "1:13: missing field `provider`: an agent needs it; there are claude, codex, gemini, opencode, command, "
-                "none"
+                "1:13: missing field `provider`: an agent needs it; there are claude, codex, gemini, opencode, "
+                "command, none"
             ),
         ),
         (
