@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from disks import FolderSynced, Named, RecordingFiles
 from faults import CountingFiles
 from maverick.checkpoints import Checkpoint, Store, blob, layout, retention, sweep, value
 from maverick.checkpoints.filesystem import locks_are_trusted
@@ -570,3 +571,20 @@ class _NoLocks(Locks):
         return nullcontext()
 
     shared = exclusive = refs = _nothing  # type: ignore[assignment]
+
+
+def test_where_locks_cannot_be_trusted_a_purge_follows_a_sync(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the mark found in place of the purged pack may be one that a save was about to make durable."""
+    monkeypatch.setattr(sweep.filesystem, "locks_are_trusted", lambda _: False)
+    run_to_end(store, "done")
+    store.plan_gc(keep_last=0).execute()
+    waiting = [f"trash/{path.name}" for path in (store.root / "trash").iterdir()]
+    for name in waiting:
+        os.utime(store.root / name, (1e9, 1e9))
+    files = RecordingFiles(store.root)
+
+    Store.open(store.root, files=files).plan_gc(keep_last=0).execute()
+
+    purged = [number for number, it in enumerate(files.log) if isinstance(it, Named) and it.names[0][0] in waiting]
+    assert len(waiting) == len(purged)
+    assert FolderSynced("objects") == files.log[purged[0] - 1]

@@ -339,7 +339,11 @@ class _Sweeper:
         for name in condemned if not self._trusted else ():
             with suppress(FileNotFoundError):
                 self._trashed += self._files.size(self._path("trash", name))
-        for name in {*before, *condemned} if self._trusted else set(before) - set(condemned):
+        going = {*before, *condemned} if self._trusted else set(before) - set(condemned)
+        if going and not self._trusted:
+            # What the mark found instead may be a pack that a save is about to make durable.
+            self._files.sync_folder(self._store.root / "objects")
+        for name in going:
             path = self._path("trash", name)
             with suppress(FileNotFoundError):  # brought back
                 size = self._files.size(path)
