@@ -202,8 +202,10 @@ def test_so_is_every_disk_where_locks_cannot_be_trusted(tmp_path: Path, monkeypa
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("trusted", [True, False])
-@pytest.mark.parametrize("act", [*SAVING, *COLLECTING])
+@pytest.mark.parametrize(
+    ("act", "trusted"),
+    [*((act, True) for act in (*SAVING, *COLLECTING)), *((act, False) for act in COLLECTING)],
+)
 def test_so_is_every_disk_with_more_of_them(
     tmp_path: Path, act: Act, trusted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
