@@ -5,8 +5,6 @@ Each is written into the run before anything runs, so that whoever resumes it af
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -149,7 +147,7 @@ def _edited(store: Store, at: Checkpoint, what: str, write: Callable[[Journal], 
             return Edited(byhand.edit(store, at, changes=state, facts=facts, what=what), forked=False)
     state, facts = changes(at)
     reason = f"forked from {at.run} at {at.id[:12]}, edited {what}"
-    run = new_run_id(at.group)
+    run = selection.new_run_id(at.group)
     return Edited(byhand.fork(store, at, run, changes=state, facts=facts, reason=reason), forked=True)
 
 
@@ -157,14 +155,9 @@ def fork(store: Store, at: Checkpoint, run: str = "") -> Checkpoint:
     """Begin a run at *at*, called *run* or by a new name. Raises UsageError, NotFound."""
     gone: byhand.Changes = {("output",): None}
     reason = f"forked from {at.run} at {at.id[:12]}"
-    return byhand.fork(store, at, run or new_run_id(at.group), changes=gone, facts={("end",): None}, reason=reason)
-
-
-def new_run_id(workflow: str) -> str:
-    """Such as `fly-20261123-101502-k3x9`: sortable by time, easy to say."""
-    alphabet = "abcdefghijkmnpqrstuvwxyz23456789"
-    suffix = "".join(random.SystemRandom().choice(alphabet) for _ in range(4))
-    return f"{workflow}-{time.strftime('%Y%m%d-%H%M%S')}-{suffix}"
+    return byhand.fork(
+        store, at, run or selection.new_run_id(at.group), changes=gone, facts={("end",): None}, reason=reason
+    )
 
 
 def _runs_each_time(project: Project, store: Store, at: Checkpoint, path: str) -> bool:

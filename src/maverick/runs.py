@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import maverick
-from maverick import amendments, files, selection
+from maverick import selection
 from maverick.checkpoints import Checkpoint, Owner, Store, note
 from maverick.dsl.events import Event
 from maverick.dsl.inputs import convert_inputs
@@ -50,7 +50,7 @@ def start(project: Project, request: Request, session: Session) -> Outcome:
     scrub = scrubber(project, inputs, catalog)
     require_programs(workflow, catalog, project.environment)
     store = project.create_store()
-    run = amendments.new_run_id(workflow.name)
+    run = selection.new_run_id(workflow.name)
     with store.own(run) as owner:
         execution = Execution(
             project=project,
@@ -101,7 +101,7 @@ def resume(project: Project, request: Request, session: Session) -> Outcome:
     other_inputs = found.kind == "final" and selection.asks_for_other_inputs(project, store, found, request)
     if found.kind == "final" and not (other_inputs or request.amends):
         return _report(store, found)
-    run = amendments.new_run_id(found.group)
+    run = selection.new_run_id(found.group)
     with store.own(run) as owner:
         return _resume_owned(project, store, found, owner, request, session, fork=run)
 
@@ -158,14 +158,14 @@ def _resume_owned(
         scrub=scrub,
     )
     journal = Journal(store, tip) if fork else execution.journal(_with_files(execution, tip, request))
-    amended = amendments.apply(journal, request, workflow, catalog, scrub)
+    amended = _amend(execution, journal, request)
     _refuse_changes(execution, journal, request, recorded)
     if fork:
         origin = f"{tip.run} at {tip.id[:12]}"
         started = store.save(fork, {("output",): None}, parent=tip, reason=f"forked from {origin}", step=tip.step)
         session.tell(f"forked {fork} from {origin}")
         journal = execution.journal(_with_files(execution, started, request))
-        amendments.apply(journal, request, workflow, catalog, scrub)
+        _amend(execution, journal, request)
     if amended:
         journal.write("; ".join(amended))
     if request.change_inputs or request.policy == "rerun":
@@ -176,10 +176,21 @@ def _resume_owned(
     return replace(execution.go(journal, keep_records=request.policy == "recorded"), resumed_from=tip.id)
 
 
+def _amend(execution: Execution, journal: Journal, request: Request) -> list[str]:
+    """Mark in *journal* what is to be other than recorded; give what the log is to say of it."""
+    if not request.amends:
+        return []
+    from maverick import amendments  # noqa: PLC0415 - few resumptions change anything by hand
+
+    return amendments.apply(journal, request, execution.workflow, execution.catalog, execution.scrub)
+
+
 def _with_files(execution: Execution, tip: Checkpoint, request: Request) -> Checkpoint:
     """Where the run stands once it is settled what becomes of the project's files."""
     if not execution.keeps_files and not request.workspace:
         return tip
+    from maverick import files  # noqa: PLC0415 - reads and writes the project's files, which few runs keep
+
     session, choice = execution.session, request.workspace or None
     return files.settle(execution.store, tip, execution.project.root, choice=choice, ask=session.ask, tell=session.tell)
 

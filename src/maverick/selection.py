@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -69,15 +71,36 @@ def find(project: Project, store: Store, request: Request, observe: Observer) ->
     refs = list(_of_workflow(project, store, known, request.workflow))
     what = f"of {request.workflow} " if request.workflow else ""
     if not refs:
+        _refuse_lost(store, lambda newest: _is_run_of(project, newest, request.workflow))
         raise NotFound(f"nothing to resume: there is no run {what}in {project.root}; start one by leaving out --resume")
     unfinished = [ref for ref in refs if not ref.done]
     return _with_inputs(project, store, unfinished or refs, request, what)
+
+
+def _refuse_lost(store: Store, is_meant: Callable[[Checkpoint], bool]) -> None:
+    """Raise RefDamaged if what is meant may be a run whose ref is gone: it is not as if there were none."""
+    for run, newest in store.lost_runs().items():
+        if is_meant(newest):
+            raise RefDamaged(
+                f"the ref of run {run} is gone, but its checkpoints are there, the newest of them number "
+                f"{newest.sequence}; `maverick checkpoint fsck --repair` writes it anew"
+            )
+
+
+def _is_run_of(project: Project, checkpoint: Checkpoint, reference: str) -> bool:
+    """Whether it belongs to the workflow *reference* (any, if that is empty)."""
+    workflow = project.catalog().find_workflow(reference) if reference else None
+    name = workflow.name if workflow is not None else Path(reference).stem
+    return not reference or checkpoint.group.replace("-", "_") == name.replace("-", "_")
 
 
 def _revision(project: Project, store: Store, request: Request) -> Checkpoint:
     try:
         found = store.resolve(request.revision)
     except RefDamaged:
+        raise
+    except NotFound:
+        _refuse_lost(store, lambda newest: _starts_with(request.revision, newest.run))
         raise
     except StoreDamaged:
         run = request.revision.removesuffix("@latest")
@@ -149,6 +172,10 @@ def newest(store: Store, run: str) -> Checkpoint:
         raise
     except StoreDamaged:
         return store.newest_whole(run).checkpoint
+
+
+def _starts_with(revision: str, run: str) -> bool:
+    return revision == run or revision.startswith((f"{run}~", f"{run}@"))
 
 
 # --- which definition ----------------------------------------------------------------------------------------------
@@ -226,3 +253,10 @@ def inputs_as_recorded(workflow: Workflow, recorded: Value) -> dict[str, Value] 
 
 def _same(one: Value, other: Value) -> bool:
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def new_run_id(workflow: str) -> str:
+    """Such as `fly-20261123-101502-k3x9`: sortable by time, easy to say."""
+    alphabet = "abcdefghijkmnpqrstuvwxyz23456789"
+    suffix = "".join(random.SystemRandom().choice(alphabet) for _ in range(4))
+    return f"{workflow}-{time.strftime('%Y%m%d-%H%M%S')}-{suffix}"

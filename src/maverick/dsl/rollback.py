@@ -22,7 +22,6 @@ from maverick.dsl.blocks import Block, Unfinished, is_chained
 from maverick.dsl.model import CheckpointStep, PythonStep, Step
 from maverick.dsl.outcome import Result
 from maverick.dsl.paths import ancestors, is_within
-from maverick.dsl.steps.python import call
 from maverick.errors import StepFailed
 
 if TYPE_CHECKING:
@@ -235,4 +234,6 @@ def _call(walk: Executor, finished: Finished, name: str, frame: Frame) -> None:
         "MAVERICK_STEP": f"{path}.rollback",
         "MAVERICK_IDEMPOTENCY_KEY": beside.idempotency_key(f"{path}.rollback"),
     }
+    from maverick.dsl.steps.python import call  # noqa: PLC0415 - few runs undo anything
+
     call(action, args, kwargs, walk.tools, environment, path=f"{path}.rollback")
