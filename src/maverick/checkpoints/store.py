@@ -336,6 +336,17 @@ class Store:
 
         return fall_back(self, run, self._clock())
 
+    def lost_runs(self) -> dict[str, Checkpoint]:
+        """Give the newest checkpoint of each run whose ref is gone, though nobody dropped it. Reads all checkpoints."""
+        from maverick.checkpoints.whole import all_checkpoints, lost_runs  # noqa: PLC0415 - as above
+
+        damaged: list[RefDamaged] = []
+        known = {ref.run for ref in self.refs(damaged)}
+        if damaged:
+            return {}  # A run whose ref is torn is damaged, and not lost; which one it is cannot be read.
+        lost = lost_runs(self, known, all_checkpoints(self))
+        return {run: max(found, key=lambda it: it.sequence) for run, found in lost.items()}
+
     def own(self, run: str) -> AbstractContextManager[Owner]:
         """Own *run* while the block runs, or until the process dies. Raises RunOwned."""
         return self.locks.own(run)
