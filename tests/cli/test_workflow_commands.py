@@ -80,7 +80,7 @@ def test_workflows_are_listed_with_their_source_and_what_they_override(quick: Qu
     done = quick("workflow", "list", "--json")
 
     rows = {it["name"]: it for it in done.json}
-    assert ["name", "source", "file", "description", "overrides"] == list(rows["mine"])
+    assert ["name", "source", "file", "description", "overrides", "inputs"] == list(rows["mine"])
     assert ("project", ".maverick/workflows/mine.yaml") == (rows["mine"]["source"], rows["mine"]["file"])
     assert ("project", ["<built in>/fly.yaml"]) == (rows["fly"]["source"], rows["fly"]["overrides"])
     assert "built in" == rows["validate_and_fix"]["source"]

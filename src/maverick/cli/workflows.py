@@ -19,10 +19,11 @@ _Name = Annotated[str, typer.Argument(metavar="WORKFLOW", help="Name of a workfl
 
 
 def list_workflows(*, as_json: AsJson = False) -> None:
-    """List the workflows that can be run by name, with where each comes from.
+    """List the workflows that can be run by name, with where each comes from and what it takes.
 
-    A workflow of the project goes before one of the user of that name, which goes before one that ships. A file
-    with problems is reported on standard error and left out.
+    Inputs that have to be given are named; the number in brackets is that of the others. A workflow of the project
+    goes before one of the user of that name, which goes before one that ships. A file with problems is reported on
+    standard error and left out.
 
     Examples:
       maverick workflow list
@@ -32,8 +33,11 @@ def list_workflows(*, as_json: AsJson = False) -> None:
     if as_json:
         print_out(json_text(rows) + "\n")
         return
-    cells = [(it["name"], it["source"], it["description"].partition("\n")[0], _over(it["overrides"])) for it in rows]
-    print_out(table(("NAME", "SOURCE", "DESCRIPTION", ""), cells) if cells else "")
+    cells = [
+        (it["name"], it["source"], _taken(it["inputs"]), it["description"].partition("\n")[0], _over(it["overrides"]))
+        for it in rows
+    ]
+    print_out(table(("NAME", "SOURCE", "INPUTS", "DESCRIPTION", ""), cells) if cells else "")
 
 
 def show(name: _Name, *, as_json: AsJson = False) -> None:
@@ -120,6 +124,7 @@ def _listed(catalog: "Catalog") -> Iterator[dict[str, Any]]:
             "file": workflow.file,
             "description": workflow.description.strip(),
             "overrides": [],
+            "inputs": [_input(it) for it in workflow.inputs.values()],
         }
         first = found.setdefault(workflow.name.replace("-", "_"), row)
         if first is row:
@@ -129,6 +134,13 @@ def _listed(catalog: "Catalog") -> Iterator[dict[str, Any]]:
         else:
             first["overrides"].append(row["file"])
     yield from sorted(found.values(), key=lambda row: str(row["name"]))
+
+
+def _taken(inputs: list[dict[str, Any]]) -> str:
+    """The inputs that have to be given, and how many may be."""
+    required = [it["name"] for it in inputs if it["required"]]
+    optional = len(inputs) - len(required)
+    return " ".join([*required, *([f"[{optional}]"] if optional else [])])
 
 
 def _over(files: list[str]) -> str:

@@ -9,6 +9,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from maverick.dsl import evaluate, fields
+from maverick.dsl.events import Event
 from maverick.dsl.steps.work import Attempt, Tools, Work
 from maverick.errors import StepFailed
 
@@ -39,7 +40,8 @@ def prepare(step: ShellStep, frame: Frame, tools: Tools) -> Work:
             step=attempt.path,
         )
         if done.leftovers:
-            attempt.say("stderr", f"stopped what the script left running: {', '.join(done.leftovers)}\n".encode())
+            message = f"stopped what the script left running: {', '.join(done.leftovers)}"
+            tools.observe(Event(event="notice", step=attempt.path, message=message))
         if done.truncated:
             raise StepFailed("the script wrote more output than a step can record; send it to a file")
         if done.exit_code != 0:
