@@ -244,3 +244,25 @@ def test_a_field_that_cannot_be_evaluated_is_a_failure_like_any(runs: Runs) -> N
     assert failed.outcome is not None
     assert 1 == failed.outcome.counts.failed
     assert "flow.yaml:4:" in failed.error
+
+
+def test_another_attempt_compares_what_is_not_saved_yet(runs: Runs) -> None:
+    """A step made of steps that failed the same way is kept with the next save, and may be asked for before."""
+    runs.file(
+        "inner.yaml",
+        """
+        version: "1.0"
+        name: inner
+        steps:
+          - name: odd
+            type: loop
+            for_each: ${{ 5 }}
+            continue_on_error: true
+            steps: [{name: x, type: checkpoint}]
+          - {name: flaky, type: python, action: flaky, args: [flaky, 2]}
+        """,
+    )
+    runs.flow("- {name: sub, type: subworkflow, workflow: inner.yaml, retry: {attempts: 3}}")
+
+    assert "done" == runs.start().status
+    assert "failed" == runs.status("sub.odd")

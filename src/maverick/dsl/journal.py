@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import threading
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from itertools import islice
@@ -51,6 +51,8 @@ class Journal:
         self._closed = False
         self._pending: dict[tuple[str, ...], Content | None] = {}
         self._pending_facts: dict[tuple[str, ...], Content | None] = {}
+        self._unsaved: dict[str, Value] = {}
+        """Outputs of steps that are made of steps, until they are saved."""
         self._urgent = False
         self._last_step = tip.step
         self._again: dict[str, int] = {}
@@ -241,8 +243,10 @@ class Journal:
     def note_composite(self, path: str, status: Status, output: Value) -> None:
         """Keep the outcome of a step that is made of steps, or was skipped, with the next save."""
         with self._lock:
-            record = self._record(path, status, {})
+            saved = self._record(path, status, {})
+            record = replace(saved, load=lambda: _either(self._unsaved, path, saved.load))
             self._pending[STEPS, path] = value(output, note=record.note(), path="output")
+            self._unsaved[path] = output
             self._records[path] = record
 
     def amend(self, changes: Mapping[tuple[str, ...], Content | None]) -> None:
@@ -437,6 +441,7 @@ class Journal:
         self._holds_files = taken is not None
         self._pending = {}
         self._pending_facts = {}
+        self._unsaved = {}
         self._urgent = False
         return self.tip
 
@@ -455,6 +460,10 @@ class _Unwritten(Journal):
     ) -> Checkpoint:
         del kind, label, reason, workspace
         return self.tip
+
+
+def _either(unsaved: Mapping[str, Value], path: str, load: Callable[[], Value]) -> Value:
+    return unsaved[path] if path in unsaved else load()
 
 
 def _text(facts: Facts) -> str:
