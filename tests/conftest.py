@@ -5,9 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from kit_agents import Agents
 from kit_runs import Runs
+
+# The same examples on every run, so that a change is judged by what it changed; `exploring` looks for new ones.
+settings.register_profile("everyday", derandomize=True, deadline=None)
+settings.register_profile("exploring", max_examples=300, deadline=None, print_blob=True)
 
 
 @pytest.fixture

@@ -354,7 +354,9 @@ class Runs:
         session = engine.Session(observe=observe)
         try:
             execution.outcome = act(_Project(self.root, self.environment, execution.files), request, session)
-        except Killed:
+        except BaseException:  # Once it is dead, whatever else its threads ran into is of no account.
+            if not point.dead:
+                raise
             execution.killed = True
         finally:
             sys.path[:] = [entry for entry in sys.path if entry != str(self.root)]

@@ -166,6 +166,52 @@ def test_an_action_whose_source_changed_is_another_one(runs: Runs) -> None:
         runs.resume()
 
 
+# The finished steps inside a step that stands behind a new one: the new one makes that step run, but not all in it.
+UNMOVED = [
+    """
+    - {name: b, type: loop, for_each: [1, 2], steps: [
+        {name: inner, type: python, action: do, args: ["${{ item }}"], pure: true}]}
+    """,
+    """
+    - {name: b, type: loop, for_each: [1, 2], steps: [
+        {name: keyed, type: loop, for_each: [3], key: item, steps: [{name: inner, type: shell, run: 'true'}]}]}
+    """,
+    """
+    - {name: b, type: branch, options: [{when: "true", step: {name: inner, type: shell, run: 'true', pure: true}}]}
+    """,
+    """
+    - {name: b, type: loop, for_each: [1], steps: [
+        {name: login, type: shell, run: 'true', always_run: true}]}
+    """,
+    """
+    - {name: b, type: subworkflow, workflow: other.yaml}
+    """,
+]
+
+
+@pytest.mark.parametrize("middle", UNMOVED, ids=["pure", "keyed", "branch", "always_run", "subworkflow"])
+def test_a_new_step_before_what_stands_outside_the_chain_is_not_refused(runs: Runs, middle: str) -> None:
+    """Nothing that has finished would run again because of it, however deep it stands."""
+    runs.file(
+        "other.yaml",
+        "version: '1.0'\nname: other\nsteps: [{name: inner, type: shell, run: 'true', pure: true}]\n",
+    )
+    runs.flow(
+        "    - {name: a, type: python, action: do, args: [a]}"
+        + middle
+        + "- {name: c, type: python, action: fail, args: [c]}"
+    )
+    first = runs.start()
+    runs.edit("- {name: b", "- {name: new, type: python, action: do, args: [new]}\n  - {name: b")
+
+    again = runs.resume()
+
+    assert ("failed", "failed") == (first.status, again.status)
+    finished = set(first.executed) - {"c"}
+    assert "new" in again.executed
+    assert [] == [step for step in again.executed if step in finished and "login" not in step]
+
+
 def test_a_step_put_before_finished_ones_is_refused(runs: Runs) -> None:
     """They would run again, since they stand behind it now."""
     runs.flow(THREE)

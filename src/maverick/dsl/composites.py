@@ -22,6 +22,7 @@ from maverick.errors import ExpressionFailed, InputInvalid, StepFailed
 
 if TYPE_CHECKING:
     from maverick.dsl.expressions import Expression
+    from maverick.dsl.refusals import Refusals
     from maverick.dsl.scope import Frame
     from maverick.dsl.secrets import Scrubber
     from maverick.dsl.serialization.executor import Executor
@@ -170,8 +171,8 @@ def _rounds(walk: Executor, step: LoopStep, path: str, block: Block) -> _Iterati
     keys: list[str] | None = None
     if step.key is not None:
         keys = _keys(step, step.key, [frame(number) for number in range(count)], walk.tools.scrub)
-    if walk.checking and items is not None:
-        _refuse_lost(walk, step, path, block, range(count) if keys is None else keys)
+    if walk.refusals is not None and items is not None:
+        _refuse_lost(walk, walk.refusals, step, path, block, range(count) if keys is None else keys)
 
     def make(number: int) -> _Iteration:
         at = item(path, number if keys is None else keys[number])
@@ -187,7 +188,9 @@ def _rounds(walk: Executor, step: LoopStep, path: str, block: Block) -> _Iterati
     return _Iterations(count, make)
 
 
-def _refuse_lost(walk: Executor, step: LoopStep, path: str, block: Block, names: Sequence[int | str]) -> None:
+def _refuse_lost(
+    walk: Executor, refusals: Refusals, step: LoopStep, path: str, block: Block, names: Sequence[int | str]
+) -> None:
     """Refuse a list that leaves out items whose iterations have finished; *names* are those of the iterations now."""
     record = walk.journal.record(f"{path}?for_each")
     before = record.load() if record is not None else None
@@ -198,7 +201,7 @@ def _refuse_lost(walk: Executor, step: LoopStep, path: str, block: Block, names:
         frames = [block.frame.child(item=it, index=number) for number, it in enumerate(before)]
         known = _keys(step, step.key, frames, walk.tools.scrub)
     staying = set(names)
-    walk.refuse_change(path, "for_each", (item(path, name) for name in known if name not in staying), block)
+    refusals.left_out(path, "for_each", (item(path, name) for name in known if name not in staying), block)
 
 
 def _keys(step: LoopStep, key: Expression, frames: list[Frame], scrub: Scrubber) -> list[str]:
@@ -238,9 +241,9 @@ def _chain(walk: Executor, step: LoopStep, path: str, iterations: _Iterations, b
                 results.append(_attempt(step, iteration, inner))
             except Unfinished as unfinished:
                 chained = unfinished.chained and not walk.looking
-                if chained:
+                if chained and walk.refusals is not None:
                     later = (path for iteration in iterations.after(number) for path in iteration.following)
-                    walk.refuse_finished(unfinished, later, inner)
+                    walk.refusals.behind(unfinished, later, inner)
                 if step.until is not None and number + 1 < iterations.count:
                     why = f"whether there is another round depends on what {iteration.path} comes to"
                     walk.plan.add(step, item(path, number + 1), "unknown", why)
@@ -252,9 +255,9 @@ def _chain(walk: Executor, step: LoopStep, path: str, iterations: _Iterations, b
                 continue
             if step.until is not None and evaluate.truth(walk.decide(iteration.path, "until", step.until, inner)):
                 break
-        if walk.checking and step.until is not None:
+        if walk.refusals is not None and step.until is not None:
             left_out = [each.path for each in iterations.after(len(results) - 1)] or [item(path, len(results))]
-            walk.refuse_change(path, "until", left_out, inner)
+            walk.refusals.left_out(path, "until", left_out, inner)
     finally:
         block.left(step, inner)
     if first is not None:

@@ -106,8 +106,8 @@ class Journal:
     def _has_facts(self) -> bool:
         return self._store.snapshot(self.tip).find_fact((STEPS,)) is not None
 
-    def first_finished(self, ancestor: str, newest: int) -> str | None:
-        """A finished step at or below *ancestor* that is not being undone; None when there is none.
+    def finished(self, ancestor: str, newest: int) -> Iterator[str]:
+        """The finished steps at or below *ancestor* that are not being undone.
 
         Records older than *newest* do not count: a step before them ran again since.
         """
@@ -119,8 +119,7 @@ class Journal:
                 if path != ancestor and not (path.startswith(prefix) and prefix != ancestor):
                     break
                 if self._records[path].order >= newest:
-                    return path
-        return None
+                    yield path
 
     def idempotency_key(self, path: str) -> str:
         """The same over all attempts at the step at *path*; a new one once it was recorded or rolled back.

@@ -106,7 +106,7 @@ class Plan:
         if block.newest < EVERYTHING:
             self.add(step, path, "unknown", why)
         else:
-            self.add(step, path, "run" if journal.first_finished(path, 0) is None else "rerun", why)
+            self.add(step, path, "rerun" if any(journal.finished(path, 0)) else "run", why)
 
 
 def kind_of(step: Step) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -27,19 +27,22 @@ from maverick.dsl.model import BranchStep, Field, LoopStep, Step, SubworkflowSte
 from maverick.dsl.outcome import Counts, Key, Record, Result, Status, changed_parts
 from maverick.dsl.paths import child
 from maverick.dsl.plan import Plan, kind_of
+from maverick.dsl.refusals import Refusals
 from maverick.dsl.retries import Retries
 from maverick.dsl.rollback import Finished, History
 from maverick.dsl.scope import Frame
 from maverick.dsl.steps import Attempt, Tools, Work, prepare
 from maverick.dsl.stop import Stopped
 from maverick.dsl.values import Value, normalise
-from maverick.errors import StepFailed, StepsDiffer
+from maverick.errors import StepFailed
 
 if TYPE_CHECKING:
     from maverick.dsl.journal import Journal
 
 T = TypeVar("T")
 _MOST_PLAYER_CHARACTERS = 800
+_OF_LOOPS = {"for_each", "until"}
+"""Decisions that do not leave out all of their step; the loop itself knows what."""
 
 
 class Executor:
@@ -68,6 +71,7 @@ class Executor:
         self.looking = checking and tracking
         self.plan = plan or Plan(wanted=False)
         self.history = History()
+        self.refusals: Refusals | None = None
         self._tracking = tracking
         self._keep_records = keep_records
 
@@ -78,6 +82,8 @@ class Executor:
             StepFailed: A step failed, and none above it continues on errors; `step` is its path.
             Stopped: A stop was requested. What had finished is recorded.
         """
+        if self.checking and not self._keep_records:
+            self.refusals = Refusals(self.journal, workflow, self.tools.catalog, self.plan)
         frame = Frame(
             inputs=inputs, env=self.tools.environment, run=self._run_names("", 1), project_root=self.tools.root
         )
@@ -103,7 +109,8 @@ class Executor:
                 first = unfinished.over(first)
                 if unfinished.chained and not self.looking:
                     later = (child(path, s.name) for s in steps[number + 1 :] if follows(s))
-                    self.refuse_finished(unfinished, later, block)
+                    if self.refusals is not None:
+                        self.refusals.behind(unfinished, later, block)
                     if not self.plan.wanted:
                         raise
                     self.plan.rest_runs(block, unfinished)
@@ -262,18 +269,9 @@ class Executor:
         if not step.pure and record.order < block.newest:
             return False  # Something before it ran since: it is to run again, if it was not asked for already.
         changed = changed_parts(record.key, key)
-        if changed and self.checking and record.order >= block.asked:
-            self._refuse(
-                f"step {path} has finished, and its {' and '.join(changed)} changed since: --rerun runs it and what "
-                "follows again, --as-recorded keeps what is recorded"
-            )
+        if changed and self.refusals is not None and record.order >= block.asked:
+            self.refusals.changed(path, changed)
         return not changed
-
-    def _refuse(self, why: str) -> None:
-        """Refuse to resume. A plan notes it and goes on."""
-        if not self.plan.wanted:
-            raise StepsDiffer(why)
-        self.plan.refused.append(why)
 
     def _recall(self, step: Step, path: str, record: Record) -> Result:
         self._count("recalled")
@@ -385,37 +383,9 @@ class Executor:
         answer = self.tools.scrub.value(evaluate.render(question, block.frame))
         if not self.checking:
             self.journal.note_decision(name, key, answer, urgent=fields.is_volatile(question))
-        elif record is not None and record.load() != answer and what not in {"for_each", "until"}:
-            self.refuse_change(path, what, [path], block)
+        elif self.refusals is not None and record is not None and record.load() != answer:
+            self.refusals.left_out(path, what, () if what in _OF_LOOPS else [path], block)
         return answer
-
-    def refuse_change(self, path: str, what: str, finished: Iterable[str], block: Block) -> None:
-        """Refuse to resume if any of the steps at or below *finished* has finished, which would be left out now.
-
-        Raises:
-            StepsDiffer: One has.
-        """
-        for left_out in () if self._keep_records else finished:
-            if step := self.journal.first_finished(left_out, block.asked):
-                self._refuse(
-                    f"step {step} has finished, and `{what}` of {path} gives something else now: --rerun goes by "
-                    "that, --as-recorded keeps what is recorded"
-                )
-                return
-
-    def refuse_finished(self, unfinished: Unfinished, following: Iterable[str], block: Block) -> None:
-        """Refuse to resume if any of the steps at or below *following* has finished.
-
-        Raises:
-            StepsDiffer: One has; it would run again, because the unfinished step before it has to run.
-        """
-        for path in () if self._keep_records else following:
-            if finished := self.journal.first_finished(path, block.asked):
-                self._refuse(
-                    f"step {finished} has finished, but {unfinished.path} before it has to run: --rerun runs both, "
-                    "--as-recorded keeps what is recorded"
-                )
-                return
 
     # --- events ----------------------------------------------------------------------------------------------------
 
