@@ -11,15 +11,16 @@ from __future__ import annotations
 import json
 import threading
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import blake3
 
 from maverick.checkpoints import Checkpoint, CheckpointKind, Content, Entry, Store, existing, note, value
+from maverick.dsl.group_commit import GroupCommit
 from maverick.dsl.outcome import Key, Record, Status
 from maverick.dsl.paths import ancestors, is_within
 from maverick.errors import StepFailed, WorkspaceUnreadable
@@ -34,8 +35,31 @@ ARTIFACTS = "artifacts"
 FILES, ABOUT = ("workspace",), ("workspace-about",)
 """Where a checkpoint that keeps the project's files keeps them, and how they were found."""
 ASKED = "asked"
+_NAMED_REASONS = 3
 Facts = Mapping[str, object]
 """What may differ from run to run without meaning anything: times, attempts, host. Never part of the state."""
+Changes = Mapping[tuple[str, ...], Content | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Save:
+    """A checkpoint that is asked for. What waits for the next save goes with it."""
+
+    kind: CheckpointKind
+    reason: str
+    label: str = ""
+    step: str = ""
+    workspace: Workspace | None = None
+    changes: Changes = field(default_factory=dict)
+    facts: Changes = field(default_factory=dict)
+    closes: bool = False
+    """Whether it is the last one."""
+    settles: bool = False
+    """Whether only decisions ask for it, which another save may have taken with it meanwhile."""
+
+    def ends_group(self) -> bool:
+        """Whether it holds what had finished when it was asked for, and nothing later."""
+        return self.kind != "auto"
 
 
 class Journal:
@@ -53,8 +77,10 @@ class Journal:
         self._pending_facts: dict[tuple[str, ...], Content | None] = {}
         self._unsaved: dict[str, Value] = {}
         """Outputs of steps that are made of steps, until they are saved."""
-        self._urgent = False
+        self._decided = self._settled = 0
+        """How many decisions that could come out differently next time were noted, and how many are saved."""
         self._last_step = tip.step
+        self._saves = GroupCommit(self._save, _Save.ends_group)
         self._again: dict[str, int] = {}
         self.asked = 0
         """Records before this order may run again where they changed: somebody asked for that."""
@@ -201,19 +227,23 @@ class Journal:
             record = self._record(path, status, key, self._next_order())
             asked = {"asked": True} if path in self._again else {}
             facts = {**facts, **asked, "generation": generation, "order": record.order}
-            self._pending[STEPS, path] = content
-            self._pending_facts[STEPS, path] = note(_text(facts))
+            changes: dict[tuple[str, ...], Content | None] = {(STEPS, path): content}
             if artifacts is not None:
-                self._pending[ARTIFACTS, path] = artifacts
-            self._last_step = path
+                changes[ARTIFACTS, path] = artifacts
             self._drop_around(path)
-            try:
-                self._save("label" if label else "auto", label=label, reason=path, workspace=workspace)
-            except BaseException:
-                del self._pending[STEPS, path], self._pending_facts[STEPS, path]
-                self._pending.pop((ARTIFACTS, path), None)
-                raise
-            self._records[path] = replace(record, asked=True) if asked else record
+        self._saves.submit(
+            _Save(
+                kind="label" if label else "auto",
+                label=label,
+                reason=path,
+                step=path,
+                workspace=workspace,
+                changes=changes,
+                facts={(STEPS, path): note(_text(facts))},
+            )
+        )
+        with self._lock:
+            self._records[path] = record = replace(record, asked=True) if asked else record
             self._again.pop(path, None)
             self._generations[path] = generation
             return record
@@ -237,7 +267,7 @@ class Journal:
             self._pending[STEPS, name] = value(answer, note=record.note(), path=name)
             self._pending_facts[STEPS, name] = note(_text({"order": record.order}))
             self._records[name] = record
-            self._urgent = self._urgent or urgent
+            self._decided += urgent
 
     def note_composite(self, path: str, status: Status, output: Value) -> None:
         """Keep the outcome of a step that is made of steps, or was skipped, with the next save."""
@@ -268,11 +298,13 @@ class Journal:
 
     def mark_undoing(self, path: str) -> None:
         """Write down that the rollback of the step at *path* begins."""
+        reason = f"rolling back {path}"
+        if self._pending.get((STEPS, path)) is not None:  # Of a step made of steps: it rides along otherwise.
+            self.write(reason)
         with self._lock:
-            if self._pending.get((STEPS, path)) is not None:  # Of a step made of steps: it rides along otherwise.
-                self._save("auto", reason=f"rolling back {path}")
-            if self._mark(path, undoing=True):
-                self._save("auto", reason=f"rolling back {path}")
+            marked = self._mark(path, undoing=True)
+        if marked:
+            self.write(reason)
 
     def unmark(self, path: str) -> None:
         """Take that back with the next save: the rollback failed, and the step stays recorded."""
@@ -306,7 +338,7 @@ class Journal:
                     self._pending_facts[STEPS, name] = note(_text({"generation": self._generations[name]}))
                 self._pending[STEPS, name] = None
             self._finished = None
-            self._save("auto", reason="rolled back")
+        self.write("rolled back")
 
     # --- by hand ---------------------------------------------------------------------------------------------------
 
@@ -371,16 +403,15 @@ class Journal:
 
     def write(self, reason: str, kind: CheckpointKind = "auto") -> Checkpoint:
         """Write what waits for the next save."""
-        with self._lock:
-            return self._save(kind, reason=reason)
+        self._saves.submit(_Save(kind=kind, reason=reason))
+        return self.tip
 
     # --- the end of a save -----------------------------------------------------------------------------------------
 
     def settle(self) -> None:
         """Write the decisions that could come out differently next time, if there are any."""
-        with self._lock:
-            if self._urgent:
-                self._save("auto", reason="decided")
+        if self._decided > self._settled:
+            self._saves.submit(_Save(kind="auto", reason="decided", settles=True))
 
     def beside(self, path: str) -> Journal:
         """A journal that knows nothing and writes nothing: for what is done beside the run about the step at *path*.
@@ -408,41 +439,55 @@ class Journal:
                 self._pending_facts["end",] = value(dict(facts), path="facts")
             if kind != "pause" and self.asked:
                 self._pending_facts[ASKED,] = None
-            saved = self._save(kind, reason=reason)
-            self._closed = True
-            return saved
+        self._saves.submit(_Save(kind=kind, reason=reason, closes=True))
+        return self.tip
 
-    def _save(
-        self, kind: CheckpointKind, *, label: str = "", reason: str = "", workspace: Workspace | None = None
-    ) -> Checkpoint:
+    def _save(self, saves: Sequence[_Save]) -> None:
+        """Save what *saves* ask for in one checkpoint. One thread at a time does this."""
         if self._closed:
             raise StepFailed("the run has ended; what a step gave afterwards is not recorded")
-        taken = self._keeper.take(asked=workspace, labelled=kind in {"label", "pause"}) if self._keeper else None
-        files: Mapping[tuple[str, ...], Content | None] = taken.changes if taken else {}
+        if self._decided == self._settled and all(save.settles for save in saves):
+            return
+        last = saves[-1]
+        labelled = last.kind in {"label", "pause"}
+        taken = self._keeper.take(asked=last.workspace, labelled=labelled) if self._keeper else None
+        files: Changes = taken.changes if taken else {}
         if not taken and self._holds_files:
             files = dict.fromkeys((FILES, ABOUT))
+        with self._lock:
+            pending, self._pending = self._pending, {}
+            facts, self._pending_facts = self._pending_facts, {}
+            unsaved, decided = dict(self._unsaved), self._decided
         try:
-            self.tip = self._store.save(
+            tip = self._store.save(
                 self.tip.run,
-                {**self._pending, **files},
+                {**pending, **_all(save.changes for save in saves), **files},
                 parent=self.tip,
-                kind=kind,
-                label=label,
-                step=self._last_step,
-                reason=reason,
+                kind=last.kind,
+                label=last.label,
+                step=next((save.step for save in reversed(saves) if save.step), self._last_step),
+                reason=_in_words([save.reason for save in saves]),
                 group=self.tip.group,
-                facts=self._pending_facts,
+                facts={**facts, **_all(save.facts for save in saves)},
             )
-        except WorkspaceUnreadable as error:
-            raise StepFailed(f"the checkpoint cannot keep the files: {error}") from error
+        except BaseException as error:
+            with self._lock:
+                self._pending = {**pending, **self._pending}
+                self._pending_facts = {**facts, **self._pending_facts}
+            if isinstance(error, WorkspaceUnreadable):
+                raise StepFailed(f"the checkpoint cannot keep the files: {error}") from error
+            raise
         if self._keeper and taken:
             self._keeper.took(taken)
-        self._holds_files = taken is not None
-        self._pending = {}
-        self._pending_facts = {}
-        self._unsaved = {}
-        self._urgent = False
-        return self.tip
+        with self._lock:
+            self.tip = tip
+            self._closed = last.closes
+            self._last_step = tip.step
+            self._holds_files = taken is not None
+            self._settled = decided
+            for path, output in unsaved.items():
+                if self._unsaved[path] is output:
+                    del self._unsaved[path]
 
 
 class _Unwritten(Journal):
@@ -454,15 +499,22 @@ class _Unwritten(Journal):
         del path
         return self._fixed
 
-    def _save(
-        self, kind: CheckpointKind, *, label: str = "", reason: str = "", workspace: Workspace | None = None
-    ) -> Checkpoint:
-        del kind, label, reason, workspace
-        return self.tip
+    def _save(self, saves: Sequence[_Save]) -> None:
+        del saves
 
 
 def _either(unsaved: Mapping[str, Value], path: str, load: Callable[[], Value]) -> Value:
     return unsaved[path] if path in unsaved else load()
+
+
+def _all(changes: Iterable[Changes]) -> dict[tuple[str, ...], Content | None]:
+    return {path: content for each in changes for path, content in each.items()}
+
+
+def _in_words(reasons: Sequence[str]) -> str:
+    """What is said of a checkpoint that several things led to."""
+    more = len(reasons) - _NAMED_REASONS
+    return ", ".join(reasons[:_NAMED_REASONS]) + (f" and {more} more" if more > 0 else "")
 
 
 def _text(facts: Facts) -> str:
