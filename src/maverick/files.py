@@ -9,18 +9,18 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from maverick.checkpoints import Checkpoint, Snapshot, Store, byhand, value
-from maverick.checkpoints.workspace import Report, RestorePlan, capture, open_workspace, plan_restore
-from maverick.dsl.journal import FILES
+from maverick.checkpoints.workspace import FILES, Report, RestorePlan, capture, open_workspace, plan_restore
 from maverick.errors import FilesDiffer, NotFound
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-Choice: TypeAlias = Literal["restore", "keep"]
+Choice: TypeAlias = Literal["restore", "force-restore", "keep"]
+"""What becomes of files that differ. `restore` leaves them alone where HEAD has moved, `force-restore` does not."""
 SAFETY = "before restoring files"
 """The reason that a safety checkpoint stands in the log with."""
 SHOWN = 10
@@ -28,7 +28,7 @@ SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How the project's folder differs from the newest checkpoint of a run that holds files."""
+    """How the project's folder differs from the newest checkpoint of a run that holds files, if it does."""
 
     checkpoint: Checkpoint
     plan: RestorePlan
@@ -38,12 +38,64 @@ class Difference:
         changes = self.plan.changes
         names = ", ".join(change.path for change in changes[:SHOWN])
         more = f" and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
-        label = f" ({self.checkpoint.label})" if self.checkpoint.label else ""
         moved = "; HEAD has moved since, too" if self.plan.head_moved else ""
-        return (
-            f"{len(changes)} file(s) differ from checkpoint {self.checkpoint.sequence}{label}, the newest with files: "
-            f"{names}{more}{moved}"
-        )
+        return f"{len(changes)} file(s) differ from {self.name}, the newest with files: {names}{more}{moved}"
+
+    @property
+    def name(self) -> str:
+        """The checkpoint, for people."""
+        label = f" ({self.checkpoint.label})" if self.checkpoint.label else ""
+        return f"checkpoint {self.checkpoint.sequence}{label}"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of the project's files when a run that stands at `tip` goes on; `found` None: it kept none."""
+
+    tip: Checkpoint
+    action: Literal["restore", "keep", "ask"]
+    found: Difference | None
+
+    @property
+    def restores(self) -> bool:
+        """Whether the run goes back to an earlier checkpoint, or files are written."""
+        return self.action == "restore" and self.found is not None
+
+    @property
+    def start(self) -> Checkpoint:
+        """The checkpoint with the records that the run goes on with."""
+        return self.found.checkpoint if self.restores and self.found is not None else self.tip
+
+    def for_fork(self, fork: Checkpoint) -> Decision:
+        """The same for *fork*, which holds what `tip` does."""
+        found = self.found
+        if found is not None and found.checkpoint.id == self.tip.id:
+            found = replace(found, checkpoint=fork)
+        return Decision(fork, self.action, found)
+
+    def carry_out(self, store: Store, root: Path, tell: Callable[[str], None]) -> Checkpoint:
+        """Do what was decided; give where the run stands then.
+
+        To restore is to make the run's records and the project's files those of one checkpoint; what was recorded
+        since runs again. After a crash the run stands before, or at the new checkpoint with each file the old or the
+        new one; doing it again ends it.
+
+        Raises:
+            FilesDiffer: A file changed since it was decided; the run stands at the new checkpoint.
+            WorkspaceUnwritable: A file cannot be written; the run stands at the new checkpoint.
+        """
+        tip, found = self.tip, self.found
+        if found is None or not self.restores or (found.plan.is_empty and found.checkpoint.id == tip.id):
+            return tip
+        reason = f"restored files and records of {found.checkpoint.id[:12]}"
+        safety = save_safety(store, tip, root)
+        byhand.note_restore(store, safety, reason)
+        at = move(store, safety, found.checkpoint, reason=reason)
+        found.plan.execute(head_may_differ=True)
+        changes = found.plan.changes
+        none = f"went back to {found.name}, from which no file differs"
+        tell(f"restored {count_of(changes)} from {found.name}" if changes else none)
+        return at
 
 
 def newest_with_files(store: Store, tip: Checkpoint) -> Checkpoint | None:
@@ -54,36 +106,73 @@ def newest_with_files(store: Store, tip: Checkpoint) -> Checkpoint | None:
     return None
 
 
-def difference(store: Store, tip: Checkpoint, root: Path) -> Difference | None:
-    """How the folder *root* differs from what the run last kept of it; None if it does not, or nothing was kept."""
+def difference(store: Store, tip: Checkpoint, root: Path, *, remember: bool = True) -> Difference | None:
+    """How the folder *root* differs from what the run last kept of it; None if nothing was kept.
+
+    Not to *remember* is to write nothing, not even the cache of the files.
+    """
     checkpoint = newest_with_files(store, tip)
     if checkpoint is None:
         return None
-    plan = plan_restore(store, store.snapshot(checkpoint), open_workspace(root))
-    return None if plan.is_empty else Difference(checkpoint, plan)
+    plan = plan_restore(store, store.snapshot(checkpoint), open_workspace(root), remember=remember)
+    return Difference(checkpoint, plan)
 
 
-def go_back(store: Store, tip: Checkpoint, found: Difference, root: Path) -> Checkpoint:
-    """Make the run's records and the project's files those of `found.checkpoint`; give the run's new checkpoint.
+def expect(store: Store, tip: Checkpoint, root: Path, *, choice: Choice | None, can_ask: bool) -> Decision:
+    """What a resumption would decide about the files, as far as nobody has to be asked. Writes nothing.
 
-    What was recorded since runs again. After a crash the run stands before, or at the new checkpoint with each file the
-    old or the new one; doing it again ends it.
+    Raises as `decide`.
+    """
+    found = difference(store, tip, root, remember=False)
+    if choice is None and can_ask and found is not None and not found.plan.is_empty:
+        return Decision(tip, "ask", found)
+    return _decided(tip, found, choice)
+
+
+def decide(
+    store: Store,
+    tip: Checkpoint,
+    root: Path,
+    *,
+    choice: Choice | None,
+    ask: Callable[[str], bool] | None,
+    tell: Callable[[str], None],
+) -> Decision:
+    """Before a resumption: compare the files, and decide whether to go back to them. Changes nothing but the cache.
+
+    Without a *choice* a person is asked (*ask*: whether to restore) where files differ; where nobody can be, the files
+    are kept, and that is told. Under another HEAD they are restored if a person says so, or by `force-restore`.
 
     Raises:
-        FilesDiffer: HEAD moved since that checkpoint was made. Nothing was changed.
-        WorkspaceUnwritable: A file cannot be written; the run stands at the new checkpoint.
+        NotFound: They are to be restored, and no checkpoint holds files.
+        FilesDiffer: They are to be restored, and HEAD has moved since.
     """
-    if found.plan.head_moved:
+    found = difference(store, tip, root)
+    if found is not None and not found.plan.is_empty and ask is not None:
+        if choice is None:
+            choice = (
+                "force-restore" if ask(f"{found}. Restore them, and go on from there? (Else they are kept.)") else None
+            )
+        elif choice == "restore" and found.plan.head_moved and ask(f"{found}. Restore them all the same?"):
+            choice = "force-restore"
+    decision = _decided(tip, found, choice)
+    if choice is None and found is not None and not found.plan.is_empty:
+        tell(f"{found}; kept as they are (--workspace restore goes back to that checkpoint)")
+    return decision
+
+
+def _decided(tip: Checkpoint, found: Difference | None, choice: Choice | None) -> Decision:
+    if choice in {None, "keep"}:
+        return Decision(tip, "keep", found)
+    if found is None:
+        raise NotFound(f"no checkpoint of {tip.run} holds files; resume with --workspace keep")
+    if found.plan.head_moved and choice == "restore":
+        commit = found.plan.head_then.commit[:12] if found.plan.head_then else ""
         raise FilesDiffer(
-            f"{found}; files are not restored under another HEAD: check out the commit "
-            f"{found.plan.head_then.commit[:12] if found.plan.head_then else ''} first, or resume with --workspace keep"
+            f"{found}; files are not restored under another HEAD: check out the commit {commit} first, or resume with "
+            "--workspace keep, or with --workspace force-restore"
         )
-    reason = f"restored files and records of {found.checkpoint.id[:12]}"
-    safety = save_safety(store, tip, root)
-    byhand.note_restore(store, safety, reason)
-    at = move(store, safety, found.checkpoint, reason=reason)
-    found.plan.execute()
-    return at
+    return Decision(tip, "restore", found)
 
 
 def save_safety(store: Store, tip: Checkpoint, root: Path) -> Checkpoint:
@@ -104,41 +193,8 @@ def move(store: Store, tip: Checkpoint, to: Checkpoint, *, reason: str) -> Check
     )
 
 
-def settle(
-    store: Store,
-    tip: Checkpoint,
-    root: Path,
-    *,
-    choice: Choice | None,
-    ask: Callable[[str], bool] | None,
-    tell: Callable[[str], None],
-) -> Checkpoint:
-    """Before a resumption: compare the files, and restore them if that is chosen; give where the run stands then.
-
-    Without a *choice* a person is asked (*ask*: whether to restore); where nobody can be, the files are kept, and that
-    is told.
-
-    Raises:
-        NotFound: They are to be restored, and no checkpoint holds files.
-    """
-    found = difference(store, tip, root)
-    if found is None:
-        if choice == "restore" and newest_with_files(store, tip) is None:
-            raise NotFound(f"no checkpoint of {tip.run} holds files; resume with --workspace keep")
-        return tip
-    question = f"{found}. Restore them, and go on from that checkpoint? (Otherwise they are kept as they are.)"
-    if choice is None:
-        choice = "restore" if ask is not None and ask(question) else "keep"
-        if choice == "keep":
-            tell(f"{found}; kept as they are (--workspace restore goes back to that checkpoint)")
-    if choice != "restore":
-        return tip
-    at = go_back(store, tip, found, root)
-    tell(f"restored {_count(found.plan.changes)} from checkpoint {found.checkpoint.sequence}")
-    return at
-
-
-def _count(changes: Sequence[object]) -> str:
+def count_of(changes: Sequence[object]) -> str:
+    """How many files, in words."""
     return "1 file" if len(changes) == 1 else f"{len(changes)} files"
 
 
@@ -196,4 +252,4 @@ def undo_restore(store: Store, root: Path, change: byhand.HandChange) -> str:
         create(store, root, group="restore", reason="before taking a restoration back", skip_unreadable=True)
         plan.execute(head_may_differ=True)
     byhand.forget(store, change)
-    return f"{_count(plan.changes)} are as before"
+    return f"{count_of(plan.changes)} are as before"

@@ -6,28 +6,32 @@ import json
 import threading
 from dataclasses import dataclass
 from difflib import unified_diff
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from maverick import amendments, selection
 from maverick.checkpoints import Checkpoint, CheckpointId, ObjectId, TreeId
+from maverick.checkpoints.workspace import plan_missing
 from maverick.dsl.blocks import Unfinished
+from maverick.dsl.files import keeps_files
 from maverick.dsl.inputs import convert_inputs
 from maverick.dsl.journal import STEPS, Journal
 from maverick.dsl.outline import Outlined, outline, pattern_of
 from maverick.dsl.plan import Plan, Planned
 from maverick.dsl.processes import Processes
 from maverick.dsl.references import expressions_in
-from maverick.dsl.requirements import require_programs
+from maverick.dsl.requirements import all_steps, require_programs
 from maverick.dsl.secrets import Scrubber
 from maverick.dsl.serialization.executor import Executor
 from maverick.dsl.serialization.loader import parse_workflow
 from maverick.dsl.steps import Tools
 from maverick.dsl.stop import Stop
-from maverick.errors import StepFailed, WorkflowInvalid
+from maverick.errors import FilesDiffer, StepFailed, WorkflowInvalid
 from maverick.execution import scrubber
+from maverick.files import Decision, expect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from maverick.checkpoints import Store
     from maverick.dsl.catalog import Catalog
@@ -60,13 +64,25 @@ class PlannedStep:
     changed: tuple[Changed, ...] = ()
 
 
+class MissingFile(NamedTuple):
+    """An artifact of a step that would be reused, which is not there and would be brought back."""
+
+    step: str
+    path: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
-    """What would be done. `run` is empty for a new one; `refused` says why a resumption would stop with exit 12."""
+    """What would be done. `run` is empty for a new one; `refused` says why a resumption would stop with exit 12.
+
+    `files` says what would become of the project's files, None where nothing would be looked at.
+    """
 
     workflow: str
     run: str
     steps: tuple[PlannedStep, ...]
+    files: Decision | None = None
+    missing: tuple[MissingFile, ...] = ()
     refused: str = ""
     notes: tuple[str, ...] = ()
 
@@ -82,8 +98,11 @@ def plan_start(project: Project, request: Request) -> RunPlan:
     return RunPlan(workflow=workflow.name, run="", steps=steps, notes=tuple(planner.notes))
 
 
-def plan_resume(project: Project, request: Request, observe: Observer) -> RunPlan:
-    """Plan a resumption. Raises as `runs.resume` does before it runs anything, except for what `refused` says."""
+def plan_resume(project: Project, request: Request, observe: Observer, *, can_ask: bool = False) -> RunPlan:
+    """Plan a resumption; *can_ask*: somebody could be asked whether to restore files.
+
+    Raises as `runs.resume` does before it runs anything, except for what `refused` says.
+    """
     store = project.open_store()
     found = selection.find(project, store, request, observe)
     catalog = selection.catalog_of(project, store, found)
@@ -91,36 +110,71 @@ def plan_resume(project: Project, request: Request, observe: Observer) -> RunPla
     recorded = store.snapshot(found).value(("inputs",))
     inputs = selection.inputs_to_use(workflow, recorded, request)
     scrub = scrubber(project, inputs, catalog)
-    journal = Journal(store, found)
+    decision, refused = None, ""
+    looks = request.workspace or keeps_files(workflow, all_steps(workflow, catalog))
+    if looks and not _is_over(project, store, found, request):
+        decision, refused = _files(store, found, project.root, request, can_ask=can_ask)
+    start = decision.start if decision else found
+    journal = Journal(store, start)
     amendments.apply(journal, request, workflow, catalog, scrub)
     planner = _Planner(project, catalog, workflow, scrub, journal)
     planned = planner.walk(inputs, keep_records=request.policy == "recorded")
-    refused = planned.refused if request.policy == "refuse" else []
+    refusals = planned.refused if request.policy == "refuse" else []
     if request.policy == "refuse" and request.change_inputs:  # Then only what they do not explain is refused.
         before = selection.inputs_as_recorded(workflow, recorded)
-        refused = planner.walk(before).refused if before is not None else []
-    differences = _Differences(store, found, workflow, catalog, recorded, inputs)
+        refusals = planner.walk(before).refused if before is not None else []
+    differences = _Differences(store, start, workflow, catalog, recorded, inputs)
     return RunPlan(
         workflow=workflow.name,
         run=found.run,
         steps=tuple(PlannedStep(step=it, changed=tuple(differences.of(it))) for it in planned.steps),
-        refused=refused[0] if refused else "",
+        files=decision,
+        missing=tuple(_missing(project, journal, planned, outline(workflow, catalog), decision)),
+        refused=refused or next(iter(refusals), ""),
         notes=(*_circumstances(project, store, found, request), *dict.fromkeys(planner.notes)),
     )
+
+
+def _files(store: Store, found: Checkpoint, root: Path, request: Request, *, can_ask: bool) -> tuple[Decision, str]:
+    """What would become of the project's files, and why the resumption would be refused for their sake."""
+    try:
+        return expect(store, found, root, choice=request.workspace or None, can_ask=can_ask), ""
+    except FilesDiffer as error:
+        return expect(store, found, root, choice="keep", can_ask=False), str(error)
+
+
+def _missing(
+    project: Project, journal: Journal, plan: Plan, known: Mapping[str, Outlined], decision: Decision | None
+) -> Iterator[MissingFile]:
+    """The artifacts of the steps to be reused that would be brought back."""
+    written = set()
+    if decision and decision.restores and decision.found:
+        written = {step.path for step in decision.found.plan.writes}
+    for it in plan.steps:
+        outlined = known.get(pattern_of(it.step))
+        kept = journal.artifacts(it.step) if it.action == "reuse" else None
+        if kept is None or (outlined is not None and not outlined.step.artifacts):
+            continue
+        for write in plan_missing(journal.store, kept, project.root).writes:
+            if write.path not in written:
+                yield MissingFile(it.step, write.path)
 
 
 def _circumstances(project: Project, store: Store, found: Checkpoint, request: Request) -> Iterator[str]:
     """What else a resumption would do."""
     if store.is_owned(found.run):
         yield f"run {found.run} is being executed by another process; resuming it is refused meanwhile"
-    newest = selection.is_newest(store, found)
-    changes = found.kind == "final" and (
+    if _is_over(project, store, found, request):
+        yield f"run {found.run} is done; resuming it reports its output and runs nothing"
+    elif found.kind == "final" or not selection.is_newest(store, found):
+        yield f"a new run would be forked from {found.run} at {found.id[:12]}"
+
+
+def _is_over(project: Project, store: Store, found: Checkpoint, request: Request) -> bool:
+    """Whether there is nothing left to be done."""
+    return found.kind == "final" and not (
         request.amends or selection.asks_for_other_inputs(project, store, found, request)
     )
-    if found.kind == "final" and newest and not changes:
-        yield f"run {found.run} is done; resuming it reports its output and runs nothing"
-    elif found.kind == "final" or not newest:
-        yield f"a new run would be forked from {found.run} at {found.id[:12]}"
 
 
 def _checked(catalog: Catalog, reference: str) -> Workflow:

@@ -15,7 +15,6 @@ from maverick import selection
 from maverick.checkpoints import Checkpoint, Owner, Store, note
 from maverick.dsl.events import Event
 from maverick.dsl.inputs import convert_inputs
-from maverick.dsl.journal import Journal
 from maverick.dsl.outcome import Outcome
 from maverick.dsl.processes import stop_leftovers
 from maverick.dsl.requirements import require_programs
@@ -25,8 +24,10 @@ from maverick.selection import Policy, Request
 
 if TYPE_CHECKING:
     from maverick.dsl.catalog import Catalog
+    from maverick.dsl.journal import Journal
     from maverick.dsl.model import Workflow
     from maverick.dsl.values import Value
+    from maverick.files import Decision
     from maverick.project import Project
 
 
@@ -157,14 +158,15 @@ def _resume_owned(
         owner=owner,
         scrub=scrub,
     )
-    journal = Journal(store, tip) if fork else execution.journal(_with_files(execution, tip, request))
+    decision = _decide_files(execution, tip, request)
+    journal = execution.journal(decision.start if decision else tip)
     amended = _amend(execution, journal, request)
     _refuse_changes(execution, journal, request, recorded)
-    if fork:
-        origin = f"{tip.run} at {tip.id[:12]}"
-        started = store.save(fork, {("output",): None}, parent=tip, reason=f"forked from {origin}", step=tip.step)
-        session.tell(f"forked {fork} from {origin}")
-        journal = execution.journal(_with_files(execution, started, request))
+    at = _fork(store, tip, fork, session) if fork else tip
+    if decision and decision.restores:
+        at = decision.for_fork(at).carry_out(store, project.root, session.tell)
+    if journal.tip.id != at.id:
+        journal = execution.journal(at)
         _amend(execution, journal, request)
     if amended:
         journal.write("; ".join(amended))
@@ -176,6 +178,14 @@ def _resume_owned(
     return replace(execution.go(journal, keep_records=request.policy == "recorded"), resumed_from=tip.id)
 
 
+def _fork(store: Store, tip: Checkpoint, run: str, session: Session) -> Checkpoint:
+    """Begin *run* where another one stands at *tip*."""
+    origin = f"{tip.run} at {tip.id[:12]}"
+    forked = store.save(run, {("output",): None}, parent=tip, reason=f"forked from {origin}", step=tip.step)
+    session.tell(f"forked {run} from {origin}")
+    return forked
+
+
 def _amend(execution: Execution, journal: Journal, request: Request) -> list[str]:
     """Mark in *journal* what is to be other than recorded; give what the log is to say of it."""
     if not request.amends:
@@ -185,14 +195,14 @@ def _amend(execution: Execution, journal: Journal, request: Request) -> list[str
     return amendments.apply(journal, request, execution.workflow, execution.catalog, execution.scrub)
 
 
-def _with_files(execution: Execution, tip: Checkpoint, request: Request) -> Checkpoint:
-    """Where the run stands once it is settled what becomes of the project's files."""
+def _decide_files(execution: Execution, tip: Checkpoint, request: Request) -> Decision | None:
+    """What becomes of the project's files, where the run keeps some or something is said about them."""
     if not execution.keeps_files and not request.workspace:
-        return tip
+        return None
     from maverick import files  # noqa: PLC0415 - reads and writes the project's files, which few runs keep
 
     session, choice = execution.session, request.workspace or None
-    return files.settle(execution.store, tip, execution.project.root, choice=choice, ask=session.ask, tell=session.tell)
+    return files.decide(execution.store, tip, execution.project.root, choice=choice, ask=session.ask, tell=session.tell)
 
 
 def _refuse_changes(execution: Execution, journal: Journal, request: Request, recorded: Value) -> None:

@@ -36,8 +36,10 @@ class Request:
     """To resume from; empty: the newest run of the workflow that fits."""
     policy: Policy = "refuse"
     change_inputs: bool = False
-    workspace: Literal["", "restore", "keep"] = ""
-    """What becomes of the project's files where they differ from what the run last kept; empty: ask, or keep."""
+    workspace: Literal["", "restore", "force-restore", "keep"] = ""
+    """What becomes of the project's files where they differ from what the run last kept; empty: ask, or keep.
+
+    Only `force-restore` restores them although HEAD has moved."""
     from_step: str = ""
     """The path of a step that runs again with what follows it in its chain, whatever is recorded."""
     skip: Mapping[str, Value] = field(default_factory=dict)

@@ -9,8 +9,10 @@ from textwrap import indent
 import pytest
 
 from kit_runs import Runs
+from maverick import runs as engine
 from maverick.checkpoints import Store
-from maverick.errors import FilesDiffer, NotFound
+from maverick.errors import FilesDiffer, NotFound, StepsDiffer
+from maverick.project import Project
 
 HALF_WAY = """
 - {name: a, type: shell, run: "echo one > text; echo a >> log.txt"}
@@ -116,6 +118,95 @@ def test_files_are_not_restored_under_another_head(runs: Runs) -> None:
         runs.resume(workspace="restore")
 
     assert "one\ntwo\n" == (runs.root / "text").read_text()
+
+
+def _moved_head(runs: Runs) -> None:
+    """Run in a repository, and commit since."""
+    git = ["git", "-c", "user.name=T", "-c", "user.email=t@example.com", "-C", str(runs.root)]
+    runs.flow(_keeping("label"))
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "one"], check=True)
+    runs.start()
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "two"], check=True)
+    (runs.root.parent / "ready").touch()
+
+
+def test_under_another_head_they_are_restored_by_an_explicit_choice(runs: Runs) -> None:
+    """Whoever says so knows that it moved."""
+    (runs.root.parent / "ready").unlink(missing_ok=True)
+    _moved_head(runs)
+
+    resumed = runs.resume(workspace="force-restore")
+
+    assert ("done", ["b", "second"], "one\ntwo\n") == (
+        resumed.status,
+        resumed.executed,
+        (runs.root / "text").read_text(),
+    )
+
+
+@pytest.mark.parametrize(("choice", "answer"), [("", True), ("restore", True), ("", False), ("restore", False)])
+def test_a_person_is_told_that_head_moved_and_asked(runs: Runs, choice: str, answer: bool) -> None:
+    """An answer to that question is an explicit choice; no answer changes nothing."""
+    (runs.root.parent / "ready").unlink(missing_ok=True)
+    _moved_head(runs)
+    asked: list[str] = []
+
+    def ask(question: str) -> bool:
+        asked.append(question)
+        return answer
+
+    request = engine.Request(workflow="flow.yaml", workspace=choice)  # type: ignore[arg-type]
+    session = engine.Session(ask=ask)
+    if choice and not answer:
+        with pytest.raises(FilesDiffer):
+            engine.resume(Project(runs.root, runs.environment), request, session)
+    else:
+        engine.resume(Project(runs.root, runs.environment), request, session)
+
+    texts = {("", True): "one\ntwo\n", ("restore", True): "one\ntwo\n", ("", False): "one\ntwo\ntwo\n"}
+    assert texts.get((choice, answer), "one\ntwo\n") == (runs.root / "text").read_text()
+    assert (1, True) == (len(asked), "HEAD has moved since" in asked[0])
+
+
+def test_what_is_refused_changes_no_file(half_way: Runs) -> None:
+    """A resumption that stops because a finished step changed has not gone back before it says so."""
+    half_way.edit("echo one > text", "echo 1 > text")
+    tip = half_way.store.ref(half_way.run).checkpoint
+
+    with pytest.raises(StepsDiffer):
+        half_way.resume(workspace="restore")
+
+    assert "one\ntwo\n" == (half_way.root / "text").read_text()
+    assert tip == half_way.store.ref(half_way.run).checkpoint
+
+
+def test_going_back_is_going_back_though_no_file_differs(half_way: Runs) -> None:
+    """Files and records come from one checkpoint: what was recorded since may have changed files that are as then."""
+    half_way.flow(
+        _keeping("label").replace('test -e ../ready"}', 'true"}\n  - {name: c, type: shell, run: "test -e ../ready"}')
+    )
+    half_way.start()
+    (half_way.root / "text").write_text("one\n")
+    (half_way.root.parent / "ready").touch()
+
+    resumed = half_way.resume(workspace="restore")
+
+    assert ["b", "c", "second"] == resumed.executed
+    assert any("from which no file differs" in text for text in resumed.notices)
+
+
+def test_a_fork_goes_back_with_its_files_too(half_way: Runs) -> None:
+    """Of a revision that is not the newest a new run begins, with the files of then."""
+    (half_way.root.parent / "ready").touch()
+    half_way.resume()
+    first = half_way.run
+
+    forked = half_way.resume(f"{first}@first", workspace="restore")
+
+    assert ("done", ["b", "second"]) == (forked.status, forked.executed)
+    assert first != forked.outcome.run
+    assert "one\ntwo\n" == (half_way.root / "text").read_text()
 
 
 def test_a_checkpoint_step_says_for_itself_what_it_keeps(runs: Runs) -> None:

@@ -1,13 +1,13 @@
 """`checkpoint create` and `checkpoint restore`: the project's files, kept and brought back by hand."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from maverick.cli.here import asking, this_project
 from maverick.cli.history import AsJson
-from maverick.cli.render import json_text, plural, size
+from maverick.cli.render import json_text, one_line, plural, size
 from maverick.cli.streams import print_err, print_out, warn
 from maverick.errors import UsageError
 
@@ -125,24 +125,29 @@ def _in_project(path: str) -> str:
 
 
 def _listing(plan: "RestorePlan") -> str:
-    lines = [f"{_SIGNS[it.change]} {it.path}" for it in plan.changes]
-    lines += [f"left alone: {it.path} ({it.reason})" for it in plan.kept]
+    lines = changes_lines(plan)
     if plan.head_moved:
         lines.append("note: HEAD is not where it was when the checkpoint was made; only files are restored")
     return "\n".join(lines)
 
 
-_SIGNS = {"added": "+", "removed": "-", "changed": "~"}
+_SIGNS = {"added": "+", "removed": "-", "changed": "~", "mode": "~"}
+
+
+def changes_lines(plan: "RestorePlan") -> list[str]:
+    """Give a line for each file that *plan* writes or removes, and for each that it leaves alone."""
+    modes = [f" ({it.old_mode} -> {it.new_mode})" if it.change == "mode" else "" for it in plan.changes]
+    lines = [f"{_SIGNS[it.change]} {one_line(it.path)}{mode}" for it, mode in zip(plan.changes, modes, strict=True)]
+    return lines + [f"left alone: {one_line(it.path)} ({it.reason})" for it in plan.kept]
+
+
+def changes_json(plan: "RestorePlan") -> dict[str, Any]:
+    """Give the same for scripts."""
+    return {
+        "changes": [{"path": it.path, "change": it.change} for it in plan.changes],
+        "kept": [{"path": it.path, "reason": it.reason} for it in plan.kept],
+    }
 
 
 def _json(plan: "RestorePlan", safety: str | None) -> str:
-    return (
-        json_text(
-            {
-                "changes": [{"path": it.path, "change": it.change} for it in plan.changes],
-                "kept": [{"path": it.path, "reason": it.reason} for it in plan.kept],
-                "undo": safety,
-            }
-        )
-        + "\n"
-    )
+    return json_text({**changes_json(plan), "undo": safety}) + "\n"

@@ -1,28 +1,31 @@
-"""`run --plan`: what would run, and why, as people and scripts read it."""
+"""`run --plan`: what would run, and why, and what would become of files, as people and scripts read it."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from maverick.cli.render import has_colour, json_text, one_line, paint, plural
+from maverick.cli.files import changes_json, changes_lines
+from maverick.cli.render import has_colour, json_text, one_line, paint, plural, size
 from maverick.cli.streams import print_err, print_out
 
 if TYPE_CHECKING:
     from typing import IO
 
+    from maverick.files import Decision, Difference
     from maverick.plans import Changed, PlannedStep, RunPlan
 
 _COLOURS: Final = {"reuse": "dim", "run": "green", "rerun": "yellow", "skip": "dim", "unknown": "cyan"}
+_FILES: Final = {"restore": "yellow", "keep": "dim", "ask": "cyan"}
 
 
 def show(plan: RunPlan, *, as_json: bool, plain: bool, out: IO[str] | None) -> None:
-    """Print a plan: the steps to standard output, what else is to be said to standard error."""
+    """Print a plan: steps and files to standard output, what else is to be said to standard error."""
     if as_json:
-        print_out(json_text([_row(it) for it in plan.steps]) + "\n", out)
+        print_out(json_text(_whole(plan)) + "\n", out)
     else:
         colour = has_colour(out, plain=plain)
-        print_out("".join(_lines(it, colour=colour) for it in plan.steps), out)
+        print_out("".join(_lines(it, colour=colour) for it in plan.steps) + _files(plan, colour=colour), out)
     for note in plan.notes:
         print_err(f"note: {note}")
     if plan.refused:
@@ -30,6 +33,18 @@ def show(plan: RunPlan, *, as_json: bool, plain: bool, out: IO[str] | None) -> N
     counts: Counter[str] = Counter(it.step.action for it in plan.steps)
     summary = ", ".join(f"{counts[action]} {action}" for action in _COLOURS if counts[action])
     print_err(f"{plural(len(plan.steps), 'step')}: {summary}; nothing was run" if plan.steps else "nothing was run")
+
+
+def _whole(plan: RunPlan) -> dict[str, Any]:
+    return {
+        "run": plan.run or None,
+        "workflow": plan.workflow,
+        "refused": plan.refused or None,
+        "notes": list(plan.notes),
+        "steps": [_row(it) for it in plan.steps],
+        "files": _differing(plan.files) if plan.files else None,
+        "missing": [{"step": it.step, "path": it.path} for it in plan.missing],
+    }
 
 
 def _row(it: PlannedStep) -> dict[str, Any]:
@@ -56,3 +71,49 @@ def _lines(it: PlannedStep, *, colour: bool) -> str:
             lines.append(f"           {change.part}: {old} -> {new}")
         lines += [f"           {one_line(line)}" for line in change.diff.splitlines()]
     return "\n".join(lines) + "\n"
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+def _differing(decision: Decision) -> dict[str, Any] | None:
+    found = decision.found
+    if found is None:
+        return None
+    return {
+        "action": decision.action,
+        "checkpoint": found.checkpoint.id,
+        "sequence": found.checkpoint.sequence,
+        "label": found.checkpoint.label or None,
+        "head_moved": found.plan.head_moved,
+        **changes_json(found.plan),
+    }
+
+
+def _files(plan: RunPlan, *, colour: bool) -> str:
+    """What would be done about the project's files: counts, then names."""
+    lines = []
+    found = plan.files.found if plan.files else None
+    if plan.files and found and (plan.files.start.id != plan.files.tip.id or not found.plan.is_empty):
+        action = plan.files.action
+        lines.append(f"{paint(f'{action:<8}', _FILES[action], on=colour)} {_said(plan.files, found)}")
+        lines += [f"           {one_line(line)}" for line in changes_lines(found.plan)]
+    label = paint(f"{'restore':<8}", _FILES["restore"], on=colour)
+    lines += [f"{label} {one_line(it.path)}  (it is missing, and {one_line(it.step)} is reused)" for it in plan.missing]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _said(decision: Decision, found: Difference) -> str:
+    plan, name = found.plan, one_line(found.name)
+    moved = "; HEAD has moved since" if plan.head_moved else ""
+    counts = f"{len(plan.writes)} written ({size(plan.write_bytes)}), {len(plan.removes)} removed{moved}"
+    differing = f"{plural(len(plan.changes), 'file')} that differ{'s' if len(plan.changes) == 1 else ''} from {name}"
+    match decision.action:
+        case "restore" if plan.is_empty:
+            return f"no file differs from {name}; what was recorded since runs again"
+        case "restore":
+            return f"{plural(len(plan.changes), 'file')} as in {name}: {counts}"
+        case "keep":
+            return f"{differing}, the newest with files; --workspace restore would go back to it: {counts}"
+        case "ask":
+            return f"{differing}, the newest with files, whether to go back to it: {counts}"

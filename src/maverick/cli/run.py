@@ -61,8 +61,8 @@ class Order(NamedTuple):
             "--from": bool(self.from_step),
             "--skip": bool(self.skip),
         }
-        if self.workspace not in {"", "restore", "keep"}:
-            raise UsageError(f"--workspace is restore or keep, not {self.workspace!r}")
+        if self.workspace not in {"", "restore", "force-restore", "keep"}:
+            raise UsageError(f"--workspace is restore, force-restore or keep, not {self.workspace!r}")
         for option, given in chosen.items():
             if given and self.resume is None:
                 raise UsageError(f"{option} says how to resume; it needs --resume")
@@ -115,7 +115,8 @@ def run(
         str,
         typer.Option(
             metavar="restore|keep",
-            help="On resuming, where files differ from the newest checkpoint with files: go back to it, or keep them.",
+            help="On resuming, go back to the newest checkpoint with files, or keep the files as they are. "
+            "Where HEAD has moved since, only force-restore goes back.",
         ),
     ] = "",
     from_step: Annotated[
@@ -200,7 +201,7 @@ def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: 
         revision="" if order.resume in (None, BARE_RESUME) else order.resume,
         policy=order.policy,
         change_inputs=order.change_inputs,
-        workspace=cast("Literal['', 'restore', 'keep']", order.workspace),
+        workspace=cast("Literal['', 'restore', 'force-restore', 'keep']", order.workspace),
         from_step=order.from_step,
         skip=given_outputs(order.skip),
     )
@@ -232,13 +233,14 @@ def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: 
 def _plan(order: Order, project: "Project", request: "Request", observe: "Observer", answer: Answer) -> int:
     """Print what would be done."""
     from maverick import plans  # noqa: PLC0415
+    from maverick.cli.here import asking  # noqa: PLC0415
     from maverick.cli.plan import show  # noqa: PLC0415
 
     with chdir(project.root):
         if order.resume is None:
             plan = plans.plan_start(project, request)
         else:
-            plan = plans.plan_resume(project, request, observe)
+            plan = plans.plan_resume(project, request, observe, can_ask=asking() is not None)
     show(plan, as_json=order.as_json, plain=order.plain, out=answer.out)
     return 0
 

@@ -103,18 +103,18 @@ class Capture:
         self._work(pack)
         return self.entry
 
-    def identify(self) -> Entry:
-        """Give the entry that all files would have, and store nothing. Raises as `put`."""
-        self._work(None)
+    def identify(self, *, remember: bool = True) -> Entry:
+        """Give the entry that all files would have, and store nothing; *remember*: but the cache. Raises as `put`."""
+        self._work(None, remember=remember)
         return self.entry
 
-    def _work(self, pack: OpenPack | None) -> None:
+    def _work(self, pack: OpenPack | None, *, remember: bool = True) -> None:
         self._read(pack)
         made = _build(self.found)
         if pack is not None:
             pack.add_all(made)
         self.found.known_root = self.found.table.tree(0)
-        if self.found.changed or self.read_files or made:
+        if remember and (self.found.changed or self.read_files or made):
             table.save(self.cache, self.found.workspace.key(), self.found.table, self.found.seen_ns)
             self.found.changed = False
 

@@ -24,14 +24,15 @@ if TYPE_CHECKING:
 class Comparison:
     """What differs between *target* and *workspace*: `writes` and `removes` by path, and what is `kept`.
 
-    Only *paths* and what is below them count, if there are any. Folders that are equal are not read.
+    Only *paths* and what is below them count, if there are any. Folders that are equal are not read. Nothing is
+    written but the cache, and that only to *remember*.
     """
 
-    def __init__(self, target: Target, workspace: Workspace, paths: Sequence[str]) -> None:
+    def __init__(self, target: Target, workspace: Workspace, paths: Sequence[str], *, remember: bool = True) -> None:
         self.target = target
         self.paths = [path for path in paths if path] if "" not in paths else []
         self.now: Capture = capture(target.store, workspace, skip_unreadable=True)
-        self.now.identify()
+        self.now.identify(remember=remember)
         self.writes: dict[str, tuple[Entry | None, Entry, Row]] = {}
         self.removes: dict[str, tuple[Entry, Row]] = {}
         self.kept: set[Skipped] = set()

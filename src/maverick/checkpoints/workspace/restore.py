@@ -134,10 +134,13 @@ class RestorePlan:
         return [self.store.read(it.new.id) if it.new is not None and it.new.id else b"" for it in steps]
 
 
-def plan_restore(store: Store, snapshot: Snapshot, workspace: Workspace, paths: Sequence[str] = ()) -> RestorePlan:
+def plan_restore(
+    store: Store, snapshot: Snapshot, workspace: Workspace, paths: Sequence[str] = (), *, remember: bool = True
+) -> RestorePlan:
     """Plan to make the files of *workspace* those of *snapshot*; only *paths* and what is below them, if given.
 
-    Files that did not change by the cache are not read, others once.
+    Files that did not change by the cache are not read, others once. Not to *remember* is to leave the cache as it
+    is, so that nothing at all is written.
 
     Raises:
         NotFound: the checkpoint holds no files, or one of *paths* is neither in it nor in the workspace.
@@ -147,7 +150,7 @@ def plan_restore(store: Store, snapshot: Snapshot, workspace: Workspace, paths: 
     """
     target = load_target(store, snapshot)
     same = replace(workspace, globs=target.globs, ignored=target.ignored, git=workspace.git and not target.ignored)
-    comparison = Comparison(target, same, [_inside(path) for path in paths])
+    comparison = Comparison(target, same, [_inside(path) for path in paths], remember=remember)
     comparison.compare()
     for path in comparison.unknown_paths():
         raise NotFound(f"there is no {path} in checkpoint {snapshot.checkpoint.id[:12]}, nor in {workspace.root}")
