@@ -131,3 +131,14 @@ def test_what_an_agent_says_is_shown_line_by_line(capsys: pytest.CaptureFixture[
         progress(Event(event="step_output", step="a", type=kind, data={"stream": "stdout", "text": text}))
 
     assert ["|  I write it.", "|  Done."] == [line.strip() for line in capsys.readouterr().err.splitlines()]
+
+
+def test_a_flood_of_an_agent_is_shown_in_part(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line of any length, and any number of lines, takes as much room and time as a person can read."""
+    progress = Progress(plain=True)
+    for text in (*["x" * 1000] * 100, "\n", "y\n" * 30_000):
+        progress(Event(event="step_output", step="a", type="agent", data={"stream": "stdout", "text": text}))
+    long, *lines, more = capsys.readouterr().err.splitlines()
+
+    assert (1000, "|  (29,000 more lines)") == (len(lines), more.strip())
+    assert "x" * 2000 + "…" == long.strip().removeprefix("|  ")

@@ -27,6 +27,10 @@ _VERBS: Final[Mapping[Kind, tuple[str, str]]] = {
     "notice": ("note", "yellow"),
 }
 _LONGEST_MESSAGE: Final = 300
+_LONGEST_LINE: Final = 2000
+"""Of what an agent says, in characters; the rest of a line is left out."""
+_MOST_LINES: Final = 1000
+"""Shown of what an agent says at once, in one event; no person reads more."""
 
 
 def depth(path: str) -> int:
@@ -69,20 +73,28 @@ class Progress:
     def __call__(self, event: Event) -> None:
         """Print *event*; of agents, also what they say, line by line."""
         if event.event == "step_output" and event.type == "agent":
-            bar = paint("|", "dim", on=self._colour)
-            for said in self._said(event):
-                print_err(f"{'':>7}{bar}  {'  ' * depth(event.step)}{one_line(said)}")
+            head = f"{'':>7}{paint('|', 'dim', on=self._colour)}  {'  ' * depth(event.step)}"
+            if said := self._said(event):
+                print_err("\n".join(head + one_line(line) for line in said))
         line = progress_line(event, colour=self._colour)
         if line is not None:
             print_err(line)
 
     def _said(self, event: Event) -> list[str]:
-        """The lines that have come to their end; the rest waits for what follows it."""
+        """The lines that have come to their end, not all of a flood; the rest waits for what follows it."""
         stream = (event.step, str(event.data.get("stream", "")))
-        *lines, rest = (self._unended.pop(stream, "") + str(event.data.get("text", ""))).split("\n")
-        if rest:
+        first, *others = str(event.data.get("text", "")).split("\n")
+        lines = [self._unended.pop(stream, "") + first, *others]
+        if rest := lines.pop()[: _LONGEST_LINE + 1]:
             self._unended[stream] = rest
-        return [line for line in lines if line.strip()]
+        said = [_cut(line) for line in lines if line.strip()]
+        if len(said) > _MOST_LINES:
+            said[_MOST_LINES:] = [f"({len(said) - _MOST_LINES:,} more lines)"]
+        return said
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _LONGEST_LINE else line[:_LONGEST_LINE] + "…"
 
 
 class EventLines:
