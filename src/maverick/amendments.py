@@ -89,7 +89,7 @@ def edit_output(project: Project, store: Store, at: Checkpoint, path: str, chang
     """
 
     def write(journal: Journal) -> None:
-        record = journal.record(path)
+        record = journal.records.get(path)
         if record is None:
             raise NotFound(
                 f"step {path} has recorded nothing in {at.run}; `--resume={at.run} --skip '{path}=…'` gives it one"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 from dataclasses import dataclass
 from difflib import unified_diff
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from maverick import amendments, selection
 from maverick.checkpoints import Checkpoint, CheckpointId, ObjectId, TreeId
@@ -14,10 +13,11 @@ from maverick.checkpoints.workspace import plan_missing
 from maverick.dsl.blocks import Unfinished
 from maverick.dsl.files import keeps_files
 from maverick.dsl.inputs import convert_inputs
-from maverick.dsl.journal import STEPS, Journal
+from maverick.dsl.journal import Journal
 from maverick.dsl.outline import Outlined, outline, pattern_of
 from maverick.dsl.plan import Plan, Planned
 from maverick.dsl.processes import Processes
+from maverick.dsl.records import STEPS
 from maverick.dsl.references import expressions_in
 from maverick.dsl.requirements import all_steps, require_programs
 from maverick.dsl.secrets import Scrubber
@@ -222,13 +222,8 @@ class _Blank(Journal):
     def __init__(self, group: str) -> None:
         nothing = CheckpointId(ObjectId(""))
         no_tree = TreeId(ObjectId(""))
-        self.tip = Checkpoint(nothing, "", 0, "auto", "", "", group, 0, no_tree, no_tree, nothing, nothing)
-        self.asked = 0
-        self._records = {}
-        self._again = {}
-        self._generations = {}
-        self._finished = None
-        self._lock = threading.RLock()
+        tip = Checkpoint(nothing, "", 0, "auto", "", "", group, 0, no_tree, no_tree, nothing, nothing)
+        super().__init__(cast("Store", None), tip, recall=False)
 
     def _stored_facts(self, path: str) -> dict[str, Any]:
         del path

@@ -40,7 +40,7 @@ def test_steps_that_finish_while_a_save_is_under_way_share_the_next_one(tmp_path
         first = pool.submit(journal.finish, "all[0].a", "done", KEY, 0, {})
         assert files.reached.wait(30)
         others = [pool.submit(journal.finish, f"all[{n}].a", "done", KEY, n, {}) for n in range(1, 7)]
-        while len(journal._saves._waiting) < len(others):
+        while len(journal._draft._saves._waiting) < len(others):
             threading.Event().wait(0.001)
         journal.note_composite("inner", "done", "rides along with what comes later")
         files.armed = False
@@ -53,9 +53,9 @@ def test_steps_that_finish_while_a_save_is_under_way_share_the_next_one(tmp_path
     assert reason.endswith(" and 3 more")
     assert "all[0].a" not in reason
     read = Journal(Store.open(tmp_path / "checkpoints"), journal.tip)
-    assert list(range(7)) == [read.record(f"all[{n}].a").load() for n in range(7)]  # type: ignore[union-attr]
-    assert "rides along with what comes later" == read.record("inner").load()  # type: ignore[union-attr]
-    assert 7 == len({read.record(f"all[{n}].a").order for n in range(7)})  # type: ignore[union-attr]
+    assert list(range(7)) == [read.records[f"all[{n}].a"].load() for n in range(7)]
+    assert "rides along with what comes later" == read.records["inner"].load()
+    assert 7 == len({read.records[f"all[{n}].a"].order for n in range(7)})
 
 
 def test_a_decision_that_is_being_saved_is_waited_for(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_decision_that_is_being_saved_is_waited_for(tmp_path: Path) -> None:
         saving = pool.submit(journal.finish, "b", "done", KEY, 0, {})
         assert files.reached.wait(30)
         settling = pool.submit(journal.settle)
-        while not journal._saves._waiting:
+        while not journal._draft._saves._waiting:
             threading.Event().wait(0.001)
         unsettled = not settling.done()
         files.armed = False
@@ -80,4 +80,4 @@ def test_a_decision_that_is_being_saved_is_waited_for(tmp_path: Path) -> None:
 
     assert unsettled
     assert "b" == store.ref("run-1").positions[-1].reason, "nothing was left to be saved"
-    assert True is Journal(store, journal.tip).record("a?when").load()  # type: ignore[union-attr]
+    assert True is Journal(store, journal.tip).records["a?when"].load()

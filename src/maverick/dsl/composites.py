@@ -192,7 +192,7 @@ def _refuse_lost(
     walk: Executor, refusals: Refusals, step: LoopStep, path: str, block: Block, names: Sequence[int | str]
 ) -> None:
     """Refuse a list that leaves out items whose iterations have finished; *names* are those of the iterations now."""
-    record = walk.journal.record(f"{path}?for_each")
+    record = walk.journal.records.get(f"{path}?for_each")
     before = record.load() if record is not None else None
     if not isinstance(before, list):
         return

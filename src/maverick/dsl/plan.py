@@ -75,7 +75,7 @@ class Plan:
         """Say why a step runs; *key* is None where it cannot be known yet. *agent*: who plays it."""
         if not self.wanted:
             return
-        record = journal.record(path)
+        record = journal.records.get(path)
         if record is None or not record.key:
             self.add(step, path, "run", "it failed before" if journal.failed_attempts(path) else "it has not run yet")
             return
@@ -90,7 +90,7 @@ class Plan:
 
     def waits(self, step: Step, path: str, block: Block, journal: Journal, unfinished: Unfinished) -> None:
         """Say what becomes of a step that reads what *unfinished* is to give."""
-        record = journal.record(path)
+        record = journal.records.get(path)
         if record is not None and record.key and (step.pure or record.order >= block.newest):
             self.add(step, path, "unknown", f"it depends on what {unfinished.path} gives")
         else:
@@ -106,7 +106,7 @@ class Plan:
         if block.newest < EVERYTHING:
             self.add(step, path, "unknown", why)
         else:
-            self.add(step, path, "rerun" if any(journal.finished(path, 0)) else "run", why)
+            self.add(step, path, "rerun" if any(journal.records.finished(path, 0)) else "run", why)
 
 
 def kind_of(step: Step) -> str:

@@ -39,7 +39,7 @@ class Refusals:
     def left_out(self, path: str, what: str, left_out: Iterable[str], block: Block) -> None:
         """*what* of the step at *path* comes to something else now: steps at or below *left_out* would not count."""
         for ancestor in left_out:
-            for step in self._journal.finished(ancestor, block.asked):
+            for step in self._journal.records.finished(ancestor, block.asked):
                 self._refuse(
                     f"step {step} has finished, and `{what}` of {path} gives something else now: --rerun goes by "
                     "that, --as-recorded keeps what is recorded"
@@ -49,7 +49,7 @@ class Refusals:
     def behind(self, unfinished: Unfinished, following: Iterable[str], block: Block) -> None:
         """Steps at or below *following* would run again, because the *unfinished* one before them has to run."""
         for ancestor in following:
-            for step in self._journal.finished(ancestor, block.asked):
+            for step in self._journal.records.finished(ancestor, block.asked):
                 if self._runs_again(step, ancestor):
                     self._refuse(
                         f"step {step} has finished, but {unfinished.path} before it has to run: --rerun runs both, "

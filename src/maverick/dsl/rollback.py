@@ -151,7 +151,7 @@ def roll_back(walk: Executor, workflow: Workflow, inputs: dict[str, Value], undo
     """
     history = walk.history
     history.add_missing(_recorded(walk, workflow, inputs))
-    _undo(walk, history, history.undoable(walk.journal.orders()), undone)
+    _undo(walk, history, history.undoable(walk.journal.records.orders()), undone)
 
 
 def finish_interrupted(walk: Executor, workflow: Workflow, inputs: dict[str, Value], undone: Undone) -> None:
@@ -159,11 +159,11 @@ def finish_interrupted(walk: Executor, workflow: Workflow, inputs: dict[str, Val
 
     A step that has no rollback any more, or is gone, runs again as it is.
     """
-    marked = walk.journal.undoing()
+    marked = walk.journal.records.undoing()
     if not marked:
         return
     history = _recorded(walk, workflow, inputs)
-    known = history.at(marked, walk.journal.orders())
+    known = history.at(marked, walk.journal.records.orders())
     for path in sorted({*marked} - {each.path for each in known}):
         walk.tell(path, "its rollback was interrupted, and is no part of the workflow now; the step runs again")
         walk.journal.run_again(path)

@@ -87,7 +87,7 @@ class Executor:
         frame = Frame(
             inputs=inputs, env=self.tools.environment, run=self._run_names("", 1), project_root=self.tools.root
         )
-        return self.workflow(workflow, "", Block(frame, workflow.file, asked=self.journal.asked)).output
+        return self.workflow(workflow, "", Block(frame, workflow.file, asked=self.journal.records.asked)).output
 
     # --- blocks and steps ------------------------------------------------------------------------------------------
 
@@ -129,7 +129,7 @@ class Executor:
             raise
 
     def _step(self, step: Step, path: str, block: Block) -> Result:
-        record = self.journal.record(path)
+        record = self.journal.records.get(path)
         if record is not None and record.by_hand and not record.key:
             block.took(step, record.order, asked=True)
             self._count("skipped")
@@ -221,7 +221,7 @@ class Executor:
 
     def _conclude(self, path: str, result: Result) -> Result:
         """Keep what became of a step that is made of steps, or did not run; what is kept of it still holds."""
-        record = self.journal.record(path)
+        record = self.journal.records.get(path)
         same = record is not None and record.status == result.status
         if same and record is not None and result.status == "failed":
             same = record.load() == result.output
@@ -246,8 +246,8 @@ class Executor:
             raise
         except Unfinished as unfinished:  # It reads what another one is to give, and may find that nothing changed.
             self.plan.waits(step, path, block, self.journal, unfinished)
-            raise Unfinished(path, chained=self.journal.record(path) is None) from None
-        record, again = self.journal.record(path), self.journal.again(path)
+            raise Unfinished(path, chained=self.journal.records.get(path) is None) from None
+        record, again = self.journal.records.get(path), self.journal.records.again.get(path)
         if again is not None and not self.looking:
             block.took(step, again, asked=True)
         elif record is not None and record.key and self._is_reusable(step, path, record, key, block):
@@ -377,7 +377,7 @@ class Executor:
         """What `when`, `for_each`, … come to: as recorded, unless what they read changed or something before ran."""
         name = f"{path}?{what}"
         key = key_of({"question": evaluate.key_view(question, block.frame)})
-        record = self.journal.record(name)
+        record = self.journal.records.get(name)
         if record is not None and (self._keep_records or (record.key == key and record.order >= block.newest)):
             return record.load()
         answer = self.tools.scrub.value(evaluate.render(question, block.frame))
