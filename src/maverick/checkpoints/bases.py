@@ -11,6 +11,8 @@ from maverick.checkpoints.frames import FRAME_BYTES, Base, FrameDamaged
 from maverick.errors import StoreDamaged, StoreTooNew
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from maverick.checkpoints.frames import Leans
     from maverick.checkpoints.ids import ObjectId
     from maverick.checkpoints.pack_index import Place
@@ -69,13 +71,18 @@ class Bases:
 
     def keep(self, object_id: ObjectId, data: bytes) -> None:
         """Remember an object that is stored whole: it may soon be a base."""
-        if len(data) > MAX_BASE_BYTES:
-            return
+        self.keep_all([(object_id, data)])
+
+    def keep_all(self, objects: Iterable[tuple[ObjectId, bytes]]) -> None:
+        """Remember objects that are stored whole; each `keep`."""
+        whole = self._whole
         with self._lock:
-            self._whole_bytes += len(data) - len(self._whole.pop(object_id, b""))
-            self._whole[object_id] = data
+            for object_id, data in objects:
+                if len(data) <= MAX_BASE_BYTES:
+                    self._whole_bytes += len(data) - len(whole.pop(object_id, b""))
+                    whole[object_id] = data
             while self._whole_bytes > _CACHED_BYTES:
-                self._whole_bytes -= len(self._whole.popitem(last=False)[1])
+                self._whole_bytes -= len(whole.popitem(last=False)[1])
 
     def link(self, object_id: ObjectId, base: ObjectId) -> None:
         """Remember which base an object was stored with."""

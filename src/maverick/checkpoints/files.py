@@ -31,6 +31,7 @@ _UNWRITABLE = {
     errno.ENOLCK: "the file system has no locks to give; keep the project on a local disk",
     errno.EOPNOTSUPP: "the file system does not support this; keep the project on a local disk",
 }
+_READ_BYTES = 1 << 16
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -86,8 +87,14 @@ class Files:
 
     def read(self, path: Path) -> bytes:
         """Give all of a small file."""
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - as above
-            return file.readall()
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            parts: list[bytes] = []
+            while part := os.read(descriptor, _READ_BYTES):
+                parts.append(part)
+            return b"".join(parts)
+        finally:
+            os.close(descriptor)
 
     def pread(self, path: Path, offset: int, length: int) -> bytes:
         """Give *length* bytes from *offset* on, fewer at the end of the file."""
@@ -215,3 +222,9 @@ def writing(action: str, root: Path) -> Iterator[None]:
         if advice is None:
             raise
         raise StoreUnwritable(f"cannot {action} ({root}): {advice}") from error
+
+
+def is_full(error: BaseException) -> bool:
+    """Say whether *error*, or what it was made from, is that of a full disk or quota."""
+    cause = error.__cause__ if isinstance(error, StoreUnwritable) else error
+    return isinstance(cause, OSError) and cause.errno in FULL

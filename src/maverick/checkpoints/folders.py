@@ -8,7 +8,8 @@ content has equal ids. Changing one entry of n makes about log16(n / 48) + 1 new
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from blake3 import blake3
 
@@ -33,8 +34,7 @@ class Nodes(Protocol):
         """Give the node *node_id*; it is never changed by anybody."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewNode:
+class NewNode(NamedTuple):
     """A node that an update made, with its canonical JSON. `former` is the node that was at its place."""
 
     id: TreeId
@@ -80,6 +80,8 @@ def update(nodes: Nodes, root: TreeId | None, changes: Mapping[Path, Entry | Non
     Raises:
         UsageError: a path is empty or cannot be a name, or is set to no folder and changed below.
     """
+    if not changes and root is not None:
+        return Update(root, nodes.node(root).size, [])
     maker = _Maker(nodes)
     built = maker.folder(root, _nested(changes))
     return Update(built.id, built.size, maker.reachable(built.id), maker.formers)
@@ -164,12 +166,13 @@ class _Maker:
     def __init__(self, nodes: Nodes) -> None:
         self._nodes = nodes
         self._made: dict[TreeId, NewNode] = {}
+        self._nibbles = cache(nibbles)
         self.formers: dict[ObjectId, ObjectId] = {}
 
     def folder(self, folder: TreeId | None, changes: dict[str, _Change]) -> Child:
         """Give *folder* with *changes* made to it."""
         flat = {name: self._entry(folder, name, change) for name, change in changes.items()}
-        return self._changed(folder, 0, {name: (nibbles(name), entry) for name, entry in flat.items()})
+        return self._changed(folder, 0, {name: (self._nibbles(name), entry) for name, entry in flat.items()})
 
     def reachable(self, root: TreeId) -> list[NewNode]:
         """Give the nodes made that *root* leads to, children first."""
@@ -182,7 +185,7 @@ class _Maker:
         if made is None or node_id in done:
             return
         for child in children(made.node):
-            if isinstance(child, Child) or child.kind == "tree":
+            if child.id in self._made and (isinstance(child, Child) or child.kind == "tree"):
                 self._reach(TreeId(child.id), done)
         done[node_id] = made
 
@@ -238,7 +241,7 @@ class _Maker:
             return self._made_of(Leaf(dict(sorted(content.items()))), former)
         groups: dict[str, dict[str, Entry]] = {}
         for name, entry in content.items():
-            groups.setdefault(nibbles(name)[depth], {})[name] = entry
+            groups.setdefault(self._nibbles(name)[depth], {})[name] = entry
         return self._fan({nibble: self.stored(group, depth + 1, former) for nibble, group in groups.items()}, None)
 
     def _made_of(self, node: Node, former: TreeId | None) -> Child:

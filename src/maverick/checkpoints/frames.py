@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 import sys
-from dataclasses import dataclass
+import threading
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -60,8 +60,7 @@ class FrameDamaged(Exception):
     """A frame is not what was written. The text says how."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """A frame as it stands in a pack: header and payload in `raw`, checked against each other."""
 
     kind: ObjectKind
@@ -90,7 +89,7 @@ class Compressor:
     """Makes frames. One compressor is for one thread; making one is what costs."""
 
     def __init__(self) -> None:
-        zstd = _zstd()
+        self._zstd = zstd = _zstd()
         self._compress = zstd.ZstdCompressor(level=_LEVEL).compress
         self._flush = zstd.ZstdCompressor.FLUSH_FRAME
 
@@ -103,32 +102,43 @@ class Compressor:
         if len(data) > _MAX_OBJECT_BYTES:
             raise UsageError(f"an object of {len(data):,} bytes cannot be stored; the limit is 4 GiB")
         if base is not None and len(base.data) >= _DICTIONARY_BYTES and len(data) >= _BASE_PAYS_FROM_BYTES:
-            payload = bytes.fromhex(base.id) + self._compress_like(base.data, data)
+            like = bytes.fromhex(base.id) + self._compress_like(base.data, data)
             whole = base.stored * len(data) / max(len(base.data), 1)
-            if len(payload) < whole * (_FIRST_SHARE if base.former else _LATER_SHARE):
-                return _frame(kind, object_id, ZSTD, HAS_BASE, len(data), payload)
-        payload, codec = self._smaller(data)
-        return _frame(kind, object_id, codec, 0, len(data), payload)
+            if len(like) < whole * (_FIRST_SHARE if base.former else _LATER_SHARE):
+                return _frame(kind, object_id, ZSTD, HAS_BASE, len(data), like)
+        payload: bytes = self._compress(data, self._flush)
+        if len(payload) < len(data):
+            return _frame(kind, object_id, ZSTD, 0, len(data), payload)
+        return _frame(kind, object_id, STORED, 0, len(data), data)
 
     def chunk_list(self, object_id: ObjectId, chunks: Sequence[tuple[ObjectId, int]]) -> Frame:
         """Give the frame of a blob that is *chunks*, ids and lengths of other blobs, joined."""
         data = b"".join(_CHUNK.pack(bytes.fromhex(chunk), length) for chunk, length in chunks)
-        payload, codec = self._smaller(data)
+        payload: bytes = self._compress(data, self._flush)
+        codec, payload = (ZSTD, payload) if len(payload) < len(data) else (STORED, data)
         return _frame(ObjectKind.BLOB, object_id, codec, HAS_CHUNKS, len(data), payload)
 
-    def _smaller(self, data: bytes) -> tuple[bytes, int]:
-        payload: bytes = self._compress(data, self._flush)
-        return (payload, ZSTD) if len(payload) < len(data) else (data, STORED)
-
     def _compress_like(self, base: bytes, data: bytes) -> bytes:
-        prefix = _zstd().ZstdDict(base, is_raw=True).as_prefix
-        payload: bytes = _zstd().ZstdCompressor(level=_LEVEL, zstd_dict=prefix).compress(data, self._flush)
+        prefix = self._zstd.ZstdDict(base, is_raw=True).as_prefix
+        payload: bytes = self._zstd.ZstdCompressor(level=_LEVEL, zstd_dict=prefix).compress(data, self._flush)
         return payload
 
 
+_local = threading.local()
+
+
+def compressor() -> Compressor:
+    """Give the compressor of this thread."""
+    found: Compressor | None = getattr(_local, "compressor", None)
+    if found is None:
+        found = _local.compressor = Compressor()
+    return found
+
+
 def _frame(kind: ObjectKind, object_id: ObjectId, codec: int, flags: int, raw_length: int, payload: bytes) -> Frame:
-    raw_id = bytes.fromhex(object_id)
-    header = _FRAME.pack(FRAME_MAGIC, kind, codec, flags, raw_length, len(payload), raw_id, crc32(payload), 0)[:-4]
+    header = _FRAME.pack(
+        FRAME_MAGIC, kind, codec, flags, raw_length, len(payload), bytes.fromhex(object_id), crc32(payload), 0
+    )[:-4]
     return Frame(kind, object_id, b"".join((header, crc32(header).to_bytes(4), payload)))
 
 
@@ -171,6 +181,17 @@ def check_frame(raw: bytes) -> FrameHeader:
     if len(payload) != header.length or crc32(payload) != header.payload_check:
         raise FrameDamaged("the payload of its frame is damaged")
     return header
+
+
+def is_sound(raw: bytes) -> bool:
+    """Say whether a frame's header and payload are those that were written; `check_frame` says what is not."""
+    header, payload = raw[:FRAME_BYTES], raw[FRAME_BYTES:]
+    return (
+        header[: len(FRAME_MAGIC)] == FRAME_MAGIC
+        and crc32(header[:-4]).to_bytes(4) == header[-4:]
+        and header[12:16] == len(payload).to_bytes(4)
+        and header[48:52] == crc32(payload).to_bytes(4)
+    )
 
 
 def open_frame(raw: bytes, fetch: Fetch | None = None) -> tuple[FrameHeader, bytes]:

@@ -172,7 +172,7 @@ def list_folder(files: Files, root: Path, name: str) -> list[str]:
 
 def temporary(root: Path) -> Path:
     """Give a name in `tmp/` that nobody else has."""
-    return root / "tmp" / f"{os.getpid()}-{os.urandom(8).hex()}"
+    return root / f"tmp/{os.getpid()}-{os.urandom(8).hex()}"
 
 
 def fill_reserve(files: Files, root: Path) -> None:

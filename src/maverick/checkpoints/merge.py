@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints import filesystem, layout, packs
+from maverick.checkpoints.ids import ObjectId
 from maverick.checkpoints.packs import Frame
 from maverick.errors import MaverickError
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from maverick.checkpoints.ids import ObjectId
     from maverick.checkpoints.pack_index import PackIndex, Place
     from maverick.checkpoints.store import Store
 
@@ -65,7 +65,7 @@ class Merger:
         self._store = store
         # Packs whose frames a merged one holds, by the name of that; they wait to be removed.
         self._replaced: dict[str, list[str]] = {}
-        self._given_up = False
+        self._given_up = self._may_remove = False
 
     def after_save(self) -> None:
         """Do what there is to do: usually nothing. Costs 2 fsyncs when packs are merged."""
@@ -78,9 +78,10 @@ class Merger:
 
     def _work(self) -> None:
         with suppress(BlockingIOError), self._store.locks.merge():
-            if not filesystem.locks_are_trusted(self._store.root / "merge.lock"):
+            if not self._may_remove and not filesystem.locks_are_trusted(self._store.root / "merge.lock"):
                 self._given_up = True
                 return
+            self._may_remove = True
             self._store.objects.refresh()
             waiting = {name for names in self._replaced.values() for name in names}
             chosen = due(index for index in self._store.objects.set.known() if index.name not in waiting)
@@ -114,28 +115,23 @@ class Merger:
 def _frames(store: Store, chosen: list[PackIndex]) -> Iterator[Frame]:
     """Yield a frame of each object in the packs *chosen*, checked: one that leans on nothing, if there is one."""
     objects = store.objects
-    best: dict[ObjectId, Place] = {}
+    best: dict[bytes, Place] = {}
     for index in chosen:
-        for object_id, place in index:
-            known = best.get(object_id)
-            if known is None or (known.leans and (not place.leans or not _is_sound(store, known))):
-                best[object_id] = place
+        for raw_id, place in index.rows():
+            known = best.get(raw_id)
+            if known is None or (known.leans and (not place.leans or not _can_be_read(store, known))):
+                best[raw_id] = place
     for index in chosen:
         for place, raw in objects.frames(index):
-            header = _checked(index, raw)
-            if best.get(header.id) == place:
-                yield Frame(place.kind, header.id, raw)
+            if not packs.is_sound(raw):
+                raise packs.damaged(index.name, "one of its frames is not what was written")
+            raw_id = raw[packs.ID]
+            if best.get(raw_id) == place:
+                yield Frame(place.kind, ObjectId(raw_id.hex()), raw)
 
 
-def _is_sound(store: Store, place: Place) -> bool:
+def _can_be_read(store: Store, place: Place) -> bool:
     """Say whether what the frame at *place* leans on is there. Asked only where there is another."""
     leans = store.objects.leans_at(place)
     bases = all(store.objects.find(base, whole=True) for base in leans.bases)
     return bases and all(store.objects.holds(chunk) for chunk, _ in leans.chunks)
-
-
-def _checked(index: PackIndex, raw: bytes) -> packs.FrameHeader:
-    try:
-        return packs.check_frame(raw)
-    except packs.FrameDamaged as error:
-        raise packs.damaged(index.name, str(error)) from error

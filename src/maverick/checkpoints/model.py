@@ -247,7 +247,7 @@ def check_note(note: str) -> str:
     Raises:
         UsageError: it has more than 4,096 bytes.
     """
-    if len(note.encode("utf-8", "backslashreplace")) > MAX_NOTE_BYTES:
+    if note and len(note.encode("utf-8", "backslashreplace")) > MAX_NOTE_BYTES:
         raise UsageError(f"a note may have {MAX_NOTE_BYTES} bytes; this one begins with {note[:40]!r}")
     return note
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager, suppress
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints import ids, packs
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["NewObject", "Objects", "OpenPack"]
 
 _WINDOW_BYTES = 256 << 10
+_offset = attrgetter("offset")
 
 
 def _no_feature(name: str) -> None:
@@ -68,6 +70,10 @@ class Objects:
         If there are several, one of a copy that leans on nothing is preferred, and *whole* wants no other.
         """
         return self.set.find(object_id, whole=whole)
+
+    def absent(self, object_ids: Iterable[ObjectId]) -> set[ObjectId]:
+        """Give those that are in no pack in `objects/`, as of the last refresh; `holds` says more of the others."""
+        return self.set.absent(object_ids)
 
     def holds(self, object_id: ObjectId) -> bool:
         """Say whether an object is in `objects/` with all that it leans on. Says nothing of what it names."""
@@ -209,23 +215,23 @@ class Objects:
         return index
 
     def _publish(self, path: Path, index: PackIndex) -> None:
-        folder = self._root / "objects"
         with removing_on_error(self._files, path):
-            self._files.rename(path, folder / f"{index.name}.pack")
-        self._files.sync_folder(folder)
+            self._files.rename(path, self._path("objects", index.name))
+        self._files.sync_folder(self._root / "objects")
         self.set.add(index)
 
     def frames(self, index: PackIndex) -> Iterator[tuple[Place, bytes]]:
         """Yield the raw frames of a pack in `objects/`, in the order in which they stand there."""
         path = self._path("objects", index.name)
         window, start = b"", 0
-        for place in sorted((place for _, place in index.rows()), key=lambda place: place.offset):
-            if place.offset + place.length > start + len(window):
-                window, start = self._files.pread(path, place.offset, max(place.length, _WINDOW_BYTES)), place.offset
-            yield place, window[place.offset - start : place.offset - start + place.length]
+        for place in sorted((place for _, place in index.rows()), key=_offset):
+            _, offset, length, *_ = place
+            if offset + length > start + len(window):
+                window, start = self._files.pread(path, offset, max(length, _WINDOW_BYTES)), offset
+            yield place, window[offset - start : offset - start + length]
 
     def _path(self, folder: str, name: str) -> Path:
-        return self._root / folder / f"{name}.pack"
+        return self._root / f"{folder}/{name}.pack"
 
     def _read_any(self, object_id: ObjectId, place: Place, *, whole: bool) -> bytes:
         """Read an object at *place*, or, if it cannot be read there, from another pack that holds it."""

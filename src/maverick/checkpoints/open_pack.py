@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain, groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.checkpoints import chunking, ids
-from maverick.checkpoints.frames import HAS_BASE, Compressor, FrameDamaged, leans_of
+from maverick.checkpoints.frames import HAS_BASE, FrameDamaged, compressor, leans_of
 from maverick.checkpoints.ids import ObjectKind
 from maverick.checkpoints.parallel import spread
 from maverick.errors import StoreDamaged
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
     Chunks = list[tuple[ObjectId, int]]
 
 
-@dataclass(frozen=True, slots=True)
-class NewObject:
+class NewObject(NamedTuple):
     """An object that is not stored yet. `former` is what stands at its place in the parent checkpoint."""
 
     kind: ObjectKind
@@ -46,7 +44,6 @@ class OpenPack:
         self._here: set[ObjectId] = set()
         self._lock = threading.Lock()
         self._added: list[tuple[NewObject, Frame]] = []
-        self._local = threading.local()
 
     def is_stored(self, object_id: ObjectId) -> bool:
         """Say whether earlier packs hold the object. That says nothing about what a tree names."""
@@ -54,8 +51,9 @@ class OpenPack:
 
     def wants(self, object_id: ObjectId) -> bool:
         """Say whether the object is in no pack yet; whoever is told so adds it. Threads may ask."""
-        if self.is_stored(object_id):
-            return False
+        return not self.is_stored(object_id) and self._take(object_id)
+
+    def _take(self, object_id: ObjectId) -> bool:
         with self._lock:
             if object_id in self._here:
                 return False
@@ -68,7 +66,9 @@ class OpenPack:
 
     def add_all(self, new: Iterable[NewObject]) -> None:
         """Append those of *new*, children first, that are in no pack yet."""
-        self.add_anyway([item for item in new if self.wants(item.id)])
+        items = list(new)
+        absent = self._objects.absent(item.id for item in items)
+        self.add_anyway([it for it in items if (self._take(it.id) if it.id in absent else self.wants(it.id))])
 
     def add_anyway(self, items: Sequence[NewObject]) -> None:
         """Append *items*, children first, whatever the other packs hold. Large blobs are chunked."""
@@ -120,7 +120,7 @@ class OpenPack:
                 self._writer.add(frame)
         blob = known or hashed.blob_id()
         if len(chunks) > 1 and (known is not None or self.wants(blob)):
-            self._writer.add(self._compressor().chunk_list(blob, chunks))
+            self._writer.add(compressor().chunk_list(blob, chunks))
         return ids.BlobId(blob), sum(length for _, length in chunks)
 
     def _unchanged(self, read: Read, before: Chunks, hashed: ids.Hasher) -> tuple[Chunks, Read]:
@@ -167,10 +167,9 @@ class OpenPack:
     def remember(self) -> None:
         """Keep what was added in mind, now that it is stored: the next save may change it a little."""
         bases = self._objects.bases
+        bases.keep_all((item.id, item.data) for item, frame in self._added if not frame.flags)
         for item, frame in self._added:
-            if not frame.flags:
-                bases.keep(item.id, item.data)
-            elif frame.flags & HAS_BASE:
+            if frame.flags & HAS_BASE:
                 bases.link(item.id, leans_of(frame.raw).bases[0])
         self._added.clear()
 
@@ -179,14 +178,9 @@ class OpenPack:
         return spread(self._frame, items, sum(len(item.data) for item in items))
 
     def _frame(self, item: NewObject) -> Frame:
-        base = self._objects.bases.like(item.former) if item.former is not None else None
-        return self._compressor().frame(item.kind, item.id, item.data, base)
-
-    def _compressor(self) -> Compressor:
-        if not hasattr(self._local, "compressor"):
-            self._local.compressor = Compressor()
-        compressor: Compressor = self._local.compressor
-        return compressor
+        kind, object_id, data, former = item
+        base = self._objects.bases.like(former) if former is not None else None
+        return compressor().frame(kind, object_id, data, base)
 
 
 class Formers:

@@ -13,7 +13,7 @@ from maverick.checkpoints.layout import list_folder
 from maverick.errors import PackDamaged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from maverick.checkpoints.files import Files
@@ -96,6 +96,16 @@ class PackSet:
                     return other
                 place = place or other
             return None if whole else place
+
+    def absent(self, object_ids: Iterable[ObjectId]) -> set[ObjectId]:
+        """Give those of which there is no copy."""
+        if not self._listed:
+            self.refresh()
+        with self._lock:
+            rest = {raw_id: it for it in object_ids if (raw_id := bytes.fromhex(it)) not in self._places}
+            if not self._large:
+                return set(rest.values())
+            return {it for raw_id, it in rest.items() if next(self._find_large(raw_id), None) is None}
 
     def leaning(self, object_id: ObjectId) -> list[Place]:
         """Give the places of all copies of an object; none if one of them is whole."""

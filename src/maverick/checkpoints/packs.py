@@ -25,6 +25,7 @@ from maverick.checkpoints.frames import (
     FrameDamaged,
     FrameHeader,
     check_frame,
+    is_sound,
     open_frame,
     parse_header,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "HAS_BASE",
     "HAS_CHUNKS",
     "HEADER_BYTES",
+    "ID",
     "INDEX_BYTES",
     "PACK_MAGIC",
     "PACK_VERSION",
@@ -58,6 +60,7 @@ __all__ = [
     "check_frame",
     "damaged",
     "hash_pack",
+    "is_sound",
     "open_frame",
     "open_index",
     "parse_header",
@@ -65,6 +68,8 @@ __all__ = [
     "scan",
 ]
 
+ID = slice(16, 48)
+"""Where the id of the object stands in a frame."""
 PACK_MAGIC = b"MVRKPACK"
 PACK_VERSION = 1
 TRAILER_MAGIC = b"MVRKTAIL"
@@ -97,10 +102,11 @@ class PackWriter:
 
     def add(self, frame: Frame) -> None:
         """Append *frame*. Children come before what names them."""
-        self._flags |= frame.flags
-        kind = frame.kind | LEANS if frame.flags else frame.kind
-        self._index.append((bytes.fromhex(frame.id), self._offset, len(frame.raw), kind))
-        self._put(frame.raw)
+        kind, _, raw = frame
+        flags = raw[6]
+        self._flags |= flags
+        self._index.append((raw[ID], self._offset, len(raw), kind | LEANS if flags else kind))
+        self._put(raw)
 
     def features(self) -> list[str]:
         """Give the features of the format that a reader of the pack must know."""

@@ -26,9 +26,10 @@ def spread(function: Callable[[T], R], items: Sequence[T], size_bytes: int) -> I
     """Yield `function(item)` for each of *items*, in order; *size_bytes* is how much there is to work on."""
     # To ask for the number of cores takes 50 µs itself.
     threads = min(os.cpu_count() or 1, _MOST_THREADS, len(items)) if size_bytes >= _PAYS_FROM_BYTES else 1
-    if threads < 2:
-        yield from map(function, items)
-        return
+    return map(function, items) if threads < 2 else _spread(function, items, size_bytes, threads)
+
+
+def _spread(function: Callable[[T], R], items: Sequence[T], size_bytes: int, threads: int) -> Iterator[R]:
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 16 ms that a small save does not need
 
     def work(task: Sequence[T]) -> list[R]:
