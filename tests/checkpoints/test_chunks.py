@@ -56,6 +56,19 @@ def test_content_of_any_size_comes_back(store: Store, size: int) -> None:
     assert [] == list(store.check(read_data=True))
 
 
+@pytest.mark.parametrize("size", [128 * 1024, 200_000, 256 * 1024])
+def test_content_that_is_one_chunk_is_stored(store: Store, size: int) -> None:
+    """Nothing in it says where to cut: the chunk is the blob itself."""
+    at = store.save("r", {("memory",): blob(b"x" * size), ("value",): value("x" * size)}, parent=None)
+    at = store.save("r", {("stream",): blob_from([b"y" * size])}, parent=at)
+    store.save("r", {("memory",): blob(b"z" * size)}, parent=at)
+
+    found = Store.open(store.root)
+    assert b"x" * size == found.load("r~1").data("memory") == found.load("r").value("value").encode()  # type: ignore[union-attr]
+    assert (b"y" * size, b"z" * size) == (found.load("r").data("stream"), found.load("r").data("memory"))
+    assert [] == list(found.check(read_data=True))
+
+
 @pytest.mark.parametrize("window_bytes", [MIB, 8 * MIB])
 def test_cuts_do_not_depend_on_how_the_content_is_read(window_bytes: int) -> None:
     """Else the same file would be stored twice."""

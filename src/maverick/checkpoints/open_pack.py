@@ -114,7 +114,7 @@ class OpenPack:
             for chunk, part in zip(found[1:], window, strict=True):
                 chunks.append((chunk, len(part)))
                 like = formers.next(chunk)
-                if self.wants(chunk):
+                if chunk == known or self.wants(chunk):  # a blob of one chunk was asked for already
                     new.append(NewObject(ObjectKind.BLOB, chunk, part, like))
             for frame in self._frames(new):
                 self._writer.add(frame)
