@@ -15,8 +15,9 @@ from maverick.dsl import evaluate, fields
 from maverick.dsl.blocks import Block, Unfinished, follows
 from maverick.dsl.concurrency import run_all
 from maverick.dsl.inputs import convert_inputs
+from maverick.dsl.leaves import leaf
 from maverick.dsl.model import BranchStep, CheckpointStep, LoopStep, Step, SubworkflowStep, ValidateStep
-from maverick.dsl.outcome import Result
+from maverick.dsl.outcome import Result, failed
 from maverick.dsl.paths import child, item
 from maverick.errors import ExpressionFailed, InputInvalid, StepFailed
 
@@ -27,16 +28,6 @@ if TYPE_CHECKING:
     from maverick.dsl.secrets import Scrubber
     from maverick.dsl.serialization.executor import Executor
     from maverick.dsl.values import Value
-
-
-def failed(error: StepFailed) -> Result:
-    """The result of a step that failed, for those who go on."""
-    return Result("failed", lambda: {"error": str(error)})
-
-
-def error_of(result: Result) -> str:
-    """The message of a failed result."""
-    return str(result.output["error"]) if isinstance(result.output, dict) else str(result.output)
 
 
 def last_of(steps: Sequence[Step], results: Sequence[Result]) -> Result:
@@ -86,7 +77,7 @@ def validate(walk: Executor, step: ValidateStep, path: str, block: Block) -> Res
     inner = block.inside(step, path, block.frame.child())
     try:
         for number in range(again + 1):
-            result = walk.leaf(once, item(path, number), inner)
+            result = leaf(walk, once, item(path, number), inner)
             success = evaluate.truth(_field(result.output, "success"))
             if success or number == again:
                 break

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from maverick.dsl.values import Value
+from maverick.errors import StepFailed
 
 Status = Literal["done", "failed", "skipped"]
 RunStatus = Literal["running", "paused", "failed", "killed", "done"]
@@ -66,6 +67,16 @@ class Result:
     def view(self) -> Mapping[str, object]:
         """What `steps.NAME` is in expressions."""
         return _View(self)
+
+
+def failed(error: StepFailed) -> Result:
+    """The result of a step that failed, for those who go on."""
+    return Result("failed", lambda: {"error": str(error)})
+
+
+def error_of(result: Result) -> str:
+    """The message of a failed result."""
+    return str(result.output["error"]) if isinstance(result.output, dict) else str(result.output)
 
 
 class _View(Mapping[str, object]):

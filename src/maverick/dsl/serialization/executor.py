@@ -17,30 +17,27 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from maverick.dsl import composites, evaluate, fields
+from maverick.dsl import composites, evaluate, fields, leaves
 from maverick.dsl.blocks import Block, Unfinished, follows, is_chained
-from maverick.dsl.events import Decoding, Event, Kind
+from maverick.dsl.events import Event, Kind
 from maverick.dsl.expressions import Expression
-from maverick.dsl.files import bring_back, take_artifacts
 from maverick.dsl.keys import key_of
 from maverick.dsl.model import BranchStep, Field, LoopStep, Step, SubworkflowStep, ValidateStep, Workflow
-from maverick.dsl.outcome import Counts, Key, Record, Result, Status, changed_parts
+from maverick.dsl.outcome import Counts, Result, failed
 from maverick.dsl.paths import child
 from maverick.dsl.plan import Plan, kind_of
 from maverick.dsl.refusals import Refusals
 from maverick.dsl.retries import Retries
 from maverick.dsl.rollback import Finished, History
 from maverick.dsl.scope import Frame
-from maverick.dsl.steps import Attempt, Tools, Work, prepare
-from maverick.dsl.stop import Stopped
-from maverick.dsl.values import Value, normalise
+from maverick.dsl.steps import Tools
+from maverick.dsl.values import Value
 from maverick.errors import StepFailed
 
 if TYPE_CHECKING:
     from maverick.dsl.journal import Journal
 
 T = TypeVar("T")
-_MOST_PLAYER_CHARACTERS = 800
 _OF_LOOPS = {"for_each", "until"}
 """Decisions that do not leave out all of their step; the loop itself knows what."""
 
@@ -73,7 +70,7 @@ class Executor:
         self.history = History()
         self.refusals: Refusals | None = None
         self._tracking = tracking
-        self._keep_records = keep_records
+        self.keep_records = keep_records
 
     def run(self, workflow: Workflow, inputs: dict[str, Value]) -> Value:
         """Walk *workflow* and give its output.
@@ -82,10 +79,10 @@ class Executor:
             StepFailed: A step failed, and none above it continues on errors; `step` is its path.
             Stopped: A stop was requested. What had finished is recorded.
         """
-        if self.checking and not self._keep_records:
+        if self.checking and not self.keep_records:
             self.refusals = Refusals(self.journal, workflow, self.tools.catalog, self.plan)
         frame = Frame(
-            inputs=inputs, env=self.tools.environment, run=self._run_names("", 1), project_root=self.tools.root
+            inputs=inputs, env=self.tools.environment, run=self.run_names("", 1), project_root=self.tools.root
         )
         return self.workflow(workflow, "", Block(frame, workflow.file, asked=self.journal.records.asked)).output
 
@@ -132,12 +129,12 @@ class Executor:
         record = self.journal.records.get(path)
         if record is not None and record.by_hand and not record.key:
             block.took(step, record.order, asked=True)
-            self._count("skipped")
+            self.count("skipped")
             self.emit("step_skipped", path, step, message="by hand")
             self.plan.add(step, path, "skip", "it was skipped by hand")
             result = Result("skipped", record.load)
         elif not self._is_wanted(step, path, block):
-            self._count("skipped")
+            self.count("skipped")
             self.emit("step_skipped", path, step)
             self.plan.add(step, path, "skip", "its `when` does not hold")
             result = self._conclude(path, Result("skipped", lambda: None))
@@ -149,7 +146,7 @@ class Executor:
                 error.args = (self.tools.scrub.text(str(error)),)
                 if not step.continue_on_error:
                     raise
-                result = self._conclude(path, composites.failed(error))
+                result = self._conclude(path, failed(error))
         block.frame.set_step(step.name, result.view())
         if self._tracking and result.status != "skipped":
             self.history.add(Finished(path, step, block.frame, block.file, block.place_of(step, path), result))
@@ -182,7 +179,7 @@ class Executor:
             case ValidateStep():
                 return self._composite(step, path, block, lambda: composites.validate(self, step, path, block))
             case _:
-                return self.leaf(step, path, block)
+                return leaves.leaf(self, step, path, block)
 
     def _composite(self, step: Step, path: str, block: Block, walk: Callable[[], Result]) -> Result:
         """Walk a step made of steps. It is never recalled whole; its output is kept for those who look at the run."""
@@ -215,7 +212,7 @@ class Executor:
             return walk()
 
         try:
-            return self._retrying(retries, step, path, attempt)
+            return self.retrying(retries, step, path, attempt)
         finally:
             block.newest, block.deadline = max(newest, block.newest), deadline
 
@@ -229,143 +226,14 @@ class Executor:
             self.journal.note_composite(path, result.status, result.output)
         return result
 
-    # --- leaves ----------------------------------------------------------------------------------------------------
-
-    def leaf(self, step: Step, path: str, block: Block) -> Result:
-        """Recall the step at *path*, or run and record it."""
-        try:
-            work = prepare(step, block.frame, self.tools)
-            key = key_of({"type": work.type, **work.parts})
-        except StepFailed as error:
-            self.plan.add(step, path, "run", f"it would fail: {error}")
-            if self.checking:
-                raise Unfinished(path, chained=True) from None
-            self._count("failed")
-            self.emit("step_started", path, step)
-            self.emit("step_failed", path, step, message=str(error))
-            raise
-        except Unfinished as unfinished:  # It reads what another one is to give, and may find that nothing changed.
-            self.plan.waits(step, path, block, self.journal, unfinished)
-            raise Unfinished(path, chained=self.journal.records.get(path) is None) from None
-        record, again = self.journal.records.get(path), self.journal.records.again.get(path)
-        if again is not None and not self.looking:
-            block.took(step, again, asked=True)
-        elif record is not None and record.key and self._is_reusable(step, path, record, key, block):
-            block.took(step, record.order, asked=record.asked)
-            self.plan.recalled(step, path, block)
-            return self._recall(step, path, record)
-        agent = work.parts.get("agent")
-        self.plan.runs(step, path, block, self.journal, key, asked=again is not None, agent=agent)
-        if self.checking:
-            raise Unfinished(path, chained=True)
-        self.journal.settle()
-        return self._execute(step, path, block, work, key)
-
-    def _is_reusable(self, step: Step, path: str, record: Record, key: Key, block: Block) -> bool:
-        if step.always_run or block.always:
-            return self.checking  # It runs each time; what follows is judged by what it gave last.
-        if self._keep_records:
-            return True
-        if not step.pure and record.order < block.newest:
-            return False  # Something before it ran since: it is to run again, if it was not asked for already.
-        changed = changed_parts(record.key, key)
-        if changed and self.refusals is not None and record.order >= block.asked:
-            self.refusals.changed(path, changed)
-        return not changed
-
-    def _recall(self, step: Step, path: str, record: Record) -> Result:
-        self._count("recalled")
-        self.emit("step_recalled", path, step)
-        result = Result(record.status, record.load)
-        if record.status == "failed" and not step.continue_on_error:
-            error = StepFailed(composites.error_of(result), step=path)
-            error.recalled = True
-            raise error
-        if step.artifacts and not self.checking and (kept := self.journal.artifacts(path)) is not None:
-            for name in bring_back(self.journal.store, kept, self.tools.root):
-                self.tell(path, f"brought back {name}")
-        return result
-
-    def _execute(self, step: Step, path: str, block: Block, work: Work, key: Key) -> Result:
-        self.emit("step_started", path, step)
-        started, clock = time.time(), time.monotonic()
-        attempts, before = 1, self.journal.failed_attempts(path)
-        told: dict[str, object] = {}
-
-        def attempt(number: int) -> Value:
-            nonlocal attempts
-            attempts = number
-            output = work.run(self._attempt(step, path, block, before + number, told))
-            return self.tools.scrub.value(normalise(output, f"steps.{path}.output"))
-
-        def record(status: Status, output: Value) -> None:
-            facts = {
-                **told,
-                **self._player(work),
-                "started": int(started * 1000),
-                "seconds": round(time.monotonic() - clock, 3),
-                "attempts": attempts,
-            }
-            facts = {name: self.tools.scrub.value(normalise(fact, name)) for name, fact in facts.items()}
-            artifacts = None
-            if step.artifacts and status == "done":
-                artifacts = take_artifacts(self.journal.store, self.tools.root, step.artifacts)
-            made = self.journal.finish(
-                path, status, key, output, facts, label=work.label, workspace=work.workspace, artifacts=artifacts
-            )
-            block.took(step, made.order, asked=made.asked)
-
-        try:
-            output = self._retrying(Retries.of(step.retry, block.frame), step, path, attempt)
-            record("done", output)
-        except StepFailed as error:
-            error.step = error.step or path
-            error.args = (self.tools.scrub.text(str(error)),)
-            self._count("failed")
-            self.emit("step_failed", path, step, seconds=time.monotonic() - clock, message=str(error))
-            self.journal.note_failed_attempts(path, before + attempts, told)
-            if step.continue_on_error or (block.tolerant and not block.repeats(error)):
-                record("failed", {"error": str(error)})
-            if step.continue_on_error:
-                return composites.failed(error)
-            raise
-        except Stopped:
-            if told:
-                self.journal.note_interrupted(path, told)
-            raise
-        self._count("ran")
-        self.emit("step_done", path, step, seconds=time.monotonic() - clock)
-        if work.label:
-            self.emit("checkpoint_saved", path, step, message=work.label)
-        return Result("done", lambda: output)
-
-    def _player(self, work: Work) -> dict[str, object]:
-        """Who plays the agent of a step, for those who ask later what changed."""
-        player = self.tools.scrub.value(work.parts.get("agent"))
-        return {"player": player} if player is not None and len(repr(player)) < _MOST_PLAYER_CHARACTERS else {}
-
-    def _attempt(self, step: Step, path: str, block: Block, number: int, facts: dict[str, object]) -> Attempt:
-        names = self._run_names(path, number)
-        return Attempt(
-            path=path,
-            frame=block.frame.with_run(**names),
-            seconds=block.seconds_left(fields.seconds(step.timeout, block.frame)),
-            environment={
-                "MAVERICK_RUN": self.journal.tip.run,
-                "MAVERICK_STEP": path,
-                "MAVERICK_IDEMPOTENCY_KEY": str(names["idempotency_key"]),
-            },
-            say=Decoding(
-                lambda stream, text: self.emit("step_output", path, step, data={"stream": stream, "text": text})
-            ),
-            facts=facts,
-        )
-
-    def _run_names(self, path: str, attempt: int) -> dict[str, Value]:
+    def run_names(self, path: str, attempt: int) -> dict[str, Value]:
+        """What `run` is in the expressions of the step at *path*, in its *attempt* (from 1)."""
         key = self.journal.idempotency_key(path)
         return {"id": self.journal.tip.run, "attempt": attempt, "idempotency_key": key}
 
-    def _retrying(self, retries: Retries, step: Step, path: str, attempt: Callable[[int], T]) -> T:
+    def retrying(self, retries: Retries, step: Step, path: str, attempt: Callable[[int], T]) -> T:
+        """Call *attempt* as often as the step's *retries* say, with the number of the attempt."""
+
         def told(number: int, error: StepFailed) -> None:
             self.emit("step_retried", path, step, message=str(error), data={"attempt": number})
 
@@ -378,7 +246,7 @@ class Executor:
         name = f"{path}?{what}"
         key = key_of({"question": evaluate.key_view(question, block.frame)})
         record = self.journal.records.get(name)
-        if record is not None and (self._keep_records or (record.key == key and record.order >= block.newest)):
+        if record is not None and (self.keep_records or (record.key == key and record.order >= block.newest)):
             return record.load()
         answer = self.tools.scrub.value(evaluate.render(question, block.frame))
         if not self.checking:
@@ -407,7 +275,8 @@ class Executor:
                 Event(event=event, step=path, type=kind, seconds=seconds, message=message, data=data or {})
             )
 
-    def _count(self, way: Literal["ran", "recalled", "skipped", "failed"]) -> None:
+    def count(self, way: Literal["ran", "recalled", "skipped", "failed"]) -> None:
+        """Count a step that went that way."""
         with self._counting:
             setattr(self.counts, way, getattr(self.counts, way) + 1)
 

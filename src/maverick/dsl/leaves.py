@@ -1,0 +1,158 @@
+"""The steps that do something themselves: recalled where they are recorded, run and recorded where they are not."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from maverick.dsl import fields
+from maverick.dsl.blocks import Block, Unfinished
+from maverick.dsl.events import Decoding
+from maverick.dsl.files import bring_back, take_artifacts
+from maverick.dsl.keys import key_of
+from maverick.dsl.model import Step
+from maverick.dsl.outcome import Key, Record, Result, Status, changed_parts, error_of, failed
+from maverick.dsl.retries import Retries
+from maverick.dsl.steps import Attempt, Work, prepare
+from maverick.dsl.stop import Stopped
+from maverick.dsl.values import Value, normalise
+from maverick.errors import StepFailed
+
+if TYPE_CHECKING:
+    from maverick.dsl.serialization.executor import Executor
+
+_MOST_PLAYER_CHARACTERS = 800
+
+
+def leaf(walk: Executor, step: Step, path: str, block: Block) -> Result:
+    """Recall the step at *path*, or run and record it."""
+    try:
+        work = prepare(step, block.frame, walk.tools)
+        key = key_of({"type": work.type, **work.parts})
+    except StepFailed as error:
+        walk.plan.add(step, path, "run", f"it would fail: {error}")
+        if walk.checking:
+            raise Unfinished(path, chained=True) from None
+        walk.count("failed")
+        walk.emit("step_started", path, step)
+        walk.emit("step_failed", path, step, message=str(error))
+        raise
+    except Unfinished as unfinished:  # It reads what another one is to give, and may find that nothing changed.
+        walk.plan.waits(step, path, block, walk.journal, unfinished)
+        raise Unfinished(path, chained=walk.journal.records.get(path) is None) from None
+    record, again = walk.journal.records.get(path), walk.journal.records.again.get(path)
+    if again is not None and not walk.looking:
+        block.took(step, again, asked=True)
+    elif record is not None and record.key and _is_reusable(walk, step, path, record, key, block):
+        block.took(step, record.order, asked=record.asked)
+        walk.plan.recalled(step, path, block)
+        return _recall(walk, step, path, record)
+    agent = work.parts.get("agent")
+    walk.plan.runs(step, path, block, walk.journal, key, asked=again is not None, agent=agent)
+    if walk.checking:
+        raise Unfinished(path, chained=True)
+    walk.journal.settle()
+    return _execute(walk, step, path, block, work, key)
+
+
+def _is_reusable(walk: Executor, step: Step, path: str, record: Record, key: Key, block: Block) -> bool:
+    if step.always_run or block.always:
+        return walk.checking  # It runs each time; what follows is judged by what it gave last.
+    if walk.keep_records:
+        return True
+    if not step.pure and record.order < block.newest:
+        return False  # Something before it ran since: it is to run again, if it was not asked for already.
+    changed = changed_parts(record.key, key)
+    if changed and walk.refusals is not None and record.order >= block.asked:
+        walk.refusals.changed(path, changed)
+    return not changed
+
+
+def _recall(walk: Executor, step: Step, path: str, record: Record) -> Result:
+    walk.count("recalled")
+    walk.emit("step_recalled", path, step)
+    result = Result(record.status, record.load)
+    if record.status == "failed" and not step.continue_on_error:
+        error = StepFailed(error_of(result), step=path)
+        error.recalled = True
+        raise error
+    if step.artifacts and not walk.checking and (kept := walk.journal.artifacts(path)) is not None:
+        for name in bring_back(walk.journal.store, kept, walk.tools.root):
+            walk.tell(path, f"brought back {name}")
+    return result
+
+
+def _execute(walk: Executor, step: Step, path: str, block: Block, work: Work, key: Key) -> Result:
+    walk.emit("step_started", path, step)
+    started, clock = time.time(), time.monotonic()
+    attempts, before = 1, walk.journal.failed_attempts(path)
+    told: dict[str, object] = {}
+
+    def attempt(number: int) -> Value:
+        nonlocal attempts
+        attempts = number
+        output = work.run(_attempt(walk, step, path, block, before + number, told))
+        return walk.tools.scrub.value(normalise(output, f"steps.{path}.output"))
+
+    def record(status: Status, output: Value) -> None:
+        facts = {
+            **told,
+            **_player(walk, work),
+            "started": int(started * 1000),
+            "seconds": round(time.monotonic() - clock, 3),
+            "attempts": attempts,
+        }
+        facts = {name: walk.tools.scrub.value(normalise(fact, name)) for name, fact in facts.items()}
+        artifacts = None
+        if step.artifacts and status == "done":
+            artifacts = take_artifacts(walk.journal.store, walk.tools.root, step.artifacts)
+        made = walk.journal.finish(
+            path, status, key, output, facts, label=work.label, workspace=work.workspace, artifacts=artifacts
+        )
+        block.took(step, made.order, asked=made.asked)
+
+    try:
+        output = walk.retrying(Retries.of(step.retry, block.frame), step, path, attempt)
+        record("done", output)
+    except StepFailed as error:
+        error.step = error.step or path
+        error.args = (walk.tools.scrub.text(str(error)),)
+        walk.count("failed")
+        walk.emit("step_failed", path, step, seconds=time.monotonic() - clock, message=str(error))
+        walk.journal.note_failed_attempts(path, before + attempts, told)
+        if step.continue_on_error or (block.tolerant and not block.repeats(error)):
+            record("failed", {"error": str(error)})
+        if step.continue_on_error:
+            return failed(error)
+        raise
+    except Stopped:
+        if told:
+            walk.journal.note_interrupted(path, told)
+        raise
+    walk.count("ran")
+    walk.emit("step_done", path, step, seconds=time.monotonic() - clock)
+    if work.label:
+        walk.emit("checkpoint_saved", path, step, message=work.label)
+    return Result("done", lambda: output)
+
+
+def _player(walk: Executor, work: Work) -> dict[str, object]:
+    """Who plays the agent of a step, for those who ask later what changed."""
+    player = walk.tools.scrub.value(work.parts.get("agent"))
+    return {"player": player} if player is not None and len(repr(player)) < _MOST_PLAYER_CHARACTERS else {}
+
+
+def _attempt(walk: Executor, step: Step, path: str, block: Block, number: int, facts: dict[str, object]) -> Attempt:
+    names = walk.run_names(path, number)
+    return Attempt(
+        path=path,
+        frame=block.frame.with_run(**names),
+        seconds=block.seconds_left(fields.seconds(step.timeout, block.frame)),
+        environment={
+            "MAVERICK_RUN": walk.journal.tip.run,
+            "MAVERICK_STEP": path,
+            "MAVERICK_IDEMPOTENCY_KEY": str(names["idempotency_key"]),
+        },
+        say=Decoding(lambda stream, text: walk.emit("step_output", path, step, data={"stream": stream, "text": text})),
+        facts=facts,
+    )
