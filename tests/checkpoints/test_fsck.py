@@ -10,12 +10,25 @@ from pathlib import Path
 import pytest
 
 from faults import CountingFiles
-from maverick.checkpoints import CheckpointId, ObjectId, Store, TreeId, blob, canonical, ids, layout, model, note, value
+from maverick.checkpoints import (
+    CheckpointId,
+    ObjectId,
+    Store,
+    TreeId,
+    blob,
+    canonical,
+    folders,
+    ids,
+    layout,
+    model,
+    note,
+    value,
+)
 from maverick.checkpoints.files import Files
 from maverick.checkpoints.findings import Finding
 from maverick.checkpoints.fsck import check
 from maverick.checkpoints.ids import ObjectKind
-from maverick.checkpoints.model import Leaf
+from maverick.checkpoints.model import Fan, Leaf
 from maverick.checkpoints.objects import NewObject
 from maverick.checkpoints.refs import encode_ref
 from maverick.errors import NotFound
@@ -193,6 +206,59 @@ def test_what_a_tree_says_of_sizes_must_be_true(store: Store) -> None:
     (finding,) = store.check()
 
     assert ("object-malformed", ids.blob_id(data)) == (finding.kind, finding.object)
+
+
+def test_a_name_must_stand_under_the_digit_of_its_hash(store: Store) -> None:
+    """Nobody would find it there: the step would look as if it had never run."""
+    begin(store)
+    names = [f"step{number}" for number in range(2000)]
+    wide = folders.make({name: model.Entry("note", ObjectId(""), 0, "x") for name in names})
+    for node in wide.nodes:
+        save_raw(store, ObjectKind.TREE, node.data)
+    node = {it.id: it.node for it in wide.nodes}[wide.root]
+    assert isinstance(node, Fan)
+    stand_at(store, "run-1", model.encode_node(node))
+    assert [] == list(store.check())
+    one, other = sorted(node.children)[:2]
+    swapped = {**node.children, one: node.children[other], other: node.children[one]}
+    stand_at(store, "run-1", model.encode_node(Fan(swapped)))
+
+    findings = list(store.check())
+
+    assert {("error", "object-malformed", ("run-1",))} == set(kinds(findings))
+    assert any(f"stands under {one}" in it.message for it in findings)
+    assert any(f"stands under {other}" in it.message for it in findings)
+
+
+def test_one_misplaced_name_among_many_is_found(store: Store) -> None:
+    """In a node that is otherwise as it should be."""
+    begin(store)
+    names = [f"step{number}" for number in range(100)]
+    wide = folders.make({name: model.Entry("note", ObjectId(""), 0, "x") for name in names})
+    nodes = {it.id: it.node for it in wide.nodes}
+    root = nodes[wide.root]
+    assert isinstance(root, Fan)
+    one, other = sorted(root.children)[:2]
+    first, second = nodes[root.children[one].id], nodes[root.children[other].id]
+    assert isinstance(first, Leaf)
+    assert isinstance(second, Leaf)
+    moved = min(first.entries)
+    leaves = {
+        one: Leaf({name: it for name, it in first.entries.items() if name != moved}),
+        other: Leaf(dict(sorted({**second.entries, moved: first.entries[moved]}.items()))),
+    }
+    for node in nodes.values():
+        save_raw(store, ObjectKind.TREE, model.encode_node(node))
+    children = dict(root.children)
+    for digit, leaf in leaves.items():
+        node_id = TreeId(save_raw(store, ObjectKind.TREE, model.encode_node(leaf)))
+        children[digit] = model.Child(node_id, leaf.count, leaf.size)
+    stand_at(store, "run-1", model.encode_node(Fan(children)))
+
+    (finding,) = store.check()
+
+    assert ("object-malformed", children[other].id, ("run-1",)) == (finding.kind, finding.object, finding.runs)
+    assert f"{moved!r} stands under {other}, but its hash begins with {one}" in finding.message
 
 
 def test_leftovers_are_warnings(store: Store) -> None:

@@ -2,14 +2,15 @@
 
 Three saves, a merge of packs and a gc of two cycles run in all orders. Any process may be killed between any two
 steps, which frees its locks; the power may go at any instant. A step is what the code does between two looks of
-others at the disk, and is called what it is called there (`store.Store.save`, `merge.Merger`, `sweep._Sweeper`).
-Whatever changes in their order, or in what a step leans on, changes here. Each rule of the protocol can be switched
-off; then there has to be a counter-example, or the rule would be for nothing.
+others at the disk, and is called what it is called there (`store.Store.save`, `merge.Merger`, `sweep._Sweeper`,
+`departure.Departure`). Whatever changes in their order, or in what a step leans on, changes here. Each rule of the
+protocol can be switched off; then there has to be a counter-example, or the rule would be for nothing.
 
 The world: a tree T with the children C and N, and leaves. Packs hold L and T, C, and D and E; C and T are garbage.
 Run r0 stands at L, r1 at D, r4 at E. Save W1 moves r1 to T, W2 begins r2 with N, W3 forks r3 from r4, of which it
-writes nothing. gc drops r4. A power cut leaves packs without those whose names were not synced, and each ref
-as it was at any time since `refs/` was synced. A rename between folders arrives as one.
+writes nothing. gc drops r4; while E is in a pack, r4 must have its ref or be noted as dropped. A power cut leaves packs
+without those whose names were not synced, and each ref as it was at any time since `refs/` was synced. A rename
+between folders arrives as one.
 """
 
 from __future__ import annotations
@@ -48,6 +49,13 @@ class Rules:
     purge_waits_before_the_mark: bool = True
     gc_syncs_before_it_purges: bool = True
     """Where locks cannot be trusted: the mark may have found a pack that is not durable yet."""
+    drop_is_noted_first: bool = True
+    notes_stay_while_needed: bool = True
+    """While a pack holds a checkpoint of the run."""
+    notes_wait_for_trash: bool = True
+    """Packs come back from there."""
+    notes_go_after_a_sync: bool = True
+    """Of `trash/`: what was purged may else come back, too."""
     merge_looks_for_its_pack: bool = True
     """gc may have taken the merged pack, and left those that it replaces."""
 
@@ -83,6 +91,7 @@ class Collector(NamedTuple):
     """What may be purged of the trash that was there when the pass began."""
     going: frozenset[Pack] = frozenset()
     moved: frozenset[Pack] = frozenset()
+    needs_note: bool = True
 
 
 class Merger(NamedTuple):
@@ -99,6 +108,10 @@ class State(NamedTuple):
     trash: frozenset[Trashed]
     refs: tuple[tuple[str, ...], ...]
     """For each run where its ref stood since `refs/` was synced, now last; empty text for none."""
+    noted: bool
+    """Whether it is noted, durably, that r4 was dropped."""
+    ghosts: frozenset[str]
+    """The folders in which a pack with E may be after a power cut that is there no more."""
     locks: frozenset[str]
     savers: tuple[Saver, ...]
     merger: Merger
@@ -137,7 +150,8 @@ def start(savers: tuple[str, ...], kills: int, cycles: int) -> State:
     refs = (("L",), ("D",), ("",), ("",), ("E",))
     merger = Merger("copy" if "M" in savers else "end")
     saving = tuple(Saver(name) for name in savers if name != "M")
-    return State(packs, frozenset(), frozenset(), refs, frozenset(), saving, merger, Collector(), kills, cycles)
+    none: frozenset[str] = frozenset()
+    return State(packs, frozenset(), frozenset(), refs, False, none, none, saving, merger, Collector(), kills, cycles)
 
 
 def moved(state: State, run: int, to: str) -> State:
@@ -150,12 +164,16 @@ def refs_synced(state: State) -> State:
 
 
 def objects_synced(state: State) -> State:
-    return state._replace(unsynced=frozenset())
+    return state._replace(unsynced=frozenset(), ghosts=state.ghosts - {"objects"})
 
 
 def with_pack(state: State, name: str, holds: Objects) -> State:
     pack = Pack(name, holds)
     return state._replace(packs=state.packs | {pack}, unsynced=state.unsynced | {pack}) if holds else state
+
+
+def with_ghost(state: State, folder: str, pack: Pack) -> State:
+    return state._replace(ghosts=state.ghosts | {folder}) if "E" in pack.holds else state
 
 
 def under_way(state: State) -> frozenset[str]:
@@ -279,6 +297,11 @@ def collect_steps(state: State, rules: Rules) -> Iterator[tuple[str, State]]:  #
             yield sync(state, rules)
         case "mark again":
             yield mark_again(state, rules)
+        case "note":
+            yield note(state, rules)
+        case "drop":
+            after = moved(state, DROPPED_RUN, "")._replace(gc=gc._replace(step="sync dropped"))
+            yield "gc: remove refs", after
         case "move":
             yield from move(state, rules)
         case "purge":
@@ -290,6 +313,7 @@ def copy(state: State, rules: Rules) -> tuple[str, State]:
     partly = frozenset(pack for pack in gc.listed if pack.holds & gc.live and pack.holds - gc.live)
     copied = objects_synced(with_pack(state, f"g{state.cycles}", held(partly) & gc.live)) if partly else state
     after = gc._replace(step="lock", old=old_trash(state, rules), live=NOTHING if rules.gc_marks_again else gc.live)
+    after = after._replace(needs_note="E" in held(gc.listed) or has_trash(state, rules))
     return "gc: see what of trash/ is old; copy into a new pack, sync objects/", copied._replace(gc=after)
 
 
@@ -325,9 +349,22 @@ def mark_again(state: State, rules: Rules) -> tuple[str, State]:
     going: set[Pack] = set()
     for pack in sorted(gc.listed & state.packs):
         (staying if pack.holds & alive - held(frozenset(staying)) else going).add(pack)
-    after = gc._replace(step="sync dropped", live=NOTHING, listed=frozenset(), going=frozenset(going))
-    text = "gc: mark again, bring back from trash/, remove refs"
-    return text, moved(state, DROPPED_RUN, "")._replace(gc=after)
+    after = gc._replace(step="note", live=NOTHING, listed=frozenset(), going=frozenset(going))
+    return "gc: mark again, bring back from trash/", state._replace(gc=after)
+
+
+def has_trash(state: State, rules: Rules) -> bool:
+    return bool(rules.notes_wait_for_trash and state.trash)
+
+
+def note(state: State, rules: Rules) -> tuple[str, State]:
+    """`Departure.carry_out`: all the notes that are needed, in one file."""
+    drops = state.refs[DROPPED_RUN][-1] != ""
+    needed = rules.notes_stay_while_needed and (state.gc.needs_note or has_trash(state, rules))
+    noted = (drops and rules.drop_is_noted_first) or (state.noted and needed)
+    ghosts = state.ghosts - {"trash"} if state.noted > noted and rules.notes_go_after_a_sync else state.ghosts
+    after = state.gc._replace(step="drop" if drops else "sync dropped", needs_note=True)
+    return "gc: write dropped.json, durably", state._replace(gc=after, noted=noted, ghosts=ghosts)
 
 
 def move(state: State, rules: Rules) -> Iterator[tuple[str, State]]:
@@ -339,7 +376,7 @@ def move(state: State, rules: Rules) -> Iterator[tuple[str, State]]:
             trash=state.trash | {Trashed(pack, under_way(state))},
             gc=gc._replace(moved=gc.moved | {pack}),
         )
-        yield f"gc: move {pack.name} to trash/", after
+        yield f"gc: move {pack.name} to trash/", with_ghost(after, "objects", pack)
     if not gc.going & state.packs:
         after = state._replace(gc=gc._replace(step="purge", going=frozenset()), locks=state.locks - {"gc"})
         syncs = rules.gc_syncs_before_it_purges and not rules.trusted
@@ -353,7 +390,7 @@ def purge(state: State, rules: Rules) -> Iterator[tuple[str, State]]:
         may_go = old_trash(state, rules) - gc.moved
     gone = [it for it in state.trash if it.pack in may_go]
     for it in gone:
-        yield f"gc: purge {it.pack.name}", state._replace(trash=state.trash - {it})
+        yield f"gc: purge {it.pack.name}", with_ghost(state._replace(trash=state.trash - {it}), "trash", it.pack)
     if not gone:
         yield "gc: end", next_cycle(state)
 
@@ -368,6 +405,8 @@ def problem(state: State) -> str:
         return "a ref leads to what is gone"
     if closure(list(chain.from_iterable(state.refs))) - held(state.packs - state.unsynced) - trash:
         return "after a power cut a ref leads to what is gone"
+    if "" in state.refs[DROPPED_RUN] and not state.noted and (state.ghosts or "E" in held(state.packs) | trash):
+        return "after a power cut a run that was dropped looks lost"
     return ""
 
 
@@ -438,7 +477,11 @@ def without(rule: str, *savers: str, locked: bool = True) -> object:
         without("gc_syncs_before_it_marks", "W1", "W2"),
         without("gc_marks_again", "W1"),
         without("gc_syncs_dropped_refs", "W1"),
+        without("drop_is_noted_first", "W1"),
+        without("notes_stay_while_needed", "W3"),
+        without("notes_go_after_a_sync", "W1"),
         without("merge_looks_for_its_pack", "W1", "M"),
+        without("notes_wait_for_trash", "W1", locked=False),
         without("trash_is_no_hit", "W1", locked=False),
         without("gc_brings_back", "W1", locked=False),
         without("purge_waits_for_saves", "W1", locked=False),

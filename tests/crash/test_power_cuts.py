@@ -17,6 +17,7 @@ import pytest
 from disks import Image, RecordingFiles, power_cuts, write_image
 from faults import CountingFiles, Killed
 from maverick.checkpoints import Checkpoint, Store, blob, sweep, value
+from maverick.checkpoints.dropped import read_dropped
 from maverick.checkpoints.files import Files
 from maverick.checkpoints.ids import ObjectId
 from maverick.checkpoints.packs import FRAME_BYTES, TRAILER_BYTES
@@ -132,6 +133,18 @@ def collect_between_saves(store: Store, ledger: Ledger) -> None:
     ledger.promise(store, extend(store, newest(store, "open"), range(10, 11)))
 
 
+def collect_what_was_dropped(store: Store, ledger: Ledger) -> None:
+    """First one by one, with a note each, then by gc, in one list; and of one of them a checkpoint stays in a pack."""
+    with store.own("done-0"):
+        pass
+    drop(store, ledger)
+    ledger.release(*store.history("done-1"))
+    store.save("fork", {}, parent=store.resolve("done-1"))
+    for _ in range(3):
+        store.plan_gc(keep_last=0).execute()
+    assert ["done-1"] == list(read_dropped(store.files, store.root) or {})
+
+
 def an_hour_passes(root: Path) -> None:
     for folder in ("trash", "tmp"):
         for path in (root / folder).iterdir():
@@ -139,7 +152,7 @@ def an_hour_passes(root: Path) -> None:
 
 
 SAVING = (save_first, save_next, save_twice, save_what_another_had_not_synced, save_and_merge, tag_and_untag, drop)
-COLLECTING = (collect, collect_twice, collect_between_saves)
+COLLECTING = (collect, collect_twice, collect_between_saves, collect_what_was_dropped)
 
 
 def prepared(root: Path) -> tuple[Store, RecordingFiles, Ledger]:
@@ -189,7 +202,7 @@ class Checker:
         shutil.rmtree(root)
 
 
-@pytest.mark.parametrize("act", [*SAVING, collect_between_saves])
+@pytest.mark.parametrize("act", [*SAVING, collect_between_saves, collect_what_was_dropped])
 def test_every_disk_that_a_power_cut_may_leave_is_a_whole_store(tmp_path: Path, act: Act) -> None:
     """Where locks are trusted, nobody reads what is in the trash."""
     check_all(tmp_path, act, ("tmp", "trash"))

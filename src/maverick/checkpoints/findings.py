@@ -11,6 +11,7 @@ FindingKind: TypeAlias = Literal[
     "folder",  # a folder is missing
     "ref",  # a ref is torn, altered, or does not fit the checkpoint it stands at
     "ref-missing",  # a run has checkpoints, but no ref
+    "dropped",  # the list of dropped runs is damaged
     "pack",  # a pack's header, index or trailer is damaged
     "object-missing",  # something leads to an object that is in no readable pack
     "object-corrupt",  # an object's frame or bytes are not what was written

@@ -14,16 +14,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints import ids, layout, model, refs, retention
+from maverick.checkpoints.dropped import FILE, Dropped, read_dropped
 from maverick.checkpoints.files import Files
 from maverick.checkpoints.findings import Finding, FindingKind, error, warning
 from maverick.checkpoints.folders import WIDTH
 from maverick.checkpoints.ids import CheckpointId, ObjectId, ObjectKind
-from maverick.checkpoints.locks import DROPPED, Locks
+from maverick.checkpoints.locks import Locks
 from maverick.checkpoints.model import Checkpoint, Fan, Leaf
 from maverick.checkpoints.objects import Objects
 from maverick.checkpoints.pack_check import check_pack
+from maverick.checkpoints.placement import Placement
+from maverick.checkpoints.reach import Graph, Source
 from maverick.checkpoints.retention import Fate
-from maverick.checkpoints.sweep import GRACE_MS, writer_lives
+from maverick.checkpoints.trash import GRACE_MS, writer_lives
 from maverick.checkpoints.walk import UNKNOWN, Visit, Walk
 from maverick.errors import (
     FormatDamaged,
@@ -36,10 +39,9 @@ from maverick.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from maverick.checkpoints.frames import Leans
     from maverick.checkpoints.refs import Ref
 
 _SHOWN_RUNS = 3
@@ -84,7 +86,7 @@ class _Check:
         self._root = root
         self._files = files
         self._read_data = read_data
-        self._source = _Source(Objects(files, root))
+        self._source = Source(Objects(files, root))
         self._refs: dict[str, Ref] = {}
         self._unread_runs: set[str] = set()
         self._damage: list[tuple[Finding, list[ObjectId]]] = []
@@ -92,6 +94,7 @@ class _Check:
         self._checkpoints: dict[ObjectId, Checkpoint] = {}
         self._tree_sizes: dict[ObjectId, int] = {}
         self._walk = Walk(self._source)
+        self._placement = Placement()
 
     def run(self) -> Iterator[Finding]:
         yield from self._check_folders()
@@ -159,9 +162,12 @@ class _Check:
         known = {finding.object for finding, _ in self._damage}
         for ref in self._refs.values():
             for visit in self._walk.visit(retention.roots(ref, Fate.WHOLE)):
+                self._placement.add(visit)
                 for finding in self._check_visit(visit):
                     if finding.object not in known:
                         self._damage.append((finding, [visit.id]))
+        for object_id, problem in self._placement.misplaced(self._source.read):
+            self._damage.append((_malformed(ObjectKind.TREE, object_id, problem), [object_id]))
 
     def _check_visit(self, visit: Visit) -> Iterator[Finding]:
         if visit.error is not None:
@@ -178,14 +184,13 @@ class _Check:
         else:
             encoded = visit.data
         for problem in _problems(visit, encoded, self._lengths.get(visit.id, UNKNOWN)):
-            text = f"{visit.kind.name.lower()} {visit.id[:12]} is not well-formed: {problem}"
-            yield error("object-malformed", text, object_id=visit.id)
+            yield _malformed(visit.kind, visit.id, problem)
 
     def _with_runs(self) -> Iterator[Finding]:
         """Yield the damage, with the runs whose refs lead to it and where it stands in them."""
         if not self._damage:
             return
-        graph = _Graph(self._source, self._refs.values())
+        graph = Graph(self._source, self._refs.values())
         for finding, about in self._damage:
             places: dict[str, str] = {}
             for object_id in about:
@@ -216,19 +221,22 @@ class _Check:
 
     def _check_orphans(self) -> Iterator[Finding]:
         """Look for runs that have had a ref: with a second checkpoint, and not dropped."""
-        newest: dict[str, int] = defaultdict(int)
+        found: dict[str, list[Checkpoint]] = defaultdict(list)
         for object_id in self._source.checkpoints() - self._walk.seen:
             try:
                 at = model.parse_checkpoint(CheckpointId(object_id), self._source.read(object_id))
             except (StoreDamaged, StoreTooNew):
                 continue
             if at.run not in self._refs and at.run not in self._unread_runs:
-                newest[at.run] = max(newest[at.run], at.sequence)
-        owners = Locks(self._root)
+                found[at.run].append(at)
+        if read_dropped(self._files, self._root) is None:
+            yield error("dropped", f"the list of the runs that gc dropped, {FILE}, is torn or altered", file=FILE)
+        dropped = Dropped(self._files, self._root)
         begun = set(self._list("refs"))  # runs that were begun since their refs were read have one
-        for run, sequence in sorted(newest.items()):
-            if refs.file_name(run) not in begun and sequence > 1 and not owners.owner_note(run).get(DROPPED):
-                text = f"run {run} has checkpoints, the newest of them number {sequence}, but its ref is gone"
+        for run, checkpoints in sorted(found.items()):
+            if refs.file_name(run) not in begun and dropped.is_lost(run, checkpoints):
+                newest = max(it.sequence for it in checkpoints)
+                text = f"run {run} has checkpoints, the newest of them number {newest}, but its ref is gone"
                 yield _of_run(run, error("ref-missing", text, file=f"refs/{refs.file_name(run)}"))
 
     def _check_leftovers(self) -> Iterator[Finding]:
@@ -247,87 +255,6 @@ class _Check:
             return _now()
 
 
-class _Source:
-    """The objects of the store as the walk wants them: what the system cannot read is damage."""
-
-    def __init__(self, objects: Objects) -> None:
-        self._objects = objects
-
-    def holds(self, object_id: ObjectId) -> bool:
-        try:
-            return self._objects.holds(object_id)
-        except OSError as problem:
-            raise _unread_object(object_id, problem) from problem
-
-    def leans(self, object_id: ObjectId) -> Leans:
-        try:
-            return self._objects.leans(object_id)
-        except OSError as problem:
-            raise _unread_object(object_id, problem) from problem
-
-    def fetch(self, object_id: ObjectId, *, whole: bool) -> bytes:
-        """Give what a frame leans on."""
-        try:
-            return self._objects.read_whole(object_id) if whole else self._objects.read(object_id)
-        except OSError as problem:
-            raise _unread_object(object_id, problem) from problem
-
-    def read(self, object_id: ObjectId) -> bytes:
-        try:
-            return self._objects.read(object_id)
-        except OSError as problem:
-            raise _unread_object(object_id, problem) from problem
-
-    def is_whole(self, object_id: ObjectId) -> bool:
-        """Say whether the object can be read, perhaps from another pack."""
-        try:
-            self.read(object_id)
-        except (StoreDamaged, StoreTooNew):
-            return False
-        return True
-
-    def checkpoints(self) -> set[ObjectId]:
-        """Give all checkpoints in packs that can be read, whether anything leads to them or not."""
-        try:
-            self._objects.refresh()
-        except (StoreDamaged, StoreTooNew, OSError):
-            return set()
-        packs = self._objects.packs()
-        return {it for index in packs for it, place in index if place.kind is ObjectKind.CHECKPOINT}
-
-
-class _Graph:
-    """Which object names which, as far as the refs lead; for finding the way back from some of them."""
-
-    def __init__(self, source: _Source, known: Iterable[Ref]) -> None:
-        self._runs: dict[ObjectId, dict[str, None]] = defaultdict(dict)
-        self._above: dict[ObjectId, list[tuple[ObjectId, str]]] = defaultdict(list)
-        walk = Walk(source)
-        for ref in known:
-            roots = retention.roots(ref, Fate.WHOLE)
-            for root in roots:
-                self._runs[root][ref.run] = None
-            for visit in walk.visit(roots):
-                for link in visit.links:
-                    self._above[link.id].append((visit.id, link.name))
-                for base in visit.bases:
-                    self._above[base].append((visit.id, ""))
-
-    def places(self, object_id: ObjectId) -> dict[str, str]:
-        """Give the runs that lead to an object, each with one place where it stands in it."""
-        found: dict[str, str] = {}
-        todo: list[tuple[ObjectId, tuple[str, ...]]] = [(object_id, ())]
-        seen = {object_id}
-        for at, path in todo:  # grows meanwhile
-            for run in self._runs.get(at, ()):
-                found.setdefault(run, _show(path))
-            for above, name in self._above.get(at, ()):
-                if above not in seen:
-                    seen.add(above)
-                    todo.append((above, (name, *path) if name else path))
-        return found
-
-
 def _problems(visit: Visit, encoded: bytes, length: int) -> Iterator[str]:
     """Say what is wrong with an object whose bytes have the right hash."""
     if encoded != visit.data:
@@ -342,6 +269,11 @@ def _problems(visit: Visit, encoded: bytes, length: int) -> Iterator[str]:
         yield "it has another size than what names it says"
 
 
+def _malformed(kind: ObjectKind, object_id: ObjectId, problem: str) -> Finding:
+    text = f"{kind.name.lower()} {object_id[:12]} is not well-formed: {problem}"
+    return error("object-malformed", text, object_id=object_id)
+
+
 def _kind_of(problem: StoreDamaged | StoreTooNew) -> FindingKind:
     match problem:
         case ObjectMissing() | PackDamaged():
@@ -352,10 +284,6 @@ def _kind_of(problem: StoreDamaged | StoreTooNew) -> FindingKind:
             return "too-new"
         case _:
             return "object-malformed"
-
-
-def _unread_object(object_id: ObjectId, problem: OSError) -> ObjectCorrupt:
-    return ObjectCorrupt(f"object {object_id[:12]} cannot be read: {problem}")
 
 
 def _unreadable(file: str, problem: OSError) -> Finding:
@@ -373,12 +301,6 @@ def _with_places(finding: Finding, places: dict[str, str]) -> Finding:
     more = f" and {len(places) - _SHOWN_RUNS} more" if len(places) > _SHOWN_RUNS else ""
     text = finding.message.removesuffix("; run `maverick checkpoint fsck`")
     return replace(finding, runs=tuple(places), message=f"{text}; affects {', '.join(shown)}{more}")
-
-
-def _show(path: tuple[str, ...]) -> str:
-    """Give a path as text: of the state as it is, of the facts with that word in front."""
-    names = path[1:] if path[:1] == ("tree",) else path
-    return "/".join(names) or "the checkpoint itself"
 
 
 def _now() -> int:

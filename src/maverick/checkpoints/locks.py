@@ -1,8 +1,8 @@
-"""Kernel locks: `flock` on files that are never removed. A process that dies, however it dies, holds none.
+"""Kernel locks: `flock` on files. A process that dies, however it dies, holds none.
 
 `store.lock` is shared by saves and taken alone by gc's second half; `gc.lock` keeps a second gc out, and
 `merge.lock` every second merge of packs; `refs.lock` is held while a ref moves; `owners/<run>` by the process
-that executes the run.
+that executes the run. Only that last one is removed, by gc, when its run is gone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import errno
 import fcntl
 import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from maverick.checkpoints import canonical
@@ -97,38 +97,50 @@ class Locks:
         Raises:
             RunOwned: another process (or another thread of this one) owns it.
         """
-        path = self._root / "owners" / file_name(run)
-        with _opened(path, self._root) as descriptor:
-            _take_ownership(descriptor, run, self._root)
-            owner = Owner(descriptor, self._root)
+        with self.hold(run) as owner:
             owner.note(owner.previous)
             yield owner
 
+    @contextmanager
+    def hold(self, run: str) -> Iterator[Owner]:
+        """Keep everybody from owning *run* while the block runs, without a note. Raises RunOwned."""
+        path = self._owner_path(run)
+        while True:
+            with _opened(path, self._root) as descriptor:
+                _take_ownership(descriptor, run, self._root)
+                if not _stands_at(descriptor, path):  # gc removed it before it was locked
+                    continue
+                yield Owner(descriptor, path, self._root)
+                return
+
     def is_owned(self, run: str) -> bool:
         """Say whether some process owns *run* at this instant."""
-        path = self._root / "owners" / file_name(run)
-        if not path.exists():
-            return False
-        with _opened(path, self._root) as descriptor:
-            try:
+        try:
+            with _opened(self._owner_path(run), self._root, os.O_RDONLY) as descriptor:
                 fcntl.flock(descriptor.number, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
+        except BlockingIOError:
+            return True
+        except FileNotFoundError:
+            return False
         return False
 
     def owner_note(self, run: str) -> dict[str, Any]:
         """Give what the run's owner, or its last one, noted; empty if nobody did or the note is torn."""
         try:
-            return _parse_note((self._root / "owners" / file_name(run)).read_bytes())
+            return _parse_note(self._owner_path(run).read_bytes())
         except FileNotFoundError:
             return {}
+
+    def _owner_path(self, run: str) -> Path:
+        return self._root / "owners" / file_name(run)
 
 
 class Owner:
     """The ownership of a run. `previous` is what the owner before noted."""
 
-    def __init__(self, descriptor: _Descriptor, root: Path) -> None:
+    def __init__(self, descriptor: _Descriptor, path: Path, root: Path) -> None:
         self._descriptor = descriptor
+        self._path = path
         self._root = root
         self.previous = _parse_note(_read(descriptor))
 
@@ -148,6 +160,11 @@ class Owner:
         with writing("note the owner of a run", self._root):
             files.sync(self._descriptor.number)
             files.sync_folder(self._root / "owners")
+
+    def forget(self, files: Files) -> None:
+        """Remove the note, of a run that is gone; who waits for its lock begins a new one."""
+        with suppress(FileNotFoundError):
+            files.unlink(self._path)
 
 
 _started = time.time_ns() // 1_000_000
@@ -172,6 +189,15 @@ def _take_ownership(descriptor: _Descriptor, run: str, root: Path) -> None:
     raise RunOwned(f"run {run} is being executed by {who}; wait for it, or stop that process")
 
 
+def _stands_at(descriptor: _Descriptor, path: Path) -> bool:
+    """Say whether the open file is the one that has the name *path*."""
+    try:
+        there, own = os.stat(path), os.fstat(descriptor.number)  # noqa: PTH116 - beside fstat
+    except FileNotFoundError:
+        return False
+    return (there.st_dev, there.st_ino) == (own.st_dev, own.st_ino)
+
+
 def _parse_note(data: bytes) -> dict[str, Any]:
     return canonical.unseal(data) or {}
 
@@ -189,10 +215,10 @@ def _locked(root: Path, name: str, operation: int) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(path: Path, root: Path) -> Iterator[_Descriptor]:
+def _opened(path: Path, root: Path, flags: int = os.O_RDWR | os.O_CREAT) -> Iterator[_Descriptor]:
     """Open a lock file; closing it gives its lock back."""
     with writing(f"open {path.name}", root):
-        descriptor = _Descriptor(_open(path))
+        descriptor = _Descriptor(_open(path, flags))
     _held.add(descriptor)
     try:
         yield descriptor
@@ -202,10 +228,10 @@ def _opened(path: Path, root: Path) -> Iterator[_Descriptor]:
             os.close(descriptor.number)
 
 
-def _open(path: Path) -> int:
+def _open(path: Path, flags: int) -> int:
     """Open a lock file, which in a read-only store can still be locked."""
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return os.open(path, flags | os.O_CLOEXEC, 0o600)
     except OSError as error:
         if error.errno not in (errno.EROFS, errno.EACCES):
             raise

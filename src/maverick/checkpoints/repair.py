@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints import ids, layout, refs
+from maverick.checkpoints.dropped import FILE, read_dropped
 from maverick.checkpoints.fallback import free_name, keep_copy, set_aside, standing_at
 from maverick.checkpoints.files import Files, writing
 from maverick.checkpoints.files import replace as replace_file
@@ -53,6 +54,7 @@ def repair(root: Path, *, clock: Callable[[], int], files: Files | None = None) 
             salvage = Salvage(store, dict(check_packs(store)))
             if form is None:
                 done.append(_write_format(store))
+            done += _set_aside_notes(store)
             done += salvage.repair()
             for name, problem in salvage.unreadable.items():
                 text = f"pack {name[:12]} cannot be read: {problem}; refs stay as they are while that is so"
@@ -96,6 +98,13 @@ def _bring_back(store: Store) -> Iterator[Repair]:
             store.files.rename(path, store.root / "objects" / file)
             store.files.sync_folder(store.root / "objects")
             yield Repair("brought-back", f"pack {file[:12]} was taken out of trash/", file=f"objects/{file}")
+
+
+def _set_aside_notes(store: Store) -> Iterator[Repair]:
+    """Set the list of dropped runs aside if it is damaged; of which something is left, those are rebuilt."""
+    if read_dropped(store.files, store.root) is None:
+        text = f"the list of the runs that gc dropped is damaged; it was moved to {set_aside(store, FILE)}"
+        yield Repair("quarantined", text, file=FILE)
 
 
 class _Refs:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints import model
+from maverick.checkpoints.dropped import Dropped
 from maverick.checkpoints.ids import CheckpointId, ObjectId, ObjectKind
-from maverick.checkpoints.locks import DROPPED
+from maverick.checkpoints.layout import list_folder
+from maverick.checkpoints.refs import file_name
 from maverick.checkpoints.walk import Link, links_of
 from maverick.errors import StoreDamaged, StoreTooNew
 
@@ -122,15 +124,17 @@ def all_checkpoints(store: Store) -> Iterator[Checkpoint]:
 def lost_runs(store: Store, known: Container[str], checkpoints: Iterable[Checkpoint]) -> dict[str, list[Checkpoint]]:
     """Give those of *checkpoints* whose runs have lost their refs, by run.
 
-    A run that is not among the *known* ones has had a ref if it has a second checkpoint, and has lost it unless
-    its last owner noted that it was dropped.
+    A run that is not among the *known* ones, and has none now, has had a ref if it has a second checkpoint, and
+    has lost it unless it is noted that it was dropped.
     """
     by_run: dict[str, list[Checkpoint]] = {}
     for it in checkpoints:
         if it.run not in known:
             by_run.setdefault(it.run, []).append(it)
+    dropped = Dropped(store.files, store.root)
+    begun = set(list_folder(store.files, store.root, "refs")) if by_run else set()
     return {
         run: found
         for run, found in sorted(by_run.items())
-        if any(it.sequence > 1 for it in found) and not store.owner_note(run).get(DROPPED)
+        if file_name(run) not in begun and dropped.is_lost(run, found)
     }
