@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from maverick.checkpoints import Checkpoint, Content, Owner, Store, blob, value
+from maverick.checkpoints import Checkpoint, Content, Owner, Store, blob, note, value
 from maverick.dsl.agents.sessions import Sessions
 from maverick.dsl.blocks import Unfinished
 from maverick.dsl.events import Event, Observer, ignore
@@ -20,7 +20,7 @@ from maverick.dsl.rollback import Undone, finish_interrupted, roll_back
 from maverick.dsl.secrets import Scrubber, secrets_in
 from maverick.dsl.serialization.executor import Executor
 from maverick.dsl.steps import Tools
-from maverick.errors import StepFailed, StoreUnwritable, UsageError
+from maverick.errors import StepFailed, StoreUnwritable, UsageError, WorkspaceUnreadable
 
 if TYPE_CHECKING:
     from maverick.dsl.catalog import Catalog
@@ -73,13 +73,38 @@ class Execution:
         """Whether any of the run's checkpoints keeps the project's files."""
         return keeps_files(self.workflow, all_steps(self.workflow, self.catalog))
 
+    def begin(self, run: str, facts: Mapping[str, str]) -> Journal:
+        """Make the new *run*, with *facts* beside it; its first checkpoint keeps the files where labelled ones do.
+
+        Raises:
+            StepFailed: The files cannot be kept. There is no run then.
+        """
+        keeper = self._keeper()
+        taken = keeper.take(asked=None, labelled=True) if keeper else None
+        try:
+            tip = self.store.save(
+                run,
+                {**self.definition, **(taken.changes if taken else {})},
+                parent=None,
+                reason="started",
+                group=self.workflow.name,
+                facts={(name,): note(text) for name, text in facts.items()},
+            )
+        except WorkspaceUnreadable as error:
+            raise StepFailed(f"the run cannot keep the files: {error}") from error
+        if keeper and taken:
+            keeper.took(taken)
+        return Journal(self.store, tip, keeper=keeper)
+
     def journal(self, tip: Checkpoint) -> Journal:
         """The journal of the run that stands at *tip*."""
-        keeper = None
-        if self.keeps_files:
-            mode = self.workflow.workspace
-            keeper = Keeper(self.store, self.project.root, mode, self.session.tell, holds_secret=self._holds_secret)
-        return Journal(self.store, tip, keeper=keeper)
+        return Journal(self.store, tip, keeper=self._keeper())
+
+    def _keeper(self) -> Keeper | None:
+        if not self.keeps_files:
+            return None
+        mode = self.workflow.workspace
+        return Keeper(self.store, self.project.root, mode, self.session.tell, holds_secret=self._holds_secret)
 
     @property
     def _holds_secret(self) -> Callable[[bytes], bool] | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import maverick
 from maverick import selection
-from maverick.checkpoints import Checkpoint, Owner, Store, note
+from maverick.checkpoints import Checkpoint, Owner, Store
 from maverick.dsl.events import Event
 from maverick.dsl.inputs import convert_inputs
 from maverick.dsl.outcome import Outcome
@@ -43,7 +43,7 @@ def start(project: Project, request: Request, session: Session) -> Outcome:
     Raises:
         WorkflowInvalid: There is no such workflow, or it has problems (all of them are given).
         InputInvalid: Inputs are missing, unknown or of the wrong type.
-        StepFailed: A program that the workflow requires is not there.
+        StepFailed: A program that the workflow requires is not there, or files that are to be kept cannot be.
     """
     catalog = project.catalog()
     workflow = _checked(catalog, request.workflow)
@@ -63,16 +63,9 @@ def start(project: Project, request: Request, session: Session) -> Outcome:
             owner=owner,
             scrub=scrub,
         )
-        tip = store.save(
-            run,
-            execution.definition,
-            parent=None,
-            reason="started",
-            group=workflow.name,
-            facts={("run",): note(_circumstances())},
-        )
+        journal = execution.begin(run, {"run": _circumstances()})
         session.observe(Event(event="run_started", message=run, data={"workflow": workflow.name}))
-        return execution.go(execution.journal(tip))
+        return execution.go(journal)
 
 
 def resume(project: Project, request: Request, session: Session) -> Outcome:

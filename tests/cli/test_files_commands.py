@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -127,3 +128,80 @@ def test_what_cannot_be_restored_says_why(kept: Quick, arguments: list[str], mes
     assert refused.code in {2, 10}
     assert message in refused.err
     assert before == _texts(kept.program.root)
+
+
+@pytest.fixture
+def with_other_trees(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> Quick:
+    """A repository with another one in it, a submodule, and work trees as `refuel` makes them; with a checkpoint."""
+    root = quick.program.root
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(quick.program.file("../gitconfig", _GIT)))
+    for folder in (root.parent / "library", root, root / "nested"):
+        folder.mkdir(exist_ok=True)
+        _git(folder, "init", "-q")
+        (folder / "file").write_text("then\n")
+        _git(folder, "add", "file")
+        _git(folder, "commit", "-q", "-m", "one")
+    _git(root, "submodule", "add", "-q", str(root.parent / "library"), "sub")
+    _git(root, "commit", "-q", "-m", "two")
+    for place in (".maverick/worktrees/issue-1", "beside"):
+        _git(root, "worktree", "add", "-q", place, "-b", place.rpartition("/")[2])
+    assert 0 == quick("checkpoint", "create").code
+    for name in ("file", *(f"{it}/file" for it in OTHER_TREES)):
+        (root / name).write_text("now\n")
+    return quick
+
+
+OTHER_TREES = {
+    ".maverick/worktrees/issue-1": "linked worktree",
+    "beside": "linked worktree",
+    "nested": "nested repository",
+    "sub": "submodule",
+}
+_GIT = """\
+    [user]
+    name = T
+    email = t@example.com
+    [protocol "file"]
+    allow = always
+"""
+
+
+def _git(folder: Path, *words: str) -> str:
+    return subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+def test_other_work_trees_are_named_when_files_are_kept(with_other_trees: Quick) -> None:
+    """They are somebody's work, which no checkpoint holds."""
+    made = with_other_trees("checkpoint", "create", "--json")
+
+    assert OTHER_TREES == {it["path"]: it["reason"] for it in made.json["skipped"]}
+    assert [f"warning: not in the checkpoint: {path} ({why})" for path, why in OTHER_TREES.items()] == [
+        line for line in made.err.splitlines() if "not in the checkpoint" in line
+    ]
+
+
+def test_other_work_trees_are_left_alone_by_a_restoration_and_its_undoing(with_other_trees: Quick) -> None:
+    """Neither their files nor what git knows of them."""
+    quick, root = with_other_trees, with_other_trees.program.root
+    before = _git(root, "worktree", "list"), _git(root, "submodule", "status")
+
+    def texts() -> list[str]:
+        return [(root / it / "file").read_text() for it in ("", *OTHER_TREES)]
+
+    restored = quick("checkpoint", "restore", _run(quick), "--yes")
+    then = texts()
+    undone = quick("checkpoint", "undo", "--yes")
+
+    assert (0, ["then\n", *["now\n"] * 4]) == (restored.code, then)
+    assert (0, ["now\n"] * 5) == (undone.code, texts())
+    assert before == (_git(root, "worktree", "list"), _git(root, "submodule", "status"))
+
+
+def test_a_file_of_which_only_the_mode_differs_is_listed(kept: Quick) -> None:
+    (kept.program.root / "changed").write_text("changed\n")
+    (kept.program.root / "changed").chmod(0o755)
+
+    listed = kept("checkpoint", "restore", _run(kept), "changed", "--yes")
+
+    assert (0, "~ changed (100755 -> 100644)") == (listed.code, listed.err.splitlines()[0])
+    assert 0o644 == (kept.program.root / "changed").stat().st_mode & 0o777

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 from textwrap import indent
@@ -11,7 +12,7 @@ import pytest
 from kit_runs import Runs
 from maverick import runs as engine
 from maverick.checkpoints import Store
-from maverick.errors import FilesDiffer, NotFound, StepsDiffer
+from maverick.errors import FilesDiffer, NotFound, StepFailed, StepsDiffer
 from maverick.project import Project
 
 HALF_WAY = """
@@ -50,9 +51,35 @@ def half_way(runs: Runs) -> Runs:
     return runs
 
 
-def test_labelled_checkpoints_hold_the_files_and_no_others_do(half_way: Runs) -> None:
+def test_the_beginning_and_labelled_checkpoints_hold_the_files_and_no_others_do(half_way: Runs) -> None:
     """Files and records of one checkpoint belong together, so one that kept none shows none."""
-    assert ["first"] == _holding(half_way)
+    assert ["auto", "first"] == _holding(half_way)
+
+
+def test_what_is_half_done_before_the_first_label_can_be_taken_back(runs: Runs) -> None:
+    """A run that has come to no label yet goes back to where it began."""
+    (runs.root.parent / "ready").touch()
+    runs.flow('checkpoints: {workspace: label}\nsteps:\n  - {name: a, type: shell, run: "echo a >> log.txt"}\n')
+    runs.kill_unrecorded("a")
+
+    resumed = runs.resume(workspace="restore")
+
+    assert ("done", "a\n") == (resumed.status, (runs.root / "log.txt").read_text())
+
+
+def test_files_that_cannot_be_kept_keep_a_run_from_beginning(runs: Runs) -> None:
+    """Rather than from its first label on."""
+    runs.flow(_keeping("label"))
+    runs.file("secret", "").chmod(0)
+    if os.access(runs.root / "secret", os.R_OK):
+        pytest.skip("this user may read everything")
+
+    with pytest.raises(
+        StepFailed, match=r"the run cannot keep the files: 1 file of the workspace cannot be read:\n  sec"
+    ):
+        runs.start()
+
+    assert [] == _store(runs).refs()
 
 
 def test_restoring_goes_back_to_files_and_records_of_one_checkpoint(half_way: Runs) -> None:
@@ -232,7 +259,7 @@ def test_every_finished_step_keeps_the_files_where_that_is_asked(runs: Runs) -> 
     runs.flow(_keeping("step"))
     runs.start()
 
-    assert ["auto", "first", "failure"] == _holding(runs)
+    assert ["auto", "auto", "first", "failure"] == _holding(runs)
 
 
 def test_files_that_are_left_out_are_named_once(runs: Runs) -> None:

@@ -43,7 +43,7 @@ class Keeper:
         self._mode = mode
         self._tell = tell
         self._holds_secret = holds_secret
-        self._told: tuple[object, ...] = ()
+        self._told: set[object] = set()
 
     def take(self, *, asked: Workspace | None, labelled: bool) -> Capture | None:
         """The files for the checkpoint that is about to be saved; None if it keeps none.
@@ -65,11 +65,11 @@ class Keeper:
             raise StepFailed(f"the checkpoint cannot keep the files: {error}") from error
 
     def took(self, taken: Capture) -> None:
-        """Tell what was left out, when it is not what was left out before, and what should not be kept."""
-        skipped = taken.report.skipped
-        if skipped and skipped != self._told:
+        """Tell what was left out, unless that was told before, and what should not be kept."""
+        skipped = [it for it in taken.report.skipped if it not in self._told]
+        if skipped:
             self._tell(f"not in the checkpoint: {_some([f'{it.path} ({it.reason})' for it in skipped])}")
-        self._told = skipped
+        self._told.update(skipped)
         if taken.watched:
             self._tell(f"warning: the checkpoint keeps files that hold a secret: {_some(sorted(taken.watched))}")
 

@@ -16,7 +16,7 @@ from blake3 import blake3
 from maverick.checkpoints.workspace import ignore, repository, table
 from maverick.checkpoints.workspace.reading import Disk
 from maverick.checkpoints.workspace.repository import Git, Head
-from maverick.checkpoints.workspace.selection import Known, above, select_by_git, select_by_rules
+from maverick.checkpoints.workspace.selection import Known, above, join, select_by_git, select_by_rules
 from maverick.checkpoints.workspace.table import GONE, ID_BYTES, NO_ID, WIDTH, Row, Selection, Skipped, Table
 from maverick.errors import UsageError
 
@@ -94,6 +94,7 @@ class Scan:
     known_root: bytes = NO_ID
     too_large: list[int] = field(default_factory=list)
     unreadable: dict[int, str] = field(default_factory=dict)
+    own_trees: list[Skipped] = field(default_factory=list)
     changed: bool = True
 
     @property
@@ -103,7 +104,7 @@ class Scan:
         limit = f"larger than {self.workspace.limit_bytes:,} bytes"
         large = [Skipped(files[n], limit) for n in self.too_large]
         failed = [Skipped(files[n], why) for n, why in self.unreadable.items()]
-        return sorted(self.table.selection.skipped + large + failed)
+        return sorted(self.table.selection.skipped + large + failed + self.own_trees)
 
     @property
     def leftovers(self) -> list[str]:
@@ -144,7 +145,15 @@ def scan(workspace: Workspace, cache_folder: Path) -> Scan:
         found = _compare(workspace, cached, selection, rows, seen)
     if git is not None and asked is not None:
         found.head = git.head(asked)
+        found.own_trees = [] if workspace.globs else _own_trees(workspace.root)
     return found
+
+
+def _own_trees(root: str) -> list[Skipped]:
+    """Find the work trees that stand in `.maverick`: its files belong to no snapshot, but these are somebody's work."""
+    markers = sorted(Path(root).glob(".maverick/*/*/.git"))
+    folders = [str(marker.parent.relative_to(root)) for marker in markers]
+    return [Skipped(it, repository.nested_kind(join(root, it)) or "nested repository") for it in folders]
 
 
 def _moved(cached: Table) -> list[str]:
