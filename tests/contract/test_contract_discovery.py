@@ -159,3 +159,21 @@ def test_a_workflow_runs_in_a_fresh_folder_without_configuration(program: Progra
     assert 0 == program.run("workflow", "check", "flow.yaml").code
     assert 0 == program.run("run", "flow.yaml").code
     assert "*\n" == (program.root / ".maverick" / "checkpoints" / ".gitignore").read_text()
+
+
+def test_default_plays_any_agent_that_is_not_named(program: Program) -> None:
+    """Not one whose name looks mistyped; and without it, only those that are named or ship are known."""
+    program.file("maverick.yaml", "agents: {default: {provider: command, command: [sh, -c, 'echo $MAVERICK_AGENT']}}\n")
+    program.flow("- {name: a, type: agent, agent: reviewer, context: {task: x}}")
+    done = program.run("run", "flow.yaml")
+    program.flow("- {name: a, type: agent, agent: implementor, context: {task: x}}")
+    mistyped = program.run("run", "flow.yaml")
+    program.file("maverick.yaml", "")
+    program.flow("- {name: a, type: agent, agent: reviewer, context: {task: x}}")
+    unknown = program.run("run", "flow.yaml")
+
+    assert (0, "reviewer\n") == (done.code, done.out)
+    assert 3 == mistyped.code
+    assert "did you mean `implementer`" in mistyped.err
+    assert 3 == unknown.code
+    assert "unknown agent `reviewer`" in unknown.err

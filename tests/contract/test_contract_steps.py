@@ -300,6 +300,8 @@ def test_what_fails_a_step_fails_the_run_and_says_why(program: Program, step: st
     assert 1 == done.code, done.err
     assert "failed" == done.json["status"]
     assert FAILING[step] in done.json["error"], done.json["error"]
+    assert done.json["error"].startswith("step a")
+    assert 1 == done.json["steps"]["failed"]
     assert f"maverick run flow.yaml --resume={done.json['run']}" == done.json["resume"] == done.last_line
 
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 ENDINGS = (".yaml", ".yml")
 _GENERATOR = "_generator"
+_MISTYPED = 0.8
+"""How alike a name and a known one are where the one is taken for the other, mistyped."""
 _NAME = re.compile(r"""^name:[ \t]*["']?([A-Za-z0-9_-]+)["']?[ \t]*(?:#.*)?$""", re.MULTILINE)
 
 
@@ -99,12 +101,17 @@ class Catalog:
         return name in self._builtins.actions or name in self.action_names
 
     def has_agent(self, name: str) -> bool:
-        """Whether there is such an agent."""
-        return name in self.agent_names()
+        """Whether there is such an agent: `default`, where one is configured, plays any; what looks mistyped is none."""
+        return self._is_played(name, self.agent_names())
 
     def has_generator(self, name: str) -> bool:
         """Whether there is such a generator; any agent is one."""
-        return name in self.generator_names()
+        return self._is_played(name, self.generator_names())
+
+    def _is_played(self, name: str, known: set[str]) -> bool:
+        if name in known:
+            return True
+        return "default" in self.config.agents and not nearest(name, known, likeness=_MISTYPED)
 
     def has_context_builder(self, name: str) -> bool:
         """Whether there is such a context builder."""

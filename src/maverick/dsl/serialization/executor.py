@@ -159,6 +159,10 @@ class Executor:
         except Unfinished as unfinished:
             self.plan.add(step, path, "unknown", f"its `when` depends on what {unfinished.path} gives")
             raise
+        except StepFailed as error:
+            error.step = path
+            self.count("failed")
+            raise
 
     def unrecorded(self, path: str) -> Executor:
         """A walk with the same tools that records nothing: for what is done beside the run about the step at *path*."""
@@ -192,6 +196,8 @@ class Executor:
             self.plan.not_entered(step, path, block, self.journal, unfinished, planned)
             raise
         except StepFailed as error:
+            if not error.step:  # It failed itself, and not for a step in it.
+                self.count("failed")
             error.step = error.step or path
             self.emit("step_failed", path, step, seconds=time.monotonic() - clock, message=str(error))
             raise
