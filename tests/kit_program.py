@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import select
 import signal
 import subprocess
@@ -162,6 +163,32 @@ class Program:
             check=False,
         )
         return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def err_at_a_terminal(program: Program, *args: str, **environment: str) -> str:
+    """What a command writes to standard error when that is a terminal."""
+    ours, theirs = pty.openpty()
+    base = {**program.environment, "TERM": "xterm"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "maverick", *args],
+        cwd=program.root,
+        env={**base, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    ):
+        os.close(theirs)
+        text = b""
+        while True:
+            try:
+                chunk = os.read(ours, 4096)
+            except OSError:
+                chunk = b""
+            if not chunk:
+                break
+            text += chunk
+    os.close(ours)
+    return text.decode()
 
 
 class Quick:

@@ -170,8 +170,13 @@ def test_a_gc_goes_by_pieces_where_not_all_fits_at_once(tmp_path: Path, free: in
     root = tmp_path / "store"
     at = large(root)
 
-    result = Store.open(root, files=Fills(free)).plan_gc().execute()
+    seen: list[tuple[int, int]] = []
 
+    result = Store.open(root, files=Fills(free)).plan_gc().execute(lambda done, total: seen.append((done, total)))
+
+    assert seen == sorted(seen)
+    assert 1 == len({total for _, total in seen})
+    assert seen[-1][0] == seen[-1][1]
     assert () == result.left
     assert 12 << 20 < result.removed_bytes
     read_all(Store.open(root), at)

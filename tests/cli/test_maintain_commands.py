@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
+
 import pytest
 
-from kit_program import Quick
-from maverick.checkpoints import Store, value
+from kit_program import Quick, err_at_a_terminal
+from maverick.checkpoints import Store, blob, value
 
 
 @pytest.fixture
@@ -117,3 +120,41 @@ def test_repair_says_what_it_did_and_then_the_store_is_whole(seven: Quick) -> No
     assert run in seven("runs").out
     assert (0, []) == ((again := seven("checkpoint", "fsck", "--repair", "--json")).code, again.json["repaired"])
     assert ["warning"] == [it["severity"] for it in again.json["findings"]]
+
+
+def test_at_a_terminal_gc_shows_how_far_it_is_and_leaves_a_clean_line(quick: Quick) -> None:
+    """The bytes copied only grow, up to all of them; where the line was, nothing stays."""
+    store = Store.create(quick.program.root / ".maverick" / "checkpoints")
+    at = None
+    for number in range(4):
+        at = store.save("run-1", {(f"{number}",): blob(os.urandom(300_000))}, parent=at)
+
+    text = err_at_a_terminal(quick.program, "checkpoint", "gc", NO_COLOR="1")
+
+    drawn = text.split("\r")
+    said = [int(it) for it in re.findall(r" (\d+) %", text)]
+    assert "collect  looking for what is needed" in drawn[1]
+    assert said == sorted(said)
+    assert 100 == said[-1]
+    assert "100 %  1.2 MB of 1.2 MB" in drawn[-3]
+    assert ("", "") == (drawn[-2].strip(), drawn[-1])
+    assert len(drawn[-3].rstrip()) <= len(drawn[-2])
+    assert "\n" not in text
+
+
+def test_a_gc_that_fails_leaves_a_clean_line_for_the_error(seven: Quick) -> None:
+    """Else the error would begin in the middle of the bar."""
+    (seven.program.root / ".maverick/checkpoints/refs/works-6").write_bytes(b"torn")
+
+    text = err_at_a_terminal(seven.program, "checkpoint", "gc", NO_COLOR="1").replace("\r\n", "\n")
+    *_, cleared, last = text.split("\r")
+
+    assert "" == cleared.strip()
+    assert last.startswith("error: the ref of run works-6 is torn")
+
+
+@pytest.mark.parametrize("option", ["--quiet", "--json"])
+def test_without_a_person_to_see_it_gc_shows_nothing_on_its_way(seven: Quick, option: str) -> None:
+    assert "" == err_at_a_terminal(seven.program, "checkpoint", "gc", option)
+    assert "" == err_at_a_terminal(seven.program, "checkpoint", "gc", TERM="dumb")
+    assert "" == seven.program.run("checkpoint", "gc").err

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import io
-import os
-import pty
 import re
-import subprocess
-import sys
 
 import pytest
 
-from kit_program import Program, Quick
+from kit_program import Program, Quick, err_at_a_terminal
 from maverick.cli.progress import EventLines, Progress, depth, progress_line
 from maverick.dsl.events import Event
 
@@ -80,10 +76,10 @@ def test_colour_is_for_terminals_and_can_be_refused(program: Program) -> None:
     program.flow("- {name: only, type: shell, run: 'echo one'}")
 
     assert "\x1b[" not in program.run("run", "flow.yaml").err
-    assert "\x1b[32m" in _at_a_terminal(program, "run", "flow.yaml")
-    assert "\x1b[" not in _at_a_terminal(program, "run", "flow.yaml", NO_COLOR="1")
-    assert "\x1b[" not in _at_a_terminal(program, "run", "flow.yaml", TERM="dumb")
-    assert "\x1b[" not in _at_a_terminal(program, "run", "flow.yaml", "--plain")
+    assert "\x1b[32m" in err_at_a_terminal(program, "run", "flow.yaml")
+    assert "\x1b[" not in err_at_a_terminal(program, "run", "flow.yaml", NO_COLOR="1")
+    assert "\x1b[" not in err_at_a_terminal(program, "run", "flow.yaml", TERM="dumb")
+    assert "\x1b[" not in err_at_a_terminal(program, "run", "flow.yaml", "--plain")
 
 
 def test_an_events_file_that_breaks_is_said_once_and_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,32 +92,6 @@ def test_an_events_file_that_breaks_is_said_once_and_ends_nothing(capsys: pytest
     lines(Event(event="notice"))
 
     assert 1 == len(re.findall("not written any more", capsys.readouterr().err))
-
-
-def _at_a_terminal(program: Program, *args: str, **environment: str) -> str:
-    """What a command writes to standard error when that is a terminal."""
-    ours, theirs = pty.openpty()
-    base = {**program.environment, "TERM": "xterm"}
-    with subprocess.Popen(
-        [sys.executable, "-m", "maverick", *args],
-        cwd=program.root,
-        env={**base, **environment},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=theirs,
-    ):
-        os.close(theirs)
-        text = b""
-        while True:
-            try:
-                chunk = os.read(ours, 4096)
-            except OSError:
-                chunk = b""
-            if not chunk:
-                break
-            text += chunk
-    os.close(ours)
-    return text.decode()
 
 
 def test_what_an_agent_says_is_shown_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:

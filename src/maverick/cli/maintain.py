@@ -43,6 +43,7 @@ def gc(
         bool, typer.Option("--keep-dropped", help="Keep what `checkpoint undo` would bring back, such as dropped runs.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would go, and remove nothing.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors and the result only.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Remove what no run needs any more.
@@ -60,27 +61,24 @@ def gc(
     project = this_project()
     from maverick.checkpoints.automatic import note_collected  # noqa: PLC0415 - light commands do without
     from maverick.checkpoints.byhand import needed  # noqa: PLC0415
+    from maverick.cli.progress import Bar  # noqa: PLC0415
 
     store = project.open_store()
     last, within = _limits(project, keep_last, keep_within)
     spared = needed(store) if keep_dropped else []
-    plan = store.plan_gc(keep_last=last, keep_within=within, run=run, spared=spared)
-    numbers: Mapping[str, int] = {
-        "removed_objects": plan.removed_objects,
-        "removed_bytes": plan.removed_bytes,
-        "kept_objects": plan.kept_objects,
-    }
-    freed = None
-    if not dry_run:
-        result = plan.execute()
-        freed = result.freed_bytes
-        with suppress(StoreUnwritable):  # The note only saves a collection later.
-            note_collected(store)
-        numbers = {name: getattr(result, name) for name in numbers}
+    result = None
+    with Bar("collect", shown=not (quiet or as_json)) as bar:
+        bar.say("looking for what is needed")
+        plan = store.plan_gc(keep_last=last, keep_within=within, run=run, spared=spared)
+        if not dry_run:
+            result = plan.execute(bar)
+            with suppress(StoreUnwritable):  # The note only saves a collection later.
+                note_collected(store)
+    numbers = {name: getattr(result or plan, name) for name in ("removed_objects", "removed_bytes", "kept_objects")}
     if as_json:
         print_out(json_text({**numbers, "runs": [_removal(it) for it in plan.runs]}) + "\n")
     else:
-        print_out(_gc_text(plan, numbers, freed))
+        print_out(_gc_text(plan, numbers, result.freed_bytes if result is not None else None))
 
 
 def collect_in_background(project: "Project", tell: Callable[[str], None]) -> None:

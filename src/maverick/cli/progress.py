@@ -1,17 +1,20 @@
-"""What a run looks like while it goes on: a line per event for people, a JSON line per event for programs."""
+"""What work looks like while it goes on: of a run a line per event for people, a JSON line per event for programs."""
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import threading
+import time
 from typing import IO, TYPE_CHECKING, Final
 
-from maverick.cli.render import duration, has_colour, json_text, one_line, paint
-from maverick.cli.streams import print_err, warn
+from maverick.cli.render import duration, has_colour, is_terminal, json_text, one_line, paint, size
+from maverick.cli.streams import print_err, warn, write_err
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Self
 
     from maverick.dsl.events import Event, Kind
 
@@ -31,6 +34,9 @@ _LONGEST_LINE: Final = 2000
 """Of what an agent says, in characters; the rest of a line is left out."""
 _MOST_LINES: Final = 1000
 """Shown of what an agent says at once, in one event; no person reads more."""
+_DRAWN_EVERY_SECONDS: Final = 0.1
+_BAR_WIDTH: Final = 24
+_USUAL_COLUMNS: Final = 80
 
 
 def depth(path: str) -> int:
@@ -95,6 +101,64 @@ class Progress:
 
 def _cut(line: str) -> str:
     return line if len(line) <= _LONGEST_LINE else line[:_LONGEST_LINE] + "…"
+
+
+class Bar:
+    """Shows in one line of a terminal, which is drawn anew, how far the work *verb* is; elsewhere nothing.
+
+    It costs next to nothing: the line is drawn ten times a second, and when all is done. Leaving the block clears
+    the line, whatever ended it.
+    """
+
+    def __init__(self, verb: str, *, shown: bool = True) -> None:
+        self._verb = verb
+        self._shown = shown and is_terminal(sys.stderr)
+        self._colour = has_colour(sys.stderr)
+        self._next = 0.0
+        self._drawn = 0
+
+    def say(self, text: str) -> None:
+        """Show what is done before anybody knows how much there is to do."""
+        self._draw(f"{self._verb:>8}  {text}")
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show that *done* of *total* bytes are done."""
+        now = time.monotonic()
+        if now >= self._next or done == total:
+            self._next = now + _DRAWN_EVERY_SECONDS
+            self._draw(bar_line(self._verb, done, total))
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Clear the line."""
+        if self._drawn:
+            self._draw("")
+            write_err("\r")
+
+    def _draw(self, line: str) -> None:
+        if self._shown:
+            line = line[: _columns() - 1]  # a longer one would be two, of which only the last is drawn anew
+            text = line.replace(self._verb, paint(self._verb, "cyan", on=self._colour), 1)
+            write_err(f"\r{text}{' ' * (self._drawn - len(line))}")
+            self._drawn = len(line)
+
+
+def _columns() -> int:
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or _USUAL_COLUMNS
+    except (OSError, ValueError):
+        return _USUAL_COLUMNS
+
+
+def bar_line(verb: str, done: int, total: int) -> str:
+    """Give what a person sees of a work of which *done* of *total* bytes are done."""
+    share = done / total if total else 1.0
+    filled = int(share * _BAR_WIDTH)
+    bar = "#" * filled + "-" * (_BAR_WIDTH - filled)
+    return f"{verb:>8}  [{bar}] {int(share * 100):>3} %  {size(done)} of {size(total)}"
 
 
 class EventLines:

@@ -138,7 +138,12 @@ def one_line(text: str) -> str:
 
 def has_colour(stream: Any, *, plain: bool = False) -> bool:
     """Whether *stream* is a terminal that is to be coloured (`NO_COLOR` and `TERM=dumb` say no)."""
-    if plain or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+    return not plain and not os.environ.get("NO_COLOR") and is_terminal(stream)
+
+
+def is_terminal(stream: Any) -> bool:
+    """Whether *stream* is a terminal on which a line can be drawn anew (`TERM=dumb` says no)."""
+    if os.environ.get("TERM") == "dumb":
         return False
     try:
         return bool(stream.isatty())

@@ -49,9 +49,14 @@ def write_out(data: bytes) -> None:
 
 def print_err(text: str) -> None:
     """Print the line *text* to standard error, if anybody listens."""
+    write_err(text + "\n")
+
+
+def write_err(text: str) -> None:
+    """Write *text*, as it is, to standard error, if anybody listens."""
     with suppress(OSError, ValueError):
         if sys.stderr is not None:
-            sys.stderr.write(text + "\n")
+            sys.stderr.write(text)
             sys.stderr.flush()
 
 
