@@ -39,6 +39,14 @@ def given(*args, output=None, **kwargs):
 
 def key(key):
     return _log(key)
+
+
+def undo_result(result, cwd):
+    _log(f"undo result {result}")
+
+
+def undo_two(one, other):
+    _log(f"undo {one} {other}")
 """
 
 
@@ -424,6 +432,23 @@ def test_an_action_that_accepts_no_output_gets_none(tmp_path: Path) -> None:
     assert ["plainly"] == undone(runs)
 
 
+def test_an_action_is_given_what_it_takes(tmp_path: Path) -> None:
+    """One that undoes by the output alone, or by nothing, need not name the arguments of the step."""
+    runs = project(
+        tmp_path,
+        "{name: a, type: python, action: do, args: [a, 7], rollback: undo_output}",
+        "{name: b, type: python, action: do, kwargs: {name: b, output: 8}, rollback: undo_output}",
+        "{name: c, type: python, action: do, kwargs: {name: c, output: 9}, rollback: undo_plainly}",
+        "{name: d, type: python, action: do, kwargs: {name: d, output: 5}, rollback: undo_result}",
+        BROKEN,
+    )
+    failed = runs.start()
+
+    assert failed.outcome is not None
+    assert () == failed.outcome.rollback_errors
+    assert ["result 5", "plainly", "output 8", "output 7"] == undone(runs)
+
+
 def test_an_action_of_another_step_gets_the_output_alone(tmp_path: Path) -> None:
     """A shell step has no arguments."""
     runs = project(tmp_path, "{name: a, type: shell, run: echo made, parse: lines, rollback: undo_output}", BROKEN)
@@ -518,7 +543,7 @@ def test_a_rollback_that_cannot_be_called_is_an_error_like_any(tmp_path: Path) -
     runs = project(
         tmp_path,
         done("a"),
-        done("b", "undo_plainly"),
+        done("b", "undo_two"),
         "{name: c, type: shell, run: 'true', rollback: {type: shell, run: 'exit 3'}}",
         BROKEN,
     )

@@ -39,6 +39,18 @@ class Action:
         parameters = inspect.signature(self.function).parameters.values()
         return any(p.name == name or p.kind is p.VAR_KEYWORD for p in parameters)
 
+    def takes(self, args: Sequence[object], kwargs: Mapping[str, object]) -> bool:
+        """Whether the function can be called so; of one that does not say what it takes, yes."""
+        import inspect  # noqa: PLC0415
+
+        try:
+            inspect.signature(self.function).bind(*args, **kwargs)
+        except TypeError:
+            return False
+        except ValueError:  # Some functions written in C have no signature.
+            return True
+        return True
+
     def in_folder(self, args: Sequence[object], kwargs: dict[str, Any], folder: str) -> dict[str, Any]:
         """*kwargs*, with *folder* as `cwd` if the function has a parameter of that name that is not given."""
         import inspect  # noqa: PLC0415

@@ -101,7 +101,7 @@ class Catalog:
         return name in self._builtins.actions or name in self.action_names
 
     def has_agent(self, name: str) -> bool:
-        """Whether there is such an agent: `default`, where one is configured, plays any; what looks mistyped is none."""
+        """Whether there is such an agent. A `default` plays any; a name that looks mistyped is none."""
         return self._is_played(name, self.agent_names())
 
     def has_generator(self, name: str) -> bool:

@@ -25,6 +25,7 @@ from maverick.dsl.paths import ancestors, is_within
 from maverick.errors import StepFailed
 
 if TYPE_CHECKING:
+    from maverick.dsl.actions import Action
     from maverick.dsl.blocks import Lineage
     from maverick.dsl.model import Workflow
     from maverick.dsl.scope import Frame
@@ -219,14 +220,12 @@ def _run(walk: Executor, finished: Finished) -> None:
 
 
 def _call(walk: Executor, finished: Finished, name: str, frame: Frame) -> None:
-    """Call the action *name* with the step's arguments, and its `output` if it takes that."""
+    """Call the action *name* with what it takes of the step's arguments and its output."""
     step, path = finished.step, finished.path
     action = walk.tools.catalog.action(name)
     args = fields.sequence(step.args, frame, "args") if isinstance(step, PythonStep) else []
     kwargs = fields.mapping(step.kwargs, frame, "kwargs") if isinstance(step, PythonStep) else {}
-    if action.accepts("output"):
-        kwargs = {**kwargs, "output": finished.result.output}
-    kwargs = action.in_folder(args, kwargs, str(frame.project_root))
+    args, kwargs = _taken(action, args, kwargs, finished.result.output, str(frame.project_root))
     beside = walk.journal.beside(path)
     environment = {
         **walk.tools.environment,
@@ -237,3 +236,17 @@ def _call(walk: Executor, finished: Finished, name: str, frame: Frame) -> None:
     from maverick.dsl.steps.python import call  # noqa: PLC0415 - few runs undo anything
 
     call(action, args, kwargs, walk.tools, environment, path=f"{path}.rollback")
+
+
+def _taken(
+    action: Action, args: list[Value], kwargs: dict[str, Value], output: Value, folder: str
+) -> tuple[list[Value], dict[str, Value]]:
+    """The step's arguments, and its *output* if the action accepts one; where that does not fit, what does.
+
+    Those of the arguments that the action has names for; else the output alone, whatever it is called there.
+    """
+    named = {name: value for name, value in {**kwargs, "output": output}.items() if action.accepts(name)}
+    every = {**kwargs, "output": output} if "output" in named else kwargs
+    ways: list[tuple[list[Value], dict[str, Value]]] = [(args, every), ([], named), ([output], {})]
+    ways = [(some, action.in_folder(some, by_name, folder)) for some, by_name in ways]
+    return next((way for way in ways if action.takes(*way)), ways[0])
