@@ -36,7 +36,7 @@ def apply(journal: Journal, request: Request, workflow: Workflow, catalog: Catal
     """Mark in *journal*, unwritten, what *request* asks for; give what the log is to say of it.
 
     Raises:
-        NotFound: A step that is to run again has recorded nothing, or one that is to be skipped does not exist.
+        NotFound: A step that is to run again, or to be skipped, does not exist.
     """
     if not request.amends:
         return []
@@ -48,14 +48,10 @@ def apply(journal: Journal, request: Request, workflow: Workflow, catalog: Catal
         journal.set_output(path, scrub.value(normalise(output, f"steps.{path}.output")), skip=True)
         said.append(f"skipped {path} by hand")
     if request.from_step:
-        if not journal.run_again(request.from_step):
-            if pattern_of(request.from_step) in known:
-                raise NotFound(
-                    f"step {request.from_step} has recorded nothing in run {journal.tip.run}, so that it runs in any "
-                    "case; leave out --from"
-                )
+        again = journal.run_again(request.from_step)  # What has recorded nothing runs in any case.
+        if not again and pattern_of(request.from_step) not in known:
             raise _no_step(request.from_step, "there is no step", journal, [*known])
-        said.append(f"to run again from {request.from_step}")
+        said.append(f"to run again from {request.from_step}{'' if again else ', which had recorded nothing'}")
     return said
 
 

@@ -449,7 +449,6 @@ def test_a_shipped_workflow_has_the_options_too(quick: Quick) -> None:
         (["--resume", "--skip", "plan=x"], 2, "--skip plan=x: what follows the `=` has to be JSON"),
         (["--resume", "--from", "plam"], 10, "there is no step plam in run flow-"),
         (["--resume", "--skip", "plam"], 10, "there is no step plam in run flow-"),
-        (["--resume", "--from", "last"], 10, "step last has recorded nothing in run flow-"),
     ],
 )
 def test_what_does_not_go_together_is_refused(failed: Quick, words: list[str], code: int, message: str) -> None:

@@ -285,6 +285,16 @@ def test_a_skipped_step_runs_after_all_when_the_run_goes_on_from_it(runs: Runs) 
     assert "b" == runs.value("steps/c")
 
 
+def test_going_on_from_the_step_that_failed_is_going_on(runs: Runs) -> None:
+    """It has recorded nothing, and runs in any case; the log says so."""
+    runs.flow(CHAIN)
+    runs.start()
+    runs.file("ready", "")
+
+    assert ["d"] == runs.resume(from_step="d").executed
+    assert "to run again from d, which had recorded nothing" in [it.reason for it in runs.store.ref(runs.run).positions]
+
+
 # --- what is refused -------------------------------------------------------------------------------------------------
 
 
@@ -293,7 +303,6 @@ def test_a_skipped_step_runs_after_all_when_the_run_goes_on_from_it(runs: Runs) 
     [
         ({"from_step": "elsewhere"}, r"there is no step elsewhere in run flow-\S+; it has a, b, c, d"),
         ({"from_step": "each[0].one"}, r"there is no step each\[0\].one in run flow-\S+; it has a, b, c, d"),
-        ({"from_step": "d"}, r"step d has recorded nothing in run flow-\S+, so that it runs in any case; leave out"),
         ({"skip": {"b?when": 1}}, r"there is no step b\?when in run"),
         ({"skip": {"": 1}}, "there is no step  in run"),
     ],
