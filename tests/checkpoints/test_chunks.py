@@ -15,7 +15,7 @@ from faults import CountingFiles
 from maverick.checkpoints import Store, blob, blob_from, chunking, value
 from maverick.checkpoints.frames import leans_of
 from maverick.checkpoints.ids import blob_id
-from maverick.checkpoints.open_pack import Formers
+from maverick.checkpoints.large_blob import Formers
 from maverick.errors import StoreDamaged
 
 MIB = 1 << 20

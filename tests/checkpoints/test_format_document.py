@@ -76,9 +76,12 @@ class Reader:
         for path in (root / "objects").iterdir():
             self.read_pack(path.stem, path.read_bytes())
         whole = set(self.objects)
-        for flag in (1, 2):  # chunks may have bases, bases lean on nothing
-            for row in self.leaning:
-                if row[2] == flag:
+        for row in [row for row in self.leaning if row[2] == 1]:  # chunks may have bases, bases lean on nothing
+            self.read_leaning(*row, whole=whole)
+        lists = [row for row in self.leaning if row[2] == 2]
+        for upper in (False, True):  # of chunks, then of such lists
+            for row in lists:
+                if upper == any(item in {it[0] for it in lists} for item in self.items(row)):
                     self.read_leaning(*row, whole=whole)
         self.refs = {unescaped(p.name): unsealed(p.read_bytes()) for p in (root / "refs").iterdir()}
 
@@ -113,6 +116,10 @@ class Reader:
             data = {0: lambda: payload, 1: lambda: zstd.decompress(payload)}[codec]()
             assert raw_length == len(data)
             self.put(raw_id, kind, data)
+
+    def items(self, row: tuple[bytes, int, int, int, int, bytes]) -> list[bytes]:
+        data = {0: lambda: row[5], 1: lambda: zstd.decompress(row[5])}[row[3]]()
+        return [chunk for chunk, _ in struct.iter_unpack(">32sI", data)]
 
     def read_leaning(
         self, raw_id: bytes, kind: int, flags: int, codec: int, raw_length: int, payload: bytes, *, whole: set[str]
@@ -230,6 +237,7 @@ VALUE = {
 
 
 LARGE = b"".join(blake3(b"%d" % number).digest() for number in range(20_000))
+LONG = b"".join(blake3(b"long %d" % number).digest() for number in range(150_000))
 
 
 @pytest.fixture
@@ -247,6 +255,7 @@ def root(tmp_path: Path) -> Path:
     store.save("Run/1", {("steps", "s7"): None}, parent=second, kind="final", reason="done")
     at = store.save("fork", {("log",): blob(b"x" * 100_000), ("large",): blob(LARGE)}, parent=second)
     store.save("fork", {("large",): blob(LARGE[:300_000] + b"inserted" + LARGE[300_000:])}, parent=at)
+    store.save("long", {("text",): blob(LONG)}, parent=None)
     store.tag("fork", "kept", first)
     return store.root
 
@@ -255,7 +264,7 @@ def test_a_reader_written_from_the_document_reads_everything(root: Path) -> None
     """Every pack, frame, tree, checkpoint and ref is as the document says, and holds what was put in."""
     reader = Reader(root)
 
-    assert {"Run/1", "fork"} == set(reader.refs)
+    assert {"Run/1", "fork", "long"} == set(reader.refs)
     last, second, first = reader.history("Run/1")
     assert [(3, "final", ""), (2, "label", "half"), (1, "auto", "")] == [
         (at["sequence"], at["kind"], at["label"]) for at in (last, second, first)
@@ -272,7 +281,11 @@ def test_a_reader_written_from_the_document_reads_everything(root: Path) -> None
     fork, before = list(reader.history("fork"))[:2]
     large = [reader.content(reader.folder(at["tree"])["large"]) for at in (before, fork)]
     assert [LARGE, LARGE[:300_000] + b"inserted" + LARGE[300_000:]] == large
-    assert 2 == len(reader.chunked)
+    (long,) = reader.history("long")
+    assert LONG == reader.content(reader.folder(long["tree"])["text"])
+    inner = [it for it in reader.chunked[blake3(LONG).hexdigest()] if it in reader.chunked]
+    assert inner
+    assert 3 == len(reader.chunked) - len(inner)
     assert {chunk for chunks in reader.chunked.values() for chunk in chunks} & set(reader.based)
     facts = reader.content(reader.folder(last["facts"])["steps"])
     assert {f"s{n}": ("note", f"{n} ms") for n in range(49)} == facts

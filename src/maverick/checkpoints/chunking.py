@@ -15,12 +15,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from maverick.checkpoints.ids import ObjectId
+
     Read = Callable[[int], bytes]
 
 CHUNKED_FROM_BYTES = 128 << 10
 """Blobs of this size and above are stored as chunks."""
 MIN_BYTES, _AVERAGE_BYTES, _MAX_BYTES = 16 << 10, 64 << 10, 256 << 10
 _FIXED_BYTES = 128 << 10
+# How many chunks a list has, of those that make up a larger blob; about 24.
+_LEAST_LISTED, _MOST_LISTED = 8, 64
 # What is held of a stream at a time: enough for all cores to have something to do.
 _WINDOW_BYTES = 8 << 20
 
@@ -52,6 +56,11 @@ def pieces(read: Read, lengths: list[int], window_bytes: int = _WINDOW_BYTES) ->
         if len(part) < length or size >= window_bytes:
             break
     return found
+
+
+def ends_list(count: int, chunk: ObjectId) -> bool:
+    """Say whether a list of *count* chunks ends with *chunk*: where ids say so, as cuts are where the bytes do."""
+    return count >= _MOST_LISTED or (count >= _LEAST_LISTED and chunk.endswith("0"))
 
 
 def common(one: bytes, other: bytes) -> int:

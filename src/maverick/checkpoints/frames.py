@@ -85,6 +85,15 @@ class Base(NamedTuple):
     former: bool
 
 
+class NewObject(NamedTuple):
+    """An object that is not stored yet. `former` is what stands at its place in the parent checkpoint."""
+
+    kind: ObjectKind
+    id: ObjectId
+    data: bytes
+    former: ObjectId | None = None
+
+
 class Compressor:
     """Makes frames. One compressor is for one thread; making one is what costs."""
 
@@ -208,10 +217,9 @@ def open_frame(raw: bytes, fetch: Fetch | None = None) -> tuple[FrameHeader, byt
         raise FrameDamaged("its frame leans on another object, where it must be whole")
     if header.flags & HAS_BASE and fetch is not None:
         return header, _expand(raw[BASED_BYTES:], header, fetch(_base_id(raw), whole=True))
-    data = _expand(raw[FRAME_BYTES:], header, b"")
     if header.flags & HAS_CHUNKS and fetch is not None:
-        return header, b"".join(fetch_chunks(_chunks(data), fetch))
-    return header, data
+        return header, b"".join(fetch_chunks(_chunks(raw, header), fetch))
+    return header, _expand(raw[FRAME_BYTES:], header, b"")
 
 
 class Leans(NamedTuple):
@@ -232,7 +240,7 @@ def leans_of(raw: bytes) -> Leans:
     if header.flags & HAS_BASE:
         return Leans(bases=(_base_id(raw),))
     if header.flags & HAS_CHUNKS:
-        return Leans(chunks=tuple(_chunks(_expand(raw[FRAME_BYTES:], header, b""))))
+        return Leans(chunks=tuple(_chunks(raw, header)))
     return Leans()
 
 
@@ -260,7 +268,11 @@ def _base_id(raw: bytes) -> ObjectId:
     return ObjectId(raw[FRAME_BYTES:BASED_BYTES].hex())
 
 
-def _chunks(data: bytes) -> Iterator[tuple[ObjectId, int]]:
+def _chunks(raw: bytes, header: FrameHeader) -> Iterator[tuple[ObjectId, int]]:
+    if crc32(raw[FRAME_BYTES:]) != header.payload_check:
+        # Else a list with a flipped bit would pass for one of chunks that are missing.
+        raise FrameDamaged("its list of chunks is damaged")
+    data = _expand(raw[FRAME_BYTES:], header, b"")
     if len(data) % _CHUNK.size:
         raise FrameDamaged("its list of chunks is cut off")
     for raw_id, length in _CHUNK.iter_unpack(data):

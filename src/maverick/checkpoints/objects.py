@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from maverick.checkpoints import ids, packs
 from maverick.checkpoints.bases import Bases
 from maverick.checkpoints.files import creating, removing_on_error
-from maverick.checkpoints.frames import BASED_BYTES, Leans, fetch_chunks, leans_of
+from maverick.checkpoints.frames import BASED_BYTES, Leans, leans_of
 from maverick.checkpoints.layout import temporary
 from maverick.checkpoints.open_pack import NewObject, OpenPack
 from maverick.checkpoints.pack_set import PackSet, pack_name
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["NewObject", "Objects", "OpenPack"]
 
 _WINDOW_BYTES = 256 << 10
+_LISTS = 2
+"""A large blob is a list of lists of chunks at most."""
+# Packs may be merged again and again while one object is looked for; each listing that finds a change is progress.
+_MOST_LISTINGS = 100
 _offset = attrgetter("offset")
 
 
@@ -124,7 +128,7 @@ class Objects:
             ObjectCorrupt: what is stored has another hash.
             PackDamaged: it is in none of the packs that can be read, and some cannot.
         """
-        return self._read(object_id, whole=False)
+        return self._read(object_id)
 
     def read_whole(self, object_id: ObjectId) -> bytes:
         """Give the bytes of an object from a copy that leans on nothing. Raises as `read`."""
@@ -138,21 +142,26 @@ class Objects:
         Raises:
             ObjectMissing, ObjectCorrupt, PackDamaged: as `read`, perhaps after some parts.
         """
+        return self._parts(object_id, 0)
+
+    def _parts(self, object_id: ObjectId, depth: int) -> Iterator[bytes]:
         place = self.find(object_id)
         chunks: tuple[tuple[ObjectId, int], ...] = ()
-        if place is not None and place.leans:
+        if place is not None and place.leans and depth < _LISTS:
             with suppress(packs.FrameDamaged, FileNotFoundError):  # `read` will say what is wrong
                 chunks = self.leans_at(place).chunks
         if place is None or not chunks:
             yield self.read(object_id)
             return
         hashed = ids.Hasher()
-        try:
-            for part in fetch_chunks(iter(chunks), self.fetch):
+        for chunk, length in chunks:
+            size = 0
+            for part in self._parts(chunk, depth + 1):
+                size += len(part)
                 hashed.update(part)
                 yield part
-        except packs.FrameDamaged as error:
-            raise _corrupt(object_id, str(error), place) from error
+            if size != length:
+                raise _corrupt(object_id, f"its chunk {chunk[:12]} has another length than its list says", place)
         if hashed.blob_id() != object_id:
             raise _corrupt(object_id, f"its chunks hash to {hashed.blob_id()[:12]}", place)
 
@@ -172,16 +181,28 @@ class Objects:
 
     def fetch(self, object_id: ObjectId, *, whole: bool) -> bytes:
         """Give what a frame leans on."""
-        return self.bases.data(object_id) if whole else self.read(object_id)
+        return self._fetch(0, object_id, whole=whole)
 
-    def _read(self, object_id: ObjectId, *, whole: bool) -> bytes:
-        for _ in range(3):  # gc or a merge may have moved it since the last refresh, or another process added it
-            with suppress(FileNotFoundError):
-                place = self.find(object_id, whole=whole)
-                if place is not None:
-                    return self._read_any(object_id, place, whole=whole)
+    def _fetch(self, depth: int, object_id: ObjectId, *, whole: bool) -> bytes:
+        """Give what a frame leans on, which is itself in as many lists of chunks as *depth* says."""
+        if whole:
+            return self.bases.data(object_id)
+        if depth == _LISTS:
+            raise packs.FrameDamaged("its lists of chunks are nested too deep")
+        return self._read(object_id, depth=depth + 1)
+
+    def _read(self, object_id: ObjectId, *, whole: bool = False, depth: int = 0) -> bytes:
+        # gc or a merge may have moved it since the last refresh, or another process added it.
+        for _ in range(_MOST_LISTINGS):
+            known = self.set.changes
+            place = self.find(object_id, whole=whole)
+            if place is not None:
+                with suppress(FileNotFoundError):
+                    return self._read_any(object_id, place, whole=whole, depth=depth)
             self.refresh()
-        return self._read_trash(object_id, whole=whole)
+            if self.set.changes == known:
+                break
+        return self._read_trash(object_id, whole=whole, depth=depth)
 
     @contextmanager
     def packing(self) -> Iterator[OpenPack]:
@@ -233,22 +254,22 @@ class Objects:
     def _path(self, folder: str, name: str) -> Path:
         return self._root / f"{folder}/{name}.pack"
 
-    def _read_any(self, object_id: ObjectId, place: Place, *, whole: bool) -> bytes:
+    def _read_any(self, object_id: ObjectId, place: Place, *, whole: bool, depth: int) -> bytes:
         """Read an object at *place*, or, if it cannot be read there, from another pack that holds it."""
         try:
-            return self._read_at(object_id, place, "objects")
+            return self._read_at(object_id, place, "objects", depth)
         except (ObjectCorrupt, ObjectMissing):
             for index in self.packs():
                 other = index.find(bytes.fromhex(object_id))
                 if other is not None and other != place and not (whole and other.leans):
                     with suppress(ObjectCorrupt, ObjectMissing, FileNotFoundError):
-                        return self._read_at(object_id, other, "objects")
+                        return self._read_at(object_id, other, "objects", depth)
             raise
 
-    def _read_at(self, object_id: ObjectId, place: Place, folder: str) -> bytes:
+    def _read_at(self, object_id: ObjectId, place: Place, folder: str, depth: int) -> bytes:
         raw = self._files.pread(self._path(folder, place.pack), place.offset, place.length)
         try:
-            header, data = packs.open_frame(raw, self.fetch)
+            header, data = packs.open_frame(raw, partial(self._fetch, depth))
         except packs.FrameDamaged as error:
             raise _corrupt(object_id, str(error), place) from error
         actual = ids.object_id(header.kind, data)
@@ -264,14 +285,14 @@ class Objects:
         except FileNotFoundError:
             return []
 
-    def _read_trash(self, object_id: ObjectId, *, whole: bool) -> bytes:
+    def _read_trash(self, object_id: ObjectId, *, whole: bool, depth: int) -> bytes:
         raw_id = bytes.fromhex(object_id)
         for name in filter(None, map(pack_name, self._trash())):
             with suppress(FileNotFoundError, PackDamaged):
                 path = self._path("trash", name)
                 place = packs.open_index(name, self._files.size(path), partial(self._files.pread, path)).find(raw_id)
                 if place is not None and not (whole and place.leans):
-                    return self._read_at(object_id, place, "trash")
+                    return self._read_at(object_id, place, "trash", depth)
         self.packs()  # checks the large indexes, too
         damaged = self.damaged()
         if damaged:

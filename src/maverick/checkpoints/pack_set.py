@@ -40,6 +40,8 @@ class PackSet:
         self._large: list[PackIndex] = []
         self._names: set[str] = set()
         self._listed = False
+        self.changes = 0
+        """Counts the changes of what is known of the packs."""
 
     def refresh(self) -> None:
         """List `objects/`, open the indexes of new packs, forget the packs that are gone.
@@ -51,6 +53,7 @@ class PackSet:
             self._listed = True
             if names == self._names:
                 return
+            self.changes += 1
             self._forget({name for name in self._packs if f"{name}.pack" not in names})
             self._damaged = {name: it for name, it in self._damaged.items() if f"{name}.pack" in names}
             for name in sorted(map(pack_name, names - self._names)):
@@ -184,6 +187,7 @@ class PackSet:
             self._note(index, error)
 
     def _note(self, index: PackIndex, error: PackDamaged | FileNotFoundError) -> None:
+        self.changes += 1
         self._forget({index.name})
         if isinstance(error, PackDamaged):
             self._damaged[index.name] = error
