@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from maverick.dsl.values import Value
 
 _TRUTHS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-_BITS = {"1": True, "0": False}
+_BITS = {"1": True, "0": False, "y": True, "n": False, "t": True, "f": False}
 _INTEGER = re.compile(r"[-+]?[0-9]{1,1000}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INFINITIES = {".inf": float("inf"), "+.inf": float("inf"), "-.inf": float("-inf"), ".nan": float("nan")}
@@ -69,7 +69,7 @@ def from_text(text: str, wanted: InputType) -> Value:
     if wanted == "string":
         return text
     if wanted == "boolean":
-        truth = _BITS.get(plain, truth_of(plain))
+        truth = _BITS.get(plain.lower(), truth_of(plain))
         if truth is not None:
             return truth
     elif wanted in {"array", "object"}:

@@ -139,7 +139,10 @@ def gemini(line: Line, answer: Answer) -> str:
 
 
 def opencode(line: Line, answer: Answer) -> str:
-    """The answer is the text of the last step; usage is added up over all steps."""
+    """The answer is the text of the last step; usage is added up over all steps.
+
+    It was cut short if a tool was used last.
+    """
     answer.begun = True
     answer.session = line.text("sessionID") or answer.session
     match line.text("type"):
@@ -148,8 +151,10 @@ def opencode(line: Line, answer: Answer) -> str:
             answer.finished = False
         case "text":
             answer.add(line.text("part", "text"))
+            answer.finished = True
             return _shown(line.text("part", "text"))
         case "tool_use":
+            answer.finished = False
             if line.text("part", "state", "status") == "error":
                 answer.refused.append(_failed_action(line.text("part", "tool"), line, "part", "state", "error"))
             return _shown(_action(line.text("part", "tool"), line, "part", "state", "input"))
