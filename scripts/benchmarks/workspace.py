@@ -1,19 +1,24 @@
-"""What a snapshot of about 50,000 files and 1 GB costs, beside git, restic and borg on the same tree, in turns.
+"""What a snapshot of about 50,000 files and 1 GB costs, beside git, restic and borg on the same tree.
 
-`workspace.py [FOLDER]` takes a copy of FOLDER (default: the interpreter's own installation). Figures of one run belong
-together; compare ratios. A program that is not installed is skipped.
+`scripts/bench workspace [FOLDER]` takes a copy of FOLDER (default: the interpreter's own installation) and one program
+after the other through: a first snapshot, again unchanged (the median of five), again when 1 % of the files changed,
+restoring these, restoring all into a new folder, and the bytes stored. Figures of one run belong together; compare
+ratios. Programs that are not installed are skipped, with the Debian package that has them. `--quick` takes 2,000 files,
+to see whether it works; `--markdown` prints the table for docs/performance.md.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
+import platform
 import random
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +26,9 @@ from maverick.checkpoints import Checkpoint, Store
 from maverick.checkpoints.workspace import capture, open_workspace, plan_copy, plan_restore
 
 ROUNDS = 5
+QUICK_FILES = 2_000
+PACKAGES = {"git": "git", "restic": "restic", "borg": "borgbackup"}
+"""The Debian package that has a program."""
 QUIET = {**os.environ, "RESTIC_PASSWORD": "benchmark", "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes"}
 QUIET |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
 ROWS = ["first", "unchanged", "1 % changed", "restore 1 %", "restore all", "MB stored"]
@@ -119,11 +127,10 @@ class Program:
 
 
 def programs(tree: Path, folder: Path) -> list[Maverick | Program]:
-    """Everything that is compared, as far as it is installed."""
+    """Everything that is compared, as far as it is installed; says what is not."""
     inner = "git --git-dir={store} --work-tree={tree}"
     borg = "borg create --files-cache=ctime,size,inode {store}::$(date +%s%N) . && borg list --short --first 1 {store}"
-    found: list[Maverick | Program] = [
-        Maverick(tree, folder / "maverick"),
+    peers = [
         Program(
             "git",
             tree,
@@ -133,32 +140,29 @@ def programs(tree: Path, folder: Path) -> list[Maverick | Program]:
             restore=f"{inner} read-tree --reset -u {{first}}",
             restore_all=f"{inner} archive {{first}} | tar -x -C {{target}}",
         ),
+        Program(
+            "restic",
+            tree,
+            folder / "restic",
+            init="restic -q -r {store} init",
+            save="restic -q -r {store} backup . && restic -q -r {store} snapshots --json | head -c 0",
+            restore_all="restic -q -r {store} restore latest --target {target}",
+        ),
+        Program(
+            "borg",
+            tree,
+            folder / "borg",
+            init="borg init -e none {store}",
+            save=borg,
+            restore_all="cd {target} && borg extract {store}::{first}",
+        ),
     ]
-    if shutil.which("restic"):
-        found.append(
-            Program(
-                "restic",
-                tree,
-                folder / "restic",
-                init="restic -q -r {store} init",
-                save="restic -q -r {store} backup . && restic -q -r {store} snapshots --json | head -c 0",
-                restore_all="restic -q -r {store} restore latest --target {target}",
-            )
-        )
-    if shutil.which("borg"):
-        found.append(
-            Program(
-                "borg",
-                tree,
-                folder / "borg",
-                init="borg init -e none {store}",
-                save=borg,
-                restore_all="cd {target} && borg extract {store}::{first}",
-            )
-        )
-    missing = {"restic", "borg"} - {it.name for it in found}
-    for name in sorted(missing):
-        print(f"{name} is not installed; skipped")
+    found: list[Maverick | Program] = [Maverick(tree, folder / "maverick")]
+    for it in peers:
+        if shutil.which(it.name):
+            found.append(it)
+        else:
+            print(f"{it.name} is not installed (Debian: apt-get install {PACKAGES[it.name]}); skipped", file=sys.stderr)
     return found
 
 
@@ -195,6 +199,7 @@ def measure(it: Maverick | Program, pristine: Path, tree: Path, folder: Path) ->
     files = [file for file in sorted(tree.rglob("*")) if file.is_file() and not file.is_symlink()]
     it.prepare()
     settle()
+    print(f"{it.name} …", file=sys.stderr)
     times = {"first": seconds(it.save)}
     it.mark()
     settle()
@@ -212,29 +217,63 @@ def measure(it: Maverick | Program, pristine: Path, tree: Path, folder: Path) ->
     return times
 
 
+def copy(source: Path, target: Path, most_files: int | None) -> int:
+    """Copy *source*, or so many files of it, and give how many there are."""
+    if most_files is None:
+        shutil.copytree(source, target, symlinks=True)
+        return sum(len(files) for _, _, files in os.walk(target))
+    count = 0
+    for folder, _, names in os.walk(source):
+        inside = target / Path(folder).relative_to(source)
+        for name in sorted(names)[: most_files - count]:
+            inside.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(Path(folder) / name, inside / name, follow_symlinks=False)
+            count += 1
+        if count == most_files:
+            break
+    return count
+
+
 def main() -> None:
     """Print the table."""
-    source = Path(sys.argv[1] if len(sys.argv) > 1 else sys.base_prefix)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(sys.base_prefix), help="what to take a copy of")
+    parser.add_argument("--quick", action="store_true", help=f"only {QUICK_FILES:,} files of it")
+    parser.add_argument("--markdown", action="store_true", help="print the table for docs/performance.md")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="maverick-bench-") as name:
         folder = Path(name).resolve()
         pristine, tree = folder / "pristine", folder / "tree"
-        shutil.copytree(source, pristine, symlinks=True)
+        count = copy(options.folder, pristine, QUICK_FILES if options.quick else None)
         tree.mkdir()
-        count = sum(len(files) for _, _, files in os.walk(pristine))
-        print(f"{count:,} files, {megabytes(pristine):,.0f} MB; {os.cpu_count()} cores")
-        print("seconds by the clock (of processors), and ratios to git\n")
+        print(f"{count:,} files, {megabytes(pristine):,.0f} MB; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+        print(f"Python {platform.python_version()}, {platform.system()} {platform.release()}")
+        print("seconds by the clock (of all processors), and ratios to git\n")
         found = {it.name: measure(it, pristine, tree, folder) for it in programs(tree, folder)}
-        print(f"{'':14}" + "".join(f"{name:>32}" for name in found))
-        for row in ROWS:
-            print(f"{row:14}" + "".join(f"{_cell(times[row], found['git'][row]):>32}" for times in found.values()))
+        print("\n".join(table(found, markdown=options.markdown)))
 
 
-def _cell(cost: Cost, git: Cost) -> str:
+def table(found: dict[str, dict[str, Cost]], *, markdown: bool) -> Iterator[str]:
+    """Yield the lines: one for each row of figures, a column for each program."""
+    yield "| | " + " | ".join(found) + " |" if markdown else f"{'':14}" + "".join(f"{name:>32}" for name in found)
+    if markdown:
+        yield "| --- |" + " ---: |" * len(found)
+    for row in ROWS:
+        cells = [_cell(times[row], found.get("git", {}).get(row)) for times in found.values()]
+        yield (
+            f"| {row} | " + " | ".join(cells) + " |" if markdown else f"{row:14}" + "".join(f"{it:>32}" for it in cells)
+        )
+
+
+def _cell(cost: Cost, git: Cost | None) -> str:
     """A figure and its ratio to git's, by the clock and, in brackets, of all processors."""
     if not cost.seconds:
         return "-"
-    text = f"{cost.seconds:.2f} {cost.seconds / git.seconds:.2f} x"
-    return text + (f" ({cost.processor:.2f} {cost.processor / git.processor:.2f} x)" if git.processor else "")
+    ratio = f" {cost.seconds / git.seconds:.2f} x" if git and git.seconds else ""
+    if not cost.processor:
+        return f"{cost.seconds:.2f}{ratio}"
+    share = f" {cost.processor / git.processor:.2f} x" if git and git.processor else ""
+    return f"{cost.seconds:.2f}{ratio} ({cost.processor:.2f}{share})"
 
 
 if __name__ == "__main__":
