@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from maverick.cli.render import json_text
@@ -56,7 +57,7 @@ class Answer:
                 {
                     "run": self.run,
                     "resumed_from": None,
-                    "workflow": self.workflow,
+                    "workflow": _name_of(self.workflow),
                     "status": None,
                     "output": None,
                     "error": error,
@@ -74,3 +75,13 @@ class Answer:
 
     def _print(self, it: dict[str, Any]) -> None:
         print_out(json_text(it, indent=None if self.one_line else 2) + "\n", self.out)
+
+
+def _name_of(workflow: str | None) -> str | None:
+    """What the workflow that a person asked for is called; a file that cannot be read keeps its name."""
+    from maverick.dsl.catalog import ENDINGS, name_in  # noqa: PLC0415
+
+    if workflow is None or not workflow.endswith(ENDINGS):
+        return workflow
+    path = Path(workflow)
+    return name_in(path) if path.is_file() else workflow
