@@ -90,7 +90,7 @@ def test_a_timeout_ends_sync_and_async_actions(acting: Runs, action: str) -> Non
     failed = acting.start()
 
     assert "failed" == failed.status
-    assert "timeout of 0.5 s" in failed.error
+    assert f"step a: action {action} took longer than its timeout of 0.5 s" in failed.error
 
 
 def test_an_action_with_a_timeout_gives_the_same_as_without(acting: Runs) -> None:

@@ -149,7 +149,7 @@ def _on_the_loop(action: Action, args: list[Any], kwargs: dict[str, Any], second
         return _in_a_thread(future.result, action, stop)
     except StepFailed as error:
         if isinstance(error.__cause__, TimeoutError) and tasks and tasks[0].cancelled():
-            raise StepTimeout(f"took longer than its timeout of {seconds:g} s") from error
+            raise StepTimeout(f"action {action.name} took longer than its timeout of {seconds:g} s") from error
         raise
     finally:
         future.cancel()
@@ -167,15 +167,19 @@ def _in_a_process(action: Action, args: list[Any], kwargs: dict[str, Any], attem
 
     with tempfile.TemporaryDirectory(prefix="maverick-") as folder:
         answer = Path(folder) / "answer"
-        done = tools.processes.run(
-            [sys.executable, "-m", process.__name__, str(answer)],
-            cwd=tools.root,
-            env={**tools.environment, **attempt.environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            stdin=process.pack([action.reference, args, kwargs]),
-            timeout=attempt.seconds,
-            on_output=attempt.say,
-            step=attempt.path,
-        )
+        try:
+            done = tools.processes.run(
+                [sys.executable, "-m", process.__name__, str(answer)],
+                cwd=tools.root,
+                env={**tools.environment, **attempt.environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                stdin=process.pack([action.reference, args, kwargs]),
+                timeout=attempt.seconds,
+                on_output=attempt.say,
+                step=attempt.path,
+            )
+        except StepTimeout as error:  # It names the command line, which is ours.
+            how = str(error).rpartition("` ")[2]
+            raise StepTimeout(f"action {action.name} {how}") from None
         if done.exit_code != 0 or not answer.exists():
             raise StepFailed(f"the process of action {action.name} ended with exit code {done.exit_code}")
         kind, value = process.unpack(answer.read_bytes())
