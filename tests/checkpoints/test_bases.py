@@ -109,6 +109,39 @@ def test_a_checkpoint_after_each_step_costs_little_beside_the_output(store: Stor
     assert (stored - outputs) / 400 < 2500
 
 
+def test_checkpoints_lean_on_one_of_the_last_eight(store: Store) -> None:
+    """Those that are kept for long lean on nothing, and damage to one is not damage to the whole run."""
+    at = begin(store)
+    made = [at]
+    for number in range(30):
+        at = extend(store, at, range(number, number + 1))
+        made.append(at)
+    label = store.save("run-1", {}, parent=at, kind="label", label="here")
+    end = store.save("run-1", {}, parent=label, kind="final")
+
+    bases = _leaning(store)
+    assert {label.id, end.id}.isdisjoint(bases)
+    places = {checkpoint.id: number for number, checkpoint in enumerate(made)}
+    gaps = [places[checkpoint.id] - places[bases[checkpoint.id]] for checkpoint in made if checkpoint.id in bases]  # type: ignore[index]
+    assert {1, 2, 3, 4, 5, 6, 7} == set(gaps)
+    assert 4 == len(made) - len(gaps)
+
+
+def test_a_checkpoint_in_which_little_is_new_costs_little(store: Store) -> None:
+    """A run of steps whose outputs are stored: its checkpoints, and the nodes of its trees."""
+    changes = [step(number) for number in range(40)]
+    at = None
+    for change in changes:
+        at = store.save("first", change, parent=at)
+    before = sum(index.size for index in store.objects.packs())
+
+    at = store.save("second", {("inputs",): value("other")}, parent=None)
+    for change in changes:
+        at = store.save("second", change, parent=at)
+
+    assert (sum(index.size for index in store.objects.packs()) - before) / 40 < 900
+
+
 def test_gc_keeps_bases_and_what_leans_on_them(store: Store) -> None:
     """The base is in no checkpoint that is kept, and the packs are rewritten."""
     at = extend(store, begin(store), range(40))

@@ -39,7 +39,7 @@ _DICTIONARY_BYTES = 8  # Zstandard takes no shorter one
 _BASE_PAYS_FROM_BYTES = 96
 # A base is good enough while what is stored beside it is below this share of the object stored whole: at first
 # anything that gains; then, as an object grows away from its base, not too much again and again.
-_FIRST_SHARE, _LATER_SHARE = 0.9, 0.4
+_FIRST_SHARE, _LATER_SHARE = 0.9, 0.3
 
 
 @cache
@@ -113,7 +113,8 @@ class Compressor:
         if base is not None and len(base.data) >= _DICTIONARY_BYTES and len(data) >= _BASE_PAYS_FROM_BYTES:
             like = bytes.fromhex(base.id) + self._compress_like(base.data, data)
             whole = base.stored * len(data) / max(len(base.data), 1)
-            if len(like) < whole * (_FIRST_SHARE if base.former else _LATER_SHARE):
+            grows = kind is not ObjectKind.CHECKPOINT and not base.former
+            if len(like) < whole * (_LATER_SHARE if grows else _FIRST_SHARE):
                 return _frame(kind, object_id, ZSTD, HAS_BASE, len(data), like)
         payload: bytes = self._compress(data, self._flush)
         if len(payload) < len(data):

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     Changes = Mapping[folders.Path, Content | None]
 
 _CACHED_NODES = 1024
+_WHOLE_EVERY = 8
 
 
 def _now() -> int:
@@ -161,7 +162,7 @@ class Store:
                     parent=parent.id if parent else NO_CHECKPOINT,
                     labelled=parent.last_labelled if parent else NO_CHECKPOINT,
                 )
-                new[checkpoint.id] = NewObject(ObjectKind.CHECKPOINT, checkpoint.id, data)
+                new[checkpoint.id] = NewObject(ObjectKind.CHECKPOINT, checkpoint.id, data, _like(checkpoint, parent))
                 # A hit says nothing about the children of a tree: each object is looked for by itself.
                 pack.add_all(new.values())
             with self.locks.refs():
@@ -488,6 +489,15 @@ def _check_arguments(run: str, kind: CheckpointKind, label: str) -> None:
         raise UsageError(f"{kind!r} is no kind of checkpoint")
     if (kind == "label") != bool(label):
         raise UsageError("a checkpoint of kind label has a label, and no other has one")
+
+
+def _like(checkpoint: Checkpoint, parent: Checkpoint | None) -> CheckpointId | None:
+    """Give what to store *checkpoint* with; nothing for those that stay long, nor for one in some others.
+
+    So damage to one of them is no damage to the whole run.
+    """
+    lasting = checkpoint.kind != "auto" or checkpoint.sequence % _WHOLE_EVERY == 1
+    return None if parent is None or parent.run != checkpoint.run or lasting else parent.id
 
 
 def _checkpoint(**fields: Any) -> tuple[Checkpoint, bytes]:
