@@ -356,8 +356,8 @@ def test_a_run_is_owned_once_however_often_its_note_is_removed(tmp_path: Path) -
                 with locked.hold("run") as owner:
                     inside.append(1)
                     crowds.append(len(inside))
-                    owner.forget(files)
                     inside.pop()
+                    owner.forget(files)
             except RunOwned:
                 continue
 

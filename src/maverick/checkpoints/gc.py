@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import timedelta
 
-    from maverick.checkpoints.ids import CheckpointId
+    from maverick.checkpoints.ids import CheckpointId, ObjectId
     from maverick.checkpoints.model import Checkpoint
     from maverick.checkpoints.refs import Position
     from maverick.checkpoints.store import Store
@@ -102,7 +102,10 @@ def plan_gc(
     store.format.require_gc(store.root)
     with alone(store):
         survey = take_survey(store, policy)
-        return _plan(store, survey)
+        try:
+            return _plan(store, survey)
+        finally:
+            survey.source.close()
 
 
 @contextmanager
@@ -130,7 +133,7 @@ def _plan(store: Store, survey: Survey) -> GcPlan:
     removed = {copy: size for copy, size in sizes.items() if copy not in staying}
     kept = sizes.keys() - removed.keys()
     return GcPlan(
-        runs=tuple(_removals(store, survey, removed)),
+        runs=tuple(_removals(survey, removed)),
         removed_objects=len(removed),
         removed_bytes=sum(removed.values()),
         kept_objects=len(kept),
@@ -142,12 +145,12 @@ def _plan(store: Store, survey: Survey) -> GcPlan:
     )
 
 
-def _removals(store: Store, survey: Survey, removed: dict[bytes, int]) -> Iterator[Removal]:
+def _removals(survey: Survey, removed: dict[bytes, int]) -> Iterator[Removal]:
     """Say for each run what goes of it. Each removed object belongs to the newest run that leads to it."""
-    held = _held_by_run(store, survey, removed)
+    held = _held_by_run(survey)
     rest = dict(removed)
     for run in _newest_first(survey, held):
-        copies = [copy for raw_id in held.get(run, ()) for copy in (raw_id, leaning_copy(raw_id))]
+        copies = [copy for object_id in held.get(run, ()) for copy in _copies(object_id)]
         sizes = [rest.pop(copy) for copy in copies if copy in rest]
         dropped = survey.fates.get(run) is Fate.DROPPED
         ref = survey.refs.get(run)
@@ -158,20 +161,27 @@ def _removals(store: Store, survey: Survey, removed: dict[bytes, int]) -> Iterat
         yield Removal("", dropped=False, positions=(), objects=len(rest), bytes=sum(rest.values()))
 
 
-def _newest_first(survey: Survey, held: dict[str, list[bytes]]) -> list[str]:
+def _newest_first(survey: Survey, held: dict[str, list[ObjectId]]) -> list[str]:
     known = sorted(survey.refs.values(), key=lambda ref: (-ref.updated, ref.run))
     return [*(ref.run for ref in known), *(run for run in held if run not in survey.refs)]
 
 
-def _held_by_run(store: Store, survey: Survey, removed: dict[bytes, int]) -> dict[str, list[bytes]]:
-    """Give the removed objects that the collected checkpoints of each run lead to, the newest run first."""
-    dead = [it for it in survey.dead if bytes.fromhex(it.id) in removed]
-    walk = Walk(store.objects, survey.live)
-    held: dict[str, list[bytes]] = {}
+def _held_by_run(survey: Survey) -> dict[str, list[ObjectId]]:
+    """Give the objects that nothing needs but the dead checkpoints of each run, the newest run first.
+
+    A dead checkpoint may stay itself, as the base of another.
+    """
+    dead = [it for it in survey.dead if it.id not in survey.live]
+    walk = Walk(survey.source, survey.live, dead)
+    held: dict[str, list[ObjectId]] = {}
     for checkpoint in sorted(dead, key=lambda it: _age(survey, it)):
-        visits = walk.visit([checkpoint.id])
-        held.setdefault(checkpoint.run, []).extend(bytes.fromhex(visit.id) for visit in visits)
+        held.setdefault(checkpoint.run, []).extend(visit.id for visit in walk.visit([checkpoint.id]))
     return held
+
+
+def _copies(object_id: ObjectId) -> tuple[bytes, bytes]:
+    raw_id = bytes.fromhex(object_id)
+    return raw_id, leaning_copy(raw_id)
 
 
 def _age(survey: Survey, checkpoint: Checkpoint) -> tuple[int, str, int]:

@@ -162,7 +162,7 @@ class Owner:
             files.sync_folder(self._root / "owners")
 
     def forget(self, files: Files) -> None:
-        """Remove the note, of a run that is gone; who waits for its lock begins a new one."""
+        """Remove the note, of a run that is gone, as the last thing: others may begin a new one from now on."""
         with suppress(FileNotFoundError):
             files.unlink(self._path)
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints import retention
+from maverick.checkpoints.bulk import BulkSource
 from maverick.checkpoints.ids import CheckpointId, ObjectId, ObjectKind
-from maverick.checkpoints.model import Checkpoint
+from maverick.checkpoints.model import Checkpoint, parse_checkpoint
 from maverick.checkpoints.pack_index import leaning as leaning_copy
 from maverick.checkpoints.retention import Fate, Policy
 from maverick.checkpoints.walk import Walk
@@ -56,7 +57,9 @@ class Survey:
         self._runs: set[str] = set()
         self._is_complete = True
         self._objects = store.objects
-        self._walk = Walk(store.objects)
+        self.source = BulkSource(store, packs)
+        """Where all that was surveyed can be read from; to be closed."""
+        self._walk = Walk(self.source)
 
     @property
     def live(self) -> set[ObjectId]:
@@ -112,12 +115,18 @@ class Survey:
     def mark_lost(self, store: Store) -> None:
         """Keep what is left of runs that have lost their refs: `fsck --repair` finds them by their checkpoints."""
         ids = {it for index in self.packs for it, place in index if place.kind is ObjectKind.CHECKPOINT}
-        read = [_checkpoint(store, object_id) for object_id in ids - self.live]
+        read = [self._checkpoint(object_id) for object_id in ids - self.live]
         self.dead = [it for it in read if it is not None]
         self._runs.update(it.run for it in self.dead)
         self._is_complete = len(self.dead) == len(read) and not store.objects.damaged()
         for found in lost_runs(store, self.refs, self.dead).values():
             self.spare(it.id for it in found)
+
+    def _checkpoint(self, object_id: ObjectId) -> Checkpoint | None:
+        try:
+            return parse_checkpoint(CheckpointId(object_id), self.source.read(object_id))
+        except (StoreDamaged, StoreTooNew):
+            return None  # it goes all the same
 
     def spare(self, checkpoints: Iterable[CheckpointId]) -> None:
         """Keep of *checkpoints* what there is of them."""
@@ -194,10 +203,3 @@ def lost_positions(ref: Ref, fate: Fate, live: set[ObjectId]) -> tuple[Position,
     if fate is Fate.WHOLE:
         return ()
     return tuple(position for position in ref.positions if position.checkpoint not in live)
-
-
-def _checkpoint(store: Store, object_id: ObjectId) -> Checkpoint | None:
-    try:
-        return store.checkpoint(CheckpointId(object_id))
-    except (StoreDamaged, StoreTooNew):
-        return None  # it goes all the same

@@ -136,6 +136,7 @@ class _Sweeper:
                 condemned = self._condemn(victims)
         finally:
             self._runs.clean_up()
+            self._survey.source.close()  # else what is purged keeps its space
         self._trash.purge(before, condemned)
 
     def _live_bytes(self, index: PackIndex) -> int:

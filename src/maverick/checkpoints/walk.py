@@ -78,11 +78,13 @@ class Visit:
 class Walk:
     """A walk that can be continued from further checkpoints.
 
-    `seen` is what it has visited so far, `bases` what has to be there whole, but as no more than bytes.
+    `seen` is what it has visited so far, `bases` what has to be there whole, but as no more than bytes. The
+    checkpoints *known* are not read again; the visits of them have no `data`.
     """
 
-    def __init__(self, source: Source, seen: Iterable[ObjectId] = ()) -> None:
+    def __init__(self, source: Source, seen: Iterable[ObjectId] = (), known: Iterable[Checkpoint] = ()) -> None:
         self._source = source
+        self._known: dict[ObjectId, Checkpoint] = {it.id: it for it in known}
         self.seen: set[ObjectId] = set(seen)
         self.bases: set[ObjectId] = set()
 
@@ -125,6 +127,8 @@ class Walk:
             if not self._source.holds(link.id):
                 self._source.read(link.id)  # looks again, also in trash/, and says what is wrong
             return b"", None
+        if link.id in self._known:
+            return b"", self._known[link.id]
         data = self._source.read(link.id)
         if link.kind is ObjectKind.CHECKPOINT:
             return data, parse_checkpoint(CheckpointId(link.id), data)
