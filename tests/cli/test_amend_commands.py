@@ -90,6 +90,21 @@ def test_an_edited_output_is_recalled_and_what_follows_runs_again(failed: Quick)
     ).json
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["steps.plan.output", "--set", "steps.plan.output.tasks[0].title=two"],
+        ["--set", "steps.plan.output.tasks[0].title=two", "--set", "steps.plan.output.text=x"],
+        ["steps.plan.output.tasks[0]", "--set", "steps.plan.output.tasks[0].title=two"],
+    ],
+)
+def test_the_path_of_a_setting_may_be_the_whole_one(failed: Quick, words: list[str]) -> None:
+    done = failed("checkpoint", "edit", "@latest", *words)
+
+    assert 0 == done.code, done.err
+    assert "two" == failed("checkpoint", "show", "@latest:steps.plan.output.tasks[0].title", "--json").json
+
+
 def test_editing_is_visible_in_the_log_and_the_diff(failed: Quick) -> None:
     failed("checkpoint", "edit", "@latest", "steps.plan.output.tasks[0].title", "--set", "=two")
 

@@ -50,7 +50,7 @@ def edit(
     """Correct what a step gave, or a run's inputs.
 
     PATH is such as steps.plan.output, steps.plan.output.tasks[0] or inputs.limit; the PATH of --set begins there, and
-    may be empty. Without --set and --file an editor is opened ($VISUAL, else $EDITOR).
+    may be empty, or is the whole one. Without --set and --file an editor is opened ($VISUAL, else $EDITOR).
 
     A new checkpoint is written, the history stays; of a revision that is not its run's newest, a new run is forked.
     When the run is resumed, the step is recalled with the new output, and what follows it runs again, unasked.
@@ -65,12 +65,13 @@ def edit(
     project = this_project()
     store = project.open_store()
     at, inner = (store.resolve(revision), path) if path else split_revision(store, revision)
+    inner = inner or _named_by(settings or [])
     if not inner:
         raise UsageError(f"edit what? name it, such as `maverick checkpoint edit {revision} steps.NAME.output`")
     if settings and file:
         raise UsageError("--set and --file exclude each other")
     target = target_of(store.snapshot(at), inner)
-    change = _change(target, settings or [], file)
+    change = _change(target, [_inside(inner, setting) for setting in settings or []], file)
     if target.step:
         edited = amendments.edit_output(project, store, at, target.step, change, inner)
     else:
@@ -125,6 +126,21 @@ def _change(target: Target, settings: list[str], file: str) -> Callable[[Any], A
         return put(new, target.inside, after)
 
     return change
+
+
+def _named_by(settings: list[str]) -> str:
+    """The output, or the inputs, that the first of *settings* is about, where its path is a whole one."""
+    where = _split(settings[0])[0] if settings else ""
+    if where.startswith("inputs."):
+        return "inputs"
+    step, output, _ = where.partition(".output")
+    return step + output if step.startswith("steps.") else ""
+
+
+def _inside(path: str, setting: str) -> str:
+    """*setting*, whose path may be a whole one, with the path from *path* on."""
+    rest = setting.removeprefix(path)
+    return rest if rest != setting and rest[:1] in (".", "[", "=") else setting
 
 
 def _split(setting: str) -> tuple[str, str, str]:
