@@ -116,3 +116,18 @@ class FullFiles(WatchedFiles):
 
     def sync(self, descriptor: int) -> None:
         self.before("sync")
+
+
+class FailingFiles(WatchedFiles):
+    """Fails operation number *at* (from 0) with an input/output error; if it is *lasting*, all from there on."""
+
+    def __init__(self, at: int, *, lasting: bool = False) -> None:
+        super().__init__()
+        self._at = at
+        self._lasting = lasting
+
+    def before(self, operation: str) -> None:
+        super().before(operation)
+        number = len(self.done) - 1
+        if number == self._at or (self._lasting and number > self._at):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from faults import CountingFiles, CrashingFiles, FullFiles, Killed, WatchedFiles
+from faults import CountingFiles, CrashingFiles, FailingFiles, FullFiles, Killed, WatchedFiles
 from maverick.checkpoints import Checkpoint, Store, note
 from maverick.errors import FormatDamaged, NotFound, StoreUnwritable
 from stores import begin, extend, read_all, step
@@ -109,6 +109,44 @@ def test_a_disk_that_is_full_at_any_write_loses_nothing(tmp_path: Path) -> None:
         assert files.failed != (copy / "reserve").exists()
         _assert_sound(copy, before, content, acknowledged=not files.failed)
     assert failed >= 6
+
+
+@pytest.mark.parametrize("run", ["run-1", "new"])
+def test_a_save_that_fails_anywhere_leaves_the_ref_where_it_stood(tmp_path: Path, run: str) -> None:
+    """Also where the last sync fails, after the ref has its name: what was not acknowledged is not to be seen."""
+    root, before, content = _prepared(tmp_path)
+
+    def save(store: Store) -> Checkpoint:
+        return _save(store) if run == "run-1" else begin(store, run)
+
+    files = CountingFiles()
+    shutil.copytree(root, tmp_path / "counted")
+    save(Store.open(tmp_path / "counted", files=files))
+    for at in range(len(files.done)):
+        copy = tmp_path / f"copy{at}"
+        shutil.copytree(root, copy)
+        store = Store.open(copy, files=FailingFiles(at))
+        with pytest.raises(StoreUnwritable, match="input/output error"):
+            save(store)
+        for seen in (store, Store.open(copy)):
+            assert before == seen.resolve("run-1")
+            assert (None if run == "new" else before.id) == ((ref := seen.find_ref(run)) and ref.checkpoint)
+        assert save(store) == Store.open(copy).resolve(run)
+        assert content == read_all(Store.open(copy), before)
+    assert ["sync", "rename", "sync"] == files.done[-3:]
+
+
+def test_where_the_ref_cannot_be_put_back_either_the_run_goes_on(tmp_path: Path) -> None:
+    """From the old checkpoint or the new: both are whole."""
+    root, before, content = _prepared(tmp_path)
+    for at in range(_operations(root)):
+        copy = tmp_path / f"copy{at}"
+        shutil.copytree(root, copy)
+        with pytest.raises(StoreUnwritable):
+            _save(Store.open(copy, files=FailingFiles(at, lasting=True)))
+        for path in (copy / "tmp").iterdir():  # the disk took no unlink either
+            path.unlink()
+        _assert_sound(copy, before, content, acknowledged=False)
 
 
 class SmallDisk(WatchedFiles):

@@ -7,48 +7,40 @@ fails or the process dies, the ref stands where it stood or, at the last instant
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from contextlib import contextmanager, suppress
-from dataclasses import replace
-from functools import partial
-from itertools import chain
-from threading import Lock
 from typing import TYPE_CHECKING
 
-from maverick.checkpoints import folders, ids, layout, model, refs, revisions
-from maverick.checkpoints.content import prepare, stream
+from maverick.checkpoints import layout, refs, revisions
 from maverick.checkpoints.files import FULL, Files, writing
-from maverick.checkpoints.ids import CheckpointId, ObjectId, ObjectKind, TreeId
-from maverick.checkpoints.locks import DROPPED, Locks
+from maverick.checkpoints.locks import Locks
 from maverick.checkpoints.merge import Merger
-from maverick.checkpoints.model import NO_CHECKPOINT, Checkpoint, Entry, encode_checkpoint, parse_checkpoint
-from maverick.checkpoints.objects import NewObject, Objects
+from maverick.checkpoints.model import Checkpoint, parse_checkpoint
+from maverick.checkpoints.node_cache import NodeCache
+from maverick.checkpoints.objects import Objects
+from maverick.checkpoints.presence import require_checkpoint
+from maverick.checkpoints.saving import Saving, save
 from maverick.checkpoints.snapshot import Snapshot
-from maverick.errors import NotFound, ObjectMissing, RefMoved, StoreUnwritable, UsageError
+from maverick.errors import NotFound, StoreUnwritable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
     from datetime import timedelta
     from pathlib import Path
     from typing import Any
 
-    from maverick.checkpoints.content import Content
     from maverick.checkpoints.diff import Change
     from maverick.checkpoints.fallback import Standing
     from maverick.checkpoints.findings import Finding
     from maverick.checkpoints.frames import Frame
     from maverick.checkpoints.gc import GcPlan
+    from maverick.checkpoints.ids import CheckpointId, ObjectId, TreeId
     from maverick.checkpoints.locks import Owner
     from maverick.checkpoints.model import CheckpointKind, Node
     from maverick.checkpoints.refs import Ref
     from maverick.checkpoints.repairs import Repair
+    from maverick.checkpoints.saving import Changes
     from maverick.errors import RefDamaged
-
-    Changes = Mapping[folders.Path, Content | None]
-
-_CACHED_NODES = 1024
-_WHOLE_EVERY = 8
 
 
 def _now() -> int:
@@ -66,10 +58,9 @@ class Store:
         self.locks = Locks(root)
         self.objects = Objects(files, root, self._announce)
         self._merger = Merger(self)
-        self._refs = refs.Refs(files, root)
+        self.ref_files = refs.Refs(files, root)
+        self.nodes = NodeCache(self.read)
         self._clock = clock
-        self._nodes: OrderedDict[TreeId, Node] = OrderedDict()
-        self._nodes_lock = Lock()
 
     @classmethod
     def create(cls, root: Path, *, files: Files | None = None, clock: Callable[[], int] = _now) -> Store:
@@ -126,50 +117,17 @@ class Store:
 
         Raises:
             RefMoved: the ref does not stand at *parent*; nothing was changed.
-            StoreUnwritable: the disk takes nothing; nothing was changed. If it is full, the store's reserve
-                has been released, so that one more small save can succeed.
+            StoreUnwritable: the disk takes nothing, and the ref stands where it stood. If it is full, the
+                store's reserve has been released, so that one more small save can succeed. If what failed was
+                the last sync, the ref was put back; should that fail, too, or the power, it may stand at the new
+                checkpoint, which is whole.
             NotFound: *parent* is a checkpoint of another run that gc has collected.
             ObjectMissing: an `existing` entry leads to an object that is gone.
             UsageError: a path, a note or the run's id cannot be stored.
             StoreTooNew: this version may read the store, but not write it.
         """
-        _check_arguments(run, kind, label)
-        new: dict[ObjectId, NewObject] = {}
-        state, volatile = prepare(changes, new), prepare(facts or {}, new)
-        with self._changing("save the checkpoint"):
-            self._expect(run, parent)
-            self.objects.refresh()
-            self._require_whole(run, parent, [it.entry for it in changes.values() if it])
-            with self.objects.packing() as pack:
-                state |= stream(changes, pack, partial(self._find, parent))
-                tree = folders.update(self, parent.tree if parent else None, state)
-                fact_tree = folders.update(self, parent.facts if parent else None, volatile)
-                for blob, former in (*tree.formers.items(), *fact_tree.formers.items()):
-                    if blob in new:
-                        new[blob] = NewObject(ObjectKind.BLOB, blob, new[blob].data, former)
-                for node in (*tree.nodes, *fact_tree.nodes):
-                    new.setdefault(node.id, NewObject(ObjectKind.TREE, node.id, node.data, node.former))
-                checkpoint, data = _checkpoint(
-                    run=run,
-                    sequence=parent.sequence + 1 if parent is not None and parent.run == run else 1,
-                    kind=kind,
-                    label=label,
-                    step=step,
-                    group=group or (parent.group if parent else ""),
-                    created=self._clock(),
-                    tree=tree.root,
-                    facts=fact_tree.root,
-                    parent=parent.id if parent else NO_CHECKPOINT,
-                    labelled=parent.last_labelled if parent else NO_CHECKPOINT,
-                )
-                new[checkpoint.id] = NewObject(ObjectKind.CHECKPOINT, checkpoint.id, data, _like(checkpoint, parent))
-                # A hit says nothing about the children of a tree: each object is looked for by itself.
-                pack.add_all(new.values())
-            with self.locks.refs():
-                before = self._expect(run, parent)
-                self._refs.put(refs.advanced(before, checkpoint, size_bytes=tree.size, reason=reason))
-        for node in (*tree.nodes, *fact_tree.nodes):
-            self._remember(node.id, node.node)
+        saving = Saving(run, parent, kind, label, step, reason, group)
+        checkpoint = save(self, saving, changes, facts or {})
         self._merger.after_save()
         return checkpoint
 
@@ -204,7 +162,7 @@ class Store:
 
         Those that cannot be read are left out; *damaged* gets an error for each.
         """
-        return self._refs.list(damaged)
+        return self.ref_files.list(damaged)
 
     def ref(self, run: str) -> Ref:
         """Give the ref of *run*.
@@ -213,14 +171,14 @@ class Store:
             NotFound: there is no such run.
             RefDamaged: it is torn or altered.
         """
-        found = self._refs.get(run)
+        found = self.ref_files.get(run)
         if found is None:
             raise refs.no_such_run(run, [ref.run for ref in self.refs()])
         return found
 
     def find_ref(self, run: str) -> Ref | None:
         """Give the ref of *run*, or None if there is no such run. Raises RefDamaged."""
-        return self._refs.get(run)
+        return self.ref_files.get(run)
 
     def tag(self, run: str, name: str, checkpoint: Checkpoint | None) -> None:
         """Tag *checkpoint* in the ref of *run*, so that gc keeps it; None removes the tag.
@@ -229,19 +187,19 @@ class Store:
             NotFound: there is no such run, or gc has collected the checkpoint.
             StoreUnwritable: the disk takes nothing.
         """
-        with self._changing("tag the checkpoint"):
+        with self.changing("tag the checkpoint"):
             self.objects.refresh()
             if checkpoint is not None:
-                self._require_checkpoint(checkpoint)
+                require_checkpoint(self, checkpoint)
             with self.locks.refs():
-                self._refs.put(refs.tagged(self.ref(run), name, checkpoint.id if checkpoint else None))
+                self.ref_files.put(refs.tagged(self.ref(run), name, checkpoint.id if checkpoint else None))
 
     def drop(self, run: str) -> None:
         """Forget *run*: its ref is removed, what only it led to is garbage. Raises NotFound, RunOwned."""
-        with self.own(run) as owner, self._changing("drop the run"), self.locks.refs():
+        with self.own(run) as owner, self.changing("drop the run"), self.locks.refs():
             self.ref(run)
             owner.note_dropped(self.files)
-            self._refs.remove(run)
+            self.ref_files.remove(run)
 
     def adopt(self, ref: Ref, frames: Iterable[Frame] = (), *, name: str = "") -> None:
         """Make *ref* the ref of its run, which there must not be, when the objects of *frames* are durable.
@@ -254,41 +212,9 @@ class Store:
             NotFound: what *ref* stands at is not all there, because gc has collected it.
             StoreUnwritable: the disk takes nothing.
         """
-        if name not in ("", ref.run):
-            self._adopt_as(name, ref, frames)
-            return
-        with self.own(ref.run) as owner, self._changing("take in the run"):
-            owner.note_dropped(self.files)  # Until it has a ref, fsck is not to look for one.
-            self._take_frames(ref, frames)
-            positions = tuple(it for it in ref.positions if self._is_there(it.checkpoint))
-            tags = {name: at for name, at in ref.tags.items() if self._is_there(at)}
-            with self.locks.refs():
-                if self._refs.get(ref.run) is not None:
-                    raise RefMoved(f"run {ref.run} exists already; drop it, or choose another name")
-                self._refs.put(replace(ref, positions=positions, tags=tags))
-            owner.note({key: it for key, it in owner.previous.items() if key != DROPPED})
+        from maverick.checkpoints.adoption import adopt  # noqa: PLC0415 - only imports and repairs need it
 
-    def _adopt_as(self, name: str, ref: Ref, frames: Iterable[Frame]) -> None:
-        with self._changing("take in the run"):
-            if self._refs.get(ref.run) is None:
-                with self.own(ref.run) as owner:
-                    owner.note_dropped(self.files)  # Its checkpoints are there, and nobody is to miss the run.
-            self._take_frames(ref, frames)
-            at = self.checkpoint(ref.checkpoint)
-            self.save(name, {}, parent=at, kind=at.kind, label=at.label, step=at.step, reason=f"imported {ref.run}")
-
-    def _take_frames(self, ref: Ref, frames: Iterable[Frame]) -> None:
-        """Store *frames*, durably, and see to it that they are all that *ref* stands at."""
-        self.objects.refresh()
-        coming = iter(frames)
-        first = next(coming, None)
-        if first is not None:
-            with self.objects.packing() as pack:
-                for frame in chain([first], coming):
-                    if pack.wants(frame.id):
-                        pack.add(frame)
-        if not self._is_there(ref.checkpoint):
-            raise NotFound(f"gc has collected what run {ref.run} was")
+        adopt(self, ref, frames, name)
 
     def diff(self, old: str, new: str) -> Iterator[Change]:
         """Yield what differs between the states of two checkpoints, given as revisions, in natural order.
@@ -374,92 +300,11 @@ class Store:
 
     def node(self, node_id: TreeId) -> Node:
         """Give a tree node, which nobody may change. Raises as `read`."""
-        with self._nodes_lock:
-            node = self._nodes.get(node_id)
-            if node is not None:
-                self._nodes.move_to_end(node_id)
-                return node
-        node = model.parse_node(node_id, self.read(node_id))
-        self._remember(node_id, node)
-        return node
+        return self.nodes.node(node_id)
 
     def now(self) -> int:
         """Give the time, in milliseconds since the epoch."""
         return self._clock()
-
-    def _find(self, checkpoint: Checkpoint | None, path: folders.Path) -> Entry | None:
-        return folders.lookup(self, checkpoint.tree, path) if checkpoint is not None else None
-
-    def _remember(self, node_id: TreeId, node: Node) -> None:
-        with self._nodes_lock:
-            self._nodes[node_id] = node
-            self._nodes.move_to_end(node_id)
-            if len(self._nodes) > _CACHED_NODES:
-                self._nodes.popitem(last=False)
-
-    def _expect(self, run: str, parent: Checkpoint | None) -> Ref | None:
-        """Give the ref of *run* if it stands where a save on top of *parent* needs it to stand."""
-        ref = self._refs.get(run)
-        if parent is None or parent.run != run:
-            if ref is not None:
-                raise RefMoved(f"run {run} exists already, at {ref.sequence}; choose another id, or resume it")
-        elif ref is None:
-            raise RefMoved(f"run {run} was dropped by another process; nothing was saved")
-        elif (ref.sequence, ref.checkpoint) != (parent.sequence, parent.id):
-            raise RefMoved(
-                f"run {run} was advanced by another process, from {parent.sequence} to {ref.sequence}; "
-                "nothing was saved; resume the run to go on from there"
-            )
-        return ref
-
-    def _require_whole(self, run: str, parent: Checkpoint | None, entries: list[Entry | None]) -> None:
-        """Check what a save leans on beside the run's own newest checkpoint, which gc never touches."""
-        if parent is not None and parent.run != run:
-            self._require_checkpoint(parent)
-        for entry in entries:
-            if entry is not None:
-                self._require_entry(entry)
-
-    def _require_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Raise NotFound unless *checkpoint*, its trees and the labelled ones before it are in `objects/`."""
-        try:
-            labelled = checkpoint
-            while True:
-                self._require(labelled.id)
-                self._require_tree(labelled.tree)
-                self._require_tree(labelled.facts)
-                if not labelled.labelled:
-                    break
-                labelled = self.checkpoint(labelled.labelled)
-        except ObjectMissing as error:
-            raise NotFound(f"checkpoint {checkpoint.id[:12]} of run {checkpoint.run} was collected by gc") from error
-
-    def _is_there(self, checkpoint: CheckpointId) -> bool:
-        try:
-            self._require_checkpoint(self.checkpoint(checkpoint))
-        except (NotFound, ObjectMissing):
-            return False
-        return True
-
-    def _require_tree(self, tree: TreeId) -> None:
-        self._require(tree)
-        for child in folders.children(self.node(tree)):
-            if isinstance(child, Entry):
-                self._require_entry(child)
-            else:
-                self._require_tree(child.id)
-
-    def _require_entry(self, entry: Entry) -> None:
-        if entry.object_kind is ObjectKind.TREE:
-            self._require_tree(TreeId(entry.id))
-        elif entry.object_kind is ObjectKind.BLOB:
-            self._require(entry.id)
-
-    def _require(self, object_id: ObjectId) -> None:
-        if not self.objects.holds(object_id):
-            for damaged in self.objects.damaged():
-                raise damaged
-            raise ObjectMissing(f"object {object_id[:12]} is gone; run `maverick checkpoint fsck`")
 
     def _announce(self, feature: str) -> None:
         """Let no program read the store any more that does not know *feature*; called before a pack needs it."""
@@ -468,7 +313,7 @@ class Store:
                 layout.announce(self.files, self.root, "read", feature)
 
     @contextmanager
-    def _changing(self, action: str) -> Iterator[None]:
+    def changing(self, action: str) -> Iterator[None]:
         """Hold the lock that keeps gc away; give the reserve away if the disk is full."""
         try:
             with writing(action, self.root), self.locks.shared():
@@ -481,27 +326,3 @@ class Store:
                 with suppress(OSError):
                     self.files.unlink(self.root / "reserve")
             raise
-
-
-def _check_arguments(run: str, kind: CheckpointKind, label: str) -> None:
-    refs.file_name(run)
-    if kind not in model.CHECKPOINT_KINDS:
-        raise UsageError(f"{kind!r} is no kind of checkpoint")
-    if (kind == "label") != bool(label):
-        raise UsageError("a checkpoint of kind label has a label, and no other has one")
-
-
-def _like(checkpoint: Checkpoint, parent: Checkpoint | None) -> CheckpointId | None:
-    """Give what to store *checkpoint* with; nothing for those that stay long, nor for one in some others.
-
-    So damage to one of them is no damage to the whole run.
-    """
-    lasting = checkpoint.kind != "auto" or checkpoint.sequence % _WHOLE_EVERY == 1
-    return None if parent is None or parent.run != checkpoint.run or lasting else parent.id
-
-
-def _checkpoint(**fields: Any) -> tuple[Checkpoint, bytes]:
-    """Make a checkpoint, and its bytes, from all its fields but the id."""
-    unnamed = Checkpoint(id=NO_CHECKPOINT, **fields)
-    data = encode_checkpoint(unnamed)
-    return Checkpoint(id=ids.checkpoint_id(data), **fields), data

@@ -1,0 +1,59 @@
+"""Taking in a run that was made elsewhere, or that was lost: its objects first, then its ref."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from maverick.checkpoints.locks import DROPPED
+from maverick.checkpoints.presence import is_there
+from maverick.errors import NotFound, RefMoved
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from maverick.checkpoints.frames import Frame
+    from maverick.checkpoints.refs import Ref
+    from maverick.checkpoints.store import Store
+
+
+def adopt(store: Store, ref: Ref, frames: Iterable[Frame], name: str) -> None:
+    """Do what `Store.adopt` says."""
+    if name not in ("", ref.run):
+        _adopt_as(store, name, ref, frames)
+        return
+    with store.own(ref.run) as owner, store.changing("take in the run"):
+        owner.note_dropped(store.files)  # Until it has a ref, fsck is not to look for one.
+        _take_frames(store, ref, frames)
+        positions = tuple(it for it in ref.positions if is_there(store, it.checkpoint))
+        tags = {name: at for name, at in ref.tags.items() if is_there(store, at)}
+        with store.locks.refs():
+            if store.find_ref(ref.run) is not None:
+                raise RefMoved(f"run {ref.run} exists already; drop it, or choose another name")
+            store.ref_files.put(replace(ref, positions=positions, tags=tags))
+        owner.note({key: it for key, it in owner.previous.items() if key != DROPPED})
+
+
+def _adopt_as(store: Store, name: str, ref: Ref, frames: Iterable[Frame]) -> None:
+    with store.changing("take in the run"):
+        if store.find_ref(ref.run) is None:
+            with store.own(ref.run) as owner:
+                owner.note_dropped(store.files)  # Its checkpoints are there, and nobody is to miss the run.
+        _take_frames(store, ref, frames)
+        at = store.checkpoint(ref.checkpoint)
+        store.save(name, {}, parent=at, kind=at.kind, label=at.label, step=at.step, reason=f"imported {ref.run}")
+
+
+def _take_frames(store: Store, ref: Ref, frames: Iterable[Frame]) -> None:
+    """Store *frames*, durably, and see to it that they are all that *ref* stands at."""
+    store.objects.refresh()
+    coming = iter(frames)
+    first = next(coming, None)
+    if first is not None:
+        with store.objects.packing() as pack:
+            for frame in chain([first], coming):
+                if pack.wants(frame.id):
+                    pack.add(frame)
+    if not is_there(store, ref.checkpoint):
+        raise NotFound(f"gc has collected what run {ref.run} was")

@@ -1,0 +1,62 @@
+"""Whether all is there that something leads to: what a save leans on, which gc might have collected meanwhile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from maverick.checkpoints import folders
+from maverick.checkpoints.ids import CheckpointId, ObjectId, ObjectKind, TreeId
+from maverick.checkpoints.model import Entry
+from maverick.errors import NotFound, ObjectMissing
+
+if TYPE_CHECKING:
+    from maverick.checkpoints.model import Checkpoint
+    from maverick.checkpoints.store import Store
+
+
+def require_checkpoint(store: Store, checkpoint: Checkpoint) -> None:
+    """Raise NotFound unless *checkpoint*, its trees and the labelled ones before it are in `objects/`."""
+    try:
+        labelled = checkpoint
+        while True:
+            _require(store, labelled.id)
+            _require_tree(store, labelled.tree)
+            _require_tree(store, labelled.facts)
+            if not labelled.labelled:
+                break
+            labelled = store.checkpoint(labelled.labelled)
+    except ObjectMissing as error:
+        raise NotFound(f"checkpoint {checkpoint.id[:12]} of run {checkpoint.run} was collected by gc") from error
+
+
+def is_there(store: Store, checkpoint: CheckpointId) -> bool:
+    """Say whether `require_checkpoint` has nothing against a checkpoint."""
+    try:
+        require_checkpoint(store, store.checkpoint(checkpoint))
+    except (NotFound, ObjectMissing):
+        return False
+    return True
+
+
+def require_entry(store: Store, entry: Entry) -> None:
+    """Raise ObjectMissing, or PackDamaged, unless all that *entry* leads to is in `objects/`."""
+    if entry.object_kind is ObjectKind.TREE:
+        _require_tree(store, TreeId(entry.id))
+    elif entry.object_kind is ObjectKind.BLOB:
+        _require(store, entry.id)
+
+
+def _require_tree(store: Store, tree: TreeId) -> None:
+    _require(store, tree)
+    for child in folders.children(store.node(tree)):
+        if isinstance(child, Entry):
+            require_entry(store, child)
+        else:
+            _require_tree(store, child.id)
+
+
+def _require(store: Store, object_id: ObjectId) -> None:
+    if not store.objects.holds(object_id):
+        for damaged in store.objects.damaged():
+            raise damaged
+        raise ObjectMissing(f"object {object_id[:12]} is gone; run `maverick checkpoint fsck`")

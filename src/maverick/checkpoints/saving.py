@@ -1,0 +1,175 @@
+"""One save: changes become objects, the objects one pack, and the ref of the run moves to the new checkpoint."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from maverick.checkpoints import folders, ids, model, refs
+from maverick.checkpoints.content import prepare, stream
+from maverick.checkpoints.frames import NewObject
+from maverick.checkpoints.ids import ObjectKind
+from maverick.checkpoints.model import NO_CHECKPOINT, Checkpoint, encode_checkpoint
+from maverick.checkpoints.presence import require_checkpoint, require_entry
+from maverick.errors import RefDamaged, RefMoved, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import TypeAlias
+
+    from maverick.checkpoints.content import Content
+    from maverick.checkpoints.folders import Update
+    from maverick.checkpoints.ids import CheckpointId, ObjectId
+    from maverick.checkpoints.model import CheckpointKind, Entry
+    from maverick.checkpoints.open_pack import OpenPack
+    from maverick.checkpoints.refs import Ref
+    from maverick.checkpoints.store import Store
+
+    Changes: TypeAlias = Mapping[folders.Path, Content | None]
+
+# So many checkpoints of a run lean on one of them at most.
+_WHOLE_EVERY = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """What a save is to make; `Store.save` says what each field means."""
+
+    run: str
+    parent: Checkpoint | None
+    kind: CheckpointKind
+    label: str
+    step: str
+    reason: str
+    group: str
+
+    def check(self) -> None:
+        """Raise UsageError for what cannot be stored."""
+        refs.file_name(self.run)
+        if self.kind not in model.CHECKPOINT_KINDS:
+            raise UsageError(f"{self.kind!r} is no kind of checkpoint")
+        if (self.kind == "label") != bool(self.label):
+            raise UsageError("a checkpoint of kind label has a label, and no other has one")
+
+    def expected(self, store: Store) -> Ref | None:
+        """Give the ref of the run if it stands where this save needs it to stand. Raises RefMoved."""
+        ref, run, parent = store.find_ref(self.run), self.run, self.parent
+        if parent is None or parent.run != run:
+            if ref is not None:
+                raise RefMoved(f"run {run} exists already, at {ref.sequence}; choose another id, or resume it")
+        elif ref is None:
+            raise RefMoved(f"run {run} was dropped by another process; nothing was saved")
+        elif (ref.sequence, ref.checkpoint) != (parent.sequence, parent.id):
+            raise RefMoved(
+                f"run {run} was advanced by another process, from {parent.sequence} to {ref.sequence}; "
+                "nothing was saved; resume the run to go on from there"
+            )
+        return ref
+
+    def checkpoint(self, tree: Update, facts: Update, created: int) -> tuple[Checkpoint, bytes]:
+        """Give the new checkpoint, and its bytes."""
+        parent = self.parent
+        fields: dict[str, Any] = {
+            "run": self.run,
+            "sequence": parent.sequence + 1 if parent is not None and parent.run == self.run else 1,
+            "kind": self.kind,
+            "label": self.label,
+            "step": self.step,
+            "group": self.group or (parent.group if parent else ""),
+            "created": created,
+            "tree": tree.root,
+            "facts": facts.root,
+            "parent": parent.id if parent else NO_CHECKPOINT,
+            "labelled": parent.last_labelled if parent else NO_CHECKPOINT,
+        }
+        data = encode_checkpoint(Checkpoint(id=NO_CHECKPOINT, **fields))
+        return Checkpoint(id=ids.checkpoint_id(data), **fields), data
+
+    def like(self, checkpoint: Checkpoint) -> CheckpointId | None:
+        """Give what to store *checkpoint* with; nothing for those that stay long, nor for one in some others.
+
+        So damage to one of them is no damage to the whole run.
+        """
+        lasting = checkpoint.kind != "auto" or checkpoint.sequence % _WHOLE_EVERY == 1
+        parent = self.parent
+        return None if parent is None or parent.run != checkpoint.run or lasting else parent.id
+
+
+def save(store: Store, saving: Saving, changes: Changes, facts: Changes) -> Checkpoint:
+    """Do what `Store.save` says."""
+    saving.check()
+    parent = saving.parent
+    new: dict[ObjectId, NewObject] = {}
+    state, volatile = prepare(changes, new), prepare(facts, new)
+    with store.changing("save the checkpoint"):
+        saving.expected(store)
+        store.objects.refresh()
+        _require_whole(store, saving, changes)
+        with store.objects.packing() as pack:
+            state |= stream(changes, pack, partial(_find, store, parent))
+            tree = folders.update(store, parent.tree if parent else None, state)
+            fact_tree = folders.update(store, parent.facts if parent else None, volatile)
+            checkpoint, data = saving.checkpoint(tree, fact_tree, store.now())
+            _add(pack, new, (tree, fact_tree), checkpoint.id, data, saving.like(checkpoint))
+        with store.locks.refs():
+            before = saving.expected(store)
+            _move(store, before, refs.advanced(before, checkpoint, size_bytes=tree.size, reason=saving.reason))
+    for node in (*tree.nodes, *fact_tree.nodes):
+        store.nodes.keep(node.id, node.node)
+    return checkpoint
+
+
+def _require_whole(store: Store, saving: Saving, changes: Changes) -> None:
+    """Check what a save leans on beside the run's own newest checkpoint, which gc never touches."""
+    if saving.parent is not None and saving.parent.run != saving.run:
+        require_checkpoint(store, saving.parent)
+    for it in changes.values():
+        if it is not None and it.entry is not None:
+            require_entry(store, it.entry)
+
+
+def _find(store: Store, checkpoint: Checkpoint | None, path: folders.Path) -> Entry | None:
+    return folders.lookup(store, checkpoint.tree, path) if checkpoint is not None else None
+
+
+def _add(
+    pack: OpenPack,
+    new: dict[ObjectId, NewObject],
+    updates: tuple[Update, Update],
+    checkpoint_id: CheckpointId,
+    data: bytes,
+    like: CheckpointId | None,
+) -> None:
+    """Put all that is new into *pack*, children first."""
+    for update in updates:
+        for blob, former in update.formers.items():
+            if blob in new:
+                new[blob] = NewObject(ObjectKind.BLOB, blob, new[blob].data, former)
+    for update in updates:
+        for node in update.nodes:
+            new.setdefault(node.id, NewObject(ObjectKind.TREE, node.id, node.data, node.former))
+    new[checkpoint_id] = NewObject(ObjectKind.CHECKPOINT, checkpoint_id, data, like)
+    # A hit says nothing about the children of a tree: each object is looked for by itself.
+    pack.add_all(new.values())
+
+
+def _move(store: Store, before: Ref | None, ref: Ref) -> None:
+    """Make *ref* the ref of its run; if that fails, the ref stands where it stood, unless that fails, too."""
+    try:
+        store.ref_files.put(ref)
+    except OSError:
+        # It may have its new name, of which nobody can say that the disk has it: who is told that a save has
+        # failed must not find it done, nor be told by the next one that another process has advanced the run.
+        with suppress(OSError, RefDamaged):
+            if store.find_ref(ref.run) == ref:
+                _put_back(store, before, ref.run)
+        raise
+
+
+def _put_back(store: Store, before: Ref | None, run: str) -> None:
+    if before is None:
+        store.ref_files.remove(run)
+    else:
+        store.ref_files.put(before)
