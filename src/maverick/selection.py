@@ -149,7 +149,7 @@ def _with_inputs(project: Project, store: Store, refs: list[Ref], request: Reque
             difference = difference or str(error)
         else:
             return checkpoint
-    if request.change_inputs and not refs[0].done:
+    if request.change_inputs:
         return first
     kind = "finished" if refs[0].done else "unfinished"
     raise InputsDiffer(f"no {kind} run {what}has these inputs; the newest is {first.run}: {difference}")

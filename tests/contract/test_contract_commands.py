@@ -125,6 +125,22 @@ def test_inputs_choose_among_runs(program: Program) -> None:
     assert ["build", "publish"] == _log(program)[lines:]
 
 
+def test_inputs_choose_among_finished_runs_where_no_other_is_left(program: Program) -> None:
+    """The same: told again; others: 12, unless `--change-inputs`, which goes on in a run of its own."""
+    program.flow(
+        "inputs: {n: {type: integer, default: 1}}\nsteps: [{name: a, type: checkpoint}]\noutputs: ${{ inputs.n }}"
+    )
+    done = program.run("run", "flow.yaml", "--json").json
+    same = program.run("run", "flow.yaml", "--resume", "-i", "n=1", "--json").json
+    other = program.run("run", "flow.yaml", "--resume", "-i", "n=2")
+    changed = program.run("run", "flow.yaml", "--resume", "-i", "n=2", "--change-inputs", "--json")
+
+    assert (done["run"], 1, 0) == (same["run"], same["output"], same["steps"]["ran"])
+    assert 12 == other.code
+    assert "n was 1, now 2" in other.err
+    assert (0, 2, True) == (changed.code, changed.json["output"], changed.json["run"] != done["run"])
+
+
 def test_what_finished_runs_again_only_if_asked(program: Program) -> None:
     """An edit of a finished step: 12, naming step and part; `--rerun` and `--as-recorded` say what to do."""
     program.flow(RELEASE, "release")
