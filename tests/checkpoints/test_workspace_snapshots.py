@@ -335,6 +335,29 @@ def test_an_unreadable_file_fails_the_snapshot_by_name(tmp_path: Path) -> None:
     assert [["sub/secret", "permission denied"]] == project.store.load("run").value("workspace-about")["skipped"]
 
 
+@pytest.mark.parametrize("use_git", [False, True])
+def test_so_does_an_unreadable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use_git: bool) -> None:
+    """What is in it would be missing without a word."""
+    project = Project(tmp_path, git=use_git)
+    git(project.root, "init", "-q")
+    project.put("a", "a")
+    project.put("closed/in", "in")
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("/closed"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(WorkspaceUnreadable, match=r"1 file or folder .*\n  closed: unreadable folder"):
+        project.save()
+
+    report = project.save(skip_unreadable=True)
+
+    assert (["a", "closed"], [Skipped("closed", "unreadable folder")]) == (project.saved(), list(report.skipped))
+
+
 class MovingDisk(Disk):
     """Changes a file while it is read, so many times."""
 

@@ -6,8 +6,10 @@ import json
 import shutil
 
 import pytest
+from blake3 import blake3
 
 from kit_program import Program, Quick
+from maverick.checkpoints import ObjectId, Store
 
 ACTIONS = """
 def plan():
@@ -255,3 +257,161 @@ def test_text_of_several_lines_is_shown_as_a_unified_diff(quick: Quick) -> None:
 
 def _run(quick: Quick) -> str:
     return str(quick("runs", "--json").json[0]["run"])
+
+
+# --- files ---
+
+
+@pytest.fixture
+def two_trees(quick: Quick) -> Quick:
+    """Two checkpoints of the project's files, which differ in every way."""
+    root = quick.program.root
+    for name, data in {
+        "text": b"a\nb\nc\n",
+        "gone": b"x\n",
+        "mode": b"m\n",
+        "bin": b"\0" * 3000,
+        "latin": b"\xe9\n",
+        "long": b"1\n" * 600_000,
+        "end": b"no newline",
+        "deep/f": b"1\n",
+    }.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_bytes(data)
+    (root / "link").symlink_to("text")
+    (root / "empty").mkdir()
+    assert 0 == quick("checkpoint", "create").code
+    (root / "text").write_bytes(b"a\nB\nc\n")
+    (root / "bin").write_bytes(b"\0" * 2000)
+    (root / "latin").write_bytes(b"\xe8\n")
+    (root / "long").write_bytes(b"2\n" * 600_000)
+    (root / "end").write_bytes(b"no newline\n")
+    (root / "gone").unlink()
+    (root / "mode").chmod(0o755)
+    (root / "link").unlink()
+    (root / "link").symlink_to("bin")
+    (root / "empty").rmdir()
+    (root / "deep/f").unlink()
+    (root / "deep/f").mkdir()
+    (root / "deep/f/in").write_text("2\n")
+    (root / "new\nline").write_text("n\n")
+    assert 0 == quick("checkpoint", "create").code
+    return quick
+
+
+def _both(quick: Quick) -> tuple[str, str]:
+    new, old = (str(it["run"]) for it in quick("runs", "--json").json)
+    return old, new
+
+
+def test_files_are_compared_by_name_mode_and_line_and_others_by_size(two_trees: Quick) -> None:
+    """Bytes on a terminal, or a line for each of a million, help nobody."""
+    assert [
+        "~ workspace/bin: 3.0 kB -> 2.0 kB",
+        "- workspace/deep/f",
+        "    @@ -1 +0,0 @@",
+        "    -1",
+        "+ workspace/deep/f/in",
+        "    @@ -0,0 +1 @@",
+        "    +2",
+        "- workspace/empty: empty folder",
+        "~ workspace/end: 10 B -> 11 B",
+        "- workspace/gone",
+        "    @@ -1 +0,0 @@",
+        "    -x",
+        "~ workspace/latin: 2 B -> 2 B",
+        "~ workspace/link: link to text -> link to bin",
+        "~ workspace/long: 1.2 MB -> 1.2 MB",
+        "~ workspace/mode (100644 -> 100755)",
+        "+ workspace/new\\nline",
+        "    @@ -0,0 +1 @@",
+        "    +n",
+        "~ workspace/text",
+        "    @@ -1,3 +1,3 @@",
+        "     a",
+        "    -b",
+        "    +B",
+        "     c",
+    ] == two_trees("checkpoint", "diff", *_both(two_trees)).out.splitlines()
+
+
+def test_stat_of_files_reads_none(two_trees: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names, modes and sizes stand in the trees."""
+    read = Store.read
+
+    def refuse(self: Store, object_id: ObjectId) -> bytes:
+        data = read(self, object_id)
+        assert data[:1] == b"{", "the bytes of a file were read"
+        return data
+
+    monkeypatch.setattr(Store, "read", refuse)
+
+    lines = two_trees("checkpoint", "diff", *_both(two_trees), "--stat").out.splitlines()
+
+    assert [
+        "~ workspace/bin: 3.0 kB -> 2.0 kB",
+        "- workspace/deep/f: 2 B",
+        "+ workspace/deep/f/in: 2 B",
+        "- workspace/empty: empty folder",
+    ] == lines[:4]
+    assert "12 changes: 2 added, 3 removed, 7 changed" == lines[-1]
+
+
+def test_json_of_files_has_text_or_what_else_a_side_is(two_trees: Quick) -> None:
+    rows = {it["path"]: it for it in two_trees("checkpoint", "diff", *_both(two_trees), "--json").json}
+
+    sides = {path.removeprefix("workspace/"): (it["change"], it["old"], it["new"]) for path, it in rows.items()}
+    assert ("changed", "a\nb\nc\n", "a\nB\nc\n") == sides["text"]
+    assert ("changed", {"mode": "100644"}, {"mode": "100755"}) == sides["mode"]
+    assert ("changed", {"link": "text"}, {"link": "bin"}) == sides["link"]
+    assert ("removed", {"mode": "040000"}, None) == sides["empty"]
+    assert ("added", None, "n\n") == sides["new\nline"]
+    assert {"bytes": 3000, "blake3": blake3(b"\0" * 3000).hexdigest()} == sides["bin"][1]
+    assert {"path", "change", "old", "new"} == set(rows["workspace/text"])
+
+
+def test_files_that_only_one_checkpoint_holds_are_not_compared(two_trees: Quick) -> None:
+    """A checkpoint without files does not say that there were none."""
+    two_trees.program.flow("- {name: a, type: shell, run: 'true'}")
+    two_trees("run", "flow.yaml", "--quiet")
+    run = _run(two_trees)
+
+    done = two_trees("checkpoint", "diff", run, _both_files(two_trees)[0], "--stat")
+
+    assert not any("workspace" in line for line in done.out.splitlines())
+    assert f"note: files are not compared: {run} holds none" == done.last_line
+
+
+def _both_files(quick: Quick) -> list[str]:
+    return [it["run"] for it in quick("runs", "--json").json if it["workflow"] == "files"]
+
+
+def test_artifacts_are_compared_with_their_steps(quick: Quick) -> None:
+    """They belong to what a step gave."""
+    quick.program.flow(
+        "inputs: {to: {type: integer}}\n"
+        "steps:\n  - {name: make, type: shell, run: 'seq 1 ${{ inputs.to }} > out.txt', artifacts: ['*.txt']}"
+    )
+    for to in ("1", "2"):
+        assert 0 == quick("run", "flow.yaml", "-i", f"to={to}", "--quiet").code
+
+    shown = quick("checkpoint", "diff", *_both(quick), "--step", "make").out
+
+    assert "~ artifacts/make/out.txt\n    @@ -1 +1,2 @@\n     1\n    +2\n" == shown
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("text", b"a\nB\nc\n"), ("new\nline", b"n\n"), ("deep/f/in", b"2\n"), ("link", b"bin"), ("bin", b"\0" * 2000)],
+)
+def test_cat_writes_a_file_of_the_workspace(two_trees: Quick, path: str, expected: bytes) -> None:
+    """Also one whose name has a newline, and where a link leads."""
+    place = f"{_both(two_trees)[1]}:workspace/{path}"
+
+    assert expected == two_trees.program.bytes("checkpoint", "cat", place)
+
+
+def test_an_empty_folder_is_said_to_be_one(two_trees: Quick) -> None:
+    done = two_trees("checkpoint", "cat", f"{_both(two_trees)[0]}:workspace/empty")
+
+    assert (10, True) == (done.code, "workspace/empty is an empty folder" in done.err)

@@ -103,7 +103,7 @@ def test_nothing_is_done_where_nothing_differs(kept: Quick) -> None:
 
     again = kept("checkpoint", "restore", run, "--yes")
 
-    assert (0, "nothing differs; nothing was changed", count) == (
+    assert (0, "nothing is to be restored; nothing was changed", count) == (
         again.code,
         again.last_line,
         len(kept("runs", "--json").json),
@@ -205,3 +205,46 @@ def test_a_file_of_which_only_the_mode_differs_is_listed(kept: Quick) -> None:
 
     assert (0, "~ changed (100755 -> 100644)") == (listed.code, listed.err.splitlines()[0])
     assert 0o644 == (kept.program.root / "changed").stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize("place", ["home", "/"])
+def test_where_no_files_can_be_kept_no_store_is_made(
+    quick: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """A store would make a project of the home folder, and of all below it."""
+    home = tmp_path / "home"
+    home.mkdir(exist_ok=True)
+    monkeypatch.setitem(quick.program.environment, "HOME", str(home))
+    folder = home if place == "home" else Path("/")
+    monkeypatch.chdir(folder)
+    before = set(folder.iterdir())
+
+    done = quick("checkpoint", "create")
+
+    assert (2, True) == (done.code, "cannot be a workspace" in done.err)
+    assert before == set(folder.iterdir())
+
+
+@pytest.mark.parametrize("place", [".git/then", ".maverick/then", ".maverick"])
+def test_files_are_not_written_into_what_belongs_to_others(kept: Quick, place: str) -> None:
+    done = kept("checkpoint", "restore", _run(kept), "--to", place)
+
+    assert (2, f"error: {place} belongs to {place.partition('/')[0]}; give another folder") == (
+        done.code,
+        done.last_line,
+    )
+    assert not (kept.program.root / ".git").exists()
+
+
+def test_what_is_left_alone_is_named_though_nothing_is_restored(kept: Quick) -> None:
+    """It differs, and stays."""
+    kept("checkpoint", "restore", _run(kept), "--yes")
+    kept.program.file(".gitignore", "ignored\n")
+    kept.program.file("ignored", "mine")
+    assert 0 == kept("checkpoint", "create").code
+    (kept.program.root / ".gitignore").unlink()
+    run = str(kept("runs", "--json").json[0]["run"])
+
+    done = kept("checkpoint", "restore", run, "ignored", "--yes")
+
+    assert (0, "left alone: ignored (ignored when the checkpoint was made)") == (done.code, done.err.splitlines()[0])

@@ -75,7 +75,7 @@ def test_files_that_cannot_be_kept_keep_a_run_from_beginning(runs: Runs) -> None
         pytest.skip("this user may read everything")
 
     with pytest.raises(
-        StepFailed, match=r"the run cannot keep the files: 1 file of the workspace cannot be read:\n  sec"
+        StepFailed, match=r"the run cannot keep the files: 1 file or folder of the workspace cannot be read:\n  sec"
     ):
         runs.start()
 

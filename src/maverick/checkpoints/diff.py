@@ -17,7 +17,7 @@ from maverick.checkpoints.model import Entry, Fan, Leaf, Node
 from maverick.checkpoints.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from maverick.checkpoints.codec import Value
     from maverick.checkpoints.folders import Nodes, Path
@@ -76,14 +76,19 @@ class Change:
     after: Entry | None
 
 
-def diff_checkpoints(source: Source, old: Checkpoint, new: Checkpoint) -> Iterator[Change]:
+def diff_checkpoints(
+    source: Source, old: Checkpoint, new: Checkpoint, *, without: Collection[str] = ()
+) -> Iterator[Change]:
     """Yield what differs between the state of two checkpoints, in the natural order of the paths.
 
-    Facts are not compared. What differs is read as it is asked for.
+    Facts are not compared, nor what stands in the folders *without* at the top. What differs is read as it is asked
+    for.
     """
     left, right = Snapshot(old, source), Snapshot(new, source)
     for it in diff_trees(source, old.tree, new.tree):
         match it:
+            case Difference(path=(top, *_)) if top in without:
+                continue
             case Difference(old=Entry() as before, new=Entry() as after):
                 yield from _changed(it, (left, before), (right, after))
             case Difference(new=Entry() as after):

@@ -88,7 +88,7 @@ def fork(
 
     Examples:
       maverick checkpoint fork @latest~3
-      maverick checkpoint fork fly@latest@validation_complete --as second-try
+      maverick checkpoint fork fly@validation_complete --as second-try
     """
     from maverick import amendments  # noqa: PLC0415 - loads the engine's records
 

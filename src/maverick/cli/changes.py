@@ -13,11 +13,12 @@ from maverick.cli.inside import status_of
 from maverick.cli.render import json_text, one_line, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from maverick.checkpoints import Checkpoint, Entry, Store
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_FILES: Final = frozenset({"artifacts", "workspace"})
 _SIGNS: Final = {"added": "+", "removed": "-", "changed": "~"}
 
 
@@ -35,12 +36,12 @@ class Line(NamedTuple):
 
 
 def changes_between(store: Store, old: Checkpoint, new: Checkpoint, step: str = "") -> list[Line]:
-    """Give what differs between *old* and *new*, in the natural order of the paths.
+    """Give what differs between *old* and *new* but for files, in the natural order of the paths.
 
     Decisions are left out, and so is a step made of steps where something below it differs. *step* limits it to
-    that step and those below.
+    that step and those below. How files were found is compared where both checkpoints hold some.
     """
-    found = [it for it in diff_checkpoints(store, old, new) if not _is_decision(it)]
+    found = [it for it in diff_checkpoints(store, old, new, without=_FILES) if not _is_decision(it)]
     changed = {it.path[1] for it in found if it.path[0] == "steps"}
     around = {name for path in changed for name in _around(path)}
     lines: list[Line] = []
@@ -86,6 +87,8 @@ def _status(entry: Entry | None) -> str | None:
 
 def _other_lines(it: Change) -> Iterator[Line]:
     name = it.path[0]
+    if name == "workspace-about" and (it.before is None or it.after is None):
+        return
     if it.part == "note":
         return  # It says which definition is the main one.
     if len(it.path) > 1:
@@ -129,22 +132,20 @@ def _side(value: Any) -> Any:
 # --- for people -----------------------------------------------------------------------------------------------------
 
 
-def stat_text(lines: Sequence[Line]) -> str:
-    """Give a line for each change, and how many there are."""
-    if not lines:
-        return ""
-    counts = Counter(it.change for it in lines)
-    summary = ", ".join(f"{counts[kind]} {kind}" for kind in _SIGNS if counts[kind])
-    listed = "".join(f"{_SIGNS[it.change]} {one_line(it.path)}\n" for it in lines)
-    return f"{listed}{plural(len(lines), 'change')}: {summary}\n"
+def stat_line(it: Line) -> str:
+    """Give a change without its values."""
+    return f"{_SIGNS[it.change]} {one_line(it.path)}\n"
 
 
-def changes_text(lines: Sequence[Line]) -> str:
-    """Give each change with its values; text of several lines as a unified diff."""
-    return "".join(_shown(it) for it in lines)
+def summary(changes: Iterable[str]) -> str:
+    """Give how many there are of each kind of change, in a line; nothing for none."""
+    counts = Counter(changes)
+    listed = ", ".join(f"{counts[kind]} {kind}" for kind in _SIGNS if counts[kind])
+    return f"{plural(counts.total(), 'change')}: {listed}\n" if listed else ""
 
 
-def _shown(it: Line) -> str:
+def full_text(it: Line) -> str:
+    """Give a change with its values; text of several lines as a unified diff."""
     head = f"{_SIGNS[it.change]} {one_line(it.path)}"
     texts = [side for side in (it.old, it.new) if side is not None]
     if all(isinstance(side, str) for side in texts) and any("\n" in side for side in texts):

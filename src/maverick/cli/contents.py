@@ -8,10 +8,12 @@ from maverick.cli.here import this_project
 from maverick.cli.history import AsJson
 from maverick.cli.inside import File, Folder, Found, look_up, split_revision
 from maverick.cli.render import iso_time, json_text, one_line, size, table, value_text
-from maverick.cli.streams import print_out, write_out
+from maverick.cli.streams import print_err, print_out, write_out
 from maverick.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from maverick.checkpoints import Checkpoint, Snapshot
 
 _Place = Annotated[str, typer.Argument(metavar="REV[:PATH]", help="A revision, and what to look at in it.")]
@@ -40,10 +42,10 @@ def show(place: _Place = "@latest", *, as_json: AsJson = False) -> None:
             print_out(json_text([{"name": name, "kind": kind, "size": n} for name, kind, n in rows]) + "\n")
         case Folder(rows):
             print_out(table(("NAME", "KIND", "SIZE"), [(name, kind, size(n)) for name, kind, n in rows], right=(2,)))
-        case File(data) if as_json:
-            print_out(json_text(_text_or_bytes(data)) + "\n")
-        case File(data):
-            write_out(data)
+        case File(parts) if as_json:
+            print_out(json_text(_text_or_bytes(b"".join(parts))) + "\n")
+        case File(parts):
+            _write_parts(parts)
         case Found(value):
             print_out(json_text(value) + "\n" if as_json else value_text(value) or "null\n")
 
@@ -58,6 +60,7 @@ def cat(
     Examples:
       maverick checkpoint cat @latest:steps.render.output > page.html
       maverick checkpoint cat @latest:definition/deploy.yaml
+      maverick checkpoint cat fly@phase_1:workspace/src/app.py
     """
     store = this_project().open_store()
     checkpoint, path = split_revision(store, place)
@@ -68,7 +71,9 @@ def cat(
     match look_up(store.snapshot(checkpoint), path):
         case Folder():
             raise NotFound(f"{path} is a folder, it has no bytes; `maverick checkpoint show {place}` lists it")
-        case File(data) | Found(bytes() as data):
+        case File(parts):
+            _write_parts(parts)
+        case Found(bytes() as data):
             write_out(data)
         case Found(str() as text):
             write_out(text.encode("utf-8", "surrogateescape"))
@@ -86,26 +91,44 @@ def diff(
     stat: Annotated[bool, typer.Option("--stat", help="Print one line for each change, without values.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare two checkpoints: inputs, definition, and what steps gave, down to the value that changed.
+    """Compare two checkpoints: inputs, definition, what steps gave, down to the value that changed, and files.
 
-    Text is shown as a unified diff. A loop or branch is left out where something in it changed, too. Nothing is
-    printed when nothing differs.
+    Text is shown as a unified diff, other files by their sizes. A loop or branch is left out where something in it
+    changed, too. Files are compared where both checkpoints hold some. Nothing is printed when nothing differs.
 
     Examples:
       maverick checkpoint diff fly@latest~3 fly@latest
       maverick checkpoint diff RUN-A RUN-B --step plan
-      maverick checkpoint diff RUN-A RUN-B --json
+      maverick checkpoint diff RUN@phase_1 RUN@phase_2 --stat
     """
-    from maverick.cli.changes import changes_between, changes_text, stat_text  # noqa: PLC0415
+    from maverick.cli.changes import changes_between, full_text, stat_line, summary  # noqa: PLC0415
+    from maverick.cli.file_changes import file_lines, holds_files  # noqa: PLC0415
 
     store = this_project().open_store()
-    changes = changes_between(store, store.resolve(old), store.resolve(new), step)
+    before, after = store.resolve(old), store.resolve(new)
+    changes = changes_between(store, before, after, step)
+    sides = store.snapshot(before), store.snapshot(after)
+    files = file_lines(store, *sides, step)
     if as_json:
-        print_out(json_text([it.as_json() for it in changes]) + "\n")
-    elif stat:
-        print_out(stat_text(changes))
-    else:
-        print_out(changes_text(changes))
+        rows = [it.as_json() for it in changes] + [row for it in files for row in it.rows()]
+        print_out(json_text(rows) + "\n")
+        return
+    kinds = [it.change for it in changes]
+    for change in changes:
+        print_out(stat_line(change) if stat else full_text(change))
+    for file in files:
+        print_out(file.short() if stat else file.full())
+        kinds.append(file.change)
+    if stat:
+        print_out(summary(kinds))
+    without = [it for it, side in zip((old, new), sides, strict=True) if not holds_files(side)]
+    if len(without) == 1 and not step:
+        print_err(f"note: files are not compared: {without[0]} holds none")
+
+
+def _write_parts(parts: "Iterator[bytes]") -> None:
+    for part in parts:
+        write_out(part)
 
 
 def _facts(it: "Checkpoint", snapshot: "Snapshot") -> dict[str, Any]:

@@ -9,7 +9,7 @@ from maverick.cli.here import asking, this_project
 from maverick.cli.history import AsJson
 from maverick.cli.render import json_text, one_line, plural, size
 from maverick.cli.streams import print_err, print_out, warn
-from maverick.errors import UsageError
+from maverick.errors import UsageError, WorkspaceUnreadable
 
 if TYPE_CHECKING:
     from maverick.checkpoints import Snapshot
@@ -33,9 +33,14 @@ def create(
       maverick checkpoint diff REV @latest --stat
     """
     from maverick import files  # noqa: PLC0415 - only where files are read
+    from maverick.checkpoints.workspace import open_workspace  # noqa: PLC0415
 
     project = this_project()
-    made, report = files.create(project.create_store(), project.root, skip_unreadable=skip_unreadable)
+    open_workspace(project.root)  # What is refused gets no store, which would make it a project.
+    try:
+        made, report = files.create(project.create_store(), project.root, skip_unreadable=skip_unreadable)
+    except WorkspaceUnreadable as error:
+        raise WorkspaceUnreadable(f"{error}; --skip-unreadable leaves them out", error.reasons) from error
     for skipped in report.skipped:
         warn(f"not in the checkpoint: {skipped.path} ({skipped.reason})")
     if as_json:
@@ -101,7 +106,7 @@ def restore(
     if as_json:
         print_out(_json(plan, safety.run if safety else None))
     elif safety is None:
-        print_err("nothing differs; nothing was changed")
+        print_err("\n".join([*changes_lines(plan), "nothing is to be restored; nothing was changed"]))
     else:
         print_err(f"restored {plural(len(plan.changes), 'file')}; `maverick checkpoint undo` takes it back")
 
@@ -109,6 +114,9 @@ def restore(
 def _restore_to(snapshot: "Snapshot", folder: Path, paths: list[str], *, as_json: bool) -> None:
     from maverick.checkpoints.workspace import plan_copy  # noqa: PLC0415
 
+    root, real = this_project().root.resolve(), folder.resolve()
+    if real.is_relative_to(root) and real.relative_to(root).parts[:1] in {(".git",), (".maverick",)}:
+        raise UsageError(f"{folder} belongs to {real.relative_to(root).parts[0]}; give another folder")
     plan = plan_copy(this_project().open_store(), snapshot, folder, paths)
     plan.execute()
     if as_json:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from maverick.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from maverick.checkpoints import Checkpoint, Entry, Snapshot, Store, Value
 
@@ -29,9 +29,9 @@ class Folder(NamedTuple):
 
 
 class File(NamedTuple):
-    """A path names a file: its bytes."""
+    """A path names a file: what gives its bytes, a part at a time."""
 
-    data: bytes
+    parts: Iterator[bytes]
 
 
 class Found(NamedTuple):
@@ -102,7 +102,9 @@ def _file(snapshot: Snapshot, top: str, rest: str, path: str) -> Inside:
         if rest:
             raise NotFound(f"{'/'.join(folder)} is no folder; {path} is not there")
         if entries[name].kind == "blob":
-            return File(snapshot.data(folder))
+            return File(snapshot.stream(folder))
+        if entries[name].kind == "note":
+            raise NotFound(f"{'/'.join(folder)} is an empty folder")
         return Found(snapshot.value(folder))
     return _folder(snapshot.entries(folder))
 

@@ -11,7 +11,15 @@
 """
 
 from maverick.checkpoints.workspace.capture import ABOUT, FILES, Capture, Report, capture
-from maverick.checkpoints.workspace.changes import FileChange, FileChangeKind, diff_files, files_of, is_binary
+from maverick.checkpoints.workspace.changes import (
+    FileChange,
+    FileChangeKind,
+    change_of,
+    diff_files,
+    files_of,
+    is_binary,
+    tree_of,
+)
 from maverick.checkpoints.workspace.places import Places
 from maverick.checkpoints.workspace.reading import Disk
 from maverick.checkpoints.workspace.repository import Head
@@ -33,6 +41,7 @@ __all__ = [
     "Skipped",
     "Workspace",
     "capture",
+    "change_of",
     "diff_files",
     "files_of",
     "is_binary",
@@ -40,4 +49,5 @@ __all__ = [
     "plan_copy",
     "plan_missing",
     "plan_restore",
+    "tree_of",
 ]

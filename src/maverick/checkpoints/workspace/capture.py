@@ -19,6 +19,7 @@ from maverick.checkpoints.objects import NewObject
 from maverick.checkpoints.workspace import table
 from maverick.checkpoints.workspace.reading import FileReader
 from maverick.checkpoints.workspace.scan import Scan, cache_path, scan
+from maverick.checkpoints.workspace.selection import UNREADABLE
 from maverick.checkpoints.workspace.table import GONE, ID_BYTES, NO_ID, Row, Skipped
 from maverick.errors import WorkspaceUnreadable
 
@@ -138,8 +139,10 @@ class Capture:
             elif done.row != GONE:
                 at.too_large.append(done.number)
         at.unread, at.unreadable = sorted(failed), failed
-        if failed and not self.skip_unreadable:
-            raise _unreadable({files[n]: why for n, why in failed.items()})
+        reasons = {it.path or ".": it.reason for it in at.table.selection.skipped if it.reason == UNREADABLE}
+        reasons |= {files[n]: why for n, why in failed.items()}
+        if reasons and not self.skip_unreadable:
+            raise _unreadable(reasons)
 
 
 def capture(
@@ -265,9 +268,9 @@ def _folder_entry(found: Scan, folder: int) -> Entry:
 def _unreadable(reasons: dict[str, str]) -> WorkspaceUnreadable:
     shown = [f"{path}: {why}" for path, why in sorted(reasons.items())[:_SHOWN]]
     more = f"\n  and {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else ""
-    count = f"{len(reasons)} files" if len(reasons) != 1 else "1 file"
+    count = f"{len(reasons)} files or folders" if len(reasons) != 1 else "1 file or folder"
     return WorkspaceUnreadable(
         f"{count} of the workspace cannot be read:\n  " + "\n  ".join(shown) + more + "\n"
-        "nothing was saved; make them readable, ignore them, or leave them out with --skip-unreadable",
+        "nothing was saved; make them readable, or have them ignored",
         reasons,
     )

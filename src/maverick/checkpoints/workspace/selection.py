@@ -27,6 +27,8 @@ NEVER = frozenset({".git", ".maverick"})
 TEMPORARY = ".maverick-restore-"
 """What a file that is being restored is called until it is whole."""
 
+UNREADABLE = "unreadable folder"
+
 
 class Known:
     """What an earlier selection knows of the folders that have not been touched since."""
@@ -100,7 +102,7 @@ class _Finder:
                 for it in found:
                     self._sort(folder, it, names)
         except PermissionError:
-            self.skipped.append(Skipped(folder, "unreadable"))
+            self.skipped.append(Skipped(folder, UNREADABLE))
             return names
         except (FileNotFoundError, NotADirectoryError):
             return names
