@@ -56,7 +56,7 @@ def apply(journal: Journal, request: Request, workflow: Workflow, catalog: Catal
 
 
 def _no_step(path: str, what: str, journal: Journal, others: Iterable[str]) -> NotFound:
-    names = dict.fromkeys([*journal.paths(), *others])
+    names = dict.fromkeys([*journal.paths(), *(it for it in others if "[]" not in it)])
     hint = nearest(path, names) or f"; it has {', '.join(list(names)[:8])}{', …' if len(names) > 8 else ''}"
     return NotFound(f"{what} {path} in run {journal.tip.run}{hint}")
 
