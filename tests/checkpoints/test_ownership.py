@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from maverick.checkpoints import Store
-from maverick.errors import RefMoved, RunOwned
+from maverick.errors import RefMoved, RunOwned, StoreUnwritable
 from stores import begin, extend, read_all
 
 PRELUDE = """
@@ -214,3 +215,30 @@ def test_the_run_of_another_process_is_not_overwritten(store: Store) -> None:
     with pytest.raises(RefMoved):
         extend(store, start, range(1))
     assert saved == store.ref("run-1").checkpoint
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES])
+def test_a_run_in_a_store_that_takes_nothing_cannot_be_owned(
+    store: Store, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it does would go unrecorded; but what is there can be looked at, also under a lock."""
+    at = begin(store)
+    with store.own("run-1"):
+        pass
+    really = os.open
+
+    def refuse(path: str, flags: int, *more: int) -> int:
+        if flags & os.O_RDWR:
+            raise OSError(code, os.strerror(code))
+        return really(path, flags, *more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    for run in ("run-1", "new"):
+        with pytest.raises(StoreUnwritable, match="cannot own a run"), store.own(run):
+            pass
+    assert not store.is_owned("run-1")
+    with store.locks.shared():
+        assert at == store.resolve("run-1")
+    (store.root / "store.lock").unlink()
+    with pytest.raises(StoreUnwritable, match=r"cannot take store\.lock"), store.locks.shared():
+        pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 from pathlib import Path
 
 import pytest
@@ -172,3 +173,39 @@ def test_tags_stay_when_the_run_goes_on(store: Store) -> None:
     assert at == store.resolve("run-1@better")
     with pytest.raises(NotFound):
         store.tag("run-2", "x", at)
+
+
+def test_a_folder_in_the_place_of_a_ref_is_damage_of_that_run_alone(store: Store) -> None:
+    """And repair sets it aside, and builds the ref anew."""
+    at = extend(store, begin(store, "victim"), range(2))
+    other = begin(store, "other")
+    path = store.root / "refs" / "victim"
+    path.unlink()
+    path.mkdir()
+    (path / "in it").write_bytes(b"of somebody")
+
+    damaged: list[RefDamaged] = []
+    assert ["other"] == [ref.run for ref in store.refs(damaged)]
+    assert "the ref of run victim cannot be read" in str(damaged[0])
+    with pytest.raises(RefDamaged, match="Is a directory"):
+        store.plan_gc(keep_last=0)
+    assert [("unreadable", ("victim",))] == [(it.kind, it.runs) for it in store.check()]
+    assert ["quarantined", "rebuilt"] == [it.kind for it in store.repair()]
+
+    assert (at, other) == (store.resolve("victim"), store.resolve("other"))
+    assert b"of somebody" == (store.root / "quarantine" / "victim" / "in it").read_bytes()
+    assert [] == [it for it in store.check() if it.severity == "error"]
+
+
+def test_a_system_that_has_no_files_left_to_open_is_no_damage(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ref is as it was; only this process cannot read it now."""
+    begin(store)
+
+    def refuse(path: Path) -> bytes:
+        raise OSError(errno.EMFILE, "Too many open files", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.files, "read", refuse)
+        with pytest.raises(OSError, match="Too many open files"):
+            store.refs([])
+    assert ["run-1"] == [ref.run for ref in store.refs()]

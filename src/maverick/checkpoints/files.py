@@ -26,6 +26,7 @@ _UNWRITABLE = {
     errno.EPERM: "permission denied; make the folder writable for this user",
     errno.EEXIST: "a file stands where a folder is needed; move it away",
     errno.ENOTDIR: "a file stands where a folder is needed; move it away",
+    errno.EFBIG: "a file would be larger than a limit allows; raise it (`ulimit -f`), or use another disk",
     errno.ENAMETOOLONG: "the path is too long; use another project folder",
     errno.EIO: "the disk reports an input/output error; check it before anything else",
     errno.ENOLCK: "the file system has no locks to give; keep the project on a local disk",

@@ -20,7 +20,7 @@ from maverick.checkpoints.refs import file_name
 from maverick.errors import RunOwned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from maverick.checkpoints.files import Files
@@ -106,7 +106,7 @@ class Locks:
         """Keep everybody from owning *run* while the block runs, without a note. Raises RunOwned."""
         path = self._owner_path(run)
         while True:
-            with _opened(path, self._root) as descriptor:
+            with _opened(path, self._root, "own a run", _open_writable) as descriptor:
                 _take_ownership(descriptor, run, self._root)
                 if not _stands_at(descriptor, path):  # gc removed it before it was locked
                     continue
@@ -116,7 +116,7 @@ class Locks:
     def is_owned(self, run: str) -> bool:
         """Say whether some process owns *run* at this instant."""
         try:
-            with _opened(self._owner_path(run), self._root, os.O_RDONLY) as descriptor:
+            with _opened(self._owner_path(run), self._root, "see who owns a run", _open_readable) as descriptor:
                 fcntl.flock(descriptor.number, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
@@ -208,17 +208,17 @@ def _read(descriptor: _Descriptor) -> bytes:
 
 @contextmanager
 def _locked(root: Path, name: str, operation: int) -> Iterator[None]:
-    with _opened(root / name, root) as descriptor:
+    with _opened(root / name, root, f"take {name}", _open_any) as descriptor:
         with writing(f"take {name}", root):
             fcntl.flock(descriptor.number, operation)
         yield
 
 
 @contextmanager
-def _opened(path: Path, root: Path, flags: int = os.O_RDWR | os.O_CREAT) -> Iterator[_Descriptor]:
-    """Open a lock file; closing it gives its lock back."""
-    with writing(f"open {path.name}", root):
-        descriptor = _Descriptor(_open(path, flags))
+def _opened(path: Path, root: Path, action: str, opener: Callable[[Path], int]) -> Iterator[_Descriptor]:
+    """Open a lock file; closing it gives its lock back. *action* says for an error what it is for."""
+    with writing(action, root):
+        descriptor = _Descriptor(opener(path))
     _held.add(descriptor)
     try:
         yield descriptor
@@ -228,11 +228,22 @@ def _opened(path: Path, root: Path, flags: int = os.O_RDWR | os.O_CREAT) -> Iter
             os.close(descriptor.number)
 
 
-def _open(path: Path, flags: int) -> int:
-    """Open a lock file, which in a read-only store can still be locked."""
+def _open_writable(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _open_readable(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _open_any(path: Path) -> int:
+    """Open a lock file, which in a read-only store can still be locked, if it is there."""
     try:
-        return os.open(path, flags | os.O_CLOEXEC, 0o600)
+        return _open_writable(path)
     except OSError as error:
         if error.errno not in (errno.EROFS, errno.EACCES):
             raise
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return _open_readable(path)
+        except FileNotFoundError:
+            raise error from None

@@ -6,6 +6,7 @@ or the new one.
 
 from __future__ import annotations
 
+import errno
 import re
 from dataclasses import dataclass, field
 from dataclasses import replace as replace_fields
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 LOG_LENGTH = 16
 _MAX_FILE_NAME_BYTES = 200
+_UNREADABLE = frozenset({errno.EIO, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP})
+"""Errors that are about this one file; others are about the system."""
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 
@@ -102,7 +105,7 @@ class Refs:
         """Read the ref of *run*; None if there is no such run.
 
         Raises:
-            RefDamaged: it is torn or altered.
+            RefDamaged: it is torn or altered, or cannot be read.
         """
         return self._read(file_name(run))
 
@@ -137,6 +140,13 @@ class Refs:
             data = self._files.read(self._root / "refs" / name)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            if error.errno not in _UNREADABLE:
+                raise
+            raise RefDamaged(
+                f"the ref of run {run_name(name) or name} cannot be read ({self._root}/refs/{name}): {error.strerror}; "
+                "run `maverick checkpoint fsck`"
+            ) from error
         ref = parse_ref(data)
         if ref is None or file_name(ref.run) != name:
             run = run_name(name) or name

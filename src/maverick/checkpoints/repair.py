@@ -126,6 +126,10 @@ class _Refs:
             run = refs.run_name(name)
             if run is None:
                 continue
+            if (self._store.root / "refs" / name).is_dir():  # if it is that of a run, it is rebuilt below
+                text = f"refs/{name} is a folder; it was moved to {set_aside(self._store, f'refs/{name}')}"
+                yield Repair("quarantined", text, file=f"refs/{name}", run=run)
+                continue
             known.add(run)
             try:
                 ref = refs.parse_ref(self._store.files.read(self._store.root / "refs" / name))
