@@ -480,3 +480,28 @@ def test_wrong_usage_exits_2_and_help_0(program: Program) -> None:
     assert 0 == program.run("run", "--help").code
     assert 10 == program.run("checkpoint", "show", "@latest").code
     assert 3 == program.run("run", "nosuch.yaml").code
+
+
+CHECKPOINT = ["list", "log", "show", "cat", "diff", "create", "tag", "drop", "fork", "edit", "restore", "undo"]
+CHECKPOINT += ["export", "import", "gc", "fsck"]
+
+
+@pytest.mark.parametrize("command", CHECKPOINT)
+def test_every_command_of_the_store_has_json_and_an_example(program: Program, command: str) -> None:
+    """Helping makes no store."""
+    shown = program.run("checkpoint", command, "--help")
+
+    assert 0 == shown.code
+    assert "--json" in shown.out
+    assert f"maverick checkpoint {command}" in shown.out
+    assert not (program.root / ".maverick").exists()
+
+
+def test_cat_gives_json_if_asked(program: Program) -> None:
+    """Bytes otherwise."""
+    program.flow("- {name: a, type: shell, run: echo ä, parse: lines}")
+    program.run("run", "flow.yaml")
+
+    assert ["ä"] == program.run("checkpoint", "cat", "@latest:steps.a.output.value", "--json").json
+    assert "ä\n" == program.run("checkpoint", "cat", "@latest:steps.a.output.stdout", "--json").json
+    assert "ä\n" == program.run("checkpoint", "cat", "@latest:steps.a.output.stdout").out

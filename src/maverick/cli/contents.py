@@ -52,10 +52,12 @@ def show(place: _Place = "@latest", *, as_json: AsJson = False) -> None:
 
 def cat(
     place: Annotated[str, typer.Argument(metavar="REV:PATH", help="A revision, and a value in it.")],
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Write the bytes of a value to standard output.
 
-    Bytes and files are written as they are, text as UTF-8, any other value as JSON.
+    Bytes and files are written as they are, text as UTF-8, any other value as JSON; with --json all of them as JSON.
 
     Examples:
       maverick checkpoint cat @latest:steps.render.output > page.html
@@ -71,6 +73,8 @@ def cat(
     match look_up(store.snapshot(checkpoint), path):
         case Folder():
             raise NotFound(f"{path} is a folder, it has no bytes; `maverick checkpoint show {place}` lists it")
+        case _ if as_json:
+            show(place, as_json=True)
         case File(parts):
             _write_parts(parts)
         case Found(bytes() as data):
