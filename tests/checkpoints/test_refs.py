@@ -209,3 +209,23 @@ def test_a_system_that_has_no_files_left_to_open_is_no_damage(store: Store, monk
         with pytest.raises(OSError, match="Too many open files"):
             store.refs([])
     assert ["run-1"] == [ref.run for ref in store.refs()]
+
+
+def test_a_ref_that_is_known_is_still_read(store: Store) -> None:
+    """What another process did to it counts: moved, torn, exchanged for another run's, removed."""
+    at = begin(store)
+    begin(store, "run-2")
+    path = store.root / "refs" / "run-1"
+    was = path.read_bytes()
+    assert at.id == store.ref("run-1").checkpoint
+    moved = extend(Store.open(store.root, files=CountingFiles()), at, range(1))
+    assert moved.id == store.ref("run-1").checkpoint
+
+    for content in (path.read_bytes()[:-1], (store.root / "refs" / "run-2").read_bytes()):
+        path.write_bytes(content)
+        with pytest.raises(RefDamaged, match="run-1"):
+            store.ref("run-1")
+    path.write_bytes(was)
+    assert at.id == store.ref("run-1").checkpoint
+    path.unlink()
+    assert store.find_ref("run-1") is None

@@ -62,7 +62,13 @@ class _Change:
 
     own: Entry | None = None
     replaces: bool = False
-    below: dict[str, _Change] = field(default_factory=dict)
+    below: dict[str, _Change] | None = None
+
+    def inside(self) -> dict[str, _Change]:
+        """Give what changes below, to be added to."""
+        if self.below is None:
+            self.below = {}
+        return self.below
 
 
 def nibbles(name: str) -> str:
@@ -147,9 +153,15 @@ def _nested(changes: Mapping[Path, Entry | None]) -> dict[str, _Change]:
             raise UsageError("a change needs a path; the root folder itself cannot be set")
         level = top
         for name in path[:-1]:
-            level = level.setdefault(model.check_name(name), _Change()).below
-        change = level.setdefault(model.check_name(path[-1]), _Change())
-        change.own, change.replaces = entry, True
+            found = level.get(name)
+            if found is None:
+                found = level[model.check_name(name)] = _Change()
+            level = found.inside()
+        change = level.get(path[-1])
+        if change is None:
+            level[model.check_name(path[-1])] = _Change(entry, replaces=True)
+        else:
+            change.own, change.replaces = entry, True
     return top
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints import layout, refs, revisions
+from maverick.checkpoints.cached_refs import CachedRefs
 from maverick.checkpoints.files import FULL, Files, writing
 from maverick.checkpoints.locks import Locks
 from maverick.checkpoints.merge import Merger
@@ -58,7 +59,7 @@ class Store:
         self.locks = Locks(root)
         self.objects = Objects(files, root, self._announce)
         self._merger = Merger(self)
-        self.ref_files = refs.Refs(files, root)
+        self.ref_files = CachedRefs(files, root)
         self.nodes = NodeCache(self.read)
         self._clock = clock
 
