@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from faults import Killed
@@ -28,6 +30,12 @@ class CountingDisk(Disk):
     def read(self, path: str, size: int) -> tuple[bytes, os.stat_result]:
         self.paths.append(path)
         return super().read(path, size)
+
+    @contextmanager
+    def parts(self, path: str) -> Iterator[tuple[Callable[[int], bytes], Callable[[], os.stat_result]]]:
+        self.paths.append(path)
+        with super().parts(path) as opened:
+            yield opened
 
     def read_link(self, path: str) -> tuple[bytes, os.stat_result]:
         self.paths.append(path)

@@ -10,10 +10,14 @@ import errno
 import os
 import stat
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from maverick.checkpoints.workspace.selection import TEMPORARY
 from maverick.checkpoints.workspace.table import GONE, Row, row_of
 from maverick.errors import FilesDiffer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -88,15 +92,19 @@ class Tree:
         except FileNotFoundError:
             return GONE
 
-    def put_file(self, path: str, data: bytes, *, executable: bool, before: Row) -> None:
-        """Make the file *path* hold *data*, by way of a temporary one. *before* is the row of what it replaces."""
+    def put_file(self, path: str, parts: Iterable[bytes], *, executable: bool, before: Row) -> None:
+        """Make the file *path* hold *parts*, by way of a temporary one. *before* is the row of what it replaces.
+
+        An error of *parts* leaves it as it was.
+        """
         folder = self.folder(path.rpartition("/")[0], make=True)
         replaced = stat.S_ISREG(before[-1])
         temporary = TEMPORARY + os.urandom(8).hex()
         descriptor = self.places.create(folder, temporary, 0o600 if replaced else 0o777 if executable else 0o666)
         try:
             try:
-                self.places.write(descriptor, data)
+                for part in parts:
+                    self.places.write(descriptor, part)
                 if replaced:
                     os.fchmod(descriptor, _permissions(before[-1], executable=executable))
             finally:

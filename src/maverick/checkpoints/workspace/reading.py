@@ -1,6 +1,7 @@
 """Reads the files of a workspace, each once, and hashes and compresses them on all cores.
 
-What changes while it is read is noticed by its status before and after, and read again.
+What changes while it is read is noticed by its status before and after, and read again. Large files are read in
+parts, and never in memory as a whole.
 """
 
 from __future__ import annotations
@@ -9,7 +10,10 @@ import errno
 import os
 import stat
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from maverick.checkpoints import ids, packs
@@ -18,12 +22,17 @@ from maverick.checkpoints.parallel import batched
 from maverick.checkpoints.workspace.table import GONE, Row, row_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from maverick.checkpoints.packs import Frame
 
+STREAMED_FROM_BYTES = 16 << 20
+"""Files of this size and above are read in parts."""
 _NO_OBJECT = ObjectId("")
 _ATTEMPTS = 4
+_PART_BYTES = 1 << 20
+_OVERLAP_BYTES = 64 << 10
+"""What is watched for is shorter: parts are looked at with so much of what came before them."""
 
 Wanted: TypeAlias = "tuple[int, str, Row]"
 """A file to read: its number, its path and its row."""
@@ -43,6 +52,15 @@ class Disk:
                     parts.append(part)
                 data = b"".join(parts)
             return data, os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def parts(self, path: str) -> Iterator[tuple[Callable[[int], bytes], Callable[[], os.stat_result]]]:
+        """Open the file *path*; give what reads at most so many bytes on, and what gives its status."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            yield partial(os.read, descriptor), partial(os.fstat, descriptor)
         finally:
             os.close(descriptor)
 
@@ -73,6 +91,9 @@ class Target(Protocol):
     def wants(self, object_id: ObjectId) -> bool:
         """Say whether the object is to be stored. True for one thread only, when several ask at once."""
 
+    def add_stream(self, read: Callable[[int], bytes]) -> tuple[ObjectId, int]:
+        """Store the blob that *read* gives; gives its id and size."""
+
 
 @dataclass(slots=True)
 class FileReader:
@@ -85,7 +106,16 @@ class FileReader:
     watch_for: Callable[[bytes], bool] | None = None
 
     def read(self, wanted: Sequence[Wanted]) -> Iterator[Outcome]:
-        """Read the files *wanted*; yields the outcomes as they are there."""
+        """Read the files *wanted*; yields the outcomes as they are there, those of large files at the end.
+
+        What these hold is in the target already; that of the others the caller puts there.
+        """
+        large = [it for it in wanted if _is_large(it[2])]
+        yield from self._read_small([it for it in wanted if not _is_large(it[2])] if large else wanted)
+        for it in large:
+            yield self._large(*it)
+
+    def _read_small(self, wanted: Sequence[Wanted]) -> Iterator[Outcome]:
         local = threading.local()
 
         def work(batch: list[Wanted]) -> list[Outcome]:
@@ -114,6 +144,36 @@ class FileReader:
             frame = compressor.frame(ObjectKind.BLOB, object_id, data)
         return Outcome(number, row, object_id, frame, watched=watched)
 
+    def _large(self, number: int, path: str, row: Row) -> Outcome:
+        try:
+            for _ in range(_ATTEMPTS):
+                if not _is_large(row) or row[0] > self.limit_bytes:
+                    return self._one(packs.Compressor(), number, path, row)
+                streamed, after = self._streamed(f"{self.root}/{path}", row[0])
+                if after == row and streamed.size == row[0]:
+                    return Outcome(number, row, streamed.id, None, watched=streamed.watched)
+                row = row_of(os.lstat(f"{self.root}/{path}"))
+        except (FileNotFoundError, NotADirectoryError):
+            return Outcome(number, GONE, _NO_OBJECT, None)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                return Outcome(number, row, _NO_OBJECT, None, _why(error))
+        return Outcome(number, row, _NO_OBJECT, None, "it changes while it is read")
+
+    def _streamed(self, path: str, size: int) -> tuple[_Streamed, Row]:
+        """Read the file *path* of *size* bytes; of one that has grown since, a byte more."""
+        with self.disk.parts(path) as (read, status):
+            watching = _Watching(read, size + 1, self.watch_for)
+            if self.target is not None:
+                object_id, count = self.target.add_stream(watching.read)
+            else:
+                hashed, count = ids.Hasher(), 0
+                while part := watching.read(_PART_BYTES):
+                    hashed.update(part)
+                    count += len(part)
+                object_id = hashed.blob_id()
+            return _Streamed(object_id, count, watching.seen), row_of(status())
+
     def _settled(self, path: str, before: Row) -> tuple[bytes | None, Row]:
         """Give the bytes of *path* as they are between two looks at it, and its row; None if it is too large."""
         for _ in range(_ATTEMPTS):
@@ -141,8 +201,41 @@ class FileReader:
         return data, row_of(status)
 
 
+class _Streamed(NamedTuple):
+    id: ObjectId
+    size: int
+    watched: bool
+
+
+class _Watching:
+    """Reads on to *most_bytes*, and looks for what `watch_for` is true of."""
+
+    def __init__(
+        self, read: Callable[[int], bytes], most_bytes: int, watch_for: Callable[[bytes], bool] | None
+    ) -> None:
+        self._read = read
+        self._left = most_bytes
+        self._watch_for = watch_for
+        self._before = b""
+        self.seen = False
+
+    def read(self, count: int) -> bytes:
+        """Give at most *count* bytes; none at the end."""
+        part = self._read(min(count, self._left))
+        self._left -= len(part)
+        if self._watch_for is not None and not self.seen:
+            looked_at = self._before + part
+            self.seen = self._watch_for(looked_at)
+            self._before = looked_at[-_OVERLAP_BYTES:]
+        return part
+
+
 class _UnsettledError(Exception):
     """A file does not hold still. The text says how."""
+
+
+def _is_large(row: Row) -> bool:
+    return stat.S_ISREG(row[-1]) and row[0] >= STREAMED_FROM_BYTES
 
 
 def _why(error: OSError) -> str:

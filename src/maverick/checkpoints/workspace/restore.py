@@ -19,13 +19,14 @@ from maverick.checkpoints.workspace.capture import EXECUTABLE, LINK
 from maverick.checkpoints.workspace.changes import FileChange, change_of, is_empty_folder, mode_of, tree_of
 from maverick.checkpoints.workspace.comparison import Comparison
 from maverick.checkpoints.workspace.places import Places, Tree
+from maverick.checkpoints.workspace.reading import STREAMED_FROM_BYTES
 from maverick.checkpoints.workspace.selection import above
 from maverick.checkpoints.workspace.table import GONE, Row, Skipped
 from maverick.checkpoints.workspace.target import Target, load_target
 from maverick.errors import FilesDiffer, NotFound, UsageError, WorkspaceUnwritable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from maverick.checkpoints.model import Entry
     from maverick.checkpoints.snapshot import Snapshot
@@ -126,9 +127,14 @@ class RestorePlan:
             for path in self.emptied:
                 with _explained("remove", path):
                     tree.remove_folder(path)
-            for step, data in batched(self._read, self.writes, _size):
+            small = [step for step in self.writes if _size(step) < STREAMED_FROM_BYTES]
+            for step, data in batched(self._read, small, _size):
                 with _explained("write", step.path):
-                    _write(tree, step, data)
+                    _write(tree, step, [data])
+            for step in self.writes:
+                if step.new is not None and _size(step) >= STREAMED_FROM_BYTES:
+                    with _explained("write", step.path):
+                        _write(tree, step, self.store.read_chunks(step.new.id))
 
     def _read(self, steps: Sequence[Step]) -> list[bytes]:
         return [self.store.read(it.new.id) if it.new is not None and it.new.id else b"" for it in steps]
@@ -235,7 +241,7 @@ def _remove(tree: Tree, step: Step) -> None:
     tree.remove(step.path)
 
 
-def _write(tree: Tree, step: Step, data: bytes) -> None:
+def _write(tree: Tree, step: Step, parts: Iterable[bytes]) -> None:
     if step.new is None or is_empty_folder(step.new):
         tree.folder(step.path, make=True)
         return
@@ -243,9 +249,9 @@ def _write(tree: Tree, step: Step, data: bytes) -> None:
     _require_same(tree, step)
     mode = mode_of(step.new)
     if mode == LINK:
-        tree.put_link(step.path, data)
+        tree.put_link(step.path, b"".join(parts))
     else:
-        tree.put_file(step.path, data, executable=mode == EXECUTABLE, before=step.before)
+        tree.put_file(step.path, parts, executable=mode == EXECUTABLE, before=step.before)
 
 
 def _require_same(tree: Tree, step: Step) -> None:
