@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from maverick.checkpoints import Store, blob
+from maverick.checkpoints.ids import ObjectKind
 from stores import extend, read_all
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
-@pytest.fixture(params=["store-v1.tar", "store-v2.tar"])
+@pytest.fixture(params=["store-v1.tar", "store-v2.tar", "store-v3.tar"])
 def store(tmp_path: Path, request: pytest.FixtureRequest) -> Store:
     """A store of each version of the format, with the same runs."""
     return _extracted(request.param, tmp_path)
@@ -40,6 +41,24 @@ def test_what_version_2_added_is_read(tmp_path: Path) -> None:
     flags = [raw[6] for index in store.objects.packs() for _, raw in store.objects.frames(index)]
     assert {0, 1, 2} == set(flags)
     assert len(store.objects.packs()) < 20
+    assert [] == list(store.check(read_data=True))
+
+
+def test_what_version_3_added_is_read(tmp_path: Path) -> None:
+    """A blob that is a list of lists of chunks, and checkpoints that lean on others."""
+    store = _extracted("store-v3.tar", tmp_path)
+    long = b"".join(hashlib.sha256(b"long %d" % number).digest() + bytes(2000) for number in range(4000))
+
+    for turn in range(4):
+        assert long + b"more" * turn == store.load(f"long~{3 - turn}").data("file")
+    objects = store.objects
+    place = objects.find(store.load("long").entry("file").id)
+    assert place is not None
+    inner = [at for it, _ in objects.leans_at(place).chunks if (at := objects.find(it)) and at.leans]
+    assert inner
+    assert all(objects.leans_at(at).chunks for at in inner)
+    kinds = {at.kind for index in objects.packs() for _, at in index if at.leans}
+    assert ObjectKind.CHECKPOINT in kinds
     assert [] == list(store.check(read_data=True))
 
 
