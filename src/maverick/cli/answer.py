@@ -79,7 +79,7 @@ class Answer:
 
 def _name_of(workflow: str | None) -> str | None:
     """What the workflow that a person asked for is called; a file that cannot be read keeps its name."""
-    from maverick.dsl.catalog import ENDINGS, name_in  # noqa: PLC0415
+    from maverick.dsl.workflow_files import ENDINGS, name_in  # noqa: PLC0415
 
     if workflow is None or not workflow.endswith(ENDINGS):
         return workflow

@@ -7,7 +7,6 @@ those that ship. Everything is loaded when it is first asked for.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from maverick.dsl.serialization.loader import parse_workflow
 from maverick.dsl.steps.validation import Stage
 from maverick.dsl.suggest import nearest
 from maverick.dsl.values import normalise
+from maverick.dsl.workflow_files import files_in, is_path, name_in, names_in, same_name
 from maverick.errors import Problem, StepFailed, WorkflowInvalid
 
 if TYPE_CHECKING:
@@ -31,11 +31,9 @@ if TYPE_CHECKING:
     from maverick.dsl.serialization.loader import Checked
     from maverick.dsl.values import Value
 
-ENDINGS = (".yaml", ".yml")
 _GENERATOR = "_generator"
 _MISTYPED = 0.8
 """How alike a name and a known one are where the one is taken for the other, mistyped."""
-_NAME = re.compile(r"""^name:[ \t]*["']?([A-Za-z0-9_-]+)["']?[ \t]*(?:#.*)?$""", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +129,7 @@ class Catalog:
             case "validation stage":
                 return self.stages
             case "workflow":
-                return {name for source in self.sources for name in _names_in(source.folder)}
+                return {name for source in self.sources for name in names_in(source.folder)}
             case "generator":
                 return self.generator_names()
             case "context builder":
@@ -178,7 +176,7 @@ class Catalog:
 
     def unknown_workflow(self, reference: str) -> str:
         """Say that there is no such workflow, and where it was looked for."""
-        if _is_path(reference):
+        if is_path(reference):
             return f"there is no workflow file {reference!r}"
         names = set(self.names("workflow"))
         shown = ", ".join(sorted(names)) or "none"
@@ -204,7 +202,7 @@ class Catalog:
     def listing(self) -> Iterator[tuple[Source, Path]]:
         """Every workflow file of every source, in the order in which names are looked up."""
         for source in self.sources:
-            for path in sorted(_files_in(source.folder)):
+            for path in sorted(files_in(source.folder)):
                 yield source, path
 
     def loaded(self) -> dict[str, str]:
@@ -212,19 +210,19 @@ class Catalog:
         return {file: workflow.text for file, workflow in sorted(self._workflows.items())}
 
     def _file_of(self, reference: str, calling_file: str) -> str | None:
-        if _is_path(reference):
+        if is_path(reference):
             folder = self.path_of(calling_file).parent if calling_file else self.root
             file = self.shown(Path(os.path.normpath(folder / Path(reference).expanduser())))
             return file if self.path_of(file).exists() or file in self._recorded else None
         for source in self.sources:
-            found = [path for path in _files_in(source.folder) if _same_name(name_in(path), reference)]
+            found = [path for path in files_in(source.folder) if same_name(name_in(path), reference)]
             if len(found) > 1:
                 files = " and ".join(self.shown(path) for path in sorted(found))
                 message = f"{files} both define the workflow {reference!r}; remove one"
                 raise WorkflowInvalid([Problem(self.shown(found[0]), 0, 0, message)])
             if found:
                 return self.shown(found[0])
-        return next((file for file in self._recorded if _same_name(Path(file).stem, reference)), None)
+        return next((file for file in self._recorded if same_name(Path(file).stem, reference)), None)
 
     def _load(self, file: str) -> Workflow:
         if file not in self._workflows:
@@ -344,30 +342,3 @@ def _import(module: str) -> object:
         raise StepFailed(
             f"cannot import {module!r}, which maverick.yaml names under `actions:`: {type(error).__name__}: {error}"
         ) from error
-
-
-def _is_path(reference: str) -> bool:
-    return "/" in reference or reference.endswith(ENDINGS)
-
-
-def _files_in(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return [path for path in folder.iterdir() if path.suffix in ENDINGS and path.is_file()]
-
-
-def _names_in(folder: Path) -> set[str]:
-    return {name_in(path) for path in _files_in(folder)}
-
-
-def name_in(path: Path) -> str:
-    """The name that a workflow file declares, without parsing it all; the file's own name if it declares none."""
-    try:
-        declared = _NAME.search(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError):  # Loading it says what is wrong with it.
-        declared = None
-    return declared[1] if declared else path.stem
-
-
-def _same_name(one: str, other: str) -> bool:
-    return one.replace("-", "_") == other.replace("-", "_")
