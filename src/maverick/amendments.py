@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from maverick import selection
 from maverick.checkpoints import byhand, value
@@ -53,6 +53,34 @@ def apply(journal: Journal, request: Request, workflow: Workflow, catalog: Catal
             raise _no_step(request.from_step, "there is no step", journal, [*known])
         said.append(f"to run again from {request.from_step}{'' if again else ', which had recorded nothing'}")
     return said
+
+
+class Carried(NamedTuple):
+    """What becomes of the outputs that were set by hand when a run goes back: paths of steps."""
+
+    kept: list[str]
+    lost: list[str]
+
+
+def carry_over(store: Store, tip: Checkpoint, journal: Journal) -> Carried:
+    """Set in *journal*, unwritten, what was set by hand up to *tip* and since the checkpoint that it is of.
+
+    A step that was recorded later than that one runs again, and what was set for it is lost.
+    """
+    carried = Carried([], [])
+    if tip.id == journal.tip.id:
+        return carried
+    before = Journal(store, tip).records
+    for path in before:
+        record, known = before[path], journal.records.get(path)
+        if not record.by_hand or (known is not None and known.by_hand and known.order == record.order):
+            continue
+        if record.key and known is None:
+            carried.lost.append(path)
+        else:
+            journal.set_output(path, record.load(), skip=not record.key)
+            carried.kept.append(path)
+    return carried
 
 
 def _no_step(path: str, what: str, journal: Journal, others: Iterable[str]) -> NotFound:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from maverick.checkpoints import Checkpoint, Snapshot, Store, byhand, value
+from maverick.checkpoints import Checkpoint, Content, Snapshot, Store, byhand, value
 from maverick.checkpoints.workspace import FILES, Report, RestorePlan, capture, open_workspace, plan_restore
 from maverick.errors import FilesDiffer, NotFound
 
@@ -24,6 +24,14 @@ Choice: TypeAlias = Literal["restore", "force-restore", "keep"]
 SAFETY = "before restoring files"
 """The reason that a safety checkpoint stands in the log with."""
 SHOWN = 10
+
+
+class Amended(NamedTuple):
+    """What is to be other than recorded: changes of state and facts, and what the log is to say of them."""
+
+    state: Mapping[tuple[str, ...], Content | None]
+    facts: Mapping[tuple[str, ...], Content | None]
+    said: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +66,10 @@ class Decision:
 
     @property
     def restores(self) -> bool:
-        """Whether the run goes back to an earlier checkpoint, or files are written."""
-        return self.action == "restore" and self.found is not None
+        """Whether the run goes back to an earlier checkpoint, or files are written or removed."""
+        if self.action != "restore" or self.found is None:
+            return False
+        return self.found.checkpoint.id != self.tip.id or not self.found.plan.is_empty
 
     @property
     def start(self) -> Checkpoint:
@@ -73,24 +83,27 @@ class Decision:
             found = replace(found, checkpoint=fork)
         return Decision(fork, self.action, found)
 
-    def carry_out(self, store: Store, root: Path, tell: Callable[[str], None]) -> Checkpoint:
+    def carry_out(
+        self, store: Store, root: Path, tell: Callable[[str], None], amended: Amended | None = None
+    ) -> Checkpoint:
         """Do what was decided; give where the run stands then.
 
-        To restore is to make the run's records and the project's files those of one checkpoint; what was recorded
-        since runs again. After a crash the run stands before, or at the new checkpoint with each file the old or the
-        new one; doing it again ends it.
+        To restore is to make the run's records and the project's files those of one checkpoint, but for what is
+        *amended* in the same save; what was recorded since runs again. After a crash the run stands before, or at the
+        new checkpoint with each file the old or the new one; doing it again ends it.
 
         Raises:
             FilesDiffer: A file changed since it was decided; the run stands at the new checkpoint.
             WorkspaceUnwritable: A file cannot be written; the run stands at the new checkpoint.
         """
         tip, found = self.tip, self.found
-        if found is None or not self.restores or (found.plan.is_empty and found.checkpoint.id == tip.id):
+        if found is None or not self.restores:
             return tip
-        reason = f"restored files and records of {found.checkpoint.id[:12]}"
+        amended = amended or Amended({}, {}, [])
+        reason = "; ".join([f"restored files and records of {found.checkpoint.id[:12]}", *amended.said])
         safety = save_safety(store, tip, root)
         byhand.note_restore(store, safety, reason)
-        at = move(store, safety, found.checkpoint, reason=reason)
+        at = move(store, safety, found.checkpoint, amended, reason=reason)
         found.plan.execute(head_may_differ=True)
         changes = found.plan.changes
         none = f"went back to {found.name}, from which no file differs"
@@ -181,12 +194,14 @@ def save_safety(store: Store, tip: Checkpoint, root: Path) -> Checkpoint:
     return store.save(tip.run, taken.changes, parent=tip, step=tip.step, reason=SAFETY)
 
 
-def move(store: Store, tip: Checkpoint, to: Checkpoint, *, reason: str) -> Checkpoint:
-    """Save a checkpoint on top of *tip* that holds what *to* holds, facts included."""
+def move(store: Store, tip: Checkpoint, to: Checkpoint, amended: Amended, *, reason: str) -> Checkpoint:
+    """Save a checkpoint on top of *tip* that holds what *to* holds, facts included, but for what is *amended*."""
+    state = byhand.replacing(store.snapshot(tip).entries(), store.snapshot(to).entries())
+    facts = byhand.replacing(store.snapshot(tip).facts(), store.snapshot(to).facts())
     return store.save(
         tip.run,
-        byhand.replacing(store.snapshot(tip).entries(), store.snapshot(to).entries()),
-        facts=byhand.replacing(store.snapshot(tip).facts(), store.snapshot(to).facts()),
+        {**state, **amended.state},
+        facts={**facts, **amended.facts},
         parent=tip,
         step=to.step,
         reason=reason,

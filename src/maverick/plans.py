@@ -116,6 +116,7 @@ def plan_resume(project: Project, request: Request, observe: Observer, *, can_as
         decision, refused = _files(store, found, project.root, request, can_ask=can_ask)
     start = decision.start if decision else found
     journal = Journal(store, start)
+    carried = amendments.carry_over(store, found, journal)
     amendments.apply(journal, request, workflow, catalog, scrub)
     planner = _Planner(project, catalog, workflow, scrub, journal)
     planned = planner.walk(inputs, keep_records=request.policy == "recorded")
@@ -131,7 +132,11 @@ def plan_resume(project: Project, request: Request, observe: Observer, *, can_as
         files=decision,
         missing=tuple(_missing(project, journal, planned, outline(workflow, catalog), decision)),
         refused=refused or next(iter(refusals), ""),
-        notes=(*_circumstances(project, store, found, request), *dict.fromkeys(planner.notes)),
+        notes=(
+            *_circumstances(project, store, found, request),
+            *(f"the output of {path} that was set by hand would be lost" for path in carried.lost),
+            *dict.fromkeys(planner.notes),
+        ),
     )
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from maverick.dsl.journal import Journal
     from maverick.dsl.model import Workflow
     from maverick.dsl.values import Value
-    from maverick.files import Decision
+    from maverick.files import Amended, Decision
     from maverick.project import Project
 
 
@@ -153,16 +153,22 @@ def _resume_owned(
     )
     decision = _decide_files(execution, tip, request)
     journal = execution.journal(decision.start if decision else tip)
-    amended = _amend(execution, journal, request)
+    said, lost = _amend(execution, journal, tip, request)
     _refuse_changes(execution, journal, request, recorded)
     at = _fork(store, tip, fork, session) if fork else tip
     if decision and decision.restores:
-        at = decision.for_fork(at).carry_out(store, project.root, session.tell)
-    if journal.tip.id != at.id:
-        journal = execution.journal(at)
-        _amend(execution, journal, request)
-    if amended:
-        journal.write("; ".join(amended))
+        amended = _amended(journal, said)
+        journal = execution.journal(decision.for_fork(at).carry_out(store, project.root, session.tell, amended))
+        for path in lost:
+            session.tell(
+                f"the output of {path} that was set by hand is lost: the step was recorded after that checkpoint"
+            )
+    else:
+        if fork:
+            journal = execution.journal(at)
+            _amend(execution, journal, at, request)
+        if said:
+            journal.write("; ".join(said))
     if request.change_inputs or request.policy == "rerun":
         journal.ask()
     run = journal.tip.run
@@ -179,13 +185,24 @@ def _fork(store: Store, tip: Checkpoint, run: str, session: Session) -> Checkpoi
     return forked
 
 
-def _amend(execution: Execution, journal: Journal, request: Request) -> list[str]:
-    """Mark in *journal* what is to be other than recorded; give what the log is to say of it."""
-    if not request.amends:
-        return []
+def _amend(execution: Execution, journal: Journal, tip: Checkpoint, request: Request) -> tuple[list[str], list[str]]:
+    """Mark in *journal* what is to be other than recorded; give what the log is to say of it, and what is lost.
+
+    Where *journal* is of an earlier checkpoint than *tip*, that includes what was set by hand since.
+    """
+    if not request.amends and journal.tip.id == tip.id:
+        return [], []
     from maverick import amendments  # noqa: PLC0415 - few resumptions change anything by hand
 
-    return amendments.apply(journal, request, execution.workflow, execution.catalog, execution.scrub)
+    kept, lost = amendments.carry_over(execution.store, tip, journal)
+    said = amendments.apply(journal, request, execution.workflow, execution.catalog, execution.scrub)
+    return [*(f"kept the output of {path} as set by hand" for path in kept), *said], lost
+
+
+def _amended(journal: Journal, said: list[str]) -> Amended:
+    from maverick.files import Amended  # noqa: PLC0415 - as below
+
+    return Amended(*journal.waiting(), said)
 
 
 def _decide_files(execution: Execution, tip: Checkpoint, request: Request) -> Decision | None:

@@ -9,9 +9,12 @@ from textwrap import indent
 
 import pytest
 
+from faults import Killed
 from kit_runs import Runs
+from maverick import amendments, plans
 from maverick import runs as engine
 from maverick.checkpoints import Store
+from maverick.checkpoints.workspace import RestorePlan
 from maverick.errors import FilesDiffer, NotFound, StepFailed, StepsDiffer
 from maverick.project import Project
 
@@ -221,6 +224,68 @@ def test_going_back_is_going_back_though_no_file_differs(half_way: Runs) -> None
 
     assert ["b", "c", "second"] == resumed.executed
     assert any("from which no file differs" in text for text in resumed.notices)
+
+
+def test_what_was_set_by_hand_is_kept_when_going_back(half_way: Runs) -> None:
+    """It was changed for the run to go on with; what reads it runs again with it."""
+    half_way.flow(_keeping("label").replace('"echo two >> text; ', '"echo ${{ steps.a.output.stdout }} >> text; '))
+    half_way.start()
+    store = half_way.store
+    tip = store.load(half_way.run).checkpoint
+    project = Project(half_way.root, half_way.environment)
+    edited = {"stdout": "edited", "stderr": "", "exit_code": 0, "value": "edited"}
+    amendments.edit_output(project, store, tip, "a", lambda _: edited, "steps.a.output")
+    (half_way.root.parent / "ready").touch()
+
+    resumed = half_way.resume(workspace="restore")
+
+    assert ("done", ["first", "b", "second"]) == (resumed.status, resumed.executed)
+    assert "one\nedited\n" == (half_way.root / "text").read_text()
+
+
+def test_what_was_set_by_hand_survives_a_kill_in_the_middle_of_going_back(
+    half_way: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in the checkpoint that the files are restored for."""
+    store = half_way.store
+    project = Project(half_way.root, half_way.environment)
+    edited = {"stdout": "edited", "stderr": "", "exit_code": 0, "value": "edited"}
+    tip = store.load(half_way.run).checkpoint
+    amendments.edit_output(project, store, tip, "a", lambda _: edited, "steps.a.output")
+    (half_way.root.parent / "ready").touch()
+
+    def die(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RestorePlan, "execute", die)
+        with pytest.raises(Killed):
+            half_way.resume(workspace="restore", skip={"b": 1})
+    half_way.resume(workspace="restore")
+
+    end = half_way.store.load(half_way.run)
+    assert (edited, 1) == (end.value(("steps", "a")), end.value(("steps", "b")))
+
+
+def test_what_was_set_by_hand_of_a_step_that_runs_again_is_said_to_be_lost(half_way: Runs) -> None:
+    """Nobody finds out later that it is gone."""
+    half_way.flow(
+        _keeping("label").replace('test -e ../ready"}', 'true"}\n  - {name: c, type: shell, run: "test -e ../ready"}')
+    )
+    half_way.start()
+    store = half_way.store
+    project = Project(half_way.root, half_way.environment)
+    tip = store.load(half_way.run).checkpoint
+    amendments.edit_output(project, store, tip, "b", lambda _: "edited", "steps.b.output")
+    (half_way.root.parent / "ready").touch()
+    request = engine.Request(workflow="flow.yaml", workspace="restore")
+
+    planned = plans.plan_resume(project, request, lambda _: None)
+    resumed = half_way.resume(workspace="restore")
+
+    assert ("the output of b that was set by hand would be lost",) == planned.notes
+    assert any("the output of b that was set by hand is lost" in text for text in resumed.notices)
+    assert ["b", "c", "second"] == resumed.executed
 
 
 def test_a_fork_goes_back_with_its_files_too(half_way: Runs) -> None:

@@ -94,7 +94,7 @@ def _files(plan: RunPlan, *, colour: bool) -> str:
     """What would be done about the project's files: counts, then names."""
     lines = []
     found = plan.files.found if plan.files else None
-    if plan.files and found and (plan.files.start.id != plan.files.tip.id or not found.plan.is_empty):
+    if plan.files and found and (plan.files.restores or not found.plan.is_empty):
         action = plan.files.action
         lines.append(f"{paint(f'{action:<8}', _FILES[action], on=colour)} {_said(plan.files, found)}")
         lines += [f"           {one_line(line)}" for line in changes_lines(found.plan)]
