@@ -29,6 +29,8 @@ FRAME_BYTES = _FRAME.size
 BASED_BYTES = FRAME_BYTES + 32
 """The first bytes of a frame with a base, from which that is known."""
 
+FLAGS = 6
+"""Where a frame's flags stand in it."""
 STORED, ZSTD = 0, 1
 HAS_BASE, HAS_CHUNKS = 1, 2
 _LEVEL = 3
@@ -70,7 +72,7 @@ class Frame(NamedTuple):
     @property
     def flags(self) -> int:
         """What the frame leans on: HAS_BASE, HAS_CHUNKS."""
-        return self.raw[6]
+        return self.raw[FLAGS]
 
 
 class Base(NamedTuple):

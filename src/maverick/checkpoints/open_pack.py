@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints import chunking, ids
-from maverick.checkpoints.frames import HAS_BASE, NewObject, compressor, leans_of
+from maverick.checkpoints.frames import FLAGS, HAS_BASE, NewObject, compressor, leans_of
 from maverick.checkpoints.ids import ObjectKind
 from maverick.checkpoints.large_blob import LargeBlob
 from maverick.checkpoints.parallel import spread
@@ -67,9 +67,10 @@ class OpenPack:
                     LargeBlob(self, item.former, item.id).add(chunking.reader(item.data))
                 continue
             small = list(group)
-            for item, frame in zip(small, self.frames(small), strict=True):
+            frames = list(self.frames(small))
+            for frame in frames:
                 self._writer.add(frame)
-                self._added.append((item, frame))
+            self._added += zip(small, frames, strict=True)
 
     def add_stream(self, read: Read, former: ObjectId | None = None) -> tuple[BlobId, int]:
         """Append the blob that *read* gives (at most so many bytes, none at the end); gives id and size.
@@ -91,20 +92,22 @@ class OpenPack:
     def remember(self) -> None:
         """Keep what was added in mind, now that it is stored: the next save may change it a little."""
         bases = self.objects.bases
-        bases.keep_all((item.id, item.data) for item, frame in self._added if not frame.flags)
-        for item, frame in self._added:
-            if frame.flags & HAS_BASE:
+        flags = [frame.raw[FLAGS] for _, frame in self._added]
+        bases.keep_all([(it.id, it.data) for (it, _), leans in zip(self._added, flags, strict=True) if not leans])
+        for (item, frame), leans in zip(self._added, flags, strict=True):
+            if leans & HAS_BASE:
                 bases.link(item.id, leans_of(frame.raw).bases[0])
         self._added.clear()
 
     def frames(self, items: Sequence[NewObject]) -> Iterator[Frame]:
         """Give the frames of *items*, in order, made on all cores where that pays."""
-        return spread(self._frame, items, sum(len(item.data) for item in items))
+        return spread(self._frame, items, sum([len(item.data) for item in items]))
 
     def _frame(self, item: NewObject) -> Frame:
         kind, object_id, data, former = item
-        base = self.objects.bases.like(former) if former is not None else None
-        return compressor().frame(kind, object_id, data, base)
+        if former is None:
+            return compressor().frame(kind, object_id, data)
+        return compressor().frame(kind, object_id, data, self.objects.bases.like(former))
 
 
 def _is_large(item: NewObject) -> bool:

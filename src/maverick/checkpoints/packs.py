@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from blake3 import blake3
 
 from maverick.checkpoints.frames import (
+    FLAGS,
     FRAME_BYTES,
     FRAME_MAGIC,
     HAS_BASE,
@@ -29,7 +30,7 @@ from maverick.checkpoints.frames import (
     open_frame,
     parse_header,
 )
-from maverick.checkpoints.pack_index import INDEX_BYTES, LEANS, PackIndex, Place, damaged, encode_rows
+from maverick.checkpoints.pack_index import INDEX_BYTES, LEANS, PackIndex, Place, damaged, encode_row
 from maverick.errors import StoreTooNew
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class PackWriter:
         self._write = write
         self._hash = blake3()
         self._offset = 0
-        self._index: list[tuple[bytes, int, int, int]] = []
+        self._index: list[bytes] = []
         self._buffer: list[bytes] = []
         self._buffered = 0
         self._flags = 0
@@ -103,10 +104,14 @@ class PackWriter:
     def add(self, frame: Frame) -> None:
         """Append *frame*. Children come before what names them."""
         kind, _, raw = frame
-        flags = raw[6]
+        flags, length = raw[FLAGS], len(raw)
         self._flags |= flags
-        self._index.append((raw[ID], self._offset, len(raw), kind | LEANS if flags else kind))
-        self._put(raw)
+        self._index.append(encode_row(raw[ID], self._offset, length, kind | LEANS if flags else kind))
+        self._offset += length
+        self._buffer.append(raw)
+        self._buffered += length
+        if self._buffered >= _BUFFER_BYTES:
+            self._flush()
 
     def features(self) -> list[str]:
         """Give the features of the format that a reader of the pack must know."""
@@ -115,7 +120,7 @@ class PackWriter:
     def finish(self) -> PackIndex:
         """Write index and trailer; gives the pack's index, which knows its name."""
         start = self._offset
-        index = encode_rows(self._index)
+        index = b"".join(sorted(self._index))
         self._put(index)
         tail = _TRAILER.pack(start, len(self._index), blake3(index).digest(), bytes(32), TRAILER_MAGIC)
         self._put(tail[:44])
