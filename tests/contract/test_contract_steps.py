@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -320,7 +321,7 @@ def test_only_what_is_named_is_worth_another_attempt(program: Program) -> None:
           - name: late
             type: shell
             run: "test -e late || { touch late; sleep 60; }"
-            timeout: 0.2
+            timeout: 3
             retry: {attempts: 2, on: [timeout]}
           - name: not_late
             type: shell
@@ -454,6 +455,20 @@ def test_a_hostile_file_gives_an_error_and_no_crash(program: Program, text: str,
     assert 3 == done.code
     assert said in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("names", [["shel"], ["shel", "pyton"]])
+def test_each_problem_is_a_line_that_begins_with_its_place(program: Program, names: list[str]) -> None:
+    """However many there are; with `--json`, `error` holds nothing else."""
+    program.flow("\n".join(f"- {{name: {name}, type: {name}}}" for name in names))
+    expected = [rf"flow\.yaml:{line}:\d+: unknown step type `{name}`" for line, name in enumerate(names, 4)]
+    checked = program.run("workflow", "check", "flow.yaml")
+    run = program.run("run", "flow.yaml", "--json")
+    found = [line for line in checked.err.splitlines() if line.startswith("flow.yaml:")]
+
+    assert (3, 3) == (checked.code, run.code)
+    assert all(re.match(*pair) for pair in zip(expected, found, strict=True)), checked.err
+    assert found == run.json["error"].splitlines()
 
 
 def test_words_of_yaml_1_1_are_texts(program: Program) -> None:

@@ -14,6 +14,7 @@ from maverick import __version__
 from maverick.cli import commands
 from maverick.cli.answer import Answer
 from maverick.cli.commands import Entry, function
+from maverick.cli.render import plural
 from maverick.cli.streams import StdoutClosed, complain, prepare_streams
 from maverick.errors import MaverickError, UsageError, WorkflowInvalid
 
@@ -110,8 +111,10 @@ class Program(commands.Group):
         try:
             _refuse_system()
             code = super().main(arguments, **{**settings, "standalone_mode": False, "obj": answer})
+        except WorkflowInvalid as error:
+            return _invalid(error, answer)
         except MaverickError as error:
-            return _fail(_message(error), answer, error.exit_code)
+            return _fail(str(error), answer, error.exit_code)
         except StdoutClosed:  # `| head` has seen enough.
             return 0
         except Exception as error:
@@ -122,21 +125,18 @@ class Program(commands.Group):
         return code if isinstance(code, int) else 0
 
 
-def _fail(message: str, answer: Answer, code: int) -> int:
-    complain(message)
+def _fail(message: str, answer: Answer, code: int, *, head: str = "") -> int:
+    complain(head + message)
     with suppress(StdoutClosed, MaverickError):  # There is nobody left to tell.
         answer.fail(message)
     return code
 
 
-def _message(error: MaverickError) -> str:
-    """What a person reads; the problems of a workflow stand on lines of their own."""
-    if not isinstance(error, WorkflowInvalid):
-        return str(error)
+def _invalid(error: WorkflowInvalid, answer: Answer) -> int:
+    """Say what is wrong with a workflow; a problem that has a place stands on a line that begins with it."""
     lines = [str(it) if it.line else f"{it.file}: {it.message}" for it in error.problems]
-    if len(lines) == 1:
-        return lines[0]
-    return "\n".join([f"{len(lines)} problems:", *lines])
+    head = f"{plural(len(lines), 'problem')}:\n" if any(it.line for it in error.problems) else ""
+    return _fail("\n".join(lines), answer, error.exit_code, head=head)
 
 
 def _refuse_system() -> None:
