@@ -47,7 +47,8 @@ class Difference:
         names = ", ".join(change.path for change in changes[:SHOWN])
         more = f" and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
         moved = "; HEAD has moved since, too" if self.plan.head_moved else ""
-        return f"{len(changes)} file(s) differ from {self.name}, the newest with files: {names}{more}{moved}"
+        differ = f"{count_of(changes)} differ{'s' if len(changes) == 1 else ''}"
+        return f"{differ} from {self.name}, the newest with files: {names}{more}{moved}"
 
     @property
     def name(self) -> str:
@@ -160,7 +161,7 @@ def decide(
         NotFound: They are to be restored, and no checkpoint holds files.
         FilesDiffer: They are to be restored, and HEAD has moved since.
     """
-    found = difference(store, tip, root)
+    found = difference(store, tip, root) if choice != "keep" else None
     if found is not None and not found.plan.is_empty and ask is not None:
         if choice is None:
             choice = (

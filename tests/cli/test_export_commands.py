@@ -43,6 +43,45 @@ def test_an_imported_run_is_resumed_in_another_project(exported: Path, tmp_path:
     assert 0 == other.run("checkpoint", "show", f"{imported['run']}@half").code
 
 
+KEEPING = """
+    checkpoints: {workspace: label}
+    steps:
+      - {name: make, type: shell, run: "mkdir -p src; echo made > src/made; ln -s made src/link; chmod +x run.sh"}
+      - {name: half, type: checkpoint}
+      - {name: break, type: shell, run: "echo half > src/made; test -e ../ready && cat src/made run.sh"}
+    outputs: ${{ steps.break.output.stdout }}
+    """
+
+
+def test_an_imported_run_is_resumed_with_its_files(program: Program, tmp_path: Path) -> None:
+    """The whole project comes along as the run last kept it; what was there before can be brought back."""
+    program.file("run.sh", "echo run\n")
+    program.flow(KEEPING)
+    assert 1 == program.run("run", "flow.yaml", "--quiet").code
+    assert 0 == program.run("checkpoint", "export", "@latest", "../run.maverick").code
+    (tmp_path / "away").mkdir()
+    other = Program(tmp_path / "away" / "other")
+    other.file("mine", "my own\n")
+    other.file("../ready", "")
+    imported = other.run("checkpoint", "import", str(program.root.parent / "run.maverick"), "--json").json
+
+    planned = other.run(*imported["resume"].split()[1:], "--workspace", "restore", "--plan", "--json").json["files"]
+    done = other.run(*imported["resume"].split()[1:], "--workspace", "restore", "--json")
+
+    assert {"flow.yaml", "run.sh", "src/made", "src/link"} == {
+        it["path"] for it in planned["changes"] if it["change"] == "added"
+    }
+    assert ["mine"] == [it["path"] for it in planned["changes"] if it["change"] == "removed"]
+    assert (0, "half\necho run\n") == (done.code, done.json["output"]), done.err
+    assert ("made", 0o755) == (
+        str((other.root / "src/link").readlink()),
+        (other.root / "run.sh").stat().st_mode & 0o777,
+    )
+    assert not (other.root / "mine").exists()
+    assert 0 == other.run("checkpoint", "undo", "--yes").code
+    assert "my own\n" == (other.root / "mine").read_text()
+
+
 def test_it_prints_the_run_and_how_to_go_on(exported: Path, program: Program) -> None:
     done = program.run("checkpoint", "import", str(exported), "--as", "copy")
 
