@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faults import CountingFiles
-from maverick.checkpoints import Store, blob, blob_from, chunking
+from maverick.checkpoints import Store, blob, blob_from, chunking, exports
 from maverick.checkpoints.frames import HAS_CHUNKS, Frame, compressor
 from maverick.checkpoints.ids import ObjectId, blob_id
 from maverick.errors import ObjectCorrupt, StoreDamaged
@@ -79,6 +79,25 @@ def test_lists_follow_from_the_chunks(tmp_path: Path) -> None:
         assert data == fresh.load("r").data("x") == b"".join(fresh.load("r").stream("x"))
         assert all(len(part) <= 256 * 1024 for part in fresh.load("r").stream("x"))
         assert [] == list(fresh.check(read_data=True))
+
+
+def test_reading_a_blob_that_grew_reads_its_parts_once(store: Store) -> None:
+    """One read for each chunk, list and base, however many saves it grew in."""
+    data, at = b"", None
+    for turn in range(60):
+        data += _bytes(30_000, turn).hex().encode()
+        at = store.save("r", {("x",): blob(data)}, parent=at)
+    lists = _lists(store, blob_id(data))
+    chunks = [it for name in (*lists, blob_id(data)) for it, _ in _chunks(store, name) if it not in lists]
+    assert lists
+    files = CountingFiles()
+    fresh = Store.open(store.root, files=files)
+    at = fresh.resolve("r")
+    before = files.reads
+
+    assert data == fresh.read(blob_id(data))
+
+    assert files.reads - before <= 1 + len(lists) + len(chunks) * 1.5
 
 
 def test_an_insertion_costs_one_list(store: Store) -> None:
@@ -162,6 +181,11 @@ def test_gc_and_exports_keep_what_lists_name(store: Store) -> None:
     assert keep == fresh.load("r").data("keep")
     assert sum(index.size for index in fresh.objects.packs()) < 8.1 * MIB
     assert [] == list(fresh.check(read_data=True))
+    exports.export(fresh, fresh.resolve("r"), store.root.parent / "run")
+    other = Store.create(store.root.parent / "other")
+    exports.take_in(other, store.root.parent / "run")
+    assert keep == Store.open(other.root).load("r").data("keep")
+    assert [] == list(other.check(read_data=True))
 
 
 def test_a_damaged_list_is_reported_and_never_read(store: Store) -> None:
