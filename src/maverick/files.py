@@ -261,11 +261,33 @@ def restore(
 def undo_restore(store: Store, root: Path, change: byhand.HandChange) -> str:
     """Bring back the files as they were before the restoration *change*, and give what was done, in words.
 
-    What is there now is saved first, in a run of the group `restore`. Raises as `restore`.
+    So are the records, if a run went back with its files and has not gone on since. What is there now is saved first,
+    in a run of the group `restore`.
+
+    Raises:
+        RunOwned: The run went on meanwhile, in another process.
+        NotFound, FilesDiffer, WorkspaceUnwritable: As `restore` does.
     """
-    plan = plan_restore(store, store.snapshot(byhand.safety_of(store, change)), open_workspace(root))
+    safety = byhand.safety_of(store, change)
+    plan = plan_restore(store, store.snapshot(safety), open_workspace(root))
     if not plan.is_empty:
         create(store, root, group="restore", reason="before taking a restoration back", skip_unreadable=True)
-        plan.execute(head_may_differ=True)
+    records = _undo_records(store, safety, change)
+    plan.execute(head_may_differ=True)
     byhand.forget(store, change)
-    return f"{count_of(plan.changes)} are as before"
+    if not plan.changes:
+        return "the records are as before" if records else "no file differed"
+    verb = "is" if len(plan.changes) == 1 and not records else "are"
+    return f"{'the records and ' if records else ''}{count_of(plan.changes)} {verb} as before"
+
+
+def _undo_records(store: Store, safety: Checkpoint, change: byhand.HandChange) -> bool:
+    ref = store.find_ref(change.run)
+    if ref is None or store.checkpoint(ref.checkpoint).parent != safety.id:
+        return False
+    with store.own(change.run):
+        tip = store.checkpoint(store.ref(change.run).checkpoint)
+        if tip.parent != safety.id:
+            return False
+        move(store, tip, safety, Amended({}, {}, []), reason=f"{byhand.UNDID}{change.reason}")
+    return True

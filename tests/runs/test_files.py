@@ -11,9 +11,9 @@ import pytest
 
 from faults import Killed
 from kit_runs import Runs
-from maverick import amendments, plans
+from maverick import amendments, files, plans
 from maverick import runs as engine
-from maverick.checkpoints import Store
+from maverick.checkpoints import Store, byhand
 from maverick.checkpoints.workspace import RestorePlan
 from maverick.errors import FilesDiffer, NotFound, StepFailed, StepsDiffer
 from maverick.project import Project
@@ -286,6 +286,37 @@ def test_what_was_set_by_hand_of_a_step_that_runs_again_is_said_to_be_lost(half_
     assert ("the output of b that was set by hand would be lost",) == planned.notes
     assert any("the output of b that was set by hand is lost" in text for text in resumed.notices)
     assert ["b", "c", "second"] == resumed.executed
+
+
+def test_going_back_is_taken_back_with_its_records(half_way: Runs) -> None:
+    """As long as the run has not gone on: what was recorded does not run again upon what it has done."""
+    half_way.flow(
+        _keeping("label").replace('test -e ../ready"}', 'true"}\n  - {name: c, type: shell, run: "test -e ../ready"}')
+    )
+    half_way.start()
+    (half_way.root.parent / "ready").touch()
+    half_way.resume_killed_before("b", workspace="restore")
+    store = half_way.store
+    assert "one\n" == (half_way.root / "text").read_text()
+
+    said = files.undo_restore(store, half_way.root, byhand.newest(store, half_way.run))
+    resumed = half_way.resume()
+
+    assert "the records and 1 file are as before" == said
+    assert ("done", ["c", "second"]) == (resumed.status, resumed.executed)
+    assert "one\ntwo\n" == (half_way.root / "text").read_text()
+
+
+def test_a_run_that_has_gone_on_keeps_its_records(half_way: Runs) -> None:
+    """What steps saved is never taken back."""
+    half_way.resume(workspace="restore")
+    (half_way.root / "text").write_text("later\n")
+    store = half_way.store
+
+    said = files.undo_restore(store, half_way.root, byhand.newest(store, half_way.run))
+
+    assert "1 file is as before" == said
+    assert "one\ntwo\n" == (half_way.root / "text").read_text()
 
 
 def test_a_fork_goes_back_with_its_files_too(half_way: Runs) -> None:
