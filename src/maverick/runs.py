@@ -14,10 +14,11 @@ import maverick
 from maverick import selection
 from maverick.checkpoints import Checkpoint, Owner, Store
 from maverick.dsl.events import Event
+from maverick.dsl.files import keeps_files
 from maverick.dsl.inputs import convert_inputs
 from maverick.dsl.outcome import Outcome
 from maverick.dsl.processes import stop_leftovers
-from maverick.dsl.requirements import require_programs
+from maverick.dsl.requirements import all_steps, require_programs
 from maverick.errors import StoreDamaged, WorkflowInvalid
 from maverick.execution import Execution, Session, scrubber
 from maverick.selection import Policy, Request
@@ -44,12 +45,17 @@ def start(project: Project, request: Request, session: Session) -> Outcome:
         WorkflowInvalid: There is no such workflow, or it has problems (all of them are given).
         InputInvalid: Inputs are missing, unknown or of the wrong type.
         StepFailed: A program that the workflow requires is not there, or files that are to be kept cannot be.
+        UsageError: Files are to be kept, and the project is `/` or the home folder.
     """
     catalog = project.catalog()
     workflow = _checked(catalog, request.workflow)
     inputs = convert_inputs(workflow, request.inputs, from_text=True)
     scrub = scrubber(project, inputs, catalog)
     require_programs(workflow, catalog, project.environment)
+    if keeps_files(workflow, all_steps(workflow, catalog)):
+        from maverick.checkpoints.workspace import open_workspace  # noqa: PLC0415 - few runs keep files
+
+        open_workspace(project.root)  # What is refused gets no store, which would make it a project.
     store = project.create_store()
     run = selection.new_run_id(workflow.name)
     with store.own(run) as owner:

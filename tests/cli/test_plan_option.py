@@ -141,6 +141,25 @@ def test_nothing_at_all_is_written(half_way: Quick, choice: list[str], form: lis
     assert (0, before) == (done.code, _whole_tree(half_way.program.root))
 
 
+def test_nothing_is_written_in_a_repository_either(quick: Quick) -> None:
+    """Git is asked for the files, and refreshes no index meanwhile."""
+    root = quick.program.root
+    git = ["git", "-c", "user.name=T", "-c", "user.email=t@example.com", "-C", str(root)]
+    quick.program.file("gone", "was here\n")
+    quick.program.flow(KEEPING)
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "add", "--all"], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "one"], check=True)
+    assert 1 == quick("run", "flow.yaml", "--quiet").code
+    os.utime(root / "flow.yaml")  # The index is out of date.
+    before = _whole_tree(root)
+
+    done = _plan(quick, "--workspace", "restore", "--json")
+
+    assert (0, before) == (done.code, _whole_tree(root))
+    assert {"gone", "made", "text", "b.txt"} == {it["path"] for it in done.json["files"]["changes"]}
+
+
 def test_what_restoring_would_write_and_remove_is_listed(half_way: Quick) -> None:
     """Counts first, then names; and the steps are those that run after going back."""
     done = _plan(half_way, "--workspace", "restore")

@@ -15,7 +15,7 @@ from maverick import amendments, files, plans
 from maverick import runs as engine
 from maverick.checkpoints import Store, byhand
 from maverick.checkpoints.workspace import RestorePlan
-from maverick.errors import FilesDiffer, NotFound, StepFailed, StepsDiffer
+from maverick.errors import FilesDiffer, NotFound, StepFailed, StepsDiffer, UsageError
 from maverick.project import Project
 
 HALF_WAY = """
@@ -83,6 +83,17 @@ def test_files_that_cannot_be_kept_keep_a_run_from_beginning(runs: Runs) -> None
         runs.start()
 
     assert [] == _store(runs).refs()
+
+
+def test_a_home_folder_whose_files_are_to_be_kept_is_refused(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a store is made, which would make a project of it and of all below."""
+    runs.flow(_keeping("label"))
+    monkeypatch.setenv("HOME", str(runs.root))
+
+    with pytest.raises(UsageError, match="cannot be a workspace"):
+        runs.start()
+
+    assert not (runs.root / ".maverick").exists()
 
 
 def test_restoring_goes_back_to_files_and_records_of_one_checkpoint(half_way: Runs) -> None:
