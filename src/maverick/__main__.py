@@ -1,6 +1,10 @@
 """The program `maverick`."""
 
+import gc
 import sys
+
+_OBJECTS = 50_000
+"""How many come to be before the collector of cycles looks for any. Loading makes many times its usual 700."""
 
 
 def main() -> None:
@@ -10,6 +14,7 @@ def main() -> None:
 
         print(f"maverick {__version__}")  # noqa: T201
         return
+    gc.set_threshold(_OBJECTS)
     try:
         from maverick.cli.app import program  # noqa: PLC0415
 

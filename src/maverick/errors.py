@@ -38,8 +38,7 @@ error ends a command.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 
 class MaverickError(Exception):
@@ -58,8 +57,7 @@ class InputInvalid(UsageError):
     """A workflow input is missing, unknown or of the wrong type."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Problem:
+class Problem(NamedTuple):
     """One problem of a file, with its place. `line` and `column` count from 1; 0 means the whole file."""
 
     file: str

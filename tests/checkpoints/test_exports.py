@@ -246,22 +246,19 @@ def test_what_a_newer_version_wrote_is_refused(
 
 def test_a_run_whose_name_leads_elsewhere_is_refused(exported: bytes, tmp_path: Path) -> None:
     """Also one that would be escaped well: nobody called a run so."""
-    from dataclasses import replace  # noqa: PLC0415
-
     store = Store.create(tmp_path / "store")
     ref = store.ref(begin(store, "x").run)
 
     with pytest.raises(UsageError, match=r"run holds a run without a proper name: '\.\./x' cannot be"):
-        _import(tmp_path, _with_head(exported, ref=encode_ref(replace(ref, run="../x")).decode()))
+        _import(tmp_path, _with_head(exported, ref=encode_ref(ref._replace(run="../x")).decode()))
     with pytest.raises(StoreDamaged, match=r"run is not whole: object [0-9a-f]+ is missing"):
-        _import(tmp_path, _with_head(exported, ref=encode_ref(replace(ref, run="y")).decode()))
+        _import(tmp_path, _with_head(exported, ref=encode_ref(ref._replace(run="y")).decode()))
 
 
 def test_a_ref_that_does_not_fit_is_refused(store: Store, tmp_path: Path) -> None:
-    from dataclasses import replace  # noqa: PLC0415
 
     exports.export(store, extend(store, begin(store), range(3)), tmp_path / "one")
-    ref = replace(store.ref("run-1"), sequence=9)
+    ref = store.ref("run-1")._replace(sequence=9)
 
     with pytest.raises(StoreDamaged, match="its ref does not fit the checkpoint at which it stands"):
         _import(tmp_path, _with_head((tmp_path / "one").read_bytes(), ref=encode_ref(ref).decode()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,7 +44,7 @@ def kinds(findings: list[Finding]) -> list[tuple[str, str, tuple[str, ...]]]:
 
 
 def rewrite_ref(store: Store, run: str, **fields: object) -> None:
-    changed = replace(store.ref(run), **fields)  # type: ignore[arg-type]
+    changed = store.ref(run)._replace(**fields)  # type: ignore[arg-type]
     (store.root / "refs" / run).write_bytes(encode_ref(changed))
 
 
@@ -168,10 +167,10 @@ def save_raw(store: Store, kind: ObjectKind, data: bytes) -> ObjectId:
 
 def stand_at(store: Store, run: str, tree: bytes) -> None:
     """Make the ref of *run* stand at a checkpoint whose tree has these bytes."""
-    at = replace(store.resolve(run), tree=TreeId(save_raw(store, ObjectKind.TREE, tree)))
+    at = store.resolve(run)._replace(tree=TreeId(save_raw(store, ObjectKind.TREE, tree)))
     checkpoint = CheckpointId(save_raw(store, ObjectKind.CHECKPOINT, model.encode_checkpoint(at)))
     ref = store.ref(run)
-    position = replace(ref.positions[-1], checkpoint=checkpoint)
+    position = ref.positions[-1]._replace(checkpoint=checkpoint)
     size = model.parse_node(at.tree, tree).size
     rewrite_ref(store, run, checkpoint=checkpoint, tree=at.tree, positions=(position,), bytes=size)
 
@@ -291,7 +290,7 @@ def test_a_missing_folder_is_found(store: Store, folder: str) -> None:
 def test_a_newer_store_is_left_alone(store: Store) -> None:
     """Nothing this version says of it would mean anything."""
     begin(store)
-    newer = replace(layout.CURRENT, version=99)
+    newer = layout.CURRENT._replace(version=99)
     (store.root / "format.json").write_bytes(layout.encode_format(newer))
 
     assert [("error", "too-new", ())] == kinds(list(check(store.root)))

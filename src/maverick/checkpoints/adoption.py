@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -31,7 +30,7 @@ def adopt(store: Store, ref: Ref, frames: Iterable[Frame], name: str) -> None:
         with store.locks.refs():
             if store.find_ref(ref.run) is not None:
                 raise RefMoved(f"run {ref.run} exists already; drop it, or choose another name")
-            store.ref_files.put(replace(ref, positions=positions, tags=tags))
+            store.ref_files.put(ref._replace(positions=positions, tags=tags))
         owner.note({key: it for key, it in owner.previous.items() if key != DROPPED})
 
 

@@ -7,7 +7,6 @@ first ref is removed; then `refs/` is synced. So a power cut leaves each of them
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints import layout
@@ -52,7 +51,7 @@ class Departure:
             kept = tuple(position for position in ref.positions if position not in lost)
             temporary = layout.temporary(self._store.root)
             try:
-                write_new(self._files, temporary, [encode_ref(replace(ref, positions=kept))])
+                write_new(self._files, temporary, [encode_ref(ref._replace(positions=kept))])
             except OSError as error:
                 if tight and is_full(error):
                     return

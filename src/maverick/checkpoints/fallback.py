@@ -6,7 +6,7 @@ its pack until gc finds that nothing leads to it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints import layout
@@ -81,8 +81,7 @@ def standing_at(
 ) -> Ref:
     """Give *ref*, moved at *now* to *checkpoint*, with the positions *before* in its log."""
     position = Position(checkpoint.id, checkpoint.sequence, now, reason, checkpoint.kind, checkpoint.label)
-    return replace(
-        ref,
+    return ref._replace(
         group=checkpoint.group,
         checkpoint=checkpoint.id,
         tree=checkpoint.tree,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.checkpoints import canonical
 from maverick.checkpoints.files import replace
@@ -24,8 +23,7 @@ LOCKS = ("store.lock", "gc.lock", "merge.lock", "refs.lock")
 _KNOWN = {"read": frozenset({"bases", "chunks"}), "write": frozenset[str](), "gc": frozenset({"merges"})}
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+class Format(NamedTuple):
     """What `format.json` says: the version, and the features that a reader, a writer or gc must know."""
 
     version: int

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from maverick.checkpoints import canonical, ids
 from maverick.checkpoints.ids import CheckpointId, ObjectId, ObjectKind, TreeId
@@ -25,8 +25,7 @@ NO_CHECKPOINT = CheckpointId(ObjectId(""))
 NO_OBJECT = ObjectId("")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What a name in a folder stands for.
 
     `size` is the number of bytes of a blob, or of all blobs below a tree or bundle; a `note` has neither id
@@ -92,8 +91,7 @@ class Fan:
 Node: TypeAlias = Leaf | Fan
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(NamedTuple):
     """An immutable snapshot of a run. `created` is in milliseconds since the epoch.
 
     `parent` is a weak link (gc may have collected it, it may be in another run), `labelled` a strong one to

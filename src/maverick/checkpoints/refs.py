@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import errno
 import re
-from dataclasses import dataclass, field
-from dataclasses import replace as replace_fields
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from maverick.checkpoints import canonical, ids
 from maverick.checkpoints.files import replace
@@ -19,6 +18,7 @@ from maverick.checkpoints.model import CHECKPOINT_KINDS, Checkpoint, CheckpointK
 from maverick.errors import NotFound, RefDamaged, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from maverick.checkpoints.files import Files
@@ -31,8 +31,7 @@ _UNREADABLE = frozenset({errno.EIO, errno.EISDIR, errno.EACCES, errno.EPERM, err
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """One place where a ref stood. `time` is in milliseconds since the epoch."""
 
     checkpoint: CheckpointId
@@ -43,8 +42,7 @@ class Position:
     label: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ref:
+class Ref(NamedTuple):
     """Where a run stands: its newest checkpoint, and what a listing shows of it.
 
     `started` and `updated` are in milliseconds since the epoch, `bytes` is the size of the checkpoint's tree.
@@ -63,7 +61,7 @@ class Ref:
     bytes: int
     labelled: CheckpointId
     positions: tuple[Position, ...]
-    tags: dict[str, CheckpointId] = field(default_factory=dict)
+    tags: Mapping[str, CheckpointId] = MappingProxyType({})
 
     @property
     def done(self) -> bool:
@@ -244,4 +242,4 @@ def tagged(ref: Ref, name: str, checkpoint: CheckpointId | None) -> Ref:
     tags = {tag: at for tag, at in ref.tags.items() if tag != name}
     if checkpoint is not None:
         tags[name] = checkpoint
-    return replace_fields(ref, tags=tags)
+    return ref._replace(tags=tags)

@@ -8,7 +8,6 @@ Every step is durable before the next one; after a crash the next repair goes on
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints import ids, layout, refs
@@ -152,10 +151,10 @@ class _Refs:
         before = self._positions(ref, at)
         tags = {name: it for name, it in ref.tags.items() if self._whole.damage_of_all(it) is None}
         reason = f"repaired: {ref.sequence} is damaged" if found.id != ref.checkpoint else "repaired"
-        new = replace(standing_at(self._store, ref, at, before, self._now, reason), tags=tags)
+        new = standing_at(self._store, ref, at, before, self._now, reason)._replace(tags=tags)
         if at.id == ref.checkpoint:  # what is right stays as it is
             last = ref.positions[-1:] if ref.positions and ref.positions[-1].checkpoint == at.id else new.positions[-1:]
-            new = replace(new, updated=ref.updated, positions=(*before, *last)[-LOG_LENGTH:])
+            new = new._replace(updated=ref.updated, positions=(*before, *last)[-LOG_LENGTH:])
         if new == ref:
             return
         copy = keep_copy(self._store, ref)
@@ -180,8 +179,7 @@ class _Refs:
         while labelled and self._whole.damage_of_all(labelled) is not None:
             known = self._by_id.get(labelled)
             labelled = known.labelled if known is not None else NO_CHECKPOINT
-        unnamed = replace(
-            at,
+        unnamed = at._replace(
             id=NO_CHECKPOINT,
             sequence=at.sequence + 1,
             created=max(self._now, at.created),
@@ -189,7 +187,7 @@ class _Refs:
             labelled=labelled,
         )
         data = encode_checkpoint(unnamed)
-        new = replace(unnamed, id=ids.checkpoint_id(data))
+        new = unnamed._replace(id=ids.checkpoint_id(data))
         self._store.objects.write([NewObject(ObjectKind.CHECKPOINT, new.id, data)])
         return new
 

@@ -6,7 +6,7 @@ left of runs that have lost their refs is marked as well.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints import retention
@@ -173,7 +173,7 @@ def decide(store: Store, refs: list[Ref], policy: Policy, before: Survey | None)
 
 def _stands_still(ref: Ref, before: Ref | None) -> bool:
     """Say whether a run is where it was; that gc has shortened its log does not count."""
-    return before is not None and replace(ref, positions=()) == replace(before, positions=())
+    return before is not None and ref._replace(positions=()) == before._replace(positions=())
 
 
 def _shares(packs: list[PackIndex], live: set[bytes]) -> Iterator[Share]:

@@ -6,8 +6,7 @@ import importlib
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import blake3
 
@@ -15,8 +14,7 @@ from maverick.dsl.suggest import nearest
 from maverick.errors import StepFailed
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(NamedTuple):
     """A function, with what identifies it in keys: its source, or its name and version if it is built in."""
 
     name: str

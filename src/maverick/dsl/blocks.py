@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from maverick.dsl.model import LoopStep
 from maverick.errors import StepFailed, StepTimeout
@@ -61,8 +61,7 @@ def follows(step: Step) -> bool:
     return is_chained(step) and not (isinstance(step, LoopStep) and step.key is not None)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A step in a block, or in an iteration: where it and that stand."""
 
     step: str

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from maverick.dsl.actions import Action, add_to_path, load_action, public_names
 from maverick.dsl.serialization.files import read_text
@@ -36,8 +36,7 @@ _MISTYPED = 0.8
 """How alike a name and a known one are where the one is taken for the other, mistyped."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """A folder of workflows, and what it is called in listings: `project`, `user`, `built in`."""
 
     name: str
@@ -59,8 +58,7 @@ class Builtins:
     version: str = "1"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Generator:
+class Generator(NamedTuple):
     """Who writes a text: the agent of `config`, told `instructions`, or (None) the function `plain`."""
 
     name: str

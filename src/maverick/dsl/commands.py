@@ -6,8 +6,7 @@ import os
 import subprocess
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl.child import check_startable
 from maverick.dsl.groups import summary
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
-class _Attached:
+class _Attached(NamedTuple):
     processes: Processes
     env: Mapping[str, str]
     step: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl import evaluate, fields
 from maverick.dsl.blocks import Block, Unfinished, follows
@@ -105,8 +105,7 @@ def _field(value: Value, name: str) -> Value:
 # --- loops -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Iteration:
+class _Iteration(NamedTuple):
     path: str
     frame: Frame
     body: Callable[[Block], Result]

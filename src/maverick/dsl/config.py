@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 
 from maverick.dsl.serialization.fields import Fields
 from maverick.dsl.serialization.files import read_text
@@ -41,16 +41,14 @@ class AgentConfig:
     options: Mapping[str, Value] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageConfig:
+class StageConfig(NamedTuple):
     """One validation stage: a command line, and seconds it may take, None for ever."""
 
     run: str
     timeout: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckpointsConfig:
+class CheckpointsConfig(NamedTuple):
     """Which checkpoints of done runs gc keeps, and where they are pushed. `keep_within` is in seconds."""
 
     keep_last: int | None = None

@@ -6,8 +6,7 @@ that is no expression raises `ExpressionSyntaxError`, whatever it holds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from maverick.dsl.functions import FUNCTIONS
 from maverick.dsl.lexer import ExpressionSyntaxError, Token, tokens
@@ -22,8 +21,7 @@ Path: TypeAlias = tuple[str | int, ...]
 """A static access path, such as `("steps", "plan", "output", 0)`."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Place(NamedTuple):
     """Where a field stands in a file. `line` and `column` count from 1."""
 
     file: str
@@ -34,8 +32,7 @@ class Place:
         return f"{self.file}:{self.line}:{self.column}"
 
 
-@dataclass(frozen=True, slots=True)
-class Expression:
+class Expression(NamedTuple):
     """One parsed expression. `text` is its text without `${{ }}`, `place` that of the field it stands in.
 
     `names` are all static access paths, in the order of the text, each cut at its first dynamic part; `reads`
@@ -57,8 +54,7 @@ class Expression:
         return tuple(str(path[1]) for path in self.names if path[0] == "env" and len(path) > 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(NamedTuple):
     """A text with expressions in it. With one part that is an `Expression` it keeps the value's type."""
 
     text: str

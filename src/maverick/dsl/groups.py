@@ -14,10 +14,9 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -41,8 +40,7 @@ class Group(TypedDict):
     step: str
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(NamedTuple):
     """A running process, or a dead one that nobody has waited for (`zombie`).
 
     `start_time` counts clock ticks since boot on Linux, and seconds since 1970 elsewhere.
@@ -85,7 +83,7 @@ def members(session: int) -> list[Process]:
     everybody = map(_read_stat, _pids_of(session)) if sys.platform == "linux" else _ps("-A")
     living = (it for it in everybody if it and it.session == session and not it.zombie)
     if sys.platform == "linux":
-        return [replace(process, command=_command(process)) for process in living]
+        return [process._replace(command=_command(process)) for process in living]
     return list(living)
 
 

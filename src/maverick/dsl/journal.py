@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import blake3
@@ -155,7 +154,7 @@ class Journal:
             )
         )
         with self._lock:
-            self.records[path] = record = replace(record, asked=True) if asked else record
+            self.records[path] = record = record._replace(asked=True) if asked else record
             self.records.again.pop(path, None)
             self._generations[path] = generation
             return record
@@ -181,7 +180,7 @@ class Journal:
         """Keep the outcome of a step that is made of steps, or was skipped, with the next save."""
         with self._lock:
             saved = self._record(path, status, {})
-            record = replace(saved, load=lambda: _either(self._draft.outputs, path, saved.load))
+            record = saved._replace(load=lambda: _either(self._draft.outputs, path, saved.load))
             self._draft.changes[STEPS, path] = value(output, note=record.note(), path="output")
             self._draft.outputs[path] = output
             self.records[path] = record
@@ -210,9 +209,9 @@ class Journal:
         record = self.records.get(path)
         if record is None:
             return False
-        self.records[path] = record = replace(record, undoing=undoing)
+        self.records[path] = record = record._replace(undoing=undoing)
         entry = self._store.snapshot(self.tip).entry((STEPS, path))
-        self._draft.changes[STEPS, path] = existing(replace(entry, note=record.note()))
+        self._draft.changes[STEPS, path] = existing(entry._replace(note=record.note()))
         return True
 
     def forget(self, paths: Iterable[str], undoing: AbstractSet[str] = frozenset()) -> None:

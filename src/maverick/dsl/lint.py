@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
 
 from maverick.dsl.inputs import check_choice, fit
@@ -84,7 +83,7 @@ def check(text: str, file: str, lookup: Lookup | None = None) -> Checked:
     if checked.draft is None:
         return checked
     problems = tuple(sorted({*checked.problems, *lint(checked.draft, lookup)}))
-    return replace(checked, problems=problems, workflow=None if problems else checked.workflow)
+    return checked._replace(problems=problems, workflow=None if problems else checked.workflow)
 
 
 def _has(lookup: Lookup, kind: Kind, name: str) -> bool:

@@ -8,7 +8,7 @@ a third of this module's import time, and nothing does.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from maverick.dsl.expressions import Expression, Place, Template
 
@@ -25,8 +25,7 @@ Workspace: TypeAlias = bool | tuple[str, ...]
 """False, True, or globs: what a checkpoint step asks to be kept of the project's files."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Input:
+class Input(NamedTuple):
     """One declared input. `required` is False as soon as there is a default."""
 
     name: str
@@ -36,11 +35,10 @@ class Input:
     has_default: bool = False
     choices: tuple[Value, ...] = ()
     description: str = ""
-    place: Place | None = field(default=None, compare=False, repr=False)
+    place: Place | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
+class Retry(NamedTuple):
     """`attempts` counts in all; `delay * backoff ** (n - 1)` seconds between them; `on` names what to retry."""
 
     attempts: Field = 1
@@ -49,8 +47,7 @@ class Retry:
     on: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rollback:
+class Rollback(NamedTuple):
     """What undoes a step: the name of an action, or a step."""
 
     action: str | None = None
@@ -140,8 +137,7 @@ class SubworkflowStep(BaseStep):
     cwd: Field = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Option:
+class Option(NamedTuple):
     """One way of a branch."""
 
     when: Expression
@@ -236,4 +232,4 @@ class Workflow:
     outputs: Field = None
     has_outputs: bool = False
     metadata: Mapping[str, Value] = field(default_factory=dict)
-    place: Place | None = field(default=None, compare=False, repr=False)
+    place: Place | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from maverick.dsl.values import Value
 from maverick.errors import StepFailed
@@ -21,13 +21,12 @@ def changed_parts(old: Key, new: Key) -> list[str]:
     return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """The outcome of one finished step, or of a decision (`path?when`), as the store keeps it."""
 
     status: Status
     key: Key
-    load: Callable[[], Value] = field(repr=False, compare=False)
+    load: Callable[[], Value]
     """Reads the output (lazily, since most of a resumed run's outputs are never asked for)."""
     undoing: bool = False
     """Its rollback has begun."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from maverick.dsl.outcome import changed_parts
 
@@ -21,8 +21,7 @@ EVERYTHING: Final = 1 << 62
 """An order that no record has: behind a step that will run, no record counts."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Planned:
+class Planned(NamedTuple):
     """One step; `parts` are those of its key that changed since it was recorded."""
 
     step: str

@@ -13,9 +13,8 @@ import signal
 import threading
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from maverick.dsl.child import Child, OnOutput, StreamName
 from maverick.dsl.groups import (
@@ -45,8 +44,7 @@ LINGER_SECONDS = 0.5
 """How long the rest of a group may take to end by itself after its leader (`> >(tee log)` needs a moment)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Completed:
+class Completed(NamedTuple):
     """How a command ended.
 
     `exit_code` is 128+n after signal n, whose name (`SIGKILL`) is then in `signal`. `stdout` and `stderr`

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -52,7 +51,7 @@ class Records:
             record = Record(kept["status"], kept["key"], _loading(load, path), order=told.get("order", 0))
             marks = {name: kept[name] for name in ("undoing", "by_hand") if name in kept}
             if marks or "asked" in told:
-                record = replace(record, **marks, asked="asked" in told)
+                record = record._replace(**marks, asked="asked" in told)
             records[path] = record
         orders = [record.order for record in records._by_path.values()]
         records._latest = max([records.asked, *orders, *records.again.values()])

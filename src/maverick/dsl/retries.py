@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from maverick.dsl import fields
 from maverick.errors import StepFailed, StepTimeout
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Retries:
+class Retries(NamedTuple):
     """What a step's `retry` comes to. `on` names what is worth another attempt.
 
     Those are `timeout`, or names of exception classes that a Python action may raise (their base classes count).

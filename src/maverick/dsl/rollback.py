@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl import fields
 from maverick.dsl.blocks import Block, Unfinished, is_chained
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from maverick.dsl.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """A step that has finished, in this walk or before."""
 
     path: str

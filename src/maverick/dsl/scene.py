@@ -7,16 +7,14 @@ what it gives can be part of a step's key, and a resumed run asks for nothing tw
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 if TYPE_CHECKING:
     from maverick.dsl.scope import Frame
     from maverick.dsl.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
+class Scene(NamedTuple):
     """`steps` is name -> output, in the order in which the steps finished, those of outer blocks first; outputs are
     loaded when they are asked for. `item` is null outside a loop.
     """

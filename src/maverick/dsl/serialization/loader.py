@@ -7,8 +7,7 @@ What takes other files or the project to judge (references, actions, sub-workflo
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from maverick.dsl.inputs import check_choice, fit
 from maverick.dsl.model import Input, InputType, Workflow
@@ -29,8 +28,7 @@ _VERSION = re.compile(r"1(\.[0-9]{1,9})?")
 _INPUT_TYPES: tuple[InputType, ...] = get_args(InputType)
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(NamedTuple):
     """What a file came to. `workflow` is None exactly when there are problems; both are in file order.
 
     `draft` is what could be read in spite of them, with stand-ins for what could not: enough to look for further

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from maverick.dsl.expressions import (
@@ -126,7 +125,7 @@ class Report:
         start = len(text) - len(text.lstrip())
         if text.startswith("${{", start):
             start = _skip_blanks(text, start + 3)
-        return replace(expression, place=Place(self.file, *where.place(start)))
+        return expression._replace(place=Place(self.file, *where.place(start)))
 
     def _placed(self, template: Template, where: TextMap) -> Template:
         """Give each expression the place where it starts, instead of that of the whole text."""
@@ -138,9 +137,9 @@ class Report:
                 parts.append(part)
                 continue
             start = _skip_blanks(template.text, position + 3)
-            parts.append(replace(part, place=Place(self.file, *where.place(start))))
+            parts.append(part._replace(place=Place(self.file, *where.place(start))))
             position = _skip_blanks(template.text, start + len(part.text)) + 2
-        return replace(template, parts=tuple(parts))
+        return template._replace(parts=tuple(parts))
 
     def _syntax_after(self, node: ScalarNode, where: TextMap, offset: int) -> None:
         """Look for problems in the expressions that stand behind one with a problem at *offset*."""

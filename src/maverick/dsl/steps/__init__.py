@@ -39,7 +39,7 @@ def prepare(step: Step, frame: Frame, tools: Tools) -> Work:
     work = _prepare(step, frame, replace(tools, root=folder))
     if folder == tools.root:
         return work
-    return replace(work, parts={**work.parts, "folder": os.path.relpath(folder, tools.root)})
+    return work._replace(parts={**work.parts, "folder": os.path.relpath(folder, tools.root)})
 
 
 def _prepare(step: Step, frame: Frame, tools: Tools) -> Work:

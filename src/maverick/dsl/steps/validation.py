@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl import evaluate, fields
 from maverick.dsl.steps.shell import text_of
@@ -22,8 +21,7 @@ OUTPUT_CHARACTERS = 20_000
 """The end of a stage's output that is kept: what a fixer needs, not a log."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(NamedTuple):
     """A named command line, run by `sh -c`."""
 
     name: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl.agents.sessions import Sessions
 from maverick.dsl.events import Observer, ignore
@@ -56,8 +56,7 @@ class Attempt:
     """What to keep of it beside its output, the same for all attempts: tokens, costs; values of JSON, 3 kB in all."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
+class Work(NamedTuple):
     """What a step would do: `parts` make its key (null parts are left out), `run` does it once.
 
     `run` raises StepFailed, or Stopped when a stop is requested; it gives any object, normalised by the caller.
@@ -66,7 +65,7 @@ class Work:
     type: str
     parts: Mapping[str, Value]
     run: Callable[[Attempt], object]
-    label: str = field(default="")
+    label: str = ""
     """Of the checkpoint that recording the step makes."""
     workspace: Workspace | None = None
     """Whether that one keeps the project's files; None leaves it to the workflow."""
