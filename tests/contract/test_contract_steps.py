@@ -265,6 +265,12 @@ def test_every_step_type_with_every_field(program: Program) -> None:  # noqa: PL
     assert ["event", "step", "type", "time", "seconds", "message", "data"] == list(events[0])
     assert ["run_started", "run_finished"] == [events[0]["event"], events[-1]["event"]]
     assert [1, 2] == [it["data"]["attempt"] for it in events if it["event"] == "step_retried"]
+    assert [3, 1] == [
+        it["data"]["attempts"]
+        for name in ("retried", "fails")
+        for it in events
+        if (it["step"], it["seconds"] is None) == (name, False)
+    ]
     assert "1 of 3 iterations failed" in [it["message"] for it in events if it["step"] == "tolerant"]
     assert ["mark a/../x", "mark b/../x"] == [
         it["message"] for it in events if it["event"] == "checkpoint_saved" and it["step"].startswith("loop")

@@ -118,7 +118,8 @@ def _execute(walk: Executor, step: Step, path: str, block: Block, work: Work, ke
         error.step = error.step or path
         error.args = (walk.tools.scrub.text(str(error)),)
         walk.count("failed")
-        walk.emit("step_failed", path, step, seconds=time.monotonic() - clock, message=str(error))
+        took = time.monotonic() - clock
+        walk.emit("step_failed", path, step, seconds=took, message=str(error), data={"attempts": attempts})
         walk.journal.note_failed_attempts(path, before + attempts, told)
         if step.continue_on_error or (block.tolerant and not block.repeats(error)):
             record("failed", {"error": str(error)})
@@ -130,7 +131,7 @@ def _execute(walk: Executor, step: Step, path: str, block: Block, work: Work, ke
             walk.journal.note_interrupted(path, told)
         raise
     walk.count("ran")
-    walk.emit("step_done", path, step, seconds=time.monotonic() - clock)
+    walk.emit("step_done", path, step, seconds=time.monotonic() - clock, data={"attempts": attempts})
     if work.label:
         walk.emit("checkpoint_saved", path, step, message=work.label)
     return Result("done", lambda: output)
