@@ -211,13 +211,26 @@ def scrubber(project: Project, inputs: Mapping[str, Value], catalog: Catalog) ->
     Raises:
         UsageError: A secret is too short to be masked, or stands in what the run has to record as it is.
     """
-    secrets = secrets_in(project.config.secrets, project.environment)
-    scrub = Scrubber(secrets.values())
-    holding = [f"the input {name}" for name, given in inputs.items() if scrub.value(given) != given]
-    holding += [file for file, text in catalog.loaded().items() if scrub.text(text) != text]
+    scrub = refuse_secrets(project, inputs)
+    _refuse(project, [file for file, text in catalog.loaded().items() if scrub.text(text) != text])
+    return scrub
+
+
+def refuse_secrets(project: Project, inputs: Mapping[str, Value]) -> Scrubber:
+    """What masks the project's secrets. Called ahead of whatever may name a value in its message.
+
+    Raises:
+        UsageError: A secret is too short to be masked, or one of *inputs* holds one.
+    """
+    scrub = Scrubber(secrets_in(project.config.secrets, project.environment).values())
+    _refuse(project, [f"the input {name}" for name, given in inputs.items() if scrub.value(given) != given])
+    return scrub
+
+
+def _refuse(project: Project, holding: list[str]) -> None:
     if holding:
+        secrets = secrets_in(project.config.secrets, project.environment)
         raise UsageError(
             f"{' and '.join(holding)} holds a value of {', '.join(secrets)} (`secrets:` in maverick.yaml), which must "
             "not be recorded; use ${{ env.NAME }} in the steps that need it"
         )
-    return scrub

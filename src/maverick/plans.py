@@ -26,7 +26,7 @@ from maverick.dsl.serialization.loader import parse_workflow
 from maverick.dsl.steps import Tools
 from maverick.dsl.stop import Stop
 from maverick.errors import FilesDiffer, StepFailed, WorkflowInvalid
-from maverick.execution import scrubber
+from maverick.execution import refuse_secrets, scrubber
 from maverick.files import Decision, expect
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class RunPlan:
 
 def plan_start(project: Project, request: Request) -> RunPlan:
     """Plan a new run. Raises WorkflowInvalid, InputInvalid as starting one does."""
+    refuse_secrets(project, request.inputs)
     catalog = project.catalog()
     workflow = _checked(catalog, request.workflow)
     inputs = convert_inputs(workflow, request.inputs, from_text=True)
@@ -103,6 +104,7 @@ def plan_resume(project: Project, request: Request, observe: Observer, *, can_as
 
     Raises as `runs.resume` does before it runs anything, except for what `refused` says.
     """
+    refuse_secrets(project, request.inputs)
     store = project.open_store()
     found = selection.find(project, store, request, observe)
     catalog = selection.catalog_of(project, store, found)

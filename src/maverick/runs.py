@@ -20,7 +20,7 @@ from maverick.dsl.outcome import Outcome
 from maverick.dsl.processes import stop_leftovers
 from maverick.dsl.requirements import all_steps, require_programs
 from maverick.errors import StoreDamaged, WorkflowInvalid
-from maverick.execution import Execution, Session, scrubber
+from maverick.execution import Execution, Session, refuse_secrets, scrubber
 from maverick.selection import Policy, Request
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def start(project: Project, request: Request, session: Session) -> Outcome:
         StepFailed: A program that the workflow requires is not there, or files that are to be kept cannot be.
         UsageError: Files are to be kept, and the project is `/` or the home folder.
     """
+    refuse_secrets(project, request.inputs)
     catalog = project.catalog()
     workflow = _checked(catalog, request.workflow)
     inputs = convert_inputs(workflow, request.inputs, from_text=True)
@@ -85,6 +86,7 @@ def resume(project: Project, request: Request, session: Session) -> Outcome:
         InputsDiffer: Inputs are given that are not the recorded ones, and `change_inputs` does not stand.
         StepsDiffer: A finished step would run again, and the policy is `refuse`. Nothing was run.
     """
+    refuse_secrets(project, request.inputs)
     store = project.open_store()
     found = selection.find(project, store, request, session.observe)
     whole = selection.names_a_run(request.revision, found)

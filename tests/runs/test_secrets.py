@@ -279,6 +279,29 @@ def test_an_input_or_a_definition_that_holds_a_secret_is_refused(tmp_path: Path)
     assert not (program.root / ".maverick").exists()
 
 
+@pytest.mark.parametrize(
+    "command", [("run", "flow.yaml"), ("run", "flow.yaml", "--plan"), ("run", "flow.yaml", "--resume")]
+)
+@pytest.mark.parametrize("name", ["number", "text", "unknown"])
+def test_no_refusal_of_an_input_repeats_a_secret(tmp_path: Path, command: tuple[str, ...], name: str) -> None:
+    """That it is of the wrong type, unknown, or not what the run recorded, is said of a value, and so with it."""
+    program = _project(tmp_path)
+    program.flow(
+        """
+        inputs: {text: {type: string}, number: {type: integer, default: 1}}
+        steps:
+          - {name: a, type: shell, run: exit 1}
+        """
+    )
+    program.run("run", "flow.yaml", "-i", "text=recorded")
+
+    refused = program.run(*command, "-i", f"{name}={KEY}")
+
+    assert 2 == refused.code
+    assert f"the input {name} holds a value of TOKEN, KEY" in refused.err
+    assert KEY not in refused.err + refused.out
+
+
 def test_a_file_that_holds_a_secret_is_kept_and_named(tmp_path: Path) -> None:
     """Files are kept as they are: whoever shares the store should know. It is said once, when the file is read."""
     program = _project(tmp_path)
