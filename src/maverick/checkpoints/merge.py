@@ -9,6 +9,7 @@ store, at once or, while other saves are under way, after one of the next saves.
 from __future__ import annotations
 
 from contextlib import suppress
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints import filesystem, layout, packs
@@ -114,19 +115,21 @@ class Merger:
 
 def _frames(store: Store, chosen: list[PackIndex]) -> Iterator[Frame]:
     """Yield a frame of each object in the packs *chosen*, checked: one that leans on nothing, if there is one."""
-    objects = store.objects
     best: dict[bytes, Place] = {}
+    places: dict[str, list[Place]] = {index.name: [] for index in chosen}
     for index in chosen:
         for raw_id, place in index.rows():
-            known = best.get(raw_id)
-            if known is None or (known.leans and (not place.leans or not _can_be_read(store, known))):
+            places[index.name].append(place)
+            known = best.setdefault(raw_id, place)
+            if known is not place and known.leans and (not place.leans or not _can_be_read(store, known)):
                 best[raw_id] = place
-    for index in chosen:
-        for place, raw in objects.frames(index):
+    for pack, found in places.items():
+        found.sort(key=attrgetter("offset"))
+        for place, raw in store.objects.frames_at(pack, found):
             if not packs.is_sound(raw):
-                raise packs.damaged(index.name, "one of its frames is not what was written")
+                raise packs.damaged(pack, "one of its frames is not what was written")
             raw_id = raw[packs.ID]
-            if best.get(raw_id) == place:
+            if best.get(raw_id) is place:
                 yield Frame(place.kind, ObjectId(raw_id.hex()), raw)
 
 

@@ -243,10 +243,14 @@ class Objects:
 
     def frames(self, index: PackIndex) -> Iterator[tuple[Place, bytes]]:
         """Yield the raw frames of a pack in `objects/`, in the order in which they stand there."""
-        path = self._path("objects", index.name)
+        return self.frames_at(index.name, sorted([place for _, place in index.rows()], key=_offset))
+
+    def frames_at(self, pack: str, places: Iterable[Place]) -> Iterator[tuple[Place, bytes]]:
+        """Yield the raw frames of a pack in `objects/` at *places*, which are in the order of the file."""
+        path = self._path("objects", pack)
         window, start = b"", 0
-        for place in sorted((place for _, place in index.rows()), key=_offset):
-            _, offset, length, *_ = place
+        for place in places:
+            _, offset, length, _, _ = place
             if offset + length > start + len(window):
                 window, start = self._files.pread(path, offset, max(length, _WINDOW_BYTES)), offset
             yield place, window[offset - start : offset - start + length]
