@@ -234,6 +234,19 @@ def create(
     return made, taken.report
 
 
+def require_files(store: Store, snapshot: Snapshot) -> None:
+    """Raise NotFound if *snapshot* holds no files, naming the newest before it that does."""
+    at = snapshot.checkpoint
+    if snapshot.find(FILES) is not None:
+        return
+    before = newest_with_files(store, at)
+    hint = "neither does one before it; workflows keep them with `checkpoints: {workspace: label}`"
+    if before is not None:
+        name = f"{before.run}@{before.label}" if before.label else before.id[:12]
+        hint = f"the newest before it that does is {name}"
+    raise NotFound(f"checkpoint {at.id[:12]} (run {at.run}, {at.sequence}) holds no files; {hint}")
+
+
 def restore(
     store: Store, root: Path, snapshot: Snapshot, paths: Sequence[str], confirm: Callable[[RestorePlan], None]
 ) -> tuple[RestorePlan, Checkpoint | None]:

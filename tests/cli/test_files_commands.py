@@ -248,3 +248,29 @@ def test_what_is_left_alone_is_named_though_nothing_is_restored(kept: Quick) -> 
     done = kept("checkpoint", "restore", run, "ignored", "--yes")
 
     assert (0, "left alone: ignored (ignored when the checkpoint was made)") == (done.code, done.err.splitlines()[0])
+
+
+def test_a_checkpoint_without_files_says_which_one_has_some(quick: Quick) -> None:
+    """Which of them that is the log does not show."""
+    quick.program.flow(
+        "steps:\n  - {name: a, type: checkpoint, workspace: true}\n  - {name: b, type: shell, run: 'true'}", name="some"
+    )
+    quick.program.flow("- {name: a, type: shell, run: 'true'}", name="none")
+    for name in ("some", "none"):
+        assert 0 == quick("run", f"{name}.yaml", "--quiet").code
+    run = next(it["run"] for it in quick("runs", "--json").json if it["workflow"] == "some")
+
+    some, none = (quick("checkpoint", "restore", f"{name}@latest", "--yes") for name in ("some", "none"))
+
+    assert (10, True) == (some.code, f"the newest before it that does is {run}@a" in some.err)
+    assert (10, True) == (none.code, "neither does one before it" in none.err)
+
+
+def test_paths_are_those_of_the_current_folder(kept: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also with --to."""
+    run = _run(kept)
+    monkeypatch.chdir(kept.program.root / "src")
+
+    assert 0 == kept("checkpoint", "restore", run, "same", "../changed", "--to", str(tmp_path / "then")).code
+
+    assert {"src/same": "src/same\n", "changed": "changed\n"} == _texts(tmp_path / "then")

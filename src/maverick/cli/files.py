@@ -88,8 +88,10 @@ def restore(
     project = this_project()
     store = project.open_store()
     snapshot = store.load(revision)
+    files.require_files(store, snapshot)
+    inside = [_in_project(it) for it in paths or []]
     if to:
-        _restore_to(snapshot, Path(to), paths or [], as_json=as_json)
+        _restore_to(snapshot, Path(to), inside, as_json=as_json)
         return
 
     def confirm(plan: "RestorePlan") -> None:
@@ -102,7 +104,7 @@ def restore(
             if not ask("Restore them?"):
                 raise typer.Exit(1)
 
-    plan, safety = files.restore(store, project.root, snapshot, [_in_project(it) for it in paths or []], confirm)
+    plan, safety = files.restore(store, project.root, snapshot, inside, confirm)
     if as_json:
         print_out(_json(plan, safety.run if safety else None))
     elif safety is None:
