@@ -266,6 +266,16 @@ def test_a_torn_note_is_damage_and_names_the_file(store: Store) -> None:
         byhand.newest(store)
 
 
+def test_a_folder_in_the_place_of_a_note_is_named_and_in_nobodys_way(store: Store) -> None:
+    """Neither changes nor gc need it."""
+    byhand.tag(store, "run-1", "good", begin(store))
+    (store.root / byhand.FOLDER / "9999999999999999-a").mkdir()
+
+    with pytest.raises(StoreDamaged, match=r"cannot be read \(.*-a\): Is a directory; move it away"):
+        byhand.newest(store)
+    assert [store.ref("run-1").checkpoint] == byhand.needed(store)
+
+
 def test_a_note_of_a_newer_version_is_refused(store: Store) -> None:
     from maverick.checkpoints import canonical  # noqa: PLC0415
 

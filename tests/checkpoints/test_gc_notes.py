@@ -15,6 +15,7 @@ from maverick.checkpoints.files import Files
 from maverick.checkpoints.fsck import check
 from maverick.checkpoints.locks import DROPPED, Locks
 from maverick.checkpoints.repair import repair
+from maverick.errors import StoreUnwritable
 from stores import begin, read_all
 
 
@@ -226,6 +227,21 @@ def test_a_damaged_list_is_found_and_set_aside(store: Store, one_pack: Callable[
     assert ["quarantined", "rebuilt"] == [it.kind for it in done]
     assert at == store.resolve("done")
     assert [] == [it for it in check(store.root, read_data=True) if it.severity == "error"]
+
+
+def test_a_folder_in_the_place_of_the_list_is_set_aside(store: Store) -> None:
+    """Of gc it is an error that says so, and nothing is removed."""
+    run_to_end(store, "done")
+    (store.root / FILE).mkdir()
+    with pytest.raises(StoreUnwritable, match="a folder stands where a file is needed"):
+        store.plan_gc(keep_last=0).execute()
+    assert ["done"] == runs(store)
+
+    assert [("dropped", ())] == problems(store)
+    assert ["quarantined"] == [it.kind for it in repair(store.root, clock=store.now)]
+    store.plan_gc(keep_last=0).execute()
+
+    assert [] == runs(store)
 
 
 def test_a_gc_replaces_a_damaged_list(store: Store) -> None:

@@ -161,6 +161,11 @@ def test_a_torn_note_is_no_note(store: Store) -> None:
     assert {} == store.owner_note("run-1")
     with store.own("run-1") as owner:
         assert {} == owner.previous
+    path.unlink()
+    path.mkdir()
+    assert {} == store.owner_note("run-1")
+    with pytest.raises(StoreUnwritable, match="cannot own a run"), store.own("run-1"):
+        pass
 
 
 def test_a_shorter_note_replaces_a_longer_one(store: Store) -> None:

@@ -140,7 +140,7 @@ def collect_what_was_dropped(store: Store, ledger: Ledger) -> None:
     drop(store, ledger)
     ledger.release(*store.history("done-1"))
     store.save("fork", {}, parent=store.resolve("done-1"))
-    for _ in range(3):
+    for _ in range(2):
         store.plan_gc(keep_last=0).execute()
     assert ["done-1"] == list(read_dropped(store.files, store.root) or {})
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from maverick.checkpoints import canonical
 from maverick.checkpoints.content import Content, existing
+from maverick.checkpoints.files import UNREADABLE, writing
 from maverick.checkpoints.files import replace as replace_file
-from maverick.checkpoints.files import writing
 from maverick.checkpoints.ids import CheckpointId, ObjectId
 from maverick.checkpoints.layout import temporary
 from maverick.checkpoints.refs import Ref, encode_ref, parse_ref
@@ -308,7 +308,15 @@ def _names(store: Store) -> list[str]:
 
 def _read(store: Store, name: str) -> HandChange:
     path = store.root / FOLDER / name
-    fields = canonical.unseal(store.files.read(path))
+    try:
+        fields = canonical.unseal(store.files.read(path))
+    except OSError as error:
+        if error.errno not in UNREADABLE:
+            raise
+        raise StoreDamaged(
+            f"the note of a change by hand cannot be read ({path}): {error.strerror}; "
+            "move it away to take back an older one"
+        ) from error
     match fields:
         case {"format": int(version)} if version > 1:
             raise StoreTooNew(f"{path} was written by a newer version; update maverick")

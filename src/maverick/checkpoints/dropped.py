@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints import canonical
-from maverick.checkpoints.files import replace
+from maverick.checkpoints.files import UNREADABLE, replace
 from maverick.checkpoints.layout import temporary
 from maverick.checkpoints.locks import DROPPED, Locks
 
@@ -30,6 +30,10 @@ def read_dropped(files: Files, root: Path) -> dict[str, int] | None:
         data = files.read(root / FILE)
     except FileNotFoundError:
         return {}
+    except OSError as error:
+        if error.errno not in UNREADABLE:
+            raise
+        return None
     match canonical.unseal(data):
         case {"format": 1, "runs": dict(runs)} if all(type(it) is int for it in runs.values()):
             return runs

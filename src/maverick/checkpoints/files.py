@@ -25,6 +25,7 @@ _UNWRITABLE = {
     errno.EACCES: "permission denied; make the folder writable for this user",
     errno.EPERM: "permission denied; make the folder writable for this user",
     errno.EEXIST: "a file stands where a folder is needed; move it away",
+    errno.EISDIR: "a folder stands where a file is needed; move it away",
     errno.ENOTDIR: "a file stands where a folder is needed; move it away",
     errno.EFBIG: "a file would be larger than a limit allows; raise it (`ulimit -f`), or use another disk",
     errno.ENAMETOOLONG: "the path is too long; use another project folder",
@@ -34,6 +35,8 @@ _UNWRITABLE = {
 }
 _READ_BYTES = 1 << 16
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+UNREADABLE = frozenset({errno.EIO, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP})
+"""Errors of reading that are about one file; others are about the system."""
 
 
 class Files:

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from maverick.checkpoints import canonical
-from maverick.checkpoints.files import writing
+from maverick.checkpoints.files import UNREADABLE, writing
 from maverick.checkpoints.refs import file_name
 from maverick.errors import RunOwned
 
@@ -125,10 +125,12 @@ class Locks:
         return False
 
     def owner_note(self, run: str) -> dict[str, Any]:
-        """Give what the run's owner, or its last one, noted; empty if nobody did or the note is torn."""
+        """Give what the run's owner, or its last one, noted; empty if there is none that can be read."""
         try:
             return _parse_note(self._owner_path(run).read_bytes())
-        except FileNotFoundError:
+        except OSError as error:
+            if error.errno not in {errno.ENOENT, *UNREADABLE}:
+                raise
             return {}
 
     def _owner_path(self, run: str) -> Path:

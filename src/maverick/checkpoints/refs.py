@@ -6,13 +6,12 @@ or the new one.
 
 from __future__ import annotations
 
-import errno
 import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from maverick.checkpoints import canonical, ids
-from maverick.checkpoints.files import replace
+from maverick.checkpoints.files import UNREADABLE, replace
 from maverick.checkpoints.layout import list_folder, temporary
 from maverick.checkpoints.model import CHECKPOINT_KINDS, Checkpoint, CheckpointKind
 from maverick.errors import NotFound, RefDamaged, UsageError
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
 LOG_LENGTH = 16
 _MAX_FILE_NAME_BYTES = 200
-_UNREADABLE = frozenset({errno.EIO, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP})
-"""Errors that are about this one file; others are about the system."""
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 
@@ -139,7 +136,7 @@ class Refs:
         except FileNotFoundError:
             return None
         except OSError as error:
-            if error.errno not in _UNREADABLE:
+            if error.errno not in UNREADABLE:
                 raise
             raise RefDamaged(
                 f"the ref of run {run_name(name) or name} cannot be read ({self._root}/refs/{name}): {error.strerror}; "
