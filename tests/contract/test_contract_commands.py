@@ -497,6 +497,16 @@ def test_every_command_of_the_store_has_json_and_an_example(program: Program, co
     assert not (program.root / ".maverick").exists()
 
 
+def test_a_workflow_s_runs_are_found_with_either_dash(program: Program) -> None:
+    """As the workflow itself is."""
+    program.flow("- {name: a, type: checkpoint}", "my-long_flow")
+    program.run("run", "my-long_flow.yaml")
+
+    for name in ("my-long_flow", "my_long-flow"):
+        assert "a" == program.run("checkpoint", "show", f"{name}@a", "--json").json["label"]
+    assert 10 == program.run("checkpoint", "show", "my-flow@latest").code
+
+
 def test_cat_gives_json_if_asked(program: Program) -> None:
     """Bytes otherwise."""
     program.flow("- {name: a, type: shell, run: echo ä, parse: lines}")

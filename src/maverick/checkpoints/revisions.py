@@ -1,7 +1,8 @@
 """Revisions, the names that a person gives to checkpoints.
 
 `RUN`, `RUN~2` (two before it), `RUN@LABEL` or `RUN@TAG`, `RUN@latest`, the same of the newest run of a group
-(`GROUP@latest`, `GROUP@LABEL`), `@latest`, and 4 or more hexadecimal digits of an id; `~N` may follow any of them.
+(`GROUP@latest`, `GROUP@LABEL`; `-` and `_` are one letter in it), `@latest`, and 4 or more hexadecimal digits of an id;
+`~N` may follow any of them.
 """
 
 from __future__ import annotations
@@ -87,7 +88,8 @@ def _at(store: Store, left: str, right: str) -> Checkpoint:
         return _in_run(store, ref, right)
     damaged: list[RefDamaged] = []
     refs = store.refs(damaged)
-    fitting = [ref for ref in refs if left == ref.group or (not left and right == _LATEST)]
+    group = left.replace("_", "-")
+    fitting = [ref for ref in refs if group == ref.group.replace("_", "-") or (not left and right == _LATEST)]
     if fitting:
         return _in_run(store, fitting[0], right)
     if damaged:
