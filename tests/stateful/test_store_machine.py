@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import random
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -36,7 +37,10 @@ either = st.integers(0, 1)
 number = st.integers(0, 50)
 paths = st.sampled_from(["a", "b", "wide/1", "wide/2"])
 # Few of them, so that much is stored already; one grows, so that it is like what was there before.
-contents = st.sampled_from([b"x" * 700, b"y" * 700, b"x" * 700 + b"and more", b"z" * 3, b""])
+SMALL = [b"x" * 700, b"y" * 700, b"x" * 700 + b"and more", b"z" * 3, b""]
+# One that is a single chunk, and ones of so many that they are listed in lists.
+LONG = random.Random(0).randbytes(1_200_000)
+contents = st.sampled_from([*SMALL, *SMALL, b"x" * 150_000, LONG, LONG + b"and more"])
 
 
 class HookedFiles(CountingFiles):
