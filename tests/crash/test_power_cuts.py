@@ -6,7 +6,9 @@ damage, all that was promised and not collected loads, a save works, and gc work
 
 from __future__ import annotations
 
+import errno
 import os
+import random
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -22,6 +24,7 @@ from maverick.checkpoints.files import Files
 from maverick.checkpoints.ids import ObjectId
 from maverick.checkpoints.packs import FRAME_BYTES, TRAILER_BYTES
 from maverick.checkpoints.repair import repair
+from maverick.errors import StoreUnwritable
 from stores import begin, extend, read_all
 
 Contents = dict[str, dict[str, bytes]]
@@ -93,6 +96,31 @@ def save_and_merge(store: Store, ledger: Ledger) -> None:
     raise AssertionError("nothing was merged")
 
 
+def save_after_one_that_failed_at_its_last_sync(store: Store, ledger: Ledger) -> None:
+    """Its ref has its name, and is put back; the power may go before that."""
+    sync_folder = ledger.files.sync_folder
+
+    def failing(path: Path) -> None:
+        if path.name == "refs":
+            ledger.files.sync_folder = sync_folder  # type: ignore[method-assign]
+            raise OSError(errno.EIO, "no")
+        sync_folder(path)
+
+    ledger.files.sync_folder = failing  # type: ignore[method-assign]
+    at = newest(store, "open")
+    with pytest.raises(StoreUnwritable):
+        extend(store, at, range(9, 10))
+    assert at == newest(store, "open")
+    ledger.promise(store, at, extend(store, at, range(9, 10)))
+
+
+def save_what_is_large(store: Store, ledger: Ledger) -> None:
+    """Chunks, lists of them, and a list of these; then some more."""
+    data = random.Random(0).randbytes(900_000)
+    at = store.save("large", {("x",): blob(data)}, parent=None)
+    ledger.promise(store, at, store.save("large", {("x",): blob(data + b"and more")}, parent=at))
+
+
 def tag_and_untag(store: Store, ledger: Ledger) -> None:
     at = newest(store, "open")
     store.tag("open", "good", at)
@@ -151,7 +179,17 @@ def an_hour_passes(root: Path) -> None:
             os.utime(path, (1e9, 1e9))
 
 
-SAVING = (save_first, save_next, save_twice, save_what_another_had_not_synced, save_and_merge, tag_and_untag, drop)
+SAVING = (
+    save_first,
+    save_next,
+    save_twice,
+    save_what_another_had_not_synced,
+    save_after_one_that_failed_at_its_last_sync,
+    save_what_is_large,
+    save_and_merge,
+    tag_and_untag,
+    drop,
+)
 COLLECTING = (collect, collect_twice, collect_between_saves, collect_what_was_dropped)
 
 
