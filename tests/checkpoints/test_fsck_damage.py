@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,7 @@ from maverick.checkpoints import Checkpoint, Store, blob, ids, packs, value
 from maverick.checkpoints.fsck import check
 from maverick.checkpoints.pack_index import INDEX_BYTES
 from maverick.checkpoints.packs import FRAME_BYTES, HEADER_BYTES, TRAILER_BYTES
+from maverick.errors import PackDamaged, StoreDamaged
 from stores import read_all
 
 Damage = Callable[[bytes, int], bytes]
@@ -245,3 +248,38 @@ def test_headers_are_where_the_format_says(sound: Prepared) -> None:
     assert packs.PACK_MAGIC == data[:8]
     assert packs.FRAME_MAGIC == data[HEADER_BYTES : HEADER_BYTES + 4]
     assert packs.FRAME_MAGIC == data[sound.frame : sound.frame + 4]
+
+
+def test_a_pack_that_cannot_be_read_is_in_no_other_runs_way(sound: Prepared, root: Path) -> None:
+    """A folder has its name. The run that needs it is told; and repair makes it stand where it can."""
+    pack = root / "objects" / sound.pack.name
+    pack.unlink()
+    pack.mkdir()
+
+    assert_other_is_unharmed(root, sound.other, sound.content)
+    with pytest.raises(PackDamaged, match=r"cannot be read \(Is a directory\)"):
+        Store.open(root).load("victim").data("b")
+    with pytest.raises(StoreDamaged, match="gc removed nothing"):
+        Store.open(root).plan_gc(keep_last=0)
+    assert ["unreadable"] == [it.kind for it in check(root) if it.file == f"objects/{pack.name}"]
+    done = Store.open(root).repair()
+
+    assert ["quarantined", "rolled-back"] == [it.kind for it in done]
+    assert 1 == Store.open(root).resolve("victim").sequence
+    assert [] == [it for it in check(root, read_data=True) if it.severity == "error"]
+
+
+def test_a_disk_that_does_not_read_one_pack_reads_the_others(sound: Prepared, root: Path) -> None:
+    """A bad sector where its index is."""
+
+    class BadSector(CountingFiles):
+        def open(self, path: Path) -> int:
+            if path.name == sound.pack.name:
+                raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+            return super().open(path)
+
+    store = Store.open(root, files=BadSector())
+
+    assert sound.content == read_all(store, store.resolve("other"))
+    with pytest.raises(PackDamaged, match="cannot be read"):
+        store.resolve("victim")

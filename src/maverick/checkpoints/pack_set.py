@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints import ids, packs
-from maverick.checkpoints.files import OpenFiles
+from maverick.checkpoints.files import UNREADABLE, OpenFiles
 from maverick.checkpoints.layout import list_folder
 from maverick.errors import PackDamaged
 
@@ -140,6 +140,10 @@ class PackSet:
             self._damaged[name] = error
         except FileNotFoundError:  # gc was faster
             return
+        except OSError as error:
+            if error.errno not in UNREADABLE:
+                raise
+            self._damaged[name] = packs.damaged(name, f"it cannot be read ({error.strerror})")
         else:
             self._register(index)
         if name in self._damaged or len(index) <= _SMALL_COUNT:

@@ -49,6 +49,7 @@ def repair(root: Path, *, clock: Callable[[], int], files: Files | None = None) 
         done = list(_make_folders(files, root))
         store = Store(root, files, form or layout.CURRENT, clock)
         with alone(store), store.locks.exclusive(), store.locks.refs():
+            done += _set_aside_folders(store)
             done += _bring_back(store)
             salvage = Salvage(store, dict(check_packs(store)))
             if form is None:
@@ -89,6 +90,15 @@ def _make_folders(files: Files, root: Path) -> Iterator[Repair]:
             yield Repair("folder", f"the folder {folder}/ was made again", file=folder)
 
 
+def _set_aside_folders(store: Store) -> Iterator[Repair]:
+    """Set aside folders that stand where packs and refs do; a ref is then built anew."""
+    for folder in ("objects", "refs"):
+        for name in sorted(store.files.list(store.root / folder)):
+            if (store.root / folder / name).is_dir():
+                text = f"{folder}/{name} is a folder; it was moved to {set_aside(store, f'{folder}/{name}')}"
+                yield Repair("quarantined", text, file=f"{folder}/{name}")
+
+
 def _bring_back(store: Store) -> Iterator[Repair]:
     """Move what is whole in `trash/` back: a ref that is built anew may need it, and gc moves the rest again."""
     for file in sorted(store.files.list(store.root / "trash")):
@@ -124,10 +134,6 @@ class _Refs:
         for name in sorted(self._store.files.list(self._store.root / "refs")):
             run = refs.run_name(name)
             if run is None:
-                continue
-            if (self._store.root / "refs" / name).is_dir():  # if it is that of a run, it is rebuilt below
-                text = f"refs/{name} is a folder; it was moved to {set_aside(self._store, f'refs/{name}')}"
-                yield Repair("quarantined", text, file=f"refs/{name}", run=run)
                 continue
             known.add(run)
             try:
