@@ -132,7 +132,7 @@ def plan_resume(project: Project, request: Request, observe: Observer, *, can_as
         run=found.run,
         steps=tuple(PlannedStep(step=it, changed=tuple(differences.of(it))) for it in planned.steps),
         files=decision,
-        missing=tuple(_missing(project, journal, planned, outline(workflow, catalog), decision)),
+        missing=tuple(_missing(project, journal, planned, decision)),
         refused=refused or next(iter(refusals), ""),
         notes=(
             *_circumstances(project, store, found, request),
@@ -150,21 +150,16 @@ def _files(store: Store, found: Checkpoint, root: Path, request: Request, *, can
         return expect(store, found, root, choice="keep", can_ask=False), str(error)
 
 
-def _missing(
-    project: Project, journal: Journal, plan: Plan, known: Mapping[str, Outlined], decision: Decision | None
-) -> Iterator[MissingFile]:
+def _missing(project: Project, journal: Journal, plan: Plan, decision: Decision | None) -> Iterator[MissingFile]:
     """The artifacts of the steps to be reused that would be brought back."""
     written = set()
     if decision and decision.restores and decision.found:
         written = {step.path for step in decision.found.plan.writes}
-    for it in plan.steps:
-        outlined = known.get(pattern_of(it.step))
-        kept = journal.artifacts(it.step) if it.action == "reuse" else None
-        if kept is None or (outlined is not None and not outlined.step.artifacts):
-            continue
-        for write in plan_missing(journal.store, kept, project.root).writes:
+    for path in plan.artifacts:
+        kept = journal.artifacts(path)
+        for write in plan_missing(journal.store, kept, project.root).writes if kept else ():
             if write.path not in written:
-                yield MissingFile(it.step, write.path)
+                yield MissingFile(path, write.path)
 
 
 def _circumstances(project: Project, store: Store, found: Checkpoint, request: Request) -> Iterator[str]:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from kit_runs import Runs
+from maverick import plans
+from maverick import runs as engine
+from maverick.dsl.events import ignore
+from maverick.project import Project
 
 BUILD = """
 - name: build
@@ -40,6 +44,60 @@ def test_artifacts_that_are_there_are_left_as_they_are(runs: Runs) -> None:
 
     assert [] == resumed.notices
     assert "mine\n" == (runs.root / "out" / "a.bin").read_text()
+
+
+MADE_OF_STEPS = """
+- name: build
+  type: loop
+  for_each: [a, b]
+  steps:
+    - {name: one, type: shell, run: "echo ${{ item }} >> log.txt; mkdir -p out; echo ${{ item }} > out/${{ item }}"}
+  artifacts: ["out/*"]
+- {name: use, type: shell, run: "cat out/a out/b; test -e ready"}
+"""
+
+
+def test_a_step_made_of_steps_records_its_files_when_all_of_them_have_run(runs: Runs) -> None:
+    """They come back when nothing in it runs again."""
+    runs.flow(MADE_OF_STEPS)
+    runs.start()
+    (runs.root / "out" / "b").unlink()
+    runs.file("ready", "")
+    plan = plans.plan_resume(Project(runs.root, runs.environment), engine.Request(workflow="flow.yaml"), ignore)
+
+    resumed = runs.resume()
+
+    assert [("build", "out/b")] == [(it.step, it.path) for it in plan.missing]
+    assert ("done", ["use"]) == (resumed.status, resumed.executed)
+    assert ["brought back out/b"] == resumed.notices
+    assert "a\nb\n" == (runs.root / "log.txt").read_text()
+
+
+def test_it_records_them_anew_when_a_step_in_it_runs_again(runs: Runs) -> None:
+    """The old ones are not what it made this time."""
+    runs.flow(MADE_OF_STEPS)
+    runs.start()
+    runs.edit("[a, b]", "[a, c]")
+    runs.edit("cat out/a out/b", "cat out/a out/c")
+    runs.resume(policy="rerun")
+    (runs.root / "out" / "c").unlink()
+    runs.file("ready", "")
+
+    resumed = runs.resume()
+
+    assert ("done", ["brought back out/c"]) == (resumed.status, resumed.notices)
+
+
+def test_its_files_are_recorded_though_it_was_killed_before_they_were(runs: Runs) -> None:
+    """What it came to may be saved already."""
+    runs.file("ready", "")
+    runs.flow(MADE_OF_STEPS)
+    killed = runs.kill_after("build[1].one")
+
+    resumed = runs.resume()
+
+    assert (True, "done") == (killed.killed, resumed.status)
+    assert ["a", "b"] == sorted(runs.store.snapshot(runs.store.resolve(runs.run)).names(("artifacts", "build", "out")))
 
 
 def test_artifacts_are_no_part_of_the_key(runs: Runs) -> None:

@@ -185,6 +185,10 @@ class Journal:
             self._draft.outputs[path] = output
             self.records[path] = record
 
+    def keep_artifacts(self, path: str, files: Content) -> None:
+        """Record the *files* of the step at *path*, which is made of steps, with what is noted of it."""
+        self._draft.save(Save(reason=f"artifacts of {path}", step=path, changes={(ARTIFACTS, path): files}))
+
     def amend(self, changes: Mapping[tuple[str, ...], Content | None]) -> None:
         """Change what stands beside the steps (inputs, definition) with the next save."""
         with self._lock:

@@ -76,10 +76,19 @@ def _recall(walk: Executor, step: Step, path: str, record: Record) -> Result:
         error = StepFailed(error_of(result), step=path)
         error.recalled = True
         raise error
-    if step.artifacts and not walk.checking and (kept := walk.journal.artifacts(path)) is not None:
+    bring_back_artifacts(walk, step, path)
+    return result
+
+
+def bring_back_artifacts(walk: Executor, step: Step, path: str) -> bool:
+    """Write those files of a recalled step that are missing; False if none are recorded."""
+    kept = walk.journal.artifacts(path) if step.artifacts else None
+    if kept is None:
+        return False
+    if not walk.checking:
         for name in bring_back(walk.journal.store, kept, walk.tools.root):
             walk.tell(path, f"brought back {name}")
-    return result
+    return True
 
 
 def _execute(walk: Executor, step: Step, path: str, block: Block, work: Work, key: Key) -> Result:

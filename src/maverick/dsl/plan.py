@@ -40,6 +40,8 @@ class Plan:
     steps: list[Planned] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     """Why resuming would stop before anything runs; the first reason is the one that it would give."""
+    artifacts: list[str] = field(default_factory=list)
+    """The steps of which nothing runs, and that record files."""
     wanted: bool = True
     """False for the plan of a walk that is no planning one: it is told, and keeps nothing."""
 
@@ -47,6 +49,11 @@ class Plan:
         """Say what becomes of a step."""
         if self.wanted:
             self.steps.append(Planned(step=path, type=kind_of(step), action=action, why=why, parts=parts))
+
+    def stands(self, step: Step, path: str) -> None:
+        """Note that nothing of a step runs, so that files that it made are brought back if they are missing."""
+        if self.wanted and step.artifacts:
+            self.artifacts.append(path)
 
     def rest_runs(self, block: Block, unfinished: Unfinished) -> None:
         """Note that what follows in *block* runs because *unfinished* does."""
@@ -59,6 +66,7 @@ class Plan:
             self.add(step, path, "rerun", "it runs each time (`always_run`)")
         else:
             self.add(step, path, "reuse", "it is recorded, and nothing of it changed")
+            self.stands(step, path)
 
     def runs(
         self,

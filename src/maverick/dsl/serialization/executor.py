@@ -21,6 +21,7 @@ from maverick.dsl import composites, evaluate, fields, leaves
 from maverick.dsl.blocks import Block, Unfinished, follows, is_chained
 from maverick.dsl.events import Event, Kind
 from maverick.dsl.expressions import Expression
+from maverick.dsl.files import take_artifacts
 from maverick.dsl.keys import key_of
 from maverick.dsl.model import BranchStep, Field, LoopStep, Step, SubworkflowStep, ValidateStep, Workflow
 from maverick.dsl.outcome import Counts, Result, failed
@@ -201,8 +202,14 @@ class Executor:
             error.step = error.step or path
             self.emit("step_failed", path, step, seconds=time.monotonic() - clock, message=str(error))
             raise
+        stands = self._stands(path, result)
+        self._conclude(path, result)
+        if stands:
+            self.plan.stands(step, path)
+        if step.artifacts and not (stands and leaves.bring_back_artifacts(self, step, path)) and not self.checking:
+            self.journal.keep_artifacts(path, take_artifacts(self.journal.store, self.tools.root, step.artifacts))
         self.emit("step_done", path, step, seconds=time.monotonic() - clock)
-        return self._conclude(path, result)
+        return result
 
     def _attempts(self, step: Step, path: str, block: Block, walk: Callable[[], Result]) -> Result:
         """Walk a composite until it succeeds. An attempt recalls what those before it finished."""
@@ -223,14 +230,17 @@ class Executor:
             block.newest, block.deadline = max(newest, block.newest), deadline
 
     def _conclude(self, path: str, result: Result) -> Result:
-        """Keep what became of a step that is made of steps, or did not run; what is kept of it still holds."""
-        record = self.journal.records.get(path)
-        same = record is not None and record.status == result.status
-        if same and record is not None and result.status == "failed":
-            same = record.load() == result.output
-        if not same and not self.checking:
+        """Keep what became of a step that is made of steps, or did not run."""
+        if not self.checking and not self._stands(path, result):
             self.journal.note_composite(path, result.status, result.output)
         return result
+
+    def _stands(self, path: str, result: Result) -> bool:
+        """Whether that is kept of the step at *path*. (A step in it that runs drops what is kept.)"""
+        record = self.journal.records.get(path)
+        if record is None or record.status != result.status:
+            return False
+        return result.status != "failed" or record.load() == result.output
 
     def run_names(self, path: str, attempt: int) -> dict[str, Value]:
         """What `run` is in the expressions of the step at *path*, in its *attempt* (from 1)."""
