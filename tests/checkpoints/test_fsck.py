@@ -91,7 +91,7 @@ def test_the_quick_check_reads_no_content(store: Store) -> None:
 
     files = Measuring()
     assert [] == list(check(store.root, files=files))
-    assert files.bytes_read < 10_000
+    assert files.bytes_read < len(content) / 50  # headers, and lists of chunks
     assert [] == list(check(store.root, files=files, read_data=True))
     assert files.bytes_read > len(content)
 
