@@ -190,3 +190,15 @@ def test_any_text_is_converted_or_refused(workflow: Workflow, name: str, text: s
         return
     again = convert_inputs(workflow, {"branch_name": "b", name: value}, from_text=False)[name]
     assert repr(value) == repr(again)
+
+
+@pytest.mark.parametrize("from_text", [True, False])
+def test_an_input_that_cannot_be_stored_is_refused(workflow: Workflow, *, from_text: bool) -> None:
+    """Before there is a run that could not record it."""
+    deep: list[Value] = []
+    for _ in range(300):
+        deep = [deep]
+    given = "[" * 300 + "]" * 300 if from_text else deep
+
+    with pytest.raises(InputInvalid, match=r"flags \(array\): lists and mappings are nested more than 200 deep: make"):
+        convert_inputs(workflow, {"branch_name": "b", "flags": given}, from_text=from_text)

@@ -7,7 +7,8 @@ import re
 from typing import TYPE_CHECKING
 
 from maverick.dsl.suggest import nearest
-from maverick.errors import InputInvalid
+from maverick.dsl.values import normalise
+from maverick.errors import InputInvalid, ValueUnstorable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -143,9 +144,11 @@ def _one(declared: Input, given: Mapping[str, Value | str], *, text: bool) -> Va
     try:
         fitting = from_text(value, declared.type) if text and isinstance(value, str) else fit(value, declared.type)
         check_choice(fitting, declared)
+        return normalise(fitting, declared.name)
+    except ValueUnstorable as error:
+        raise ValueError(f"{declared.name} ({declared.type}): {error.why}") from error
     except ValueError as error:
         raise ValueError(f"{declared.name} ({declared.type}): {error}") from error
-    return fitting
 
 
 def _unknown(name: str, workflow: Workflow) -> str:

@@ -136,7 +136,7 @@ def _plain(obj: object, depth: int, inside: set[int]) -> Value:
     if scalar is not None:
         return scalar
     if depth >= MAX_DEPTH:
-        raise _UnstorableError(f"lists and mappings are nested more than {MAX_DEPTH} deep: return a flatter value")
+        raise _UnstorableError(f"lists and mappings are nested more than {MAX_DEPTH} deep: make it flatter")
     if id(obj) in inside:
         raise _UnstorableError(f"{_article(obj)} contains itself: return a value without cycles")
     inside.add(id(obj))
