@@ -1,48 +1,21 @@
-"""What a save costs and what that is made of: `python scripts/benchmarks/costs.py [work ...] [--scale 0.3]`.
+"""What the bytes of a store are: `python scripts/benchmarks/costs.py [WORKLOAD ...] [--scale full|quick|small]`.
 
-maverick and bare writes save in turns in one process, so that both meet the same load of the machine; the ratio is of
-their medians. Bytes are counted by what they are, before gc and after it, and set against what zstd makes of the
-distinct content.
+The workloads are those of peers.py. Bytes are counted by what they are, as saved and after gc, and set against what
+zstd makes of the distinct content.
 """
 
-# ruff: noqa: D102
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
-import time
 from collections import Counter
-from functools import cache
 from pathlib import Path
 
-import store as benchmark
-from store import SAVING, WORK, Bare, Clock, Compressing, Maverick
+import distinct
+import subjects
+from workloads import SCALES, WORKLOADS, Bench, Sample, Scale, Stored
 
 from maverick.checkpoints import Store, packs
-
-KEEP_ALL = 10**6
-
-
-class InTurns:
-    """Saves with maverick and with bare writes, each first every second time; `seconds` of either, and `cpu`."""
-
-    durable = True
-
-    def __init__(self, folder: Path) -> None:
-        self.maverick = Maverick(folder)
-        self._both = (self.maverick, Bare(folder))
-        self.seconds: tuple[list[float], list[float]] = ([], [])
-        self.cpu: list[float] = []
-
-    def save(self, run: str, changed: benchmark.TEXT) -> None:
-        turns = list(zip(self._both, self.seconds, strict=True))
-        for subject, seconds in turns if len(self.cpu) % 2 else reversed(turns):
-            wall, cpu = time.perf_counter(), time.process_time()
-            subject.save(run, changed)
-            seconds.append(time.perf_counter() - wall)
-            if subject is self.maverick:
-                self.cpu.append(time.process_time() - cpu)
 
 
 def parts(root: Path) -> Counter[str]:
@@ -68,33 +41,32 @@ def report(name: str, found: Counter[str], content: int, saves: int) -> None:
         print(f"    {size / saves:12,.0f}  {part}")
 
 
-def measure(work: str, scale: float, base: Path | None) -> None:
-    """Do one work, and print what it cost."""
-    with tempfile.TemporaryDirectory(prefix="maverick-costs-", dir=base) as folder:
-        subject, limit = InTurns(Path(folder)), Compressing(Path(folder))
-        WORK[work](subject, Clock(), scale)
-        WORK[work](limit, Clock(), scale)
-        ours, bare = map(statistics.median, subject.seconds)
-        root, saves = Path(folder) / "store", len(subject.cpu)
-        cpu = statistics.median(subject.cpu) * 1000
-        print(f"{work}: {saves} saves, {ours / bare:.2f} x bare writes ({ours * 1000:.2f} ms, {cpu:.2f} of processor)")
-        report("stored", parts(root), limit.stored, saves)
-        for ref in Store.open(root).refs():
-            subject.maverick.finish(ref.run)
-        subject.maverick.forget(KEEP_ALL)
-        report("after gc, all runs being done", parts(root), limit.stored, saves)
+def measure(workload: str, scale: Scale, folder: Path) -> None:
+    """Do one workload, and print what became of it."""
+    distinct.write_payloads(scale, folder)
+    content = distinct.compressed(workload, scale, folder)["pieces"]
+    saves = 0
+    for event in WORKLOADS[workload](Bench(subjects.load("maverick"), folder, folder, scale)):
+        match event:
+            case Sample():
+                saves += 1
+            case Stored(line, compact=False):
+                print(f"{workload}: {saves} operations")
+                report("as saved", parts(folder / line / "store"), content, saves or 1)
+            case Stored(line, compact=True):
+                place = "gc0" if line == "gc" else line
+                report("after gc", parts(folder / place / "store"), content, saves or 1)
 
 
 def main() -> None:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("work", nargs="*", choices=[*SAVING, []])
-    parser.add_argument("--scale", type=float, default=1.0)
-    parser.add_argument("--folder", type=Path, default=None)
+    parser.add_argument("workload", nargs="*", choices=[*distinct.WORKLOADS, []])
+    parser.add_argument("--scale", choices=SCALES, default="full")
     options = parser.parse_args()
-    benchmark.text = cache(benchmark.text)  # not made twice, nor between the turns
-    for work in options.work or [it for it in SAVING if it != "large"]:
-        measure(work, options.scale, options.folder)
+    for workload in options.workload or distinct.WORKLOADS:
+        with tempfile.TemporaryDirectory(prefix="maverick-costs-") as folder:
+            measure(workload, SCALES[options.scale], Path(folder))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import texts
-from workloads import INSERTION_BYTES, SCALES, distinct
+from workloads import INSERTION_BYTES, SCALES, Scale, distinct
 
 try:
     from compression import zstd
@@ -17,23 +17,30 @@ except ImportError:
 WORKLOADS = ("long", "reruns", "wide", "large", "transcript", "gc")
 
 
-def main() -> None:
-    """Print for each workload the bytes, those of the pieces compressed one by one, and those of one stream."""
-    scale, data = SCALES[sys.argv[1]], Path(sys.argv[2])
+def write_payloads(scale: Scale, data: Path) -> None:
+    """Write the files that are saved as such."""
     texts.write_large(data / "payload", scale.large_bytes)
     insertion = texts.text("insertion", INSERTION_BYTES)
     texts.write_with_insertion(data / "payload", data / "payload-inserted", insertion)
-    found = {}
-    for workload in WORKLOADS:
-        whole = pieces = stream = 0
-        compressor = zstd.ZstdCompressor(3)
-        for piece in distinct(workload, scale, data):
-            whole += len(piece)
-            pieces += len(zstd.compress(piece, 3))
-            stream += len(compressor.compress(piece))
-        stream += len(compressor.flush())
-        found[workload] = {"bytes": whole, "pieces": pieces, "stream": stream}
-    print(json.dumps(found))
+
+
+def compressed(workload: str, scale: Scale, data: Path) -> dict[str, int]:
+    """Give the bytes of a workload's distinct content, those of the pieces compressed one by one, and of one stream."""
+    whole = pieces = stream = 0
+    compressor = zstd.ZstdCompressor(3)
+    for piece in distinct(workload, scale, data):
+        whole += len(piece)
+        pieces += len(zstd.compress(piece, 3))
+        stream += len(compressor.compress(piece))
+    stream += len(compressor.flush())
+    return {"bytes": whole, "pieces": pieces, "stream": stream}
+
+
+def main() -> None:
+    """Print that of each workload."""
+    scale, data = SCALES[sys.argv[1]], Path(sys.argv[2])
+    write_payloads(scale, data)
+    print(json.dumps({workload: compressed(workload, scale, data) for workload in WORKLOADS}))
 
 
 if __name__ == "__main__":
