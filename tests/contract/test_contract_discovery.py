@@ -177,3 +177,23 @@ def test_default_plays_any_agent_that_is_not_named(program: Program) -> None:
     assert "did you mean `implementer`" in mistyped.err
     assert 3 == unknown.code
     assert "unknown agent `reviewer`" in unknown.err
+
+
+@pytest.mark.parametrize(
+    ("asked", "hint"),
+    [
+        ("depoly.yaml", "did you mean `deploy.yaml`?"),
+        ("./sub/relaese.yml", "did you mean `release.yml`?"),
+        ("sub/other.yaml", "`maverick workflow list` shows what can be run by name"),
+        ("missing/deploy.yaml", "`maverick workflow list` shows what can be run by name"),
+    ],
+)
+def test_a_file_that_is_not_there_is_told_with_one_that_is(program: Program, asked: str, hint: str) -> None:
+    """A mistyped file name is as likely as a mistyped name."""
+    program.file("deploy.yaml", "version: '1.0'\nname: deploy\nsteps: [{name: a, type: checkpoint}]\n")
+    program.file("sub/release.yml", "version: '1.0'\nname: release\nsteps: [{name: a, type: checkpoint}]\n")
+
+    refused = program.run("run", asked)
+
+    assert 3 == refused.code
+    assert f"there is no workflow file '{program.root / asked}'; {hint}" in refused.err.replace("/./", "/")

@@ -146,7 +146,7 @@ class Catalog:
         workflow = self.find_workflow(reference, calling_file)
         if workflow is None:
             where = calling_file or reference
-            raise WorkflowInvalid([Problem(where, 0, 0, self.unknown_workflow(reference))])
+            raise WorkflowInvalid([Problem(where, 0, 0, self.unknown_workflow(reference, calling_file))])
         return workflow
 
     def check(self, reference: str, *, syntax: bool = False) -> Checked:
@@ -172,10 +172,13 @@ class Catalog:
         file = self._file_of(name, from_file)
         return None if file is None else self._load(file)
 
-    def unknown_workflow(self, reference: str) -> str:
+    def unknown_workflow(self, reference: str, calling_file: str = "") -> str:
         """Say that there is no such workflow, and where it was looked for."""
         if is_path(reference):
-            return f"there is no workflow file {reference!r}"
+            folder = self.path_of(calling_file).parent if calling_file else self.root
+            there = [path.name for path in files_in((folder / Path(reference).expanduser()).parent)]
+            hint = nearest(Path(reference).name, there) or "; `maverick workflow list` shows what can be run by name"
+            return f"there is no workflow file {reference!r}{hint}"
         names = set(self.names("workflow"))
         shown = ", ".join(sorted(names)) or "none"
         return f"there is no workflow {reference!r}{nearest(reference, names)} (known: {shown}; or give a file)"
