@@ -39,8 +39,16 @@ paths = st.sampled_from(["a", "b", "wide/1", "wide/2"])
 # Few of them, so that much is stored already; one grows, so that it is like what was there before.
 SMALL = [b"x" * 700, b"y" * 700, b"x" * 700 + b"and more", b"z" * 3, b""]
 # One that is a single chunk, and ones of so many that they are listed in lists.
-LONG = random.Random(0).randbytes(1_200_000)
-contents = st.sampled_from([*SMALL, *SMALL, b"x" * 150_000, LONG, LONG + b"and more"])
+MANY_CHUNKS = random.Random(0).randbytes(1_200_000)
+CONTENTS = [*SMALL, *SMALL, b"x" * 150_000, MANY_CHUNKS, MANY_CHUNKS + b"and more"]
+
+
+def content(position: int) -> bytes:
+    """Give one of the contents. (Hypothesis keeps the text of what it chooses from for each step.)"""
+    return CONTENTS[position]
+
+
+contents = st.sampled_from(range(len(CONTENTS))).map(content)
 
 
 class HookedFiles(CountingFiles):
