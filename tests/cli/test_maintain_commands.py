@@ -111,7 +111,11 @@ def test_repair_says_what_it_did_and_then_the_store_is_whole(seven: Quick) -> No
     run = seven("runs", "--json").json[0]["run"]
     (store / "refs" / run).write_bytes(b"torn")
 
-    assert 20 == seven("checkpoint", "fsck").code
+    found = seven("checkpoint", "fsck")
+    assert (20, "`maverick checkpoint fsck --repair` saves what is whole, and removes nothing\n") == (
+        found.code,
+        found.err,
+    )
     done = seven("checkpoint", "fsck", "--repair")
 
     assert 0 == done.code

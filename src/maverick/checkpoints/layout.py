@@ -87,14 +87,14 @@ def read_format(files: Files, root: Path, known: Format | None = None) -> Format
     except (FileNotFoundError, NotADirectoryError):
         if _has_content(files, root):
             raise FormatDamaged(
-                f"{root}/format.json is missing, but the store holds objects; run `maverick checkpoint fsck`"
+                f"{root}/format.json is missing, but the store holds objects; run `maverick checkpoint fsck --repair`"
             ) from None
         raise NotFound(f"there is no checkpoint store at {root}; the first run makes one") from None
     if known is not None and data == _encoded(known):
         return known
     form = _parse_format(canonical.unseal(data))
     if form is None:
-        raise FormatDamaged(f"{root}/format.json is torn or altered; run `maverick checkpoint fsck`")
+        raise FormatDamaged(f"{root}/format.json is torn or altered; run `maverick checkpoint fsck --repair`")
     form.require_read(root)
     return form
 

@@ -16,7 +16,7 @@ import typer
 from maverick.cli.here import this_project
 from maverick.cli.history import AsJson
 from maverick.cli.render import json_text, plural, size, table
-from maverick.cli.streams import print_out
+from maverick.cli.streams import print_err, print_out
 from maverick.errors import StoreDamaged, StoreUnwritable, UsageError
 
 if TYPE_CHECKING:
@@ -132,6 +132,8 @@ def fsck(
         print_out("".join(f"{it.kind}: {it.message}\n" for it in done))
         print_out("".join(_finding_text(it) for it in found) or "the store is whole\n")
     if any(it.severity == "error" for it in found):
+        if not repair and not as_json:
+            print_err("`maverick checkpoint fsck --repair` saves what is whole, and removes nothing")
         raise typer.Exit(StoreDamaged.exit_code)
 
 
