@@ -5,7 +5,7 @@ from __future__ import annotations
 from maverick.checkpoints import Checkpoint, Content, Store, blob, note, value
 from maverick.checkpoints.folders import Path as Names
 from maverick.checkpoints.folders import walk
-from maverick.checkpoints.ids import TreeId
+from maverick.checkpoints.ids import ObjectId, TreeId
 
 STEP_KEY = "0123456789abcdef" * 4
 
@@ -30,6 +30,17 @@ def extend(store: Store, at: Checkpoint, steps: range) -> Checkpoint:
         facts: dict[Names, Content | None] = {("steps", f"step{number}"): note('{"seconds":1}')}
         at = store.save(at.run, step(number), parent=at, step=f"step{number}", facts=facts)
     return at
+
+
+def flip(store: Store, object_id: str, offset: int, bit: int = 1) -> bytes:
+    """Flip a bit of an object's frame, *offset* bytes into it; gives what the pack holds now."""
+    place = store.objects.find(ObjectId(object_id))
+    assert place is not None
+    path = store.root / "objects" / f"{place.pack}.pack"
+    data = bytearray(path.read_bytes())
+    data[place.offset + offset] ^= bit
+    path.write_bytes(data)
+    return bytes(data)
 
 
 def read_all(store: Store, checkpoint: Checkpoint) -> dict[str, bytes]:

@@ -16,7 +16,7 @@ from maverick.checkpoints.frames import Base, Compressor, FrameDamaged, leans_of
 from maverick.checkpoints.ids import ObjectId, ObjectKind, blob_id
 from maverick.checkpoints.open_pack import NewObject
 from maverick.errors import ObjectMissing, StoreTooNew
-from stores import begin, extend, read_all, step
+from stores import begin, extend, flip, read_all, step
 
 
 @pytest.fixture
@@ -203,12 +203,7 @@ def test_damage_to_a_base_is_reported_with_the_runs_that_lean_on_it(store: Store
     store.plan_gc(keep_last=1).execute()
     store = Store.open(store.root)
     (base,) = [base for base in _leaning(store).values() if base == blob_id(_words(500))]
-    place = store.objects.find(base)
-    assert place is not None
-    path = store.root / "objects" / f"{place.pack}.pack"
-    data = bytearray(path.read_bytes())
-    data[place.offset + 60] ^= 1
-    path.write_bytes(data)
+    flip(store, base, 60)
 
     found = list(Store.open(store.root).check(read_data=True))
 

@@ -17,6 +17,7 @@ from maverick.checkpoints.frames import leans_of
 from maverick.checkpoints.ids import blob_id
 from maverick.checkpoints.large_blob import Formers
 from maverick.errors import StoreDamaged
+from stores import flip
 
 MIB = 1 << 20
 
@@ -188,12 +189,7 @@ def test_a_damaged_chunk_is_reported_with_the_blob_and_never_read(store: Store) 
     place = store.objects.find(blob_id(data))
     assert place is not None
     chunk = store.objects.leans_at(place).chunks[3][0]
-    at = store.objects.find(chunk)
-    assert at is not None
-    path = store.root / "objects" / f"{at.pack}.pack"
-    damaged = bytearray(path.read_bytes())
-    damaged[at.offset + 99] ^= 4
-    path.write_bytes(damaged)
+    flip(store, chunk, 99, bit=4)
     fresh = Store.open(store.root)
 
     with pytest.raises(StoreDamaged, match=chunk[:12]):

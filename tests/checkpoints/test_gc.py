@@ -14,7 +14,7 @@ from maverick.checkpoints import Checkpoint, Store, blob, retention, value
 from maverick.checkpoints.ids import ObjectKind, blob_id
 from maverick.checkpoints.objects import NewObject
 from maverick.errors import NotFound, ObjectMissing, RefDamaged, RefMoved, RunConflict, StoreDamaged, UsageError
-from stores import begin, extend, read_all, step
+from stores import begin, extend, flip, read_all, step
 
 HOUR_MS = 3_600_000
 
@@ -376,16 +376,13 @@ def test_a_pack_with_a_damaged_live_frame_stays_as_it_is(store: Store) -> None:
     damaged = store.load("r").entry("a").id
     place = store.objects.find(damaged)
     assert place is not None
-    path = store.root / "objects" / f"{place.pack}.pack"
-    data = bytearray(path.read_bytes())
-    data[place.offset + 100] ^= 1
-    path.write_bytes(data)
+    data = flip(store, damaged, 100)
     store.save("r", {}, parent=at, kind="final")
 
     result = store.plan_gc().execute()
 
     assert (place.pack,) == result.left
-    assert data == path.read_bytes()
+    assert data == (store.root / "objects" / f"{place.pack}.pack").read_bytes()
 
 
 def test_progress_ends_with_all_bytes(store: Store) -> None:

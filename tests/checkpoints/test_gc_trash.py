@@ -10,7 +10,7 @@ import pytest
 
 from disks import FolderSynced, Named, RecordingFiles
 from faults import CountingFiles
-from maverick.checkpoints import Store, blob, layout, sweep, value
+from maverick.checkpoints import Checkpoint, Store, blob, layout, sweep, value
 from maverick.checkpoints.filesystem import locks_are_trusted
 from maverick.checkpoints.locks import Locks
 from stores import begin, extend, read_all
@@ -55,11 +55,8 @@ def test_where_locks_cannot_be_trusted_packs_wait_in_the_trash(store: Store, mon
     assert first.trashed_bytes == third.freed_bytes
 
 
-def test_where_locks_cannot_be_trusted_gc_brings_back_what_a_save_needed(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It had found the object before gc moved it, and no lock held gc off."""
-    monkeypatch.setattr(sweep.filesystem, "locks_are_trusted", untrusted)
+def condemned_under_a_saver(store: Store, monkeypatch: pytest.MonkeyPatch) -> tuple[bytes, Checkpoint, Store]:
+    """Condemn a content that another one has seen: gives that, the newest checkpoint of a run, and the other."""
     content = os.urandom(999)
     at = begin(store)
     store.save("r", {("a",): blob(content)}, parent=None)
@@ -68,6 +65,15 @@ def test_where_locks_cannot_be_trusted_gc_brings_back_what_a_save_needed(
     saver.objects.refresh()
     store.plan_gc().execute()
     monkeypatch.setattr(saver.objects, "refresh", lambda: None)  # the list it made before gc
+    return content, at, saver
+
+
+def test_where_locks_cannot_be_trusted_gc_brings_back_what_a_save_needed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had found the object before gc moved it, and no lock held gc off."""
+    monkeypatch.setattr(sweep.filesystem, "locks_are_trusted", untrusted)
+    content, at, saver = condemned_under_a_saver(store, monkeypatch)
     at = saver.save("run-1", {("a",): blob(content)}, parent=at)
     for name in listed(store, "trash"):
         os.utime(store.root / "trash" / name, (1e9, 1e9))
@@ -112,14 +118,7 @@ def test_a_cycle_that_begins_before_the_hour_is_over_purges_nothing(
 ) -> None:
     """However long it takes: its mark may miss a save that began before the packs went, and is only now done."""
     monkeypatch.setattr(sweep.filesystem, "locks_are_trusted", lambda _: False)
-    content = os.urandom(999)
-    at = begin(store)
-    store.save("r", {("a",): blob(content)}, parent=None)
-    store.drop("r")
-    saver = Store.open(store.root)
-    saver.objects.refresh()
-    store.plan_gc().execute()
-    monkeypatch.setattr(saver.objects, "refresh", lambda: None)  # the list it made before gc
+    content, at, saver = condemned_under_a_saver(store, monkeypatch)
     second = store.plan_gc()
     condemn = sweep._Sweeper._condemn
 

@@ -16,6 +16,7 @@ from maverick.checkpoints import Store, blob, blob_from, chunking, exports
 from maverick.checkpoints.frames import HAS_CHUNKS, Frame, compressor
 from maverick.checkpoints.ids import ObjectId, blob_id
 from maverick.errors import ObjectCorrupt, StoreDamaged
+from stores import flip
 
 MIB = 1 << 20
 
@@ -193,12 +194,7 @@ def test_a_damaged_list_is_reported_and_never_read(store: Store) -> None:
     data = _bytes(8 * MIB)
     store.save("r", {("x",): blob(data)}, parent=None)
     damaged = _lists(store, blob_id(data))[1]
-    place = store.objects.find(damaged)
-    assert place is not None
-    path = store.root / "objects" / f"{place.pack}.pack"
-    content = bytearray(path.read_bytes())
-    content[place.offset + 99] ^= 4
-    path.write_bytes(content)
+    flip(store, damaged, 99, bit=4)
     fresh = Store.open(store.root)
 
     with pytest.raises(StoreDamaged, match=damaged[:12]):

@@ -300,9 +300,12 @@ def test_a_failure_in_a_concurrent_loop_stops_new_iterations_and_lets_running_on
         begun.set()
         assert failing.wait(5)
 
-    def slowly(item):
+    def behind(item):
         import time
-        time.sleep(0.1)
+        until = time.monotonic() + 5
+        while sum(it.name.startswith("iteration-worker") for it in threading.enumerate()) > 1:  # It ends when it fails.
+            assert time.monotonic() < until
+            time.sleep(0.002)
         _log(f"then-{item}")
         return item
     """)
@@ -313,7 +316,7 @@ def test_a_failure_in_a_concurrent_loop_stops_new_iterations_and_lets_running_on
       for_each: [1, 2, 3, 4]
       steps:
         - {name: one, type: python, action: work, args: ["${{ item }}"]}
-        - {name: then, type: python, action: slowly, args: ["${{ item }}"]}
+        - {name: then, type: python, action: behind, args: ["${{ item }}"]}
     """)
 
     failed = runs.start()

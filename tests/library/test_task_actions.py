@@ -105,9 +105,9 @@ def test_windows_files_are_read(tmp_path: Path) -> None:
 
 def test_a_missing_file_says_what_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(StepFailed) as caught:
-        get_phases(branch_name="work", cwd=str(tmp_path))
+        get_phases(branch_name="parser", cwd=str(tmp_path))
 
-    assert f"looked for specs/work/tasks.md and tasks.md in {tmp_path}" in str(caught.value)
+    assert f"looked for specs/parser/tasks.md and tasks.md in {tmp_path}" in str(caught.value)
     assert "## Phase 1: Set up\n\n- [ ] Create the package" in str(caught.value)
 
 

@@ -154,12 +154,7 @@ def test_restoring_without_any_files_is_refused(runs: Runs) -> None:
 
 def test_files_are_not_restored_under_another_head(runs: Runs) -> None:
     """A commit that was made since would come out as its own reversal."""
-    git = ["git", "-c", "user.name=T", "-c", "user.email=t@example.com", "-C", str(runs.root)]
-    runs.flow(_keeping("label"))
-    subprocess.run([*git, "init", "-q"], check=True)
-    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "one"], check=True)
-    runs.start()
-    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "two"], check=True)
+    _moved_head(runs)
 
     with pytest.raises(FilesDiffer, match="HEAD has moved since, too; files are not restored under another HEAD"):
         runs.resume(workspace="restore")
@@ -180,7 +175,6 @@ def _moved_head(runs: Runs) -> None:
 
 def test_under_another_head_they_are_restored_by_an_explicit_choice(runs: Runs) -> None:
     """Whoever says so knows that it moved."""
-    (runs.root.parent / "ready").unlink(missing_ok=True)
     _moved_head(runs)
 
     resumed = runs.resume(workspace="force-restore")
@@ -195,7 +189,6 @@ def test_under_another_head_they_are_restored_by_an_explicit_choice(runs: Runs) 
 @pytest.mark.parametrize(("choice", "answer"), [("", True), ("restore", True), ("", False), ("restore", False)])
 def test_a_person_is_told_that_head_moved_and_asked(runs: Runs, choice: str, answer: bool) -> None:
     """An answer to that question is an explicit choice; no answer changes nothing."""
-    (runs.root.parent / "ready").unlink(missing_ok=True)
     _moved_head(runs)
     asked: list[str] = []
 

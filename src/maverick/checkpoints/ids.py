@@ -7,12 +7,9 @@ hashed with a key derivation context of their own, so that no blob can pose as o
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, NewType
+from typing import NewType
 
 from blake3 import blake3
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 ObjectId = NewType("ObjectId", str)
 """The id of any object: 64 lower-case hexadecimal digits."""
@@ -40,11 +37,6 @@ def blob_id(data: bytes) -> BlobId:
     """Give the id of a blob that holds *data*."""
     threads = blake3.AUTO if len(data) >= _THREADS_FROM_BYTES else 1
     return BlobId(ObjectId(blake3(data, max_threads=threads).hexdigest()))
-
-
-def blob_ids(datas: Iterable[bytes]) -> list[BlobId]:
-    """Give the ids of many blobs, in order."""
-    return [blob_id(data) for data in datas]
 
 
 class Hasher:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints import retention
@@ -12,7 +13,7 @@ from maverick.checkpoints.walk import Walk
 from maverick.errors import ObjectCorrupt, StoreDamaged, StoreTooNew
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from maverick.checkpoints.frames import Leans
     from maverick.checkpoints.ids import ObjectId
@@ -28,31 +29,23 @@ class Source:
 
     def holds(self, object_id: ObjectId) -> bool:
         """Say whether an object is in a pack, with all that it leans on."""
-        try:
+        with _naming(object_id):
             return self._objects.holds(object_id)
-        except OSError as problem:
-            raise _unread_object(object_id, problem) from problem
 
     def leans(self, object_id: ObjectId) -> Leans:
         """Give what the copies of an object lean on."""
-        try:
+        with _naming(object_id):
             return self._objects.leans(object_id)
-        except OSError as problem:
-            raise _unread_object(object_id, problem) from problem
 
     def fetch(self, object_id: ObjectId, *, whole: bool) -> bytes:
         """Give what a frame leans on."""
-        try:
+        with _naming(object_id):
             return self._objects.read_whole(object_id) if whole else self._objects.read(object_id)
-        except OSError as problem:
-            raise _unread_object(object_id, problem) from problem
 
     def read(self, object_id: ObjectId) -> bytes:
         """Give the bytes of an object, verified."""
-        try:
+        with _naming(object_id):
             return self._objects.read(object_id)
-        except OSError as problem:
-            raise _unread_object(object_id, problem) from problem
 
     def is_whole(self, object_id: ObjectId) -> bool:
         """Say whether the object can be read, perhaps from another pack."""
@@ -104,8 +97,13 @@ class Graph:
         return found
 
 
-def _unread_object(object_id: ObjectId, problem: OSError) -> ObjectCorrupt:
-    return ObjectCorrupt(f"object {object_id[:12]} cannot be read: {problem}")
+@contextmanager
+def _naming(object_id: ObjectId) -> Iterator[None]:
+    """Say of which object it is that the system cannot read it."""
+    try:
+        yield
+    except OSError as problem:
+        raise ObjectCorrupt(f"object {object_id[:12]} cannot be read: {problem}") from problem
 
 
 def _show(path: tuple[str, ...]) -> str:

@@ -259,10 +259,10 @@ class Journal:
                     continue
                 self.records.pop(name)
                 self._draft.changes[STEPS, name] = None
-                self._draft.facts[STEPS, name] = note(_text({"generation": self._generation(name)}))
                 if name in leaves:
                     self.records.again[name] = order
-                    self._draft.facts[STEPS, name] = note(_text({"generation": self._generation(name), "again": order}))
+                facts = {"generation": self._generation(name), **self.records.standing(name)}
+                self._draft.facts[STEPS, name] = note(_text(facts))
             self._drop_around(path)
             return True
 

@@ -109,11 +109,6 @@ class Conversation:
         self._session = ""
         self._tools.sessions.drop(self._asked)
 
-    @property
-    def goes_on(self) -> bool:
-        """Whether there is a session that remembers what was said."""
-        return bool(self._session)
-
     # --- one call --------------------------------------------------------------------------------------------------
 
     def _call(self, prompt: str, session: str) -> tuple[Answer, _Failure | None]:
