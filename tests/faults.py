@@ -27,6 +27,10 @@ class WatchedFiles(Files):
         self.before("create")
         return super().create(path)
 
+    def append(self, path: Path) -> tuple[int, int]:
+        self.before("append")
+        return super().append(path)
+
     def write(self, descriptor: int, data: bytes) -> None:
         self.before("write")
         super().write(descriptor, data)
@@ -108,7 +112,7 @@ class FullFiles(WatchedFiles):
         self.failed = False
 
     def before(self, operation: str) -> None:
-        takes_space = operation in {"create", "write", "make_folder", "rename"}
+        takes_space = operation in {"create", "append", "write", "make_folder", "rename"}
         if takes_space and len(self.done) >= self._after:
             self.failed = True
             raise OSError(self._code, os.strerror(self._code))

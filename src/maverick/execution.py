@@ -94,11 +94,11 @@ class Execution:
             raise StepFailed(f"the run cannot keep the files: {error}") from error
         if keeper and taken:
             keeper.took(taken)
-        return Journal(self.store, tip, keeper=keeper)
+        return Journal(self.store, tip, keeper=keeper, tell=self.session.tell)
 
     def journal(self, tip: Checkpoint) -> Journal:
         """The journal of the run that stands at *tip*."""
-        return Journal(self.store, tip, keeper=self._keeper())
+        return Journal(self.store, tip, keeper=self._keeper(), tell=self.session.tell)
 
     def _keeper(self) -> Keeper | None:
         if not self.keeps_files:
@@ -119,10 +119,6 @@ class Execution:
 
     def go(self, journal: Journal, *, keep_records: bool = False) -> Outcome:
         """Walk the workflow and close the run's journal with what came of it. *keep_records*: whatever changed."""
-        with self.scrub.prints_masked():
-            return self._go(journal, keep_records=keep_records)
-
-    def _go(self, journal: Journal, *, keep_records: bool) -> Outcome:
         workflow, inputs = self.workflow, self.inputs
         tracking = any(step.rollback is not None for step in all_steps(workflow, self.catalog))
         executor = Executor(journal, self._tools(), keep_records=keep_records, tracking=tracking)
@@ -179,6 +175,7 @@ class Execution:
             scrub=self.scrub,
             environment=self.project.step_environment,
             observe=self.session.observe,
+            keep_logs=self.project.config.logs,
             sessions=Sessions(self.owner.previous.get("sessions"), noted.sessions),
         )
 

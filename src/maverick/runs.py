@@ -17,6 +17,7 @@ from maverick.dsl.events import Event
 from maverick.dsl.files import keeps_files
 from maverick.dsl.inputs import convert_inputs
 from maverick.dsl.outcome import Outcome
+from maverick.dsl.prints import prints_kept
 from maverick.dsl.processes import stop_leftovers
 from maverick.dsl.requirements import all_steps, require_programs
 from maverick.errors import StoreDamaged, WorkflowInvalid
@@ -47,7 +48,11 @@ def start(project: Project, request: Request, session: Session) -> Outcome:
         StepFailed: A program that the workflow requires is not there, or files that are to be kept cannot be.
         UsageError: Files are to be kept, and the project is `/` or the home folder.
     """
-    refuse_secrets(project, request.inputs)
+    with prints_kept(refuse_secrets(project, request.inputs)):
+        return _start(project, request, session)
+
+
+def _start(project: Project, request: Request, session: Session) -> Outcome:
     catalog = project.catalog()
     workflow = _checked(catalog, request.workflow)
     inputs = convert_inputs(workflow, request.inputs, from_text=True)
@@ -86,7 +91,11 @@ def resume(project: Project, request: Request, session: Session) -> Outcome:
         InputsDiffer: Inputs are given that are not the recorded ones, and `change_inputs` does not stand.
         StepsDiffer: A finished step would run again, and the policy is `refuse`. Nothing was run.
     """
-    refuse_secrets(project, request.inputs)
+    with prints_kept(refuse_secrets(project, request.inputs)):
+        return _resume(project, request, session)
+
+
+def _resume(project: Project, request: Request, session: Session) -> Outcome:
     store = project.open_store()
     found = selection.find(project, store, request, session.observe)
     whole = selection.names_a_run(request.revision, found)
@@ -182,6 +191,7 @@ def _resume_owned(
     run = journal.tip.run
     session.observe(Event(event="run_resumed", message=run, data={"workflow": workflow.name, "from": tip.id}))
     journal.amend(execution.definition)
+    journal.take_in_logs()
     return replace(execution.go(journal, keep_records=request.policy == "recorded"), resumed_from=tip.id)
 
 

@@ -227,7 +227,7 @@ def test_an_output_inside_a_loop_is_edited(failed: Quick) -> None:
     ("words", "code", "message"),
     [
         (["steps.pln.output", "--set", "=1"], 10, "there is no steps.pln.output; did you mean"),
-        (["steps.last.output", "--set", "=1"], 10, "there is no steps.last.output; did you mean"),
+        (["steps.last.output", "--set", "=1"], 10, "step last has not finished; `--resume --skip"),
         (["steps.plan.output.tasks[4].x", "--set", "=1"], 10, "there is no 4 in a list of 1 items"),
         (["steps.plan.output.text.x", "--set", "=1"], 10, "there is no x in what is neither a mapping nor a list"),
         (["steps.plan.output.missing.x", "--set", "=1"], 10, "there is no missing; there are tasks, text"),

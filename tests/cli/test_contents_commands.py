@@ -415,3 +415,39 @@ def test_an_empty_folder_is_said_to_be_one(two_trees: Quick) -> None:
     done = two_trees("checkpoint", "cat", f"{_both(two_trees)[0]}:workspace/empty")
 
     assert (10, True) == (done.code, "workspace/empty is an empty folder" in done.err)
+
+
+def test_a_step_that_failed_shows_what_it_has(quick: Quick) -> None:
+    """The reason, and what it wrote, whether or not anybody watched; one that failed before it began has its reason."""
+    quick.program.flow("""
+    steps:
+      - name: test
+        type: shell
+        run: echo "41 is not 42"; echo warning >&2; exit 1
+      - {name: later, type: shell, run: "true"}
+    """)
+    quick("run", "flow.yaml")
+
+    whole = quick("checkpoint", "show", "@latest:steps.test", "--json").json
+
+    assert "failed" == whole["status"]
+    assert ("41 is not 42\n", "warning\n", 1) == tuple(
+        whole["output"][name] for name in ("stdout", "stderr", "attempt")
+    )
+    assert whole["output"]["error"].startswith("exit code 1: warning\n")
+    assert "41 is not 42\n" == quick("checkpoint", "show", "@latest:steps.test.output.stdout").out
+    assert "failed\n" == quick("checkpoint", "show", "@latest:steps.test.status").out
+    assert 10 == quick("checkpoint", "show", "@latest:steps.later.output").code
+
+
+def test_a_step_that_could_not_begin_shows_its_reason(quick: Quick) -> None:
+    """There is no attempt, and nothing was written."""
+    quick.program.flow("""
+    steps:
+      - {name: a, type: shell, run: "${{ 1 + 'x' }}"}
+    """)
+    quick("run", "flow.yaml")
+
+    shown = quick("checkpoint", "show", "@latest:steps.a.output.error")
+
+    assert (0, True) == (shown.code, "flow.yaml:" in shown.out)

@@ -234,7 +234,7 @@ def test_a_stage_that_fails_may_fail_the_step(runs: Runs) -> None:
     """`fail: true`."""
     runs.flow("- {name: check, type: validate, retry: 1, fail: true, stages: [{name: bad, run: 'false'}]}")
 
-    assert "validation failed at bad after 2 attempt(s)" in runs.start().error
+    assert "validation failed at bad after 2 attempts\nexit code 1" in runs.start().error
 
 
 def test_an_attempt_that_was_validated_is_recalled(runs: Runs) -> None:

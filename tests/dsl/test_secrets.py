@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from maverick.dsl.prints import prints_kept
 from maverick.dsl.secrets import Scrubber, secrets_in
 from maverick.errors import UsageError
 
@@ -167,7 +168,7 @@ def test_a_secret_that_is_too_short_is_refused(value: str, fits: bool) -> None:
 def test_what_python_prints_is_masked_meanwhile(capsys: pytest.CaptureFixture[str]) -> None:
     """And not any longer."""
     out, err = sys.stdout, sys.stderr
-    with Scrubber([SECRETS[0]]).prints_masked():
+    with prints_kept(Scrubber([SECRETS[0]])):
         print("a", SECRETS[0])  # noqa: T201
         sys.stderr.writelines([SECRETS[0], "\n"])
 

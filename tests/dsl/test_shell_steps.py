@@ -50,14 +50,46 @@ def test_what_is_no_json_fails_the_step(runs: Runs) -> None:
     assert "the output is no JSON" in runs.start().error
 
 
-def test_an_exit_code_other_than_zero_fails_the_step_with_the_end_of_stderr(runs: Runs) -> None:
-    """The last lines, where the reason stands."""
-    runs.flow("- {name: a, type: shell, run: 'seq 100 >&2; exit 7'}")
+def test_a_failure_is_told_with_the_ends_of_both_streams(runs: Runs) -> None:
+    """Test runners report on standard output, beside one warning on standard error; the last line is the summary."""
+    runs.flow("- {name: a, type: shell, run: 'seq 100; seq 201 300 >&2; exit 7'}")
 
     failed = runs.start()
 
-    assert failed.error.startswith("step a: exit code 7: 89\n")
-    assert failed.error.endswith("\n100")
+    lines = failed.error.split("\n")
+    assert "step a: exit code 7: 300" == lines[0]
+    assert ["stderr:", *(f"  {n}" for n in range(281, 301))] == lines[1:22]
+    assert ["stdout:", *(f"  {n}" for n in range(81, 101))] == lines[22:]
+
+
+@pytest.mark.parametrize(
+    ("script", "error"),
+    [
+        ("exit 3", "exit code 3"),
+        ("echo why >&2; exit 3", "exit code 3: why"),
+        ("echo why; exit 3", "exit code 3: why"),
+        ("echo one; echo two; exit 3", "exit code 3: two\nstdout:\n  one\n  two"),
+        (r"printf '1\r2\r99\nno disk\n' >&2; exit 3", "exit code 3: no disk\nstderr:\n  99\n  no disk"),
+        (r"printf 'a\fb\342\200\250c\n\n\n'; exit 3", "exit code 3: a\fb\u2028c"),
+        ("kill -9 $$", "killed by SIGKILL"),
+    ],
+)
+def test_nothing_is_told_twice_and_lines_are_lines(runs: Runs, script: str, error: str) -> None:
+    """One line is the whole message; a bar that is painted anew after carriage returns pushes nothing out."""
+    runs.file("script", script)
+    runs.flow("- {name: a, type: shell, run: . ./script}")
+
+    assert f"step a: {error}" == runs.start().error
+
+
+def test_a_line_without_end_is_told_in_short(runs: Runs) -> None:
+    """A megabyte of dots is no message."""
+    runs.flow("- {name: a, type: shell, run: 'head -c 1000000 /dev/zero | tr \"\\\\0\" .; echo no disk >&2; exit 3'}")
+
+    error = runs.start().error
+
+    assert error.startswith("step a: exit code 3: no disk\nstderr:\n  no disk\nstdout:\n  ...")
+    assert len(error) < 1100
 
 
 @pytest.mark.parametrize("script", ["false; echo on", "false | true; echo on", "echo $unknown; echo on"])

@@ -133,6 +133,7 @@ class Departure:
             with self._store.locks.hold(ref.run) as owner:
                 self._files.unlink(path)
                 if self._trusted:
+                    self._store.remove_logs(ref.run)
                     owner.forget(self._files)
         except RunOwned:  # since an instant ago
             self._survey.mark([ref], {ref.run: Fate.WHOLE})
@@ -159,4 +160,5 @@ class Departure:
             return
         with suppress(RunOwned), self._store.locks.hold(run) as owner:
             if run in self._noted or not owner.previous.get(DROPPED):
+                self._store.remove_logs(run)
                 owner.forget(self._files)

@@ -46,6 +46,11 @@ class Files:
         """Create the file *path*, which must not exist, and give a descriptor to write to it."""
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
+    def append(self, path: Path) -> tuple[int, int]:
+        """Open the file *path* to append to it, made where there is none; give its descriptor and its length."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        return descriptor, os.fstat(descriptor).st_size
+
     def write(self, descriptor: int, data: bytes) -> None:
         """Append all of *data*."""
         view = memoryview(data)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 VERSION = 1
 RESERVE_BYTES = 1 << 20
 FOLDERS = ("objects", "refs", "owners", "tmp", "trash", "quarantine", "cache")
+LOGS = "logs"
 LOCKS = ("store.lock", "gc.lock", "merge.lock", "refs.lock")
 _KNOWN = {"read": frozenset({"bases", "chunks"}), "write": frozenset[str](), "gc": frozenset({"merges"})}
 

@@ -10,6 +10,8 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from blake3 import blake3
+
 from maverick.checkpoints import layout, refs, revisions
 from maverick.checkpoints.cached_refs import CachedRefs
 from maverick.checkpoints.files import FULL, Files, writing
@@ -19,6 +21,7 @@ from maverick.checkpoints.model import Checkpoint, parse_checkpoint
 from maverick.checkpoints.node_cache import NodeCache
 from maverick.checkpoints.objects import Objects
 from maverick.checkpoints.presence import require_checkpoint
+from maverick.checkpoints.refs import file_name
 from maverick.checkpoints.saving import Saving, save
 from maverick.checkpoints.snapshot import Snapshot
 from maverick.errors import NotFound, StoreUnwritable
@@ -278,6 +281,26 @@ class Store:
     def own(self, run: str) -> AbstractContextManager[Owner]:
         """Own *run* while the block runs, or until the process dies. Raises RunOwned."""
         return self.locks.own(run)
+
+    def log_file(self, run: str, step: str) -> Path:
+        """Give the file that the step at the path *step* of *run* may write to while it runs."""
+        name = blake3(step.encode("utf-8", "surrogateescape")).hexdigest(length=16)
+        return self.root / layout.LOGS / f"{file_name(run)},{name}"
+
+    def log_files(self, run: str) -> list[Path]:
+        """Give those of these files that are there, sorted."""
+        folder, own = self.root / layout.LOGS, f"{file_name(run)},"
+        try:
+            names = self.files.list(folder)
+        except FileNotFoundError:
+            return []
+        return [folder / name for name in sorted(names) if name.startswith(own)]
+
+    def remove_logs(self, run: str) -> None:
+        """Remove these files."""
+        for file in self.log_files(run):
+            with suppress(FileNotFoundError):
+                self.files.unlink(file)
 
     def is_owned(self, run: str) -> bool:
         """Say whether some process owns *run* at this instant."""

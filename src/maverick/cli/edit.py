@@ -17,7 +17,7 @@ import typer
 from maverick.cli.amend import report
 from maverick.cli.here import this_project
 from maverick.cli.history import AsJson
-from maverick.cli.inside import look_up, parse_value_path, split_revision
+from maverick.cli.inside import look_up, parse_value_path, split_revision, unfinished_steps
 from maverick.cli.streams import print_err
 from maverick.errors import NotFound, UsageError
 
@@ -101,6 +101,9 @@ def target_of(snapshot: Snapshot, path: str) -> Target:
             if rest == name:
                 return Target(name, [])
     look_up(snapshot, path)  # Raises NotFound with near names.
+    for name in unfinished_steps(snapshot):
+        if path == f"steps.{name}" or path.startswith(f"steps.{name}.output"):
+            raise NotFound(f"step {name} has not finished; `--resume --skip '{name}=…'` gives it an output")
     raise UsageError(f"{path} cannot be edited; inputs and the outputs of steps can: inputs.NAME, steps.NAME.output")
 
 

@@ -77,13 +77,13 @@ def look_up(snapshot: Snapshot, path: str) -> Inside:
     rest = path[len(top) :]
     if not path.strip("./"):
         return _folder(snapshot.entries())
+    if top == "steps":
+        return _step(snapshot, rest.lstrip("./"), path)
     entry = snapshot.find((top,))
     if entry is None:
         raise _nothing(path, top, snapshot.names(), _OUTSIDE)
     if entry.kind != "tree":
         return _descend(snapshot, (top,), rest, path)
-    if top == "steps":
-        return _step(snapshot, rest.lstrip("./"), path)
     return _file(snapshot, top, rest[1:], path)
 
 
@@ -113,7 +113,7 @@ def _file(snapshot: Snapshot, top: str, rest: str, path: str) -> Inside:
 
 
 def _step(snapshot: Snapshot, rest: str, path: str) -> Inside:
-    entries = snapshot.entries(("steps",))
+    entries = snapshot.entries(("steps",)) if snapshot.find(("steps",)) is not None else {}
     if not rest:
         return _folder({name: it for name, it in entries.items() if "?" not in name})
     fitting = [name for name in entries if rest == name or (rest.startswith(name) and rest[len(name)] in ".[")]
@@ -121,6 +121,8 @@ def _step(snapshot: Snapshot, rest: str, path: str) -> Inside:
         found = _of_step(snapshot, name, entries[name], rest[len(name) :], path)
         if found is not None:
             return found
+    if (unfinished := _of_unfinished(snapshot, rest, path)) is not None:
+        return unfinished
     below = {name: it for name, it in entries.items() if name.startswith((f"{rest}.", f"{rest}[")) and "?" not in name}
     if below:
         return _folder(below)
@@ -138,6 +140,43 @@ def _of_step(snapshot: Snapshot, name: str, entry: Entry, rest: str, path: str) 
     if rest == ".output" or rest.startswith((".output.", ".output[")):
         return _descend(snapshot, ("steps", name), rest.removeprefix(".output"), path)
     return None
+
+
+def unfinished_steps(snapshot: Snapshot) -> dict[str, str | None]:
+    """Give the steps that were begun and have not finished, by path, with the error of the one that failed the run."""
+    recorded = snapshot.entries(("steps",)) if snapshot.find(("steps",)) is not None else {}
+    tried = snapshot.facts(("steps",)) if snapshot.find_fact(("steps",)) is not None else {}
+    end = snapshot.find_fact(("end",))
+    told = snapshot.value_of(end) if end is not None else None
+    failed = {str(told["step"]): str(told["error"])} if isinstance(told, dict) and told.get("step") else {}
+    names = (name for name in (*tried, *failed) if name not in recorded and "?" not in name)
+    return {name: failed.get(name) for name in names}
+
+
+def _of_unfinished(snapshot: Snapshot, rest: str, path: str) -> Inside | None:
+    """What *rest* names of a step that has not finished: how its last attempt ended, and what that wrote."""
+    errors = unfinished_steps(snapshot)
+    fitting = [name for name in errors if rest == name or rest.startswith((f"{name}.output", f"{name}.status"))]
+    for name in sorted(fitting, key=len, reverse=True):
+        outcome: Any = _last_attempt(snapshot, name, errors[name])
+        if outcome is not None:
+            for part in parse_value_path(rest[len(name) :], path):
+                outcome = _part_of(outcome, part, path, f"steps.{name}")
+            return Found(outcome)
+    return None
+
+
+def _last_attempt(snapshot: Snapshot, name: str, error: str | None) -> dict[str, Value] | None:
+    from maverick.dsl.logs import find_log  # noqa: PLC0415 - only of a step that has not finished
+
+    attempts = find_log(snapshot, name)
+    if not attempts:
+        return None if error is None else {"status": "failed", "output": {"error": error}}
+    last = attempts[-1]
+    output: dict[str, Value] = {"error": str(last.end.get("error", "it was killed")), "attempt": last.number}
+    for stream in ("stdout", "stderr"):
+        output[stream] = last.stream(stream).decode("utf-8", "backslashreplace")
+    return {"status": str(last.end.get("status", "killed")), "output": output}
 
 
 def status_of(entry: Entry) -> str:

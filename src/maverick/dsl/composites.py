@@ -15,6 +15,7 @@ from maverick.dsl import evaluate, fields
 from maverick.dsl.blocks import Block, Unfinished, follows
 from maverick.dsl.concurrency import run_all
 from maverick.dsl.inputs import convert_inputs
+from maverick.dsl.last_words import LAST_LINES
 from maverick.dsl.leaves import leaf
 from maverick.dsl.model import BranchStep, CheckpointStep, LoopStep, Step, SubworkflowStep, ValidateStep
 from maverick.dsl.outcome import Result, failed
@@ -89,9 +90,18 @@ def validate(walk: Executor, step: ValidateStep, path: str, block: Block) -> Res
     output = {**_fields(result.output), "attempts": number + 1}
     if step.fail and not success:
         stages = output["stages"] if isinstance(output["stages"], list) else []
-        bad = ", ".join(str(_field(stage, "name")) for stage in stages if not _field(stage, "success"))
-        raise StepFailed(f"validation failed at {bad} after {number + 1} attempt(s)")
+        bad = [stage for stage in stages if not _field(stage, "success")]
+        names = ", ".join(str(_field(stage, "name")) for stage in bad)
+        attempts = f"after {number + 1} attempt{'s' if number else ''}"
+        raise StepFailed("\n".join([f"validation failed at {names} {attempts}", *map(_why, bad)]))
     return Result("done", lambda: output)
+
+
+def _why(stage: Value) -> str:
+    """Why a stage failed: its exit code, and the end of what it wrote."""
+    code, output = _field(stage, "exit_code"), _field(stage, "output")
+    lines = str(output or "").split("\n")[-2 * LAST_LINES :]
+    return "\n".join([f"exit code {code!r}", *(f"  {line}" for line in lines)]).rstrip()
 
 
 def _fields(value: Value) -> dict[str, Value]:

@@ -66,6 +66,8 @@ class Config:
     actions: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     checkpoints: CheckpointsConfig = field(default_factory=CheckpointsConfig)
+    logs: bool = True
+    """Whether what steps write, and what agents are asked, is kept with their runs."""
 
     def agent(self, name: str) -> AgentConfig:
         """Give the agent called *name*, else the one called `default`, else Claude."""
@@ -118,6 +120,7 @@ def _config(fields: Fields) -> Config:
         actions=_words(fields, "actions", _MODULE, "names of modules, such as tools.maverick_actions"),
         secrets=_words(fields, "secrets", _VARIABLE, "names of environment variables, never their values"),
         checkpoints=_checkpoints(fields),
+        logs=fields.flag("logs", default=True),
     )
     fields.finish()
     return config

@@ -17,6 +17,7 @@ import blake3
 
 from maverick.checkpoints import Checkpoint, CheckpointKind, Content, Entry, Store, existing, note, value
 from maverick.dsl.draft import FILES, Changes, Draft, Save
+from maverick.dsl.logs import AttemptLog, Logs
 from maverick.dsl.outcome import Key, Record, Status
 from maverick.dsl.paths import ancestors, is_within
 from maverick.dsl.records import ASKED, STEPS, Facts, Records
@@ -29,17 +30,30 @@ if TYPE_CHECKING:
 ARTIFACTS = "artifacts"
 
 
+def _silently(_text: str) -> None:
+    """Tell nobody."""
+
+
 class Journal:
     """The records of one run. Threads may share it; a process that writes it must own the run."""
 
-    def __init__(self, store: Store, tip: Checkpoint, *, recall: bool = True, keeper: Keeper | None = None) -> None:
-        """*keeper* takes the project's files for the checkpoints that keep them."""
+    def __init__(
+        self,
+        store: Store,
+        tip: Checkpoint,
+        *,
+        recall: bool = True,
+        keeper: Keeper | None = None,
+        tell: Callable[[str], None] = _silently,
+    ) -> None:
+        """*keeper* takes the project's files for the checkpoints that keep them; *tell* hears of logs that are lost."""
         self._store = store
         holds_files = recall and store.snapshot(tip).find(FILES) is not None
         self._draft = Draft(store, tip, keeper, holds_files=holds_files)
         self._lock = self._draft.lock
         self.records = Records.stored(store, tip, self._load) if recall else Records()
         self._generations: dict[str, int] = {}
+        self._logs = Logs(store, tip.run, lambda: store.snapshot(self.tip), tell)
 
     def _load(self, path: str) -> Value:
         return self._store.snapshot(self.tip).value((STEPS, path))
@@ -97,7 +111,7 @@ class Journal:
         """Keep what a step *told* that was stopped, with the next save."""
         with self._lock:
             facts = {**told, "failed_attempts": self.failed_attempts(path), "generation": self._generation(path)}
-            self._draft.facts[STEPS, path] = note(_text({**facts, **self.records.standing(path)}))
+            self._draft.facts[STEPS, path] = self._noted(path, {**facts, **self.records.standing(path)})
 
     def note_failed_attempts(self, path: str, count: int, told: Facts) -> None:
         """Keep that count and what the step *told* with the next save; its earlier record goes.
@@ -109,11 +123,30 @@ class Journal:
                 self.records.again.setdefault(path, self.records.next_order())
                 self._draft.changes[STEPS, path] = None
             facts = {**told, "failed_attempts": count, "generation": self._generation(path)}
-            self._draft.facts[STEPS, path] = note(_text({**facts, **self.records.standing(path)}))
+            self._draft.facts[STEPS, path] = self._noted(path, {**facts, **self.records.standing(path)})
 
     def _stored_facts(self, path: str) -> dict[str, Any]:
         entry = self._store.snapshot(self.tip).find_fact((STEPS, path)) if path else None
         return json.loads(entry.note) if entry else {}
+
+    def begin_log(self, path: str, *, keep: bool) -> AttemptLog:
+        """Begin the log of the next attempt at the step at *path*; without *keep* only a bad end is kept."""
+        return self._logs.begin(path, self._stored_facts(path), keep=keep)
+
+    def take_in_logs(self) -> None:
+        """Keep with the next save what the steps of an execution that was killed had written.
+
+        Whoever calls this owns the run.
+        """
+        for path in self._logs.left():
+            with self._lock:
+                standing = self.records.standing(path)
+                facts = {"generation": self._generation(path), **self._stored_facts(path), **standing}
+                self._draft.facts[STEPS, path] = self._noted(path, facts)
+
+    def _noted(self, path: str, facts: Facts) -> Content:
+        """What is to stand at the facts of the step at *path*."""
+        return self._logs.content(path, facts)
 
     def finish(
         self,
@@ -150,9 +183,10 @@ class Journal:
                 step=path,
                 workspace=workspace,
                 changes=changes,
-                facts={(STEPS, path): note(_text(facts))},
+                facts={(STEPS, path): self._noted(path, facts)},
             )
         )
+        self._logs.remove(path)
         with self._lock:
             self.records[path] = record = record._replace(asked=True) if asked else record
             self.records.again.pop(path, None)
@@ -234,7 +268,7 @@ class Journal:
                 record = self.records.pop(name)
                 if record is not None and record.key and "?" not in name:
                     self._generations[name] = self._generation(name) + 1
-                    self._draft.facts[STEPS, name] = note(_text({"generation": self._generations[name]}))
+                    self._draft.facts[STEPS, name] = self._noted(name, {"generation": self._generations[name]})
                 self._draft.changes[STEPS, name] = None
         self.write("rolled back")
 
@@ -255,14 +289,14 @@ class Journal:
                 if name in leaves and self.records[name].key:
                     self.records.again[name] = order
                     facts = {**self._stored_facts(name), **self.records.standing(name)}
-                    self._draft.facts[STEPS, name] = note(_text(facts))
+                    self._draft.facts[STEPS, name] = self._noted(name, facts)
                     continue
                 self.records.pop(name)
                 self._draft.changes[STEPS, name] = None
                 if name in leaves:
                     self.records.again[name] = order
                 facts = {"generation": self._generation(name), **self.records.standing(name)}
-                self._draft.facts[STEPS, name] = note(_text(facts))
+                self._draft.facts[STEPS, name] = self._noted(name, facts)
             self._drop_around(path)
             return True
 
@@ -282,7 +316,7 @@ class Journal:
             facts = {**self._stored_facts(path), "generation": self._generation(path), "order": order, "asked": True}
             facts.pop("again", None)
             self._draft.changes[STEPS, path] = value(output, note=record.note(), path="output")
-            self._draft.facts[STEPS, path] = note(_text(facts))
+            self._draft.facts[STEPS, path] = self._noted(path, facts)
 
     def ask(self) -> None:
         """Let what changed since it was recorded run again unasked, until the walk has come to an end."""
@@ -331,7 +365,9 @@ class Journal:
                 self._draft.facts["end",] = value(dict(facts), path="facts")
             if kind != "pause" and self.records.asked:
                 self._draft.facts[ASKED,] = None
-        return self._draft.save(Save(reason=reason, kind=kind, closes=True))
+        last = self._draft.save(Save(reason=reason, kind=kind, closes=True))
+        self._logs.remove_all()
+        return last
 
 
 class _Unwritten(Journal):

@@ -10,10 +10,12 @@ from maverick.dsl.blocks import Block, Unfinished
 from maverick.dsl.events import Decoding
 from maverick.dsl.files import bring_back, take_artifacts
 from maverick.dsl.keys import key_of
+from maverick.dsl.logs import ERROR_CHARACTERS, AttemptLog
 from maverick.dsl.model import Step
 from maverick.dsl.outcome import Key, Record, Result, Status, changed_parts, error_of, failed
 from maverick.dsl.retries import Retries
 from maverick.dsl.steps import Attempt, Work, prepare
+from maverick.dsl.steps.work import Streams
 from maverick.dsl.stop import Stopped
 from maverick.dsl.values import Value, normalise
 from maverick.errors import StepFailed
@@ -100,8 +102,7 @@ def _execute(walk: Executor, step: Step, path: str, block: Block, work: Work, ke
     def attempt(number: int) -> Value:
         nonlocal attempts
         attempts = number
-        output = work.run(_attempt(walk, step, path, block, before + number, told))
-        return walk.tools.scrub.value(normalise(output, f"steps.{path}.output"))
+        return _attempt_logged(walk, step, path, block, work, before + number, told)
 
     def record(status: Status, output: Value) -> None:
         facts = {
@@ -136,8 +137,7 @@ def _execute(walk: Executor, step: Step, path: str, block: Block, work: Work, ke
             return failed(error)
         raise
     except Stopped:
-        if told:
-            walk.journal.note_interrupted(path, told)
+        walk.journal.note_interrupted(path, told)
         raise
     walk.count("ran")
     walk.emit("step_done", path, step, seconds=time.monotonic() - clock, data={"attempts": attempts})
@@ -146,14 +146,53 @@ def _execute(walk: Executor, step: Step, path: str, block: Block, work: Work, ke
     return Result("done", lambda: output)
 
 
+def _attempt_logged(
+    walk: Executor, step: Step, path: str, block: Block, work: Work, number: int, told: dict[str, object]
+) -> Value:
+    """Make one attempt, and keep what it writes; of one that does not succeed also how it ended."""
+    log = walk.journal.begin_log(path, keep=step.logs and walk.tools.keep_logs)
+    started, clock = time.time(), time.monotonic()
+
+    def ended(status: str, why: str) -> None:
+        error = walk.tools.scrub.text(why)[:ERROR_CHARACTERS]
+        seconds = round(time.monotonic() - clock, 3)
+        log.end(status=status, error=error, started=int(started * 1000), seconds=seconds)
+
+    try:
+        output = work.run(_attempt(walk, step, path, block, number, told, log))
+        output = walk.tools.scrub.value(normalise(output, f"steps.{path}.output"))
+    except StepFailed as error:
+        ended("failed", str(error))
+        raise
+    except Stopped as stopped:
+        ended("stopped", stopped.reason)
+        raise
+    log.end()
+    return output
+
+
 def _player(walk: Executor, work: Work) -> dict[str, object]:
     """Who plays the agent of a step, for those who ask later what changed."""
     player = walk.tools.scrub.value(work.parts.get("agent"))
     return {"player": player} if player is not None and len(repr(player)) < _MOST_PLAYER_CHARACTERS else {}
 
 
-def _attempt(walk: Executor, step: Step, path: str, block: Block, number: int, facts: dict[str, object]) -> Attempt:
+def _attempt(
+    walk: Executor,
+    step: Step,
+    path: str,
+    block: Block,
+    number: int,
+    facts: dict[str, object],
+    log: AttemptLog,
+) -> Attempt:
     names = walk.run_names(path, number)
+    tell = Decoding(lambda stream, text: walk.emit("step_output", path, step, data={"stream": stream, "text": text}))
+
+    def say(stream: Streams, data: bytes) -> None:
+        log.write(stream, data)
+        tell(stream, data)
+
     return Attempt(
         path=path,
         frame=block.frame.with_run(**names),
@@ -163,6 +202,7 @@ def _attempt(walk: Executor, step: Step, path: str, block: Block, number: int, f
             "MAVERICK_STEP": path,
             "MAVERICK_IDEMPOTENCY_KEY": str(names["idempotency_key"]),
         },
-        say=Decoding(lambda stream, text: walk.emit("step_output", path, step, data={"stream": stream, "text": text})),
+        say=say,
+        keep=log.write,
         facts=facts,
     )

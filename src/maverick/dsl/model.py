@@ -71,6 +71,8 @@ class BaseStep:
     always_run: bool = False
     artifacts: tuple[str, ...] = ()
     """Globs of files that are recorded with the output, and brought back where a recalled step's are missing."""
+    logs: bool = True
+    """Whether what its attempts write is kept."""
     metadata: Mapping[str, Value] = field(default_factory=dict)
     places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
     """Where the value of each of the step's fields stands."""

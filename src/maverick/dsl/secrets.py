@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import base64
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from maverick.errors import UsageError
 
@@ -143,43 +141,6 @@ class Scrubber:
             if any(_is_cut_off(form, data, found.start()) for form, _ in self._forms):
                 return found.start()  # The first letter itself may be cut off.
         return first
-
-    @contextmanager
-    def prints_masked(self) -> Iterator[None]:
-        """Mask what Python prints meanwhile: an action's `print` reaches the terminal past everything else."""
-        if not self:
-            yield
-            return
-        before = sys.stdout, sys.stderr
-        shared = before[0] is before[1]
-        sys.stderr = _Masking(before[1], self)
-        sys.stdout = sys.stderr if shared else _Masking(before[0], self)
-        try:
-            yield
-        finally:
-            sys.stdout, sys.stderr = before
-
-
-class _Masking:
-    """A text stream that masks what is written to it."""
-
-    def __init__(self, stream: Any, scrub: Scrubber) -> None:
-        self._stream = stream
-        self._scrub = scrub
-
-    def write(self, text: str) -> int:
-        """Write *text*, masked."""
-        self._stream.write(self._scrub.text(text))
-        return len(text)
-
-    def writelines(self, lines: Iterable[str]) -> None:
-        """Write *lines*, masked."""
-        for line in lines:
-            self.write(line)
-
-    def __getattr__(self, name: str) -> Any:
-        """All else is the stream's own."""
-        return getattr(self._stream, name)
 
 
 # --- the forms of a secret: patterns, one for each character -------------------------------------------------------

@@ -19,10 +19,10 @@ import blake3
 from maverick.dsl.agents.answers import ANSWER_CHARACTERS, WORDS_LINES, Answer, JsonLines
 from maverick.dsl.agents.prompts import INTERRUPTED, as_json
 from maverick.dsl.agents.providers import environment_of, missing
-from maverick.dsl.child import Tail
+from maverick.dsl.child import StreamName, Tail
 from maverick.dsl.events import Event
+from maverick.dsl.last_words import text_of
 from maverick.dsl.requirements import is_there
-from maverick.dsl.steps.shell import text_of
 from maverick.errors import StepFailed, StepTimeout
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ class Conversation:
         if not is_there(argv[0], tools.root, tools.environment):
             raise StepFailed(f"agent {player.name}: {missing(player.provider, argv[0])}")
         heard = _Heard(player.provider, attempt, self._keep)
+        attempt.keep("prompt", tools.scrub.text(prompt).encode("utf-8", "backslashreplace"))
         seconds_left = self._seconds_left()
         started = time.monotonic()
         self._started = self._started or started
@@ -260,7 +261,7 @@ class _Heard:
         self._lines = JsonLines(provider.reader, self.answer) if provider.reader else None
         self._stderr = Tail(_WORDS_BYTES)
 
-    def listen(self, stream: str, piece: bytes) -> None:
+    def listen(self, stream: StreamName, piece: bytes) -> None:
         if stream == "stderr":
             self._stderr.add(piece)
         if stream == "stderr" or self._lines is None:

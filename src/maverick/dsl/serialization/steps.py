@@ -134,6 +134,7 @@ def _common(fields: Fields, kind: str, default_name: str, depth: int) -> Common:
         "pure": fields.flag("pure"),
         "always_run": fields.flag("always_run"),
         "artifacts": fields.texts("artifacts"),
+        "logs": fields.flag("logs", default=True),
         "metadata": fields.free_mapping("metadata"),
         "places": fields.places(),
     }

@@ -13,12 +13,14 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Coroutine, Mapping
+from contextvars import copy_context
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maverick.dsl import evaluate, fields
 from maverick.dsl.commands import attach
+from maverick.dsl.prints import printing_to
 from maverick.dsl.steps.work import Attempt, Tools, Work
 from maverick.dsl.stop import Stop, Stopped
 from maverick.errors import StepFailed, StepTimeout
@@ -49,7 +51,8 @@ def prepare(step: PythonStep, frame: Frame, tools: Tools) -> Work:
         if attempt.seconds is not None and not action.is_async:
             return _in_a_process(action, args, kwargs, attempt, tools)
         environment = {**tools.environment, **attempt.environment}
-        return call(action, args, kwargs, tools, environment, path=attempt.path, seconds=attempt.seconds)
+        with printing_to(attempt.keep):
+            return call(action, args, kwargs, tools, environment, path=attempt.path, seconds=attempt.seconds)
 
     return Work(type="python", parts=parts, run=run)
 
@@ -102,7 +105,8 @@ def _in_a_thread(work: Callable[[], object], action: Action, stop: Stop) -> obje
         finally:
             os.close(write)
 
-    threading.Thread(target=run, name=f"action {action.name}", daemon=True).start()
+    context = copy_context()
+    threading.Thread(target=context.run, args=(run,), name=f"action {action.name}", daemon=True).start()
     try:
         poll = select.poll()
         poll.register(read, select.POLLIN | select.POLLHUP)
@@ -140,8 +144,10 @@ def _on_the_loop(action: Action, args: list[Any], kwargs: dict[str, Any], second
     loop = _loop()
     tasks: list[asyncio.Task[object]] = []
 
+    context = copy_context()
+
     async def limited() -> object:
-        tasks.append(asyncio.ensure_future(_awaited(action.function(*args, **kwargs))))
+        tasks.append(loop.create_task(_awaited(action.function(*args, **kwargs)), context=context))
         return await asyncio.wait_for(tasks[0], seconds)
 
     future = asyncio.run_coroutine_threadsafe(limited(), loop)

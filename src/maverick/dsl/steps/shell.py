@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import shutil
 from typing import TYPE_CHECKING
 
 from maverick.dsl import evaluate, fields
 from maverick.dsl.events import Event
+from maverick.dsl.last_words import failure, text_of
 from maverick.dsl.steps.work import Attempt, Tools, Work
 from maverick.errors import StepFailed
 
 if TYPE_CHECKING:
     from maverick.dsl.model import ShellStep
-    from maverick.dsl.processes import Completed
     from maverick.dsl.scope import Frame
     from maverick.dsl.values import Value
-
-LAST_LINES = 12
-"""Of standard error, in the message of a failure."""
 
 
 def prepare(step: ShellStep, frame: Frame, tools: Tools) -> Work:
@@ -58,18 +54,6 @@ def _shell(given: Value) -> list[str]:
     if isinstance(given, str) and given.strip():
         return [*shlex.split(given), "-c"]
     raise StepFailed(f"shell has to be a command such as `bash -eu`, not {fields.describe(given)}")
-
-
-def failure(done: Completed) -> str:
-    """Say how a command failed: its exit code or signal, and the last lines of what it wrote to standard error."""
-    how = f"killed by {done.signal}" if done.signal else f"exit code {done.exit_code}"
-    lines = (text_of(done.stderr).strip() or text_of(done.stdout).strip()).splitlines()[-LAST_LINES:]
-    return f"{how}: {os.linesep.join(lines)}" if lines else how
-
-
-def text_of(output: bytes) -> str:
-    r"""The text of a program's output; bytes that are no UTF-8 are shown as `\xNN`."""
-    return output.decode("utf-8", "backslashreplace")
 
 
 def _parse(stdout: str, how: str) -> Value:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl import evaluate, fields
-from maverick.dsl.steps.shell import text_of
+from maverick.dsl.last_words import text_of
 from maverick.dsl.steps.work import Attempt, Tools, Work
 from maverick.dsl.suggest import nearest
 from maverick.errors import StepFailed

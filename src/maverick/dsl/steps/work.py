@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from maverick.dsl.agents.sessions import Sessions
 from maverick.dsl.events import Observer, ignore
@@ -13,11 +13,19 @@ from maverick.dsl.secrets import Scrubber
 
 if TYPE_CHECKING:
     from maverick.dsl.catalog import Catalog
+    from maverick.dsl.logs import Stream
     from maverick.dsl.model import Workflow, Workspace
     from maverick.dsl.processes import Processes
     from maverick.dsl.scope import Frame
     from maverick.dsl.stop import Stop
     from maverick.dsl.values import Value
+
+
+Streams: TypeAlias = Literal["stdout", "stderr"]
+
+
+def _nowhere(_stream: Stream, _data: bytes) -> None:
+    """Keep nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +40,8 @@ class Tools:
     scrub: Scrubber = field(default_factory=Scrubber)
     """Masks secrets; `processes` has done so with what processes write."""
     observe: Observer = ignore
+    keep_logs: bool = True
+    """Whether what steps write is kept (`logs: false` in maverick.yaml says no)."""
     sessions: Sessions = field(default_factory=Sessions)
     """Of agents that an earlier execution was interrupted with."""
 
@@ -50,8 +60,10 @@ class Attempt:
     """How long it may take; None is for ever."""
     environment: Mapping[str, str]
     """Added to the environment of the step's processes."""
-    say: Callable[[str, bytes], None]
-    """Told what the step writes (stream, bytes), as it comes."""
+    say: Callable[[Streams, bytes], None]
+    """Told what the step writes, as it comes, without secrets: for those who watch, and for its log."""
+    keep: Callable[[Stream, bytes], None] = _nowhere
+    """Told what belongs in the step's log only."""
     facts: dict[str, object] = field(default_factory=dict)
     """What to keep of it beside its output, the same for all attempts: tokens, costs; values of JSON, 3 kB in all."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maverick.dsl.commands import run_command
+from maverick.dsl.last_words import indented, last_lines
 from maverick.errors import StepFailed
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ _SETTINGS = (
     *("-c", "core.fsmonitor=false"),
 )
 _CREDENTIALS = re.compile(r"(\w://)[^/\s@]+@")
-_WORDS_LINES = 20
 
 
 def run_git(*args: str, cwd: str, stdin: bytes = b"") -> Completed:
@@ -55,9 +55,16 @@ def ask(*args: str, cwd: str) -> str | None:
 
 
 def words(done: Completed) -> str:
-    """What git said last, without credentials that stand in URLs."""
-    text = decode(done.stderr).strip() or decode(done.stdout).strip() or f"exit code {done.exit_code}"
-    return _CREDENTIALS.sub(r"\1", "\n".join(text.splitlines()[-_WORDS_LINES:]))
+    """The ends of what a command said, each stream named where both have something; no credentials of URLs."""
+    ends = {name: last_lines(data) for name, data in (("stderr", done.stderr), ("stdout", done.stdout))}
+    said = {name: lines for name, lines in ends.items() if lines}
+    if not said:
+        return f"exit code {done.exit_code}"
+    if len(said) == 1:
+        text = "\n".join(*said.values())
+    else:
+        text = "\n".join(["", *(indented(name, lines) for name, lines in said.items())])
+    return _CREDENTIALS.sub(r"\1", text)
 
 
 def decode(data: bytes) -> str:

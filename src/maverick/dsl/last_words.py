@@ -1,0 +1,57 @@
+"""What a command said before it failed: the ends of its streams, as text for a message."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from maverick.dsl.processes import Completed
+
+LAST_LINES = 20
+"""Of each stream, in the message of a failure."""
+LINE_CHARACTERS = 1000
+"""Of each of these lines; the middle of a longer one is left out."""
+_END_BYTES = 64 * 1024
+
+
+def failure(done: Completed) -> str:
+    """Say how a command failed: its exit code or signal, its last line, and the ends of both streams, each named.
+
+    The last line, of standard error if that has any, stands in the first line, which is what a list of runs shows.
+    """
+    how = f"killed by {done.signal}" if done.signal else f"exit code {done.exit_code}"
+    ends = {name: last_lines(data) for name, data in (("stderr", done.stderr), ("stdout", done.stdout))}
+    written = {name: lines for name, lines in ends.items() if lines}
+    if not written:
+        return how
+    reason = f"{how}: {next(iter(written.values()))[-1].strip()}"
+    if sum(map(len, written.values())) == 1:
+        return reason
+    return "\n".join([reason, *(indented(name, lines) for name, lines in written.items())])
+
+
+def last_lines(output: bytes, count: int = LAST_LINES) -> list[str]:
+    """Give the last *count* lines of what a program wrote, blank ones at the end left out.
+
+    Lines end at line feeds only. Of a line that was painted anew after carriage returns the last state is given.
+    """
+    lines = text_of(output[-_END_BYTES:]).rstrip().split("\n")[-count:]
+    painted = (_cut(line.rstrip("\r").rpartition("\r")[2]) for line in lines)
+    return list(painted) if any(line.strip() for line in lines) else []
+
+
+def _cut(line: str) -> str:
+    half = LINE_CHARACTERS // 2
+    return line if len(line) <= LINE_CHARACTERS else f"{line[:half]} … {line[-half:]}"
+
+
+def indented(name: str, lines: Sequence[str]) -> str:
+    """Give *lines* under the *name* of their stream."""
+    return "\n".join([f"{name}:", *(f"  {line}".rstrip() for line in lines)])
+
+
+def text_of(output: bytes) -> str:
+    r"""The text of a program's output; bytes that are no UTF-8 are shown as `\xNN`."""
+    return output.decode("utf-8", "backslashreplace")
