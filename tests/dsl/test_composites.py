@@ -234,7 +234,17 @@ def test_a_stage_that_fails_may_fail_the_step(runs: Runs) -> None:
     """`fail: true`."""
     runs.flow("- {name: check, type: validate, retry: 1, fail: true, stages: [{name: bad, run: 'false'}]}")
 
-    assert "validation failed at bad after 2 attempts\nexit code 1" in runs.start().error
+    assert "validation failed at bad after 2 attempts: exit code 1" in runs.start().error
+
+
+def test_a_validation_that_fails_is_told_with_its_reason(runs: Runs) -> None:
+    """The step is done, whoever called it decides; a person who watches sees that it did not pass, and why."""
+    runs.flow("- {name: check, type: validate, stages: [{name: test, run: 'echo 41 is not 42; exit 3'}]}")
+
+    done = runs.start()
+
+    assert "done" == done.status
+    assert ["validation failed at test: exit code 3\n  41 is not 42"] == done.notices
 
 
 def test_an_attempt_that_was_validated_is_recalled(runs: Runs) -> None:

@@ -7,7 +7,7 @@ those of any other loop are one chain.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -88,20 +88,30 @@ def validate(walk: Executor, step: ValidateStep, path: str, block: Block) -> Res
     finally:
         block.left(step, inner)
     output = {**_fields(result.output), "attempts": number + 1}
-    if step.fail and not success:
-        stages = output["stages"] if isinstance(output["stages"], list) else []
-        bad = [stage for stage in stages if not _field(stage, "success")]
-        names = ", ".join(str(_field(stage, "name")) for stage in bad)
-        attempts = f"after {number + 1} attempt{'s' if number else ''}"
-        raise StepFailed("\n".join([f"validation failed at {names} {attempts}", *map(_why, bad)]))
+    if not success:
+        why = _failed_validation(output, number + 1)
+        if step.fail:
+            raise StepFailed(why)
+        walk.emit("notice", path, step, message=why)
     return Result("done", lambda: output)
 
 
-def _why(stage: Value) -> str:
-    """Why a stage failed: its exit code, and the end of what it wrote."""
-    code, output = _field(stage, "exit_code"), _field(stage, "output")
-    lines = str(output or "").split("\n")[-2 * LAST_LINES :]
-    return "\n".join([f"exit code {code!r}", *(f"  {line}" for line in lines)]).rstrip()
+def _failed_validation(output: Mapping[str, Value], attempts: int) -> str:
+    stages = output["stages"] if isinstance(output["stages"], list) else []
+    bad = [stage for stage in stages if not _field(stage, "success")]
+    names = ", ".join(str(_field(stage, "name")) for stage in bad)
+    times = f" after {attempts} attempts" if attempts > 1 else ""
+    return "\n".join([f"validation failed at {names}{times}: {', '.join(map(_how, bad))}", *map(_end, bad)])
+
+
+def _how(stage: Value) -> str:
+    return f"exit code {_field(stage, 'exit_code')!r}"
+
+
+def _end(stage: Value) -> str:
+    """The end of what a stage wrote."""
+    lines = str(_field(stage, "output") or "").split("\n")[-2 * LAST_LINES :]
+    return "\n".join(f"  {line}" for line in lines).rstrip()
 
 
 def _fields(value: Value) -> dict[str, Value]:
