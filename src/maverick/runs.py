@@ -19,6 +19,7 @@ from maverick.dsl.inputs import convert_inputs
 from maverick.dsl.outcome import Outcome
 from maverick.dsl.processes import stop_leftovers
 from maverick.dsl.requirements import all_steps, require_programs
+from maverick.dsl.scratch import remove_scratch
 from maverick.errors import StoreDamaged, WorkflowInvalid
 from maverick.execution import Execution, Session, refuse_secrets, scrubber
 from maverick.selection import Policy, Request
@@ -149,6 +150,7 @@ def _resume_owned(
     require_programs(workflow, catalog, project.environment)
     for text in stop_leftovers(owner.previous.get("groups", [])):
         session.tell(scrub.text(f"stopped what was left of the interrupted run: {text}"))
+    remove_scratch(owner.previous.get("folder"))
     execution = Execution(
         project=project,
         catalog=catalog,

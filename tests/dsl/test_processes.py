@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maverick.dsl import child as child_module
-from maverick.dsl import groups
+from maverick.dsl import groups, process_table
 from maverick.dsl.child import Child, Tail
 from maverick.dsl.processes import Completed, Group, Processes, Stop, Stopped, stop_leftovers
 from maverick.errors import StepFailed, StepTimeout
@@ -611,7 +611,7 @@ class TestAfterAKill:
 def test_ps_tells_the_same_as_proc() -> None:
     """There is no /proc on macOS; the way taken there is tried here as far as it can be."""
     mine = groups.find_process(os.getpid())
-    [told] = groups._ps("-p", str(os.getpid()))
+    [told] = process_table._ps("-p", str(os.getpid()))
 
     assert mine is not None
     assert (mine.pid, mine.group, mine.session, mine.zombie) == (

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
+import time
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple
 
-from maverick.dsl.child import check_startable
-from maverick.dsl.groups import summary
+from maverick.dsl.child import encoded_environment, encoded_words, why_not_started
+from maverick.dsl.encoding import inherited
+from maverick.dsl.process_table import summary
 from maverick.dsl.processes import Completed, Processes
-from maverick.errors import StepTimeout
+from maverick.dsl.programs import check_startable
+from maverick.dsl.stop import LONGEST_WAIT_SECONDS
+from maverick.errors import StepFailed, StepTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +47,7 @@ def attach(processes: Processes, *, env: Mapping[str, str], step: str) -> Iterat
 def environment() -> Mapping[str, str]:
     """The environment of the step at hand; where nothing is attached, this process's."""
     attached = _attached.get()
-    return attached.env if attached else os.environ
+    return attached.env if attached else inherited()
 
 
 def run_command(
@@ -70,20 +73,39 @@ def run_command(
             timeout=timeout,
             step=attached.step,
         )
-    variables = {**os.environ, "GIT_TERMINAL_PROMPT": "0", **(env or {})}
+    variables = {**inherited(), "GIT_TERMINAL_PROMPT": "0", **(env or {})}
     check_startable(argv, cwd, variables)
     try:
-        done = subprocess.run(
-            list(argv),
+        process = subprocess.Popen(
+            encoded_words(argv),
             cwd=cwd,
-            env=variables,
-            input=stdin,
-            capture_output=True,
-            timeout=timeout,
-            check=False,
+            env=encoded_environment(variables),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
-    except subprocess.TimeoutExpired:
-        message = f"`{summary(argv)}` took longer than its timeout of {timeout:g} s and was stopped"
-        raise StepTimeout(message) from None
-    code = done.returncode if done.returncode >= 0 else 128 - done.returncode
-    return Completed(exit_code=code, stdout=done.stdout, stderr=done.stderr)
+    except (OSError, ValueError) as error:
+        raise StepFailed(f"cannot start `{summary(argv)}`: {why_not_started(error, argv, variables)}") from error
+    with process:
+        try:
+            stdout, stderr = _communicate(process, stdin, timeout)
+        except BaseException as error:
+            process.kill()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            message = f"`{summary(argv)}` took longer than its timeout of {timeout:g} s and was stopped"
+            raise StepTimeout(message) from None
+    code = process.returncode if process.returncode >= 0 else 128 - process.returncode
+    return Completed(exit_code=code, stdout=stdout, stderr=stderr)
+
+
+def _communicate(process: subprocess.Popen[bytes], stdin: bytes, timeout: float | None) -> tuple[bytes, bytes]:
+    """What it writes until it ends, waiting in pieces: nobody can be asked to wait for a month at once."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while True:
+        left = LONGEST_WAIT_SECONDS if deadline is None else deadline - time.monotonic()
+        try:
+            return process.communicate(stdin, timeout=max(min(left, LONGEST_WAIT_SECONDS), 0))
+        except subprocess.TimeoutExpired:
+            if deadline is not None and time.monotonic() >= deadline and process.poll() is None:
+                raise
