@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maverick.dsl.commands import run_command
+from maverick.dsl.encoding import lines_of
 from maverick.errors import StepFailed
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def ask(*args: str, cwd: str) -> str | None:
 def words(done: Completed) -> str:
     """What git said last, without credentials that stand in URLs."""
     text = decode(done.stderr).strip() or decode(done.stdout).strip() or f"exit code {done.exit_code}"
-    return _CREDENTIALS.sub(r"\1", "\n".join(text.splitlines()[-_WORDS_LINES:]))
+    return _CREDENTIALS.sub(r"\1", "\n".join(lines_of(text)[-_WORDS_LINES:]))
 
 
 def decode(data: bytes) -> str:
