@@ -5,8 +5,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,66 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kit_processes import IGNORES_TERM, Bench, runs, until
 from maverick.dsl import child as child_module
 from maverick.dsl import groups, process_table
 from maverick.dsl.child import Child, Tail
 from maverick.dsl.processes import Completed, Group, Processes, Stop, Stopped, stop_leftovers
 from maverick.errors import StepFailed, StepTimeout
-
-IGNORES_TERM = "trap '' TERM; echo $$; while :; do sleep 60; done"
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    """What *condition* gives as soon as it gives something."""
-    deadline = time.monotonic() + 30
-    while not (result := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.002)
-    return result
-
-
-def runs(pid: int) -> bool:
-    process = groups.find_process(pid)
-    return process is not None and not process.zombie
-
-
-@dataclass
-class Bench:
-    """A `Processes` in a folder, with what it noted."""
-
-    folder: Path
-    stop: Stop = field(default_factory=Stop)
-    noted: list[list[Group]] = field(default_factory=list)
-    grace: float = 5.0
-
-    def __post_init__(self) -> None:
-        self.processes = Processes(self.stop, self.noted.append, grace=self.grace)
-
-    def sh(self, script: str, **options: Any) -> Completed:
-        return self.processes.run(["bash", "-c", script], cwd=self.folder, **options)
-
-    def python(self, script: str, **options: Any) -> Completed:
-        return self.processes.run([sys.executable, "-c", script], cwd=self.folder, **options)
-
-    def stop_once(self, *_: object) -> None:
-        """Ask to stop at the first output, and not again (which would make it urgent)."""
-        if not self.stop.requested:
-            self.stop.request("enough")
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
-
-
-@pytest.fixture
-def victims() -> Iterator[list[int]]:
-    """Pids that are killed when the test is over, whatever came of it."""
-    pids: list[int] = []
-    yield pids
-    for pid in pids:
-        if runs(pid):
-            os.kill(pid, signal.SIGKILL)
 
 
 class TestRunning:

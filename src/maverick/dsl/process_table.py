@@ -41,7 +41,6 @@ class Process(NamedTuple):
     start_time: int
     command: str
     zombie: bool = False
-    parent: int = 0
     nested: bool = False
     """It is in a group of a run that one of the group's processes executes."""
 
@@ -204,7 +203,6 @@ def _read_stat(pid: int) -> Process | None:
         start_time=int(fields[19]),
         command=name.partition(b"(")[2].decode(errors="replace"),
         zombie=fields[0] in {b"Z", b"X"},
-        parent=int(fields[1]),
     )
 
 

@@ -242,7 +242,7 @@ class Processes:
             grace=grace,
         )
         with self._lock:
-            self._reaper.watch(pid, mark)
+            self._reaper.watch(pid)
             self._groups[pid] = group
             self._note(list(self._groups.values()))
 
