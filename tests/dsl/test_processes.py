@@ -312,8 +312,10 @@ class TestStopping:
         assert not runs(int(lines[0]))
         assert [] == bench.noted[-1]
 
-    def test_a_command_that_ends_in_time_is_no_timeout(self, bench: Bench) -> None:
-        assert 0 == bench.sh("true", timeout=60).exit_code
+    @pytest.mark.parametrize("timeout", [60, 30 * 86400, 1e12, float("inf")])
+    def test_a_command_that_ends_in_time_is_no_timeout(self, bench: Bench, timeout: float) -> None:
+        """However long it may take: no call of the system waits for 25 days."""
+        assert 0 == bench.sh("sleep 0.01", timeout=timeout).exit_code
 
     def test_sigterm_lets_it_tidy_up(self, bench: Bench) -> None:
         script = "trap 'touch tidied; exit' TERM; echo ready; while :; do sleep 0.01; done"
@@ -409,6 +411,21 @@ class TestStop:
         waiter.join()
 
         assert (True, "now") == (stop.wait(1e6), stop.reason)
+
+    @pytest.mark.parametrize("seconds", [30 * 86400, 1e12, float("inf")])
+    def test_waiting_may_take_any_time(self, seconds: float) -> None:
+        """The system waits 25 days at most at once."""
+        stop = Stop()
+        threading.Timer(0.05, stop.request, ["now"]).start()
+
+        assert stop.wait(seconds)
+
+    def test_waiting_goes_on_in_pieces(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("maverick.dsl.stop.LONGEST_WAIT_SECONDS", 0.001)
+        begun = time.monotonic()
+
+        assert not Stop().wait(0.05)
+        assert time.monotonic() - begun >= 0.05
 
     def test_waiting_in_vain_says_so(self) -> None:
         assert not Stop().wait(0.001)

@@ -90,8 +90,7 @@ def test_what_cannot_be_written_is_said(temporary: Path) -> None:
     temporary.rmdir()
 
     with pytest.raises(StepFailed, match=f"cannot write the temporary file {temporary}/.*: No such file"):
-        with Scratch(lambda _: None).file(b""):
-            pass
+        Scratch(lambda _: None).file(b"").__enter__()
 
 
 def test_what_a_killed_run_noted_is_removed(temporary: Path) -> None:

@@ -102,10 +102,12 @@ def run_command(
 def _communicate(process: subprocess.Popen[bytes], stdin: bytes, timeout: float | None) -> tuple[bytes, bytes]:
     """What it writes until it ends, waiting in pieces: nobody can be asked to wait for a month at once."""
     deadline = None if timeout is None else time.monotonic() + timeout
+    given: bytes | None = stdin
     while True:
         left = LONGEST_WAIT_SECONDS if deadline is None else deadline - time.monotonic()
         try:
-            return process.communicate(stdin, timeout=max(min(left, LONGEST_WAIT_SECONDS), 0))
+            return process.communicate(given, timeout=max(min(left, LONGEST_WAIT_SECONDS), 0))
         except subprocess.TimeoutExpired:
+            given = None  # It has been taken, and is written on.
             if deadline is not None and time.monotonic() >= deadline and process.poll() is None:
                 raise

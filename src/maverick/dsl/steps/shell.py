@@ -103,6 +103,8 @@ def _shell(given: Value, folder: Path, environment: Mapping[str, str]) -> list[s
         return ["bash", "-euo", "pipefail"] if is_there("bash", folder, environment) else ["sh", "-eu"]
     if isinstance(given, str) and given.strip():
         return shlex.split(given)
+    if isinstance(given, list) and given and given[0] and all(isinstance(word, str) for word in given):
+        return [str(word) for word in given]
     raise StepFailed(f"shell has to be a command such as `bash -eu`, not {fields.describe(given)}")
 
 
