@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from maverick.dsl.child import encoded_environment, encoded_words, why_not_started
 from maverick.dsl.encoding import inherited
@@ -19,6 +20,8 @@ from maverick.errors import StepFailed, StepTimeout
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+_LAST_LOOK_SECONDS = 0.01
 
 
 class _Attached(NamedTuple):
@@ -75,20 +78,21 @@ def run_command(
         )
     variables = {**inherited(), "GIT_TERMINAL_PROMPT": "0", **(env or {})}
     check_startable(argv, cwd, variables)
-    try:
-        process = subprocess.Popen(
-            encoded_words(argv),
-            cwd=cwd,
-            env=encoded_environment(variables),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-    except (OSError, ValueError) as error:
-        raise StepFailed(f"cannot start `{summary(argv)}`: {why_not_started(error, argv, variables)}") from error
-    with process:
+    with ExitStack() as cleanup:
         try:
-            stdout, stderr = _communicate(process, stdin, timeout)
+            process = subprocess.Popen(
+                encoded_words(argv),
+                cwd=cwd,
+                env=encoded_environment(variables),
+                stdin=cleanup.enter_context(_file_of(stdin)) if stdin else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        except (OSError, ValueError) as error:
+            raise StepFailed(f"cannot start `{summary(argv)}`: {why_not_started(error, argv, variables)}") from error
+        cleanup.enter_context(process)
+        try:
+            stdout, stderr = _communicate(process, timeout)
         except BaseException as error:
             process.kill()
             if not isinstance(error, subprocess.TimeoutExpired):
@@ -99,15 +103,24 @@ def run_command(
     return Completed(exit_code=code, stdout=stdout, stderr=stderr)
 
 
-def _communicate(process: subprocess.Popen[bytes], stdin: bytes, timeout: float | None) -> tuple[bytes, bytes]:
-    """What it writes until it ends, waiting in pieces: nobody can be asked to wait for a month at once."""
+@contextmanager
+def _file_of(data: bytes) -> Iterator[IO[bytes]]:
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.seek(0)
+        yield file
+
+
+def _communicate(process: subprocess.Popen[bytes], timeout: float | None) -> tuple[bytes, bytes]:
+    """What it writes until it ends, waiting in pieces: nobody can be asked to wait for a month at once.
+
+    After the timeout it is looked at once more: this process may have stood still while the command ended.
+    """
     deadline = None if timeout is None else time.monotonic() + timeout
-    given: bytes | None = stdin
     while True:
         left = LONGEST_WAIT_SECONDS if deadline is None else deadline - time.monotonic()
         try:
-            return process.communicate(given, timeout=max(min(left, LONGEST_WAIT_SECONDS), 0))
+            return process.communicate(timeout=max(min(left, LONGEST_WAIT_SECONDS), _LAST_LOOK_SECONDS))
         except subprocess.TimeoutExpired:
-            given = None  # It has been taken, and is written on.
-            if deadline is not None and time.monotonic() >= deadline and process.poll() is None:
+            if left <= 0:
                 raise
