@@ -148,7 +148,7 @@ def _resume_owned(
         session.tell(f"{file} is gone; its text as the run recorded it is used")
     scrub = scrubber(project, inputs, catalog)
     require_programs(workflow, catalog, project.environment)
-    for text in stop_leftovers(owner.previous.get("groups", [])):
+    for text in stop_leftovers(owner.previous.get("groups", []), urgent=lambda: session.stop.urgent):
         session.tell(scrub.text(f"stopped what was left of the interrupted run: {text}"))
     remove_scratch(owner.previous.get("folder"))
     execution = Execution(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maverick.dsl.encoding import encode, file_name, inherited, lines_of, name_text
+from maverick.encoding import encode, file_name, inherited, lines_of, name_text
 from maverick.errors import StepFailed
 
 _LINE = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]))

@@ -93,37 +93,38 @@ def test_nothing_to_stop_is_stopped() -> None:
     assert [] == stop(Reach(frozenset([2**22 + 1]), frozenset(["no such mark"])), first=SIGTERM)
 
 
-class TestStandingStill:
-    """The engine itself may stand still: Ctrl-Z, a container that is paused, a laptop that sleeps."""
+# --- the engine itself may stand still: Ctrl-Z, a container that is paused, a laptop that sleeps ---------------------
 
-    def test_what_ended_meanwhile_was_in_time(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The clock jumps past the timeout between the command's last word and its end, which nobody has seen."""
-        jumped = 0.0
 
-        def on_output(*_: object) -> None:
-            nonlocal jumped
-            leader = bench.noted[0][0]["pid"]
-            while (process := find_process(leader)) and not process.zombie:
-                pass
-            jumped = 1000.0
+def test_what_ended_meanwhile_was_in_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock jumps past the timeout between the command's last word and its end, which nobody has seen."""
+    jumped = 0.0
 
-        monkeypatch.setattr(processes_module, "time", _Clock(lambda: jumped))
+    def on_output(*_: object) -> None:
+        nonlocal jumped
+        leader = bench.noted[0][0]["pid"]
+        while (process := find_process(leader)) and not process.zombie:
+            pass
+        jumped = 1000.0
 
-        done = bench.sh("echo fine", timeout=100, on_output=on_output)
+    monkeypatch.setattr(processes_module, "time", _Clock(lambda: jumped))
 
-        assert (0, b"fine\n") == (done.exit_code, done.stdout)
+    done = bench.sh("echo fine", timeout=100, on_output=on_output)
 
-    def test_what_did_not_end_is_late(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-        jumped = 0.0
+    assert (0, b"fine\n") == (done.exit_code, done.stdout)
 
-        def on_output(*_: object) -> None:
-            nonlocal jumped
-            jumped = 1000.0
 
-        monkeypatch.setattr(processes_module, "time", _Clock(lambda: jumped))
+def test_what_did_not_end_is_late(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    jumped = 0.0
 
-        with pytest.raises(StepTimeout):
-            bench.sh("echo begun; exec sleep 1000", timeout=100, on_output=on_output)
+    def on_output(*_: object) -> None:
+        nonlocal jumped
+        jumped = 1000.0
+
+    monkeypatch.setattr(processes_module, "time", _Clock(lambda: jumped))
+
+    with pytest.raises(StepTimeout):
+        bench.sh("echo begun; exec sleep 1000", timeout=100, on_output=on_output)
 
 
 class _Clock:

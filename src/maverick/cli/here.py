@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from maverick.dsl.encoding import inherited
+from maverick.encoding import inherited
 from maverick.errors import UsageError
 from maverick.project import Project, find_root
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
 
 from maverick.dsl.concurrency import start_thread
-from maverick.dsl.encoding import encode
 from maverick.dsl.process_table import summary
 from maverick.dsl.programs import check_startable
 from maverick.dsl.stop import LONGEST_WAIT_SECONDS
+from maverick.encoding import encode
 from maverick.errors import StepFailed
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from contextvars import ContextVar
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from maverick.dsl.child import encoded_environment, encoded_words, why_not_started
-from maverick.dsl.encoding import inherited
 from maverick.dsl.process_table import summary
 from maverick.dsl.processes import Completed, Processes
 from maverick.dsl.programs import check_startable
 from maverick.dsl.stop import LONGEST_WAIT_SECONDS
+from maverick.encoding import inherited
 from maverick.errors import StepFailed, StepTimeout
 
 if TYPE_CHECKING:

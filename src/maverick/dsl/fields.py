@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from maverick.dsl import evaluate
 from maverick.dsl.durations import parse_duration
-from maverick.dsl.encoding import file_name
 from maverick.dsl.expressions import Expression, Template
 from maverick.dsl.values import Value, kind_of
+from maverick.encoding import file_name
 from maverick.errors import ExpressionFailed
 
 if TYPE_CHECKING:

@@ -164,14 +164,19 @@ def _send(processes: Iterable[Process], reach: Reach, *signals: signal.Signals) 
 # --- what a killed run left ------------------------------------------------------------------------------------------
 
 
-def stop_leftovers(groups: Iterable[Mapping[str, object]], *, grace: float | None = None) -> list[str]:
+def stop_leftovers(
+    groups: Iterable[Mapping[str, object]],
+    *,
+    grace: float | None = None,
+    urgent: Callable[[], bool] = lambda: False,
+) -> list[str]:
     """Stop what still runs of the groups (`Group`) that a killed run had noted; describe each that was found.
 
     On Linux that is all that carries the group's mark in its environment, in whatever session. The rest of
     the group's session is stopped if its leader is the very process that was noted (start time), or if the
     leader is gone and a process of the session carries the mark (elsewhere than on Linux: started no earlier
     than the leader). Groups of another host, another boot or another container are left alone. Each has the
-    grace that was noted, unless one is given.
+    grace that was noted, unless one is given, or it gets *urgent*.
     """
     described: list[tuple[list[Process], str]] = []
     reaches: list[Reach] = []
@@ -193,7 +198,7 @@ def stop_leftovers(groups: Iterable[Mapping[str, object]], *, grace: float | Non
         frozenset().union(*(reach.sessions for reach in reaches)),
         frozenset().union(*(reach.marks for reach in reaches)),
     )
-    survivors = stop(whole, grace=max(graces)) if reaches else []
+    survivors = stop(whole, grace=max(graces), urgent=urgent) if reaches else []
     return [what + _but(found, survivors) for found, what in described]
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from maverick.dsl.encoding import file_name
 from maverick.dsl.process_table import summary
+from maverick.encoding import file_name
 from maverick.errors import StepFailed
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from maverick.dsl.encoding import lines_of
+from maverick.encoding import lines_of
 
 if TYPE_CHECKING:
     from maverick.dsl.values import Value

@@ -19,10 +19,10 @@ from maverick.dsl.agents.answers import ANSWER_CHARACTERS, WORDS_LINES, Answer, 
 from maverick.dsl.agents.prompts import INTERRUPTED, as_json
 from maverick.dsl.agents.providers import environment_of, missing
 from maverick.dsl.child import Tail
-from maverick.dsl.encoding import lines_of, name_text
 from maverick.dsl.events import Event
 from maverick.dsl.programs import is_there
 from maverick.dsl.steps.shell import text_of
+from maverick.encoding import lines_of, name_text
 from maverick.errors import StepFailed, StepTimeout
 
 if TYPE_CHECKING:

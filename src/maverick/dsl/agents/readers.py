@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from maverick.dsl.encoding import lines_of
+from maverick.encoding import lines_of
 
 if TYPE_CHECKING:
     from maverick.dsl.agents.answers import Answer, Line

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 from maverick.dsl import evaluate, fields
 from maverick.dsl.commands import attach
 from maverick.dsl.concurrency import start_thread
-from maverick.dsl.encoding import name_text
 from maverick.dsl.steps.work import Attempt, Tools, Work
 from maverick.dsl.stop import Stop, Stopped
+from maverick.encoding import name_text
 from maverick.errors import StepFailed, StepTimeout
 
 if TYPE_CHECKING:

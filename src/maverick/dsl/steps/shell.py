@@ -10,13 +10,13 @@ from signal import SIGPIPE
 from typing import TYPE_CHECKING
 
 from maverick.dsl import evaluate, fields
-from maverick.dsl.encoding import encode, file_name, lines_of, name_text
 from maverick.dsl.events import Event
 from maverick.dsl.expressions import Template
 from maverick.dsl.processes import LIMIT_BYTES
 from maverick.dsl.programs import is_there
 from maverick.dsl.steps.work import Attempt, Tools, Work
 from maverick.dsl.text import to_json
+from maverick.encoding import encode, file_name, lines_of, name_text
 from maverick.errors import StepFailed
 
 if TYPE_CHECKING:

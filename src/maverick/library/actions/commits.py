@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from maverick.dsl.encoding import lines_of
+from maverick.encoding import lines_of
 from maverick.errors import StepFailed
 from maverick.library.actions.git import staged_files
 from maverick.library.actions.repository import (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from maverick.dsl.commands import environment, run_command
-from maverick.dsl.encoding import lines_of
+from maverick.encoding import lines_of
 from maverick.errors import StepFailed
 from maverick.library.actions.repository import ask, decode, words
 

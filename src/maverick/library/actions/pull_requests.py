@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from maverick.dsl.encoding import lines_of
+from maverick.encoding import lines_of
 from maverick.errors import StepFailed
 from maverick.library.actions.gh import Repository, ask_gh, explain, find_repository, gh, gh_json, owner_of, parse_json
 from maverick.library.actions.git import DIFF_BYTES, FileChange, git_diff

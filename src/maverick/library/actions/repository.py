@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maverick.dsl.commands import run_command
-from maverick.dsl.encoding import lines_of
+from maverick.encoding import lines_of
 from maverick.errors import StepFailed
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from maverick.dsl.commands import environment, run_command
-from maverick.dsl.encoding import lines_of
+from maverick.encoding import lines_of
 from maverick.errors import StepTimeout
 from maverick.library.actions.repository import check_repository, decode, words
 

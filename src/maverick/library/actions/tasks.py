@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from maverick.dsl.encoding import lines_of
+from maverick.encoding import lines_of
 from maverick.errors import StepFailed
 
 EXAMPLE = "## Phase 1: Set up\n\n- [ ] Create the package\n- [x] Choose a licence"
