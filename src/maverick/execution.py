@@ -119,9 +119,16 @@ class Execution:
 
     def go(self, journal: Journal, *, keep_records: bool = False) -> Outcome:
         """Walk the workflow and close the run's journal with what came of it. *keep_records*: whatever changed."""
+        tools = self._tools()
+        try:
+            return self._walk(journal, tools, keep_records=keep_records)
+        finally:
+            tools.processes.close()
+
+    def _walk(self, journal: Journal, tools: Tools, *, keep_records: bool) -> Outcome:
         workflow, inputs = self.workflow, self.inputs
         tracking = any(step.rollback is not None for step in all_steps(workflow, self.catalog))
-        executor = Executor(journal, self._tools(), keep_records=keep_records, tracking=tracking)
+        executor = Executor(journal, tools, keep_records=keep_records, tracking=tracking)
         result = Outcome(run=journal.tip.run, workflow=workflow.name, status="failed", counts=executor.counts)
         interrupted, undone = Undone(), Undone()
         failure: StepFailed | None = None
@@ -171,7 +178,13 @@ class Execution:
             root=self.project.root,
             catalog=self.catalog,
             stop=self.session.stop,
-            processes=Processes(self.session.stop, noted.groups, scrub=self.scrub),
+            processes=Processes(
+                self.session.stop,
+                noted.groups,
+                note_folder=noted.folder,
+                scrub=self.scrub,
+                grace=self.project.config.processes.grace,
+            ),
             scrub=self.scrub,
             environment=self.project.step_environment,
             observe=self.session.observe,
@@ -191,6 +204,10 @@ class _Noted:
     def groups(self, groups: list[Group]) -> None:
         """Note the process groups that run."""
         self._note("groups", groups)
+
+    def folder(self, folder: str) -> None:
+        """Note the folder of temporary files that will be made."""
+        self._note("folder", folder)
 
     def sessions(self, sessions: Mapping[str, str]) -> None:
         """Note the sessions of agents that are at work."""

@@ -20,6 +20,7 @@ from maverick.dsl.outcome import Outcome
 from maverick.dsl.prints import prints_kept
 from maverick.dsl.processes import stop_leftovers
 from maverick.dsl.requirements import all_steps, require_programs
+from maverick.dsl.scratch import remove_scratch
 from maverick.errors import StoreDamaged, WorkflowInvalid
 from maverick.execution import Execution, Session, refuse_secrets, scrubber
 from maverick.selection import Policy, Request
@@ -156,8 +157,9 @@ def _resume_owned(
         session.tell(f"{file} is gone; its text as the run recorded it is used")
     scrub = scrubber(project, inputs, catalog)
     require_programs(workflow, catalog, project.environment)
-    for text in stop_leftovers(owner.previous.get("groups", [])):
+    for text in stop_leftovers(owner.previous.get("groups", []), urgent=lambda: session.stop.urgent):
         session.tell(scrub.text(f"stopped what was left of the interrupted run: {text}"))
+    remove_scratch(owner.previous.get("folder"))
     execution = Execution(
         project=project,
         catalog=catalog,

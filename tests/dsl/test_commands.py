@@ -1,5 +1,6 @@
 import os
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,33 @@ def test_attached_it_ends_when_the_run_is_stopped(tmp_path: Path) -> None:
     thread.join()
 
     assert ["enough"] == ended
+
+
+def test_alone_it_may_take_a_month(tmp_path: Path) -> None:
+    """No call of the system waits as long at once."""
+    done = run_command(["cat"], cwd=tmp_path, stdin=b"x" * 1_000_000, timeout=1e7)
+
+    assert b"x" * 1_000_000 == done.stdout
+
+
+def test_alone_waiting_in_pieces_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maverick.dsl.commands.LONGEST_WAIT_SECONDS", 0.01)
+    script = "echo one; sleep 0.1; echo two; cat"
+
+    done = run_command(["sh", "-c", script], cwd=tmp_path, stdin=b"x" * 500_000, timeout=60)
+
+    assert b"one\ntwo\n" + b"x" * 500_000 == done.stdout
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_what_is_too_long_is_named(tmp_path: Path, alone: bool) -> None:
+    """`Argument list too long` says neither which nor what to do."""
+    long = "x" * 3_000_000
+
+    with ExitStack() as stack:
+        if not alone:
+            stack.enter_context(attach(Processes(Stop(), lambda _: None), env=os.environ, step="x"))
+        with pytest.raises(StepFailed, match=r"one of its arguments is too long \(3,000,000 bytes"):
+            run_command(["echo", long], cwd=tmp_path)
+        with pytest.raises(StepFailed, match=r"cannot hold the variable BIG \(3,000,000 bytes, "):
+            run_command(["echo"], cwd=tmp_path, env={"BIG": long})

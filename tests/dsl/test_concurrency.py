@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maverick.dsl.concurrency import run_all
+from maverick.errors import StepFailed
 
 PATIENCE_SECONDS = 20
 
@@ -97,3 +98,30 @@ def test_what_ends_a_process_ends_it() -> None:
 
     with pytest.raises(Killed):
         run_all(2, 2, work)
+
+
+def test_a_thread_that_the_system_refuses_is_a_failure_once_those_under_way_have_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`max_concurrency` may be more than the limits of a container allow."""
+    start, begun = threading.Thread.start, []
+    ended: list[int] = []
+    go = threading.Event()
+
+    def limited(thread: threading.Thread) -> None:
+        if len(begun) == 2:
+            go.set()
+            raise RuntimeError("can't start new thread")
+        begun.append(thread)
+        start(thread)
+
+    def work(number: int) -> None:
+        go.wait()
+        ended.append(number)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+
+    with pytest.raises(StepFailed, match=r"does not start another thread \(can't start new thread\): lower `max_conc"):
+        run_all(10, 5, work)
+    assert {0, 1} == set(ended[:2])
+    assert len(ended) < 10

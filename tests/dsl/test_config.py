@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from maverick.dsl.config import AgentConfig, CheckpointsConfig, Config, StageConfig, load_config, parse_config
+from maverick.dsl.config import (
+    AgentConfig,
+    CheckpointsConfig,
+    Config,
+    ProcessesConfig,
+    StageConfig,
+    load_config,
+    parse_config,
+)
 from maverick.errors import WorkflowInvalid
 
 WHOLE = """
@@ -20,6 +28,7 @@ github: {repo: owner/name}
 actions: [tools.maverick_actions]
 secrets: [GITHUB_TOKEN, ANTHROPIC_API_KEY]
 checkpoints: {keep_last: 5, keep_within: 30d, remote: s3://bucket/prefix}
+processes: {grace: 1m}
 x-ours: anything
 """
 
@@ -47,6 +56,7 @@ def test_every_key_is_read() -> None:
     assert "owner/name" == config.github_repo
     assert ("tools.maverick_actions",) == config.actions
     assert ("GITHUB_TOKEN", "ANTHROPIC_API_KEY") == config.secrets
+    assert ProcessesConfig(grace=60) == config.processes
     assert CheckpointsConfig(keep_last=5, keep_within=2_592_000, remote="s3://bucket/prefix") == config.checkpoints
 
 
@@ -57,7 +67,7 @@ def test_an_agent_that_is_not_named_is_the_default_one() -> None:
     assert "claude" == Config().agent("b").provider
 
 
-@pytest.mark.parametrize("text", ["", "# nothing yet\n", "agents:\nsecrets:\nvalidation:\n  stages:\n"])
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "agents:\nsecrets:\nvalidation:\n  stages:\nprocesses:\n"])
 def test_what_is_left_empty_has_its_default(text: str) -> None:
     assert Config() == parse_config(text)
 

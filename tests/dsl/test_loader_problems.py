@@ -11,6 +11,7 @@ from maverick.errors import WorkflowInvalid
 
 HEAD = 'version: "1.0"\nname: w\n'
 STEPS = HEAD + "steps:\n"
+_DURATION = "a number of seconds, or a duration such as 90s, 15m or 2h"
 STEP = STEPS + "  - {name: a, type: shell, run: 'true'}\n"
 
 
@@ -149,6 +150,10 @@ BROKEN_STEPS = {
         "4:43: `rollback` must be the name of an action, or a step, not a list",
     ),
     "run missing": ("{name: a, type: shell}", "4:5: missing field `run`: a shell step needs it"),
+    "grace no duration": (
+        "{name: a, type: shell, run: x, grace: soon}",
+        f"4:43: `grace` must be {_DURATION}, or an expression, not the text 'soon'",
+    ),
     "run empty": ("{name: a, type: shell, run: ''}", "4:33: `run` is empty"),
     "run a number": ("{name: a, type: shell, run: 5}", "4:33: `run` must be a text (in quotes), not the number 5"),
     "parse": (

@@ -65,15 +65,20 @@ def test_a_python_step_is_read_with_what_every_step_has() -> None:
 
 
 def test_a_shell_step_is_read() -> None:
-    step = step_of("  - {name: a, type: shell, run: make, shell: [sh, -e], cwd: x, env: {A: 1}, parse: lines}\n")
+    step = step_of(
+        "  - {name: a, type: shell, run: make, shell: [sh, -e], cwd: x, env: {A: 1}, parse: lines, stdin: [1],"
+        " grace: 1m}\n"
+    )
 
     assert isinstance(step, ShellStep)
-    assert ("make", ["sh", "-e"], "x", {"A": 1}, "lines") == (
+    assert ("make", ["sh", "-e"], "x", {"A": 1}, "lines", [1], 60) == (
         step.run,
         step.shell,
         step.cwd,
         step.env,
         step.parse,
+        step.stdin,
+        step.grace,
     )
 
 

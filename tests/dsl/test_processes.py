@@ -5,8 +5,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,66 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kit_processes import IGNORES_TERM, Bench, runs, until
 from maverick.dsl import child as child_module
-from maverick.dsl import groups
+from maverick.dsl import groups, process_table
 from maverick.dsl.child import Child, Tail
 from maverick.dsl.processes import Completed, Group, Processes, Stop, Stopped, stop_leftovers
 from maverick.errors import StepFailed, StepTimeout
-
-IGNORES_TERM = "trap '' TERM; echo $$; while :; do sleep 60; done"
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    """What *condition* gives as soon as it gives something."""
-    deadline = time.monotonic() + 30
-    while not (result := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.002)
-    return result
-
-
-def runs(pid: int) -> bool:
-    process = groups.find_process(pid)
-    return process is not None and not process.zombie
-
-
-@dataclass
-class Bench:
-    """A `Processes` in a folder, with what it noted."""
-
-    folder: Path
-    stop: Stop = field(default_factory=Stop)
-    noted: list[list[Group]] = field(default_factory=list)
-    grace: float = 5.0
-
-    def __post_init__(self) -> None:
-        self.processes = Processes(self.stop, self.noted.append, grace=self.grace)
-
-    def sh(self, script: str, **options: Any) -> Completed:
-        return self.processes.run(["bash", "-c", script], cwd=self.folder, **options)
-
-    def python(self, script: str, **options: Any) -> Completed:
-        return self.processes.run([sys.executable, "-c", script], cwd=self.folder, **options)
-
-    def stop_once(self, *_: object) -> None:
-        """Ask to stop at the first output, and not again (which would make it urgent)."""
-        if not self.stop.requested:
-            self.stop.request("enough")
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
-
-
-@pytest.fixture
-def victims() -> Iterator[list[int]]:
-    """Pids that are killed when the test is over, whatever came of it."""
-    pids: list[int] = []
-    yield pids
-    for pid in pids:
-        if runs(pid):
-            os.kill(pid, signal.SIGKILL)
 
 
 class TestRunning:
@@ -368,8 +312,10 @@ class TestStopping:
         assert not runs(int(lines[0]))
         assert [] == bench.noted[-1]
 
-    def test_a_command_that_ends_in_time_is_no_timeout(self, bench: Bench) -> None:
-        assert 0 == bench.sh("true", timeout=60).exit_code
+    @pytest.mark.parametrize("timeout", [60, 30 * 86400, 1e12, float("inf")])
+    def test_a_command_that_ends_in_time_is_no_timeout(self, bench: Bench, timeout: float) -> None:
+        """However long it may take: no call of the system waits for 25 days."""
+        assert 0 == bench.sh("sleep 0.01", timeout=timeout).exit_code
 
     def test_sigterm_lets_it_tidy_up(self, bench: Bench) -> None:
         script = "trap 'touch tidied; exit' TERM; echo ready; while :; do sleep 0.01; done"
@@ -465,6 +411,21 @@ class TestStop:
         waiter.join()
 
         assert (True, "now") == (stop.wait(1e6), stop.reason)
+
+    @pytest.mark.parametrize("seconds", [30 * 86400, 1e12, float("inf")])
+    def test_waiting_may_take_any_time(self, seconds: float) -> None:
+        """The system waits 25 days at most at once."""
+        stop = Stop()
+        threading.Timer(0.05, stop.request, ["now"]).start()
+
+        assert stop.wait(seconds)
+
+    def test_waiting_goes_on_in_pieces(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("maverick.dsl.stop.LONGEST_WAIT_SECONDS", 0.001)
+        begun = time.monotonic()
+
+        assert not Stop().wait(0.05)
+        assert time.monotonic() - begun >= 0.05
 
     def test_waiting_in_vain_says_so(self) -> None:
         assert not Stop().wait(0.001)
@@ -611,7 +572,7 @@ class TestAfterAKill:
 def test_ps_tells_the_same_as_proc() -> None:
     """There is no /proc on macOS; the way taken there is tried here as far as it can be."""
     mine = groups.find_process(os.getpid())
-    [told] = groups._ps("-p", str(os.getpid()))
+    [told] = process_table._ps("-p", str(os.getpid()))
 
     assert mine is not None
     assert (mine.pid, mine.group, mine.session, mine.zombie) == (

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from kit_runs import Runs
+from maverick.dsl.steps import python
 
 ACTIONS = """
 import asyncio, time
@@ -145,3 +148,40 @@ def test_a_timeout_that_is_no_duration_is_refused(acting: Runs) -> None:
     """)
 
     assert "timeout" in acting.start().error
+
+
+def test_what_was_due_before_a_timeout_is_in_time_however_late_the_loop_wakes(acting: Runs) -> None:
+    """The whole process may stand still (Ctrl-Z, a container that is paused), and the event loop with it."""
+    acting.set_actions("""
+    import asyncio, time
+
+    async def stand_still():
+        asyncio.get_running_loop().call_soon(time.sleep, 0.3)
+        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)
+        return "in time"
+    """)
+    acting.flow("- {name: a, type: python, action: stand_still, timeout: 0.2}")
+
+    done = acting.start()
+
+    assert ("done", "in time") == (done.status, done.output)
+
+
+@pytest.mark.parametrize("action", ["do", "later"])
+def test_a_system_that_starts_no_thread_fails_the_step_in_one_line(
+    acting: Runs, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    """`ulimit -v`, `ulimit -u`, the limits of a container."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    python._loop.cache_clear()
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    acting.flow(f"- {{name: a, type: python, action: {action}, args: [a]}}")
+
+    error = acting.start().error
+
+    assert error.startswith("step a: the system does not start another thread (can't start new thread): lower")
+    assert "\n" not in error

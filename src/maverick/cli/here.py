@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from maverick.encoding import inherited
 from maverick.errors import UsageError
 from maverick.project import Project, find_root
 
@@ -18,7 +19,7 @@ def this_project() -> Project:
         UsageError: the current folder was removed.
     """
     try:
-        return Project(find_root(Path.cwd()), os.environ)
+        return Project(find_root(Path.cwd()), inherited())
     except FileNotFoundError:
         raise UsageError("the current folder was removed; go to one that is there") from None
 

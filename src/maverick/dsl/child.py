@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import selectors
@@ -14,7 +15,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
 
-from maverick.dsl.groups import summary
+from maverick.dsl.concurrency import start_thread
+from maverick.dsl.process_table import summary
+from maverick.dsl.programs import check_startable
+from maverick.dsl.stop import LONGEST_WAIT_SECONDS
+from maverick.encoding import encode
 from maverick.errors import StepFailed
 
 if TYPE_CHECKING:
@@ -87,9 +92,9 @@ class Child:
         gate = [_GATE_WITH_INPUT, str(self._input)] if self._input else [_GATE, os.devnull]
         try:
             self._process = subprocess.Popen(
-                ["/bin/sh", "-c", *gate, *_with_odd_names(argv, env)],
+                ["/bin/sh", "-c", *gate, *encoded_words(_with_odd_names(argv, env))],
                 cwd=cwd,
-                env=dict(env),
+                env=encoded_environment(env),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -98,7 +103,10 @@ class Child:
             )
         except (OSError, ValueError) as error:
             self._remove_input()
-            raise StepFailed(f"cannot start `{summary(argv)}`: {_reason(error)}") from error
+            raise StepFailed(f"cannot start `{summary(argv)}`: {why_not_started(error, argv, env)}") from error
+        except StepFailed:
+            self._remove_input()
+            raise
         self.pid = self._process.pid
         self._selector = selectors.DefaultSelector()
         self._exit = _watch_exit(self.pid)
@@ -124,8 +132,11 @@ class Child:
         self._selector.unregister(stop)
 
     def pump(self, timeout: float | None) -> None:
-        """Wait for output, the command's end or a request to stop, *timeout* seconds at most; take output."""
-        for key, _ in self._selector.select(timeout):
+        """Wait for output, the command's end or a request to stop, *timeout* seconds at most; take output.
+
+        It may return earlier without any of these: a selector cannot wait for a month.
+        """
+        for key, _ in self._selector.select(None if timeout is None else min(timeout, LONGEST_WAIT_SECONDS)):
             if key.data == "exit":
                 self.exited = True
                 self._selector.unregister(self._exit)
@@ -174,43 +185,60 @@ class Child:
             self._input.unlink(missing_ok=True)
 
 
-def check_startable(argv: Sequence[str], cwd: str | Path, env: Mapping[str, str]) -> None:
-    """Raise `StepFailed` if the folder or the program is not there: a shell's `127` would say less."""
-    folder = Path(cwd)
-    if not folder.is_dir():
-        raise StepFailed(f"cannot run `{summary(argv)}` in {cwd}: there is no such folder")
-    program = argv[0]
-    if os.sep in program:
-        found = [folder / program]
-    else:
-        found = [folder / entry / program for entry in env.get("PATH", os.defpath).split(os.pathsep)]
-    files = [path for path in found if path.is_file()]
-    if any(os.access(path, os.X_OK) for path in files):
-        return
-    if files:
-        raise StepFailed(f"`{program}` is not executable ({files[0]}); make it so with `chmod +x {files[0]}`")
-    if os.sep in program:
-        raise StepFailed(
-            f"there is no program `{program}` (looked for {found[0]}); correct the path or create the file"
-        )
-    raise StepFailed(f"the program `{program}` is not on PATH; install it, or add its folder to PATH")
-
-
 def _with_odd_names(argv: Sequence[str], env: Mapping[str, str]) -> list[str]:
     """Some shells do not hand on variables whose names are no identifiers, exported functions among them."""
     odd = [f"{name}={value}" for name, value in env.items() if not (name.isascii() and name.isidentifier())]
     return ["env", *odd, *argv] if odd else list(argv)
 
 
+def encoded_words(argv: Sequence[str]) -> list[bytes]:
+    """The arguments as the system takes them, in UTF-8. Raises StepFailed."""
+    return [encode(word, "an argument") for word in argv]
+
+
+def encoded_environment(env: Mapping[str, str]) -> dict[bytes, bytes]:
+    """The variables as the system takes them, in UTF-8. Raises StepFailed."""
+    what = "the variable {} of the environment"
+    for name, value in env.items():
+        if "\0" in value:
+            raise StepFailed(f"{what.format(name)} holds a NUL character, which no variable can hold")
+    return {encode(name, what.format(repr(name))): encode(value, what.format(name)) for name, value in env.items()}
+
+
+def why_not_started(error: OSError | ValueError, argv: Sequence[str], env: Mapping[str, str]) -> str:
+    """Why the system did not start a command; what is too long is named, with what to do instead."""
+    if not isinstance(error, OSError):
+        return str(error)
+    if error.errno != errno.E2BIG:
+        return error.strerror or str(error)
+    sizes = {name: len(encode(value, name)) for name, value in env.items()}
+    name = max(sizes, key=lambda name: sizes[name], default="")
+    longest = max(len(encode(word, "an argument")) for word in argv)
+    if longest > sizes.get(name, 0):
+        return (
+            f"one of its arguments is too long ({longest:,} bytes; the system takes 128 KiB of one on Linux, "
+            "and 1 MiB of all on macOS): hand the text over in a file, or on standard input"
+        )
+    total = sum(sizes.values())
+    return (
+        f"the environment cannot hold the variable {name} ({sizes[name]:,} bytes, {total:,} in all; the system "
+        "takes 128 KiB of one on Linux, and 1 MiB of all on macOS): hand the value over on standard input, "
+        "`stdin: ${{ … }}`, or in the script, `${{ quote(…) }}`"
+    )
+
+
 def _write_input(stdin: bytes) -> Path:
-    fd, name = tempfile.mkstemp(prefix="maverick-")
-    with open(fd, "wb") as file:  # noqa: PTH123 - of a descriptor
-        file.write(stdin)
+    try:
+        fd, name = tempfile.mkstemp(prefix="maverick-")
+    except OSError as error:
+        raise StepFailed(f"cannot write the input of a command to a temporary file: {error.strerror}") from error
+    try:
+        with open(fd, "wb") as file:  # noqa: PTH123 - of a descriptor
+            file.write(stdin)
+    except OSError as error:
+        Path(name).unlink()
+        raise StepFailed(f"cannot write the input of a command to {name}: {error.strerror}") from error
     return Path(name)
-
-
-def _reason(error: OSError | ValueError) -> str:
-    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
 
 
 def _watch_exit(pid: int) -> _Watch:
@@ -232,5 +260,5 @@ def _watch_exit_by_thread(pid: int) -> _Watch:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # type: ignore[attr-defined, unused-ignore]
         os.close(write)
 
-    threading.Thread(target=wait, name=f"waits for pid {pid}", daemon=True).start()
+    start_thread(threading.Thread(target=wait, name=f"waits for pid {pid}", daemon=True))
     return open(read, "rb", buffering=0)  # noqa: PTH123 - of a descriptor

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-from contextlib import contextmanager
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
-from maverick.dsl.child import check_startable
-from maverick.dsl.groups import summary
+from maverick.dsl.child import encoded_environment, encoded_words, why_not_started
+from maverick.dsl.process_table import summary
 from maverick.dsl.processes import Completed, Processes
-from maverick.errors import StepTimeout
+from maverick.dsl.programs import check_startable
+from maverick.dsl.stop import LONGEST_WAIT_SECONDS
+from maverick.encoding import inherited
+from maverick.errors import StepFailed, StepTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+_LAST_LOOK_SECONDS = 0.01
 
 
 class _Attached(NamedTuple):
@@ -44,7 +50,7 @@ def attach(processes: Processes, *, env: Mapping[str, str], step: str) -> Iterat
 def environment() -> Mapping[str, str]:
     """The environment of the step at hand; where nothing is attached, this process's."""
     attached = _attached.get()
-    return attached.env if attached else os.environ
+    return attached.env if attached else inherited()
 
 
 def run_command(
@@ -70,20 +76,51 @@ def run_command(
             timeout=timeout,
             step=attached.step,
         )
-    variables = {**os.environ, "GIT_TERMINAL_PROMPT": "0", **(env or {})}
+    variables = {**inherited(), "GIT_TERMINAL_PROMPT": "0", **(env or {})}
     check_startable(argv, cwd, variables)
-    try:
-        done = subprocess.run(
-            list(argv),
-            cwd=cwd,
-            env=variables,
-            input=stdin,
-            capture_output=True,
-            timeout=timeout,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        message = f"`{summary(argv)}` took longer than its timeout of {timeout:g} s and was stopped"
-        raise StepTimeout(message) from None
-    code = done.returncode if done.returncode >= 0 else 128 - done.returncode
-    return Completed(exit_code=code, stdout=done.stdout, stderr=done.stderr)
+    with ExitStack() as cleanup:
+        try:
+            process = subprocess.Popen(
+                encoded_words(argv),
+                cwd=cwd,
+                env=encoded_environment(variables),
+                stdin=cleanup.enter_context(_file_of(stdin)) if stdin else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        except (OSError, ValueError) as error:
+            raise StepFailed(f"cannot start `{summary(argv)}`: {why_not_started(error, argv, variables)}") from error
+        cleanup.enter_context(process)
+        try:
+            stdout, stderr = _communicate(process, timeout)
+        except BaseException as error:
+            process.kill()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            message = f"`{summary(argv)}` took longer than its timeout of {timeout:g} s and was stopped"
+            raise StepTimeout(message) from None
+    code = process.returncode if process.returncode >= 0 else 128 - process.returncode
+    return Completed(exit_code=code, stdout=stdout, stderr=stderr)
+
+
+@contextmanager
+def _file_of(data: bytes) -> Iterator[IO[bytes]]:
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.seek(0)
+        yield file
+
+
+def _communicate(process: subprocess.Popen[bytes], timeout: float | None) -> tuple[bytes, bytes]:
+    """What it writes until it ends, waiting in pieces: nobody can be asked to wait for a month at once.
+
+    After the timeout it is looked at once more: this process may have stood still while the command ended.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while True:
+        left = LONGEST_WAIT_SECONDS if deadline is None else deadline - time.monotonic()
+        try:
+            return process.communicate(timeout=max(min(left, LONGEST_WAIT_SECONDS), _LAST_LOOK_SECONDS))
+        except subprocess.TimeoutExpired:
+            if left <= 0:
+                raise

@@ -1,4 +1,4 @@
-"""`maverick.yaml`: what a project says of its agents, stages, actions, secrets and checkpoints."""
+"""`maverick.yaml`: what a project says of its agents, stages, actions, secrets, checkpoints and processes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from maverick.dsl.serialization.fields import Fields
 from maverick.dsl.serialization.files import read_text
 from maverick.dsl.serialization.nodes import MappingNode, Node, ScalarNode, SequenceNode, compose
 from maverick.dsl.serialization.report import Report, describe
+from maverick.dsl.stop import GRACE_SECONDS
 from maverick.errors import WorkflowInvalid
 
 if TYPE_CHECKING:
@@ -48,6 +49,12 @@ class StageConfig(NamedTuple):
     timeout: float | None = None
 
 
+class ProcessesConfig(NamedTuple):
+    """How steps' processes are stopped: `grace` is in seconds, from the first signal to SIGKILL."""
+
+    grace: float = GRACE_SECONDS
+
+
 class CheckpointsConfig(NamedTuple):
     """Which checkpoints of done runs gc keeps, and where they are pushed. `keep_within` is in seconds."""
 
@@ -68,6 +75,7 @@ class Config:
     checkpoints: CheckpointsConfig = field(default_factory=CheckpointsConfig)
     logs: bool = True
     """Whether what steps write, and what agents are asked, is kept with their runs."""
+    processes: ProcessesConfig = field(default_factory=ProcessesConfig)
 
     def agent(self, name: str) -> AgentConfig:
         """Give the agent called *name*, else the one called `default`, else Claude."""
@@ -121,6 +129,7 @@ def _config(fields: Fields) -> Config:
         secrets=_words(fields, "secrets", _VARIABLE, "names of environment variables, never their values"),
         checkpoints=_checkpoints(fields),
         logs=fields.flag("logs", default=True),
+        processes=_processes(fields),
     )
     fields.finish()
     return config
@@ -214,6 +223,16 @@ def _checkpoints(fields: Fields) -> CheckpointsConfig:
     )
     inner.finish()
     return checkpoints
+
+
+def _processes(fields: Fields) -> ProcessesConfig:
+    mapping = fields.optional_mapping("processes")
+    if mapping is None:
+        return ProcessesConfig()
+    inner = Fields(fields.report, mapping, "`processes`", fixed=True)
+    grace = _seconds(inner, "grace")
+    inner.finish()
+    return ProcessesConfig() if grace is None else ProcessesConfig(grace)
 
 
 def _seconds(fields: Fields, name: str, *, positive: bool = False) -> float | None:

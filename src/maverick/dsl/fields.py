@@ -8,6 +8,7 @@ from maverick.dsl import evaluate
 from maverick.dsl.durations import parse_duration
 from maverick.dsl.expressions import Expression, Template
 from maverick.dsl.values import Value, kind_of
+from maverick.encoding import file_name
 from maverick.errors import ExpressionFailed
 
 if TYPE_CHECKING:
@@ -33,17 +34,17 @@ def count(field: Field, scope: Scope, what: str, *, minimum: int) -> int:
     return value
 
 
-def seconds(field: Field, scope: Scope) -> float | None:
-    """The duration that a `timeout` comes to; None is no limit."""
+def seconds(field: Field, scope: Scope, what: str = "timeout") -> float | None:
+    """The duration that a `timeout` (or *what* it is) comes to; None if it is not given."""
     value = evaluate.render(field, scope)
     if value is None:
         return None
     if not isinstance(value, (str, int, float)):
-        raise ExpressionFailed(f"timeout has to be a duration such as 90s or 15m, not {describe(value)}")
+        raise ExpressionFailed(f"{what} has to be a duration such as 90s or 15m, not {describe(value)}")
     try:
         return parse_duration(value)
     except ValueError as error:
-        raise ExpressionFailed(f"timeout: {error}") from None
+        raise ExpressionFailed(f"{what}: {error}") from None
 
 
 def text(field: Field, scope: Scope, what: str) -> str:
@@ -61,7 +62,7 @@ def folder(field: Field, frame: Frame) -> Path:
         return frame.project_root
     if not isinstance(value, str):
         raise ExpressionFailed(f"cwd has to be a folder, not {describe(value)}")
-    return frame.project_root / value
+    return frame.project_root / file_name(value)
 
 
 def mapping(field: Field, scope: Scope, what: str) -> dict[str, Value]:

@@ -1,36 +1,54 @@
 """Groups of running processes: who belongs to one, how it is stopped, and what a killed run left of them.
 
 A child is the leader of a session of its own, so its descendants are those processes that have its pid as
-session id, in however many process groups. A pid names a process only together with its start time and the
-boot (and pid namespace) it was seen in; nothing is ever signalled on the strength of a pid alone.
+session id, in however many process groups. On Linux those that left the session are known by the mark in
+the environment that they were started with.
+
+A group is stopped by a signal, a grace, and SIGKILL.
+Each process hears a signal once: many take the second one for an order to leave at once, without tidying
+up. So those that begin during the grace (a clean-up's own commands), and those of a nested run, which that
+run stops itself, are told only when all that were told first have gone.
 """
 
 from __future__ import annotations
 
-import calendar
 import os
 import signal
-import subprocess
 import sys
 import time
-from contextlib import suppress
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypedDict
+from signal import SIGCONT, SIGINT, SIGKILL, SIGTERM
+from typing import TYPE_CHECKING, NamedTuple, NotRequired, TypedDict
+
+from maverick.dsl.process_table import (
+    Process,
+    carries,
+    find_process,
+    ignores,
+    living,
+    members,
+    send,
+    send_to_groups,
+    still_runs,
+    this_host,
+)
+from maverick.dsl.stop import GRACE_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-MARK = "MAVERICK_PROCESS_GROUP"
-"""The environment variable by which the processes of a group whose leader has gone are known again."""
-GRACE_SECONDS = 2.0
+__all__ = ["GRACE_SECONDS", "Group", "Reach", "find_process", "members", "stop", "stop_leftovers", "this_host"]
+
 _KILL_SECONDS = 5.0
 """How long a killed process may take to go (it may hang in the kernel) before it is given up."""
 _POLL_SECONDS = 0.01
 
 
 class Group(TypedDict):
-    """What is noted of a running group. `start_time` is the leader's: see `Process`."""
+    """What is noted of a running group. `start_time` is the leader's: see `Process`.
+
+    `mark` is its own, the last of those in its processes' environment; `grace` is how many seconds it has to
+    end when it is stopped.
+    """
 
     pid: int
     start_time: int
@@ -38,104 +56,163 @@ class Group(TypedDict):
     mark: str
     command: str
     step: str
+    grace: NotRequired[float]
 
 
-class Process(NamedTuple):
-    """A running process, or a dead one that nobody has waited for (`zombie`).
+class Reach(NamedTuple):
+    """Whom to stop: the processes of *sessions*, and those that carry one of *marks*, in whatever session."""
 
-    `start_time` counts clock ticks since boot on Linux, and seconds since 1970 elsewhere.
-    """
+    sessions: frozenset[int] = frozenset()
+    marks: frozenset[str] = frozenset()
 
-    pid: int
-    group: int
-    session: int
-    start_time: int
-    command: str
-    zombie: bool = False
+    def living(self) -> list[Process]:
+        """The processes of it that are there."""
+        return living(self.sessions, self.marks) if self.sessions or self.marks else []
 
-    def __str__(self) -> str:
-        """Give `pid 4711 (sleep 60)`."""
-        return f"pid {self.pid} ({self.command})"
+    def rest(self) -> list[Process]:
+        """As `living`, and if there are none, at a second look: one may have forked and ended meanwhile."""
+        return self.living() or self.living()
 
 
-@cache
-def this_host() -> str:
-    """What a pid is relative to: the boot and, on Linux, the pid namespace."""
-    if sys.platform == "linux":
-        with suppress(OSError):
-            boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-            return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
-    with suppress(OSError, subprocess.SubprocessError):
-        command = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-    return os.uname().nodename
-
-
-def find_process(pid: int) -> Process | None:
-    """The process with that pid, dead but not yet reaped ones included; None if there is none."""
-    if sys.platform == "linux":
-        return _read_stat(pid)
-    return next(iter(_ps("-p", str(pid))), None)
-
-
-def members(session: int) -> list[Process]:
-    """The living processes of the session that *session* leads or led, in whatever process groups."""
-    everybody = map(_read_stat, _pids_of(session)) if sys.platform == "linux" else _ps("-A")
-    living = (it for it in everybody if it and it.session == session and not it.zombie)
-    if sys.platform == "linux":
-        return [process._replace(command=_command(process)) for process in living]
-    return list(living)
-
-
-def stop_session(
-    session: int,
+def stop(
+    reach: Reach,
     *,
     grace: float = GRACE_SECONDS,
+    first: signal.Signals = SIGTERM,
     pause: Callable[[float], None] = time.sleep,
     urgent: Callable[[], bool] = lambda: False,
 ) -> list[Process]:
-    """Stop all processes of a session: SIGTERM, up to *grace* seconds, SIGKILL. Returns those that survive.
+    """Stop all that *reach* names: signal *first*, up to *grace* seconds, SIGKILL. Returns those that survive.
 
-    *pause* is called between two looks at who is left; the grace ends early when *urgent* gives true. The
-    caller makes sure that *session* still is what it takes it for.
+    If *first* is SIGINT, SIGTERM follows when half of the grace is over; at once for what ignores SIGINT, as a
+    shell's background jobs do, if the leader of its session has gone. *pause* is called between two looks at
+    who is left; the grace ends early when *urgent* gives true. The caller makes sure that the sessions still
+    are what it takes them for.
     """
-    _signal(members(session), signal.SIGTERM, signal.SIGCONT)
-    deadline = time.monotonic() + grace
-    left = members(session)
-    while left and time.monotonic() < deadline and not urgent():
+    now = time.monotonic()
+    end, half = now + grace, now + grace / 2
+    wave = _Wave(reach, first, set())
+    while wave.is_awaited() and not urgent() and (now := time.monotonic()) < end:
+        if wave.number is SIGINT:
+            hastened = wave.hasten()
+            if now >= half:
+                wave = _Wave(reach, SIGTERM, hastened)
         pause(_POLL_SECONDS)
-        left = members(session)
+    return _kill(reach, pause)
+
+
+class _Wave:
+    """One signal on its way through the processes."""
+
+    def __init__(self, reach: Reach, number: signal.Signals, told: set[tuple[int, int]]) -> None:
+        """Send it to those that are there, except to those that were *told*."""
+        self.number = number
+        self._reach = reach
+        self._told = told
+        self._hastened: set[tuple[int, int]] = set()
+        self._known = reach.rest()
+        self._tell([it for it in self._known if not it.nested] or self._known)
+
+    def is_awaited(self) -> bool:
+        """Whether anybody is left. When all that were told have gone, those that remain are told."""
+        self._known = [it for it in self._known if still_runs(it)]
+        if not any(it.identity in self._told for it in self._known):
+            self._known = self._reach.rest()
+            self._tell(self._known)
+        return bool(self._known)
+
+    def hasten(self) -> set[tuple[int, int]]:
+        """Send SIGTERM to what cannot have heard SIGINT, and has no leader who could pass it on."""
+        if not any(it.pid in self._reach.sessions for it in self._known):
+            for process in self._known:
+                if process.identity not in self._hastened and ignores(process, SIGINT):
+                    self._hastened.add(process.identity)
+                    send(process, SIGTERM, SIGCONT)
+        return self._hastened
+
+    def _tell(self, processes: list[Process]) -> None:
+        fresh = [it for it in processes if it.identity not in self._told]
+        mixed = {it.group for it in processes if it.identity in self._told}
+        _send([it for it in fresh if it.group not in mixed], self._reach, self.number, SIGCONT)
+        for process in fresh:
+            if process.group in mixed:
+                send(process, self.number, SIGCONT)
+        self._told |= {it.identity for it in fresh}
+
+
+def _kill(reach: Reach, pause: Callable[[float], None]) -> list[Process]:
     deadline = time.monotonic() + _KILL_SECONDS
-    while left and time.monotonic() < deadline:
-        _signal(left, signal.SIGKILL)
+    while left := reach.rest():
+        if time.monotonic() >= deadline:
+            return left
+        _send(left, reach, SIGKILL)
         pause(_POLL_SECONDS)
-        left = members(session)
-    return left
+    return []
 
 
-def stop_leftovers(groups: Iterable[Mapping[str, object]], *, grace: float = GRACE_SECONDS) -> list[str]:
+def _send(processes: Iterable[Process], reach: Reach, *signals: signal.Signals) -> None:
+    """Signal whole groups where they are surely of the reach, else one by one."""
+    inside = []
+    for process in processes:
+        if process.session in reach.sessions:
+            inside.append(process)
+        else:
+            send(process, *signals)
+    send_to_groups(inside, *signals)
+
+
+# --- what a killed run left ------------------------------------------------------------------------------------------
+
+
+def stop_leftovers(
+    groups: Iterable[Mapping[str, object]],
+    *,
+    grace: float | None = None,
+    urgent: Callable[[], bool] = lambda: False,
+) -> list[str]:
     """Stop what still runs of the groups (`Group`) that a killed run had noted; describe each that was found.
 
-    A group is stopped if its leader is the very process that was noted (start time), or if the leader is
-    gone and a process of its session carries the group's mark in its environment (elsewhere than on Linux:
-    started no earlier than the leader). Groups of another host, another boot or another container are left
-    alone.
+    On Linux that is all that carries the group's mark in its environment, in whatever session. The rest of
+    the group's session is stopped if its leader is the very process that was noted (start time), or if the
+    leader is gone and a process of the session carries the mark (elsewhere than on Linux: started no earlier
+    than the leader). Groups of another host, another boot or another container are left alone. Each has the
+    grace that was noted, unless one is given, or it gets *urgent*.
     """
-    return [text for group in groups if (text := _stop_leftover(group, grace))]
+    described: list[tuple[list[Process], str]] = []
+    reaches: list[Reach] = []
+    graces = [0.0]
+    for group in groups:
+        reach = _reach_of(group)
+        found = reach.rest()
+        if not found:
+            continue
+        what = f"{', '.join(map(str, found))} of step {group['step']}"
+        if any(process.pid == os.getpid() for process in found):
+            described.append(([], f"{what}: left alone, because this process is one of them"))
+            continue
+        described.append((found, what))
+        reaches.append(reach)
+        noted = group.get("grace")
+        graces.append(grace if grace is not None else noted if isinstance(noted, int | float) else GRACE_SECONDS)
+    whole = Reach(
+        frozenset().union(*(reach.sessions for reach in reaches)),
+        frozenset().union(*(reach.marks for reach in reaches)),
+    )
+    survivors = stop(whole, grace=max(graces), urgent=urgent) if reaches else []
+    return [what + _but(found, survivors) for found, what in described]
 
 
-def _stop_leftover(group: Mapping[str, object], grace: float) -> str:
-    pid = group["pid"]
-    if group.get("host") != this_host() or not isinstance(pid, int) or not _is_ours(pid, group):
-        return ""
-    found = members(pid)
-    if not found:
-        return ""
-    what = f"{', '.join(map(str, found))} of step {group['step']}"
-    if os.getsid(0) == pid:
-        return f"{what}: left alone, because this process is one of them"
-    survivors = stop_session(pid, grace=grace)
-    return f"{what}: {', '.join(map(str, survivors))} could not be stopped" if survivors else what
+def _but(found: list[Process], survivors: list[Process]) -> str:
+    left = [str(it) for it in survivors if it.identity in {process.identity for process in found}]
+    return f": {', '.join(left)} could not be stopped" if left else ""
+
+
+def _reach_of(group: Mapping[str, object]) -> Reach:
+    pid, mark = group["pid"], group.get("mark")
+    if group.get("host") != this_host() or not isinstance(pid, int):
+        return Reach()
+    sessions = frozenset([pid] if _is_ours(pid, group) else ())
+    return Reach(sessions, frozenset([mark] if isinstance(mark, str) and mark else ()))
 
 
 def _is_ours(pid: int, group: Mapping[str, object]) -> bool:
@@ -146,84 +223,5 @@ def _is_ours(pid: int, group: Mapping[str, object]) -> bool:
         return leader.start_time == started
     found = members(pid)
     if sys.platform == "linux":
-        mark = f"{MARK}={group['mark']}".encode()
-        return any(mark in _environment(process.pid) for process in found)
+        return any(carries(process, str(group["mark"])) for process in found)
     return any(isinstance(started, int) and process.start_time >= started for process in found)
-
-
-def _signal(processes: Iterable[Process], *signals: signal.Signals) -> None:
-    for group in {process.group for process in processes}:
-        for number in signals:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(group, number)
-
-
-# --- Linux
-
-
-def _pids_of(session: int) -> Iterator[int]:
-    """Asking the kernel for a process's session costs a fiftieth of reading its status."""
-    for name in os.listdir("/proc"):  # noqa: PTH208 - a third of the cost
-        with suppress(ValueError, ProcessLookupError):
-            if os.getsid(pid := int(name)) == session:
-                yield pid
-
-
-def _read_stat(pid: int) -> Process | None:
-    """The process as proc(5) describes it, with its short name as command."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123 - done often
-            text = file.read(2000)
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    name, _, rest = text.rpartition(b")")  # The name may hold spaces and brackets.
-    fields = rest.split()
-    return Process(
-        pid=pid,
-        group=int(fields[2]),
-        session=int(fields[3]),
-        start_time=int(fields[19]),
-        command=name.partition(b"(")[2].decode(errors="replace"),
-        zombie=fields[0] in {b"Z", b"X"},
-    )
-
-
-def _command(process: Process) -> str:
-    with suppress(OSError):
-        words = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
-        return summary(word.decode(errors="replace") for word in words if word) or process.command
-    return process.command
-
-
-def _environment(pid: int) -> list[bytes]:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    return []
-
-
-# --- elsewhere
-
-
-def _ps(*which: str) -> Iterator[Process]:
-    """What ps(1) tells. Its `sess` is no session id on macOS, so the kernel is asked for that."""
-    command = ["ps", *which, "-o", "pid=,pgid=,stat=,lstart=,command="]
-    environment = {"PATH": "/bin:/usr/bin", "LC_ALL": "C", "TZ": "UTC0"}
-    listing = subprocess.run(command, check=False, capture_output=True, env=environment, stdin=subprocess.DEVNULL)
-    for line in listing.stdout.decode(errors="replace").splitlines():
-        fields = line.split(None, 8)
-        pid, started = int(fields[0]), time.strptime(" ".join(fields[3:8]), "%a %b %d %H:%M:%S %Y")
-        with suppress(ProcessLookupError, PermissionError):
-            yield Process(
-                pid=pid,
-                group=int(fields[1]),
-                session=os.getsid(pid),
-                start_time=calendar.timegm(started),
-                command=summary(fields[8:]),
-                zombie=fields[2].startswith("Z"),
-            )
-
-
-def summary(words: Iterable[str], length: int = 120) -> str:
-    """A command on one line of at most *length* characters."""
-    text = " ".join(" ".join(words).split())
-    return text if len(text) <= length else text[: length - 1] + "…"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from signal import SIGPIPE
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def failure(done: Completed) -> str:
 
     The last line, of standard error if that has any, stands in the first line, which is what a list of runs shows.
     """
-    how = f"killed by {done.signal}" if done.signal else f"exit code {done.exit_code}"
+    how = how_it_ended(done)
     ends = {name: last_lines(data) for name, data in (("stderr", done.stderr), ("stdout", done.stdout))}
     written = {name: lines for name, lines in ends.items() if lines}
     if not written:
@@ -30,6 +31,18 @@ def failure(done: Completed) -> str:
     if sum(map(len, written.values())) == 1:
         return reason
     return "\n".join([reason, *(indented(name, lines) for name, lines in written.items())])
+
+
+def how_it_ended(done: Completed) -> str:
+    """Say by which exit code or signal a command ended, and what a code means that many take for another."""
+    if done.signal:
+        return f"killed by {done.signal}"
+    if done.exit_code == 128 + SIGPIPE:
+        return (
+            f"exit code {done.exit_code} (SIGPIPE: the command after a `|` stopped reading, as `head` does; with "
+            "`pipefail` that counts as a failure)"
+        )
+    return f"exit code {done.exit_code}"
 
 
 def last_lines(output: bytes, count: int = LAST_LINES) -> list[str]:

@@ -95,6 +95,9 @@ class ShellStep(BaseStep):
     shell: Field = None
     cwd: Field = None
     env: Field = None
+    stdin: Field = None
+    grace: Field = None
+    """Seconds from the first signal to SIGKILL when it is stopped; None is what maverick.yaml says."""
     parse: Literal["text", "json", "lines"] = "text"
 
 

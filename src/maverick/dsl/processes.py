@@ -2,8 +2,9 @@
 
 Each child leads a session of its own. It is held at a gate until its group has been noted (durably, if the
 caller's `note` is), so that whatever happens to this process, no child runs that a later one could not find
-and stop. What leaves the session on purpose (a daemon that calls setsid) is out of reach and is not waited
-for.
+and stop. What leaves the session on purpose (a daemon that calls setsid) is not waited for when a command
+ends by itself, unless that is asked for; when a command is stopped it is stopped, too (on Linux, where it
+is known by its mark).
 """
 
 from __future__ import annotations
@@ -17,29 +18,25 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from maverick.dsl.child import Child, OnOutput, StreamName
-from maverick.dsl.groups import (
-    GRACE_SECONDS,
-    MARK,
-    Group,
-    Process,
-    find_process,
-    members,
-    stop_leftovers,
-    stop_session,
-    summary,
-    this_host,
-)
+from maverick.dsl.groups import Group, Reach, find_process, stop, stop_leftovers, this_host
+from maverick.dsl.process_table import MARK, Process, carried, new_mark, still_runs, summary
+from maverick.dsl.reaping import Reaper
+from maverick.dsl.scratch import Scratch
 from maverick.dsl.secrets import Scrubber
-from maverick.dsl.stop import Stop, Stopped
+from maverick.dsl.stop import GRACE_SECONDS, Stop, Stopped
+from maverick.encoding import encode, inherited, name_text
 from maverick.errors import StepFailed, StepTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["Completed", "Group", "Processes", "Stop", "Stopped", "stop_leftovers"]
+__all__ = ["GRACE_SECONDS", "Completed", "Group", "Processes", "Stop", "Stopped", "stop_leftovers"]
 
 LIMIT_BYTES = 16 * 1024 * 1024
+"""Of each stream, that a step can record."""
+REAP_SECONDS = 1.0
+"""How often orphans are reaped while a command runs, where this process is the one to do it."""
 LINGER_SECONDS = 0.5
 """How long the rest of a group may take to end by itself after its leader (`> >(tee log)` needs a moment)."""
 
@@ -48,8 +45,8 @@ class Completed(NamedTuple):
     """How a command ended.
 
     `exit_code` is 128+n after signal n, whose name (`SIGKILL`) is then in `signal`. `stdout` and `stderr`
-    hold the last `limit` bytes of each stream; `truncated` says that there was more. `leftovers` names the
-    processes that the command had left running, each as `pid 4711 (sleep 60)`; they were stopped.
+    hold the last `limit` bytes of each stream; `cut` names the streams of which there was more. `leftovers`
+    names the processes that the command had left running, each as `pid 4711 (sleep 60)`; they were stopped.
     """
 
     exit_code: int
@@ -57,7 +54,12 @@ class Completed(NamedTuple):
     stderr: bytes
     signal: str = ""
     leftovers: tuple[str, ...] = ()
-    truncated: bool = False
+    cut: tuple[StreamName, ...] = ()
+
+    @property
+    def truncated(self) -> bool:
+        """Whether there was more of either stream."""
+        return bool(self.cut)
 
 
 class Processes:
@@ -65,7 +67,9 @@ class Processes:
 
     *note* is called with the complete list of groups whenever it changes: before a child does anything, and
     after the last of its group has ended. Calls come one at a time; an exception of *note* keeps the child
-    from running. *scrub* masks secrets in everything that is given out: output, command lines, messages.
+    from running. *note_folder* is told of the folder of temporary files before that is made. *scrub* masks
+    secrets in everything that is given out: output, command lines, messages. *grace* is how many seconds
+    what is stopped has to end by itself.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class Processes:
         stop: Stop,
         note: Callable[[list[Group]], None],
         *,
+        note_folder: Callable[[str], None] = lambda _: None,
         scrub: Scrubber | None = None,
         grace: float = GRACE_SECONDS,
     ) -> None:
@@ -82,6 +87,12 @@ class Processes:
         self._grace = grace
         self._groups: dict[int, Group] = {}
         self._lock = threading.Lock()
+        self._reaper = Reaper()
+        self.scratch = Scratch(note_folder)
+
+    def close(self) -> None:
+        """Remove the temporary files."""
+        self.scratch.close()
 
     def run(
         self,
@@ -89,41 +100,63 @@ class Processes:
         *,
         cwd: str | Path,
         env: Mapping[str, str] | None = None,
+        script: str | None = None,
         stdin: bytes = b"",
         timeout: float | None = None,
+        grace: float | None = None,
         on_output: OnOutput | None = None,
         limit: int = LIMIT_BYTES,
         step: str = "",
+        wholly: bool = False,
     ) -> Completed:
         """Run a command in *cwd* to its end and give what it wrote. An exit code other than 0 is no error.
 
-        *env* is its whole environment (default: this process's). It ends when the command itself does,
-        whoever still holds its pipes. *on_output* is called in this thread with each piece as it comes. At
-        most four times *limit* bytes of output are held in memory. However this is left, nothing of the group
-        still runs.
+        *env* is its whole environment (default: this process's). A *script* stands in a file, whose path is
+        the command's last argument. The command ends when its process does, whoever still holds its pipes.
+        *on_output* is called in this thread with each piece as it comes. At most four times *limit* bytes of
+        output are held in memory. However this is left, nothing of the group still runs: when the command
+        ended by itself, nothing of its session, and *wholly*, nothing that it started at all (where marks are
+        known: on Linux).
 
         Raises `StepFailed` if it cannot be started, `StepTimeout` after *timeout* seconds, `Stopped` when a
         stop is requested.
         """
         self._stop.check()
-        mark = os.urandom(8).hex()
-        environment = {**(os.environ if env is None else env), "GIT_TERMINAL_PROMPT": "0", MARK: mark}
-        command = self._scrub.text(summary(argv))
         with ExitStack() as cleanup:
+            alias = None
+            called = list(argv)
+            if script is not None:
+                path = name_text(cleanup.enter_context(self.scratch.file(_script(script))))
+                alias = Alias(path, os.path.basename(argv[0]))  # noqa: PTH119 - no path of a file here
+                called.append(path)
+            given = inherited() if env is None else env
+            mark = new_mark()
+            environment = {
+                **given,
+                "GIT_TERMINAL_PROMPT": "0",
+                MARK: carried(given.get(MARK, ""), mark),
+            }
+            command = self._scrub.text(summary([*argv, *filter(None, [script])]))
             told = self._masked(on_output, cleanup) if on_output else None
-            child = Child(argv, cwd=cwd, env=environment, stdin=stdin, limit=limit, on_output=told)
+            if alias and told:
+                told = alias.applied(told, cleanup)
+            child = Child(called, cwd=cwd, env=environment, stdin=stdin, limit=limit, on_output=told)
             cleanup.callback(self._forget, child.pid)
             cleanup.callback(child.close)
+            grace = self._grace if grace is None else grace
+            everything = Reach(frozenset([child.pid]), frozenset([mark]))
             try:
-                self._remember(child.pid, command, mark, step)
+                self._remember(child.pid, command, mark, step, grace)
                 child.open_gate()
                 ended = self._attend(child, timeout)
             except BaseException:
-                stop_session(child.pid, grace=0)
+                stop(everything, grace=0)
                 raise
             if ended == "exited":
-                return self._complete(child)
-            survivors = self._stop_group(child)
+                reach = everything if wholly else Reach(everything.sessions)
+                return self._complete(child, reach, grace, alias)
+            first = signal.SIGINT if ended == "stopped" and self._stop.reason == "SIGINT" else signal.SIGTERM
+            survivors = self._end(child, everything, grace, first)
             but = f" (but {self._scrub.text(_names(survivors))} could not be stopped)" if survivors else ""
             if ended == "timeout":
                 message = f"`{command}` took longer than its timeout of {timeout:g} s and was stopped{but}"
@@ -142,48 +175,74 @@ class Processes:
         return lambda stream, data: writers[stream](data)
 
     def _attend(self, child: Child, timeout: float | None) -> Literal["exited", "timeout", "stopped"]:
-        """Take the command's output until something ends the wait. Its own end comes first."""
+        """Take the command's output until something ends the wait. Its own end comes first.
+
+        That is so however late this process sees it: it may have stood still (Ctrl-Z, a container that is
+        paused) while the command ended in time.
+        """
         deadline = None if timeout is None else time.monotonic() + timeout
         child.watch(self._stop)
         try:
             while not child.exited:
                 left = None if deadline is None else deadline - time.monotonic()
-                if self._stop.requested:
-                    return "stopped"
-                if left is not None and left <= 0:
-                    return "timeout"
-                child.pump(left)
+                if self._stop.requested or (left is not None and left <= 0):
+                    child.pump(0)
+                    if not child.exited:
+                        return "stopped" if self._stop.requested else "timeout"
+                elif self._reaper.is_init:
+                    child.pump(REAP_SECONDS if left is None else min(left, REAP_SECONDS))
+                    self._reap()
+                else:
+                    child.pump(left)
             return "exited"
         finally:
             child.unwatch(self._stop)
 
-    def _complete(self, child: Child) -> Completed:
+    def _complete(self, child: Child, reach: Reach, grace: float, alias: Alias | None) -> Completed:
         """Stop what the command left behind, and take what is in the pipes."""
         deadline = time.monotonic() + LINGER_SECONDS
-        while (left := members(child.pid)) and time.monotonic() < deadline:
+        left = reach.rest() if reach.marks else reach.living()
+        while left and time.monotonic() < deadline:
             child.pump(0.01)
+            left = [process for process in left if still_runs(process)] or reach.living()
+        left = left and reach.living()  # By the names that they have now: a fork has its parent's first.
         if left:
-            self._stop_group(child)
+            self._end(child, reach, grace, signal.SIGTERM)
         child.drain()
         code = child.wait()
+        leftovers = (str(process) for process in left)
+        stderr = child.tails["stderr"].data
         return Completed(
             exit_code=code if code >= 0 else 128 - code,
             signal=_signal_name(-code) if code < 0 else "",
             stdout=self._scrub.data(child.tails["stdout"].data),
-            stderr=self._scrub.data(child.tails["stderr"].data),
-            leftovers=tuple(self._scrub.text(str(process)) for process in left),
-            truncated=any(tail.truncated for tail in child.tails.values()),
+            stderr=self._scrub.data(alias.data(stderr) if alias else stderr),
+            leftovers=tuple(self._scrub.text(alias.text(text) if alias else text) for text in leftovers),
+            cut=tuple(name for name, tail in child.tails.items() if tail.truncated),
         )
 
-    def _stop_group(self, child: Child) -> list[Process]:
-        return stop_session(child.pid, grace=self._grace, pause=child.pump, urgent=lambda: self._stop.urgent)
+    def _end(self, child: Child, reach: Reach, grace: float, first: signal.Signals) -> list[Process]:
+        return stop(reach, grace=grace, first=first, pause=child.pump, urgent=lambda: self._stop.urgent)
 
-    def _remember(self, pid: int, command: str, mark: str, step: str) -> None:
+    def _reap(self) -> None:
+        with self._lock:
+            self._reaper.reap(self._groups)
+
+    def _remember(self, pid: int, command: str, mark: str, step: str, grace: float) -> None:
         leader = find_process(pid)
         if leader is None:
             raise StepFailed(f"`{command}` ended before it was started", step=step)
-        group = Group(pid=pid, start_time=leader.start_time, host=this_host(), mark=mark, command=command, step=step)
+        group = Group(
+            pid=pid,
+            start_time=leader.start_time,
+            host=this_host(),
+            mark=mark,
+            command=command,
+            step=step,
+            grace=grace,
+        )
         with self._lock:
+            self._reaper.watch(pid)
             self._groups[pid] = group
             self._note(list(self._groups.values()))
 
@@ -191,6 +250,51 @@ class Processes:
         with self._lock:
             if self._groups.pop(pid, None):
                 self._note(list(self._groups.values()))
+            self._reaper.reap(self._groups)
+
+
+class Alias:
+    """Lets a shell's messages name the shell, as in `bash: line 3:`, where they name the file of its script.
+
+    The file's path is another one each time, and what a step writes should not be.
+    """
+
+    def __init__(self, path: str, name: str) -> None:
+        self._path = path.encode("utf-8", "surrogateescape")
+        self._name = name.encode("utf-8", "surrogateescape")
+
+    def data(self, data: bytes) -> bytes:
+        """*data*, with the name in place of the path."""
+        return data.replace(self._path, self._name)
+
+    def text(self, text: str) -> str:
+        """*text*, with the name in place of the path."""
+        return self.data(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
+
+    def applied(self, on_output: OnOutput, cleanup: ExitStack) -> OnOutput:
+        """*on_output*, told so of standard error; the begin of a path is held back until the rest comes."""
+        held = b""
+
+        def tell(stream: StreamName, data: bytes) -> None:
+            nonlocal held
+            if stream == "stderr":
+                data = self.data(held + data)
+                size = next((n for n in range(len(self._path) - 1, 0, -1) if data.endswith(self._path[:n])), 0)
+                data, held = data[: len(data) - size], data[len(data) - size :]
+            if data:
+                on_output(stream, data)
+
+        cleanup.callback(lambda: on_output("stderr", held) if held else None)
+        return tell
+
+
+def _script(text: str) -> bytes:
+    """The bytes of a script. Shells drop some NULs, and take a file that begins with one for no script."""
+    data = encode(text, "the script")
+    if b"\0" in data:
+        line = data[: data.index(b"\0")].count(b"\n") + 1
+        raise StepFailed(f"the script holds a NUL character, in its line {line}, which no shell can read")
+    return data
 
 
 def _names(processes: Sequence[Process]) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maverick.dsl.model import AgentStep, GenerateStep, Step, SubworkflowStep, Workflow, steps_in
+from maverick.dsl.programs import is_there
 from maverick.errors import StepFailed
 
 if TYPE_CHECKING:
@@ -76,10 +74,3 @@ def all_steps(workflow: Workflow, catalog: Catalog) -> Iterator[Step]:
             called = catalog.find_workflow(step.workflow, each.file) if isinstance(step, SubworkflowStep) else None
             if called is not None:
                 waiting.append(called)
-
-
-def is_there(program: str, root: Path, environment: Mapping[str, str]) -> bool:
-    """Whether *program* can be started in the folder *root*."""
-    if os.sep in program:
-        return os.access(root / program, os.X_OK)
-    return shutil.which(program, path=environment.get("PATH")) is not None

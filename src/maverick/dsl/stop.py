@@ -5,7 +5,13 @@ from __future__ import annotations
 import math
 import os
 import select
+import time
 from contextlib import suppress
+
+GRACE_SECONDS = 10.0
+"""How long a step's processes have to end when they are stopped, unless something else is said."""
+LONGEST_WAIT_SECONDS = 86400.0
+"""The most that the system is asked to wait at once: it takes 25 days at most, and timeouts may be longer."""
 
 
 class Stopped(Exception):
@@ -59,7 +65,13 @@ class Stop:
         """Block for at most *timeout* seconds, or until a stop is requested; True if one was."""
         poll = select.poll()
         poll.register(self._read, select.POLLIN)
-        poll.poll(None if timeout is None else math.ceil(timeout * 1000))
+        deadline = None if timeout is None else time.monotonic() + timeout
+        left = LONGEST_WAIT_SECONDS if timeout is None else timeout
+        while not poll.poll(math.ceil(max(min(left, LONGEST_WAIT_SECONDS), 0) * 1000)):
+            if deadline is not None:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    break
         return self.requested
 
     def fileno(self) -> int:

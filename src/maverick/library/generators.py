@@ -8,6 +8,8 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+from maverick.encoding import lines_of
+
 if TYPE_CHECKING:
     from maverick.dsl.values import Value
 
@@ -49,7 +51,7 @@ def pr_body(context: Value) -> str:
 
 
 def _subject(given: dict[str, Value]) -> str:
-    lines = _text(given.get("purpose")).strip().splitlines()
+    lines = lines_of(_text(given.get("purpose")).strip())
     return _short(lines[0]) if lines else ""
 
 

@@ -7,7 +7,6 @@ these programs end with exit code 0 all the same.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +21,8 @@ from maverick.dsl.agents.providers import environment_of, missing
 from maverick.dsl.child import StreamName, Tail
 from maverick.dsl.events import Event
 from maverick.dsl.last_words import text_of
-from maverick.dsl.requirements import is_there
+from maverick.dsl.programs import is_there
+from maverick.encoding import lines_of, name_text
 from maverick.errors import StepFailed, StepTimeout
 
 if TYPE_CHECKING:
@@ -121,8 +121,7 @@ class Conversation:
         seconds_left = self._seconds_left()
         started = time.monotonic()
         self._started = self._started or started
-        with tempfile.TemporaryDirectory(prefix="maverick-") as made:
-            files = Path(made)
+        with tools.processes.scratch.folder() as files:
             (files / "context.json").write_text(as_json(self._context), "utf-8", "backslashreplace")
             try:
                 done = tools.processes.run(
@@ -134,6 +133,7 @@ class Conversation:
                     on_output=heard.listen,
                     limit=ANSWER_CHARACTERS if player.provider.reader is None else NOISE_BYTES,
                     step=attempt.path,
+                    wholly=True,
                 )
                 heard.end(done, files / "output.json")
             except StepTimeout as error:
@@ -141,6 +141,8 @@ class Conversation:
             finally:
                 self._record(heard.answer, time.monotonic() - started, resumed=bool(session))
         answer = heard.answer
+        if done.leftovers:
+            self.tell(f"stopped what it left running: {', '.join(done.leftovers)}")
         if answer.refused:
             some = ", ".join(answer.refused[:3])
             more = f" and {len(answer.refused) - 3} more" if len(answer.refused) > 3 else ""
@@ -150,8 +152,8 @@ class Conversation:
     def _environment(self, files: Path) -> dict[str, str]:
         names = {
             "MAVERICK_AGENT": self._player.name,
-            "MAVERICK_CONTEXT": str(files / "context.json"),
-            "MAVERICK_OUTPUT": str(files / "output.json"),
+            "MAVERICK_CONTEXT": name_text(files / "context.json"),
+            "MAVERICK_OUTPUT": name_text(files / "output.json"),
         }
         options = environment_of(self._player.config)
         return {**self._tools.environment, **self._attempt.environment, **options, **names}
@@ -208,6 +210,7 @@ class Conversation:
                 env={**environment, **environment_of(self._player.config)},
                 timeout=LOGIN_CHECK_SECONDS,
                 step=self._attempt.path,
+                wholly=True,
             )
         except StepFailed:
             return False
@@ -299,11 +302,11 @@ class _Heard:
 
     def words(self) -> str:
         """The last lines that are no part of the answer: of standard error, else of standard output."""
-        lines = text_of(self._stderr.data).strip().splitlines()
+        lines = lines_of(text_of(self._stderr.data).strip())
         if not lines and self._lines is not None:
             lines = list(self._lines.words)
         if not lines and self._lines is None:
-            lines = self.answer.text.strip().splitlines()
+            lines = lines_of(self.answer.text.strip())
         return "\n".join(lines[-WORDS_LINES:])
 
     def last_words(self) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from maverick.encoding import lines_of
+
 if TYPE_CHECKING:
     from maverick.dsl.agents.answers import Answer, Line
 
@@ -195,7 +197,7 @@ def _shown(text: str) -> str:
 
 
 def _cut(text: str) -> str:
-    first = text.strip().splitlines()[0] if text.strip() else ""
+    first = lines_of(text.strip())[0] if text.strip() else ""
     return first if len(first) <= _ACTION_CHARACTERS else first[: _ACTION_CHARACTERS - 1] + "…"
 
 

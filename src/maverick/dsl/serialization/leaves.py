@@ -51,6 +51,8 @@ def read_shell(fields: Fields, common: Common) -> ShellStep:
         shell=fields.shaped("shell", (ScalarNode, SequenceNode), "a command such as `bash -eu`"),
         cwd=fields.template("cwd"),
         env=fields.shaped("env", (MappingNode,), "a mapping"),
+        stdin=fields.field("stdin"),
+        grace=fields.seconds("grace"),
         parse=fields.word("parse", ("text", "json", "lines"), "text"),
     )
 

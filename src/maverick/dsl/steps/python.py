@@ -9,20 +9,20 @@ from __future__ import annotations
 import os
 import select
 import sys
-import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Coroutine, Mapping
 from contextvars import copy_context
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maverick.dsl import evaluate, fields
 from maverick.dsl.commands import attach
+from maverick.dsl.concurrency import start_thread
 from maverick.dsl.prints import printing_to
 from maverick.dsl.steps.work import Attempt, Tools, Work
 from maverick.dsl.stop import Stop, Stopped
+from maverick.encoding import name_text
 from maverick.errors import StepFailed, StepTimeout
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from maverick.dsl.model import PythonStep
     from maverick.dsl.scope import Frame
     from maverick.dsl.values import Value
+
+_LAST_TURNS = 3
+"""Of the event loop, after a timeout."""
 
 
 def prepare(step: PythonStep, frame: Frame, tools: Tools) -> Work:
@@ -106,7 +109,13 @@ def _in_a_thread(work: Callable[[], object], action: Action, stop: Stop) -> obje
             os.close(write)
 
     context = copy_context()
-    threading.Thread(target=context.run, args=(run,), name=f"action {action.name}", daemon=True).start()
+    thread = threading.Thread(target=context.run, args=(run,), name=f"action {action.name}", daemon=True)
+    try:
+        start_thread(thread)
+    except BaseException:
+        os.close(read)
+        os.close(write)
+        raise
     try:
         poll = select.poll()
         poll.register(read, select.POLLIN | select.POLLHUP)
@@ -134,7 +143,11 @@ def _loop() -> asyncio.AbstractEventLoop:
     import asyncio  # noqa: PLC0415 - costs 45 ms, and most runs need none
 
     loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="async actions", daemon=True).start()
+    try:
+        start_thread(threading.Thread(target=loop.run_forever, name="async actions", daemon=True))
+    except StepFailed:
+        loop.close()
+        raise
     return loop
 
 
@@ -148,7 +161,12 @@ def _on_the_loop(action: Action, args: list[Any], kwargs: dict[str, Any], second
 
     async def limited() -> object:
         tasks.append(loop.create_task(_awaited(action.function(*args, **kwargs)), context=context))
-        return await asyncio.wait_for(tasks[0], seconds)
+        try:
+            await _ended_or_late(tasks[0], seconds)
+        except asyncio.CancelledError:
+            tasks[0].cancel()
+            raise
+        return await asyncio.wait_for(tasks[0], None if tasks[0].done() else 0)
 
     future = asyncio.run_coroutine_threadsafe(limited(), loop)
     try:
@@ -161,6 +179,18 @@ def _on_the_loop(action: Action, args: list[Any], kwargs: dict[str, Any], second
         future.cancel()
 
 
+async def _ended_or_late(task: asyncio.Task[object], seconds: float | None) -> None:
+    """Wait for *task*, *seconds* at most. What was due before that gets its turn first: this process may have stood
+    still meanwhile (Ctrl-Z, a container that is paused).
+    """
+    import asyncio  # noqa: PLC0415
+
+    await asyncio.wait([task], timeout=seconds)
+    for _ in range(_LAST_TURNS):
+        if not task.done():
+            await asyncio.sleep(0)
+
+
 async def _awaited(coroutine: Coroutine[Any, Any, object]) -> object:
     return await coroutine
 
@@ -171,11 +201,11 @@ async def _awaited(coroutine: Coroutine[Any, Any, object]) -> object:
 def _in_a_process(action: Action, args: list[Any], kwargs: dict[str, Any], attempt: Attempt, tools: Tools) -> object:
     from maverick.dsl.steps import process  # noqa: PLC0415
 
-    with tempfile.TemporaryDirectory(prefix="maverick-") as folder:
-        answer = Path(folder) / "answer"
+    with tools.processes.scratch.folder() as folder:
+        answer = folder / "answer"
         try:
             done = tools.processes.run(
-                [sys.executable, "-m", process.__name__, str(answer)],
+                [sys.executable, "-m", process.__name__, name_text(answer)],
                 cwd=tools.root,
                 env={**tools.environment, **attempt.environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 stdin=process.pack([action.reference, args, kwargs]),

@@ -3,62 +3,120 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shlex
-import shutil
 from typing import TYPE_CHECKING
 
 from maverick.dsl import evaluate, fields
 from maverick.dsl.events import Event
+from maverick.dsl.expressions import Template
 from maverick.dsl.last_words import failure, text_of
+from maverick.dsl.processes import LIMIT_BYTES
+from maverick.dsl.programs import is_there
 from maverick.dsl.steps.work import Attempt, Tools, Work
+from maverick.dsl.text import to_json
+from maverick.encoding import encode, file_name, lines_of, name_text
 from maverick.errors import StepFailed
 
 if TYPE_CHECKING:
-    from maverick.dsl.model import ShellStep
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from maverick.dsl.model import Field, ShellStep
+    from maverick.dsl.processes import Completed
     from maverick.dsl.scope import Frame
     from maverick.dsl.values import Value
 
+_PYTHON = re.compile(r"(.*/)?python[0-9.]*")
+
 
 def prepare(step: ShellStep, frame: Frame, tools: Tools) -> Work:
-    """The key is made of the script, the shell, the folder, the variables and `parse`."""
-    parts = {name: evaluate.key_view(getattr(step, name), frame) for name in ("run", "shell", "cwd", "env")}
+    """The key is made of the script, the shell, the folder, the variables, the input and `parse`."""
+    named = ("run", "shell", "cwd", "env", "stdin")
+    parts = {name: evaluate.key_view(getattr(step, name), frame) for name in named}
 
     def run(attempt: Attempt) -> dict[str, Value]:
         scope = attempt.frame
-        script = evaluate.as_text(evaluate.render(step.run, scope))
-        variables = {name: evaluate.as_text(v) for name, v in fields.mapping(step.env, scope, "env").items()}
+        folder = tools.root if step.cwd is None else tools.root / file_name(fields.text(step.cwd, scope, "cwd"))
+        environment = _environment(step.env, scope, {**tools.environment, **attempt.environment})
+        shell = _shell(evaluate.render(step.shell, scope), folder, environment)
         done = tools.processes.run(
-            [*_shell(evaluate.render(step.shell, scope)), script],
-            cwd=tools.root if step.cwd is None else tools.root / fields.text(step.cwd, scope, "cwd"),
-            env={**tools.environment, **attempt.environment, **variables},
+            shell,
+            script=evaluate.as_text(evaluate.render(step.run, scope)),
+            cwd=folder,
+            env=_with_modules(shell, folder, environment),
+            stdin=b"" if step.stdin is None else _input(evaluate.render(step.stdin, scope)),
             timeout=attempt.seconds,
+            grace=fields.seconds(step.grace, scope, "grace"),
             on_output=attempt.say,
             step=attempt.path,
         )
         if done.leftovers:
             message = f"stopped what the script left running: {', '.join(done.leftovers)}"
             tools.observe(Event(event="notice", step=attempt.path, message=message))
-        if done.truncated:
-            raise StepFailed("the script wrote more output than a step can record; send it to a file")
         if done.exit_code != 0:
             raise StepFailed(failure(done))
-        stdout, stderr = text_of(done.stdout), text_of(done.stderr)
-        return {"stdout": stdout, "stderr": stderr, "exit_code": 0, "value": _parse(stdout, step.parse)}
+        return _output(done, step, attempt, tools)
 
     return Work(type="shell", parts={**parts, "parse": None if step.parse == "text" else step.parse}, run=run)
 
 
-def _shell(given: Value) -> list[str]:
+def _output(done: Completed, step: ShellStep, attempt: Attempt, tools: Tools) -> dict[str, Value]:
+    stdout, stderr = text_of(done.stdout), text_of(done.stderr)
+    output: dict[str, Value] = {"stdout": stdout, "stderr": stderr, "exit_code": 0}
+    if done.cut:
+        streams = " and ".join({"stdout": "standard output", "stderr": "standard error"}[name] for name in done.cut)
+        message = f"its {streams} had more than {LIMIT_BYTES >> 20} MiB, of which the end is kept"
+        if "stdout" in done.cut and step.parse != "text":
+            raise StepFailed(f"parse: {step.parse} needs all of the output, but {message}; send it to a file")
+        tools.observe(Event(event="notice", step=attempt.path, message=message))
+        return {**output, "value": _parse(stdout, step.parse), "truncated": True}
+    return {**output, "value": _parse(stdout, step.parse)}
+
+
+def _environment(given: Field, scope: Frame, around: Mapping[str, str]) -> dict[str, str]:
+    """The variables *around* with those of `env`. A null that stands there takes the variable away; an
+    expression that comes to null is an empty text, as everywhere.
+    """
+    variables = dict(around)
+    for name, value in fields.mapping(given, scope, "env").items():
+        is_computed = isinstance(given, dict) and isinstance(given[name], Template)
+        if value is None and not is_computed:
+            variables.pop(name, None)
+        else:
+            variables[name] = evaluate.as_text(value)
+    return variables
+
+
+def _input(value: Value) -> bytes:
+    """What standard input holds: text and bytes as they are, all else as JSON."""
+    if isinstance(value, bytes):
+        return value
+    return encode(value if isinstance(value, str) else to_json(value), "stdin")
+
+
+def _shell(given: Value, folder: Path, environment: Mapping[str, str]) -> list[str]:
     if given is None:
-        return ["bash", "-euo", "pipefail", "-c"] if shutil.which("bash") else ["sh", "-eu", "-c"]
+        return ["bash", "-euo", "pipefail"] if is_there("bash", folder, environment) else ["sh", "-eu"]
     if isinstance(given, str) and given.strip():
-        return [*shlex.split(given), "-c"]
+        return shlex.split(given)
+    if isinstance(given, list) and given and given[0] and all(isinstance(word, str) for word in given):
+        return [str(word) for word in given]
     raise StepFailed(f"shell has to be a command such as `bash -eu`, not {fields.describe(given)}")
+
+
+def _with_modules(shell: list[str], folder: Path, environment: dict[str, str]) -> dict[str, str]:
+    """Let Python import what is in the step's folder, as `python -c` does: it looks where the script's file is."""
+    if not any(_PYTHON.fullmatch(word) for word in shell) or "-P" in shell or environment.get("PYTHONSAFEPATH"):
+        return environment
+    path = os.pathsep.join(filter(None, (name_text(folder), environment.get("PYTHONPATH"))))
+    return {**environment, "PYTHONPATH": path}
 
 
 def _parse(stdout: str, how: str) -> Value:
     if how == "lines":
-        return list(stdout.splitlines())
+        return list(lines_of(stdout))
     if how == "json":
         try:
             value: Value = json.loads(stdout)

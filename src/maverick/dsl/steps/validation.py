@@ -87,7 +87,8 @@ def _is_program(text: str) -> bool:
 def _run(stage: Stage, attempt: Attempt, tools: Tools) -> dict[str, Value]:
     limits = [seconds for seconds in (attempt.seconds, stage.seconds) if seconds is not None]
     done = tools.processes.run(
-        ["sh", "-c", stage.run],
+        ["sh"],
+        script=stage.run,
         cwd=tools.root,
         env={**tools.environment, **attempt.environment},
         timeout=min(limits, default=None),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from maverick.encoding import lines_of
 from maverick.errors import StepFailed
 from maverick.library.actions.git import staged_files
 from maverick.library.actions.repository import (
@@ -85,7 +86,7 @@ def git_commit(
         raise StepFailed(
             f"`git commit` refused: {words(done)}\nCorrect what git or the project's commit hook says, then resume"
         )
-    return Commit(committed=True, commit=commit_id("HEAD", cwd), message=text.splitlines()[0])
+    return Commit(committed=True, commit=commit_id("HEAD", cwd), message=lines_of(text)[0])
 
 
 def git_push(branch: str | None = None, remote: str = "origin", required: bool = True, cwd: str = ".") -> Push:
@@ -110,7 +111,7 @@ def git_push(branch: str | None = None, remote: str = "origin", required: bool =
         )
     ref = f"refs/heads/{name}"
     done = run_git("push", "--porcelain", remote, f"{ref}:{ref}", cwd=cwd)
-    outcomes = [line for line in decode(done.stdout).splitlines() if "\t" in line]
+    outcomes = [line for line in lines_of(decode(done.stdout)) if "\t" in line]
     if refused := [line.split("\t")[-1] for line in outcomes if line.startswith("!")]:
         raise StepFailed(
             f"{remote} rejected the push of {name}: {', '.join(refused)}\n{words(done)}\n"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from maverick.dsl.commands import environment, run_command
+from maverick.encoding import lines_of
 from maverick.errors import StepFailed
 from maverick.library.actions.repository import ask, decode, words
 
@@ -148,7 +149,7 @@ def _until_reset(cwd: str) -> str:
 def _remotes(cwd: str) -> dict[str, str]:
     """The remotes' URLs as they are configured."""
     listed = ask("config", "--get-regexp", r"^remote\..*\.url$", cwd=cwd) or ""
-    pairs = (line.partition(" ") for line in listed.splitlines())
+    pairs = (line.partition(" ") for line in lines_of(listed))
     return {key.removeprefix("remote.").removesuffix(".url"): url for key, _, url in reversed(list(pairs))}
 
 

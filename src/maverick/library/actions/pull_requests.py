@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from maverick.encoding import lines_of
 from maverick.errors import StepFailed
 from maverick.library.actions.gh import Repository, ask_gh, explain, find_repository, gh, gh_json, owner_of, parse_json
 from maverick.library.actions.git import DIFF_BYTES, FileChange, git_diff
@@ -89,7 +90,7 @@ def gather_pr_context(pr_number: int | None = None, base_branch: str = "main", c
         head_branch=current_branch(cwd) or "",
         diff=diff.text,
         files=diff.files,
-        commits=subjects.splitlines(),
+        commits=lines_of(subjects),
         truncated=diff.truncated,
     )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from maverick.dsl.commands import environment, run_command
+from maverick.encoding import lines_of
 from maverick.errors import StepTimeout
 from maverick.library.actions.repository import check_repository, decode, words
 
@@ -113,7 +114,7 @@ def _is_authenticated(answer: str) -> bool:
 
 
 def _events(text: str) -> Iterator[dict[str, Any]]:
-    for line in text.splitlines():
+    for line in lines_of(text):
         try:
             event = json.loads(line)
         except ValueError:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from maverick.encoding import lines_of
 from maverick.errors import StepFailed
 
 EXAMPLE = "## Phase 1: Set up\n\n- [ ] Create the package\n- [x] Choose a licence"
@@ -91,7 +92,7 @@ def _sections(text: str) -> list[tuple[str, list[str]]]:
     """The phases' headings, each with its lines (the heading's too). A heading inside a fence is none."""
     sections: list[tuple[str, list[str]]] = []
     inside, fence = False, ""
-    for line in text.splitlines():
+    for line in lines_of(text):
         if (mark := _FENCE.match(line)) and (not fence or mark[1].startswith(fence)):
             fence = "" if fence else mark[1]
         elif not fence and (heading := _HEADING.fullmatch(line)) and len(heading[1]) <= 2:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from maverick.encoding import lines_of
 from maverick.errors import StepFailed
 from maverick.library.actions.git import WITHOUT_OURS, git_status
 from maverick.library.actions.repository import (
@@ -169,7 +170,7 @@ def _set_aside(message: str, key: str | None, cwd: str) -> str | None:
 
 
 def _find_stash(key: str | None, cwd: str) -> str | None:
-    for entry in git("stash", "list", "--format=%gs", cwd=cwd).splitlines() if key else []:
+    for entry in lines_of(git("stash", "list", "--format=%gs", cwd=cwd)) if key else []:
         if key and entry.endswith(_mark(key)):
             return entry.partition(": ")[2].removesuffix(_mark(key)).rstrip()
     return None

@@ -1,0 +1,169 @@
+"""Which signals a stopped command gets, and how long it has to tidy up."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from signal import SIGTERM
+
+import pytest
+
+from kit_processes import Bench, runs
+from maverick.dsl import processes as processes_module
+from maverick.dsl.groups import GRACE_SECONDS, Reach, stop
+from maverick.dsl.process_table import find_process
+from maverick.dsl.processes import Processes, Stopped
+from maverick.dsl.stop import Stop
+from maverick.errors import StepTimeout
+
+RECORDS = "trap 'echo INT >> heard' INT; trap 'echo TERM >> heard; exit' TERM; echo x; while :; do sleep 0.01; done"
+
+
+def _stopped_by(bench: Bench, reason: str, script: str) -> list[str]:
+    def on_output(*_: object) -> None:
+        if not bench.stop.requested:
+            bench.stop.request(reason)
+
+    with pytest.raises(Stopped):
+        bench.sh(script, on_output=on_output)
+    heard = bench.folder / "heard"
+    return heard.read_text().split() if heard.exists() else []
+
+
+def test_ctrl_c_is_handed_on_and_sigterm_follows_when_half_of_the_grace_is_over(tmp_path: Path) -> None:
+    """Programs that tell both apart (terraform, pytest) get the one that a person sent."""
+    assert ["INT", "TERM"] == _stopped_by(Bench(tmp_path, grace=0.5), "SIGINT", RECORDS)
+
+
+def test_what_ends_by_sigint_hears_no_sigterm(tmp_path: Path) -> None:
+    script = "trap 'echo TERM >> heard' TERM; trap 'echo INT >> heard; exit' INT; echo x; while :; do sleep 0.01; done"
+
+    assert ["INT"] == _stopped_by(Bench(tmp_path, grace=1e6), "SIGINT", script)
+
+
+@pytest.mark.parametrize("reason", ["SIGTERM", "SIGHUP", "the run"])
+def test_any_other_stop_begins_with_sigterm(tmp_path: Path, reason: str) -> None:
+    assert ["TERM"] == _stopped_by(Bench(tmp_path, grace=1e6), reason, RECORDS)
+
+
+def test_a_timeout_begins_with_sigterm(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, grace=1e6)
+
+    with pytest.raises(StepTimeout):
+        bench.sh(RECORDS, timeout=0.5)
+
+    assert "TERM\n" == (tmp_path / "heard").read_text()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what a process ignores is known on Linux only")
+def test_background_jobs_that_cannot_hear_sigint_do_not_take_half_of_the_grace(tmp_path: Path) -> None:
+    """A shell lets them ignore it. With a grace of days, this ends only because they get SIGTERM at once."""
+    bench = Bench(tmp_path, grace=1e6)
+
+    assert [] == _stopped_by(bench, "SIGINT", "sleep 1000 & echo $!; wait")
+    assert not runs(bench.noted[0][0]["pid"])
+
+
+def test_a_clean_up_s_own_commands_are_not_told(bench: Bench) -> None:
+    """They began after the signal, and are what it was sent for."""
+    (bench.folder / "clean.sh").write_text("trap 'touch hurt' TERM; sleep 0.1; touch cleaned")
+
+    _stopped_by(bench, "SIGTERM", "trap 'bash clean.sh; exit' TERM; echo x; while :; do sleep 0.01; done")
+
+    assert (True, False) == ((bench.folder / "cleaned").exists(), (bench.folder / "hurt").exists())
+
+
+def test_a_command_s_own_grace_comes_first(tmp_path: Path) -> None:
+    """It ignores SIGTERM: with the bench's grace it would end in days."""
+    bench = Bench(tmp_path, grace=1e6)
+
+    with pytest.raises(StepTimeout):
+        bench.sh("trap '' TERM; while :; do sleep 60; done", timeout=0.2, grace=0.05)
+
+    assert [0.05] == [group["grace"] for group in bench.noted[0]]
+
+
+def test_ten_seconds_are_the_default() -> None:
+    """As `docker stop`; what releases a lock in 4 s is not killed."""
+    assert (10.0, GRACE_SECONDS) == (GRACE_SECONDS, Processes(Stop(), lambda _: None)._grace)
+
+
+def test_nothing_to_stop_is_stopped() -> None:
+    assert [] == stop(Reach(frozenset([2**22 + 1]), frozenset(["no such mark"])), first=SIGTERM)
+
+
+# --- the engine itself may stand still: Ctrl-Z, a container that is paused, a laptop that sleeps ---------------------
+
+
+def test_what_ended_meanwhile_was_in_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock jumps past the timeout between the command's last word and its end, which nobody has seen."""
+    jumped = 0.0
+
+    def on_output(*_: object) -> None:
+        nonlocal jumped
+        leader = bench.noted[0][0]["pid"]
+        while (process := find_process(leader)) and not process.zombie:
+            pass
+        jumped = 1000.0
+
+    monkeypatch.setattr(processes_module, "time", _Clock(lambda: jumped))
+
+    done = bench.sh("echo fine", timeout=100, on_output=on_output)
+
+    assert (0, b"fine\n") == (done.exit_code, done.stdout)
+
+
+def test_what_did_not_end_is_late(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    jumped = 0.0
+
+    def on_output(*_: object) -> None:
+        nonlocal jumped
+        jumped = 1000.0
+
+    monkeypatch.setattr(processes_module, "time", _Clock(lambda: jumped))
+
+    with pytest.raises(StepTimeout):
+        bench.sh("echo begun; exec sleep 1000", timeout=100, on_output=on_output)
+
+
+class _Clock:
+    def __init__(self, jumped: object) -> None:
+        self._jumped = jumped
+
+    def monotonic(self) -> float:
+        import time  # noqa: PLC0415
+
+        return time.monotonic() + self._jumped()  # type: ignore[operator, no-any-return]
+
+
+REAPING = """
+import ctypes, os, sys
+from maverick.dsl import processes, reaping
+from maverick.dsl.processes import Processes, Stop
+assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0  # PR_SET_CHILD_SUBREAPER
+reaping.PATIENCE_SECONDS = 0.0
+processes.REAP_SECONDS = 0.01
+mine = Processes(Stop(), lambda _: None)
+mine._reaper.is_init = sys.argv[1] == "init"
+mine.run(["bash", "-c", sys.argv[2]], cwd=".")
+mine.run(["bash", "-c", "true"], cwd=".")
+dead = [pid for pid in os.listdir("/proc") if pid.isdigit()
+        and open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[:2] == ["Z", str(os.getpid())]]
+print(dead)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans come to process 1 elsewhere")
+@pytest.mark.parametrize("role", ["init", "subreaper"])
+def test_orphans_are_reaped(tmp_path: Path, role: str) -> None:
+    """As process 1 of a container nobody else does, and the pids of a host are few. Those that ended in a session
+    of their own, too.
+    """
+    script = "(true & echo); (setsid -f true); (sleep 0.01 &); setsid -f sleep 0.01; sleep 0.1"
+
+    done = subprocess.run(
+        [sys.executable, "-c", REAPING, role, script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert ("[]\n", "") == (done.stdout, done.stderr)
