@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from maverick.dsl import groups
+from maverick.dsl.child import OnOutput
 from maverick.dsl.processes import Completed, Group, Processes, Stop
 
 IGNORES_TERM = "trap '' TERM; echo $$; while :; do sleep 60; done"
@@ -51,3 +52,21 @@ class Bench:
         """Ask to stop at the first output, and not again (which would make it urgent)."""
         if not self.stop.requested:
             self.stop.request("enough")
+
+    def stop_at(self, word: bytes) -> OnOutput:
+        """Give what asks to stop once *word* is written; a shell may write something of its own before."""
+        return lambda _stream, data: self.stop_once() if word in data else None
+
+
+class Clock:
+    """Stands in for the module `time`: real, until somebody lets it jump over every timeout."""
+
+    def __init__(self) -> None:
+        self._jumped = 0.0
+
+    def jump(self, *_: object) -> None:
+        """Let a thousand seconds pass."""
+        self._jumped = 1000.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._jumped

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from kit_processes import Bench, runs, until
+from kit_processes import Bench, Clock, runs, until
 from maverick.dsl import process_table
+from maverick.dsl import processes as processes_module
 from maverick.dsl.process_table import MARK, living, send, send_to_groups
 from maverick.dsl.processes import Group, Stopped, stop_leftovers
 from maverick.errors import StepTimeout
@@ -69,10 +70,17 @@ def test_else_what_left_the_session_lives_on(bench: Bench, victims: list[int], s
 
 
 @ways
-def test_a_timeout_reaches_it(bench: Bench, victims: list[int], script: str) -> None:
-    """The command is over when the daemon is known; what holds it is a second one."""
+def test_a_timeout_reaches_it(bench: Bench, victims: list[int], script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time is over when the daemon is known."""
+    clock = Clock()
+    monkeypatch.setattr(processes_module, "time", clock)
+
     with pytest.raises(StepTimeout):
-        bench.sh(f"{script} echo $(cat pid); sleep 1000", timeout=2)
+        bench.sh(
+            f"{script} echo started; sleep 1000",
+            timeout=500,
+            on_output=lambda _, data: clock.jump() if b"started" in data else None,
+        )
 
     victims.append(_pid(bench))
     assert not runs(_pid(bench))
@@ -81,7 +89,7 @@ def test_a_timeout_reaches_it(bench: Bench, victims: list[int], script: str) -> 
 @ways
 def test_a_stop_reaches_it(bench: Bench, victims: list[int], script: str) -> None:
     with pytest.raises(Stopped):
-        bench.sh(f"{script} echo started; sleep 1000", on_output=bench.stop_once)
+        bench.sh(f"{script} echo started; sleep 1000", on_output=bench.stop_at(b"started"))
 
     victims.append(_pid(bench))
     assert not runs(_pid(bench))

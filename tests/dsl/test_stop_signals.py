@@ -9,7 +9,7 @@ from signal import SIGTERM
 
 import pytest
 
-from kit_processes import Bench, runs
+from kit_processes import Bench, Clock, runs
 from maverick.dsl import processes as processes_module
 from maverick.dsl.groups import GRACE_SECONDS, Reach, stop
 from maverick.dsl.process_table import find_process
@@ -98,16 +98,15 @@ def test_nothing_to_stop_is_stopped() -> None:
 
 def test_what_ended_meanwhile_was_in_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock jumps past the timeout between the command's last word and its end, which nobody has seen."""
-    jumped = 0.0
+    clock = Clock()
 
     def on_output(*_: object) -> None:
-        nonlocal jumped
         leader = bench.noted[0][0]["pid"]
         while (process := find_process(leader)) and not process.zombie:
             pass
-        jumped = 1000.0
+        clock.jump()
 
-    monkeypatch.setattr(processes_module, "time", _Clock(lambda: jumped))
+    monkeypatch.setattr(processes_module, "time", clock)
 
     done = bench.sh("echo fine", timeout=100, on_output=on_output)
 
@@ -115,26 +114,11 @@ def test_what_ended_meanwhile_was_in_time(bench: Bench, monkeypatch: pytest.Monk
 
 
 def test_what_did_not_end_is_late(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    jumped = 0.0
-
-    def on_output(*_: object) -> None:
-        nonlocal jumped
-        jumped = 1000.0
-
-    monkeypatch.setattr(processes_module, "time", _Clock(lambda: jumped))
+    clock = Clock()
+    monkeypatch.setattr(processes_module, "time", clock)
 
     with pytest.raises(StepTimeout):
-        bench.sh("echo begun; exec sleep 1000", timeout=100, on_output=on_output)
-
-
-class _Clock:
-    def __init__(self, jumped: object) -> None:
-        self._jumped = jumped
-
-    def monotonic(self) -> float:
-        import time  # noqa: PLC0415
-
-        return time.monotonic() + self._jumped()  # type: ignore[operator, no-any-return]
+        bench.sh("echo begun; exec sleep 1000", timeout=100, on_output=clock.jump)
 
 
 REAPING = """
@@ -148,9 +132,12 @@ mine = Processes(Stop(), lambda _: None)
 mine._reaper.is_init = sys.argv[1] == "init"
 mine.run(["bash", "-c", sys.argv[2]], cwd=".")
 mine.run(["bash", "-c", "true"], cwd=".")
-dead = [pid for pid in os.listdir("/proc") if pid.isdigit()
-        and open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[:2] == ["Z", str(os.getpid())]]
-print(dead)
+def state(pid):
+    try:
+        return open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[:2]
+    except (FileNotFoundError, ProcessLookupError):  # Others come and go.
+        return []
+print([pid for pid in os.listdir("/proc") if pid.isdigit() and state(pid) == ["Z", str(os.getpid())]])
 """
 
 
