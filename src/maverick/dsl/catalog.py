@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from maverick.dsl.actions import Action, add_to_path, load_action, public_names
+from maverick.dsl.fields import own_limit
 from maverick.dsl.serialization.files import read_text
 from maverick.dsl.serialization.loader import parse_workflow
 from maverick.dsl.steps.validation import Stage
@@ -331,7 +332,10 @@ class Catalog:
     @cached_property
     def stages(self) -> Mapping[str, Stage]:
         """The validation stages of maverick.yaml, in its order."""
-        return {name: Stage(name, stage.run, stage.timeout) for name, stage in self.config.validation_stages.items()}
+        return {
+            name: Stage(name, stage.run, own_limit(stage.timeout, f"the stage {name}"))
+            for name, stage in self.config.validation_stages.items()
+        }
 
 
 def _import(module: str) -> object:

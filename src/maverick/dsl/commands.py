@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl.child import check_startable
+from maverick.dsl.durations import Limit
 from maverick.dsl.groups import summary
 from maverick.dsl.processes import Completed, Processes
 from maverick.errors import StepTimeout
@@ -16,6 +18,8 @@ from maverick.errors import StepTimeout
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+_DAY_SECONDS = 86400.0
 
 
 class _Attached(NamedTuple):
@@ -72,18 +76,33 @@ def run_command(
         )
     variables = {**os.environ, "GIT_TERMINAL_PROMPT": "0", **(env or {})}
     check_startable(argv, cwd, variables)
-    try:
-        done = subprocess.run(
-            list(argv),
-            cwd=cwd,
-            env=variables,
-            input=stdin,
-            capture_output=True,
-            timeout=timeout,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        message = f"`{summary(argv)}` took longer than its timeout of {timeout:g} s and was stopped"
-        raise StepTimeout(message) from None
-    code = done.returncode if done.returncode >= 0 else 128 - done.returncode
-    return Completed(exit_code=code, stdout=done.stdout, stderr=done.stderr)
+    with subprocess.Popen(
+        list(argv),
+        cwd=cwd,
+        env=variables,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            stdout, stderr = _communicate(process, stdin, timeout)
+        except BaseException as error:
+            process.kill()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            message = f"`{summary(argv)}` took longer than {Limit.own(error.timeout)} and was stopped"
+            raise StepTimeout(message) from None
+    code = process.returncode if process.returncode >= 0 else 128 - process.returncode
+    return Completed(exit_code=code, stdout=stdout, stderr=stderr)
+
+
+def _communicate(process: subprocess.Popen[bytes], stdin: bytes, timeout: float | None) -> tuple[bytes, bytes]:
+    """What the process writes up to its end, waiting in pieces: the system's waits end after 24 days."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while True:
+        left = None if deadline is None else max(deadline - time.monotonic(), 0)
+        try:
+            return process.communicate(stdin, None if left is None else min(left, _DAY_SECONDS))
+        except subprocess.TimeoutExpired:
+            if left is not None and timeout is not None and left <= _DAY_SECONDS:
+                raise subprocess.TimeoutExpired(process.args, timeout) from None

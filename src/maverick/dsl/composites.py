@@ -148,7 +148,8 @@ def _rounds(walk: Executor, step: LoopStep, path: str, block: Block) -> _Iterati
     if step.has_for_each:
         given = walk.decide(path, "for_each", step.for_each, block)
         if not isinstance(given, list):
-            raise ExpressionFailed(f"{step.place}: for_each has to be a list, not {fields.describe(given)}")
+            hint = "; `default(…, [])` makes an empty one of null" if given is None else ""
+            raise ExpressionFailed(f"{step.place}: for_each has to be a list, not {fields.describe(given)}{hint}")
         items = given
     counts = [] if items is None else [len(items)]
     if step.until is not None:

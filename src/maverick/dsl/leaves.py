@@ -157,7 +157,7 @@ def _attempt(walk: Executor, step: Step, path: str, block: Block, number: int, f
     return Attempt(
         path=path,
         frame=block.frame.with_run(**names),
-        seconds=block.seconds_left(fields.seconds(step.timeout, block.frame)),
+        limit=block.limit(fields.limit(step.timeout, block.frame)),
         environment={
             "MAVERICK_RUN": walk.journal.tip.run,
             "MAVERICK_STEP": path,

@@ -39,12 +39,16 @@ class Input(NamedTuple):
 
 
 class Retry(NamedTuple):
-    """`attempts` counts in all; `delay * backoff ** (n - 1)` seconds between them; `on` names what to retry."""
+    """`attempts` counts in all; `delay * backoff ** (n - 1)` seconds between them, `max_delay` at most.
+
+    `on` names what to retry. A `max_delay` of None is no limit.
+    """
 
     attempts: Field = 1
     delay: Field = 0
     backoff: Field = 1
     on: tuple[str, ...] = ()
+    max_delay: Field = None
 
 
 class Rollback(NamedTuple):

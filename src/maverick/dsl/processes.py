@@ -17,6 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from maverick.dsl.child import Child, OnOutput, StreamName
+from maverick.dsl.durations import Limit
 from maverick.dsl.groups import (
     GRACE_SECONDS,
     MARK,
@@ -90,7 +91,7 @@ class Processes:
         cwd: str | Path,
         env: Mapping[str, str] | None = None,
         stdin: bytes = b"",
-        timeout: float | None = None,
+        timeout: float | Limit | None = None,
         on_output: OnOutput | None = None,
         limit: int = LIMIT_BYTES,
         step: str = "",
@@ -102,10 +103,12 @@ class Processes:
         most four times *limit* bytes of output are held in memory. However this is left, nothing of the group
         still runs.
 
-        Raises `StepFailed` if it cannot be started, `StepTimeout` after *timeout* seconds, `Stopped` when a
+        Raises `StepFailed` if it cannot be started, `StepTimeout` after *timeout* (seconds, or what a message
+        calls by its name), `Stopped` when a
         stop is requested.
         """
         self._stop.check()
+        allowed = Limit.own(timeout) if isinstance(timeout, int | float) else timeout
         mark = os.urandom(8).hex()
         environment = {**(os.environ if env is None else env), "GIT_TERMINAL_PROMPT": "0", MARK: mark}
         command = self._scrub.text(summary(argv))
@@ -117,7 +120,7 @@ class Processes:
             try:
                 self._remember(child.pid, command, mark, step)
                 child.open_gate()
-                ended = self._attend(child, timeout)
+                ended = self._attend(child, None if allowed is None else allowed.left)
             except BaseException:
                 stop_session(child.pid, grace=0)
                 raise
@@ -126,7 +129,7 @@ class Processes:
             survivors = self._stop_group(child)
             but = f" (but {self._scrub.text(_names(survivors))} could not be stopped)" if survivors else ""
             if ended == "timeout":
-                message = f"`{command}` took longer than its timeout of {timeout:g} s and was stopped{but}"
+                message = f"`{command}` took longer than {allowed} and was stopped{but}"
                 raise StepTimeout(message, step=step)
             raise Stopped(self._stop.reason + but)
 

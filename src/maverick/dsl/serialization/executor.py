@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from maverick.dsl import composites, evaluate, fields, leaves
-from maverick.dsl.blocks import Block, Unfinished, follows, is_chained
+from maverick.dsl.blocks import Block, Deadline, Unfinished, follows, is_chained
 from maverick.dsl.events import Event, Kind
 from maverick.dsl.expressions import Expression
 from maverick.dsl.files import take_artifacts
@@ -219,8 +219,7 @@ class Executor:
         def attempt(number: int) -> Result:
             nonlocal newest
             newest, block.newest, block.deadline = max(newest, block.newest), before, deadline
-            seconds = block.seconds_left(fields.seconds(step.timeout, block.frame))
-            block.deadline = None if seconds is None else time.monotonic() + seconds
+            block.deadline = Deadline.of(block.limit(fields.limit(step.timeout, block.frame)), path)
             block.attempt = partial(retries.repeats, number)
             return walk()
 

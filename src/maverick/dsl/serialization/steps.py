@@ -150,6 +150,7 @@ def _retry(fields: Fields, node: Node) -> Retry | None:
         delay=retry.seconds("delay", 0),
         backoff=retry.number("backoff", 1, least=0),
         on=retry.texts("on"),
+        max_delay=retry.seconds("max_delay"),
     )
     retry.finish()
     return record

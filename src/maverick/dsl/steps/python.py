@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from maverick.dsl.actions import Action
+    from maverick.dsl.durations import Limit
     from maverick.dsl.model import PythonStep
     from maverick.dsl.scope import Frame
     from maverick.dsl.values import Value
@@ -46,10 +47,10 @@ def prepare(step: PythonStep, frame: Frame, tools: Tools) -> Work:
         kwargs = fields.mapping(step.kwargs, attempt.frame, "kwargs")
         kwargs = action.in_folder(args, kwargs, str(tools.root))
         action.check_arguments(args, kwargs)
-        if attempt.seconds is not None and not action.is_async:
+        if attempt.limit is not None and not action.is_async:
             return _in_a_process(action, args, kwargs, attempt, tools)
         environment = {**tools.environment, **attempt.environment}
-        return call(action, args, kwargs, tools, environment, path=attempt.path, seconds=attempt.seconds)
+        return call(action, args, kwargs, tools, environment, path=attempt.path, limit=attempt.limit)
 
     return Work(type="python", parts=parts, run=run)
 
@@ -62,15 +63,15 @@ def call(
     environment: Mapping[str, str],
     *,
     path: str,
-    seconds: float | None = None,
+    limit: Limit | None = None,
 ) -> object:
-    """Give what the action gives; *seconds* limits async ones only.
+    """Give what the action gives; *limit* is that of async ones only.
 
     Commands that a sync action starts by `commands.run_command` belong to the run and get *environment*. Raises
     StepFailed, Stopped.
     """
     if action.is_async:
-        return _on_the_loop(action, args, kwargs, seconds, tools.stop)
+        return _on_the_loop(action, args, kwargs, limit, tools.stop)
 
     def work() -> object:
         with attach(tools.processes, env=environment, step=path):
@@ -134,7 +135,7 @@ def _loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def _on_the_loop(action: Action, args: list[Any], kwargs: dict[str, Any], seconds: float | None, stop: Stop) -> object:
+def _on_the_loop(action: Action, args: list[Any], kwargs: dict[str, Any], limit: Limit | None, stop: Stop) -> object:
     import asyncio  # noqa: PLC0415
 
     loop = _loop()
@@ -142,14 +143,14 @@ def _on_the_loop(action: Action, args: list[Any], kwargs: dict[str, Any], second
 
     async def limited() -> object:
         tasks.append(asyncio.ensure_future(_awaited(action.function(*args, **kwargs))))
-        return await asyncio.wait_for(tasks[0], seconds)
+        return await asyncio.wait_for(tasks[0], None if limit is None else limit.left)
 
     future = asyncio.run_coroutine_threadsafe(limited(), loop)
     try:
         return _in_a_thread(future.result, action, stop)
     except StepFailed as error:
         if isinstance(error.__cause__, TimeoutError) and tasks and tasks[0].cancelled():
-            raise StepTimeout(f"action {action.name} took longer than its timeout of {seconds:g} s") from error
+            raise StepTimeout(f"action {action.name} took longer than {limit}") from error
         raise
     finally:
         future.cancel()
@@ -173,7 +174,7 @@ def _in_a_process(action: Action, args: list[Any], kwargs: dict[str, Any], attem
                 cwd=tools.root,
                 env={**tools.environment, **attempt.environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 stdin=process.pack([action.reference, args, kwargs]),
-                timeout=attempt.seconds,
+                timeout=attempt.limit,
                 on_output=attempt.say,
                 step=attempt.path,
             )

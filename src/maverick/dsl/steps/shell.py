@@ -35,7 +35,7 @@ def prepare(step: ShellStep, frame: Frame, tools: Tools) -> Work:
             [*_shell(evaluate.render(step.shell, scope)), script],
             cwd=tools.root if step.cwd is None else tools.root / fields.text(step.cwd, scope, "cwd"),
             env={**tools.environment, **attempt.environment, **variables},
-            timeout=attempt.seconds,
+            timeout=attempt.limit,
             on_output=attempt.say,
             step=attempt.path,
         )
