@@ -166,8 +166,12 @@ class LoopStep(BaseStep):
     until: Expression | None = None
     max_iterations: Field = 30
     max_concurrency: Field = 1
+    parallel: Expression | None = None
+    """Where an expression says whether it is all at once, else one after the other. `max_concurrency` is None then."""
     key: Expression | None = None
     collect: Literal["last", "steps"] = "last"
+    on_exhausted: Literal["fail", "continue"] = "fail"
+    """What becomes of it when its `until` was true after no round."""
     has_for_each: bool = False
 
 
