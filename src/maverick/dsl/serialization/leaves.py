@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from maverick.dsl.expressions import Expression, Template
@@ -17,8 +18,10 @@ from maverick.dsl.model import (
 )
 from maverick.dsl.nodes import Access, Call, Choice, Literal, Name, Node
 from maverick.dsl.serialization.nodes import MappingNode, ScalarNode, SequenceNode
+from maverick.dsl.serialization.report import as_written
 
 if TYPE_CHECKING:
+    from maverick.dsl.model import Field
     from maverick.dsl.serialization.fields import Fields
 
 Common: TypeAlias = dict[str, Any]
@@ -50,9 +53,20 @@ def read_shell(fields: Fields, common: Common) -> ShellStep:
         run=run,
         shell=fields.shaped("shell", (ScalarNode, SequenceNode), "a command such as `bash -eu`"),
         cwd=fields.template("cwd"),
-        env=fields.shaped("env", (MappingNode,), "a mapping"),
+        env=_environment(fields),
         parse=fields.word("parse", ("text", "json", "lines"), "text"),
     )
+
+
+def _environment(fields: Fields) -> Field:
+    """Give the variables; a number or a boolean is the text that it is in the file."""
+    given = fields.node_of("env")
+    if isinstance(given, MappingNode):
+        entries = {name: (key, as_written(node)) for name, (key, node) in given.entries.items()}
+        for _, node in entries.values():
+            fields.report.warn_of_numbers(node)
+        return fields.report.field(replace(given, entries=entries))
+    return fields.shaped("env", (MappingNode,), "a mapping")
 
 
 def _warn_unquoted(fields: Fields, run: Template) -> None:
@@ -103,7 +117,7 @@ def read_subworkflow(fields: Fields, common: Common) -> SubworkflowStep:
     return SubworkflowStep(
         **common,
         workflow=fields.text("workflow", required=True),
-        inputs=fields.shaped("inputs", (MappingNode,), "a mapping"),
+        inputs=fields.shaped("inputs", (MappingNode,), "a mapping", typed=True),
         cwd=fields.template("cwd"),
     )
 

@@ -275,6 +275,7 @@ def _unread(fields: Fields) -> Expression:
 def _for_each(fields: Fields) -> Field | Expression:
     node = fields.node_of("for_each")
     if isinstance(node, SequenceNode):
+        fields.report.warn_of_numbers(node)
         return fields.report.field(node)
     if isinstance(node, ScalarNode) and isinstance(node.value, str) and node.value.strip():
         return fields.report.expression(node)
