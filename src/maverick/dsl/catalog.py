@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
-from maverick.dsl.actions import Action, add_to_path, load_action, public_names
+from maverick.dsl.actions import Action, add_to_path, check_hidden, load_action, public_names
 from maverick.dsl.fields import own_limit
 from maverick.dsl.serialization.files import read_text
 from maverick.dsl.serialization.loader import parse_workflow
@@ -256,7 +256,7 @@ class Catalog:
         names: dict[str, str] = {}
         for module in self.config.actions:
             add_to_path(str(self.root))
-            names.update({name: f"{module}:{name}" for name in public_names(_import(module))})
+            names.update({name: f"{module}:{name}" for name in public_names(_import(module, self.root))})
         return {**names, **self._builtins.actions}
 
     def _load_action(self, name: str) -> Action:
@@ -264,9 +264,9 @@ class Catalog:
         if (reference := self._builtins.actions.get(name)) is not None:
             return load_action(reference, name=name, version=self._builtins.version)
         if ":" in name:
-            return load_action(name)
+            return load_action(name, root=self.root)
         if (reference := self.action_names.get(name)) is not None:
-            return load_action(reference, name=name)
+            return load_action(reference, name=name, root=self.root)
         raise StepFailed(
             f"there is no action {name!r}{nearest(name, self.action_names)}; name a built-in one, one of the modules "
             "under `actions:` in maverick.yaml, or `module:function`"
@@ -338,12 +338,12 @@ class Catalog:
         }
 
 
-def _import(module: str) -> object:
+def _import(module: str, root: Path) -> object:
     import importlib  # noqa: PLC0415
 
     try:
+        check_hidden(module, root)
         return importlib.import_module(module)
     except Exception as error:
-        raise StepFailed(
-            f"cannot import {module!r}, which maverick.yaml names under `actions:`: {type(error).__name__}: {error}"
-        ) from error
+        why = str(error) if isinstance(error, StepFailed) else f"{type(error).__name__}: {error}"
+        raise StepFailed(f"cannot import {module!r}, which maverick.yaml names under `actions:`: {why}") from error

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import select
-import sys
 import tempfile
 import threading
 import traceback
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from maverick.dsl import evaluate, fields
 from maverick.dsl.commands import attach
+from maverick.dsl.steps.shell import failure as failure_of
 from maverick.dsl.steps.work import Attempt, Tools, Work
 from maverick.dsl.stop import Stop, Stopped
 from maverick.errors import StepFailed, StepTimeout
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from maverick.dsl.actions import Action
     from maverick.dsl.durations import Limit
     from maverick.dsl.model import PythonStep
+    from maverick.dsl.processes import Completed
     from maverick.dsl.scope import Frame
     from maverick.dsl.values import Value
 
@@ -170,9 +171,9 @@ def _in_a_process(action: Action, args: list[Any], kwargs: dict[str, Any], attem
         answer = Path(folder) / "answer"
         try:
             done = tools.processes.run(
-                [sys.executable, "-m", process.__name__, str(answer)],
+                process.command(answer),
                 cwd=tools.root,
-                env={**tools.environment, **attempt.environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env={**tools.environment, **attempt.environment},
                 stdin=process.pack([action.reference, args, kwargs]),
                 timeout=attempt.limit,
                 on_output=attempt.say,
@@ -182,8 +183,17 @@ def _in_a_process(action: Action, args: list[Any], kwargs: dict[str, Any], attem
             how = str(error).rpartition("` ")[2]
             raise StepTimeout(f"action {action.name} {how}") from None
         if done.exit_code != 0 or not answer.exists():
-            raise StepFailed(f"the process of action {action.name} ended with exit code {done.exit_code}")
+            raise StepFailed(f"the process of action {action.name} ended before the action did: {_how(done)}")
         kind, value = process.unpack(answer.read_bytes())
     if kind == "failed":
         raise StepFailed(value["message"], causes=tuple(value["causes"]))
     return value
+
+
+def _how(done: Completed) -> str:
+    """Say how a process ended that gave no answer. Where it wrote nothing, what may have been the reason."""
+    if done.stderr.strip() or done.stdout.strip():
+        return failure_of(done)
+    if done.signal == "SIGKILL":
+        return "killed by SIGKILL; the system does so where memory runs out"
+    return f"{failure_of(done)}, and it wrote nothing; did it call `os._exit`, or did code in C crash?"
