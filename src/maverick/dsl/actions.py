@@ -69,16 +69,38 @@ class Action(NamedTuple):
         Raises:
             StepFailed: Says which, and what the function takes.
         """
+        wrong = self.wrong_arguments(args, kwargs)
+        if wrong:
+            raise StepFailed("; ".join(message for _, message in wrong))
+
+    def wrong_arguments(
+        self, args: Sequence[object] | None, kwargs: Mapping[str, object] | None
+    ) -> list[tuple[str, str]]:
+        """What is wrong with calling the function so: the name of an argument, empty for all of them, and why.
+
+        Those that are not known yet are None. Only how many there are and how they are called is looked at.
+        """
         import inspect  # noqa: PLC0415
 
         try:
             signature = inspect.signature(self.function)
         except ValueError:  # Some functions written in C have none; the call itself will tell.
-            return
+            return []
+        parameters = signature.parameters.values()
+        named = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        anything = any(p.kind is p.VAR_KEYWORD for p in parameters)
+        called = f"action {self.name}{signature} cannot be called so: "
+        unknown = [name for name in kwargs or () if name not in named and not anything]
+        if unknown:
+            return [(name, f"{called}it has no parameter `{name}`{nearest(name, named)}") for name in unknown]
         try:
-            signature.bind(*args, **kwargs)
+            if args is not None and kwargs is not None:
+                signature.bind(*args, **kwargs)
+            elif args is not None:
+                signature.bind_partial(*args)
         except TypeError as error:
-            raise StepFailed(f"action {self.name}{signature} cannot be called so: {error}") from None
+            return [("", f"{called}{error}")]
+        return []
 
 
 def load_action(reference: str, *, name: str = "", version: str = "", root: Path | None = None) -> Action:

@@ -97,6 +97,15 @@ class Catalog:
             return bool(self.action(name))
         return name in self._builtins.actions or name in self.action_names
 
+    def wrong_arguments(
+        self, action: str, args: Sequence[object] | None, kwargs: Mapping[str, object] | None
+    ) -> list[tuple[str, str]]:
+        """What is wrong with calling an action so. The folder of the step counts as its `cwd`."""
+        loaded = self.action(action)
+        if args is not None and kwargs is not None:
+            kwargs = loaded.in_folder(args, dict(kwargs), str(self.root))
+        return loaded.wrong_arguments(args, kwargs)
+
     def has_agent(self, name: str) -> bool:
         """Whether there is such an agent. A `default` plays any; a name that looks mistyped is none."""
         return self._is_played(name, self.agent_names())

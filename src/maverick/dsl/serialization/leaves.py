@@ -34,7 +34,8 @@ _HARMLESS_CALLS = frozenset({"quote", "len", "int", "float", "bool", "exists", "
 
 
 def read_python(fields: Fields, common: Common) -> PythonStep:
-    """Read the fields of a `python` step."""
+    """Read the fields of a `python` step. The places of its keyword arguments are known as `kwargs.NAME`."""
+    _place_entries(fields, common, "kwargs")
     return PythonStep(
         **common,
         action=fields.text("action", required=True),
@@ -110,16 +111,20 @@ def read_generate(fields: Fields, common: Common) -> GenerateStep:
 
 def read_subworkflow(fields: Fields, common: Common) -> SubworkflowStep:
     """Read the fields of a `subworkflow` step. The places of its inputs are known as `inputs.NAME`."""
-    given = fields.node.entries.get("inputs")
-    if given and isinstance(given[1], MappingNode):
-        for name, (key, _) in given[1].entries.items():
-            common["places"][f"inputs.{name}"] = fields.report.place(key)
+    _place_entries(fields, common, "inputs")
     return SubworkflowStep(
         **common,
         workflow=fields.text("workflow", required=True),
         inputs=fields.shaped("inputs", (MappingNode,), "a mapping", typed=True),
         cwd=fields.template("cwd"),
     )
+
+
+def _place_entries(fields: Fields, common: Common, field: str) -> None:
+    given = fields.node.entries.get(field)
+    if given and isinstance(given[1], MappingNode):
+        for name, (key, _) in given[1].entries.items():
+            common["places"][f"{field}.{name}"] = fields.report.place(key)
 
 
 def read_checkpoint(fields: Fields, common: Common) -> CheckpointStep:
