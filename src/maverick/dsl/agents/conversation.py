@@ -119,7 +119,7 @@ class Conversation:
         if not is_there(argv[0], tools.root, tools.environment):
             raise StepFailed(f"agent {player.name}: {missing(player.provider, argv[0])}")
         heard = _Heard(player.provider, attempt, self._keep)
-        allowed = self._time_left()
+        allowed = self.time_left()
         started = time.monotonic()
         self._started = self._started or started
         with tempfile.TemporaryDirectory(prefix="maverick-") as made:
@@ -240,13 +240,14 @@ class Conversation:
         text = self._tools.scrub.text(f"agent {self._player.name}: {message}")
         self._tools.observe(Event(event="notice", step=self._attempt.path, message=text))
 
-    def _time_left(self) -> Limit | None:
+    def time_left(self) -> Limit | None:
+        """How long this attempt may still take; None is for ever."""
         if self._limit is None or self._started is None:
             return self._limit
         return self._limit.after(time.monotonic() - self._started)
 
     def _has_time_for(self, seconds: float) -> bool:
-        limit = self._time_left()
+        limit = self.time_left()
         return limit is None or limit.left > seconds
 
 

@@ -14,25 +14,15 @@ from typing import Any
 
 from maverick.checkpoints.codec import decode, encode
 from maverick.dsl.actions import load_action
+from maverick.dsl.interpreter import python_command
 from maverick.dsl.steps.python import failure
 from maverick.dsl.values import normalise
 from maverick.errors import MaverickError
 
-_BEGIN = """
-import sys
-answer, sys.path[:] = sys.argv[1], sys.argv[2:]
-del sys.argv[1:]
-from maverick.dsl.steps.process import main
-main(answer)
-"""
-
 
 def command(answer: Path) -> list[str]:
-    """The command of a child that imports from where this process does, and writes to the file *answer*.
-
-    The path is handed over beside the environment: what the action starts itself has the user's PYTHONPATH.
-    """
-    return [sys.executable, "-P", "-c", _BEGIN, str(answer), *filter(None, sys.path)]
+    """The command of a child that calls an action and writes what came of it to the file *answer*."""
+    return python_command(__name__, str(answer))
 
 
 def pack(value: Any) -> bytes:
