@@ -1,6 +1,7 @@
 """The program `maverick`."""
 
 import gc
+import os
 import sys
 
 _OBJECTS = 50_000
@@ -14,6 +15,7 @@ def main() -> None:
 
         print(f"maverick {__version__}")  # noqa: T201
         return
+    _leave_project_last()
     gc.set_threshold(_OBJECTS)
     try:
         from maverick.cli.app import program  # noqa: PLC0415
@@ -21,6 +23,19 @@ def main() -> None:
         program()
     except KeyboardInterrupt:  # Before or after the command itself, which handles it.
         sys.exit(130)
+
+
+def _leave_project_last() -> None:
+    """Import from the current folder only what is nowhere else.
+
+    `python -m maverick` puts it first, as PYTHONPATH may: a `random.py` of the project would be taken for Python's.
+    """
+    try:
+        here: tuple[str, ...] = ("", os.getcwd())  # noqa: PTH109 - pathlib itself may be imported from the project yet
+    except OSError:  # It is gone, or may not be read.
+        here = ("",)
+    first = [entry for entry in sys.path if entry not in here]
+    sys.path[:] = [*first, *(entry for entry in sys.path if entry in here)]
 
 
 if __name__ == "__main__":

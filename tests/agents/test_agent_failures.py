@@ -192,8 +192,11 @@ def test_a_program_that_just_dies_shows_its_last_words(agents: Agents) -> None:
     assert f"agent helper: exit code 134: {last}" == error
 
 
-@pytest.mark.parametrize("limit", ["agent", "step"])
-def test_an_agent_that_hangs_is_stopped_with_all_it_started(agents: Agents, limit: str) -> None:
+@pytest.mark.parametrize(
+    ("limit", "whose"),
+    [("agent", "the timeout of 1 s of the agent helper"), ("step", "its timeout of 1 s")],
+)
+def test_an_agent_that_hangs_is_stopped_with_all_it_started(agents: Agents, limit: str, whose: str) -> None:
     agents.program("claude", f"echo working >&2; sleep 600 & exec {agents.bin}/waits")
     agents.program("waits", "sleep 600")
     flow = "- {name: ask, type: agent, agent: helper, context: {a: b}"
@@ -206,7 +209,7 @@ def test_an_agent_that_hangs_is_stopped_with_all_it_started(agents: Agents, limi
 
     assert (
         "agent helper: `claude -p --output-format stream-json --verbose --permission-mode acceptEdits` took longer "
-        "than its timeout of 1 s and was stopped; the last it said: working" == error
+        f"than {whose} and was stopped; the last it said: working" == error
     )
     assert [] == _running(str(agents.folder))
 

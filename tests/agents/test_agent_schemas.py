@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from contextlib import suppress
 
 import pytest
@@ -10,8 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit_agents import Agents
-from maverick.dsl.agents.schemas import AnswerWrong, check_schema, parse
+from maverick.dsl.agents import schemas
+from maverick.dsl.agents.schemas import AnswerWrong, check_schema, is_quick, parse
+from maverick.dsl.events import Event
+from maverick.dsl.interpreter import python_command
+from maverick.dsl.values import Value
 from maverick.errors import StepFailed
+from maverick.project import Project
+from maverick.runs import Request, Session, start
 
 SCHEMA = {
     "type": "object",
@@ -122,3 +130,118 @@ def test_a_reference_out_of_the_schema_is_not_followed() -> None:
 def test_a_file_of_json_has_to_be_all_json(text: str) -> None:
     with pytest.raises(AnswerWrong):
         parse(text, SCHEMA, whole=True)
+
+
+# --- checks that take their time ------------------------------------------------------------------------------------
+
+_SLOW = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}}
+_HOSTILE = json.dumps({"a": "a" * 64 + "!"})
+_ASK_SLOWLY = f"- {{name: ask, type: agent, agent: helper, context: {{a: b}}, output_schema: {json.dumps(_SLOW)}}}"
+
+
+def test_a_timeout_ends_the_check_of_an_answer(agents: Agents) -> None:
+    """A pattern that tries 2**64 ways would hold the interpreter for ever: neither timeouts nor signals are heard."""
+    error = agents.failure("claude", {"text": _HOSTILE}, flow=_ASK_SLOWLY.replace("context:", "timeout: 2s, context:"))
+
+    assert "checking an answer against output_schema took longer than its timeout of 2 s" == error
+
+
+def test_a_stop_ends_the_check_of_an_answer(agents: Agents) -> None:
+    """As Ctrl-C does."""
+
+    def stop(event: Event) -> None:
+        if event.event == "step_output":
+            session.stop.request("SIGINT")
+
+    session = Session(observe=stop)
+    agents.runs.file("maverick.yaml", "agents: {helper: {provider: command, command: [sh, agent.sh]}}\n")
+    agents.runs.file("agent.sh", f"cat > /dev/null; printf '%s' '{_HOSTILE}'\n")
+    agents.runs.flow(_ASK_SLOWLY)
+
+    outcome = start(Project(agents.runs.root, agents.runs.environment), Request(workflow="flow.yaml"), session)
+
+    assert "paused" == outcome.status
+
+
+def test_an_answer_that_is_checked_apart_is_corrected_like_any(agents: Agents) -> None:
+    execution = agents.ask("claude", {"text": '{"a": "b"}'}, {"text": '{"a": "aa"}'}, flow=_ASK_SLOWLY)
+
+    assert {"a": "aa"} == execution.output
+    assert any("it does not fit output_schema at $.a: 'b' does not match" in notice for notice in execution.notices)
+
+
+def _apart(text: str, schema: Value) -> None:
+    command = python_command(schemas.__name__)
+    schemas.conclude(
+        subprocess.run(command, input=schemas.request(text, schema), capture_output=True, check=True).stdout
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "schema"),
+    [
+        ('{"a": 1}', _SLOW),
+        ('{"a": "aaa"}', _SLOW),
+        ('{"a": "\u2028 \ud800 \u00e9"}', _SLOW),
+        ("[1, 1]", {"uniqueItems": True}),
+        ("1", {"$ref": "#/$defs/a"}),
+        ("[[[1]]]", {"$defs": {"a": {"type": "array", "items": {"$ref": "#/$defs/a"}}}, "$ref": "#/$defs/a"}),
+        ("NaN", {"multipleOf": 0.5, "$ref": "#/$defs/a", "$defs": {"a": {}}}),
+        ("9" * 400, {"multipleOf": 0.5, "uniqueItems": True}),
+    ],
+)
+def test_a_check_in_a_process_of_its_own_says_the_same(text: str, schema: Value) -> None:
+    """Right and wrong answers, and schemas that refer to nothing."""
+    outcomes = []
+    for check in (lambda: schemas.validate(json.loads(text), schema), lambda: _apart(text, schema)):
+        try:
+            outcomes.append((None, check()))
+        except (AnswerWrong, StepFailed) as error:
+            outcomes.append((type(error), str(error)))
+
+    assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize(
+    ("schema", "quick"),
+    [
+        (SCHEMA, True),
+        (None, True),
+        ({"enum": ["pattern"], "const": {"pattern": "a"}, "default": {"$ref": 1}}, True),
+        ({"properties": {"pattern": {"type": "string"}, "$ref": {"format": "date"}}}, True),
+        (_SLOW, False),
+        ({"properties": {"pattern": {"pattern": "a"}}}, False),
+        ({"patternProperties": {"a": {}}}, False),
+        ({"items": {"anyOf": [{"uniqueItems": True}]}}, False),
+        ({"$defs": {"a": {}}, "$ref": "#/$defs/a"}, False),
+        ({"dependentSchemas": {"a": {"unevaluatedProperties": False}}}, False),
+    ],
+)
+def test_only_what_may_be_slow_is_checked_in_a_process_of_its_own(schema: Value, quick: bool) -> None:
+    """The names of properties are no keywords, and data is no schema."""
+    assert quick == is_quick("{}", schema)
+
+
+def test_a_large_answer_is_checked_apart_too() -> None:
+    """Whatever is asked of it: looking at millions of values takes its time."""
+    assert is_quick("1" * 1_000_000, SCHEMA)
+    assert not is_quick("1" * 16_000_000, SCHEMA)
+
+
+_OLD_FENCE = re.compile(r"^```[ \t]*(?:json|JSON)?[ \t]*\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
+
+
+@given(st.lists(st.sampled_from(["```", "json", " ", "\n", "\n```\n", "```json\n", "{}", "x", "\t"]), max_size=14))
+def test_the_last_fence_is_found_line_by_line(pieces: list[str]) -> None:
+    """As the pattern found it that took the square of the text's length."""
+    text = "".join(pieces)
+    found = _OLD_FENCE.findall(text)
+
+    assert (found[-1] if found else None) == schemas._last_fenced(text)
+
+
+@pytest.mark.parametrize("piece", ["```json\n", "``` ", "```\n{\n", "{[", "```" + " " * 1000])
+def test_fences_without_end_cost_no_more_than_their_length(piece: str) -> None:
+    """Would take hours otherwise."""
+    with pytest.raises(AnswerWrong):
+        parse(piece * (4_000_000 // len(piece)), SCHEMA)

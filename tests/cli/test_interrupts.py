@@ -55,6 +55,60 @@ def test_a_signal_pauses_the_run_and_the_last_line_resumes_it(program: Program, 
     assert (0, {"ran": 2, "recalled": 1, "skipped": 0, "failed": 0}) == (resumed.code, resumed.json["steps"])
 
 
+HOLDING = """
+import os, pathlib, re
+
+def hold():
+    pathlib.Path(os.environ["MARK"]).touch()
+    re.match("^(a+)+$", "a" * 64 + "!")
+"""
+
+
+@pytest.mark.parametrize("number", [SIGINT, SIGTERM])
+def test_a_signal_ends_an_action_with_a_timeout_whatever_it_does(program: Program, number: signal.Signals) -> None:
+    """Also one that holds the interpreter: it has a process of its own."""
+    program.file("holding.py", HOLDING)
+    program.flow("- {name: wait, type: python, action: 'holding:hold', timeout: 1h}")
+
+    ended = program.begin("run", "flow.yaml").wait_for(program.mark).signal(number).end()
+
+    assert 130 == ended.code
+    assert "paused" == program.run("runs", "--json").json[0]["status"]
+
+
+def test_sigquit_ends_an_action_that_holds_the_interpreter_and_the_run_can_be_resumed(program: Program) -> None:
+    """Without a timeout it shares maverick's process, where no other signal but SIGKILL is heard: docs say so."""
+    program.file("holding.py", HOLDING)
+    program.flow("""
+    - {name: first, type: shell, run: "echo one"}
+    - {name: wait, type: python, action: 'holding:hold'}
+    """)
+
+    ended = program.begin("run", "flow.yaml").wait_for(program.mark).signal(signal.SIGQUIT).end()
+
+    assert -signal.SIGQUIT == ended.code
+    assert "killed" == program.run("runs", "--json").json[0]["status"]
+    program.file("holding.py", "def hold(): return 'held'\n")
+    assert {"ran": 1, "recalled": 1, "skipped": 0, "failed": 0} == program.run(
+        "run", "flow.yaml", "--resume", "--json"
+    ).json["steps"]
+
+
+@pytest.mark.parametrize("number", [SIGINT, SIGTERM])
+def test_a_signal_ends_the_check_of_an_answer_by_a_slow_pattern(program: Program, number: signal.Signals) -> None:
+    program.file("maverick.yaml", "agents: {x: {provider: command, command: [sh, agent.sh]}}\n")
+    program.file("agent.sh", 'cat > /dev/null; echo \'{"a": "%s!"}\'\n' % ("a" * 64))
+    program.flow("""
+    - name: ask
+      type: agent
+      agent: x
+      output_schema: {type: object, properties: {a: {pattern: "^(a+)+$"}}}
+    """)
+    running = program.begin("run", "flow.yaml", "--plain").wait_for_line("a!")
+
+    assert 130 == running.signal(number).end().code
+
+
 @pytest.mark.parametrize("action", ["hang", "ignore"])
 def test_an_action_that_hangs_does_not_keep_the_command(program: Program, action: str) -> None:
     """A thread cannot be stopped, and Python waits for those that are no daemons; the run is saved all the same."""

@@ -146,6 +146,7 @@ steps:
     type: loop
     until: "false"
     max_iterations: 3
+    on_exhausted: continue
     steps: [{name: t, type: python, action: add, args: [1]}]
   - name: nested
     type: loop

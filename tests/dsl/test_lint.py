@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import pytest
 
+from maverick.dsl.actions import Action
 from maverick.dsl.lint import Kind, check, lint
 from maverick.dsl.model import Workflow
 from maverick.dsl.serialization.loader import parse_workflow
@@ -23,6 +24,10 @@ NAMES: dict[str, list[str]] = {
 }
 
 
+def _git_commit(message: str, *paths: str, amend: bool = False) -> None:
+    """As far as the linter looks at it."""
+
+
 class Project:
     """A project with some names, and the workflows given (name -> text)."""
 
@@ -34,6 +39,13 @@ class Project:
         if name.startswith("broken:"):
             raise StepFailed(f"cannot import {name}")
         return name in NAMES["action"] or ":" in name
+
+    def wrong_arguments(
+        self, action: str, args: Sequence[object] | None, kwargs: Mapping[str, object] | None
+    ) -> list[tuple[str, str]]:
+        if action not in NAMES["action"]:
+            return []
+        return Action(action, "", _git_commit, "", "").wrong_arguments(args, kwargs)
 
     def has_agent(self, name: str) -> bool:
         return name in NAMES["agent"]

@@ -88,17 +88,132 @@ def test_an_until_loop_checks_after_each_round(runs: Runs) -> None:
 
 @pytest.mark.parametrize(("limit", "rounds"), [("max_iterations: 4", 4), ("description: the default", 30)])
 def test_max_iterations_ends_an_until_loop(runs: Runs, limit: str, rounds: int) -> None:
-    """It is no failure."""
+    """With `on_exhausted: continue` that is no failure; it is told."""
     runs.flow(f"""
     - name: rounds
       type: loop
+      on_exhausted: continue
       {limit}
       until: "false"
       steps:
         - {{name: turn, type: python, action: give, args: ["${{{{ index }}}}"]}}
     """)
 
-    assert list(range(rounds)) == runs.start().output
+    done = runs.start()
+
+    assert list(range(rounds)) == done.output
+    assert [f"until never held in {rounds} rounds; it goes on, as `on_exhausted` says"] == done.notices
+
+
+_EXHAUSTED = """
+- name: wait
+  type: loop
+  until: steps.poll.output == 'ready'
+  max_iterations: 3
+  steps: [{name: poll, type: python, action: do, args: [poll]}]
+- {name: deploy, type: python, action: do, args: [deploy]}
+"""
+
+
+def test_an_until_that_never_holds_fails_the_loop(runs: Runs) -> None:
+    """What comes after it counted on it."""
+    runs.flow(_EXHAUSTED)
+
+    failed = runs.start()
+
+    assert "failed" == failed.status
+    assert "step wait: until never held in 3 rounds; raise `max_iterations`" in failed.error
+    assert "`on_exhausted: continue`" in failed.error
+    assert ["poll", "poll", "poll"] == runs.log
+
+
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_rounds_are_counted_in_words_that_fit(runs: Runs, rounds: int) -> None:
+    runs.flow(_EXHAUSTED)
+    runs.edit("max_iterations: 3", f"max_iterations: {rounds}")
+
+    assert ("in 1 round;" if rounds == 1 else "in 2 rounds;") in runs.start().error
+
+
+def test_an_exhausted_loop_fails_again_on_resuming_and_runs_nothing(runs: Runs) -> None:
+    """Its rounds are recalled; another attempt at it would be the same one."""
+    runs.flow(_EXHAUSTED)
+    runs.start()
+
+    again = runs.resume()
+
+    assert "until never held in 3 rounds" in again.error
+    assert [] == again.executed
+    assert ["wait[0].poll", "wait[1].poll", "wait[2].poll"] == again.recalled
+
+
+def test_an_exhausted_loop_goes_on_with_the_next_round_once_it_may(runs: Runs) -> None:
+    runs.flow(_EXHAUSTED)
+    runs.start()
+    runs.edit("max_iterations: 3", "max_iterations: 5")
+
+    again = runs.resume()
+
+    assert "until never held in 5 rounds" in again.error
+    assert ["wait[3].poll", "wait[4].poll"] == again.executed
+
+
+def test_an_exhausted_loop_can_be_let_go_on_afterwards(runs: Runs) -> None:
+    """Nothing of it runs again."""
+    runs.flow(_EXHAUSTED)
+    runs.start()
+    runs.edit("max_iterations: 3", "max_iterations: 3\n    on_exhausted: continue")
+
+    again = runs.resume()
+
+    assert "done" == again.status
+    assert ["deploy"] == again.executed
+
+
+def test_an_exhausted_loop_is_not_tried_again(runs: Runs) -> None:
+    """All its rounds would be recalled; nor is what stands around it."""
+    runs.flow(_EXHAUSTED)
+    runs.edit("type: loop", "type: loop\n    retry: {attempts: 5, delay: 1d}")
+
+    assert "until never held" in runs.start().error
+
+
+def test_continue_on_error_takes_an_exhausted_loop_as_an_outcome(runs: Runs) -> None:
+    runs.flow(_EXHAUSTED)
+    runs.edit("type: loop", "type: loop\n    continue_on_error: true")
+    runs.edit("args: [deploy]", "args: ['${{ steps.wait.output.error }}']")
+
+    done = runs.start()
+
+    assert "done" == done.status
+    assert str(done.output).startswith("until never held in 3 rounds")
+
+
+def test_a_list_that_ends_before_until_holds_exhausts_the_loop(runs: Runs) -> None:
+    """Nothing was found in it; an empty one has no round, and gives an empty list."""
+    runs.flow("""
+    inputs: {names: {type: array}}
+    steps:
+      - name: search
+        type: loop
+        for_each: inputs.names
+        until: item == 'x'
+        steps: [{name: look, type: python, action: give, args: ["${{ item }}"]}]
+    """)
+
+    assert "until never held in 2 rounds" in runs.start(names=["a", "b"]).error
+    assert ["a", "x"] == runs.start(names=["a", "x", "b"]).output
+    assert [] == runs.start(names=[]).output
+
+
+def test_for_each_of_null_says_so_and_what_to_write(runs: Runs) -> None:
+    runs.flow("""
+    inputs: {names: {type: array, required: false}}
+    steps:
+      - {name: each, type: loop, for_each: inputs.names, steps: [{name: a, type: checkpoint}]}
+    """)
+
+    assert "for_each has to be a list, not null; `default(…, [])`" in runs.start().error
 
 
 def test_until_ends_a_for_each_early(runs: Runs) -> None:

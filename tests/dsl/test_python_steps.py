@@ -8,6 +8,7 @@ import pytest
 
 from kit_runs import Runs
 from maverick.dsl.steps import python
+from maverick.errors import WorkflowInvalid
 
 ACTIONS = """
 import asyncio, time
@@ -58,7 +59,15 @@ def test_an_action_may_be_named_by_module_and_function(acting: Runs) -> None:
 
 @pytest.mark.parametrize("arguments", ["args: [1, 2, 3]", "kwargs: {fourth: 1}", "args: []"])
 def test_arguments_that_do_not_fit_are_told_with_the_signature(acting: Runs, arguments: str) -> None:
-    """Before the function is called."""
+    """Before anything runs."""
+    acting.flow(f"- {{name: a, type: python, action: add, {arguments}}}")
+
+    with pytest.raises(WorkflowInvalid, match=r"add\(one, other=10, \*, third=100\) cannot be called so"):
+        acting.start()
+
+
+@pytest.mark.parametrize("arguments", ['args: "${{ [1, 2, 3] }}"', "kwargs: \"${{ {'fourth': 1} }}\""])
+def test_arguments_that_an_expression_gives_are_judged_before_the_call(acting: Runs, arguments: str) -> None:
     acting.flow(f"- {{name: a, type: python, action: add, {arguments}}}")
 
     assert "add(one, other=10, *, third=100) cannot be called so" in acting.start().error

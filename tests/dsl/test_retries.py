@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from maverick.dsl.durations import LONGEST_SECONDS
+from maverick.dsl.expressions import Place, Template, parse_template
 from maverick.dsl.model import Retry
 from maverick.dsl.retries import Retries
 from maverick.dsl.scope import Frame
@@ -21,6 +25,12 @@ class Waits(Stop):
     def wait(self, seconds: float) -> None:
         """Note it."""
         self.waited.append(seconds)
+
+
+def _expression(text: str) -> Template:
+    template = parse_template(f"${{{{ {text} }}}}", Place("flow.yaml", 1, 1))
+    assert isinstance(template, Template)
+    return template
 
 
 def _run(retries: Retries, failures: list[StepFailed], stop: Stop | None = None) -> tuple[int, list[int]]:
@@ -54,6 +64,29 @@ def test_the_delay_grows_by_the_backoff() -> None:
     _run(Retries(attempts=4, delay=1, backoff=3), [StepFailed("x")] * 3, stop)
 
     assert [1, 3, 9] == stop.waited
+
+
+def test_max_delay_bounds_what_the_backoff_makes() -> None:
+    """1, 3 and then 5 seconds each time."""
+    stop = Waits()
+    _run(Retries(attempts=6, delay=1, backoff=3, max_delay=5), [StepFailed("x")] * 5, stop)
+
+    assert [1, 3, 5, 5, 5] == stop.waited
+
+
+@given(
+    delay=st.floats(0, LONGEST_SECONDS),
+    backoff=st.one_of(st.floats(0, allow_infinity=False), st.integers(0, 10**400)),
+    max_delay=st.floats(0, LONGEST_SECONDS),
+    number=st.integers(1, 10**6),
+)
+def test_no_pause_is_longer_than_any_clock_can_wait(
+    delay: float, backoff: float, max_delay: float, number: int
+) -> None:
+    """However often it grew: `delay * backoff ** n` leaves what a float can hold after some dozen attempts."""
+    retries = Retries(attempts=number + 1, delay=delay, backoff=backoff, max_delay=max_delay)
+
+    assert 0 <= retries.pause(number) <= max_delay
 
 
 @pytest.mark.parametrize(
@@ -99,6 +132,18 @@ def test_the_fields_may_be_expressions_and_are_checked(tmp_path: object) -> None
     assert Retries(3, 0.5, 2, ("timeout",)) == Retries.of(
         Retry(attempts=3, delay=0.5, backoff=2, on=("timeout",)), frame
     )
+    assert Retries(2, 90, 1, (), 3600) == Retries.of(
+        Retry(attempts=2, delay=_expression("'90s'"), max_delay=_expression("'1h'")), frame
+    )
+    for wrong in (
+        Retry(attempts=2, backoff=float("inf")),
+        Retry(attempts=2, backoff=float("nan")),
+        Retry(attempts=2, delay=float("inf")),
+        Retry(attempts=2, delay="soon"),
+        Retry(attempts=2, max_delay=True),
+    ):
+        with pytest.raises(StepFailed, match="retry"):
+            Retries.of(wrong, frame)
     for wrong in (Retry(attempts=0), Retry(attempts=1.5), Retry(attempts="x"), Retry(attempts=2, delay=-1)):
         with pytest.raises(StepFailed, match="retry"):
             Retries.of(wrong, frame)

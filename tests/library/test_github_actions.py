@@ -175,6 +175,13 @@ class TestIssuesOfFiles:
         assert [["bug", "tech-debt"], ["perf", "tech-debt"], []] == [each.labels for each in found]
         assert ("file", ".maverick/issues/12-slow.md", "Very.") == (found[1].source, found[1].url, found[1].body)
 
+    @pytest.mark.parametrize("fill", [" ", "# ", "#", "1", ") "])
+    def test_a_hostile_heading_costs_no_more_than_its_length(self, repository: Repository, fill: str) -> None:
+        """Anybody may have written it; the square of its length would be hours that nothing can stop."""
+        repository.write(".maverick/issues/1.md", f"# a{fill * 100_000}x\n")
+
+        assert fetch_github_issues(cwd=repository.cwd)[0].title.startswith("a")
+
     def test_a_file_without_labels_fits_every_label(self, repository: Repository) -> None:
         repository.write(".maverick/issues/1.md", "# Without\n")
         repository.write(".maverick/issues/2.md", "---\nlabels: bug\n---\n# With\n")

@@ -154,3 +154,11 @@ def test_messages_are_logged_and_given(caplog: pytest.LogCaptureFixture) -> None
 def test_an_unknown_level_is_refused() -> None:
     with pytest.raises(StepFailed, match="no level 'loud'; there are debug, info"):
         log_message("x", "loud")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("line", ["## a" + " " * 200_000 + "x", "## Phase " + "# " * 100_000, "- [ ] " + " " * 200_000])
+def test_a_hostile_line_costs_no_more_than_its_length(tmp_path: Path, line: str) -> None:
+    """An agent may have written it; the square of its length would be hours that nothing can stop."""
+    (tmp_path / "tasks.md").write_text(f"## Phase 1: One ##\n{line}\n- [ ] Do it\n")
+
+    assert "Phase 1: One" == get_phase_names(cwd=str(tmp_path))[0]

@@ -215,6 +215,7 @@ def test_rounds_that_nobody_can_count_yet_are_unknown(runs: Runs) -> None:
     plan = plans.plan_start(_project(runs), Request(workflow="flow.yaml"))
 
     assert {"rounds[0].x": "run", "rounds[1]": "unknown"} == _actions(plan)
+    assert _whys(plan)["rounds[1]"].endswith("; 3 at most (`max_iterations`)")
 
 
 def test_steps_that_are_skipped_or_run_each_time_are_shown(runs: Runs) -> None:

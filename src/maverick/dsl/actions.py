@@ -6,6 +6,9 @@ import importlib
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from importlib.machinery import ModuleSpec
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import blake3
@@ -66,27 +69,53 @@ class Action(NamedTuple):
         Raises:
             StepFailed: Says which, and what the function takes.
         """
+        wrong = self.wrong_arguments(args, kwargs)
+        if wrong:
+            raise StepFailed("; ".join(message for _, message in wrong))
+
+    def wrong_arguments(
+        self, args: Sequence[object] | None, kwargs: Mapping[str, object] | None
+    ) -> list[tuple[str, str]]:
+        """What is wrong with calling the function so: the name of an argument, empty for all of them, and why.
+
+        Those that are not known yet are None. Only how many there are and how they are called is looked at.
+        """
         import inspect  # noqa: PLC0415
 
         try:
             signature = inspect.signature(self.function)
         except ValueError:  # Some functions written in C have none; the call itself will tell.
-            return
+            return []
+        parameters = signature.parameters.values()
+        named = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        anything = any(p.kind is p.VAR_KEYWORD for p in parameters)
+        called = f"action {self.name}{signature} cannot be called so: "
+        unknown = [name for name in kwargs or () if name not in named and not anything]
+        if unknown:
+            return [(name, f"{called}it has no parameter `{name}`{nearest(name, named)}") for name in unknown]
         try:
-            signature.bind(*args, **kwargs)
+            if args is not None and kwargs is not None:
+                signature.bind(*args, **kwargs)
+            elif args is not None:
+                signature.bind_partial(*args)
         except TypeError as error:
-            raise StepFailed(f"action {self.name}{signature} cannot be called so: {error}") from None
+            return [("", f"{called}{error}")]
+        return []
 
 
-def load_action(reference: str, *, name: str = "", version: str = "") -> Action:
-    """The function `module:function`; with *version*, a built-in one.
+def load_action(reference: str, *, name: str = "", version: str = "", root: Path | None = None) -> Action:
+    """The function `module:function`; with *version*, a built-in one; *root* is that of the project it may be in.
 
     Raises:
         StepFailed: There is no such module or function, or the module cannot be imported; says why and where.
     """
     module_name, _, function_name = reference.partition(":")
     try:
+        if root is not None:
+            check_hidden(module_name, root)
         module = importlib.import_module(module_name)
+    except StepFailed as error:
+        raise StepFailed(f"cannot load action {reference!r}: {error}") from None
     except ImportError as error:
         missing = isinstance(error, ModuleNotFoundError) and error.name and module_name.startswith(error.name)
         why = "there is no such module" if missing else f"importing it fails: {_where(error)}"
@@ -136,6 +165,48 @@ def _where(error: BaseException) -> str:
 
 
 def add_to_path(folder: str) -> None:
-    """Let modules of *folder* (the project's root) be imported."""
+    """Let modules of *folder* (the project's root) be imported.
+
+    It comes last: no script of a project (`random.py`, `copy.py`) is taken for a module of the standard library, or
+    of a package, that maverick has not imported yet.
+    """
     if folder not in sys.path:
-        sys.path.insert(0, folder)
+        with suppress(ImportError):  # Several packages share it, so that it would give way to any module of that name.
+            importlib.import_module("backports")
+        sys.path.append(folder)
+
+
+def check_hidden(module: str, root: Path) -> None:
+    """Refuse a module of the project at *root* in whose place Python would import another one.
+
+    Raises:
+        StepFailed: Names both.
+    """
+    parts = module.split(".")
+    own = root.joinpath(*parts)
+    file = next((it for it in (own.with_name(f"{own.name}.py"), own / "__init__.py") if it.is_file()), None)
+    if file is None:
+        return
+    spec = _spec(parts[0])
+    if spec is None or _is_inside(spec, root):
+        return
+    standard = parts[0] in sys.stdlib_module_names
+    whose = f"Python's own module {parts[0]}" if standard else f"the package {parts[0]} that is installed"
+    where = f" ({spec.origin})" if spec.has_location else ""
+    raise StepFailed(f"{file.relative_to(root)} of the project is hidden by {whose}{where}; give it another name")
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    import importlib.util  # noqa: PLC0415 - only where an action is the project's
+
+    try:
+        return importlib.util.find_spec(name)
+    except ValueError:  # A module that was made by hand, such as `__main__`.
+        return None
+
+
+def _is_inside(spec: ModuleSpec, root: Path) -> bool:
+    """Whether the top-level module or package is, or is also, one that stands in *root* itself."""
+    top = root.resolve()
+    places = [*(spec.submodule_search_locations or ()), *([spec.origin] if spec.has_location and spec.origin else ())]
+    return any(top in (Path(place).resolve().parent, Path(place).parent.resolve()) for place in places)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from maverick.dsl.durations import Limit, shortest
 from maverick.dsl.model import LoopStep
 from maverick.errors import StepFailed, StepTimeout
 
@@ -87,6 +88,25 @@ def _never(_: StepFailed) -> bool:
     return False
 
 
+class Deadline(NamedTuple):
+    """When the timeout of a step is over, on the monotonic clock; how long it is, and whose."""
+
+    moment: float
+    seconds: float
+    whose: str
+
+    @classmethod
+    def of(cls, limit: Limit | None, path: str) -> Deadline | None:
+        """That of a step at *path* which begins now."""
+        if limit is None:
+            return None
+        return cls(time.monotonic() + limit.left, limit.seconds, limit.whose or f"the step {path}")
+
+    def limit(self) -> Limit:
+        """What is left of it."""
+        return Limit(self.moment - time.monotonic(), self.seconds, self.whose)
+
+
 @dataclass(slots=True)
 class Block:
     """A list of steps that is being walked."""
@@ -108,8 +128,8 @@ class Block:
     """A step around it takes failures as outcomes: they are recorded and recalled like any."""
     repeats: Repeats = field(default=_never)
     """Whether a step around it, up to the one that takes failures as outcomes, is tried again after a failure."""
-    deadline: float | None = None
-    """On the monotonic clock, in seconds: of the steps around it that have a timeout."""
+    deadline: Deadline | None = None
+    """Of the steps around it that have a timeout, the first."""
     attempt: Repeats = field(default=_never)
     """Whether the step of this block that is walked is tried again after a failure."""
     lineage: Lineage = ()
@@ -156,15 +176,15 @@ class Block:
         self.took(step, inner.newest)
         self.asked = max(self.asked, inner.asked)
 
-    def seconds_left(self, own: float | None) -> float | None:
-        """How long a step with a timeout of *own* may take; None is for ever.
+    def limit(self, own: Limit | None) -> Limit | None:
+        """How long a step with the timeout *own* may take; None is for ever.
 
         Raises:
             StepTimeout: The time of a step around it is over.
         """
         if self.deadline is None:
             return own
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise StepTimeout("the time that a step around it may take is over")
-        return left if own is None else min(left, own)
+        around = self.deadline.limit()
+        if around.left <= 0:
+            raise StepTimeout(f"{around} is over")
+        return shortest(own, around)

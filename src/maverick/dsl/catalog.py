@@ -14,7 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
-from maverick.dsl.actions import Action, add_to_path, load_action, public_names
+from maverick.dsl.actions import Action, add_to_path, check_hidden, load_action, public_names
+from maverick.dsl.fields import own_limit
 from maverick.dsl.serialization.files import read_text
 from maverick.dsl.serialization.loader import parse_workflow
 from maverick.dsl.steps.validation import Stage
@@ -95,6 +96,15 @@ class Catalog:
         if ":" in name:
             return bool(self.action(name))
         return name in self._builtins.actions or name in self.action_names
+
+    def wrong_arguments(
+        self, action: str, args: Sequence[object] | None, kwargs: Mapping[str, object] | None
+    ) -> list[tuple[str, str]]:
+        """What is wrong with calling an action so. The folder of the step counts as its `cwd`."""
+        loaded = self.action(action)
+        if args is not None and kwargs is not None:
+            kwargs = loaded.in_folder(args, dict(kwargs), str(self.root))
+        return loaded.wrong_arguments(args, kwargs)
 
     def has_agent(self, name: str) -> bool:
         """Whether there is such an agent. A `default` plays any; a name that looks mistyped is none."""
@@ -255,7 +265,7 @@ class Catalog:
         names: dict[str, str] = {}
         for module in self.config.actions:
             add_to_path(str(self.root))
-            names.update({name: f"{module}:{name}" for name in public_names(_import(module))})
+            names.update({name: f"{module}:{name}" for name in public_names(_import(module, self.root))})
         return {**names, **self._builtins.actions}
 
     def _load_action(self, name: str) -> Action:
@@ -263,9 +273,9 @@ class Catalog:
         if (reference := self._builtins.actions.get(name)) is not None:
             return load_action(reference, name=name, version=self._builtins.version)
         if ":" in name:
-            return load_action(name)
+            return load_action(name, root=self.root)
         if (reference := self.action_names.get(name)) is not None:
-            return load_action(reference, name=name)
+            return load_action(reference, name=name, root=self.root)
         raise StepFailed(
             f"there is no action {name!r}{nearest(name, self.action_names)}; name a built-in one, one of the modules "
             "under `actions:` in maverick.yaml, or `module:function`"
@@ -331,15 +341,18 @@ class Catalog:
     @cached_property
     def stages(self) -> Mapping[str, Stage]:
         """The validation stages of maverick.yaml, in its order."""
-        return {name: Stage(name, stage.run, stage.timeout) for name, stage in self.config.validation_stages.items()}
+        return {
+            name: Stage(name, stage.run, own_limit(stage.timeout, f"the stage {name}"))
+            for name, stage in self.config.validation_stages.items()
+        }
 
 
-def _import(module: str) -> object:
+def _import(module: str, root: Path) -> object:
     import importlib  # noqa: PLC0415
 
     try:
+        check_hidden(module, root)
         return importlib.import_module(module)
     except Exception as error:
-        raise StepFailed(
-            f"cannot import {module!r}, which maverick.yaml names under `actions:`: {type(error).__name__}: {error}"
-        ) from error
+        why = str(error) if isinstance(error, StepFailed) else f"{type(error).__name__}: {error}"
+        raise StepFailed(f"cannot import {module!r}, which maverick.yaml names under `actions:`: {why}") from error

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from maverick.dsl.child import encoded_environment, encoded_words, why_not_started
+from maverick.dsl.durations import Limit
 from maverick.dsl.process_table import summary
 from maverick.dsl.processes import Completed, Processes
 from maverick.dsl.programs import check_startable
@@ -97,7 +98,7 @@ def run_command(
             process.kill()
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
-            message = f"`{summary(argv)}` took longer than its timeout of {timeout:g} s and was stopped"
+            message = f"`{summary(argv)}` took longer than {Limit.own(timeout or 0)} and was stopped"
             raise StepTimeout(message) from None
     code = process.returncode if process.returncode >= 0 else 128 - process.returncode
     return Completed(exit_code=code, stdout=stdout, stderr=stderr)

@@ -41,7 +41,7 @@ def branch(walk: Executor, step: BranchStep, path: str, block: Block) -> Result:
     """Walk the first option that holds. Its step is visible under its own name, too."""
     chosen = step.otherwise
     for number, option in enumerate(step.options):
-        if evaluate.truth(walk.decide(path, f"options[{number}]", option.when, block)):
+        if walk.holds(path, f"options[{number}]", option.when, block):
             chosen = option.step
             break
     if chosen is None:
@@ -147,6 +147,9 @@ class _Iterations:
 def loop(walk: Executor, step: LoopStep, path: str, block: Block) -> Result:
     """Walk every iteration. The output is a list with what each gave."""
     limit = None  # all at once
+    if step.parallel is not None:
+        answer = evaluate.condition(step.parallel, block.frame)
+        limit = None if evaluate.holds(step.parallel, answer) else 1
     if step.max_concurrency is not None:
         limit = fields.count(step.max_concurrency, block.frame, "max_concurrency", minimum=1)
     if step.has_for_each or step.until is not None:
@@ -168,7 +171,8 @@ def _rounds(walk: Executor, step: LoopStep, path: str, block: Block) -> _Iterati
     if step.has_for_each:
         given = walk.decide(path, "for_each", step.for_each, block)
         if not isinstance(given, list):
-            raise ExpressionFailed(f"{step.place}: for_each has to be a list, not {fields.describe(given)}")
+            hint = "; `default(…, [])` makes an empty one of null" if given is None else ""
+            raise ExpressionFailed(f"{step.place}: for_each has to be a list, not {fields.describe(given)}{hint}")
         items = given
     counts = [] if items is None else [len(items)]
     if step.until is not None:
@@ -242,6 +246,7 @@ def _chain(walk: Executor, step: LoopStep, path: str, iterations: _Iterations, b
     """One after the other; once a step of an iteration ran, the iterations after it run."""
     results: list[Result] = []
     first: Unfinished | None = None
+    held = False
     inner = block.inside(step, path, block.frame)
     try:
         for number in range(iterations.count):
@@ -254,16 +259,17 @@ def _chain(walk: Executor, step: LoopStep, path: str, iterations: _Iterations, b
                 if chained and walk.refusals is not None:
                     later = (path for iteration in iterations.after(number) for path in iteration.following)
                     walk.refusals.behind(unfinished, later, inner)
-                if step.until is not None and number + 1 < iterations.count:
-                    why = f"whether there is another round depends on what {iteration.path} comes to"
-                    walk.plan.add(step, item(path, number + 1), "unknown", why)
-                if step.until is not None or (chained and not walk.plan.wanted):
+                if step.until is not None:
+                    _plan_next_round(walk, step, path, iteration, number + 1, iterations.count)
+                    raise
+                if chained and not walk.plan.wanted:
                     raise
                 if chained:
                     walk.plan.rest_runs(inner, unfinished)
                 first = unfinished.over(first)
                 continue
-            if step.until is not None and evaluate.truth(walk.decide(iteration.path, "until", step.until, inner)):
+            held = step.until is not None and walk.holds(iteration.path, "until", step.until, inner)
+            if held:
                 break
         if walk.refusals is not None and step.until is not None:
             left_out = [each.path for each in iterations.after(len(results) - 1)] or [item(path, len(results))]
@@ -272,7 +278,29 @@ def _chain(walk: Executor, step: LoopStep, path: str, iterations: _Iterations, b
         block.left(step, inner)
     if first is not None:
         raise first
+    _check_until(walk, step, path, results, held=held)
     return results
+
+
+def _plan_next_round(walk: Executor, step: LoopStep, path: str, before: _Iteration, number: int, most: int) -> None:
+    """Say of the round *number* that it depends on the one *before* it, if there may be one."""
+    if number < most:
+        why = f"whether there is another round depends on what {before.path} comes to"
+        why += "" if step.has_for_each else f"; {most} at most (`max_iterations`)"
+        walk.plan.add(step, item(path, number), "unknown", why)
+
+
+def _check_until(walk: Executor, step: LoopStep, path: str, rounds: list[Result], *, held: bool) -> None:
+    """Fail a loop whose `until` was true after none of its rounds, or say so where `on_exhausted` goes on."""
+    if step.until is None or held or not rounds:
+        return
+    never = f"until never held in {len(rounds)} {'round' if len(rounds) == 1 else 'rounds'}"
+    if step.on_exhausted == "continue":
+        walk.emit("notice", path, step, message=f"{never}; it goes on, as `on_exhausted` says")
+        return
+    error = StepFailed(f"{never}; raise `max_iterations`, or go on all the same with `on_exhausted: continue`")
+    error.recalled = True  # Another attempt would recall the same rounds.
+    raise error
 
 
 def _independent(

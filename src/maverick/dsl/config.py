@@ -153,10 +153,27 @@ def _agent(report: Report, node: Node) -> AgentConfig:
         command=command,
         model=fields.free_text("model"),
         timeout=_seconds(fields, "timeout", positive=True),
-        options=fields.free_mapping("options"),
+        options=_options(fields),
     )
     fields.finish()
     return agent
+
+
+def _options(fields: Fields) -> dict[str, Value]:
+    """Give the options of an agent. What stands in `env` is a text, as it is written; null is an empty one."""
+    options = fields.free_mapping("options")
+    given = fields.node.entries.get("options")
+    node = given[1].entries.get("env") if given and isinstance(given[1], MappingNode) else None
+    if node is not None and isinstance(node[1], MappingNode):
+        entries = node[1].entries
+        options["env"] = {name: _text(fields.report, item) for name, (_, item) in entries.items()}
+    return options
+
+
+def _text(report: Report, node: Node) -> Value:
+    if not isinstance(node, ScalarNode):
+        return report.value(node)
+    return "" if node.value is None else node.text
 
 
 def _command(fields: Fields) -> tuple[str, ...]:

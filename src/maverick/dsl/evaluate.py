@@ -38,13 +38,31 @@ if TYPE_CHECKING:
     from maverick.dsl.model import Field
     from maverick.dsl.scope import Scope
 
-__all__ = ["as_text", "evaluate", "key_view", "render", "truth"]
+__all__ = ["as_text", "condition", "evaluate", "holds", "key_view", "render", "truth"]
+
+_FALSE_TEXTS = frozenset({"false", "no", "off", "0"})
 
 
 def evaluate(expression: Expression, scope: Scope) -> Value:
     """The value of *expression*: plain, and sharing no list or mapping with the scope."""
     with _Placed(expression):
         return texts.plain(_value(expression.node, Context(scope, Work())))
+
+
+def condition(expression: Expression, scope: Scope) -> Value:
+    """The value of *expression*, which is asked whether it is true. As `evaluate`.
+
+    A text that says it is not, such as `false`, would count as true: where the answer hangs on one, also beside
+    `and`, `or` and behind `not`, that is an error.
+    """
+    with _Placed(expression):
+        return texts.plain(_asked(expression.node, Context(scope, Work())))
+
+
+def holds(expression: Expression, value: Value) -> bool:
+    """Whether *value*, which a condition came to, is true. Raises ExpressionFailed as `condition` does."""
+    with _Placed(expression):
+        return truth(_no_false_text(value))
 
 
 def render(field: Field | Expression, scope: Scope) -> Value:
@@ -175,6 +193,34 @@ def _value(node: Node, context: Context) -> object:  # noqa: C901, PLR0911, PLR0
             return {_key(_value(key, context)): _value(value, context) for key, value in pairs}
         case _:
             assert_never(node)
+
+
+def _asked(node: Node, context: Context) -> object:
+    """As `_value`, of a node that is asked whether it is true."""
+    match node:
+        case Not(operand):
+            return not truth(_asked(operand, context))
+        case And(operands) | Or(operands):
+            stop_at = isinstance(node, Or)
+            for operand in operands[:-1]:
+                value = _asked(operand, context)
+                if truth(value) is stop_at:
+                    return value
+            return _asked(operands[-1], context)
+        case Choice(question, then, otherwise):
+            return _asked(then if truth(_asked(question, context)) else otherwise, context)
+        case _:
+            return _no_false_text(_value(node, context))
+
+
+def _no_false_text(value: object) -> object:
+    if isinstance(value, str) and value.strip().lower() in _FALSE_TEXTS:
+        raise ExpressionFailed(
+            f"it gives the text {value.strip()!r}, and a text that is not empty counts as true; compare it "
+            "(`… == 'true'`), or make a boolean of it where it comes from (`parse: json` of a shell step, "
+            "`type: boolean` of an input)"
+        )
+    return value
 
 
 def _compared(node: Comparison, context: Context) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from maverick.dsl import evaluate
-from maverick.dsl.durations import parse_duration
+from maverick.dsl.durations import Limit, parse_duration
 from maverick.dsl.expressions import Expression, Template
 from maverick.dsl.values import Value, kind_of
 from maverick.encoding import file_name
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def number(field: Field, scope: Scope, what: str, *, minimum: int) -> int | float:
     """The number that *field* comes to; *what* names it in the message when it is none, or too small."""
     value = evaluate.render(field, scope)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < minimum:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not minimum <= value < inf:
         raise ExpressionFailed(f"{what} has to be a number of at least {minimum}, not {describe(value)}")
     return value
 
@@ -34,9 +35,13 @@ def count(field: Field, scope: Scope, what: str, *, minimum: int) -> int:
     return value
 
 
-def seconds(field: Field, scope: Scope, what: str = "timeout") -> float | None:
-    """The duration that a `timeout` (or *what* it is) comes to; None if it is not given."""
-    value = evaluate.render(field, scope)
+def seconds(field: Field, scope: Scope, what: str) -> float | None:
+    """The duration that *field* comes to; None stays None."""
+    return duration(evaluate.render(field, scope), what)
+
+
+def duration(value: Value, what: str) -> float | None:
+    """The seconds that *value* stands for; *what* names it in the message when it is no duration. None stays None."""
     if value is None:
         return None
     if not isinstance(value, (str, int, float)):
@@ -45,6 +50,19 @@ def seconds(field: Field, scope: Scope, what: str = "timeout") -> float | None:
         return parse_duration(value)
     except ValueError as error:
         raise ExpressionFailed(f"{what}: {error}") from None
+
+
+def limit(field: Field, scope: Scope) -> Limit | None:
+    """The limit that a step's own `timeout` is; None is for ever."""
+    return own_limit(evaluate.render(field, scope))
+
+
+def own_limit(value: Value, whose: str = "") -> Limit | None:
+    """The limit that a `timeout` of *value* is; None is for ever."""
+    length = duration(value, "timeout")
+    if length == 0:
+        raise ExpressionFailed(f"timeout has to be above 0, not {describe(value)}")
+    return None if length is None else Limit.own(length, whose)
 
 
 def text(field: Field, scope: Scope, what: str) -> str:
@@ -86,8 +104,10 @@ def sequence(field: Field, scope: Scope, what: str) -> list[Value]:
 
 
 def describe(value: Value) -> str:
-    """Give `string 'abc'` for messages; long values are cut."""
-    shown = repr(value)
+    """Give `string 'abc'`, `boolean true` or `null` for messages; long values are cut."""
+    if value is None:
+        return "null"
+    shown = str(value).lower() if isinstance(value, bool) else repr(value)
     return f"{kind_of(value)} {shown if len(shown) <= 60 else shown[:57] + '…'}"
 
 

@@ -196,7 +196,7 @@ def _attempt(
     return Attempt(
         path=path,
         frame=block.frame.with_run(**names),
-        seconds=block.seconds_left(fields.seconds(step.timeout, block.frame)),
+        limit=block.limit(fields.limit(step.timeout, block.frame)),
         environment={
             "MAVERICK_RUN": walk.journal.tip.run,
             "MAVERICK_STEP": path,

@@ -20,7 +20,7 @@ from maverick.dsl.suggest import nearest
 from maverick.errors import Problem, StepFailed, WorkflowInvalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from maverick.dsl.expressions import Place
     from maverick.dsl.model import Field, Step, Workflow
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 Kind: TypeAlias = Literal["action", "agent", "generator", "context builder", "validation stage", "workflow"]
 
+BUILT_IN = "<built in>/"
+"""How the files of workflows that ship begin. Their calls are looked at by tests, so that no run has to load them."""
 _ADVICE = {
     "action": "; name `module:function`, or a function of a module under `actions` in maverick.yaml",
     "agent": "; declare it under `agents` in maverick.yaml",
@@ -43,6 +45,11 @@ class Lookup(Protocol):
 
     def has_action(self, name: str) -> bool:
         """Whether there is such an action; `module:function` is one, too."""
+
+    def wrong_arguments(
+        self, action: str, args: Sequence[object] | None, kwargs: Mapping[str, object] | None
+    ) -> Iterable[tuple[str, str]]:
+        """Say what is wrong with calling an action so; see `Action.wrong_arguments`."""
 
     def has_agent(self, name: str) -> bool:
         """Whether there is such an agent."""
@@ -105,6 +112,7 @@ class _Linter:
         self.lookup = lookup
         self.problems: list[Problem] = []
         self.known: dict[str, Workflow] = {}
+        self.unknown: set[str] = set()
         self.calls: dict[str, list[tuple[str, Place]]] = {}
 
     def problem(self, place: Place, message: str) -> None:
@@ -121,6 +129,8 @@ class _Linter:
                 continue
             for step in steps_in(caller.steps):
                 self.names(step, self.lookup)
+                if isinstance(step, PythonStep) and not caller.file.startswith(BUILT_IN):
+                    self.arguments(step, self.lookup)
                 called = self.called(step, caller, self.lookup)
                 if called is None:
                     continue
@@ -150,6 +160,23 @@ class _Linter:
             case _:
                 pass
 
+    def arguments(self, step: PythonStep, lookup: Lookup) -> None:
+        """Look at how many arguments the action gets and how they are called; what they are is not known yet."""
+        args = [] if step.args is None else step.args
+        kwargs = {} if step.kwargs is None else step.kwargs
+        if not step.action or step.action in self.unknown:
+            return
+        place = step.places.get("kwargs", step.places.get("args", step.places.get("action", step.place)))
+        try:
+            for name, message in lookup.wrong_arguments(
+                step.action,
+                args if isinstance(args, list) else None,
+                kwargs if isinstance(kwargs, dict) else None,
+            ):
+                self.problem(step.places.get(f"kwargs.{name}", place), message)
+        except StepFailed as error:
+            self.problem(step.places.get("action", step.place), str(error))
+
     def name(self, step: Step, field: str, kind: Kind, name: Field, lookup: Lookup) -> None:
         if not isinstance(name, str) or not name:
             return
@@ -157,9 +184,11 @@ class _Linter:
         try:
             known = _has(lookup, kind, name)
         except StepFailed as error:
+            self.unknown.add(name)
             self.problem(place, str(error))
             return
         if not known:
+            self.unknown.add(name)
             hint = nearest(name, lookup.names(kind)) or _ADVICE.get(kind, "")
             self.problem(place, f"unknown {kind} `{name}`{hint}")
 

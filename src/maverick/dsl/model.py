@@ -39,12 +39,16 @@ class Input(NamedTuple):
 
 
 class Retry(NamedTuple):
-    """`attempts` counts in all; `delay * backoff ** (n - 1)` seconds between them; `on` names what to retry."""
+    """`attempts` counts in all; `delay * backoff ** (n - 1)` seconds between them, `max_delay` at most.
+
+    `on` names what to retry. A `max_delay` of None is no limit.
+    """
 
     attempts: Field = 1
     delay: Field = 0
     backoff: Field = 1
     on: tuple[str, ...] = ()
+    max_delay: Field = None
 
 
 class Rollback(NamedTuple):
@@ -167,8 +171,12 @@ class LoopStep(BaseStep):
     until: Expression | None = None
     max_iterations: Field = 30
     max_concurrency: Field = 1
+    parallel: Expression | None = None
+    """Where an expression says whether it is all at once, else one after the other. `max_concurrency` is None then."""
     key: Expression | None = None
     collect: Literal["last", "steps"] = "last"
+    on_exhausted: Literal["fail", "continue"] = "fail"
+    """What becomes of it when its `until` was true after no round."""
     has_for_each: bool = False
 
 

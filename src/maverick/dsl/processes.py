@@ -18,6 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from maverick.dsl.child import Child, OnOutput, StreamName
+from maverick.dsl.durations import Limit
 from maverick.dsl.groups import Group, Reach, find_process, stop, stop_leftovers, this_host
 from maverick.dsl.process_table import MARK, Process, carried, new_mark, still_runs, summary
 from maverick.dsl.reaping import Reaper
@@ -102,7 +103,7 @@ class Processes:
         env: Mapping[str, str] | None = None,
         script: str | None = None,
         stdin: bytes = b"",
-        timeout: float | None = None,
+        timeout: float | Limit | None = None,
         grace: float | None = None,
         on_output: OnOutput | None = None,
         limit: int = LIMIT_BYTES,
@@ -118,10 +119,12 @@ class Processes:
         ended by itself, nothing of its session, and *wholly*, nothing that it started at all (where marks are
         known: on Linux).
 
-        Raises `StepFailed` if it cannot be started, `StepTimeout` after *timeout* seconds, `Stopped` when a
+        Raises `StepFailed` if it cannot be started, `StepTimeout` after *timeout* (seconds, or what a message
+        calls by its name), `Stopped` when a
         stop is requested.
         """
         self._stop.check()
+        allowed = Limit.own(timeout) if isinstance(timeout, int | float) else timeout
         with ExitStack() as cleanup:
             alias = None
             called = list(argv)
@@ -148,7 +151,7 @@ class Processes:
             try:
                 self._remember(child.pid, command, mark, step, grace)
                 child.open_gate()
-                ended = self._attend(child, timeout)
+                ended = self._attend(child, None if allowed is None else allowed.left)
             except BaseException:
                 stop(everything, grace=0)
                 raise
@@ -159,7 +162,7 @@ class Processes:
             survivors = self._end(child, everything, grace, first)
             but = f" (but {self._scrub.text(_names(survivors))} could not be stopped)" if survivors else ""
             if ended == "timeout":
-                message = f"`{command}` took longer than its timeout of {timeout:g} s and was stopped{but}"
+                message = f"`{command}` took longer than {allowed} and was stopped{but}"
                 raise StepTimeout(message, step=step)
             raise Stopped(self._stop.reason + but)
 

@@ -45,7 +45,7 @@ def expressions_in(value: object) -> Iterator[Expression]:
             for item in value.values():
                 yield from expressions_in(item)
         case Retry():
-            yield from expressions_in([value.attempts, value.delay, value.backoff])
+            yield from expressions_in([value.attempts, value.delay, value.backoff, value.max_delay])
         case _:
             pass
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from maverick.dsl import fields
+from maverick.dsl.durations import LONGEST_SECONDS
 from maverick.errors import StepFailed, StepTimeout
 
 if TYPE_CHECKING:
@@ -27,18 +28,29 @@ class Retries(NamedTuple):
     delay: float = 0
     backoff: float = 1
     on: tuple[str, ...] = ()
+    max_delay: float = LONGEST_SECONDS
 
     @classmethod
     def of(cls, retry: Retry | None, frame: Frame) -> Retries:
         """Evaluate the fields of *retry*. Raises StepFailed."""
         if retry is None:
             return cls()
+        longest = fields.seconds(retry.max_delay, frame, "retry.max_delay")
         return cls(
             fields.count(retry.attempts, frame, "retry.attempts", minimum=1),
-            fields.number(retry.delay, frame, "retry.delay", minimum=0),
+            fields.seconds(retry.delay, frame, "retry.delay") or 0,
             fields.number(retry.backoff, frame, "retry.backoff", minimum=0),
             retry.on,
+            LONGEST_SECONDS if longest is None else longest,
         )
+
+    def pause(self, number: int) -> float:
+        """The seconds between attempt *number* and the one after it: they grow up to `max_delay`."""
+        try:
+            pause = self.delay * float(self.backoff) ** (number - 1)
+        except OverflowError:
+            pause = LONGEST_SECONDS if self.delay else 0
+        return min(pause, self.max_delay)
 
     def repeats(self, number: int, error: StepFailed) -> bool:
         """Whether another attempt follows attempt *number*, which failed so. A failure that was recalled is final."""
@@ -62,6 +74,6 @@ class Retries(NamedTuple):
                 if not self.repeats(number, error):
                     raise
                 told(number, error)
-            stop.wait(self.delay * self.backoff ** (number - 1))
+            stop.wait(self.pause(number))
             stop.check()
             number += 1

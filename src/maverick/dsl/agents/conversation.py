@@ -19,6 +19,7 @@ from maverick.dsl.agents.answers import ANSWER_CHARACTERS, WORDS_LINES, Answer, 
 from maverick.dsl.agents.prompts import INTERRUPTED, as_json
 from maverick.dsl.agents.providers import environment_of, missing
 from maverick.dsl.child import StreamName, Tail
+from maverick.dsl.durations import Limit, shortest
 from maverick.dsl.events import Event
 from maverick.dsl.last_words import text_of
 from maverick.dsl.programs import is_there
@@ -67,8 +68,9 @@ class Conversation:
         self._context = context
         self._attempt = attempt
         self._tools = tools
-        limits = [seconds for seconds in (attempt.seconds, player.config.timeout) if seconds is not None]
-        self._limit = min(limits, default=None)
+        length, whose = player.config.timeout, f"the agent {player.name}"
+        own = None if length is None else Limit.own(length, whose)
+        self._limit = shortest(attempt.limit, own)
         self._started: float | None = None
         self._retried = False
         step = attempt.environment.get("MAVERICK_IDEMPOTENCY_KEY", "")
@@ -118,7 +120,7 @@ class Conversation:
             raise StepFailed(f"agent {player.name}: {missing(player.provider, argv[0])}")
         heard = _Heard(player.provider, attempt, self._keep)
         attempt.keep("prompt", tools.scrub.text(prompt).encode("utf-8", "backslashreplace"))
-        seconds_left = self._seconds_left()
+        allowed = self.time_left()
         started = time.monotonic()
         self._started = self._started or started
         with tools.processes.scratch.folder() as files:
@@ -129,7 +131,7 @@ class Conversation:
                     cwd=tools.root,
                     env=self._environment(files),
                     stdin=prompt.encode("utf-8", "backslashreplace"),
-                    timeout=seconds_left,
+                    timeout=allowed,
                     on_output=heard.listen,
                     limit=ANSWER_CHARACTERS if player.provider.reader is None else NOISE_BYTES,
                     step=attempt.path,
@@ -242,14 +244,15 @@ class Conversation:
         text = self._tools.scrub.text(f"agent {self._player.name}: {message}")
         self._tools.observe(Event(event="notice", step=self._attempt.path, message=text))
 
-    def _seconds_left(self) -> float | None:
+    def time_left(self) -> Limit | None:
+        """How long this attempt may still take; None is for ever."""
         if self._limit is None or self._started is None:
             return self._limit
-        return max(self._limit - (time.monotonic() - self._started), 0.0)
+        return self._limit.after(time.monotonic() - self._started)
 
     def _has_time_for(self, seconds: float) -> bool:
-        left = self._seconds_left()
-        return left is None or left > seconds
+        limit = self.time_left()
+        return limit is None or limit.left > seconds
 
 
 class _Heard:

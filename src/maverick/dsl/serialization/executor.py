@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from maverick.dsl import composites, evaluate, fields, leaves
-from maverick.dsl.blocks import Block, Unfinished, follows, is_chained
+from maverick.dsl.blocks import Block, Deadline, Unfinished, follows, is_chained
 from maverick.dsl.events import Event, Kind
 from maverick.dsl.expressions import Expression
 from maverick.dsl.files import take_artifacts
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from maverick.dsl.journal import Journal
 
 T = TypeVar("T")
+Q = TypeVar("Q", Expression, Field | Expression)
 _OF_LOOPS = {"for_each", "until"}
 """Decisions that do not leave out all of their step; the loop itself knows what."""
 
@@ -156,7 +157,7 @@ class Executor:
     def _is_wanted(self, step: Step, path: str, block: Block) -> bool:
         """Whether the step's `when` holds."""
         try:
-            return step.when is None or evaluate.truth(self.decide(path, "when", step.when, block))
+            return step.when is None or self.holds(path, "when", step.when, block)
         except Unfinished as unfinished:
             self.plan.add(step, path, "unknown", f"its `when` depends on what {unfinished.path} gives")
             raise
@@ -219,8 +220,7 @@ class Executor:
         def attempt(number: int) -> Result:
             nonlocal newest
             newest, block.newest, block.deadline = max(newest, block.newest), before, deadline
-            seconds = block.seconds_left(fields.seconds(step.timeout, block.frame))
-            block.deadline = None if seconds is None else time.monotonic() + seconds
+            block.deadline = Deadline.of(block.limit(fields.limit(step.timeout, block.frame)), path)
             block.attempt = partial(retries.repeats, number)
             return walk()
 
@@ -257,14 +257,21 @@ class Executor:
 
     # --- decisions -------------------------------------------------------------------------------------------------
 
+    def holds(self, path: str, what: str, question: Expression, block: Block) -> bool:
+        """Whether a `when`, an `until` or an option is true."""
+        return evaluate.holds(question, self._decide(path, what, question, block, evaluate.condition))
+
     def decide(self, path: str, what: str, question: Field | Expression, block: Block) -> Value:
-        """What `when`, `for_each`, … come to: as recorded, unless what they read changed or something before ran."""
+        """What a `for_each` comes to: as recorded, unless what it reads changed or something before it ran."""
+        return self._decide(path, what, question, block, evaluate.render)
+
+    def _decide(self, path: str, what: str, question: Q, block: Block, answering: Callable[[Q, Frame], Value]) -> Value:
         name = f"{path}?{what}"
         key = key_of({"question": evaluate.key_view(question, block.frame)})
         record = self.journal.records.get(name)
         if record is not None and (self.keep_records or (record.key == key and record.order >= block.newest)):
             return record.load()
-        answer = self.tools.scrub.value(evaluate.render(question, block.frame))
+        answer = self.tools.scrub.value(answering(question, block.frame))
         if not self.checking:
             self.journal.note_decision(name, key, answer, urgent=fields.is_volatile(question))
         elif self.refusals is not None and record is not None and record.load() != answer:

@@ -154,14 +154,24 @@ class Fields:
     def field(self, name: str, *, required: bool = False) -> Field:
         """Give any value, with its expressions parsed."""
         node = self.node_of(name, required=required)
-        return None if node is None else self.report.field(node)
+        if node is None:
+            return None
+        self.report.warn_of_numbers(node)
+        return self.report.field(node)
 
-    def shaped(self, name: str, kinds: tuple[type[Node], ...], wanted: str) -> Field:
-        """Give a value that is of one of *kinds*, a null, or one expression that gives such a value."""
+    def shaped(self, name: str, kinds: tuple[type[Node], ...], wanted: str, *, typed: bool = False) -> Field:
+        """Give a value that is of one of *kinds*, a null, or one expression that gives such a value.
+
+        *typed*: the entries of the mapping have declared types, so that a number is no text by mistake.
+        """
         node = self.node_of(name)
         if node is None or is_null(node):
             return None
         value = self.report.field(node)
+        inside = [item for _, item in node.entries.values()] if typed and isinstance(node, MappingNode) else [node]
+        for item in inside:
+            if not (typed and isinstance(item, ScalarNode)):
+                self.report.warn_of_numbers(item)
         if isinstance(node, kinds):
             if not isinstance(node, ScalarNode) or isinstance(node.value, str):
                 return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from maverick.dsl.expressions import Expression, Template
@@ -17,8 +18,10 @@ from maverick.dsl.model import (
 )
 from maverick.dsl.nodes import Access, Call, Choice, Literal, Name, Node
 from maverick.dsl.serialization.nodes import MappingNode, ScalarNode, SequenceNode
+from maverick.dsl.serialization.report import as_written
 
 if TYPE_CHECKING:
+    from maverick.dsl.model import Field
     from maverick.dsl.serialization.fields import Fields
 
 Common: TypeAlias = dict[str, Any]
@@ -31,7 +34,8 @@ _HARMLESS_CALLS = frozenset({"quote", "len", "int", "float", "bool", "exists", "
 
 
 def read_python(fields: Fields, common: Common) -> PythonStep:
-    """Read the fields of a `python` step."""
+    """Read the fields of a `python` step. The places of its keyword arguments are known as `kwargs.NAME`."""
+    _place_entries(fields, common, "kwargs")
     return PythonStep(
         **common,
         action=fields.text("action", required=True),
@@ -50,11 +54,22 @@ def read_shell(fields: Fields, common: Common) -> ShellStep:
         run=run,
         shell=fields.shaped("shell", (ScalarNode, SequenceNode), "a command such as `bash -eu`"),
         cwd=fields.template("cwd"),
-        env=fields.shaped("env", (MappingNode,), "a mapping"),
+        env=_environment(fields),
         stdin=fields.field("stdin"),
         grace=fields.seconds("grace"),
         parse=fields.word("parse", ("text", "json", "lines"), "text"),
     )
+
+
+def _environment(fields: Fields) -> Field:
+    """Give the variables; a number or a boolean is the text that it is in the file."""
+    given = fields.node_of("env")
+    if isinstance(given, MappingNode):
+        entries = {name: (key, as_written(node)) for name, (key, node) in given.entries.items()}
+        for _, node in entries.values():
+            fields.report.warn_of_numbers(node)
+        return fields.report.field(replace(given, entries=entries))
+    return fields.shaped("env", (MappingNode,), "a mapping")
 
 
 def _warn_unquoted(fields: Fields, run: Template) -> None:
@@ -98,16 +113,20 @@ def read_generate(fields: Fields, common: Common) -> GenerateStep:
 
 def read_subworkflow(fields: Fields, common: Common) -> SubworkflowStep:
     """Read the fields of a `subworkflow` step. The places of its inputs are known as `inputs.NAME`."""
-    given = fields.node.entries.get("inputs")
-    if given and isinstance(given[1], MappingNode):
-        for name, (key, _) in given[1].entries.items():
-            common["places"][f"inputs.{name}"] = fields.report.place(key)
+    _place_entries(fields, common, "inputs")
     return SubworkflowStep(
         **common,
         workflow=fields.text("workflow", required=True),
-        inputs=fields.shaped("inputs", (MappingNode,), "a mapping"),
+        inputs=fields.shaped("inputs", (MappingNode,), "a mapping", typed=True),
         cwd=fields.template("cwd"),
     )
+
+
+def _place_entries(fields: Fields, common: Common, field: str) -> None:
+    given = fields.node.entries.get(field)
+    if given and isinstance(given[1], MappingNode):
+        for name, (key, _) in given[1].entries.items():
+            common["places"][f"{field}.{name}"] = fields.report.place(key)
 
 
 def read_checkpoint(fields: Fields, common: Common) -> CheckpointStep:

@@ -183,6 +183,8 @@ def _default(report: Report, node: Node, kind: InputType) -> Value:
     value = report.value(node)
     if value is None:
         return None
+    if not isinstance(node, ScalarNode):
+        report.warn_of_numbers(node)
     try:
         return fit(value, kind)
     except ValueError as error:

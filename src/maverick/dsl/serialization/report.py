@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from maverick.dsl.expressions import (
@@ -48,6 +50,23 @@ def describe(node: Node) -> str:
 def is_null(node: Node) -> bool:
     """True of a null, written out or left empty."""
     return isinstance(node, ScalarNode) and node.value is None
+
+
+def is_rewritten(node: ScalarNode) -> bool:
+    """True of a number that is written differently when it becomes a text again: `3.10`, `01234`, `1e3`, `0x10`."""
+    value = node.value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        return False
+    return str(value) != node.text
+
+
+def as_written(node: Node) -> Node:
+    """Give *node* as a text where it is a number or a boolean that stands there in another form than ours."""
+    if isinstance(node, ScalarNode) and isinstance(node.value, bool | int | float):
+        ours = str(node.value).lower() if isinstance(node.value, bool) else str(node.value)
+        if node.text != ours:
+            return replace(node, value=node.text)
+    return node
 
 
 class Report:
@@ -98,6 +117,16 @@ class Report:
         if isinstance(node, SequenceNode):
             return [self.field(item) for item in node.items]
         return {name: self.field(item) for name, (_, item) in node.entries.items()}
+
+    def warn_of_numbers(self, node: Node) -> None:
+        """Warn of each number in *node*, at any depth, that would not be written again as it stands in the file."""
+        if isinstance(node, ScalarNode):
+            if is_rewritten(node):
+                self.warning(node, f"`{node.text[:60]}` is read as the number {node.value}: quote it if it is a text")
+        else:
+            inside = node.items if isinstance(node, SequenceNode) else [item for _, item in node.entries.values()]
+            for item in inside:
+                self.warn_of_numbers(item)
 
     def template(self, node: ScalarNode) -> str | Template:
         """Give the text of *node*, a Template if expressions stand in it; each wrong one is a problem."""

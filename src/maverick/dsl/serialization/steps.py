@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from maverick.dsl.expressions import Expression, parse_expression, parse_template
+from maverick.dsl.expressions import Expression, parse_expression
 from maverick.dsl.inputs import truth_of
 from maverick.dsl.model import (
     BranchStep,
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from maverick.dsl.model import Field
 
 MAX_STEP_DEPTH = 50
-_ALL = 1_000_000
-"""More than a loop can have iterations at once."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]+")
 
@@ -151,6 +149,7 @@ def _retry(fields: Fields, node: Node) -> Retry | None:
         delay=retry.seconds("delay", 0),
         backoff=retry.number("backoff", 1, least=0),
         on=retry.texts("on"),
+        max_delay=retry.seconds("max_delay"),
     )
     retry.finish()
     return record
@@ -242,6 +241,7 @@ def _parallel(fields: Fields, common: Common, depth: int) -> Step:
 
 def _repeat(fields: Fields, common: Common, depth: int, *, parallel: bool) -> Step:
     block = fields.sequence("steps", required=True)
+    limit, side_by_side = _concurrency(fields, parallel=parallel)
     loop = LoopStep(
         **common,
         steps=() if block is None else read_block(fields.report, block, depth + 1),
@@ -249,19 +249,20 @@ def _repeat(fields: Fields, common: Common, depth: int, *, parallel: bool) -> St
         for_each=_for_each(fields),
         until=fields.expression("until") or (_unread(fields) if fields.has("until") else None),
         max_iterations=fields.count("max_iterations", 30),
-        max_concurrency=_concurrency(fields, parallel=parallel),
+        max_concurrency=limit,
+        parallel=side_by_side,
         key=fields.expression("key"),
         collect=fields.word("collect", ("last", "steps"), "last"),
+        on_exhausted=fields.word("on_exhausted", ("fail", "continue"), "fail"),
     )
     if loop.until is not None and loop.max_concurrency != 1:
         name = next((name for name in ("parallel", "max_concurrency", "type") if fields.has(name)), "until")
         fields.report.problem_at(
             fields.place_of(name), "`until` needs one round after the other: it cannot run concurrently"
         )
-    if not fields.has("until") and fields.has("max_iterations"):
-        fields.report.warning(
-            fields.node.entries["max_iterations"][0], "`max_iterations` has no effect without `until`"
-        )
+    for name in ("max_iterations", "on_exhausted"):
+        if fields.has(name) and not fields.has("until"):
+            fields.report.warning(fields.node.entries[name][0], f"`{name}` has no effect without `until`")
     if not fields.has("for_each") and fields.has("key"):
         fields.report.warning(fields.node.entries["key"][0], "`key` has no effect without `for_each`")
     return loop
@@ -275,6 +276,7 @@ def _unread(fields: Fields) -> Expression:
 def _for_each(fields: Fields) -> Field | Expression:
     node = fields.node_of("for_each")
     if isinstance(node, SequenceNode):
+        fields.report.warn_of_numbers(node)
         return fields.report.field(node)
     if isinstance(node, ScalarNode) and isinstance(node.value, str) and node.value.strip():
         return fields.report.expression(node)
@@ -283,23 +285,23 @@ def _for_each(fields: Fields) -> Field | Expression:
     return None
 
 
-def _concurrency(fields: Fields, *, parallel: bool) -> Field:
-    """Give how many at a time, None for all at once. A number limits what `parallel` would run at once."""
+def _concurrency(fields: Fields, *, parallel: bool) -> tuple[Field, Expression | None]:
+    """Give how many at a time, None for all at once; and the expression that says whether all at once, if one does.
+
+    A number limits what `parallel` would run at once.
+    """
     node = fields.node_of("parallel")
     limit = fields.count("max_concurrency", None if parallel else 1)
     if node is None:
-        return limit
+        return limit, None
     value = truth_of(node.value) if isinstance(node, ScalarNode) else None
     if value is not None:
-        return limit if fields.has("max_concurrency") else (None if value else 1)
+        return (limit if fields.has("max_concurrency") else (None if value else 1)), None
     if isinstance(node, ScalarNode) and "${{" in node.text:
         condition = fields.report.expression(node)
-        if condition is None or fields.has("max_concurrency"):
-            return limit
-        text = f"${{{{ {_ALL} if ({condition.text}) else 1 }}}}"
-        return parse_template(text, fields.report.place(node))
+        return (limit, None) if condition is None or fields.has("max_concurrency") else (None, condition)
     fields.wrong("parallel", node, "true, false, or an expression")
-    return limit
+    return limit, None
 
 
 _LEAVES: dict[str, Callable[[Fields, Common], Step]] = {

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from maverick.dsl import evaluate, fields
+from maverick.dsl.agents import schemas
 from maverick.dsl.agents.conversation import Conversation, Player
 from maverick.dsl.agents.prompts import correction, correction_afresh, prompt
 from maverick.dsl.agents.providers import provider_of
 from maverick.dsl.agents.schemas import AnswerWrong, check_schema, parse
+from maverick.dsl.interpreter import python_command
+from maverick.dsl.last_words import failure
 from maverick.dsl.scene import Scene
 from maverick.dsl.steps.work import Attempt, Tools, Work
-from maverick.errors import StepFailed
+from maverick.errors import StepFailed, StepTimeout
 
 if TYPE_CHECKING:
     from maverick.dsl.config import AgentConfig
@@ -70,8 +74,9 @@ def ask(question: Question, attempt: Attempt, tools: Tools) -> Value:
     answer = conversation.ask(told)
     if schema is None and not answer.is_json:
         return answer.text.strip()
+    check = partial(_check_apart, conversation, attempt, tools)
     try:
-        return parse(answer.text, schema, whole=answer.is_json)
+        return parse(answer.text, schema, whole=answer.is_json, check=check)
     except AnswerWrong as wrong:
         problem = str(wrong)
     conversation.tell(f"its answer is not what was asked for, and it is asked once more: {problem}")
@@ -79,12 +84,31 @@ def ask(question: Question, attempt: Attempt, tools: Tools) -> Value:
         correction_afresh(told, answer.text, problem, schema), following=correction(problem, schema)
     )
     try:
-        return parse(answer.text, schema, whole=answer.is_json)
+        return parse(answer.text, schema, whole=answer.is_json, check=check)
     except AnswerWrong as wrong:
         conversation.forget()
         raise StepFailed(
             f"agent {question.player.name}: its answer is not what was asked for, also when asked again: {wrong}"
         ) from None
+
+
+def _check_apart(conversation: Conversation, attempt: Attempt, tools: Tools, text: str, schema: Value) -> None:
+    """Check an answer, the JSON *text*, where the step's timeout and a signal can stop it: a slow pattern cannot be."""
+    limit = conversation.time_left()
+    try:
+        done = tools.processes.run(
+            python_command(schemas.__name__),
+            cwd=tools.root,
+            env={**tools.environment, **attempt.environment},
+            stdin=schemas.request(text, schema),
+            timeout=limit,
+            step=attempt.path,
+        )
+    except StepTimeout:
+        raise StepTimeout(f"checking an answer against output_schema took longer than {limit}") from None
+    if done.exit_code != 0:
+        raise StepFailed(f"an answer could not be checked against output_schema: {failure(done)}")
+    schemas.conclude(done.stdout)
 
 
 def identity(name: str, config: AgentConfig) -> Value:

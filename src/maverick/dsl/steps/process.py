@@ -1,4 +1,4 @@
-"""The child's side of a sync action with a timeout: `python -m maverick.dsl.steps.process ANSWER_FILE`.
+"""The child's side of a sync action with a timeout: see `command`.
 
 Standard input holds the packed `[reference, args, kwargs]`; the answer file gets `["done", output]` or
 `["failed", {message, causes}]`. Values travel as the store encodes them: data only.
@@ -14,9 +14,16 @@ from typing import Any
 
 from maverick.checkpoints.codec import decode, encode
 from maverick.dsl.actions import load_action
+from maverick.dsl.interpreter import python_command
 from maverick.dsl.steps.python import failure
 from maverick.dsl.values import normalise
+from maverick.encoding import name_text
 from maverick.errors import MaverickError
+
+
+def command(answer: Path) -> list[str]:
+    """The command of a child that calls an action and writes what came of it to the file *answer*."""
+    return python_command(__name__, name_text(answer))
 
 
 def pack(value: Any) -> bytes:
@@ -32,20 +39,16 @@ def unpack(data: bytes) -> Any:
     return decode(text.encode(), lambda blob: base64.b64decode(blobs[blob]))
 
 
-def main() -> None:
+def main(answer_file: str) -> None:
     """Call the action and write what came of it."""
     reference, args, kwargs = unpack(sys.stdin.buffer.read())
-    action = load_action(reference)
     answer: list[Any]
     try:
+        action = load_action(reference)
         answer = ["done", normalise(action.function(*args, **kwargs), "output")]
     except MaverickError as error:
         answer = ["failed", {"message": str(error), "causes": [type(error).__name__]}]
     except BaseException as error:  # noqa: BLE001 - whatever it raises is the step's failure, SystemExit too
         known = failure(action, error)
         answer = ["failed", {"message": str(known), "causes": list(known.causes)}]
-    Path(sys.argv[1]).write_bytes(pack(answer))
-
-
-if __name__ == "__main__":
-    main()
+    Path(answer_file).write_bytes(pack(answer))

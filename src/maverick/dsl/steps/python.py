@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import select
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Coroutine, Mapping
@@ -19,17 +18,19 @@ from typing import TYPE_CHECKING, Any
 from maverick.dsl import evaluate, fields
 from maverick.dsl.commands import attach
 from maverick.dsl.concurrency import start_thread
+from maverick.dsl.last_words import failure as failure_of
 from maverick.dsl.prints import printing_to
 from maverick.dsl.steps.work import Attempt, Tools, Work
 from maverick.dsl.stop import Stop, Stopped
-from maverick.encoding import name_text
 from maverick.errors import StepFailed, StepTimeout
 
 if TYPE_CHECKING:
     import asyncio
 
     from maverick.dsl.actions import Action
+    from maverick.dsl.durations import Limit
     from maverick.dsl.model import PythonStep
+    from maverick.dsl.processes import Completed
     from maverick.dsl.scope import Frame
     from maverick.dsl.values import Value
 
@@ -51,11 +52,11 @@ def prepare(step: PythonStep, frame: Frame, tools: Tools) -> Work:
         kwargs = fields.mapping(step.kwargs, attempt.frame, "kwargs")
         kwargs = action.in_folder(args, kwargs, str(tools.root))
         action.check_arguments(args, kwargs)
-        if attempt.seconds is not None and not action.is_async:
+        if attempt.limit is not None and not action.is_async:
             return _in_a_process(action, args, kwargs, attempt, tools)
         environment = {**tools.environment, **attempt.environment}
         with printing_to(attempt.keep):
-            return call(action, args, kwargs, tools, environment, path=attempt.path, seconds=attempt.seconds)
+            return call(action, args, kwargs, tools, environment, path=attempt.path, limit=attempt.limit)
 
     return Work(type="python", parts=parts, run=run)
 
@@ -68,15 +69,15 @@ def call(
     environment: Mapping[str, str],
     *,
     path: str,
-    seconds: float | None = None,
+    limit: Limit | None = None,
 ) -> object:
-    """Give what the action gives; *seconds* limits async ones only.
+    """Give what the action gives; *limit* is that of async ones only.
 
     Commands that a sync action starts by `commands.run_command` belong to the run and get *environment*. Raises
     StepFailed, Stopped.
     """
     if action.is_async:
-        return _on_the_loop(action, args, kwargs, seconds, tools.stop)
+        return _on_the_loop(action, args, kwargs, limit, tools.stop)
 
     def work() -> object:
         with attach(tools.processes, env=environment, step=path):
@@ -151,7 +152,7 @@ def _loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def _on_the_loop(action: Action, args: list[Any], kwargs: dict[str, Any], seconds: float | None, stop: Stop) -> object:
+def _on_the_loop(action: Action, args: list[Any], kwargs: dict[str, Any], limit: Limit | None, stop: Stop) -> object:
     import asyncio  # noqa: PLC0415
 
     loop = _loop()
@@ -162,7 +163,7 @@ def _on_the_loop(action: Action, args: list[Any], kwargs: dict[str, Any], second
     async def limited() -> object:
         tasks.append(loop.create_task(_awaited(action.function(*args, **kwargs)), context=context))
         try:
-            await _ended_or_late(tasks[0], seconds)
+            await _ended_or_late(tasks[0], None if limit is None else limit.left)
         except asyncio.CancelledError:
             tasks[0].cancel()
             raise
@@ -173,7 +174,7 @@ def _on_the_loop(action: Action, args: list[Any], kwargs: dict[str, Any], second
         return _in_a_thread(future.result, action, stop)
     except StepFailed as error:
         if isinstance(error.__cause__, TimeoutError) and tasks and tasks[0].cancelled():
-            raise StepTimeout(f"action {action.name} took longer than its timeout of {seconds:g} s") from error
+            raise StepTimeout(f"action {action.name} took longer than {limit}") from error
         raise
     finally:
         future.cancel()
@@ -205,11 +206,11 @@ def _in_a_process(action: Action, args: list[Any], kwargs: dict[str, Any], attem
         answer = folder / "answer"
         try:
             done = tools.processes.run(
-                [sys.executable, "-m", process.__name__, name_text(answer)],
+                process.command(answer),
                 cwd=tools.root,
-                env={**tools.environment, **attempt.environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env={**tools.environment, **attempt.environment},
                 stdin=process.pack([action.reference, args, kwargs]),
-                timeout=attempt.seconds,
+                timeout=attempt.limit,
                 on_output=attempt.say,
                 step=attempt.path,
             )
@@ -217,8 +218,17 @@ def _in_a_process(action: Action, args: list[Any], kwargs: dict[str, Any], attem
             how = str(error).rpartition("` ")[2]
             raise StepTimeout(f"action {action.name} {how}") from None
         if done.exit_code != 0 or not answer.exists():
-            raise StepFailed(f"the process of action {action.name} ended with exit code {done.exit_code}")
+            raise StepFailed(f"the process of action {action.name} ended before the action did: {_how(done)}")
         kind, value = process.unpack(answer.read_bytes())
     if kind == "failed":
         raise StepFailed(value["message"], causes=tuple(value["causes"]))
     return value
+
+
+def _how(done: Completed) -> str:
+    """Say how a process ended that gave no answer. Where it wrote nothing, what may have been the reason."""
+    if done.stderr.strip() or done.stdout.strip():
+        return failure_of(done)
+    if done.signal == "SIGKILL":
+        return "killed by SIGKILL; the system does so where memory runs out"
+    return f"{failure_of(done)}, and it wrote nothing; did it call `os._exit`, or did code in C crash?"

@@ -47,7 +47,7 @@ def prepare(step: ShellStep, frame: Frame, tools: Tools) -> Work:
             cwd=folder,
             env=_with_modules(shell, folder, environment),
             stdin=b"" if step.stdin is None else _input(evaluate.render(step.stdin, scope)),
-            timeout=attempt.seconds,
+            timeout=attempt.limit,
             grace=fields.seconds(step.grace, scope, "grace"),
             on_output=attempt.say,
             step=attempt.path,

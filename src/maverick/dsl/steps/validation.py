@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl import evaluate, fields
+from maverick.dsl.durations import Limit, shortest
 from maverick.dsl.last_words import text_of
 from maverick.dsl.steps.work import Attempt, Tools, Work
 from maverick.dsl.suggest import nearest
@@ -26,7 +28,7 @@ class Stage(NamedTuple):
 
     name: str
     run: str
-    seconds: float | None = None
+    limit: Limit | None = None
 
 
 def prepare(step: ValidateStep, frame: Frame, tools: Tools) -> Work:
@@ -35,8 +37,10 @@ def prepare(step: ValidateStep, frame: Frame, tools: Tools) -> Work:
 
     def run(attempt: Attempt) -> dict[str, Value]:
         results: list[Value] = []
+        started = time.monotonic()
         for stage in stages:
-            result = _run(stage, attempt, tools)
+            limit = None if attempt.limit is None else attempt.limit.after(time.monotonic() - started)
+            result = _run(stage, shortest(limit, stage.limit), attempt, tools)
             results.append(result)
             if not result["success"]:
                 break
@@ -74,7 +78,7 @@ def _stage(entry: Value, configured: Mapping[str, Stage]) -> Stage:
         command = entry.get("run", entry.get("command"))
         name = entry.get("name", command)
         if isinstance(command, str) and isinstance(name, str):
-            return Stage(name, command)
+            return Stage(name, command, fields.own_limit(entry.get("timeout"), f"the stage {name}"))
     raise StepFailed(f"a stage is a name, a command or {{name, run}}, not {fields.describe(entry)}")
 
 
@@ -84,14 +88,13 @@ def _is_program(text: str) -> bool:
     return shutil.which(text) is not None
 
 
-def _run(stage: Stage, attempt: Attempt, tools: Tools) -> dict[str, Value]:
-    limits = [seconds for seconds in (attempt.seconds, stage.seconds) if seconds is not None]
+def _run(stage: Stage, limit: Limit | None, attempt: Attempt, tools: Tools) -> dict[str, Value]:
     done = tools.processes.run(
         ["sh"],
         script=stage.run,
         cwd=tools.root,
         env={**tools.environment, **attempt.environment},
-        timeout=min(limits, default=None),
+        timeout=limit,
         on_output=attempt.say,
         step=attempt.path,
     )

@@ -13,6 +13,7 @@ from maverick.dsl.secrets import Scrubber
 
 if TYPE_CHECKING:
     from maverick.dsl.catalog import Catalog
+    from maverick.dsl.durations import Limit
     from maverick.dsl.logs import Stream
     from maverick.dsl.model import Workflow, Workspace
     from maverick.dsl.processes import Processes
@@ -56,7 +57,7 @@ class Attempt:
 
     path: str
     frame: Frame
-    seconds: float | None
+    limit: Limit | None
     """How long it may take; None is for ever."""
     environment: Mapping[str, str]
     """Added to the environment of the step's processes."""

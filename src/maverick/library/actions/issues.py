@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from maverick.errors import StepFailed
 from maverick.library.actions.gh import ask_gh, explain, find_repository, gh_json, parse_json
 from maverick.library.actions.repository import ask, main_folder
+from maverick.library.actions.tasks import without_closing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 FOLDER = ".maverick/issues"
 _FIELDS = "number,title,body,state,author,labels,comments,url"
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)?---[ \t]*(?:\n|\Z)", re.DOTALL)
-_HEADING = re.compile(r"^#[ \t]+(?:(?:Issue[ \t]+)?#?(\d+)[ \t]*[:.)-]+[ \t]*)?(.+?)[ \t]*#*$", re.MULTILINE)
+_HEADING = re.compile(r"^#[ \t]+(?:(?:Issue[ \t]+)?#?(\d+)[ \t]*[:.)-]+[ \t]*)?(.+)$", re.MULTILINE)
 _LABELS = re.compile(r"^[ \t>*_-]*labels?[*_]*[ \t]*:[*_]*[ \t]*(.+)$", re.MULTILINE | re.IGNORECASE)
 
 
@@ -152,7 +153,7 @@ def _read(path: Path, next_number: int) -> Issue:
         raise StepFailed(f"{shown}: `number` has to be a whole number, not {number!r}")
     return Issue(
         number=int(number),
-        title=str(facts.get("title") or (heading[2] if heading else path.stem)),
+        title=str(facts.get("title") or (without_closing(heading[2]) or heading[2] if heading else path.stem)),
         body=body.strip(),
         state=str(facts.get("state") or "open").lower(),
         labels=_names(facts["labels"] if "labels" in facts else facts.get("label") or (labels[1] if labels else [])),

@@ -21,7 +21,7 @@ from maverick.library.actions.repository import check_repository, commit_id, cur
 FOLDER = ".maverick/pull-requests"
 _LISTED = "number,url,isDraft,headRefName,baseRefName,body,headRepositoryOwner"
 _VIEWED = "number,title,body,url,isDraft,baseRefName,headRefName,commits,files"
-_URL = re.compile(r"https?://\S+/pull/(\d+)")
+_URL = re.compile(r"https?://\S{1,300}?/pull/(\d+)")
 _EXISTS = "already exists"
 _NOTHING = "No commits between"
 

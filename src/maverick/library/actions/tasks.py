@@ -10,10 +10,15 @@ from maverick.encoding import lines_of
 from maverick.errors import StepFailed
 
 EXAMPLE = "## Phase 1: Set up\n\n- [ ] Create the package\n- [x] Choose a licence"
-_HEADING = re.compile(r"(#{1,6})[ \t]+(.*?)[ \t]*#*")
+_HEADING = re.compile(r"(#{1,6})[ \t]+(.*)")
 _PHASE = re.compile(r"phase\b[ \t]*(\d+)?[ \t]*[:.)\u2013\u2014-]*[ \t]*(.*)", re.IGNORECASE)
 _ITEM = re.compile(r"[ \t]*(?:[-*+]|\d+[.)])[ \t]+\[([ xX])\][ \t]+(.*)")
 _FENCE = re.compile(r" {0,3}(```+|~~~+)")
+
+
+def without_closing(title: str) -> str:
+    """The text of a heading without the `#` that may stand behind it."""
+    return title.rstrip("#").rstrip(" \t")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +101,10 @@ def _sections(text: str) -> list[tuple[str, list[str]]]:
         if (mark := _FENCE.match(line)) and (not fence or mark[1].startswith(fence)):
             fence = "" if fence else mark[1]
         elif not fence and (heading := _HEADING.fullmatch(line)) and len(heading[1]) <= 2:
-            inside = len(heading[1]) == 2 and _PHASE.match(heading[2]) is not None
+            title = without_closing(heading[2])
+            inside = len(heading[1]) == 2 and _PHASE.match(title) is not None
             if inside:
-                sections.append((heading[2], []))
+                sections.append((title, []))
         if inside:
             sections[-1][1].append(line)
     return sections
