@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl import evaluate, fields
+from maverick.dsl.processes import Script
 from maverick.dsl.steps.shell import text_of
 from maverick.dsl.steps.work import Attempt, Tools, Work
 from maverick.dsl.suggest import nearest
@@ -88,7 +89,7 @@ def _run(stage: Stage, attempt: Attempt, tools: Tools) -> dict[str, Value]:
     limits = [seconds for seconds in (attempt.seconds, stage.seconds) if seconds is not None]
     done = tools.processes.run(
         ["sh"],
-        script=stage.run,
+        script=Script(stage.run),
         cwd=tools.root,
         env={**tools.environment, **attempt.environment},
         timeout=min(limits, default=None),
