@@ -106,13 +106,20 @@ def _said(execution: Execution) -> str:
         ("python3 -P", "print(7)", "7"),
         ("perl -w", "print 7", "7"),
         ("awk -f", "BEGIN { print 7 }", "7"),
-        ("[bash, -eu]", "echo $-", "ehuB"),
+        ("[bash, -eu]", "echo $0", "bash"),
         ("/usr/bin/env bash", "echo 7", "7"),
     ],
 )
 def test_a_shell_is_whatever_runs_a_file(runs: Runs, shell: str, script: str, value: str) -> None:
     """The file is its last argument."""
     assert value == _value(runs, f"shell: {json.dumps(shell) if shell[0] != '[' else shell}, run: {json.dumps(script)}")
+
+
+def test_the_script_is_its_file_unless_a_shell_is_named(runs: Runs) -> None:
+    """Then `$0` stays that shell, as it is with `-c`."""
+    script = """'test -f "$0" && echo "a file" || echo "$0"'"""
+
+    assert ["a file", "sh"] == [_value(runs, f"run: {script}{shell}") for shell in ("", ", shell: sh -u")]
 
 
 def test_python_imports_what_is_in_the_step_s_folder(runs: Runs) -> None:

@@ -10,6 +10,7 @@ is known by its mark).
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import threading
 import time
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["GRACE_SECONDS", "Completed", "Group", "Processes", "Stop", "Stopped", "stop_leftovers"]
+__all__ = ["GRACE_SECONDS", "Completed", "Group", "Processes", "Script", "Stop", "Stopped", "stop_leftovers"]
 
 LIMIT_BYTES = 16 * 1024 * 1024
 """Of each stream, that a step can record."""
@@ -61,6 +62,21 @@ class Completed(NamedTuple):
     def truncated(self) -> bool:
         """Whether there was more of either stream."""
         return bool(self.cut)
+
+
+class Script(NamedTuple):
+    """A script that a command runs from a file; a shell that *sourced* it is still the script's `$0`."""
+
+    text: str
+    sourced: bool = False
+
+    def data(self) -> bytes:
+        """What its file holds. Shells drop some NULs, and take a file that begins with one for no script."""
+        data = encode(self.text, "the script")
+        if b"\0" in data:
+            line = data[: data.index(b"\0")].count(b"\n") + 1
+            raise StepFailed(f"the script holds a NUL character, in its line {line}, which no shell can read")
+        return data
 
 
 class Processes:
@@ -101,7 +117,7 @@ class Processes:
         *,
         cwd: str | Path,
         env: Mapping[str, str] | None = None,
-        script: str | None = None,
+        script: Script | None = None,
         stdin: bytes = b"",
         timeout: float | Limit | None = None,
         grace: float | None = None,
@@ -112,8 +128,8 @@ class Processes:
     ) -> Completed:
         """Run a command in *cwd* to its end and give what it wrote. An exit code other than 0 is no error.
 
-        *env* is its whole environment (default: this process's). A *script* stands in a file, whose path is
-        the command's last argument. The command ends when its process does, whoever still holds its pipes.
+        *env* is its whole environment (default: this process's). A *script* stands in a file that the
+        command is told of by its last argument. The command ends when its process does, whoever still holds its pipes.
         *on_output* is called in this thread with each piece as it comes. At most four times *limit* bytes of
         output are held in memory. However this is left, nothing of the group still runs: when the command
         ended by itself, nothing of its session, and *wholly*, nothing that it started at all (where marks are
@@ -129,9 +145,9 @@ class Processes:
             alias = None
             called = list(argv)
             if script is not None:
-                path = name_text(cleanup.enter_context(self.scratch.file(_script(script))))
+                path = name_text(cleanup.enter_context(self.scratch.file(script.data())))
                 alias = Alias(path, os.path.basename(argv[0]))  # noqa: PTH119 - no path of a file here
-                called.append(path)
+                called += ["-c", f". {shlex.quote(path)}"] if script.sourced else [path]
             given = inherited() if env is None else env
             mark = new_mark()
             environment = {
@@ -139,7 +155,7 @@ class Processes:
                 "GIT_TERMINAL_PROMPT": "0",
                 MARK: carried(given.get(MARK, ""), mark),
             }
-            command = self._scrub.text(summary([*argv, *filter(None, [script])]))
+            command = self._scrub.text(summary([*argv, script.text] if script else argv))
             told = self._masked(on_output, cleanup) if on_output else None
             if alias and told:
                 told = alias.applied(told, cleanup)
@@ -289,15 +305,6 @@ class Alias:
 
         cleanup.callback(lambda: on_output("stderr", held) if held else None)
         return tell
-
-
-def _script(text: str) -> bytes:
-    """The bytes of a script. Shells drop some NULs, and take a file that begins with one for no script."""
-    data = encode(text, "the script")
-    if b"\0" in data:
-        line = data[: data.index(b"\0")].count(b"\n") + 1
-        raise StepFailed(f"the script holds a NUL character, in its line {line}, which no shell can read")
-    return data
 
 
 def _names(processes: Sequence[Process]) -> str:

@@ -12,7 +12,7 @@ from maverick.dsl import evaluate, fields
 from maverick.dsl.events import Event
 from maverick.dsl.expressions import Template
 from maverick.dsl.last_words import failure, text_of
-from maverick.dsl.processes import LIMIT_BYTES
+from maverick.dsl.processes import LIMIT_BYTES, Script
 from maverick.dsl.programs import is_there
 from maverick.dsl.steps.work import Attempt, Tools, Work
 from maverick.dsl.text import to_json
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from maverick.dsl.scope import Frame
     from maverick.dsl.values import Value
 
+_SHELL = re.compile(r"(.*/)?(sh|bash|dash|ash|ksh|mksh|zsh)")
 _PYTHON = re.compile(r"(.*/)?python[0-9.]*")
 
 
@@ -43,7 +44,7 @@ def prepare(step: ShellStep, frame: Frame, tools: Tools) -> Work:
         shell = _shell(evaluate.render(step.shell, scope), folder, environment)
         done = tools.processes.run(
             shell,
-            script=evaluate.as_text(evaluate.render(step.run, scope)),
+            script=Script(evaluate.as_text(evaluate.render(step.run, scope)), sourced=_sources(step.shell, shell)),
             cwd=folder,
             env=_with_modules(shell, folder, environment),
             stdin=b"" if step.stdin is None else _input(evaluate.render(step.stdin, scope)),
@@ -104,6 +105,11 @@ def _shell(given: Value, folder: Path, environment: Mapping[str, str]) -> list[s
     if isinstance(given, list) and given and given[0] and all(isinstance(word, str) for word in given):
         return [str(word) for word in given]
     raise StepFailed(f"shell has to be a command such as `bash -eu`, not {fields.describe(given)}")
+
+
+def _sources(given: Field, shell: list[str]) -> bool:
+    """Whether *shell* reads the script by its `.`: one that was named stays `$0`, as with `-c`."""
+    return given is not None and _SHELL.fullmatch(shell[0]) is not None
 
 
 def _with_modules(shell: list[str], folder: Path, environment: dict[str, str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from maverick.dsl import evaluate, fields
 from maverick.dsl.durations import Limit, shortest
 from maverick.dsl.last_words import text_of
+from maverick.dsl.processes import Script
 from maverick.dsl.steps.work import Attempt, Tools, Work
 from maverick.dsl.suggest import nearest
 from maverick.errors import StepFailed
@@ -91,7 +92,7 @@ def _is_program(text: str) -> bool:
 def _run(stage: Stage, limit: Limit | None, attempt: Attempt, tools: Tools) -> dict[str, Value]:
     done = tools.processes.run(
         ["sh"],
-        script=stage.run,
+        script=Script(stage.run),
         cwd=tools.root,
         env={**tools.environment, **attempt.environment},
         timeout=limit,
