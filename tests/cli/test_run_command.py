@@ -21,6 +21,7 @@ KEYS = [
     "resume",
     "steps",
     "rollback_errors",
+    "project",
 ]
 HELLO = """
     inputs:

@@ -67,6 +67,7 @@ class Conversation:
         self._context = context
         self._attempt = attempt
         self._tools = tools
+        self._inherited = tools.environment_in(tools.root)
         limits = [seconds for seconds in (attempt.seconds, player.config.timeout) if seconds is not None]
         self._limit = min(limits, default=None)
         self._started: float | None = None
@@ -153,7 +154,7 @@ class Conversation:
             "MAVERICK_OUTPUT": str(files / "output.json"),
         }
         options = environment_of(self._player.config)
-        return {**self._tools.environment, **self._attempt.environment, **options, **names}
+        return {**self._inherited, **self._attempt.environment, **options, **names}
 
     def _judge(self, heard: _Heard, done: Completed) -> _Failure | None:
         """What is wrong with how a call ended; None if nothing is."""
@@ -191,13 +192,13 @@ class Conversation:
 
     def _warn_of_silence(self) -> None:
         provider = self._player.provider
-        environment = {**self._tools.environment, **environment_of(self._player.config)}
+        environment = {**self._inherited, **environment_of(self._player.config)}
         if provider.silent_without and not environment.get(provider.silent_without) and self._is_logged_out():
             self.tell(f"nobody seems to be logged in, and {provider.name} may wait in silence: {provider.login}")
 
     def _is_logged_out(self) -> bool:
         """Whether the program's own check says that nobody is logged in. One that cannot be made says nothing."""
-        check, environment = self._player.provider.login_check, self._tools.environment
+        check, environment = self._player.provider.login_check, self._inherited
         if not check or not self._has_time_for(LOGIN_CHECK_SECONDS):
             return False
         try:

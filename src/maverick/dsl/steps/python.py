@@ -22,6 +22,7 @@ from maverick.dsl.commands import attach
 from maverick.dsl.steps.work import Attempt, Tools, Work
 from maverick.dsl.stop import Stop, Stopped
 from maverick.errors import StepFailed, StepTimeout
+from maverick.repositories import trusted_repositories
 
 if TYPE_CHECKING:
     import asyncio
@@ -73,7 +74,7 @@ def call(
         return _on_the_loop(action, args, kwargs, seconds, tools.stop)
 
     def work() -> object:
-        with attach(tools.processes, env=environment, step=path):
+        with attach(tools.processes, env=environment, step=path, root=tools.root):
             return action.function(*args, **kwargs)
 
     return _in_a_thread(work, action, tools.stop)
@@ -171,8 +172,12 @@ def _in_a_process(action: Action, args: list[Any], kwargs: dict[str, Any], attem
             done = tools.processes.run(
                 [sys.executable, "-m", process.__name__, str(answer)],
                 cwd=tools.root,
-                env={**tools.environment, **attempt.environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-                stdin=process.pack([action.reference, args, kwargs]),
+                env={
+                    **tools.environment_in(tools.root),
+                    **attempt.environment,
+                    "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                },
+                stdin=process.pack([action.reference, args, kwargs, trusted_repositories()]),
                 timeout=attempt.seconds,
                 on_output=attempt.say,
                 step=attempt.path,

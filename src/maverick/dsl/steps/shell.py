@@ -31,10 +31,11 @@ def prepare(step: ShellStep, frame: Frame, tools: Tools) -> Work:
         scope = attempt.frame
         script = evaluate.as_text(evaluate.render(step.run, scope))
         variables = {name: evaluate.as_text(v) for name, v in fields.mapping(step.env, scope, "env").items()}
+        folder = tools.root if step.cwd is None else tools.root / fields.text(step.cwd, scope, "cwd")
         done = tools.processes.run(
             [*_shell(evaluate.render(step.shell, scope)), script],
-            cwd=tools.root if step.cwd is None else tools.root / fields.text(step.cwd, scope, "cwd"),
-            env={**tools.environment, **attempt.environment, **variables},
+            cwd=folder,
+            env={**tools.environment_in(folder), **attempt.environment, **variables},
             timeout=attempt.seconds,
             on_output=attempt.say,
             step=attempt.path,

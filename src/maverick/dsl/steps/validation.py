@@ -89,7 +89,7 @@ def _run(stage: Stage, attempt: Attempt, tools: Tools) -> dict[str, Value]:
     done = tools.processes.run(
         ["sh", "-c", stage.run],
         cwd=tools.root,
-        env={**tools.environment, **attempt.environment},
+        env={**tools.environment_in(tools.root), **attempt.environment},
         timeout=min(limits, default=None),
         on_output=attempt.say,
         step=attempt.path,

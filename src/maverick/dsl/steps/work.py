@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from maverick.dsl.agents.sessions import Sessions
 from maverick.dsl.events import Observer, ignore
 from maverick.dsl.secrets import Scrubber
+from maverick.repositories import inherited
 
 if TYPE_CHECKING:
     from maverick.dsl.catalog import Catalog
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """What a walk works with. `environment` is what `env.NAME` reads and what processes inherit."""
+    """What a walk works with. `environment` is what `env.NAME` reads, and what `environment_in` gives."""
 
     root: Path
     catalog: Catalog
@@ -34,6 +35,10 @@ class Tools:
     observe: Observer = ignore
     sessions: Sessions = field(default_factory=Sessions)
     """Of agents that an earlier execution was interrupted with."""
+
+    def environment_in(self, folder: str | Path) -> Mapping[str, str]:
+        """What a process of a step inherits in *folder*: variables of git stay in the project's own repository."""
+        return inherited(self.environment, folder, self.root)
 
     def workflow(self, reference: str, calling_file: str) -> Workflow:
         """The workflow that a step of *calling_file* names."""
