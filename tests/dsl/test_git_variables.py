@@ -1,0 +1,142 @@
+"""Variables that bind git to a repository: who gets them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kit_runs import Runs
+from maverick.repositories import LOCAL_VARIABLES, bound_as_in, inherited, without_repository
+from repositories import Repository
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Repository:
+    """A repository with a commit, a folder in it, and a linked worktree beside it."""
+    return made(tmp_path / "ours")
+
+
+def made(folder: Path) -> Repository:
+    repository = Repository(folder)
+    folder.mkdir()
+    repository.git("init", "-q", "-b", "main")
+    repository.git("config", "user.email", "n@n")
+    repository.git("config", "user.name", "n")
+    repository.commit("in/file")
+    return repository
+
+
+def test_the_list_has_all_that_git_names() -> None:
+    """Of the git that is there: a newer one may know more."""
+    done = subprocess.run(["git", "rev-parse", "--local-env-vars"], capture_output=True, text=True, check=True)
+
+    assert set() == set(done.stdout.split()) - LOCAL_VARIABLES
+
+
+def test_git_gets_none_of_them() -> None:
+    environment = {**dict.fromkeys(LOCAL_VARIABLES, "x"), "GIT_AUTHOR_NAME": "n", "GIT_SSH_COMMAND": "ssh", "A": "b"}
+
+    assert {"GIT_AUTHOR_NAME": "n", "GIT_SSH_COMMAND": "ssh", "A": "b"} == without_repository(environment)
+
+
+class TestInherited:
+    def test_nothing_changes_where_there_are_none(self, ours: Repository) -> None:
+        environment = {"A": "b"}
+
+        assert inherited(environment, "/", ours.folder) is environment
+
+    @pytest.mark.parametrize("where", [".", "in"])
+    def test_a_hooks_index_stays_in_the_projects_own_work_tree(self, ours: Repository, where: str) -> None:
+        for index in (".git/index", f"{ours.folder}/.git/index.lock", f"{ours.folder}/.git/next-index-1.lock"):
+            environment = {"GIT_INDEX_FILE": index, "GIT_PREFIX": "", "A": "b"}
+
+            assert environment == inherited(environment, ours.folder / where, ours.folder)
+
+    def test_what_git_finds_there_by_itself_goes(self, ours: Repository) -> None:
+        """From a linked worktree git tells its hooks all; a script that goes elsewhere would take it along."""
+        linked = ours.folder.parent / "linked"
+        ours.git("worktree", "add", "-q", str(linked))
+        for top, folder in ((ours.folder, ours.folder / ".git"), (linked, ours.folder / ".git/worktrees/linked")):
+            environment = {
+                "GIT_DIR": str(folder),
+                "GIT_WORK_TREE": str(top),
+                "GIT_INDEX_FILE": f"{folder}/index",
+                "GIT_AUTHOR_NAME": "n",
+            }
+
+            assert {"GIT_AUTHOR_NAME": "n"} == inherited(environment, top, top)
+            assert {"GIT_AUTHOR_NAME": "n"} == inherited({**environment, "GIT_WORK_TREE": "."}, top, top)
+
+    def test_another_repository_that_was_named_on_purpose_stays(self, ours: Repository, tmp_path: Path) -> None:
+        environment = {"GIT_DIR": str(tmp_path / "other.git"), "GIT_WORK_TREE": str(ours.folder)}
+
+        assert environment == inherited(environment, ours.folder, ours.folder)
+
+    def test_they_go_in_any_other_work_tree(self, ours: Repository, tmp_path: Path) -> None:
+        """A repository in the project's and its worktrees, too: each has an index of its own."""
+        other = made(tmp_path / "other")
+        nested = made(ours.folder / "nested")
+        linked = ours.folder / ".maverick/worktrees/one"
+        ours.git("worktree", "add", "-q", str(linked))
+        environment = {name: ".git/index" for name in LOCAL_VARIABLES} | {"A": "b"}
+
+        for folder in (other.folder, nested.folder, linked, tmp_path, ours.folder / ".git"):
+            assert {"A": "b"} == inherited(environment, folder, ours.folder), folder
+        assert {"A": "b"} == inherited(environment, tmp_path, tmp_path)
+
+    def test_a_bare_repository_is_its_own(self, ours: Repository, tmp_path: Path) -> None:
+        """In `pre-receive` the new commits are only seen through these."""
+        bare = tmp_path / "bare.git"
+        ours.git("clone", "-q", "--bare", ".", str(bare))
+        quarantine = {"GIT_OBJECT_DIRECTORY": f"{bare}/objects/incoming", "GIT_QUARANTINE_PATH": "x"}
+
+        assert quarantine == inherited({**quarantine, "GIT_DIR": "."}, bare, bare)
+
+    def test_links_do_not_make_another_work_tree(self, ours: Repository, tmp_path: Path) -> None:
+        (tmp_path / "link").symlink_to(ours.folder)
+        environment = {"GIT_INDEX_FILE": ".git/index"}
+
+        assert environment == inherited(environment, tmp_path / "link/in", ours.folder)
+
+
+def test_this_processes_own_are_put_back(ours: Repository) -> None:
+    environment = {"GIT_DIR": str(ours.folder / ".git"), "GIT_INDEX_FILE": ".git/index", "A": "b"}
+    before = dict(environment)
+
+    with bound_as_in(ours.folder, environment):
+        assert {"GIT_INDEX_FILE": ".git/index", "A": "b"} == environment
+
+    assert before == environment
+
+
+STEPS = """
+steps:
+  - {name: here, type: shell, run: 'echo "${GIT_INDEX_FILE-none}"'}
+  - {name: there, type: shell, cwd: ../there, run: 'echo "${GIT_INDEX_FILE-none}"'}
+  - {name: told, type: shell, cwd: ../there, env: {GIT_INDEX_FILE: mine}, run: 'echo "${GIT_INDEX_FILE-none}"'}
+  - {name: checked, type: validate, stages: ['echo "${GIT_INDEX_FILE-none}"']}
+outputs:
+  - ${{ steps.here.output.value }}
+  - ${{ steps.there.output.value }}
+  - ${{ steps.told.output.value }}
+  - ${{ steps.checked.output.stages[0].output }}
+  - ${{ env.GIT_INDEX_FILE }}
+"""
+
+
+@pytest.mark.parametrize("in_repository", [True, False])
+def test_steps_get_them_in_the_projects_own_repository_only(runs: Runs, in_repository: bool) -> None:
+    """What a step's own `env` says always counts, and `env.NAME` reads what there was."""
+    if in_repository:
+        Repository(runs.root).git("init", "-q")
+    (runs.root.parent / "there").mkdir()
+    runs.environment = {**os.environ, "GIT_INDEX_FILE": "/some/index.lock"}
+    runs.flow(STEPS)
+
+    output = runs.start().output
+
+    kept = "/some/index.lock" if in_repository else "none"
+    assert [kept, "none", "mine", kept, "/some/index.lock"] == output
