@@ -102,9 +102,7 @@ def test_a_mark_that_git_does_not_accept_is_none(tmp_path: Path, mark: str) -> N
     assert ["kept"] == look(root, tmp_path).table.selection.files
 
 
-def test_git_is_told_which_repository_is_trusted(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_git_is_told_which_repository_is_trusted(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = answering(MOUNT, tmp_path, monkeypatch)
     monkeypatch.setattr(repositories, "_safe", {"/top": None})
 

@@ -81,7 +81,7 @@ class TestInherited:
         nested = made(ours.folder / "nested")
         linked = ours.folder / ".maverick/worktrees/one"
         ours.git("worktree", "add", "-q", str(linked))
-        environment = {name: ".git/index" for name in LOCAL_VARIABLES} | {"A": "b"}
+        environment = dict.fromkeys(LOCAL_VARIABLES, ".git/index") | {"A": "b"}
 
         for folder in (other.folder, nested.folder, linked, tmp_path, ours.folder / ".git"):
             assert {"A": "b"} == inherited(environment, folder, ours.folder), folder

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import py_compile
 import sys
 from collections.abc import Callable
 from itertools import product
@@ -324,9 +326,6 @@ class TestModules:
 
     def test_nor_what_is_compiled_already(self, shared: Path, module: str) -> None:
         """Python runs a fitting file in __pycache__ in place of the source."""
-        import importlib.util
-        import py_compile
-
         source = shared / f"{module}.py"
         py_compile.compile(str(source))
         compiled = importlib.util.cache_from_source(str(source))
