@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from kit_runs import Runs
+from kit_runs import Runs, whole
 from maverick.repositories import LOCAL_VARIABLES, bound_as_in, inherited, without_repository
 from repositories import Repository
 
@@ -118,12 +117,37 @@ steps:
   - {name: there, type: shell, cwd: ../there, run: 'echo "${GIT_INDEX_FILE-none}"'}
   - {name: told, type: shell, cwd: ../there, env: {GIT_INDEX_FILE: mine}, run: 'echo "${GIT_INDEX_FILE-none}"'}
   - {name: checked, type: validate, stages: ['echo "${GIT_INDEX_FILE-none}"']}
+  - {name: checked_there, type: validate, cwd: ../there, stages: ['echo "${GIT_INDEX_FILE-none}"']}
+  - {name: asked_there, type: agent, agent: speaker, cwd: ../there, context: {}}
+  - {name: called, type: subworkflow, cwd: ../there, workflow: called.yaml}
 outputs:
   - ${{ steps.here.output.value }}
   - ${{ steps.there.output.value }}
   - ${{ steps.told.output.value }}
   - ${{ steps.checked.output.stages[0].output }}
   - ${{ env.GIT_INDEX_FILE }}
+  - ${{ steps.checked_there.output.stages[0].output }}
+  - ${{ steps.asked_there.output }}
+  - ${{ steps.called.output }}
+"""
+CALLED = """
+steps:
+- {name: shell, type: shell, run: 'echo "${GIT_INDEX_FILE-none}"'}
+- {name: child, type: python, action: "told:told", timeout: 60}
+- {name: thread, type: python, action: "told:run"}
+outputs: ["${{ steps.shell.output.value }}", "${{ steps.child.output }}", "${{ steps.thread.output }}"]
+"""
+TOLD = """
+import os
+from maverick.dsl.commands import run_command
+
+
+def told():
+    return os.environ.get("GIT_INDEX_FILE", "none")
+
+
+def run(cwd="."):
+    return run_command(["sh", "-c", "echo ${GIT_INDEX_FILE-none}"], cwd=cwd).stdout.decode().strip()
 """
 
 
@@ -133,10 +157,16 @@ def test_steps_get_them_in_the_projects_own_repository_only(runs: Runs, in_repos
     if in_repository:
         Repository(runs.root).git("init", "-q")
     (runs.root.parent / "there").mkdir()
-    runs.environment = {**os.environ, "GIT_INDEX_FILE": "/some/index.lock"}
+    runs.environment = {**runs.environment, "GIT_INDEX_FILE": "/some/index.lock"}
+    runs.file(
+        "maverick.yaml", "agents: {speaker: {provider: command, command: [sh, -c, 'echo ${GIT_INDEX_FILE-none}']}}"
+    )
+    runs.file("called.yaml", whole(CALLED, "called"))
+    runs.file("told.py", TOLD)
     runs.flow(STEPS)
 
     output = runs.start().output
 
     kept = "/some/index.lock" if in_repository else "none"
-    assert [kept, "none", "mine", kept, "/some/index.lock"] == output
+    assert [kept, "none", "mine", kept, "/some/index.lock"] == output[:5]
+    assert ["none", "none", ["none"] * 3] == output[5:]

@@ -74,7 +74,7 @@ def call(
         return _on_the_loop(action, args, kwargs, seconds, tools.stop)
 
     def work() -> object:
-        with attach(tools.processes, env=environment, step=path, root=tools.root):
+        with attach(tools.processes, env=environment, step=path, root=tools.catalog.root):
             return action.function(*args, **kwargs)
 
     return _in_a_thread(work, action, tools.stop)

@@ -38,7 +38,7 @@ class Tools:
 
     def environment_in(self, folder: str | Path) -> Mapping[str, str]:
         """What a process of a step inherits in *folder*: variables of git stay in the project's own repository."""
-        return inherited(self.environment, folder, self.root)
+        return inherited(self.environment, folder, self.catalog.root)  # `root` may be a step's `cwd`
 
     def workflow(self, reference: str, calling_file: str) -> Workflow:
         """The workflow that a step of *calling_file* names."""
