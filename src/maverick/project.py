@@ -113,7 +113,9 @@ def open_project(place: Place, environment: Mapping[str, str], owners: OwnersOf 
     trust = roots.load_trust(place, environment, owners)
     counts = roots.check_trust(place, trust)
     repositories.trust_repository(place.root, trust.is_ours)
-    return Project(place.root, environment, trust if counts else None)
+    # Steps and the collector run in other folders, where a relative name would lead elsewhere.
+    named = {roots.VARIABLE: str(place.root)} if place.named else {}
+    return Project(place.root, {**environment, **named}, trust if counts else None)
 
 
 def refuse_system(platform: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -171,6 +173,31 @@ class TestNamingTheRoot:
         assert (root, root) == (done.json["output"], done.json["project"])
         assert f" project  {root}" == done.err.splitlines()[0]
         assert 1 == len(nested("runs", "--json").json)
+
+    def test_what_is_started_elsewhere_finds_the_same_project(
+        self, nested: Quick, root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Steps run in other folders, and so does what collects garbage after a run."""
+        nested.program.flow("steps:\n  - {name: a, type: shell, run: 'echo $MAVERICK_PROJECT'}", "told")
+        started: list[tuple[list[str], dict[str, str]]] = []
+
+        def start(argv: list[str], **options: Any) -> object:
+            started.append((argv, options["env"]))
+            raise ProcessLookupError
+
+        monkeypatch.setattr("maverick.checkpoints.automatic.collecting_pays", lambda _store: True)
+        monkeypatch.setattr("maverick.cli.maintain.subprocess", SimpleNamespace(Popen=start, DEVNULL=-3))
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setitem(nested.program.environment, "MAVERICK_PROJECT", "project")
+
+        with pytest.raises(AssertionError, match="ProcessLookupError"):
+            nested("run", "project/told.yaml")
+
+        (argv, environment) = started[0]
+        assert root == environment["MAVERICK_PROJECT"]
+        assert "-P" in argv
+        shown = nested("checkpoint", "show", "@latest:steps.a.output.value", "--json").json
+        assert root == shown
 
     def test_a_relative_name_is_seen_from_where_the_command_begins(
         self, nested: Quick, root: str, monkeypatch: pytest.MonkeyPatch
