@@ -96,7 +96,7 @@ def plan_start(project: Project, request: Request) -> RunPlan:
     planner = _Planner(project, catalog, workflow, scrubber(project, inputs, catalog), _Blank(workflow.name))
     planned = planner.walk(inputs)
     steps = tuple(PlannedStep(step=it) for it in planned.steps)
-    return RunPlan(workflow=workflow.name, run="", steps=steps, notes=tuple(planner.notes))
+    return RunPlan(workflow=workflow.name, run="", steps=steps, notes=(*catalog.overriding(), *planner.notes))
 
 
 def plan_resume(project: Project, request: Request, observe: Observer, *, can_ask: bool = False) -> RunPlan:
@@ -135,6 +135,7 @@ def plan_resume(project: Project, request: Request, observe: Observer, *, can_as
         missing=tuple(_missing(project, journal, planned, decision)),
         refused=refused or next(iter(refusals), ""),
         notes=(
+            *catalog.overriding(),
             *_circumstances(project, store, found, request),
             *(f"the output of {path} that was set by hand would be lost" for path in carried.lost),
             *dict.fromkeys(planner.notes),

@@ -8,8 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maverick import library
+from maverick import library, repositories, roots
 from maverick.errors import NotFound, UsageError
+from maverick.owners import config_folder, owners_of
+from maverick.roots import FOLDER, OwnersOf, Place, Trust
 
 if TYPE_CHECKING:
     from maverick.checkpoints import Store
@@ -17,29 +19,17 @@ if TYPE_CHECKING:
     from maverick.dsl.catalog import Catalog
     from maverick.dsl.config import Config
 
-FOLDER = ".maverick"
-CONFIG = "maverick.yaml"
-
-
-def find_root(start: Path) -> Path:
-    """The project that *start* is in: its nearest ancestor with `maverick.yaml` or `.maverick`, else with `.git`.
-
-    *start* itself counts, and is the root when there is no such ancestor.
-    """
-    folders = [start, *start.parents]
-    for marks in ((CONFIG, FOLDER), (".git",)):
-        for folder in folders:
-            if any((folder / mark).exists() for mark in marks):
-                return folder
-    return start
-
 
 class Project:
-    """The project at `root`. Everything is read when it is first asked for."""
+    """The project at `root`. Everything is read when it is first asked for.
 
-    def __init__(self, root: Path, environment: Mapping[str, str]) -> None:
+    With *trust*, code of the project is taken only from those whom it names.
+    """
+
+    def __init__(self, root: Path, environment: Mapping[str, str], trust: Trust | None = None) -> None:
         self.root = root
         self.environment = dict(environment)
+        self._trust = trust
 
     @cached_property
     def config(self) -> Config:
@@ -96,10 +86,10 @@ class Project:
         """What workflows can name here; *recorded* (file -> text) stands in for workflow files that are gone."""
         from maverick.dsl.catalog import Builtins, Catalog, Source  # noqa: PLC0415
 
-        home = self.environment.get("XDG_CONFIG_HOME") or str(Path(self.environment.get("HOME", "~")) / ".config")
+        own = config_folder(self.environment)
         sources = [
             Source("project", self.root / FOLDER / "workflows"),
-            Source("user", Path(home) / "maverick" / "workflows"),
+            *([Source("user", own / "workflows")] if own else []),
             Source("built in", library.WORKFLOWS),
             Source("built in", library.FRAGMENTS),
         ]
@@ -109,7 +99,23 @@ class Project:
             generators=library.GENERATORS,
             contexts=library.CONTEXT_BUILDERS,
         )
-        return Catalog(self.root, self.config, sources, builtins, recorded)
+        vet = self._trust.require if self._trust else None
+        return Catalog(self.root, self.config, sources, builtins, recorded, vet=vet)
+
+
+def open_project(place: Place, environment: Mapping[str, str], owners: OwnersOf = owners_of) -> Project:
+    """Give the project at *place*, whose files are to be taken; git may work in its repository then.
+
+    Raises:
+        UsageError: Files of it belong to somebody else, or its store is a link that leads out of it.
+        WorkflowInvalid: The user's configuration has problems.
+    """
+    trust = roots.load_trust(place, environment, owners)
+    counts = roots.check_trust(place, trust)
+    repositories.trust_repository(place.root, trust.is_ours)
+    # Steps and the collector run in other folders, where a relative name would lead elsewhere.
+    named = {roots.VARIABLE: str(place.root)} if place.named else {}
+    return Project(place.root, {**environment, **named}, trust if counts else None)
 
 
 def refuse_system(platform: str) -> None:

@@ -56,6 +56,7 @@ def start(project: Project, request: Request, session: Session) -> Outcome:
 def _start(project: Project, request: Request, session: Session) -> Outcome:
     catalog = project.catalog()
     workflow = _checked(catalog, request.workflow)
+    _tell_overriding(catalog, session)
     inputs = convert_inputs(workflow, request.inputs, from_text=True)
     scrub = scrubber(project, inputs, catalog)
     require_programs(workflow, catalog, project.environment)
@@ -151,6 +152,7 @@ def _resume_owned(
 ) -> Outcome:
     catalog = selection.catalog_of(project, store, tip)
     workflow = _checked(catalog, request.workflow or selection.reference_of(catalog, store, tip))
+    _tell_overriding(catalog, session)
     recorded = store.snapshot(tip).value(("inputs",))
     inputs = selection.inputs_to_use(workflow, recorded, request)
     for file in sorted(catalog.recorded_in_use):
@@ -267,6 +269,12 @@ def _checked(catalog: Catalog, reference: str) -> Workflow:
     if checked.workflow is None:
         raise WorkflowInvalid(list(checked.problems))
     return checked.workflow
+
+
+def _tell_overriding(catalog: Catalog, session: Session) -> None:
+    """A file of the project or the user that stands in for what ships is code that nobody may have read."""
+    for text in catalog.overriding():
+        session.tell(text)
 
 
 def _circumstances() -> str:

@@ -21,6 +21,7 @@ KEYS = [
     "resume",
     "steps",
     "rollback_errors",
+    "project",
 ]
 HELLO = """
     inputs:
@@ -77,6 +78,7 @@ def test_json_is_one_object_with_exactly_these_keys(program: Program) -> None:
         "resume": None,
         "steps": {"ran": 1, "recalled": 0, "skipped": 0, "failed": 0},
         "rollback_errors": [],
+        "project": str(program.root),
     }
     assert expected == answer
 

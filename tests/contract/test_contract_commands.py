@@ -25,6 +25,7 @@ ANSWER = [
     "resume",
     "steps",
     "rollback_errors",
+    "project",
 ]
 RUN = ["run", "workflow", "status", "started", "updated", "step", "checkpoints", "bytes"]
 RELEASE = """

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from maverick import repositories
 from maverick.errors import StepFailed
 from maverick.library.actions.commits import git_commit, git_push
 from maverick.library.actions.git import (
@@ -13,6 +14,7 @@ from maverick.library.actions.git import (
     git_stage_all,
     git_status,
 )
+from maverick.library.actions.repository import check_repository, current_branch
 from repositories import Repository
 
 
@@ -238,3 +240,36 @@ class TestPushing:
 
         with pytest.raises(StepFailed, match="HEAD is detached"):
             git_push(cwd=repository.cwd)
+
+
+class TestRefusal:
+    """Git refuses a repository of another user; it is made to take this one for such."""
+
+    @pytest.fixture(autouse=True)
+    def _theirs(self, repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+        monkeypatch.setattr(repositories, "_safe", {})
+
+    def test_is_told_with_gits_words(self, repository: Repository) -> None:
+        """Not as if there were no repository."""
+        with pytest.raises(StepFailed, match=r"git refuses the repository of .*detected dubious ownership"):
+            check_repository(repository.cwd)
+        with pytest.raises(StepFailed, match="git refuses the repository"):
+            current_branch(repository.cwd)
+
+    def test_does_not_happen_in_the_projects_own(self, repository: Repository) -> None:
+        repositories.trust_repositories([repository.cwd])
+
+        assert "main" == git_branch(repository.cwd).name
+        assert git_status(repository.cwd).clean
+        repository.write("new")
+        git_stage_all(cwd=repository.cwd)
+        assert git_commit("new", cwd=repository.cwd).committed
+
+
+def test_no_repository_is_said_so_in_every_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    monkeypatch.setenv("LANGUAGE", "de")
+
+    with pytest.raises(StepFailed, match=r"is in no git repository .*; run `git init`"):
+        check_repository(str(tmp_path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,12 @@ class Answer:
         self.arguments = arguments
         self.workflow: str | None = None
         self.run: str | None = None
+        self.folders: tuple[str, ...] = ()
+        """What `-C` named."""
+        self.is_lost = False
+        """Whether the command has not come to where `-C` names."""
+        self.project: str | None = None
+        """The root of the project, once it is known."""
         self.one_line = False
         self.out: IO[str] | None = None
 
@@ -44,6 +51,7 @@ class Answer:
                 "resume": resume,
                 "steps": {name: getattr(outcome.counts, name) for name in _COUNTS},
                 "rollback_errors": list(outcome.rollback_errors),
+                "project": self.project,
             }
         )
 
@@ -53,6 +61,8 @@ class Answer:
         `run` and `status` are null: nothing is claimed about a run.
         """
         if self._is_wanted():
+            from maverick.cli.here import root_if_known  # noqa: PLC0415 - only where something fails
+
             self._print(
                 {
                     "run": self.run,
@@ -65,16 +75,28 @@ class Answer:
                     "resume": None,
                     "steps": dict.fromkeys(_COUNTS, 0),
                     "rollback_errors": [],
+                    "project": self.project or (None if self.is_lost else root_if_known()),
                 }
             )
 
     def _is_wanted(self) -> bool:
         end = self.arguments.index("--") if "--" in self.arguments else None
         before = self.arguments[:end]
-        return "--json" in before and before[0] in ANSWERING
+        return "--json" in before and _command(before) in ANSWERING
 
     def _print(self, it: dict[str, Any]) -> None:
         print_out(json_text(it, indent=None if self.one_line else 2) + "\n", self.out)
+
+
+def _command(arguments: list[str]) -> str:
+    """The first word that is neither an option of the program nor the value of `-C`."""
+    words = iter(arguments)
+    for word in words:
+        if word == "-C":
+            next(words, None)
+        elif not word.startswith("-"):
+            return word
+    return ""
 
 
 def _name_of(workflow: str | None) -> str | None:
@@ -83,5 +105,5 @@ def _name_of(workflow: str | None) -> str | None:
 
     if workflow is None or not workflow.endswith(ENDINGS):
         return workflow
-    path = Path(workflow)
-    return name_in(path) if path.is_file() else workflow
+    # Unlike a path's own `is_file` this one takes what cannot be looked at for no file.
+    return name_in(Path(workflow)) if os.path.isfile(workflow) else workflow  # noqa: PTH113

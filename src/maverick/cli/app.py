@@ -3,9 +3,11 @@
 Each command's module is imported when the command is asked for: what a command does not need costs it nothing.
 """
 
+import os
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -104,7 +106,9 @@ class Program(commands.Group):
         arguments = list(sys.argv[1:] if args is None else args)
         prepare_streams()
         answer = Answer(arguments)
-        sys.exit(self._guarded(arguments, answer, {**extra, "prog_name": prog_name or "maverick"}))
+        with _coming_back(answer):
+            code = self._guarded(arguments, answer, {**extra, "prog_name": prog_name or "maverick"})
+        sys.exit(code)
 
     def _guarded(self, arguments: list[str], answer: Answer, settings: dict[str, Any]) -> int:
         """Run a command. Whatever it raises, except for a bug, becomes a message and an exit code."""
@@ -123,6 +127,19 @@ class Program(commands.Group):
                 raise
             return _fail(message, answer, UsageError.exit_code)
         return code if isinstance(code, int) else 0
+
+
+@contextmanager
+def _coming_back(answer: Answer) -> Iterator[None]:
+    """Undo `-C` in the end, for a program that runs this one in its own process."""
+    before = None
+    with suppress(OSError):  # It was removed.
+        before = Path.cwd()
+    try:
+        yield
+    finally:
+        if answer.folders and before is not None:
+            os.chdir(before)
 
 
 def _fail(message: str, answer: Answer, code: int, *, head: str = "") -> int:
@@ -153,11 +170,23 @@ app = typer.Typer(cls=Program, help=commands.help_text(Program), **commands.PLAI
 def _root(
     context: typer.Context,
     *,
+    folder: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-C", metavar="DIR", help="Begin in this folder; relative files are meant from there. Before the command."
+        ),
+    ] = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
         print(f"maverick {__version__}")  # noqa: T201
         raise typer.Exit
+    if folder:
+        from maverick.cli.here import go_to  # noqa: PLC0415 - few commands begin elsewhere
+
+        context.obj.folders, context.obj.is_lost = tuple(folder), True
+        go_to(folder)
+        context.obj.is_lost = False
     commands.require_command(context)
 
 

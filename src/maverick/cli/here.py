@@ -5,23 +5,45 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from maverick.encoding import inherited
 from maverick.errors import UsageError
-from maverick.project import Project, find_root
+from maverick.owners import ownership
+from maverick.project import Project, open_project
+from maverick.roots import locate
 
 
 def this_project() -> Project:
-    """Give the project that the current folder is in.
+    """Give the project that the current folder is in. Every command that reads one gets it here.
 
     Raises:
-        UsageError: the current folder was removed.
+        UsageError: the current folder was removed; or files of the project are not to be taken.
+        WorkflowInvalid: the user's configuration has problems.
     """
+    return open_project(locate(os.environ), inherited())
+
+
+def root_if_known() -> str | None:
+    """Give the root of the project that the current folder is in; None where nobody can tell."""
     try:
-        return Project(find_root(Path.cwd()), inherited())
-    except FileNotFoundError:
-        raise UsageError("the current folder was removed; go to one that is there") from None
+        return str(locate(os.environ).root)
+    except UsageError:
+        return None
+
+
+def go_to(folders: list[str]) -> None:
+    """Make each of *folders* the current one, as seen from the one before; an empty name changes nothing.
+
+    Raises:
+        UsageError: one of them cannot be entered.
+    """
+    for folder in filter(None, folders):
+        try:
+            os.chdir(folder)
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            closed = f"; {ownership(folder)}" if isinstance(error, PermissionError) else ""
+            raise UsageError(f"cannot go to {folder!r} (-C): {why}{closed}") from None
 
 
 def from_here(workflow: str) -> str:

@@ -88,8 +88,10 @@ def collect_in_background(project: "Project", tell: Callable[[str], None]) -> No
     if not collecting_pays(project.open_store()):
         return
     process = subprocess.Popen(
-        [sys.executable, "-m", "maverick", "checkpoint", "gc", "--keep-dropped"],
+        # -P: what stands in the project's folder is not `maverick`.
+        [sys.executable, "-P", "-m", "maverick", "checkpoint", "gc", "--keep-dropped"],
         cwd=project.root,
+        env=project.environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -12,7 +12,7 @@ import typer
 
 from maverick.cli.answer import Answer
 from maverick.cli.commands import BARE_RESUME
-from maverick.cli.render import duration, plural, value_text
+from maverick.cli.render import duration, one_line, plural, value_text
 from maverick.cli.streams import StdoutClosed, complain, print_err, print_out, stdout_kept_clean
 from maverick.errors import Interrupted, UsageError
 
@@ -46,6 +46,8 @@ class Order(NamedTuple):
     quiet: bool
     plain: bool
     events: str
+    folders: tuple[str, ...] = ()
+    """What `-C` named."""
 
     def check(self) -> None:
         """Raise UsageError for options that do not go together."""
@@ -79,7 +81,8 @@ class Order(NamedTuple):
     def resume_command(self, run: str) -> str:
         """The command that goes on with *run*."""
         workflow = [self.workflow] if self.command == "run" and self.workflow else []
-        return shlex.join(["maverick", self.command, *workflow, f"--resume={run}"])
+        begin = [word for folder in self.folders for word in ("-C", folder)]
+        return shlex.join(["maverick", *begin, self.command, *workflow, f"--resume={run}"])
 
 
 def run(
@@ -130,7 +133,13 @@ def run(
             help="On resuming, skip this step; its output is null, or JSON. Repeatable.",
         ),
     ] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Print what would run, and why; run and write nothing.")] = False,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan",
+            help="Print what would run, and why; run no step and write nothing. Modules of actions are imported.",
+        ),
+    ] = False,
     events: Annotated[
         str, typer.Option(metavar="FILE", help="Write each event as a line of JSON; - is standard output.")
     ] = "",
@@ -165,6 +174,7 @@ def run(
         quiet=quiet,
         plain=plain,
         events=events,
+        folders=context.obj.folders,
     )
     execute(order, inputs_file, inputs or [], context.obj)
 
@@ -193,8 +203,12 @@ def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: 
     from maverick.cli.interrupt import GaveUp, attend, catching, leave_at_once, threads_left  # noqa: PLC0415
     from maverick.dsl.outcome import Outcome  # noqa: PLC0415
     from maverick.dsl.stop import Stop  # noqa: PLC0415
+    from maverick.repositories import bound_as_in  # noqa: PLC0415
 
     project = this_project()
+    answer.project = str(project.root)
+    if not order.quiet and project.root != Path.cwd():
+        print_err(f" project  {one_line(str(project.root))}")
     request = runs.Request(
         workflow=from_here(order.workflow),
         inputs=inputs,
@@ -210,7 +224,7 @@ def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: 
     stop = Stop()
     perform = runs.start if order.resume is None else runs.resume
     clock = time.monotonic()
-    with catching(stop), chdir(project.root):
+    with catching(stop), chdir(project.root), bound_as_in(project.root, os.environ):
         try:
             outcome = attend(
                 lambda: perform(project, request, runs.Session(observe, stop, asking())), stop, _unless(order.quiet)

@@ -29,7 +29,10 @@ def list_workflows(*, as_json: AsJson = False) -> None:
       maverick workflow list
       maverick workflow list --json
     """
-    rows = list(_listed(this_project().catalog()))
+    catalog = this_project().catalog()
+    for folder, why in catalog.unreadable_folders():
+        warn(f"{folder} is left out, it cannot be listed: {why}")
+    rows = list(_listed(catalog))
     if as_json:
         print_out(json_text(rows) + "\n")
         return
@@ -64,7 +67,9 @@ def check(
 ) -> None:
     """Report every problem of a workflow, each as file:line:column.
 
-    Prints `ok` if there is none; the exit code is 3 if there is one. Warnings go to standard error.
+    Prints `ok` if there is none; the exit code is 3 if there is one. Warnings go to standard error. The modules under
+    `actions:` in maverick.yaml, and those that steps name as `module:function`, are imported, which runs what stands
+    in them; with --syntax nothing is.
 
     Examples:
       maverick workflow check deploy.yaml

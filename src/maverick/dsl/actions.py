@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import blake3
 
 from maverick.dsl.suggest import nearest
-from maverick.errors import StepFailed
+from maverick.errors import StepFailed, UsageError
 
 
 class Action(NamedTuple):
@@ -120,6 +120,8 @@ def load_action(reference: str, *, name: str = "", version: str = "", root: Path
         missing = isinstance(error, ModuleNotFoundError) and error.name and module_name.startswith(error.name)
         why = "there is no such module" if missing else f"importing it fails: {_where(error)}"
         raise StepFailed(f"cannot load action {reference!r}: {why}") from error
+    except UsageError:  # The module is not to be taken.
+        raise
     except Exception as error:
         raise StepFailed(f"cannot load action {reference!r}: importing it fails: {_where(error)}") from error
     function = getattr(module, function_name, None)

@@ -21,8 +21,9 @@ from maverick.dsl.serialization.loader import parse_workflow
 from maverick.dsl.steps.validation import Stage
 from maverick.dsl.suggest import nearest
 from maverick.dsl.values import normalise
-from maverick.dsl.workflow_files import files_in, is_path, name_in, names_in, same_name
-from maverick.errors import Problem, StepFailed, WorkflowInvalid
+from maverick.dsl.workflow_files import files_in, is_path, is_there, name_in, names_in, same_name, why_unlisted
+from maverick.errors import Problem, StepFailed, UsageError, WorkflowInvalid
+from maverick.owners import ownership
 
 if TYPE_CHECKING:
     from maverick.dsl.config import AgentConfig, Config
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from maverick.dsl.values import Value
 
 _GENERATOR = "_generator"
+_SHIPPED = "built in"
+"""The name of the source of what ships."""
 _MISTYPED = 0.8
 """How alike a name and a known one are where the one is taken for the other, mistyped."""
 
@@ -78,13 +81,18 @@ class Catalog:
         sources: Sequence[Source],
         builtins: Builtins,
         recorded: Mapping[str, str] | None = None,
+        *,
+        vet: Callable[[str], None] | None = None,
     ) -> None:
+        """*vet* raises UsageError for a file of the project that is not to be taken."""
         self.root = root
         self.config = config
         self.sources = tuple(sources)
         self.recorded_in_use: set[str] = set()
         """Files that are gone, so that their recorded texts were taken."""
         self._builtins = builtins
+        self._vet = vet
+        self._by_name: dict[str, str] = {}
         self._recorded = dict(recorded or {})
         self._workflows: dict[str, Workflow] = {}
         self._actions: dict[str, Action] = {}
@@ -185,8 +193,7 @@ class Catalog:
     def unknown_workflow(self, reference: str, calling_file: str = "") -> str:
         """Say that there is no such workflow, and where it was looked for."""
         if is_path(reference):
-            folder = self.path_of(calling_file).parent if calling_file else self.root
-            there = [path.name for path in files_in((folder / Path(reference).expanduser()).parent)]
+            there = [path.name for path in files_in(self._path_of_reference(reference, calling_file).parent)]
             hint = nearest(Path(reference).name, there) or "; `maverick workflow list` shows what can be run by name"
             return f"there is no workflow file {reference!r}{hint}"
         names = set(self.names("workflow"))
@@ -196,14 +203,14 @@ class Catalog:
     def shown(self, path: Path) -> str:
         """How a workflow file is called in messages and records: relative to the project if it is inside."""
         for source in self.sources:
-            if source.name == "built in" and path.is_relative_to(source.folder):
+            if source.name == _SHIPPED and path.is_relative_to(source.folder):
                 return f"<built in>/{path.relative_to(source.folder).as_posix()}"
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
 
     def path_of(self, file: str) -> Path:
         """The file that `shown` called so."""
         if file.startswith("<built in>/"):
-            folders = [source.folder for source in self.sources if source.name == "built in"]
+            folders = [source.folder for source in self.sources if source.name == _SHIPPED]
             for folder in folders:
                 if (folder / file.removeprefix("<built in>/")).exists():
                     return folder / file.removeprefix("<built in>/")
@@ -216,15 +223,32 @@ class Catalog:
             for path in sorted(files_in(source.folder)):
                 yield source, path
 
+    def unreadable_folders(self) -> Iterator[tuple[Path, str]]:
+        """Every folder of workflows that is there and cannot be listed, so that it holds none; and why not."""
+        for source in self.sources:
+            if why := why_unlisted(source.folder):
+                yield source.folder, why
+
+    def overriding(self) -> list[str]:
+        """Say of each workflow that was loaded by a name that ships, and is another file, which file that is."""
+        shipped = {name for source in self.sources if source.name == _SHIPPED for name in names_in(source.folder)}
+        return [
+            f"the workflow {name} is {file}, instead of the one that ships"
+            for file, name in sorted(self._by_name.items())
+            if file in self._workflows and any(same_name(name, it) for it in shipped)
+        ]
+
     def loaded(self) -> dict[str, str]:
         """The texts of the workflows that were loaded: file -> text."""
         return {file: workflow.text for file, workflow in sorted(self._workflows.items())}
 
     def _file_of(self, reference: str, calling_file: str) -> str | None:
         if is_path(reference):
-            folder = self.path_of(calling_file).parent if calling_file else self.root
-            file = self.shown(Path(os.path.normpath(folder / Path(reference).expanduser())))
-            return file if self.path_of(file).exists() or file in self._recorded else None
+            path = self._path_of_reference(reference, calling_file)
+            if self._vet and calling_file and path.is_relative_to(self.root):
+                self._vet(str(path))
+            file = self.shown(path)
+            return file if is_there(self.path_of(file)) or file in self._recorded else None
         for source in self.sources:
             found = [path for path in files_in(source.folder) if same_name(name_in(path), reference)]
             if len(found) > 1:
@@ -232,8 +256,14 @@ class Catalog:
                 message = f"{files} both define the workflow {reference!r}; remove one"
                 raise WorkflowInvalid([Problem(self.shown(found[0]), 0, 0, message)])
             if found:
+                if source.name != _SHIPPED:
+                    self._by_name[self.shown(found[0])] = reference
                 return self.shown(found[0])
         return next((file for file in self._recorded if same_name(Path(file).stem, reference)), None)
+
+    def _path_of_reference(self, reference: str, calling_file: str) -> Path:
+        folder = self.path_of(calling_file).parent if calling_file else self.root
+        return Path(os.path.normpath(folder / os.path.expanduser(reference)))  # noqa: PTH111 - `~nobody` stays as it is
 
     def _load(self, file: str) -> Workflow:
         if file not in self._workflows:
@@ -242,7 +272,7 @@ class Catalog:
 
     def _text(self, file: str) -> str:
         path = self.path_of(file)
-        if path.exists() or file not in self._recorded:
+        if is_there(path) or file not in self._recorded:
             return read_text(path)
         self.recorded_in_use.add(file)
         return self._recorded[file]
@@ -264,12 +294,19 @@ class Catalog:
         """Every action that has a plain name: name -> `module:function`. Built-in ones win."""
         names: dict[str, str] = {}
         for module in self.config.actions:
-            add_to_path(str(self.root))
+            self._open_to_imports()
             names.update({name: f"{module}:{name}" for name in public_names(_import(module, self.root))})
         return {**names, **self._builtins.actions}
 
-    def _load_action(self, name: str) -> Action:
+    def _open_to_imports(self) -> None:
         add_to_path(str(self.root))
+        if self._vet:
+            from maverick.dsl.guard import guard_imports  # noqa: PLC0415 - few projects are shared
+
+            guard_imports(str(self.root), self._vet)
+
+    def _load_action(self, name: str) -> Action:
+        self._open_to_imports()
         if (reference := self._builtins.actions.get(name)) is not None:
             return load_action(reference, name=name, version=self._builtins.version)
         if ":" in name:
@@ -290,15 +327,23 @@ class Catalog:
     def instructions(self, name: str) -> str:
         """What the agent *name* is told before the context; empty for one that only the project knows."""
         shipped = self._builtins.agents.get(name) or self._builtins.generators.get(name, (None, ""))[0]
-        for path in (self.root / ".maverick" / "agents" / f"{name}.md", shipped):
-            if path is not None and path.is_file():
-                return path.read_text("utf-8")
-        return ""
+        own = self.root / ".maverick" / "agents" / f"{name}.md"
+        try:
+            return own.read_text("utf-8")
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return shipped.read_text("utf-8") if shipped is not None else ""
+        except (OSError, UnicodeDecodeError) as error:
+            why = f"{getattr(error, 'strerror', None) or error}"
+            closed = f"; {ownership(own)}" if isinstance(error, PermissionError) else ""
+            raise StepFailed(f"the instructions of agent {name!r} in {own} cannot be read: {why}{closed}") from None
 
     def agent_names(self) -> set[str]:
         """The agents that a step may name."""
-        own = self.root / ".maverick" / "agents"
-        return {*self.config.agents, *self._builtins.agents, *(path.stem for path in own.glob("*.md"))} - {"default"}
+        try:
+            own = {path.stem for path in (self.root / ".maverick" / "agents").iterdir() if path.suffix == ".md"}
+        except OSError:  # None are known; `instructions` says it of one that is asked for.
+            own = set()
+        return {*self.config.agents, *self._builtins.agents, *own} - {"default"}
 
     def generator(self, name: str) -> Generator:
         """Who writes the texts of the generator *name* (with or without the ending `_generator`).
@@ -353,6 +398,8 @@ def _import(module: str, root: Path) -> object:
     try:
         check_hidden(module, root)
         return importlib.import_module(module)
+    except UsageError:  # It is not to be taken.
+        raise
     except Exception as error:
         why = str(error) if isinstance(error, StepFailed) else f"{type(error).__name__}: {error}"
         raise StepFailed(f"cannot import {module!r}, which maverick.yaml names under `actions:`: {why}") from error

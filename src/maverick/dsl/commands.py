@@ -17,6 +17,7 @@ from maverick.dsl.programs import check_startable
 from maverick.dsl.stop import LONGEST_WAIT_SECONDS
 from maverick.encoding import inherited
 from maverick.errors import StepFailed, StepTimeout
+from maverick.repositories import environment_in, without_repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,19 +30,22 @@ class _Attached(NamedTuple):
     processes: Processes
     env: Mapping[str, str]
     step: str
+    root: str | Path | None
 
 
 _attached: ContextVar[_Attached | None] = ContextVar("attached", default=None)
 
 
 @contextmanager
-def attach(processes: Processes, *, env: Mapping[str, str], step: str) -> Iterator[None]:
+def attach(
+    processes: Processes, *, env: Mapping[str, str], step: str, root: str | Path | None = None
+) -> Iterator[None]:
     """Let the commands that this thread starts run under *processes*, so that they are noted and stopped
-    with it.
+    with it. *root* is the project's (default: the current folder).
 
     To be used in the thread that calls the action: it does not reach into other threads.
     """
-    token = _attached.set(_Attached(processes, env, step))
+    token = _attached.set(_Attached(processes, env, step, root))
     try:
         yield
     finally:
@@ -61,23 +65,29 @@ def run_command(
     env: Mapping[str, str] | None = None,
     stdin: bytes = b"",
     timeout: float | None = None,
+    bound: bool = True,
 ) -> Completed:
     """Run a command for the step at hand; *env* is added to the step's environment. As `Processes.run`.
+
+    Of the variables that bind git to a repository it inherits what any process of a step does in *cwd*; with
+    *bound* false, none: it works in the repository that *cwd* is in.
 
     Where nothing is attached (an action used alone, or in a process of its own) the command stays in the
     group of the calling process, so that what stops the caller stops the command.
     """
     attached = _attached.get()
+    root = attached.root if attached else None
+    base = environment_in(environment(), cwd, root or ".") if bound else without_repository(environment())
     if attached:
         return attached.processes.run(
             argv,
             cwd=cwd,
-            env={**attached.env, **(env or {})},
+            env={**base, **(env or {})},
             stdin=stdin,
             timeout=timeout,
             step=attached.step,
         )
-    variables = {**inherited(), "GIT_TERMINAL_PROMPT": "0", **(env or {})}
+    variables = {**base, "GIT_TERMINAL_PROMPT": "0", **(env or {})}
     check_startable(argv, cwd, variables)
     with ExitStack() as cleanup:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from dataclasses import dataclass, field
@@ -85,14 +86,14 @@ class Config:
 def load_config(root: Path) -> Config:
     """Read `maverick.yaml` in the folder *root*; without one, all defaults. Raises WorkflowInvalid."""
     path = root / FILE_NAME
-    if not path.exists() and not path.is_symlink():
+    if not os.path.lexists(path):
         return Config()
     return parse_config(read_text(path), str(path))
 
 
 def parse_config(text: str, file: str = FILE_NAME) -> Config:
     """Read a configuration from *text*; an empty one is all defaults. Raises WorkflowInvalid with every problem."""
-    if not _says_anything(text):
+    if not says_anything(text):
         return Config()
     node, problems = compose(text, file)
     report = Report(file, text)
@@ -107,7 +108,8 @@ def parse_config(text: str, file: str = FILE_NAME) -> Config:
     return config
 
 
-def _says_anything(text: str) -> bool:
+def says_anything(text: str) -> bool:
+    """Whether a configuration holds more than blanks and comments."""
     lines = (line.strip() for line in text.removeprefix("\ufeff").splitlines())
     return any(line and not line.startswith("#") for line in lines)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
+
+from maverick.owners import ownership
 
 ENDINGS = (".yaml", ".yml")
 _NAME = re.compile(r"""^name:[ \t]*["']?([A-Za-z0-9_-]+)["']?[ \t]*(?:#.*)?$""", re.MULTILINE)
@@ -15,10 +18,42 @@ def is_path(reference: str) -> bool:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """The workflow files of *folder*, in no order; none if it is not there."""
-    if not folder.is_dir():
+    """The workflow files of *folder*, in no order; none if it is not there, or cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            return [Path(it.path) for it in entries if Path(it.name).suffix in ENDINGS and _is_file(it)]
+    except OSError:
         return []
-    return [path for path in folder.iterdir() if path.suffix in ENDINGS and path.is_file()]
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # A link into a folder that may not be searched.
+        return False
+
+
+def why_unlisted(folder: Path) -> str:
+    """Say why *folder*, which is there, cannot be listed; empty if it can, or is not there, for all that is known."""
+    try:
+        with os.scandir(folder):
+            return ""
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        closed = f"; {ownership(folder)}" if isinstance(error, PermissionError) else ""
+        return f"{error.strerror}{closed}"
+
+
+def is_there(path: Path) -> bool:
+    """Whether something stands at *path*; what cannot be looked at is there: reading it says why not."""
+    try:
+        path.stat()
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def names_in(folder: Path) -> set[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maverick.errors import UsageError
+from maverick.repositories import NO_REPOSITORY, git_folder, safe_settings, work_tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,8 +42,8 @@ class Listing:
 
 
 def is_inside(root: Path) -> bool:
-    """Say whether *root* is in the working tree of a git repository, as far as files tell."""
-    return any(os.path.lexists(folder / ".git") for folder in (root, *root.parents))
+    """Say whether *root* is in the working tree of a git repository, as far as files tell; git may say otherwise."""
+    return work_tree_of(root) is not None
 
 
 class Git:
@@ -51,13 +52,14 @@ class Git:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._environment = {name: text for name, text in os.environ.items() if not name.startswith("GIT_")}
+        self._git = ["git", *safe_settings()]
         self._environment |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a git command that writes to a pipe. Raises UsageError if there is no git."""
         try:
             return subprocess.Popen(
-                ["git", *arguments],
+                [*self._git, *arguments],
                 cwd=self._root,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -73,17 +75,31 @@ class Git:
         """Start asking for HEAD; `head` takes the answer."""
         return self.start(*_ABOUT)
 
-    def head(self, started: subprocess.Popen[bytes]) -> Head:
-        """Give what the command of `start_head` says."""
+    def head(self, started: subprocess.Popen[bytes]) -> Head | None:
+        """Give what the command of `start_head` says; None where git says that there is no repository.
+
+        Raises:
+            UsageError: git refuses the repository; the message has its words.
+        """
         lines = started.communicate()[0].decode("utf-8", "surrogateescape").splitlines()
         if len(lines) < 2:  # before the first commit
-            ref = self.start("symbolic-ref", "-q", "HEAD").communicate()[0].decode("utf-8", "surrogateescape").strip()
-            return Head(branch=_short(ref))
+            asked = self.start("symbolic-ref", "-q", "HEAD")
+            output, words = asked.communicate()
+            if asked.returncode not in (0, 1):  # 1: HEAD is detached
+                self._require_no_repository("say where HEAD is in", words)
+                return None
+            return Head(branch=_short(output.decode("utf-8", "surrogateescape").strip()))
         branch = "" if lines[1] == "HEAD" else _short(lines[1])
         return Head(lines[0], branch, _short(lines[2]) if branch and len(lines) > 2 else "")
 
-    def list(self, started: subprocess.Popen[bytes]) -> Listing:
-        """Give what the command of `start_list` says.
+    def _require_no_repository(self, task: str, words: bytes) -> None:
+        """Raise UsageError with git's words, unless they say that there is no repository."""
+        text = words.decode("utf-8", "replace").strip()
+        if NO_REPOSITORY not in text:
+            raise UsageError(f"git cannot {task} {self._root}: {text}")
+
+    def list(self, started: subprocess.Popen[bytes]) -> Listing | None:
+        """Give what the command of `start_list` says; None where git says that there is no repository.
 
         Raises:
             UsageError: git does not list the files; the message has its words.
@@ -94,8 +110,8 @@ class Git:
         own = places.communicate()[0].decode("utf-8", "surrogateescape").splitlines()
         other = excludes.communicate()[0].decode("utf-8", "surrogateescape").splitlines()
         if started.returncode:
-            text = words.decode("utf-8", "replace").strip()
-            raise UsageError(f"git cannot list the files of {self._root}: {text}")
+            self._require_no_repository("list the files of", words)
+            return None
         names = dict.fromkeys(output.decode("utf-8", "surrogateescape").split("\0"))
         names.pop("", None)
         nested = [name for name in names if name.endswith("/")]
@@ -103,6 +119,11 @@ class Git:
             del names[name]
         depends = [*(str(self._root / line) for line in own), *map(os.path.expanduser, (*_CONFIGS, *other)), *_xdg()]
         return Listing(list(names), frozenset(name.rstrip("/") for name in nested), tuple(depends))
+
+    def markers(self) -> set[str]:
+        """Give the files by which there seems to be a repository, for the case that git says there is none."""
+        top = work_tree_of(self._root)
+        return {str(top / ".git"), str(git_folder(top) / "HEAD")} if top else set()
 
     def start_list(self) -> subprocess.Popen[bytes]:
         """Start listing the files; `list` takes the answer."""
@@ -114,7 +135,7 @@ class Git:
         if not asked:
             return set()
         done = subprocess.run(
-            ["git", "check-ignore", "-z", "--stdin"],
+            [*self._git, "check-ignore", "-z", "--stdin"],
             cwd=self._root,
             env=self._environment,
             input="\0".join(asked).encode("utf-8", "surrogateescape"),
@@ -147,5 +168,5 @@ def _short(ref: str) -> str:
 
 
 def _xdg() -> list[str]:
-    base = os.environ.get("XDG_CONFIG_HOME") or str(Path("~/.config").expanduser())
+    base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111 - fails in no home
     return [f"{base}/git/config", f"{base}/git/ignore"]

@@ -7,6 +7,7 @@ import stat
 import time
 from array import array
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from maverick.checkpoints.workspace.repository import Git, Head
 from maverick.checkpoints.workspace.selection import Known, above, join, select_by_git, select_by_rules
 from maverick.checkpoints.workspace.table import GONE, ID_BYTES, NO_ID, WIDTH, Row, Selection, Skipped, Table
 from maverick.errors import UsageError
+from maverick.owners import home_folder
 
 SIZE_LIMIT_BYTES = 100_000_000
 
@@ -67,10 +69,11 @@ def open_workspace(
         UsageError: *root* is no folder, or is `/`, the home folder or a folder above it.
     """
     real = Path(os.path.realpath(root))
-    home = Path(os.path.realpath(Path.home()))
+    given = home_folder(os.environ)
+    home = Path(os.path.realpath(given)) if given else None
     if not real.is_dir():
         raise UsageError(f"{root} is no folder; a workspace is the folder of a project")
-    if real == home or real in home.parents or real.parent == real:
+    if real.parent == real or (home is not None and (real == home or real in home.parents)):
         raise UsageError(f"{real} cannot be a workspace: restoring it would write all over it; use a project's folder")
     use_git = not ignored and (repository.is_inside(real) if git is None else git)
     return Workspace(str(real), use_git, globs, ignored, limit_bytes, disk or Disk(), clock)
@@ -124,9 +127,17 @@ def scan(workspace: Workspace, cache_folder: Path) -> Scan:
     Raises:
         UsageError: git is needed and is not there, or does not list the files.
     """
-    seen = workspace.clock()
     git = Git(Path(workspace.root)) if workspace.git else None
-    asked = git.start_head() if git else None
+    with git.start_head() if git else nullcontext() as asked:
+        found = _scan(workspace, cache_folder, git)
+        if git is not None and asked is not None:
+            found.head = git.head(asked)
+            found.own_trees = [] if workspace.globs else _own_trees(workspace.root)
+    return found
+
+
+def _scan(workspace: Workspace, cache_folder: Path, git: Git | None) -> Scan:
+    seen = workspace.clock()
     cached = table.load(cache_path(cache_folder, workspace), workspace.key())
     moved = _moved(cached) if cached is not None else []
     stamps = table.look_at_folders(workspace.root, cached.selection.folders) if cached is not None else None
@@ -143,9 +154,6 @@ def scan(workspace: Workspace, cache_folder: Path) -> Scan:
         selection = _select(workspace, git, known)
         rows = table.look(workspace.root, selection.files)
         found = _compare(workspace, cached, selection, rows, seen)
-    if git is not None and asked is not None:
-        found.head = git.head(asked)
-        found.own_trees = [] if workspace.globs else _own_trees(workspace.root)
     return found
 
 
@@ -176,8 +184,11 @@ def _select(workspace: Workspace, git: Git | None, known: Known | None) -> Selec
     if git is not None:
         listing = git.list(git.start_list())
         # A repository that ignores the whole folder says nothing about what is in it.
-        if listing.files or listing.nested or not git.ignored(["."]):
+        if listing is not None and (listing.files or listing.nested or not git.ignored(["."])):
             return select_by_git(workspace.root, wanted, git, listing, known=known)
+        if listing is None:  # What seems to be a repository is none for git.
+            found = select_by_rules(workspace.root, wanted, ignored=workspace.ignored, known=known)
+            return found.also_depending_on(git.markers())
     return select_by_rules(workspace.root, wanted, ignored=workspace.ignored, known=known)
 
 

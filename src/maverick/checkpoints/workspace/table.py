@@ -64,6 +64,11 @@ class Selection:
     leftovers: list[str] = field(default_factory=list)
     depends_on: dict[str, list[int]] = field(default_factory=dict)
 
+    def also_depending_on(self, paths: Iterable[str]) -> Selection:
+        """Give this selection; it is out of date also when one of the files *paths* changes."""
+        self.depends_on.update({path: stamp_file(path) for path in sorted(paths)})
+        return self
+
 
 @dataclass(slots=True)
 class Table:

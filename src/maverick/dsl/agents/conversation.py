@@ -68,6 +68,7 @@ class Conversation:
         self._context = context
         self._attempt = attempt
         self._tools = tools
+        self._inherited = tools.environment_in(tools.root)
         length, whose = player.config.timeout, f"the agent {player.name}"
         own = None if length is None else Limit.own(length, whose)
         self._limit = shortest(attempt.limit, own)
@@ -158,7 +159,7 @@ class Conversation:
             "MAVERICK_OUTPUT": name_text(files / "output.json"),
         }
         options = environment_of(self._player.config)
-        return {**self._tools.environment, **self._attempt.environment, **options, **names}
+        return {**self._inherited, **self._attempt.environment, **options, **names}
 
     def _judge(self, heard: _Heard, done: Completed) -> _Failure | None:
         """What is wrong with how a call ended; None if nothing is."""
@@ -196,13 +197,13 @@ class Conversation:
 
     def _warn_of_silence(self) -> None:
         provider = self._player.provider
-        environment = {**self._tools.environment, **environment_of(self._player.config)}
+        environment = {**self._inherited, **environment_of(self._player.config)}
         if provider.silent_without and not environment.get(provider.silent_without) and self._is_logged_out():
             self.tell(f"nobody seems to be logged in, and {provider.name} may wait in silence: {provider.login}")
 
     def _is_logged_out(self) -> bool:
         """Whether the program's own check says that nobody is logged in. One that cannot be made says nothing."""
-        check, environment = self._player.provider.login_check, self._tools.environment
+        check, environment = self._player.provider.login_check, self._inherited
         if not check or not self._has_time_for(LOGIN_CHECK_SECONDS):
             return False
         try:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from maverick.dsl.serialization.nodes import MAX_TEXT_CHARACTERS
 from maverick.errors import Problem, WorkflowInvalid
+from maverick.owners import ownership
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,8 @@ def read_text(path: Path) -> str:
         raise WorkflowInvalid([Problem(file, 0, 0, "there is no such file")]) from error
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise WorkflowInvalid([Problem(file, 0, 0, f"cannot be read: {why}")]) from error
+        closed = f"; {ownership(path)}" if isinstance(error, PermissionError) else ""
+        raise WorkflowInvalid([Problem(file, 0, 0, f"cannot be read: {why}{closed}")]) from error
     return decode_text(data, file)
 
 

@@ -1,7 +1,8 @@
 """The child's side of a sync action with a timeout: see `command`.
 
-Standard input holds the packed `[reference, args, kwargs]`; the answer file gets `["done", output]` or
-`["failed", {message, causes}]`. Values travel as the store encodes them: data only.
+Standard input holds the packed `[reference, args, kwargs, tops]`, `tops` of the work trees that git may work in; the
+answer file gets `["done", output]` or `["failed", {message, causes}]`. Values travel as the store encodes
+them: data only.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from maverick.dsl.steps.python import failure
 from maverick.dsl.values import normalise
 from maverick.encoding import name_text
 from maverick.errors import MaverickError
+from maverick.repositories import trust_repositories
 
 
 def command(answer: Path) -> list[str]:
@@ -41,7 +43,8 @@ def unpack(data: bytes) -> Any:
 
 def main(answer_file: str) -> None:
     """Call the action and write what came of it."""
-    reference, args, kwargs = unpack(sys.stdin.buffer.read())
+    reference, args, kwargs, tops = unpack(sys.stdin.buffer.read())
+    trust_repositories(tops)
     answer: list[Any]
     try:
         action = load_action(reference)

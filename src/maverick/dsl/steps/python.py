@@ -23,6 +23,7 @@ from maverick.dsl.prints import printing_to
 from maverick.dsl.steps.work import Attempt, Tools, Work
 from maverick.dsl.stop import Stop, Stopped
 from maverick.errors import StepFailed, StepTimeout
+from maverick.repositories import trusted_repositories
 
 if TYPE_CHECKING:
     import asyncio
@@ -80,7 +81,7 @@ def call(
         return _on_the_loop(action, args, kwargs, limit, tools.stop)
 
     def work() -> object:
-        with attach(tools.processes, env=environment, step=path):
+        with attach(tools.processes, env=environment, step=path, root=tools.catalog.root):
             return action.function(*args, **kwargs)
 
     return _in_a_thread(work, action, tools.stop)
@@ -208,8 +209,8 @@ def _in_a_process(action: Action, args: list[Any], kwargs: dict[str, Any], attem
             done = tools.processes.run(
                 process.command(answer),
                 cwd=tools.root,
-                env={**tools.environment, **attempt.environment},
-                stdin=process.pack([action.reference, args, kwargs]),
+                env={**tools.environment_in(tools.root), **attempt.environment},
+                stdin=process.pack([action.reference, args, kwargs, trusted_repositories()]),
                 timeout=attempt.limit,
                 on_output=attempt.say,
                 step=attempt.path,

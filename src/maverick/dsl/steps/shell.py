@@ -40,7 +40,7 @@ def prepare(step: ShellStep, frame: Frame, tools: Tools) -> Work:
     def run(attempt: Attempt) -> dict[str, Value]:
         scope = attempt.frame
         folder = tools.root if step.cwd is None else tools.root / file_name(fields.text(step.cwd, scope, "cwd"))
-        environment = _environment(step.env, scope, {**tools.environment, **attempt.environment})
+        environment = _environment(step.env, scope, {**tools.environment_in(folder), **attempt.environment})
         shell = _shell(evaluate.render(step.shell, scope), folder, environment)
         done = tools.processes.run(
             shell,

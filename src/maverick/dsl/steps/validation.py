@@ -94,7 +94,7 @@ def _run(stage: Stage, limit: Limit | None, attempt: Attempt, tools: Tools) -> d
         ["sh"],
         script=Script(stage.run),
         cwd=tools.root,
-        env={**tools.environment, **attempt.environment},
+        env={**tools.environment_in(tools.root), **attempt.environment},
         timeout=limit,
         on_output=attempt.say,
         step=attempt.path,

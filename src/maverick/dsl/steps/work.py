@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 from maverick.dsl.agents.sessions import Sessions
 from maverick.dsl.events import Observer, ignore
 from maverick.dsl.secrets import Scrubber
+from maverick.repositories import environment_in
 
 if TYPE_CHECKING:
     from maverick.dsl.catalog import Catalog
@@ -31,7 +32,7 @@ def _nowhere(_stream: Stream, _data: bytes) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """What a walk works with. `environment` is what `env.NAME` reads and what processes inherit."""
+    """What a walk works with. `environment` is what `env.NAME` reads, and what `environment_in` gives."""
 
     root: Path
     catalog: Catalog
@@ -45,6 +46,10 @@ class Tools:
     """Whether what steps write is kept (`logs: false` in maverick.yaml says no)."""
     sessions: Sessions = field(default_factory=Sessions)
     """Of agents that an earlier execution was interrupted with."""
+
+    def environment_in(self, folder: str | Path) -> Mapping[str, str]:
+        """What a process of a step inherits in *folder*: variables of git stay in the project's own repository."""
+        return environment_in(self.environment, folder, self.catalog.root)  # `root` may be a step's `cwd`
 
     def workflow(self, reference: str, calling_file: str) -> Workflow:
         """The workflow that a step of *calling_file* names."""

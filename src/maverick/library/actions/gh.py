@@ -17,6 +17,8 @@ from maverick.library.actions.repository import ask, decode, words
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from maverick.dsl.processes import Completed
+
 TIMEOUT_SECONDS = 120
 _ENVIRONMENT: Final = {"GH_PROMPT_DISABLED": "1", "GH_NO_UPDATE_NOTIFIER": "1", "NO_COLOR": "1"}
 _URL = re.compile(r"(?:\w+://(?:[^@/]+@)?|(?:[^@/:]+@)?)(?P<host>[\w.-]+)(?::\d+/|[:/])(?P<path>.+?)(?:\.git)?/?")
@@ -90,15 +92,20 @@ def parse_json(text: str, args: Sequence[str]) -> Any:
 
 def ask_gh(*args: str, repository: Repository, cwd: str) -> tuple[str, str]:
     """Run `gh`: give its standard output, and what it said if it failed (else empty)."""
-    done = run_command(["gh", *args, "-R", str(repository)], cwd=cwd, env=_ENVIRONMENT, timeout=TIMEOUT_SECONDS)
+    done = _run(*args, "-R", str(repository), cwd=cwd)
     if done.exit_code == _NEEDS_LOGIN:
         return "", _NOT_LOGGED_IN
     return decode(done.stdout), "" if done.exit_code == 0 else words(done)
 
 
+def _run(*args: str, cwd: str) -> Completed:
+    """Run `gh`, which asks git, in the repository that *cwd* is in."""
+    return run_command(["gh", *args], cwd=cwd, env=_ENVIRONMENT, timeout=TIMEOUT_SECONDS, bound=False)
+
+
 def is_logged_out(cwd: str) -> bool:
     """Whether `gh` knows of no login at all. A token that does not work, or no network, is another matter."""
-    done = run_command(["gh", "auth", "status"], cwd=cwd, env=_ENVIRONMENT, timeout=TIMEOUT_SECONDS)
+    done = _run("auth", "status", cwd=cwd)
     return done.exit_code != 0 and "not logged into any" in decode(done.stderr + done.stdout)
 
 
@@ -134,7 +141,7 @@ def explain(problem: str, repository: Repository, cwd: str) -> str:
 
 def _until_reset(cwd: str) -> str:
     """` until 14:03`, where GitHub tells. Asking does not count against the limit."""
-    done = run_command(["gh", "api", "rate_limit"], cwd=cwd, env=_ENVIRONMENT, timeout=TIMEOUT_SECONDS)
+    done = _run("api", "rate_limit", cwd=cwd)
     try:
         resources = json.loads(done.stdout)["resources"].values()
         resets = [each["reset"] for each in resources if not each["remaining"]]

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from maverick.dsl.commands import run_command
 from maverick.dsl.last_words import indented, last_lines
 from maverick.errors import StepFailed
+from maverick.repositories import NO_REPOSITORY, safe_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from maverick.dsl.processes import Completed
 
@@ -27,11 +28,17 @@ _SETTINGS = (
     *("-c", "core.fsmonitor=false"),
 )
 _CREDENTIALS = re.compile(r"(\w://)[^/\s@]+@")
+_REFUSAL = b"safe.directory"
+"""In what git says, in every language, of a repository that belongs to somebody else."""
 
 
-def run_git(*args: str, cwd: str, stdin: bytes = b"") -> Completed:
-    """Run git whatever comes of it."""
-    return run_command(["git", *_SETTINGS, *args], cwd=cwd, stdin=stdin)
+def run_git(*args: str, cwd: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Completed:
+    """Run git in the repository that *cwd* is in, whatever comes of it.
+
+    Not in the one that a hook's variables name. In the project's own it works whoever owns it, for that was decided
+    when the project was opened.
+    """
+    return run_command(["git", *_SETTINGS, *safe_settings(), *args], cwd=cwd, stdin=stdin, env=env, bound=False)
 
 
 def git(*args: str, cwd: str, stdin: bytes = b"", advice: str = "") -> str:
@@ -49,8 +56,14 @@ def git(*args: str, cwd: str, stdin: bytes = b"", advice: str = "") -> str:
 
 
 def ask(*args: str, cwd: str) -> str | None:
-    """What git answers; None where it has no answer (it ends with an exit code other than 0)."""
+    """What git answers; None where it has no answer (it ends with an exit code other than 0).
+
+    Raises:
+        StepFailed: Git refuses the repository, which belongs to somebody else.
+    """
     done = run_git(*args, cwd=cwd)
+    if done.exit_code != 0 and _REFUSAL in done.stderr:
+        raise StepFailed(f"git refuses the repository of {cwd!r}: {words(done)}")
     return decode(done.stdout).strip() if done.exit_code == 0 else None
 
 
@@ -83,9 +96,11 @@ def check_repository(cwd: str) -> None:
     Raises:
         StepFailed: It is not.
     """
-    done = run_git("rev-parse", "--is-inside-work-tree", cwd=cwd)
-    if done.exit_code != 0:
+    done = run_git("rev-parse", "--is-inside-work-tree", cwd=cwd, env={"LC_ALL": "C"})
+    if done.exit_code != 0 and NO_REPOSITORY in decode(done.stderr):
         raise StepFailed(f"{cwd!r} is in no git repository ({words(done)}); run `git init`, or start in the project")
+    if done.exit_code != 0:
+        raise StepFailed(f"git refuses the repository of {cwd!r}: {words(done)}")
     if decode(done.stdout).strip() != "true":
         raise StepFailed(f"{cwd!r} is inside the git folder of a repository, not in its work tree; start there")
 
