@@ -169,6 +169,19 @@ def test_folders_that_share_a_name_without_being_packages_are_both_searched(runs
     assert "ours" == done.output
 
 
+def test_projects_of_one_process_each_have_their_own_modules(tmp_path: Path) -> None:
+    """Also where they are called the same, and after one another's turn."""
+    names = ("one", "two")
+    for name in names:
+        program = Program(tmp_path / name)
+        program.file("same_7.py", f"from same_package_7.inner import NAME\ndef f(): return NAME == {name!r}\n")
+        program.file("same_package_7/inner.py", f"NAME = {name!r}\n")
+
+    for name in (*names, *names):
+        catalog = Project(tmp_path / name, {}).catalog()
+        assert catalog.action("same_7:f").function()
+
+
 def test_what_is_installed_can_be_named_where_the_project_has_none_of_that_name(runs: Runs) -> None:
     runs.flow("- {name: a, type: python, action: 'platform:system'}")
 

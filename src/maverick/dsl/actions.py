@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -166,16 +167,37 @@ def _where(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}{place}"
 
 
+_roots: list[str] = []
+"""The projects of this process that were added to sys.path, the one at hand first."""
+
+
 def add_to_path(folder: str) -> None:
     """Let modules of *folder* (the project's root) be imported.
 
     It comes last: no script of a project (`random.py`, `copy.py`) is taken for a module of the standard library, or
-    of a package, that maverick has not imported yet.
+    of a package, that maverick has not imported yet. Modules of another project of this process are forgotten, so that
+    one of the same name is imported from this one.
     """
-    if folder not in sys.path:
-        with suppress(ImportError):  # Several packages share it, so that it would give way to any module of that name.
-            importlib.import_module("backports")
-        sys.path.append(folder)
+    if folder in sys.path and (folder not in _roots or folder == _roots[0]):
+        return
+    with suppress(ImportError):  # Several packages share it, so that it would give way to any module of that name.
+        importlib.import_module("backports")
+    before = {root for root in _roots if root != folder}
+    others = [root for root in _roots if root in before and root in sys.path]
+    sys.path[:] = [entry for entry in sys.path if entry not in _roots]
+    sys.path += [folder, *others]
+    _roots[:] = [folder, *others]
+    for name in [name for name, module in sys.modules.items() if _root_of(name, module) in before]:
+        sys.modules.pop(name, None)
+
+
+def _root_of(name: str, module: object) -> str:
+    """The folder that a module was imported from as far as its name goes: `/p` for `a.b` in `/p/a/b.py`."""
+    file = getattr(module, "__file__", None)
+    depth = name.count(".") + (os.path.basename(file or "") == "__init__.py")  # noqa: PTH119 - of some hundred
+    for _ in range(depth + 1):
+        file = os.path.dirname(file or "")  # noqa: PTH120
+    return file or ""
 
 
 def check_hidden(module: str, root: Path) -> None:
