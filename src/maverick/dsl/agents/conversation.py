@@ -24,6 +24,7 @@ from maverick.dsl.events import Event
 from maverick.dsl.requirements import is_there
 from maverick.dsl.steps.shell import text_of
 from maverick.errors import StepFailed, StepTimeout
+from maverick.visible import last_lines
 
 if TYPE_CHECKING:
     from maverick.dsl.agents.providers import Provider
@@ -298,11 +299,11 @@ class _Heard:
 
     def words(self) -> str:
         """The last lines that are no part of the answer: of standard error, else of standard output."""
-        lines = text_of(self._stderr.data).strip().splitlines()
+        lines = last_lines(text_of(self._stderr.data), WORDS_LINES)
         if not lines and self._lines is not None:
             lines = list(self._lines.words)
         if not lines and self._lines is None:
-            lines = self.answer.text.strip().splitlines()
+            lines = last_lines(self.answer.text, WORDS_LINES)
         return "\n".join(lines[-WORDS_LINES:])
 
     def last_words(self) -> str:

@@ -12,6 +12,7 @@ from maverick.dsl import evaluate, fields
 from maverick.dsl.events import Event
 from maverick.dsl.steps.work import Attempt, Tools, Work
 from maverick.errors import StepFailed
+from maverick.visible import last_lines
 
 if TYPE_CHECKING:
     from maverick.dsl.model import ShellStep
@@ -63,7 +64,7 @@ def _shell(given: Value) -> list[str]:
 def failure(done: Completed) -> str:
     """Say how a command failed: its exit code or signal, and the last lines of what it wrote to standard error."""
     how = f"killed by {done.signal}" if done.signal else f"exit code {done.exit_code}"
-    lines = (text_of(done.stderr).strip() or text_of(done.stdout).strip()).splitlines()[-LAST_LINES:]
+    lines = last_lines(text_of(done.stderr).strip() or text_of(done.stdout), LAST_LINES)
     return f"{how}: {os.linesep.join(lines)}" if lines else how
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from maverick.dsl.commands import run_command
 from maverick.errors import StepFailed
+from maverick.visible import last_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +58,7 @@ def ask(*args: str, cwd: str) -> str | None:
 def words(done: Completed) -> str:
     """What git said last, without credentials that stand in URLs."""
     text = decode(done.stderr).strip() or decode(done.stdout).strip() or f"exit code {done.exit_code}"
-    return _CREDENTIALS.sub(r"\1", "\n".join(text.splitlines()[-_WORDS_LINES:]))
+    return _CREDENTIALS.sub(r"\1", "\n".join(last_lines(text, _WORDS_LINES)))
 
 
 def decode(data: bytes) -> str:
