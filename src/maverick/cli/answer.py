@@ -29,6 +29,8 @@ class Answer:
         self.run: str | None = None
         self.one_line = False
         self.out: IO[str] | None = None
+        self.given = False
+        """Whether it was said what a run came to: as the object, or for people."""
 
     def succeed(self, outcome: Outcome, resume: str | None) -> None:
         """Print what a run came to. *resume* is the command that resumes it."""
@@ -52,7 +54,7 @@ class Answer:
 
         `run` and `status` are null: nothing is claimed about a run.
         """
-        if self._is_wanted():
+        if self._is_wanted() and not self.given:
             self._print(
                 {
                     "run": self.run,
@@ -74,6 +76,7 @@ class Answer:
         return "--json" in before and before[0] in ANSWERING
 
     def _print(self, it: dict[str, Any]) -> None:
+        self.given = True
         print_out(json_text(it, indent=None if self.one_line else 2) + "\n", self.out)
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from maverick.cli.streams import write_err
 from maverick.errors import UsageError
 from maverick.project import Project, find_root
 
@@ -35,8 +36,7 @@ def asking() -> Callable[[str], bool] | None:
         return None
 
     def ask(question: str) -> bool:
-        sys.stderr.write(f"{question} [y/N] ")
-        sys.stderr.flush()
+        write_err(f"{question} [y/N] ")
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     return ask

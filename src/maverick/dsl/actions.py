@@ -91,7 +91,7 @@ def load_action(reference: str, *, name: str = "", version: str = "") -> Action:
         missing = isinstance(error, ModuleNotFoundError) and error.name and module_name.startswith(error.name)
         why = "there is no such module" if missing else f"importing it fails: {_where(error)}"
         raise StepFailed(f"cannot load action {reference!r}: {why}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StepFailed(f"cannot load action {reference!r}: importing it fails: {_where(error)}") from error
     function = getattr(module, function_name, None)
     if not callable(function):

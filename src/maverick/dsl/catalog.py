@@ -339,7 +339,7 @@ def _import(module: str) -> object:
 
     try:
         return importlib.import_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StepFailed(
             f"cannot import {module!r}, which maverick.yaml names under `actions:`: {type(error).__name__}: {error}"
         ) from error

@@ -6,14 +6,17 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
+from maverick.errors import Fault
+
 T = TypeVar("T")
 
 
 def run_all(count: int, limit: int, work: Callable[[int], T]) -> list[T]:
     """Give `[work(0), …, work(count - 1)]`, at most *limit* of them under way at a time, begun in order.
 
-    An exception stops new ones from beginning, lets those under way end, and is raised then (the one with the lowest
-    number, if there are several).
+    An exception stops new ones from beginning, lets those under way end, and is raised then. If there are several, a
+    fault that nobody foresaw goes before failures; else the one with the lowest number is raised. Where the system
+    gives fewer threads than *limit*, those do all the work.
     """
     results: dict[int, T] = {}
     errors: dict[int, BaseException] = {}
@@ -32,11 +35,18 @@ def run_all(count: int, limit: int, work: Callable[[int], T]) -> list[T]:
                 with lock:
                     errors[number] = error
 
-    threads = [threading.Thread(target=worker, name=f"iteration-worker-{n}") for n in range(min(limit, count))]
-    for thread in threads:
-        thread.start()
+    threads: list[threading.Thread] = []
+    for number in range(min(limit, count)):
+        thread = threading.Thread(target=worker, name=f"iteration-worker-{number}")
+        try:
+            thread.start()
+        except RuntimeError:  # A limit of the system.
+            break
+        threads.append(thread)
+    if not threads:
+        worker()
     for thread in threads:
         thread.join()
     if errors:
-        raise errors[min(errors)]
+        raise errors[min(errors, key=lambda number: (not isinstance(errors[number], Fault), number))]
     return [results[number] for number in range(count)]
