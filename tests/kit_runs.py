@@ -310,6 +310,23 @@ class Runs:
         act = engine.resume if resuming else engine.start
         return self._execute(act, request, lambda point, _kind, _step: point == number)
 
+    def break_at(self, number: int, error: Exception, *, resuming: bool = False) -> Execution:
+        """Start (or resume) a run in which *error* is raised once: where file *number* (from 0) of the store is made.
+
+        Raises *error* if it is raised before there is a run.
+        """
+        made = -1
+
+        def breaks(_point: int, kind: str, _step: str) -> bool:
+            nonlocal made
+            made += kind == "create"
+            if kind == "create" and made == number:
+                raise error
+            return False
+
+        request = engine.Request(workflow="flow.yaml")
+        return self._execute(engine.resume if resuming else engine.start, request, breaks)
+
     def resume_killed_before(self, step: str, **options: object) -> Execution:
         """Resume a run and kill it just before *step* runs."""
         request = engine.Request(**{"workflow": "flow.yaml", **options})  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ from maverick.checkpoints import byhand, value
 from maverick.dsl.inputs import convert_inputs
 from maverick.dsl.journal import Journal
 from maverick.dsl.outline import outline, pattern_of
-from maverick.dsl.secrets import Scrubber, secrets_in
+from maverick.dsl.secrets import Scrubber, secrets_of
 from maverick.dsl.suggest import nearest
 from maverick.dsl.values import Value, normalise
 from maverick.errors import NotFound, RefMoved, UsageError, WorkflowInvalid
@@ -149,7 +149,9 @@ def edit_inputs(project: Project, store: Store, at: Checkpoint, change: Change, 
             raise UsageError("inputs have to be a mapping of names to values")
         inputs = convert_inputs(workflow, changed, from_text=True)
         if _scrubber(project).value(inputs) != inputs:
-            raise UsageError("an input holds a secret (`secrets:` in maverick.yaml), which must not be recorded")
+            raise UsageError(
+                "an input holds a secret, which must not be recorded; use ${{ env.NAME }} in the steps that need it"
+            )
         journal.amend({("inputs",): value(inputs)})
         journal.ask()
 
@@ -195,4 +197,4 @@ def _runs_each_time(project: Project, store: Store, at: Checkpoint, path: str) -
 
 
 def _scrubber(project: Project) -> Scrubber:
-    return Scrubber(secrets_in(project.config.secrets, project.environment).values())
+    return Scrubber(secrets_of(project.config.secrets, project.environment).values())

@@ -33,12 +33,16 @@ error ends a command.
     │   ├── PackDamaged      20
     │   ├── RefDamaged       20
     │   └── FormatDamaged    20
+    ├── Fault                 1   a fault of maverick: an exception that nobody foresaw
     └── Interrupted         130   stopped by a signal; the run can be resumed
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Final, NamedTuple
+
+_FAULT_CHARACTERS: Final = 500
+"""Of what an exception says that nobody foresaw; the file with its traceback has all."""
 
 
 class MaverickError(Exception):
@@ -85,14 +89,20 @@ class StepFailed(MaverickError):
     """A step could not do its work.
 
     `step` is its path where it is known, else empty; `causes` names the classes of the exception that a Python action
-    raised, most special first; `recalled` says that the failure is a recorded one.
+    raised, most special first; `recalled` says that the failure is a recorded one; `others` are those of steps that
+    failed side by side with this one.
     """
 
     def __init__(self, message: str, *, step: str = "", causes: tuple[str, ...] = ()) -> None:
         self.step = step
         self.causes = causes
         self.recalled = False
+        self.others: tuple[StepFailed, ...] = ()
         super().__init__(message)
+
+    def every(self) -> list[StepFailed]:
+        """This failure, and all those beside it."""
+        return [self, *(each for other in self.others for each in other.every())]
 
 
 class StepTimeout(StepFailed):
@@ -200,6 +210,32 @@ class RefDamaged(StoreDamaged):
 
 class FormatDamaged(StoreDamaged):
     """`format.json` is missing, torn or altered while the store holds objects."""
+
+
+class Fault(MaverickError):
+    """A fault of maverick itself: its `__cause__` is an exception that nobody foresaw.
+
+    It is no outcome of a step: it is not tried again, and `continue_on_error` does not go on after it. `step` is the
+    path of the step that it happened at, where it is known.
+    """
+
+    def __init__(self, message: str, *, step: str = "") -> None:
+        self.step = step
+        super().__init__(message)
+
+    @classmethod
+    def of(cls, error: BaseException, *, step: str = "") -> Fault:
+        """Say what *error* is, in one line."""
+        try:
+            text = " ".join(str(error).split())
+        except Exception as second:  # noqa: BLE001 - the exception itself may be what is broken
+            text = f"its text cannot be had ({type(second).__name__})"
+        text = text if len(text) <= _FAULT_CHARACTERS else text[: _FAULT_CHARACTERS - 1] + "…"
+        what = f"{type(error).__name__}: {text}" if text else type(error).__name__
+        at = f" (at step {step})" if step else ""
+        if isinstance(error, MemoryError):
+            return cls(f"there is not enough memory for what maverick has to do: {what}{at}", step=step)
+        return cls(f"this is a fault of maverick, not of your workflow: {what}{at}", step=step)
 
 
 class Interrupted(MaverickError):

@@ -5,28 +5,39 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from maverick.checkpoints import Checkpoint, Content, Owner, Store, blob, note, value
 from maverick.dsl.agents.sessions import Sessions
 from maverick.dsl.blocks import Unfinished
-from maverick.dsl.events import Event, Observer, ignore
+from maverick.dsl.events import Event, Observer, guarded, ignore
 from maverick.dsl.files import Keeper, keeps_files
 from maverick.dsl.journal import Journal
 from maverick.dsl.outcome import Outcome
 from maverick.dsl.processes import Group, Processes, Stop, Stopped
 from maverick.dsl.requirements import all_steps
 from maverick.dsl.rollback import Undone, finish_interrupted, roll_back
-from maverick.dsl.secrets import Scrubber, secrets_in
+from maverick.dsl.secrets import Scrubber, credentials_in, secrets_in, secrets_of
 from maverick.dsl.serialization.executor import Executor
 from maverick.dsl.steps import Tools
-from maverick.errors import StepFailed, StoreUnwritable, UsageError, WorkspaceUnreadable
+from maverick.errors import (
+    Fault,
+    MaverickError,
+    RefMoved,
+    StepFailed,
+    StoreUnwritable,
+    UsageError,
+    WorkspaceUnreadable,
+)
 
 if TYPE_CHECKING:
     from maverick.dsl.catalog import Catalog
     from maverick.dsl.model import Workflow
     from maverick.dsl.values import Value
     from maverick.project import Project
+
+_NAMED_FAILURES: Final = 10
+"""Of the steps that failed side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,9 @@ class Session:
     stop: Stop = field(default_factory=Stop)
     ask: Callable[[str], bool] | None = None
     """Asks a person a question; None where there is nobody to be asked."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "observe", guarded(self.observe))
 
     def tell(self, text: str) -> None:
         """Tell whoever watches."""
@@ -131,17 +145,19 @@ class Execution:
         executor = Executor(journal, tools, keep_records=keep_records, tracking=tracking)
         result = Outcome(run=journal.tip.run, workflow=workflow.name, status="failed", counts=executor.counts)
         interrupted, undone = Undone(), Undone()
-        failure: StepFailed | None = None
+        failure: StepFailed | Fault | None = None
         try:
             finish_interrupted(executor, workflow, inputs, interrupted)
             try:
                 output = executor.run(workflow, inputs)
                 journal.end("final", reason="done", output=output)
                 result = replace(result, status="done", output=output)
-            except StepFailed as error:
+            except (StepFailed, Fault) as error:
                 failure = error
                 if tracking and workflow.on_failure == "rollback":
                     roll_back(executor, workflow, inputs, undone)
+                if isinstance(error, Fault):
+                    raise
                 text = self._failed(error, undone)
                 self._end(journal, "failure", f"failed at {error.step}", {"step": error.step, "error": text})
                 result = replace(result, error=text)
@@ -151,16 +167,51 @@ class Execution:
             result = replace(result, status="paused", error=f"interrupted by {stopped.reason}{failed}")
         except StoreUnwritable as error:
             result = replace(result, error=str(error))
+        except Exception as error:
+            if isinstance(error, MaverickError) and not isinstance(error, Fault):
+                raise
+            text = self._explain(error) if failure is None else self._failed(failure, undone)
+            if failure is not None and error is not failure:
+                text = f"{self._explain(error)}\nit had failed: {text}"
+            journal, text = self._close_by_fault(journal, text, failure.step if failure else "")
+            result = replace(result, error=text)
         self.session.observe(Event(event="run_finished", message=result.status))
         errors = (*interrupted.errors, *undone.errors)
         return replace(result, checkpoint=journal.tip.id, rollback_errors=errors)
 
-    def _failed(self, error: StepFailed, undone: Undone) -> str:
+    def _failed(self, error: StepFailed | Fault, undone: Undone) -> str:
         """Say what failed, and what was undone since."""
-        text = self.scrub.text(f"step {error.step}: {error}" if error.step else str(error))
+        if isinstance(error, Fault):
+            text = self._explain(error)
+        else:
+            every = error.every()
+            lines = [f"step {each.step}: {each}" if each.step else str(each) for each in every[:_NAMED_FAILURES]]
+            more = len(every) - len(lines)
+            text = self.scrub.text("\n".join([*lines, *([f"and {more} more failed"] if more else [])]))
         if not undone.steps:
             return text
         return f"{text}\nrolled back: {', '.join(undone.steps)}; resuming runs again: {', '.join(undone.forgotten)}"
+
+    def _explain(self, error: Exception) -> str:
+        from maverick.faults import explain  # noqa: PLC0415 - nearly never needed
+
+        return explain(error, self.project.store_folder, self.scrub.text)
+
+    def _close_by_fault(self, journal: Journal, text: str, step: str) -> tuple[Journal, str]:
+        """Close the run after an exception that nobody foresaw, whatever it left; give what is to be said."""
+        facts: dict[str, Value] = {"step": step, "error": text}
+        reason = f"failed at {step}" if step else "failed by a fault of maverick"
+        try:
+            try:
+                self._end(journal, "failure", reason, facts)
+            except RefMoved:  # By the save that broke: nobody else may move it, for the run is owned.
+                store, run = self.store, journal.tip.run
+                journal = self.journal(store.checkpoint(store.ref(run).checkpoint))
+                self._end(journal, "failure", reason, facts)
+        except Exception as error:  # noqa: BLE001 - the first one is what is to be told
+            said = str(error) if isinstance(error, MaverickError) else self._explain(error)
+            text = f"{text}\nthe run could not be closed, and stands at its last finished step: {said}"
+        return journal, text
 
     def _end(
         self, journal: Journal, kind: Literal["pause", "failure"], reason: str, facts: Mapping[str, Value] | None = None
@@ -226,7 +277,7 @@ def scrubber(project: Project, inputs: Mapping[str, Value], catalog: Catalog) ->
         UsageError: A secret is too short to be masked, or stands in what the run has to record as it is.
     """
     scrub = refuse_secrets(project, inputs)
-    _refuse(project, [file for file, text in catalog.loaded().items() if scrub.text(text) != text])
+    _refuse(project, scrub, dict(catalog.loaded()))
     return scrub
 
 
@@ -236,15 +287,25 @@ def refuse_secrets(project: Project, inputs: Mapping[str, Value]) -> Scrubber:
     Raises:
         UsageError: A secret is too short to be masked, or one of *inputs* holds one.
     """
-    scrub = Scrubber(secrets_in(project.config.secrets, project.environment).values())
-    _refuse(project, [f"the input {name}" for name, given in inputs.items() if scrub.value(given) != given])
+    scrub = Scrubber(secrets_of(project.config.secrets, project.environment).values())
+    _refuse(project, scrub, {f"the input {name}": given for name, given in inputs.items()})
     return scrub
 
 
-def _refuse(project: Project, holding: list[str]) -> None:
-    if holding:
-        secrets = secrets_in(project.config.secrets, project.environment)
-        raise UsageError(
-            f"{' and '.join(holding)} holds a value of {', '.join(secrets)} (`secrets:` in maverick.yaml), which must "
-            "not be recorded; use ${{ env.NAME }} in the steps that need it"
-        )
+def _refuse(project: Project, scrub: Scrubber, values: Mapping[str, Value]) -> None:
+    """Refuse *values* that hold a secret."""
+    holding = {name: given for name, given in values.items() if scrub.value(given) != given}
+    if not holding:
+        return
+    named = secrets_in(project.config.secrets, project.environment)
+    by_name = Scrubber(named.values())
+    if any(by_name.value(given) != given for given in holding.values()):
+        whose = f"{', '.join(named)} (`secrets:` in maverick.yaml)"
+    else:
+        credentials = credentials_in(project.environment).items()
+        found = [it for it, secret in credentials if any(Scrubber([secret]).value(v) != v for v in holding.values())]
+        whose = f"{', '.join(found)}, which an agent's program or `gh` reads as its credential"
+    raise UsageError(
+        f"{' and '.join(holding)} holds a value of {whose}, which must not be recorded; "
+        "use ${{ env.NAME }} in the steps that need it"
+    )

@@ -65,7 +65,7 @@ class PlannedStep:
 
 
 class MissingFile(NamedTuple):
-    """An artifact of a step that would be reused, which is not there and would be brought back."""
+    """An artifact of a step that would be recalled, which is not there and would be brought back."""
 
     step: str
     path: str
@@ -152,7 +152,7 @@ def _files(store: Store, found: Checkpoint, root: Path, request: Request, *, can
 
 
 def _missing(project: Project, journal: Journal, plan: Plan, decision: Decision | None) -> Iterator[MissingFile]:
-    """The artifacts of the steps to be reused that would be brought back."""
+    """The artifacts of the steps to be recalled that would be brought back."""
     written = set()
     if decision and decision.restores and decision.found:
         written = {step.path for step in decision.found.plan.writes}

@@ -36,8 +36,8 @@ def test_it_prints_a_line_for_each_step_and_the_rest_to_stderr(failed: Quick) ->
 
     assert 0 == done.code
     assert [
-        "reuse    first  (it is recorded, and nothing of it changed)",
-        "rerun    second  (its run changed)",
+        "recall   first  (it has finished, and nothing of it changed)",
+        "rerun    second  (its field `run` changed)",
         "           @@ -1 +1 @@",
         '           -- {name: second, type: shell, run: "echo two"}',
         '           +- {name: second, type: shell, run: "echo three"}',
@@ -45,7 +45,7 @@ def test_it_prints_a_line_for_each_step_and_the_rest_to_stderr(failed: Quick) ->
     ] == done.out.splitlines()
     refused, summary = done.err.splitlines()
     assert refused.startswith("resuming would stop before anything runs (exit code 12): step second has finished, and")
-    assert "3 steps: 1 reuse, 1 run, 1 rerun; nothing was run" == summary
+    assert "3 steps: 1 to recall, 1 to run, 1 to run again; this is a plan, nothing was run" == summary
 
 
 def test_json_is_one_object_with_exactly_these_keys(failed: Quick) -> None:
@@ -55,7 +55,7 @@ def test_json_is_one_object_with_exactly_these_keys(failed: Quick) -> None:
         "step": "first",
         "type": "shell",
         "action": "rerun",
-        "why": "its env changed",
+        "why": "its field `env` changed",
         "changed": [{"part": "env"}, {"part": "inputs.n", "old": 1, "new": 2}],
     } == done.json["steps"][0]
     assert ["rerun", "rerun", "run"] == [row["action"] for row in done.json["steps"]]
@@ -165,8 +165,8 @@ def test_what_restoring_would_write_and_remove_is_listed(half_way: Quick) -> Non
     done = _plan(half_way, "--workspace", "restore")
 
     assert [
-        "reuse    a  (it is recorded, and nothing of it changed)",
-        "reuse    first  (it is recorded, and nothing of it changed)",
+        "recall   a  (it has finished, and nothing of it changed)",
+        "recall   first  (it has finished, and nothing of it changed)",
         "run      b  (it has not run yet)",
         "run      c  (it has not run yet)",
         "restore  4 files as in checkpoint 3 (first): 2 written (13 B), 2 removed",
@@ -183,7 +183,7 @@ def test_files_that_would_be_kept_are_listed_as_that(half_way: Quick) -> None:
 
     assert silent.out == told.out
     assert [
-        "reuse    b  (it is recorded, and nothing of it changed)",
+        "recall   b  (it has finished, and nothing of it changed)",
         "run      c  (it failed before)",
     ] == silent.out.splitlines()[2:4]
     assert (
@@ -228,13 +228,13 @@ def test_a_resumption_writes_and_removes_what_the_plan_said(half_way: Quick) -> 
 
 
 def test_artifacts_that_would_be_brought_back_are_listed(half_way: Quick) -> None:
-    """Those of steps that are reused."""
+    """Those of steps that are recalled."""
     (half_way.program.root / "out" / "x.bin").unlink()
 
     lines = _plan(half_way, "--workspace", "keep").out.splitlines()
     rerun = _plan(half_way, "--from", "a", "--json").json
 
-    assert "restore  out/x.bin  (it is missing, and a is reused)" == lines[-1]
+    assert "restore  out/x.bin  (it is missing, and a is recalled)" == lines[-1]
     assert [] == rerun["missing"]
     assert [{"step": "a", "path": "out/x.bin"}] == _plan(half_way, "--json").json["missing"]
 

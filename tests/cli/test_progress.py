@@ -112,3 +112,93 @@ def test_a_flood_of_an_agent_is_shown_in_part(capsys: pytest.CaptureFixture[str]
 
     assert (1000, "|  (29,000 more lines)") == (len(lines), more.strip())
     assert "x" * 2000 + "…" == long.strip().removeprefix("|  ")
+
+
+def _said(step: str, text: str) -> Event:
+    return Event(event="step_output", step=step, type="agent", data={"stream": "stdout", "text": text})
+
+
+def test_agents_at_work_side_by_side_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each line says whose it is while there are several, and not any longer."""
+    progress = Progress(plain=True)
+    progress(Event(event="step_started", step="work[0].fix", type="agent"))
+    progress(_said("work[0].fix", "alone\n"))
+    progress(Event(event="step_started", step="work[1].fix", type="agent"))
+    progress(_said("work[0].fix", "first\n"))
+    progress(_said("work[1].fix", "second\n"))
+    progress(Event(event="step_done", step="work[1].fix", type="agent"))
+    progress(_said("work[0].fix", "alone again\n"))
+
+    lines = [line.strip() for line in capsys.readouterr().err.splitlines() if "|" in line]
+    assert ["|    alone", "|    work[0].fix | first", "|    work[1].fix | second", "|    alone again"] == lines
+
+
+def test_a_last_line_without_an_end_is_shown_when_the_agent_has_ended(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress(plain=True)
+    progress(Event(event="step_started", step="a", type="agent"))
+    progress(_said("a", "one\ntwo"))
+    progress(Event(event="step_done", step="a", type="agent"))
+
+    assert ["start  a", "|  one", "|  two", "done  a"] == [it.strip() for it in capsys.readouterr().err.splitlines()]
+
+
+@pytest.mark.parametrize(
+    "pieces", [["10 %\r20 %\r", "100 %\r\n"], ["10 %", "\r100 %\r", "\n"], ["x" * 3000 + "\r100 %\n"]]
+)
+def test_of_a_line_that_an_agent_paints_again_the_last_state_is_shown(
+    pieces: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    progress = Progress(plain=True)
+    for piece in pieces:
+        progress(_said("a", piece))
+
+    assert ["|  100 %"] == [line.strip() for line in capsys.readouterr().err.splitlines()]
+
+
+def test_a_failure_is_told_once(quick: Quick) -> None:
+    """Its step is named where it fails, its reason stands in the line that begins with `error:`."""
+    quick.program.flow(
+        """
+        - name: outer
+          type: loop
+          for_each: [1]
+          steps: [{name: inner, type: shell, run: "echo the reason >&2; exit 3"}]
+        """
+    )
+
+    done = quick("run", "flow.yaml")
+
+    assert 1 == done.err.count("the reason")
+    assert "error: step outer[0].inner: exit code 3: the reason" in done.err.splitlines()
+    shapes = [re.sub(r"[0-9.]+ (ms|s)\b", "TIME", line.strip()) for line in done.err.splitlines() if "fail" in line]
+    assert ["failed    outer[0].inner  TIME", "failed  outer  TIME"] == shapes[:2]
+    assert re.search(
+        r"^flow-\S+ failed after [0-9.]+ m?s: 0 steps ran, 1 failed; resume it with$", done.err, re.MULTILINE
+    )
+
+
+def test_a_failure_that_ends_nothing_tells_its_reason_where_it_happens(quick: Quick) -> None:
+    """No `error:` line will."""
+    quick.program.flow(
+        """
+        - {name: a, type: shell, run: "echo reason-a >&2; exit 3", continue_on_error: true}
+        - name: list
+          type: loop
+          for_each: [1]
+          continue_on_error: true
+          steps: [{name: b, type: shell, run: "echo reason-b >&2; exit 3"}]
+        - name: other
+          type: loop
+          for_each: [1]
+          continue_on_error: true
+          steps: [{name: c, type: shell, run: "exit 0", when: "1 < 'a'"}]
+        """
+    )
+
+    done = quick("run", "flow.yaml")
+
+    assert 0 == done.code
+    failed = [line.strip() for line in done.err.splitlines() if "failed  " in line]
+    assert ["reason-a", "reason-b"] == [line.rpartition(" ")[2] for line in failed[:2]]
+    assert failed[2].startswith("failed    other[0].c  ")
+    assert 1 == done.err.count("reason-b")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maverick.cli.render import age, duration, iso_time, json_text, one_line, size, table, value_text
+from maverick.cli.render import age, duration, iso_time, json_text, size, table, value_text
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -102,8 +102,3 @@ def test_tables_align_and_keep_every_row_on_one_line() -> None:
     expected = "NAME     N\na        1\n\\x1b\\n  22\n"
 
     assert expected == table(("NAME", "N"), [("a", "1"), ("\x1b\n", "22")], right=(1,))
-
-
-@given(st.text())
-def test_no_text_moves_the_cursor(text: str) -> None:
-    assert one_line(text).isprintable() or one_line(text) == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -46,7 +47,7 @@ def test_text_output_is_printed_as_it_is_and_progress_goes_to_stderr(program: Pr
     run = re.search(r"flow-[0-9]{8}-[0-9]{6}-\w+", done.err)
     assert run is not None
     shapes = [re.sub(r"[0-9.]+ (ms|s)\b", "TIME", line) for line in done.err.replace(run[0], "RUN").splitlines()]
-    assert ["     run  RUN", "   start  greet", "    done  greet  TIME", "RUN is done in TIME: 1 step ran"] == shapes
+    assert ["     run  RUN", "   start  greet", "    done  greet  TIME", "RUN done in TIME: 1 step ran"] == shapes
 
 
 def test_other_output_is_printed_as_json_and_null_not_at_all(quick: Quick) -> None:
@@ -320,16 +321,19 @@ def test_closed_streams_do_no_harm(program: Program) -> None:
     assert "hello World\n" == program.shell("maverick run flow.yaml 2>&-").out
 
 
-def test_a_bug_keeps_its_traceback(program: Program, tmp_path: object) -> None:
-    """Only what is raised on purpose is made a message."""
+def test_a_bug_keeps_its_traceback_in_a_file(program: Program) -> None:
+    """The message says whose fault it is and names the file, which is for who mends it."""
     program.file("sitecustomize.py", "import maverick.runs\nmaverick.runs.start = lambda *a: 1 / 0\n")
     program.flow(HELLO)
 
     done = program.run("run", "flow.yaml", PYTHONPATH=f"{program.root}{os.pathsep}{program.environment['PYTHONPATH']}")
 
     assert 1 == done.code
-    assert "Traceback" in done.err
-    assert "ZeroDivisionError" in done.err
+    assert "Traceback" not in done.err
+    assert "this is a fault of maverick, not of your workflow: ZeroDivisionError: division by zero" in done.err
+    file = Path(done.err.partition("the traceback is in ")[2].partition(";")[0])
+    assert "Traceback" in file.read_text()
+    file.unlink()
 
 
 def test_the_version_is_printed(program: Program) -> None:
@@ -337,3 +341,24 @@ def test_the_version_is_printed(program: Program) -> None:
 
     assert (0, "maverick 0.1.0\n") == (done.code, done.out)
     assert "maverick 0.1.0\n" == program.run("--version", "runs").out
+
+
+def test_a_log_in_the_project_is_no_change_of_it(program: Program) -> None:
+    """`maverick fly > log.txt` stands in many a script; so may the file of the events."""
+    program.flow(
+        """
+        steps:
+          - {name: ready, type: python, action: run_preflight_checks}
+          - {name: write, type: shell, run: echo new > new.txt}
+          - {name: stage, type: python, action: git_stage_all}
+        outputs: ${{ steps.stage.output.files }}
+        """
+    )
+    git = "git init -q && git add . && git -c user.name=a -c user.email=a@b commit -qm first && "
+
+    done = program.shell(
+        f"{git} maverick run flow.yaml --events events.jsonl > out.txt 2> log.txt; cat out.txt log.txt"
+    )
+
+    assert '[\n  "new.txt"\n]\n' == (program.root / "out.txt").read_text()
+    assert "left out, since this program writes it: events.jsonl, log.txt, out.txt" in done.out

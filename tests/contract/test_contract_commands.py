@@ -153,7 +153,7 @@ def test_what_finished_runs_again_only_if_asked(program: Program) -> None:
     kept = program.run("run", "release.yaml", "--resume", "--as-recorded")
 
     assert 12 == refused.code
-    assert "step build has finished, and its run changed since" in refused.err
+    assert "step build has finished, and its field `run` changed since" in refused.err
     assert (12, ANSWER, "release", None) == (told.code, list(told.json), told.json["workflow"], told.json["status"])
     assert told.json["error"] in told.err
     assert (0, ["build", "publish", "publish"]) == (kept.code, _log(program))

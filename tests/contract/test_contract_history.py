@@ -102,7 +102,9 @@ def test_a_plan_says_what_would_run_and_writes_nothing(failed: Program) -> None:
     fresh = failed.run("run", "flow.yaml", "--plan")
     resumed = failed.run("run", "flow.yaml", "--resume", "--plan").out
     assert (0, before) == (fresh.code, everything())
-    assert ["reuse", "run"] == [line.split()[0] for line in resumed.splitlines() if line.split()[1] in ("plan", "last")]
+    assert ["recall", "run"] == [
+        line.split()[0] for line in resumed.splitlines() if line.split()[1] in ("plan", "last")
+    ]
 
     failed.flow(FLOW.replace("| tee -a log", "| tee -a log # new"))
     before = everything()

@@ -176,3 +176,33 @@ class TestPreflight:
     def test_no_commit(self, empty: Repository) -> None:
         with pytest.raises(StepFailed, match="no commit yet"):
             run_preflight_checks(cwd=empty.cwd)
+
+    def test_what_this_program_writes_is_no_change(
+        self, repository: Repository, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """`maverick fly > log.txt` in the project: the log neither stops the run nor becomes part of its commits."""
+        repository.write("tracked.log", "before\n")
+        repository.git("add", "tracked.log")
+        repository.git("commit", "-q", "-m", "a log")
+        repository.write("other.txt", "somebody else's\n")
+        with (
+            (repository.folder / "log[1].txt").open("w") as new,
+            (repository.folder / "tracked.log").open("a") as old,
+            (repository.folder / "other.txt").open() as read,
+        ):
+            for file in (new, old):
+                file.write("progress\n")
+                file.flush()
+            with pytest.raises(StepFailed, match=r"not committed \(other.txt\)"):
+                run_preflight_checks(cwd=repository.cwd)
+            staged = git_stage_all(cwd=repository.cwd)
+            repository.git("commit", "-q", "-m", "the other one")
+            result = run_preflight_checks(cwd=repository.cwd)
+            assert read.read()
+
+        note = "left out, since this program writes it: log[1].txt, tracked.log"
+        assert ["other.txt"] == staged.files
+        assert [note] == [check.message for check in result.checks if check.message]
+        assert [f"preflight: {note}"] == [record.getMessage() for record in caplog.records]
+        with pytest.raises(StepFailed, match=r"not committed \(log\[1\].txt, tracked.log\)"):
+            run_preflight_checks(cwd=repository.cwd)

@@ -46,7 +46,7 @@ def test_from_runs_that_step_and_what_follows_it(runs: Runs) -> None:
 
 
 def test_from_is_honoured_by_the_resumption_after_a_kill(runs: Runs) -> None:
-    """At whatever point it was killed: nothing asks again, nothing recorded before is reused."""
+    """At whatever point it was killed: nothing asks again, nothing recorded before is recalled."""
     runs.flow(CHAIN)
     runs.start()
     runs.resume_killed_before("b", from_step="b")
@@ -336,7 +336,7 @@ def test_what_else_changed_is_still_refused(runs: Runs) -> None:
     runs.start()
     runs.edit("args: [a]", "args: [a, changed]")
 
-    with pytest.raises(StepsDiffer, match="step a has finished, and its args changed"):
+    with pytest.raises(StepsDiffer, match="step a has finished, and its field `args` changed"):
         runs.resume(from_step="b")
 
 

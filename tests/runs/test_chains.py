@@ -1,4 +1,4 @@
-"""Which finished steps of a resumed run are reused: chains of steps, one for each block."""
+"""Which finished steps of a resumed run are recalled: chains of steps, one for each block."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_an_edit_of_a_finished_step_is_refused_before_anything_runs(runs: Runs) 
     log = runs.log
 
     with pytest.raises(
-        StepsDiffer, match=r"step a has finished, and its run changed .*--rerun.*--as-recorded"
+        StepsDiffer, match=r"step a has finished, and its field `run` changed .*--rerun.*--as-recorded"
     ) as error:
         runs.resume()
 
@@ -132,14 +132,14 @@ def test_what_does_not_say_what_a_step_does_is_no_part_of_its_key(runs: Runs, ol
 @pytest.mark.parametrize(
     ("old", "new", "part"),
     [
-        ("echo 1", "'echo 1 '", "run"),
-        ("run: echo 1", "run: echo 1, shell: sh -eu", "shell"),
-        ("run: echo 1", "run: echo 1, env: {A: b}", "env"),
-        ("run: echo 1", "run: echo 1, cwd: .", "cwd"),
-        ("run: echo 1", "run: echo 1, parse: lines", "parse"),
-        ("[b]", "[b, 2]", "args"),
-        ("args: [b]", "kwargs: {name: b}", "args and kwargs"),
-        ("do, args: [b]", "give, args: [b]", "action"),
+        ("echo 1", "'echo 1 '", "field `run`"),
+        ("run: echo 1", "run: echo 1, shell: sh -eu", "field `shell`"),
+        ("run: echo 1", "run: echo 1, env: {A: b}", "field `env`"),
+        ("run: echo 1", "run: echo 1, cwd: .", "field `cwd`"),
+        ("run: echo 1", "run: echo 1, parse: lines", "field `parse`"),
+        ("[b]", "[b, 2]", "field `args`"),
+        ("args: [b]", "kwargs: {name: b}", "fields `args` and `kwargs`"),
+        ("do, args: [b]", "give, args: [b]", "field `action`"),
     ],
 )
 def test_each_part_that_says_what_a_step_does_is_part_of_its_key(runs: Runs, old: str, new: str, part: str) -> None:
@@ -162,7 +162,7 @@ def test_an_action_whose_source_changed_is_another_one(runs: Runs) -> None:
     runs.start()
     runs.set_actions("def mine():\n    return 2\n")
 
-    with pytest.raises(StepsDiffer, match="step a has finished, and its action changed"):
+    with pytest.raises(StepsDiffer, match="step a has finished, and its field `action` changed"):
         runs.resume()
 
 

@@ -250,3 +250,15 @@ def test_logs_go_with_their_run(runs: Runs) -> None:
     runs.store.plan_gc(keep_last=0).execute()
 
     assert [] == _files(runs.root)
+
+
+def test_a_fault_of_maverick_keeps_what_was_written(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the attempt wrote until then may tell why."""
+    monkeypatch.setattr("maverick.dsl.steps.shell.lines_of", lambda _: 1 / 0)
+    runs.flow("- {name: a, type: shell, run: echo before, parse: lines}")
+
+    runs.start()
+
+    [attempt] = _log(runs.root, "a")
+    assert (b"before\n", "ZeroDivisionError: division by zero") == (attempt.stream("stdout"), attempt.end["error"])
+    assert [] == _files(runs.root)

@@ -95,13 +95,13 @@ def test_a_new_run_runs_all(runs: Runs) -> None:
     assert ("flow", "", "") == (plan.workflow, plan.run, plan.refused)
 
 
-def test_what_is_recorded_is_reused_and_the_rest_runs(runs: Runs) -> None:
+def test_what_has_finished_is_recalled_and_the_rest_runs(runs: Runs) -> None:
     runs.flow(CHAIN)
     runs.start()
 
     plan = _plan(runs)
 
-    assert {"a": "reuse", "b": "reuse", "c": "reuse", "d": "run", "e": "run"} == _actions(plan)
+    assert {"a": "recall", "b": "recall", "c": "recall", "d": "run", "e": "run"} == _actions(plan)
     assert ("it failed before", "it has not run yet") == (_whys(plan)["d"], _whys(plan)["e"])
     assert "" == plan.refused
 
@@ -114,9 +114,11 @@ def test_an_edited_step_shows_its_lines_and_what_would_be_refused(runs: Runs) ->
 
     plan = _plan(runs)
 
-    assert {"a": "reuse", "b": "rerun", "c": "rerun", "d": "run", "e": "run"} == _actions(plan)
-    assert ("its run changed", "b before it runs") == (_whys(plan)["b"], _whys(plan)["c"])
-    assert plan.refused.startswith("step b has finished, and its run changed since: --rerun runs it and what follows")
+    assert {"a": "recall", "b": "rerun", "c": "rerun", "d": "run", "e": "run"} == _actions(plan)
+    assert ("its field `run` changed", "b before it runs") == (_whys(plan)["b"], _whys(plan)["c"])
+    assert plan.refused.startswith(
+        "step b has finished, and its field `run` changed since: --rerun runs it and what follows"
+    )
     diff = _changes(plan, "b")["definition"].diff
     assert "@@ -1 +1 @@\n-- {name: b, type: shell, run: echo 1}\n+- {name: b, type: shell, run: echo 2}" == diff
     assert ["run", "definition"] == list(_changes(plan, "b"))

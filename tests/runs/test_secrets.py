@@ -340,3 +340,57 @@ def test_what_is_masked_is_the_same_when_the_run_is_resumed(tmp_path: Path) -> N
 
     assert {"ran": 1, "recalled": 2, "skipped": 0, "failed": 0} == resumed.json["steps"]
     assert not Scrubber([KEY]).holds(resumed.out.encode())
+
+
+def test_credentials_of_agents_and_of_gh_are_masked_unasked(tmp_path: Path) -> None:
+    """Nobody has to name what the programs of the shipped agents read."""
+    program = _project(tmp_path)
+    program.file("maverick.yaml", "")
+    program.flow("- {name: a, type: shell, run: 'echo $GH_TOKEN; echo $OPENAI_API_KEY >&2; exit 1'}")
+    ended = program.run("run", "flow.yaml", GH_TOKEN="ghp_0123456789", OPENAI_API_KEY="x")
+
+    assert "exit code 1: x" in ended.err
+    program.flow("- {name: a, type: shell, run: 'echo $GH_TOKEN >&2; exit 1'}")
+    ended = program.run("run", "flow.yaml", "--events", "events.jsonl", GH_TOKEN="ghp_0123456789")
+    assert "exit code 1: ***" in ended.err
+    for name, data in _everything(program.root / ".maverick" / "checkpoints"):
+        assert b"ghp_0123456789" not in data, name
+    assert "ghp_0123456789" not in (program.root / "events.jsonl").read_text()
+
+
+def test_an_input_that_holds_a_credential_is_refused_by_its_name(tmp_path: Path) -> None:
+    """As one that holds a named secret; the variable is told, its value is not."""
+    program = _project(tmp_path)
+    program.flow("inputs: {text: {type: string}}\nsteps:\n  - {name: a, type: checkpoint}")
+
+    refused = program.run("run", "flow.yaml", "-i", "text=<sk-0123456789>", ANTHROPIC_API_KEY="sk-0123456789")
+
+    assert 2 == refused.code
+    said = "the input text holds a value of ANTHROPIC_API_KEY, which an agent's program or `gh` reads as its credential"
+    assert said in refused.err
+    assert "sk-0123456789" not in refused.err
+
+
+def test_a_key_that_is_printed_line_by_line_is_masked(tmp_path: Path) -> None:
+    """In the record, the events and what is shown; nothing of it is told by the next step either."""
+    program = _project(tmp_path)
+    lines = [base64.b64encode(bytes([number]) * 30).decode() for number in range(4)]
+    key = "\n".join(["-----BEGIN KEY-----", *lines, "-----END KEY-----"])
+    account = json.dumps({"type": "service_account", "private_key": key, "id": "account-1234"}, indent=2)
+    program.file("maverick.yaml", "secrets: [PRIVATE, ACCOUNT]")
+    program.file("pick.py", 'import json, os\nprint(json.loads(os.environ["ACCOUNT"])["id"])\n')
+    program.flow(
+        r"""
+        - {name: slowly, type: shell, run: 'while read -r line; do printf "  %s\r\n" "$line"; done <<< "$PRIVATE"'}
+        - {name: json, type: shell, run: python3 pick.py}
+        - {name: quoted, type: shell, run: 'printf "%q" "$PRIVATE"; set -x; : "$ACCOUNT"'}
+        """
+    )
+    ended = program.run("run", "flow.yaml", "--events", "events.jsonl", "--json", PRIVATE=key, ACCOUNT=account)
+
+    assert 0 == ended.code, ended.err
+    everything = [*_everything(program.root / ".maverick" / "checkpoints"), ("out", ended.out.encode())]
+    everything += [("err", ended.err.encode()), ("events", (program.root / "events.jsonl").read_bytes())]
+    for name, data in everything:
+        for needle in (*lines, "account-1234"):
+            assert needle.encode() not in data, name

@@ -36,6 +36,8 @@ class Answer:
         """The root of the project, once it is known."""
         self.one_line = False
         self.out: IO[str] | None = None
+        self.given = False
+        """Whether it was said what a run came to: as the object, or for people."""
 
     def succeed(self, outcome: Outcome, resume: str | None) -> None:
         """Print what a run came to. *resume* is the command that resumes it."""
@@ -60,7 +62,7 @@ class Answer:
 
         `run` and `status` are null: nothing is claimed about a run.
         """
-        if self._is_wanted():
+        if self._is_wanted() and not self.given:
             from maverick.cli.here import root_if_known  # noqa: PLC0415 - only where something fails
 
             self._print(
@@ -85,6 +87,7 @@ class Answer:
         return "--json" in before and _command(before) in ANSWERING
 
     def _print(self, it: dict[str, Any]) -> None:
+        self.given = True
         print_out(json_text(it, indent=None if self.one_line else 2) + "\n", self.out)
 
 

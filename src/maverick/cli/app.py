@@ -16,9 +16,10 @@ from maverick import __version__
 from maverick.cli import commands
 from maverick.cli.answer import Answer
 from maverick.cli.commands import Entry, function
+from maverick.cli.faults import explained
 from maverick.cli.render import plural
 from maverick.cli.streams import StdoutClosed, complain, prepare_streams
-from maverick.errors import MaverickError, UsageError, WorkflowInvalid
+from maverick.errors import Fault, Interrupted, MaverickError, UsageError, WorkflowInvalid
 
 
 def _shipped(name: str) -> Any:
@@ -111,21 +112,21 @@ class Program(commands.Group):
         sys.exit(code)
 
     def _guarded(self, arguments: list[str], answer: Answer, settings: dict[str, Any]) -> int:
-        """Run a command. Whatever it raises, except for a bug, becomes a message and an exit code."""
+        """Run a command. Whatever it raises becomes a message and an exit code."""
         try:
             _refuse_system()
             code = super().main(arguments, **{**settings, "standalone_mode": False, "obj": answer})
         except WorkflowInvalid as error:
             return _invalid(error, answer)
-        except MaverickError as error:
-            return _fail(str(error), answer, error.exit_code)
         except StdoutClosed:  # `| head` has seen enough.
             return 0
-        except Exception as error:
-            message = commands.usage_message(error)
-            if message is None:
-                raise
-            return _fail(message, answer, UsageError.exit_code)
+        except KeyboardInterrupt:
+            code = Interrupted.exit_code
+        except Exception as error:  # noqa: BLE001 - one that nobody foresaw is told as such
+            message, code = _told(error)
+            return _fail(message, answer, code)
+        if code == Interrupted.exit_code and not answer.given:  # Ctrl-C; a run that it paused has answered.
+            return _fail("interrupted", answer, code)
         return code if isinstance(code, int) else 0
 
 
@@ -140,6 +141,14 @@ def _coming_back(answer: Answer) -> Iterator[None]:
     finally:
         if answer.folders and before is not None:
             os.chdir(before)
+
+
+def _told(error: Exception) -> tuple[str, int]:
+    """What is said of *error*, and the exit code."""
+    if isinstance(error, MaverickError) and not isinstance(error, Fault):
+        return str(error), error.exit_code
+    usage = commands.usage_message(error)
+    return (explained(error), Fault.exit_code) if usage is None else (usage, UsageError.exit_code)
 
 
 def _fail(message: str, answer: Answer, code: int, *, head: str = "") -> int:

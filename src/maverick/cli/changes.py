@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from maverick.checkpoints.diff import MISSING, Change, diff_checkpoints
 from maverick.cli.inside import status_of
-from maverick.cli.render import json_text, one_line, plural
+from maverick.cli.render import json_text, plural
+from maverick.visible import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -149,7 +150,7 @@ def full_text(it: Line) -> str:
     head = f"{_SIGNS[it.change]} {one_line(it.path)}"
     texts = [side for side in (it.old, it.new) if side is not None]
     if all(isinstance(side, str) for side in texts) and any("\n" in side for side in texts):
-        body = unified_diff((it.old or "").splitlines(), (it.new or "").splitlines(), "old", "new", lineterm="")
+        body = unified_diff(_lines(it.old), _lines(it.new), "old", "new", lineterm="")
         return head + "\n" + "".join(f"    {one_line(line.expandtabs())}\n" for line in list(body)[2:])
     old, new = (json_text(side, indent=None) for side in (it.old, it.new))
     match it.change:
@@ -159,3 +160,8 @@ def full_text(it: Line) -> str:
             return f"{head}: {old}\n"
         case _:
             return f"{head}: {old} -> {new}\n"
+
+
+def _lines(text: str | None) -> list[str]:
+    lines = (text or "").split("\n")
+    return lines if lines[-1] else lines[:-1]

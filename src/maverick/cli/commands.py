@@ -3,6 +3,7 @@
 import inspect
 from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
 
@@ -10,6 +11,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from maverick.cli.streams import print_err
+from maverick.errors import Fault
+from maverick.visible import shown
 
 Maker: TypeAlias = Callable[[str], Any]
 """Makes the command of that name."""
@@ -32,6 +35,15 @@ class Entry(NamedTuple):
     make: Maker
 
 
+@contextmanager
+def _told() -> Iterator[None]:
+    """Have these two exceptions told as faults: typer would end the program without a word of use."""
+    try:
+        yield
+    except (BrokenPipeError, EOFError) as error:
+        raise Fault.of(error) from error
+
+
 class Group(TyperGroup):
     """A group whose commands are made when they are asked for; `entries` has them in the order of the help."""
 
@@ -40,6 +52,15 @@ class Group(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands = _Made(self.entries)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Make and run a command."""
+        with _told():
+            return super().invoke(ctx)
+
+    def get_help(self, ctx: Any) -> str:
+        """Give the help as a terminal may have it."""
+        return shown(super().get_help(ctx))
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         """List the commands without making them."""
@@ -71,6 +92,10 @@ class _Made(UserDict[str, Any]):
 
 class Command(TyperCommand):
     """A command whose `--resume`, if it has one, may stand without a value."""
+
+    def get_help(self, ctx: Any) -> str:
+        """Give the help, which may have texts of a workflow's file, as a terminal may have it."""
+        return shown(super().get_help(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse, after giving a bare `--resume` its value."""

@@ -7,13 +7,12 @@ import typer
 from maverick.cli.here import this_project
 from maverick.cli.history import AsJson
 from maverick.cli.inside import File, Folder, Found, look_up, split_revision
-from maverick.cli.render import iso_time, json_text, one_line, size, table, value_text
-from maverick.cli.streams import print_err, print_out, write_out
+from maverick.cli.render import iso_time, json_text, size, table, value_text
+from maverick.cli.streams import print_bytes, print_err, print_out, print_value, write_out
 from maverick.errors import NotFound, UsageError
+from maverick.visible import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from maverick.checkpoints import Checkpoint, Snapshot
 
 _Place = Annotated[str, typer.Argument(metavar="REV[:PATH]", help="A revision, and what to look at in it.")]
@@ -23,7 +22,8 @@ def show(place: _Place = "@latest", *, as_json: AsJson = False) -> None:
     """Show a checkpoint, or a value in it.
 
     PATH is such as inputs.branch_name, steps.plan.output.tasks[0], steps.plan.status, output, definition; of a
-    folder it shows what is in it. Text is printed as it is, other values as JSON.
+    folder it shows what is in it. Text is printed as it is, other values as JSON. On a terminal, control
+    characters are shown as escapes; `maverick checkpoint cat` writes the bytes anywhere. Times are in UTC.
 
     Examples:
       maverick checkpoint show @latest
@@ -45,9 +45,9 @@ def show(place: _Place = "@latest", *, as_json: AsJson = False) -> None:
         case File(parts) if as_json:
             print_out(json_text(_text_or_bytes(b"".join(parts))) + "\n")
         case File(parts):
-            _write_parts(parts)
+            print_bytes(parts)
         case Found(value):
-            print_out(json_text(value) + "\n" if as_json else value_text(value) or "null\n")
+            print_value(json_text(value) + "\n" if as_json else value_text(value) or "null\n")
 
 
 def cat(
@@ -76,7 +76,8 @@ def cat(
         case _ if as_json:
             show(place, as_json=True)
         case File(parts):
-            _write_parts(parts)
+            for part in parts:
+                write_out(part)
         case Found(bytes() as data):
             write_out(data)
         case Found(str() as text):
@@ -97,8 +98,9 @@ def diff(
 ) -> None:
     """Compare two checkpoints: inputs, definition, what steps gave, down to the value that changed, and files.
 
-    Text is shown as a unified diff, other files by their sizes. A loop or branch is left out where something in it
-    changed, too. Files are compared where both checkpoints hold some. Nothing is printed when nothing differs.
+    Text is shown as a unified diff, other files by their sizes. Where a step inside a loop or branch changed, only
+    that step is shown, and not the loop or branch as well. Files are compared if both checkpoints hold some. If
+    nothing differs, nothing is printed.
 
     Examples:
       maverick checkpoint diff fly@latest~3 fly@latest
@@ -130,11 +132,6 @@ def diff(
         print_err(f"note: files are not compared: {without[0]} holds none")
 
 
-def _write_parts(parts: "Iterator[bytes]") -> None:
-    for part in parts:
-        write_out(part)
-
-
 def _facts(it: "Checkpoint", snapshot: "Snapshot") -> dict[str, Any]:
     return {
         "checkpoint": it.id,
@@ -153,7 +150,8 @@ def _facts(it: "Checkpoint", snapshot: "Snapshot") -> dict[str, Any]:
 
 
 def _described(facts: dict[str, Any]) -> str:
-    lines = [f"{name:<10}  {one_line(str(value))}" for name, value in facts.items() if name != "entries" and value]
+    shown = {**facts, "created": facts["created"].replace("T", " ").replace("Z", " UTC")}
+    lines = [f"{name:<10}  {one_line(str(value))}" for name, value in shown.items() if name != "entries" and value]
     rows = [(it["name"], it["kind"], size(it["size"])) for it in facts["entries"]]
     return "\n".join(lines) + "\n\n" + table(("NAME", "KIND", "SIZE"), rows, right=(2,))
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from maverick.checkpoints.diff import diff_trees
 from maverick.checkpoints.ids import ObjectId
 from maverick.checkpoints.workspace import FileChange, change_of, is_binary, tree_of
-from maverick.cli.render import one_line, size
+from maverick.cli.render import size
+from maverick.visible import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,9 +7,10 @@ import typer
 
 from maverick.cli.here import asking, this_project
 from maverick.cli.history import AsJson
-from maverick.cli.render import json_text, one_line, plural, size
+from maverick.cli.render import json_text, plural, size
 from maverick.cli.streams import print_err, print_out, warn
 from maverick.errors import UsageError, WorkspaceUnreadable
+from maverick.visible import one_line
 
 if TYPE_CHECKING:
     from maverick.checkpoints import Snapshot

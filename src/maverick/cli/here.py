@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 
+from maverick.cli.streams import write_err
 from maverick.encoding import inherited
 from maverick.errors import UsageError
 from maverick.owners import ownership
@@ -58,8 +59,7 @@ def asking() -> Callable[[str], bool] | None:
         return None
 
     def ask(question: str) -> bool:
-        sys.stderr.write(f"{question} [y/N] ")
-        sys.stderr.flush()
+        write_err(f"{question} [y/N] ")
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     return ask

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maverick.cli.here import this_project
-from maverick.cli.render import age, iso_time, json_text, now_ms, one_line, size, table
+from maverick.cli.render import age, iso_time, json_text, now_ms, size, table
 from maverick.cli.streams import print_err, print_out, warn
 from maverick.errors import NotFound, RefDamaged, StoreDamaged
 from maverick.listing import Runs, Summary, summarise
+from maverick.visible import one_line
 
 if TYPE_CHECKING:
     from maverick.checkpoints import Checkpoint, Ref, Store
@@ -20,7 +21,9 @@ def runs(*, as_json: AsJson = False) -> None:
     """List the runs of this project, newest first.
 
     A damaged run is reported on standard error and left out. A run is `killed` when no process works on it and
-    it was neither paused nor ended; it can be resumed like one that is `paused` or `failed`.
+    it was neither paused nor ended; it can be resumed like one that is `paused` or `failed`. STEP is the last one that
+    finished. SIZE is what the run's newest checkpoint holds: on the disk it takes less, since it is compressed and
+    runs share what is equal. The date and time in a run's name are in UTC.
 
     Examples:
       maverick runs
@@ -74,8 +77,8 @@ def log(
 ) -> None:
     """List the checkpoints that led to a revision, newest first.
 
-    The log goes on into the run that this one was forked from. Checkpoints that gc has collected are not there. Of
-    the last 16 of each run it says why they were made, where that is not the step.
+    The log goes on into the run that this one was forked from. Checkpoints that gc has removed are not listed. The
+    last 16 of each run show in brackets why they were made, unless that was the step which finished.
 
     Examples:
       maverick checkpoint log

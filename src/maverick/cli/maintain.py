@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from maverick.cli.faults import warn_of
 from maverick.cli.here import this_project
 from maverick.cli.history import AsJson
 from maverick.cli.render import json_text, plural, size, table
-from maverick.cli.streams import print_err, print_out
+from maverick.cli.streams import print_err, print_out, warn
 from maverick.errors import StoreDamaged, StoreUnwritable, UsageError
 
 if TYPE_CHECKING:
@@ -48,11 +49,11 @@ def gc(
 ) -> None:
     """Remove what no run needs any more.
 
-    A run that is not done stays as it is. Of the done ones those stay that are among the newest, young enough,
-    or tagged: with their newest checkpoint and the labelled ones. The limits are those under `checkpoints:` in
-    maverick.yaml, else the newest 5 of each workflow; an option given replaces both.
+    A run that is not done keeps everything. A done run stays if it is among the newest of its workflow, is young
+    enough, or has a tag; it keeps its newest checkpoint and those with a label. `checkpoints:` in maverick.yaml sets
+    the limits; without it the newest 5 of each workflow stay. An option replaces both limits.
 
-    When a run has ended and it pays, this is done in the background, with --keep-dropped.
+    A run that ends starts this in the background, with --keep-dropped, if much can be removed.
 
     Examples:
       maverick checkpoint gc --dry-run
@@ -82,7 +83,19 @@ def gc(
 
 
 def collect_in_background(project: "Project", tell: Callable[[str], None]) -> None:
-    """Start `checkpoint gc` as a process of its own, at low priority, if it pays; nobody waits for it."""
+    """Start `checkpoint gc` as a process of its own, at low priority, if it pays; nobody waits for it.
+
+    The run that has ended stays what it is, whatever comes of this.
+    """
+    try:
+        _collect_in_background(project, tell)
+    except OSError as error:
+        warn(f"garbage is not collected: {error.strerror}")
+    except Exception as error:  # noqa: BLE001 - told, and the run's exit code stays
+        warn_of("garbage is not collected", error)
+
+
+def _collect_in_background(project: "Project", tell: Callable[[str], None]) -> None:
     from maverick.checkpoints.automatic import collecting_pays  # noqa: PLC0415
 
     if not collecting_pays(project.open_store()):

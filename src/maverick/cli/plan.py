@@ -6,8 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from maverick.cli.files import changes_json, changes_lines
-from maverick.cli.render import has_colour, json_text, one_line, paint, plural, size
+from maverick.cli.render import has_colour, json_text, paint, plural, size
 from maverick.cli.streams import print_err, print_out
+from maverick.visible import Shown, one_line, shown
 
 if TYPE_CHECKING:
     from typing import IO
@@ -15,7 +16,14 @@ if TYPE_CHECKING:
     from maverick.files import Decision, Difference
     from maverick.plans import Changed, PlannedStep, RunPlan
 
-_COLOURS: Final = {"reuse": "dim", "run": "green", "rerun": "yellow", "skip": "dim", "unknown": "cyan"}
+_COLOURS: Final = {"recall": "dim", "run": "green", "rerun": "yellow", "skip": "dim", "unknown": "cyan"}
+_TO_DO: Final = {
+    "recall": "to recall",
+    "run": "to run",
+    "rerun": "to run again",
+    "skip": "to skip",
+    "unknown": "not known yet",
+}
 _FILES: Final = {"restore": "yellow", "keep": "dim", "ask": "cyan"}
 
 
@@ -25,14 +33,15 @@ def show(plan: RunPlan, *, as_json: bool, plain: bool, out: IO[str] | None) -> N
         print_out(json_text(_whole(plan)) + "\n", out)
     else:
         colour = has_colour(out, plain=plain)
-        print_out("".join(_lines(it, colour=colour) for it in plan.steps) + _files(plan, colour=colour), out)
+        print_out(shown(*(_lines(it, colour=colour) for it in plan.steps), _files(plan, colour=colour)), out)
     for note in plan.notes:
         print_err(f"note: {note}")
     if plan.refused:
         print_err(f"resuming would stop before anything runs (exit code 12): {plan.refused}")
     counts: Counter[str] = Counter(it.step.action for it in plan.steps)
-    summary = ", ".join(f"{counts[action]} {action}" for action in _COLOURS if counts[action])
-    print_err(f"{plural(len(plan.steps), 'step')}: {summary}; nothing was run" if plan.steps else "nothing was run")
+    summary = ", ".join(f"{counts[action]} {what}" for action, what in _TO_DO.items() if counts[action])
+    steps = f"{plural(len(plan.steps), 'step')}: {summary}; " if plan.steps else ""
+    print_err(f"{steps}this is a plan, nothing was run")
 
 
 def _whole(plan: RunPlan) -> dict[str, Any]:
@@ -62,15 +71,15 @@ def _change(it: Changed) -> dict[str, Any]:
     return {"part": it.part, **values, **({"diff": it.diff} if it.diff else {})}
 
 
-def _lines(it: PlannedStep, *, colour: bool) -> str:
+def _lines(it: PlannedStep, *, colour: bool) -> Shown:
     action = paint(f"{it.step.action:<8}", _COLOURS[it.step.action], on=colour)
-    lines = [f"{action} {one_line(it.step.step)}  ({one_line(it.step.why)})"]
+    lines = [f" {one_line(it.step.step)}  ({one_line(it.step.why)})"]
     for change in it.changed:
         if change.known:
             old, new = (json_text(side, indent=None) for side in (change.old, change.new))
-            lines.append(f"           {change.part}: {old} -> {new}")
-        lines += [f"           {one_line(line)}" for line in change.diff.splitlines()]
-    return "\n".join(lines) + "\n"
+            lines.append(f"           {one_line(change.part)}: {old} -> {new}")
+        lines += [f"           {one_line(line)}" for line in change.diff.split("\n") if change.diff]
+    return shown(action, "".join(f"{line}\n" for line in lines))
 
 
 # --- files ----------------------------------------------------------------------------------------------------------
@@ -90,17 +99,18 @@ def _differing(decision: Decision) -> dict[str, Any] | None:
     }
 
 
-def _files(plan: RunPlan, *, colour: bool) -> str:
+def _files(plan: RunPlan, *, colour: bool) -> Shown:
     """What would be done about the project's files: counts, then names."""
-    lines = []
+    parts: list[str] = []
     found = plan.files.found if plan.files else None
     if plan.files and found and (plan.files.restores or not found.plan.is_empty):
         action = plan.files.action
-        lines.append(f"{paint(f'{action:<8}', _FILES[action], on=colour)} {_said(plan.files, found)}")
-        lines += [f"           {one_line(line)}" for line in changes_lines(found.plan)]
+        parts += [paint(f"{action:<8}", _FILES[action], on=colour), f" {_said(plan.files, found)}\n"]
+        parts += [f"           {one_line(line)}\n" for line in changes_lines(found.plan)]
     label = paint(f"{'restore':<8}", _FILES["restore"], on=colour)
-    lines += [f"{label} {one_line(it.path)}  (it is missing, and {one_line(it.step)} is reused)" for it in plan.missing]
-    return "".join(f"{line}\n" for line in lines)
+    for it in plan.missing:
+        parts += [label, f" {one_line(it.path)}  (it is missing, and {one_line(it.step)} is recalled)\n"]
+    return shown(*parts)
 
 
 def _said(decision: Decision, found: Difference) -> str:

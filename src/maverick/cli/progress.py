@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
-from maverick.cli.render import duration, has_colour, is_terminal, json_text, one_line, paint, size
+from maverick.cli.render import can_draw, duration, has_colour, json_text, paint, size
 from maverick.cli.streams import print_err, warn, write_err
+from maverick.visible import Shown, last_states, one_line, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Self
 
     from maverick.dsl.events import Event, Kind
@@ -37,6 +40,8 @@ _MOST_LINES: Final = 1000
 _DRAWN_EVERY_SECONDS: Final = 0.1
 _BAR_WIDTH: Final = 24
 _USUAL_COLUMNS: Final = 80
+_START_OF_LINE: Final = Shown("\r")
+_ENDS: Final = frozenset({"step_done", "step_failed", "step_retried"})
 
 
 def depth(path: str) -> int:
@@ -45,23 +50,26 @@ def depth(path: str) -> int:
     return plain.count(".") + plain.endswith("]")
 
 
-def progress_line(event: Event, *, colour: bool) -> str | None:
+def progress_line(event: Event, *, colour: bool) -> Shown | None:
     """Give what a person sees of *event*; None for an event that is not shown."""
     match event.event:
         case "run_started" | "run_resumed":
             verb = "run" if event.event == "run_started" else "resume"
-            return f"{verb:>8}  {paint(one_line(event.message), 'bold', on=colour)}"
+            return shown(f"{verb:>8}  ", paint(event.message, "bold", on=colour))
         case "step_output" | "run_finished":
             return None
     verb, tint = _VERBS.get(event.event, (event.event, ""))
     indent = "  " * depth(event.step)
-    head = f"{paint(f'{verb:>8}', tint, on=colour)}  {indent}{one_line(event.step)}"
     time = f"  {duration(event.seconds)}" if event.seconds is not None else ""
-    return f"{head}{paint(time, 'dim', on=colour)}{_message(event)}".rstrip()
+    head = shown(paint(f"{verb:>8}", tint, on=colour), f"  {indent}{one_line(event.step)}")
+    return Shown(shown(head, paint(time, "dim", on=colour), _message(event)).rstrip())
 
 
 def _message(event: Event) -> str:
-    text = event.message.strip().partition("\n")[0][:_LONGEST_MESSAGE]
+    """The first line of what is said, but of a failure that is told elsewhere: by the step in it, or at the end."""
+    if event.data.get("fatal") or event.data.get("failed_at"):
+        return ""
+    text = last_states(event.message).strip().partition("\n")[0][:_LONGEST_MESSAGE]
     if event.event == "step_retried" and "attempt" in event.data:
         text = f"attempt {event.data['attempt']} failed: {text}"
     if not text:
@@ -70,30 +78,54 @@ def _message(event: Event) -> str:
 
 
 class Progress:
-    """Prints a line per event to standard error. Threads may share it; it never fails."""
+    """Prints a line per event to standard error. Threads may share it; it never fails.
+
+    What an agent says is shown line by line; while several are at work, each line begins with its step.
+    """
 
     def __init__(self, *, plain: bool) -> None:
         self._colour = has_colour(sys.stderr, plain=plain)
         self._unended: dict[tuple[str, str], str] = {}
+        self._agents: set[str] = set()
+        """The paths of the agent steps that are at work."""
 
     def __call__(self, event: Event) -> None:
-        """Print *event*; of agents, also what they say, line by line."""
-        if event.event == "step_output" and event.type == "agent":
-            head = f"{'':>7}{paint('|', 'dim', on=self._colour)}  {'  ' * depth(event.step)}"
-            if said := self._said(event):
-                print_err("\n".join(head + one_line(line) for line in said))
+        """Print *event*."""
+        if event.type == "agent":
+            self._hear(event)
         line = progress_line(event, colour=self._colour)
         if line is not None:
             print_err(line)
+
+    def _hear(self, event: Event) -> None:
+        """Show what the agent of a step says; the rest of a line, once the attempt is over."""
+        if event.event == "step_started":
+            self._agents.add(event.step)
+        elif event.event == "step_output":
+            self._show(event.step, self._said(event))
+        elif event.event in _ENDS:
+            rests = [self._unended.pop(stream) for stream in list(self._unended) if stream[0] == event.step]
+            self._show(event.step, [_cut(line) for line in map(last_states, rests) if line.strip()])
+            if event.event != "step_retried":
+                self._agents.discard(event.step)
+
+    def _show(self, step: str, lines: list[str]) -> None:
+        if not lines:
+            return
+        bar, indent = paint("|", "dim", on=self._colour), "  " * depth(step)
+        who = f"{one_line(step)} | " if len(self._agents) > 1 else ""
+        head = shown(f"{'':>7}", bar, f"  {indent}{who}")
+        print_err(Shown("\n".join(head + one_line(line) for line in lines)))
 
     def _said(self, event: Event) -> list[str]:
         """The lines that have come to their end, not all of a flood; the rest waits for what follows it."""
         stream = (event.step, str(event.data.get("stream", "")))
         first, *others = str(event.data.get("text", "")).split("\n")
         lines = [self._unended.pop(stream, "") + first, *others]
-        if rest := lines.pop()[: _LONGEST_LINE + 1]:
-            self._unended[stream] = rest
-        said = [_cut(line) for line in lines if line.strip()]
+        if rest := lines.pop():
+            repainted = "\r" if rest.endswith("\r") else ""  # Or the end of the line, if \n comes next.
+            self._unended[stream] = last_states(rest)[: _LONGEST_LINE + 1] + repainted
+        said = [_cut(line) for line in map(last_states, lines) if line.strip()]
         if len(said) > _MOST_LINES:
             said[_MOST_LINES:] = [f"({len(said) - _MOST_LINES:,} more lines)"]
         return said
@@ -112,7 +144,7 @@ class Bar:
 
     def __init__(self, verb: str, *, shown: bool = True) -> None:
         self._verb = verb
-        self._shown = shown and is_terminal(sys.stderr)
+        self._shown = shown and can_draw(sys.stderr)
         self._colour = has_colour(sys.stderr)
         self._next = 0.0
         self._drawn = 0
@@ -136,13 +168,14 @@ class Bar:
         """Clear the line."""
         if self._drawn:
             self._draw("")
-            write_err("\r")
+            write_err(_START_OF_LINE)
 
     def _draw(self, line: str) -> None:
         if self._shown:
             line = line[: _columns() - 1]  # a longer one would be two, of which only the last is drawn anew
-            text = line.replace(self._verb, paint(self._verb, "cyan", on=self._colour), 1)
-            write_err(f"\r{text}{' ' * (self._drawn - len(line))}")
+            before, verb, after = line.partition(self._verb)
+            rest = " " * (self._drawn - len(line))
+            write_err(shown(_START_OF_LINE, before, paint(verb, "cyan", on=self._colour), after, rest))
             self._drawn = len(line)
 
 
@@ -164,11 +197,13 @@ def bar_line(verb: str, done: int, total: int) -> str:
 class EventLines:
     """Writes a JSON object per event to *file*, each flushed. Threads may share it.
 
-    When the file cannot be written any more it says so once and goes silent: a run does not end for that.
+    *begin* is done to the file when the first event comes: a command that does not come to run anything leaves it as
+    it was. When the file cannot be written any more it says so once and goes silent: a run does not end for that.
     """
 
-    def __init__(self, file: IO[str]) -> None:
+    def __init__(self, file: IO[str], begin: Callable[[IO[str]], None] | None = None) -> None:
         self._file = file
+        self._begin = begin
         self._lock = threading.Lock()
         self._broken = False
 
@@ -190,9 +225,47 @@ class EventLines:
             if self._broken:
                 return
             try:
+                if self._begin is not None:
+                    self._begin(self._file)
+                    self._begin = None
                 self._file.write(line + "\n")
                 self._file.flush()
             except (OSError, ValueError) as error:
-                self._broken = True
-                if not isinstance(error, BrokenPipeError):
-                    warn(f"events are not written any more: {error}")
+                self._break(error)
+
+    def close(self) -> None:
+        """Close the file. What could not be written is lost; it was said."""
+        try:
+            self._file.close()
+        except (OSError, ValueError) as error:
+            if not self._broken:
+                self._break(error)
+
+    def _break(self, error: Exception) -> None:
+        self._broken = True
+        if not isinstance(error, BrokenPipeError):
+            warn(f"events are not written any more: {error}")
+
+
+def empty(file: IO[str]) -> None:
+    """Drop what *file* held, unless it is a pipe or a device."""
+    if _is_regular(file):
+        file.truncate(0)
+
+
+def end_line(file: IO[str]) -> None:
+    """End the last line of *file*, which is open to append, if a kill cut it off."""
+    if _is_regular(file) and _is_cut_off(Path(file.name)):
+        file.write("\n")
+
+
+def _is_regular(file: IO[str]) -> bool:
+    return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+
+
+def _is_cut_off(path: Path) -> bool:
+    with path.open("rb") as file:
+        if file.seek(0, os.SEEK_END) == 0:
+            return False
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"

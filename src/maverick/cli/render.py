@@ -10,6 +10,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from maverick.cli.streams import is_terminal
+from maverick.visible import Shown, one_line, visible_json
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -23,8 +26,12 @@ _MAX_INT_BITS: Final = 14_000
 
 
 def json_text(value: object, *, indent: int | None = 2) -> str:
-    """Give *value* as JSON. What JSON cannot say becomes what `as_json` makes of it."""
-    return json.dumps(as_json(value), indent=indent, ensure_ascii=not _is_unicode(), allow_nan=False)
+    """Give *value* as JSON that a terminal shows and does not obey.
+
+    What JSON cannot say becomes what `as_json` makes of it.
+    """
+    text = json.dumps(as_json(value), indent=indent, ensure_ascii=not _is_unicode(), allow_nan=False)
+    return visible_json(text)
 
 
 def as_json(value: object) -> Any:
@@ -127,30 +134,17 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Seque
     )
 
 
-def one_line(text: str) -> str:
-    """Give *text* with what would move a terminal's cursor or change its colours made visible."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode() for char in text
-    )
-
-
 def has_colour(stream: Any, *, plain: bool = False) -> bool:
     """Whether *stream* is a terminal that is to be coloured (`NO_COLOR` and `TERM=dumb` say no)."""
-    return not plain and not os.environ.get("NO_COLOR") and is_terminal(stream)
+    return not plain and not os.environ.get("NO_COLOR") and can_draw(stream)
 
 
-def is_terminal(stream: Any) -> bool:
+def can_draw(stream: Any) -> bool:
     """Whether *stream* is a terminal on which a line can be drawn anew (`TERM=dumb` says no)."""
-    if os.environ.get("TERM") == "dumb":
-        return False
-    try:
-        return bool(stream.isatty())
-    except (AttributeError, ValueError):
-        return False
+    return os.environ.get("TERM") != "dumb" and is_terminal(stream)
 
 
-def paint(text: str, colour: str, *, on: bool) -> str:
-    """Give *text* in *colour*, if colour is *on*."""
-    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if on and colour else text
+def paint(text: str, colour: str, *, on: bool) -> Shown:
+    """Give *text*, made visible as one line, in *colour*, if colour is *on*."""
+    line = one_line(text)
+    return Shown(f"\x1b[{_COLOURS[colour]}m{line}\x1b[0m" if on and colour and line else line)

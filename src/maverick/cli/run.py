@@ -6,15 +6,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, chdir, contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, cast
 
 import typer
 
 from maverick.cli.answer import Answer
 from maverick.cli.commands import BARE_RESUME
-from maverick.cli.render import duration, one_line, plural, value_text
-from maverick.cli.streams import StdoutClosed, complain, print_err, print_out, stdout_kept_clean
+from maverick.cli.faults import warn_of
+from maverick.cli.render import duration, plural, value_text
+from maverick.cli.streams import StdoutClosed, complain, print_err, print_value, stdout_kept_clean
 from maverick.errors import Interrupted, UsageError
+from maverick.visible import last_states
 
 if TYPE_CHECKING:
     from maverick.dsl.events import Event, Observer
@@ -141,7 +143,12 @@ def run(
         ),
     ] = False,
     events: Annotated[
-        str, typer.Option(metavar="FILE", help="Write each event as a line of JSON; - is standard output.")
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="Write each event as a line of JSON; - is standard output. A start writes the file anew, a "
+            "resumption writes behind what it holds.",
+        ),
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with what the run came to.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors and the result only.")] = False,
@@ -208,7 +215,7 @@ def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: 
     project = this_project()
     answer.project = str(project.root)
     if not order.quiet and project.root != Path.cwd():
-        print_err(f" project  {one_line(str(project.root))}")
+        print_err(f" project  {project.root}")
     request = runs.Request(
         workflow=from_here(order.workflow),
         inputs=inputs,
@@ -268,19 +275,26 @@ def _unless(quiet: bool) -> Callable[[str], None]:
 
 @contextmanager
 def _observing(order: Order, answer: Answer) -> "Iterator[Observer]":
-    """Give who watches the run: the command itself, the progress display, the file of events."""
-    from maverick.cli.progress import EventLines, Progress  # noqa: PLC0415
+    """Give who watches the run: the command itself, the progress display, the file of events.
 
-    observers: list[Observer] = [_remembering(answer)]
+    One that fails is told of, and left out from then on.
+    """
+    from maverick.cli.progress import Progress  # noqa: PLC0415
+
+    observers: dict[str, Observer] = {"what the run is called is not known": _remembering(answer)}
     if not order.quiet:
-        observers.append(Progress(plain=order.plain))
+        observers["progress is not shown any more"] = Progress(plain=order.plain)
     with ExitStack() as stack:
         if order.events:
-            observers.append(EventLines(_events_file(order.events, answer, stack)))
+            observers["events are not written any more"] = _event_lines(order, answer, stack)
 
         def observe(event: "Event") -> None:
-            for observer in observers:
-                observer(event)
+            for what, observer in list(observers.items()):
+                try:
+                    observer(event)
+                except Exception as error:  # noqa: BLE001 - told, and the run goes on
+                    if observers.pop(what, None) is not None:
+                        warn_of(what, error)
 
         yield observe
 
@@ -294,13 +308,20 @@ def _remembering(answer: Answer) -> "Observer":
     return remember
 
 
-def _events_file(name: str, answer: Answer, stack: ExitStack) -> IO[str]:
+def _event_lines(order: Order, answer: Answer, stack: ExitStack) -> "Observer":
+    """What writes the events: a start writes the file anew, a resumption writes behind what the file holds."""
+    from maverick.cli.progress import EventLines, empty, end_line  # noqa: PLC0415
+
+    name = order.events
     if name == "-" and answer.out is not None:
-        return answer.out
+        return EventLines(answer.out)
     try:
-        return stack.enter_context(Path(os.devnull if name == "-" else name).open("w", encoding="utf-8"))
+        file = Path(os.devnull if name == "-" else name).open("a", encoding="utf-8")  # noqa: SIM115 - as below
     except OSError as error:
         raise UsageError(f"cannot write events to {name}: {error.strerror}") from error
+    lines = EventLines(file, empty if order.resume is None else end_line)
+    stack.callback(lines.close)
+    return lines
 
 
 # --- reporting ------------------------------------------------------------------------------------------------------
@@ -310,21 +331,22 @@ def _report(outcome: "Outcome", order: Order, answer: Answer, seconds: float) ->
     """Print what a run came to; the last line on standard error is the command that resumes it."""
     resume = None if outcome.status == "done" or not outcome.run else order.resume_command(outcome.run)
     with suppress(StdoutClosed):  # The exit code says what became of the run, whoever listens.
+        answer.given = True
         if order.as_json:
             answer.succeed(outcome, resume)
         elif outcome.status == "done" and order.events != "-":
-            print_out(value_text(outcome.output), answer.out)
+            print_value(value_text(outcome.output), answer.out)
     if outcome.status == "done":
         if outcome.resumed_from is not None and outcome.checkpoint == outcome.resumed_from:
             print_err(f"run {outcome.run} is done; nothing was run")
         elif not order.quiet:
-            print_err(f"{outcome.run} is done in {duration(seconds)}: {_counts(outcome)}")
+            print_err(f"{outcome.run} done in {duration(seconds)}: {_counts(outcome)}")
         return
-    complain(outcome.error or outcome.status)
+    complain(last_states(outcome.error or outcome.status))
     for error in outcome.rollback_errors:
-        complain(f"rollback: {error}")
+        complain(f"rollback: {last_states(error)}")
     if resume:
-        print_err(f"{outcome.run} is {outcome.status} after {duration(seconds)}: {_counts(outcome)}; resume it with")
+        print_err(f"{outcome.run} {outcome.status} after {duration(seconds)}: {_counts(outcome)}; resume it with")
         print_err(resume)
 
 

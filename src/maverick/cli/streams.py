@@ -1,7 +1,13 @@
-"""Standard output and standard error: results go to the one, all else to the other."""
+"""Standard output and standard error: results go to the one, all else to the other.
+
+Everything that is printed for people passes here, where control characters become visible: `print_err` and
+its kin for all of standard error, `print_out` for what people read on standard output. Values are printed as
+they are, but to a terminal they are made visible, too; only `write_out` gives bytes away untouched.
+"""
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from contextlib import contextmanager, suppress
@@ -9,9 +15,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from maverick.errors import MaverickError
+from maverick.visible import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 class StdoutClosed(Exception):
@@ -26,12 +33,41 @@ def prepare_streams() -> None:
 
 
 def print_out(text: str, stream: IO[str] | None = None) -> None:
-    """Print *text*, as it is, to standard output, or to the *stream* that stands for it.
+    """Print *text*, made visible, to standard output, or to the *stream* that stands for it.
 
     Raises:
         StdoutClosed: nobody reads it.
         MaverickError: it cannot be written (the disk is full).
     """
+    _print(shown(text), stream)
+
+
+def print_value(text: str, stream: IO[str] | None = None) -> None:
+    """Print *text* as it is, but to a terminal made visible; else as `print_out`."""
+    _print(shown(text) if is_terminal(stream or sys.stdout) else text, stream)
+
+
+def print_bytes(parts: Iterable[bytes]) -> None:
+    """Print the text whose bytes come in *parts*, as `print_value` does; to a pipe or a file the bytes themselves."""
+    if not is_terminal(sys.stdout):
+        for part in parts:
+            write_out(part)
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+    for part in parts:
+        print_out(decoder.decode(part))
+    print_out(decoder.decode(b"", final=True))
+
+
+def is_terminal(stream: Any) -> bool:
+    """Whether *stream* is a terminal."""
+    try:
+        return bool(stream.isatty())
+    except (AttributeError, ValueError):
+        return False
+
+
+def _print(text: str, stream: IO[str] | None) -> None:
     with _writing(stream or sys.stdout) as out:
         if out is not None:
             out.write(text)
@@ -49,14 +85,14 @@ def write_out(data: bytes) -> None:
 
 def print_err(text: str) -> None:
     """Print the line *text* to standard error, if anybody listens."""
-    write_err(text + "\n")
+    write_err(shown(text, "\n"))
 
 
 def write_err(text: str) -> None:
-    """Write *text*, as it is, to standard error, if anybody listens."""
+    """Write *text*, made visible, to standard error, if anybody listens."""
     with suppress(OSError, ValueError):
         if sys.stderr is not None:
-            sys.stderr.write(text)
+            sys.stderr.write(shown(text))
             sys.stderr.flush()
 
 

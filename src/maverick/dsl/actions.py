@@ -123,7 +123,7 @@ def load_action(reference: str, *, name: str = "", version: str = "", root: Path
         raise StepFailed(f"cannot load action {reference!r}: {why}") from error
     except UsageError:  # The module is not to be taken.
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StepFailed(f"cannot load action {reference!r}: importing it fails: {_where(error)}") from error
     function = getattr(module, function_name, None)
     if not callable(function):

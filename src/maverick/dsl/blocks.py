@@ -160,6 +160,14 @@ class Block:
             chain=chain or path,
         )
 
+    def takes(self, step: Step, error: StepFailed) -> bool:
+        """Whether the failure of *step* of this block is an outcome like any: the walk goes on with it."""
+        return step.continue_on_error or self.tolerates(error)
+
+    def tolerates(self, error: StepFailed) -> bool:
+        """Whether a step around this block goes on after *error*."""
+        return self.tolerant and not self.repeats(error)
+
     def place_of(self, step: Step, path: str) -> Lineage:
         """Where *step* of this block, at *path*, stands."""
         return (*self.lineage, Place(path, path[: -len(step.name) - 1], self.chain, follows(step)))

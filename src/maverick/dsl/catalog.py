@@ -400,6 +400,6 @@ def _import(module: str, root: Path) -> object:
         return importlib.import_module(module)
     except UsageError:  # It is not to be taken.
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         why = str(error) if isinstance(error, StepFailed) else f"{type(error).__name__}: {error}"
         raise StepFailed(f"cannot import {module!r}, which maverick.yaml names under `actions:`: {why}") from error

@@ -313,10 +313,29 @@ def _independent(
     try:
         if walk.checking:
             return _check_all(step, all_of_them, blocks)
-        return run_all(len(blocks), limit, lambda number: _attempt(step, all_of_them[number], blocks[number]))
+        return _run_all(step, all_of_them, blocks, limit)
     finally:
         for inner in blocks:
             block.left(step, inner)
+
+
+def _run_all(step: LoopStep, iterations: list[_Iteration], blocks: list[Block], limit: int) -> list[Result]:
+    """Run every iteration, at most *limit* at a time; the failure that ends them names the others beside it."""
+    failures: dict[int, StepFailed] = {}
+
+    def attempt(number: int) -> Result:
+        try:
+            return _attempt(step, iterations[number], blocks[number])
+        except StepFailed as error:
+            failures[number] = error
+            raise
+
+    try:
+        return run_all(len(blocks), limit, attempt)
+    except StepFailed as error:
+        beside = [failures[number] for number in sorted(failures) if failures[number] is not error]
+        error.others = (*error.others, *beside)
+        raise
 
 
 def _check_all(step: LoopStep, iterations: list[_Iteration], blocks: list[Block]) -> list[Result]:

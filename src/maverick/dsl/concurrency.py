@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from maverick.errors import StepFailed
+from maverick.errors import Fault, StepFailed
 
 T = TypeVar("T")
 
@@ -29,8 +29,9 @@ def start_thread(thread: threading.Thread) -> None:
 def run_all(count: int, limit: int, work: Callable[[int], T]) -> list[T]:
     """Give `[work(0), …, work(count - 1)]`, at most *limit* of them under way at a time, begun in order.
 
-    An exception stops new ones from beginning, lets those under way end, and is raised then (the one with the lowest
-    number, if there are several). Where the system refuses a thread, that is such an exception, a StepFailed.
+    An exception stops new ones from beginning, lets those under way end, and is raised then. If there are several, a
+    fault that nobody foresaw goes before failures; else the one with the lowest number is raised. Where the system
+    gives fewer threads than *limit*, those do all the work.
     """
     results: dict[int, T] = {}
     errors: dict[int, BaseException] = {}
@@ -50,16 +51,17 @@ def run_all(count: int, limit: int, work: Callable[[int], T]) -> list[T]:
                     errors[number] = error
 
     threads: list[threading.Thread] = []
-    try:
-        for number in range(min(limit, count)):
-            thread = threading.Thread(target=worker, name=f"iteration-worker-{number}")
+    for number in range(min(limit, count)):
+        thread = threading.Thread(target=worker, name=f"iteration-worker-{number}")
+        try:
             start_thread(thread)
-            threads.append(thread)
-    except StepFailed as error:
-        with lock:
-            errors[count] = error
+        except StepFailed:  # A limit of the system.
+            break
+        threads.append(thread)
+    if not threads:
+        worker()
     for thread in threads:
         thread.join()
     if errors:
-        raise errors[min(errors)]
+        raise errors[min(errors, key=lambda number: (not isinstance(errors[number], Fault), number))]
     return [results[number] for number in range(count)]

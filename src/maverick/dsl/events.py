@@ -57,5 +57,23 @@ class Decoding:
             self._tell(stream, text)
 
 
+def guarded(observe: Observer) -> Observer:
+    """Give an observer whose exceptions end nothing: the first is logged (`maverick.events`), it goes on."""
+    told = False
+
+    def observe_guarded(event: Event) -> None:
+        nonlocal told
+        try:
+            observe(event)
+        except Exception:
+            if not told:
+                told = True
+                import logging  # noqa: PLC0415 - nearly never needed
+
+                logging.getLogger("maverick.events").exception("what watches the run failed at %s", event.event)
+
+    return observe_guarded
+
+
 def ignore(_event: Event) -> None:
     """Watch nothing."""

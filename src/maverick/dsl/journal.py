@@ -134,12 +134,14 @@ class Journal:
         return self._logs.begin(path, self._stored_facts(path), keep=keep)
 
     def take_in_logs(self) -> None:
-        """Keep with the next save what the steps of an execution that was killed had written.
+        """Keep with the next save what steps have written that noted nothing: a kill or a fault ended them.
 
         Whoever calls this owns the run.
         """
         for path in self._logs.left():
             with self._lock:
+                if (STEPS, path) in self._draft.facts:
+                    continue
                 standing = self.records.standing(path)
                 facts = {"generation": self._generation(path), **self._stored_facts(path), **standing}
                 self._draft.facts[STEPS, path] = self._noted(path, facts)
@@ -356,6 +358,7 @@ class Journal:
         keep_files: bool = True,
     ) -> Checkpoint:
         """Write the last checkpoint of this execution (`pause`, `failure` or `final`) and take no more."""
+        self.take_in_logs()
         with self._lock:
             if not keep_files:
                 self._draft.keep_no_files()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from signal import SIGPIPE
 from typing import TYPE_CHECKING
 
+from maverick.visible import last_lines
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -23,7 +25,7 @@ def failure(done: Completed) -> str:
     The last line, of standard error if that has any, stands in the first line, which is what a list of runs shows.
     """
     how = how_it_ended(done)
-    ends = {name: last_lines(data) for name, data in (("stderr", done.stderr), ("stdout", done.stdout))}
+    ends = {name: last_lines_of(data) for name, data in (("stderr", done.stderr), ("stdout", done.stdout))}
     written = {name: lines for name, lines in ends.items() if lines}
     if not written:
         return how
@@ -45,14 +47,9 @@ def how_it_ended(done: Completed) -> str:
     return f"exit code {done.exit_code}"
 
 
-def last_lines(output: bytes, count: int = LAST_LINES) -> list[str]:
-    """Give the last *count* lines of what a program wrote, blank ones at the end left out.
-
-    Lines end at line feeds only. Of a line that was painted anew after carriage returns the last state is given.
-    """
-    lines = text_of(output[-_END_BYTES:]).rstrip().split("\n")[-count:]
-    painted = (_cut(line.rstrip("\r").rpartition("\r")[2]) for line in lines)
-    return list(painted) if any(line.strip() for line in lines) else []
+def last_lines_of(output: bytes) -> list[str]:
+    """Give the last lines of what a program wrote to a stream, each of them cut if it is long."""
+    return [_cut(line) for line in last_lines(text_of(output[-_END_BYTES:]), LAST_LINES)]
 
 
 def _cut(line: str) -> str:

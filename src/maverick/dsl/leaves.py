@@ -37,7 +37,7 @@ def leaf(walk: Executor, step: Step, path: str, block: Block) -> Result:
             raise Unfinished(path, chained=True) from None
         walk.count("failed")
         walk.emit("step_started", path, step)
-        walk.emit("step_failed", path, step, message=str(error))
+        walk.tell_failed(path, step, error, goes_on=block.takes(step, error))
         raise
     except Unfinished as unfinished:  # It reads what another one is to give, and may find that nothing changed.
         walk.plan.waits(step, path, block, walk.journal, unfinished)
@@ -45,7 +45,7 @@ def leaf(walk: Executor, step: Step, path: str, block: Block) -> Result:
     record, again = walk.journal.records.get(path), walk.journal.records.again.get(path)
     if again is not None and not walk.looking:
         block.took(step, again, asked=True)
-    elif record is not None and record.key and _is_reusable(walk, step, path, record, key, block):
+    elif record is not None and record.key and _is_recallable(walk, step, path, record, key, block):
         block.took(step, record.order, asked=record.asked)
         walk.plan.recalled(step, path, block)
         return _recall(walk, step, path, record)
@@ -57,7 +57,7 @@ def leaf(walk: Executor, step: Step, path: str, block: Block) -> Result:
     return _execute(walk, step, path, block, work, key)
 
 
-def _is_reusable(walk: Executor, step: Step, path: str, record: Record, key: Key, block: Block) -> bool:
+def _is_recallable(walk: Executor, step: Step, path: str, record: Record, key: Key, block: Block) -> bool:
     if step.always_run or block.always:
         return walk.checking  # It runs each time; what follows is judged by what it gave last.
     if walk.keep_records:
@@ -129,9 +129,10 @@ def _execute(walk: Executor, step: Step, path: str, block: Block, work: Work, ke
         error.args = (walk.tools.scrub.text(str(error)),)
         walk.count("failed")
         took = time.monotonic() - clock
-        walk.emit("step_failed", path, step, seconds=took, message=str(error), data={"attempts": attempts})
+        goes_on = block.takes(step, error)
+        walk.tell_failed(path, step, error, goes_on=goes_on, seconds=took, attempts=attempts)
         walk.journal.note_failed_attempts(path, before + attempts, told)
-        if step.continue_on_error or (block.tolerant and not block.repeats(error)):
+        if goes_on:
             record("failed", {"error": str(error)})
         if step.continue_on_error:
             return failed(error)
@@ -166,6 +167,9 @@ def _attempt_logged(
         raise
     except Stopped as stopped:
         ended("stopped", stopped.reason)
+        raise
+    except Exception as fault:  # Nobody foresaw it; what the attempt wrote until then may tell why.
+        ended("failed", f"{type(fault).__name__}: {fault}")
         raise
     log.end()
     return output

@@ -246,11 +246,13 @@ class Logs:
         return blob(write_log([*old, *new]), note=_text({**facts, TRIES: new[-1].number}))
 
     def left(self) -> list[str]:
-        """Give the paths of the steps whose files an execution that was killed has left; their attempts count."""
+        """Give the paths of the steps whose files are there; the attempts in them count as begun."""
+        paths: set[str] = set()
         for file in self._store.log_files(self._run):
             for attempt in read_log(self._bytes(file)):
+                paths.add(attempt.step)
                 self._begun[attempt.step] = max(self._begun.get(attempt.step, 0), attempt.number)
-        return sorted(self._begun)
+        return sorted(paths)
 
     def remove(self, path: str) -> None:
         """Remove the file of the step at *path*, whose log is in the store now."""

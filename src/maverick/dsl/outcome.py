@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from maverick.dsl.values import Value
 from maverick.errors import StepFailed
 
 Status = Literal["done", "failed", "skipped"]
 RunStatus = Literal["running", "paused", "failed", "killed", "done"]
+_FOLDER: Final = "folder"
+"""The part of a key that no field of the step names: a step around it may."""
 Key = Mapping[str, str]
 """What makes a record reusable: part of the step (`run`, `action`, `context`, …) -> hash of what it was."""
 
@@ -19,6 +21,13 @@ Key = Mapping[str, str]
 def changed_parts(old: Key, new: Key) -> list[str]:
     """The names of the parts in which two keys differ, sorted."""
     return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
+
+
+def in_words(parts: Collection[str]) -> str:
+    """Give *parts* of a key for people: ``field `run` ``, ``fields `env` and `run` ``; a folder is no field."""
+    quoted = [f"`{part}`" for part in parts if part != _FOLDER]
+    fields = f"field{'' if len(quoted) == 1 else 's'} {' and '.join(quoted)}" if quoted else ""
+    return " and ".join(filter(None, [fields, _FOLDER if _FOLDER in parts else ""]))
 
 
 class Record(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
-from maverick.dsl.outcome import changed_parts
+from maverick.dsl.outcome import changed_parts, in_words
 
 if TYPE_CHECKING:
     from maverick.dsl.blocks import Block, Unfinished
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from maverick.dsl.outcome import Key
     from maverick.dsl.values import Value
 
-Action: TypeAlias = Literal["reuse", "run", "rerun", "skip", "unknown"]
-"""`rerun` is to run a step that has finished; `unknown` depends on what is not there yet."""
+Action: TypeAlias = Literal["recall", "run", "rerun", "skip", "unknown"]
+"""`recall` takes what the run itself recorded; `rerun` is to run a step that has finished; `unknown` depends on what is
+not there yet."""
 
 EVERYTHING: Final = 1 << 62
 """An order that no record has: behind a step that will run, no record counts."""
@@ -65,7 +66,7 @@ class Plan:
         if step.always_run or block.always:
             self.add(step, path, "rerun", "it runs each time (`always_run`)")
         else:
-            self.add(step, path, "reuse", "it is recorded, and nothing of it changed")
+            self.add(step, path, "recall", "it has finished, and nothing of it changed")
             self.stands(step, path)
 
     def runs(
@@ -92,7 +93,7 @@ class Plan:
         elif block.newest > record.order and not step.pure:
             why = f"{block.because} before it runs" if block.because else "what stands before it ran since"
         else:
-            why = f"its {' and '.join(parts)} changed"
+            why = f"its {in_words(parts)} changed"
         self.steps.append(Planned(step=path, type=kind_of(step), action="rerun", why=why, parts=parts, agent=agent))
 
     def waits(self, step: Step, path: str, block: Block, journal: Journal, unfinished: Unfinished) -> None:

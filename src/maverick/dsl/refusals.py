@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from maverick.dsl.blocks import follows, is_chained
 from maverick.dsl.model import SubworkflowStep, ValidateStep, Workflow
+from maverick.dsl.outcome import in_words
 from maverick.dsl.outline import Outlined, outline, pattern_of
 from maverick.dsl.paths import ancestors
 from maverick.errors import StepsDiffer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from maverick.dsl.blocks import Block, Unfinished
     from maverick.dsl.catalog import Catalog
@@ -29,10 +30,10 @@ class Refusals:
         self._catalog = catalog
         self._plan = plan
 
-    def changed(self, path: str, parts: Iterable[str]) -> None:
+    def changed(self, path: str, parts: Collection[str]) -> None:
         """The finished step at *path* would run again: *parts* of its key changed."""
         self._refuse(
-            f"step {path} has finished, and its {' and '.join(parts)} changed since: --rerun runs it and what "
+            f"step {path} has finished, and its {in_words(parts)} changed since: --rerun runs it and what "
             "follows again, --as-recorded keeps what is recorded"
         )
 

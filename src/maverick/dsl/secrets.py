@@ -1,32 +1,50 @@
 """Keeping secrets out of everything that is written or shown.
 
-A secret is the value of an environment variable named under `secrets:` in maverick.yaml. It is replaced by `***`
-where it stands as it is, as base64 (also inside a longer text that was encoded, and broken into lines), URL-escaped,
-or as the inside of a JSON or Python text.
+A secret is the value of an environment variable named under `secrets:` in maverick.yaml, and the credentials that the
+shipped agents' programs and `gh` read from the environment. It is replaced by `***` where it stands as it is, as base64
+(also inside a longer text that was encoded, and broken into lines), URL-escaped, escaped by a shell, or as the inside
+of a JSON or Python text. Of one of several lines each line is a secret, too, and each text in one that is JSON.
 """
 
 from __future__ import annotations
 
-import base64
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
 from maverick.errors import UsageError
 
 if TYPE_CHECKING:
+    from maverick.dsl.secret_forms import Finder
     from maverick.dsl.values import Value
 
-MASK = "***"
-SHORTEST = 8
+MASK: Final = "***"
+SHORTEST: Final = 8
 """Characters: a shorter value would stand in harmless text by chance, and be found out by where it was masked."""
 
-_SLASHES = r"\\{1,4}"
-"""Before an escape: one, or more where a text was escaped again."""
-_LINE_END = rf"(?:\r?\n|(?:{_SLASHES}r)?{_SLASHES}n)?"
-_ESCAPES = {'"': '"', "/": "/", "'": "'", "\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f"}
-_ESCAPING = re.compile(rb"[\\%'\x80-\xff]")
-"""What letters of more than one byte begin with; not the ends of lines in base64."""
+CREDENTIALS: Final = (
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "CLAUDE_CODE_OAUTH_TOKEN",
+    "OPENAI_API_KEY",
+    "CODEX_API_KEY",
+    "GEMINI_API_KEY",
+    "GOOGLE_API_KEY",
+    "OPENCODE_API_KEY",
+    "GH_TOKEN",
+    "GITHUB_TOKEN",
+    "GH_ENTERPRISE_TOKEN",
+    "GITHUB_ENTERPRISE_TOKEN",
+    "COPILOT_GITHUB_TOKEN",
+)
+"""The variables that the shipped agents' programs and `gh` read their credentials from: secrets unasked."""
+
+
+def secrets_of(names: Iterable[str], environment: Mapping[str, str]) -> dict[str, str]:
+    """Every secret there is: those of *names*, and the credentials. Raises as `secrets_in`."""
+    return {**credentials_in(environment), **secrets_in(names, environment)}
 
 
 def secrets_in(names: Iterable[str], environment: Mapping[str, str]) -> dict[str, str]:
@@ -45,32 +63,45 @@ def secrets_in(names: Iterable[str], environment: Mapping[str, str]) -> dict[str
     return found
 
 
+def credentials_in(environment: Mapping[str, str]) -> dict[str, str]:
+    """Those of the shipped agents' programs and of `gh` that are set, and long enough to be masked: name -> value."""
+    return {name: environment[name] for name in CREDENTIALS if len(environment.get(name, "").strip()) >= SHORTEST}
+
+
 class Scrubber:
     """Replaces secrets. One without secrets gives back what it is given."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        every = {form for secret in secrets for form in _forms(secret.strip())}
-        forms = sorted(every, key=lambda form: (-len(form), form))
-        patterns = ["".join(map(_any_of, form)) for form in forms]
-        self._text = re.compile("|".join(patterns)) if forms else None
-        self._bytes = re.compile("|".join(patterns).encode("utf-8", "surrogateescape")) if forms else None
-        self._forms = [(_compiled(form), sum(map(_most_bytes, form))) for form in forms]
+        self._secrets = sorted({part for secret in secrets for part in parts_of(secret)})
 
     def __bool__(self) -> bool:
         """Whether there is anything to replace."""
-        return self._text is not None
+        return bool(self._secrets)
+
+    @cached_property
+    def _in_text(self) -> Finder:
+        from maverick.dsl.secret_forms import Finder  # noqa: PLC0415 - most projects have no secrets
+
+        return Finder(self._secrets)
+
+    @cached_property
+    def _in_bytes(self) -> Finder:
+        """Finds in bytes, each taken as a character."""
+        from maverick.dsl.secret_forms import Finder  # noqa: PLC0415
+
+        return self._in_text if all(map(str.isascii, self._secrets)) else Finder(self._secrets, in_bytes=True)
 
     def text(self, text: str) -> str:
         """*text* with every secret masked."""
-        return self._text.sub(MASK, text) if self._text else text
+        return self._in_text.mask(text) if self else text
 
     def data(self, data: bytes) -> bytes:
         """*data* with every secret masked."""
-        return self._bytes.sub(MASK.encode(), data) if self._bytes else data
+        return self._in_bytes.mask(data.decode("latin-1")).encode("latin-1") if self else data
 
     def holds(self, data: bytes) -> bool:
         """Whether a secret stands in *data*."""
-        return self._bytes is not None and self._bytes.search(data) is not None
+        return bool(self) and bool(self._in_bytes.find(data.decode("latin-1")).spans)
 
     def value(self, value: Value) -> Value:
         """*value* with every secret masked, at any depth, in the keys of mappings, too."""
@@ -96,147 +127,62 @@ class Scrubber:
         """
         if not self:
             return write, lambda: None
-        held = b""
+        finder, held = self._in_bytes, ""
 
         def add(piece: bytes) -> None:
             nonlocal held
-            held += piece
-            if end := self._certain(held):
-                write(self.data(held[:end]))
-                held = held[end:]
+            held += piece.decode("latin-1")
+            found = finder.find(held, goes_on=True)
+            if found.certain:
+                write(found.masked(held[: found.certain]).encode("latin-1"))
+                held = held[found.certain :]
 
         def end() -> None:
             nonlocal held
             if held:
-                write(self.data(held))
-            held = b""
+                write(finder.mask(held).encode("latin-1"))
+            held = ""
 
         return add, end
 
-    def _certain(self, data: bytes) -> int:
-        """How many bytes of *data* no continuation can make part of a secret that is not whole."""
-        at = 0
-        end = self._first_open(data, 0)
-        for found in self._bytes.finditer(data) if self._bytes else ():
-            if found.start() >= end:
-                break
-            at = found.end()
-            if at > end:
-                end = self._first_open(data, at)
-        return end
 
-    def _first_open(self, data: bytes, start: int) -> int:
-        """Where, from *start* on, the first secret begins that the end of *data* may have cut off."""
-        first = len(data)
-        for form, longest in self._forms:
-            begun = (way.finditer(data, max(start, len(data) - longest)) for way in form[0])
-            for place in sorted(found.start() for way in begun for found in way):
-                if place >= first:
-                    break
-                if _is_cut_off(form, data, place):
-                    first = place
-        for found in _ESCAPING.finditer(data, max(start, len(data) - _LONGEST_PART)):
-            if found.start() >= first:
-                break
-            if any(_is_cut_off(form, data, found.start()) for form, _ in self._forms):
-                return found.start()  # The first letter itself may be cut off.
-        return first
+# --- what is secret in a secret ------------------------------------------------------------------------------------
+
+_MARK_OF_KEY: Final = re.compile(r"-----(BEGIN|END) ")
+_LINE_BREAK: Final = re.compile(r"\r?\n|\r|(?:\\r)?\\n")
+"""Also as it stands in a variable of one line that holds several, to be unescaped by who reads it."""
 
 
-# --- the forms of a secret: patterns, one for each character -------------------------------------------------------
-
-_LONGEST_PART = 40
-"""Bytes of one character, escaped (four bytes, each after four backslashes)."""
-_LONGEST_LINE_END = 10
-
-
-Part: TypeAlias = tuple[str, ...]
-"""Patterns for one character (or a run of backslashes), any of which matches it. A character itself stands alone."""
-Form: TypeAlias = tuple[Part, ...]
-
-
-def _forms(secret: str) -> set[Form]:
-    data = secret.encode("utf-8", "surrogateescape")
-    encoded = (_base64_inside(data, offset) for offset in range(3))
-    return {tuple(_escaped(secret)), *(_broken(text) for text in encoded if len(text) >= SHORTEST)}
-
-
-def _escaped(secret: str) -> Iterator[Part]:
-    """What matches each letter, and each run of backslashes (which takes all of them, and gives none back)."""
-    slashes = _SLASHES
-    for part in re.findall(r"\\+|[^\\]", secret):
-        if part[0] == "\\":
-            count = len(part)
-            yield rf"\\{{{count},{count * 8}}}+", rf"(?i:%5c|{_SLASHES}(?:u005c|x5c)){{{count}}}"
-            slashes = r"\\{0,4}"  # The part before takes those of an escape, too.
+def parts_of(secret: str) -> Iterator[str]:
+    """Give *secret*, its lines if there are several, the texts in it if it is JSON, and of each of them the same."""
+    pending, seen = [secret.strip()], set[str]()
+    while pending:
+        part = pending.pop()
+        if len(part) < SHORTEST or part in seen:
             continue
-        yield (part,) if part.isascii() and part.isalnum() else _character(part, slashes)
-        slashes = _SLASHES
+        seen.add(part)
+        yield part
+        pending += _texts_in(part)
+        lines = _LINE_BREAK.split(part)
+        if len(lines) > 1:
+            pending += [line.strip() for line in lines if not _MARK_OF_KEY.match(line.strip())]
 
 
-def _character(letter: str, slashes: str) -> Part:
-    """What matches *letter*, however JSON, Python, URLs or a shell's quotes escape it."""
-    data = letter.encode("utf-8", "surrogateescape")
-    units = letter.encode("utf-16-be", "surrogatepass").hex()
-    unicode = "".join(f"{slashes}u{units[at : at + 4]}" for at in range(0, len(units), 4))
-    ways = ["(?i:" + "".join(f"%{byte:02x}" for byte in data) + ")", f"(?i:{unicode})"]
-    ways += ["(?i:" + "".join(f"{slashes}x{byte:02x}" for byte in data) + ")"]
-    if ord(letter) > 0xFFFF:
-        ways.append(f"(?i:{slashes}U{ord(letter):08x})")
-    if 0x80 <= ord(letter) < 0x100:
-        ways.append(f"(?i:{slashes}x{ord(letter):02x})")
-    if letter in _ESCAPES:
-        ways.insert(0, slashes + _ESCAPES[letter])
-    if letter == " ":
-        ways.append(r"\+")
-    if letter == "'":
-        ways[:0] = [r"'\\''", "'\"'\"'"]
-    return (*ways, re.escape(letter))
-
-
-def _broken(text: str) -> Form:
-    """What matches the base64 *text* in either alphabet, broken into lines anywhere."""
-    letters = {"+": "[+-]", "/": "[/_]"}
-    return tuple(((_LINE_END if number else "") + letters.get(letter, letter),) for number, letter in enumerate(text))
-
-
-def _base64_inside(data: bytes, offset: int) -> str:
-    """The characters that *data* alone decides, where it stands *offset* bytes into a group of three."""
-    text = base64.b64encode(bytes(offset) + data).decode()
-    first = (offset * 8 + 5) // 6
-    whole_bits = (offset + len(data)) * 8
-    return text[first : whole_bits // 6]
-
-
-def _any_of(part: Part) -> str:
-    return part[0] if len(part) == 1 else f"(?:{'|'.join(part)})"
-
-
-def _most_bytes(part: Part) -> int:
-    if len(part) > 1:
-        return _LONGEST_PART
-    return 1 if len(part[0]) == 1 else _LONGEST_LINE_END + 1
-
-
-def _compiled(form: Form) -> list[list[re.Pattern[bytes]]]:
-    return [[re.compile(way.encode("utf-8", "surrogateescape")) for way in part] for part in form]
-
-
-def _is_cut_off(form: list[list[re.Pattern[bytes]]], data: bytes, start: int) -> bool:
-    """Whether what begins at *start* may become *form* by what follows *data*."""
-    places = {start}
-    for part in form:
-        if len(data) in places or any(_is_escape_cut_off(data, start, at) for at in places):
-            return True
-        places = {found.end() for at in places for way in part if (found := way.match(data, at))}
-        if not places:
-            return False
-    # It is whole, but what its last letter is matched by may go on.
-    return len(form[-1]) > 1 and any(at == len(data) or _is_escape_cut_off(data, start, at) for at in places)
-
-
-def _is_escape_cut_off(data: bytes, start: int, at: int) -> bool:
-    """Whether what stands at *at* may be an escape, or the end of a line, that *data* does not hold all of."""
-    if len(data) - at >= _LONGEST_PART:
-        return False
-    return _ESCAPING.match(data, at) is not None or (at > start and data[at] in b"\r\n")
+def _texts_in(part: str) -> list[str]:
+    """The texts at any depth of what *part* says as JSON; none where it says none."""
+    if part[0] not in '{["':
+        return []
+    try:
+        pending = [json.loads(part)]
+    except (ValueError, RecursionError):
+        return []
+    texts = []
+    while pending:
+        match pending.pop():
+            case str() as text:
+                texts.append(text.strip())
+            case list() as items:
+                pending += items
+            case dict() as mapping:
+                pending += mapping.values()
+    return texts

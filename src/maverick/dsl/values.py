@@ -202,7 +202,7 @@ def _container(obj: object, depth: int, inside: set[int]) -> Value:  # noqa: PLR
 def _dumped(dump: Callable[..., object]) -> object:
     try:
         return dump(mode="python")
-    except Exception as error:  # a model's own serialiser is the user's code
+    except (Exception, SystemExit) as error:  # a model's own serialiser is the user's code
         raise _UnstorableError(f"its model_dump() failed: {type(error).__name__}: {error}") from error
 
 

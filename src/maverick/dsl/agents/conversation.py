@@ -23,8 +23,9 @@ from maverick.dsl.durations import Limit, shortest
 from maverick.dsl.events import Event
 from maverick.dsl.last_words import text_of
 from maverick.dsl.programs import is_there
-from maverick.encoding import lines_of, name_text
+from maverick.encoding import name_text
 from maverick.errors import StepFailed, StepTimeout
+from maverick.visible import last_lines
 
 if TYPE_CHECKING:
     from maverick.dsl.agents.providers import Provider
@@ -306,11 +307,11 @@ class _Heard:
 
     def words(self) -> str:
         """The last lines that are no part of the answer: of standard error, else of standard output."""
-        lines = lines_of(text_of(self._stderr.data).strip())
+        lines = last_lines(text_of(self._stderr.data), WORDS_LINES)
         if not lines and self._lines is not None:
             lines = list(self._lines.words)
         if not lines and self._lines is None:
-            lines = lines_of(self.answer.text.strip())
+            lines = last_lines(self.answer.text, WORDS_LINES)
         return "\n".join(lines[-WORDS_LINES:])
 
     def last_words(self) -> str:

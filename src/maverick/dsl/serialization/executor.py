@@ -32,8 +32,9 @@ from maverick.dsl.retries import Retries
 from maverick.dsl.rollback import Finished, History
 from maverick.dsl.scope import Frame
 from maverick.dsl.steps import Tools
+from maverick.dsl.stop import Stopped
 from maverick.dsl.values import Value
-from maverick.errors import StepFailed
+from maverick.errors import Fault, MaverickError, StepFailed
 
 if TYPE_CHECKING:
     from maverick.dsl.journal import Journal
@@ -57,7 +58,7 @@ class Executor:
         tracking: bool = False,
         plan: Plan | None = None,
     ) -> None:
-        """*keep_records* reuses every record, whatever changed; *checking* runs nothing; *tracking* fills `history`.
+        """*keep_records* recalls every record, whatever changed; *checking* runs nothing; *tracking* fills `history`.
 
         Checking and tracking, it goes on behind what has not finished, to whatever is recorded. With a *plan* it
         checks, tells the plan of each step, and goes on behind what has to run.
@@ -126,6 +127,18 @@ class Executor:
         except Unfinished as unfinished:
             unfinished.chained = unfinished.chained and is_chained(step)
             raise
+        except (MaverickError, Stopped):
+            raise
+        except Exception as error:
+            raise self._fault(error, step, path) from error
+
+    def _fault(self, error: Exception, step: Step, path: str) -> Fault:
+        """What ends the run, whatever goes on after errors: an exception of ours that nobody foresaw."""
+        fault = Fault.of(error, step=path)
+        fault.args = (self.tools.scrub.text(str(fault)),)
+        self.count("failed")
+        self.tell_failed(path, step, fault, goes_on=False)
+        return fault
 
     def _step(self, step: Step, path: str, block: Block) -> Result:
         record = self.journal.records.get(path)
@@ -164,6 +177,7 @@ class Executor:
         except StepFailed as error:
             error.step = path
             self.count("failed")
+            self.tell_failed(path, step, error, goes_on=block.tolerates(error))
             raise
 
     def unrecorded(self, path: str) -> Executor:
@@ -197,11 +211,12 @@ class Executor:
         except Unfinished as unfinished:
             self.plan.not_entered(step, path, block, self.journal, unfinished, planned)
             raise
-        except StepFailed as error:
+        except (StepFailed, Fault) as error:
             if not error.step:  # It failed itself, and not for a step in it.
                 self.count("failed")
             error.step = error.step or path
-            self.emit("step_failed", path, step, seconds=time.monotonic() - clock, message=str(error))
+            goes_on = isinstance(error, StepFailed) and block.takes(step, error)
+            self.tell_failed(path, step, error, goes_on=goes_on, seconds=time.monotonic() - clock)
             raise
         stands = self._stands(path, result)
         self._conclude(path, result)
@@ -297,6 +312,28 @@ class Executor:
             self.tools.observe(
                 Event(event=event, step=path, type=kind, seconds=seconds, message=message, data=data or {})
             )
+
+    def tell_failed(
+        self,
+        path: str,
+        step: Step,
+        error: StepFailed | Fault,
+        *,
+        goes_on: bool,
+        seconds: float | None = None,
+        attempts: int = 0,
+    ) -> None:
+        """Tell that the step at *path* failed, or one in it; unless the walk *goes_on*, the run's own error tells why.
+
+        (Or a retry of a step around it.)
+        """
+        at = error.step or path
+        data: dict[str, object] = {
+            **({"attempts": attempts} if attempts else {}),
+            **({"failed_at": at} if at != path else {}),
+            **({} if goes_on else {"fatal": True}),
+        }
+        self.emit("step_failed", path, step, seconds=seconds, message=str(error), data=data)
 
     def count(self, way: Literal["ran", "recalled", "skipped", "failed"]) -> None:
         """Count a step that went that way."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from maverick.errors import StepFailed
+from maverick.library.actions.own_outputs import own_outputs, without_own
 from maverick.library.actions.repository import (
     check_repository,
     commit_id,
@@ -79,8 +80,12 @@ def git_branch(cwd: str = ".") -> Branch:
 
 
 def git_status(cwd: str = ".") -> Status:
-    """The files that differ from HEAD, and those that git does not know (ignored ones left out)."""
+    """The files that differ from HEAD, and those that git does not know (ignored ones left out).
+
+    What this program itself writes, such as the file that its output was sent to, is left out.
+    """
     check_repository(cwd)
+    own = set(own_outputs(cwd))
     text = git("--no-optional-locks", "status", "--porcelain=v2", "-z", "--untracked-files=all", cwd=cwd)
     found: dict[str, list[str]] = {"staged": [], "modified": [], "untracked": [], "conflicted": []}
     entries = iter(split(text))
@@ -98,6 +103,8 @@ def git_status(cwd: str = ".") -> Status:
                 found["staged"].append(path)
             if rest[1] != ".":
                 found["modified"].append(path)
+    for where in ("modified", "untracked"):
+        found[where] = [path for path in found[where] if path not in own]
     return Status(clean=not any(found.values()), **found)
 
 
@@ -132,11 +139,13 @@ def git_diff(base: str = "", paths: Sequence[str] = (), staged: bool = False, cw
 def git_stage_all(cwd: str = ".") -> Staged:
     """Stage every change of the work tree: changed, new and removed files.
 
-    Ignored ones are left out, and new ones in `.maverick`: whoever put them there may not want them in this commit.
+    Ignored ones are left out, and new ones in `.maverick`: whoever put them there may not want them in this commit. So
+    is what this program itself writes.
     """
     check_repository(cwd)
-    git("add", "--update", ":/", cwd=cwd)
-    git("add", "--all", *WITHOUT_OURS, cwd=cwd)
+    own = without_own(cwd)
+    git("add", "--update", ":/", *own, cwd=cwd)
+    git("add", "--all", *WITHOUT_OURS, *own, cwd=cwd)
     return Staged(files=staged_files(cwd))
 
 

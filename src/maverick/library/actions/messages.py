@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from maverick.errors import StepFailed
+from maverick.visible import visible
 
 Level = Literal["debug", "info", "warning", "error"]
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -34,12 +35,13 @@ def log_message(message: str, level: Level = "info") -> Message:
     """Log a message and give it as output."""
     if level not in _LEVELS:
         raise StepFailed(f"there is no level {level!r}; there are {', '.join(_LEVELS)}")
-    _LOGGER.log(_LEVELS[level], "%s", message)
+    _LOGGER.log(_LEVELS[level], "%s", visible(message))
     return Message(message=message, level=level)
 
 
 def log_dry_run(operation: str, details: list[str] | None = None) -> DryRun:
     """Say what a run would do, and change nothing."""
     lines = [str(detail) for detail in details or []]
-    _LOGGER.info("dry run, would %s%s", operation, "".join(f"\n- {line}" for line in lines))
+    text = f"dry run, would {operation}" + "".join(f"\n- {line}" for line in lines)
+    _LOGGER.info("%s", visible(text))
     return DryRun(operation=operation, details=lines)

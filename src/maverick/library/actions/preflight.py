@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,17 +11,20 @@ from maverick.dsl.commands import environment
 from maverick.errors import StepFailed
 from maverick.library.actions.gh import find_repository, is_logged_out
 from maverick.library.actions.git import git_status
+from maverick.library.actions.own_outputs import own_outputs
 from maverick.library.actions.repository import check_repository, commit_id, current_branch, git, remotes
+from maverick.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_LOGGER = logging.getLogger("maverick.workflow")
 _SHOWN_FILES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that was looked at; `message` says what is wrong and what to do."""
+    """One thing that was looked at; `message` says what is wrong and what to do, or what was left out."""
 
     name: str
     passed: bool
@@ -103,7 +107,7 @@ def _clean(cwd: str) -> Check:
     untracked = [path for path in status.untracked if not path.startswith(".maverick/")]
     files = sorted({*status.staged, *status.modified, *status.conflicted, *untracked})
     if not files:
-        return Check(name="clean", passed=True)
+        return Check(name="clean", passed=True, message=_left_out(own_outputs(cwd)))
     shown = ", ".join(files[:_SHOWN_FILES])
     more = f" and {len(files) - _SHOWN_FILES} more" if len(files) > _SHOWN_FILES else ""
     message = (
@@ -112,6 +116,15 @@ def _clean(cwd: str) -> Check:
         "an interrupted run, resume it with --resume"
     )
     return Check(name="clean", passed=False, message=message)
+
+
+def _left_out(own: list[str]) -> str:
+    """Say, also to whoever watches, that files were not looked at."""
+    if not own:
+        return ""
+    message = f"left out, since this program writes it: {', '.join(own)}"
+    _LOGGER.warning("preflight: %s", visible(message))
+    return message
 
 
 def _remote(remote: str, cwd: str) -> Check:

@@ -14,6 +14,7 @@ from typing import Literal
 from maverick.encoding import lines_of
 from maverick.errors import StepFailed
 from maverick.library.actions.git import WITHOUT_OURS, git_status
+from maverick.library.actions.own_outputs import without_own
 from maverick.library.actions.repository import (
     alone,
     ask,
@@ -165,7 +166,17 @@ def _set_aside(message: str, key: str | None, cwd: str) -> str | None:
     branch = current_branch(cwd)
     text = " ".join(message.split()) + (f" (on {branch})" if branch else "")
     named = f"{text} {_mark(key)}" if key else text
-    git("stash", "push", "--include-untracked", "--quiet", f"--message={named}", "--", *WITHOUT_OURS, cwd=cwd)
+    git(
+        "stash",
+        "push",
+        "--include-untracked",
+        "--quiet",
+        f"--message={named}",
+        "--",
+        *WITHOUT_OURS,
+        *without_own(cwd),
+        cwd=cwd,
+    )
     return text
 
 

@@ -1,0 +1,79 @@
+r"""Text that a terminal shows and does not obey.
+
+Whatever is printed for people passes here. What would move the cursor, colour the text, set the title or
+the clipboard, or turn the direction of writing is shown as an escape (`\x1b`, `\u202e`). All other text
+stays as it is: letters of any script, emoji, combining marks, the joiners that they need, tabs.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_HIDDEN: Final = (
+    "\x7f-\x9f"  # DEL and C1, of which U+009B begins a sequence as ESC [ does
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # the direction of writing
+    "\u2028\u2029"  # the ends of lines and paragraphs
+    "\ufff9-\ufffb"  # what is hidden between them is another text
+    "\ud800-\udfff"  # bytes that are no text
+)
+_IN_TEXT: Final = re.compile(f"[\x00-\x08\x0b-\x1f{_HIDDEN}]")
+_IN_LINE: Final = re.compile(f"[\x00-\x1f{_HIDDEN}]")
+_IN_JSON: Final = re.compile(f"[{_HIDDEN}]")
+
+
+class Shown(str):
+    """Text in which nothing is hidden any more; colours in it are ours. `shown` makes one of parts."""
+
+    __slots__ = ()
+
+
+def shown(*parts: str) -> Shown:
+    """Join *parts*, each made visible unless it is already."""
+    return Shown("".join(part if isinstance(part, Shown) else visible(part) for part in parts))
+
+
+def visible(text: str) -> str:
+    r"""Give *text* with what a terminal would obey as escapes; line feeds stay, and `\r\n` is one."""
+    if text.isascii() and text.isprintable():
+        return text
+    return _IN_TEXT.sub(_escape, text.replace("\r\n", "\n"))
+
+
+def one_line(text: str) -> str:
+    r"""Give *text* as one line: as `visible`, with line feeds and tabs as `\n` and `\t`."""
+    if text.isascii() and text.isprintable():
+        return text
+    return _IN_LINE.sub(_escape, text)
+
+
+def visible_json(text: str) -> str:
+    r"""Give the JSON *text* with what a terminal would obey as `\uXXXX`: another spelling of the same value."""
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return _IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def last_states(text: str) -> str:
+    r"""Give *text* as it stands in the end: of a line that was painted again after `\r`, what was painted last.
+
+    So a progress bar is one line, whatever it went through.
+    """
+    if "\r" not in text:
+        return text
+    return "\n".join(map(_last_state, text.split("\n")))
+
+
+def last_lines(text: str, count: int) -> list[str]:
+    """Give the last *count* lines of what a program wrote, as they stand in the end; none of what is empty."""
+    stripped = last_states(text.strip())
+    return stripped.split("\n")[-count:] if stripped else []
+
+
+def _last_state(line: str) -> str:
+    states = (state for state in reversed(line.split("\r")) if state and not state.isspace())
+    return next(states, "")
+
+
+def _escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape", "backslashreplace").decode()
