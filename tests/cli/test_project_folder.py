@@ -190,8 +190,7 @@ class TestNamingTheRoot:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setitem(nested.program.environment, "MAVERICK_PROJECT", "project")
 
-        with pytest.raises(AssertionError, match="ProcessLookupError"):
-            nested("run", "project/told.yaml")
+        nested("run", "project/told.yaml")
 
         (argv, environment) = started[0]
         assert root == environment["MAVERICK_PROJECT"]
