@@ -41,7 +41,7 @@ def _claude_block(block: Line) -> str:
 
 
 def _claude_result(line: Line, subtype: str, answer: Answer) -> None:
-    answer.begun = True
+    # Without an `init` before it, nothing was begun: so it says that it does not know the session to continue.
     answer.finished = True
     answer.session = line.text("session_id") or answer.session
     answer.say(line.text("result"))
