@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
+import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from models_server import MODEL
@@ -64,7 +67,9 @@ def node_environment(home: Path, url: str, *, programs: Path = PROGRAMS, bin_: s
         path.write_text(text)
     node = shutil.which("node") or "node"
     return {
-        "PATH": os.pathsep.join([str(programs / bin_ / "node_modules" / ".bin"), str(Path(node).parent), "/usr/bin", "/bin"]),
+        "PATH": os.pathsep.join(
+            [str(programs / bin_ / "node_modules" / ".bin"), str(Path(node).parent), "/usr/bin", "/bin"]
+        ),
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "ANTHROPIC_BASE_URL": url,
@@ -96,10 +101,31 @@ def forget_sessions(home: Path) -> None:
         shutil.rmtree(home / name, ignore_errors=True)
 
 
-def call(
-    argv: list[str], prompt: str, folder: Path, environment: Mapping[str, str], seconds: float = 240
-) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end, as maverick does: the prompt on standard input."""
-    return subprocess.run(
-        argv, input=prompt, cwd=folder, env=environment, capture_output=True, text=True, timeout=seconds, check=False
+@dataclass(frozen=True, slots=True)
+class Called:
+    """How a program ended, and what it wrote until then."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+def call(argv: list[str], prompt: str, folder: Path, environment: Mapping[str, str], seconds: float) -> Called:
+    """Run a program as maverick does, the prompt on standard input; after so many seconds it is killed."""
+    process = subprocess.Popen(
+        argv,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=folder,
+        env=environment,
+        text=True,
+        start_new_session=True,
     )
+    timer = threading.Timer(seconds, os.killpg, (process.pid, signal.SIGKILL))
+    timer.start()
+    try:
+        stdout, stderr = process.communicate(prompt)
+    finally:
+        timer.cancel()
+    return Called(process.returncode, stdout, stderr)

@@ -184,14 +184,14 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Nothing is logged."""
 
-    def do_HEAD(self) -> None:  # noqa: N802
+    def do_HEAD(self) -> None:
         self._reply({})
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         models = [{"id": MODEL, "object": "model", "created": 0, "owned_by": "standin"}]
         self._reply({"object": "list", "data": models, "models": []} if "/models" in self.path else {})
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         raw = self._body()
         path = urlsplit(self.path).path
         dialect = next((each for sign, each in _DIALECTS.items() if sign in path), None)
@@ -267,7 +267,7 @@ class _Handler(BaseHTTPRequestHandler):
 # --- the dialects ---------------------------------------------------------------------------------------------------
 
 _ERRORS = {
-    400: ("invalid_request_error", "prompt is too long: 250000 tokens > 200000 maximum"),
+    400: ("invalid_request_error", "this model does not take images"),
     401: ("authentication_error", "invalid x-api-key"),
     403: ("permission_error", "this key may not use the model"),
     429: ("rate_limit_error", "This request would exceed your rate limit"),
@@ -397,7 +397,12 @@ class _Chat:
         if whole:
             message = {"role": "assistant", "content": act if isinstance(act, str) else None}
             choice = {"index": 0, "message": message | ({"tool_calls": calls} if calls else {})}
-            yield {**base, "object": "chat.completion", "choices": [{**choice, "finish_reason": reason}], "usage": usage}
+            yield {
+                **base,
+                "object": "chat.completion",
+                "choices": [{**choice, "finish_reason": reason}],
+                "usage": usage,
+            }
             return
 
         def chunk(delta: dict[str, Any], reason: str | None = None, **more: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ RECORDED = TESTS / "standins" / "recorded"
 NAMES = ("claude", "claude-2.1.197", "codex", "gemini", "opencode", "copilot")
 CASES = ("answer", "tools", "refused_edit", "lost_session", "400", "401", "429", "503_once")
 UNKNOWN = "11111111-2222-4333-8444-555555555555"
+LONGEST_SECONDS = 120
+"""What takes longer is killed: OpenCode may retry a 429 for ever."""
 _UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 _TIME = re.compile(r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
@@ -45,19 +48,24 @@ def record(name: str, case: str) -> dict[str, Any]:
         argv = provider.argv(
             AgentConfig(provider=provider.name, model=model),  # type: ignore[arg-type]
             session=("ses_1111111111111111111111" if name == "opencode" else UNKNOWN) if case == "lost_session" else "",
+            new=str(uuid.uuid4()),
             writes=case != "refused_edit",
         )
         with ModelServer(folder).serving() as server:
             if case in {"tools", "refused_edit"}:
                 server.play("Do it", Write("made.txt", "hello\n"), Run("exit 3"), Say("I tried."))
+            if (
+                case == "refused_edit" and name == "opencode"
+            ):  # It has no switch that forbids; what it asks for is refused.
+                server.play("Do it", Write("../outside.txt", "hello\n"), Say("I tried."))
             if case[:3].isdigit():
                 server.refuse(int(case[:3]), 1 if case.endswith("_once") else None)
             environment = node_environment(home, server.url, programs=PROGRAMS, bin_=name.partition("-")[2] or "newest")
             environment |= {"NO_COLOR": "1", "CLAUDE_CODE_MAX_RETRIES": "3"}
-            done = call(argv, "Do it\n", folder, environment)
+            done = call(argv, "Do it\n", folder, environment, LONGEST_SECONDS)
             forget_sessions(home)
         said = {each: _stable(getattr(done, each), made, server.url) for each in ("stdout", "stderr")}
-        return {"argv": argv, "exit_code": done.returncode, **said}
+        return {"argv": argv, "exit_code": done.exit_code, **said}
 
 
 def _stable(text: str, made: str, url: str) -> list[str]:
@@ -118,4 +126,4 @@ if __name__ == "__main__":
         for case in only:
             sample = record(name, case)
             (folder / f"{case}.json").write_text(json.dumps(sample, indent=1, ensure_ascii=False) + "\n")
-            print(name, case, sample["exit_code"], flush=True)
+            sys.stderr.write(f"{name} {case}: exit code {sample['exit_code']}\n")

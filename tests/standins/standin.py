@@ -9,6 +9,8 @@ gets `calls.jsonl`, what each call was given. A scenario is a mapping; every sta
     cut_short  end in the middle of the turn        hang       open the session, then wait for ever
     flood      so many bytes of noise first         logged_out nobody is logged in
     limit      the limit of turns is reached        exit       end with this exit code, saying only `words`
+    retries    claude: asks the model's server so often again, with `status` each time, before all else
+    healed     claude: those were all, the rest is as without `status`
     recorded   replay a sample of `recorded/`, such as `codex-0.171.0/400`
 """
 
@@ -27,7 +29,7 @@ FOLDER = Path(os.environ["STANDIN_FOLDER"])
 RECORDED = Path(__file__).parent / "recorded"
 UNKNOWN = "11111111-2222-4333-8444-555555555555"
 """The session that was asked for when a lost one was recorded."""
-NAMES = ("MAVERICK_AGENT", "MAVERICK_STEP", "MAVERICK_CONTEXT", "MAVERICK_OUTPUT", "IS_SANDBOX", "EXTRA")
+NAMES = ("MAVERICK_AGENT", "MAVERICK_STEP", "MAVERICK_CONTEXT", "MAVERICK_OUTPUT", "IS_SANDBOX", "EXTRA", "NO_COLOR")
 
 
 class Call:
