@@ -141,9 +141,10 @@ class Workshop:
 
     @property
     def asked(self) -> list[str]:
-        """What `gh` was asked, such as `pr create`."""
+        """What `gh` was asked, such as `pr create`, or `api PATCH`, which edits a pull request."""
         lines = (self.hub / "log").read_text().splitlines() if (self.hub / "log").exists() else []
-        return [" ".join(json.loads(line)[:2]) for line in lines]
+        asked = [json.loads(line) for line in lines]
+        return ["api PATCH" if "PATCH" in words else " ".join(words[:2]) for words in asked]
 
     @property
     def agents(self) -> list[str]:

@@ -105,6 +105,18 @@ def test_a_request_to_stop_ends_a_pause(agents: Agents, monkeypatch: pytest.Monk
     assert 1 == len(agents.calls)
 
 
+@pytest.mark.parametrize(("status", "expected"), [("rejected", [61.0]), ("allowed_warning", [5.0])])
+def test_claude_tells_when_the_limit_of_the_account_ends(
+    agents: Agents, pauses: list[float], monkeypatch: pytest.MonkeyPatch, status: str, expected: list[float]
+) -> None:
+    monkeypatch.setattr("maverick.dsl.agents.readers.time.time", lambda: 1_796_000_000.0)
+    limit = {"status": status, "resetsAt": 1_796_000_060}
+
+    agents.ask("claude", {"status": 429, "rate_limit": limit}, {})
+
+    assert expected == pauses
+
+
 # --- what is said ----------------------------------------------------------------------------------------------------
 
 

@@ -57,7 +57,7 @@ class TestFlying:
         assert without(expected, "commit") == without(execution.output, "commit")
         assert whole.tree("feature") == shop.tree("feature")
         assert whole.remote.subjects("feature") == shop.remote.subjects("feature")
-        assert ["pr create"] == [asked for asked in shop.asked if asked in {"pr create", "pr edit"}]
+        assert ["pr create"] == [asked for asked in shop.asked if asked in {"pr create", "api PATCH"}]
         assert without(whole.pulls[0], "body") == without(shop.pulls[0], "body")
         assert "" == shop.repository.git("status", "--porcelain", "--", ":!.maverick")
 

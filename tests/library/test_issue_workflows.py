@@ -78,7 +78,7 @@ class TestRefuel:
         assert {"branch", "fix", "commit", "push", "create_pr", "summary"} <= names_of(execution.kills)
         assert ("worktree" in names_of(execution.kills)) == (parallel == "yes")
         assert without(expected, "issues") == without(execution.output, "issues")
-        assert ["pr create"] == [asked for asked in shop.asked if asked in {"pr create", "pr edit"}]
+        assert ["pr create"] == [asked for asked in shop.asked if asked in {"pr create", "api PATCH"}]
         assert whole.tree("fix/issue-1") == shop.tree("fix/issue-1")
         assert whole.remote.subjects("fix/issue-1") == shop.remote.subjects("fix/issue-1")
         assert 1 == len(shop.worktrees())

@@ -10,6 +10,7 @@ gets `calls.jsonl`, what each call was given. A scenario is a mapping; every sta
     flood      so many bytes of noise first         logged_out nobody is logged in
     limit      the limit of turns is reached        exit       end with this exit code, saying only `words`
     retries    claude: asks the model's server so often again, with `status` each time, before all else
+    rate_limit claude: what it says of the account's limit
     healed     claude: those were all, the rest is as without `status`
     recorded   replay a sample of `recorded/`, such as `codex-0.171.0/400`
 """

@@ -29,8 +29,9 @@ def claude(line: Line, answer: Answer) -> str:
             answer.model = line.text("model")
         case "system", "api_retry":
             return _claude_retry(line, answer)
-        case "rate_limit_event", _ if line.text("rate_limit_info", "status") == "rejected":
-            answer.wait = _seconds_until(line.number("rate_limit_info", "resetsAt"))
+        case "rate_limit_event", _:
+            rejected = line.text("rate_limit_info", "status") == "rejected"
+            answer.wait = _seconds_until(line.number("rate_limit_info", "resetsAt")) if rejected else None
         case "assistant", _:
             if line.text("message", "model") != "<synthetic>":
                 answer.progress()
