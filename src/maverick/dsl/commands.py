@@ -14,7 +14,7 @@ from maverick.dsl.processes import Completed, Processes
 from maverick.errors import StepTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 
@@ -22,19 +22,22 @@ class _Attached(NamedTuple):
     processes: Processes
     env: Mapping[str, str]
     step: str
+    tell: Callable[[str], None] | None
 
 
 _attached: ContextVar[_Attached | None] = ContextVar("attached", default=None)
 
 
 @contextmanager
-def attach(processes: Processes, *, env: Mapping[str, str], step: str) -> Iterator[None]:
+def attach(
+    processes: Processes, *, env: Mapping[str, str], step: str, tell: Callable[[str], None] | None = None
+) -> Iterator[None]:
     """Let the commands that this thread starts run under *processes*, so that they are noted and stopped
-    with it.
+    with it, and what it says by `notice` reach *tell*.
 
     To be used in the thread that calls the action: it does not reach into other threads.
     """
-    token = _attached.set(_Attached(processes, env, step))
+    token = _attached.set(_Attached(processes, env, step, tell))
     try:
         yield
     finally:
@@ -45,6 +48,17 @@ def environment() -> Mapping[str, str]:
     """The environment of the step at hand; where nothing is attached, this process's."""
     attached = _attached.get()
     return attached.env if attached else os.environ
+
+
+def notice(message: str) -> None:
+    """Tell whoever watches the run; where nothing is attached, the logger `maverick.workflow`."""
+    attached = _attached.get()
+    if attached and attached.tell:
+        attached.tell(message)
+        return
+    import logging  # noqa: PLC0415 - only for actions that are used alone
+
+    logging.getLogger("maverick.workflow").warning("%s", message)
 
 
 def run_command(

@@ -256,9 +256,8 @@ class Conversation:
         message = str(error)
         late = ""
         if self._limit is not None and seconds_left is not None and seconds_left < self._limit:
-            message = re.sub(
-                r"timeout of .*? and was stopped", f"timeout of {_time(self._limit)} and was stopped", message
-            )
+            configured = f"took longer than its timeout of {_time(self._limit)} and was stopped"
+            message = re.sub(r"took longer than .+? and was stopped", configured, message)
             late = f"; this call began after {_time(self._limit - seconds_left)} of it"
             late += f", since the one before failed: {self._before}" if self._before else ""
         status = heard.answer.complaint_status

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from maverick.dsl import evaluate, fields
 from maverick.dsl.commands import attach
+from maverick.dsl.events import Event
 from maverick.dsl.steps.work import Attempt, Tools, Work
 from maverick.dsl.stop import Stop, Stopped
 from maverick.errors import StepFailed, StepTimeout
@@ -72,8 +73,11 @@ def call(
     if action.is_async:
         return _on_the_loop(action, args, kwargs, seconds, tools.stop)
 
+    def tell(message: str) -> None:
+        tools.observe(Event(event="notice", step=path, message=tools.scrub.text(message)))
+
     def work() -> object:
-        with attach(tools.processes, env=environment, step=path):
+        with attach(tools.processes, env=environment, step=path, tell=tell):
             return action.function(*args, **kwargs)
 
     return _in_a_thread(work, action, tools.stop)

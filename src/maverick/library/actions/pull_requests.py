@@ -27,7 +27,14 @@ from maverick.library.actions.gh import (
     parse_json,
 )
 from maverick.library.actions.git import DIFF_BYTES, FileChange, git_diff
-from maverick.library.actions.repository import check_repository, commit_id, current_branch, git, main_folder
+from maverick.library.actions.repository import (
+    check_repository,
+    commit_id,
+    current_branch,
+    git,
+    is_ahead,
+    main_folder,
+)
 
 FOLDER = ".maverick/pull-requests"
 _LISTED = "number,url,isDraft,headRefName,baseRefName,body,headRepositoryOwner"
@@ -168,7 +175,7 @@ def _open(request: _Request, repository: Repository, key: str | None, remote: st
     if _EXISTS in problem and (found := _find(request, repository, owner, cwd)):
         return _update(request, found, mark, repository, cwd)  # Somebody was faster.
     if _NOTHING in problem:
-        return _result(request, {}, created=False, reason=f"{request.branch} has no commit that {request.base} has not")
+        return _result(request, {}, created=False, reason=_nothing_new(request))
     if problem:
         raise StepFailed(explain(problem, repository, cwd))
     if (url := _URL.search(output)) is None:
@@ -251,11 +258,17 @@ def _from_github(number: int, cwd: str) -> PullRequestContext:
     )
 
 
+def _nothing_new(request: _Request) -> str:
+    return f"{request.branch} has no commit that {request.base} has not"
+
+
 # --- as a file -----------------------------------------------------------------------------------------------------
 
 
 def _write_file(request: _Request, cwd: str) -> PullRequest:
     """Write the text below the main work tree, where no branch holds it and no worktree takes it along."""
+    if not is_ahead(request.base, cwd, request.branch):
+        return _result(request, {}, created=False, reason=_nothing_new(request))
     root = main_folder(cwd)
     folder = root / FOLDER
     path = folder / f"{request.branch}.md"
