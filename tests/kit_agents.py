@@ -22,7 +22,7 @@ from maverick.errors import StepFailed
 from maverick.project import Project
 
 STANDINS = Path(__file__).parent / "standins"
-PROGRAMS = ("claude", "codex", "gemini", "opencode")
+PROGRAMS = ("claude", "codex", "gemini", "opencode", "copilot")
 ASK = """
 - name: ask
   type: agent

@@ -2,6 +2,7 @@
 
 The agents are one shell script: the implementer writes the files that a phase names and ticks them, the issue fixer
 writes `fix-<number>`; what they write breaks validation where the text says `break`, and the validation fixer mends it.
+Where the text says `refused`, they change nothing and say so; where it says `forget`, the implementer ticks nothing.
 """
 
 import json
@@ -45,14 +46,16 @@ prompt=$(cat)
 echo "$MAVERICK_AGENT $PWD" >> "$AGENT_LOG"
 case $MAVERICK_AGENT in
   implementer)
+    case $prompt in *" refused"*) echo "I could not do it: the edit was refused."; exit 0;; esac
     for file in $(echo "$prompt" | grep -o 'file-[a-z]*' | sort -u); do
       echo "$file" > "$file"
-      sed -i "s/- \\[ \\] write $file/- [x] write $file/" tasks.md
+      case $prompt in *" forget"*) ;; *) sed -i "s/- \\[ \\] write $file/- [x] write $file/" tasks.md;; esac
     done
     case $prompt in *" break"*) echo broken > broken;; esac
     echo "Wrote the files." ;;
   issue_fixer)
     number=$(echo "$prompt" | sed -n 's/.*"number": \\([0-9]*\\).*/\\1/p' | head -1)
+    echo "$prompt" | grep -q '"title": .*refused' && { echo "I could not do it: the edit was refused."; exit 0; }
     echo "$prompt" | grep -q '"title": .*break' && echo broken > broken
     echo "half" > "fix-$number"
     echo "$prompt" | grep -q '"title": .*impossible' && { echo "it cannot be done" >&2; exit 1; }
@@ -141,9 +144,10 @@ class Workshop:
 
     @property
     def asked(self) -> list[str]:
-        """What `gh` was asked, such as `pr create`."""
+        """What `gh` was asked, such as `pr create`, or `api PATCH`, which edits a pull request."""
         lines = (self.hub / "log").read_text().splitlines() if (self.hub / "log").exists() else []
-        return [" ".join(json.loads(line)[:2]) for line in lines]
+        asked = [json.loads(line) for line in lines]
+        return ["api PATCH" if "PATCH" in words else " ".join(words[:2]) for words in asked]
 
     @property
     def agents(self) -> list[str]:

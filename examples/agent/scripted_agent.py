@@ -36,13 +36,13 @@ def implement(context: dict[str, Any]) -> str:
     task_file = Path(context["task_file"])
     text = task_file.read_text(encoding="utf-8")
     written = []
-    for task in context["tasks"]:
-        name = re.search(r"`([\w.]+)`", task["text"])
-        if task["done"] or not name or name[1] not in FILES:
+    for task in re.findall(r"^- \[ \] (.*)$", context["phase"], re.MULTILINE):
+        name = re.search(r"`([\w.]+)`", task)
+        if not name or name[1] not in FILES:
             continue
         Path(name[1]).write_text(FILES[name[1]], encoding="utf-8")
         hold_after(name[1])
-        text = text.replace(f"- [ ] {task['text']}", f"- [x] {task['text']}")
+        text = text.replace(f"- [ ] {task}", f"- [x] {task}")
         written.append(name[1])
     task_file.write_text(text, encoding="utf-8")
     return f"Wrote {', '.join(written)}." if written else "There was nothing to do that I know."

@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 
 from kit_agents import Agents
+from maverick.errors import StepsDiffer
 
 ASK = "- {name: ask, type: agent, agent: helper, context: {task: Write it}}"
-PROVIDERS = ("claude", "codex", "gemini", "opencode")
+PROVIDERS = ("claude", "codex", "gemini", "opencode", "copilot")
 FRESH = {
     "claude": "-p --output-format stream-json --verbose --permission-mode acceptEdits",
     "codex": "exec --skip-git-repo-check -s workspace-write --json -",
     "gemini": "-o stream-json --skip-trust --approval-mode auto_edit",
     "opencode": "run --format json -m some/model",
+    "copilot": "--output-format json --no-auto-update --allow-tool write --session-id",
 }
 
 
@@ -24,7 +26,8 @@ def test_a_program_is_called_so_that_it_edits_files_and_asks_nobody(agents: Agen
 
     assert "Wrote it." == execution.output
     assert "hello" == (agents.runs.root / "made.txt").read_text()
-    assert [FRESH[provider].split()] == agents.words
+    (words,) = agents.words
+    assert FRESH[provider].split() == (words[:-1] if provider == "copilot" else words)
     assert [] == execution.notices
 
 
@@ -45,6 +48,7 @@ def test_the_prompt_is_the_instructions_and_then_the_context(agents: Agents, pro
         ("codex", "-m big --ephemeral --json -"),
         ("gemini", "-m big --policy rules.toml"),
         ("opencode", "--variant high -m big --pure"),
+        ("copilot", "--allow-tool write --allow-tool shell(git:*) --model big --add-dir"),
     ],
 )
 def test_model_options_and_further_arguments_reach_the_program(agents: Agents, provider: str, expected: str) -> None:
@@ -54,12 +58,46 @@ def test_model_options_and_further_arguments_reach_the_program(agents: Agents, p
         "codex": "model: big, options: {args: [--ephemeral]}",
         "gemini": "model: big, options: {args: [--policy, rules.toml]}",
         "opencode": "model: big, options: {variant: high, args: [--pure]}",
+        "copilot": "model: big, options: {allowed_tools: [write, 'shell(git:*)'], args: [--add-dir, x]}",
     }[provider]
 
     agents.ask(provider, more=more)
 
     words = agents.words[0]
     assert sorted(expected.split()) == sorted(word for word in words if word in expected.split())
+
+
+@pytest.mark.parametrize("given", ["'Bash(pytest:*),Read'", "['Bash(pytest:*)', Read]"])
+def test_tools_may_be_given_as_a_list(agents: Agents, given: str) -> None:
+    agents.ask("claude", more=f"options: {{allowed_tools: {given}}}")
+
+    words = agents.words[0]
+    assert "Bash(pytest:*),Read" == words[words.index("--allowedTools") + 1]
+
+
+@pytest.mark.parametrize(
+    ("provider", "begins"),
+    [("claude", "-p --output-format"), ("codex", "exec"), ("gemini", "-o"), ("opencode", "run"), ("copilot", "--out")],
+)
+def test_a_command_beside_a_provider_is_its_program(agents: Agents, provider: str, begins: str) -> None:
+    """A wrapper, a pinned version, a container: the provider's own arguments stand behind it."""
+    path = agents.program(f"our-{provider}", f'shift\nexec "{agents.bin / provider}" "$@"')
+    (agents.bin / provider).rename(agents.bin / "moved")
+    path.write_text(path.read_text().replace(str(agents.bin / provider), str(agents.bin / "moved")))
+
+    execution = agents.ask(provider, more=f"command: [our-{provider}, --wrapped]")
+
+    assert "Done." == execution.output, execution.error
+    assert " ".join(agents.words[0]).startswith(begins)
+
+
+def test_another_program_of_a_provider_makes_another_key(agents: Agents) -> None:
+    agents.program("ours", f'exec "{agents.bin / "claude"}" "$@"')
+    agents.ask("claude", flow=f"{ASK}\n- {{name: end, type: shell, run: test -e x}}")
+    agents.helper("claude", "command: ours")
+
+    with pytest.raises(StepsDiffer, match="step ask has finished, and its field `agent` changed since"):
+        agents.runs.resume()
 
 
 def test_variables_under_env_reach_the_program(agents: Agents) -> None:
@@ -130,7 +168,7 @@ def test_what_the_agent_says_is_shown_while_it_works_and_not_as_json(agents: Age
     ("provider", "more", "expected"),
     [
         ("claude", "options: {permission_mode: dontAsk}", "[Write] made.txt"),
-        ("gemini", "options: {approval_mode: default}", '[w1] Tool "write_file" not found in registry.'),
+        ("gemini", "options: {approval_mode: default}", '[write_file] Tool "write_file" not found in registry.'),
     ],
 )
 def test_a_refused_edit_is_told_though_the_program_ends_well(

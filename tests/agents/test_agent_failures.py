@@ -37,8 +37,15 @@ def test_a_transport_error_is_tried_once_more_in_the_same_session(agents: Agents
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_second_transport_error_fails_the_step(agents: Agents, provider: str) -> None:
-    assert f"agent helper: {OVERLOADED[provider]}" == agents.failure(provider, {"status": 429})
+    agents.failure(provider, {"status": 503})
+
     assert 2 == len(agents.calls)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_limit_that_stays_fails_the_step_after_more_attempts(agents: Agents, provider: str) -> None:
+    assert f"agent helper: {OVERLOADED[provider]}" == agents.failure(provider, {"status": 429})
+    assert 6 == len(agents.calls)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +68,7 @@ def test_a_refusal_is_never_tried_again(agents: Agents, provider: str) -> None:
     assert 1 == len(agents.calls)
 
 
-@pytest.mark.parametrize("status", [500, 503, 529])
+@pytest.mark.parametrize("status", [500, 503])
 def test_a_server_that_fails_is_a_transport_error(agents: Agents, status: int) -> None:
     agents.failure("claude", {"status": status})
 
@@ -71,8 +78,9 @@ def test_a_server_that_fails_is_a_transport_error(agents: Agents, status: int) -
 def test_no_further_attempt_is_made_when_the_time_is_up(agents: Agents, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("maverick.dsl.agents.conversation.TRANSPORT_PAUSE_SECONDS", 100.0)
 
-    agents.failure("claude", {"status": 429}, more="timeout: 90s")
+    error = agents.failure("claude", {"status": 503}, more="timeout: 90s")
 
+    assert error.endswith("; the timeout of 90 s of the agent helper left no time for one more attempt")
     assert 1 == len(agents.calls)
 
 
@@ -118,6 +126,27 @@ def test_codex_with_a_key_is_not_asked(agents: Agents) -> None:
     agents.runs.environment |= {"STANDIN_LOGGED_OUT": "1", "CODEX_API_KEY": "key-for-a-test"}
 
     assert [] == agents.ask("codex").notices
+
+
+@pytest.mark.parametrize("variable", ["CODEX_API_KEY", ""])
+def test_who_has_a_key_is_not_told_to_log_in(agents: Agents, variable: str) -> None:
+    """`codex login status` knows nothing of CODEX_API_KEY, nor of a provider of models that has a key of its own."""
+    agents.runs.environment |= {"STANDIN_LOGGED_OUT": "1", "CODEX_HOME": str(agents.folder)}
+    agents.runs.environment |= {variable: "key-for-a-test"} if variable else {}
+    (agents.folder / "config.toml").write_text("" if variable else 'model = "big"\nmodel_provider = "ours"\n')
+
+    execution = agents.ask("codex", {"message": "Your API key has no access to this model"})
+
+    assert [] == execution.notices
+    assert "step ask: agent helper: exit code 1: Your API key has no access to this model" == execution.error
+
+
+def test_a_failure_that_is_not_about_the_login_is_not_told_to_log_in(agents: Agents) -> None:
+    agents.runs.environment["STANDIN_LOGGED_OUT"] = "1"
+
+    error = agents.failure("claude", {"message": "Your input exceeds the context window of this model"})
+
+    assert "agent helper: exit code 1: Your input exceeds the context window of this model" == error
 
 
 def test_who_is_logged_in_is_not_told_how_to(agents: Agents) -> None:
@@ -169,11 +198,10 @@ def test_gemini_that_reaches_its_limit_of_turns_says_so_by_its_exit_code(agents:
         (
             "codex",
             """exit code 2: it does not know one of its options: error: unexpected argument '--bogus' found
-
 Usage: codex exec [OPTIONS] [PROMPT]""",
         ),
         ("gemini", "exit code 1: Unknown argument: bogus"),
-        ("opencode", "exit code 1: opencode run [message..]\n\nrun opencode with a message"),
+        ("opencode", "exit code 1: opencode run [message..]\nrun opencode with a message"),
     ],
 )
 def test_an_argument_that_the_program_does_not_know_fails_with_its_words(
@@ -184,12 +212,15 @@ def test_an_argument_that_the_program_does_not_know_fails_with_its_words(
     assert f"agent helper: {expected}" == error
 
 
-def test_a_program_that_just_dies_shows_its_last_words(agents: Agents) -> None:
+def test_a_program_that_just_dies_shows_its_first_and_last_words(agents: Agents) -> None:
+    """Some say the cause first, and then the statement or the stack that it happened in."""
     words = "\n".join(f"line {number}" for number in range(40))
     error = agents.failure("codex", {"exit": 134, "words": words})
 
-    last = "\n".join(f"line {number}" for number in range(28, 40))
-    assert f"agent helper: exit code 134: {last}" == error
+    first = [f"line {number}" for number in range(4)]
+    last = [f"line {number}" for number in range(32, 40)]
+    shown = "\n".join([*first, "… (28 lines)", *last])
+    assert f"agent helper: exit code 134: {shown}" == error
 
 
 @pytest.mark.parametrize(
@@ -232,6 +263,38 @@ def test_a_program_that_is_killed_says_by_what(agents: Agents) -> None:
     assert "agent helper: killed by SIGKILL" == agents.failure("claude")
 
 
+def test_colours_are_no_part_of_what_a_program_said(agents: Agents) -> None:
+    words = "\x1b[91m\x1b[1mError: \x1b[0mSession not found\x1b]0;title\x07"
+
+    assert "agent helper: exit code 1: Error: Session not found" == agents.failure("codex", {"exit": 1, "words": words})
+
+
+def test_programs_are_asked_for_no_colours(agents: Agents) -> None:
+    agents.ask("claude")
+
+    assert "1" == agents.calls[0]["env"]["NO_COLOR"]
+
+
+def test_a_stack_is_no_part_of_what_a_program_said(agents: Agents) -> None:
+    """Gemini prints one for each attempt; what it says of the attempt stands above."""
+    lines = [
+        "Ripgrep is not available. Falling back to GrepTool.",
+        "Attempt 1 failed with status 503. Retrying with backoff... _ApiError: sorry",
+        "    at throwErrorIfNotOK (file:///gemini-cli/chunk.js:267833:24)",
+        "    at async Models.generate (file:///gemini-cli/chunk.js:268692:16) {",
+        "  status: 503",
+        "}",
+        "Giving up.",
+    ]
+    words = "\n".join(lines)
+
+    execution = agents.ask("gemini", {"exit": 1, "words": words})
+
+    said = "Attempt 1 failed with status 503. Retrying with backoff... _ApiError: sorry\nGiving up."
+    assert f"step ask: agent helper: exit code 1: {said}" == execution.error
+    assert f"{said}\n" == agents.spoken(execution)
+
+
 # --- what is known before the run begins -----------------------------------------------------------------------------
 
 
@@ -242,6 +305,7 @@ def test_a_program_that_is_killed_says_by_what(agents: Agents) -> None:
         ("codex", "@openai/codex", "claude"),
         ("gemini", "@google/gemini-cli", "claude"),
         ("opencode", "opencode-ai", "claude"),
+        ("copilot", "@github/copilot", "claude"),
     ],
 )
 def test_a_program_that_is_not_installed_is_told_before_the_run_begins(
@@ -287,6 +351,16 @@ def test_the_program_of_a_command_agent_is_looked_for_in_the_project(agents: Age
     )
 
 
+def test_the_command_beside_a_provider_is_looked_for(agents: Agents) -> None:
+    """Though `claude` itself is there."""
+    agents.configure("{helper: {provider: claude, command: [/nowhere/claude]}}")
+
+    assert (
+        "`/nowhere/claude` is not there: correct `command` in maverick.yaml, or install the program (needed by step "
+        "ask)" == agents.refusal()
+    )
+
+
 def test_an_agent_that_an_expression_names_is_looked_for_when_its_step_begins(agents: Agents) -> None:
     (agents.bin / "claude").unlink()
     error = agents.failure(
@@ -313,10 +387,11 @@ def test_opencode_is_not_called_without_a_model(agents: Agents) -> None:
         ("sandbox: x", "agent 'helper' has an unknown option 'sandbox' for claude"),
         (
             "permission_mode: yolo",
-            "agent 'helper': option 'permission_mode' has to be one of acceptEdits, auto, bypassPermissions, dontAsk,",
+            "agent 'helper': option 'permission_mode' has to be one of acceptEdits, auto, bypassPermissions, default,",
         ),
         ("max_turns: [1]", "agent 'helper': option 'max_turns' has to be a text or a number"),
         ("args: --x", "agent 'helper': option 'args' has to be a list of texts"),
+        ("allowed_tools: [1]", "agent 'helper': option 'allowed_tools' has to be a text, or a list of texts"),
         ("env: [A]", "agent 'helper': option 'env' has to be a mapping of environment variables"),
     ],
 )
@@ -329,5 +404,5 @@ def test_an_agent_cannot_do_without_a_program(agents: Agents) -> None:
 
     assert (
         "agent 'helper' has the provider 'none', which only generators can do with; give it one of claude, codex, "
-        "gemini, opencode, command in maverick.yaml" == agents.refusal()
+        "gemini, opencode, copilot, command in maverick.yaml" == agents.refusal()
     )

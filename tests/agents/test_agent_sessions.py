@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from kit_agents import Agents
 from maverick.dsl.agents.sessions import KEPT, Sessions
 
-PROVIDERS = ("claude", "codex", "gemini", "opencode")
+PROVIDERS = ("claude", "codex", "gemini", "opencode", "copilot")
 PROMPT = "## task\n\nWrite it\n"
 AGAIN = {
     "claude": "-p --output-format stream-json --verbose --permission-mode acceptEdits --resume {}",
     "codex": "exec --skip-git-repo-check -s workspace-write resume --json {} -",
     "gemini": "-o stream-json --skip-trust --approval-mode auto_edit -r {}",
     "opencode": "run --format json -m some/model -s {}",
+    "copilot": "--output-format json --no-auto-update --allow-tool write --resume={}",
 }
 
 
@@ -104,6 +105,23 @@ def test_a_session_that_was_cut_short_is_continued(agents: Agents, scenario: dic
     agents.runs.resume()
 
     assert "--resume" in agents.words[0]
+
+
+@pytest.mark.parametrize("name", ["KILL", "TERM", "HUP"])
+def test_a_session_whose_program_was_killed_is_continued(agents: Agents, name: str) -> None:
+    """Memory ran out, or a person ended it: the session itself is sound."""
+    played = agents.bin / "claude"
+    script = played.read_text()
+    line = '{"type": "system", "subtype": "init", "session_id": "s-1"}'
+    agents.program("claude", f"echo '{line}'\nkill -{name} $$")
+    agents.failure("claude")
+    (agents.folder / "sessions").write_text("s-1\n")
+    played.write_text(script)
+
+    resumed = agents.runs.resume()
+
+    assert "Done." == resumed.output
+    assert ["--resume", "s-1"] == agents.words[0][-2:]
 
 
 def test_another_run_of_the_same_workflow_begins_anew(agents: Agents) -> None:

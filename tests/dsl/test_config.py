@@ -99,15 +99,19 @@ def test_a_link_that_leads_nowhere_is_not_taken_for_no_file(tmp_path: Path) -> N
             "agents: {a: {}}\n",
             (
                 "1:13: missing field `provider`: an agent needs it; there are claude, codex, gemini, opencode, "
-                "command, none"
+                "copilot, command, none"
             ),
         ),
         (
             "agents: {a: {provider: claud}}\n",
             (
-                "1:24: `provider` must be claude, codex, gemini, opencode, command or none, not the text 'claud'; "
-                "did you mean `claude`?"
+                "1:24: `provider` must be claude, codex, gemini, opencode, copilot, command or none, not the text "
+                "'claud'; did you mean `claude`?"
             ),
+        ),
+        (
+            "agents: {a: {provider: none, command: x}}\n",
+            "1:13: an agent with `provider: none` runs no program, so `command` says nothing; remove one",
         ),
         ("agents: {a: {provider: command}}\n", "1:13: an agent with `provider: command` needs a `command`"),
         (

@@ -38,8 +38,13 @@ def test_implementing_gets_the_phase_of_the_loop_before_that_of_a_step() -> None
         "branch_name": "b",
         "task_file": "t.md",
         "phase": "## Phase 1",
-        "tasks": [{"text": "x", "done": False}],
     } == given
+
+
+def test_implementing_gets_the_tasks_of_a_phase_that_has_no_text() -> None:
+    given = contexts.implementation_context(scene(item={"name": "x", "tasks": [{"text": "y", "done": False}]}))
+
+    assert {"phase": "x", "tasks": [{"text": "y", "done": False}]} == given
 
 
 def test_reviewing_gets_the_newest_diff_and_what_validation_gave() -> None:

@@ -17,9 +17,15 @@ class TestFlying:
         execution = shop.start("fly", branch_name="feature")
 
         assert "done" == execution.outcome.status, execution.outcome.error
+        done = {"status": "done", "open_tasks": [], "said": "Wrote the files."}
         assert {
+            "status": "done",
             "branch": "feature",
             "phases": 2,
+            "phase_results": [
+                {"number": 1, "name": "Phase 1: Begin", **done},
+                {"number": 2, "name": "Phase 2: Break it", **done},
+            ],
             "validation_passed": True,
             "commit": shop.remote.git("rev-parse", "feature"),
             "pushed": True,
@@ -43,6 +49,17 @@ class TestFlying:
             (pull["headRefName"], pull["baseRefName"], pull["isDraft"]) for pull in shop.pulls
         ]
 
+    def test_the_implementer_is_told_each_task_once(self, tmp_path: Path) -> None:
+        shop = Workshop(tmp_path)
+        script = tmp_path / "agent.sh"
+        keep = f'prompt=$(cat)\necho "$prompt" >> {tmp_path}/prompts\n'
+        script.write_text(script.read_text().replace("prompt=$(cat)\n", keep))
+
+        shop.done("fly", branch_name="feature", skip_review="yes", skip_pr="yes")
+
+        prompts = (tmp_path / "prompts").read_text()
+        assert [1, 1] == [prompts.count(task) for task in ("write file-one", "write file-two and break")]
+
     def test_killed_at_every_step_does_everything_once(
         self, shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -57,7 +74,7 @@ class TestFlying:
         assert without(expected, "commit") == without(execution.output, "commit")
         assert whole.tree("feature") == shop.tree("feature")
         assert whole.remote.subjects("feature") == shop.remote.subjects("feature")
-        assert ["pr create"] == [asked for asked in shop.asked if asked in {"pr create", "pr edit"}]
+        assert ["pr create"] == [asked for asked in shop.asked if asked in {"pr create", "api PATCH"}]
         assert without(whole.pulls[0], "body") == without(shop.pulls[0], "body")
         assert "" == shop.repository.git("status", "--porcelain", "--", ":!.maverick")
 
@@ -138,6 +155,73 @@ class TestFlying:
         output = shop.done("fly", branch_name="feature")
 
         assert (0, None, []) == (output["phases"], output["pr_url"], shop.pulls)
+
+
+SAID = "I could not do it: the edit was refused."
+
+
+class TestNothingDone:
+    """An agent that changes nothing, and says so, ends with exit code 0 all the same."""
+
+    def write(self, shop: Workshop, text: str) -> None:
+        shop.repository.commit("tasks.md", text)
+        shop.repository.git("push", "-q")
+
+    @pytest.mark.parametrize("hub", [True, False])
+    def test_is_no_success(self, tmp_path: Path, hub: bool) -> None:
+        """Nothing is pushed, and no pull request describes changes that there are not."""
+        shop = Workshop(tmp_path, hub=hub)
+        self.write(shop, "## Phase 1: Begin\n\n- [ ] write file-one, refused\n")
+
+        execution = shop.start("fly", branch_name="feature")
+
+        output = execution.output
+        assert ("done", "unchanged", False) == (execution.outcome.status, output["status"], output["pushed"])
+        assert (None, None, None) == (output["pr_url"], output["pr_file"], output["review"])
+        result = {"number": 1, "name": "Phase 1: Begin", "status": "unchanged", "said": SAID}
+        assert [{**result, "open_tasks": ["write file-one, refused"]}] == output["phase_results"]
+        assert ["main"] == shop.remote.git("branch", "--format=%(refname:short)").split()
+        assert ([], ["implementer"]) == (shop.pulls, shop.agents)
+        told = f"Phase 1: Begin: the agent changed nothing; it said: {SAID}"
+        assert [told] == [event.message for event in execution.events if event.event == "notice"]
+
+    def test_in_one_phase_is_told_and_the_others_go_on(self, shop: Workshop) -> None:
+        self.write(shop, "## Phase 1: Begin\n\n- [ ] file-one, refused\n\n## Phase 2: Go on\n\n- [ ] write file-two\n")
+
+        output = shop.done("fly", branch_name="feature")
+
+        assert "done" == output["status"]
+        assert ["unchanged", "done"] == [result["status"] for result in output["phase_results"]]
+        assert ["Phase 2: Go on"] == shop.remote.subjects("feature")[:1]
+        assert 1 == len(shop.pulls)
+
+    def test_a_task_that_is_not_ticked_is_told(self, shop: Workshop) -> None:
+        self.write(shop, "## Phase 1: Begin\n\n- [ ] write file-one and forget\n")
+
+        execution = shop.start("fly", branch_name="feature")
+
+        assert "done" == execution.output["status"]
+        told = "Phase 1: Begin: not ticked off by the agent: write file-one and forget"
+        assert told in [event.message for event in execution.events if event.event == "notice"]
+
+    def test_killed_at_every_step_comes_to_the_same(self, shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.write(shop, "## Phase 1: Begin\n\n- [ ] write file-one, refused\n")
+
+        execution = shop.killed_everywhere(monkeypatch, "fly", branch_name="feature")
+
+        assert "unchanged" == execution.output["status"]
+        assert ["main"] == shop.remote.git("branch", "--format=%(refname:short)").split()
+
+    def test_an_agent_that_commits_itself_has_done_something(self, tmp_path: Path) -> None:
+        """It was told not to; its work counts all the same."""
+        shop = Workshop(tmp_path)
+        script = tmp_path / "agent.sh"
+        commits = 'git add -A; git commit -qm "by the agent"; echo "Wrote'
+        script.write_text(script.read_text().replace('echo "Wrote', commits))
+
+        output = shop.done("fly", branch_name="feature")
+
+        assert ["done", "done"] == [result["status"] for result in output["phase_results"]]
 
 
 class TestWithoutGitHub:

@@ -78,13 +78,32 @@ class TestRefuel:
         assert {"branch", "fix", "commit", "push", "create_pr", "summary"} <= names_of(execution.kills)
         assert ("worktree" in names_of(execution.kills)) == (parallel == "yes")
         assert without(expected, "issues") == without(execution.output, "issues")
-        assert ["pr create"] == [asked for asked in shop.asked if asked in {"pr create", "pr edit"}]
+        assert ["pr create"] == [asked for asked in shop.asked if asked in {"pr create", "api PATCH"}]
         assert whole.tree("fix/issue-1") == shop.tree("fix/issue-1")
         assert whole.remote.subjects("fix/issue-1") == shop.remote.subjects("fix/issue-1")
         assert 1 == len(shop.worktrees())
         assert 1 == len(shop.repository.git("stash", "list").splitlines())
         assert "half" == shop.repository.git("show", "stash@{0}^3:fix-2")
         assert "" == shop.repository.git("status", "--porcelain")
+
+    @pytest.mark.parametrize("parallel", ["no", "yes"])
+    def test_an_issue_that_the_agent_left_as_it_is_is_no_success(self, tmp_path: Path, parallel: str) -> None:
+        shop = Workshop(tmp_path)
+        shop.issues("one", "refused", "impossible")
+
+        execution = shop.start("refuel", parallel=parallel)
+
+        output = execution.output
+        assert ["done", "unchanged", "failed"] == [issue["status"] for issue in output["issues"]]
+        assert (3, 1, 1, 1) == tuple(output[name] for name in ("processed", "succeeded", "unchanged", "failed"))
+        said = "I could not do it: the edit was refused."
+        assert (said, None) == (output["issues"][1]["said"], output["issues"][1]["pull_request"])
+        assert f"- #2 refused: the agent changed nothing; it said: {said}\n" in output["report"]
+        told = f"issue #2: the agent changed nothing; it said: {said}"
+        assert told in [event.message for event in execution.events if event.event == "notice"]
+        branches = shop.remote.git("branch", "--format=%(refname:short)").split()
+        assert ["fix/issue-1", "main"] == branches
+        assert ["fix/issue-1"] == [pull["headRefName"] for pull in shop.pulls]
 
     def test_without_issues_there_is_nothing_to_do(self, tmp_path: Path) -> None:
         shop = Workshop(tmp_path)
@@ -134,6 +153,8 @@ class TestOneIssue:
 
         assert ("done", ["issue_fetched", "issue_2_fixed"]) == (execution.outcome.status, execution.labels())
         assert {
+            "status": "done",
+            "said": "Resolved issue 2.",
             "issue_number": 2,
             "branch": "fix/issue-2",
             "validation_passed": True,
@@ -143,6 +164,39 @@ class TestOneIssue:
             "draft": False,
         } == execution.output
         assert ["Fix #2: two", "first"] == shop.remote.subjects("fix/issue-2")
+
+    @pytest.mark.parametrize("hub", [True, False])
+    def test_quick_fix_says_that_nothing_was_changed(self, tmp_path: Path, hub: bool) -> None:
+        shop = Workshop(tmp_path, hub=hub)
+        shop.issues("refused")
+
+        execution = shop.start("quick_fix", issue_number="1")
+
+        assert "done" == execution.outcome.status
+        assert {
+            "status": "unchanged",
+            "said": "I could not do it: the edit was refused.",
+            "issue_number": 1,
+            "branch": "fix/issue-1",
+            "validation_passed": None,
+            "commit": None,
+            "pr_url": None,
+            "pr_file": None,
+            "draft": None,
+        } == execution.output
+        assert (["main"], []) == (shop.remote.git("branch", "--format=%(refname:short)").split(), shop.pulls)
+
+    def test_an_issue_that_an_earlier_run_resolved_is_handed_over(self, tmp_path: Path) -> None:
+        """The branch has its commit; the agent finds nothing to do. There is something to hand over all the same."""
+        shop = Workshop(tmp_path)
+        shop.issues("one")
+        (shop.hub / "trouble").write_text("rate-limited")
+        shop.start("process_single_issue", issue={"number": 1, "title": "one"})
+        (shop.hub / "trouble").unlink()
+
+        output = shop.done("process_single_issue", issue={"number": 1, "title": "one"})
+
+        assert ("done", True) == (output["status"], output["pr_url"] is not None)
 
     def test_killed_at_every_step_quick_fix_does_everything_once(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -85,8 +85,7 @@ class TestScriptedAgent:
     def test_implements_a_phase_errs_and_corrects_itself(self, tmp_path: Path) -> None:
         (tmp_path / "tasks.md").write_text((AGENT.parent / "tasks.md").read_text("utf-8"), "utf-8")
         for phase in get_phases(cwd=str(tmp_path)):
-            tasks = [{"text": task.text, "done": task.done} for task in phase.tasks]
-            self.ask(tmp_path, "implementer", {"task_file": phase.file, "tasks": tasks})
+            self.ask(tmp_path, "implementer", {"task_file": phase.file, "phase": phase.text})
         check = [sys.executable, "-m", "unittest", "-q"]
         first = subprocess.run(check, cwd=tmp_path, capture_output=True, check=False)
         answer = self.ask(tmp_path, "validation_fixer", {"failed_stage": {"name": "test"}})

@@ -50,7 +50,7 @@ def test_fly_goes_on_after_sigkill(tmp_path: Path, at: str) -> None:
 
     assert (-signal.SIGKILL, 0, "done") == (killed, code, answer["status"])
     assert ["Phase 2: Break it", "Phase 1: Begin", "first"] == shop.remote.subjects("feature")
-    assert ["pr create"] == [asked for asked in shop.asked if asked in {"pr create", "pr edit"}]
+    assert ["pr create"] == [asked for asked in shop.asked if asked in {"pr create", "api PATCH"}]
     assert "" == shop.repository.git("status", "--porcelain")
 
 

@@ -129,7 +129,7 @@ class TestFragments:
         if workflow == "commit_and_push":
             assert ["Update broken", "Add file-one", "first"] == shop.remote.subjects("feature")
         if workflow == "create_pr_with_summary":
-            assert ["pr create"] == [asked for asked in shop.asked if asked in {"pr create", "pr edit"}]
+            assert ["pr create"] == [asked for asked in shop.asked if asked in {"pr create", "api PATCH"}]
             assert {"url": shop.pulls[0]["url"], "created": True} == {
                 name: value for name, value in without(execution.output).items() if name in {"url", "created"}
             }

@@ -9,6 +9,10 @@ gets `calls.jsonl`, what each call was given. A scenario is a mapping; every sta
     cut_short  end in the middle of the turn        hang       open the session, then wait for ever
     flood      so many bytes of noise first         logged_out nobody is logged in
     limit      the limit of turns is reached        exit       end with this exit code, saying only `words`
+    retries    claude: asks the model's server so often again, with `status` each time, before all else
+    rate_limit claude: what it says of the account's limit
+    healed     claude: those were all, the rest is as without `status`
+    recorded   replay a sample of `recorded/`, such as `codex-0.171.0/400`
 """
 
 from __future__ import annotations
@@ -23,7 +27,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 FOLDER = Path(os.environ["STANDIN_FOLDER"])
-NAMES = ("MAVERICK_AGENT", "MAVERICK_STEP", "MAVERICK_CONTEXT", "MAVERICK_OUTPUT", "IS_SANDBOX", "EXTRA")
+RECORDED = Path(__file__).parent / "recorded"
+UNKNOWN = "11111111-2222-4333-8444-555555555555"
+"""The session that was asked for when a lost one was recorded."""
+NAMES = ("MAVERICK_AGENT", "MAVERICK_STEP", "MAVERICK_CONTEXT", "MAVERICK_OUTPUT", "IS_SANDBOX", "EXTRA", "NO_COLOR")
 
 
 class Call:
@@ -46,6 +53,8 @@ class Call:
                 self.options[word] = waiting.pop(0) if flags[word] else ""
         self.prompt = sys.stdin.read()
         self.scenario = self._log(program)
+        if self["recorded"]:
+            replay(self["recorded"])
 
     def _log(self, program: str) -> dict[str, Any]:
         log = FOLDER / "calls.jsonl"
@@ -91,6 +100,19 @@ def session(wanted: str | None, make: Callable[[], str] = lambda: str(uuid.uuid4
     with known.open("a") as file:
         file.write(f"{made}\n")
     return made
+
+
+def replay(sample: str, session: str = "") -> NoReturn:
+    """Write what a real program wrote, as `claude-2.1.332/lost_session`, and end as it did.
+
+    The session that it was asked to continue gets the name *session*.
+    """
+    text = (RECORDED / f"{sample}.json").read_text("utf-8").replace(UNKNOWN, session or UNKNOWN)
+    recorded = json.loads(text)
+    for stream, lines in ((sys.stderr, recorded["stderr"]), (sys.stdout, recorded["stdout"])):
+        stream.write("".join(f"{line}\n" for line in lines))
+        stream.flush()
+    sys.exit(recorded["exit_code"])
 
 
 def emit(**fields: Any) -> None:

@@ -20,7 +20,7 @@ from maverick.errors import StepFailed, StepTimeout
 from maverick.repositories import environment_in, without_repository
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 _LAST_LOOK_SECONDS = 0.01
@@ -31,6 +31,7 @@ class _Attached(NamedTuple):
     env: Mapping[str, str]
     step: str
     root: str | Path | None
+    tell: Callable[[str], None] | None
 
 
 _attached: ContextVar[_Attached | None] = ContextVar("attached", default=None)
@@ -38,14 +39,19 @@ _attached: ContextVar[_Attached | None] = ContextVar("attached", default=None)
 
 @contextmanager
 def attach(
-    processes: Processes, *, env: Mapping[str, str], step: str, root: str | Path | None = None
+    processes: Processes,
+    *,
+    env: Mapping[str, str],
+    step: str,
+    root: str | Path | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Iterator[None]:
     """Let the commands that this thread starts run under *processes*, so that they are noted and stopped
-    with it. *root* is the project's (default: the current folder).
+    with it, and what it says by `notice` reach *tell*. *root* is the project's (default: the current folder).
 
     To be used in the thread that calls the action: it does not reach into other threads.
     """
-    token = _attached.set(_Attached(processes, env, step, root))
+    token = _attached.set(_Attached(processes, env, step, root, tell))
     try:
         yield
     finally:
@@ -56,6 +62,17 @@ def environment() -> Mapping[str, str]:
     """The environment of the step at hand; where nothing is attached, this process's."""
     attached = _attached.get()
     return attached.env if attached else inherited()
+
+
+def notice(message: str) -> None:
+    """Tell whoever watches the run; where nothing is attached, the logger `maverick.workflow`."""
+    attached = _attached.get()
+    if attached and attached.tell:
+        attached.tell(message)
+        return
+    import logging  # noqa: PLC0415 - only for actions that are used alone
+
+    logging.getLogger("maverick.workflow").warning("%s", message)
 
 
 def run_command(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from maverick.dsl.values import Value
 
 FILE_NAME = "maverick.yaml"
-Provider: TypeAlias = Literal["claude", "codex", "gemini", "opencode", "command", "none"]
+Provider: TypeAlias = Literal["claude", "codex", "gemini", "opencode", "copilot", "command", "none"]
 _PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 _REPO = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 _MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
@@ -31,7 +31,8 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentConfig:
-    """One agent. `command` is what a `command` agent runs; `timeout` is in seconds, None for ever.
+    """One agent. `command` is what a `command` agent runs, of another provider how its program is started;
+    `timeout` is in seconds, None for ever.
 
     `none` is for generators that are to write their texts without an agent. `options` are those of the provider.
     """
@@ -148,6 +149,8 @@ def _agent(report: Report, node: Node) -> AgentConfig:
     provider = fields.word("provider", _PROVIDERS, default)
     if provider == "command" and not fields.has("command"):
         report.problem(node, "an agent with `provider: command` needs a `command`")
+    if provider == "none" and fields.has("command"):
+        report.problem(node, "an agent with `provider: none` runs no program, so `command` says nothing; remove one")
     if not given and not fields.has("command"):
         report.problem(node, f"missing field `provider`: an agent needs it; there are {', '.join(_PROVIDERS)}")
     agent = AgentConfig(

@@ -51,7 +51,7 @@ def _missing_agent(step: Step, catalog: Catalog, environment: Mapping[str, str])
 
     provider = provider_of(name, config)
     program = provider.argv(config)[0]
-    return None if is_there(program, catalog.root, environment) else missing(provider, program)
+    return None if is_there(program, catalog.root, environment) else missing(provider, config)
 
 
 def _needed_by(steps: list[str]) -> str:

@@ -13,7 +13,7 @@ FRAGMENTS: Final = _HERE / "fragments"
 AGENTS: Final = _HERE / "agents"
 
 _MODULES: Final = {
-    "git": "git_branch git_status git_diff git_has_changes git_stage_all",
+    "git": "git_branch git_status git_diff git_has_changes git_is_ahead git_stage_all",
     "commits": "git_commit git_push",
     "workspace": "create_git_branch init_workspace",
     "preflight": "run_preflight_checks",
@@ -24,7 +24,7 @@ _MODULES: Final = {
     "worktrees": "git_worktree git_set_aside",
     "reviews": "run_coderabbit_review combine_review_results",
     "dependencies": "sync_dependencies",
-    "outcomes": "summarize_issues",
+    "outcomes": "judge_work judge_phase summarize_phases summarize_issues",
 }
 
 ACTIONS: Final[dict[str, str]] = {

@@ -27,11 +27,12 @@ _FORMS = {
 
 
 def implementation_context(scene: Scene) -> Context:
-    """For `implementer`: the phase (the loop's item, else a step's) with its tasks, and the branch."""
+    """For `implementer`: the phase (the loop's item, else a step's) as its file has it, and the branch."""
     phase = scene.item if _is(scene.item, "phase") else _newest(scene, "phase")
     given: Context = {"branch_name": _input(scene, "branch_name"), "task_file": _input(scene, "task_file")}
     if isinstance(phase, dict):
-        given |= {"phase": phase.get("text") or phase["name"], "tasks": phase["tasks"]}
+        text = phase.get("text")  # The tasks stand in it.
+        given |= {"phase": text} if text else {"phase": phase["name"], "tasks": phase["tasks"]}
         given["task_file"] = phase.get("file") or given["task_file"]
     return _without_gaps(given)
 

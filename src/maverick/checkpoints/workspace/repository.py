@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from maverick.encoding import lines_of
 from maverick.errors import UsageError
 from maverick.repositories import NO_REPOSITORY, git_folder, safe_settings, work_tree_of
 
@@ -81,7 +82,7 @@ class Git:
         Raises:
             UsageError: git refuses the repository; the message has its words.
         """
-        lines = started.communicate()[0].decode("utf-8", "surrogateescape").splitlines()
+        lines = lines_of(started.communicate()[0].decode("utf-8", "surrogateescape"))
         if len(lines) < 2:  # before the first commit
             asked = self.start("symbolic-ref", "-q", "HEAD")
             output, words = asked.communicate()
@@ -107,8 +108,8 @@ class Git:
         places = self.start("rev-parse", "--git-path", "index", "--git-path", "info/exclude", "--git-path", "config")
         excludes = self.start("config", "--type=path", "--get", "core.excludesFile")
         output, words = started.communicate()
-        own = places.communicate()[0].decode("utf-8", "surrogateescape").splitlines()
-        other = excludes.communicate()[0].decode("utf-8", "surrogateescape").splitlines()
+        own = lines_of(places.communicate()[0].decode("utf-8", "surrogateescape"))
+        other = lines_of(excludes.communicate()[0].decode("utf-8", "surrogateescape"))
         if started.returncode:
             self._require_no_repository("list the files of", words)
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,8 +13,15 @@ ANSWER_CHARACTERS = 16 * 1024 * 1024
 """The longest answer that is taken."""
 LINE_BYTES = 16 * 1024 * 1024
 """The longest line of JSON that is read; a longer one is left out."""
-WORDS_LINES = 12
-"""How many lines that are no JSON are kept, for the message of a failure."""
+FIRST_LINES = 4
+LAST_LINES = 8
+"""How many lines that are no JSON are kept for the message of a failure: of some programs the first say the cause."""
+WORDS_CHARACTERS = 2000
+"""How much of such a line is kept."""
+_TOOLS_KEPT = 200
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_TRACE = re.compile(r"\s+at\b.*[:)]\d*")
+"""A line of the stack of a JavaScript program."""
 
 
 @dataclass(slots=True)
@@ -27,9 +35,15 @@ class Answer:
     failure: str = ""
     """Why it could not, in its words."""
     complaint: str = ""
-    """The last thing it complained of without giving up."""
+    """The last thing it complained of without giving up; empty once it went on."""
+    complaint_status: int | None = None
+    """The HTTP status that it complained of."""
+    refusals: int = 0
+    """How often in a row it complained that the model's server refuses its key."""
     status: int | None = None
     """The HTTP status that stopped it, where it tells."""
+    wait: float | None = None
+    """The seconds after which it may ask again, where it tells."""
     retryable: bool = False
     """It said itself that another attempt is worth it."""
     cut_short: bool = False
@@ -41,6 +55,7 @@ class Answer:
     refused: list[str] = field(default_factory=list)
     """Actions that were not permitted, or that failed, as `Write notes.txt`."""
     usage: dict[str, int | float] = field(default_factory=dict)
+    _tools: dict[str, str] = field(default_factory=dict)
     _pieces: list[str] = field(default_factory=list)
     _length: int = 0
     _starts_anew: bool = False
@@ -71,6 +86,25 @@ class Answer:
     def turn(self) -> None:
         """What was said so far is the answer only if nothing more is said."""
         self._starts_anew = True
+
+    def complain(self, text: str, status: int | None = None) -> None:
+        """It complained, and goes on trying."""
+        self.complaint, self.complaint_status = text, status
+        self.refusals = self.refusals + 1 if status in {401, 403} else 0
+
+    def progress(self) -> None:
+        """It went on: what it complained of is over."""
+        self.complaint, self.complaint_status, self.refusals = "", None, 0
+
+    def name_tool(self, call: str, tool: str) -> None:
+        """Remember the *tool* of a *call*, whose result names only the call."""
+        self._tools[call] = tool
+        while len(self._tools) > _TOOLS_KEPT:
+            del self._tools[next(iter(self._tools))]
+
+    def tool_of(self, call: str) -> str:
+        """The tool of a call; the call itself where it was never named."""
+        return self._tools.get(call, call)
 
     def count(self, **numbers: float) -> None:
         """Add to the usage."""
@@ -118,16 +152,78 @@ Reader: TypeAlias = Callable[[Line, Answer], str]
 """Takes one line into the answer, and gives what a person who watches should see of it, ends of lines included."""
 
 
+class Words:
+    """Lines that a program writes for people: cleaned, without what is only noise, the first and the last kept."""
+
+    def __init__(self, noise: str = "") -> None:
+        """*noise* is a pattern of lines that say nothing of the work."""
+        self._noise = re.compile(noise) if noise else None
+        self._held = b""
+        self._in_trace = False
+        self._first: list[str] = []
+        self._last: deque[str] = deque(maxlen=LAST_LINES)
+        self._left_out = 0
+
+    def feed(self, piece: bytes) -> str:
+        """Take a piece of output; give what to show of it, in whole lines."""
+        *whole, self._held = (self._held + piece).split(b"\n")
+        if len(self._held) > LINE_BYTES:
+            whole.append(self._held)
+            self._held = b""
+        return "".join(self.add(line) for line in whole)
+
+    def end(self) -> str:
+        """Take what stands there without an end of line."""
+        held, self._held = self._held, b""
+        return self.add(held) if held else ""
+
+    def add(self, data: bytes) -> str:
+        """Take one line; give it as it is to be shown, with its end, or nothing."""
+        line = without_escapes(data[: 4 * WORDS_CHARACTERS].decode("utf-8", "backslashreplace")).rstrip()
+        line = line[:WORDS_CHARACTERS]
+        if self._is_noise(line):
+            return ""
+        if line.strip():
+            self._keep(line)
+        return f"{line}\n"
+
+    @property
+    def text(self) -> str:
+        """The first lines and the last; in between, how many were left out."""
+        between = [f"… ({self._left_out} lines)"] if self._left_out else []
+        return "\n".join([*self._first, *between, *self._last]).strip()
+
+    def _keep(self, line: str) -> None:
+        if len(self._first) < FIRST_LINES:
+            self._first.append(line)
+            return
+        self._left_out += len(self._last) == LAST_LINES
+        self._last.append(line)
+
+    def _is_noise(self, line: str) -> bool:
+        """A stack, with the fields of the error that are printed below it, or what the pattern says."""
+        if _TRACE.match(line):
+            self._in_trace = True
+        elif not line.startswith((" ", "}", "\t")):
+            self._in_trace = False
+        return self._in_trace or (self._noise is not None and self._noise.match(line) is not None)
+
+
+def without_escapes(text: str) -> str:
+    """Text without the sequences that colour it, or move a terminal's cursor."""
+    return _ESCAPES.sub("", text)
+
+
 class JsonLines:
     """Cuts a program's standard output into JSON lines for its reader, whatever the pieces it comes in."""
 
-    def __init__(self, reader: Reader, answer: Answer) -> None:
+    def __init__(self, reader: Reader, answer: Answer, noise: str = "") -> None:
         self._reader = reader
         self._answer = answer
         self._held: list[bytes] = []
         self._held_bytes = 0
-        self.words: deque[str] = deque(maxlen=WORDS_LINES)
-        """The last lines that were no JSON."""
+        self.words = Words(noise)
+        """The lines that were no JSON."""
         self.left_out = 0
         """Lines that were longer than `LINE_BYTES`."""
 
@@ -165,6 +261,5 @@ class JsonLines:
         except (ValueError, RecursionError):
             fields = None
         if not isinstance(fields, dict):
-            self.words.append(data[:500].decode("utf-8", "backslashreplace"))
-            return f"{self.words[-1]}\n"
+            return self.words.add(data)
         return self._reader(Line(fields), self._answer)

@@ -1,31 +1,36 @@
 """One attempt at a step with an agent: the calls of its program that it takes, within one limit of time.
 
-A call that failed on the way to the model is made once more. A session that was open when the step was interrupted
-is continued, if the program can and still knows it. What the agent was not permitted to do is told as a notice:
-these programs end with exit code 0 all the same.
+A call that failed on the way to the model is made once more, one that met a limit of the account's several times,
+with growing pauses or when the program says. A session that was open when the step was interrupted is continued, if
+the program can and still knows it. What the agent was not permitted to do is told as a notice: these programs end with
+exit code 0 all the same.
 """
 
 from __future__ import annotations
 
+import re
+import signal
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import blake3
 
-from maverick.dsl.agents.answers import ANSWER_CHARACTERS, WORDS_LINES, Answer, JsonLines
+from maverick.dsl.agents.answers import ANSWER_CHARACTERS, Answer, JsonLines, Words
+from maverick.dsl.agents.limits import seconds_to_wait
 from maverick.dsl.agents.prompts import INTERRUPTED, as_json
 from maverick.dsl.agents.providers import environment_of, missing
-from maverick.dsl.child import StreamName, Tail
+from maverick.dsl.child import StreamName
 from maverick.dsl.durations import Limit, shortest
 from maverick.dsl.events import Event
 from maverick.dsl.last_words import text_of
 from maverick.dsl.programs import is_there
 from maverick.encoding import name_text
 from maverick.errors import StepFailed, StepTimeout
-from maverick.visible import last_lines
 
 if TYPE_CHECKING:
     from maverick.dsl.agents.providers import Provider
@@ -35,12 +40,27 @@ if TYPE_CHECKING:
     from maverick.dsl.values import Value
 
 TRANSPORT_PAUSE_SECONDS = 5.0
+"""Before another attempt; before each further one that a limit asks for it is three times as long."""
+LIMIT_ATTEMPTS = 5
+"""How often a call is made again that met a limit of the account's, when the program does not say how long it holds."""
+LIMIT_WAIT_SECONDS = 3600.0
+"""The longest that a step waits for a limit, all pauses together."""
+LEAST_SECONDS = 30.0
+"""What has to be left of the time for another attempt, or a tenth of it; but never more than half of it."""
+REFUSALS = 3
+"""A program that is refused its key so often in a row is ended: it may go on for minutes."""
 LOGIN_CHECK_SECONDS = 10.0
 NOISE_BYTES = 64 * 1024
 """How much of a program's output is held beside its answer."""
 CALLS_KEPT = 8
 """How many calls of a step are kept in its facts, the last ones; there is not room for many."""
 _WORDS_BYTES = 8 * 1024
+_KILLED = frozenset(128 + number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM))
+"""Exit codes of a program that somebody else ended; those of launchers, whose program was, as well."""
+_ABOUT_LOGIN = re.compile(
+    r"log.?in|logged.?out|api.?key|credential|authenticat|unauthori[sz]ed|forbidden", re.IGNORECASE
+)
+_LIMIT_WORDS = re.compile(r"\blimit|\bquota|too many requests", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +75,17 @@ class Player:
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
+    """*goes_on*: its session is worth continuing. *wait*: how long a limit holds, if that was told."""
+
     message: str
     transport: bool = False
-    cut_short: bool = False
+    goes_on: bool = False
+    limit: bool = False
+    wait: float | None = None
+
+
+class _Hopeless(Exception):
+    """The program goes on asking a server that refuses its key."""
 
 
 class Conversation:
@@ -74,7 +102,9 @@ class Conversation:
         own = None if length is None else Limit.own(length, whose)
         self._limit = shortest(attempt.limit, own)
         self._started: float | None = None
-        self._retried = False
+        self._retries = 0
+        self._waited = 0.0
+        self._before = ""
         step = attempt.environment.get("MAVERICK_IDEMPOTENCY_KEY", "")
         told = repr((step, player.provider.name, player.config.model, asked))
         self._asked = blake3.blake3(told.encode("utf-8", "backslashreplace")).hexdigest(length=16)
@@ -99,14 +129,39 @@ class Conversation:
                 self.tell(f"session {session} cannot be continued ({failure.message}); a new one is begun")
                 self.forget()
                 continue
-            if not failure.transport or self._retried or not self._has_time_for(TRANSPORT_PAUSE_SECONDS):
-                if not (failure.transport or failure.cut_short):
+            pause, reason = self._pause(failure)
+            if pause is None:
+                if not (failure.transport or failure.goes_on):
                     self.forget()
-                raise StepFailed(f"agent {self._player.name}: {failure.message}")
-            self._retried = True
-            self.tell(f"{failure.message}; one more attempt")
-            self._tools.stop.wait(TRANSPORT_PAUSE_SECONDS)
+                raise StepFailed(f"agent {self._player.name}: {failure.message}{reason}")
+            self._retries += 1
+            self._waited += pause
+            self._before = failure.message
+            self.tell(f"{failure.message}; one more attempt{f' in {_time(pause)}' if pause >= 10 else ''}")
+            self._tools.stop.wait(pause)
             self._tools.stop.check()
+
+    def _pause(self, failure: _Failure) -> tuple[float | None, str]:
+        """The seconds before another attempt; None if there is to be none, with what to add to the message."""
+        if not failure.transport:
+            return None, ""
+        told = failure.wait
+        if told is not None:
+            pause = told + 1.0
+        else:
+            pause = TRANSPORT_PAUSE_SECONDS * (3**self._retries if failure.limit else 1)
+        if self._retries >= (LIMIT_ATTEMPTS if failure.limit else 1):
+            return None, ""
+        if self._waited + max(pause, told or 0.0) > LIMIT_WAIT_SECONDS:
+            until = f" at {_clock(told)}" if told is not None else " later"
+            return None, f"; resume{until}: a step waits for a limit for {_time(LIMIT_WAIT_SECONDS)} at most"
+        if not self._has_time_for(pause + self._least()):
+            return None, f"; {self._limit} left no time for one more attempt"
+        return pause, ""
+
+    def _least(self) -> float:
+        """The seconds that are worth an attempt: a program may need some for its start alone."""
+        return 0.0 if self._limit is None else min(max(LEAST_SECONDS, self._limit.left / 10), self._limit.left / 2)
 
     def forget(self) -> None:
         """The session is not to be continued."""
@@ -117,10 +172,11 @@ class Conversation:
 
     def _call(self, prompt: str, session: str) -> tuple[Answer, _Failure | None]:
         player, tools, attempt = self._player, self._tools, self._attempt
-        argv = player.provider.argv(player.config, session=session, writes=player.writes)
+        new = str(uuid.uuid4()) if player.provider.names_sessions and not session else ""
+        argv = player.provider.argv(player.config, session=session, new=new, writes=player.writes)
         if not is_there(argv[0], tools.root, tools.environment):
-            raise StepFailed(f"agent {player.name}: {missing(player.provider, argv[0])}")
-        heard = _Heard(player.provider, attempt, self._keep)
+            raise StepFailed(f"agent {player.name}: {missing(player.provider, player.config)}")
+        heard = _Heard(player.provider, attempt, self._keep, session or new)
         attempt.keep("prompt", tools.scrub.text(prompt).encode("utf-8", "backslashreplace"))
         allowed = self.time_left()
         started = time.monotonic()
@@ -141,7 +197,12 @@ class Conversation:
                 )
                 heard.end(done, files / "output.json")
             except StepTimeout as error:
-                raise StepTimeout(f"agent {player.name}: {error}{heard.last_words()}") from None
+                raise StepTimeout(f"agent {player.name}: {self._too_long(error, heard, allowed)}") from None
+            except _Hopeless:
+                status = heard.answer.complaint_status
+                said = f" ({heard.answer.complaint})" if heard.answer.complaint else ""
+                message = f"the model's server answered {status}{said} {REFUSALS} times; it was ended"
+                return heard.answer, _Failure(f"{message}\n{player.provider.login}")
             finally:
                 self._record(heard.answer, time.monotonic() - started, resumed=bool(session))
         answer = heard.answer
@@ -160,7 +221,7 @@ class Conversation:
             "MAVERICK_OUTPUT": name_text(files / "output.json"),
         }
         options = environment_of(self._player.config)
-        return {**self._inherited, **self._attempt.environment, **options, **names}
+        return {"NO_COLOR": "1", **self._inherited, **self._attempt.environment, **options, **names}
 
     def _judge(self, heard: _Heard, done: Completed) -> _Failure | None:
         """What is wrong with how a call ended; None if nothing is."""
@@ -169,7 +230,7 @@ class Conversation:
         if heard.too_long:
             return _Failure(f"it {heard.too_long}")
         if not heard.answer.finished:
-            return _Failure(f"it was cut short before it was done{heard.last_words()}", cut_short=True)
+            return _Failure(f"it was cut short before it was done{heard.last_words()}", goes_on=True)
         if not heard.answer.text.strip():
             return _Failure(f"it printed nothing{heard.last_words()}")
         return None
@@ -182,29 +243,55 @@ class Conversation:
             how = f"killed by {done.signal}" if done.signal else f"exit code {done.exit_code}"
         told = (how, provider.exit_codes.get(done.exit_code), answer.failure or words or answer.complaint)
         message = ": ".join(filter(None, told))
-        if provider.is_transport(done.exit_code, answer, words):
-            return _Failure(message, transport=True)
+        wait = answer.wait
+        if wait is None and (provider.is_limit(done.exit_code, answer) or _LIMIT_WORDS.search(message)):
+            wait = seconds_to_wait(message, datetime.now(UTC))
+        if provider.is_transport(done.exit_code, answer, words) or wait is not None:
+            limit = wait is not None or provider.is_limit(done.exit_code, answer)
+            return _Failure(message, transport=True, limit=limit, wait=wait)
         if answer.cut_short:
-            return _Failure(f"it was cut short before it was done: {message}", cut_short=True)
+            return _Failure(f"it was cut short before it was done: {message}", goes_on=True)
+        if done.exit_code in _KILLED and not answer.failure:
+            return _Failure(message, goes_on=True)
         if done.signal:
             return _Failure(message)
-        return _Failure(message + self._how_to_log_in(provider.status_of(done.exit_code, answer), done.exit_code))
+        return _Failure(
+            message + self._how_to_log_in(provider.status_of(done.exit_code, answer), done.exit_code, told[2])
+        )
 
-    def _how_to_log_in(self, status: int | None, exit_code: int) -> str:
+    def _too_long(self, error: StepTimeout, heard: _Heard, allowed: Limit | None) -> str:
+        """What took too long; when a later call began; and what was last heard."""
+        late = ""
+        if self._limit is not None and allowed is not None and allowed.left < self._limit.left:
+            late = f"; this call began after {_time(self._limit.left - allowed.left)} of it"
+            late += f", since the one before failed: {self._before}" if self._before else ""
+        status = heard.answer.complaint_status
+        login = f"\n{self._player.provider.login}" if status in (401, 403) else ""
+        return f"{error}{late}{heard.last_words()}{login}"
+
+    def _how_to_log_in(self, status: int | None, exit_code: int, said: str) -> str:
+        """How to log in, if that is what is wrong. Its own check is asked only where its words are about it."""
         provider = self._player.provider
         if status in (401, 403) or "logged in" in provider.exit_codes.get(exit_code, ""):
             return f"\n{provider.login}"
-        return f"\n{provider.login}" if status is None and self._is_logged_out() else ""
+        asked = status is None and _ABOUT_LOGIN.search(said) is not None and not self._has_key()
+        return f"\n{provider.login}" if asked and self._is_logged_out() else ""
+
+    def _has_key(self) -> bool:
+        """Whether the program has a key that its own check knows nothing of."""
+        provider, config = self._player.provider, self._player.config
+        environment = {**self._inherited, **environment_of(config)}
+        return bool(environment.get(provider.silent_without)) or provider.has_own_login(config, environment)
 
     def _warn_of_silence(self) -> None:
         provider = self._player.provider
-        environment = {**self._inherited, **environment_of(self._player.config)}
-        if provider.silent_without and not environment.get(provider.silent_without) and self._is_logged_out():
+        if provider.silent_without and not self._has_key() and self._is_logged_out():
             self.tell(f"nobody seems to be logged in, and {provider.name} may wait in silence: {provider.login}")
 
     def _is_logged_out(self) -> bool:
         """Whether the program's own check says that nobody is logged in. One that cannot be made says nothing."""
-        check, environment = self._player.provider.login_check, self._inherited
+        check = self._player.provider.asks_for_login(self._player.config)
+        environment = self._inherited
         if not check or not self._has_time_for(LOGIN_CHECK_SECONDS):
             return False
         try:
@@ -258,33 +345,47 @@ class Conversation:
 
 
 class _Heard:
-    """What one call's output comes to, as it arrives."""
+    """What one call's output comes to, as it arrives. *session* is the one that the caller named."""
 
-    def __init__(self, provider: Provider, attempt: Attempt, keep: Callable[[str], None]) -> None:
+    def __init__(self, provider: Provider, attempt: Attempt, keep: Callable[[str], None], session: str) -> None:
         self.answer = Answer()
         self.too_long = ""
         self._attempt = attempt
         self._keep = keep
         self._kept = ""
-        self._lines = JsonLines(provider.reader, self.answer) if provider.reader else None
-        self._stderr = Tail(_WORDS_BYTES)
+        self._named = session
+        self._stubborn = provider.stubborn
+        self._lines = JsonLines(provider.reader, self.answer, provider.noise) if provider.reader else None
+        self._words = Words(provider.noise)
 
     def listen(self, stream: StreamName, piece: bytes) -> None:
-        if stream == "stderr":
-            self._stderr.add(piece)
-        if stream == "stderr" or self._lines is None:
+        if self._lines is None:
+            if stream == "stderr":
+                self._words.feed(piece)
             self._attempt.say(stream, piece)
             return
-        if shown := self._lines.feed(piece):
-            self._attempt.say("stdout", shown.encode("utf-8", "backslashreplace"))
+        if stream == "stderr":
+            self._show(stream, self._words.feed(piece))
+            return
+        self._show(stream, self._lines.feed(piece))
+        if self.answer.begun and not self.answer.session:
+            self.answer.session = self._named
         if self.answer.session != self._kept:
             self._kept = self.answer.session
             self._keep(self._kept)
+        if self._stubborn and self.answer.refusals >= REFUSALS:
+            raise _Hopeless
+
+    def _show(self, stream: StreamName, text: str) -> None:
+        if text:
+            self._attempt.say(stream, text.encode("utf-8", "backslashreplace"))
 
     def end(self, done: Completed, output: Path) -> None:
         """Take what the command left: for a program without JSON lines, its file or its whole output."""
+        rest = self._words.end()
         if self._lines is not None:
-            self._lines.end()
+            self._show("stderr", rest)
+            self._show("stdout", self._lines.end())
             if self.answer.too_long or self._lines.left_out:
                 self.too_long = f"wrote an answer, or a line, of more than {ANSWER_CHARACTERS >> 20} MiB"
             return
@@ -306,14 +407,36 @@ class _Heard:
             self.answer.say(text_of(done.stdout))
 
     def words(self) -> str:
-        """The last lines that are no part of the answer: of standard error, else of standard output."""
-        lines = last_lines(text_of(self._stderr.data), WORDS_LINES)
-        if not lines and self._lines is not None:
-            lines = list(self._lines.words)
-        if not lines and self._lines is None:
-            lines = last_lines(self.answer.text, WORDS_LINES)
-        return "\n".join(lines[-WORDS_LINES:])
+        """The first and the last lines that are no part of the answer: of standard error, else of standard output."""
+        if self._words.text:
+            return self._words.text
+        if self._lines is not None:
+            return self._lines.words.text
+        printed = Words()
+        for line in self.answer.text.encode("utf-8", "backslashreplace").split(b"\n"):
+            printed.add(line)
+        return printed.text
 
     def last_words(self) -> str:
-        words = self.words()
-        return f"; the last it said: {words}" if words else ""
+        """What the model's server answered last, and what the program said."""
+        answer = self.answer
+        said = [self.words()]
+        status = answer.complaint_status
+        if status is None:
+            said.append(answer.complaint)
+        last = "\n".join(filter(None, said))
+        server = f"; the last answer of the model's server was {status}" if status else ""
+        server += f" ({answer.complaint})" if status and answer.complaint else ""
+        return server + (f"; the last it said: {last}" if last else "")
+
+
+def _time(seconds: float) -> str:
+    """`90 s`, `12.5 s`, `25 min`."""
+    return f"{seconds / 60:.0f} min" if seconds >= 600 else f"{seconds:.3g} s"
+
+
+def _clock(seconds: float) -> str:
+    """The time of day in so many seconds, with the day if it is another one."""
+    moment = datetime.fromtimestamp(time.time() + seconds).astimezone()
+    same = moment.date() == datetime.now().astimezone().date()
+    return f"{moment:%H:%M}" if same else f"{moment:%Y-%m-%d %H:%M}"

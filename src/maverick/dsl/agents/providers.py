@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
 
 from maverick.dsl.agents import readers
 from maverick.dsl.suggest import nearest
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from maverick.dsl.values import Value
 
 _TRANSPORT_STATUS = frozenset({408, 425, 429, *range(500, 600)})
+_LIMIT_STATUS = frozenset({429, 529})
 _TRANSPORT_WORDS = re.compile(
     r"ECONN|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|socket hang up|fetch failed|connection (error|reset|refused|closed)"
     r"|network (error|is unreachable)|overloaded|stream disconnected|timed out",
@@ -36,19 +38,35 @@ class Setting:
     option: str
     flag: str
     default: str = ""
-    asking: str = ""
-    """Its value, whatever is configured, for one who is asked for text and must not change files."""
+    asking: str | None = None
+    """Its value, whatever is configured, for one who is asked for text and must not change files; empty: no flag."""
     values: tuple[str, ...] = ()
     """What it may be; empty: any text or number."""
+    listed: Literal["", "joined", "repeated"] = ""
+    """Whether it may be a list, and how that is given: as one word with commas, or with the flag before each."""
+
+    def words(self, given: Value, *, writes: bool) -> list[str]:
+        """The words of the command line for what is configured (null: nothing is)."""
+        if self.asking is not None and not writes:
+            chosen = [self.asking]
+        elif isinstance(given, list):
+            chosen = [",".join(map(str, given))] if self.listed == "joined" else [str(each) for each in given]
+        else:
+            chosen = [self.default if given is None else str(given)]
+        return [word for value in chosen if value for word in (self.flag, value)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """One program. It is called with `command`, settings, model, the user's `args`, and `fresh` or `again`."""
+    """One program. It is called with `command`, settings, model, the user's `args`, and `fresh` or `again`.
+
+    An agent's own `command` stands in the place of the first word of `command`.
+    """
 
     name: str
     command: tuple[str, ...] = ()
     fresh: tuple[str, ...] = ()
+    """To begin. With `{session}` in it, the caller chooses the session's id, a UUID."""
     again: tuple[str, ...] = ()
     """To continue a session, whose id replaces `{session}`. Empty: it has no sessions."""
     model_flag: str = ""
@@ -65,23 +83,58 @@ class Provider:
     """How to log in."""
     silent_without: str = ""
     """It waits in silence when nobody is logged in, unless this variable holds a key; so it is asked before."""
+    stubborn: bool = False
+    """It goes on for minutes when its key is refused, so it is ended after some times."""
+    own_provider: tuple[str, str, str] | None = None
+    """Where a provider of models is configured that has a key of its own: a variable with a folder, that folder below
+    the home folder, and the file in it."""
     exit_codes: Mapping[int, str] = field(default_factory=dict)
     """What exit codes mean, beyond 0 and 1."""
     exit_is_status: bool = False
     """Exit codes from 144 are the HTTP status modulo 256."""
+    noise: str = ""
+    """A pattern of lines for people that say nothing of the work, and are not shown."""
 
-    def argv(self, agent: AgentConfig, *, session: str = "", writes: bool = True) -> list[str]:
-        """The command line. Not *writes*: for one who is only asked for text."""
+    @property
+    def names_sessions(self) -> bool:
+        """Whether the caller chooses the id of a new session."""
+        return any("{session}" in word for word in self.fresh)
+
+    def argv(self, agent: AgentConfig, *, session: str = "", new: str = "", writes: bool = True) -> list[str]:
+        """The command line, to continue *session*, else to begin one (called *new*, where that can be chosen).
+
+        Not *writes*: for one who is only asked for text.
+        """
         flags: list[str] = []
         for setting in self.settings:
-            given = agent.options.get(setting.option)
-            chosen = setting.default if given is None else str(given)
-            chosen = chosen if writes or not setting.asking else setting.asking
-            flags += [setting.flag, chosen] if chosen else []
+            flags += setting.words(agent.options.get(setting.option), writes=writes)
         if agent.model and self.model_flag:
             flags += [self.model_flag, agent.model]
-        last = [word.replace("{session}", session) for word in self.again] if session else list(self.fresh)
-        return [*(self.command or agent.command), *flags, *_arguments(agent), *last]
+        last = [word.replace("{session}", session or new) for word in (self.again if session else self.fresh)]
+        return [*self.program(agent), *self.command[1:], *flags, *_arguments(agent), *last]
+
+    def program(self, agent: AgentConfig) -> tuple[str, ...]:
+        """What is started: the agent's own `command`, else the program by its name."""
+        return agent.command or self.command[:1]
+
+    def has_own_login(self, agent: AgentConfig, environment: Mapping[str, str]) -> bool:
+        """Whether a provider of models is configured whose key the program's own check knows nothing of."""
+        if self.own_provider is None:
+            return False
+        if any("model_provider" in word or word == "--oss" for word in _arguments(agent)):
+            return True
+        variable, folder, file = self.own_provider
+        home = environment.get(variable) or f"{environment.get('HOME', '')}/{folder}"
+        try:
+            text = Path(home, file).read_text("utf-8", "replace")
+        except OSError:
+            return False
+        found = re.search(r"^\s*model_provider\s*=\s*[\"']([^\"']+)", text, re.MULTILINE)
+        return found is not None and found[1] != "openai"
+
+    def asks_for_login(self, agent: AgentConfig) -> list[str]:
+        """The command that tells whether anybody is logged in; empty if there is none."""
+        return [*self.program(agent), *self.login_check[1:]] if self.login_check else []
 
     def status_of(self, exit_code: int, answer: Answer) -> int | None:
         """The HTTP status that ended a call, as far as the program tells."""
@@ -101,6 +154,10 @@ class Provider:
             return status in _TRANSPORT_STATUS
         return answer.retryable or bool(_TRANSPORT_WORDS.search(answer.failure or words))
 
+    def is_limit(self, exit_code: int, answer: Answer) -> bool:
+        """Whether it was asked to come back later: a limit of the account's, or an overload."""
+        return answer.wait is not None or self.status_of(exit_code, answer) in _LIMIT_STATUS
+
 
 CLAUDE: Final = Provider(
     name="claude",
@@ -114,9 +171,10 @@ CLAUDE: Final = Provider(
             flag="--permission-mode",
             default="acceptEdits",
             asking="dontAsk",
-            values=("acceptEdits", "auto", "bypassPermissions", "dontAsk", "manual", "plan"),
+            # `default` is what 2.1.197 calls `manual`: each version knows one of the two.
+            values=("acceptEdits", "auto", "bypassPermissions", "default", "dontAsk", "manual", "plan"),
         ),
-        Setting(option="allowed_tools", flag="--allowedTools"),
+        Setting(option="allowed_tools", flag="--allowedTools", asking="", listed="joined"),
         Setting(option="max_turns", flag="--max-turns"),
         Setting(option="max_budget_usd", flag="--max-budget-usd"),
     ),
@@ -124,6 +182,7 @@ CLAUDE: Final = Provider(
     package="@anthropic-ai/claude-code",
     login_check=("claude", "auth", "status"),
     login="log in with `claude` and /login, or set ANTHROPIC_API_KEY",
+    stubborn=True,
 )
 
 CODEX: Final = Provider(
@@ -147,6 +206,7 @@ CODEX: Final = Provider(
     login_check=("codex", "login", "status"),
     login="log in with `codex login`, or set CODEX_API_KEY (`codex exec` does not read OPENAI_API_KEY)",
     silent_without="CODEX_API_KEY",
+    own_provider=("CODEX_HOME", ".codex", "config.toml"),
     exit_codes={2: "it does not know one of its options"},
 )
 
@@ -179,6 +239,10 @@ GEMINI: Final = Provider(
         130: "it was cancelled",
     },
     exit_is_status=True,
+    noise=(
+        r"Warning: 256-color support|Warning: Basic terminal|Ripgrep is not available|YOLO mode is enabled"
+        r"|Loaded cached credentials|\[STARTUP\]"
+    ),
 )
 
 OPENCODE: Final = Provider(
@@ -193,9 +257,26 @@ OPENCODE: Final = Provider(
     login="log in with `opencode auth login`, and name a model as provider/model (`opencode models` lists them)",
 )
 
+COPILOT: Final = Provider(
+    name="copilot",
+    command=("copilot", "--output-format", "json", "--no-auto-update"),
+    fresh=("--session-id", "{session}"),
+    again=("--resume={session}",),
+    model_flag="--model",
+    settings=(
+        # Without any, each tool that changes something is refused: nobody is there to be asked.
+        Setting(option="allowed_tools", flag="--allow-tool", default="write", asking="", listed="repeated"),
+    ),
+    reader=readers.copilot,
+    package="@github/copilot",
+    login="log in with `copilot` and /login, or set COPILOT_GITHUB_TOKEN, GH_TOKEN or GITHUB_TOKEN",
+)
+
 COMMAND: Final = Provider(name="command")
 
-PROVIDERS: Final[Mapping[str, Provider]] = {each.name: each for each in (CLAUDE, CODEX, GEMINI, OPENCODE, COMMAND)}
+PROVIDERS: Final[Mapping[str, Provider]] = {
+    each.name: each for each in (CLAUDE, CODEX, GEMINI, OPENCODE, COPILOT, COMMAND)
+}
 
 
 def provider_of(name: str, agent: AgentConfig) -> Provider:
@@ -230,7 +311,10 @@ def _problem(option: str, value: Value, setting: Setting | None) -> str:
     if setting is not None:
         if setting.values and value not in setting.values:
             return f"one of {', '.join(setting.values)}"
-        return "" if isinstance(value, (str, int, float)) and not isinstance(value, bool) else "a text or a number"
+        if setting.listed and isinstance(value, list):
+            return "" if value and all(isinstance(each, str) for each in value) else "a text, or a list of texts"
+        fits = isinstance(value, (str, int, float)) and not isinstance(value, bool)
+        return "" if fits else f"a text{', or a list of texts' if setting.listed else ' or a number'}"
     if option == "args":
         return "" if isinstance(value, list) and all(isinstance(word, str) for word in value) else "a list of texts"
     return "" if isinstance(value, dict) else "a mapping of environment variables"
@@ -247,9 +331,10 @@ def _arguments(agent: AgentConfig) -> list[str]:
     return [str(word) for word in given] if isinstance(given, list) else []
 
 
-def missing(provider: Provider, program: str) -> str:
+def missing(provider: Provider, agent: AgentConfig) -> str:
     """Say how to get a program that is not there, or how to do without it."""
-    if not provider.package:
+    program = provider.program(agent)[0]
+    if agent.command:
         return f"`{program}` is not there: correct `command` in maverick.yaml, or install the program"
     return (
         f"the program `{program}` is not on PATH: install it with `npm install -g {provider.package}`, or choose "

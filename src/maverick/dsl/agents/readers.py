@@ -1,20 +1,23 @@
 """How each program's JSON lines are read: where text, session, usage, refusals and errors stand in them.
 
-The names of fields are those that were seen in Claude Code 2.1, Codex 0.169, Gemini 0.61 and OpenCode 1.18; what a
-later version adds is passed over.
+The names of fields are those that were seen in Claude Code 2.1, Codex 0.171, Gemini 0.61, OpenCode 1.18 and Copilot
+1.0; what a later version adds is passed over.
 """
 
 from __future__ import annotations
 
+import json
 import re
+import time
 from typing import TYPE_CHECKING
 
+from maverick.dsl.agents.answers import Line
 from maverick.encoding import lines_of
 
 if TYPE_CHECKING:
-    from maverick.dsl.agents.answers import Answer, Line
+    from maverick.dsl.agents.answers import Answer
 
-_STATUS = re.compile(r"\bstatus:? (\d{3})\b")
+_STATUS = re.compile(r"\bstatus:? (\d{3})\b|\"code\":\s*(\d{3})\b|\(HTTP (\d{3})\)")
 _ACTION_CHARACTERS = 160
 
 
@@ -26,14 +29,26 @@ def claude(line: Line, answer: Answer) -> str:
             answer.session = line.text("session_id")
             answer.model = line.text("model")
         case "system", "api_retry":
-            return f"(attempt {line.number('attempt')} after status {line.at('error_status')})\n"
+            return _claude_retry(line, answer)
+        case "rate_limit_event", _:
+            rejected = line.text("rate_limit_info", "status") == "rejected"
+            answer.wait = _seconds_until(line.number("rate_limit_info", "resetsAt")) if rejected else None
         case "assistant", _:
+            if line.text("message", "model") != "<synthetic>":
+                answer.progress()
             return "".join(_claude_block(block) for block in line.lines("message", "content"))
         case "result", subtype:
             _claude_result(line, subtype, answer)
         case _:
             pass
     return ""
+
+
+def _claude_retry(line: Line, answer: Answer) -> str:
+    status, kind = line.status("error_status"), line.text("error")
+    answer.complain(kind if status else f"the model's server cannot be reached ({kind or 'no status'})", status)
+    said = f"the model's server answered {status}" if status else answer.complaint
+    return f"({said}; attempt {line.number('attempt')} of {line.number('max_retries')})\n"
 
 
 def _claude_block(block: Line) -> str:
@@ -43,7 +58,7 @@ def _claude_block(block: Line) -> str:
 
 
 def _claude_result(line: Line, subtype: str, answer: Answer) -> None:
-    answer.begun = True
+    # Without an `init` before it, nothing was begun: so it says that it does not know the session to continue.
     answer.finished = True
     answer.session = line.text("session_id") or answer.session
     answer.say(line.text("result"))
@@ -83,10 +98,12 @@ def codex(line: Line, answer: Answer) -> str:
             )
         case "turn.failed":
             answer.finished = True
-            answer.failure = line.text("error", "message") or "the turn failed"
-            answer.status = _status_in(answer.failure)
+            said = line.text("error", "message")
+            answer.failure = readable(said) or "the turn failed"
+            answer.status = _status_in(said)
         case "error":
-            answer.complaint = line.text("message")
+            said = line.text("message")
+            answer.complain(readable(said), _status_in(said))
             return _shown(answer.complaint)
         case _:
             pass
@@ -96,9 +113,11 @@ def codex(line: Line, answer: Answer) -> str:
 def _codex_item(line: Line, answer: Answer) -> str:
     match line.text("item", "type"):
         case "agent_message":
+            answer.progress()
             answer.say(line.text("item", "text"))
             return _shown(answer.text)
         case "command_execution":
+            answer.progress()
             return _shown(_cut(f"[shell] {line.text('item', 'command')} (exit code {line.at('item', 'exit_code')})"))
         case "error":
             return _shown(line.text("item", "message"))
@@ -118,11 +137,14 @@ def gemini(line: Line, answer: Answer) -> str:
             return line.text("content")
         case "tool_use":
             answer.turn()
+            answer.name_tool(line.text("tool_id"), line.text("tool_name") or "tool")
             return f"\n{_action(line.text('tool_name') or 'tool', line, 'parameters')}\n"
         case "tool_result" if line.text("status") == "error":
-            answer.refused.append(_failed_action(line.text("tool_name") or line.text("tool_id"), line, "error"))
+            tool = line.text("tool_name") or answer.tool_of(line.text("tool_id"))
+            answer.refused.append(_failed_action(tool, line, "error"))
         case "error":
-            answer.complaint = line.text("message")
+            said = line.text("message")
+            answer.complain(readable(said), _status_in(said))
             return _shown(answer.complaint)
         case "result":
             answer.finished = True
@@ -131,13 +153,22 @@ def gemini(line: Line, answer: Answer) -> str:
                 output_tokens=line.number("stats", "output_tokens"),
                 cached_tokens=line.number("stats", "cached"),
             )
+            answer.model = _gemini_models(line) or answer.model
             if line.text("status") == "error" or line.at("error"):
-                answer.failure = line.text("error", "message") or "it failed"
-                answer.status = _status_in(answer.failure)
+                said = line.text("error", "message")
+                answer.failure = readable(said) or "it failed"
+                answer.status = _status_in(said)
             return "\n"
         case _:
             pass
     return ""
+
+
+def _gemini_models(line: Line) -> str:
+    """The models that were really asked: `auto` is what stands in `init`."""
+    models = line.at("stats", "models")
+    names = models if isinstance(models, dict) else {}
+    return ", ".join(name for name in names if line.number("stats", "models", name, "total_tokens"))
 
 
 def opencode(line: Line, answer: Answer) -> str:
@@ -170,12 +201,72 @@ def opencode(line: Line, answer: Answer) -> str:
                 turns=1,
             )
         case "error":
-            answer.failure = line.text("error", "data", "message") or line.text("error", "name") or "it failed"
+            said = line.text("error", "data", "message")
+            answer.failure = readable(said) or line.text("error", "name") or "it failed"
             answer.status = line.status("error", "data", "statusCode")
+            answer.wait = _retry_after(line, "error", "data", "responseHeaders")
             answer.retryable = line.at("error", "data", "isRetryable") is True
         case _:
             pass
     return ""
+
+
+def copilot(line: Line, answer: Answer) -> str:
+    """The answer is the last message without tools. Its session is named by the caller, and stands in `result`."""
+    match line.text("type"):
+        case "user.message":
+            answer.begun = True
+        case "assistant.message":
+            answer.progress()
+            answer.model = line.text("data", "model") or answer.model
+            answer.finished = not line.lines("data", "toolRequests")
+            answer.say(line.text("data", "content"))
+            return _shown(answer.text)
+        case "tool.execution_start":
+            answer.name_tool(line.text("data", "toolCallId"), line.text("data", "toolName") or "tool")
+            return _shown(_action(line.text("data", "toolName"), line, "data", "arguments"))
+        case "tool.execution_complete" if line.at("data", "success") is False:
+            tool = answer.tool_of(line.text("data", "toolCallId"))
+            answer.refused.append(_failed_action(tool, line, "data", "error"))
+        case "model.call_failure":
+            status = line.status("data", "statusCode")
+            answer.complain(line.text("data", "failureKind"), status)
+            return f"(the model's server answered {status})\n" if status else ""
+        case "session.error":
+            answer.finished = True
+            answer.failure = readable(line.text("data", "message")) or line.text("data", "errorType") or "it failed"
+            answer.status = line.status("data", "statusCode")
+        case "result":
+            answer.session = line.text("sessionId") or answer.session
+            answer.count(premium_requests=line.number("usage", "premiumRequests"))
+        case _:
+            pass
+    return ""
+
+
+def readable(text: str) -> str:
+    """The message in an error that is JSON, or holds some; other texts as they are."""
+    start, end = text.find("{"), text.rfind("}")
+    if not 0 <= start < end:
+        return text
+    try:
+        error = Line(json.loads(text[start : end + 1]))
+    except (ValueError, RecursionError, AttributeError):
+        return text
+    said = error.text("error", "message") or error.text("message") or error.text("error")
+    return f"{text[:start]}{readable(said)}{text[end + 1 :]}".strip() if said else text
+
+
+def _seconds_until(moment: float) -> float | None:
+    """The seconds until a moment in Unix time; None if there is none."""
+    return max(moment - time.time(), 0.0) if moment else None
+
+
+def _retry_after(line: Line, *where: str) -> float | None:
+    headers = line.at(*where)
+    told = {str(name).lower(): value for name, value in headers.items()} if isinstance(headers, dict) else {}
+    text = str(told.get("retry-after", "")).strip()
+    return float(text) if re.fullmatch(r"\d{1,6}(\.\d+)?", text) else None
 
 
 def _action(name: str, line: Line, *where: str) -> str:
@@ -203,4 +294,4 @@ def _cut(text: str) -> str:
 
 def _status_in(message: str) -> int | None:
     found = _STATUS.search(message)
-    return int(found[1]) if found else None
+    return int(found[1] or found[2] or found[3]) if found else None

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from maverick.dsl import evaluate, fields
 from maverick.dsl.commands import attach
 from maverick.dsl.concurrency import start_thread
+from maverick.dsl.events import Event
 from maverick.dsl.last_words import failure as failure_of
 from maverick.dsl.prints import printing_to
 from maverick.dsl.steps.work import Attempt, Tools, Work
@@ -80,8 +81,11 @@ def call(
     if action.is_async:
         return _on_the_loop(action, args, kwargs, limit, tools.stop)
 
+    def tell(message: str) -> None:
+        tools.observe(Event(event="notice", step=path, message=tools.scrub.text(message)))
+
     def work() -> object:
-        with attach(tools.processes, env=environment, step=path, root=tools.catalog.root):
+        with attach(tools.processes, env=environment, step=path, root=tools.catalog.root, tell=tell):
             return action.function(*args, **kwargs)
 
     return _in_a_thread(work, action, tools.stop)

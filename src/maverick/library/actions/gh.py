@@ -92,7 +92,21 @@ def parse_json(text: str, args: Sequence[str]) -> Any:
 
 def ask_gh(*args: str, repository: Repository, cwd: str) -> tuple[str, str]:
     """Run `gh`: give its standard output, and what it said if it failed (else empty)."""
-    done = _run(*args, "-R", str(repository), cwd=cwd)
+    return _answer([*args, "-R", str(repository)], cwd)
+
+
+def ask_rest(method: str, path: str, *fields: str, repository: Repository, cwd: str) -> tuple[str, str]:
+    """Ask GitHub's REST interface for *path* of a repository (`pulls/7`), as `ask_gh`; *fields* as `gh api` takes them.
+
+    It takes what old versions of `gh` can no longer do by their own commands: those ask for classic projects beside,
+    which github.com answers with an error.
+    """
+    where = f"repos/{repository.owner}/{repository.name}/{path}"
+    return _answer(["api", "--hostname", repository.host, "--method", method, where, *fields], cwd)
+
+
+def _answer(args: Sequence[str], cwd: str) -> tuple[str, str]:
+    done = _run(*args, cwd=cwd)
     if done.exit_code == _NEEDS_LOGIN:
         return "", _NOT_LOGGED_IN
     return decode(done.stdout), "" if done.exit_code == 0 else words(done)
@@ -124,6 +138,7 @@ _EXPLANATIONS: Final = {
     ),
     "Unknown JSON field": "this version of `gh` does not know a field that is needed; install a newer one, then resume",
     "error connecting to": "GitHub cannot be reached; look at the network, then resume",
+    "HTTP 404": "GitHub has no such thing in `{repository}`, or the login of `gh` may not change it; look, then resume",
     "HTTP 403": "the login of `gh` may not do this in `{repository}`; use one that may, then resume",
 }
 

@@ -12,6 +12,7 @@ from maverick.library.actions.repository import (
     commit_id,
     current_branch,
     git,
+    is_ahead,
     run_git,
     split,
 )
@@ -111,6 +112,19 @@ def git_status(cwd: str = ".") -> Status:
 def git_has_changes(cwd: str = ".") -> bool:
     """Whether anything differs from HEAD or is new, ignored files aside."""
     return not git_status(cwd).clean
+
+
+def git_is_ahead(base_branch: str, cwd: str = ".") -> bool:
+    """Whether HEAD has commits that *base_branch* has not, neither here nor on origin. Without such a branch it has."""
+    check_repository(cwd)
+    return is_ahead(base_branch, cwd)
+
+
+def changed_files(cwd: str) -> list[str]:
+    """What `git_stage_all` would stage, and what is staged: new files in `.maverick` are left out."""
+    status = git_status(cwd)
+    new = [path for path in status.untracked if ".maverick" not in path.split("/")[:-1]]
+    return [*status.staged, *status.modified, *status.conflicted, *new]
 
 
 def git_diff(base: str = "", paths: Sequence[str] = (), staged: bool = False, cwd: str = ".") -> Diff:

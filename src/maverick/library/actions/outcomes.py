@@ -1,26 +1,64 @@
-"""What came of working on several issues, in short."""
+"""What came of the work of agents: of one piece of it, of the phases of a task file, of several issues."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from maverick.dsl.commands import notice
 from maverick.errors import StepFailed
+from maverick.library.actions.git import changed_files
+from maverick.library.actions.repository import commit_id, is_ahead
+from maverick.library.actions.tasks import get_phases
+
+SAID_CHARACTERS = 500
+"""How much of what an agent said stands in a notice or a report; outputs have all of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkOutcome:
+    """What an agent did. `unchanged`: nothing, whatever it `said`."""
+
+    status: Literal["done", "unchanged"]
+    said: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseOutcome:
+    """What an agent did for a phase. `open_tasks` are those that it did not tick."""
+
+    number: int
+    name: str
+    status: Literal["done", "unchanged"]
+    open_tasks: list[str]
+    said: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhasesSummary:
+    """`status` is `unchanged` where there were phases and none of them changed anything."""
+
+    status: Literal["done", "unchanged"]
+    phases: list[PhaseOutcome]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssueOutcome:
-    """What came of one issue. `pull_request` is the address, or the file, of its pull request."""
+    """What came of one issue. `pull_request` is the address, or the file, of its pull request; `said` what the agent
+    said that changed nothing.
+    """
 
     number: int
     title: str
-    status: Literal["done", "failed"]
+    status: Literal["done", "unchanged", "failed"]
     branch: str | None = None
     pull_request: str | None = None
     validation_passed: bool | None = None
     error: str | None = None
     set_aside: str | None = None
+    said: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +67,50 @@ class Summary:
 
     processed: int
     succeeded: int
+    unchanged: int
     failed: int
     issues: list[IssueOutcome]
     report: str
+
+
+def judge_work(about: str, said: Any = None, base_branch: str = "main", cwd: str = ".") -> WorkOutcome:
+    """Whether there is anything to hand over: changes in the work tree, or commits that *base_branch* has not.
+
+    If there is nothing, that is told in a notice, with what the agent *said*.
+    """
+    text = _text(said)
+    if changed_files(cwd) or is_ahead(base_branch, cwd):
+        return WorkOutcome(status="done", said=text)
+    notice(f"{about}: the agent changed nothing{_quoted(text)}")
+    return WorkOutcome(status="unchanged", said=text)
+
+
+def judge_phase(phase: Mapping[str, Any], since: str | None, said: Any = None, cwd: str = ".") -> PhaseOutcome:
+    """Whether anything changed since the commit *since*, and which tasks of the phase are not ticked.
+
+    What is missing is told in a notice.
+    """
+    text, name = _text(said), str(phase["name"])
+    changed = commit_id("HEAD", cwd) != since or bool(changed_files(cwd))
+    open_tasks = _open_tasks(phase, cwd)
+    if not changed:
+        notice(f"{name}: the agent changed nothing{_quoted(text)}")
+    elif open_tasks:
+        notice(f"{name}: not ticked off by the agent: {'; '.join(open_tasks)}")
+    return PhaseOutcome(
+        number=phase["number"],
+        name=name,
+        status="done" if changed else "unchanged",
+        open_tasks=open_tasks,
+        said=text,
+    )
+
+
+def summarize_phases(outcomes: Sequence[Mapping[str, Any]]) -> PhasesSummary:
+    """All phases: an outcome has `judge`, what `judge_phase` gave."""
+    phases = [PhaseOutcome(**outcome["judge"]) for outcome in outcomes]
+    nothing = bool(phases) and all(phase.status == "unchanged" for phase in phases)
+    return PhasesSummary(status="unchanged" if nothing else "done", phases=phases)
 
 
 def summarize_issues(issues: Sequence[Mapping[str, Any]], outcomes: Sequence[Mapping[str, Any]]) -> Summary:
@@ -39,8 +118,15 @@ def summarize_issues(issues: Sequence[Mapping[str, Any]], outcomes: Sequence[Map
     if len(issues) != len(outcomes):
         raise StepFailed(f"there are {len(issues)} issues, but {len(outcomes)} outcomes")
     each = [_outcome(issue, outcome) for issue, outcome in zip(issues, outcomes, strict=True)]
-    failed = sum(outcome.status == "failed" for outcome in each)
-    return Summary(processed=len(each), succeeded=len(each) - failed, failed=failed, issues=each, report=_report(each))
+    by_status = {status: sum(one.status == status for one in each) for status in ("done", "unchanged", "failed")}
+    return Summary(
+        processed=len(each),
+        succeeded=by_status["done"],
+        unchanged=by_status["unchanged"],
+        failed=by_status["failed"],
+        issues=each,
+        report=_report(each),
+    )
 
 
 def _outcome(issue: Mapping[str, Any], outcome: Mapping[str, Any]) -> IssueOutcome:
@@ -49,15 +135,17 @@ def _outcome(issue: Mapping[str, Any], outcome: Mapping[str, Any]) -> IssueOutco
     error = given.get("error") or outcome.get("error")
     tidy = outcome.get("tidy")
     kept = tidy if isinstance(tidy, Mapping) else {}
+    unchanged = not error and given.get("status") == "unchanged"
     return IssueOutcome(
         number=issue["number"],
         title=issue["title"],
-        status="failed" if error else "done",
+        status="failed" if error else "unchanged" if unchanged else "done",
         branch=given.get("branch"),
         pull_request=given.get("pr_url") or given.get("pr_file"),
         validation_passed=given.get("validation_passed"),
         error=str(error) if error else None,
         set_aside=kept.get("set_aside") or kept.get("stash"),
+        said=_text(given.get("said")) if unchanged else None,
     )
 
 
@@ -71,5 +159,26 @@ def _words(outcome: IssueOutcome) -> str:
     aside = f"; what was not committed is in `git stash list`: {outcome.set_aside}" if outcome.set_aside else ""
     if outcome.error:
         return f"failed: {' '.join(outcome.error.split())}{aside}"
+    if outcome.status == "unchanged":
+        return f"the agent changed nothing{_quoted(outcome.said or '')}{aside}"
     draft = "" if outcome.validation_passed else ", though validation does not pass"
     return f"{outcome.pull_request or 'no pull request'}{draft}{aside}"
+
+
+def _open_tasks(phase: Mapping[str, Any], cwd: str) -> list[str]:
+    """The tasks of the phase that are not ticked, as its file stands now; none where it is gone from there."""
+    try:
+        now = get_phases(phase["file"], cwd=cwd)
+    except StepFailed:  # The agent moved the file, or changed its form: nothing can be said.
+        return []
+    return [task.text for each in now if each.name == phase["name"] for task in each.tasks if not task.done]
+
+
+def _text(said: Any) -> str:
+    return said.strip() if isinstance(said, str) else "" if said is None else json.dumps(said, ensure_ascii=False)
+
+
+def _quoted(said: str) -> str:
+    """`; it said: …`, on one line."""
+    line = " ".join(said.split())
+    return f"; it said: {line[:SAID_CHARACTERS]}{'…' * (len(line) > SAID_CHARACTERS)}" if line else ""

@@ -8,15 +8,34 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from maverick.encoding import lines_of
 from maverick.errors import StepFailed
-from maverick.library.actions.gh import Repository, ask_gh, explain, find_repository, gh, gh_json, owner_of, parse_json
+from maverick.library.actions.gh import (
+    Repository,
+    ask_gh,
+    ask_rest,
+    explain,
+    find_repository,
+    gh,
+    gh_json,
+    owner_of,
+    parse_json,
+)
 from maverick.library.actions.git import DIFF_BYTES, FileChange, git_diff
-from maverick.library.actions.repository import check_repository, commit_id, current_branch, git, main_folder
+from maverick.library.actions.repository import (
+    check_repository,
+    commit_id,
+    current_branch,
+    git,
+    is_ahead,
+    main_folder,
+)
 
 FOLDER = ".maverick/pull-requests"
 _LISTED = "number,url,isDraft,headRefName,baseRefName,body,headRepositoryOwner"
@@ -151,11 +170,13 @@ def _open(request: _Request, repository: Repository, key: str | None, remote: st
     head = request.branch if owner == repository.owner else f"{owner}:{request.branch}"
     draft = ["--draft"] if request.draft else []
     where = ("--base", request.base, "--head", head)
-    output, problem = _with_body(request, mark, repository, cwd, "pr", "create", *where, *draft)
+    with _body(request, mark) as file:
+        text = ("--title", request.title, "--body-file", str(file))
+        output, problem = ask_gh("pr", "create", *where, *draft, *text, repository=repository, cwd=cwd)
     if _EXISTS in problem and (found := _find(request, repository, owner, cwd)):
         return _update(request, found, mark, repository, cwd)  # Somebody was faster.
     if _NOTHING in problem:
-        return _result(request, {}, created=False, reason=f"{request.branch} has no commit that {request.base} has not")
+        return _result(request, {}, created=False, reason=_nothing_new(request))
     if problem:
         raise StepFailed(explain(problem, repository, cwd))
     if (url := _URL.search(output)) is None:
@@ -173,20 +194,22 @@ def _find(request: _Request, repository: Repository, owner: str, cwd: str) -> di
 
 
 def _update(request: _Request, found: dict[str, Any], mark: str, repository: Repository, cwd: str) -> PullRequest:
-    number = str(found["number"])
-    _, problem = _with_body(request, mark, repository, cwd, "pr", "edit", number, "--base", request.base)
+    with _body(request, mark) as file:
+        # Not by `gh pr edit`: before 2.82 it fails on github.com, whatever is to be changed.
+        fields = ("-f", f"title={request.title}", "-F", f"body=@{file}", "-f", f"base={request.base}")
+        _, problem = ask_rest("PATCH", f"pulls/{found['number']}", *fields, repository=repository, cwd=cwd)
     if problem:
         raise StepFailed(explain(problem, repository, cwd))
     return _result(request, found, created=False)
 
 
-def _with_body(request: _Request, mark: str, repository: Repository, cwd: str, *args: str) -> tuple[str, str]:
-    """Run a command of `gh` that takes title and body."""
+@contextmanager
+def _body(request: _Request, mark: str) -> Iterator[Path]:
+    """A file with the body, as long as the block runs."""
     with tempfile.TemporaryDirectory(prefix="maverick-") as folder:
         file = Path(folder) / "body.md"
         file.write_text(f"{request.body}\n\n{mark}".strip() + "\n", "utf-8")
-        text = ("--title", request.title, "--body-file", str(file))
-        return ask_gh(*args, *text, repository=repository, cwd=cwd)
+        yield file
 
 
 def _result(request: _Request, found: dict[str, Any], *, created: bool, reason: str = "") -> PullRequest:
@@ -236,11 +259,17 @@ def _from_github(number: int, cwd: str) -> PullRequestContext:
     )
 
 
+def _nothing_new(request: _Request) -> str:
+    return f"{request.branch} has no commit that {request.base} has not"
+
+
 # --- as a file -----------------------------------------------------------------------------------------------------
 
 
 def _write_file(request: _Request, cwd: str) -> PullRequest:
     """Write the text below the main work tree, where no branch holds it and no worktree takes it along."""
+    if not is_ahead(request.base, cwd, request.branch):
+        return _result(request, {}, created=False, reason=_nothing_new(request))
     root = main_folder(cwd)
     folder = root / FOLDER
     path = folder / f"{request.branch}.md"

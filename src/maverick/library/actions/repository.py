@@ -120,6 +120,18 @@ def count(revisions: str, cwd: str) -> int:
     return int(git("rev-list", "--count", revisions, cwd=cwd))
 
 
+def is_ahead(base_branch: str, cwd: str, branch: str | None = None) -> bool:
+    """Whether *branch* (default: HEAD) has commits that *base_branch* has not, neither here nor on origin.
+
+    Where there is no such base, or no commit, it has.
+    """
+    name = branch or current_branch(cwd)
+    bases = [f"refs/remotes/origin/{base_branch}", *([] if name == base_branch else [f"refs/heads/{base_branch}"])]
+    head = f"refs/heads/{branch}" if branch else "HEAD"
+    known = [base for base in bases if commit_id(base, cwd)]
+    return commit_id(head, cwd) is None or all(count(f"{base}..{head}", cwd) > 0 for base in known)
+
+
 def remotes(cwd: str) -> list[str]:
     """The names of the remotes."""
     return git("remote", cwd=cwd).split()
