@@ -6,9 +6,12 @@ every byte. The same run, stored the same way, gives the same bytes.
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
+import stat
 import struct
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -27,6 +30,7 @@ from maverick.checkpoints.pack_check import check_pack
 from maverick.checkpoints.packs import FEATURES, PACK_MAGIC, PackWriter
 from maverick.checkpoints.refs import Ref
 from maverick.checkpoints.retention import Fate
+from maverick.checkpoints.trash import writer_lives
 from maverick.checkpoints.walk import Visit, Walk
 from maverick.errors import StoreDamaged, StoreTooNew, StoreUnwritable, UsageError
 
@@ -40,6 +44,8 @@ FORMAT: Final = 1
 _END: Final = struct.Struct(">Q8s")
 _MAGIC: Final = b"MVRKRUN\n"
 _MOST_HEAD_BYTES: Final = 1 << 20
+_MOST_PREFIX_BYTES: Final = 100
+_LEFTOVER: Final = re.compile(r"[0-9]{1,10}-[0-9a-f]{16}")
 _ROOT: Final = Path("export")
 _RESERVED: Final = frozenset({".", "..", ".git", ".maverick"})
 
@@ -59,21 +65,23 @@ class Exported(NamedTuple):
 def export(store: Store, at: Checkpoint, path: Path) -> Exported:
     """Write the new file *path* with all that *at* leads to, and, if its run stands there, with the run's log and tags.
 
-    When it returns the file is durable; a failure or a crash leaves none, or one under a temporary name.
+    When it returns the file is durable. A failure leaves none; a crash one under a temporary name, which the next
+    export to *path* removes.
 
     Raises:
         UsageError: there is such a file, or no such folder.
         StoreUnwritable: it cannot be written.
         StoreDamaged: something that belongs to it is missing or damaged; the message says what.
     """
-    if path.exists():
+    if os.path.lexists(path):
         raise UsageError(f"{path} exists already; remove it, or choose another name")
     with store.locks.shared():
         store.objects.refresh()
         ref = _ref_of(store, at)
         visits = list(_walked(store.objects, ref, f"run {ref.run} cannot be exported"))
-        temporary = path.with_name(f".{path.name}.{blake3(refs.encode_ref(ref)).hexdigest(8)}")
+        temporary = path.with_name(f"{_temporary_prefix(path)}{os.getpid()}-{os.urandom(8).hex()}")
         try:
+            _remove_leftovers(store, path)
             _write(store, ref, reversed(visits), temporary)
             store.files.rename(temporary, path)
             store.files.sync_folder(path.parent)
@@ -82,6 +90,39 @@ def export(store: Store, at: Checkpoint, path: Path) -> Exported:
         except OSError as error:
             raise StoreUnwritable(f"cannot write {path}: {error.strerror}") from error
     return Exported(ref.run, ref.checkpoint, len(visits), store.files.size(path))
+
+
+def _temporary_prefix(path: Path) -> str:
+    """Give what the temporary names of exports to *path* begin with; it is short enough for every file system."""
+    return f".{os.fsdecode(os.fsencode(path.name)[:_MOST_PREFIX_BYTES])}."
+
+
+def _remove_leftovers(store: Store, path: Path) -> None:
+    """Remove what exports of this user to *path* that were killed have left behind.
+
+    Such a file is the user's own, its writer is gone, and nobody holds its lock: the process may be one of another
+    container, whose number means nothing here.
+    """
+    prefix = _temporary_prefix(path)
+    names: list[str] = []
+    with suppress(PermissionError):  # A folder that may be written into need not be one that may be read.
+        names = [name for name in store.files.list(path.parent) if name.startswith(prefix)]
+    for name in names:
+        rest = name.removeprefix(prefix)
+        if _LEFTOVER.fullmatch(rest) and not writer_lives(rest):
+            with suppress(OSError):
+                _remove_leftover(store, path.with_name(name))
+
+
+def _remove_leftover(store: Store, path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            store.files.unlink(path)
+    finally:
+        os.close(descriptor)
 
 
 def _ref_of(store: Store, at: Checkpoint) -> Ref:
@@ -94,6 +135,8 @@ def _ref_of(store: Store, at: Checkpoint) -> Ref:
 
 def _write(store: Store, ref: Ref, visits: Iterable[Visit], path: Path) -> None:
     with creating(store.files, path) as descriptor:
+        with suppress(OSError):  # Only a hint for others, and some file systems have no locks.
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         nonce = blake3(refs.encode_ref(ref)).digest(16)
         writer = PackWriter(partial(store.files.write, descriptor), nonce=nonce)
         for visit in visits:
