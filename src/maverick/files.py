@@ -7,6 +7,7 @@ can be undone. Files and records always come from one checkpoint.
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -242,7 +243,7 @@ def require_files(store: Store, snapshot: Snapshot) -> None:
     before = newest_with_files(store, at)
     hint = "neither does one before it; workflows keep them with `checkpoints: {workspace: label}`"
     if before is not None:
-        name = f"{before.run}@{before.label}" if before.label else before.id[:12]
+        name = f"{before.run}@{shlex.quote(before.label)}" if before.label else before.id[:12]
         hint = f"the newest before it that does is {name}"
     raise NotFound(f"checkpoint {at.id[:12]} (run {at.run}, {at.sequence}) holds no files; {hint}")
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maverick.cli.render import age, duration, iso_time, json_text, one_line, size, table, value_text
+from maverick.cli.render import age, duration, iso_time, json_text, one_line, shell_word, size, table, value_text
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -107,3 +108,15 @@ def test_tables_align_and_keep_every_row_on_one_line() -> None:
 @given(st.text())
 def test_no_text_moves_the_cursor(text: str) -> None:
     assert one_line(text).isprintable() or one_line(text) == ""
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12))
+@settings(max_examples=40, deadline=None)
+def test_a_text_can_be_typed_as_it_is_shown(text: str) -> None:
+    """In bash, zsh and ksh, also where it holds what moves a terminal's cursor."""
+    word = shell_word(text)
+
+    typed = subprocess.run(["bash", "-c", f"printf %s {word}"], capture_output=True, check=True)
+
+    assert text.encode() == typed.stdout
+    assert word.isprintable()

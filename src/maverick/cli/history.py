@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maverick.cli.here import this_project
-from maverick.cli.render import age, iso_time, json_text, now_ms, one_line, size, table
+from maverick.cli.render import age, iso_time, json_text, now_ms, one_line, shell_word, size, table
 from maverick.cli.streams import print_err, print_out, warn
 from maverick.errors import NotFound, RefDamaged, StoreDamaged
 from maverick.listing import Runs, Summary, summarise
@@ -47,7 +47,8 @@ def runs(*, as_json: AsJson = False) -> None:
 def list_checkpoints(*, as_json: AsJson = False) -> None:
     """List the runs with the labels that their checkpoints have, newest run first.
 
-    `RUN@LABEL` names a labelled checkpoint. Labels are in the order in which they were made.
+    `RUN@LABEL` names a labelled checkpoint. Labels are in the order in which they were made; those with other signs
+    than letters, digits, blanks and `@%_-+=:,./` are quoted as a shell needs them.
 
     Examples:
       maverick checkpoint list
@@ -63,7 +64,7 @@ def list_checkpoints(*, as_json: AsJson = False) -> None:
         return
     now = now_ms()
     headers = ("RUN", "STATUS", "STEP", "CHECKPOINTS", "AGE", "SIZE", "LABELS")
-    rows = [[*_cells(it, now), ", ".join(labels)] for it, labels in found]
+    rows = [[*_cells(it, now), ", ".join(map(_listed, labels))] for it, labels in found]
     print_out(table(headers, rows, right=(3, 4, 5)) if rows else "")
 
 
@@ -90,7 +91,7 @@ def log(
     reasons: dict[str, dict[str, str]] = {}
     for it in history:
         step = one_line(it.step) or "-"
-        label = f"  @{one_line(it.label)}" if it.label else ""
+        label = f"  @{_listed(it.label)}" if it.label else ""
         if it.run not in reasons:
             reasons[it.run] = _reasons(store, it.run)
         reason = reasons[it.run].get(it.id, "")
@@ -131,6 +132,12 @@ def _row(it: Summary) -> dict[str, Any]:
 
 def _cells(it: Summary, now: int) -> list[str]:
     return [it.run, it.status, it.step or "-", str(it.checkpoints), age(it.updated, now), size(it.bytes)]
+
+
+def _listed(label: str) -> str:
+    """A label as a person can type it behind `RUN@`, in quotes where it has blanks; with others where it needs them."""
+    words = label.split(" ")
+    return label if all(it and shell_word(it) == it for it in words) else shell_word(label)
 
 
 def _labels(store: "Store", ref: "Ref") -> list[str]:
