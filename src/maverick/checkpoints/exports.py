@@ -129,7 +129,7 @@ def _ref_of(store: Store, at: Checkpoint) -> Ref:
     """The run's ref if it stands at *at*, else one that knows of nothing else."""
     ref = store.find_ref(at.run)
     if ref is not None and ref.checkpoint == at.id:
-        return ref
+        return ref._replace(order=0)
     return refs.advanced(None, at, size_bytes=store.node(at.tree).size, reason="exported")
 
 
@@ -178,7 +178,7 @@ def take_in(store: Store, path: Path, run: str = "") -> Ref:
         if store.find_ref(name) is not None:
             raise UsageError(f"there is a run {name} already; import it under another name: --as NAME")
         opened.verify()
-        store.adopt(ref, opened.frames(), name=name)
+        store.adopt(ref, opened.frames(), name=name, is_new=True)
     return store.ref(name)
 
 

@@ -20,7 +20,7 @@ VERSION = 1
 RESERVE_BYTES = 1 << 20
 FOLDERS = ("objects", "refs", "owners", "tmp", "trash", "quarantine", "cache")
 LOCKS = ("store.lock", "gc.lock", "merge.lock", "refs.lock")
-_KNOWN = {"read": frozenset({"bases", "chunks"}), "write": frozenset[str](), "gc": frozenset({"merges"})}
+_KNOWN = {"read": frozenset({"bases", "chunks", "order"}), "write": frozenset[str](), "gc": frozenset({"merges"})}
 
 
 class Format(NamedTuple):

@@ -207,7 +207,9 @@ class _Refs:
         at = self._with_whole_labels(found)
         log = self._log(at)
         oldest = log[0] if log else at
-        blank = _blank_ref(at, started=oldest.created)
+        # Its number is lost: it comes right behind the runs that were started before it by the clock.
+        order = max((ref.order for ref in self._refs.list() if ref.started <= oldest.created), default=0)
+        blank = _blank_ref(at, started=oldest.created)._replace(order=order)
         before = tuple(Position(it.id, it.sequence, it.created, it.step, it.kind, it.label) for it in log)
         new = standing_at(self._store, blank, at, before, self._now, "rebuilt by fsck")
         text = f"the ref of run {run} was rebuilt; it stands at checkpoint {at.sequence}, tags are lost"

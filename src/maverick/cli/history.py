@@ -17,7 +17,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def runs(*, as_json: AsJson = False) -> None:
-    """List the runs of this project, newest first.
+    """List the runs of this project, newest first: in the order in which they were started here.
 
     A damaged run is reported on standard error and left out. A run is `killed` when no process works on it and
     it was neither paused nor ended; it can be resumed like one that is `paused` or `failed`.
