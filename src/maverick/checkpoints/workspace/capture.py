@@ -51,6 +51,8 @@ class Report:
     read_files: int
     read_bytes: int
     skipped: tuple[Skipped, ...]
+    watched: tuple[str, ...] = ()
+    """The files of those read that `Capture.watch_for` is true of."""
 
 
 @dataclass(slots=True)
@@ -86,6 +88,7 @@ class Capture:
             read_files=self.read_files,
             read_bytes=self.read_bytes,
             skipped=tuple(self.found.skipped),
+            watched=tuple(sorted(self.watched)),
         )
 
     @property

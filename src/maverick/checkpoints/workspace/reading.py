@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 from maverick.checkpoints import ids, packs
 from maverick.checkpoints.ids import ObjectId, ObjectKind
 from maverick.checkpoints.parallel import batched
-from maverick.checkpoints.workspace.table import GONE, Row, row_of
+from maverick.checkpoints.workspace.table import GONE, Row, kind_of, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -180,7 +180,8 @@ class FileReader:
             if stat.S_ISREG(before[-1]) and before[0] > self.limit_bytes:
                 return None, before
             if not stat.S_ISREG(before[-1]) and not stat.S_ISLNK(before[-1]):
-                raise _UnsettledError("it was replaced by something that is no file")
+                what = "a folder" if stat.S_ISDIR(before[-1]) else kind_of(before[-1])
+                raise _UnsettledError(f"it was replaced by {what}")
             data, after = self._attempt(path, before)
             if after == before and len(data) == after[0]:
                 return data, after

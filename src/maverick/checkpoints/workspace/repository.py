@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _ABOUT = ["rev-parse", "HEAD", "--symbolic-full-name", "HEAD", "@{upstream}"]
-_LIST = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+_LIST = ["ls-files", "-z", "-t", "--cached", "--others", "--exclude-standard"]
 _CONFIGS = ("/etc/gitconfig", "~/.gitconfig")
 
 
@@ -32,12 +32,14 @@ class Listing:
     """What git lists below a folder, as relative paths.
 
     `files` are tracked or untracked and not ignored (some may be gone, or stand for a submodule); `nested` are
-    the folders of other repositories. `depends_on` are the files outside the workspace's own that decide this.
+    the folders of other repositories; `absent` are those of the files that a sparse checkout keeps off the disk.
+    `depends_on` are the files outside the workspace's own that decide this.
     """
 
     files: list[str]
     nested: frozenset[str]
     depends_on: tuple[str, ...]
+    absent: frozenset[str] = frozenset()
 
 
 def is_inside(root: Path) -> bool:
@@ -96,13 +98,14 @@ class Git:
         if started.returncode:
             text = words.decode("utf-8", "replace").strip()
             raise UsageError(f"git cannot list the files of {self._root}: {text}")
-        names = dict.fromkeys(output.decode("utf-8", "surrogateescape").split("\0"))
-        names.pop("", None)
+        rows = output.decode("utf-8", "surrogateescape").split("\0")[:-1]
+        names = dict.fromkeys(row[2:] for row in rows)  # in front of each stands a tag and a blank
+        absent = frozenset(row[2:] for row in rows if row.startswith("S "))
         nested = [name for name in names if name.endswith("/")]
         for name in nested:
             del names[name]
         depends = [*(str(self._root / line) for line in own), *map(os.path.expanduser, (*_CONFIGS, *other)), *_xdg()]
-        return Listing(list(names), frozenset(name.rstrip("/") for name in nested), tuple(depends))
+        return Listing(list(names), frozenset(name.rstrip("/") for name in nested), tuple(depends), absent)
 
     def start_list(self) -> subprocess.Popen[bytes]:
         """Start listing the files; `list` takes the answer."""
