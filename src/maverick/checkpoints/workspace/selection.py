@@ -6,6 +6,7 @@ folder are left out and named.
 
 from __future__ import annotations
 
+import errno
 import os
 from array import array
 from collections import defaultdict
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from maverick.checkpoints.workspace import ignore
 from maverick.checkpoints.workspace.ignore import Rules
+from maverick.checkpoints.workspace.reading import TOO_LONG
 from maverick.checkpoints.workspace.repository import nested_kind
 from maverick.checkpoints.workspace.table import STAMP, Selection, Skipped, kind_of, look_at_folders, stamp_file
 
@@ -108,6 +110,11 @@ class _Finder:
             self.skipped.append(Skipped(folder, UNREADABLE))
             return names
         except (FileNotFoundError, NotADirectoryError):
+            return names
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            self.skipped.append(Skipped(folder, TOO_LONG))
             return names
         self.stamps[folder] = stamp
         return names

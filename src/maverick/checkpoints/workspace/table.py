@@ -31,6 +31,8 @@ STAMP = 3
 ID_BYTES = 32
 NO_ID = bytes(ID_BYTES)
 GONE = (-1, 0, 0, 0, 0)
+UNSEEN = (-2, 0, 0, 0, 0)
+"""The row of a file that is there, but cannot be looked at; whoever reads it learns why."""
 RACY_NS = 2_000_000_000
 """What was touched so shortly before it was looked at may have changed once more within the same tick."""
 
@@ -118,7 +120,7 @@ def row_of(status: os.stat_result) -> Row:
 
 
 def look(root: str, paths: Iterable[str]) -> array[int]:
-    """Give the rows of the files *paths* below *root*; those of a file that is gone are GONE."""
+    """Give the rows of the files *paths* below *root*; GONE where there is none, UNSEEN where nobody may look."""
     full = [f"{root}/{path}" for path in paths]
     try:
         return array("q", chain.from_iterable(map(_row, map(os.lstat, full))))
@@ -143,8 +145,10 @@ def stamp_file(path: str) -> list[int]:
 def _look_at(path: str) -> Row:
     try:
         return row_of(os.lstat(path))
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return GONE
+    except OSError:
+        return UNSEEN
 
 
 def _stamp_of(path: str) -> Iterable[int]:
