@@ -32,7 +32,7 @@ from maverick.checkpoints.retention import Fate
 from maverick.checkpoints.trash import writer_lives
 from maverick.checkpoints.walk import Visit, Walk
 from maverick.checkpoints.workspace.table import kind_of
-from maverick.errors import StoreDamaged, StoreTooNew, StoreUnwritable, UsageError
+from maverick.errors import StoreDamaged, StoreDenied, StoreTooNew, StoreUnwritable, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -89,6 +89,8 @@ def export(store: Store, at: Checkpoint, path: Path) -> Exported:
         except (FileNotFoundError, NotADirectoryError):
             raise UsageError(f"there is no folder {path.parent} to write {path.name} into") from None
         except OSError as error:
+            if isinstance(error, StoreDenied) and not path.parent.samefile(Path(error.filename).parent):
+                raise  # of the store
             raise StoreUnwritable(f"cannot write {path}: {error.strerror}") from error
     return Exported(ref.run, ref.checkpoint, len(visits), store.files.size(path))
 

@@ -18,7 +18,7 @@ from maverick.checkpoints import canonical, ids
 from maverick.checkpoints.files import UNREADABLE, replace
 from maverick.checkpoints.layout import list_folder, temporary
 from maverick.checkpoints.model import CHECKPOINT_KINDS, Checkpoint, CheckpointKind
-from maverick.errors import NotFound, RefDamaged, UsageError
+from maverick.errors import NotFound, RefDamaged, StoreDenied, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -145,7 +145,15 @@ class Refs:
             number, seal = self._files.read(self._root / _NOTE).split()
         if number.isdigit() and seal == self._seal(number):
             return int(number) + 1
-        return 1 + max((ref.order for ref in self.list()), default=0)
+        orders, unknown = [0], 1
+        for name in list_folder(self._files, self._root, "refs"):
+            try:
+                ref = self._read(name) if run_name(name) is not None else None
+            except (RefDamaged, StoreDenied):  # it has a number, too
+                unknown += 1
+            else:
+                orders.append(ref.order if ref is not None else 0)
+        return max(orders) + unknown
 
     def note_order(self, order: int) -> None:
         """Note that *order* is the greatest number of a run now. A note that is lost costs time only."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from maverick.checkpoints import ids, layout, refs
 from maverick.checkpoints.dropped import FILE, read_dropped
 from maverick.checkpoints.fallback import free_name, keep_copy, set_aside, standing_at
-from maverick.checkpoints.files import Files, writing
+from maverick.checkpoints.files import DenialExplained, Files, writing
 from maverick.checkpoints.files import replace as replace_file
 from maverick.checkpoints.gc import alone
 from maverick.checkpoints.ids import ObjectKind
@@ -25,7 +25,7 @@ from maverick.checkpoints.repairs import Repair
 from maverick.checkpoints.salvage import Salvage, check_packs
 from maverick.checkpoints.store import Store
 from maverick.checkpoints.whole import Wholeness, all_checkpoints, lost_runs
-from maverick.errors import FormatDamaged, RunOwned
+from maverick.errors import FormatDamaged, RunOwned, StoreDenied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,6 +41,7 @@ def repair(root: Path, *, clock: Callable[[], int], files: Files | None = None) 
         NotFound: there is no store.
         StoreTooNew: a newer version wrote some of it; nothing was changed.
         RunConflict: gc is at work.
+        StoreDenied: this user may not read all of it.
         StoreUnwritable: the disk takes nothing. What was done until then is durable; no object was removed.
     """
     files = files or Files()
@@ -94,7 +95,10 @@ def _set_aside_folders(store: Store) -> Iterator[Repair]:
     """Set aside folders that stand where packs and refs do; a ref is then built anew."""
     for folder in ("objects", "refs"):
         for name in sorted(store.files.list(store.root / folder)):
-            if (store.root / folder / name).is_dir():
+            path = store.root / folder / name
+            with DenialExplained("read", path):
+                is_folder = path.is_dir()
+            if is_folder:
                 text = f"{folder}/{name} is a folder; it was moved to {set_aside(store, f'{folder}/{name}')}"
                 yield Repair("quarantined", text, file=f"{folder}/{name}")
 
@@ -138,6 +142,8 @@ class _Refs:
             known.add(run)
             try:
                 ref = refs.parse_ref(self._store.files.read(self._store.root / "refs" / name))
+            except StoreDenied:
+                raise
             except OSError as problem:
                 yield Repair("left", f"the ref of run {run} cannot be read: {problem}", file=f"refs/{name}", run=run)
                 continue
