@@ -172,7 +172,8 @@ class StoreUnwritable(MaverickError):
 
 
 class StoreDenied(StoreUnwritable, PermissionError):
-    """The system does not let this user read or change a file of the store. Nothing says that anything is damaged.
+    """The system does not let this user read or change a file of the store. Nothing says that
+    anything is damaged.
 
     `why` says whose it is, and the way out.
     """

@@ -227,9 +227,11 @@ def create(
     skip_unreadable: bool = False,
     holds_secret: Callable[[bytes], bool] | None = None,
 ) -> tuple[Checkpoint, Report]:
-    """Save the project's files as they are now, into a run of its own; it is tagged, so that gc keeps it.
+    """Save the project's files as they are now, into a run of its own; it is tagged, so that gc
+    keeps it.
 
-    The report names those of the files read of which *holds_secret* is true; they are kept all the same.
+    The report names those of the files read of which *holds_secret* is true; they are kept all the
+    same.
 
     Raises:
         WorkspaceUnreadable: Files cannot be read; none if *skip_unreadable*.

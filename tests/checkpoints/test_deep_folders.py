@@ -107,7 +107,9 @@ def test_one_folder_in_the_place_of_deep_ones(project: Project) -> None:
 
 
 def test_paths_that_the_system_does_not_take_are_refused_by_name(project: Project) -> None:
-    """A file that deep can be made step by step; a checkpoint that left it out in silence would lose it."""
+    """A file that deep can be made step by step; a checkpoint that left it out in silence would
+    lose it.
+    """
     project.put("near", "kept")
     _dig(project.root, 5000, "deep")
 

@@ -367,7 +367,9 @@ def _dead_process() -> int:
 
 
 def test_an_export_leaves_what_it_cannot_know_to_be_its_own(store: Store, tmp_path: Path) -> None:
-    """A temporary file of a process that lives, one that is locked, a link, and what only looks like one."""
+    """A temporary file of a process that lives, one that is locked, a link, and what only looks
+    like one.
+    """
     at, dead = begin(store), _dead_process()
     victim = tmp_path / "victim"
     victim.write_text("mine")
@@ -387,7 +389,9 @@ def test_an_export_leaves_what_it_cannot_know_to_be_its_own(store: Store, tmp_pa
 
 
 def test_nobody_can_foresee_the_temporary_name_of_an_export(store: Store, tmp_path: Path) -> None:
-    """Else anybody who may write into the folder could keep the run from being exported, or lead it elsewhere."""
+    """Else anybody who may write into the folder could keep the run from being exported, or lead it
+    elsewhere.
+    """
     at = begin(store)
     seen: set[str] = set()
     for number in range(2):

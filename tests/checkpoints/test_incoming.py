@@ -1,4 +1,6 @@
-"""Exports that say much in few bytes, or hold what no restore would take: refused at import, and quickly."""
+"""Exports that say much in few bytes, or hold what no restore would take: refused at import, and
+quickly.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +93,9 @@ def test_some_repetition_is_no_bomb(store: Store, there: Store, tmp_path: Path) 
 
 
 def test_nothing_walks_through_all_names_of_a_bomb(store: Store, tmp_path: Path) -> None:
-    """In a store that has one: what needs all names says that they are too many, what does not is quick."""
+    """In a store that has one: what needs all names says that they are too many, what does not is
+    quick.
+    """
     at = _bomb(store, 12)
     folder = tmp_path / "project"
     folder.mkdir()
@@ -235,7 +239,9 @@ def test_verifying_tells_how_far_it_is(store: Store, there: Store, tmp_path: Pat
     ],
 )
 def test_what_says_a_wrong_size_of_another_is_refused(store: Store, there: Store, tmp_path: Path, entry: Entry) -> None:
-    """Else it would be counted as less than it is; also where the first that names it says the right one."""
+    """Else it would be counted as less than it is; also where the first that names it says the
+    right one.
+    """
     store.objects.write([NewObject(ObjectKind.BLOB, blob_id(b"x"), b"x")])
     _put(store, Leaf({"a": Entry("blob", blob_id(b"x"), 1)}))
     right = Entry(entry.kind, entry.id, 1)
@@ -247,7 +253,9 @@ def test_what_says_a_wrong_size_of_another_is_refused(store: Store, there: Store
 
 
 def test_wide_folders_that_share_their_parts_are_refused(store: Store, there: Store, tmp_path: Path) -> None:
-    """Each part of a wide folder belongs to one digit; a chain of them would be looked at along every path."""
+    """Each part of a wide folder belongs to one digit; a chain of them would be looked at along
+    every path.
+    """
     names = {f"{number}": Entry("note", model.NO_OBJECT, 0, "040000") for number in range(48)}
     entry = _put(store, Leaf(dict(sorted(names.items()))))
     count = 48

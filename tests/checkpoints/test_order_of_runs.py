@@ -73,7 +73,9 @@ def test_a_run_that_goes_on_does_not_become_the_newest(store: Store, clock: Cloc
 def test_runs_stand_in_the_order_in_which_they_were_started(
     tmp_path_factory: pytest.TempPathFactory, times: list[int], dropped: set[int]
 ) -> None:
-    """Whatever the clock says, whichever are dropped meanwhile, and also where the note of the last number is lost."""
+    """Whatever the clock says, whichever are dropped meanwhile, and also where the note of the last
+    number is lost.
+    """
     clock = Clock()
     store = Store.create(tmp_path_factory.mktemp("s") / "c", files=CountingFiles(), clock=clock)
     for number, time in enumerate(times):

@@ -461,7 +461,9 @@ def test_the_cache_is_for_this_user_alone(project: Project) -> None:
 
 @pytest.fixture
 def sparse(tmp_path: Path) -> Project:
-    """A repository of which `out/` and one file of `part/` are not checked out, with a checkpoint in full before."""
+    """A repository of which `out/` and one file of `part/` are not checked out, with a checkpoint
+    in full before.
+    """
     project = Project(tmp_path, git=True)
     git(project.root, "init", "-q")
     for path in ("in/a", "out/b", "out/deep/c", "part/d", "part/e"):
@@ -474,7 +476,9 @@ def sparse(tmp_path: Path) -> Project:
 
 
 def test_what_a_sparse_checkout_leaves_out_is_not_stored_as_deleted(sparse: Project) -> None:
-    """It is named instead: a folder where all of it is away, else each file. So it is with the next, from the cache."""
+    """It is named instead: a folder where all of it is away, else each file. So it is with the
+    next, from the cache.
+    """
     for _ in range(2):
         report = sparse.save()
         reason = "not checked out (sparse checkout)"

@@ -1,6 +1,8 @@
-"""A store that this user may not read, or not all of it: one line that says whose it is, and never that it is damaged.
+"""A store that this user may not read, or not all of it: one line that says whose it is, and never
+that it is damaged.
 
-Permissions do not stop root, who runs tests in containers; then another user does the work, in a process of his own.
+Permissions do not stop root, who runs tests in containers; then another user does the work, in a
+process of his own.
 """
 
 from __future__ import annotations
@@ -154,7 +156,9 @@ def _in(project: Path, program: Program, command: list[str], run: str) -> list[o
 
 
 def _kinds(root: Path) -> list[str]:
-    """The folders of the store and the first and last file in each; those of the store's own folder all."""
+    """The folders of the store and the first and last file in each; those of the store's own folder
+    all.
+    """
     found = [".maverick", ".maverick/checkpoints"]
     for path in sorted((root / ".maverick/checkpoints").iterdir()):
         inside = sorted(path.iterdir()) if path.is_dir() else []
@@ -204,7 +208,9 @@ def test_what_may_not_be_read_is_not_damaged(filled: tuple[Program, str], comman
 
 
 def test_a_store_of_another_user_says_whose_it_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By each command, as after a `sudo maverick run` of an earlier version; the modes do it where nobody is root."""
+    """By each command, as after a `sudo maverick run` of an earlier version; the modes do it where
+    nobody is root.
+    """
     program, run = _fill(folder, monkeypatch)
     store = program.root / ".maverick/checkpoints"
     if IS_ROOT:
@@ -242,7 +248,9 @@ class _Giving:
 
 
 def test_what_root_writes_into_a_store_is_its_owners(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One `sudo maverick run` in a user's project leaves the store usable: every file and folder, whoever made it."""
+    """One `sudo maverick run` in a user's project leaves the store usable: every file and folder,
+    whoever made it.
+    """
     giving = _Giving(monkeypatch)
 
     program, run = _fill(folder, monkeypatch)
@@ -278,7 +286,9 @@ def test_where_nothing_can_be_given_nothing_fails(folder: Path, monkeypatch: pyt
 def test_nothing_is_given_by_path_nor_to_the_owner_of_another_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A user who puts a link where the store's folder was must not be given a file that root makes elsewhere."""
+    """A user who puts a link where the store's folder was must not be given a file that root makes
+    elsewhere.
+    """
     monkeypatch.setattr(os, "chown", None)
     giving = _Giving(monkeypatch)
     own, theirs = folder / "own", folder / "theirs"

@@ -64,10 +64,11 @@ class Exported(NamedTuple):
 
 
 def export(store: Store, at: Checkpoint, path: Path) -> Exported:
-    """Write the new file *path* with all that *at* leads to, and, if its run stands there, with the run's log and tags.
+    """Write the new file *path* with all that *at* leads to, and, if its run stands there, with the
+    run's log and tags.
 
-    When it returns the file is durable. A failure leaves none; a crash one under a temporary name, which the next
-    export to *path* removes.
+    When it returns the file is durable. A failure leaves none; a crash one under a temporary name,
+    which the next export to *path* removes.
 
     Raises:
         UsageError: there is such a file, or no such folder.
@@ -96,15 +97,17 @@ def export(store: Store, at: Checkpoint, path: Path) -> Exported:
 
 
 def _temporary_prefix(path: Path) -> str:
-    """Give what the temporary names of exports to *path* begin with; it is short enough for every file system."""
+    """Give what the temporary names of exports to *path* begin with; it is short enough for every
+    file system.
+    """
     return f".{os.fsdecode(os.fsencode(path.name)[:_MOST_PREFIX_BYTES])}."
 
 
 def _remove_leftovers(store: Store, path: Path) -> None:
     """Remove what exports of this user to *path* that were killed have left behind.
 
-    Such a file is the user's own, its writer is gone, and nobody holds its lock: the process may be one of another
-    container, whose number means nothing here.
+    Such a file is the user's own, its writer is gone, and nobody holds its lock: the process may be
+    one of another container, whose number means nothing here.
     """
     prefix = _temporary_prefix(path)
     names: list[str] = []
@@ -164,12 +167,13 @@ def take_in(
 ) -> Ref:
     """Take the run in the file *path* into *store*, by its own name or as *run*; gives its ref.
 
-    Every byte is verified first, and that nothing is missing. After a crash the run is there or it is not. *progress*
-    hears how many bytes of how many are verified.
+    Every byte is verified first, and that nothing is missing. After a crash the run is there or it
+    is not. *progress* hears how many bytes of how many are verified.
 
     Raises:
-        UsageError: the file cannot be read, or is none that `export` wrote; the run's name, or that of a file in
-            it, is none; there is such a run; it holds more than anybody could restore, and not *any_size* is taken.
+        UsageError: the file cannot be read, or is none that `export` wrote; the run's name, or that
+            of a file in it, is none; there is such a run; it holds more than anybody could restore,
+            and not *any_size* is taken.
         StoreDamaged: it is cut off or altered.
         StoreTooNew: a newer version wrote it.
     """
@@ -278,7 +282,9 @@ class _Export:
             raise self._too_large(f"one part of it has {held:,} bytes, more than {MOST_HELD_BYTES:,}")
 
     def _held(self) -> Iterator[ObjectId]:
-        """Yield the objects that are in memory as a whole at some time: all but lists of chunks that no list names."""
+        """Yield the objects that are in memory as a whole at some time: all but lists of chunks
+        that no list names.
+        """
         for object_id, place in self._index():
             chunks = self._objects.leans_at(place).chunks if place.leans else ()
             if chunks:
@@ -290,7 +296,9 @@ class _Export:
         return UsageError(f"{self.path} is refused: {why}; --any-size takes it all the same")
 
     def _check_visits(self, lengths: dict[ObjectId, int], *, any_size: bool) -> None:
-        """Check that nothing is missing, that all fits together, and that nothing leads out of its folder."""
+        """Check that nothing is missing, that all fits together, and that nothing leads out of its
+        folder.
+        """
         incoming = Incoming(_Nodes(self._objects), lengths)
         for visit in _walked(self._objects, self.ref, f"{self.path} is not whole"):
             if not is_canonical(visit):

@@ -37,11 +37,14 @@ _UNWRITABLE = {
 _READ_BYTES = 1 << 16
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 UNREADABLE = frozenset({errno.EIO, errno.EISDIR, errno.ELOOP})
-"""Errors of reading that are about one file, and damage; others are about the system, or about who may read it."""
+"""Errors of reading that are about one file, and damage; others are about the system, or about who
+may read it.
+"""
 
 
 class Files:
-    """The operations that the store needs of a file system. Errors are plain `OSError`, or StoreDenied, which is one.
+    """The operations that the store needs of a file system. Errors are plain `OSError`, or
+    StoreDenied, which is one.
 
     What root makes in a folder of somebody else is given to that user.
     """
@@ -156,7 +159,9 @@ def open_file(path: Path, flags: int) -> int:
 
 
 def create_file(path: Path, flags: int) -> int:
-    """Create the file *path*, which must not exist and is no link; root gives it to the owner of its folder."""
+    """Create the file *path*, which must not exist and is no link; root gives it to the owner of
+    its folder.
+    """
     flags |= os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     if os.geteuid() or not _is_of_another(path.parent):
         return os.open(path, flags, 0o600)
@@ -167,7 +172,9 @@ def create_file(path: Path, flags: int) -> int:
 
 
 def open_lock(path: Path) -> int:
-    """Open the file *path*, made if it is not there, to be locked and written. Raises as `open_file`."""
+    """Open the file *path*, made if it is not there, to be locked and written. Raises as
+    `open_file`.
+    """
     flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
     with DenialExplained("write", path):
         if os.geteuid() or not _is_of_another(path.parent):
@@ -180,7 +187,9 @@ def open_lock(path: Path) -> int:
 
 
 def create_folder(path: Path, mode: int) -> None:
-    """Make the folder *path*, which must not exist; root gives it to the owner of the folder that it is in."""
+    """Make the folder *path*, which must not exist; root gives it to the owner of the folder that
+    it is in.
+    """
     if os.geteuid() or not _is_of_another(path.parent):
         os.mkdir(path, mode)  # noqa: PTH102 - a plain system call
         return
@@ -207,7 +216,9 @@ _owners: dict[Path, int] = {}
 
 
 def _give(descriptor: int, folder: int) -> None:
-    """Give an open file to the owner of the open *folder*; where the system refuses that, root keeps it."""
+    """Give an open file to the owner of the open *folder*; where the system refuses that, root
+    keeps it.
+    """
     status = os.fstat(folder)
     with suppress(OSError):
         os.fchown(descriptor, status.st_uid, status.st_gid)
@@ -252,7 +263,9 @@ def denied(verb: str, path: Path, error: OSError) -> StoreDenied:
 
 
 def _whose(at: Path, store: Path) -> str:
-    """Say whose *at* is, or which mode keeps its owner out, and the way out; nothing if neither does."""
+    """Say whose *at* is, or which mode keeps its owner out, and the way out; nothing if neither
+    does.
+    """
     try:
         status = os.stat(at, follow_symlinks=False)  # noqa: PTH116 - a plain system call
     except OSError:
@@ -270,7 +283,9 @@ def _whose(at: Path, store: Path) -> str:
 
 
 def _barrier(path: Path, verb: str) -> Path:
-    """Give what keeps this user out: a folder on the way that may not be entered, the one it is in, or *path*."""
+    """Give what keeps this user out: a folder on the way that may not be entered, the one it is in,
+    or *path*.
+    """
     effective = os.access in os.supports_effective_ids
     for folder in reversed(path.parents):
         if not os.access(folder, os.X_OK, effective_ids=effective):

@@ -25,11 +25,14 @@ WIDTH = 48
 """The most entries that a node holds itself."""
 
 MOST_PATHS = 10_000_000
-"""More files and folders than these nobody restores or lists. Equal folders under many names are quickly that many."""
+"""More files and folders than these nobody restores or lists. Equal folders under many names are
+quickly that many.
+"""
 COUNTED_FROM = 1_000_000
 """Whoever comes to so many paths of a tree counts all of them before going on."""
 MOST_NAMES = 200
-"""The most names in the path of a change; below a folder that is set as a whole there may be more."""
+"""The most names in the path of a change; below a folder that is set as a whole there may be more.
+"""
 
 Path: TypeAlias = tuple[str, ...]
 
@@ -147,7 +150,9 @@ def walk(nodes: Nodes, folder: TreeId, path: Path = ()) -> Iterator[tuple[Path, 
 
 
 def count_paths(nodes: Nodes, folder: TreeId, known: dict[TreeId, int] | None = None) -> int:
-    """Give how many entries `walk` would yield, reading each node once; *known* keeps what was counted."""
+    """Give how many entries `walk` would yield, reading each node once; *known* keeps what was
+    counted.
+    """
     known = {} if known is None else known
     todo = [folder]
     while todo:

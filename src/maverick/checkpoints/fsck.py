@@ -291,7 +291,9 @@ def _kind_of(problem: StoreDamaged | StoreTooNew) -> FindingKind:
 
 
 def _unreadable(file: str, problem: OSError) -> Finding:
-    """Give the finding for a file that the system cannot read. That this user may not read it is none: it is raised."""
+    """Give the finding for a file that the system cannot read. That this user may not read it is
+    none: it is raised.
+    """
     if isinstance(problem, StoreDenied):
         raise problem
     return error("unreadable", f"{file} cannot be read: {problem}", file=file)

@@ -1,7 +1,9 @@
-"""What of an export may come in: its parts fit together, its files have safe names, and somebody could restore them.
+"""What of an export may come in: its parts fit together, its files have safe names, and somebody
+could restore them.
 
-A few kilobytes can say that they are more than any disk holds: equal folders under many names, lists of chunks that
-name the same chunk again and again. So everything here looks at each object once, and counts the rest.
+A few kilobytes can say that they are more than any disk holds: equal folders under many names,
+lists of chunks that name the same chunk again and again. So everything here looks at each object
+once, and counts the rest.
 """
 
 from __future__ import annotations
@@ -114,7 +116,9 @@ class Incoming:
 
 
 def is_canonical(visit: Visit) -> bool:
-    """Say whether an object is written as this version writes it, and as narrow or wide as it has to be."""
+    """Say whether an object is written as this version writes it, and as narrow or wide as it has
+    to be.
+    """
     match visit.content:
         case Checkpoint() as checkpoint:
             return model.encode_checkpoint(checkpoint) == visit.data

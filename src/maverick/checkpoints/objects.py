@@ -65,7 +65,9 @@ class Objects:
         return self.set.packs()
 
     def damaged(self) -> list[PackDamaged | StoreDenied]:
-        """Give what is wrong with the packs in `objects/` that cannot be read, as of the last refresh."""
+        """Give what is wrong with the packs in `objects/` that cannot be read, as of the last
+        refresh.
+        """
         return self.set.damaged()
 
     def find(self, object_id: ObjectId, *, whole: bool = False) -> Place | None:

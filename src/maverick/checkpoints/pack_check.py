@@ -40,10 +40,11 @@ def check_pack(
     read_data: bool,
     tell_read: Callable[[int], None] | None = None,
 ) -> PackReport:
-    """Check the pack at *path*. With *read_data* every byte is read, else headers, index and trailer are.
+    """Check the pack at *path*. With *read_data* every byte is read, else headers, index and
+    trailer are.
 
-    *fetch* gives what frames lean on. It is no damage of this pack if that is missing or damaged. *tell_read* hears,
-    with *read_data*, how many bytes of objects were read, again and again.
+    *fetch* gives what frames lean on. It is no damage of this pack if that is missing or damaged.
+    *tell_read* hears, with *read_data*, how many bytes of objects were read, again and again.
 
     Raises:
         OSError: it cannot be read.

@@ -53,7 +53,9 @@ class Placement:
                     todo.append(place)
 
     def _digits_below(self) -> dict[ObjectId, str]:
-        """Give for each wide node the digits with which the hashes of all names below it begin, as far as is known."""
+        """Give for each wide node the digits with which the hashes of all names below it begin, as
+        far as is known.
+        """
         found: dict[ObjectId, str] = {}
         for top in self._fans:
             todo: list[ObjectId] = [top]

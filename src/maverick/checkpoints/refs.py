@@ -47,10 +47,10 @@ class Position(NamedTuple):
 class Ref(NamedTuple):
     """Where a run stands: its newest checkpoint, and what a listing shows of it.
 
-    `started` and `updated` are in milliseconds since the epoch, `bytes` is the size of the checkpoint's tree.
-    `order` is the run's number in the order in which runs were started in this store, whatever the clock said; 0 where
-    an earlier version began it.
-    `positions` are the last 16, oldest first, the last of them the present one.
+    `started` and `updated` are in milliseconds since the epoch, `bytes` is the size of the
+    checkpoint's tree. `order` is the run's number in the order in which runs were started in this
+    store, whatever the clock said; 0 where an earlier version began it. `positions` are the last
+    16, oldest first, the last of them the present one.
     """
 
     run: str
@@ -75,12 +75,16 @@ class Ref(NamedTuple):
 
 
 def by_start(ref: Ref) -> tuple[int, int, str]:
-    """Give what sorts refs by when their runs were started, the newest first: by their numbers, else by time."""
+    """Give what sorts refs by when their runs were started, the newest first: by their numbers,
+    else by time.
+    """
     return -ref.order, -ref.started, ref.run
 
 
 def advanced(before: Ref | None, checkpoint: Checkpoint, *, size_bytes: int, reason: str, order: int = 0) -> Ref:
-    """Give the ref that stands at *checkpoint*, with the log, tags and order of *before*, else with *order*."""
+    """Give the ref that stands at *checkpoint*, with the log, tags and order of *before*, else with
+    *order*.
+    """
     position = Position(
         checkpoint.id, checkpoint.sequence, checkpoint.created, reason, checkpoint.kind, checkpoint.label
     )
@@ -119,7 +123,9 @@ class Refs:
         return self._read(file_name(run))
 
     def list(self, damaged: list[RefDamaged] | None = None) -> list[Ref]:
-        """Read all refs, those of runs that were started last first. *damaged* gets those that cannot be read."""
+        """Read all refs, those of runs that were started last first. *damaged* gets those that
+        cannot be read.
+        """
         found: list[Ref] = []
         for name in list_folder(self._files, self._root, "refs"):
             if run_name(name) is None:  # what somebody's file browser left there is no ref
@@ -156,7 +162,9 @@ class Refs:
         return max(orders) + unknown
 
     def note_order(self, order: int) -> None:
-        """Note that *order* is the greatest number of a run now. A note that is lost costs time only."""
+        """Note that *order* is the greatest number of a run now. A note that is lost costs time
+        only.
+        """
         number = b"%d" % order
         with suppress(OSError):
             note = b"%s %s\n" % (number, self._seal(number))

@@ -54,8 +54,9 @@ def make_policy(keep_last: int, keep_within: timedelta | None, run: str | None, 
 def fates(refs: Sequence[Ref], policy: Policy, is_owned: Callable[[str], bool]) -> dict[str, Fate]:
     """Give the fate of each run.
 
-    A run that is not done, or that some process owns, stays whole. A done one stays with its ends if it is among
-    the `keep_last` done ones of its group that were started last, young enough, or tagged; else it is dropped.
+    A run that is not done, or that some process owns, stays whole. A done one stays with its ends
+    if it is among the `keep_last` done ones of its group that were started last, young enough, or
+    tagged; else it is dropped.
 
     Raises:
         NotFound: the policy is about a run that is not there.

@@ -1,9 +1,10 @@
 """Revisions, the names that a person gives to checkpoints.
 
-`RUN`, `RUN~2` (two before it), `RUN@LABEL` or `RUN@TAG`, `RUN@latest`, the same of the newest run of a group
-(`GROUP@latest`, `GROUP@LABEL`; `-` and `_` are one letter in it), `@latest`, and 4 or more hexadecimal digits of an id;
-`~N` may follow any of them. The first `@` ends the run's or group's name; what follows is a label or tag as it is,
-which may hold `@` and end in `~N`, and only if there is none of that name a `~N` is read as one.
+`RUN`, `RUN~2` (two before it), `RUN@LABEL` or `RUN@TAG`, `RUN@latest`, the same of the newest run
+of a group (`GROUP@latest`, `GROUP@LABEL`; `-` and `_` are one letter in it), `@latest`, and 4 or
+more hexadecimal digits of an id; `~N` may follow any of them. The first `@` ends the run's or
+group's name; what follows is a label or tag as it is, which may hold `@` and end in `~N`, and only
+if there is none of that name a `~N` is read as one.
 """
 
 from __future__ import annotations
@@ -75,7 +76,9 @@ def _ref(store: Store, run: str) -> Ref | None:
 
 
 def _before(store: Store, at: Checkpoint, match: re.Match[str], prefix: str = "") -> Checkpoint:
-    """Give what stood as many before *at* as *match* says; *prefix* stands before its text in the message."""
+    """Give what stood as many before *at* as *match* says; *prefix* stands before its text in the
+    message.
+    """
     base, count = f"{prefix}{match['base']}", int(match["count"] or 1)
     for steps in range(count):
         parent = _existing(store, at.parent)

@@ -203,11 +203,13 @@ class Store:
             self.ref_files.remove(run)
 
     def adopt(self, ref: Ref, frames: Iterable[Frame] = (), *, name: str = "", is_new: bool = False) -> None:
-        """Make *ref* the ref of its run, which there must not be, when the objects of *frames* are durable.
+        """Make *ref* the ref of its run, which there must not be, when the objects of *frames* are
+        durable.
 
-        With another *name* a run of that name begins where *ref* stands. Positions and tags whose checkpoints are
-        not there are left out. A run that *is_new* here counts as started now, another one as when it was. After a
-        crash the run is there or it is not; what it would have led to is garbage.
+        With another *name* a run of that name begins where *ref* stands. Positions and tags whose
+        checkpoints are not there are left out. A run that *is_new* here counts as started now,
+        another one as when it was. After a crash the run is there or it is not; what it would have
+        led to is garbage.
 
         Raises:
             RunOwned, RefMoved: there is such a run.
@@ -309,7 +311,9 @@ class Store:
         return self._clock()
 
     def announce(self, feature: str) -> None:
-        """Let no program read the store any more that does not know *feature*; called before a pack or ref needs it."""
+        """Let no program read the store any more that does not know *feature*; called before a pack
+        or ref needs it.
+        """
         if feature not in self.format.read:
             with self.locks.refs():
                 layout.announce(self.files, self.root, "read", feature)

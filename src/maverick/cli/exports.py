@@ -55,10 +55,11 @@ def import_run(
 ) -> None:
     """Take in a run from a file.
 
-    Every byte is verified before anything of it can be seen; a file that is cut off or altered is refused. So is one
-    that would take more than 1 TB or 10,000,000 names to restore, which a few kilobytes can say. The run
-    can be resumed here: where the workflow's file is missing, the recorded text is used. Resuming a run executes
-    what its definition says, so import only what you would run.
+    Every byte is verified before anything of it can be seen; a file that is cut off or altered is
+    refused. So is one that would take more than 1 TB or 10,000,000 names to restore, which a few
+    kilobytes can say. The run can be resumed here: where the workflow's file is missing, the
+    recorded text is used. Resuming a run executes what its definition says, so import only what you
+    would run.
 
     Examples:
       maverick checkpoint import run.maverick

@@ -28,9 +28,9 @@ def create(
 ) -> None:
     """Save the project's files as they are now, in a run of its own that gc keeps.
 
-    In a git repository these are the tracked files and those that are neither tracked nor ignored; elsewhere
-    `.gitignore` says what is left out. `.git` and `.maverick` never belong to it. Files that hold a secret are kept
-    as they are, with a warning.
+    In a git repository these are the tracked files and those that are neither tracked nor ignored;
+    elsewhere `.gitignore` says what is left out. `.git` and `.maverick` never belong to it. Files
+    that hold a secret are kept as they are, with a warning.
 
     Examples:
       maverick checkpoint create

@@ -47,8 +47,8 @@ def runs(*, as_json: AsJson = False) -> None:
 def list_checkpoints(*, as_json: AsJson = False) -> None:
     """List the runs with the labels that their checkpoints have, newest run first.
 
-    `RUN@LABEL` names a labelled checkpoint. Labels are in the order in which they were made; those with other signs
-    than letters, digits, blanks and `@%_-+=:,./` are quoted as a shell needs them.
+    `RUN@LABEL` names a labelled checkpoint. Labels are in the order in which they were made; those
+    with other signs than letters, digits, blanks and `@%_-+=:,./` are quoted as a shell needs them.
 
     Examples:
       maverick checkpoint list
@@ -135,7 +135,9 @@ def _cells(it: Summary, now: int) -> list[str]:
 
 
 def _listed(label: str) -> str:
-    """A label as a person can type it behind `RUN@`, in quotes where it has blanks; with others where it needs them."""
+    """A label as a person can type it behind `RUN@`, in quotes where it has blanks; with others
+    where it needs them.
+    """
     words = label.split(" ")
     return label if all(it and shell_word(it) == it for it in words) else shell_word(label)
 

@@ -46,7 +46,8 @@ Inside: TypeAlias = Folder | File | Found
 def split_revision(store: Store, text: str) -> tuple[Checkpoint, str | None]:
     """Give the checkpoint and the path that `REV:PATH` names; the path is None in `REV`.
 
-    Behind `RUN@` the last `:` before which there is a revision ends it, since labels may hold one; else the first.
+    Behind `RUN@` the last `:` before which there is a revision ends it, since labels may hold one;
+    else the first.
 
     Raises:
         NotFound: there is no such revision.

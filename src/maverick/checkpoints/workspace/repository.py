@@ -31,9 +31,10 @@ class Head:
 class Listing:
     """What git lists below a folder, as relative paths.
 
-    `files` are tracked or untracked and not ignored (some may be gone, or stand for a submodule); `nested` are
-    the folders of other repositories; `absent` are those of the files that a sparse checkout keeps off the disk.
-    `depends_on` are the files outside the workspace's own that decide this.
+    `files` are tracked or untracked and not ignored (some may be gone, or stand for a submodule);
+    `nested` are the folders of other repositories; `absent` are those of the files that a sparse
+    checkout keeps off the disk. `depends_on` are the files outside the workspace's own that decide
+    this.
     """
 
     files: list[str]

@@ -259,7 +259,8 @@ def select_by_git(
 
 
 def _skip_absent(finder: _Finder, absent: frozenset[str]) -> None:
-    """Leave out what a sparse checkout keeps off the disk: a checkpoint cannot know it, and it was not removed.
+    """Leave out what a sparse checkout keeps off the disk: a checkpoint cannot know it, and it was
+    not removed.
 
     Where all of a folder is, and that was not looked for by globs, it stands for what is in it.
     """

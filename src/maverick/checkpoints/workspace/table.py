@@ -120,7 +120,9 @@ def row_of(status: os.stat_result) -> Row:
 
 
 def look(root: str, paths: Iterable[str]) -> array[int]:
-    """Give the rows of the files *paths* below *root*; GONE where there is none, UNSEEN where nobody may look."""
+    """Give the rows of the files *paths* below *root*; GONE where there is none, UNSEEN where
+    nobody may look.
+    """
     full = [f"{root}/{path}" for path in paths]
     try:
         return array("q", chain.from_iterable(map(_row, map(os.lstat, full))))

@@ -141,7 +141,9 @@ def _skipped(rows: object) -> Iterator[Skipped]:
 
 
 def is_restorable(name: str, entry: Entry) -> bool:
-    """Say whether *entry* may stand under *name* in a workspace: a file, link or folder of a safe name."""
+    """Say whether *entry* may stand under *name* in a workspace: a file, link or folder of a safe
+    name.
+    """
     return is_safe(name) and _is_file_or_folder(entry)
 
 
