@@ -26,6 +26,7 @@ error ends a command.
     ├── WorkspaceUnreadable   1   files of the workspace cannot be read, or do not hold still
     ├── WorkspaceUnwritable   1   files of the workspace cannot be restored
     ├── StoreUnwritable       1   the disk is full, or the store is read-only
+    │   └── StoreDenied       1   it belongs to another user, or its mode keeps this one out
     ├── StoreTooNew          20   the store was written by a newer version
     ├── StoreDamaged         20   bytes are missing or not what was written
     │   ├── ObjectMissing    20
@@ -178,6 +179,22 @@ class WorkspaceUnwritable(MaverickError):
 
 class StoreUnwritable(MaverickError):
     """Nothing can be written to the store: the disk is full, or the folder is read-only."""
+
+
+class StoreDenied(StoreUnwritable, PermissionError):
+    """The system does not let this user read or change a file of the store. Nothing says that
+    anything is damaged.
+
+    `why` says whose it is, and the way out.
+    """
+
+    def __init__(self, message: str, why: str, path: str, cause: OSError) -> None:
+        super().__init__(message)
+        self.why = why
+        self.errno, self.strerror, self.filename = cause.errno, cause.strerror, path
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class StoreTooNew(MaverickError):

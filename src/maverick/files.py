@@ -7,6 +7,7 @@ can be undone. Files and records always come from one checkpoint.
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -218,15 +219,26 @@ def count_of(changes: Sequence[object]) -> str:
 
 
 def create(
-    store: Store, root: Path, *, group: str = "files", reason: str = "created by hand", skip_unreadable: bool = False
+    store: Store,
+    root: Path,
+    *,
+    group: str = "files",
+    reason: str = "created by hand",
+    skip_unreadable: bool = False,
+    holds_secret: Callable[[bytes], bool] | None = None,
 ) -> tuple[Checkpoint, Report]:
-    """Save the project's files as they are now, into a run of its own; it is tagged, so that gc keeps it.
+    """Save the project's files as they are now, into a run of its own; it is tagged, so that gc
+    keeps it.
+
+    The report names those of the files read of which *holds_secret* is true; they are kept all the
+    same.
 
     Raises:
         WorkspaceUnreadable: Files cannot be read; none if *skip_unreadable*.
         UsageError: *root* is `/` or the home folder.
     """
-    taken = capture(store, open_workspace(root), skip_unreadable=skip_unreadable)
+    workspace = open_workspace(root)
+    taken = capture(store, workspace, skip_unreadable=skip_unreadable, watch_for=holds_secret)
     run = f"{group}-{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(2).hex()}"
     changes = {("inputs",): value({}), ("output",): value(None), **taken.changes}
     made = store.save(run, changes, parent=None, kind="final", reason=reason, group=group)
@@ -242,7 +254,7 @@ def require_files(store: Store, snapshot: Snapshot) -> None:
     before = newest_with_files(store, at)
     hint = "neither does one before it; workflows keep them with `checkpoints: {workspace: label}`"
     if before is not None:
-        name = f"{before.run}@{before.label}" if before.label else before.id[:12]
+        name = f"{before.run}@{shlex.quote(before.label)}" if before.label else before.id[:12]
         hint = f"the newest before it that does is {name}"
     raise NotFound(f"checkpoint {at.id[:12]} (run {at.run}, {at.sequence}) holds no files; {hint}")
 

@@ -105,8 +105,8 @@ def _revision(project: Project, store: Store, request: Request) -> Checkpoint:
         _refuse_lost(store, lambda newest: _starts_with(request.revision, newest.run))
         raise
     except StoreDamaged:
-        run = request.revision.removesuffix("@latest")
-        if run not in {ref.run for ref in store.refs()}:
+        run, _, name = request.revision.partition("@")
+        if name not in ("", "latest") or run not in {ref.run for ref in store.refs()}:
             raise
         found = newest(store, run)
     if request.workflow:
@@ -157,7 +157,7 @@ def _with_inputs(project: Project, store: Store, refs: list[Ref], request: Reque
 
 def names_a_run(revision: str, found: Checkpoint) -> bool:
     """Whether *revision*, which gave *found*, names a run, wherever it stands, and no checkpoint of it."""
-    return not revision or revision == found.run or revision.endswith("@latest")
+    return not revision or revision == found.run or revision.partition("@")[2] == "latest"
 
 
 def is_newest(store: Store, checkpoint: Checkpoint) -> bool:

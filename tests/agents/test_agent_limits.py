@@ -139,7 +139,8 @@ def test_a_timeout_says_what_the_server_answered_last(agents: Agents) -> None:
     error = agents.failure("claude", {"retries": 2, "status": 401, "hang": True}, more="timeout: 1")
 
     assert error.endswith(
-        " took longer than the timeout of 1 s of the agent helper and was stopped; the last answer of the model's server was 401 "
+        " took longer than the timeout of 1 s of the agent helper and was stopped; "
+        "the last answer of the model's server was 401 "
         "(authentication_failed)\nlog in with `claude` and /login, or set ANTHROPIC_API_KEY"
     )
 

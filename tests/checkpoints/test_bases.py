@@ -218,12 +218,12 @@ def test_an_older_store_announces_bases_before_it_holds_any(tmp_path: Path) -> N
     (root / "format.json").write_bytes(layout.encode_format(old))
     store = Store.open(root)
     at = store.save("r", {("x",): blob(_words(500))}, parent=None)
-    assert old == layout.read_format(store.files, root)
+    assert {"order"} == layout.read_format(store.files, root).read
     opened_before = Store.open(root)
 
     at = store.save("r", {("x",): blob(_words(500) + b" more")}, parent=at)
 
-    assert {"bases"} == layout.read_format(store.files, root).read
+    assert {"bases", "order"} == layout.read_format(store.files, root).read
     assert at == opened_before.resolve("r")
     assert _words(500) + b" more" == opened_before.load("r").data("x")
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import random
+import re
+import subprocess
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -11,6 +16,7 @@ from hypothesis import strategies as st
 
 from faults import CrashingFiles, FullFiles, Killed
 from maverick.checkpoints import Checkpoint, Store, blob, byhand, canonical, exports, note, value
+from maverick.checkpoints.files import Files
 from maverick.checkpoints.refs import encode_ref
 from maverick.errors import StoreDamaged, StoreTooNew, StoreUnwritable, UsageError
 from stores import begin, extend, read_all
@@ -324,3 +330,84 @@ def test_a_kill_at_any_point_of_an_import_leaves_the_run_or_nothing(store: Store
         assert read_all(store, at) == read_all(there, there.resolve("run-1"))
         after += 1
     assert after > 5
+
+
+# --- temporary files --------------------------------------------------------------------------------------------------
+
+
+def test_an_export_that_was_killed_does_not_stand_in_the_way_of_the_next(store: Store, tmp_path: Path) -> None:
+    """Wherever it was killed. What it left is removed once its process is gone."""
+    at = extend(store, begin(store), range(3))
+    folder = tmp_path / "out"
+    folder.mkdir()
+    for after in count(1):
+        with pytest.raises(Killed):
+            exports.export(Store.open(store.root, files=CrashingFiles(after)), at, folder / "run")
+        left = _only(folder)
+        if left.name == "run":  # It has its name: only the folder was not synced.
+            break
+        gone = left.with_name(re.sub(r"[0-9]+(?=-[0-9a-f]{16}$)", str(_dead_process()), left.name))
+        left.rename(gone)
+
+        exports.export(store, at, folder / "run")
+
+        assert ["run"] == [path.name for path in folder.iterdir()]
+        (folder / "run").unlink()
+
+
+def _only(folder: Path) -> Path:
+    (path,) = folder.iterdir()
+    return path
+
+
+def _dead_process() -> int:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def test_an_export_leaves_what_it_cannot_know_to_be_its_own(store: Store, tmp_path: Path) -> None:
+    """A temporary file of a process that lives, one that is locked, a link, and what only looks
+    like one.
+    """
+    at, dead = begin(store), _dead_process()
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    alive, locked, link, other = (
+        tmp_path / f".run.{name}"
+        for name in (f"{os.getppid()}-{'a' * 16}", f"{dead}-{'b' * 16}", f"{dead}-{'c' * 16}", f"{dead}-note")
+    )
+    for path in (alive, locked, other):
+        path.write_text("")
+    link.symlink_to(victim)
+    with locked.open() as held:
+        fcntl.flock(held, fcntl.LOCK_SH)
+        exports.export(store, at, tmp_path / "run")
+
+    assert all(os.path.lexists(path) for path in (alive, locked, link, other))
+    assert "mine" == victim.read_text()
+
+
+def test_nobody_can_foresee_the_temporary_name_of_an_export(store: Store, tmp_path: Path) -> None:
+    """Else anybody who may write into the folder could keep the run from being exported, or lead it
+    elsewhere.
+    """
+    at = begin(store)
+    seen: set[str] = set()
+    for number in range(2):
+        files = _Naming()
+        exports.export(Store.open(store.root, files=files), at, tmp_path / f"{'é' * 120}{number}")
+        seen.update(files.names)
+
+    assert 2 == len(seen)
+
+
+class _Naming(Files):
+    """Notes the names that new files get."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def create(self, path: Path) -> int:
+        self.names.append(path.name)
+        return super().create(path)

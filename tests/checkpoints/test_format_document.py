@@ -68,7 +68,7 @@ class Reader:
     def __init__(self, root: Path) -> None:
         form = unsealed((root / "format.json").read_bytes())
         assert ("maverick checkpoints", 1) == (form["format"], form["version"])
-        assert {"bases", "chunks"} >= set(form["features"]["read"])
+        assert {"bases", "chunks", "order"} >= set(form["features"]["read"])
         self.objects: dict[str, tuple[int, bytes]] = {}
         self.based: dict[str, str] = {}
         self.chunked: dict[str, list[str]] = {}
@@ -301,6 +301,7 @@ def test_a_reader_written_from_the_document_reads_refs(root: Path) -> None:
         assert checkpoint[name] == ref[name]
     assert sum(row[2] for row in reader.folder(ref["tree"]).values()) == ref["bytes"]
     assert (1000, 1002) == (ref["started"], ref["updated"])
+    assert ["Run/1", "fork", "long"] == sorted(reader.refs, key=lambda run: reader.refs[run]["order"])
     assert [[1, 1000, "", "auto", ""], [2, 1001, "", "label", "half"], [3, 1002, "done", "final", ""]] == [
         position[1:] for position in ref["positions"]
     ]

@@ -83,14 +83,14 @@ def test_listing_runs_reads_no_object(store: Store) -> None:
 
 
 def test_the_newest_run_is_listed_first(tmp_path: Path) -> None:
-    """By when it was last saved."""
+    """By when it was started, not by when it was last saved."""
     times = iter(range(1000))
     store = Store.create(tmp_path / "checkpoints", clock=lambda: next(times))
     first = begin(store, "a")
     begin(store, "b")
     extend(store, first, range(1))
 
-    assert ["a", "b"] == [ref.run for ref in store.refs()]
+    assert ["b", "a"] == [ref.run for ref in store.refs()]
 
 
 def test_the_log_has_the_last_16_positions(store: Store) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from faults import CountingFiles
 from maverick.checkpoints import Checkpoint, Store
+from maverick.cli.inside import split_revision
 from maverick.errors import NotFound, RefDamaged, RevisionAmbiguous
 from stores import begin, extend, step
 
@@ -48,7 +52,7 @@ def test_each_way_to_name_a_checkpoint(store: Store, saved: list[Checkpoint]) ->
         "fly@latest~4": saved[0],
         "review@latest": other,
         "@latest": other,
-        "other@1@latest": other,
+        "other@1": other,
         saved[3].id: saved[3],
         saved[3].id[:12]: saved[3],
         saved[3].id[:12] + "~1": saved[2],
@@ -62,7 +66,10 @@ def test_each_way_to_name_a_checkpoint(store: Store, saved: list[Checkpoint]) ->
         ("run-2", "there is no run run-2; did you mean run-1"),
         ("run-1~5", "there is no run-1~5: run-1~4 is the first"),
         ("run-1@hal", "run run-1 has no label or tag hal; it has most, half"),
-        ("other@1@x", "it has none"),
+        ("review@x", "it has none"),
+        ("run-1@half~2", "there is no run-1@half~2: run-1@half~1 is the first"),
+        ("run-1@hal~1", "run run-1 has no label or tag hal; it has most, half"),
+        ("@latest~1", "there is no @latest~1: @latest~0 is the first"),
         ("fli@latest", "there is no run fli; did you mean fly"),
         ("@x", "there is no run @x"),
         ("nope@half", "there is no run nope"),
@@ -84,6 +91,29 @@ def test_a_label_of_a_group_is_that_of_its_newest_run(store: Store, saved: list[
     half = store.resolve("run-1@half")
 
     assert half == store.resolve(f"{half.group}@half")
+
+
+LABELS = st.text(st.one_of(st.sampled_from("@~:1 'a/"), st.characters(codec="utf-8")), min_size=1, max_size=8)
+
+
+@given(st.lists(LABELS.filter(lambda it: it != "latest"), min_size=1, max_size=4, unique=True), st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_label_can_be_named(tmp_path: Path, labels: list[str], data: st.DataObject) -> None:
+    """Whatever is in it: the first `@` ends the run, and a label that is there goes before a `~N`."""
+    store = Store.create(tmp_path / os.urandom(8).hex(), files=CountingFiles())
+    at = begin(store)
+    named: dict[str, Checkpoint] = {}
+    for number, label in enumerate(labels):
+        at = store.save("run-1", step(number), parent=at, kind="label", label=label)
+        named[label] = at
+
+    assert named == {label: store.resolve(f"run-1@{label}") for label in labels}
+    assert named == {label: store.resolve(f"fly@{label}") for label in labels}
+    label = data.draw(st.sampled_from(labels))
+    if f"{label}~1" not in labels and f"{label}:steps" not in labels:
+        assert named[label].parent == store.resolve(f"run-1@{label}~1").id
+        assert (named[label], "steps") == split_revision(store, f"run-1@{label}:steps")
+        assert (named[label], None) == split_revision(store, f"run-1@{label}")
 
 
 def test_an_empty_store_has_no_latest(store: Store) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 from pathlib import Path
 
 import pytest
@@ -301,7 +302,7 @@ def test_large_files_and_those_that_are_none_are_left_out_and_named(tmp_path: Pa
         report = project.save()
 
     assert ["small"] == project.saved()
-    expected = [("fifo", "no file"), ("large", "larger than 1,000 bytes"), ("socket", "no file")]
+    expected = [("fifo", "a FIFO"), ("large", "larger than 1,000 bytes"), ("socket", "a socket")]
     assert expected == [(it.path, it.reason) for it in report.skipped]
     project.put("large", "small now")
     project.put("small", "x" * 2000)
@@ -443,3 +444,67 @@ def test_a_snapshot_of_many_files_uses_threads_and_loses_none(tmp_path: Path) ->
     snapshot = project.store.load("run")
     assert all(data == snapshot.data(("workspace", *path.split("/"))) for path, (_, data) in look(project.root).items())
     assert [] == [found for found in project.store.check(read_data=True) if found.severity == "error"]
+
+
+def test_the_cache_is_for_this_user_alone(project: Project) -> None:
+    """It names every file of the project; whatever the umask says."""
+    project.put("a", "x")
+    before = os.umask(0)
+    try:
+        project.save()
+    finally:
+        os.umask(before)
+
+    (cache,) = [path for path in (project.store.root / "cache").iterdir() if path.name.startswith("workspace-")]
+    assert 0o600 == stat.S_IMODE(cache.stat().st_mode)
+
+
+@pytest.fixture
+def sparse(tmp_path: Path) -> Project:
+    """A repository of which `out/` and one file of `part/` are not checked out, with a checkpoint
+    in full before.
+    """
+    project = Project(tmp_path, git=True)
+    git(project.root, "init", "-q")
+    for path in ("in/a", "out/b", "out/deep/c", "part/d", "part/e"):
+        project.put(path, path)
+    git(project.root, "add", "-A")
+    git(project.root, "commit", "-qm", "one")
+    project.save()
+    git(project.root, "sparse-checkout", "set", "--no-cone", "/*", "!/out/", "!/part/e")
+    return project
+
+
+def test_what_a_sparse_checkout_leaves_out_is_not_stored_as_deleted(sparse: Project) -> None:
+    """It is named instead: a folder where all of it is away, else each file. So it is with the
+    next, from the cache.
+    """
+    for _ in range(2):
+        report = sparse.save()
+        reason = "not checked out (sparse checkout)"
+        assert [("out", reason), ("part/e", reason)] == [(it.path, it.reason) for it in report.skipped]
+        assert ["in/a", "part/d"] == sorted(sparse.saved())
+
+
+def test_a_checkpoint_of_a_sparse_checkout_removes_nothing_that_it_could_not_see(sparse: Project) -> None:
+    """Restored where all is checked out."""
+    sparse.save()
+    git(sparse.root, "sparse-checkout", "disable")
+    sparse.put("in/a", "changed")
+    full = look(sparse.root)
+
+    sparse.restore("@latest")
+
+    assert "in/a" == (sparse.root / "in/a").read_text()
+    assert {**full, "in/a": look(sparse.root)["in/a"]} == look(sparse.root)
+
+
+def test_what_is_not_checked_out_is_left_alone(sparse: Project) -> None:
+    """The safety checkpoint could not hold it, so that restoring it could not be undone."""
+    before = look(sparse.root)
+    first = [it.id for it in sparse.store.history("@latest")][-1]
+    sparse.put("in/a", "changed")
+
+    sparse.restore(first)
+
+    assert before == look(sparse.root)

@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 
 from kit_program import Program
+from maverick.checkpoints import Store, existing, exports
+from maverick.checkpoints.frames import NewObject
+from maverick.checkpoints.ids import ObjectKind, tree_id
+from maverick.checkpoints.model import NO_OBJECT, Entry, Leaf, encode_node
 
 FLOW = """
     inputs: {name: {type: string, default: World}}
@@ -99,6 +103,24 @@ def test_a_run_that_exists_a_damaged_file_and_none_are_refused(exported: Path, p
     damage = "error: cut is damaged: it is cut off, or its end is altered; nothing was imported, export the run again\n"
     assert (20, damage) == (damaged.code, damaged.err)
     assert (2, "error: flow.yaml is no file that `maverick checkpoint export` wrote\n") == (none.code, none.err)
+
+
+def test_what_nobody_could_restore_is_refused_and_taken_if_told(program: Program, tmp_path: Path) -> None:
+    """Twelve folders with ten names each, one in the other: some kilobytes."""
+    there = Store.create(tmp_path / "store")
+    entry = Entry("note", NO_OBJECT, 0, "040000")
+    for _ in range(12):
+        data = encode_node(Leaf({f"n{number}": entry for number in range(10)}))
+        there.objects.write([NewObject(ObjectKind.TREE, tree_id(data), data)])
+        entry = Entry("tree", tree_id(data), 0)
+    bomb = there.save("bomb", {("workspace",): existing(entry)}, parent=None, kind="final")
+    exports.export(there, bomb, tmp_path / "bomb")
+
+    refused = program.run("checkpoint", "import", str(tmp_path / "bomb"))
+    taken = program.run("checkpoint", "import", str(tmp_path / "bomb"), "--any-size")
+
+    assert (2, True) == (refused.code, refused.last_line.endswith("; --any-size takes it all the same"))
+    assert (0, "bomb\n", "") == (taken.code, taken.out, taken.err)
 
 
 def test_an_export_replaces_no_file(exported: Path, program: Program) -> None:

@@ -274,3 +274,30 @@ def test_paths_are_those_of_the_current_folder(kept: Quick, tmp_path: Path, monk
     assert 0 == kept("checkpoint", "restore", run, "same", "../changed", "--to", str(tmp_path / "then")).code
 
     assert {"src/same": "src/same\n", "changed": "changed\n"} == _texts(tmp_path / "then")
+
+
+def test_files_that_hold_a_secret_are_named_when_they_are_kept(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a step keeps them."""
+    monkeypatch.setenv("TOKEN", "s3cr3t-value-of-a-token")
+    quick.program.file("maverick.yaml", "secrets: [TOKEN]\n")
+    quick.program.file(".env", "TOKEN=s3cr3t-value-of-a-token\n")
+    quick.program.file("other", "nothing\n")
+
+    done = quick("checkpoint", "create", "--json")
+
+    assert (0, "warning: the checkpoint keeps a file that holds a secret: .env\n") == (done.code, done.err)
+    assert 3 == done.json["files"]
+
+
+@pytest.mark.parametrize("text", ["secrets: 5\n", "secrets: [TOKEN]\n"])
+def test_files_are_kept_where_nobody_knows_the_secrets(
+    quick: Quick, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """A configuration with a mistake is no reason to lose them."""
+    monkeypatch.setenv("TOKEN", "short")
+    quick.program.file("maverick.yaml", text)
+
+    done = quick("checkpoint", "create")
+
+    assert 0 == done.code
+    assert done.err.startswith("warning: files are not looked at for secrets: ")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
+
+import pytest
 
 from kit_program import Program, Quick
 
@@ -81,6 +85,41 @@ def test_the_log_is_newest_first_and_leads_from_parent_to_parent(quick: Quick) -
     assert rows[1:] == quick("checkpoint", "log", "@latest~1", "--json").json
     assert ["4", "3", "2", "1"] == [line.split()[1] for line in quick("checkpoint", "log").out.splitlines()]
     assert quick("checkpoint", "log").out.splitlines()[1].endswith("mark  @planned")
+
+
+LABELS = ["release@v1~1", "a:b", "~1", "@", "it's", "two  blanks", "é~", "-x", "a\\tb", "steps", "planned"]
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_a_label_is_named_as_it_is_shown(quick: Quick, label: str) -> None:
+    """Also where it reads like a revision: what `log` and `list` print is what a person types."""
+    quick.program.flow(f"- {{name: mark, type: checkpoint, checkpoint_id: {json.dumps(label)}}}")
+    quick("run", "flow.yaml")
+    run = quick("runs", "--json").json[0]["run"]
+
+    listed = quick("checkpoint", "list").out.splitlines()[1]
+    (logged,) = [line for line in quick("checkpoint", "log").out.splitlines() if " label " in line]
+    shown = logged.partition("  @")[2]
+
+    assert listed.endswith(shown)
+    assert [label] == shlex.split(shown)
+    for revision in (f"{run}@{label}", f"flow@{label}"):
+        assert label == quick("checkpoint", "show", revision, "--json").json["label"]
+        assert {"saved": True, "label": label} == quick("checkpoint", "show", f"{revision}:steps.mark.output").json
+
+
+def test_a_label_that_nobody_could_name_is_refused(quick: Quick) -> None:
+    """`RUN@latest` is the newest checkpoint of a run, and no argument of a command holds a NUL."""
+    for text in ("{name: latest, type: checkpoint}", "{name: mark, type: checkpoint, checkpoint_id: latest}"):
+        quick.program.flow(f"- {text}")
+        checked = quick("workflow", "check", "flow.yaml")
+        assert (3, True) == (checked.code, "a label cannot be `latest`" in checked.err + checked.out)
+
+    for label in ("${{ 'late' + 'st' }}", "a\0b"):
+        quick.program.flow(f"- {{name: mark, type: checkpoint, checkpoint_id: {json.dumps(label)}}}")
+        done = quick("run", "flow.yaml")
+        assert 1 == done.code
+        assert "so nobody could name the checkpoint; choose another label" in done.err
 
 
 def test_a_damaged_ref_is_reported_and_the_whole_ones_are_listed(program: Program, quick: Quick) -> None:

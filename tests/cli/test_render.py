@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maverick.cli.render import age, duration, iso_time, json_text, size, table, value_text
+from maverick.cli.render import age, duration, iso_time, json_text, shell_word, size, table, value_text
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -102,3 +103,15 @@ def test_tables_align_and_keep_every_row_on_one_line() -> None:
     expected = "NAME     N\na        1\n\\x1b\\n  22\n"
 
     assert expected == table(("NAME", "N"), [("a", "1"), ("\x1b\n", "22")], right=(1,))
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12))
+@settings(max_examples=40, deadline=None)
+def test_a_text_can_be_typed_as_it_is_shown(text: str) -> None:
+    """In bash, zsh and ksh, also where it holds what moves a terminal's cursor."""
+    word = shell_word(text)
+
+    typed = subprocess.run(["bash", "-c", f"printf %s {word}"], capture_output=True, check=True)
+
+    assert text.encode() == typed.stdout
+    assert word.isprintable()

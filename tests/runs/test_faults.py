@@ -46,7 +46,7 @@ PLACES = [
     "maverick.dsl.child.Child.__init__",
     "maverick.dsl.evaluate.render",
     "maverick.dsl.evaluate.truth",
-    "maverick.dsl.actions.Action.in_folder",
+    "maverick.dsl.steps.python.printing_to",
     "maverick.dsl.composites.loop",
     "maverick.dsl.composites.branch",
     "maverick.dsl.composites.validate",

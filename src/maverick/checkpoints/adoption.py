@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from maverick.checkpoints.store import Store
 
 
-def adopt(store: Store, ref: Ref, frames: Iterable[Frame], name: str) -> None:
+def adopt(store: Store, ref: Ref, frames: Iterable[Frame], name: str, *, is_new: bool) -> None:
     """Do what `Store.adopt` says."""
     if name not in ("", ref.run):
         _adopt_as(store, name, ref, frames)
@@ -27,10 +27,14 @@ def adopt(store: Store, ref: Ref, frames: Iterable[Frame], name: str) -> None:
         _take_frames(store, ref, frames)
         positions = tuple(it for it in ref.positions if is_there(store, it.checkpoint))
         tags = {name: at for name, at in ref.tags.items() if is_there(store, at)}
+        store.announce("order")
         with store.locks.refs():
             if store.find_ref(ref.run) is not None:
                 raise RefMoved(f"run {ref.run} exists already; drop it, or choose another name")
-            store.ref_files.put(ref._replace(positions=positions, tags=tags))
+            order = store.ref_files.next_order() if is_new else ref.order
+            store.ref_files.put(ref._replace(positions=positions, tags=tags, order=order))
+            if is_new:
+                store.ref_files.note_order(order)
         owner.note({key: it for key, it in owner.previous.items() if key != DROPPED})
 
 

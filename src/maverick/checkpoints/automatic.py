@@ -26,7 +26,7 @@ def collecting_pays(store: Store) -> bool:
     """Whether the store has grown enough since the last collection. Looks at the packs' sizes only."""
     count, size = _packs(store)
     before = 0
-    with suppress(FileNotFoundError, ValueError):
+    with suppress(OSError, ValueError):
         before = int(store.files.read(_note(store)))
     return count > MANY_PACKS or size > max(2 * before, before + GROWN_BYTES)
 

@@ -15,6 +15,7 @@ from maverick.checkpoints import folders
 from maverick.checkpoints.ids import TreeId
 from maverick.checkpoints.model import Entry, Fan, Leaf, Node
 from maverick.checkpoints.snapshot import Snapshot
+from maverick.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -102,19 +103,48 @@ def diff_trees(nodes: Nodes, old: TreeId | None, new: TreeId | None, path: Path 
 
     Names come in natural order (`step[2]` before `step[10]`). A folder itself is none of the entries, what
     is in it is; unless both sides have it with another note.
+
+    Raises:
+        UsageError: there are more than a million differences, and more than anybody could list.
     """
-    differing = _differing(nodes, old, new)
-    for name in sorted(differing, key=natural_key):
-        before, after = differing[name]
-        here = (*path, name)
+    count = 0
+    todo = [(path, _pairs(nodes, old, new))]
+    while todo:
+        above, pairs = todo[-1]
+        pair = next(pairs, None)
+        if pair is None:
+            todo.pop()
+            continue
+        name, before, after = pair
+        here = (*above, name)
         folders_both = _is_folder(before) and _is_folder(after)
+        count += 1
+        if count == folders.COUNTED_FROM:
+            _require_listable(nodes, old, new)
         if before is not None and after is not None and folders_both and before.note != after.note:
             yield Difference(here, before, after)
         if not folders_both:
             shown = [None if _is_folder(entry) else entry for entry in (before, after)]
             if any(shown):
                 yield Difference(here, shown[0], shown[1])
-        yield from diff_trees(nodes, _folder_id(before), _folder_id(after), here)
+        if _is_folder(before) or _is_folder(after):
+            todo.append((here, _pairs(nodes, _folder_id(before), _folder_id(after))))
+
+
+def _pairs(nodes: Nodes, old: TreeId | None, new: TreeId | None) -> Iterator[tuple[str, Entry | None, Entry | None]]:
+    differing = _differing(nodes, old, new)
+    for name in sorted(differing, key=natural_key):
+        yield name, *differing[name]
+
+
+def _require_listable(nodes: Nodes, old: TreeId | None, new: TreeId | None) -> None:
+    known: dict[TreeId, int] = {}
+    count = sum(folders.count_paths(nodes, tree, known) for tree in (old, new) if tree is not None)
+    if count > folders.MOST_PATHS:
+        raise UsageError(
+            f"more than {folders.COUNTED_FROM:,} names differ, of {count:,} on both sides together, which are more "
+            f"than can be listed ({folders.MOST_PATHS:,}); look into folders of it with `maverick checkpoint show`"
+        )
 
 
 def diff_values(

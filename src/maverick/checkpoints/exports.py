@@ -6,42 +6,49 @@ every byte. The same run, stored the same way, gives the same bytes.
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
+import stat
 import struct
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from blake3 import blake3
 
-from maverick.checkpoints import canonical, folders, model, packs, refs, retention
+from maverick.checkpoints import canonical, model, packs, refs, retention
 from maverick.checkpoints.byhand import check_run_name
 from maverick.checkpoints.files import Files, creating
-from maverick.checkpoints.folders import lookup
 from maverick.checkpoints.frames import Frame, check_frame
-from maverick.checkpoints.ids import CheckpointId, TreeId
-from maverick.checkpoints.model import Checkpoint, Fan, Leaf
+from maverick.checkpoints.ids import CheckpointId, ObjectId, TreeId
+from maverick.checkpoints.incoming import MOST_BYTES, MOST_HELD_BYTES, Incoming, is_canonical
 from maverick.checkpoints.objects import Objects
-from maverick.checkpoints.pack_check import check_pack
+from maverick.checkpoints.pack_check import PackReport, check_pack
 from maverick.checkpoints.packs import FEATURES, PACK_MAGIC, PackWriter
 from maverick.checkpoints.refs import Ref
 from maverick.checkpoints.retention import Fate
+from maverick.checkpoints.trash import writer_lives
 from maverick.checkpoints.walk import Visit, Walk
-from maverick.errors import StoreDamaged, StoreTooNew, StoreUnwritable, UsageError
+from maverick.checkpoints.workspace.table import kind_of
+from maverick.errors import StoreDamaged, StoreDenied, StoreTooNew, StoreUnwritable, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from maverick.checkpoints.model import Node
+    from maverick.checkpoints.model import Checkpoint, Node
     from maverick.checkpoints.store import Store
+
+    Progress = Callable[[int, int], None]
 
 FORMAT: Final = 1
 _END: Final = struct.Struct(">Q8s")
 _MAGIC: Final = b"MVRKRUN\n"
 _MOST_HEAD_BYTES: Final = 1 << 20
+_MOST_PREFIX_BYTES: Final = 100
+_LEFTOVER: Final = re.compile(r"[0-9]{1,10}-[0-9a-f]{16}")
 _ROOT: Final = Path("export")
-_RESERVED: Final = frozenset({".", "..", ".git", ".maverick"})
 
 
 class Exported(NamedTuple):
@@ -57,43 +64,85 @@ class Exported(NamedTuple):
 
 
 def export(store: Store, at: Checkpoint, path: Path) -> Exported:
-    """Write the new file *path* with all that *at* leads to, and, if its run stands there, with the run's log and tags.
+    """Write the new file *path* with all that *at* leads to, and, if its run stands there, with the
+    run's log and tags.
 
-    When it returns the file is durable; a failure or a crash leaves none, or one under a temporary name.
+    When it returns the file is durable. A failure leaves none; a crash one under a temporary name,
+    which the next export to *path* removes.
 
     Raises:
         UsageError: there is such a file, or no such folder.
         StoreUnwritable: it cannot be written.
         StoreDamaged: something that belongs to it is missing or damaged; the message says what.
     """
-    if path.exists():
+    if os.path.lexists(path):
         raise UsageError(f"{path} exists already; remove it, or choose another name")
     with store.locks.shared():
         store.objects.refresh()
         ref = _ref_of(store, at)
         visits = list(_walked(store.objects, ref, f"run {ref.run} cannot be exported"))
-        temporary = path.with_name(f".{path.name}.{blake3(refs.encode_ref(ref)).hexdigest(8)}")
+        temporary = path.with_name(f"{_temporary_prefix(path)}{os.getpid()}-{os.urandom(8).hex()}")
         try:
+            _remove_leftovers(store, path)
             _write(store, ref, reversed(visits), temporary)
             store.files.rename(temporary, path)
             store.files.sync_folder(path.parent)
         except (FileNotFoundError, NotADirectoryError):
             raise UsageError(f"there is no folder {path.parent} to write {path.name} into") from None
         except OSError as error:
+            if isinstance(error, StoreDenied) and not path.parent.samefile(Path(error.filename).parent):
+                raise  # of the store
             raise StoreUnwritable(f"cannot write {path}: {error.strerror}") from error
     return Exported(ref.run, ref.checkpoint, len(visits), store.files.size(path))
+
+
+def _temporary_prefix(path: Path) -> str:
+    """Give what the temporary names of exports to *path* begin with; it is short enough for every
+    file system.
+    """
+    return f".{os.fsdecode(os.fsencode(path.name)[:_MOST_PREFIX_BYTES])}."
+
+
+def _remove_leftovers(store: Store, path: Path) -> None:
+    """Remove what exports of this user to *path* that were killed have left behind.
+
+    Such a file is the user's own, its writer is gone, and nobody holds its lock: the process may be
+    one of another container, whose number means nothing here.
+    """
+    prefix = _temporary_prefix(path)
+    names: list[str] = []
+    with suppress(PermissionError):  # A folder that may be written into need not be one that may be read.
+        names = [name for name in store.files.list(path.parent) if name.startswith(prefix)]
+    for name in names:
+        rest = name.removeprefix(prefix)
+        if _LEFTOVER.fullmatch(rest) and not writer_lives(rest):
+            with suppress(OSError):
+                _remove_leftover(store, path.with_name(name))
+
+
+def _remove_leftover(store: Store, path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            store.files.unlink(path)
+    finally:
+        os.close(descriptor)
 
 
 def _ref_of(store: Store, at: Checkpoint) -> Ref:
     """The run's ref if it stands at *at*, else one that knows of nothing else."""
     ref = store.find_ref(at.run)
     if ref is not None and ref.checkpoint == at.id:
-        return ref
+        return ref._replace(order=0)
     return refs.advanced(None, at, size_bytes=store.node(at.tree).size, reason="exported")
 
 
 def _write(store: Store, ref: Ref, visits: Iterable[Visit], path: Path) -> None:
     with creating(store.files, path) as descriptor:
+        with suppress(OSError):  # Only a hint for others, and some file systems have no locks.
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         nonce = blake3(refs.encode_ref(ref)).digest(16)
         writer = PackWriter(partial(store.files.write, descriptor), nonce=nonce)
         for visit in visits:
@@ -113,14 +162,18 @@ def _write(store: Store, ref: Ref, visits: Iterable[Visit], path: Path) -> None:
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-def take_in(store: Store, path: Path, run: str = "") -> Ref:
+def take_in(
+    store: Store, path: Path, run: str = "", *, any_size: bool = False, progress: Progress | None = None
+) -> Ref:
     """Take the run in the file *path* into *store*, by its own name or as *run*; gives its ref.
 
-    Every byte is verified first, and that nothing is missing. After a crash the run is there or it is not.
+    Every byte is verified first, and that nothing is missing. After a crash the run is there or it
+    is not. *progress* hears how many bytes of how many are verified.
 
     Raises:
-        UsageError: the file cannot be read, or is none that `export` wrote; the run's name, or that of a file in
-            it, is none; there is such a run.
+        UsageError: the file cannot be read, or is none that `export` wrote; the run's name, or that
+            of a file in it, is none; there is such a run; it holds more than anybody could restore,
+            and not *any_size* is taken.
         StoreDamaged: it is cut off or altered.
         StoreTooNew: a newer version wrote it.
     """
@@ -134,25 +187,25 @@ def take_in(store: Store, path: Path, run: str = "") -> Ref:
             raise UsageError(f"{path} holds a run without a proper name: {error}") from None
         if store.find_ref(name) is not None:
             raise UsageError(f"there is a run {name} already; import it under another name: --as NAME")
-        opened.verify()
-        store.adopt(ref, opened.frames(), name=name)
+        opened.verify(any_size=any_size, progress=progress)
+        store.adopt(ref, opened.frames(), name=name, is_new=True)
     return store.ref(name)
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[_Export]:
-    files = Files()
     try:
-        descriptor = files.open(path)
-        size = files.size(path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO would wait for a writer
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     try:
-        yield _Export(path, descriptor, size)
-    except IsADirectoryError:
-        raise UsageError(f"{path} is a folder, not the file of a run") from None
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            what = "a folder" if stat.S_ISDIR(status.st_mode) else kind_of(status.st_mode)
+            raise UsageError(f"{path} is {what}, not the file of a run")
+        yield _Export(path, descriptor, status.st_size)
     finally:
-        files.close(descriptor)
+        os.close(descriptor)
 
 
 class _Export:
@@ -192,41 +245,74 @@ class _Export:
         """Give the error for a file that is not what was written."""
         return StoreDamaged(f"{self.path} is damaged: {why}; nothing was imported, export the run again")
 
-    def verify(self) -> None:
+    def verify(self, *, any_size: bool, progress: Progress | None) -> None:
         """Read every byte. Raises StoreDamaged, StoreTooNew, UsageError."""
-        report = check_pack(self._files, self._files.pack, self._objects.fetch, read_data=True)
-        for finding, _ in report.found:
-            raise StoreTooNew(finding.message) if finding.kind == "too-new" else self.damaged(finding.message)
-        for visit in _walked(self._objects, self.ref, f"{self.path} is not whole"):
-            self._check_visit(visit)
+        lengths = self._check(read_data=False).lengths
+        total = sum(lengths.values())
+        if not any_size:
+            self._require_readable(lengths, total)
+        read = 0
+
+        def tell_read(count: int) -> None:
+            nonlocal read
+            read += count
+            if progress is not None:
+                progress(min(read, total), total)
+
+        self._check(read_data=True, tell_read=tell_read)
+        self._check_visits(lengths, any_size=any_size)
         at = model.parse_checkpoint(self.ref.checkpoint, self._objects.read(self.ref.checkpoint))
         says = (self.ref.run, self.ref.sequence, self.ref.kind, self.ref.step, self.ref.tree, self.ref.labelled)
         if says != (at.run, at.sequence, at.kind, at.step, at.tree, at.last_labelled):
             raise self.damaged("its ref does not fit the checkpoint at which it stands")
 
-    def _check_visit(self, visit: Visit) -> None:
-        match visit.content:
-            case Checkpoint() as checkpoint:
-                same = model.encode_checkpoint(checkpoint) == visit.data
-                self._check_names(checkpoint)
-            case Leaf() | Fan() as node:
-                same = model.encode_node(node) == visit.data
-            case None:
-                same = True
-        if not same:
-            raise self.damaged(f"object {visit.id[:12]} is not written canonically")
+    def _check(self, *, read_data: bool, tell_read: Callable[[int], None] | None = None) -> PackReport:
+        path, fetch = self._files.pack, self._objects.fetch
+        report = check_pack(self._files, path, fetch, read_data=read_data, tell_read=tell_read)
+        for finding, _ in report.found:
+            raise StoreTooNew(finding.message) if finding.kind == "too-new" else self.damaged(finding.message)
+        return report
 
-    def _check_names(self, checkpoint: Checkpoint) -> None:
-        """Refuse names of files that would lead out of the folder they are restored into."""
-        nodes = _Nodes(self._objects)
-        for top in ("workspace", "definition"):
-            entry = lookup(nodes, checkpoint.tree, (top,))
-            if entry is None or entry.kind != "tree":
-                continue
-            for names, _ in folders.walk(nodes, TreeId(entry.id)):
-                bad = _leads_out(names[-1]) if top == "workspace" else ".." in names[-1].split("/")
-                if bad or "\0" in names[-1]:
-                    raise UsageError(f"{self.path} is refused: no file of a project can be called {'/'.join(names)!r}")
+    def _require_readable(self, lengths: dict[ObjectId, int], total: int) -> None:
+        """Refuse what would take hours to read, or more memory than there is."""
+        if total > MOST_BYTES:
+            raise self._too_large(f"{total:,} bytes have to be read to verify it, more than {MOST_BYTES:,}")
+        held = max((lengths.get(it, 0) for it in self._held()), default=0)
+        if held > MOST_HELD_BYTES:
+            raise self._too_large(f"one part of it has {held:,} bytes, more than {MOST_HELD_BYTES:,}")
+
+    def _held(self) -> Iterator[ObjectId]:
+        """Yield the objects that are in memory as a whole at some time: all but lists of chunks
+        that no list names.
+        """
+        for object_id, place in self._index():
+            chunks = self._objects.leans_at(place).chunks if place.leans else ()
+            if chunks:
+                yield from (chunk for chunk, _ in chunks)
+            else:
+                yield object_id
+
+    def _too_large(self, why: str) -> UsageError:
+        return UsageError(f"{self.path} is refused: {why}; --any-size takes it all the same")
+
+    def _check_visits(self, lengths: dict[ObjectId, int], *, any_size: bool) -> None:
+        """Check that nothing is missing, that all fits together, and that nothing leads out of its
+        folder.
+        """
+        incoming = Incoming(_Nodes(self._objects), lengths)
+        for visit in _walked(self._objects, self.ref, f"{self.path} is not whole"):
+            if not is_canonical(visit):
+                raise self.damaged(f"object {visit.id[:12]} is not written canonically")
+            incoming.add(visit)
+        for problem in incoming.problems(self._objects.read):
+            raise self.damaged(problem)
+        for names in incoming.bad_names():
+            raise UsageError(f"{self.path} is refused: no file of a project can be called {'/'.join(names)!r}")
+        if not any_size:
+            try:
+                incoming.require_restorable()
+            except UsageError as error:
+                raise self._too_large(str(error)) from None
 
     def frames(self) -> Iterator[Frame]:
         """Yield the frames of its pack, in the order in which they stand there."""
@@ -237,10 +323,6 @@ class _Export:
 
     def _index(self) -> packs.PackIndex:
         return packs.read_index(self._files.name, self._files.bytes, partial(self._files.pread, self._files.pack))
-
-
-def _leads_out(name: str) -> bool:
-    return "/" in name or name.lower() in _RESERVED
 
 
 def _walked(objects: Objects, ref: Ref, what: str) -> Iterator[Visit]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from maverick.errors import StoreUnwritable
+from maverick.errors import StoreDenied, StoreUnwritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,20 +36,32 @@ _UNWRITABLE = {
 }
 _READ_BYTES = 1 << 16
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-UNREADABLE = frozenset({errno.EIO, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP})
-"""Errors of reading that are about one file; others are about the system."""
+UNREADABLE = frozenset({errno.EIO, errno.EISDIR, errno.ELOOP})
+"""Errors of reading that are about one file, and damage; others are about the system, or about who
+may read it.
+"""
 
 
 class Files:
-    """The operations that the store needs of a file system. Errors are plain `OSError`."""
+    """The operations that the store needs of a file system. Errors are plain `OSError`, or
+    StoreDenied, which is one.
+
+    What root makes in a folder of somebody else is given to that user.
+    """
 
     def create(self, path: Path) -> int:
         """Create the file *path*, which must not exist, and give a descriptor to write to it."""
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with DenialExplained("write", path):
+            return create_file(path, os.O_WRONLY)
 
     def append(self, path: Path) -> tuple[int, int]:
         """Open the file *path* to append to it, made where there is none; give its descriptor and its length."""
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        flags = os.O_WRONLY | os.O_APPEND
+        with DenialExplained("write", path):
+            try:
+                return create_file(path, flags), 0
+            except FileExistsError:
+                descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
         return descriptor, os.fstat(descriptor).st_size
 
     def write(self, descriptor: int, data: bytes) -> None:
@@ -75,11 +88,12 @@ class Files:
 
     def rename(self, source: Path, target: Path) -> None:
         """Give *source* the name *target*, atomically replacing what had it."""
-        os.replace(source, target)  # noqa: PTH105 - one seam, the plain system calls
+        with DenialExplained("write", target):
+            os.replace(source, target)  # noqa: PTH105 - one seam, the plain system calls
 
     def sync_folder(self, path: Path) -> None:
         """Return when the names in the folder *path* are on the disk."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = open_file(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             self.sync(descriptor)
         finally:
@@ -87,16 +101,17 @@ class Files:
 
     def unlink(self, path: Path) -> None:
         """Remove the file *path*."""
-        os.unlink(path)  # noqa: PTH108 - as above
+        with DenialExplained("remove", path):
+            os.unlink(path)  # noqa: PTH108 - as above
 
     def make_folder(self, path: Path) -> None:
         """Make the folder *path*, for this user alone, unless it exists."""
-        with suppress(FileExistsError):
-            os.mkdir(path, 0o700)  # noqa: PTH102 - as above
+        with suppress(FileExistsError), DenialExplained("make", path):
+            create_folder(path, 0o700)
 
     def read(self, path: Path) -> bytes:
         """Give all of a small file."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_file(path, os.O_RDONLY)
         try:
             parts: list[bytes] = []
             while part := os.read(descriptor, _READ_BYTES):
@@ -107,7 +122,7 @@ class Files:
 
     def pread(self, path: Path, offset: int, length: int) -> bytes:
         """Give *length* bytes from *offset* on, fewer at the end of the file."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_file(path, os.O_RDONLY)
         try:
             return _pread(descriptor, offset, length)
         finally:
@@ -115,7 +130,7 @@ class Files:
 
     def open(self, path: Path) -> int:
         """Open the file *path* for reading by `pread_open`, and give its descriptor."""
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return open_file(path, os.O_RDONLY)
 
     def pread_open(self, descriptor: int, offset: int, length: int) -> bytes:
         """Give *length* bytes of an open file from *offset* on, fewer at its end."""
@@ -123,19 +138,188 @@ class Files:
 
     def size(self, path: Path) -> int:
         """Give the number of bytes in the file *path*."""
-        return os.stat(path).st_size  # noqa: PTH116 - as above
+        with DenialExplained("read", path):
+            return os.stat(path).st_size  # noqa: PTH116 - as above
 
     def touch(self, path: Path) -> None:
         """Make the file *path* modified now, by the clock of its file system."""
-        os.utime(path)
+        with DenialExplained("write", path):
+            os.utime(path)
 
     def modified(self, path: Path) -> int:
         """Give when the file *path* was modified, in milliseconds since the epoch."""
-        return os.stat(path).st_mtime_ns // 1_000_000  # noqa: PTH116 - as above
+        with DenialExplained("read", path):
+            return os.stat(path).st_mtime_ns // 1_000_000  # noqa: PTH116 - as above
 
     def list(self, path: Path) -> list[str]:
         """Give the names in the folder *path*, in no order."""
-        return os.listdir(path)  # noqa: PTH208 - as above
+        with DenialExplained("read", path):
+            return os.listdir(path)  # noqa: PTH208 - as above
+
+
+# --- who may, and whose it is ---------------------------------------------------------------------------------------
+
+
+def open_file(path: Path, flags: int) -> int:
+    """Open a file that is there, or a folder. Raises StoreDenied, or a plain OSError."""
+    try:
+        return os.open(path, flags | os.O_CLOEXEC)
+    except PermissionError as error:
+        raise denied("read" if flags & os.O_ACCMODE == os.O_RDONLY else "write", path, error) from error
+
+
+def create_file(path: Path, flags: int) -> int:
+    """Create the file *path*, which must not exist and is no link; root gives it to the owner of
+    its folder.
+    """
+    flags |= os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    if os.geteuid() or not _is_of_another(path.parent):
+        return os.open(path, flags, 0o600)
+    with _opened_folder(path.parent) as folder:
+        descriptor = os.open(path.name, flags, 0o600, dir_fd=folder)
+        _give(descriptor, folder)
+        return descriptor
+
+
+def open_lock(path: Path) -> int:
+    """Open the file *path*, made if it is not there, to be locked and written. Raises as
+    `open_file`.
+    """
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+    with DenialExplained("write", path):
+        if os.geteuid() or not _is_of_another(path.parent):
+            return os.open(path, flags | os.O_CREAT, 0o600)
+        while True:
+            with suppress(FileExistsError):
+                return create_file(path, os.O_RDWR)
+            with suppress(FileNotFoundError):  # gc removed it meanwhile
+                return os.open(path, flags)
+
+
+def create_folder(path: Path, mode: int) -> None:
+    """Make the folder *path*, which must not exist; root gives it to the owner of the folder that
+    it is in.
+    """
+    if os.geteuid() or not _is_of_another(path.parent):
+        os.mkdir(path, mode)  # noqa: PTH102 - a plain system call
+        return
+    with _opened_folder(path.parent) as folder:
+        os.mkdir(path.name, mode, dir_fd=folder)
+        with suppress(OSError), _opened_folder(path.name, folder) as made:
+            # Whoever owns the folder above may have put another in its place.
+            if os.fstat(made).st_uid == 0 and not os.listdir(made):  # noqa: PTH208 - of a descriptor
+                _give(made, folder)
+
+
+def _is_of_another(folder: Path) -> bool:
+    """Say whether *folder* belongs to another user than this one, which is root."""
+    owner = _owners.get(folder)
+    if owner is None:
+        try:
+            owner = _owners[folder] = os.stat(folder).st_uid  # noqa: PTH116 - a plain system call
+        except OSError:  # whoever goes on there says why
+            return False
+    return owner != 0
+
+
+_owners: dict[Path, int] = {}
+
+
+def _give(descriptor: int, folder: int) -> None:
+    """Give an open file to the owner of the open *folder*; where the system refuses that, root
+    keeps it.
+    """
+    status = os.fstat(folder)
+    with suppress(OSError):
+        os.fchown(descriptor, status.st_uid, status.st_gid)
+
+
+@contextmanager
+def _opened_folder(path: Path | str, folder: int | None = None) -> Iterator[int]:
+    follow = 0 if folder is None else os.O_NOFOLLOW
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | follow, dir_fd=folder)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+class DenialExplained:
+    """Turn a refusal of the system to *verb* *path* into StoreDenied, which names the owner."""
+
+    __slots__ = ("_path", "_verb")
+
+    def __init__(self, verb: str, path: Path) -> None:
+        self._verb = verb
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        if isinstance(error, PermissionError) and not isinstance(error, StoreDenied):
+            raise denied(self._verb, self._path, error) from error
+
+
+def denied(verb: str, path: Path, error: OSError) -> StoreDenied:
+    """Give the error that says whose it is what this user may not *verb*, and the way out."""
+    at = _barrier(path, verb)
+    why = (
+        _whose(at, _store_of(path))
+        or f"{(error.strerror or 'permission denied').lower()}; make it writable for this user"
+    )
+    said = why.removeprefix(f"{at} ") if at == path else why
+    return StoreDenied(f"cannot {verb} {path}: {'it ' if said != why else ''}{said}", why, str(path), error)
+
+
+def _whose(at: Path, store: Path) -> str:
+    """Say whose *at* is, or which mode keeps its owner out, and the way out; nothing if neither
+    does.
+    """
+    try:
+        status = os.stat(at, follow_symlinks=False)  # noqa: PTH116 - a plain system call
+    except OSError:
+        return ""
+    me, inside = os.geteuid(), at.is_relative_to(store)
+    if status.st_uid != me:
+        way = f", or `sudo chown -R {me} {store}` makes the store this user's" if inside else ""
+        owner = f"{at} belongs to {_user(status.st_uid)}, and this is {_user(me)}"
+        return f"{owner}; a store is one user's: run the command as its owner{way}"
+    needed = 0o700 if stat.S_ISDIR(status.st_mode) else 0o600
+    if status.st_mode & needed == needed:
+        return ""
+    way = f"`chmod -R u+rwX {store}`" if inside else f"`chmod u+rwx {at}`"
+    return f"{at} has mode {stat.S_IMODE(status.st_mode):04o}; {way} lets its owner in"
+
+
+def _barrier(path: Path, verb: str) -> Path:
+    """Give what keeps this user out: a folder on the way that may not be entered, the one it is in,
+    or *path*.
+    """
+    effective = os.access in os.supports_effective_ids
+    for folder in reversed(path.parents):
+        if not os.access(folder, os.X_OK, effective_ids=effective):
+            return folder
+    if not os.path.lexists(path):
+        return path.parent
+    return path if verb == "read" or os.access(path.parent, os.W_OK, effective_ids=effective) else path.parent
+
+
+def _store_of(path: Path) -> Path:
+    """Give the folder that holds all of the store that *path* is in."""
+    for folder in (path, *path.parents):
+        if folder.name == ".maverick" or os.path.lexists(folder / "format.json"):
+            return folder
+    return path.parent
+
+
+def _user(uid: int) -> str:
+    import pwd  # noqa: PLC0415 - only an error needs it
+
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
+    except KeyError:
+        return f"uid {uid}"
 
 
 def _pread(descriptor: int, offset: int, length: int) -> bytes:
@@ -226,6 +410,8 @@ def writing(action: str, root: Path) -> Iterator[None]:
     """Turn the errors of a disk that takes no bytes into StoreUnwritable, saying which *action* failed."""
     try:
         yield
+    except StoreDenied as error:
+        raise StoreDenied(f"cannot {action} ({root}): {error.why}", error.why, error.filename, error) from error
     except OSError as error:
         advice = _UNWRITABLE.get(error.errno or 0)
         if advice is None:

@@ -24,6 +24,16 @@ if TYPE_CHECKING:
 WIDTH = 48
 """The most entries that a node holds itself."""
 
+MOST_PATHS = 10_000_000
+"""More files and folders than these nobody restores or lists. Equal folders under many names are
+quickly that many.
+"""
+COUNTED_FROM = 1_000_000
+"""Whoever comes to so many paths of a tree counts all of them before going on."""
+MOST_NAMES = 200
+"""The most names in the path of a change; below a folder that is set as a whole there may be more.
+"""
+
 Path: TypeAlias = tuple[str, ...]
 
 
@@ -127,10 +137,34 @@ def scan(nodes: Nodes, folder: TreeId) -> Iterator[tuple[str, Entry]]:
 
 def walk(nodes: Nodes, folder: TreeId, path: Path = ()) -> Iterator[tuple[Path, Entry]]:
     """Yield every entry below *folder* with its path, folders before what is in them, names in order."""
-    for name, entry in entries(nodes, folder).items():
-        yield (*path, name), entry
-        if entry.kind == "tree":
-            yield from walk(nodes, TreeId(entry.id), (*path, name))
+    todo = [(path, iter(entries(nodes, folder).items()))]
+    while todo:
+        here, rest = todo[-1]
+        for name, entry in rest:
+            yield (*here, name), entry
+            if entry.kind == "tree":
+                todo.append(((*here, name), iter(entries(nodes, TreeId(entry.id)).items())))
+                break
+        else:
+            todo.pop()
+
+
+def count_paths(nodes: Nodes, folder: TreeId, known: dict[TreeId, int] | None = None) -> int:
+    """Give how many entries `walk` would yield, reading each node once; *known* keeps what was
+    counted.
+    """
+    known = {} if known is None else known
+    todo = [folder]
+    while todo:
+        children_of = children(nodes.node(todo[-1]))
+        trees = [TreeId(it.id) for it in children_of if isinstance(it, Child) or it.kind == "tree"]
+        unknown = [it for it in trees if it not in known]
+        if unknown:
+            todo += unknown
+        else:
+            own = sum(isinstance(it, Entry) for it in children_of)
+            known[todo.pop()] = own + sum(known[it] for it in trees)
+    return known[folder]
 
 
 def _find(nodes: Nodes, folder: TreeId, name: str) -> Entry | None:
@@ -151,6 +185,9 @@ def _nested(changes: Mapping[Path, Entry | None]) -> dict[str, _Change]:
     for path, entry in changes.items():
         if not path:
             raise UsageError("a change needs a path; the root folder itself cannot be set")
+        if len(path) > MOST_NAMES:
+            text = f"a change may be {MOST_NAMES} names deep, this one has {len(path)}; it begins with {path[:4]!r}"
+            raise UsageError(text)
         level = top
         for name in path[:-1]:
             found = level.get(name)
@@ -189,17 +226,17 @@ class _Maker:
     def reachable(self, root: TreeId) -> list[NewNode]:
         """Give the nodes made that *root* leads to, children first."""
         done: dict[TreeId, NewNode] = {}
-        self._reach(root, done)
+        todo = [(root, False)] if root in self._made else []
+        while todo:
+            node_id, are_children_done = todo.pop()
+            made = self._made[node_id]
+            if are_children_done:
+                done[node_id] = made
+            elif node_id not in done:
+                below = [it for it in children(made.node) if isinstance(it, Child) or it.kind == "tree"]
+                todo.append((node_id, True))
+                todo += [(TreeId(it.id), False) for it in reversed(below) if it.id in self._made]
         return list(done.values())
-
-    def _reach(self, node_id: TreeId, done: dict[TreeId, NewNode]) -> None:
-        made = self._made.get(node_id)
-        if made is None or node_id in done:
-            return
-        for child in children(made.node):
-            if child.id in self._made and (isinstance(child, Child) or child.kind == "tree"):
-                self._reach(TreeId(child.id), done)
-        done[node_id] = made
 
     def _entry(self, folder: TreeId | None, name: str, change: _Change) -> Entry | None:
         """Give what *name* in *folder* stands for after *change*; None if it is gone."""

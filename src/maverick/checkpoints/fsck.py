@@ -34,6 +34,7 @@ from maverick.errors import (
     ObjectMissing,
     PackDamaged,
     StoreDamaged,
+    StoreDenied,
     StoreTooNew,
     StoreUnwritable,
 )
@@ -54,6 +55,7 @@ def check(root: Path, *, files: Files | None = None, read_data: bool = False) ->
 
     Raises:
         NotFound: there is no store.
+        StoreDenied: this user may not read all of it, so that nobody can say what is damaged.
     """
     files = files or Files()
     form, found = _check_format(root, files)
@@ -63,6 +65,8 @@ def check(root: Path, *, files: Files | None = None, read_data: bool = False) ->
     with ExitStack() as stack:
         try:
             stack.enter_context(Locks(root).shared())
+        except StoreDenied:
+            raise
         except (StoreUnwritable, OSError) as problem:
             yield warning("unreadable", f"the store cannot be locked: {problem}", file="store.lock")
         yield from _Check(root, files, read_data=read_data).run()
@@ -287,6 +291,11 @@ def _kind_of(problem: StoreDamaged | StoreTooNew) -> FindingKind:
 
 
 def _unreadable(file: str, problem: OSError) -> Finding:
+    """Give the finding for a file that the system cannot read. That this user may not read it is
+    none: it is raised.
+    """
+    if isinstance(problem, StoreDenied):
+        raise problem
     return error("unreadable", f"{file} cannot be read: {problem}", file=file)
 
 

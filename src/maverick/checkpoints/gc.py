@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from maverick.checkpoints import retention
 from maverick.checkpoints.pack_index import leaning as leaning_copy
+from maverick.checkpoints.refs import by_start
 from maverick.checkpoints.retention import Fate
 from maverick.checkpoints.survey import lost_positions, take_survey
 from maverick.checkpoints.walk import Walk
@@ -162,7 +163,7 @@ def _removals(survey: Survey, removed: dict[bytes, int]) -> Iterator[Removal]:
 
 
 def _newest_first(survey: Survey, held: dict[str, list[ObjectId]]) -> list[str]:
-    known = sorted(survey.refs.values(), key=lambda ref: (-ref.updated, ref.run))
+    known = sorted(survey.refs.values(), key=by_start)
     return [*(ref.run for ref in known), *(run for run in held if run not in survey.refs)]
 
 
@@ -184,6 +185,7 @@ def _copies(object_id: ObjectId) -> tuple[bytes, bytes]:
     return raw_id, leaning_copy(raw_id)
 
 
-def _age(survey: Survey, checkpoint: Checkpoint) -> tuple[int, str, int]:
+def _age(survey: Survey, checkpoint: Checkpoint) -> tuple[int, int, str, int]:
     ref = survey.refs.get(checkpoint.run)
-    return -(ref.updated if ref is not None else checkpoint.created), checkpoint.run, -checkpoint.sequence
+    order, started, run = by_start(ref) if ref is not None else (0, -checkpoint.created, checkpoint.run)
+    return order, started, run, -checkpoint.sequence

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.checkpoints import canonical
-from maverick.checkpoints.files import replace
+from maverick.checkpoints.files import create_folder, open_lock, replace
 from maverick.errors import FormatDamaged, NotFound, StoreDamaged, StoreTooNew
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ RESERVE_BYTES = 1 << 20
 FOLDERS = ("objects", "refs", "owners", "tmp", "trash", "quarantine", "cache")
 LOGS = "logs"
 LOCKS = ("store.lock", "gc.lock", "merge.lock", "refs.lock")
-_KNOWN = {"read": frozenset({"bases", "chunks"}), "write": frozenset[str](), "gc": frozenset({"merges"})}
+_KNOWN = {"read": frozenset({"bases", "chunks", "order"}), "write": frozenset[str](), "gc": frozenset({"merges"})}
 
 
 class Format(NamedTuple):
@@ -136,12 +136,14 @@ def create(files: Files, root: Path) -> None:
     Safe while another process does the same: both write the same bytes.
     """
     made = [folder for folder in (root, *root.parents) if not folder.exists()]
-    root.parent.mkdir(parents=True, exist_ok=True)
+    for missing in reversed(made[1:]):
+        with suppress(FileExistsError):
+            create_folder(missing, 0o777)
     files.make_folder(root)
     for folder in FOLDERS:
         files.make_folder(root / folder)
     for lock in LOCKS:
-        os.close(os.open(root / lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.close(open_lock(root / lock))
     replace(files, temporary(root), root / ".gitignore", [b"*\n"])
     fill_reserve(files, root)
     replace(files, temporary(root), root / "format.json", [encode_format(CURRENT)])

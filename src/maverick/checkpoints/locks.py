@@ -15,15 +15,13 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from maverick.checkpoints import canonical
-from maverick.checkpoints.files import UNREADABLE, writing
+from maverick.checkpoints.files import UNREADABLE, Files, open_file, open_lock, writing
 from maverick.checkpoints.refs import file_name
 from maverick.errors import RunOwned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
-
-    from maverick.checkpoints.files import Files
 
 
 class _Descriptor:
@@ -106,7 +104,7 @@ class Locks:
         """Keep everybody from owning *run* while the block runs, without a note. Raises RunOwned."""
         path = self._owner_path(run)
         while True:
-            with _opened(path, self._root, "own a run", _open_writable) as descriptor:
+            with _opened(path, self._root, "own a run", open_lock) as descriptor:
                 _take_ownership(descriptor, run, self._root)
                 if not _stands_at(descriptor, path):  # gc removed it before it was locked
                     continue
@@ -127,7 +125,7 @@ class Locks:
     def owner_note(self, run: str) -> dict[str, Any]:
         """Give what the run's owner, or its last one, noted; empty if there is none that can be read."""
         try:
-            return _parse_note(self._owner_path(run).read_bytes())
+            return _parse_note(Files().read(self._owner_path(run)))
         except OSError as error:
             if error.errno not in {errno.ENOENT, *UNREADABLE}:
                 raise
@@ -230,18 +228,14 @@ def _opened(path: Path, root: Path, action: str, opener: Callable[[Path], int]) 
             os.close(descriptor.number)
 
 
-def _open_writable(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-
 def _open_readable(path: Path) -> int:
-    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    return open_file(path, os.O_RDONLY)
 
 
 def _open_any(path: Path) -> int:
     """Open a lock file, which in a read-only store can still be locked, if it is there."""
     try:
-        return _open_writable(path)
+        return open_lock(path)
     except OSError as error:
         if error.errno not in (errno.EROFS, errno.EACCES):
             raise

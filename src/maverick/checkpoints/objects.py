@@ -14,7 +14,7 @@ from maverick.checkpoints.frames import BASED_BYTES, Leans, leans_of
 from maverick.checkpoints.layout import temporary
 from maverick.checkpoints.open_pack import NewObject, OpenPack
 from maverick.checkpoints.pack_set import PackSet, pack_name
-from maverick.errors import ObjectCorrupt, ObjectMissing, PackDamaged
+from maverick.errors import ObjectCorrupt, ObjectMissing, PackDamaged, StoreDenied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -64,8 +64,10 @@ class Objects:
         """Give the indexes of the packs in `objects/` as of the last refresh, read whole, damaged ones left out."""
         return self.set.packs()
 
-    def damaged(self) -> list[PackDamaged]:
-        """Give what is wrong with the damaged packs in `objects/`, as of the last refresh."""
+    def damaged(self) -> list[PackDamaged | StoreDenied]:
+        """Give what is wrong with the packs in `objects/` that cannot be read, as of the last
+        refresh.
+        """
         return self.set.damaged()
 
     def find(self, object_id: ObjectId, *, whole: bool = False) -> Place | None:
@@ -127,6 +129,7 @@ class Objects:
             ObjectMissing: it is in no pack, also not in `trash/`, or what it leans on is not.
             ObjectCorrupt: what is stored has another hash.
             PackDamaged: it is in none of the packs that can be read, and some cannot.
+        StoreDenied: the same, and some this user may not read.
         """
         return self._read(object_id)
 
@@ -299,6 +302,9 @@ class Objects:
                     return self._read_at(object_id, place, "trash", depth)
         self.packs()  # checks the large indexes, too
         damaged = self.damaged()
+        for denied in damaged:
+            if isinstance(denied, StoreDenied):  # it may be in there, whole
+                raise denied
         if damaged:
             raise PackDamaged(f"object {object_id[:12]} is in no pack that can be read, and {damaged[0]}")
         raise ObjectMissing(f"object {object_id[:12]} is missing; run `maverick checkpoint fsck`")

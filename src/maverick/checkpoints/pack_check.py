@@ -32,10 +32,19 @@ class PackReport:
     lengths: dict[ObjectId, int] = field(default_factory=dict)
 
 
-def check_pack(files: Files, path: Path, fetch: Fetch, *, read_data: bool) -> PackReport:
-    """Check the pack at *path*. With *read_data* every byte is read, else headers, index and trailer are.
+def check_pack(
+    files: Files,
+    path: Path,
+    fetch: Fetch,
+    *,
+    read_data: bool,
+    tell_read: Callable[[int], None] | None = None,
+) -> PackReport:
+    """Check the pack at *path*. With *read_data* every byte is read, else headers, index and
+    trailer are.
 
     *fetch* gives what frames lean on. It is no damage of this pack if that is missing or damaged.
+    *tell_read* hears, with *read_data*, how many bytes of objects were read, again and again.
 
     Raises:
         OSError: it cannot be read.
@@ -53,7 +62,7 @@ def check_pack(files: Files, path: Path, fetch: Fetch, *, read_data: bool) -> Pa
         report.found.append((error("too-new", str(problem), file=file), []))
         return report
     whole = True
-    for object_id, why in _check_frames(index, pread, fetch, report.lengths, read_data=read_data):
+    for object_id, why in _check_frames(index, pread, fetch, report.lengths, read_data=read_data, tell_read=tell_read):
         whole = False
         found = error("object-corrupt", f"object {object_id[:12]} is damaged: {why}", object_id=object_id, file=file)
         report.found.append((found, [object_id]))
@@ -67,7 +76,13 @@ def check_pack(files: Files, path: Path, fetch: Fetch, *, read_data: bool) -> Pa
 
 
 def _check_frames(
-    index: PackIndex, pread: Pread, fetch: Fetch, lengths: dict[ObjectId, int], *, read_data: bool
+    index: PackIndex,
+    pread: Pread,
+    fetch: Fetch,
+    lengths: dict[ObjectId, int],
+    *,
+    read_data: bool,
+    tell_read: Callable[[int], None] | None,
 ) -> Iterator[tuple[ObjectId, str]]:
     for object_id, place in sorted(index, key=lambda row: row[1].offset):
         try:
@@ -82,12 +97,14 @@ def _check_frames(
                     leans = leans_of(pread(place.offset, place.length))
                     lengths[object_id] = sum(length for _, length in leans.chunks)
                 if read_data:
-                    yield from _check_content(object_id, place, pread, fetch)
+                    yield from _check_content(object_id, place, pread, fetch, tell_read)
         except (packs.FrameDamaged, StoreTooNew) as problem:
             yield object_id, str(problem)
 
 
-def _check_content(object_id: ObjectId, place: Place, pread: Pread, fetch: Fetch) -> Iterator[tuple[ObjectId, str]]:
+def _check_content(
+    object_id: ObjectId, place: Place, pread: Pread, fetch: Fetch, tell_read: Callable[[int], None] | None
+) -> Iterator[tuple[ObjectId, str]]:
     raw = pread(place.offset, place.length)
     header = packs.check_frame(raw)
     try:
@@ -95,9 +112,13 @@ def _check_content(object_id: ObjectId, place: Place, pread: Pread, fetch: Fetch
             hashed = ids.Hasher()
             for part in fetch_chunks(iter(leans_of(raw).chunks), fetch):
                 hashed.update(part)
+                if tell_read is not None:
+                    tell_read(len(part))
             actual: ObjectId = hashed.blob_id()
         else:
             actual = ids.object_id(place.kind, packs.open_frame(raw, fetch)[1])
+            if tell_read is not None:
+                tell_read(header.raw_length)
     except StoreDamaged:
         return  # of what the frame leans on, which is reported where that stands, or where it is missing
     if actual != object_id:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from maverick.checkpoints import ids, packs
 from maverick.checkpoints.files import UNREADABLE, OpenFiles
 from maverick.checkpoints.layout import list_folder
-from maverick.errors import PackDamaged
+from maverick.errors import PackDamaged, StoreDenied
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,7 +33,7 @@ class PackSet:
         self._lock = threading.Lock()
         self._open = OpenFiles(files)
         self._packs: dict[str, PackIndex] = {}
-        self._damaged: dict[str, PackDamaged] = {}
+        self._damaged: dict[str, PackDamaged | StoreDenied] = {}
         # Of the small packs: one place of each object, a whole one if there is one; and the other leaning ones.
         self._places: dict[bytes, Place] = {}
         self._more: dict[bytes, list[Place]] = {}
@@ -80,8 +80,8 @@ class PackSet:
                     index.data  # noqa: B018 - reads and checks it
             return list(self._packs.values())
 
-    def damaged(self) -> list[PackDamaged]:
-        """Give what is wrong with the damaged packs."""
+    def damaged(self) -> list[PackDamaged | StoreDenied]:
+        """Give what is wrong with the damaged packs, and with those that this user may not read."""
         with self._lock:
             return list(self._damaged.values())
 
@@ -136,7 +136,7 @@ class PackSet:
         path = self._root / "objects" / f"{name}.pack"
         try:
             index = packs.open_index(name, self._files.size(path), partial(self._open.pread, path))
-        except PackDamaged as error:
+        except (PackDamaged, StoreDenied) as error:
             self._damaged[name] = error
         except FileNotFoundError:  # gc was faster
             return

@@ -34,18 +34,42 @@ class Placement:
 
     def misplaced(self, read: Callable[[ObjectId], bytes]) -> Iterator[tuple[ObjectId, str]]:
         """Yield the nodes that hold a misplaced name, with what is wrong. *read* gives the bytes of an object."""
+        digits = self._digits_below()
         todo = [(folder, "") for folder in sorted(self._folders & self._fans.keys())]
         seen = set(todo)
+        wrong: set[ObjectId] = set()
         for at, path in todo:  # grows meanwhile
             for digit, child in self._fans[at].items():
                 place = child, path + digit
                 if place in seen:
                     continue
                 seen.add(place)
-                if child in self._fans:
-                    todo.append(place)
-                else:
+                if child not in self._fans:
                     yield from self._check(*place, read)
+                elif digits[child].startswith(place[1]):
+                    todo.append(place)
+                elif child not in wrong:  # once is enough to find a name that is out of place
+                    wrong.add(child)
+                    todo.append(place)
+
+    def _digits_below(self) -> dict[ObjectId, str]:
+        """Give for each wide node the digits with which the hashes of all names below it begin, as
+        far as is known.
+        """
+        found: dict[ObjectId, str] = {}
+        for top in self._fans:
+            todo: list[ObjectId] = [top]
+            while todo:
+                node = todo[-1]
+                children = self._fans[node].values()
+                unknown = [it for it in children if it in self._fans and it not in found]
+                if node not in found and not unknown:
+                    below = [found[it] if it in found else self._digits.get(it, "") for it in children]
+                    found[node] = _common([it for it in below if it])
+                if node in found:
+                    todo.pop()
+                todo += unknown
+        return found
 
     def _check(self, node_id: TreeId, path: str, read: Callable[[ObjectId], bytes]) -> Iterator[tuple[ObjectId, str]]:
         if self._digits.get(node_id, "").startswith(path):
@@ -62,6 +86,10 @@ class Placement:
 
 def _common_digits(node: Leaf) -> str:
     """Give the digits with which the hashes of all names begin."""
-    digits = [nibbles(name) for name in node.entries]
-    first, last = min(digits), max(digits)  # what these two have in common all have
-    return first[: next((at for at, digit in enumerate(first) if digit != last[at]), len(first))]
+    return _common([nibbles(name) for name in node.entries])
+
+
+def _common(digits: list[str]) -> str:
+    """Give what all of *digits* begin with; nothing if there are none."""
+    first, last = min(digits, default=""), max(digits, default="")  # what these two have in common all have
+    return first[: next((at for at, digit in enumerate(first) if digit != last[at : at + 1]), len(first))]

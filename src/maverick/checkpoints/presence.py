@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 def require_checkpoint(store: Store, checkpoint: Checkpoint) -> None:
     """Raise NotFound unless *checkpoint*, its trees and the labelled ones before it are in `objects/`."""
+    seen: set[TreeId] = set()
     try:
         labelled = checkpoint
         while True:
             _require(store, labelled.id)
-            _require_tree(store, labelled.tree)
-            _require_tree(store, labelled.facts)
+            _require_tree(store, labelled.tree, seen)
+            _require_tree(store, labelled.facts, seen)
             if not labelled.labelled:
                 break
             labelled = store.checkpoint(labelled.labelled)
@@ -41,18 +42,25 @@ def is_there(store: Store, checkpoint: CheckpointId) -> bool:
 def require_entry(store: Store, entry: Entry) -> None:
     """Raise ObjectMissing, or PackDamaged, unless all that *entry* leads to is in `objects/`."""
     if entry.object_kind is ObjectKind.TREE:
-        _require_tree(store, TreeId(entry.id))
+        _require_tree(store, TreeId(entry.id), set())
     elif entry.object_kind is ObjectKind.BLOB:
         _require(store, entry.id)
 
 
-def _require_tree(store: Store, tree: TreeId) -> None:
-    _require(store, tree)
-    for child in folders.children(store.node(tree)):
-        if isinstance(child, Entry):
-            require_entry(store, child)
-        else:
-            _require_tree(store, child.id)
+def _require_tree(store: Store, tree: TreeId, seen: set[TreeId]) -> None:
+    """Look at all that is below *tree*, but not again at the trees *seen*."""
+    todo = [tree]
+    while todo:
+        node = todo.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        _require(store, node)
+        for child in folders.children(store.node(node)):
+            if not isinstance(child, Entry) or child.object_kind is ObjectKind.TREE:
+                todo.append(TreeId(child.id))
+            elif child.object_kind is ObjectKind.BLOB:
+                _require(store, child.id)
 
 
 def _require(store: Store, object_id: ObjectId) -> None:

@@ -10,7 +10,7 @@ from maverick.checkpoints import retention
 from maverick.checkpoints.ids import ObjectKind
 from maverick.checkpoints.retention import Fate
 from maverick.checkpoints.walk import Walk
-from maverick.errors import ObjectCorrupt, StoreDamaged, StoreTooNew
+from maverick.errors import ObjectCorrupt, StoreDamaged, StoreDenied, StoreTooNew
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -59,6 +59,8 @@ class Source:
         """Give all checkpoints in packs that can be read, whether anything leads to them or not."""
         try:
             self._objects.refresh()
+        except StoreDenied:
+            raise
         except (StoreDamaged, StoreTooNew, OSError):
             return set()
         packs = self._objects.packs()
@@ -102,6 +104,8 @@ def _naming(object_id: ObjectId) -> Iterator[None]:
     """Say of which object it is that the system cannot read it."""
     try:
         yield
+    except StoreDenied:
+        raise
     except OSError as problem:
         raise ObjectCorrupt(f"object {object_id[:12]} cannot be read: {problem}") from problem
 

@@ -6,15 +6,19 @@ or the new one.
 
 from __future__ import annotations
 
+import os
 import re
+from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from blake3 import blake3
 
 from maverick.checkpoints import canonical, ids
 from maverick.checkpoints.files import UNREADABLE, replace
 from maverick.checkpoints.layout import list_folder, temporary
 from maverick.checkpoints.model import CHECKPOINT_KINDS, Checkpoint, CheckpointKind
-from maverick.errors import NotFound, RefDamaged, UsageError
+from maverick.errors import NotFound, RefDamaged, StoreDenied, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from maverick.checkpoints.ids import CheckpointId, TreeId
 
 LOG_LENGTH = 16
+_NOTE = "refs.lock"
 _MAX_FILE_NAME_BYTES = 200
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_.")
 
@@ -42,8 +47,10 @@ class Position(NamedTuple):
 class Ref(NamedTuple):
     """Where a run stands: its newest checkpoint, and what a listing shows of it.
 
-    `started` and `updated` are in milliseconds since the epoch, `bytes` is the size of the checkpoint's tree.
-    `positions` are the last 16, oldest first, the last of them the present one.
+    `started` and `updated` are in milliseconds since the epoch, `bytes` is the size of the
+    checkpoint's tree. `order` is the run's number in the order in which runs were started in this
+    store, whatever the clock said; 0 where an earlier version began it. `positions` are the last
+    16, oldest first, the last of them the present one.
     """
 
     run: str
@@ -59,6 +66,7 @@ class Ref(NamedTuple):
     labelled: CheckpointId
     positions: tuple[Position, ...]
     tags: Mapping[str, CheckpointId] = MappingProxyType({})
+    order: int = 0
 
     @property
     def done(self) -> bool:
@@ -66,8 +74,17 @@ class Ref(NamedTuple):
         return self.kind == "final"
 
 
-def advanced(before: Ref | None, checkpoint: Checkpoint, *, size_bytes: int, reason: str) -> Ref:
-    """Give the ref that stands at *checkpoint*, with the log and the tags of *before*."""
+def by_start(ref: Ref) -> tuple[int, int, str]:
+    """Give what sorts refs by when their runs were started, the newest first: by their numbers,
+    else by time.
+    """
+    return -ref.order, -ref.started, ref.run
+
+
+def advanced(before: Ref | None, checkpoint: Checkpoint, *, size_bytes: int, reason: str, order: int = 0) -> Ref:
+    """Give the ref that stands at *checkpoint*, with the log, tags and order of *before*, else with
+    *order*.
+    """
     position = Position(
         checkpoint.id, checkpoint.sequence, checkpoint.created, reason, checkpoint.kind, checkpoint.label
     )
@@ -86,6 +103,7 @@ def advanced(before: Ref | None, checkpoint: Checkpoint, *, size_bytes: int, rea
         labelled=checkpoint.last_labelled,
         positions=(*log, position)[-LOG_LENGTH:],
         tags=before.tags if before is not None else {},
+        order=before.order if before is not None else order,
     )
 
 
@@ -105,7 +123,9 @@ class Refs:
         return self._read(file_name(run))
 
     def list(self, damaged: list[RefDamaged] | None = None) -> list[Ref]:
-        """Read all refs, newest first. Those that cannot be read are put into *damaged* and left out."""
+        """Read all refs, those of runs that were started last first. *damaged* gets those that
+        cannot be read.
+        """
         found: list[Ref] = []
         for name in list_folder(self._files, self._root, "refs"):
             if run_name(name) is None:  # what somebody's file browser left there is no ref
@@ -118,7 +138,46 @@ class Refs:
                 continue
             if ref is not None:
                 found.append(ref)
-        return sorted(found, key=lambda ref: (-ref.updated, ref.run))
+        return sorted(found, key=by_start)
+
+    def next_order(self) -> int:
+        """Give the number of a run that begins now, above that of any other.
+
+        The last number is noted in `refs.lock`, sealed with the names that `refs/` had then. Where
+        that does not fit, because the note was lost or runs are gone, all refs are read.
+        """
+        number, seal = b"", b""
+        with suppress(OSError, ValueError):
+            number, seal = self._files.read(self._root / _NOTE).split()
+        if number.isdigit() and seal == self._seal(number):
+            return int(number) + 1
+        orders, unknown = [0], 1
+        for name in list_folder(self._files, self._root, "refs"):
+            try:
+                ref = self._read(name) if run_name(name) is not None else None
+            except (RefDamaged, StoreDenied):  # it has a number, too
+                unknown += 1
+            else:
+                orders.append(ref.order if ref is not None else 0)
+        return max(orders) + unknown
+
+    def note_order(self, order: int) -> None:
+        """Note that *order* is the greatest number of a run now. A note that is lost costs time
+        only.
+        """
+        number = b"%d" % order
+        with suppress(OSError):
+            note = b"%s %s\n" % (number, self._seal(number))
+            descriptor = os.open(self._root / _NOTE, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                os.pwrite(descriptor, note, 0)
+                os.ftruncate(descriptor, len(note))
+            finally:
+                os.close(descriptor)
+
+    def _seal(self, number: bytes) -> bytes:
+        names = "/".join(sorted(list_folder(self._files, self._root, "refs")))
+        return blake3(number + b"/" + names.encode("utf-8", "surrogateescape")).hexdigest(16).encode()
 
     def put(self, ref: Ref) -> None:
         """Make *ref* the ref of its run. After a crash it is the old one or this one (2 fsyncs)."""
@@ -188,6 +247,7 @@ def encode_ref(ref: Ref) -> bytes:
             "group": ref.group,
             "kind": ref.kind,
             "labelled": ref.labelled,
+            **({"order": ref.order} if ref.order else {}),
             "positions": [[p.checkpoint, p.sequence, p.time, p.reason, p.kind, p.label] for p in ref.positions],
             "run": ref.run,
             "sequence": ref.sequence,
@@ -215,7 +275,7 @@ def parse_ref(data: bytes) -> Ref | None:
 
 
 def _validate(ref: Ref) -> None:
-    numbers: list[Any] = [ref.sequence, ref.started, ref.updated, ref.bytes]
+    numbers: list[Any] = [ref.sequence, ref.started, ref.updated, ref.bytes, ref.order]
     texts: list[Any] = [ref.run, ref.group, ref.step]
     if not all(type(number) is int for number in numbers) or not all(type(text) is str for text in texts):
         raise ValueError("a field has another type")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from maverick.checkpoints import ids, layout, refs
 from maverick.checkpoints.dropped import FILE, read_dropped
 from maverick.checkpoints.fallback import free_name, keep_copy, set_aside, standing_at
-from maverick.checkpoints.files import Files, writing
+from maverick.checkpoints.files import DenialExplained, Files, writing
 from maverick.checkpoints.files import replace as replace_file
 from maverick.checkpoints.gc import alone
 from maverick.checkpoints.ids import ObjectKind
@@ -25,7 +25,7 @@ from maverick.checkpoints.repairs import Repair
 from maverick.checkpoints.salvage import Salvage, check_packs
 from maverick.checkpoints.store import Store
 from maverick.checkpoints.whole import Wholeness, all_checkpoints, lost_runs
-from maverick.errors import FormatDamaged, RunOwned
+from maverick.errors import FormatDamaged, RunOwned, StoreDenied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,6 +41,7 @@ def repair(root: Path, *, clock: Callable[[], int], files: Files | None = None) 
         NotFound: there is no store.
         StoreTooNew: a newer version wrote some of it; nothing was changed.
         RunConflict: gc is at work.
+        StoreDenied: this user may not read all of it.
         StoreUnwritable: the disk takes nothing. What was done until then is durable; no object was removed.
     """
     files = files or Files()
@@ -94,7 +95,10 @@ def _set_aside_folders(store: Store) -> Iterator[Repair]:
     """Set aside folders that stand where packs and refs do; a ref is then built anew."""
     for folder in ("objects", "refs"):
         for name in sorted(store.files.list(store.root / folder)):
-            if (store.root / folder / name).is_dir():
+            path = store.root / folder / name
+            with DenialExplained("read", path):
+                is_folder = path.is_dir()
+            if is_folder:
                 text = f"{folder}/{name} is a folder; it was moved to {set_aside(store, f'{folder}/{name}')}"
                 yield Repair("quarantined", text, file=f"{folder}/{name}")
 
@@ -138,6 +142,8 @@ class _Refs:
             known.add(run)
             try:
                 ref = refs.parse_ref(self._store.files.read(self._store.root / "refs" / name))
+            except StoreDenied:
+                raise
             except OSError as problem:
                 yield Repair("left", f"the ref of run {run} cannot be read: {problem}", file=f"refs/{name}", run=run)
                 continue
@@ -207,7 +213,9 @@ class _Refs:
         at = self._with_whole_labels(found)
         log = self._log(at)
         oldest = log[0] if log else at
-        blank = _blank_ref(at, started=oldest.created)
+        # Its number is lost: it comes right behind the runs that were started before it by the clock.
+        order = max((ref.order for ref in self._refs.list() if ref.started <= oldest.created), default=0)
+        blank = _blank_ref(at, started=oldest.created)._replace(order=order)
         before = tuple(Position(it.id, it.sequence, it.created, it.step, it.kind, it.label) for it in log)
         new = standing_at(self._store, blank, at, before, self._now, "rebuilt by fsck")
         text = f"the ref of run {run} was rebuilt; it stands at checkpoint {at.sequence}, tags are lost"

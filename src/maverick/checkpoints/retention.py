@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from maverick.checkpoints.refs import by_start
 from maverick.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
@@ -53,8 +54,9 @@ def make_policy(keep_last: int, keep_within: timedelta | None, run: str | None, 
 def fates(refs: Sequence[Ref], policy: Policy, is_owned: Callable[[str], bool]) -> dict[str, Fate]:
     """Give the fate of each run.
 
-    A run that is not done, or that some process owns, stays whole. A done one stays with its ends if it is
-    among the newest `keep_last` done ones of its group, young enough, or tagged; else it is dropped.
+    A run that is not done, or that some process owns, stays whole. A done one stays with its ends
+    if it is among the `keep_last` done ones of its group that were started last, young enough, or
+    tagged; else it is dropped.
 
     Raises:
         NotFound: the policy is about a run that is not there.
@@ -63,7 +65,7 @@ def fates(refs: Sequence[Ref], policy: Policy, is_owned: Callable[[str], bool]) 
         raise NotFound(f"there is no run {policy.run}; `maverick checkpoint list` shows the runs")
     newer: dict[str, int] = {}
     found: dict[str, Fate] = {}
-    for ref in sorted(refs, key=lambda ref: (-ref.updated, ref.run)):
+    for ref in sorted(refs, key=by_start):
         rank = newer.get(ref.group, 0)
         if ref.done:
             newer[ref.group] = rank + 1

@@ -1,8 +1,10 @@
 """Revisions, the names that a person gives to checkpoints.
 
-`RUN`, `RUN~2` (two before it), `RUN@LABEL` or `RUN@TAG`, `RUN@latest`, the same of the newest run of a group
-(`GROUP@latest`, `GROUP@LABEL`; `-` and `_` are one letter in it), `@latest`, and 4 or more hexadecimal digits of an id;
-`~N` may follow any of them.
+`RUN`, `RUN~2` (two before it), `RUN@LABEL` or `RUN@TAG`, `RUN@latest`, the same of the newest run
+of a group (`GROUP@latest`, `GROUP@LABEL`; `-` and `_` are one letter in it), `@latest`, and 4 or
+more hexadecimal digits of an id; `~N` may follow any of them. The first `@` ends the run's or
+group's name; what follows is a label or tag as it is, which may hold `@` and end in `~N`, and only
+if there is none of that name a `~N` is read as one.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from maverick.checkpoints.store import Store
 
 _BEFORE = re.compile(r"(?P<base>.+)~(?P<count>[0-9]{0,9})", re.DOTALL)
+_BEFORES = re.compile(r"(~[0-9]{0,9})+\Z")
 _LATEST = "latest"
 _MOST_CANDIDATES = 8
 
@@ -38,10 +41,11 @@ def resolve(store: Store, revision: str) -> Checkpoint:
     ref = _ref(store, revision)
     if ref is not None:
         return store.checkpoint(ref.checkpoint)
+    left, at, right = revision.partition("@")
+    if at:
+        return _at(store, left, right)
     if match := _BEFORE.fullmatch(revision):
-        return _before(store, match["base"], int(match["count"] or 1))
-    if "@" in revision:
-        return _at(store, *revision.rsplit("@", 1))
+        return _before(store, resolve(store, match["base"]), match)
     if ids.is_id_prefix(revision):
         return _by_prefix(store, revision)
     raise no_such_run(revision, [ref.run for ref in store.refs()])
@@ -71,8 +75,11 @@ def _ref(store: Store, run: str) -> Ref | None:
         return None
 
 
-def _before(store: Store, base: str, count: int) -> Checkpoint:
-    at = resolve(store, base)
+def _before(store: Store, at: Checkpoint, match: re.Match[str], prefix: str = "") -> Checkpoint:
+    """Give what stood as many before *at* as *match* says; *prefix* stands before its text in the
+    message.
+    """
+    base, count = f"{prefix}{match['base']}", int(match["count"] or 1)
     for steps in range(count):
         parent = _existing(store, at.parent)
         if parent is None:
@@ -85,23 +92,25 @@ def _before(store: Store, base: str, count: int) -> Checkpoint:
 def _at(store: Store, left: str, right: str) -> Checkpoint:
     ref = _ref(store, left) if left else None
     if ref is not None:
-        return _in_run(store, ref, right)
+        return _in_run(store, ref, right, f"{left}@")
     damaged: list[RefDamaged] = []
     refs = store.refs(damaged)
     group = left.replace("_", "-")
-    fitting = [ref for ref in refs if group == ref.group.replace("_", "-") or (not left and right == _LATEST)]
+    of_all = not left and _BEFORES.sub("", right) == _LATEST
+    fitting = [ref for ref in refs if of_all or group == ref.group.replace("_", "-")]
     if fitting:
-        return _in_run(store, fitting[0], right)
+        return _in_run(store, fitting[0], right, f"{left}@")
     if damaged:
         raise damaged[0]
-    if not left and right == _LATEST:
+    if of_all:
         raise NotFound("there is no run yet")
     if not left:
         raise no_such_run(f"@{right}", [ref.run for ref in refs])
     raise no_such_run(left, [*{ref.group for ref in refs if ref.group}, *(ref.run for ref in refs)])
 
 
-def _in_run(store: Store, ref: Ref, name: str) -> Checkpoint:
+def _in_run(store: Store, ref: Ref, name: str, prefix: str) -> Checkpoint:
+    """Give what *name* is in the run of *ref*; *prefix* stands before it in a message."""
     if name == _LATEST:
         return store.checkpoint(ref.checkpoint)
     if name in ref.tags:
@@ -114,6 +123,8 @@ def _in_run(store: Store, ref: Ref, name: str) -> Checkpoint:
             return checkpoint
         labels[checkpoint.label] = None
         labelled = checkpoint.labelled
+    if match := _BEFORE.fullmatch(name):
+        return _before(store, _in_run(store, ref, match["base"], prefix), match, prefix)
     known = ", ".join([*labels, *ref.tags]) or "none"
     raise NotFound(f"run {ref.run} has no label or tag {name}; it has {known}")
 

@@ -11,7 +11,7 @@ from maverick.checkpoints.pack_check import check_pack
 from maverick.checkpoints.pack_index import leaning
 from maverick.checkpoints.packs import Frame
 from maverick.checkpoints.repairs import Repair
-from maverick.errors import PackDamaged, StoreTooNew
+from maverick.errors import PackDamaged, StoreDenied, StoreTooNew
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +29,8 @@ def check_packs(store: Store) -> Iterator[tuple[str, PackReport | OSError]]:
             continue
         try:
             report = check_pack(store.files, store.root / "objects" / file, store.objects.fetch, read_data=True)
+        except StoreDenied:
+            raise
         except OSError as problem:
             yield name, problem
             continue

@@ -104,7 +104,7 @@ def save(store: Store, saving: Saving, changes: Changes, facts: Changes) -> Chec
     new: dict[ObjectId, NewObject] = {}
     state, volatile = prepare(changes, new), prepare(facts, new)
     with store.changing("save the checkpoint"):
-        saving.expected(store)
+        begins = saving.expected(store) is None
         store.objects.refresh()
         _require_whole(store, saving, changes)
         with store.objects.packing() as pack:
@@ -113,9 +113,18 @@ def save(store: Store, saving: Saving, changes: Changes, facts: Changes) -> Chec
             fact_tree = folders.update(store, parent.facts if parent else None, volatile)
             checkpoint, data = saving.checkpoint(tree, fact_tree, store.now())
             _add(pack, new, (tree, fact_tree), checkpoint.id, data, saving.like(checkpoint))
+        if begins:
+            store.announce("order")
         with store.locks.refs():
             before = saving.expected(store)
-            _move(store, before, refs.advanced(before, checkpoint, size_bytes=tree.size, reason=saving.reason))
+            order = 0 if before is not None else store.ref_files.next_order()
+            _move(
+                store,
+                before,
+                refs.advanced(before, checkpoint, size_bytes=tree.size, reason=saving.reason, order=order),
+            )
+            if before is None:
+                store.ref_files.note_order(order)
     for node in (*tree.nodes, *fact_tree.nodes):
         store.nodes.keep(node.id, node.node)
     return checkpoint

@@ -60,7 +60,7 @@ class Store:
         self.files = files
         self.format = form
         self.locks = Locks(root)
-        self.objects = Objects(files, root, self._announce)
+        self.objects = Objects(files, root, self.announce)
         self._merger = Merger(self)
         self.ref_files = CachedRefs(files, root)
         self.nodes = NodeCache(self.read)
@@ -205,11 +205,14 @@ class Store:
             owner.note_dropped(self.files)
             self.ref_files.remove(run)
 
-    def adopt(self, ref: Ref, frames: Iterable[Frame] = (), *, name: str = "") -> None:
-        """Make *ref* the ref of its run, which there must not be, when the objects of *frames* are durable.
+    def adopt(self, ref: Ref, frames: Iterable[Frame] = (), *, name: str = "", is_new: bool = False) -> None:
+        """Make *ref* the ref of its run, which there must not be, when the objects of *frames* are
+        durable.
 
-        With another *name* a run of that name begins where *ref* stands. Positions and tags whose checkpoints are
-        not there are left out. After a crash the run is there or it is not; what it would have led to is garbage.
+        With another *name* a run of that name begins where *ref* stands. Positions and tags whose
+        checkpoints are not there are left out. A run that *is_new* here counts as started now,
+        another one as when it was. After a crash the run is there or it is not; what it would have
+        led to is garbage.
 
         Raises:
             RunOwned, RefMoved: there is such a run.
@@ -218,7 +221,7 @@ class Store:
         """
         from maverick.checkpoints.adoption import adopt  # noqa: PLC0415 - only imports and repairs need it
 
-        adopt(self, ref, frames, name)
+        adopt(self, ref, frames, name, is_new=is_new)
 
     def diff(self, old: str, new: str) -> Iterator[Change]:
         """Yield what differs between the states of two checkpoints, given as revisions, in natural order.
@@ -330,8 +333,10 @@ class Store:
         """Give the time, in milliseconds since the epoch."""
         return self._clock()
 
-    def _announce(self, feature: str) -> None:
-        """Let no program read the store any more that does not know *feature*; called before a pack needs it."""
+    def announce(self, feature: str) -> None:
+        """Let no program read the store any more that does not know *feature*; called before a pack
+        or ref needs it.
+        """
         if feature not in self.format.read:
             with self.locks.refs():
                 layout.announce(self.files, self.root, "read", feature)

@@ -10,7 +10,7 @@ from maverick.checkpoints.ids import CheckpointId, ObjectId, ObjectKind
 from maverick.checkpoints.layout import list_folder
 from maverick.checkpoints.refs import file_name
 from maverick.checkpoints.walk import Link, links_of
-from maverick.errors import StoreDamaged, StoreTooNew
+from maverick.errors import StoreDamaged, StoreDenied, StoreTooNew
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
@@ -44,6 +44,8 @@ class Wholeness:
                 self._follow([link for link in links_of(checkpoint) if link.kind is ObjectKind.TREE])
             except (StoreDamaged, StoreTooNew) as error:
                 self._damage[checkpoint_id] = error
+            except StoreDenied:
+                raise
             except OSError as error:
                 self._damage[checkpoint_id] = StoreDamaged(f"checkpoint {checkpoint_id[:12]} cannot be read: {error}")
             else:

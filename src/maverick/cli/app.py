@@ -32,9 +32,10 @@ def _shipped(name: str) -> Any:
 class Checkpoint(commands.Group):
     """Look at what runs recorded, compare it, and tidy it.
 
-    A revision names a checkpoint: RUN (its newest), RUN~2 (two before it), RUN@LABEL, @latest (of all runs),
-    fly@latest (of a workflow's runs), or four or more digits of an id. REV:PATH names what is in it, such as
-    steps.plan.output.
+    A revision names a checkpoint: RUN (its newest), RUN~2 (two before it), RUN@LABEL, @latest (of
+    all runs), fly@latest (of a workflow's runs), or four or more digits of an id. REV:PATH names
+    what is in it, such as steps.plan.output. The first @ ends the run's name; a label may hold more
+    of them, and goes before a ~2.
 
     Examples:
       maverick checkpoint log @latest

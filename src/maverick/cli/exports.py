@@ -48,21 +48,29 @@ def import_run(
     file: Annotated[str, typer.Argument(metavar="FILE", help="What `maverick checkpoint export` wrote.")],
     as_run: Annotated[str, typer.Option("--as", metavar="RUN", help="Call the run so.", show_default=False)] = "",
     *,
+    any_size: Annotated[
+        bool, typer.Option("--any-size", help="Take it in also if it holds more than anybody could restore.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Take in a run from a file.
 
-    Every byte is verified before anything of it can be seen; a file that is cut off or altered is refused. The run
-    can be resumed here: where the workflow's file is missing, the recorded text is used. Resuming a run executes
-    what its definition says, so import only what you would run.
+    Every byte is verified before anything of it can be seen; a file that is cut off or altered is
+    refused. So is one that would take more than 1 TB or 10,000,000 names to restore, which a few
+    kilobytes can say. The run can be resumed here: where the workflow's file is missing, the
+    recorded text is used. Resuming a run executes what its definition says, so import only what you
+    would run.
 
     Examples:
       maverick checkpoint import run.maverick
       maverick checkpoint import run.maverick --as from-ci
     """
     from maverick.checkpoints import exports  # noqa: PLC0415
+    from maverick.cli.progress import Bar  # noqa: PLC0415
 
-    ref = exports.take_in(this_project().create_store(), Path(file), as_run)
+    store = this_project().create_store()
+    with Bar("verify", shown=not as_json) as bar:
+        ref = exports.take_in(store, Path(file), as_run, any_size=any_size, progress=bar)
     resume = None if ref.done else shlex.join(["maverick", "run", f"--resume={ref.run}"])
     if as_json:
         print_out(json_text({"run": ref.run, "checkpoint": ref.checkpoint, "resume": resume}) + "\n")

@@ -9,12 +9,15 @@ from maverick.cli.here import asking, this_project
 from maverick.cli.history import AsJson
 from maverick.cli.render import json_text, plural, size
 from maverick.cli.streams import print_err, print_out, warn
-from maverick.errors import UsageError, WorkspaceUnreadable
+from maverick.errors import UsageError, WorkflowInvalid, WorkspaceUnreadable
 from maverick.visible import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from maverick.checkpoints import Snapshot
     from maverick.checkpoints.workspace import RestorePlan
+    from maverick.project import Project
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
@@ -26,8 +29,9 @@ def create(
 ) -> None:
     """Save the project's files as they are now, in a run of its own that gc keeps.
 
-    In a git repository these are the tracked files and those that are neither tracked nor ignored; elsewhere
-    `.gitignore` says what is left out. `.git` and `.maverick` never belong to it.
+    In a git repository these are the tracked files and those that are neither tracked nor ignored;
+    elsewhere `.gitignore` says what is left out. `.git` and `.maverick` never belong to it. Files
+    that hold a secret are kept as they are, with a warning.
 
     Examples:
       maverick checkpoint create
@@ -39,11 +43,15 @@ def create(
     project = this_project()
     open_workspace(project.root)  # What is refused gets no store, which would make it a project.
     try:
-        made, report = files.create(project.create_store(), project.root, skip_unreadable=skip_unreadable)
+        made, report = files.create(
+            project.create_store(), project.root, skip_unreadable=skip_unreadable, holds_secret=_secrets(project)
+        )
     except WorkspaceUnreadable as error:
         raise WorkspaceUnreadable(f"{error}; --skip-unreadable leaves them out", error.reasons) from error
     for skipped in report.skipped:
         warn(f"not in the checkpoint: {skipped.path} ({skipped.reason})")
+    for path in report.watched:
+        warn(f"the checkpoint keeps a file that holds a secret: {path}")
     if as_json:
         print_out(
             json_text(
@@ -59,6 +67,18 @@ def create(
         )
     else:
         print_out(f"{made.run}: {plural(report.files, 'file')}, {size(report.size_bytes)}\n")
+
+
+def _secrets(project: "Project") -> "Callable[[bytes], bool] | None":
+    """What says whether bytes hold one of the project's secrets; None where there are none."""
+    from maverick.dsl.secrets import Scrubber, secrets_in  # noqa: PLC0415
+
+    try:
+        scrub = Scrubber(secrets_in(project.config.secrets, project.environment).values())
+    except (UsageError, WorkflowInvalid) as error:
+        warn(f"files are not looked at for secrets: {error}")
+        return None
+    return scrub.holds if scrub else None
 
 
 def restore(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from maverick.cli.here import this_project
-from maverick.cli.render import age, iso_time, json_text, now_ms, size, table
+from maverick.cli.render import age, iso_time, json_text, now_ms, shell_word, size, table
 from maverick.cli.streams import print_err, print_out, warn
 from maverick.errors import NotFound, RefDamaged, StoreDamaged
 from maverick.listing import Runs, Summary, summarise
@@ -18,7 +18,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def runs(*, as_json: AsJson = False) -> None:
-    """List the runs of this project, newest first.
+    """List the runs of this project, newest first: in the order in which they were started here.
 
     A damaged run is reported on standard error and left out. A run is `killed` when no process works on it and
     it was neither paused nor ended; it can be resumed like one that is `paused` or `failed`. STEP is the last one that
@@ -50,7 +50,8 @@ def runs(*, as_json: AsJson = False) -> None:
 def list_checkpoints(*, as_json: AsJson = False) -> None:
     """List the runs with the labels that their checkpoints have, newest run first.
 
-    `RUN@LABEL` names a labelled checkpoint. Labels are in the order in which they were made.
+    `RUN@LABEL` names a labelled checkpoint. Labels are in the order in which they were made; those
+    with other signs than letters, digits, blanks and `@%_-+=:,./` are quoted as a shell needs them.
 
     Examples:
       maverick checkpoint list
@@ -66,7 +67,7 @@ def list_checkpoints(*, as_json: AsJson = False) -> None:
         return
     now = now_ms()
     headers = ("RUN", "STATUS", "STEP", "CHECKPOINTS", "AGE", "SIZE", "LABELS")
-    rows = [[*_cells(it, now), ", ".join(labels)] for it, labels in found]
+    rows = [[*_cells(it, now), ", ".join(map(_listed, labels))] for it, labels in found]
     print_out(table(headers, rows, right=(3, 4, 5)) if rows else "")
 
 
@@ -93,7 +94,7 @@ def log(
     reasons: dict[str, dict[str, str]] = {}
     for it in history:
         step = one_line(it.step) or "-"
-        label = f"  @{one_line(it.label)}" if it.label else ""
+        label = f"  @{_listed(it.label)}" if it.label else ""
         if it.run not in reasons:
             reasons[it.run] = _reasons(store, it.run)
         reason = reasons[it.run].get(it.id, "")
@@ -134,6 +135,14 @@ def _row(it: Summary) -> dict[str, Any]:
 
 def _cells(it: Summary, now: int) -> list[str]:
     return [it.run, it.status, it.step or "-", str(it.checkpoints), age(it.updated, now), size(it.bytes)]
+
+
+def _listed(label: str) -> str:
+    """A label as a person can type it behind `RUN@`, in quotes where it has blanks; with others
+    where it needs them.
+    """
+    words = label.split(" ")
+    return label if all(it and shell_word(it) == it for it in words) else shell_word(label)
 
 
 def _labels(store: "Store", ref: "Ref") -> list[str]:

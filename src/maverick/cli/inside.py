@@ -46,23 +46,22 @@ Inside: TypeAlias = Folder | File | Found
 def split_revision(store: Store, text: str) -> tuple[Checkpoint, str | None]:
     """Give the checkpoint and the path that `REV:PATH` names; the path is None in `REV`.
 
-    The first `:` before which there is a revision ends it, since labels may hold one.
+    Behind `RUN@` the last `:` before which there is a revision ends it, since labels may hold one;
+    else the first.
 
     Raises:
         NotFound: there is no such revision.
     """
-    first: NotFound | None = None
-    for match in re.finditer(":", text):
+    ends = [match.start() for match in re.finditer(":", text)]
+    has_label = bool(ends) and 0 < text.find("@") < ends[0]
+    candidates = [len(text), *reversed(ends)] if has_label else [*ends, len(text)]
+    errors: dict[int, NotFound] = {}
+    for end in candidates:
         try:
-            return store.resolve(text[: match.start()]), text[match.end() :]
+            return store.resolve(text[:end]), text[end + 1 :] if end < len(text) else None
         except NotFound as error:
-            first = first or error
-    if first is None:
-        return store.resolve(text), None
-    try:
-        return store.resolve(text), None
-    except NotFound:
-        raise first from None
+            errors[end] = error
+    raise errors[min(errors)]
 
 
 def look_up(snapshot: Snapshot, path: str) -> Inside:

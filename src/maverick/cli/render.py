@@ -134,6 +134,23 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Seque
     )
 
 
+def shell_word(text: str) -> str:
+    """Give *text* as it can be typed in a shell, on one line: quoted where that is needed."""
+    import shlex  # noqa: PLC0415 - few listings need it
+
+    if text.isprintable():
+        return shlex.quote(text)
+    escapes = {"\n": "\\n", "\t": "\\t", "\\": "\\\\", "'": "\\'"}
+    return "$'" + "".join(escapes.get(char) or _typed(char) for char in text) + "'"
+
+
+def _typed(char: str) -> str:
+    """Give a character as it stands between `$'` and `'`: its bytes in octal if it cannot be seen."""
+    if char.isprintable():
+        return char
+    return "".join(f"\\{byte:03o}" for byte in char.encode("utf-8", "surrogateescape"))
+
+
 def has_colour(stream: Any, *, plain: bool = False) -> bool:
     """Whether *stream* is a terminal that is to be coloured (`NO_COLOR` and `TERM=dumb` say no)."""
     return not plain and not os.environ.get("NO_COLOR") and can_draw(stream)

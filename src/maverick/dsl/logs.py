@@ -198,7 +198,7 @@ class AttemptLog:
     def _give_up(self, error: OSError) -> None:
         self._closed = True
         self._close()
-        self._logs.tell(f"what step {self._path} writes is not kept any more: {error.strerror}")
+        self._logs.tell(f"what step {self._path} writes is not kept any more: {error.strerror or error}")
 
     def _close(self) -> None:
         if self._descriptor is not None:
@@ -297,7 +297,7 @@ class Logs:
         except FileNotFoundError:
             return b""
         except OSError as error:
-            self.tell(f"what a step wrote is lost: {file} cannot be read: {error.strerror}")
+            self.tell(f"what a step wrote is lost: {file} cannot be read: {error.strerror or error}")
             return b""
 
     def _stored(self, entry: Entry) -> list[Logged]:

@@ -17,7 +17,7 @@ from maverick.checkpoints.ids import ObjectId, ObjectKind
 from maverick.checkpoints.model import Entry
 from maverick.checkpoints.objects import NewObject
 from maverick.checkpoints.workspace import table
-from maverick.checkpoints.workspace.reading import FileReader
+from maverick.checkpoints.workspace.reading import TOO_LONG, FileReader
 from maverick.checkpoints.workspace.scan import Scan, cache_path, scan
 from maverick.checkpoints.workspace.selection import UNREADABLE
 from maverick.checkpoints.workspace.table import GONE, ID_BYTES, NO_ID, Row, Skipped
@@ -39,6 +39,7 @@ ABOUT = ("workspace-about",)
 
 EXECUTABLE, LINK, FOLDER = "100755", "120000", "040000"
 _SHOWN = 10
+_MOST_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class Report:
     read_files: int
     read_bytes: int
     skipped: tuple[Skipped, ...]
+    watched: tuple[str, ...] = ()
+    """The files of those read that `Capture.watch_for` is true of."""
 
 
 @dataclass(slots=True)
@@ -86,6 +89,7 @@ class Capture:
             read_files=self.read_files,
             read_bytes=self.read_bytes,
             skipped=tuple(self.found.skipped),
+            watched=tuple(sorted(self.watched)),
         )
 
     @property
@@ -139,7 +143,9 @@ class Capture:
             elif done.row != GONE:
                 at.too_large.append(done.number)
         at.unread, at.unreadable = sorted(failed), failed
-        reasons = {it.path or ".": it.reason for it in at.table.selection.skipped if it.reason == UNREADABLE}
+        reasons = {
+            it.path or ".": it.reason for it in at.table.selection.skipped if it.reason in (UNREADABLE, TOO_LONG)
+        }
         reasons |= {files[n]: why for n, why in failed.items()}
         if reasons and not self.skip_unreadable:
             raise _unreadable(reasons)
@@ -265,8 +271,12 @@ def _folder_entry(found: Scan, folder: int) -> Entry:
     return Entry("tree", ObjectId(tree.hex()), found.table.sizes[folder])
 
 
+def _short(path: str) -> str:
+    return path if len(path) <= _MOST_SHOWN else f"{path[: _MOST_SHOWN // 2]}…{path[-_MOST_SHOWN // 2 :]}"
+
+
 def _unreadable(reasons: dict[str, str]) -> WorkspaceUnreadable:
-    shown = [f"{path}: {why}" for path, why in sorted(reasons.items())[:_SHOWN]]
+    shown = [f"{_short(path)}: {why}" for path, why in sorted(reasons.items())[:_SHOWN]]
     more = f"\n  and {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else ""
     count = f"{len(reasons)} files or folders" if len(reasons) != 1 else "1 file or folder"
     return WorkspaceUnreadable(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,7 @@ class Comparison:
         self._ways: dict[str, str] = {}
         self._there = {"": True}
         self._folds: bool | None = None
+        self._todo: list[tuple[str, TreeId | None, int | None]] = []
 
     def compare(self) -> None:
         """Find what differs.
@@ -52,7 +53,9 @@ class Comparison:
             WorkspaceUnwritable: names differ only in case, and this file system does not tell them apart.
             StoreDamaged: an object cannot be read, or is not what a snapshot writes.
         """
-        self._folder("", self.target.tree, 0)
+        self._todo.append(("", self.target.tree, 0))
+        while self._todo:
+            self._folder(*self._todo.pop())
         for path in list(self.removes):
             reason = self.target.reason_left_out(path)
             if reason:
@@ -89,16 +92,16 @@ class Comparison:
 
     def _entry(self, path: str, old: Entry | None, new: Entry | None) -> None:
         if _is_folder(old) and _is_folder(new):
-            self._folder(path, tree_of(new), self._folders[path])
+            self._todo.append((path, tree_of(new), self._folders[path]))
             return
         if old is not None:
             if tree_of(old) is not None:
-                self._folder(path, None, self._folders[path])
+                self._todo.append((path, None, self._folders[path]))
             elif new is None or tree_of(new) is not None or is_empty_folder(old) or is_empty_folder(new):
                 self._remove(path, old)
         if new is not None:
             if tree_of(new) is not None:
-                self._folder(path, tree_of(new), None)
+                self._todo.append((path, tree_of(new), None))
             else:
                 self._write(path, old if old is not None and tree_of(old) is None else None, new)
 
@@ -140,30 +143,36 @@ class Comparison:
 
     def _in_the_way_to(self, folder: str) -> str:
         """Say what keeps files from being written into *folder*; empty if nothing does."""
-        known = self._ways.get(folder)
-        if known is None:
-            known = (folder and self._in_the_way_to(folder.rpartition("/")[0])) or self._skipped.get(folder, "")
-            if not known and folder not in self._folders and folder not in self.removes and self._exists(folder):
+        for path in _unknown(folder, self._ways):
+            known = self._ways.get(path.rpartition("/")[0], "") or self._skipped.get(path, "")
+            if not known and path not in self._folders and path not in self.removes and self._exists(path):
                 # A file may go into an ignored folder, but not in the place of an ignored file.
-                known = "" if _is_real_folder(self._at(folder)) else f"{folder} is in its way"
-            self._ways[folder] = known
-        return known
+                known = "" if _is_real_folder(self._at(path)) else f"{path} is in its way"
+            self._ways[path] = known
+        return self._ways[folder]
 
     def _exists(self, path: str) -> bool:
         """Say whether there is anything at *path* itself, not by way of a link, when the removals are done."""
         parent = path.rpartition("/")[0]
-        if parent not in self._there:
-            there = parent not in self.removes and self._exists(parent) and _is_real_folder(self._at(parent))
-            self._there[parent] = there
+        for folder in _unknown(parent, self._there):
+            there = folder not in self.removes and self._there[folder.rpartition("/")[0]]
+            self._there[folder] = there and _is_real_folder(self._at(folder))
         return self._there[parent] and os.path.lexists(self._at(path))
 
     def _left_in(self, folder: str) -> str:
         """Say what would be left in *folder* after the removals; empty if nothing would."""
-        for above_it, names, files in os.walk(self._at(folder)):
-            inside = os.path.relpath(above_it, self._root)
-            links = [name for name in names if name in NEVER or not _is_real_folder(f"{above_it}/{name}")]
-            for path in (join(inside, name) for name in (*files, *links)):
-                if path not in self.removes and path not in self.now.found.leftovers:
+        todo = [folder]
+        while todo:
+            inside = todo.pop()
+            try:
+                names = sorted(os.listdir(self._at(inside)))  # noqa: PTH208 - texts, not paths
+            except OSError:
+                return f"a folder with {inside}, which cannot be read, is in its way"
+            for name in names:
+                path = join(inside, name)
+                if name not in NEVER and _is_real_folder(self._at(path)):
+                    todo.append(path)
+                elif path not in self.removes and path not in self.now.found.leftovers:
                     return f"a folder with {path} is in its way"
         return ""
 
@@ -186,6 +195,17 @@ class Comparison:
         if self._folds is None:
             self._folds = _folds_case(Path(self._root))
         return self._folds
+
+
+def _unknown(folder: str, known: Container[str]) -> list[str]:
+    """Give *folder* and those above it that are not *known*, from the top down."""
+    found: list[str] = []
+    while folder not in known:
+        found.append(folder)
+        if not folder:
+            break
+        folder = folder.rpartition("/")[0]
+    return found[::-1]
 
 
 def _is_folder(entry: Entry | None) -> bool:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_MOST_OPEN = 64
+"""How many folders are open at a time; a process may have 1,024 files open, often 256."""
 _OPEN_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -79,10 +81,21 @@ class Tree:
         depth = 0
         while depth < len(names) and depth + 1 < len(self._open) and self._open[depth + 1][0] == names[depth]:
             depth += 1
+        while self._open[depth][1] < 0:  # it was closed again, since many are open below it
+            depth -= 1
         self._leave(depth + 1)
         for number in range(depth, len(names)):
-            self._open.append((names[number], self._enter(names[number], "/".join(names[: number + 1]), make=make)))
+            self._open.append((names[number], self._enter(names[number], names[: number + 1], make=make)))
+            if len(self._open) > _MOST_OPEN:
+                self._close(len(self._open) - _MOST_OPEN)
         return self._open[-1][1]
+
+    def _close(self, number: int) -> None:
+        """Close an open folder, though not those in it."""
+        name, descriptor = self._open[number]
+        if number and descriptor >= 0:
+            os.close(descriptor)
+            self._open[number] = name, -1
 
     def row(self, path: str) -> Row:
         """Give the row of what is at *path* now; GONE if nothing is."""
@@ -146,7 +159,7 @@ class Tree:
             raise
         return True
 
-    def _enter(self, name: str, path: str, *, make: bool) -> int:
+    def _enter(self, name: str, names: list[str], *, make: bool) -> int:
         above = self._open[-1][1]
         try:
             if make:
@@ -155,6 +168,7 @@ class Tree:
             return os.open(name, _OPEN_FOLDER, dir_fd=above)
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.ENOTDIR):
+                path = "/".join(names)
                 raise FilesDiffer(
                     f"{path} is no folder any more, so nothing was written through it; look at it, then try again"
                 ) from error
@@ -169,7 +183,9 @@ class Tree:
 
     def _leave(self, depth: int) -> None:
         while len(self._open) > depth:
-            os.close(self._open.pop()[1])
+            descriptor = self._open.pop()[1]
+            if descriptor >= 0:
+                os.close(descriptor)
 
 
 def _permissions(mode: int, *, executable: bool) -> int:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 from maverick.checkpoints import ids, packs
 from maverick.checkpoints.ids import ObjectId, ObjectKind
 from maverick.checkpoints.parallel import batched
-from maverick.checkpoints.workspace.table import GONE, Row, row_of
+from maverick.checkpoints.workspace.table import GONE, UNSEEN, Row, kind_of, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 STREAMED_FROM_BYTES = 16 << 20
 """Files of this size and above are read in parts."""
+TOO_LONG = "its path is longer than the system takes (4,095 bytes on Linux, 1,023 on macOS)"
 _NO_OBJECT = ObjectId("")
 _ATTEMPTS = 4
 _PART_BYTES = 1 << 20
@@ -176,11 +177,14 @@ class FileReader:
 
     def _settled(self, path: str, before: Row) -> tuple[bytes | None, Row]:
         """Give the bytes of *path* as they are between two looks at it, and its row; None if it is too large."""
+        if before == UNSEEN:
+            before = row_of(os.lstat(path))
         for _ in range(_ATTEMPTS):
             if stat.S_ISREG(before[-1]) and before[0] > self.limit_bytes:
                 return None, before
             if not stat.S_ISREG(before[-1]) and not stat.S_ISLNK(before[-1]):
-                raise _UnsettledError("it was replaced by something that is no file")
+                what = "a folder" if stat.S_ISDIR(before[-1]) else kind_of(before[-1])
+                raise _UnsettledError(f"it was replaced by {what}")
             data, after = self._attempt(path, before)
             if after == before and len(data) == after[0]:
                 return data, after
@@ -241,4 +245,6 @@ def _is_large(row: Row) -> bool:
 def _why(error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM):
         return "permission denied"
+    if error.errno == errno.ENAMETOOLONG:
+        return TOO_LONG
     return (error.strerror or str(error)).lower()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _ABOUT = ["rev-parse", "HEAD", "--symbolic-full-name", "HEAD", "@{upstream}"]
-_LIST = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+_LIST = ["ls-files", "-z", "-t", "--cached", "--others", "--exclude-standard"]
 _CONFIGS = ("/etc/gitconfig", "~/.gitconfig")
 
 
@@ -33,13 +33,16 @@ class Head:
 class Listing:
     """What git lists below a folder, as relative paths.
 
-    `files` are tracked or untracked and not ignored (some may be gone, or stand for a submodule); `nested` are
-    the folders of other repositories. `depends_on` are the files outside the workspace's own that decide this.
+    `files` are tracked or untracked and not ignored (some may be gone, or stand for a submodule);
+    `nested` are the folders of other repositories; `absent` are those of the files that a sparse
+    checkout keeps off the disk. `depends_on` are the files outside the workspace's own that decide
+    this.
     """
 
     files: list[str]
     nested: frozenset[str]
     depends_on: tuple[str, ...]
+    absent: frozenset[str] = frozenset()
 
 
 def is_inside(root: Path) -> bool:
@@ -113,13 +116,14 @@ class Git:
         if started.returncode:
             self._require_no_repository("list the files of", words)
             return None
-        names = dict.fromkeys(output.decode("utf-8", "surrogateescape").split("\0"))
-        names.pop("", None)
+        rows = output.decode("utf-8", "surrogateescape").split("\0")[:-1]
+        names = dict.fromkeys(row[2:] for row in rows)  # in front of each stands a tag and a blank
+        absent = frozenset(row[2:] for row in rows if row.startswith("S "))
         nested = [name for name in names if name.endswith("/")]
         for name in nested:
             del names[name]
         depends = [*(str(self._root / line) for line in own), *map(os.path.expanduser, (*_CONFIGS, *other)), *_xdg()]
-        return Listing(list(names), frozenset(name.rstrip("/") for name in nested), tuple(depends))
+        return Listing(list(names), frozenset(name.rstrip("/") for name in nested), tuple(depends), absent)
 
     def markers(self) -> set[str]:
         """Give the files by which there seems to be a repository, for the case that git says there is none."""

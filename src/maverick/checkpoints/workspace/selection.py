@@ -6,6 +6,7 @@ folder are left out and named.
 
 from __future__ import annotations
 
+import errno
 import os
 from array import array
 from collections import defaultdict
@@ -15,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from maverick.checkpoints.workspace import ignore
 from maverick.checkpoints.workspace.ignore import Rules
+from maverick.checkpoints.workspace.reading import TOO_LONG
 from maverick.checkpoints.workspace.repository import nested_kind
-from maverick.checkpoints.workspace.table import STAMP, Selection, Skipped, look_at_folders, stamp_file
+from maverick.checkpoints.workspace.table import STAMP, Selection, Skipped, kind_of, look_at_folders, stamp_file
 
 if TYPE_CHECKING:
     import re
@@ -28,6 +30,7 @@ TEMPORARY = ".maverick-restore-"
 """What a file that is being restored is called until it is whole."""
 
 UNREADABLE = "unreadable folder"
+NOT_CHECKED_OUT = "not checked out (sparse checkout)"
 
 
 class Known:
@@ -91,6 +94,8 @@ class _Finder:
         self.stamps: dict[str, array[int]] = {}
         self.skipped: list[Skipped] = []
         self.leftovers: list[str] = []
+        self.others: dict[str, str] = {}
+        """What is neither file, link nor folder, with what it is."""
         self.depends_on: set[str] = set()
 
     def look(self, folder: str) -> _Folder:
@@ -105,6 +110,11 @@ class _Finder:
             self.skipped.append(Skipped(folder, UNREADABLE))
             return names
         except (FileNotFoundError, NotADirectoryError):
+            return names
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            self.skipped.append(Skipped(folder, TOO_LONG))
             return names
         self.stamps[folder] = stamp
         return names
@@ -123,6 +133,12 @@ class _Finder:
             names.files.append(name)
         else:
             names.others.append(name)
+            with suppress(OSError):
+                self.others[join(folder, name)] = kind_of(it.stat(follow_symlinks=False).st_mode)
+
+    def skip_other(self, path: str) -> None:
+        """Leave out *path*, which is neither file, link nor folder."""
+        self.skipped.append(Skipped(path, self.others.get(path, "no file")))
 
     def reuse(self, folder: str, files: list[str]) -> None:
         """Take over what is known of *folder*."""
@@ -200,7 +216,9 @@ def select_by_rules(
             rules = _rules_in(finder, folder, rules)
         kept = [[join(folder, it) for it in sorted(some)] for some in (names.files, names.others, names.folders)]
         finder.found[folder] = [path for path in kept[0] if not rules.ignores(path, folder=False)]
-        finder.skipped += [Skipped(path, "no file") for path in kept[1] if not rules.ignores(path, folder=False)]
+        for path in kept[1]:
+            if not rules.ignores(path, folder=False):
+                finder.skip_other(path)
         todo += [(path, rules, valid) for path in kept[2] if not rules.ignores(path, folder=True)]
     return finder.selection()
 
@@ -232,9 +250,24 @@ def select_by_git(
             todo += [(path, valid) for path in below & ours]
             unknown += [(path, valid) for path in below - ours]
         hidden = git.ignored([*(path for path, _ in unknown), *others])
-        finder.skipped += [Skipped(path, "no file") for path in others if path not in hidden]
+        for path in others:
+            if path not in hidden:
+                finder.skip_other(path)
         todo = [it for it in unknown if it[0] not in hidden]
+    _skip_absent(finder, listing.absent)
     return finder.selection()
+
+
+def _skip_absent(finder: _Finder, absent: frozenset[str]) -> None:
+    """Leave out what a sparse checkout keeps off the disk: a checkpoint cannot know it, and it was
+    not removed.
+
+    Where all of a folder is, and that was not looked for by globs, it stands for what is in it.
+    """
+    paths = {path for path in absent if path not in finder.found.get(path.rpartition("/")[0], ())}
+    if finder.wanted is None:
+        paths = {next((it for it in above(path)[-2:0:-1] if it not in finder.found), path) for path in paths}
+    finder.skipped += [Skipped(path, NOT_CHECKED_OUT) for path in paths]
 
 
 class _Listed:

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 
+from maverick.checkpoints.files import Files, removing_on_error
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
@@ -29,6 +31,8 @@ STAMP = 3
 ID_BYTES = 32
 NO_ID = bytes(ID_BYTES)
 GONE = (-1, 0, 0, 0, 0)
+UNSEEN = (-2, 0, 0, 0, 0)
+"""The row of a file that is there, but cannot be looked at; whoever reads it learns why."""
 RACY_NS = 2_000_000_000
 """What was touched so shortly before it was looked at may have changed once more within the same tick."""
 
@@ -105,6 +109,15 @@ class Table:
         return bytes(self.trees[folder * ID_BYTES : (folder + 1) * ID_BYTES])
 
 
+def kind_of(mode: int) -> str:
+    """Say what is neither file, link nor folder, by its mode."""
+    if stat.S_ISFIFO(mode):
+        return "a FIFO"
+    if stat.S_ISSOCK(mode):
+        return "a socket"
+    return "a device" if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else "no file"
+
+
 def row_of(status: os.stat_result) -> Row:
     """Give the row of a file from its status."""
     row: Row = _row(status)
@@ -112,7 +125,9 @@ def row_of(status: os.stat_result) -> Row:
 
 
 def look(root: str, paths: Iterable[str]) -> array[int]:
-    """Give the rows of the files *paths* below *root*; those of a file that is gone are GONE."""
+    """Give the rows of the files *paths* below *root*; GONE where there is none, UNSEEN where
+    nobody may look.
+    """
     full = [f"{root}/{path}" for path in paths]
     try:
         return array("q", chain.from_iterable(map(_row, map(os.lstat, full))))
@@ -137,8 +152,10 @@ def stamp_file(path: str) -> list[int]:
 def _look_at(path: str) -> Row:
     try:
         return row_of(os.lstat(path))
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return GONE
+    except OSError:
+        return UNSEEN
 
 
 def _stamp_of(path: str) -> Iterable[int]:
@@ -173,13 +190,15 @@ def save(path: Path, key: dict[str, Any], table: Table, seen_ns: int) -> None:
         "depends_on": {name: [0] if _is_racy(it[1:3], seen_ns) else it for name, it in at.depends_on.items()},
     }
     data = b"".join([_MAGIC, json.dumps(head).encode(), b"\n", *columns])
-    temporary = path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
+    temporary, files = path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(8).hex()}"), Files()
     with suppress(OSError):
-        try:
-            temporary.write_bytes(data + blake3(data).digest())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        descriptor = files.create(temporary)
+        with removing_on_error(files, temporary):
+            try:
+                files.write(descriptor, data + blake3(data).digest())
+            finally:
+                files.close(descriptor)
+            files.rename(temporary, path)
 
 
 def load(path: Path, key: dict[str, Any]) -> Table | None:

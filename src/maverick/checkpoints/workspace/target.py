@@ -15,7 +15,7 @@ from maverick.checkpoints.workspace.ignore import Rules
 from maverick.checkpoints.workspace.repository import Head
 from maverick.checkpoints.workspace.selection import NEVER, above, join
 from maverick.checkpoints.workspace.table import Skipped
-from maverick.errors import StoreDamaged
+from maverick.errors import StoreDamaged, UsageError
 
 if TYPE_CHECKING:
     import re
@@ -40,16 +40,21 @@ class Target:
     skipped: dict[str, str]
     wanted: re.Pattern[bytes] | None
     _rules: dict[str, Rules] = field(default_factory=dict)
+    _count: int = 0
 
     def entries(self, tree: TreeId, folder: str) -> dict[str, Entry]:
         """Give the entries of the folder *tree*, which stands at *folder*.
 
         Raises:
             StoreDamaged: a name or an entry is none that a snapshot writes, such as `..`.
+            UsageError: there are more files than anybody could restore.
         """
         found = folders.entries(self.store, tree)
+        before, self._count = self._count, self._count + len(found)
+        if before < folders.COUNTED_FROM <= self._count:
+            self._require_countable()
         for name, entry in found.items():
-            if not is_safe(name) or not _is_file_or_folder(entry):
+            if not is_restorable(name, entry):
                 raise StoreDamaged(f"the checkpoint has {join(folder, name)!r}, which no workspace holds; refusing it")
         return found
 
@@ -59,12 +64,22 @@ class Target:
 
     def files(self, entry: Entry, path: str) -> Iterator[tuple[str, Entry]]:
         """Yield *entry*, which stands at *path*, or, if it is a folder, all files, links and empty folders in it."""
-        tree = tree_of(entry)
-        if tree is None:
-            yield path, entry
-            return
-        for name, inner in self.entries(tree, path).items():
-            yield from self.files(inner, join(path, name))
+        todo = [(path, entry)]
+        while todo:
+            path, entry = todo.pop()
+            tree = tree_of(entry)
+            if tree is None:
+                yield path, entry
+            else:
+                todo += [(join(path, name), inner) for name, inner in self.entries(tree, path).items()]
+
+    def _require_countable(self) -> None:
+        count = folders.count_paths(self.store, self.tree) if self.tree is not None else 0
+        if count > folders.MOST_PATHS:
+            raise UsageError(
+                f"the checkpoint holds {count:,} files and folders, more than can be restored "
+                f"({folders.MOST_PATHS:,}); name a part of it: `maverick checkpoint restore REV PATH`"
+            )
 
     def reason_left_out(self, path: str) -> str:
         """Say why the checkpoint would not hold *path* even if it was there; empty if it would."""
@@ -83,14 +98,14 @@ class Target:
         )
 
     def _rules_in(self, folder: str) -> Rules:
-        known = self._rules.get(folder)
-        if known is None:
-            known = self._rules_in(folder.rpartition("/")[0]) if folder else Rules()
-            entry = self.find(join(folder, ignore.FILE_NAME))
-            if entry is not None and entry.kind == "blob" and entry.note != LINK:
-                known = known.below(folder, self.store.read(entry.id))
-            self._rules[folder] = known
-        return known
+        for path in reversed(above(folder)) if folder not in self._rules else ():
+            if path not in self._rules:
+                known = self._rules[path.rpartition("/")[0]] if path else Rules()
+                entry = self.find(join(path, ignore.FILE_NAME))
+                if entry is not None and entry.kind == "blob" and entry.note != LINK:
+                    known = known.below(path, self.store.read(entry.id))
+                self._rules[path] = known
+        return self._rules[folder]
 
 
 def load_target(store: Store, snapshot: Snapshot) -> Target:
@@ -123,6 +138,13 @@ def _skipped(rows: object) -> Iterator[Skipped]:
         match row:
             case [str(path), str(reason)]:
                 yield Skipped(path, reason)
+
+
+def is_restorable(name: str, entry: Entry) -> bool:
+    """Say whether *entry* may stand under *name* in a workspace: a file, link or folder of a safe
+    name.
+    """
+    return is_safe(name) and _is_file_or_folder(entry)
 
 
 def is_safe(name: str) -> bool:

@@ -131,7 +131,12 @@ def _place_entries(fields: Fields, common: Common, field: str) -> None:
 
 def read_checkpoint(fields: Fields, common: Common) -> CheckpointStep:
     """Read the fields of a `checkpoint` step."""
-    return CheckpointStep(**common, checkpoint_id=fields.template("checkpoint_id"), workspace=_workspace(fields))
+    label = fields.template("checkpoint_id")
+    if (common["name"] if label is None else label) == "latest":  # Others are known when the step is reached.
+        node = fields.node_of("checkpoint_id") or fields.node
+        text = "a label cannot be `latest`, which stands for a run's newest checkpoint; give another `checkpoint_id`"
+        fields.report.problem(node, text)
+    return CheckpointStep(**common, checkpoint_id=label, workspace=_workspace(fields))
 
 
 def _workspace(fields: Fields) -> Workspace | None:

@@ -73,6 +73,9 @@ def _checkpoint(step: CheckpointStep, frame: Frame, tools: Tools) -> Work:
     label = tools.scrub.text(label)
     if not label:
         raise StepFailed("checkpoint_id is empty; a checkpoint needs a label")
+    if label == "latest" or "\0" in label:
+        why = "stands for a run's newest checkpoint" if label == "latest" else "holds a NUL byte"
+        raise StepFailed(f"checkpoint_id {label!r} {why}, so nobody could name the checkpoint; choose another label")
     return Work(
         type="checkpoint",
         parts={"checkpoint_id": label},

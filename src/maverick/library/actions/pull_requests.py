@@ -290,6 +290,11 @@ def _write_file(request: _Request, cwd: str) -> PullRequest:
 
 
 def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, "utf-8")
-    temporary.replace(path)
+    """Make *path* hold *text*, by way of a file of a name that nobody can foresee."""
+    temporary = path.with_name(f".maverick-{os.urandom(8).hex()}")
+    try:
+        with temporary.open("x", encoding="utf-8") as file:
+            file.write(text)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

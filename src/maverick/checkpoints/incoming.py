@@ -1,0 +1,134 @@
+"""What of an export may come in: its parts fit together, its files have safe names, and somebody
+could restore them.
+
+A few kilobytes can say that they are more than any disk holds: equal folders under many names,
+lists of chunks that name the same chunk again and again. So everything here looks at each object
+once, and counts the rest.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from maverick.checkpoints import folders, model
+from maverick.checkpoints.ids import ObjectId, TreeId
+from maverick.checkpoints.model import Checkpoint, Fan, Leaf
+from maverick.checkpoints.placement import Placement
+from maverick.checkpoints.walk import UNKNOWN
+from maverick.checkpoints.workspace.target import is_restorable
+from maverick.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from maverick.checkpoints.folders import Nodes, Path
+    from maverick.checkpoints.model import Entry
+    from maverick.checkpoints.walk import Visit
+
+    Allows = Callable[[str, Entry], bool]
+
+MOST_BYTES: Final = 1_000_000_000_000
+"""More bytes than these nobody verifies or restores, unless told to."""
+MOST_HELD_BYTES: Final = 1 << 30
+"""No object is longer than this that has to be in memory as a whole."""
+
+
+class _Said(NamedTuple):
+    """What one object says of another, or what is true of it; UNKNOWN where nothing is."""
+
+    size: int
+    entries: int
+
+    def fits(self, other: _Said) -> bool:
+        """Say whether the two do not contradict each other."""
+        return all(UNKNOWN in pair or pair[0] == pair[1] for pair in zip(self, other, strict=True))
+
+
+class Incoming:
+    """Gathers the visits of a walk over an export, whose objects have these *lengths*."""
+
+    def __init__(self, nodes: Nodes, lengths: dict[ObjectId, int]) -> None:
+        self._nodes = nodes
+        self._true = {it: _Said(length, UNKNOWN) for it, length in lengths.items()}
+        self._said: set[tuple[ObjectId, _Said]] = set()
+        self._checkpoints: list[Checkpoint] = []
+        self._placement = Placement()
+
+    def add(self, visit: Visit) -> None:
+        """Take in one visit."""
+        self._placement.add(visit)
+        self._said.update((link.id, _Said(link.size, link.count)) for link in visit.links)
+        if isinstance(visit.content, Checkpoint):
+            self._checkpoints.append(visit.content)
+        elif visit.content is not None:
+            self._true[visit.id] = _Said(visit.content.size, visit.content.count)
+
+    def problems(self, read: Callable[[ObjectId], bytes]) -> Iterator[str]:
+        """Say what does not fit together. *read* gives the bytes of an object."""
+        for object_id, said in self._said:
+            true = self._true.get(object_id)
+            if true is not None and not said.fits(true):
+                yield f"object {object_id[:12]} has another size than what names it says"
+        for object_id, problem in self._placement.misplaced(read):
+            yield f"object {object_id[:12]} is not well-formed: {problem}"
+
+    def require_restorable(self) -> None:
+        """Refuse what is more than anybody could restore. Raises UsageError, with the numbers."""
+        known: dict[TreeId, int] = {}
+        for checkpoint in self._checkpoints:
+            for tree in (checkpoint.tree, checkpoint.facts):
+                count, size = folders.count_paths(self._nodes, tree, known), self._true[tree].size
+                if count > folders.MOST_PATHS or size > MOST_BYTES:
+                    raise UsageError(
+                        f"checkpoint {checkpoint.id[:12]} holds {count:,} names and {size:,} bytes, more than anybody "
+                        f"could restore ({folders.MOST_PATHS:,} and {MOST_BYTES:,})"
+                    )
+
+    def bad_names(self) -> Iterator[Path]:
+        """Yield the paths, each with its last name, of what no project can hold."""
+        for top, allows in (("workspace", is_restorable), ("definition", _stays_inside), ("artifacts", is_restorable)):
+            seen: set[TreeId] = set()
+            for checkpoint in self._checkpoints:
+                entry = folders.lookup(self._nodes, checkpoint.tree, (top,))
+                trees = [entry] if entry is not None and entry.kind == "tree" else []
+                if top == "artifacts":  # those of each step stand below its path, which is no name of a file
+                    trees = [inner for it in trees for _, inner in folders.scan(self._nodes, TreeId(it.id))]
+                for tree in trees:
+                    if tree.kind == "tree":
+                        yield from self._bad_below(TreeId(tree.id), allows, seen)
+
+    def _bad_below(self, tree: TreeId, allows: Allows, seen: set[TreeId]) -> Iterator[Path]:
+        todo: list[tuple[TreeId, Path]] = [(tree, ())]
+        while todo:
+            node_id, path = todo.pop()
+            if node_id in seen:
+                continue
+            seen.add(node_id)
+            node = self._nodes.node(node_id)
+            if isinstance(node, Fan):
+                todo += [(child.id, path) for child in node.children.values()]
+                continue
+            for name, entry in node.entries.items():
+                if not allows(name, entry):
+                    yield (*path, name)
+                if entry.kind == "tree":
+                    todo.append((TreeId(entry.id), (*path, name)))
+
+
+def is_canonical(visit: Visit) -> bool:
+    """Say whether an object is written as this version writes it, and as narrow or wide as it has
+    to be.
+    """
+    match visit.content:
+        case Checkpoint() as checkpoint:
+            return model.encode_checkpoint(checkpoint) == visit.data
+        case Leaf() | Fan() as node:
+            is_wide = node.count > folders.WIDTH
+            return model.encode_node(node) == visit.data and is_wide is isinstance(node, Fan)
+        case None:
+            return True
+
+
+def _stays_inside(name: str, _: Entry) -> bool:
+    """Say whether the file *name* of a definition, which may hold `/`, leads to no folder above."""
+    return ".." not in name.split("/") and "\0" not in name

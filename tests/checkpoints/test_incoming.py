@@ -1,0 +1,323 @@
+"""Exports that say much in few bytes, or hold what no restore would take: refused at import, and
+quickly.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from maverick.checkpoints import Checkpoint, Content, Store, blob, canonical, existing, exports, folders, model, value
+from maverick.checkpoints.folders import Path as Names
+from maverick.checkpoints.frames import NewObject, compressor
+from maverick.checkpoints.ids import ObjectId, ObjectKind, TreeId, blob_id, tree_id
+from maverick.checkpoints.incoming import MOST_BYTES
+from maverick.checkpoints.model import Child, Entry, Fan, Leaf, Node, encode_node
+from maverick.checkpoints.packs import Frame, PackWriter
+from maverick.checkpoints.refs import encode_ref
+from maverick.checkpoints.walk import Walk
+from maverick.checkpoints.workspace import diff_files, open_workspace, plan_copy, plan_restore
+from maverick.errors import StoreDamaged, UsageError
+from stores import begin
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.create(tmp_path / "here")
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> Store:
+    return Store.create(tmp_path / "there")
+
+
+def _put(store: Store, node: Node) -> Entry:
+    """Store a tree node as it is; gives an entry of it."""
+    data = encode_node(node)
+    store.objects.write([NewObject(ObjectKind.TREE, tree_id(data), data)])
+    return Entry("tree", tree_id(data), node.size)
+
+
+def _save(store: Store, changes: dict[Names, Content | None]) -> Checkpoint:
+    return store.save("run-1", changes, parent=begin(store), kind="final")
+
+
+def _bomb(store: Store, levels: int, text: bytes = b"", *, top: str = "workspace") -> Checkpoint:
+    """A checkpoint of a folder with ten names for one folder with ten names, and so on."""
+    store.objects.write([NewObject(ObjectKind.BLOB, blob_id(text), text)])
+    entry = Entry("blob", blob_id(text), len(text))
+    for _ in range(levels):
+        entry = _put(store, Leaf({f"n{number}": entry for number in range(10)}))
+    return _save(store, {(top,): existing(entry)})
+
+
+# --- as many names as one likes -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("top", ["workspace", "artifacts", "steps", "definition"])
+def test_one_folder_under_many_names_is_counted_and_refused(
+    store: Store, there: Store, tmp_path: Path, top: str
+) -> None:
+    """Twelve levels are a million million files, in some kilobytes."""
+    exports.export(store, _bomb(store, 12, top=top), tmp_path / "bomb")
+
+    with pytest.raises(UsageError, match=r"bomb is refused: .* holds 1,111,111,111,\d+ names .*; --any-size takes it"):
+        exports.take_in(there, tmp_path / "bomb")
+    assert [] == there.refs()
+
+    exports.take_in(there, tmp_path / "bomb", any_size=True)
+    assert [] == list(there.check(read_data=True))
+
+
+def test_many_bytes_are_refused_though_the_names_are_few(store: Store, there: Store, tmp_path: Path) -> None:
+    exports.export(store, _bomb(store, 6, b"x" * 2_000_000), tmp_path / "bomb")
+
+    with pytest.raises(UsageError, match=r"and 2,000,000,000,\d+ bytes, more than anybody could restore"):
+        exports.take_in(there, tmp_path / "bomb")
+
+
+def test_some_repetition_is_no_bomb(store: Store, there: Store, tmp_path: Path) -> None:
+    """A folder may be there a thousand times."""
+    exports.export(store, _bomb(store, 3, b"text"), tmp_path / "run")
+
+    exports.take_in(there, tmp_path / "run")
+    plan_copy(there, there.load("run-1"), tmp_path / "copy").execute()
+
+    assert 1000 == sum(path.is_file() for path in (tmp_path / "copy").rglob("*"))
+
+
+def test_nothing_walks_through_all_names_of_a_bomb(store: Store, tmp_path: Path) -> None:
+    """In a store that has one: what needs all names says that they are too many, what does not is
+    quick.
+    """
+    at = _bomb(store, 12)
+    folder = tmp_path / "project"
+    folder.mkdir()
+    workspace = open_workspace(folder, git=False)
+
+    for plan in (
+        lambda: plan_restore(store, store.snapshot(at), workspace),
+        lambda: plan_copy(store, store.snapshot(at), tmp_path / "c"),
+    ):
+        with pytest.raises(UsageError, match=r"holds 1,111,111,111,110 files and folders, more than can be restored"):
+            plan()
+    plan_copy(store, store.snapshot(at), tmp_path / "part", ["/".join(["n1"] * 10)]).execute()
+    assert 100 == sum(path.is_file() for path in (tmp_path / "part").rglob("*"))
+    with pytest.raises(UsageError, match=r"more than 1,000,000 names differ, of 1,111,111,111,110 on both sides"):
+        for _ in diff_files(store, store.load("run-1~1"), store.snapshot(at)):
+            pass
+    assert [] == list(diff_files(store, store.snapshot(at), store.snapshot(at)))
+    store.tag("run-1", "kept", at)
+    store.save("fork", {("output",): value(1)}, parent=at)
+    store.plan_gc().execute()
+    assert [] == list(store.check(read_data=True))
+
+
+TREES = st.recursive(
+    st.just(None), lambda inner: st.dictionaries(st.text("abc", min_size=1), inner, min_size=1, max_size=4)
+)
+
+
+@given(TREES, st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_counting_is_walking(tree: dict[str, object] | None, wide: bool) -> None:
+    """Each node is read once for the one, each path once for the other."""
+    nodes = _Nodes()
+    top: dict[str, object] = {"x": tree, **{str(number): tree for number in range(100 if wide else 1)}}
+    root = nodes.make(top)
+
+    assert folders.count_paths(nodes, root) == len(list(folders.walk(nodes, root)))
+    paths = [path for path, _ in folders.walk(nodes, root)]
+    assert sorted(paths) == sorted(_paths(top))
+    assert all(path[:-1] in paths[:place] for place, path in enumerate(paths) if path[:-1])
+
+
+def _paths(tree: dict[str, object], above: Names = ()) -> list[Names]:
+    found: list[Names] = []
+    for name, inner in tree.items():
+        found.append((*above, name))
+        if isinstance(inner, dict):
+            found += _paths(inner, (*above, name))
+    return found
+
+
+class _Nodes:
+    """Nodes in memory."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[TreeId, Node] = {}
+
+    def node(self, node_id: TreeId) -> Node:
+        return self._nodes[node_id]
+
+    def make(self, tree: dict[str, object]) -> TreeId:
+        content: dict[str, Entry] = {}
+        for name, inner in tree.items():
+            is_folder = isinstance(inner, dict)
+            content[name] = Entry("tree", self.make(inner), 0) if is_folder else Entry("note", model.NO_OBJECT, 0, "x")
+        made = folders.make(content)
+        self._nodes |= {node.id: node.node for node in made.nodes}
+        return made.root
+
+
+# --- lists of chunks ------------------------------------------------------------------------------------------------
+
+
+def _crafted(store: Store, at: Checkpoint, frames: list[Frame], to: Path) -> None:
+    """Write an export of *at* with *frames* beside its objects."""
+    ref = store.ref(at.run)
+    parts: list[bytes] = []
+    writer = PackWriter(parts.append, nonce=bytes(16))
+    for visit in Walk(store.objects).visit([at.id, *(it.checkpoint for it in ref.positions)]):
+        writer.add(store.objects.portable(visit.id, visit.kind))
+    for frame in frames:
+        writer.add(frame)
+    index = writer.finish()
+    text = encode_ref(ref._replace(order=0)).decode()
+    head = canonical.seal({"features": sorted(writer.features()), "format": 1, "pack": index.name, "ref": text})
+    to.write_bytes(b"".join(parts) + head + len(head).to_bytes(8) + b"MVRKRUN\n")
+
+
+def _list(name: str, items: list[tuple[ObjectId, int]]) -> tuple[ObjectId, int, Frame]:
+    blob = blob_id(name.encode())  # of what it says it holds nobody knows the hash
+    return blob, sum(length for _, length in items), compressor().chunk_list(blob, items)
+
+
+def test_lists_of_lists_of_chunks_are_refused_before_they_are_read(store: Store, there: Store, tmp_path: Path) -> None:
+    """Some kilobytes that name a chunk of zeros again and again are terabytes."""
+    zeros = bytes(200_000)
+    chunk = compressor().frame(ObjectKind.BLOB, blob_id(zeros), zeros)
+    inner, inner_bytes, inner_frame = _list("inner", [(blob_id(zeros), len(zeros))] * 2_000)
+    _, _, outer_frame = _list("outer", [(inner, inner_bytes)] * 4_000)
+    _crafted(store, _save(store, {}), [chunk, inner_frame, outer_frame], tmp_path / "bomb")
+
+    assert (tmp_path / "bomb").stat().st_size < 20_000
+    with pytest.raises(
+        UsageError, match=r"bomb is refused: 1,600,\d+,\d+,\d+ bytes have to be read to verify it, more"
+    ):
+        exports.take_in(there, tmp_path / "bomb")
+
+
+def test_what_does_not_fit_into_memory_is_refused(store: Store, there: Store, tmp_path: Path) -> None:
+    """A list that another one names is joined before it is hashed."""
+    zeros = bytes(200_000)
+    chunk = compressor().frame(ObjectKind.BLOB, blob_id(zeros), zeros)
+    inner, inner_bytes, inner_frame = _list("inner", [(blob_id(zeros), len(zeros))] * 6_000)
+    _, _, outer_frame = _list("outer", [(inner, inner_bytes)])
+    _crafted(store, _save(store, {}), [chunk, inner_frame, outer_frame], tmp_path / "bomb")
+
+    with pytest.raises(UsageError, match="one part of it has 1,200,000,000 bytes, more than 1,073,741,824"):
+        exports.take_in(there, tmp_path / "bomb")
+
+
+def test_verifying_tells_how_far_it_is(store: Store, there: Store, tmp_path: Path) -> None:
+    """Up to all of it, and never back."""
+    exports.export(store, _save(store, {("large",): blob(os.urandom(900_000))}), tmp_path / "run")
+    told: list[tuple[int, int]] = []
+
+    exports.take_in(there, tmp_path / "run", progress=lambda done, total: told.append((done, total)))
+
+    assert told == sorted(told)
+    assert {told[-1][0]} == {total for _, total in told}
+    assert MOST_BYTES > told[-1][1] > 1_800_000
+
+
+# --- what does not fit together, or leads out -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        Entry("blob", blob_id(b"x"), 7),
+        Entry("tree", tree_id(encode_node(Leaf({"a": Entry("blob", blob_id(b"x"), 1)}))), 0),
+    ],
+)
+def test_what_says_a_wrong_size_of_another_is_refused(store: Store, there: Store, tmp_path: Path, entry: Entry) -> None:
+    """Else it would be counted as less than it is; also where the first that names it says the
+    right one.
+    """
+    store.objects.write([NewObject(ObjectKind.BLOB, blob_id(b"x"), b"x")])
+    _put(store, Leaf({"a": Entry("blob", blob_id(b"x"), 1)}))
+    right = Entry(entry.kind, entry.id, 1)
+    top = _put(store, Leaf({"a": right, "b": entry}))
+    exports.export(store, _save(store, {("workspace",): existing(top)}), tmp_path / "run")
+
+    with pytest.raises(StoreDamaged, match="has another size than what names it says; nothing was imported"):
+        exports.take_in(there, tmp_path / "run")
+
+
+def test_wide_folders_that_share_their_parts_are_refused(store: Store, there: Store, tmp_path: Path) -> None:
+    """Each part of a wide folder belongs to one digit; a chain of them would be looked at along
+    every path.
+    """
+    names = {f"{number}": Entry("note", model.NO_OBJECT, 0, "040000") for number in range(48)}
+    entry = _put(store, Leaf(dict(sorted(names.items()))))
+    count = 48
+    for _ in range(20):
+        child = Child(TreeId(entry.id), count, 0)
+        entry, count = _put(store, Fan({"0": child, "1": child})), 2 * count
+    at = _save(store, {("artifacts",): existing(_put(store, Leaf({"s": entry})))})
+    exports.export(store, at, tmp_path / "run")
+
+    with pytest.raises(StoreDamaged, match=r"is not well-formed: .* stands under 0"):
+        exports.take_in(there, tmp_path / "run")
+    assert {"object-malformed"} == {it.kind for it in store.check()}
+
+
+@pytest.mark.parametrize("top", ["workspace", "artifacts"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (".g\u200cit", blob(b"[core]")),
+        (".Git", blob(b"[core]")),
+        (".MAVERICK", blob(b"x")),
+        ("..", blob(b"x")),
+        ("a/b", blob(b"x")),
+        ("value", value(1)),
+        ("mode", blob(b"x", note="100600")),
+    ],
+)
+def test_what_restoring_would_refuse_is_refused_at_once(
+    store: Store, there: Store, tmp_path: Path, top: str, name: str, content: Content
+) -> None:
+    """Else the run would be here, and its files could never be used."""
+    at = _save(store, {(top, "step", name): content})
+    exports.export(store, at, tmp_path / "run")
+
+    with pytest.raises(UsageError, match="run is refused: no file of a project can be called"):
+        exports.take_in(there, tmp_path / "run")
+    assert [] == there.refs()
+
+
+def test_a_step_with_artifacts_may_be_called_anything(store: Store, there: Store, tmp_path: Path) -> None:
+    """Its path is no name of a file."""
+    at = _save(store, {("artifacts", 'loop["../.git"].x', "report.txt"): blob(b"x")})
+    exports.export(store, at, tmp_path / "run")
+
+    assert at.id == exports.take_in(there, tmp_path / "run").checkpoint
+
+
+def _fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+
+
+@pytest.mark.parametrize(("make", "what"), [(_fifo, "a FIFO"), (Path.mkdir, "a folder"), (_socket, "")])
+def test_what_is_no_file_is_not_waited_for(
+    there: Store, tmp_path: Path, make: Callable[[Path], None], what: str
+) -> None:
+    """A FIFO would be read when somebody writes to it."""
+    make(tmp_path / "run")
+
+    with pytest.raises(UsageError, match=f"run is {what}, not the file of a run" if what else "cannot read .*/run: "):
+        exports.take_in(there, tmp_path / "run")
