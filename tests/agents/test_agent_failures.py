@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from kit_agents import Agents
+from patience import GROWING_SECONDS
 
 PROVIDERS = ("claude", "codex", "gemini", "opencode")
 OVERLOADED = {
@@ -194,19 +195,22 @@ def test_a_program_that_just_dies_shows_its_last_words(agents: Agents) -> None:
 
 @pytest.mark.parametrize("limit", ["agent", "step"])
 def test_an_agent_that_hangs_is_stopped_with_all_it_started(agents: Agents, limit: str) -> None:
-    agents.program("claude", f"echo working >&2; sleep 600 & exec {agents.bin}/waits")
-    agents.program("waits", "sleep 600")
+    agents.program("claude", f"echo working >&2; sleep 6000 & exec {agents.bin}/waits")
+    agents.program("waits", "sleep 6000")
     flow = "- {name: ask, type: agent, agent: helper, context: {a: b}"
 
-    error = agents.failure(
-        "claude",
-        more="timeout: 1" if limit == "agent" else "",
-        flow=f"{flow}, timeout: 1}}" if limit == "step" else f"{flow}}}",
-    )
+    for seconds in GROWING_SECONDS:
+        error = agents.failure(
+            "claude",
+            more=f"timeout: {seconds}" if limit == "agent" else "",
+            flow=f"{flow}, timeout: {seconds}}}" if limit == "step" else f"{flow}}}",
+        )
+        if "working" in error:
+            break
 
     assert (
         "agent helper: `claude -p --output-format stream-json --verbose --permission-mode acceptEdits` took longer "
-        "than its timeout of 1 s and was stopped; the last it said: working" == error
+        f"than its timeout of {seconds:g} s and was stopped; the last it said: working" == error
     )
     assert [] == _running(str(agents.folder))
 

@@ -51,7 +51,7 @@ def count(path, fail_until):
 def slow():
     """Take long."""
     import time
-    time.sleep(60)
+    time.sleep(6000)
 
 
 def _hidden():
@@ -173,7 +173,7 @@ steps:
     action: count
     args: [count, 3]
     retry: {attempts: 5, delay: 0, backoff: 2, on: [ConnectionError]}
-  - {name: timeout, type: shell, run: sleep 60, timeout: 0.2, continue_on_error: true}
+  - {name: timeout, type: shell, run: sleep 6000, timeout: 0.2, continue_on_error: true}
   - {name: timeout2, type: python, action: slow, timeout: 1s, continue_on_error: true}
   - {name: check, type: checkpoint}
   - {name: pure, type: python, action: add, args: [1], pure: true}
@@ -326,9 +326,9 @@ def test_only_what_is_named_is_worth_another_attempt(program: Program) -> None:
             continue_on_error: true
           - name: late
             type: shell
-            run: "test -e late || { touch late; sleep 60; }"
+            run: "test -e late || { touch late; sleep 6000; }"
             timeout: 3
-            retry: {attempts: 2, on: [timeout]}
+            retry: {attempts: 20, on: [timeout]}
           - name: not_late
             type: shell
             run: "echo x >> c2; exit 1"

@@ -19,13 +19,14 @@ from maverick.dsl import groups
 from maverick.dsl.child import Child, Tail
 from maverick.dsl.processes import Completed, Group, Processes, Stop, Stopped, stop_leftovers
 from maverick.errors import StepFailed, StepTimeout
+from patience import GROWING_SECONDS, PATIENCE_SECONDS
 
 IGNORES_TERM = "trap '' TERM; echo $$; while :; do sleep 60; done"
 
 
 def until(condition: Callable[[], Any]) -> Any:
     """What *condition* gives as soon as it gives something."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not (result := condition()):
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.002)
@@ -362,14 +363,18 @@ class TestStopping:
     def test_a_timeout_stops_the_whole_group(self, bench: Bench) -> None:
         lines: list[bytes] = []
 
-        with pytest.raises(StepTimeout, match=r"`bash -c sleep 1000 .*` took longer than its timeout of 0.3 s"):
-            bench.sh("sleep 1000 & echo $!; wait", timeout=0.3, on_output=lambda _, piece: lines.append(piece))
+        for seconds in GROWING_SECONDS:
+            expected = rf"`bash -c sleep 1000 .*` took longer than its timeout of {seconds:g} s"
+            with pytest.raises(StepTimeout, match=expected):
+                bench.sh("sleep 1000 & echo $!; wait", timeout=seconds, on_output=lambda _, piece: lines.append(piece))
+            if lines:
+                break
 
         assert not runs(int(lines[0]))
         assert [] == bench.noted[-1]
 
     def test_a_command_that_ends_in_time_is_no_timeout(self, bench: Bench) -> None:
-        assert 0 == bench.sh("true", timeout=60).exit_code
+        assert 0 == bench.sh("true", timeout=PATIENCE_SECONDS).exit_code
 
     def test_sigterm_lets_it_tidy_up(self, bench: Bench) -> None:
         script = "trap 'touch tidied; exit' TERM; echo ready; while :; do sleep 0.01; done"
@@ -475,7 +480,7 @@ class TestStop:
         before = signal.signal(signal.SIGUSR1, lambda *_: stop.request("signal"))
         try:
             threading.Thread(target=lambda: os.kill(os.getpid(), signal.SIGUSR1)).start()
-            assert stop.wait(60)
+            assert stop.wait(PATIENCE_SECONDS)
         finally:
             signal.signal(signal.SIGUSR1, before)
 
