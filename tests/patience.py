@@ -23,3 +23,6 @@ GROWING_SECONDS = (0.3, 3.0, 30.0, 300.0)
 The first does on an idle machine; each is ten times as long, so that a busy one is given time without a test that
 waits for long where nothing is the matter.
 """
+
+ASLEEP = 'until [ "$(cat /proc/$!/comm 2>/dev/null || ps -o comm= -p $!)" = sleep ]; do :; done'
+"""Shell, behind `sleep N &`: wait until that process is `sleep`, and no longer the shell that began it."""

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from kit_program import Program
+from patience import ASLEEP
 
 ACTIONS = '''
 import asyncio
@@ -373,7 +374,7 @@ def test_a_concurrent_loop_that_fails_keeps_what_finished(program: Program) -> N
 
 def test_a_shell_step_ends_with_its_shell_and_names_what_it_left(program: Program) -> None:
     """Whatever still holds its pipes is stopped."""
-    program.flow("- {name: a, type: shell, run: 'sleep 300 & echo done'}")
+    program.flow(f"- {{name: a, type: shell, run: 'sleep 300 & {ASLEEP}; echo done'}}")
     done = program.run("run", "flow.yaml")
 
     assert 0 == done.code

@@ -19,7 +19,7 @@ from maverick.dsl import groups
 from maverick.dsl.child import Child, Tail
 from maverick.dsl.processes import Completed, Group, Processes, Stop, Stopped, stop_leftovers
 from maverick.errors import StepFailed, StepTimeout
-from patience import GROWING_SECONDS, PATIENCE_SECONDS
+from patience import ASLEEP, GROWING_SECONDS, PATIENCE_SECONDS
 
 IGNORES_TERM = "trap '' TERM; echo $$; while :; do sleep 60; done"
 
@@ -311,7 +311,7 @@ class TestNoting:
 class TestLeftovers:
     def test_background_processes_are_stopped_and_named(self, bench: Bench) -> None:
         """The step ends when its command does, although the pipes are still held."""
-        done = bench.sh("sleep 1000 & echo $!; exit 4")
+        done = bench.sh(f"sleep 1000 & {ASLEEP}; echo $!; exit 4")
 
         pid = int(done.stdout)
         assert (4, (f"pid {pid} (sleep 1000)",)) == (done.exit_code, done.leftovers)
@@ -319,7 +319,7 @@ class TestLeftovers:
 
     def test_so_are_those_in_process_groups_of_their_own(self, bench: Bench) -> None:
         """What job control does in a script with `set -m`."""
-        done = bench.sh("set -m; sleep 1000 & echo $!")
+        done = bench.sh(f"set -m; sleep 1000 & {ASLEEP}; echo $!")
 
         pid = int(done.stdout)
         assert (f"pid {pid} (sleep 1000)",) == done.leftovers
@@ -531,7 +531,7 @@ class TestAfterAKill:
         assert [] == stop_leftovers(noted)
 
     def test_so_is_what_remains_when_the_leader_is_gone(self, tmp_path: Path, victims: list[int]) -> None:
-        script = "sleep 1000 & echo $! >> pids; echo $$ >> pids; wait"
+        script = f"sleep 1000 & {ASLEEP}; echo $! >> pids; echo $$ >> pids; wait"
         noted = self.kill_engine(tmp_path, script, victims, 2)
         os.kill(victims[1], signal.SIGKILL)
         until(lambda: not runs(victims[1]))

@@ -9,7 +9,7 @@ import pytest
 from kit_runs import Runs
 from maverick.dsl.groups import find_process
 from maverick.dsl.values import Value
-from patience import GROWING_SECONDS
+from patience import ASLEEP, GROWING_SECONDS
 
 
 def _output(runs: Runs, step: str) -> dict[str, Value]:
@@ -132,7 +132,7 @@ def test_a_timeout_stops_the_whole_group(runs: Runs) -> None:
 
 def test_what_a_script_leaves_running_is_stopped_and_named(runs: Runs) -> None:
     """A step ends when its shell exits; nothing of it stays."""
-    runs.flow("- {name: a, type: shell, run: 'sleep 6000 > /dev/null 2>&1 & echo $! > pid'}")
+    runs.flow(f"- {{name: a, type: shell, run: 'sleep 6000 > /dev/null 2>&1 & {ASLEEP}; echo $! > pid'}}")
 
     done = runs.start()
 
