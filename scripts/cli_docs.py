@@ -38,7 +38,8 @@ def generated() -> str:
     before = Path.cwd(), os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = "80"
     with tempfile.TemporaryDirectory() as empty:
-        os.chdir(empty)  # `fly` would take the options of a project's own workflow.
+        Path(empty, "maverick.yaml").touch()  # `fly` would take the options of a project's own workflow.
+        os.chdir(empty)
         try:
             parts = [f"## maverick\n```\n{help_of([])}```\n"]
             parts += [f"## maverick {' '.join(it)}\n```\n{help_of(it)}```\n" for it in commands()]

@@ -5,14 +5,32 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from kit_agents import Agents
 from kit_runs import Runs
+from surroundings import Surroundings
 
 # The same examples on every run, so that a change is judged by what it changed; `exploring` looks for new ones.
-settings.register_profile("everyday", derandomize=True, deadline=None)
-settings.register_profile("exploring", max_examples=300, deadline=None, print_blob=True)
+# Neither asks how long anything takes: other work on the machine would decide.
+_UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("everyday", _UNTIMED, derandomize=True)
+settings.register_profile("exploring", _UNTIMED, max_examples=300, print_blob=True)
+
+_SURROUNDINGS = Surroundings()
+
+
+def pytest_unconfigure() -> None:
+    """Remove what was made for all tests."""
+    _SURROUNDINGS.remove()
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of the test's own, empty."""
+    folder = _SURROUNDINGS.new_home()
+    monkeypatch.setenv("HOME", str(folder))
+    return folder
 
 
 @pytest.fixture

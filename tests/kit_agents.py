@@ -6,7 +6,6 @@ import json
 import os
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from maverick.dsl.outcome import Outcome
 from maverick.dsl.stop import Stop
 from maverick.errors import StepFailed
 from maverick.project import Project
+from patience import wait_until
 
 STANDINS = Path(__file__).parent / "standins"
 PROGRAMS = ("claude", "codex", "gemini", "opencode", "copilot")
@@ -113,9 +113,7 @@ class Agents:
         session = engine.Session(observe=self.events.append, stop=Stop())
 
         def stop() -> None:
-            deadline = time.monotonic() + 30
-            while not (self.folder / "hanging").exists() and time.monotonic() < deadline:
-                time.sleep(0.005)
+            wait_until((self.folder / "hanging").exists, "the agent hangs")
             session.stop.request("SIGINT")
 
         watcher = threading.Thread(target=stop)

@@ -12,13 +12,14 @@ from typing import Any
 from maverick.dsl import groups
 from maverick.dsl.child import OnOutput
 from maverick.dsl.processes import Completed, Group, Processes, Stop
+from patience import PATIENCE_SECONDS
 
 IGNORES_TERM = "trap '' TERM; echo $$; while :; do sleep 60; done"
 
 
 def until(condition: Callable[[], Any]) -> Any:
     """What *condition* gives as soon as it gives something."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not (result := condition()):
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.002)

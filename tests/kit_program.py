@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,9 +21,10 @@ from typer.testing import CliRunner
 
 from kit_runs import whole
 from maverick.cli.app import app
+from patience import PATIENCE_SECONDS
+from surroundings import PLAIN_GIT
 
 SOURCES = Path(__file__).parents[1] / "src"
-PATIENCE_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,9 @@ class Program:
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(root.parent / "home"),
+            "TMPDIR": tempfile.gettempdir(),
             "LANG": "C.UTF-8",
+            **PLAIN_GIT,
             "PYTHONPATH": str(SOURCES),
             "COLUMNS": "80",
             "MARK": str(root / "mark"),

@@ -23,6 +23,7 @@ from maverick.dsl.events import Event
 from maverick.dsl.outcome import Outcome, Status
 from maverick.dsl.values import Value
 from maverick.project import Project
+from surroundings import PLAIN_GIT
 
 _numbers = count()
 _ACTIONS = '''
@@ -213,7 +214,8 @@ class Runs:
         root.mkdir(parents=True, exist_ok=True)
         self.root = root
         self.module = f"actions_of_test_{next(_numbers)}"
-        self.environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(root / "home"), "LANG": "C.UTF-8"}
+        home = str(root / "home")
+        self.environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": home, "LANG": "C.UTF-8", **PLAIN_GIT}
         self.set_actions(actions)
         self.file("maverick.yaml", f"actions: [{self.module}]\n{dedent(config)}")
         if workflow:

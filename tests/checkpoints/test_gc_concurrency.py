@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gc_saver import save_runs
 from maverick.checkpoints import Store
+from patience import PATIENCE_SECONDS
 from stores import read_all
 
 ROUNDS = 12
@@ -82,7 +83,7 @@ def test_saves_of_processes_lose_nothing_to_gc(tmp_path: Path) -> None:
     ]
     collector = threading.Thread(target=collect_until, args=(done, root))
     collector.start()
-    codes = [saver.wait(60) for saver in savers]
+    codes = [saver.wait(PATIENCE_SECONDS) for saver in savers]
     done.set()
     collector.join()
 

@@ -70,7 +70,11 @@ def _by_rules(root: Path) -> set[str]:
     return found
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(top=st.lists(lines, max_size=5), below=st.lists(lines, max_size=3), end=st.sampled_from(["\n", "\r\n"]))
 def test_the_rules_are_those_of_git(repository: Path, top: list[str], below: list[str], end: str) -> None:
     """Any file of rules at the top and in a folder; the same files are left."""

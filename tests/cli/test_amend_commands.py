@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from kit_program import Program, Quick
+from patience import PATIENCE_SECONDS
 
 ACTIONS = """
 def plan(limit):
@@ -358,7 +359,7 @@ def test_on_a_terminal_it_asks(failed: Quick, answer: str, left: int) -> None:
     )
     os.write(ours, answer.encode())
 
-    assert 0 == process.wait(timeout=60)
+    assert 0 == process.wait(timeout=PATIENCE_SECONDS)
     os.close(theirs)
     os.close(ours)
     assert left == len(_runs(failed))

@@ -320,7 +320,7 @@ def test_a_project_is_found_from_any_of_its_folders(program: Program) -> None:
 
 def test_a_run_that_is_executed_elsewhere_is_refused(program: Program) -> None:
     """Exit 11, naming pid and host; killed, it is resumable at once; interrupted, exit 130."""
-    program.flow("- {name: a, type: shell, run: 'touch $MARK; test -e ready || exec sleep 60'}")
+    program.flow("- {name: a, type: shell, run: 'touch $MARK; test -e ready || exec sleep 6000'}")
     running = program.begin("run", "flow.yaml").wait_for(program.mark)
     refused = program.run("run", "flow.yaml", "--resume")
     listed = program.run("runs", "--json").json[0]["status"]

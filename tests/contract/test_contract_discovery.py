@@ -154,6 +154,7 @@ def test_actions_are_the_public_functions_of_the_modules_that_are_named(program:
 def test_a_workflow_runs_in_a_fresh_folder_without_configuration(program: Program) -> None:
     """Two commands from nothing to a run."""
     (program.root / "maverick.yaml").unlink()
+    (program.root / ".maverick").mkdir()  # So that no folder above is the project.
     program.flow("- {name: a, type: shell, run: echo hello}")
 
     assert 0 == program.run("workflow", "check", "flow.yaml").code

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from kit_program import Program
+from patience import ASLEEP
 
 ACTIONS = '''
 import asyncio
@@ -51,7 +52,7 @@ def count(path, fail_until):
 def slow():
     """Take long."""
     import time
-    time.sleep(60)
+    time.sleep(6000)
 
 
 def _hidden():
@@ -174,7 +175,7 @@ steps:
     action: count
     args: [count, 3]
     retry: {attempts: 5, delay: 0, backoff: 2, on: [ConnectionError]}
-  - {name: timeout, type: shell, run: sleep 60, timeout: 0.2, continue_on_error: true}
+  - {name: timeout, type: shell, run: sleep 6000, timeout: 0.2, continue_on_error: true}
   - {name: timeout2, type: python, action: slow, timeout: 1s, continue_on_error: true}
   - {name: check, type: checkpoint}
   - {name: pure, type: python, action: add, args: [1], pure: true}
@@ -327,9 +328,9 @@ def test_only_what_is_named_is_worth_another_attempt(program: Program) -> None:
             continue_on_error: true
           - name: late
             type: shell
-            run: "test -e late || { touch late; sleep 60; }"
+            run: "test -e late || { touch late; sleep 6000; }"
             timeout: 3
-            retry: {attempts: 2, on: [timeout]}
+            retry: {attempts: 20, on: [timeout]}
           - name: not_late
             type: shell
             run: "echo x >> c2; exit 1"
@@ -374,7 +375,7 @@ def test_a_concurrent_loop_that_fails_keeps_what_finished(program: Program) -> N
 
 def test_a_shell_step_ends_with_its_shell_and_names_what_it_left(program: Program) -> None:
     """Whatever still holds its pipes is stopped."""
-    program.flow("- {name: a, type: shell, run: 'sleep 300 & echo done'}")
+    program.flow(f"- {{name: a, type: shell, run: 'sleep 300 & {ASLEEP}; echo done'}}")
     done = program.run("run", "flow.yaml")
 
     assert 0 == done.code

@@ -22,17 +22,20 @@ def commands(block: str) -> list[tuple[str, str]]:
 
 def test_the_first_workflow_fails_resumes_and_shows_its_history(tmp_path: Path) -> None:
     """A newcomer who types what the README shows gets what it shows."""
-    (tmp_path / "report.yaml").write_text(blocks("yaml")[0], "utf-8")
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "maverick.yaml").touch()
+    (project / "report.yaml").write_text(blocks("yaml")[0], "utf-8")
     environment = {
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
-        "HOME": str(tmp_path),
+        "HOME": str(tmp_path / "home"),
         "LANG": "C.UTF-8",
     }
     exits = []
     for block in blocks("console")[1:]:
         for command, shown in commands(block):
             done = subprocess.run(
-                command, shell=True, check=False, cwd=tmp_path, env=environment, capture_output=True, text=True
+                command, shell=True, check=False, cwd=project, env=environment, capture_output=True, text=True
             )
             exits.append((command, done.returncode))
             if shown.strip():

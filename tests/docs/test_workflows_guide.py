@@ -41,7 +41,8 @@ def test_what_is_typed_gives_what_is_shown(tmp_path: Path) -> None:
     """From the first step to a fly that is resumed, in one folder, as a newcomer would."""
     project = tmp_path / "project"
     project.mkdir()
-    environment = _environment(tmp_path)
+    (project / "maverick.yaml").touch()
+    environment = _environment(tmp_path / "home")
     for kind, about, text in BLOCKS:
         if kind == "console":
             for command, shown in _commands(text):

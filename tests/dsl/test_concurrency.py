@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maverick.dsl.concurrency import run_all
-
-PATIENCE_SECONDS = 20
+from patience import PATIENCE_SECONDS
 
 
 @settings(deadline=None, max_examples=50)

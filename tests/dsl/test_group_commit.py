@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from maverick.dsl.group_commit import GroupCommit
+from patience import PATIENCE_SECONDS
 
 
 class Queue(GroupCommit[str]):
@@ -25,7 +26,7 @@ class Queue(GroupCommit[str]):
         self.groups.append(list(items))
         if list(items) == ["first"]:
             self._begun.set()
-            assert self._go_on.wait(30)
+            assert self._go_on.wait(PATIENCE_SECONDS)
         self._then(items)
 
     @contextmanager
@@ -33,7 +34,7 @@ class Queue(GroupCommit[str]):
         """A write is under way; each call submits another item and returns when that waits."""
         with ThreadPoolExecutor(20) as pool:
             first = pool.submit(self.submit, "first")
-            assert self._begun.wait(30)
+            assert self._begun.wait(PATIENCE_SECONDS)
 
             def add(item: str) -> Future[None]:
                 before = len(self._waiting)
@@ -46,7 +47,7 @@ class Queue(GroupCommit[str]):
                 yield add
             finally:
                 self._go_on.set()
-            first.result(30)
+            first.result(PATIENCE_SECONDS)
 
 
 def test_one_alone_is_written_at_once() -> None:
@@ -63,7 +64,7 @@ def test_all_that_wait_are_written_together_in_order() -> None:
     with queue.busy() as add:
         waiting = [add(name) for name in "abcdef"]
     for each in waiting:
-        each.result(30)
+        each.result(PATIENCE_SECONDS)
 
     assert [["first"], list("abcdef")] == queue.groups
 
@@ -75,7 +76,7 @@ def test_nothing_joins_behind_what_ends_a_group() -> None:
     with queue.busy() as add:
         waiting = [add(name) for name in ("a", "last 1", "b", "c", "last 2")]
     for each in waiting:
-        each.result(30)
+        each.result(PATIENCE_SECONDS)
 
     assert [["first"], ["a", "last 1"], ["b", "c", "last 2"]] == queue.groups
 
@@ -92,8 +93,8 @@ def test_one_that_cannot_be_written_fails_alone() -> None:
         good, bad, more = add("good"), add("bad"), add("more")
 
     with pytest.raises(ValueError, match="bad"):
-        bad.result(30)
-    assert (None, None) == (good.result(30), more.result(30))
+        bad.result(PATIENCE_SECONDS)
+    assert (None, None) == (good.result(PATIENCE_SECONDS), more.result(PATIENCE_SECONDS))
     assert [["good"], ["bad"], ["more"]] == queue.groups[2:]
 
 
@@ -110,5 +111,5 @@ def test_what_ends_the_process_ends_all_that_wait_for_the_same_write() -> None:
 
     for each in waiting:
         with pytest.raises(SystemExit):
-            each.result(30)
+            each.result(PATIENCE_SECONDS)
     assert [["first"], ["a", "b"]] == queue.groups

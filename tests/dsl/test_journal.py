@@ -10,6 +10,7 @@ from maverick.checkpoints import Store, value
 from maverick.checkpoints.files import Files
 from maverick.dsl.journal import Journal
 from maverick.dsl.outcome import Key
+from patience import PATIENCE_SECONDS
 
 KEY: Key = {"type": "shell"}
 
@@ -24,7 +25,7 @@ class _SlowFiles(Files):
     def create(self, path: Path) -> int:
         if self.armed:
             self.reached.set()
-            assert self.go_on.wait(30)
+            assert self.go_on.wait(PATIENCE_SECONDS)
         return super().create(path)
 
 
@@ -38,7 +39,7 @@ def test_steps_that_finish_while_a_save_is_under_way_share_the_next_one(tmp_path
 
     with ThreadPoolExecutor(8) as pool:
         first = pool.submit(journal.finish, "all[0].a", "done", KEY, 0, {})
-        assert files.reached.wait(30)
+        assert files.reached.wait(PATIENCE_SECONDS)
         others = [pool.submit(journal.finish, f"all[{n}].a", "done", KEY, n, {}) for n in range(1, 7)]
         while len(journal._draft._saves._waiting) < len(others):
             threading.Event().wait(0.001)
@@ -46,7 +47,7 @@ def test_steps_that_finish_while_a_save_is_under_way_share_the_next_one(tmp_path
         files.armed = False
         files.go_on.set()
         for each in (first, *others):
-            each.result(30)
+            each.result(PATIENCE_SECONDS)
 
     assert begun.sequence + 2 == journal.tip.sequence
     reason = store.ref("run-1").positions[-1].reason
@@ -68,15 +69,15 @@ def test_a_decision_that_is_being_saved_is_waited_for(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(2) as pool:
         saving = pool.submit(journal.finish, "b", "done", KEY, 0, {})
-        assert files.reached.wait(30)
+        assert files.reached.wait(PATIENCE_SECONDS)
         settling = pool.submit(journal.settle)
         while not journal._draft._saves._waiting:
             threading.Event().wait(0.001)
         unsettled = not settling.done()
         files.armed = False
         files.go_on.set()
-        saving.result(30)
-        settling.result(30)
+        saving.result(PATIENCE_SECONDS)
+        settling.result(PATIENCE_SECONDS)
 
     assert unsettled
     assert "b" == store.ref("run-1").positions[-1].reason, "nothing was left to be saved"

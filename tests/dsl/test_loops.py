@@ -316,7 +316,7 @@ def test_as_many_steps_run_at_once_as_asked_for(runs: Runs, form: str, together:
             most = max(most, running)
             if running == together:
                 enough.set()
-        assert enough.wait(5)
+        assert enough.wait(300)
         with lock:
             running -= 1
         return None
@@ -345,7 +345,7 @@ def test_concurrent_iterations_are_as_many_as_asked_for(runs: Runs) -> None:
     barrier = threading.Barrier(2)
 
     def meet(item):
-        barrier.wait(5)
+        barrier.wait(300)
         return item
     """)
     runs.flow("""
@@ -409,15 +409,15 @@ def test_a_failure_in_a_concurrent_loop_stops_new_iterations_and_lets_running_on
     def work(item):
         _log(f"work-{item}")
         if item == 1:
-            assert begun.wait(5)
+            assert begun.wait(300)
             failing.set()
             raise ValueError("broken")
         begun.set()
-        assert failing.wait(5)
+        assert failing.wait(300)
 
     def behind(item):
         import time
-        until = time.monotonic() + 5
+        until = time.monotonic() + 300
         while sum(it.name.startswith("iteration-worker") for it in threading.enumerate()) > 1:  # It ends when it fails.
             assert time.monotonic() < until
             time.sleep(0.002)

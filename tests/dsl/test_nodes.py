@@ -12,7 +12,7 @@ from maverick.dsl.config import parse_config
 from maverick.dsl.lint import check
 from maverick.dsl.serialization.files import decode_text
 from maverick.dsl.serialization.loader import parse_workflow
-from maverick.dsl.serialization.nodes import MappingNode, Scalar, ScalarNode, compose
+from maverick.dsl.serialization.nodes import MAX_DEPTH, MappingNode, Scalar, ScalarNode, compose
 from maverick.errors import WorkflowInvalid
 
 
@@ -163,6 +163,43 @@ def test_what_cannot_be_read_is_told_with_its_place(name: str) -> None:
     text, expected = HOSTILE[name]
 
     assert [expected] == problems_of(text)
+
+
+FLOWS = ["[", "{a: ", '{"…": ', "{? ", "[x, ", "{a: 1, b: ", "[  # why\n", "[\n\n"]
+BLOCKS = ["- ", "? ", "-   "]
+
+
+@given(
+    st.lists(st.sampled_from(BLOCKS), max_size=3),
+    st.lists(st.sampled_from(FLOWS), min_size=1, max_size=5),
+    st.integers(0, 2),
+    st.integers(MAX_DEPTH + 1, 1500),
+)
+@example([], ["["], 0, 30_000)
+@example([], ["{a: "], 0, 30_000)
+@example(["- "], ["["], 1, 30_000)
+@example(["- ", "? "], ["["], 1, 999)
+@example([], ["[\n\n"], 0, 1001)
+def test_the_place_of_what_is_too_deep_is_ours(blocks: list[str], flows: list[str], share: int, depth: int) -> None:
+    """A parser that has a limit of its own stops at another place, and says it in its own words."""
+    if blocks:  # A line that begins less deeply would end them.
+        flows = [flow for flow in flows if "\n" not in flow] or ["["]
+    lists = depth * share // 2 if blocks else 0
+    openers = [blocks[number % len(blocks)] for number in range(lists)]
+    openers += [flows[number % len(flows)] for number in range(depth - lists)]
+    before = "".join(openers[:MAX_DEPTH])
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+
+    expected = [f"{line}:{column}: nested too deeply: more than 150 lists and mappings"]
+    assert expected == problems_of("".join(openers))
+
+
+@pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 999, 1000, 1001, 1400])
+def test_lines_that_are_indented_too_deeply_are_told_with_their_place(depth: int) -> None:
+    expected = ["151:151: nested too deeply: more than 150 lists and mappings"]
+
+    assert expected == problems_of("".join(f"{' ' * level}a:\n" for level in range(depth)))
+    assert expected == problems_of("".join(f"{' ' * level}-\n" for level in range(depth)))
 
 
 def test_aliases_cannot_nest_deeper_than_brackets() -> None:

@@ -18,6 +18,7 @@ from maverick.dsl import groups, process_table
 from maverick.dsl.child import Child, Tail
 from maverick.dsl.processes import Completed, Group, Processes, Stop, Stopped, stop_leftovers
 from maverick.errors import StepFailed, StepTimeout
+from patience import ASLEEP, GROWING_SECONDS, PATIENCE_SECONDS
 
 
 class TestRunning:
@@ -254,7 +255,7 @@ class TestNoting:
 class TestLeftovers:
     def test_background_processes_are_stopped_and_named(self, bench: Bench) -> None:
         """The step ends when its command does, although the pipes are still held."""
-        done = bench.sh("sleep 1000 & echo $!; exit 4")
+        done = bench.sh(f"sleep 1000 & {ASLEEP}; echo $!; exit 4")
 
         pid = int(done.stdout)
         assert (4, (f"pid {pid} (sleep 1000)",)) == (done.exit_code, done.leftovers)
@@ -262,7 +263,7 @@ class TestLeftovers:
 
     def test_so_are_those_in_process_groups_of_their_own(self, bench: Bench) -> None:
         """What job control does in a script with `set -m`."""
-        done = bench.sh("set -m; sleep 1000 & echo $!")
+        done = bench.sh(f"set -m; sleep 1000 & {ASLEEP}; echo $!")
 
         pid = int(done.stdout)
         assert (f"pid {pid} (sleep 1000)",) == done.leftovers
@@ -306,13 +307,17 @@ class TestStopping:
     def test_a_timeout_stops_the_whole_group(self, bench: Bench) -> None:
         lines: list[bytes] = []
 
-        with pytest.raises(StepTimeout, match=r"`bash -c sleep 1000 .*` took longer than its timeout of 0.3 s"):
-            bench.sh("sleep 1000 & echo $!; wait", timeout=0.3, on_output=lambda _, piece: lines.append(piece))
+        for seconds in GROWING_SECONDS:
+            expected = rf"`bash -c sleep 1000 .*` took longer than its timeout of {seconds:g} s"
+            with pytest.raises(StepTimeout, match=expected):
+                bench.sh("sleep 1000 & echo $!; wait", timeout=seconds, on_output=lambda _, piece: lines.append(piece))
+            if lines:
+                break
 
         assert not runs(int(lines[0]))
         assert [] == bench.noted[-1]
 
-    @pytest.mark.parametrize("timeout", [60, 30 * 86400, 1e12, float("inf")])
+    @pytest.mark.parametrize("timeout", [PATIENCE_SECONDS, 30 * 86400, 1e12, float("inf")])
     def test_a_command_that_ends_in_time_is_no_timeout(self, bench: Bench, timeout: float) -> None:
         """However long it may take: no call of the system waits for 25 days."""
         assert 0 == bench.sh("sleep 0.01", timeout=timeout).exit_code
@@ -436,7 +441,7 @@ class TestStop:
         before = signal.signal(signal.SIGUSR1, lambda *_: stop.request("signal"))
         try:
             threading.Thread(target=lambda: os.kill(os.getpid(), signal.SIGUSR1)).start()
-            assert stop.wait(60)
+            assert stop.wait(PATIENCE_SECONDS)
         finally:
             signal.signal(signal.SIGUSR1, before)
 
@@ -487,7 +492,7 @@ class TestAfterAKill:
         assert [] == stop_leftovers(noted)
 
     def test_so_is_what_remains_when_the_leader_is_gone(self, tmp_path: Path, victims: list[int]) -> None:
-        script = "sleep 1000 & echo $! >> pids; echo $$ >> pids; wait"
+        script = f"sleep 1000 & {ASLEEP}; echo $! >> pids; echo $$ >> pids; wait"
         noted = self.kill_engine(tmp_path, script, victims, 2)
         os.kill(victims[1], signal.SIGKILL)
         until(lambda: not runs(victims[1]))

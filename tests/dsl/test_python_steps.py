@@ -21,11 +21,11 @@ async def later(value):
     return value
 
 async def forever():
-    await asyncio.sleep(60)
+    await asyncio.sleep(6000)
 
 def hang(name="hang"):
     _log(name)
-    time.sleep(60)
+    time.sleep(6000)
 
 def leave():
     raise SystemExit(3)
@@ -109,7 +109,7 @@ def test_an_action_with_a_timeout_gives_the_same_as_without(acting: Runs) -> Non
     """Bytes and what it prints do not get in the way."""
     acting.flow(
         """
-    - {name: a, type: python, action: noisy, timeout: 30}
+    - {name: a, type: python, action: noisy, timeout: 300}
     - {name: b, type: python, action: noisy}
     outputs: "${{ steps.a.output == steps.b.output }}"
     """.replace("    outputs", "    # outputs")
@@ -120,7 +120,7 @@ def test_an_action_with_a_timeout_gives_the_same_as_without(acting: Runs) -> Non
     assert acting.value("steps/a") == acting.value("steps/b") == b"\x00bytes"
 
 
-@pytest.mark.parametrize("timeout", ["", ", timeout: 30"])
+@pytest.mark.parametrize("timeout", ["", ", timeout: 300"])
 def test_an_exception_fails_the_step_with_its_type_and_place(acting: Runs, timeout: str) -> None:
     """In the action's file, in whichever process it ran."""
     acting.flow(f"- {{name: a, type: python, action: fail, args: [a, boom]{timeout}}}")
@@ -132,7 +132,7 @@ def test_an_exception_fails_the_step_with_its_type_and_place(acting: Runs, timeo
     assert "in fail)" in failed.error
 
 
-@pytest.mark.parametrize("timeout", ["", ", timeout: 30"])
+@pytest.mark.parametrize("timeout", ["", ", timeout: 300"])
 def test_an_action_that_exits_fails_its_step_alone(acting: Runs, timeout: str) -> None:
     """`SystemExit` does not end the run unrecorded."""
     acting.flow(f"- {{name: a, type: python, action: leave, continue_on_error: true{timeout}}}")

@@ -9,6 +9,7 @@ import pytest
 from kit_runs import Runs
 from maverick.dsl.groups import find_process
 from maverick.dsl.values import Value
+from patience import ASLEEP, GROWING_SECONDS
 
 
 def _output(runs: Runs, step: str) -> dict[str, Value]:
@@ -150,21 +151,24 @@ def test_standard_input_is_closed(runs: Runs) -> None:
 
 def test_a_timeout_stops_the_whole_group(runs: Runs) -> None:
     """Children of the shell, too."""
-    runs.flow("- {name: a, type: shell, timeout: 0.3, run: 'sleep 60 & echo $! > pid; wait'}")
+    for seconds in GROWING_SECONDS:
+        runs.flow(f"- {{name: a, type: shell, timeout: {seconds}, run: 'sleep 6000 & echo $! > pid; wait'}}")
 
-    failed = runs.start()
+        failed = runs.start()
 
-    assert "timeout of 0.3 s" in failed.error
+        assert f"timeout of {seconds:g} s" in failed.error
+        if (runs.root / "pid").exists():
+            break
     assert not _lives(runs.root / "pid")
 
 
 def test_what_a_script_leaves_running_is_stopped_and_named(runs: Runs) -> None:
     """A step ends when its shell exits; nothing of it stays."""
-    runs.flow("- {name: a, type: shell, run: 'sleep 60 > /dev/null 2>&1 & echo $! > pid'}")
+    runs.flow(f"- {{name: a, type: shell, run: 'sleep 6000 > /dev/null 2>&1 & {ASLEEP}; echo $! > pid'}}")
 
     done = runs.start()
 
-    assert [True] == ["stopped what the script left running" in it and "sleep 60" in it for it in done.notices]
+    assert [True] == ["stopped what the script left running" in it and "sleep 6000" in it for it in done.notices]
     assert not _lives(runs.root / "pid")
 
 
@@ -172,7 +176,7 @@ def test_a_stop_pauses_the_run_and_stops_the_step(runs: Runs) -> None:
     """The run is saved, and goes on later."""
     runs.flow("""
     - {name: a, type: python, action: do, args: [a]}
-    - {name: b, type: shell, run: 'test -e ready || { echo $$ > pid; sleep 60; }'}
+    - {name: b, type: shell, run: 'test -e ready || { echo $$ > pid; sleep 6000; }'}
     """)
 
     paused = runs.stop_at("b")

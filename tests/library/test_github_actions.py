@@ -207,7 +207,9 @@ class TestIssuesOfFiles:
     @pytest.mark.parametrize(
         ("text", "words"),
         [
-            ("---\ntitle: [\n---\n", "front matter of .maverick/issues/1.md is no YAML"),
+            ("---\ntitle: [\n---\n", "front matter of .maverick/issues/1.md is no YAML: .maverick/issues/1.md:"),
+            ("---\na: 1\ntitle: 'x\n---\n", r"1.md:3:8: unclosed quote"),
+            (f"---\na: {'[' * 9000}\n---\n", r"1.md:2:153: nested too deeply: more than 150 lists and mappings"),
             ("---\nnumber: soon\n---\n", "`number` has to be a whole number, not 'soon'"),
         ],
     )
@@ -216,6 +218,16 @@ class TestIssuesOfFiles:
 
         with pytest.raises(StepFailed, match=words):
             fetch_github_issues(cwd=repository.cwd)
+
+    def test_front_matter_is_read_as_workflows_are(self, repository: Repository) -> None:
+        """What looks like a date or a switch is text; a day that does not exist is no crash."""
+        text = "---\nnumber: 010\ntitle: on\nlabels: [no, 2026-02-31]\ndue: 2026-02-31\n---\n"
+        repository.write(".maverick/issues/a.md", text)
+        repository.write(".maverick/issues/b.md", "---\n# no fact\n---\n# 11: B\n")
+
+        issues = fetch_github_issues(cwd=repository.cwd)
+
+        assert [(10, "on", ["no", "2026-02-31"]), (11, "B", [])] == [(i.number, i.title, i.labels) for i in issues]
 
     def test_without_files_either_the_way_out_is_said(self, repository: Repository) -> None:
         with pytest.raises(StepFailed, match=r"no folder .maverick/issues, and GitHub needs the program `gh`"):

@@ -18,7 +18,7 @@ prompt=$(cat)
 echo "$MAVERICK_AGENT $PWD" >> "$AGENT_LOG"
 phase=$(echo "$prompt" | grep -o 'part-[a-z]*' | head -1)
 half_way() {  # Ends maverick, once, and does not go on.
-  [ "$1" = "$(cat $WHERE 2>/dev/null)" ] && mkdir $WHERE.killed 2>/dev/null && { kill -9 $PPID; sleep 60; }
+  [ "$1" = "$(cat $WHERE 2>/dev/null)" ] && mkdir $WHERE.killed 2>/dev/null && { kill -9 $PPID; sleep 6000; }
   return 0
 }
 case $MAVERICK_AGENT in
@@ -167,7 +167,7 @@ def _refuel(folder: Path, *, kill: bool) -> Workshop:
     shop.issues("one", "two")
     half = 'echo "half" > "fix-$number"\n'
     script = folder / "agent.sh"
-    dying = f"{half}mkdir {folder}/killed 2>/dev/null && {{ kill -9 $PPID; sleep 60; }}\n" if kill else half
+    dying = f"{half}mkdir {folder}/killed 2>/dev/null && {{ kill -9 $PPID; sleep 6000; }}\n" if kill else half
     assert half in script.read_text()
     script.write_text(script.read_text().replace(half, dying))
     return shop

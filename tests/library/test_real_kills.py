@@ -27,7 +27,8 @@ def run(shop: Workshop, *args: str) -> tuple[int, dict[str, Any]]:
 def kill_in_agent(shop: Workshop, agent: str) -> None:
     """Let the agent end maverick, once, when it has done its work and before it answers."""
     script = shop.folder / "agent.sh"
-    killing = f'[ "$MAVERICK_AGENT" = {agent} ] && mkdir {shop.folder}/killed 2>/dev/null && kill -9 $PPID && sleep 60'
+    once = f'[ "$MAVERICK_AGENT" = {agent} ] && mkdir {shop.folder}/killed 2>/dev/null'
+    killing = f"{once} && kill -9 $PPID && sleep 6000"
     script.write_text(f"{script.read_text()}{killing}\ntrue\n")
 
 

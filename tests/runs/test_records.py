@@ -110,7 +110,7 @@ def test_every_finished_step_is_saved_as_it_finishes(runs: Runs) -> None:
 @pytest.mark.parametrize(("failing", "kind"), [(True, "failure"), (False, "pause")])
 def test_failures_and_pauses_make_checkpoints_of_their_own(runs: Runs, failing: bool, kind: str) -> None:
     """They say why a run stopped."""
-    runs.flow(f"- {{name: a, type: shell, run: {'exit 3' if failing else 'sleep 60'}}}")
+    runs.flow(f"- {{name: a, type: shell, run: {'exit 3' if failing else 'sleep 6000'}}}")
     execution = runs.start() if failing else runs.stop_at("a")
 
     assert ("failed" if failing else "paused") == execution.status

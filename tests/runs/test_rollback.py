@@ -217,7 +217,7 @@ TURNS[3].set()
 
 
 def turn(number):
-    TURNS[number + 1].wait(20)
+    TURNS[number + 1].wait(300)
     TURNS[number].set()
 """,
     )

@@ -82,10 +82,10 @@ steps:
   - {name: lines, type: shell, run: 'echo "$KEY"; echo "[\\"$KEY\\"]" ', parse: lines}
   - {name: python, type: python, action: leaks:forms}
   - {name: raises, type: python, action: leaks:cry, continue_on_error: true}
-  - {name: raises_apart, type: python, action: leaks:cry_slowly, timeout: 60, continue_on_error: true}
+  - {name: raises_apart, type: python, action: leaks:cry_slowly, timeout: 300, continue_on_error: true}
   - {name: raises_later, type: python, action: leaks:cry_later, continue_on_error: true}
   - {name: retried, type: shell, run: 'echo "$KEY" >&2; exit 3', retry: {attempts: 2}, continue_on_error: true}
-  - {name: late, type: shell, run: 'echo "$KEY"; sleep 60', timeout: 0.3, continue_on_error: true}
+  - {name: late, type: shell, run: 'echo "$KEY"; sleep 6000', timeout: 0.3, continue_on_error: true}
   - {name: expression, type: python, action: log_message, args: ["${{ int(env.TOKEN) }}"], continue_on_error: true}
   - name: list
     type: loop
@@ -228,7 +228,7 @@ def test_a_run_that_tries_every_way_out_keeps_its_secrets(tmp_path: Path) -> Non
 def test_what_a_killed_run_left_is_stopped_without_saying_its_secrets(tmp_path: Path) -> None:
     """Command lines are noted while a command runs, and shown when a resumption stops it."""
     program = _project(tmp_path)
-    program.file("wait.py", "import sys, time\ntime.sleep(60)\n")
+    program.file("wait.py", "import sys, time\ntime.sleep(6000)\n")
     program.flow("- {name: a, type: shell, run: 'touch $MARK; test -e ready || python3 wait.py ${{ quote(env.KEY) }}'}")
     running = program.begin("run", "flow.yaml").wait_for(program.mark)
     running.signal(signal.SIGKILL)
@@ -246,7 +246,7 @@ def test_what_a_killed_run_left_is_stopped_without_saying_its_secrets(tmp_path: 
 def test_a_run_that_is_paused_keeps_its_secrets(tmp_path: Path) -> None:
     """What a step had said when it was stopped is shown, and masked."""
     program = _project(tmp_path)
-    program.flow("- {name: wait, type: shell, run: 'echo $KEY; touch $MARK; exec sleep 60'}")
+    program.flow("- {name: wait, type: shell, run: 'echo $KEY; touch $MARK; exec sleep 6000'}")
     running = program.begin("run", "flow.yaml", "--events", "events.jsonl").wait_for(program.mark)
     ended = running.signal(signal.SIGTERM).end()
 

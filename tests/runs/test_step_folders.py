@@ -20,7 +20,7 @@ steps:
   - {name: check, type: validate, stages: [{name: where, run: pwd}]}
   - {name: python, type: python, action: where}
   - {name: given, type: python, action: where, kwargs: {cwd: elsewhere}}
-  - {name: slow, type: python, action: where, timeout: 60}
+  - {name: slow, type: python, action: where, timeout: 300}
 outputs:
   shell: ${{ steps.shell.output.value }}
   below: ${{ steps.below.output.value }}

@@ -9,12 +9,13 @@ recursion (the recursive composer of the C library crashes the process on some t
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import yaml
 
-from maverick.dsl.serialization.syntax import syntax_problem
+from maverick.dsl.serialization.syntax import nested_too_deeply, syntax_problem
 from maverick.errors import Problem
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ MAX_NODES = 100_000
 """Counted as if every alias were written out."""
 
 _Loader = cast("type[yaml.SafeLoader]", getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+_TOO_DEEP = f"nested too deeply: more than {MAX_DEPTH} lists and mappings"
 _CORE = "tag:yaml.org,2002:"
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -101,10 +103,25 @@ def compose(text: str, file: str) -> tuple[Node | None, list[Problem]]:
     try:
         return composer.document(yaml.parse(text, Loader=_Loader)), composer.problems
     except _Stop:
-        pass
+        return None, composer.problems
     except yaml.YAMLError as error:
-        composer.problems.append(syntax_problem(error, text, file))
-    return None, composer.problems
+        opened = nested_too_deeply(error)
+        if opened is None:
+            return None, [*composer.problems, syntax_problem(error, text, file)]
+    return None, _too_deep(text[: opened.index], opened, file)
+
+
+def _too_deep(opening: str, end: yaml.Mark, file: str) -> list[Problem]:
+    """Find the place where our limit was passed, in what the parser has read before its own limit stopped it.
+
+    The parser reads ahead: it may stop before it has given the events of what it has read.
+    """
+    composer = _Composer(file)
+    with suppress(_Stop, yaml.YAMLError):
+        composer.document(yaml.parse(opening, Loader=_Loader))
+    if not any(problem.message == _TOO_DEEP for problem in composer.problems):
+        composer.problem(end.line + 1, end.column + 1, _TOO_DEEP)
+    return composer.problems
 
 
 class _Composer:
@@ -173,7 +190,7 @@ class _Composer:
         line, column = _position(event)
         self.count(1, line, column)
         if len(stack) >= MAX_DEPTH:
-            raise self.stop(line, column, f"nested too deeply: more than {MAX_DEPTH} lists and mappings")
+            raise self.stop(line, column, _TOO_DEEP)
         kind = "seq" if isinstance(event, yaml.SequenceStartEvent) else "map"
         if event.tag not in {None, "!", _CORE + kind}:
             self.problem(line, column, _tag_message(event.tag))
@@ -226,7 +243,7 @@ class _Composer:
             raise self.stop(line, column, f"the alias `*{name}` stands inside what it refers to")
         self.count(node.size, line, column)
         if depth + node.height > MAX_DEPTH:
-            raise self.stop(line, column, f"nested too deeply: more than {MAX_DEPTH} lists and mappings")
+            raise self.stop(line, column, _TOO_DEEP)
         return node
 
     def scalar(self, event: yaml.ScalarEvent) -> ScalarNode:

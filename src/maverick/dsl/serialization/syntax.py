@@ -27,6 +27,15 @@ _MESSAGES = (
 """What stands in the parser's problem and context, and what is said instead."""
 
 
+def nested_too_deeply(error: yaml.YAMLError) -> yaml.Mark | None:
+    """Give the place where the parser's own limit of nesting stopped it; None if something else did.
+
+    PyYAML has one since 6.0.4 ("exceeded maximum nesting depth"), libyaml in another wording.
+    """
+    mark: yaml.Mark | None = getattr(error, "problem_mark", None)
+    return mark if "nesting" in str(getattr(error, "problem", "")).lower() else None
+
+
 def syntax_problem(error: yaml.YAMLError, text: str, file: str) -> Problem:
     """Turn the parser's *error* on *text* into a problem with the place where a person would look."""
     mark: Any = getattr(error, "problem_mark", None)

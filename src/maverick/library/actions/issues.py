@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FOLDER = ".maverick/issues"
 _FIELDS = "number,title,body,state,author,labels,comments,url"
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)?---[ \t]*(?:\n|\Z)", re.DOTALL)
+_COMMENTS = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 _HEADING = re.compile(r"^#[ \t]+(?:(?:Issue[ \t]+)?#?(\d+)[ \t]*[:.)-]+[ \t]*)?(.+)$", re.MULTILINE)
 _LABELS = re.compile(r"^[ \t>*_-]*labels?[*_]*[ \t]*:[*_]*[ \t]*(.+)$", re.MULTILINE | re.IGNORECASE)
 
@@ -164,12 +165,16 @@ def _read(path: Path, next_number: int) -> Issue:
 
 
 def _facts(text: str, shown: str) -> dict[str, Any]:
-    import yaml  # noqa: PLC0415
+    if not _COMMENTS.sub("", text).strip():
+        return {}
+    from maverick.dsl.serialization.nodes import compose  # noqa: PLC0415 - loads the YAML parser
+    from maverick.dsl.serialization.report import Report  # noqa: PLC0415
 
-    try:
-        facts = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise StepFailed(f"the front matter of {shown} is no YAML: {error}") from None
+    text = "\n" + text  # It begins in the file's second line.
+    node, problems = compose(text, shown)
+    if node is None or problems:
+        raise StepFailed(f"the front matter of {shown} is no YAML: " + "; ".join(map(str, problems)))
+    facts = Report(shown, text).value(node)
     return facts if isinstance(facts, dict) else {}
 
 
