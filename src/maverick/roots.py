@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -114,8 +113,7 @@ def _require_open(root: Path, advice: str) -> None:
 # --- whose files ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trust:
+class Trust(NamedTuple):
     """Whose files are taken. `users` are their uids; `paths` (without links) are taken whoever owns them.
 
     `config` is the file that says so, empty for a user without a home; `unread` says why it was not read.

@@ -8,6 +8,7 @@ stays as it is: letters of any script, emoji, combining marks, the joiners that 
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Final
 
 _HIDDEN: Final = (
@@ -17,9 +18,15 @@ _HIDDEN: Final = (
     "\ufff9-\ufffb"  # what is hidden between them is another text
     "\ud800-\udfff"  # bytes that are no text
 )
-_IN_TEXT: Final = re.compile(f"[\x00-\x08\x0b-\x1f{_HIDDEN}]")
-_IN_LINE: Final = re.compile(f"[\x00-\x1f{_HIDDEN}]")
-_IN_JSON: Final = re.compile(f"[{_HIDDEN}]")
+_IN_TEXT: Final = "\x00-\x08\x0b-\x1f"
+_IN_LINE: Final = "\x00-\x1f"
+_IN_JSON: Final = ""
+
+
+@cache
+def _hidden_or(others: str) -> re.Pattern[str]:
+    """What finds a hidden character, or one of *others*. Most texts need none, and making one takes a millisecond."""
+    return re.compile(f"[{others}{_HIDDEN}]")
 
 
 class Shown(str):
@@ -35,23 +42,23 @@ def shown(*parts: str) -> Shown:
 
 def visible(text: str) -> str:
     r"""Give *text* with what a terminal would obey as escapes; line feeds stay, and `\r\n` is one."""
-    if text.isascii() and text.isprintable():
+    if text.isascii() and text.replace("\n", "").isprintable():
         return text
-    return _IN_TEXT.sub(_escape, text.replace("\r\n", "\n"))
+    return _hidden_or(_IN_TEXT).sub(_escape, text.replace("\r\n", "\n"))
 
 
 def one_line(text: str) -> str:
     r"""Give *text* as one line: as `visible`, with line feeds and tabs as `\n` and `\t`."""
     if text.isascii() and text.isprintable():
         return text
-    return _IN_LINE.sub(_escape, text)
+    return _hidden_or(_IN_LINE).sub(_escape, text)
 
 
 def visible_json(text: str) -> str:
     r"""Give the JSON *text* with what a terminal would obey as `\uXXXX`: another spelling of the same value."""
     if text.isascii() and "\x7f" not in text:
         return text
-    return _IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _hidden_or(_IN_JSON).sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def last_states(text: str) -> str:

@@ -16,7 +16,6 @@ from maverick import __version__
 from maverick.cli import commands
 from maverick.cli.answer import Answer
 from maverick.cli.commands import Entry, function
-from maverick.cli.faults import explained
 from maverick.cli.render import plural
 from maverick.cli.streams import StdoutClosed, complain, prepare_streams
 from maverick.errors import Fault, Interrupted, MaverickError, UsageError, WorkflowInvalid
@@ -149,7 +148,11 @@ def _told(error: Exception) -> tuple[str, int]:
     if isinstance(error, MaverickError) and not isinstance(error, Fault):
         return str(error), error.exit_code
     usage = commands.usage_message(error)
-    return (explained(error), Fault.exit_code) if usage is None else (usage, UsageError.exit_code)
+    if usage is not None:
+        return usage, UsageError.exit_code
+    from maverick.cli.faults import explained  # noqa: PLC0415 - nearly never needed
+
+    return explained(error), Fault.exit_code
 
 
 def _fail(message: str, answer: Answer, code: int, *, head: str = "") -> int:

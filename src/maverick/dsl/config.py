@@ -8,11 +8,11 @@ import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 
+from maverick.dsl.durations import GRACE_SECONDS
 from maverick.dsl.serialization.fields import Fields
 from maverick.dsl.serialization.files import read_text
 from maverick.dsl.serialization.nodes import MappingNode, Node, ScalarNode, SequenceNode, compose
 from maverick.dsl.serialization.report import Report, describe
-from maverick.dsl.stop import GRACE_SECONDS
 from maverick.errors import WorkflowInvalid
 
 if TYPE_CHECKING:

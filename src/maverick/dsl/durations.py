@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 _UNITS_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)\s*([smhdw]?)")
+GRACE_SECONDS = 10.0
+"""How long what is stopped has, by default, from the first signal to SIGKILL."""
 LONGEST_SECONDS = 100 * 366 * 86400
 """A hundred years: what is longer is a slip, and clocks overflow on it."""
 

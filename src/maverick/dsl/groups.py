@@ -19,6 +19,7 @@ import time
 from signal import SIGCONT, SIGINT, SIGKILL, SIGTERM
 from typing import TYPE_CHECKING, NamedTuple, NotRequired, TypedDict
 
+from maverick.dsl.durations import GRACE_SECONDS
 from maverick.dsl.process_table import (
     Process,
     carries,
@@ -31,7 +32,6 @@ from maverick.dsl.process_table import (
     still_runs,
     this_host,
 )
-from maverick.dsl.stop import GRACE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

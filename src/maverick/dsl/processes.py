@@ -19,13 +19,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from maverick.dsl.child import Child, OnOutput, StreamName
-from maverick.dsl.durations import Limit
+from maverick.dsl.durations import GRACE_SECONDS, Limit
 from maverick.dsl.groups import Group, Reach, find_process, stop, stop_leftovers, this_host
 from maverick.dsl.process_table import MARK, Process, carried, new_mark, still_runs, summary
 from maverick.dsl.reaping import Reaper
 from maverick.dsl.scratch import Scratch
 from maverick.dsl.secrets import Scrubber
-from maverick.dsl.stop import GRACE_SECONDS, Stop, Stopped
+from maverick.dsl.stop import Stop, Stopped
 from maverick.encoding import encode, inherited, name_text
 from maverick.errors import StepFailed, StepTimeout
 

@@ -8,8 +8,6 @@ import select
 import time
 from contextlib import suppress
 
-GRACE_SECONDS = 10.0
-"""How long a step's processes have to end when they are stopped, unless something else is said."""
 LONGEST_WAIT_SECONDS = 86400.0
 """The most that the system is asked to wait at once: it takes 25 days at most, and timeouts may be longer."""
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from maverick.dsl import evaluate, fields
 from maverick.dsl.durations import Limit, shortest
 from maverick.dsl.last_words import text_of
-from maverick.dsl.processes import Script
 from maverick.dsl.steps.work import Attempt, Tools, Work
 from maverick.dsl.suggest import nearest
 from maverick.errors import StepFailed
@@ -90,6 +89,8 @@ def _is_program(text: str) -> bool:
 
 
 def _run(stage: Stage, limit: Limit | None, attempt: Attempt, tools: Tools) -> dict[str, Value]:
+    from maverick.dsl.processes import Script  # noqa: PLC0415 - what only looks for stages runs none
+
     done = tools.processes.run(
         ["sh"],
         script=Script(stage.run),
