@@ -107,7 +107,12 @@ class StepFailed(MaverickError):
 
 
 class StepTimeout(StepFailed):
-    """A step took longer than its `timeout`."""
+    """A step took longer than its `timeout`. `stdout` and `stderr` are what its command had written."""
+
+    def __init__(self, message: str, *, step: str = "", stdout: bytes = b"", stderr: bytes = b"") -> None:
+        self.stdout = stdout
+        self.stderr = stderr
+        super().__init__(message, step=step)
 
 
 class ExpressionFailed(StepFailed):

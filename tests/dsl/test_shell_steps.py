@@ -190,3 +190,25 @@ def test_a_stop_pauses_the_run_and_stops_the_step(runs: Runs) -> None:
 def _lives(file: Path) -> bool:
     process = find_process(int(file.read_text()))
     return process is not None and not process.zombie
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "{name: a, type: shell, run: . ./script, timeout: SECONDS}",
+        "{name: a, type: validate, stages: [{name: s, run: . ./script}], timeout: SECONDS}",
+    ],
+)
+def test_a_timeout_is_told_with_what_was_written(runs: Runs, step: str) -> None:
+    """A command that hangs has often said why; and what is named is the script, not how it is called."""
+    runs.file("script", "echo connecting; echo 'no route to host' >&2; touch begun; exec sleep 6000")
+    for seconds in GROWING_SECONDS:
+        runs.flow(f"- {step.replace('SECONDS', str(seconds))}")
+        error = runs.start().error
+        if (runs.root / "begun").exists():
+            break
+
+    first, *rest = error.split("\n")
+    assert "`. ./script` took longer than " in first
+    assert f" timeout of {seconds:g} s" in first
+    assert ["stderr:", "  no route to host", "stdout:", "  connecting"] == rest

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from maverick.dsl.child import encoded_environment, encoded_words, why_not_started
 from maverick.dsl.durations import Limit
+from maverick.dsl.last_words import timed_out
 from maverick.dsl.process_table import summary
 from maverick.dsl.processes import Completed, Processes
 from maverick.dsl.programs import check_startable
@@ -96,14 +97,17 @@ def run_command(
     root = attached.root if attached else None
     base = environment_in(environment(), cwd, root or ".") if bound else without_repository(environment())
     if attached:
-        return attached.processes.run(
-            argv,
-            cwd=cwd,
-            env={**base, **(env or {})},
-            stdin=stdin,
-            timeout=timeout,
-            step=attached.step,
-        )
+        try:
+            return attached.processes.run(
+                argv,
+                cwd=cwd,
+                env={**base, **(env or {})},
+                stdin=stdin,
+                timeout=timeout,
+                step=attached.step,
+            )
+        except StepTimeout as error:
+            raise timed_out(error) from None
     variables = {**base, "GIT_TERMINAL_PROMPT": "0", **(env or {})}
     check_startable(argv, cwd, variables)
     with ExitStack() as cleanup:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from signal import SIGPIPE
 from typing import TYPE_CHECKING
 
+from maverick.errors import StepTimeout
 from maverick.visible import last_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from maverick.dsl.processes import Completed
 
@@ -25,14 +26,28 @@ def failure(done: Completed) -> str:
     The last line, of standard error if that has any, stands in the first line, which is what a list of runs shows.
     """
     how = how_it_ended(done)
-    ends = {name: last_lines_of(data) for name, data in (("stderr", done.stderr), ("stdout", done.stdout))}
-    written = {name: lines for name, lines in ends.items() if lines}
-    if not written:
+    ends = ends_of(done.stdout, done.stderr)
+    if not ends:
         return how
-    reason = f"{how}: {next(iter(written.values()))[-1].strip()}"
-    if sum(map(len, written.values())) == 1:
-        return reason
-    return "\n".join([reason, *(indented(name, lines) for name, lines in written.items())])
+    reason = f"{how}: {next(iter(ends.values()))[-1].strip()}"
+    return reason if sum(map(len, ends.values())) == 1 else "\n".join([reason, *named(ends)])
+
+
+def timed_out(error: StepTimeout, message: str = "") -> StepTimeout:
+    """Give *error* with the ends of what its command had written, and another *message* if one is given."""
+    ends = ends_of(error.stdout, error.stderr)
+    return StepTimeout("\n".join([message or str(error), *named(ends)]), step=error.step)
+
+
+def ends_of(stdout: bytes, stderr: bytes) -> dict[str, list[str]]:
+    """Give the last lines of each stream that has any, standard error first."""
+    ends = {name: last_lines_of(data) for name, data in (("stderr", stderr), ("stdout", stdout))}
+    return {name: lines for name, lines in ends.items() if lines}
+
+
+def named(ends: Mapping[str, Sequence[str]]) -> list[str]:
+    """Give lines under the names of their streams."""
+    return [text for name, lines in ends.items() for text in (f"{name}:", *(f"  {line}".rstrip() for line in lines))]
 
 
 def how_it_ended(done: Completed) -> str:
@@ -55,11 +70,6 @@ def last_lines_of(output: bytes) -> list[str]:
 def _cut(line: str) -> str:
     half = LINE_CHARACTERS // 2
     return line if len(line) <= LINE_CHARACTERS else f"{line[:half]} … {line[-half:]}"
-
-
-def indented(name: str, lines: Sequence[str]) -> str:
-    """Give *lines* under the *name* of their stream."""
-    return "\n".join([f"{name}:", *(f"  {line}".rstrip() for line in lines)])
 
 
 def text_of(output: bytes) -> str:

@@ -155,7 +155,7 @@ class Processes:
                 "GIT_TERMINAL_PROMPT": "0",
                 MARK: carried(given.get(MARK, ""), mark),
             }
-            command = self._scrub.text(summary([*argv, script.text] if script else argv))
+            command = self._scrub.text(summary([script.text] if script else argv))
             told = self._masked(on_output, cleanup) if on_output else None
             if alias and told:
                 told = alias.applied(told, cleanup)
@@ -179,7 +179,8 @@ class Processes:
             but = f" (but {self._scrub.text(_names(survivors))} could not be stopped)" if survivors else ""
             if ended == "timeout":
                 message = f"`{command}` took longer than {allowed} and was stopped{but}"
-                raise StepTimeout(message, step=step)
+                stdout, stderr = self._written(child, alias)
+                raise StepTimeout(message, step=step, stdout=stdout, stderr=stderr)
             raise Stopped(self._stop.reason + but)
 
     def _masked(self, on_output: OnOutput, cleanup: ExitStack) -> OnOutput:
@@ -227,18 +228,23 @@ class Processes:
         left = left and reach.living()  # By the names that they have now: a fork has its parent's first.
         if left:
             self._end(child, reach, grace, signal.SIGTERM)
-        child.drain()
+        stdout, stderr = self._written(child, alias)
         code = child.wait()
         leftovers = (str(process) for process in left)
-        stderr = child.tails["stderr"].data
         return Completed(
             exit_code=code if code >= 0 else 128 - code,
             signal=_signal_name(-code) if code < 0 else "",
-            stdout=self._scrub.data(child.tails["stdout"].data),
-            stderr=self._scrub.data(alias.data(stderr) if alias else stderr),
+            stdout=stdout,
+            stderr=stderr,
             leftovers=tuple(self._scrub.text(alias.text(text) if alias else text) for text in leftovers),
             cut=tuple(name for name, tail in child.tails.items() if tail.truncated),
         )
+
+    def _written(self, child: Child, alias: Alias | None) -> tuple[bytes, bytes]:
+        """What it wrote to standard output and error, without secrets."""
+        child.drain()
+        stdout, stderr = child.tails["stdout"].data, child.tails["stderr"].data
+        return self._scrub.data(stdout), self._scrub.data(alias.data(stderr) if alias else stderr)
 
     def _end(self, child: Child, reach: Reach, grace: float, first: signal.Signals) -> list[Process]:
         return stop(reach, grace=grace, first=first, pause=child.pump, urgent=lambda: self._stop.urgent)

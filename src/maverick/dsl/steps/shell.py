@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from maverick.dsl import evaluate, fields
 from maverick.dsl.events import Event
 from maverick.dsl.expressions import Template
-from maverick.dsl.last_words import failure, text_of
+from maverick.dsl.last_words import failure, text_of, timed_out
 from maverick.dsl.processes import LIMIT_BYTES, Script
 from maverick.dsl.programs import is_there
 from maverick.dsl.steps.work import Attempt, Tools, Work
 from maverick.dsl.text import to_json
 from maverick.encoding import encode, file_name, lines_of, name_text
-from maverick.errors import StepFailed
+from maverick.errors import StepFailed, StepTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,17 +42,21 @@ def prepare(step: ShellStep, frame: Frame, tools: Tools) -> Work:
         folder = tools.root if step.cwd is None else tools.root / file_name(fields.text(step.cwd, scope, "cwd"))
         environment = _environment(step.env, scope, {**tools.environment_in(folder), **attempt.environment})
         shell = _shell(evaluate.render(step.shell, scope), folder, environment)
-        done = tools.processes.run(
-            shell,
-            script=Script(evaluate.as_text(evaluate.render(step.run, scope)), sourced=_sources(step.shell, shell)),
-            cwd=folder,
-            env=_with_modules(shell, folder, environment),
-            stdin=b"" if step.stdin is None else _input(evaluate.render(step.stdin, scope)),
-            timeout=attempt.limit,
-            grace=fields.seconds(step.grace, scope, "grace"),
-            on_output=attempt.say,
-            step=attempt.path,
-        )
+        script = Script(evaluate.as_text(evaluate.render(step.run, scope)), sourced=_sources(step.shell, shell))
+        try:
+            done = tools.processes.run(
+                shell,
+                script=script,
+                cwd=folder,
+                env=_with_modules(shell, folder, environment),
+                stdin=b"" if step.stdin is None else _input(evaluate.render(step.stdin, scope)),
+                timeout=attempt.limit,
+                grace=fields.seconds(step.grace, scope, "grace"),
+                on_output=attempt.say,
+                step=attempt.path,
+            )
+        except StepTimeout as error:
+            raise timed_out(error) from None
         if done.leftovers:
             message = f"stopped what the script left running: {', '.join(done.leftovers)}"
             tools.observe(Event(event="notice", step=attempt.path, message=message))

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl import evaluate, fields
 from maverick.dsl.durations import Limit, shortest
-from maverick.dsl.last_words import text_of
+from maverick.dsl.last_words import text_of, timed_out
 from maverick.dsl.steps.work import Attempt, Tools, Work
 from maverick.dsl.suggest import nearest
-from maverick.errors import StepFailed
+from maverick.errors import StepFailed, StepTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,15 +91,18 @@ def _is_program(text: str) -> bool:
 def _run(stage: Stage, limit: Limit | None, attempt: Attempt, tools: Tools) -> dict[str, Value]:
     from maverick.dsl.processes import Script  # noqa: PLC0415 - what only looks for stages runs none
 
-    done = tools.processes.run(
-        ["sh"],
-        script=Script(stage.run),
-        cwd=tools.root,
-        env={**tools.environment_in(tools.root), **attempt.environment},
-        timeout=limit,
-        on_output=attempt.say,
-        step=attempt.path,
-    )
+    try:
+        done = tools.processes.run(
+            ["sh"],
+            script=Script(stage.run),
+            cwd=tools.root,
+            env={**tools.environment_in(tools.root), **attempt.environment},
+            timeout=limit,
+            on_output=attempt.say,
+            step=attempt.path,
+        )
+    except StepTimeout as error:
+        raise timed_out(error) from None
     output = "\n".join(filter(None, (text_of(done.stdout).strip(), text_of(done.stderr).strip())))
     return {
         "name": stage.name,

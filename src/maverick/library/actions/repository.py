@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maverick.dsl.commands import run_command
-from maverick.dsl.last_words import indented, last_lines_of
+from maverick.dsl.last_words import ends_of, named
 from maverick.errors import StepFailed
 from maverick.repositories import NO_REPOSITORY, safe_settings
 
@@ -69,14 +69,10 @@ def ask(*args: str, cwd: str) -> str | None:
 
 def words(done: Completed) -> str:
     """The ends of what a command said, each stream named where both have something; no credentials of URLs."""
-    ends = {name: last_lines_of(data) for name, data in (("stderr", done.stderr), ("stdout", done.stdout))}
-    said = {name: lines for name, lines in ends.items() if lines}
-    if not said:
+    ends = ends_of(done.stdout, done.stderr)
+    if not ends:
         return f"exit code {done.exit_code}"
-    if len(said) == 1:
-        text = "\n".join(*said.values())
-    else:
-        text = "\n".join(["", *(indented(name, lines) for name, lines in said.items())])
+    text = "\n".join(["", *named(ends)] if len(ends) > 1 else next(iter(ends.values())))
     return _CREDENTIALS.sub(r"\1", text)
 
 
