@@ -114,7 +114,8 @@ def plan_resume(project: Project, request: Request, observe: Observer, *, can_as
     scrub = scrubber(project, inputs, catalog)
     decision, refused = None, ""
     looks = request.workspace or keeps_files(workflow, all_steps(workflow, catalog))
-    if looks and not _is_over(project, store, found, request):
+    is_over = _is_over(project, store, found, request)
+    if looks and not is_over:
         decision, refused = _files(store, found, project.root, request, can_ask=can_ask)
     start = decision.start if decision else found
     journal = Journal(store, start)
@@ -122,8 +123,9 @@ def plan_resume(project: Project, request: Request, observe: Observer, *, can_as
     amendments.apply(journal, request, workflow, catalog, scrub)
     planner = _Planner(project, catalog, workflow, scrub, journal)
     planned = planner.walk(inputs, keep_records=request.policy == "recorded")
-    refusals = planned.refused if request.policy == "refuse" else []
-    if request.policy == "refuse" and request.change_inputs:  # Then only what they do not explain is refused.
+    refuses = request.policy == "refuse" and not is_over
+    refusals = planned.refused if refuses else []
+    if refuses and request.change_inputs:  # Then only what they do not explain is refused.
         before = selection.inputs_as_recorded(workflow, recorded)
         refusals = planner.walk(before).refused if before is not None else []
     differences = _Differences(store, start, workflow, catalog, recorded, inputs)
@@ -168,7 +170,7 @@ def _circumstances(project: Project, store: Store, found: Checkpoint, request: R
     if store.is_owned(found.run):
         yield f"run {found.run} is being executed by another process; resuming it is refused meanwhile"
     if _is_over(project, store, found, request):
-        yield f"run {found.run} is done; resuming it reports its output and runs nothing"
+        yield f"run {found.run} is done: resuming it prints the recorded output and runs none of these"
     elif found.kind == "final" or not selection.is_newest(store, found):
         yield f"a new run would be forked from {found.run} at {found.id[:12]}"
 

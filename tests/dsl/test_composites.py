@@ -280,3 +280,18 @@ def test_programs_that_are_not_there_are_all_named_before_the_run_starts(runs: R
     assert "sh " not in str(error.value).replace("PATH", "")
     assert [] == runs.log
     assert not (runs.root / ".maverick" / "checkpoints").exists()
+
+
+def test_no_stages_are_no_quiet_success(runs: Runs) -> None:
+    """What was not validated passed nothing: that is said."""
+    runs.flow("- {name: check, type: validate}")
+
+    assert ["nothing was validated: there are no stages (validation.stages)"] == runs.start().notices
+
+
+def test_test_alone_is_the_name_of_a_stage(runs: Runs) -> None:
+    """The program of that name fails where nothing follows it."""
+    runs.flow("- {name: check, type: validate, stages: [test]}")
+
+    with pytest.raises(WorkflowInvalid, match="unknown validation stage `test`"):
+        runs.start()

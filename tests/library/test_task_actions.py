@@ -148,7 +148,7 @@ def test_messages_are_logged_and_given(caplog: pytest.LogCaptureFixture) -> None
 
     assert ("100% done", "warning") == (message.message, message.level)
     assert (["main", "work"], True) == (dry.details, dry.dry_run)
-    assert ["100% done", "dry run, would push\n- main\n- work"] == [r.getMessage() for r in caplog.records]
+    assert ["100% done", "dry run, would push; main; work"] == [r.getMessage() for r in caplog.records]
 
 
 def test_an_unknown_level_is_refused() -> None:

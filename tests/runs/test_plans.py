@@ -270,7 +270,7 @@ def test_it_says_when_a_new_run_would_be_forked_or_nothing_would_run(runs: Runs)
     runs.start()
     run = runs.run
 
-    assert (f"run {run} is done; resuming it reports its output and runs nothing",) == _plan(runs).notes
+    assert (f"run {run} is done: resuming it prints the recorded output and runs none of these",) == _plan(runs).notes
     assert _plan(runs, from_step="c").notes[0].startswith(f"a new run would be forked from {run} at ")
     assert _plan(runs, f"{run}~2").notes[0].startswith(f"a new run would be forked from {run} at ")
     with runs.store.own(run):
@@ -304,3 +304,16 @@ def test_programs_that_are_missing_and_steps_that_would_fail_are_said(runs: Runs
 
     assert plan.notes[0].startswith("it would not begin: programs that the workflow requires are not on PATH: no-such")
     assert _whys(plan)["a"].startswith("it would fail: flow.yaml:4:")
+
+
+def test_of_a_done_run_nothing_is_refused(runs: Runs) -> None:
+    """An edit since is shown; resuming prints the recorded output all the same, with exit code 0."""
+    runs.flow("- {name: a, type: python, action: do, args: [a]}")
+    runs.start()
+    runs.edit("args: [a]", "args: [b]")
+
+    plan = _plan(runs)
+
+    assert "" == plan.refused
+    assert "runs none of these" in plan.notes[0]
+    assert "done" == runs.resume().status

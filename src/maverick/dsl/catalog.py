@@ -18,7 +18,7 @@ from maverick.dsl.actions import Action, add_to_path, check_hidden, load_action,
 from maverick.dsl.fields import own_limit
 from maverick.dsl.serialization.files import read_text
 from maverick.dsl.serialization.loader import parse_workflow
-from maverick.dsl.steps.validation import Stage
+from maverick.dsl.steps.validation import MEANS_A_STAGE, Stage
 from maverick.dsl.suggest import nearest
 from maverick.dsl.values import normalise
 from maverick.dsl.workflow_files import files_in, is_path, is_there, name_in, names_in, same_name, why_unlisted
@@ -133,7 +133,7 @@ class Catalog:
 
     def has_stages(self, name: str) -> bool:
         """Whether a validation stage of that name is configured, or a program of that name can be run."""
-        return name in self.stages or shutil.which(name) is not None
+        return name in self.stages or (name != MEANS_A_STAGE and shutil.which(name) is not None)
 
     def names(self, kind: Kind) -> Iterable[str]:
         """The names that there are."""

@@ -65,6 +65,12 @@ def environment() -> Mapping[str, str]:
     return attached.env if attached else inherited()
 
 
+def is_watched() -> bool:
+    """Whether somebody hears what is said by `notice`."""
+    attached = _attached.get()
+    return attached is not None and attached.tell is not None
+
+
 def notice(message: str) -> None:
     """Tell whoever watches the run; where nothing is attached, the logger `maverick.workflow`."""
     attached = _attached.get()

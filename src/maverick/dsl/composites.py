@@ -88,6 +88,8 @@ def validate(walk: Executor, step: ValidateStep, path: str, block: Block) -> Res
     finally:
         block.left(step, inner)
     output = {**_fields(result.output), "attempts": number + 1}
+    if not output["stages"]:
+        walk.emit("notice", path, step, message="nothing was validated: there are no stages (validation.stages)")
     if not success:
         why = _failed_validation(output, number + 1)
         if step.fail:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 OUTPUT_CHARACTERS = 20_000
 """The end of a stage's output that is kept: what a fixer needs, not a log."""
 
+MEANS_A_STAGE = "test"
+"""A program, too, but one that fails where nothing follows it: who writes it alone means a stage of that name."""
+
 
 class Stage(NamedTuple):
     """A named command line, run by `sh -c`."""
@@ -68,7 +71,7 @@ def stages_of(given: Value, configured: Mapping[str, Stage]) -> list[Stage]:
 def _stage(entry: Value, configured: Mapping[str, Stage]) -> Stage:
     if isinstance(entry, str) and entry in configured:
         return configured[entry]
-    if isinstance(entry, str) and (len(entry.split()) > 1 or _is_program(entry)):
+    if isinstance(entry, str) and entry != MEANS_A_STAGE and (len(entry.split()) > 1 or _is_program(entry)):
         return Stage(entry, entry)
     if isinstance(entry, str):
         known = ", ".join(configured) or "none"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from maverick.dsl.commands import notice
 from maverick.encoding import lines_of
 from maverick.errors import StepFailed
 from maverick.library.actions.git import staged_files
@@ -103,6 +104,7 @@ def git_push(branch: str | None = None, remote: str = "origin", required: bool =
         raise StepFailed(f"there is no branch `{name}` with a commit to push")
     known = remotes(cwd)
     if not known and not required:
+        notice(f"{name} was not pushed: the repository has no remote (`git remote add origin URL` adds one)")
         return Push(pushed=False, remote=remote, branch=name, commit=commit, updated=False)
     if remote not in known:
         there = f"only {', '.join(known)}" if known else "none at all"

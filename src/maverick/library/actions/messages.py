@@ -1,4 +1,4 @@
-"""Messages of a workflow to whoever watches it, through the logger `maverick.workflow`."""
+"""Messages of a workflow to whoever watches it; of actions used alone, through the logger `maverick.workflow`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import Literal
 
+from maverick.dsl.commands import is_watched, notice
 from maverick.errors import StepFailed
 from maverick.visible import visible
 
@@ -32,16 +33,22 @@ class DryRun:
 
 
 def log_message(message: str, level: Level = "info") -> Message:
-    """Log a message and give it as output."""
+    """Tell *message* to whoever watches the run, as a note, and give it as output; `debug` only to the logger."""
     if level not in _LEVELS:
         raise StepFailed(f"there is no level {level!r}; there are {', '.join(_LEVELS)}")
-    _LOGGER.log(_LEVELS[level], "%s", visible(message))
+    _tell(message, level)
     return Message(message=message, level=level)
 
 
 def log_dry_run(operation: str, details: list[str] | None = None) -> DryRun:
-    """Say what a run would do, and change nothing."""
+    """Say what a run would do, as a note, and change nothing."""
     lines = [str(detail) for detail in details or []]
-    text = f"dry run, would {operation}" + "".join(f"\n- {line}" for line in lines)
-    _LOGGER.info("%s", visible(text))
+    _tell("; ".join([f"dry run, would {operation}", *lines]), "info")
     return DryRun(operation=operation, details=lines)
+
+
+def _tell(message: str, level: Level) -> None:
+    if level != "debug" and is_watched():
+        notice(message)
+    else:
+        _LOGGER.log(_LEVELS[level], "%s", visible(message))

@@ -113,8 +113,16 @@ def summarize_phases(outcomes: Sequence[Mapping[str, Any]]) -> PhasesSummary:
     return PhasesSummary(status="unchanged" if nothing else "done", phases=phases)
 
 
-def summarize_issues(issues: Sequence[Mapping[str, Any]], outcomes: Sequence[Mapping[str, Any]]) -> Summary:
-    """Each issue with what came of it: an outcome has `process` (what working on it gave) and `tidy`."""
+def summarize_issues(
+    issues: Sequence[Mapping[str, Any]], outcomes: Sequence[Mapping[str, Any]], dry_run: bool = False
+) -> Summary:
+    """Each issue with what came of it: an outcome has `process` (what working on it gave) and `tidy`.
+
+    In a *dry_run* nothing came of any: the report says which ones would be worked on.
+    """
+    if dry_run:
+        lines = "".join(f"- #{issue['number']} {issue['title']}: would be worked on\n" for issue in issues)
+        return Summary(processed=0, succeeded=0, unchanged=0, failed=0, issues=[], report=lines or _report([]))
     if len(issues) != len(outcomes):
         raise StepFailed(f"there are {len(issues)} issues, but {len(outcomes)} outcomes")
     each = [_outcome(issue, outcome) for issue, outcome in zip(issues, outcomes, strict=True)]
