@@ -224,7 +224,7 @@ def test_a_resumption_writes_and_removes_what_the_plan_said(half_way: Quick) -> 
     assert any(it["kind"] == "final" for it in reasons)
     assert not (half_way.program.root / "gone").exists()
     over = _plan(half_way, f"--resume={planned['run']}", "--json").json
-    assert (None, ["done"]) == (over["files"], [it.split()[3].rstrip(";") for it in over["notes"]])
+    assert (None, ["done"]) == (over["files"], [it.split()[3].rstrip(":") for it in over["notes"]])
 
 
 def test_artifacts_that_would_be_brought_back_are_listed(half_way: Quick) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from kit_runs import Runs
 from maverick.dsl.values import Value
-from maverick.errors import StepFailed
+from maverick.errors import StepFailed, WorkflowInvalid
 
 
 def _validation(runs: Runs, fields: str) -> dict[str, Value]:

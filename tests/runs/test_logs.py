@@ -91,13 +91,17 @@ def test_a_killed_attempt_has_its_log(tmp_path: Path) -> None:
     running = program.begin("run", "flow.yaml").wait_for(program.mark)
     [left] = (program.root / ".maverick" / "checkpoints" / "logs").iterdir()
     kept = left.read_bytes()
+    shown = program.run("checkpoint", "show", "@latest:steps.a", "--json").json
     os.kill(running.pid, 9)
     running.end()
+    dead = program.run("checkpoint", "show", "@latest:steps.a", "--json").json
     program.file("go", "")
 
     assert 0 == program.run("run", "flow.yaml", "--resume").code
 
     assert 0o600 == left.stat().st_mode & 0o777 if left.exists() else True
+    assert ("running", "killed") == (shown["status"], dead["status"])
+    assert "attempt with ***\n" == shown["output"]["stdout"] == dead["output"]["stdout"]
     assert (True, False) == (b"attempt with ***" in kept, b"correct-horse" in kept)
     first, second = _log(program.root, "a")
     assert (1, b"attempt with ***\n", {}) == (first.number, first.stream("stdout"), first.end)

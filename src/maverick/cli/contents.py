@@ -37,7 +37,7 @@ def show(place: _Place = "@latest", *, as_json: AsJson = False) -> None:
         facts = _facts(checkpoint, snapshot)
         print_out(json_text(facts) + "\n" if as_json else _described(facts))
         return
-    match look_up(snapshot, path):
+    match look_up(store, snapshot, path):
         case Folder(rows) if as_json:
             print_out(json_text([{"name": name, "kind": kind, "size": n} for name, kind, n in rows]) + "\n")
         case Folder(rows):
@@ -70,7 +70,7 @@ def cat(
         raise UsageError(
             f"cat needs a path, such as {place}:steps.NAME.output; `maverick checkpoint show {place}` lists it"
         )
-    match look_up(store.snapshot(checkpoint), path):
+    match look_up(store, store.snapshot(checkpoint), path):
         case Folder():
             raise NotFound(f"{path} is a folder, it has no bytes; `maverick checkpoint show {place}` lists it")
         case _ if as_json:

@@ -24,7 +24,7 @@ from maverick.errors import NotFound, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from maverick.checkpoints import Snapshot
+    from maverick.checkpoints import Snapshot, Store
 
 
 class Target(NamedTuple):
@@ -70,7 +70,7 @@ def edit(
         raise UsageError(f"edit what? name it, such as `maverick checkpoint edit {revision} steps.NAME.output`")
     if settings and file:
         raise UsageError("--set and --file exclude each other")
-    target = target_of(store.snapshot(at), inner)
+    target = target_of(store, store.snapshot(at), inner)
     change = _change(target, [_inside(inner, setting) for setting in settings or []], file)
     if target.step:
         edited = amendments.edit_output(project, store, at, target.step, change, inner)
@@ -82,7 +82,7 @@ def edit(
     report(edited.checkpoint, as_json=as_json)
 
 
-def target_of(snapshot: Snapshot, path: str) -> Target:
+def target_of(store: Store, snapshot: Snapshot, path: str) -> Target:
     """Give what *path* names, which is there or can be put there.
 
     Raises:
@@ -100,8 +100,8 @@ def target_of(snapshot: Snapshot, path: str) -> Target:
                 return Target(name, parse_value_path(rest.removeprefix(begin), path))
             if rest == name:
                 return Target(name, [])
-    look_up(snapshot, path)  # Raises NotFound with near names.
-    for name in unfinished_steps(snapshot):
+    look_up(store, snapshot, path)  # Raises NotFound with near names.
+    for name in unfinished_steps(store, snapshot):
         if path == f"steps.{name}" or path.startswith(f"steps.{name}.output"):
             raise NotFound(f"step {name} has not finished; `--resume --skip '{name}=…'` gives it an output")
     raise UsageError(f"{path} cannot be edited; inputs and the outputs of steps can: inputs.NAME, steps.NAME.output")

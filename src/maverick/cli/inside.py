@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from maverick.checkpoints import Checkpoint, Entry, Snapshot, Store, Value
+    from maverick.dsl.logs import Logged
 
 _PART: Final = re.compile(r'\.?(?P<name>[^.\[\]"]+)|\[(?P<index>-?[0-9]{1,18})\]|\[(?P<key>"(?:[^"\\]|\\.)*")\]')
 _OUTSIDE: Final = "the checkpoint"
+STREAMS: Final = ("stdout", "stderr")
 
 
 class Folder(NamedTuple):
@@ -64,8 +66,8 @@ def split_revision(store: Store, text: str) -> tuple[Checkpoint, str | None]:
     raise errors[min(errors)]
 
 
-def look_up(snapshot: Snapshot, path: str) -> Inside:
-    """Give what *path* names in *snapshot*.
+def look_up(store: Store, snapshot: Snapshot, path: str) -> Inside:
+    """Give what *path* names in *snapshot*, of the newest checkpoint also what is not saved yet.
 
     Raises:
         NotFound: there is nothing; the message has near names.
@@ -77,7 +79,7 @@ def look_up(snapshot: Snapshot, path: str) -> Inside:
     if not path.strip("./"):
         return _folder(snapshot.entries())
     if top == "steps":
-        return _step(snapshot, rest.lstrip("./"), path)
+        return _step(store, snapshot, rest.lstrip("./"), path)
     entry = snapshot.find((top,))
     if entry is None:
         raise _nothing(path, top, snapshot.names(), _OUTSIDE)
@@ -111,7 +113,7 @@ def _file(snapshot: Snapshot, top: str, rest: str, path: str) -> Inside:
 # --- steps ----------------------------------------------------------------------------------------------------------
 
 
-def _step(snapshot: Snapshot, rest: str, path: str) -> Inside:
+def _step(store: Store, snapshot: Snapshot, rest: str, path: str) -> Inside:
     entries = snapshot.entries(("steps",)) if snapshot.find(("steps",)) is not None else {}
     if not rest:
         return _folder({name: it for name, it in entries.items() if "?" not in name})
@@ -120,7 +122,7 @@ def _step(snapshot: Snapshot, rest: str, path: str) -> Inside:
         found = _of_step(snapshot, name, entries[name], rest[len(name) :], path)
         if found is not None:
             return found
-    if (unfinished := _of_unfinished(snapshot, rest, path)) is not None:
+    if (unfinished := _of_unfinished(store, snapshot, rest, path)) is not None:
         return unfinished
     below = {name: it for name, it in entries.items() if name.startswith((f"{rest}.", f"{rest}[")) and "?" not in name}
     if below:
@@ -141,41 +143,59 @@ def _of_step(snapshot: Snapshot, name: str, entry: Entry, rest: str, path: str) 
     return None
 
 
-def unfinished_steps(snapshot: Snapshot) -> dict[str, str | None]:
-    """Give the steps that were begun and have not finished, by path, with the error of the one that failed the run."""
+def unfinished_steps(store: Store, snapshot: Snapshot) -> dict[str, Unfinished]:
+    """Give the steps that were begun and have not finished, by path, with what is not saved yet."""
+    from maverick.dsl.logs import find_log, unsaved_logs  # noqa: PLC0415 - only of a step that has not finished
+
     recorded = snapshot.entries(("steps",)) if snapshot.find(("steps",)) is not None else {}
     tried = snapshot.facts(("steps",)) if snapshot.find_fact(("steps",)) is not None else {}
     end = snapshot.find_fact(("end",))
     told = snapshot.value_of(end) if end is not None else None
     failed = {str(told["step"]): str(told["error"])} if isinstance(told, dict) and told.get("step") else {}
-    names = (name for name in (*tried, *failed) if name not in recorded and "?" not in name)
-    return {name: failed.get(name) for name in names}
+    unsaved = unsaved_logs(store, snapshot.checkpoint)
+    names = dict.fromkeys(name for name in (*tried, *failed, *unsaved) if name not in recorded and "?" not in name)
+    is_running = bool(unsaved) and store.is_owned(snapshot.checkpoint.run)
+    return {
+        name: Unfinished(
+            (*find_log(snapshot, name), *unsaved.get(name, ())),
+            failed.get(name),
+            is_running=is_running and name in unsaved,
+        )
+        for name in names
+    }
 
 
-def _of_unfinished(snapshot: Snapshot, rest: str, path: str) -> Inside | None:
+class Unfinished(NamedTuple):
+    """The attempts at a step that has not finished; the error of the one that failed the run."""
+
+    attempts: tuple[Logged, ...]
+    error: str | None
+    is_running: bool
+
+    def outcome(self) -> dict[str, Value] | None:
+        """What the step would be in a path if it had finished; None if nothing is known of it."""
+        if not self.attempts:
+            return None if self.error is None else {"status": "failed", "output": {"error": self.error}}
+        last = self.attempts[-1]
+        status = str(last.end.get("status", "running" if self.is_running else "killed"))
+        said = {"running": "it runs", "killed": "its process was killed"}.get(status)
+        output: dict[str, Value] = {"error": str(last.end.get("error", said)), "attempt": last.number}
+        for stream in STREAMS:
+            output[stream] = last.stream(stream).decode("utf-8", "backslashreplace")
+        return {"status": status, "output": output}
+
+
+def _of_unfinished(store: Store, snapshot: Snapshot, rest: str, path: str) -> Inside | None:
     """What *rest* names of a step that has not finished: how its last attempt ended, and what that wrote."""
-    errors = unfinished_steps(snapshot)
-    fitting = [name for name in errors if rest == name or rest.startswith((f"{name}.output", f"{name}.status"))]
+    steps = unfinished_steps(store, snapshot)
+    fitting = [name for name in steps if rest == name or rest.startswith((f"{name}.output", f"{name}.status"))]
     for name in sorted(fitting, key=len, reverse=True):
-        outcome: Any = _last_attempt(snapshot, name, errors[name])
+        outcome: Any = steps[name].outcome()
         if outcome is not None:
             for part in parse_value_path(rest[len(name) :], path):
                 outcome = _part_of(outcome, part, path, f"steps.{name}")
             return Found(outcome)
     return None
-
-
-def _last_attempt(snapshot: Snapshot, name: str, error: str | None) -> dict[str, Value] | None:
-    from maverick.dsl.logs import find_log  # noqa: PLC0415 - only of a step that has not finished
-
-    attempts = find_log(snapshot, name)
-    if not attempts:
-        return None if error is None else {"status": "failed", "output": {"error": error}}
-    last = attempts[-1]
-    output: dict[str, Value] = {"error": str(last.end.get("error", "it was killed")), "attempt": last.number}
-    for stream in ("stdout", "stderr"):
-        output[stream] = last.stream(stream).decode("utf-8", "backslashreplace")
-    return {"status": str(last.end.get("status", "killed")), "output": output}
 
 
 def status_of(entry: Entry) -> str:

@@ -166,7 +166,7 @@ def _attempt_logged(
         ended("failed", str(error))
         raise
     except Stopped as stopped:
-        ended("stopped", stopped.reason)
+        ended("stopped", f"interrupted by {stopped.reason}")
         raise
     except Exception as fault:  # Nobody foresaw it; what the attempt wrote until then may tell why.
         ended("failed", f"{type(fault).__name__}: {fault}")

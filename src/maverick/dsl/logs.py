@@ -26,7 +26,7 @@ from maverick.errors import NotFound, StoreDamaged
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from maverick.checkpoints import Snapshot, Store
+    from maverick.checkpoints import Checkpoint, Snapshot, Store
     from maverick.checkpoints.files import Files
 
 Stream: TypeAlias = Literal["stdout", "stderr", "prompt"]
@@ -85,6 +85,24 @@ def find_log(snapshot: Snapshot, path: str) -> list[Logged]:
     """Give the attempts that *snapshot* holds of the step at *path*; none where nothing is kept of it."""
     entry = snapshot.find_fact(("steps", path))
     return read_log(snapshot.data_of(entry)) if entry is not None and entry.kind == "blob" else []
+
+
+def unsaved_logs(store: Store, checkpoint: Checkpoint) -> dict[str, list[Logged]]:
+    """Give what steps of a run have written since its newest checkpoint, by path; nothing of an older checkpoint.
+
+    That is of steps that run now, or ran when their process was killed.
+    """
+    ref = store.find_ref(checkpoint.run)
+    if ref is None or ref.checkpoint != checkpoint.id:
+        return {}
+    snapshot, logs = store.snapshot(checkpoint), dict[str, list[Logged]]()
+    for file in store.log_files(checkpoint.run):
+        with suppress(FileNotFoundError):  # The run goes on meanwhile.
+            for attempt in read_log(store.files.read(file)):
+                logs.setdefault(attempt.step, []).append(attempt)
+    known = {path: len(find_log(snapshot, path)) for path in logs}
+    newer = {path: [it for it in attempts if it.number > known[path]] for path, attempts in logs.items()}
+    return {path: attempts for path, attempts in newer.items() if attempts}
 
 
 def _frames(data: bytes) -> Iterator[tuple[int, bytes]]:
