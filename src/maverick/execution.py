@@ -160,7 +160,7 @@ class Execution:
                     raise
                 text = self._failed(error, undone)
                 self._end(journal, "failure", f"failed at {error.step}", {"step": error.step, "error": text})
-                result = replace(result, error=text)
+                result = replace(result, error=text, failed_at=error.step)
         except Stopped as stopped:
             self._end(journal, "pause", f"paused: {stopped.reason}")
             failed = f"; it had failed: {self._failed(failure, undone)}" if failure else ""

@@ -83,8 +83,12 @@ class Order(NamedTuple):
     def resume_command(self, run: str) -> str:
         """The command that goes on with *run*."""
         workflow = [self.workflow] if self.command == "run" and self.workflow else []
+        return self.command_line(self.command, *workflow, f"--resume={run}")
+
+    def command_line(self, *words: str) -> str:
+        """The command *words* as it is typed where this one was."""
         begin = [word for folder in self.folders for word in ("-C", folder)]
-        return shlex.join(["maverick", *begin, self.command, *workflow, f"--resume={run}"])
+        return shlex.join(["maverick", *begin, *words])
 
 
 def run(
@@ -345,6 +349,9 @@ def _report(outcome: "Outcome", order: Order, answer: Answer, seconds: float) ->
     complain(last_states(outcome.error or outcome.status))
     for error in outcome.rollback_errors:
         complain(f"rollback: {last_states(error)}")
+    if outcome.failed_at and not order.quiet:
+        place = f"{outcome.run}:steps.{outcome.failed_at}.output"
+        print_err(f"all that it wrote: {order.command_line('checkpoint', 'show', place)}")
     if resume:
         print_err(f"{outcome.run} {outcome.status} after {duration(seconds)}: {_counts(outcome)}; resume it with")
         print_err(resume)

@@ -126,6 +126,8 @@ class Outcome:
     status: RunStatus
     output: Value = None
     error: str | None = None
+    failed_at: str = ""
+    """The path of the step that failed the run."""
     checkpoint: str = ""
     resumed_from: str | None = None
     counts: Counts = field(default_factory=Counts)
