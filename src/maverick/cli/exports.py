@@ -46,7 +46,9 @@ def export(
 
 def import_run(
     file: Annotated[str, typer.Argument(metavar="FILE", help="What `maverick checkpoint export` wrote.")],
-    as_run: Annotated[str, typer.Option("--as", metavar="RUN", help="Call the run so.", show_default=False)] = "",
+    as_run: Annotated[
+        str, typer.Option("--as", metavar="RUN", help="Give the run this name.", show_default=False)
+    ] = "",
     *,
     any_size: Annotated[
         bool, typer.Option("--any-size", help="Take it in also if it holds more than anybody could restore.")

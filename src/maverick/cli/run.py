@@ -107,7 +107,7 @@ def run(
     resume: Annotated[
         str | None,
         typer.Option(
-            metavar="[REV]", help="Go on with the workflow's newest run, or with the run REV, where it stopped."
+            metavar="[REV]", help="Go on where the workflow's newest run that is not done stopped, or the run REV."
         ),
     ] = None,
     *,
