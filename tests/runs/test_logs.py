@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def test_both_streams_of_a_step_are_kept_in_their_order(runs: Runs) -> None:
 
     [attempt] = _log(runs.root, "a")
     assert [("stdout", b"one\n"), ("stderr", b"two\n"), ("stdout", b"three\n")] == attempt.pieces
-    assert {} == attempt.end
+    assert {"status": "done"} == attempt.end
     assert [] == _files(runs.root)
 
 
@@ -53,7 +54,7 @@ def test_each_attempt_is_kept_with_its_reason(runs: Runs) -> None:
     log = _log(runs.root, "a")
     assert [1, 2, 3, 4] == [attempt.number for attempt in log]
     assert ["1", "2", "3", "4"] == [attempt.stream("stdout").decode().strip() for attempt in log]
-    assert ["failed", "failed", "failed", None] == [attempt.end.get("status") for attempt in log]
+    assert ["failed", "failed", "failed", "done"] == [attempt.end.get("status") for attempt in log]
     assert "exit code 1: 2" == log[1].end["error"]
 
 
@@ -266,3 +267,51 @@ def test_a_fault_of_maverick_keeps_what_was_written(runs: Runs, monkeypatch: pyt
     [attempt] = _log(runs.root, "a")
     assert (b"before\n", "ZeroDivisionError: division by zero") == (attempt.stream("stdout"), attempt.end["error"])
     assert [] == _files(runs.root)
+
+
+@pytest.mark.parametrize("end", [b"\0" * 64, b"\1\0\0\0\0\0\0\x10half", b"\0\0\0\0\0\0\0\x02{]", b"\7" * 30, b"\1"])
+def test_a_damaged_log_costs_its_end_only(runs: Runs, end: bytes) -> None:
+    """A power cut may leave zeros, a full disk half a frame: the run goes on, and what comes then is kept."""
+    runs.flow("- {name: a, type: shell, run: 'echo $MAVERICK_STEP-$(cat n 2>/dev/null || echo 1)'}")
+    runs.kill_unrecorded("a")
+    [left] = (runs.root / ".maverick" / "checkpoints" / "logs").iterdir()
+    left.write_bytes(left.read_bytes() + end)
+    runs.file("n", "2")
+
+    done = runs.resume()
+
+    assert "done" == done.status
+    assert [b"a-1\n", b"a-2\n"] == [attempt.stream("stdout") for attempt in _log(runs.root, "a")]
+
+
+def test_a_file_in_the_place_of_the_folder_costs_the_logs_only(runs: Runs) -> None:
+    runs.flow("- {name: a, type: shell, run: echo hello}")
+    runs.start()
+    (runs.root / ".maverick" / "checkpoints" / "logs").rmdir()
+    runs.file(".maverick/checkpoints/logs", "")
+
+    done = runs.start()
+
+    assert "done" == done.status
+    assert ["what step a writes is not kept any more: Not a directory"] == done.notices
+
+
+def test_what_a_stopped_step_says_last_is_kept(tmp_path: Path) -> None:
+    """While it tidies up: often the only word of what it was at."""
+    program = Program(tmp_path / "project")
+    program.flow("""
+    steps:
+      - name: a
+        type: shell
+        run: |
+          trap 'for n in 1 2 3 4 5; do echo tidying $n; done; exit 1' TERM
+          touch $MARK
+          while :; do sleep 0.01; done
+    """)
+    running = program.begin("run", "flow.yaml").wait_for(program.mark)
+
+    running.signal(signal.SIGTERM).end()
+
+    [attempt] = _log(program.root, "a")
+    assert "".join(f"tidying {n}\n" for n in range(1, 6)).encode() == attempt.stream("stdout")
+    assert "stopped" == attempt.end["status"]

@@ -295,14 +295,14 @@ class Store:
         folder, own = self.root / layout.LOGS, f"{file_name(run)},"
         try:
             names = self.files.list(folder)
-        except FileNotFoundError:
+        except OSError:  # There is none, or it is none; whoever writes there says so.
             return []
         return [folder / name for name in sorted(names) if name.startswith(own)]
 
     def remove_logs(self, run: str) -> None:
         """Remove these files."""
         for file in self.log_files(run):
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 self.files.unlink(file)
 
     def is_owned(self, run: str) -> bool:

@@ -165,6 +165,13 @@ def unfinished_steps(store: Store, snapshot: Snapshot) -> dict[str, Unfinished]:
     }
 
 
+_SAID: Final = {
+    "running": "it runs",
+    "killed": "its process was killed",
+    "done": "it had ended well, and is to be done again: it was rolled back, or its record was not saved",
+}
+
+
 class Unfinished(NamedTuple):
     """The attempts at a step that has not finished; the error of the one that failed the run."""
 
@@ -178,7 +185,7 @@ class Unfinished(NamedTuple):
             return None if self.error is None else {"status": "failed", "output": {"error": self.error}}
         last = self.attempts[-1]
         status = str(last.end.get("status", "running" if self.is_running else "killed"))
-        said = {"running": "it runs", "killed": "its process was killed"}.get(status)
+        said = _SAID.get(status)
         output: dict[str, Value] = {"error": str(last.end.get("error", said)), "attempt": last.number}
         for stream in STREAMS:
             output[stream] = last.stream(stream).decode("utf-8", "backslashreplace")

@@ -157,7 +157,7 @@ def _attempt_logged(
     def ended(status: str, why: str) -> None:
         error = walk.tools.scrub.text(why)[:ERROR_CHARACTERS]
         seconds = round(time.monotonic() - clock, 3)
-        log.end(status=status, error=error, started=int(started * 1000), seconds=seconds)
+        log.end(status, error=error, started=int(started * 1000), seconds=seconds)
 
     try:
         output = work.run(_attempt(walk, step, path, block, number, told, log))
@@ -171,7 +171,7 @@ def _attempt_logged(
     except Exception as fault:  # Nobody foresaw it; what the attempt wrote until then may tell why.
         ended("failed", f"{type(fault).__name__}: {fault}")
         raise
-    log.end()
+    log.end("done")
     return output
 
 

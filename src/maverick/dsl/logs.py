@@ -1,8 +1,8 @@
 """What a step's attempts wrote: kept beside the step's facts, and in a file while an attempt runs.
 
 A log is the attempts at one step, one after the other, as frames: of each a frame that begins it, what it wrote in
-the order in which it was written (the last `STREAM_BYTES` of each stream), and, if it did not succeed, a frame that
-says how it ended. The attempt of a process that was killed has no such end. The frames are those by which Docker
+the order in which it was written (the last `STREAM_BYTES` of each stream), and a frame that says how it ended. The
+attempt of a process that was killed has no such end. The frames are those by which Docker
 multiplexes the streams of a container: eight bytes (stream, three zeros, length), then the payload.
 
 The file of a running step is never synced. It survives the process, so that who resumes the run takes it in; an
@@ -62,17 +62,17 @@ class Logged:
 
 
 def read_log(data: bytes) -> list[Logged]:
-    """Give the attempts of a log, in their order. A torn end, as a kill leaves one, is left out."""
+    """Give the attempts of a log, in their order. What begins with a frame that is none is left out: a kill, a full
+    disk or a power cut may end a log anywhere.
+    """
     attempts: list[Logged] = []
     for number, payload in _frames(data):
-        if number == _ABOUT:
-            about = json.loads(payload)
-            if "attempt" in about:
-                attempts.append(Logged(about["attempt"], about["step"], left_out=about.get("left_out", {})))
-            elif attempts:
-                attempts[-1].end = about
-        elif attempts and number in _NAMES:
+        if number != _ABOUT:
             attempts[-1].pieces.append((_NAMES[number], payload))
+        elif "attempt" in (about := json.loads(payload)):
+            attempts.append(Logged(about["attempt"], about["step"], left_out=about.get("left_out", {})))
+        else:
+            attempts[-1].end = about
     return attempts
 
 
@@ -106,14 +106,40 @@ def unsaved_logs(store: Store, checkpoint: Checkpoint) -> dict[str, list[Logged]
 
 
 def _frames(data: bytes) -> Iterator[tuple[int, bytes]]:
-    place = 0
+    """Yield the frames of *data* up to the first that is none; the first of all begins an attempt."""
+    place, begun = 0, False
     while len(data) - place >= _HEADER.size:
         number, length = _HEADER.unpack_from(data, place)
-        place += _HEADER.size
-        if len(data) - place < length:
+        payload = data[place + _HEADER.size : place + _HEADER.size + length]
+        begins = number == _ABOUT and _is_begin(payload)
+        if len(payload) < length or not (begins or (begun and (number in _NAMES or _is_end(number, payload)))):
             return
-        yield number, data[place : place + length]
-        place += length
+        begun = True
+        yield number, payload
+        place += _HEADER.size + length
+
+
+def whole_length(data: bytes) -> int:
+    """Give how many bytes of a log are whole frames."""
+    return sum(_HEADER.size + len(payload) for _, payload in _frames(data))
+
+
+def _is_begin(payload: bytes) -> bool:
+    match _parsed(payload):
+        case {"attempt": int(), "step": str()}:
+            return True
+    return False
+
+
+def _is_end(number: int, payload: bytes) -> bool:
+    return number == _ABOUT and isinstance(about := _parsed(payload), dict) and "attempt" not in about
+
+
+def _parsed(payload: bytes) -> object:
+    try:
+        return json.loads(payload)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _frame(number: int, payload: bytes) -> bytes:
@@ -181,11 +207,11 @@ class AttemptLog:
                 if self._size > _COMPACT_BYTES:
                     self._compact()
 
-    def end(self, **how: object) -> None:
-        """Take no more. *how* says how an attempt ended that did not succeed: `status`, `error` and the like."""
+    def end(self, status: str, **how: object) -> None:
+        """Take no more. Of an attempt that is not done *how* says more: `error` and the like."""
         with self._lock:
-            if how:
-                self._append(_about(how))
+            if how or not self.is_empty:
+                self._append(_about({"status": status, **how}))
             self._close()
             self._closed = True
 
@@ -275,7 +301,7 @@ class Logs:
     def remove(self, path: str) -> None:
         """Remove the file of the step at *path*, whose log is in the store now."""
         if path in self._begun:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):  # Whoever resumes the run knows it by its numbers.
                 self.files.unlink(self.file(path))
 
     def remove_all(self) -> None:
@@ -287,12 +313,21 @@ class Logs:
         return self._store.log_file(self._run, path)
 
     def open(self, path: str) -> tuple[int, int]:
-        """Open the file of the step at *path* to append to it; give its descriptor and its length."""
+        """Open the file of the step at *path* to append to it; give its descriptor and its length.
+
+        What an earlier attempt left of half a frame goes: what is written behind it could not be read.
+        """
+        file = self.file(path)
         try:
-            return self.files.append(self.file(path))
+            descriptor, length = self.files.append(file)
         except FileNotFoundError:
-            self.files.make_folder(self.file(path).parent)
-            return self.files.append(self.file(path))
+            self.files.make_folder(file.parent)
+            descriptor, length = self.files.append(file)
+        if length and (whole := whole_length(data := self.files.read(file))) < length:
+            self.files.close(descriptor)
+            self.replace(path, data[:whole])
+            descriptor, length = self.files.append(file)
+        return descriptor, length
 
     def replace(self, path: str, data: bytes) -> None:
         """Make the file of the step at *path* hold *data*, by way of another one."""
@@ -312,7 +347,7 @@ class Logs:
     def _bytes(self, file: Path) -> bytes:
         try:
             return self.files.read(file)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return b""
         except OSError as error:
             self.tell(f"what a step wrote is lost: {file} cannot be read: {error.strerror or error}")

@@ -177,9 +177,9 @@ class Processes:
             first = signal.SIGINT if ended == "stopped" and self._stop.reason == "SIGINT" else signal.SIGTERM
             survivors = self._end(child, everything, grace, first)
             but = f" (but {self._scrub.text(_names(survivors))} could not be stopped)" if survivors else ""
+            stdout, stderr = self._written(child, alias)  # What it said last, while it tidied up, too.
             if ended == "timeout":
                 message = f"`{command}` took longer than {allowed} and was stopped{but}"
-                stdout, stderr = self._written(child, alias)
                 raise StepTimeout(message, step=step, stdout=stdout, stderr=stderr)
             raise Stopped(self._stop.reason + but)
 
