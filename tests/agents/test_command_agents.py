@@ -129,3 +129,16 @@ def test_it_needs_no_prompt(agents: Agents) -> None:
     script(agents, "echo Done.")
 
     assert "Done." == agents.ask(flow="- {name: ask, type: agent, agent: helper}").output
+
+
+@pytest.mark.parametrize(
+    "makes",
+    ['mkfifo "$MAVERICK_OUTPUT"', 'ln -s /dev/zero "$MAVERICK_OUTPUT"', 'mkdir "$MAVERICK_OUTPUT"'],
+    ids=["a pipe", "a link", "a folder"],
+)
+def test_what_is_no_plain_file_is_no_answer(agents: Agents, makes: str) -> None:
+    """Nobody waits for what a pipe will give, or reads a device to its end."""
+    script(agents, f"{makes}; echo x")
+    agents.runs.flow(ASK)
+
+    assert "MAVERICK_OUTPUT: output.json " in agents.runs.start().error

@@ -362,3 +362,13 @@ def test_a_log_in_the_project_is_no_change_of_it(program: Program) -> None:
 
     assert '[\n  "new.txt"\n]\n' == (program.root / "out.txt").read_text()
     assert "left out, since this program writes it: events.jsonl, log.txt, out.txt" in done.out
+
+
+def test_a_step_may_remove_the_folder_that_the_command_was_given_in(program: Program) -> None:
+    """`rm -rf build`, typed in `build`: the run is done, and its exit code says so."""
+    program.file("build/made", "")
+    program.flow("steps:\n  - {name: clean, type: shell, run: rm -r build}")
+
+    done = program.run("run", "../flow.yaml", "--json", cwd=program.root / "build")
+
+    assert (0, "done") == (done.code, done.json["status"])

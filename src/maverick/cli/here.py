@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from maverick.cli.streams import write_err
 from maverick.encoding import inherited
@@ -45,6 +47,18 @@ def go_to(folders: list[str]) -> None:
             why = getattr(error, "strerror", None) or str(error)
             closed = f"; {ownership(folder)}" if isinstance(error, PermissionError) else ""
             raise UsageError(f"cannot go to {folder!r} (-C): {why}{closed}") from None
+
+
+@contextmanager
+def standing_in(folder: Path) -> Iterator[None]:
+    """Make *folder* the current one for the block; a step may remove the one from before meanwhile."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.chdir(before)
 
 
 def from_here(workflow: str) -> str:

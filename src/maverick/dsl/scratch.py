@@ -118,3 +118,21 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StepFailed(f"cannot write the temporary file {path}: {error.strerror}") from error
+
+
+def read_plain_file(path: Path, most: int | None = None) -> bytes | None:
+    """Give what a program wrote to the file *path*, *most* bytes of it; None if there is nothing.
+
+    Raises:
+        StepFailed: It is no plain file, or cannot be read. A pipe, a device, a link is not waited for or followed.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        if stat.S_ISREG(path.lstat().st_mode):
+            with open(os.open(path, flags), "rb") as file:  # noqa: PTH123 - of a descriptor
+                return file.read() if most is None else file.read(most)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StepFailed(f"{path.name} cannot be read ({error.strerror}): a plain file has to be written") from None
+    raise StepFailed(f"{path.name} is no plain file: a plain file has to be written")

@@ -29,6 +29,7 @@ from maverick.dsl.durations import Limit, shortest
 from maverick.dsl.events import Event
 from maverick.dsl.last_words import text_of
 from maverick.dsl.programs import is_there
+from maverick.dsl.scratch import read_plain_file
 from maverick.encoding import name_text
 from maverick.errors import StepFailed, StepTimeout
 
@@ -392,12 +393,12 @@ class _Heard:
         self.answer.begun = self.answer.finished = True
         if done.exit_code != 0:
             self.answer.say(text_of(done.stdout[-_WORDS_BYTES:]))
-        elif output.exists():
+        elif (written := _written(output)) is not None:
             self.answer.is_json = True
-            if output.stat().st_size > ANSWER_CHARACTERS:
+            if len(written) > ANSWER_CHARACTERS:
                 self.too_long = f"wrote more than {ANSWER_CHARACTERS >> 20} MiB to MAVERICK_OUTPUT"
             else:
-                self.answer.say(text_of(output.read_bytes()))
+                self.answer.say(text_of(written))
         elif len(done.stdout) == ANSWER_CHARACTERS and done.truncated:
             self.too_long = (
                 f"printed more than {ANSWER_CHARACTERS >> 20} MiB; its answer is all that it prints, unless it "
@@ -428,6 +429,14 @@ class _Heard:
         server = f"; the last answer of the model's server was {status}" if status else ""
         server += f" ({answer.complaint})" if status and answer.complaint else ""
         return server + (f"; the last it said: {last}" if last else "")
+
+
+def _written(output: Path) -> bytes | None:
+    """What a program wrote to MAVERICK_OUTPUT; more than an answer may be long is cut."""
+    try:
+        return read_plain_file(output, ANSWER_CHARACTERS + 1)
+    except StepFailed as error:
+        raise StepFailed(f"MAVERICK_OUTPUT: {error}") from None
 
 
 def _time(seconds: float) -> str:

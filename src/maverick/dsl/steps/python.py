@@ -22,6 +22,7 @@ from maverick.dsl.events import Event
 from maverick.dsl.last_words import failure as failure_of
 from maverick.dsl.last_words import timed_out
 from maverick.dsl.prints import printing_to
+from maverick.dsl.scratch import read_plain_file
 from maverick.dsl.steps.work import Attempt, Tools, Work
 from maverick.dsl.stop import Stop, Stopped
 from maverick.errors import StepFailed, StepTimeout
@@ -223,9 +224,10 @@ def _in_a_process(action: Action, args: list[Any], kwargs: dict[str, Any], attem
         except StepTimeout as error:  # It names the command line, which is ours.
             how = str(error).rpartition("` ")[2]
             raise timed_out(error, f"action {action.name} {how}") from None
-        if done.exit_code != 0 or not answer.exists():
+        given = read_plain_file(answer)
+        if done.exit_code != 0 or given is None:
             raise StepFailed(f"the process of action {action.name} ended before the action did: {_how(done)}")
-        kind, value = process.unpack(answer.read_bytes())
+        kind, value = process.unpack(given)
     if kind == "failed":
         raise StepFailed(value["message"], causes=tuple(value["causes"]))
     return value
