@@ -229,6 +229,7 @@ def test_a_home_that_was_run_in_does_not_take_over_what_is_below(program: Progra
     (repository / "plain").mkdir()
     for folder in (home, repository, home / "code"):
         (folder / "flow.yaml").write_text(program.file("flow.yaml", whole(FLOW, "flow")).read_text())
+    (home / ".maverick").mkdir()  # Above it there may be a project of somebody else.
     assert f"{home}\n" == program.run("run", "flow.yaml", cwd=home).out
 
     assert f"{repository}\n" == program.run("run", "flow.yaml", cwd=repository).out

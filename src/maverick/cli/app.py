@@ -140,7 +140,8 @@ def _coming_back(answer: Answer) -> Iterator[None]:
         yield
     finally:
         if answer.folders and before is not None:
-            os.chdir(before)
+            with suppress(OSError):  # It is closed to this user.
+                os.chdir(before)
 
 
 def _told(error: Exception) -> tuple[str, int]:
