@@ -125,7 +125,7 @@ TREES = st.recursive(
 
 
 @given(TREES, st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_counting_is_walking(tree: dict[str, object] | None, wide: bool) -> None:
     """Each node is read once for the one, each path once for the other."""
     nodes = _Nodes()
