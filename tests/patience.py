@@ -24,5 +24,11 @@ The first does on an idle machine; each is ten times as long, so that a busy one
 waits for long where nothing is the matter.
 """
 
-ASLEEP = 'until [ "$(cat /proc/$!/comm 2>/dev/null || ps -o comm= -p $!)" = sleep ]; do :; done'
-"""Shell, behind `sleep N &`: wait until that process is `sleep`, and no longer the shell that began it."""
+
+def asleep(pid: str) -> str:
+    """Shell: wait until the process *pid*, as the shell knows it, is `sleep`, and no longer what became it."""
+    return f'until [ "$(cat "/proc/{pid}/comm" 2>/dev/null || ps -o comm= -p "{pid}")" = sleep ]; do sleep 0.01; done'
+
+
+ASLEEP = asleep("$!")
+"""Shell, behind `sleep N &`: the same for it."""

@@ -89,9 +89,8 @@ def locate(environment: Mapping[str, str]) -> Place:
         raise UsageError(f"the current folder cannot be told ({error.strerror}); go to another one") from None
     named = environment.get(VARIABLE, "")
     if not named:
-        root = find_root(here, environment)
-        _require_open(root, "go to another folder")
-        return Place(here, root)
+        _require_open(here, "go to another folder")  # What stands in it would be overlooked.
+        return Place(here, find_root(here, environment))
     try:
         status = os.stat(named)  # noqa: PTH116 - a text of whatever kind
     except (OSError, ValueError) as error:

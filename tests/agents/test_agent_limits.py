@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from kit_agents import Agents
 from maverick.dsl.agents.limits import seconds_to_wait
 from maverick.dsl.stop import Stop
+from patience import GROWING_SECONDS
 
 NOW = datetime(2026, 11, 30, 14, 30, tzinfo=UTC)
 
@@ -79,10 +80,10 @@ def test_a_limit_that_holds_too_long_is_told_with_its_end(agents: Agents, pauses
 
 
 def test_a_pause_never_outlasts_the_steps_time(agents: Agents, pauses: list[float]) -> None:
-    error = agents.failure("claude", {"status": 429}, more="timeout: 100s")
+    error = agents.failure("claude", {"status": 429}, more="timeout: 450s")
 
-    assert [5.0, 15.0, 45.0] == pauses
-    assert error.endswith("; the timeout of 100 s of the agent helper left no time for one more attempt")
+    assert [5.0, 15.0, 45.0, 135.0] == pauses
+    assert error.endswith("; the timeout of 450 s of the agent helper left no time for one more attempt")
 
 
 def test_an_attempt_that_has_no_time_to_succeed_is_not_begun(agents: Agents, pauses: list[float]) -> None:
@@ -136,19 +137,26 @@ def test_a_key_that_is_refused_once_is_given_a_chance(agents: Agents) -> None:
 
 
 def test_a_timeout_says_what_the_server_answered_last(agents: Agents) -> None:
-    error = agents.failure("claude", {"retries": 2, "status": 401, "hang": True}, more="timeout: 1")
+    for seconds in GROWING_SECONDS:
+        error = agents.failure("claude", {"retries": 2, "status": 401, "hang": True}, more=f"timeout: {seconds}")
+        if "last answer" in error:
+            break
 
     assert error.endswith(
-        " took longer than the timeout of 1 s of the agent helper and was stopped; "
+        f" took longer than the timeout of {seconds:g} s of the agent helper and was stopped; "
         "the last answer of the model's server was 401 "
         "(authentication_failed)\nlog in with `claude` and /login, or set ANTHROPIC_API_KEY"
     )
 
 
 def test_a_timeout_of_a_later_call_names_the_configured_time_and_why_it_began_late(agents: Agents) -> None:
-    error = agents.failure("claude", {"status": 503}, {"hang": True}, more="timeout: 1.5")
+    for seconds in GROWING_SECONDS:
+        error = agents.failure("claude", {"status": 503}, {"hang": True}, more=f"timeout: {seconds}")
+        if "this call began" in error:
+            break
 
-    assert " took longer than the timeout of 1.5 s of the agent helper and was stopped; this call began after " in error
+    timeout = f"the timeout of {seconds:g} s of the agent helper"
+    assert f" took longer than {timeout} and was stopped; this call began after " in error
     assert error.endswith(", since the one before failed: exit code 1: API Error: Request rejected (503) · try later")
 
 

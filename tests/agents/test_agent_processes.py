@@ -11,9 +11,10 @@ import pytest
 from kit_agents import Agents
 from kit_processes import runs, until
 from kit_program import Program
+from patience import GROWING_SECONDS, asleep
 
 DAEMON = "sh -c 'echo $$ > pid.new; mv pid.new pid; exec sleep 1000' > /dev/null 2>&1 < /dev/null"
-SERVER = f"setsid {DAEMON} & until test -e pid; do sleep 0.01; done; "
+SERVER = f"setsid {DAEMON} & until test -e pid; do sleep 0.01; done; {asleep('$(cat pid)')}; "
 ASK = "- {name: ask, type: agent, agent: helper, context: {task: Write it}}"
 linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the session alone is known")
 
@@ -44,11 +45,13 @@ def test_a_server_that_a_tool_started_ends_with_the_step_and_is_named(agents: Ag
 
 @linux
 def test_so_it_does_with_a_timeout(agents: Agents) -> None:
-    _agent(agents, SERVER + "sleep 1000", "timeout: 2")
+    for seconds in GROWING_SECONDS:
+        _agent(agents, SERVER + "touch begun; sleep 1000", f"timeout: {seconds}")
+        failed = agents.ask(flow=ASK)
+        if (agents.runs.root / "begun").exists():
+            break
 
-    failed = agents.ask(flow=ASK)
-
-    assert "timeout of 2 s" in failed.error
+    assert f"timeout of {seconds:g} s" in failed.error
     assert not runs(_pid(agents.runs.root))
 
 

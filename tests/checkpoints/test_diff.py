@@ -48,7 +48,7 @@ contents = st.dictionaries(st.tuples(names.map("f{}".format)), st.sampled_from("
 nested = st.tuples(contents, st.dictionaries(st.tuples(st.just("dir"), names), st.sampled_from("xyz"), max_size=60))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(nested, nested)
 def test_a_difference_of_trees_is_that_of_their_entries(
     left: tuple[dict[Names, str], dict[Names, str]], right: tuple[dict[Names, str], dict[Names, str]]
@@ -149,7 +149,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(values, values)
 def test_there_is_a_difference_unless_the_values_are_the_same(old: Value, new: Value) -> None:
     assert same(old, new) is not any(True for _ in diff_values(old, new))

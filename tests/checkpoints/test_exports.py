@@ -186,7 +186,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_every_truncation_and_every_flipped_bit_is_refused(
     exported: bytes, elsewhere: Path, data: st.DataObject
 ) -> None:

@@ -69,7 +69,7 @@ def test_a_run_that_goes_on_does_not_become_the_newest(store: Store, clock: Cloc
 
 
 @given(times=st.lists(st.integers(0, YEAR_2200), min_size=1, max_size=6), dropped=st.sets(st.integers(0, 5)))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_runs_stand_in_the_order_in_which_they_were_started(
     tmp_path_factory: pytest.TempPathFactory, times: list[int], dropped: set[int]
 ) -> None:

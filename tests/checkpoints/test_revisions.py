@@ -97,7 +97,7 @@ LABELS = st.text(st.one_of(st.sampled_from("@~:1 'a/"), st.characters(codec="utf
 
 
 @given(st.lists(LABELS.filter(lambda it: it != "latest"), min_size=1, max_size=4, unique=True), st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_every_label_can_be_named(tmp_path: Path, labels: list[str], data: st.DataObject) -> None:
     """Whatever is in it: the first `@` ends the run, and a label that is there goes before a `~N`."""
     store = Store.create(tmp_path / os.urandom(8).hex(), files=CountingFiles())

@@ -333,7 +333,7 @@ VALUES = st.recursive(st.none() | st.integers() | st.floats() | st.text() | st.b
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=4)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.dictionaries(NAMES, VALUES, max_size=4), min_size=1, max_size=4))
 def test_every_checkpoint_of_a_run_keeps_what_it_held(
     tmp_path_factory: pytest.TempPathFactory, history: list[dict[str, object]]

@@ -72,7 +72,6 @@ def _by_rules(root: Path) -> set[str]:
 
 @settings(
     max_examples=150,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(top=st.lists(lines, max_size=5), below=st.lists(lines, max_size=3), end=st.sampled_from(["\n", "\r\n"]))

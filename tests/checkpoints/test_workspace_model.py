@@ -141,5 +141,5 @@ class Histories(RuleBasedStateMachine):
         assert [] == self.project.disk.names()
 
 
-Histories.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+Histories.TestCase.settings = settings(max_examples=40, stateful_step_count=25)
 TestHistories = Histories.TestCase

@@ -127,7 +127,7 @@ def test_every_text_can_be_an_event(program: Program) -> None:
 
 def test_standard_output_stays_a_stream_of_json_lines(program: Program) -> None:
     """The object is the last of them, also where the run is stopped."""
-    program.flow("- {name: wait, type: shell, run: 'touch $MARK; exec sleep 60'}")
+    program.flow("- {name: wait, type: shell, run: 'touch $MARK; exec sleep 6000'}")
     with subprocess.Popen(
         [sys.executable, "-m", "maverick", "run", "flow.yaml", "--events", "-", "--json"],
         cwd=program.root,

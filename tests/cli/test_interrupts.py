@@ -175,6 +175,7 @@ def test_ctrl_c_at_a_terminal_reaches_the_run_s_processes_once(program: Program)
     program.flow("""
     - name: wait
       type: shell
+      grace: 10m
       run: |
         trap 'echo INT >> heard; sleep 0.1; exit' INT
         trap 'echo TERM >> heard' TERM

@@ -222,10 +222,13 @@ class TestNamingTheRoot:
 
 def test_a_home_that_was_run_in_does_not_take_over_what_is_below(program: Program) -> None:
     """One `maverick run` in the home is enough to leave a store there."""
-    home = program.root.parent / "home"
+    outside = program.root.parent
+    home = outside / "home"
     repository = home / "code/repository"
-    (repository / ".git").mkdir(parents=True)
-    (repository / ".git/HEAD").write_text("ref: refs/heads/main\n")
+    for folder in (outside, repository):  # Where everybody may write, the search ends.
+        (folder / ".git").mkdir(parents=True)
+        (folder / ".git/HEAD").write_text("ref: refs/heads/main\n")
+    outside.chmod(0o777)
     (repository / "plain").mkdir()
     for folder in (home, repository, home / "code"):
         (folder / "flow.yaml").write_text(program.file("flow.yaml", whole(FLOW, "flow")).read_text())

@@ -106,7 +106,7 @@ def test_tables_align_and_keep_every_row_on_one_line() -> None:
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_text_can_be_typed_as_it_is_shown(text: str) -> None:
     """In bash, zsh and ksh, also where it holds what moves a terminal's cursor."""
     word = shell_word(text)

@@ -242,7 +242,7 @@ def _events(text: str) -> Iterator[Event]:
         yield Event(event=kind, step=text, type="agent", message=text, seconds=1.0, data=data)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.text(st.characters() | st.sampled_from("\x1b\r\n\x9b\u202e[]31m")))
 @example(EVIL)
 def test_no_event_moves_the_cursor(capsys: pytest.CaptureFixture[str], text: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 from maverick.dsl.commands import attach, run_command
 from maverick.dsl.processes import Group, Processes, Stop, Stopped
 from maverick.errors import StepFailed, StepTimeout
+from patience import PATIENCE_SECONDS
 
 
 def test_alone_it_stays_in_the_callers_group(tmp_path: Path) -> None:
@@ -72,9 +73,23 @@ def test_alone_waiting_in_pieces_loses_nothing(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("maverick.dsl.commands.LONGEST_WAIT_SECONDS", 0.01)
     script = "echo one; sleep 0.1; echo two; cat"
 
-    done = run_command(["sh", "-c", script], cwd=tmp_path, stdin=b"x" * 500_000, timeout=60)
+    done = run_command(["sh", "-c", script], cwd=tmp_path, stdin=b"x" * 500_000, timeout=PATIENCE_SECONDS)
 
     assert b"one\ntwo\n" + b"x" * 500_000 == done.stdout
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_what_cannot_be_started_is_passed_over_on_path(tmp_path: Path, alone: bool) -> None:
+    """Else its reason would be told instead of that of the program that is started."""
+    (tmp_path / "echo").touch()
+    path = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+
+    with ExitStack() as stack:
+        if not alone:
+            stack.enter_context(attach(Processes(Stop(), lambda _: None), env=os.environ, step="x"))
+        with pytest.raises(StepFailed, match="one of its arguments is too long"):
+            run_command(["echo", "x" * 3_000_000], cwd=tmp_path, env=path)
+        assert b"fine\n" == run_command(["echo", "fine"], cwd=tmp_path, env=path).stdout
 
 
 @pytest.mark.parametrize("alone", [True, False])

@@ -12,7 +12,7 @@ from maverick.dsl.concurrency import run_all
 from patience import PATIENCE_SECONDS
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, 12), st.integers(1, 5))
 def test_results_come_in_the_order_of_the_numbers(count: int, limit: int) -> None:
     """Whichever ends first."""

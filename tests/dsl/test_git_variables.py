@@ -133,7 +133,7 @@ outputs:
 CALLED = """
 steps:
 - {name: shell, type: shell, run: 'echo "${GIT_INDEX_FILE-none}"'}
-- {name: child, type: python, action: "told:told", timeout: 60}
+- {name: child, type: python, action: "told:told", timeout: 300}
 - {name: thread, type: python, action: "told:run"}
 outputs: ["${{ steps.shell.output.value }}", "${{ steps.child.output }}", "${{ steps.thread.output }}"]
 """

@@ -221,7 +221,7 @@ def read_everything(text: str) -> None:
     check(text, "f")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=200))
 @example(b"\xff\xfea\x00")
 @example(b"%YAML 2.0\n---\na")
@@ -243,7 +243,7 @@ _WORDS = (
 _TOKENS = st.sampled_from([*_SIGNS, *_WORDS.split()])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(_TOKENS, max_size=40).map("".join))
 def test_any_sequence_of_yaml_tokens_gives_problems_and_nothing_else(text: str) -> None:
     read_everything(text)
@@ -278,7 +278,7 @@ _STEPS = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(_STEPS, min_size=1, max_size=3))
 def test_any_value_in_any_field_gives_problems_and_nothing_else(steps: list[object]) -> None:
     import json  # noqa: PLC0415

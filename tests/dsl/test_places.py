@@ -19,7 +19,7 @@ def position_of(text: str, character: str) -> tuple[int, int]:
     return before.count("\n") + 1, len(before) - before.rfind("\n")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(before=_TEXTS, after=_TEXTS, style=st.sampled_from([None, "'", '"', "|", ">"]), width=st.integers(10, 80))
 @example(before=":\\:\\ \n", after="", style=None, width=10)
 def test_a_mark_is_found_where_it_stands(before: str, after: str, style: str | None, width: int) -> None:

@@ -17,29 +17,31 @@ from maverick.dsl import processes as processes_module
 from maverick.dsl.process_table import MARK, living, send, send_to_groups
 from maverick.dsl.processes import Group, Stopped, stop_leftovers
 from maverick.errors import StepTimeout
+from patience import PATIENCE_SECONDS, asleep
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the session alone is known")
 
 DAEMON = "sh -c 'echo $$ > pid.new; mv pid.new pid; exec sleep 1000' > /dev/null 2>&1 < /dev/null"
 KNOWN = "until test -e pid; do sleep 0.01; done; "
+ASLEEP = f"{KNOWN}{asleep('$(cat pid)')}; "
 DOUBLE_FORK = """
 import os, time
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
         open("pid.new", "w").write(str(os.getpid()))
-        os.rename("pid.new", "pid")
         os.closerange(0, 3)
+        os.rename("pid.new", "pid")
         time.sleep(1000)
     os._exit(0)
 os.wait()
 """
 WAYS = {
-    "setsid -f": f"setsid -f {DAEMON}; {KNOWN}",
-    "in the background": f"setsid {DAEMON} & {KNOWN}",
-    "nohup": f"nohup setsid {DAEMON} & {KNOWN}",
+    "setsid -f": f"setsid -f {DAEMON}; {ASLEEP}",
+    "in the background": f"setsid {DAEMON} & {ASLEEP}",
+    "nohup": f"nohup setsid {DAEMON} & {ASLEEP}",
     "double fork": f"{sys.executable} -c '{DOUBLE_FORK}'; {KNOWN}",
-    "job control": f"set -m; setsid {DAEMON} & {KNOWN}",
+    "job control": f"set -m; setsid {DAEMON} & {ASLEEP}",
 }
 ways = pytest.mark.parametrize("script", WAYS.values(), ids=WAYS)
 
@@ -98,11 +100,12 @@ def test_a_stop_reaches_it(bench: Bench, victims: list[int], script: str) -> Non
 def test_a_failing_callback_leaves_nothing(bench: Bench, victims: list[int]) -> None:
     """However the engine goes on after its own bug, the step's processes do not."""
 
-    def on_output(*_: object) -> None:
-        raise ValueError("mine")
+    def on_output(_: str, data: bytes) -> None:
+        if b"started" in data:
+            raise ValueError("mine")
 
     with pytest.raises(ValueError, match="mine"):
-        bench.sh(f"{WAYS['setsid -f']} echo x; sleep 1000", on_output=on_output)
+        bench.sh(f"{WAYS['setsid -f']} echo started; sleep 1000", on_output=on_output)
 
     victims.append(_pid(bench))
     assert not runs(_pid(bench))
@@ -147,22 +150,27 @@ def test_what_a_killed_run_left_is_stopped_in_whatever_session(bench: Bench, vic
 def test_a_nested_run_s_processes_belong_to_both(bench: Bench, victims: list[int]) -> None:
     """What a run that a step starts leaves behind is reached by stopping the step."""
     (bench.folder / "engine.py").write_text(ENGINE)
+    (bench.folder / "inner.sh").write_text(WAYS["setsid -f"])
 
-    bench.sh(f"{sys.executable} engine.py '{WAYS['setsid -f'].replace(chr(39), chr(34))}'", wholly=True)
+    bench.sh(f"{sys.executable} engine.py 'bash inner.sh'", wholly=True)
 
     victims.append(_pid(bench))
     assert not runs(_pid(bench))
 
 
-def test_a_nested_run_that_is_killed_takes_its_processes_along(bench: Bench, victims: list[int]) -> None:
+def test_a_nested_run_that_is_killed_takes_its_processes_along(tmp_path: Path, victims: list[int]) -> None:
     """They are told when nobody is left who could tell them."""
+    bench = Bench(tmp_path, grace=PATIENCE_SECONDS)
     (bench.folder / "engine.py").write_text(ENGINE)
     # What it says goes nowhere: the pipes break with the run that reads them, and SIGPIPE would end it.
     inner = "exec >/dev/null 2>&1; trap 'touch tidied; exit' TERM; echo $$ > pid.new; mv pid.new pid; "
     (bench.folder / "inner.sh").write_text(f"{inner} while :; do sleep 0.01; done")
 
     with pytest.raises(Stopped):
-        bench.sh(f"{sys.executable} engine.py 'bash inner.sh' & {KNOWN} echo x; wait", on_output=bench.stop_once)
+        bench.sh(
+            f"{sys.executable} engine.py 'bash inner.sh' & {KNOWN} echo started; wait",
+            on_output=bench.stop_at(b"started"),
+        )
 
     victims.append(_pid(bench))
     assert (False, True) == (runs(_pid(bench)), (bench.folder / "tidied").exists())
@@ -180,8 +188,9 @@ except Stopped:
 """
 
 
-def test_a_nested_run_s_processes_hear_a_stop_once(bench: Bench) -> None:
+def test_a_nested_run_s_processes_hear_a_stop_once(tmp_path: Path) -> None:
     """Many programs take a second signal for an order to leave without tidying up."""
+    bench = Bench(tmp_path, grace=PATIENCE_SECONDS)
     (bench.folder / "engine.py").write_text(STOPPING_ENGINE)
     (bench.folder / "inner.sh").write_text(
         "trap 'echo told >> heard' TERM; touch ready; until test -e heard; do sleep 0.01; done; sleep 0.1"
@@ -189,8 +198,8 @@ def test_a_nested_run_s_processes_hear_a_stop_once(bench: Bench) -> None:
 
     with pytest.raises(Stopped):
         bench.sh(
-            f"{sys.executable} engine.py & until test -e ready; do sleep 0.01; done; echo x; wait",
-            on_output=bench.stop_once,
+            f"{sys.executable} engine.py & until test -e ready; do sleep 0.01; done; echo started; wait",
+            on_output=bench.stop_at(b"started"),
         )
 
     assert "told\n" == (bench.folder / "heard").read_text()

@@ -146,7 +146,7 @@ class TestRunning:
 class TestNotStarting:
     def test_a_missing_program_is_named(self, bench: Bench) -> None:
         with pytest.raises(StepFailed, match="`no-such-program` is not on PATH; install it"):
-            bench.processes.run(["no-such-program"], cwd=bench.folder)
+            bench.processes.run(["no-such-program"], cwd=bench.folder, env={"PATH": "/usr/bin:/bin"})
 
     def test_the_childs_path_counts(self, bench: Bench) -> None:
         with pytest.raises(StepFailed, match="`bash` is not on PATH"):
@@ -322,7 +322,8 @@ class TestStopping:
         """However long it may take: no call of the system waits for 25 days."""
         assert 0 == bench.sh("sleep 0.01", timeout=timeout).exit_code
 
-    def test_sigterm_lets_it_tidy_up(self, bench: Bench) -> None:
+    def test_sigterm_lets_it_tidy_up(self, tmp_path: Path) -> None:
+        bench = Bench(tmp_path, grace=PATIENCE_SECONDS)
         script = "trap 'touch tidied; exit' TERM; echo ready; while :; do sleep 0.01; done"
 
         with pytest.raises(Stopped, match="enough"):
@@ -330,8 +331,9 @@ class TestStopping:
 
         assert (bench.folder / "tidied").exists()
 
-    def test_a_stopped_process_is_woken_to_end(self, bench: Bench) -> None:
+    def test_a_stopped_process_is_woken_to_end(self, tmp_path: Path) -> None:
         """SIGTERM alone would stay pending behind SIGSTOP until the grace is over."""
+        bench = Bench(tmp_path, grace=PATIENCE_SECONDS)
         script = "trap 'touch tidied; exit' TERM; echo ready; kill -STOP $$; while :; do sleep 0.01; done"
 
         with pytest.raises(Stopped):

@@ -142,7 +142,7 @@ def test_of_two_secrets_the_longer_one_is_masked() -> None:
     assert b"*** ***" == b"".join(pieces)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(_ANY, min_size=1, max_size=2),
     st.lists(st.tuples(st.integers(0, 20), st.binary(max_size=6)), max_size=4),
@@ -165,7 +165,7 @@ def test_in_pieces_the_same_is_masked(secrets: list[str], parts: list[tuple[int,
     assert scrub.data(whole) == b"".join(pieces)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(_ANY, st.sampled_from([form for form in _forms("x" * 8) if "base64" not in form]))
 def test_any_text_is_masked_in_any_form(secret: str, form: str) -> None:
     """Whatever characters a password is made of."""
@@ -293,7 +293,7 @@ def test_json_that_cannot_be_read_is_a_text() -> None:
     assert "<***>" == Scrubber(['{"a": nothing}']).text('<{"a": nothing}>')
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     st.sampled_from([KEY, json.dumps(ACCOUNT), json.dumps(ACCOUNT, indent=2), "pa$$ word\tof\x1b'all\" kinds"]),
     st.lists(st.tuples(st.sampled_from([*_of_a_key(), *_forms("x" * 8)]), st.text(max_size=6)), min_size=1, max_size=4),

@@ -21,9 +21,9 @@ _IMPORTED_LATE = [
     *("jsonschema", "referencing", "rpds", "yaml", "typer", "blake3"),
 ]
 _FLOW = """
-- {name: a, type: python, action: "tools.work:sync", timeout: 1m, args: ["${{ quote('a b') }}"]}
+- {name: a, type: python, action: "tools.work:sync", timeout: 5m, args: ["${{ quote('a b') }}"]}
 - {name: b, type: python, action: "tools.work:sync", args: [1]}
-- {name: c, type: python, action: "tools.work:later", timeout: 1m}
+- {name: c, type: python, action: "tools.work:later", timeout: 5m}
 - {name: d, type: agent, agent: h, context: {x: 1}, output_schema: {type: object, properties: {a: {pattern: ^x}}}}
 - {name: e, type: shell, run: echo "$X", env: {X: 1}}
 - {name: f, type: generate, generator: commit_message, context: {}}
@@ -85,7 +85,7 @@ def test_an_action_starts_programs_with_the_environment_of_the_user(runs: Runs) 
         return [os.environ.get("PYTHONPATH"), sys.argv[1:]]
     """
     )
-    runs.flow("- {name: a, type: python, action: path, timeout: 1m}")
+    runs.flow("- {name: a, type: python, action: path, timeout: 5m}")
 
     assert [None, []] == runs.start().output
 
@@ -102,7 +102,7 @@ def test_an_action_starts_programs_with_the_environment_of_the_user(runs: Runs) 
 )
 def test_a_process_that_ends_too_early_says_why(runs: Runs, body: str, why: str) -> None:
     runs.set_actions(f"import sys\ndef end():\n    {body}\n")
-    runs.flow("- {name: a, type: python, action: end, timeout: 1m}")
+    runs.flow("- {name: a, type: python, action: end, timeout: 5m}")
 
     error = runs.start().error
 
@@ -114,7 +114,7 @@ def test_an_action_that_cannot_be_loaded_again_says_why(runs: Runs) -> None:
     runs.set_actions(
         "import os\nif os.getppid() != PARENT: raise LookupError('gone')\n".replace("PARENT", str(os.getppid()))
     )
-    runs.flow(f"- {{name: a, type: python, action: '{runs.module}:give', timeout: 1m}}")
+    runs.flow(f"- {{name: a, type: python, action: '{runs.module}:give', timeout: 5m}}")
 
     assert "importing it fails: LookupError: gone" in runs.start().error
 

@@ -115,7 +115,7 @@ def act():
 """
 
 
-@pytest.mark.parametrize("steps", [ELSEWHERE, IN_PYTHON, IN_PYTHON.replace('"}', '", timeout: 60}')])
+@pytest.mark.parametrize("steps", [ELSEWHERE, IN_PYTHON, IN_PYTHON.replace('"}', '", timeout: 300}')])
 def test_a_repository_that_a_step_makes_elsewhere_is_its_own(tmp_path: Path, steps: str) -> None:
     """It had set core.bare in the user's."""
     hooked = Hooked(tmp_path, "post-commit", steps)

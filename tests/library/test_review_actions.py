@@ -8,6 +8,7 @@ import pytest
 
 from maverick.errors import StepFailed
 from maverick.library.actions import combine_review_results, run_coderabbit_review, sync_dependencies
+from patience import PATIENCE_SECONDS
 from repositories import Repository
 
 
@@ -51,7 +52,7 @@ class TestCodeRabbit:
         [
             ('echo \'{"type": "error", "message": "no credits"}\'; exit 1', "failed", "no credits"),
             ('echo \'{"type": "heartbeat"}\'', "failed", "heartbeat"),
-            ("exec sleep 60", "failed", "did not come to an end within 0.2 s"),
+            ("exec sleep 6000", "failed", "did not come to an end within 0.2 s"),
         ],
     )
     def test_a_review_that_does_not_end_well_is_no_failure_of_the_step(
@@ -59,7 +60,9 @@ class TestCodeRabbit:
     ) -> None:
         program(programs / "coderabbit", self.script(script))
 
-        review = run_coderabbit_review(timeout_seconds=0.2 if "sleep" in script else 30, cwd=repository.cwd)
+        review = run_coderabbit_review(
+            timeout_seconds=0.2 if "sleep" in script else PATIENCE_SECONDS, cwd=repository.cwd
+        )
 
         assert status == review.status
         assert reason in review.reason

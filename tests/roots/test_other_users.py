@@ -116,6 +116,46 @@ def test_a_folder_that_may_not_be_entered_is_named_with_its_owner(
         assert '"project": null' in done.out
 
 
+@pytest.mark.parametrize("mark", ["", "maverick.yaml", ".maverick"])
+def test_so_it_is_below_a_project(place: Path, monkeypatch: pytest.MonkeyPatch, mark: str) -> None:
+    """Whether it is a project of its own cannot be seen."""
+    closed = place / "project/closed"
+    closed.mkdir()
+    if mark:
+        (closed / mark).mkdir()
+    monkeypatch.chdir(closed)
+    wanted = command("run", "../flow.yaml")
+    ended(wanted)
+    closed.chmod(0o700 if IS_ROOT else 0)
+
+    done = ended(wanted, ordinary=True)
+
+    closed.chmod(0o700)
+    assert (2, 1) == (done.code, len(done.err.splitlines())), done.err
+    assert f"{closed} may not be entered: it belongs to " in done.err
+
+
+@pytest.mark.parametrize("by", ["-C", "MAVERICK_PROJECT"])
+@pytest.mark.parametrize("plan", [(), ("--plan",)])
+def test_a_project_can_be_named_from_a_folder_that_may_not_be_entered(
+    place: Path, monkeypatch: pytest.MonkeyPatch, by: str, plan: tuple[str, ...]
+) -> None:
+    """`sudo -u service maverick -C /srv/project` in root's home: nobody can go back there, nor has to."""
+    (place / "closed").chmod(0o700)
+    monkeypatch.chdir(place / "closed")
+    project = str(place / "project")
+    options, environment = (["-C", project], {}) if by == "-C" else ([], {"MAVERICK_PROJECT": project})
+    wanted = command(*options, "run", f"{project}/flow.yaml", *plan, env=environment)
+    ended(command(*options, "run", f"{project}/flow.yaml", env={**environment, "TMPDIR": str(place)}))
+    (place / "closed").chmod(0o700 if IS_ROOT else 0)
+    give_away(*(place / "project").rglob("*"))
+
+    done = ended(wanted, ordinary=True)
+
+    assert 0 == done.code, done.err
+    assert plan or f"{project}\n" == done.out
+
+
 def test_a_folder_that_may_be_entered_but_not_listed_is_a_project(place: Path) -> None:
     """Looking nothing up needs no more."""
     wanted = command("workflow", "check", "flow.yaml", cwd=place / "project")
@@ -204,7 +244,7 @@ def test_a_container_that_is_root_works_in_somebodys_checkout(place: Path) -> No
     (project / "flow.yaml").write_text(
         'version: "1.0"\nname: flow\ncheckpoints: {workspace: label}\nsteps:\n'
         "  - {name: a, type: python, action: git_status}\n"
-        "  - {name: b, type: python, action: git_branch, timeout: 60}\n"
+        "  - {name: b, type: python, action: git_branch, timeout: 300}\n"
         "outputs: ${{ steps.b.output.name }}\n"
     )
     os.chown(project, 0, 0)

@@ -188,7 +188,7 @@ def test_a_fault_rolls_back_as_a_failure_does(runs: Runs, monkeypatch: pytest.Mo
 def test_in_one_of_several_iterations_it_goes_before_failures(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is a fault, whatever else failed; what the others finished is recorded."""
     runs.set_actions(
-        "all_here = threading.Barrier(3)\n\n\ndef meet(name):\n    all_here.wait(60)\n    return do(name)\n"
+        "all_here = threading.Barrier(3)\n\n\ndef meet(name):\n    all_here.wait(300)\n    return do(name)\n"
     )
     runs.flow(
         """

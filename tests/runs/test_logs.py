@@ -15,6 +15,7 @@ from kit_runs import Runs
 from maverick.checkpoints import Store
 from maverick.checkpoints.files import Files
 from maverick.dsl.logs import STREAM_BYTES, Logged, find_log
+from patience import GROWING_SECONDS
 
 
 def _log(root: Path, step: str, revision: str = "@latest") -> list[Logged]:
@@ -28,7 +29,13 @@ def _files(root: Path) -> list[str]:
 
 def test_both_streams_of_a_step_are_kept_in_their_order(runs: Runs) -> None:
     """As a terminal would have shown them; the file of the running step is gone."""
-    runs.flow("- {name: a, type: shell, run: 'echo one; sleep 0.05; echo two >&2; sleep 0.05; echo three'}")
+    runs.flow("""
+    - name: a
+      type: shell
+      run: |
+        until_kept() { until grep -qs "$1" .maverick/checkpoints/logs/*; do sleep 0.01; done; }
+        echo one; until_kept one; echo two >&2; until_kept two; echo three
+    """)
 
     runs.start()
 
@@ -61,17 +68,19 @@ def test_each_attempt_is_kept_with_its_reason(runs: Runs) -> None:
 @pytest.mark.parametrize(
     ("step", "status", "error"),
     [
-        ("run: 'echo before; exec sleep 600', timeout: 0.3", "failed", "took longer than its timeout"),
+        ("run: 'echo before; exec sleep 6000', timeout: {}", "failed", "took longer than its timeout"),
         ("run: 'echo before; exit 3', continue_on_error: true", "failed", "exit code 3: before"),
     ],
 )
 def test_what_was_written_before_the_end_is_kept(runs: Runs, step: str, status: str, error: str) -> None:
     """Whatever ended the attempt, and whoever goes on."""
-    runs.flow(f"- {{name: a, type: shell, {step}}}")
+    for seconds in GROWING_SECONDS:
+        runs.flow(f"- {{name: a, type: shell, {step.format(seconds)}}}")
+        runs.start()
+        [attempt] = _log(runs.root, "a")
+        if attempt.stream("stdout"):
+            break
 
-    runs.start()
-
-    [attempt] = _log(runs.root, "a")
     assert (b"before\n", status) == (attempt.stream("stdout"), attempt.end["status"])
     assert error in str(attempt.end["error"])
 
@@ -151,7 +160,7 @@ def test_what_an_action_prints_is_kept(runs: Runs) -> None:
       steps:
         - {name: a, type: python, action: says, args: [aa]}
         - {name: b, type: python, action: says, args: [bb]}
-        - {name: c, type: python, action: says, args: [cc], timeout: 60}
+        - {name: c, type: python, action: says, args: [cc], timeout: 300}
         - {name: d, type: python, action: says_later, args: [dd]}
         - {name: e, type: python, action: says_later, args: [ee]}
     """)

@@ -107,7 +107,7 @@ def _without_places(value: object) -> str:
     return "\n".join(line.partition(" (/")[0] for line in json.dumps(value, indent=1).splitlines())
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(WORKFLOWS, st.lists(st.integers(0, 60), min_size=1, max_size=3))
 def test_a_random_workflow_survives_random_kills(steps: list[Step], kills: list[int]) -> None:
     """Recorded steps run once; those in flight at a kill once more for each kill."""
@@ -175,7 +175,7 @@ def _edited(text: str, where: int, how: str) -> str:
     return json.dumps(workflow, indent=1)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(
     WORKFLOWS,
     st.integers(5, 60),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kit_runs import Runs
+from patience import GROWING_SECONDS
 
 _STEPS = {
     "shell": "type: shell, run: sleep 600",
@@ -36,30 +37,40 @@ def slow(runs: Runs) -> Runs:
     return runs
 
 
+def _late(slow: Runs, flow: str) -> tuple[str, str]:
+    """The error of *flow*, whose timeout is `SECONDS`, once something began before it was over; and that timeout."""
+    for seconds in GROWING_SECONDS:
+        slow.flow(flow.replace("SECONDS", str(seconds)))
+        error = slow.start().error
+        if "longer than" in error:
+            break
+    return error, f"{seconds:g} s"
+
+
 @pytest.mark.parametrize("kind", _STEPS)
 def test_a_step_names_its_own_timeout(slow: Runs, kind: str) -> None:
-    slow.flow(f"- {{name: a, {_STEPS[kind]}, timeout: 0.4}}")
-    named = "the timeout of 0.4 s of the step a" if kind == "validate" else "its timeout of 0.4 s"
+    error, timeout = _late(slow, f"- {{name: a, {_STEPS[kind]}, timeout: SECONDS}}")
 
-    assert f"longer than {named}" in slow.start().error
+    named = f"the timeout of {timeout} of the step a" if kind == "validate" else f"its timeout of {timeout}"
+    assert f"longer than {named}" in error
 
 
 @pytest.mark.parametrize("kind", _STEPS)
 def test_a_timeout_around_a_step_is_named_as_it_is_configured(slow: Runs, kind: str) -> None:
     """Not the rest of it that was left when the inner step began (`0.398731 s`), and not as the inner step's own."""
-    slow.flow(f"""
+    flow = f"""
     - name: work
       type: loop
-      timeout: 0.4
+      timeout: SECONDS
       for_each: [1]
       steps:
         - {{name: a, {_STEPS[kind]}, timeout: 1h}}
-    """)
+    """
 
-    error = slow.start().error
+    error, timeout = _late(slow, flow)
 
     assert "step work[0].a" in error
-    assert "longer than the timeout of 0.4 s of the step work" in error
+    assert f"longer than the timeout of {timeout} of the step work" in error
 
 
 def test_an_async_action_may_take_a_century(slow: Runs) -> None:
@@ -79,24 +90,26 @@ def test_every_step_made_of_steps_hands_its_timeout_on(slow: Runs, around: str) 
         "subworkflow": "workflow: ./inner.yaml",
     }
     slow.file("inner.yaml", f'version: "1.0"\nname: inner\nsteps: [{inner}]\n')
-    slow.flow(f"- {{name: work, type: {around}, timeout: 0.4, {bodies[around]}}}")
+    error, timeout = _late(slow, f"- {{name: work, type: {around}, timeout: SECONDS, {bodies[around]}}}")
 
-    assert "took longer than the timeout of 0.4 s of the step work" in slow.start().error
+    assert f"took longer than the timeout of {timeout} of the step work" in error
 
 
 def test_of_two_timeouts_around_a_step_the_first_that_is_over_is_named(slow: Runs) -> None:
-    slow.flow("""
+    flow = """
     - name: outer
       type: loop
-      timeout: 0.4
+      timeout: SECONDS
       steps:
         - name: inner
           type: loop
           timeout: 1h
           steps: [{name: a, type: shell, run: sleep 600}]
-    """)
+    """
 
-    assert "longer than the timeout of 0.4 s of the step outer" in slow.start().error
+    error, timeout = _late(slow, flow)
+
+    assert f"longer than the timeout of {timeout} of the step outer" in error
 
 
 def test_a_step_that_begins_when_the_time_is_over_names_whose_it_was(slow: Runs) -> None:
@@ -118,29 +131,32 @@ def test_a_step_that_begins_when_the_time_is_over_names_whose_it_was(slow: Runs)
 
 def test_the_stages_of_a_validation_share_its_timeout(slow: Runs) -> None:
     """A second stage has what the first one left of it."""
-    slow.flow("""
-    - name: a
-      type: validate
-      timeout: 1
-      stages: [{name: one, run: sleep 0.6}, {name: two, run: sleep 0.6}, {name: three, run: touch began}]
-    """)
-
-    failed = slow.start()
+    for seconds in GROWING_SECONDS:
+        slow.flow(f"""
+        - name: a
+          type: validate
+          timeout: {seconds}
+          stages: [{{name: one, run: touch one}}, {{name: two, run: sleep 600}}, {{name: three, run: touch three}}]
+        """)
+        failed = slow.start()
+        if (slow.root / "one").exists():
+            break
 
     assert "failed" == failed.status
-    assert not (slow.root / "began").exists()
+    assert f"the timeout of {seconds:g} s of the step a" in failed.error
+    assert not (slow.root / "three").exists()
 
 
 @pytest.mark.parametrize("configured", [True, False])
 def test_a_stage_names_its_own_timeout(slow: Runs, configured: bool) -> None:
     """Wherever it stands: in maverick.yaml, or in the step."""
-    stage = "{run: sleep 600, timeout: 0.4}"
+    stage = "{run: sleep 600, timeout: 0.3}"
     if configured:
         slow.file("maverick.yaml", f"validation: {{stages: {{slow: {stage}}}}}\n")
     listed = "slow" if configured else "{name: slow, " + stage[1:]
     slow.flow(f"- {{name: a, type: validate, stages: [{listed}], timeout: 1h}}")
 
-    assert "longer than the timeout of 0.4 s of the stage slow" in slow.start().error
+    assert "longer than the timeout of 0.3 s of the stage slow" in slow.start().error
 
 
 @pytest.mark.parametrize("kind", _STEPS)

@@ -393,7 +393,6 @@ class UnlockedStoreMachine(StoreMachine):
 SHORT = settings(
     max_examples=20,
     stateful_step_count=25,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     derandomize=True,
     database=None,

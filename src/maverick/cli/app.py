@@ -140,7 +140,7 @@ def _coming_back(answer: Answer) -> Iterator[None]:
         yield
     finally:
         if answer.folders and before is not None:
-            with suppress(OSError):
+            with suppress(OSError):  # It is closed to this user.
                 os.chdir(before)
 
 

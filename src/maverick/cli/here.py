@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from maverick.cli.streams import write_err
 from maverick.encoding import inherited
@@ -50,9 +49,9 @@ def go_to(folders: list[str]) -> None:
 
 
 @contextmanager
-def standing_in(folder: Path) -> Iterator[None]:
-    """Make *folder* the current one for the block; a step may remove the one from before meanwhile."""
-    before = Path.cwd()
+def inside(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Make *folder* the current one for a while; the one before may be gone or closed to this user."""
+    before = os.getcwd()  # noqa: PTH109 - given back as it is
     os.chdir(folder)
     try:
         yield

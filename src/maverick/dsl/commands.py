@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 import time
@@ -115,11 +116,12 @@ def run_command(
         except StepTimeout as error:
             raise timed_out(error) from None
     variables = {**base, "GIT_TERMINAL_PROMPT": "0", **(env or {})}
-    check_startable(argv, cwd, variables)
+    program = check_startable(argv, cwd, variables)
     with ExitStack() as cleanup:
         try:
             process = subprocess.Popen(
                 encoded_words(argv),
+                executable=os.path.abspath(program),  # noqa: PTH100 - else a closed folder of PATH is the error
                 cwd=cwd,
                 env=encoded_environment(variables),
                 stdin=cleanup.enter_context(_file_of(stdin)) if stdin else subprocess.DEVNULL,

@@ -31,13 +31,17 @@ def is_there(program: str, root: str | Path, environment: Mapping[str, str]) -> 
     return bool(_search(program, root, environment).found)
 
 
-def check_startable(argv: Sequence[str], cwd: str | Path, env: Mapping[str, str]) -> None:
-    """Raise `StepFailed` if the folder or the program is not there: a shell's `127` would say less."""
+def check_startable(argv: Sequence[str], cwd: str | Path, env: Mapping[str, str]) -> str:
+    """Give the path of the program that a command starts.
+
+    Raises:
+        StepFailed: The folder or the program is not there. A shell's `127` would say less.
+    """
     program = argv[0]
     _check_folder(summary(argv), cwd)
     search = _search(program, cwd, env)
     if search.found:
-        return
+        return search.found
     if search.unexecutable:
         path = search.unexecutable
         raise StepFailed(f"`{program}` is not executable ({path}); make it so with `chmod +x {path}`")
