@@ -193,7 +193,10 @@ def catalog_of(project: Project, store: Store, checkpoint: Checkpoint) -> Catalo
 def reference_of(catalog: Catalog, store: Store, checkpoint: Checkpoint) -> str:
     """How the main workflow of a run is found again: its file, else its name, else what was recorded."""
     file = _main_file(store, checkpoint)
-    return file if catalog.path_of(file).exists() else checkpoint.group
+    if not catalog.path_of(file).exists():
+        return checkpoint.group
+    catalog.require_ours(file)  # Nobody named it in this command.
+    return file
 
 
 def _main_file(store: Store, checkpoint: Checkpoint) -> str:

@@ -261,6 +261,12 @@ class Catalog:
                 return self.shown(found[0])
         return next((file for file in self._recorded if same_name(Path(file).stem, reference)), None)
 
+    def require_ours(self, file: str) -> None:
+        """Raise UsageError if the file that `shown` called so is one of the project's that is not to be taken."""
+        path = self.path_of(file)
+        if self._vet and path.is_relative_to(self.root):
+            self._vet(str(path))
+
     def _path_of_reference(self, reference: str, calling_file: str) -> Path:
         folder = self.path_of(calling_file).parent if calling_file else self.root
         return Path(os.path.normpath(folder / os.path.expanduser(reference)))  # noqa: PTH111 - `~nobody` stays as it is

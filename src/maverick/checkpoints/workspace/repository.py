@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from maverick.encoding import lines_of
 from maverick.errors import UsageError
-from maverick.repositories import NO_REPOSITORY, git_folder, safe_settings, work_tree_of
+from maverick.repositories import NO_REPOSITORY, git_folder, is_top, safe_settings, work_tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -151,15 +151,15 @@ class Git:
 
 
 def nested_kind(folder: str) -> str | None:
-    """Say what kind of working tree the folder *folder* is the top of; None if of none."""
+    """Say what kind of working tree the folder *folder* is the top of; None if of none that git accepts."""
     marker = os.path.join(folder, ".git")  # noqa: PTH118 - called for many folders
     try:
         with open(marker, "rb") as file:  # noqa: PTH123 - as above
             text = file.read(4096)
-    except IsADirectoryError:
-        return "nested repository"
+    except PermissionError:
+        return "nested repository"  # Nobody can say; what is in it is not ours to take.
     except OSError:
-        return "nested repository" if os.path.lexists(marker) else None
+        return "nested repository" if is_top(folder) else None
     if b"/worktrees/" in text:
         return "linked worktree"
     return "submodule" if b"/modules/" in text else "nested repository"

@@ -19,6 +19,7 @@ from maverick.checkpoints.workspace.ignore import Rules
 from maverick.checkpoints.workspace.reading import TOO_LONG
 from maverick.checkpoints.workspace.repository import nested_kind
 from maverick.checkpoints.workspace.table import STAMP, Selection, Skipped, kind_of, look_at_folders, stamp_file
+from maverick.repositories import is_top
 
 if TYPE_CHECKING:
     import re
@@ -124,7 +125,7 @@ class _Finder:
         if name.startswith(TEMPORARY):
             self.leftovers.append(join(folder, name))
         elif name.lower() in NEVER:
-            names.is_top |= name == ".git" and folder != ""
+            names.is_top |= name == ".git" and folder != "" and is_top(self.at(folder))
             if name not in NEVER:
                 self.skipped.append(Skipped(join(folder, name), "reserved name"))
         elif it.is_dir(follow_symlinks=False):
