@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from maverick.checkpoints.workspace import ignore
-from maverick.checkpoints.workspace.ignore import Rules
+from maverick.checkpoints.workspace.ignore import Rules, translate
 from workspaces import git
 
 PATHS = [
@@ -102,3 +103,12 @@ def test_the_rules_are_those_of_git(repository: Path, top: list[str], below: lis
 def test_a_glob_begins_at_the_top(glob: str, path: str, expected: bool) -> None:
     """Unlike a rule of `.gitignore`, which without a slash means any folder."""
     assert expected == ignore.matches(ignore.matcher([glob]), path)
+
+
+@pytest.mark.parametrize("pattern", ["*a" * 12 + "b", "/x/" + "*a" * 12 + "b", "?*a*a*a*a*a*a[xyz]*a*a*a*b"])
+def test_a_pattern_of_many_stars_costs_no_more_than_others(pattern: str) -> None:
+    """It would try every place for every star, for years, and hear neither a timeout nor a signal."""
+    regex = re.compile(translate(pattern.strip("/").encode()))
+
+    assert regex.fullmatch(b"a" * 250) is None
+    assert regex.fullmatch(b"x/" + b"a" * 250) is None

@@ -29,6 +29,7 @@ _CLASSES = {
     b"xdigit": rb"0-9A-Fa-f",
 }
 _NOTHING = rb"(?!)"
+_STAR = b"[^/]*"
 _SPECIAL = re.compile(rb"[*?\[\\]")
 
 
@@ -143,7 +144,26 @@ def translate(pattern: bytes, *, anchored: bool = True) -> bytes:
         else:
             out.append(b"[^/]" if char == b"?" else re.escape(char))
             at += 1
-    return b"".join(out)
+    return b"".join(_without_retries(out))
+
+
+def _without_retries(parts: list[bytes]) -> list[bytes]:
+    """Let what stands between two stars of one name match where it first can, for good.
+
+    The star behind it takes whatever follows, so no other place does better; trying them all would take for ever
+    (`*a*a*a*b`).
+    """
+    out: list[bytes] = []
+    begun: int | None = None
+    for part in parts:
+        if part == _STAR:
+            if begun is not None:
+                out[begun:] = [b"(?>[^/]*?", *out[begun + 1 :], b")"]
+            begun = len(out)
+        elif part == b"/" or b".*" in part or b".+" in part:
+            begun = None
+        out.append(part)
+    return out
 
 
 def _stars(pattern: bytes, at: int, end: int, literal: int) -> tuple[bytes, int]:
@@ -159,7 +179,7 @@ def _stars(pattern: bytes, at: int, end: int, literal: int) -> tuple[bytes, int]
             return b"(?:.*/)?", end + 1
         if pattern[end : end + 2] == b"\\/":
             return b".*", end
-    return b"[^/]*", end
+    return _STAR, end
 
 
 def _bracket(pattern: bytes, at: int) -> tuple[bytes, int]:
