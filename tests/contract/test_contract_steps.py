@@ -347,7 +347,9 @@ def test_only_what_is_named_is_worth_another_attempt(program: Program) -> None:
 
 
 def test_a_concurrent_loop_that_fails_keeps_what_finished(program: Program) -> None:
-    """Its failure stops new iterations, lets running ones end, and every finished step stays recorded."""
+    """It lets running iterations end, and every finished step stays recorded. How many begin before the failure is
+    known, the script cannot see: tests/dsl/test_loops.py holds that none begins after it.
+    """
     program.flow(
         """
         - name: each
@@ -360,16 +362,18 @@ def test_a_concurrent_loop_that_fails_keeps_what_finished(program: Program) -> N
               run: |
                 echo ${{ item }} >> log
                 if test ${{ item }} = 0; then while ! test -e one; do sleep 0.02; done; test -e ready; fi
-                if test ${{ item }} = 1; then touch one; sleep 0.3; fi
+                if test ${{ item }} = 1; then touch one; until grep -qs step_failed events; do sleep 0.02; done; fi
         """
     )
-    failed = program.run("run", "flow.yaml", "--json")
+    failed = program.run("run", "flow.yaml", "--json", "--events", "events")
     program.file("ready", "")
     done = program.run("run", "flow.yaml", "--resume", "--json")
 
     assert (1, 0) == (failed.code, done.code)
-    assert {"ran": 1, "recalled": 0, "skipped": 0, "failed": 1} == failed.json["steps"]
-    assert {"ran": 3, "recalled": 1, "skipped": 0, "failed": 0} == done.json["steps"]
+    ran = failed.json["steps"]["ran"]
+    assert {"ran": ran, "recalled": 0, "skipped": 0, "failed": 1} == failed.json["steps"]
+    assert 1 <= ran <= 3
+    assert {"ran": 4 - ran, "recalled": ran, "skipped": 0, "failed": 0} == done.json["steps"]
     assert ["0", "0", "1", "2", "3"] == sorted((program.root / "log").read_text().split())
 
 

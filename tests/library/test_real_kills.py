@@ -24,11 +24,11 @@ def run(shop: Workshop, *args: str) -> tuple[int, dict[str, Any]]:
     return done.returncode, json.loads(done.stdout) if done.stdout.strip() else {}
 
 
-def kill_in_agent(shop: Workshop, agent: str) -> None:
-    """Let the agent end maverick, once, when it has done its work and before it answers."""
+def kill_in_agent(shop: Workshop, agent: str, then: str = "sleep 6000") -> None:
+    """Let the agent end maverick, once, when it has done its work and before it answers; resuming ends the agent."""
     script = shop.folder / "agent.sh"
     once = f'[ "$MAVERICK_AGENT" = {agent} ] && mkdir {shop.folder}/killed 2>/dev/null'
-    killing = f"{once} && kill -9 $PPID && sleep 6000"
+    killing = f"{once} && kill -9 $PPID && {then}"
     script.write_text(f"{script.read_text()}{killing}\ntrue\n")
 
 
@@ -73,7 +73,7 @@ def test_a_new_run_takes_over_what_a_killed_one_left(tmp_path: Path) -> None:
     """Nobody has to resume: the worktree is made anew, and what was in it is in `git stash`."""
     shop = Workshop(tmp_path)
     shop.issues("one")
-    kill_in_agent(shop, "issue_fixer")
+    kill_in_agent(shop, "issue_fixer", then="exit")  # Nothing would end it.
 
     run(shop, "run", "refuel", "-i", "parallel=yes")
     code, answer = run(shop, "run", "refuel", "-i", "parallel=yes")
