@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from maverick import __version__
+from maverick.checkpoints.files import create_file, create_folder
 from maverick.errors import Fault
 from maverick.visible import visible
 
@@ -76,33 +77,20 @@ def _write(text: str, store_folder: Path | None) -> Path:
 def _folder_in(store_folder: Path) -> Path:
     folder = store_folder / FOLDER
     try:
-        folder.mkdir(0o700)
+        create_folder(folder, 0o700)
     except FileExistsError:
-        return folder
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        _give_away(descriptor, store_folder)
-    finally:
-        os.close(descriptor)
+        if folder.is_symlink():  # It may lead out of the store.
+            raise NotADirectoryError from None
     return folder
-
-
-def _give_away(descriptor: int, folder: Path) -> None:
-    """Let what root wrote belong to the owner of *folder*."""
-    if os.geteuid() == 0:
-        owner = folder.stat()
-        with suppress(OSError):  # The system may refuse it, even to root.
-            os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def _write_into(folder: Path, text: str, prefix: str = "") -> Path:
     """Write a new file that nobody else reads; what cannot be written whole is removed."""
     moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     path = folder / f"{prefix}fault-{moment}-{os.urandom(4).hex()}.txt"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    descriptor = create_file(path, os.O_WRONLY)
     try:
         with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:  # noqa: PTH123
-            _give_away(descriptor, folder)
             file.write(text)
     except OSError:
         path.unlink(missing_ok=True)

@@ -11,7 +11,8 @@ import pytest
 
 from kit_processes import IGNORES_TERM, Bench, Clock, runs
 from maverick.dsl import processes as processes_module
-from maverick.dsl.groups import GRACE_SECONDS, Reach, stop
+from maverick.dsl.durations import GRACE_SECONDS
+from maverick.dsl.groups import Reach, stop
 from maverick.dsl.process_table import find_process
 from maverick.dsl.processes import Processes, Stopped
 from maverick.dsl.stop import Stop

@@ -49,7 +49,7 @@ def go_to(folders: list[str]) -> None:
 
 
 @contextmanager
-def inside(folder: str | os.PathLike[str]) -> Iterator[None]:
+def current_folder(folder: str | os.PathLike[str]) -> Iterator[None]:
     """Make *folder* the current one for a while; the one before may be gone or closed to this user."""
     before = os.getcwd()  # noqa: PTH109 - given back as it is
     os.chdir(folder)

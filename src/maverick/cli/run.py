@@ -210,7 +210,7 @@ def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: 
     """Start or resume, report what came of it, and give the exit code."""
     from maverick import runs  # noqa: PLC0415 - the engine; what only looks at runs does without
     from maverick.cli.given import given_outputs  # noqa: PLC0415
-    from maverick.cli.here import asking, from_here, inside, this_project  # noqa: PLC0415
+    from maverick.cli.here import asking, current_folder, from_here, this_project  # noqa: PLC0415
     from maverick.cli.interrupt import GaveUp, attend, catching, leave_at_once, threads_left  # noqa: PLC0415
     from maverick.dsl.outcome import Outcome  # noqa: PLC0415
     from maverick.dsl.stop import Stop  # noqa: PLC0415
@@ -235,7 +235,7 @@ def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: 
     stop = Stop()
     perform = runs.start if order.resume is None else runs.resume
     clock = time.monotonic()
-    with catching(stop), inside(project.root), bound_as_in(project.root, os.environ):
+    with catching(stop), current_folder(project.root), bound_as_in(project.root, os.environ):
         try:
             outcome = attend(
                 lambda: perform(project, request, runs.Session(observe, stop, asking())), stop, _unless(order.quiet)
@@ -258,10 +258,10 @@ def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: 
 def _plan(order: Order, project: "Project", request: "Request", observe: "Observer", answer: Answer) -> int:
     """Print what would be done."""
     from maverick import plans  # noqa: PLC0415
-    from maverick.cli.here import asking, inside  # noqa: PLC0415
+    from maverick.cli.here import asking, current_folder  # noqa: PLC0415
     from maverick.cli.plan import show  # noqa: PLC0415
 
-    with inside(project.root):
+    with current_folder(project.root):
         if order.resume is None:
             plan = plans.plan_start(project, request)
         else:

@@ -20,6 +20,7 @@ from maverick.dsl.stop import LONGEST_WAIT_SECONDS
 from maverick.encoding import inherited
 from maverick.errors import StepFailed, StepTimeout
 from maverick.repositories import environment_in, without_repository
+from maverick.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -66,21 +67,15 @@ def environment() -> Mapping[str, str]:
     return attached.env if attached else inherited()
 
 
-def is_watched() -> bool:
-    """Whether somebody hears what is said by `notice`."""
-    attached = _attached.get()
-    return attached is not None and attached.tell is not None
-
-
-def notice(message: str) -> None:
-    """Tell whoever watches the run; where nothing is attached, the logger `maverick.workflow`."""
+def notice(message: str, *, level: int = 30) -> None:
+    """Tell whoever watches the run; where nothing is attached, the logger `maverick.workflow`, at *level*."""
     attached = _attached.get()
     if attached and attached.tell:
         attached.tell(message)
         return
     import logging  # noqa: PLC0415 - only for actions that are used alone
 
-    logging.getLogger("maverick.workflow").warning("%s", message)
+    logging.getLogger("maverick.workflow").log(level, "%s", visible(message))
 
 
 def run_command(

@@ -36,7 +36,7 @@ from maverick.dsl.process_table import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["GRACE_SECONDS", "Group", "Reach", "find_process", "members", "stop", "stop_leftovers", "this_host"]
+__all__ = ["Group", "Reach", "find_process", "members", "stop", "stop_leftovers", "this_host"]
 
 _KILL_SECONDS = 5.0
 """How long a killed process may take to go (it may hang in the kernel) before it is given up."""

@@ -17,7 +17,7 @@ import blake3
 
 from maverick.checkpoints import Checkpoint, CheckpointKind, Content, Entry, Store, existing, note, value
 from maverick.dsl.draft import FILES, Changes, Draft, Save
-from maverick.dsl.logs import AttemptLog, Logs
+from maverick.dsl.logs import AttemptLog, Logs, facts_text
 from maverick.dsl.outcome import Key, Record, Status
 from maverick.dsl.paths import ancestors, is_within
 from maverick.dsl.records import ASKED, STEPS, Facts, Records
@@ -208,7 +208,7 @@ class Journal:
             record = Record("done", key, load=lambda: answer, order=self.records.next_order())
             self._drop_around(f"{name.rpartition('?')[0]}.")
             self._draft.changes[STEPS, name] = value(answer, note=record.note(), path=name)
-            self._draft.facts[STEPS, name] = note(_text({"order": record.order}))
+            self._draft.facts[STEPS, name] = note(facts_text({"order": record.order}))
             self.records[name] = record
             self._draft.decided += urgent
 
@@ -392,7 +392,3 @@ class _Discarded(Draft):
 
 def _either(unsaved: Mapping[str, Value], path: str, load: Callable[[], Value]) -> Value:
     return unsaved[path] if path in unsaved else load()
-
-
-def _text(facts: Facts) -> str:
-    return json.dumps(facts, sort_keys=True, separators=(",", ":"))

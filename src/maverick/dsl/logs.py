@@ -284,10 +284,10 @@ class Logs:
         new = [attempt for attempt in attempts if attempt.number > known]
         if not new:
             if kept is None:
-                return note(_text(facts))
-            return existing(kept._replace(note=_text({**facts, TRIES: known})))
+                return note(facts_text(facts))
+            return existing(kept._replace(note=facts_text({**facts, TRIES: known})))
         old = self._stored(kept) if kept is not None else []
-        return blob(write_log([*old, *new]), note=_text({**facts, TRIES: new[-1].number}))
+        return blob(write_log([*old, *new]), note=facts_text({**facts, TRIES: new[-1].number}))
 
     def left(self) -> list[str]:
         """Give the paths of the steps whose files are there; the attempts in them count as begun."""
@@ -366,5 +366,6 @@ def _tries(facts: Mapping[str, object]) -> int:
     return tries if isinstance(tries, int) else 0
 
 
-def _text(facts: Mapping[str, object]) -> str:
+def facts_text(facts: Mapping[str, object]) -> str:
+    """Give *facts* as they stand in the note of a step."""
     return json.dumps(facts, sort_keys=True, separators=(",", ":"))

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["GRACE_SECONDS", "Completed", "Group", "Processes", "Script", "Stop", "Stopped", "stop_leftovers"]
+__all__ = ["Completed", "Group", "Processes", "Script", "Stop", "Stopped", "stop_leftovers"]
 
 LIMIT_BYTES = 16 * 1024 * 1024
 """Of each stream, that a step can record."""

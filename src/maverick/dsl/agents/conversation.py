@@ -27,7 +27,7 @@ from maverick.dsl.agents.providers import environment_of, missing
 from maverick.dsl.child import StreamName
 from maverick.dsl.durations import Limit, shortest
 from maverick.dsl.events import Event
-from maverick.dsl.last_words import text_of
+from maverick.dsl.last_words import how_it_ended, text_of
 from maverick.dsl.programs import is_there
 from maverick.dsl.scratch import read_plain_file
 from maverick.encoding import name_text
@@ -239,9 +239,7 @@ class Conversation:
     def _failure(self, heard: _Heard, done: Completed) -> _Failure:
         """Why a call failed: its exit code and what that means, its error, else the last lines it wrote."""
         provider, answer, words = self._player.provider, heard.answer, heard.words()
-        how = ""
-        if done.exit_code != 0:
-            how = f"killed by {done.signal}" if done.signal else f"exit code {done.exit_code}"
+        how = how_it_ended(done) if done.exit_code != 0 else ""
         told = (how, provider.exit_codes.get(done.exit_code), answer.failure or words or answer.complaint)
         message = ": ".join(filter(None, told))
         wait = answer.wait

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import Literal
 
-from maverick.dsl.commands import is_watched, notice
+from maverick.dsl.commands import notice
 from maverick.errors import StepFailed
 from maverick.visible import visible
 
@@ -48,7 +48,7 @@ def log_dry_run(operation: str, details: list[str] | None = None) -> DryRun:
 
 
 def _tell(message: str, level: Level) -> None:
-    if level != "debug" and is_watched():
-        notice(message)
+    if level == "debug":
+        _LOGGER.debug("%s", visible(message))
     else:
-        _LOGGER.log(_LEVELS[level], "%s", visible(message))
+        notice(message, level=_LEVELS[level])
