@@ -291,6 +291,23 @@ def test_other_working_trees_are_left_alone_and_named(tmp_path: Path, use_git: b
     assert [".gitmodules", "a", "trees"] == sorted(project.saved())
 
 
+@pytest.mark.parametrize("name", [".GIT", ".gi\u200dt", ".Maverick", ".maveric\u212a", ".maverick\ufeff"])
+@pytest.mark.parametrize("use_git", [False, True])
+def test_what_no_restore_would_write_is_not_saved(tmp_path: Path, name: str, *, use_git: bool) -> None:
+    """Some file systems take these names for `.git` or `.maverick`: one refused name would cost all of the files."""
+    project = Project(tmp_path, git=use_git)
+    project.put("sub/file", "kept")
+    project.put(f"sub/{name}/config", "not kept")
+
+    report = project.save()
+
+    assert [Skipped(f"sub/{name}", "reserved name")] == list(report.skipped)
+    (project.root / "sub/file").unlink()
+    project.restore("run")
+    assert "kept" == (project.root / "sub/file").read_text()
+    assert "not kept" == (project.root / f"sub/{name}/config").read_text()
+
+
 def test_large_files_and_those_that_are_none_are_left_out_and_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

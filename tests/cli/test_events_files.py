@@ -34,6 +34,22 @@ def test_a_full_disk_is_said_once_and_the_run_is_done(program: Program) -> None:
     assert "Traceback" not in done.err
 
 
+@pytest.mark.parametrize(
+    ("reader", "told"),
+    [
+        ("> /dev/full", "warning: events are not written any more: [Errno 28] No space left on device\n"),
+        ("| head -c 1", ""),
+    ],
+)
+def test_standard_output_that_takes_no_events_ends_no_run(program: Program, reader: str, told: str) -> None:
+    """As with a file: it is said once, of a reader that left not at all, and the run is done."""
+    program.flow("- {name: a, type: shell, run: pwd}\n- {name: b, type: shell, run: pwd}")
+
+    done = program.shell(f"set -o pipefail; maverick run flow.yaml --quiet --events - {reader}")
+
+    assert (0, told) == (done.code, done.err)
+
+
 def test_a_resumption_writes_behind_what_the_run_wrote(quick: Quick) -> None:
     """One file tells of all of a run, in however many parts it was done."""
     quick.program.flow(FRAGILE)

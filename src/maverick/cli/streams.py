@@ -158,9 +158,11 @@ def _descriptor_kept(real: Any) -> Iterator[IO[str]]:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.close(nowhere)
+    clean = os.fdopen(kept, "w", encoding=real.encoding, errors=real.errors, closefd=False)
     try:
-        with os.fdopen(kept, "w", encoding=real.encoding, errors=real.errors, closefd=False) as clean:
-            yield clean
+        yield clean
     finally:
+        with suppress(OSError):  # Every print is flushed: what is left in it was told by the print that failed.
+            clean.close()
         os.dup2(kept, 1)
         os.close(kept)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from maverick.checkpoints.workspace.capture import Capture, capture, children, folder_content
 from maverick.checkpoints.workspace.changes import is_empty_folder, tree_of
-from maverick.checkpoints.workspace.selection import NEVER, join
+from maverick.checkpoints.workspace.selection import NEVER, folded, join
 from maverick.checkpoints.workspace.table import GONE, Row, Skipped
-from maverick.checkpoints.workspace.target import Target, folded
+from maverick.checkpoints.workspace.target import Target
 from maverick.errors import WorkspaceUnwritable
 
 if TYPE_CHECKING:

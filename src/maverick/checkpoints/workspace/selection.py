@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import unicodedata
 from array import array
 from collections import defaultdict
 from contextlib import suppress
@@ -32,6 +33,19 @@ TEMPORARY = ".maverick-restore-"
 
 UNREADABLE = "unreadable folder"
 NOT_CHECKED_OUT = "not checked out (sparse checkout)"
+
+
+def folded(name: str) -> str:
+    """Give *name* as a file system that does not tell cases apart sees it."""
+    if name.isascii():
+        return name.lower()
+    visible = "".join(char for char in name if unicodedata.category(char) != "Cf")
+    return unicodedata.normalize("NFC", visible.casefold())
+
+
+def is_reserved(name: str) -> bool:
+    """Say whether *name* is `.git` or `.maverick` in any spelling; never saved, never restored."""
+    return folded(name) in NEVER
 
 
 class Known:
@@ -124,7 +138,7 @@ class _Finder:
         name = it.name
         if name.startswith(TEMPORARY):
             self.leftovers.append(join(folder, name))
-        elif name.lower() in NEVER:
+        elif is_reserved(name):
             names.is_top |= name == ".git" and folder != "" and is_top(self.at(folder))
             if name not in NEVER:
                 self.skipped.append(Skipped(join(folder, name), "reserved name"))

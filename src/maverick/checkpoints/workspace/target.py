@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from maverick.checkpoints.workspace.capture import ABOUT, FOLDER, LINK
 from maverick.checkpoints.workspace.changes import files_of, tree_of
 from maverick.checkpoints.workspace.ignore import Rules
 from maverick.checkpoints.workspace.repository import Head
-from maverick.checkpoints.workspace.selection import NEVER, above, join
+from maverick.checkpoints.workspace.selection import above, is_reserved, join
 from maverick.checkpoints.workspace.table import Skipped
 from maverick.errors import StoreDamaged, UsageError
 
@@ -151,15 +150,7 @@ def is_safe(name: str) -> bool:
     """Say whether a file of this name may be restored: it stays in its folder, and is not `.git` in any spelling."""
     if name in ("", ".", "..") or "/" in name or "\0" in name:
         return False
-    return folded(name) not in NEVER
-
-
-def folded(name: str) -> str:
-    """Give *name* as a file system that does not tell cases apart sees it."""
-    if name.isascii():
-        return name.lower()
-    visible = "".join(char for char in name if unicodedata.category(char) != "Cf")
-    return unicodedata.normalize("NFC", visible.casefold())
+    return not is_reserved(name)
 
 
 def _is_file_or_folder(entry: Entry) -> bool:
