@@ -238,6 +238,38 @@ def test_a_process_without_the_mark_is_no_member(victims: list[int]) -> None:
     other.wait()
 
 
+def test_a_process_that_changes_its_program_is_not_missed(tmp_path: Path, victims: list[int]) -> None:
+    """During execve(2) it has neither environment nor arguments, as far as /proc tells."""
+    (tmp_path / "again").write_text("exec sh again\n")
+    restless = subprocess.Popen(["sh", "again"], cwd=tmp_path, env={MARK: "abc"}, start_new_session=True)
+    victims.append(restless.pid)
+    until(lambda: living(set(), {"abc"}))
+
+    looks = [[it.command for it in living(set(), {"abc"})] for _ in range(300)]
+
+    restless.kill()
+    restless.wait()
+    assert [["sh again"]] * len(looks) == looks
+
+
+def test_a_process_without_an_environment_is_not_waited_for(
+    victims: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = subprocess.Popen(["sleep", "1000"], env={}, start_new_session=True)
+    dead = subprocess.Popen(["true"])
+    victims.append(bare.pid)
+    until(lambda: not runs(dead.pid) and process_table._started_with(bare.pid, "cmdline"))
+    waits: list[float] = []
+    monkeypatch.setattr(process_table.time, "sleep", waits.append)
+
+    given = [process_table._started_with(pid, "environ") for pid in (bare.pid, dead.pid)]
+
+    assert ([b"", b""], []) == (given, waits)
+    for process in (bare, dead):
+        process.kill()
+        process.wait()
+
+
 @pytest.mark.parametrize("by", ["pidfd", "pid"])
 def test_a_signal_reaches_that_very_process_only(victims: list[int], monkeypatch: pytest.MonkeyPatch, by: str) -> None:
     """A pid may have been given to another one; without pidfd, too (an old kernel)."""

@@ -28,6 +28,13 @@ It holds the marks of all groups that a process is in, the outermost first, as `
 started by a step of another run marks its own steps' processes, and they belong to both.
 """
 
+_DEAD = {b"Z", b"X"}
+_PF_KTHREAD = 0x00200000
+"""include/linux/sched.h: a thread of the kernel, which never has an environment."""
+_EXEC_SECONDS = 1.0
+"""How long the change of a process's program is waited for. It takes microseconds; a busy machine may pause it."""
+_POLL_SECONDS = 0.001
+
 
 class Process(NamedTuple):
     """A running process, or a dead one that nobody has waited for (`zombie`).
@@ -202,29 +209,55 @@ def _read_stat(pid: int) -> Process | None:
         session=int(fields[3]),
         start_time=int(fields[19]),
         command=name.partition(b"(")[2].decode(errors="replace"),
-        zombie=fields[0] in {b"Z", b"X"},
+        zombie=fields[0] in _DEAD,
     )
 
 
 def _command(process: Process) -> str:
-    with suppress(OSError):
-        words = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
-        return summary(word.decode(errors="replace") for word in words if word) or process.command
-    return process.command
+    words = _started_with(process.pid, "cmdline").split(b"\0")
+    return summary(word.decode(errors="replace") for word in words if word) or process.command
 
 
 def _marks(pid: int) -> list[str]:
     """The marks that a process of this user was started with."""
-    try:
-        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:  # noqa: PTH123 - done often
-            data = file.readall()
-    except OSError:  # It has gone, or is another user's.
-        return []
+    data = _started_with(pid, "environ")
     wanted = f"{MARK}=".encode()
     if wanted not in data:
         return []
     found = next((entry for entry in data.split(b"\0") if entry.startswith(wanted)), b"")
     return found[len(wanted) :].decode(errors="replace").split(":")
+
+
+def _started_with(pid: int, what: str) -> bytes:
+    """What the process was started with, `cmdline` or `environ`; empty if it has gone, or is another user's.
+
+    While execve(2) puts one program in the place of another both are empty. That is waited for, since the
+    process is not to be missed, and only that: not for a process that was given nothing.
+    """
+    deadline = time.monotonic() + _EXEC_SECONDS
+    settled = False
+    while True:
+        try:
+            with open(f"/proc/{pid}/{what}", "rb", buffering=0) as file:  # noqa: PTH123 - done often
+                data = file.readall()
+        except OSError:
+            return b""
+        if data or settled:
+            return data
+        settled = not _is_between_programs(pid) or time.monotonic() >= deadline
+        if not settled:
+            time.sleep(_POLL_SECONDS)
+
+
+def _is_between_programs(pid: int) -> bool:
+    """Whether it has memory of its own, but no environment in it yet: proc(5), `env_end`."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123 - done often
+            fields = file.read(2000).rpartition(b")")[2].split()
+    except OSError:
+        return False
+    state, flags, env_end = fields[0], int(fields[6]), int(fields[48])
+    return state not in _DEAD and not flags & _PF_KTHREAD and not env_end
 
 
 # --- elsewhere
