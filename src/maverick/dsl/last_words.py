@@ -17,7 +17,8 @@ LAST_LINES = 20
 """Of each stream, in the message of a failure."""
 LINE_CHARACTERS = 1000
 """Of each of these lines; the middle of a longer one is left out."""
-_END_BYTES = 64 * 1024
+END_BYTES = 64 * 1024
+"""Of each stream, among which these lines are sought."""
 
 
 def failure(done: Completed) -> str:
@@ -64,7 +65,7 @@ def how_it_ended(done: Completed) -> str:
 
 def last_lines_of(output: bytes) -> list[str]:
     """Give the last lines of what a program wrote to a stream, each of them cut if it is long."""
-    return [_cut(line) for line in last_lines(text_of(output[-_END_BYTES:]), LAST_LINES)]
+    return [_cut(line) for line in last_lines(text_of(output[-END_BYTES:]), LAST_LINES)]
 
 
 def _cut(line: str) -> str:

@@ -235,29 +235,28 @@ def _started_with(pid: int, what: str) -> bytes:
     process is not to be missed, and only that: not for a process that was given nothing.
     """
     deadline = time.monotonic() + _EXEC_SECONDS
-    settled = False
     while True:
         try:
             with open(f"/proc/{pid}/{what}", "rb", buffering=0) as file:  # noqa: PTH123 - done often
                 data = file.readall()
         except OSError:
             return b""
-        if data or settled:
+        if data or _has_none(pid, what) or time.monotonic() >= deadline:
             return data
-        settled = not _is_between_programs(pid) or time.monotonic() >= deadline
-        if not settled:
-            time.sleep(_POLL_SECONDS)
+        time.sleep(_POLL_SECONDS)
 
 
-def _is_between_programs(pid: int) -> bool:
-    """Whether it has memory of its own, but no environment in it yet: proc(5), `env_end`."""
+def _has_none(pid: int, what: str) -> bool:
+    """Whether the process has no such thing, and not only none yet: proc(5), `arg_start` to `env_end`."""
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123 - done often
             fields = file.read(2000).rpartition(b")")[2].split()
     except OSError:
-        return False
-    state, flags, env_end = fields[0], int(fields[6]), int(fields[48])
-    return state not in _DEAD and not flags & _PF_KTHREAD and not env_end
+        return True
+    if fields[0] in _DEAD or int(fields[6]) & _PF_KTHREAD:
+        return True
+    arg_start, arg_end, env_start, env_end = map(int, fields[45:49])
+    return env_end > 0 and (arg_start == arg_end if what == "cmdline" else env_start == env_end)
 
 
 # --- elsewhere

@@ -1,8 +1,8 @@
 """The child's side of a sync action with a timeout: see `command`.
 
 Standard input holds the packed `[reference, args, kwargs, tops]`, `tops` of the work trees that git may work in; the
-answer file gets `["done", output]` or `["failed", {message, causes}]`. Values travel as the store encodes
-them: data only.
+answer file gets `["done", output]`, `["raised", {message, causes, traceback}]` or, where the action said itself why it
+fails, `["failed", {message, causes}]`. Values travel as the store encodes them: data only.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from maverick.checkpoints.codec import decode, encode
 from maverick.dsl.actions import load_action
 from maverick.dsl.interpreter import python_command
-from maverick.dsl.steps.python import failure
+from maverick.dsl.steps.python import raised_by
 from maverick.dsl.values import normalise
 from maverick.encoding import name_text
 from maverick.errors import MaverickError
@@ -52,6 +52,6 @@ def main(answer_file: str) -> None:
     except MaverickError as error:
         answer = ["failed", {"message": str(error), "causes": [type(error).__name__]}]
     except BaseException as error:  # noqa: BLE001 - whatever it raises is the step's failure, SystemExit too
-        known = failure(action, error)
-        answer = ["failed", {"message": str(known), "causes": list(known.causes)}]
+        raised = raised_by(action, error)
+        answer = ["raised", {"message": str(raised), "causes": list(raised.causes), "traceback": raised.traceback}]
     Path(answer_file).write_bytes(pack(answer))

@@ -16,11 +16,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from maverick.dsl import evaluate, fields
+from maverick.dsl.child import Tail
 from maverick.dsl.commands import attach
 from maverick.dsl.concurrency import start_thread
 from maverick.dsl.events import Event
+from maverick.dsl.exceptions import reasons, said, traceback_of
+from maverick.dsl.last_words import END_BYTES, ends_of, named, timed_out
 from maverick.dsl.last_words import failure as failure_of
-from maverick.dsl.last_words import timed_out
 from maverick.dsl.prints import printing_to
 from maverick.dsl.scratch import read_plain_file
 from maverick.dsl.steps.work import Attempt, Tools, Work
@@ -33,9 +35,11 @@ if TYPE_CHECKING:
 
     from maverick.dsl.actions import Action
     from maverick.dsl.durations import Limit
+    from maverick.dsl.logs import Stream
     from maverick.dsl.model import PythonStep
     from maverick.dsl.processes import Completed
     from maverick.dsl.scope import Frame
+    from maverick.dsl.secrets import Scrubber
     from maverick.dsl.values import Value
 
 _LAST_TURNS = 3
@@ -58,11 +62,27 @@ def prepare(step: PythonStep, frame: Frame, tools: Tools) -> Work:
         action.check_arguments(args, kwargs)
         if attempt.limit is not None and not action.is_async:
             return _in_a_process(action, args, kwargs, attempt, tools)
-        environment = {**tools.environment, **attempt.environment}
-        with printing_to(attempt.keep):
-            return call(action, args, kwargs, tools, environment, path=attempt.path, limit=attempt.limit)
+        return _in_this_process(action, args, kwargs, attempt, tools)
 
     return Work(type="python", parts=parts, run=run)
+
+
+def _in_this_process(
+    action: Action, args: list[Value], kwargs: dict[str, Value], attempt: Attempt, tools: Tools
+) -> object:
+    printed: dict[Stream, Tail] = {"stdout": Tail(END_BYTES), "stderr": Tail(END_BYTES)}
+
+    def keep(stream: Stream, data: bytes) -> None:
+        attempt.keep(stream, data)
+        printed[stream].add(data)
+
+    environment = {**tools.environment, **attempt.environment}
+    try:
+        with printing_to(keep):
+            return call(action, args, kwargs, tools, environment, path=attempt.path, limit=attempt.limit)
+    except ActionRaised as raised:
+        told = raised.told(attempt, tools.scrub, printed["stdout"].data, printed["stderr"].data)
+        raise told from raised.__cause__
 
 
 def call(
@@ -93,15 +113,28 @@ def call(
     return _in_a_thread(work, action, tools.stop)
 
 
-def failure(action: Action, error: BaseException) -> StepFailed:
-    """Say what an action raised, and where in its file. What it raised on purpose, as StepFailed, stays as it is."""
-    if isinstance(error, StepFailed):
-        return error
+class ActionRaised(StepFailed):
+    """An action raised an exception: which, where in its file, and what it says beside its text."""
+
+    def __init__(self, message: str, *, causes: tuple[str, ...], traceback: str) -> None:
+        self.traceback = traceback
+        super().__init__(message, causes=causes)
+
+    def told(self, attempt: Attempt, scrub: Scrubber, stdout: bytes, stderr: bytes) -> StepFailed:
+        """Give the failure of the step, with the ends of what the action wrote; its traceback goes to the log."""
+        attempt.keep("stderr", scrub.text(self.traceback).encode("utf-8", "backslashreplace"))
+        return StepFailed("\n".join([str(self), *named(ends_of(stdout, stderr))]), causes=self.causes)
+
+
+def raised_by(action: Action, error: BaseException) -> ActionRaised:
+    """Say what an action raised, and where in its file."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == action.file]
     where = f" ({frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""
-    causes = tuple(cls.__name__ for cls in type(error).__mro__)
-    text = str(error) or "no message"
-    return StepFailed(f"{type(error).__name__}: {text}{where}", causes=causes)
+    return ActionRaised(
+        "\n".join([f"{said(error)}{where}", *reasons(error)]),
+        causes=tuple(cls.__name__ for cls in type(error).__mro__),
+        traceback=traceback_of(error, action.file),
+    )
 
 
 def _in_a_thread(work: Callable[[], object], action: Action, stop: Stop) -> object:
@@ -134,11 +167,10 @@ def _in_a_thread(work: Callable[[], object], action: Action, stop: Stop) -> obje
     if not outcome:
         stop.check()
     value, error = outcome[0]
-    if isinstance(error, Stopped):
+    if isinstance(error, Stopped | StepFailed):
         raise error
     if error is not None:
-        known = failure(action, error)
-        raise known from (None if known is error else error)
+        raise raised_by(action, error) from error
     return value
 
 
@@ -228,6 +260,9 @@ def _in_a_process(action: Action, args: list[Any], kwargs: dict[str, Any], attem
         if done.exit_code != 0 or given is None:
             raise StepFailed(f"the process of action {action.name} ended before the action did: {_how(done)}")
         kind, value = process.unpack(given)
+    if kind == "raised":
+        raised = ActionRaised(value["message"], causes=tuple(value["causes"]), traceback=value["traceback"])
+        raise raised.told(attempt, tools.scrub, done.stdout, done.stderr)
     if kind == "failed":
         raise StepFailed(value["message"], causes=tuple(value["causes"]))
     return value
