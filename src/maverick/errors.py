@@ -40,6 +40,7 @@ error ends a command.
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar, Final, NamedTuple
 
 _FAULT_CHARACTERS: Final = 500
@@ -238,11 +239,13 @@ class Fault(MaverickError):
     """A fault of maverick itself: its `__cause__` is an exception that nobody foresaw.
 
     It is no outcome of a step: it is not tried again, and `continue_on_error` does not go on after it. `step` is the
-    path of the step that it happened at, where it is known.
+    path of the step that it happened at, where it is known. If `is_ours` is false the system gave no more of
+    something, and there is nothing to report.
     """
 
-    def __init__(self, message: str, *, step: str = "") -> None:
+    def __init__(self, message: str, *, step: str = "", is_ours: bool = True) -> None:
         self.step = step
+        self.is_ours = is_ours
         super().__init__(message)
 
     @classmethod
@@ -256,7 +259,10 @@ class Fault(MaverickError):
         what = f"{type(error).__name__}: {text}" if text else type(error).__name__
         at = f" (at step {step})" if step else ""
         if isinstance(error, MemoryError):
-            return cls(f"there is not enough memory for what maverick has to do: {what}{at}", step=step)
+            return cls(f"there is not enough memory for what maverick has to do: {what}{at}", step=step, is_ours=False)
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            few = "maverick may not open as many files as it has to; allow more, as with `ulimit -n 1024`"
+            return cls(f"{few}: {what}{at}", step=step, is_ours=False)
         return cls(f"this is a fault of maverick, not of your workflow: {what}{at}", step=step)
 
 

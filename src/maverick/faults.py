@@ -32,13 +32,13 @@ def explain(error: BaseException, store_folder: Path | None, scrub: Callable[[st
     cause = error.__cause__ if isinstance(error, Fault) and error.__cause__ is not None else error
     fault = error if isinstance(error, Fault) else Fault.of(error)
     text = scrub(visible(_report(cause, fault.step)))
+    request = f"; please report it{_address()} with " if fault.is_ours else ""
     try:
         file = _write(text, store_folder)
     except OSError as problem:
         where = f"the traceback cannot be written ({problem.strerror}), so it follows"
-        return f"{scrub(str(fault))}; {where}; please report it{_address()} with it\n{text}"
-    where = f"the traceback is in {file}"
-    return f"{scrub(str(fault))}; {where}; please report it{_address()} with that file"
+        return f"{scrub(str(fault))}; {where}{request and f'{request}it'}\n{text}"
+    return f"{scrub(str(fault))}; the traceback is in {file}{request and f'{request}that file'}"
 
 
 def _address() -> str:

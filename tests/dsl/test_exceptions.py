@@ -66,11 +66,11 @@ def acting(runs: Runs) -> Runs:
 @pytest.mark.parametrize(
     ("action", "first", "others"),
     [
-        ("command", "CalledProcessError: Command ", ["stderr:", "  assert 1 == 2", "stdout:", "  checked"]),
-        ("hanging", "TimeoutExpired: Command ", ["stdout:", "  began with the database"]),
+        ("command", "CalledProcessError: Command ", ["  stderr:", "    assert 1 == 2", "  stdout:", "    checked"]),
+        ("hanging", "TimeoutExpired: Command ", ["  stdout:", "    began with the database"]),
         ("group", "ExceptionGroup: unhandled errors", ["LookupError: no page left", "LookupError: no page right"]),
         ("chained", "RuntimeError: cannot deploy (", ["caused by FileNotFoundError: [Errno 2] No such file"]),
-        ("noted", "ValueError: bad row (", ["of the file rows.csv"]),
+        ("noted", "ValueError: bad row (", ["  of the file rows.csv"]),
         ("usage", "SystemExit: 2 (", ["deploy: error: unrecognized arguments: --nonsense", "  reading arguments"]),
         ("mute", "Mute: its text cannot be had: KeyError (", []),
     ],
@@ -139,7 +139,7 @@ def test_output_of_a_command_may_be_missing_or_text() -> None:
     text = subprocess.CalledProcessError(1, "make", output="out\n", stderr=None)
 
     assert [] == reasons(silent)
-    assert ["stdout:", "  out"] == reasons(text)
+    assert ["  stdout:", "    out"] == reasons(text)
 
 
 def test_an_exception_without_text_says_so() -> None:

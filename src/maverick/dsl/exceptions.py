@@ -31,9 +31,10 @@ def reasons(error: BaseException) -> list[str]:
     """Give lines for what the exception keeps beside its text: notes, output of a command, other exceptions."""
     lines = []
     for depth, introduction, each in _with_others(error):
-        indent = "  " * max(depth - 1, 0)
-        own = [f"{introduction}{said(each)}"] if depth else []
-        lines += [indent + line for line in [*own, *getattr(each, "__notes__", ()), *_command_output(each)]]
+        if depth:
+            lines.append(f"{'  ' * (depth - 1)}{introduction}{said(each)}")
+        details = [*getattr(each, "__notes__", ()), *_command_output(each)]
+        lines += [f"{'  ' * max(depth, 1)}{line}" for line in details]
     return lines
 
 

@@ -31,7 +31,7 @@ started by a step of another run marks its own steps' processes, and they belong
 _DEAD = {b"Z", b"X"}
 _PF_KTHREAD = 0x00200000
 """include/linux/sched.h: a thread of the kernel, which never has an environment."""
-_EXEC_SECONDS = 1.0
+_EXEC_SECONDS = 5.0
 """How long the change of a process's program is waited for. It takes microseconds; a busy machine may pause it."""
 _POLL_SECONDS = 0.001
 

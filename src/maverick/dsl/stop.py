@@ -30,7 +30,8 @@ class Stop:
 
     def __init__(self) -> None:
         self._reasons: list[str] = []
-        self._read, self._write = os.pipe()
+        self._pipe: tuple[int, ...] = ()  # Until there is one, for `__del__`.
+        self._pipe = self._read, self._write = os.pipe()
         os.set_blocking(self._write, False)
 
     def request(self, reason: str) -> None:
@@ -77,5 +78,5 @@ class Stop:
         return self._read
 
     def __del__(self) -> None:
-        for fd in (self._read, self._write):
+        for fd in self._pipe:
             os.close(fd)
