@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -140,11 +140,11 @@ class Program:
             check=True,
         ).stdout
 
-    def begin(self, *args: str) -> Running:
-        """Begin a command."""
+    def begin(self, *args: str, under: Sequence[str] = ()) -> Running:
+        """Begin a command, *under* another one."""
         return Running(
             subprocess.Popen(
-                [sys.executable, "-m", "maverick", *args],
+                [*under, sys.executable, "-m", "maverick", *args],
                 cwd=self.root,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,

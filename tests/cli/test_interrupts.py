@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM
+from types import SimpleNamespace
 
 import pytest
 
+from kit_processes import until
 from kit_program import Program, Running
-from maverick.cli.interrupt import GaveUp, attend, catching
+from maverick.cli.interrupt import GaveUp, Signals, attend, catching
 from maverick.dsl.stop import Stop
 
 WAITING = """
@@ -132,6 +135,49 @@ def test_a_second_signal_ends_the_grace_of_a_process_that_ignores_the_first(prog
     assert ended.last_line.startswith("maverick run flow.yaml --resume=flow-")
 
 
+TIDYING = "trap 'sleep 0.2; touch tidied; exit 1' TERM; touch $MARK; while :; do sleep 0.01 || :; done"
+
+
+@pytest.mark.skipif(shutil.which("timeout") is None, reason="there is no timeout(1)")
+def test_a_supervisor_that_signals_the_child_and_its_group_asks_once(program: Program) -> None:
+    """As `timeout` does: the step has its grace."""
+    program.flow(f'- {{name: tidying, type: shell, run: "{TIDYING}"}}')
+
+    ended = program.begin("run", "flow.yaml", "--json", under=["timeout", "600"]).wait_for(program.mark).signal(SIGTERM)
+
+    assert "paused" == ended.end().json["status"]
+    assert (program.root / "tidied").exists()
+
+
+def test_signals_count_as_one_until_it_is_said_what_the_first_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("maverick.cli.interrupt.time", SimpleNamespace(monotonic=lambda: now[0]))
+    signals = Signals(Stop())
+
+    signals.handle(SIGTERM, None)
+    signals.handle(SIGTERM, None)
+    now[0] += 0.9
+    signals.handle(SIGINT, None)
+    assert (True, False) == (signals.stop.requested, signals.stop.urgent)
+
+    signals.tell(print)
+    signals.handle(SIGTERM, None)
+    assert signals.stop.urgent
+
+
+def test_who_cannot_be_told_may_ask_again_after_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal that takes nothing (Ctrl-S) keeps what would be said."""
+    now = [100.0]
+    monkeypatch.setattr("maverick.cli.interrupt.time", SimpleNamespace(monotonic=lambda: now[0]))
+    signals = Signals(Stop())
+
+    signals.handle(SIGINT, None)
+    now[0] += 1.0
+    signals.handle(SIGINT, None)
+
+    assert signals.stop.urgent
+
+
 def test_a_killed_run_is_listed_as_killed_and_resumes(program: Program) -> None:
     """SIGKILL leaves no time to save anything; what had finished was saved as it finished."""
     program.flow(WAITING)
@@ -223,11 +269,11 @@ def _rest(terminal: int) -> str:
 
 
 def test_what_the_work_gives_or_raises_is_given_or_raised() -> None:
-    stop = Stop()
+    signals = Signals(Stop())
 
-    assert 7 == attend(lambda: 7, stop, print)
+    assert 7 == attend(lambda: 7, signals, print)
     with pytest.raises(ZeroDivisionError):
-        attend(lambda: 1 // 0, stop, print)
+        attend(lambda: 1 // 0, signals, print)
 
 
 def test_signals_are_told_of_while_the_work_goes_on() -> None:
@@ -240,24 +286,24 @@ def test_signals_are_told_of_while_the_work_goes_on() -> None:
         stop.wait()
         return stop.reason
 
-    with catching(stop):
-        assert "SIGTERM" == attend(work, stop, told.append)
+    with catching(stop) as signals:
+        assert "SIGTERM" == attend(work, signals, told.append)
     assert set(told) <= {"SIGTERM: stopping what runs and saving the run; once more stops at once"}
 
 
 def test_work_that_does_not_end_is_given_up_after_the_second_signal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maverick.cli.interrupt.PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr("maverick.cli.interrupt.PATIENCE_SECONDS", 0.2)
     stop, never = Stop(), threading.Event()
     told: list[str] = []
 
     def work() -> None:
         os.kill(os.getpid(), SIGINT)
-        stop.wait()
+        until(lambda: told)
         os.kill(os.getpid(), SIGTERM)
         never.wait()
 
-    with catching(stop), pytest.raises(GaveUp):
-        attend(work, stop, told.append)
+    with catching(stop) as signals, pytest.raises(GaveUp):
+        attend(work, signals, told.append)
     never.set()
     assert "stopping at once" == told[-1]
 

@@ -6,6 +6,7 @@ waits where signals wake it.
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import signal
@@ -26,6 +27,10 @@ T = TypeVar("T")
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE_SECONDS: Final = 3.0
 """How long after the second signal the run may take to save that it was paused."""
+TOGETHER_SECONDS: Final = 0.05
+"""How long after a signal it is said what it does."""
+TELLING_SECONDS: Final = 1.0
+"""How long after a signal another one is the same request, where nothing can be said (a terminal that is paused)."""
 INTERRUPTED: Final = 130
 
 
@@ -33,67 +38,91 @@ class GaveUp(Exception):
     """The run did not come to an end in time after the second signal. It was saved up to its last finished step."""
 
 
+class Signals:
+    """The signals that came, in the order in which they ask for more: 1 stops the run, 2 at once, 3 ends the process.
+
+    "Once more" is meant by who was told of the signal before. What comes earlier is the same request: `timeout`, and
+    other supervisors, signal their child and then its whole group. So it is told a moment later.
+    """
+
+    def __init__(self, stop: Stop) -> None:
+        self.stop = stop
+        self.told = 0
+        """Up to which of them it was said what happens."""
+        self._heard = 0
+        self._moment = 0.0
+
+    def handle(self, number: int, _frame: FrameType | None) -> None:
+        """Hear one. Runs in the middle of whatever the main thread does."""
+        now = time.monotonic()
+        if self._heard > self.told and now - self._moment < TELLING_SECONDS:
+            return
+        self._heard += 1
+        self._moment = now
+        if self._heard > 2:
+            os._exit(INTERRUPTED)
+        self.stop.request(signal.Signals(number).name)
+
+    @property
+    def telling(self) -> float:
+        """The moment at which it is to be said what the newest one does; infinite if that has been said."""
+        return self._moment + TOGETHER_SECONDS if self.told < self._heard else math.inf
+
+    def tell(self, tell: Callable[[str], None]) -> None:
+        """Say it."""
+        self.told = self._heard  # Who reads it may answer before `tell` is back.
+        reason = self.stop.reason
+        once = f"{reason}: stopping what runs and saving the run; once more stops at once"
+        tell("stopping at once" if self.stop.urgent else once)
+
+
 @contextmanager
-def catching(stop: Stop) -> Iterator[None]:
+def catching(stop: Stop) -> Iterator[Signals]:
     """While the block runs, signals request *stop*; the third one ends the process at once.
 
     A SIGHUP that was ignored when the program began (`nohup`) stays ignored.
     """
-    count = 0
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        nonlocal count
-        count += 1
-        if count > 2:
-            os._exit(INTERRUPTED)
-        stop.request(signal.Signals(number).name)
-
+    signals = Signals(stop)
     caught = [it for it in SIGNALS if it != signal.SIGHUP or signal.getsignal(it) != signal.SIG_IGN]
-    before = {it: signal.signal(it, handle) for it in caught}
+    before = {it: signal.signal(it, signals.handle) for it in caught}
     try:
-        yield
+        yield signals
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def attend(work: Callable[[], T], stop: Stop, told: Callable[[str], None]) -> T:
+def attend(work: Callable[[], T], signals: Signals, tell: Callable[[str], None]) -> T:
     """Do *work* in a thread of its own; give what it gives, raise what it raises.
 
-    *told* hears of the signals that came, by messages for people.
+    *tell* hears of the signals that came, by messages for people.
 
     Raises:
         GaveUp: Twice a stop was requested, and the work does not end.
     """
+    stop = signals.stop
     thread = _Worker(work)
     with _woken_by_signals() as wakened:
         thread.start()
         waiting = select.poll()
         waiting.register(thread.done, select.POLLIN | select.POLLHUP)
         waiting.register(wakened, select.POLLIN)
-        deadline: float | None = None
-        heard = 0
+        deadline = math.inf
         while True:
-            left = None if deadline is None else max(deadline - time.monotonic(), 0) * 1000
-            ready = {fd for fd, _ in waiting.poll(left)}
+            left = max(min(signals.telling, deadline) - time.monotonic(), 0) * 1000
+            ready = {fd for fd, _ in waiting.poll(None if math.isinf(left) else math.ceil(left))}
             if thread.done in ready:
                 return thread.result()
             if wakened in ready:
                 with suppress(BlockingIOError):
                     os.read(wakened, 1024)
-            if stop.urgent and deadline is None:
-                deadline = time.monotonic() + PATIENCE_SECONDS
-            if stop.requested and heard < 1 + stop.urgent:
-                heard = 1 + stop.urgent
-                told(_said(stop))
-            if deadline is not None and time.monotonic() >= deadline:
+            now = time.monotonic()
+            if stop.urgent:
+                deadline = min(deadline, now + PATIENCE_SECONDS)
+            if now >= signals.telling:
+                signals.tell(tell)
+            if now >= deadline:
                 raise GaveUp
-
-
-def _said(stop: Stop) -> str:
-    if stop.urgent:
-        return "stopping at once"
-    return f"{stop.reason}: stopping what runs and saving the run; once more stops at once"
 
 
 class _Worker(threading.Thread, Generic[T]):

@@ -235,10 +235,10 @@ def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: 
     stop = Stop()
     perform = runs.start if order.resume is None else runs.resume
     clock = time.monotonic()
-    with catching(stop), current_folder(project.root), bound_as_in(project.root, os.environ):
+    with catching(stop) as signals, current_folder(project.root), bound_as_in(project.root, os.environ):
         try:
             outcome = attend(
-                lambda: perform(project, request, runs.Session(observe, stop, asking())), stop, _unless(order.quiet)
+                lambda: perform(project, request, runs.Session(observe, stop, asking())), signals, _unless(order.quiet)
             )
         except GaveUp:
             if answer.run is None:
