@@ -82,7 +82,7 @@ BROKEN_FILES = {
     ),
     "choice of another type": (
         STEP + "inputs: {a: {type: string, choices: [x, 1]}}\n",
-        "5:41: `choices`: a text is expected, not 1",
+        "5:41: `choices`: a text is expected, not 1; a number or a boolean in quotes is one",
     ),
     "required with a default": (
         STEP + "inputs: {a: {type: string, required: true, default: x}}\n",

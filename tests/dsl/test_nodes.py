@@ -153,7 +153,10 @@ HOSTILE = {
         "a: " + "9" * 5000,
         "1:4: a number of 5000 digits is too long; quote it if it is a text",
     ),
-    "a number beyond floats": ("a: 1e999\n", "1:4: the number 1e999 is too large; write .inf if infinity is meant"),
+    "a number beyond floats": (
+        "a: 1e999\n",
+        "1:4: the number 1e999 is too large; quote it if it is a text, write .inf if infinity is meant",
+    ),
     "a file without end": ("#" * (2 << 20), "0:0: the file is too large: more than 1 MiB"),
 }
 

@@ -61,7 +61,8 @@ def fit(value: Value, wanted: InputType) -> Value:
             return value
         if wanted == "float" and isinstance(value, int) and abs(value) < 10**300:
             return float(value)
-    raise ValueError(f"{_SHOWN[wanted]} is expected, not {shown(value)}")
+    hint = "; a number or a boolean in quotes is one" if wanted == "string" and isinstance(value, int | float) else ""
+    raise ValueError(f"{_SHOWN[wanted]} is expected, not {shown(value)}{hint}")
 
 
 def from_text(text: str, wanted: InputType) -> Value:

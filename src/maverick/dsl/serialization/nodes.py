@@ -305,7 +305,8 @@ def resolve(text: str) -> Scalar:
     if _FLOAT.fullmatch(text):
         number = float(text)
         if number in {float("inf"), float("-inf")}:
-            raise ValueError(f"the number {text[:40]} is too large; write .inf if infinity is meant")
+            hint = "quote it if it is a text, write .inf if infinity is meant"
+            raise ValueError(f"the number {text[:40]} is too large; {hint}")
         return number
     return text
 
