@@ -40,7 +40,7 @@ _NAMED_FAILURES: Final = 10
 """Of the steps that failed side by side."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Session:
     """Who watches an execution, and who may stop it."""
 
@@ -57,7 +57,7 @@ class Session:
         self.observe(Event(event="notice", message=text))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Execution:
     """What one owner executes, and with what."""
 

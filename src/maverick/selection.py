@@ -26,7 +26,7 @@ Policy: TypeAlias = Literal["refuse", "rerun", "recorded"]
 """What becomes of finished steps that would run again: refuse to resume, run them, or keep their records."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Request:
     """What is asked for. `inputs` holds texts (from a command line) and values (from a file)."""
 

@@ -28,7 +28,7 @@ _INFINITY = float("inf")
 _SCALARS = frozenset({str, int, float, bytes})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
     """An encoded value: the JSON, and the blobs that its `$bytes` name."""
 

@@ -34,7 +34,7 @@ class Source(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Content:
     """What is to stand at a path. Make it by `blob`, `value`, `note`, `existing`,
     `blob_from` or `streamed`.
@@ -104,7 +104,7 @@ def blob_from(source: Path | BinaryIO | Iterable[bytes], note: str = "") -> Cont
     return Content("blob", source=_Stream(source, model.check_note(note)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Stream:
     source: Path | BinaryIO | Iterable[bytes]
     note: str

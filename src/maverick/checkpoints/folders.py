@@ -53,7 +53,7 @@ class NewNode(NamedTuple):
     former: TreeId | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Update:
     """The outcome of an update: the new root, the bytes below it, and the nodes made, children first.
 
@@ -66,7 +66,7 @@ class Update:
     formers: dict[ObjectId, ObjectId] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Change:
     """What becomes of one name: `own` replaces it (None removes it), then `below` changes what is in it."""
 

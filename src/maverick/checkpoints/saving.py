@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _WHOLE_EVERY = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Saving:
     """What a save is to make; `Store.save` says what each field means."""
 

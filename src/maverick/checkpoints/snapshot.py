@@ -33,7 +33,7 @@ class Source(Protocol):
         """Yield an object's bytes in parts."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
     """What a checkpoint holds: the run's state, and beside it the facts of its execution.
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from maverick.cli.commands import AsJson
 from maverick.cli.files import Yes
 from maverick.cli.here import has_consent, this_project
-from maverick.cli.history import AsJson
 from maverick.cli.render import age, json_text, now_ms, plural
 from maverick.cli.streams import print_err, print_out
 from maverick.errors import RunOwned

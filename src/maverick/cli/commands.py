@@ -5,7 +5,7 @@ from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, NamedTuple, TypeAlias
 
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
@@ -26,6 +26,7 @@ PLAIN: Final[dict[str, Any]] = {
 }
 BARE_RESUME: Final = "@resumable"
 """What `--resume` without a value stands for: the newest run that can be resumed."""
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 class Entry(NamedTuple):

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from maverick.cli.commands import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.history import AsJson
 from maverick.cli.inside import File, Folder, Found, look_up, split_revision
 from maverick.cli.render import iso_time, json_text, size, table, value_text
 from maverick.cli.streams import print_bytes, print_err, print_out, print_value, write_out

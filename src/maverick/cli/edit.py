@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from maverick.cli.amend import report
+from maverick.cli.commands import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.history import AsJson
 from maverick.cli.inside import look_up, parse_value_path, split_revision, unfinished_steps
 from maverick.cli.streams import print_err
 from maverick.errors import NotFound, UsageError

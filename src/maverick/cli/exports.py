@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from maverick.cli.commands import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.history import AsJson
 from maverick.cli.render import json_text, plural, size
 from maverick.cli.streams import print_err, print_out
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from maverick.cli.commands import AsJson
 from maverick.cli.here import asking, this_project
-from maverick.cli.history import AsJson
 from maverick.cli.render import json_text, plural, size
 from maverick.cli.streams import print_err, print_out, warn
 from maverick.errors import UsageError, WorkflowInvalid, WorkspaceUnreadable

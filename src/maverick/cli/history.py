@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from maverick.cli.commands import AsJson
 from maverick.cli.here import this_project
 from maverick.cli.render import age, iso_time, json_text, now_ms, shell_word, size, table
 from maverick.cli.streams import print_err, print_out, warn
@@ -13,8 +14,6 @@ from maverick.visible import one_line
 
 if TYPE_CHECKING:
     from maverick.checkpoints import Checkpoint, Ref, Store
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def runs(*, as_json: AsJson = False) -> None:

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from maverick.cli.faults import warn_of
+from maverick.cli.commands import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.history import AsJson
 from maverick.cli.render import json_text, plural, size, table
 from maverick.cli.streams import print_err, print_out, warn
 from maverick.errors import StoreDamaged, StoreUnwritable, UsageError
@@ -92,6 +91,8 @@ def collect_in_background(project: "Project", tell: Callable[[str], None]) -> No
     except OSError as error:
         warn(f"garbage is not collected: {error.strerror}")
     except Exception as error:  # noqa: BLE001 - told, and the run's exit code stays
+        from maverick.cli.faults import warn_of  # noqa: PLC0415
+
         warn_of("garbage is not collected", error)
 
 

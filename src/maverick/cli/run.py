@@ -12,7 +12,6 @@ import typer
 
 from maverick.cli.answer import Answer
 from maverick.cli.commands import BARE_RESUME
-from maverick.cli.faults import warn_of
 from maverick.cli.render import duration, plural, value_text
 from maverick.cli.streams import StdoutClosed, complain, print_err, print_value, stdout_kept_clean
 from maverick.errors import Interrupted, UsageError
@@ -298,6 +297,8 @@ def _observing(order: Order, answer: Answer) -> "Iterator[Observer]":
                     observer(event)
                 except Exception as error:  # noqa: BLE001 - told, and the run goes on
                     if observers.pop(what, None) is not None:
+                        from maverick.cli.faults import warn_of  # noqa: PLC0415
+
                         warn_of(what, error)
 
         yield observe

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from maverick.cli.commands import AsJson
 from maverick.cli.here import from_here, this_project
-from maverick.cli.history import AsJson
 from maverick.cli.render import json_text, table
 from maverick.cli.streams import print_out, warn
 from maverick.errors import Problem, WorkflowInvalid

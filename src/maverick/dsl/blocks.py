@@ -107,7 +107,7 @@ class Deadline(NamedTuple):
         return Limit(self.moment - time.monotonic(), self.seconds, self.whose)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Block:
     """A list of steps that is being walked."""
 

@@ -135,7 +135,7 @@ class _Iteration(NamedTuple):
     """The paths of its steps that run once something before it does."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Iterations:
     """`count` of them, each made when it is asked for."""
 

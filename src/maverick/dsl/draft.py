@@ -24,7 +24,7 @@ Changes: TypeAlias = dict[tuple[str, ...], Content | None]
 """By path; None removes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Save:
     """A checkpoint that is asked for. What waits in the draft goes with it."""
 

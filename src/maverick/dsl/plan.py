@@ -34,7 +34,7 @@ class Planned(NamedTuple):
     """Who plays the agent of the step now."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Plan:
     """What the steps of a run would come to, in the order of the walk, and what would be refused."""
 

@@ -127,7 +127,7 @@ def _follows(later: Lineage, earlier: Lineage) -> bool:
     return False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Undone:
     """What rolling back came to."""
 

@@ -89,7 +89,7 @@ class Steps(Mapping[str, object]):
         return len(self._block.names())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """A scope: what one block of a run can read.
 

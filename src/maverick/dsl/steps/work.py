@@ -30,7 +30,7 @@ def _nowhere(_stream: Stream, _data: bytes) -> None:
     """Keep nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Tools:
     """What a walk works with. `environment` is what `env.NAME` reads, and what `environment_in` gives."""
 
@@ -56,7 +56,7 @@ class Tools:
         return self.catalog.workflow(reference, calling_file)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Attempt:
     """One attempt at a step: what its work may use."""
 
