@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 
 import pytest
@@ -154,3 +155,19 @@ def test_recalling_writes_nothing_but_the_end(runs: Runs) -> None:
     failed_again = runs.resume()
 
     assert failed_again.files.syncs in {4, 6}  # one save, which may find small packs to merge
+
+
+def test_a_step_that_writes_nothing_costs_no_log(runs: Runs) -> None:
+    """Its file is neither made, looked for nor removed."""
+    runs.flow("""
+    - name: each
+      type: loop
+      for_each: [1, 2, 3, 4, 5]
+      steps:
+        - {name: silent, type: python, action: give, args: ["${{ item }}"]}
+    """)
+
+    done = runs.start()
+
+    operations = Counter(done.files.done)
+    assert (0, 0) == (operations["append"], operations["unlink"])

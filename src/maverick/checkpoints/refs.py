@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -211,6 +212,7 @@ class Refs:
         return ref
 
 
+@lru_cache(maxsize=64)
 def file_name(run: str) -> str:
     """Give the file name that stands for *run*: `a-z0-9-_` and `.` (not first) as they are, else `%xx`.
 

@@ -90,18 +90,17 @@ class Action(NamedTuple):
         parameters = signature.parameters.values()
         named = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
         anything = any(p.kind is p.VAR_KEYWORD for p in parameters)
-        called = f"action {self.name}{signature} cannot be called so: "
         unknown = [name for name in kwargs or () if name not in named and not anything]
-        if unknown:
-            return [(name, f"{called}it has no parameter `{name}`{nearest(name, named)}") for name in unknown]
-        try:
-            if args is not None and kwargs is not None:
-                signature.bind(*args, **kwargs)
-            elif args is not None:
-                signature.bind_partial(*args)
-        except TypeError as error:
-            return [("", f"{called}{error}")]
-        return []
+        wrong = [(name, f"it has no parameter `{name}`{nearest(name, named)}") for name in unknown]
+        if not wrong:
+            try:
+                if args is not None and kwargs is not None:
+                    signature.bind(*args, **kwargs)
+                elif args is not None:
+                    signature.bind_partial(*args)
+            except TypeError as error:
+                wrong = [("", str(error))]
+        return [(name, f"action {self.name}{signature} cannot be called so: {why}") for name, why in wrong]
 
 
 def load_action(reference: str, *, name: str = "", version: str = "", root: Path | None = None) -> Action:

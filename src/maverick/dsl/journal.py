@@ -53,6 +53,7 @@ class Journal:
         self._lock = self._draft.lock
         self.records = Records.stored(store, tip, self._load) if recall else Records()
         self._generations: dict[str, int] = {}
+        self._asked: tuple[str, str, Mapping[str, Any]] | None = None
         self._logs = Logs(store, tip.run, lambda: store.snapshot(self.tip), tell)
 
     def _load(self, path: str) -> Value:
@@ -125,9 +126,13 @@ class Journal:
             facts = {**told, "failed_attempts": count, "generation": self._generation(path)}
             self._draft.facts[STEPS, path] = self._noted(path, {**facts, **self.records.standing(path)})
 
-    def _stored_facts(self, path: str) -> dict[str, Any]:
-        entry = self._store.snapshot(self.tip).find_fact((STEPS, path)) if path else None
-        return json.loads(entry.note) if entry else {}
+    def _stored_facts(self, path: str) -> Mapping[str, Any]:
+        """What the run's newest checkpoint notes of the step at *path*; a step that runs asks several times."""
+        tip, asked = self.tip, self._asked
+        if asked is None or (asked[0], asked[1]) != (tip.id, path):
+            entry = self._store.snapshot(tip).find_fact((STEPS, path)) if path else None
+            self._asked = asked = (tip.id, path, json.loads(entry.note) if entry else {})
+        return asked[2]
 
     def begin_log(self, path: str, *, keep: bool) -> AttemptLog:
         """Begin the log of the next attempt at the step at *path*; without *keep* only a bad end is kept."""

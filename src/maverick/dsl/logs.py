@@ -263,6 +263,10 @@ class Logs:
         self._snapshot = snapshot
         self._begun: dict[str, int] = {}
         """How many attempts each step of this execution has begun, those before it counted."""
+        self._filed: set[str] = set()
+        """The steps that have a file."""
+        self._unlogged: set[str] = set()
+        """Those of them that have begun, and have no log in the store."""
 
     @property
     def files(self) -> Files:
@@ -272,11 +276,16 @@ class Logs:
     def begin(self, path: str, stored: Mapping[str, object], *, keep: bool) -> AttemptLog:
         """Begin the next attempt at the step at *path*, of which the facts *stored* are known."""
         number = max(self._begun.get(path, 0), _tries(stored)) + 1
+        if path not in self._begun and not _tries(stored):
+            self._unlogged.add(path)
         self._begun[path] = number
         return AttemptLog(self, path, number, keep=keep)
 
     def content(self, path: str, facts: Mapping[str, object]) -> Content:
         """Give what is to stand at the facts of the step at *path*: *facts*, and its log where it has one."""
+        if path in self._unlogged and path not in self._filed:
+            return note(facts_text(facts))
+        self._unlogged.discard(path)
         entry = self._snapshot().find_fact(("steps", path))
         kept = entry if entry is not None and entry.kind == "blob" else None
         attempts = self._read(path)
@@ -295,12 +304,14 @@ class Logs:
         for file in self._store.log_files(self._run):
             for attempt in read_log(self._bytes(file)):
                 paths.add(attempt.step)
+                self._filed.add(attempt.step)
                 self._begun[attempt.step] = max(self._begun.get(attempt.step, 0), attempt.number)
         return sorted(paths)
 
     def remove(self, path: str) -> None:
         """Remove the file of the step at *path*, whose log is in the store now."""
-        if path in self._begun:
+        if path in self._filed:
+            self._filed.discard(path)
             with suppress(OSError):  # Whoever resumes the run knows it by its numbers.
                 self.files.unlink(self.file(path))
 
@@ -318,6 +329,7 @@ class Logs:
         What an earlier attempt left of half a frame goes: what is written behind it could not be read.
         """
         file = self.file(path)
+        self._filed.add(path)
         try:
             descriptor, length = self.files.append(file)
         except FileNotFoundError:

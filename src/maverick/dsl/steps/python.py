@@ -10,6 +10,7 @@ import os
 import select
 import threading
 import traceback
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
 from contextvars import copy_context
 from functools import cache
@@ -70,7 +71,7 @@ def prepare(step: PythonStep, frame: Frame, tools: Tools) -> Work:
 def _in_this_process(
     action: Action, args: list[Value], kwargs: dict[str, Value], attempt: Attempt, tools: Tools
 ) -> object:
-    printed: dict[Stream, Tail] = {"stdout": Tail(END_BYTES), "stderr": Tail(END_BYTES)}
+    printed: defaultdict[Stream, Tail] = defaultdict(lambda: Tail(END_BYTES))
 
     def keep(stream: Stream, data: bytes) -> None:
         attempt.keep(stream, data)
