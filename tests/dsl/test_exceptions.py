@@ -33,9 +33,20 @@ def chained():
     except OSError as error:
         raise RuntimeError("cannot deploy") from error
 
+def handling():
+    try:
+        {}["region"]
+    except KeyError:
+        raise RuntimeError("cannot deploy")
+
 def noted():
     error = ValueError("bad row")
-    error.add_note("of the file rows.csv")
+    error.add_note("of the file rows.csv\\nin line 7")
+    raise error
+
+def misnoted():
+    error = ValueError("bad row")
+    error.__notes__ = 5
     raise error
 
 def usage():
@@ -70,7 +81,9 @@ def acting(runs: Runs) -> Runs:
         ("hanging", "TimeoutExpired: Command ", ["  stdout:", "    began with the database"]),
         ("group", "ExceptionGroup: unhandled errors", ["LookupError: no page left", "LookupError: no page right"]),
         ("chained", "RuntimeError: cannot deploy (", ["caused by FileNotFoundError: [Errno 2] No such file"]),
-        ("noted", "ValueError: bad row (", ["  of the file rows.csv"]),
+        ("handling", "RuntimeError: cannot deploy (", ["while handling KeyError: 'region'"]),
+        ("noted", "ValueError: bad row (", ["  of the file rows.csv", "  in line 7"]),
+        ("misnoted", "ValueError: bad row (", []),
         ("usage", "SystemExit: 2 (", ["deploy: error: unrecognized arguments: --nonsense", "  reading arguments"]),
         ("mute", "Mute: its text cannot be had: KeyError (", []),
     ],

@@ -33,7 +33,7 @@ def reasons(error: BaseException) -> list[str]:
     for depth, introduction, each in _with_others(error):
         if depth:
             lines.append(f"{'  ' * (depth - 1)}{introduction}{said(each)}")
-        details = [*getattr(each, "__notes__", ()), *_command_output(each)]
+        details = [*_notes(each), *_command_output(each)]
         lines += [f"{'  ' * max(depth, 1)}{line}" for line in details]
     return lines
 
@@ -58,10 +58,21 @@ def _with_others(error: BaseException) -> Iterator[tuple[int, str, BaseException
             continue
         seen.add(id(each))
         yield depth, introduction, each
-        others = [(depth + 1, "caused by ", each.__cause__)] if each.__cause__ is not None else []
+        others = []
+        if each.__cause__ is not None:
+            others.append(("caused by ", each.__cause__))
+        elif each.__context__ is not None and not each.__suppress_context__:
+            others.append(("while handling ", each.__context__))
         if isinstance(each, BaseExceptionGroup):
-            others += [(depth + 1, "", other) for other in each.exceptions]
-        todo += reversed(others)
+            others += [("", other) for other in each.exceptions]
+        todo += [(depth + 1, *other) for other in reversed(others)]
+
+
+def _notes(error: BaseException) -> list[str]:
+    """Give the lines of the notes that were added to an exception (PEP 678)."""
+    notes = getattr(error, "__notes__", ())
+    texts = [note for note in notes if isinstance(note, str)] if isinstance(notes, list | tuple) else []
+    return [line for text in texts for line in text.splitlines()]
 
 
 def _command_output(error: BaseException) -> list[str]:
