@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -230,7 +229,7 @@ def test_goes_on_after_maverick_was_killed(real: Real) -> None:
 def test_leaves_nothing_running_when_its_step_has_ended(real: Real) -> None:
     """A server in the background, each in a session of its own: claude, gemini and opencode begin one for a command."""
     real.helper(FREE[real.provider])
-    command = f"nohup {sys.executable} -c 'import time; time.sleep(300)' >/dev/null 2>&1 & echo $! > pid"
+    command = "nohup sleep 300 >/dev/null 2>&1 & echo $! > pid"
     real.server.play("Write it", Run(command), Say("It serves."))
 
     execution = real.ask()
