@@ -193,15 +193,17 @@ def catalog_of(project: Project, store: Store, checkpoint: Checkpoint) -> Catalo
 def reference_of(catalog: Catalog, store: Store, checkpoint: Checkpoint) -> str:
     """How the main workflow of a run is found again: its file, else its name, else what was recorded."""
     file = _main_file(store, checkpoint)
-    if not catalog.path_of(file).exists():
+    if not file or not catalog.path_of(file).exists():
         return checkpoint.group
     catalog.require_ours(file)  # Nobody named it in this command.
     return file
 
 
 def _main_file(store: Store, checkpoint: Checkpoint) -> str:
-    entries = store.snapshot(checkpoint).entries(("definition",))
-    return next(name for name, entry in entries.items() if entry.note == "main")
+    """The file of the run's workflow; empty of a run that has none, such as `checkpoint create` makes."""
+    snapshot = store.snapshot(checkpoint)
+    entries = snapshot.entries(("definition",)) if snapshot.find(("definition",)) is not None else {}
+    return next((name for name, entry in entries.items() if entry.note == "main"), "")
 
 
 # --- which inputs --------------------------------------------------------------------------------------------------

@@ -18,6 +18,16 @@ paths = st.lists(names, min_size=1, max_size=3).map("/".join)
 contents = st.sampled_from([b"", b"x", b"y", b"text\n" * 100])
 
 
+def _names_by_folder(tree: Tree) -> dict[str, set[str]]:
+    names: dict[str, set[str]] = {}
+    for path in tree:
+        while path:
+            folder, _, name = path.rpartition("/")
+            names.setdefault(folder, set()).add(name)
+            path = folder
+    return names
+
+
 class Histories(RuleBasedStateMachine):
     """A folder that is changed at random, with snapshots of it and the copies that they should be."""
 
@@ -29,6 +39,7 @@ class Histories(RuleBasedStateMachine):
         self.copies: list[Tree] = []
         self.settled: Tree = {}
         self.time = 1_600_000_000_000_000_000
+        self.project.put(".maverick/agents/own.md", "never saved, never restored, whatever git lists")
         if use_git:
             git(self.root, "init", "-q")
 
@@ -95,14 +106,18 @@ class Histories(RuleBasedStateMachine):
         return at.parent.resolve() == at.parent
 
     def _settle(self) -> None:
-        """Give what changed times of its own: the clock of a file system may be slower than this test."""
+        """Give what changed times of its own: the clock of a file system may be slower than this test.
+
+        A folder changes when a name comes or goes in it, and not by what happens further below.
+        """
         now = look(self.root)
-        for path in {path for path in now.keys() | self.settled.keys() if now.get(path) != self.settled.get(path)}:
-            at = self.root / path
-            for it in (at, *at.parents):
-                if it.is_relative_to(self.root) and os.path.lexists(it):
-                    self.time += 1_000_000
-                    os.utime(it, ns=(self.time, self.time), follow_symlinks=False)
+        changed = {path for path in now.keys() | self.settled.keys() if now.get(path) != self.settled.get(path)}
+        before, after = _names_by_folder(self.settled), _names_by_folder(now)
+        changed |= {folder for folder in before.keys() | after.keys() if before.get(folder) != after.get(folder)}
+        for path in sorted(changed):
+            if os.path.lexists(self.root / path):
+                self.time += 1_000_000
+                os.utime(self.root / path, ns=(self.time, self.time), follow_symlinks=False)
         self.settled = now
 
     def _restore(self, revision: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import stat
 from pathlib import Path
@@ -306,6 +307,26 @@ def test_what_no_restore_would_write_is_not_saved(tmp_path: Path, name: str, *, 
     project.restore("run")
     assert "kept" == (project.root / "sub/file").read_text()
     assert "not kept" == (project.root / f"sub/{name}/config").read_text()
+
+
+@pytest.mark.parametrize("tracked", [False, True])
+def test_what_git_lists_of_reserved_folders_is_not_saved_at_any_look(tmp_path: Path, *, tracked: bool) -> None:
+    """Agents and workflows of a project are tracked in `.maverick`; a later look takes over what it knows of folders."""
+    project = Project(tmp_path, git=True)
+    git(project.root, "init", "-q")
+    for path in (".maverick/agents/own.md", "src/.maverick/x", "src/one"):
+        project.put(path, path)
+    if tracked:
+        git(project.root, "add", "-A")
+
+    for number in range(3):
+        project.put(f"src/new/{number}", "new")
+        project.save()
+        assert ["src/new/", "src/one"] == sorted({re.sub("[0-9]$", "", path) for path in project.saved()})
+
+    project.restore("run~2")
+    assert not (project.root / "src/new/2").exists()
+    assert (project.root / ".maverick/agents/own.md").exists()
 
 
 def test_large_files_and_those_that_are_none_are_left_out_and_named(

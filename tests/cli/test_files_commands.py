@@ -301,3 +301,18 @@ def test_files_are_kept_where_nobody_knows_the_secrets(
 
     assert 0 == done.code
     assert done.err.startswith("warning: files are not looked at for secrets: ")
+
+
+@pytest.mark.parametrize("name", ["flow", "nosuch", "gone.yaml"])
+def test_checkpoints_of_files_alone_are_no_runs_to_resume(kept: Quick, name: str) -> None:
+    """They have no workflow: a run is found by its name past them, and a name of none is told as that."""
+    kept.program.flow("- {name: a, type: shell, run: exit 3}")
+    assert 1 == kept("run", "flow.yaml").code
+    assert 0 == kept("checkpoint", "create").code
+
+    resumed = kept("run", name, "--resume")
+
+    if name == "flow":
+        assert (1, True) == (resumed.code, "exit code 3" in resumed.err)
+    else:
+        assert (10, True) == (resumed.code, "nothing to resume: there is no run of" in resumed.err)

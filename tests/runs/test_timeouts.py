@@ -149,14 +149,36 @@ def test_the_stages_of_a_validation_share_its_timeout(slow: Runs) -> None:
 
 @pytest.mark.parametrize("configured", [True, False])
 def test_a_stage_names_its_own_timeout(slow: Runs, configured: bool) -> None:
-    """Wherever it stands: in maverick.yaml, or in the step."""
-    stage = "{run: sleep 600, timeout: 0.3}"
+    """Wherever it stands: in maverick.yaml, or in the step. It is the stage that fails, as by another exit code."""
+    stage = "{run: echo begun; sleep 600, timeout: 0.3}"
     if configured:
         slow.file("maverick.yaml", f"validation: {{stages: {{slow: {stage}}}}}\n")
     listed = "slow" if configured else "{name: slow, " + stage[1:]
-    slow.flow(f"- {{name: a, type: validate, stages: [{listed}], timeout: 1h}}")
+    slow.flow(f"- {{name: a, type: validate, stages: [{listed}, 'touch after'], timeout: 1h}}")
 
-    assert "longer than the timeout of 0.3 s of the stage slow" in slow.start().error
+    done = slow.start()
+
+    said = "`echo begun; sleep 600` took longer than the timeout of 0.3 s of the stage slow and was stopped"
+    stopped = {"name": "slow", "success": False, "exit_code": 124, "output": f"begun\n{said}"}
+    assert {"success": False, "passed": False, "stages": [stopped], "attempts": 1} == slow.value("steps/a")
+    assert any(said in notice for notice in done.notices)
+    assert not (slow.root / "after").exists()
+
+
+def test_a_stage_that_took_too_long_is_corrected_and_run_again(slow: Runs) -> None:
+    slow.flow("""
+    - name: a
+      type: validate
+      stages: [{name: slow, run: "test -e fixed || sleep 600", timeout: 0.3}]
+      retry: 1
+      on_failure: {type: shell, run: touch fixed}
+      fail: true
+    """)
+
+    done = slow.start()
+
+    assert "done" == done.status
+    assert any(notice.startswith("validation failed at slow: exit code 124: `test") for notice in done.notices)
 
 
 @pytest.mark.parametrize("kind", _STEPS)

@@ -21,6 +21,7 @@ from maverick.dsl.model import BranchStep, CheckpointStep, LoopStep, Step, Subwo
 from maverick.dsl.outcome import Result, failed
 from maverick.dsl.paths import child, item
 from maverick.errors import ExpressionFailed, InputInvalid, StepFailed
+from maverick.visible import last_lines
 
 if TYPE_CHECKING:
     from maverick.dsl.expressions import Expression
@@ -82,6 +83,7 @@ def validate(walk: Executor, step: ValidateStep, path: str, block: Block) -> Res
             success = evaluate.truth(_field(result.output, "success"))
             if success or number == again:
                 break
+            walk.emit("notice", item(path, number), step, message=_failed_validation(_fields(result.output), 1))
             inner.frame.set_step(step.name, result.view())
             if step.on_failure is not None:
                 walk.step(step.on_failure, child(item(path, number), step.on_failure.name), inner)
@@ -107,7 +109,8 @@ def _failed_validation(output: Mapping[str, Value], attempts: int) -> str:
 
 
 def _how(stage: Value) -> str:
-    return f"exit code {_field(stage, 'exit_code')!r}"
+    lines = last_lines(str(_field(stage, "output") or ""), 1)
+    return ": ".join([f"exit code {_field(stage, 'exit_code')!r}", *lines])
 
 
 def _end(stage: Value) -> str:

@@ -295,7 +295,9 @@ class _Listed:
         for path in listing.files:
             self._files[path.rpartition("/")[0]].add(path)
         for path in {it for folder in self._files for it in above(folder)[:-1]}:
-            self.folders[path.rpartition("/")[0]].add(path)
+            parent, _, name = path.rpartition("/")
+            if not is_reserved(name):  # git may track what is in `.maverick`
+                self.folders[parent].add(path)
 
     def reuse(self, finder: _Finder, folder: str, valid: Known | None) -> tuple[set[str], Known | None] | None:
         """Take over what is known of *folder*, if git still lists the same files there."""

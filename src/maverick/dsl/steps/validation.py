@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 OUTPUT_CHARACTERS = 20_000
 """The end of a stage's output that is kept: what a fixer needs, not a log."""
 
+TIMED_OUT = 124
+"""The exit code of a stage that took longer than its own timeout, as timeout(1) has it."""
+
 MEANS_A_STAGE = "test"
 """A program, too, but one that fails where nothing follows it: who writes it alone means a stage of that name."""
 
@@ -105,11 +108,17 @@ def _run(stage: Stage, limit: Limit | None, attempt: Attempt, tools: Tools) -> d
             step=attempt.path,
         )
     except StepTimeout as error:
-        raise timed_out(error) from None
-    output = "\n".join(filter(None, (text_of(done.stdout).strip(), text_of(done.stderr).strip())))
+        if limit is not stage.limit:
+            raise timed_out(error) from None
+        return _result(stage, TIMED_OUT, error.stdout, error.stderr, str(error))
+    return _result(stage, done.exit_code, done.stdout, done.stderr)
+
+
+def _result(stage: Stage, exit_code: int, stdout: bytes, stderr: bytes, reason: str = "") -> dict[str, Value]:
+    output = "\n".join(filter(None, (text_of(stdout).strip(), text_of(stderr).strip(), reason)))
     return {
         "name": stage.name,
-        "success": done.exit_code == 0,
-        "exit_code": done.exit_code,
+        "success": exit_code == 0,
+        "exit_code": exit_code,
         "output": output[-OUTPUT_CHARACTERS:],
     }
