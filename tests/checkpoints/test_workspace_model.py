@@ -21,10 +21,10 @@ contents = st.sampled_from([b"", b"x", b"y", b"text\n" * 100])
 def _names_by_folder(tree: Tree) -> dict[str, set[str]]:
     names: dict[str, set[str]] = {}
     for path in tree:
-        while path:
-            folder, _, name = path.rpartition("/")
+        folder = path
+        while folder:
+            folder, _, name = folder.rpartition("/")
             names.setdefault(folder, set()).add(name)
-            path = folder
     return names
 
 

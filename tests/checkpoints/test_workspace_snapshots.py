@@ -311,7 +311,7 @@ def test_what_no_restore_would_write_is_not_saved(tmp_path: Path, name: str, *, 
 
 @pytest.mark.parametrize("tracked", [False, True])
 def test_what_git_lists_of_reserved_folders_is_not_saved_at_any_look(tmp_path: Path, *, tracked: bool) -> None:
-    """Agents and workflows of a project are tracked in `.maverick`; a later look takes over what it knows of folders."""
+    """Agents and workflows of a project are tracked in `.maverick`; a later look takes over what it knows."""
     project = Project(tmp_path, git=True)
     git(project.root, "init", "-q")
     for path in (".maverick/agents/own.md", "src/.maverick/x", "src/one"):
