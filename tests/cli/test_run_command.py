@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -372,3 +373,38 @@ def test_a_step_may_remove_the_folder_that_the_command_was_given_in(program: Pro
     done = program.run("run", "../flow.yaml", "--json", cwd=program.root / "build")
 
     assert (0, "done") == (done.code, done.json["status"])
+
+
+@pytest.mark.parametrize(
+    ("step", "places"),
+    [
+        ("type: shell, run: 'exit 3'", []),
+        ("type: shell, run: 'echo out; exit 3'", ["steps.a.output.stdout"]),
+        ("type: shell, run: 'echo out; echo err >&2; exit 3'", ["steps.a.output.stdout", "steps.a.output.stderr"]),
+        (
+            "type: validate, fail: true, retry: 1, stages: ['true', 'echo out; exit 3']",
+            ["steps.a[1].output.stages[1].output"],
+        ),
+        ("type: validate, fail: true, stages: ['exit 3']", []),
+    ],
+)
+def test_a_failed_run_says_where_all_is_that_the_step_wrote(program: Program, step: str, places: list[str]) -> None:
+    """A command for each stream that has something, which prints it as text."""
+    program.flow(f"- {{name: a, {step}}}")
+
+    ended = program.run("run", "flow.yaml")
+
+    hints = [line.partition(": ")[2] for line in ended.err.splitlines() if line.startswith("all that it wrote")]
+    assert places == [shlex.split(hint)[-1].partition(":")[2] for hint in hints]
+    shown = [program.shell(hint).out for hint in hints]
+    assert [{"stderr": "err\n"}.get(place.rpartition(".")[2], "out\n") for place in places] == shown
+
+
+def test_what_a_failed_agent_was_asked_can_be_looked_at(program: Program) -> None:
+    program.file("maverick.yaml", "agents: {x: {provider: command, command: [sh, -c, 'cat >/dev/null; exit 4']}}\n")
+    program.flow("- {name: a, type: agent, agent: x, context: {task: dig deep}}")
+    program.run("run", "flow.yaml")
+
+    shown = program.run("checkpoint", "show", "@latest:steps.a.output.prompt")
+
+    assert (0, True) == (shown.code, "dig deep" in shown.out)

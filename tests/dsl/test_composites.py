@@ -244,7 +244,7 @@ def test_a_validation_that_fails_is_told_with_its_reason(runs: Runs) -> None:
     done = runs.start()
 
     assert "done" == done.status
-    assert ["validation failed at test: exit code 3\n  41 is not 42"] == done.notices
+    assert ["validation failed at test: exit code 3: 41 is not 42"] == done.notices
 
 
 def test_an_attempt_that_was_validated_is_recalled(runs: Runs) -> None:

@@ -10,6 +10,7 @@ from kit_runs import Runs
 from maverick.checkpoints import Store
 from maverick.dsl.exceptions import reasons, said, traceback_of
 from maverick.dsl.logs import find_log
+from patience import GROWING_SECONDS
 
 ACTIONS = """
 import argparse, asyncio, subprocess, sys
@@ -53,6 +54,20 @@ def usage():
     print("reading arguments")
     argparse.ArgumentParser(prog="deploy").parse_args(["--nonsense"])
 
+def wordy():
+    try:
+        subprocess.run("seq 301; seq 302 >&2; exit 1", shell=True, check=True, capture_output=True)
+    except subprocess.CalledProcessError as error:
+        raise RuntimeError("cannot build") from error
+
+def crash():
+    import ctypes
+    ctypes.string_at(0)
+
+def hang():
+    import time
+    time.sleep(6000)
+
 def mute():
     class Mute(Exception):
         def __str__(self):
@@ -79,9 +94,9 @@ def acting(runs: Runs) -> Runs:
     [
         ("command", "CalledProcessError: Command ", ["  stderr:", "    assert 1 == 2", "  stdout:", "    checked"]),
         ("hanging", "TimeoutExpired: Command ", ["  stdout:", "    began with the database"]),
-        ("group", "ExceptionGroup: unhandled errors", ["LookupError: no page left", "LookupError: no page right"]),
-        ("chained", "RuntimeError: cannot deploy (", ["caused by FileNotFoundError: [Errno 2] No such file"]),
-        ("handling", "RuntimeError: cannot deploy (", ["while handling KeyError: 'region'"]),
+        ("group", "ExceptionGroup: unhandled", ["  LookupError: no page left (", "  LookupError: no page right ("]),
+        ("chained", "RuntimeError: cannot deploy (", ["  caused by FileNotFoundError: [Errno 2] No such file"]),
+        ("handling", "RuntimeError: cannot deploy (", ["  while handling KeyError: 'region'"]),
         ("noted", "ValueError: bad row (", ["  of the file rows.csv", "  in line 7"]),
         ("misnoted", "ValueError: bad row (", []),
         ("usage", "SystemExit: 2 (", ["deploy: error: unrecognized arguments: --nonsense", "  reading arguments"]),
@@ -116,6 +131,36 @@ def test_the_traceback_is_in_the_log(acting: Runs, timeout: str) -> None:
 
 
 @in_either_way
+def test_all_that_a_command_wrote_is_in_the_log(acting: Runs, timeout: str) -> None:
+    """What `subprocess` captured of it; the message has its end."""
+    acting.flow(f"- {{name: a, type: python, action: wordy{timeout}}}")
+
+    failed = acting.start()
+
+    store = Store.open(acting.root / ".maverick" / "checkpoints")
+    [attempt] = find_log(store.load("@latest"), "a")
+    assert [str(n) for n in range(1, 302)] == attempt.stream("stdout").decode().split()
+    assert "\n".join(str(n) for n in range(1, 303)) in attempt.stream("stderr").decode()
+    shown = [line.strip() for line in failed.error.splitlines()]
+    assert (True, False) == ("301" in shown, "281" in shown)
+
+
+@pytest.mark.parametrize(("action", "said"), [("crash", "Segmentation fault"), ("hang", "took longer than its")])
+def test_a_process_that_is_ended_says_where_it_stood(acting: Runs, action: str, said: str) -> None:
+    acting.flow(f"- {{name: a, type: python, action: {action}, timeout: TIMEOUT}}")
+    for seconds in GROWING_SECONDS:
+        acting.file("flow.yaml", (acting.root / "flow.yaml").read_text().replace("TIMEOUT", f"{seconds}"))
+        failed = acting.start()
+        if f"in {action}" in failed.error:
+            break
+        acting.edit(f"timeout: {seconds}", "timeout: TIMEOUT")
+
+    assert said in failed.error
+    assert f"{acting.module}.py" in failed.error
+    assert f"in {action}" in failed.error
+
+
+@in_either_way
 def test_a_secret_in_a_traceback_is_masked(acting: Runs, timeout: str) -> None:
     acting.set_actions("def leak(token):\n    raise ValueError(token)\n")
     acting.file("maverick.yaml", f"actions: [{acting.module}]\nsecrets: [API_TOKEN]\n")
@@ -135,7 +180,7 @@ def test_an_exception_that_causes_itself_ends() -> None:
     first, second = ValueError("one"), ValueError("two")
     first.__cause__, second.__cause__ = second, first
 
-    assert ["caused by ValueError: two"] == reasons(first)
+    assert ["  caused by ValueError: two"] == reasons(first)
 
 
 def test_of_many_exceptions_the_first_are_told() -> None:
@@ -143,7 +188,7 @@ def test_of_many_exceptions_the_first_are_told() -> None:
 
     told = reasons(many)
 
-    assert ["ExceptionGroup: group 0 (1 sub-exception)", "  ValueError: 0"] == told[:2]
+    assert ["  ExceptionGroup: group 0 (1 sub-exception)", "    ValueError: 0"] == told[:2]
     assert 20 == len(told)
 
 

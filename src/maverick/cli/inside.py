@@ -165,6 +165,25 @@ def unfinished_steps(store: Store, snapshot: Snapshot) -> dict[str, Unfinished]:
     }
 
 
+def written_by(store: Store, snapshot: Snapshot, step: str) -> dict[str, str]:
+    """Give where all is that the step at the path *step* wrote, which failed: what it is -> the path to look at it.
+
+    Of a validation that is the output of the stage that failed, in its last attempt.
+    """
+    unfinished = unfinished_steps(store, snapshot).get(step)
+    if unfinished is not None and unfinished.attempts:
+        last = unfinished.attempts[-1]
+        return {f"to {name}": f"steps.{step}.output.{name}" for name in STREAMS if last.stream(name)}
+    recorded = snapshot.entries(("steps",)) if snapshot.find(("steps",)) is not None else {}
+    number = next((n for n in range(len(recorded), -1, -1) if f"{step}[{n}]" in recorded), None)
+    output = snapshot.value(("steps", f"{step}[{number}]")) if number is not None else None
+    stages = output.get("stages") if isinstance(output, dict) else None
+    for place, stage in enumerate(stages if isinstance(stages, list) else []):
+        if isinstance(stage, dict) and stage.get("success") is False and stage.get("output"):
+            return {f"in the stage {stage.get('name')!s}": f"steps.{step}[{number}].output.stages[{place}].output"}
+    return {}
+
+
 _SAID: Final = {
     "running": "it runs",
     "killed": "its process was killed",
@@ -189,6 +208,8 @@ class Unfinished(NamedTuple):
         output: dict[str, Value] = {"error": str(last.end.get("error", said)), "attempt": last.number}
         for stream in STREAMS:
             output[stream] = last.stream(stream).decode("utf-8", "backslashreplace")
+        if prompt := last.stream("prompt"):
+            output["prompt"] = prompt.decode("utf-8", "backslashreplace")
         return {"status": status, "output": output}
 
 

@@ -14,7 +14,7 @@ from maverick.cli.answer import Answer
 from maverick.cli.commands import BARE_RESUME
 from maverick.cli.render import duration, plural, value_text
 from maverick.cli.streams import StdoutClosed, complain, print_err, print_value, stdout_kept_clean
-from maverick.errors import Interrupted, UsageError
+from maverick.errors import Interrupted, MaverickError, UsageError
 from maverick.visible import last_states
 
 if TYPE_CHECKING:
@@ -244,7 +244,7 @@ def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: 
                 raise Interrupted(f"interrupted by {stop.reason} before a run began") from None
             error = f"interrupted by {stop.reason}; a step did not end, so the run stands at its last finished step"
             outcome = Outcome(run=answer.run, workflow=answer.workflow or "", status="killed", error=error)
-        _report(outcome, order, answer, time.monotonic() - clock)
+        _report(outcome, order, project, answer, time.monotonic() - clock)
         if outcome.status == "done":
             from maverick.cli.maintain import collect_in_background  # noqa: PLC0415
 
@@ -332,7 +332,7 @@ def _event_lines(order: Order, answer: Answer, stack: ExitStack) -> "Observer":
 # --- reporting ------------------------------------------------------------------------------------------------------
 
 
-def _report(outcome: "Outcome", order: Order, answer: Answer, seconds: float) -> None:
+def _report(outcome: "Outcome", order: Order, project: "Project", answer: Answer, seconds: float) -> None:
     """Print what a run came to; the last line on standard error is the command that resumes it."""
     resume = None if outcome.status == "done" or not outcome.run else order.resume_command(outcome.run)
     with suppress(StdoutClosed):  # The exit code says what became of the run, whoever listens.
@@ -351,11 +351,22 @@ def _report(outcome: "Outcome", order: Order, answer: Answer, seconds: float) ->
     for error in outcome.rollback_errors:
         complain(f"rollback: {last_states(error)}")
     if outcome.failed_at and not order.quiet:
-        place = f"{outcome.run}:steps.{outcome.failed_at}.output"
-        print_err(f"all that it wrote: {order.command_line('checkpoint', 'show', place)}")
+        _tell_what_it_wrote(outcome, order, project)
     if resume:
         print_err(f"{outcome.run} {outcome.status} after {duration(seconds)}: {_counts(outcome)}; resume it with")
         print_err(resume)
+
+
+def _tell_what_it_wrote(outcome: "Outcome", order: Order, project: "Project") -> None:
+    """Print the commands that show all that the step wrote which failed the run: a message has the end of it."""
+    from maverick.cli.inside import written_by  # noqa: PLC0415 - of failed runs only
+
+    with suppress(MaverickError, OSError):  # The failure itself has been told.
+        store = project.open_store()
+        snapshot = store.load(outcome.run)
+        for what, path in written_by(store, snapshot, outcome.failed_at).items():
+            command = order.command_line("checkpoint", "show", f"{outcome.run}:{path}")
+            print_err(f"all that it wrote {what}: {command}")
 
 
 def _counts(outcome: "Outcome") -> str:

@@ -105,7 +105,8 @@ def _failed_validation(output: Mapping[str, Value], attempts: int) -> str:
     bad = [stage for stage in stages if not _field(stage, "success")]
     names = ", ".join(str(_field(stage, "name")) for stage in bad)
     times = f" after {attempts} attempts" if attempts > 1 else ""
-    return "\n".join([f"validation failed at {names}{times}: {', '.join(map(_how, bad))}", *map(_end, bad)])
+    ends = [end for end in map(_end, bad) if end]
+    return "\n".join([f"validation failed at {names}{times}: {', '.join(map(_how, bad))}", *ends])
 
 
 def _how(stage: Value) -> str:
@@ -114,9 +115,9 @@ def _how(stage: Value) -> str:
 
 
 def _end(stage: Value) -> str:
-    """The end of what a stage wrote."""
+    """The end of what a stage wrote, unless `_how` has it all."""
     lines = str(_field(stage, "output") or "").split("\n")[-2 * LAST_LINES :]
-    return "\n".join(f"  {line}" for line in lines).rstrip()
+    return "\n".join(f"  {line}" for line in lines).rstrip() if len(lines) > 1 else ""
 
 
 def _fields(value: Value) -> dict[str, Value]:

@@ -14,28 +14,40 @@ from maverick.dsl.last_words import ends_of, named
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from maverick.dsl.steps.work import Streams
+
 _MOST_REASONS = 20
 """Of one exception: those of a group, their causes and so on."""
+_MOST_BYTES = 1 << 20
+"""Of each stream of a command, the last ones."""
 
 
-def said(error: BaseException) -> str:
-    """Give the exception's type and text, as `ValueError: no such row`."""
+def said(error: BaseException, file: str = "") -> str:
+    """Give the exception's type and text, as `ValueError: no such row`, and where in *file* it was raised."""
     try:
         text = str(error)
     except Exception as other:  # noqa: BLE001 - the code of a stranger; what it could not say is no reason to fail
         text = f"its text cannot be had: {type(other).__name__}"
-    return f"{type(error).__name__}: {text or 'no message'}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    where = f" ({frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""
+    return f"{type(error).__name__}: {text or 'no message'}{where}"
 
 
-def reasons(error: BaseException) -> list[str]:
+def reasons(error: BaseException, file: str = "") -> list[str]:
     """Give lines for what the exception keeps beside its text: notes, output of a command, other exceptions."""
     lines = []
     for depth, introduction, each in _with_others(error):
         if depth:
-            lines.append(f"{'  ' * (depth - 1)}{introduction}{said(each)}")
-        details = [*_notes(each), *_command_output(each)]
-        lines += [f"{'  ' * max(depth, 1)}{line}" for line in details]
+            lines.append(f"{'  ' * depth}{introduction}{said(each, file)}")
+        output = dict(_output(each))
+        ends = ends_of(output.get("stdout", b""), output.get("stderr", b""))
+        lines += [f"{'  ' * (depth + 1)}{line}" for line in [*_notes(each), *named(ends)]]
     return lines
+
+
+def written(error: BaseException) -> list[tuple[Streams, bytes]]:
+    """Give all that commands wrote whose output the exception holds, or one that it holds or was caused by."""
+    return [output for _, _, each in _with_others(error) for output in _output(each)]
 
 
 def traceback_of(error: BaseException, file: str) -> str:
@@ -75,13 +87,14 @@ def _notes(error: BaseException) -> list[str]:
     return [line for text in texts for line in text.splitlines()]
 
 
-def _command_output(error: BaseException) -> list[str]:
-    """Give the ends of the streams that an exception of `subprocess` holds, under their names."""
+def _output(error: BaseException) -> list[tuple[Streams, bytes]]:
+    """Give what an exception of `subprocess` captured of its command, by stream."""
     import subprocess  # noqa: PLC0415 - where it was never imported there is no exception of it
 
     if not isinstance(error, subprocess.CalledProcessError | subprocess.TimeoutExpired):
         return []
-    return named(ends_of(_bytes(error.stdout), _bytes(error.stderr)))
+    both: list[tuple[Streams, object]] = [("stdout", error.stdout), ("stderr", error.stderr)]
+    return [(name, data[-_MOST_BYTES:]) for name, output in both if (data := _bytes(output))]
 
 
 def _bytes(output: object) -> bytes:

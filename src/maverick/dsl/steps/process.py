@@ -1,14 +1,16 @@
 """The child's side of a sync action with a timeout: see `command`.
 
 Standard input holds the packed `[reference, args, kwargs, tops]`, `tops` of the work trees that git may work in; the
-answer file gets `["done", output]`, `["raised", {message, causes, traceback}]` or, where the action said itself why it
+answer file gets `["done", output]`, `["raised", {message, causes, log}]` or, where the action said itself why it
 fails, `["failed", {message, causes}]`. Values travel as the store encodes them: data only.
 """
 
 from __future__ import annotations
 
 import base64
+import faulthandler
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -42,7 +44,9 @@ def unpack(data: bytes) -> Any:
 
 
 def main(answer_file: str) -> None:
-    """Call the action and write what came of it."""
+    """Call the action and write what came of it; where it stood is told when it crashes in C, or is stopped."""
+    faulthandler.enable()
+    faulthandler.register(signal.SIGTERM, chain=True)
     reference, args, kwargs, tops = unpack(sys.stdin.buffer.read())
     trust_repositories(tops)
     answer: list[Any]
@@ -53,5 +57,6 @@ def main(answer_file: str) -> None:
         answer = ["failed", {"message": str(error), "causes": [type(error).__name__]}]
     except BaseException as error:  # noqa: BLE001 - whatever it raises is the step's failure, SystemExit too
         raised = raised_by(action, error)
-        answer = ["raised", {"message": str(raised), "causes": list(raised.causes), "traceback": raised.traceback}]
+        log = [list(it) for it in raised.log]
+        answer = ["raised", {"message": str(raised), "causes": list(raised.causes), "log": log}]
     Path(answer_file).write_bytes(pack(answer))

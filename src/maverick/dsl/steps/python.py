@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import select
 import threading
-import traceback
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import copy_context
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -21,8 +20,8 @@ from maverick.dsl.child import Tail
 from maverick.dsl.commands import attach
 from maverick.dsl.concurrency import start_thread
 from maverick.dsl.events import Event
-from maverick.dsl.exceptions import reasons, said, traceback_of
-from maverick.dsl.last_words import END_BYTES, ends_of, named, timed_out
+from maverick.dsl.exceptions import reasons, said, traceback_of, written
+from maverick.dsl.last_words import END_BYTES, ends_of, how_it_ended, named, text_of, timed_out
 from maverick.dsl.last_words import failure as failure_of
 from maverick.dsl.prints import printing_to
 from maverick.dsl.scratch import read_plain_file
@@ -45,6 +44,8 @@ if TYPE_CHECKING:
 
 _LAST_TURNS = 3
 """Of the event loop, after a timeout."""
+_CRASH = "Fatal Python error: "
+"""So faulthandler begins what it tells of a crash in C."""
 
 
 def prepare(step: PythonStep, frame: Frame, tools: Tools) -> Work:
@@ -115,26 +116,29 @@ def call(
 
 
 class ActionRaised(StepFailed):
-    """An action raised an exception: which, where in its file, and what it says beside its text."""
+    """An action raised an exception: which, where in its file, and what it says beside its text.
 
-    def __init__(self, message: str, *, causes: tuple[str, ...], traceback: str) -> None:
-        self.traceback = traceback
-        super().__init__(message, causes=causes)
+    *log* is what belongs in the step's log: all that the exception has captured, and its traceback.
+    """
+
+    def __init__(self, message: str, *, causes: Sequence[str], log: Sequence[tuple[Stream, bytes]]) -> None:
+        self.log = log
+        super().__init__(message, causes=tuple(causes))
 
     def told(self, attempt: Attempt, scrub: Scrubber, stdout: bytes, stderr: bytes) -> StepFailed:
-        """Give the failure of the step, with the ends of what the action wrote; its traceback goes to the log."""
-        attempt.keep("stderr", scrub.text(self.traceback).encode("utf-8", "backslashreplace"))
+        """Give the failure of the step, with the ends of what the action wrote; the log is kept."""
+        for stream, data in self.log:
+            attempt.keep(stream, scrub.data(data))
         return StepFailed("\n".join([str(self), *named(ends_of(stdout, stderr))]), causes=self.causes)
 
 
 def raised_by(action: Action, error: BaseException) -> ActionRaised:
     """Say what an action raised, and where in its file."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == action.file]
-    where = f" ({frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""
+    traceback = traceback_of(error, action.file).encode("utf-8", "backslashreplace")
     return ActionRaised(
-        "\n".join([f"{said(error)}{where}", *reasons(error)]),
-        causes=tuple(cls.__name__ for cls in type(error).__mro__),
-        traceback=traceback_of(error, action.file),
+        "\n".join([said(error, action.file), *reasons(error, action.file)]),
+        causes=[cls.__name__ for cls in type(error).__mro__],
+        log=[*written(error), ("stderr", traceback)],
     )
 
 
@@ -262,7 +266,7 @@ def _in_a_process(action: Action, args: list[Any], kwargs: dict[str, Any], attem
             raise StepFailed(f"the process of action {action.name} ended before the action did: {_how(done)}")
         kind, value = process.unpack(given)
     if kind == "raised":
-        raised = ActionRaised(value["message"], causes=tuple(value["causes"]), traceback=value["traceback"])
+        raised = ActionRaised(value["message"], causes=value["causes"], log=value["log"])
         raise raised.told(attempt, tools.scrub, done.stdout, done.stderr)
     if kind == "failed":
         raise StepFailed(value["message"], causes=tuple(value["causes"]))
@@ -271,6 +275,9 @@ def _in_a_process(action: Action, args: list[Any], kwargs: dict[str, Any], attem
 
 def _how(done: Completed) -> str:
     """Say how a process ended that gave no answer. Where it wrote nothing, what may have been the reason."""
+    crash = next((line for line in text_of(done.stderr).splitlines() if line.startswith(_CRASH)), None)
+    if crash is not None:  # Where the code stood follows it.
+        return "\n".join([f"{how_it_ended(done)}: {crash}", *named(ends_of(done.stdout, done.stderr))])
     if done.stderr.strip() or done.stdout.strip():
         return failure_of(done)
     if done.signal == "SIGKILL":
