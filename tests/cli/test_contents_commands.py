@@ -451,3 +451,11 @@ def test_a_step_that_could_not_begin_shows_its_reason(quick: Quick) -> None:
     shown = quick("checkpoint", "show", "@latest:steps.a.output.error")
 
     assert (0, True) == (shown.code, "flow.yaml:" in shown.out)
+
+
+def test_a_step_that_neither_checkpoint_has_is_refused(recorded: Quick) -> None:
+    """A slip of the pen is not "no difference"."""
+    refused = recorded("checkpoint", "diff", "@latest~1", "@latest", "--step", "nosuch")
+
+    assert 10 == refused.code
+    assert "there is no step 'nosuch' in either checkpoint; there are " in refused.err

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from maverick.checkpoints.diff import MISSING, Change, diff_checkpoints
 from maverick.cli.inside import status_of
 from maverick.cli.render import json_text, plural
+from maverick.errors import NotFound
 from maverick.visible import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from maverick.checkpoints import Checkpoint, Entry, Store
+    from maverick.checkpoints import Checkpoint, Entry, Snapshot, Store
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _FILES: Final = frozenset({"artifacts", "workspace"})
@@ -34,6 +35,20 @@ class Line(NamedTuple):
     def as_json(self) -> dict[str, Any]:
         """Give it as a mapping."""
         return {"path": self.path, "change": self.change, "old": self.old, "new": self.new}
+
+
+def check_step(sides: Iterable[Snapshot], step: str) -> None:
+    """Refuse a *step* that none of *sides* knows, recorded or begun, itself or below it. Raises NotFound."""
+    known: set[str] = set()
+    for side in sides:
+        recorded = side.names(("steps",)) if side.find(("steps",)) is not None else []
+        begun = side.facts(("steps",)) if side.find_fact(("steps",)) is not None else {}
+        known |= {name for name in (*recorded, *begun) if "?" not in name}
+    if not any(name == step or name.startswith((f"{step}.", f"{step}[")) for name in known):
+        from maverick.dsl.suggest import nearest  # noqa: PLC0415 - of the engine
+
+        hint = nearest(step, known) or f"; there are {', '.join(sorted(known)[:8]) or 'none'}"
+        raise NotFound(f"there is no step {step!r} in either checkpoint{hint}")
 
 
 def changes_between(store: Store, old: Checkpoint, new: Checkpoint, step: str = "") -> list[Line]:

@@ -107,13 +107,15 @@ def diff(
       maverick checkpoint diff RUN-A RUN-B --step plan
       maverick checkpoint diff RUN@phase_1 RUN@phase_2 --stat
     """
-    from maverick.cli.changes import changes_between, full_text, stat_line, summary  # noqa: PLC0415
+    from maverick.cli.changes import changes_between, check_step, full_text, stat_line, summary  # noqa: PLC0415
     from maverick.cli.file_changes import file_lines, holds_files  # noqa: PLC0415
 
     store = this_project().open_store()
     before, after = store.resolve(old), store.resolve(new)
-    changes = changes_between(store, before, after, step)
     sides = store.snapshot(before), store.snapshot(after)
+    if step:
+        check_step(sides, step)
+    changes = changes_between(store, before, after, step)
     files = file_lines(store, *sides, step)
     if as_json:
         rows = [it.as_json() for it in changes] + [row for it in files for row in it.rows()]

@@ -71,7 +71,8 @@ def edit(
     if settings and file:
         raise UsageError("--set and --file exclude each other")
     target = target_of(store, store.snapshot(at), inner)
-    change = _change(target, [_inside(inner, setting) for setting in settings or []], file)
+    added: list[str] = []
+    change = _change(target, [_inside(inner, setting) for setting in settings or []], file, added.append)
     if target.step:
         edited = amendments.edit_output(project, store, at, target.step, change, inner)
     else:
@@ -79,6 +80,8 @@ def edit(
     if not as_json:
         how = f"forked from {at.run}, and edited" if edited.forked else "edited"
         print_err(f"{how} {inner}; what follows runs again when the run is resumed")
+        for key in dict.fromkeys(added):
+            print_err(f"note: there was no {key}; it was added")
     report(edited.checkpoint, as_json=as_json)
 
 
@@ -110,8 +113,8 @@ def target_of(store: Store, snapshot: Snapshot, path: str) -> Target:
 # --- the change ----------------------------------------------------------------------------------------------------
 
 
-def _change(target: Target, settings: list[str], file: str) -> Callable[[Any], Any]:
-    """Give what makes the new value of the old one."""
+def _change(target: Target, settings: list[str], file: str, add: Callable[[str], None]) -> Callable[[Any], Any]:
+    """Give what makes the new value of the old one; *add* hears of the keys that were not there."""
 
     def change(old: Any) -> Any:
         new = deepcopy(old)
@@ -121,6 +124,8 @@ def _change(target: Target, settings: list[str], file: str) -> Callable[[Any], A
                 raise UsageError(f"--set takes PATH=VALUE, or =VALUE for the whole, not {setting!r}")
             inside = [*target.inside, *parse_value_path(where, setting)]
             is_input = not target.step and len(inside) == 1
+            if inside and isinstance(holder := _at(new, inside[:-1]), dict) and str(inside[-1]) not in holder:
+                add(where.lstrip("."))
             new = put(new, inside, text if is_input else _parsed(text))
         if settings:
             return new
