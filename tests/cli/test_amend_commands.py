@@ -491,7 +491,8 @@ def test_a_step_whose_key_holds_an_equals_sign_is_skipped(quick: Quick) -> None:
 
 def test_a_key_that_was_not_there_is_named_when_it_is_added(failed: Quick) -> None:
     """It may be meant, or a slip of the pen."""
-    done = failed("checkpoint", "edit", "@latest", "steps.plan.output", "--set", "tasks[0].titel=two", "--set", "text=x")
+    settings = ["--set", "tasks[0].titel=two", "--set", "text=x"]
+    done = failed("checkpoint", "edit", "@latest", "steps.plan.output", *settings)
 
     assert 0 == done.code
     assert "note: there was no tasks[0].titel; it was added\n" == done.err.splitlines(keepends=True)[-1]
