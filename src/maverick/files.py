@@ -133,6 +133,17 @@ def difference(store: Store, tip: Checkpoint, root: Path, *, remember: bool = Tr
     return Difference(checkpoint, plan)
 
 
+def way_back(store: Store, tip: Checkpoint, root: Path) -> str:
+    """Say how the files come here that the run kept up to *tip*; empty if it kept none, or if none differs."""
+    found = difference(store, tip, root, remember=False)
+    if found is None or not found.plan.changes:
+        return ""
+    checkpoint = found.checkpoint
+    revision = f"{checkpoint.run}@{checkpoint.label}" if checkpoint.label else checkpoint.id[:12]
+    command = shlex.join(["maverick", "checkpoint", "restore", revision])
+    return f"{found}; this makes the project's files what they were there: {command}"
+
+
 def expect(store: Store, tip: Checkpoint, root: Path, *, choice: Choice | None, can_ask: bool) -> Decision:
     """What a resumption would decide about the files, as far as nobody has to be asked. Writes nothing.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from maverick.dsl.prints import prints_kept
 from maverick.dsl.processes import stop_leftovers
 from maverick.dsl.requirements import all_steps, require_programs
 from maverick.dsl.scratch import remove_scratch
-from maverick.errors import StoreDamaged, WorkflowInvalid
+from maverick.errors import MaverickError, StoreDamaged, WorkflowInvalid
 from maverick.execution import Execution, Session, refuse_secrets, scrubber
 from maverick.selection import Policy, Request
 
@@ -151,7 +152,11 @@ def _resume_owned(
     fork: str = "",
 ) -> Outcome:
     catalog = selection.catalog_of(project, store, tip)
-    workflow = _checked(catalog, request.workflow or selection.reference_of(catalog, store, tip))
+    try:
+        workflow = _checked(catalog, request.workflow or selection.reference_of(catalog, store, tip))
+    except WorkflowInvalid:
+        _tell_way_back(project, store, tip, session)
+        raise
     _tell_overriding(catalog, session)
     recorded = store.snapshot(tip).value(("inputs",))
     inputs = selection.inputs_to_use(workflow, recorded, request)
@@ -269,6 +274,15 @@ def _checked(catalog: Catalog, reference: str) -> Workflow:
     if checked.workflow is None:
         raise WorkflowInvalid(list(checked.problems))
     return checked.workflow
+
+
+def _tell_way_back(project: Project, store: Store, tip: Checkpoint, session: Session) -> None:
+    """What is missing may be among the files that the run kept: in another folder, on another machine."""
+    from maverick import files  # noqa: PLC0415 - nearly never needed
+
+    with suppress(MaverickError):  # What is wrong with the workflow is told.
+        if text := files.way_back(store, tip, project.root):
+            session.tell(text)
 
 
 def _tell_overriding(catalog: Catalog, session: Session) -> None:

@@ -127,3 +127,30 @@ def test_an_export_replaces_no_file(exported: Path, program: Program) -> None:
     done = program.run("checkpoint", "export", "@latest", str(exported))
 
     assert (2, f"error: {exported} exists already; remove it, or choose another name\n") == (done.code, done.err)
+
+
+def test_files_that_a_resumption_lacks_are_named_with_the_command_that_brings_them(tmp_path: Path) -> None:
+    """In an empty folder the actions of the run are not there: import says so, and the refusal, too."""
+    program, other = Program(tmp_path / "here"), Program(tmp_path / "there")
+    program.file("tools.py", "def work():\n    return 'worked'\n")
+    program.flow("""
+    checkpoints: {workspace: label}
+    steps:
+      - {name: half, type: checkpoint}
+      - {name: wait, type: shell, run: test -e ../ready}
+      - {name: last, type: python, action: 'tools:work'}
+    outputs: ${{ steps.last.output }}
+    """)
+    assert 1 == program.run("run", "flow.yaml", "--quiet").code
+    assert 0 == program.run("checkpoint", "export", "@latest", str(tmp_path / "run.maverick")).code
+    (tmp_path / "ready").touch()
+
+    imported = other.run("checkpoint", "import", str(tmp_path / "run.maverick"))
+    run, resume = imported.out.splitlines()
+    refused = other.run(*resume.split()[1:])
+
+    command = f"maverick checkpoint restore {run}@half"
+    assert 3 == refused.code
+    assert (True, True) == (imported.err.strip().endswith(command), command in refused.err)
+    assert 0 == other.run(*command.split()[1:], "--yes").code
+    assert "worked\n" == other.run(*resume.split()[1:]).out

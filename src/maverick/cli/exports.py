@@ -1,6 +1,7 @@
 """`checkpoint export` and `checkpoint import`: runs that go from one machine to another."""
 
 import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from maverick.cli.commands import AsJson
 from maverick.cli.here import this_project
 from maverick.cli.render import json_text, plural, size
 from maverick.cli.streams import print_err, print_out
+from maverick.errors import UsageError
 
 
 def export(
@@ -70,11 +72,18 @@ def import_run(
     from maverick.checkpoints import exports  # noqa: PLC0415
     from maverick.cli.progress import Bar  # noqa: PLC0415
 
-    store = this_project().create_store()
+    project = this_project()
+    store = project.create_store()
     with Bar("verify", shown=not as_json) as bar:
         ref = exports.take_in(store, Path(file), as_run, any_size=any_size, progress=bar)
     resume = None if ref.done else shlex.join(["maverick", "run", f"--resume={ref.run}"])
     if as_json:
         print_out(json_text({"run": ref.run, "checkpoint": ref.checkpoint, "resume": resume}) + "\n")
-    else:
-        print_out(f"{ref.run}\n{resume}\n" if resume else f"{ref.run}\n")
+        return
+    print_out(f"{ref.run}\n{resume}\n" if resume else f"{ref.run}\n")
+    if resume:
+        from maverick.files import way_back  # noqa: PLC0415 - loads the project's files
+
+        with suppress(UsageError):  # A home folder or `/`, whose files no run keeps.
+            if text := way_back(store, store.checkpoint(ref.checkpoint), project.root):
+                print_err(f"note: {text}")
