@@ -38,7 +38,14 @@ def test_the_depth_counts_the_steps_around(path: str, expected: int) -> None:
         (Event(event="step_failed", step="a", seconds=2.0, message="no\nmore"), "  failed  a  2.0 s  no"),
         (Event(event="step_recalled", step="a"), "recalled  a"),
         (Event(event="step_skipped", step="a"), " skipped  a"),
-        (Event(event="step_retried", step="a", message="no", data={"attempt": 2}), "   retry  a  attempt 2 failed: no"),
+        (
+            Event(event="step_retried", step="a", message="no", data={"attempt": 2, "of": 3, "wait": 0}),
+            "   retry  a  attempt 2 of 3 failed: no",
+        ),
+        (
+            Event(event="step_retried", step="a", message="no", data={"attempt": 2, "of": 3, "wait": 90.0}),
+            "   retry  a  attempt 2 of 3 failed, again in 1 m 30 s: no",
+        ),
         (Event(event="checkpoint_saved", step="a", message="phase 1"), "   saved  a  phase 1"),
         (Event(event="notice", message="flow.yaml is gone"), "    note  flow.yaml is gone"),
         (Event(event="step_output", step="a", data={"text": "x"}), None),

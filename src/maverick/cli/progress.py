@@ -70,8 +70,10 @@ def _message(event: Event) -> str:
     if event.data.get("fatal") or event.data.get("failed_at"):
         return ""
     text = last_states(event.message).strip().partition("\n")[0][:_LONGEST_MESSAGE]
-    if event.event == "step_retried" and "attempt" in event.data:
-        text = f"attempt {event.data['attempt']} failed: {text}"
+    match event.data:
+        case {"attempt": attempt, "of": attempts, "wait": float() | int() as wait}:  # of a step that is tried again
+            again = f", again in {duration(wait)}" if wait else ""
+            text = f"attempt {attempt} of {attempts} failed{again}: {text}"
     if not text:
         return ""
     return f"  {one_line(text)}" if event.step else one_line(text)

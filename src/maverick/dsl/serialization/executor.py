@@ -266,7 +266,8 @@ class Executor:
         """Call *attempt* as often as the step's *retries* say, with the number of the attempt."""
 
         def told(number: int, error: StepFailed) -> None:
-            self.emit("step_retried", path, step, message=str(error), data={"attempt": number})
+            data: dict[str, object] = {"attempt": number, "of": retries.attempts, "wait": retries.pause(number)}
+            self.emit("step_retried", path, step, message=str(error), data=data)
 
         return retries.run(self.tools.stop, attempt, told)
 
