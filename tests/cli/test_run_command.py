@@ -6,6 +6,8 @@ import json
 import os
 import re
 import shlex
+import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -408,3 +410,36 @@ def test_what_a_failed_agent_was_asked_can_be_looked_at(program: Program) -> Non
     shown = program.run("checkpoint", "show", "@latest:steps.a.output.prompt")
 
     assert (0, True) == (shown.code, "dig deep" in shown.out)
+
+
+FORKING = """
+import os, pathlib, time
+
+def child():
+    if (pid := os.fork()) == 0:
+        os.closerange(0, 256)  # The test reads to the end of the streams, wherever they are kept.
+        time.sleep(600)
+    pathlib.Path("pid").write_text(str(pid))
+    return "forked"
+
+def both():
+    os.fork()
+    return "forked"
+"""
+
+
+@pytest.mark.parametrize(
+    ("action", "timeout"), [("child", ""), ("child", ", timeout: 300"), ("both", ", timeout: 300")]
+)
+def test_a_process_that_an_action_forks_does_not_hold_its_step(program: Program, action: str, timeout: str) -> None:
+    """It has all that the action's process has open, and may even come back from the action."""
+    program.file("forking.py", FORKING)
+    program.flow(f"- {{name: a, type: python, action: 'forking:{action}'{timeout}}}")
+
+    ended = program.begin("run", "flow.yaml", "--json").end()
+
+    assert ("done", 0) == (ended.json["status"], ended.code), ended.err
+    assert "forked" == program.run("checkpoint", "show", "@latest:steps.a.output").out.strip()
+    if (program.root / "pid").exists():
+        with suppress(ProcessLookupError):  # With a timeout it was stopped with its step's process.
+            os.kill(int((program.root / "pid").read_text()), signal.SIGKILL)

@@ -12,7 +12,7 @@ from maverick.errors import WorkflowInvalid
 from patience import GROWING_SECONDS
 
 ACTIONS = """
-import asyncio, time
+import asyncio, os, sys, time
 
 def add(one, other=10, *, third=100):
     return one + other + third
@@ -30,6 +30,32 @@ def hang(name="hang"):
 
 def leave():
     raise SystemExit(3)
+
+async def leave_async():
+    sys.exit("config file missing")
+
+async def press():
+    raise KeyboardInterrupt("pressed")
+
+async def leave_in_a_task():
+    await asyncio.gather(asyncio.create_task(leave_async()))
+
+async def impatient():
+    async with asyncio.timeout(0.01):
+        await asyncio.sleep(6000)
+
+async def cancelled():
+    raise asyncio.CancelledError("by hand")
+
+async def blocks():
+    time.sleep(30)
+
+async def swallows():
+    while True:
+        try:
+            await asyncio.sleep(6000)
+        except asyncio.CancelledError:
+            return "swallowed"
 
 def noisy():
     print("printed")
@@ -144,6 +170,43 @@ def test_an_action_that_exits_fails_its_step_alone(acting: Runs, timeout: str) -
     assert "SystemExit: 3" in str(done.output)
 
 
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [
+        ("leave_async", "SystemExit: config file missing ("),
+        ("press", "KeyboardInterrupt: pressed ("),
+        ("leave_in_a_task", "SystemExit: config file missing ("),
+        ("impatient", "TimeoutError: no message ("),
+        ("cancelled", "CancelledError: by hand ("),
+    ],
+)
+def test_whatever_ends_an_async_action_ends_its_step(acting: Runs, action: str, said: str) -> None:
+    """With the place of it, and the next one has a loop."""
+    acting.flow(f"""
+    - {{name: a, type: python, action: {action}, continue_on_error: true}}
+    - {{name: b, type: python, action: later, args: [more], timeout: 300}}
+    """)
+
+    done = acting.start()
+
+    assert ("done", "more") == (done.status, done.output)
+    assert said in str(acting.value("steps/a"))
+
+
+@pytest.mark.parametrize("action", ["blocks", "swallows"])
+def test_a_timeout_holds_whatever_an_async_action_does(acting: Runs, action: str) -> None:
+    """It blocks the loop, or goes on after it was cancelled; later ones are not held up."""
+    acting.flow(f"""
+    - {{name: a, type: python, action: {action}, timeout: 0.1, continue_on_error: true}}
+    - {{name: b, type: python, action: later, args: [more]}}
+    """)
+
+    done = acting.start()
+
+    assert ("done", "more") == (done.status, done.output)
+    assert f"action {action} took longer than its timeout of 0.1 s" in str(acting.value("steps/a"))
+
+
 def test_a_stop_does_not_wait_for_a_sync_action(acting: Runs) -> None:
     """It is abandoned, and what it gives is not recorded."""
     acting.flow("- {name: a, type: python, action: hang}")
@@ -166,7 +229,7 @@ def test_what_was_due_before_a_timeout_is_in_time_however_late_the_loop_wakes(ac
     import asyncio, time
 
     async def stand_still(timeout):
-        asyncio.get_running_loop().call_soon(time.sleep, 1.5 * timeout)
+        asyncio.get_running_loop().call_soon(time.sleep, timeout + 0.2)
         await asyncio.sleep(timeout / 8)
         await asyncio.sleep(0)
         return "in time"

@@ -105,7 +105,7 @@ def attend(work: Callable[[], T], signals: Signals, tell: Callable[[str], None])
     with _woken_by_signals() as wakened:
         thread.start()
         waiting = select.poll()
-        waiting.register(thread.done, select.POLLIN | select.POLLHUP)
+        waiting.register(thread.done, select.POLLIN)
         waiting.register(wakened, select.POLLIN)
         deadline = math.inf
         while True:
@@ -134,6 +134,7 @@ class _Worker(threading.Thread, Generic[T]):
         self._value: list[T] = []
         self._error: BaseException | None = None
         self.done, self._end = os.pipe()
+        self._process = os.getpid()
 
     def run(self) -> None:
         try:
@@ -141,7 +142,9 @@ class _Worker(threading.Thread, Generic[T]):
         except BaseException as error:  # noqa: BLE001 - raised again in the main thread
             self._error = error
         finally:
-            os.close(self._end)
+            if os.getpid() == self._process:  # And not a child that an action forked, which has the pipe as well.
+                os.write(self._end, b"!")
+                os.close(self._end)
 
     def result(self) -> T:
         """Give what the work gave, or raise what it raised."""

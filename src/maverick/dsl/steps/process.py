@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import faulthandler
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -50,6 +51,7 @@ def main(answer_file: str) -> None:
     reference, args, kwargs, tops = unpack(sys.stdin.buffer.read())
     trust_repositories(tops)
     answer: list[Any]
+    process = os.getpid()
     try:
         action = load_action(reference)
         answer = ["done", normalise(action.function(*args, **kwargs), "output")]
@@ -59,4 +61,5 @@ def main(answer_file: str) -> None:
         raised = raised_by(action, error)
         log = [list(it) for it in raised.log]
         answer = ["raised", {"message": str(raised), "causes": list(raised.causes), "log": log}]
-    Path(answer_file).write_bytes(pack(answer))
+    if os.getpid() == process:  # And not a child that the action forked, which came back from it as well.
+        Path(answer_file).write_bytes(pack(answer))

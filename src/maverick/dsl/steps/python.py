@@ -6,11 +6,13 @@ not recorded.
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from contextvars import copy_context
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,7 @@ from maverick.dsl import evaluate, fields
 from maverick.dsl.child import Tail
 from maverick.dsl.commands import attach
 from maverick.dsl.concurrency import start_thread
+from maverick.dsl.durations import GRACE_SECONDS
 from maverick.dsl.events import Event
 from maverick.dsl.exceptions import reasons, said, traceback_of, written
 from maverick.dsl.last_words import END_BYTES, ends_of, how_it_ended, named, text_of, timed_out
@@ -26,7 +29,7 @@ from maverick.dsl.last_words import failure as failure_of
 from maverick.dsl.prints import printing_to
 from maverick.dsl.scratch import read_plain_file
 from maverick.dsl.steps.work import Attempt, Tools, Work
-from maverick.dsl.stop import Stop, Stopped
+from maverick.dsl.stop import LONGEST_WAIT_SECONDS, Stop, Stopped
 from maverick.errors import StepFailed, StepTimeout
 from maverick.repositories import trusted_repositories
 
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
 
 _LAST_TURNS = 3
 """Of the event loop, after a timeout."""
+_ANSWER_SECONDS = 1.0
+"""How long after a timeout the event loop may take to notice it."""
 _CRASH = "Fatal Python error: "
 """So faulthandler begins what it tells of a crash in C."""
 
@@ -142,41 +147,76 @@ def raised_by(action: Action, error: BaseException) -> ActionRaised:
     )
 
 
+class _Call:
+    """One call of an action, made elsewhere: what came of it, and a wait for that.
+
+    A process that the action forks has the pipe as well, and may even come back from the action: it tells nothing.
+    """
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+        self._process = os.getpid()
+        self._outcome: list[tuple[object, BaseException | None]] = []
+
+    def end(self, value: object, error: BaseException | None) -> None:
+        """Tell what came of it; whoever calls the action does so once, whether or not anybody still waits."""
+        if os.getpid() == self._process:
+            self._outcome.append((value, error))
+            with suppress(BrokenPipeError):
+                os.write(self._write, b"!")
+            os.close(self._write)
+
+    def wait(self, stop: Stop, seconds: float | None = None) -> bool:
+        """Wait for the end or for *stop*, *seconds* at most; whether it has ended."""
+        poll = select.poll()
+        poll.register(self._read, select.POLLIN)
+        poll.register(stop, select.POLLIN)
+        poll.poll(None if seconds is None else math.ceil(min(seconds, LONGEST_WAIT_SECONDS) * 1000))
+        return bool(self._outcome)
+
+    def close(self) -> None:
+        """Wait no more."""
+        os.close(self._read)
+
+    def unmade(self) -> None:
+        """There was nobody to make it."""
+        os.close(self._write)
+
+    def result(self, action: Action, stop: Stop) -> object:
+        """Give what the action gave, or raise what it raised. Raises Stopped if it has not ended."""
+        if not self._outcome:
+            stop.check()
+        value, error = self._outcome[0]
+        if isinstance(error, Stopped | StepFailed):
+            raise error
+        if error is not None:
+            raise raised_by(action, error) from error
+        return value
+
+
 def _in_a_thread(work: Callable[[], object], action: Action, stop: Stop) -> object:
-    outcome: list[tuple[object, BaseException | None]] = []
-    read, write = os.pipe()
+    call = _Call()
 
     def run() -> None:
         try:
-            outcome.append((work(), None))
+            value = work()
         except BaseException as error:  # noqa: BLE001 - whatever it raises is the step's failure, SystemExit too
-            outcome.append((None, error))
-        finally:
-            os.close(write)
+            call.end(None, error)
+        else:
+            call.end(value, None)
 
     context = copy_context()
     thread = threading.Thread(target=context.run, args=(run,), name=f"action {action.name}", daemon=True)
     try:
-        start_thread(thread)
-    except BaseException:
-        os.close(read)
-        os.close(write)
-        raise
-    try:
-        poll = select.poll()
-        poll.register(read, select.POLLIN | select.POLLHUP)
-        poll.register(stop, select.POLLIN)
-        poll.poll()
+        try:
+            start_thread(thread)
+        except BaseException:
+            call.unmade()
+            raise
+        call.wait(stop)
     finally:
-        os.close(read)
-    if not outcome:
-        stop.check()
-    value, error = outcome[0]
-    if isinstance(error, Stopped | StepFailed):
-        raise error
-    if error is not None:
-        raise raised_by(action, error) from error
-    return value
+        call.close()
+    return call.result(action, stop)
 
 
 # --- async actions -------------------------------------------------------------------------------------------------
@@ -188,8 +228,17 @@ def _loop() -> asyncio.AbstractEventLoop:
     import asyncio  # noqa: PLC0415 - costs 45 ms, and most runs need none
 
     loop = asyncio.new_event_loop()
+
+    def serve() -> None:
+        while True:
+            try:
+                loop.run_forever()
+            except (KeyboardInterrupt, SystemExit):  # Of a task that an action made; whoever awaits it has it.
+                continue
+            return
+
     try:
-        start_thread(threading.Thread(target=loop.run_forever, name="async actions", daemon=True))
+        start_thread(threading.Thread(target=serve, name="async actions", daemon=True))
     except StepFailed:
         loop.close()
         raise
@@ -197,34 +246,48 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 
 def _on_the_loop(action: Action, args: list[Any], kwargs: dict[str, Any], limit: Limit | None, stop: Stop) -> object:
-    import asyncio  # noqa: PLC0415
+    """An action whose time is over is cancelled, and has a grace to tidy up; one that stops the loop has none."""
+    loop, call = _loop(), _Call()
+    late = StepTimeout(f"action {action.name} took longer than {limit}")
+    tasks: list[asyncio.Task[Any]] = []
+    cancelled = threading.Event()
 
-    loop = _loop()
-    tasks: list[asyncio.Task[object]] = []
+    async def limited() -> None:
+        import asyncio  # noqa: PLC0415
+
+        task = loop.create_task(_outcome(action.function(*args, **kwargs)), context=context)
+        tasks.append(task)
+        await _ended_or_late(task, None if limit is None else limit.left)
+        if task.done():
+            call.end(*task.result())
+            return
+        cancelled.set()
+        task.cancel()
+        await asyncio.wait([task], timeout=GRACE_SECONDS)
+        call.end(None, late)
+
+    def cancel() -> None:
+        for task in tasks:
+            task.cancel()
 
     context = copy_context()
-
-    async def limited() -> object:
-        tasks.append(loop.create_task(_awaited(action.function(*args, **kwargs)), context=context))
-        try:
-            await _ended_or_late(tasks[0], None if limit is None else limit.left)
-        except asyncio.CancelledError:
-            tasks[0].cancel()
-            raise
-        return await asyncio.wait_for(tasks[0], None if tasks[0].done() else 0)
-
-    future = asyncio.run_coroutine_threadsafe(limited(), loop)
+    loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(limited())))
     try:
-        return _in_a_thread(future.result, action, stop)
-    except StepFailed as error:
-        if isinstance(error.__cause__, TimeoutError) and tasks and tasks[0].cancelled():
-            raise StepTimeout(f"action {action.name} took longer than {limit}") from error
-        raise
+        ended = call.wait(stop, None if limit is None else max(limit.left, 0))
+        if not ended and not stop.requested:  # This thread may have stood still, and the loop with it.
+            ended = call.wait(stop, _ANSWER_SECONDS)
+        if not ended and not stop.requested and cancelled.is_set():
+            ended = call.wait(stop, GRACE_SECONDS + _ANSWER_SECONDS)
+        if not ended and not stop.requested:
+            _loop.cache_clear()  # It does not answer: others have to have another one.
+            raise late
     finally:
-        future.cancel()
+        call.close()
+        loop.call_soon_threadsafe(cancel)
+    return call.result(action, stop)
 
 
-async def _ended_or_late(task: asyncio.Task[object], seconds: float | None) -> None:
+async def _ended_or_late(task: asyncio.Task[Any], seconds: float | None) -> None:
     """Wait for *task*, *seconds* at most. What was due before that gets its turn first: this process may have stood
     still meanwhile (Ctrl-Z, a container that is paused).
     """
@@ -236,8 +299,12 @@ async def _ended_or_late(task: asyncio.Task[object], seconds: float | None) -> N
             await asyncio.sleep(0)
 
 
-async def _awaited(coroutine: Coroutine[Any, Any, object]) -> object:
-    return await coroutine
+async def _outcome(coroutine: Coroutine[Any, Any, object]) -> tuple[object, BaseException | None]:
+    """Give what the action gives or raises, as it is: futures change some exceptions, and others end the loop."""
+    try:
+        return await coroutine, None
+    except BaseException as error:  # noqa: BLE001 - it is told elsewhere
+        return None, error
 
 
 # --- sync actions with a timeout -----------------------------------------------------------------------------------
