@@ -68,6 +68,40 @@ def hang():
     import time
     time.sleep(6000)
 
+class Answers(Exception):
+    def __getattr__(self, name):
+        return self.args[0][name]
+
+    def __str__(self):
+        return "no such region"
+
+class Leaves(Exception):
+    def __str__(self):
+        sys.exit(3)
+
+class Odd(Exception):
+    def __bool__(self):
+        raise RuntimeError("neither")
+
+class Lazy(list):
+    def __iter__(self):
+        raise ConnectionError("closed")
+
+def answers():
+    raise Answers({})
+
+def leaves():
+    raise Leaves
+
+def odd():
+    raise Odd("neither true nor false")
+
+def lazy():
+    return {"rows": Lazy([1])}
+
+def long():
+    raise ValueError("b" * 30_000 + "\\n" * 1_000_000 + "e" * 30_000)
+
 def mute():
     class Mute(Exception):
         def __str__(self):
@@ -100,6 +134,9 @@ def acting(runs: Runs) -> Runs:
         ("noted", "ValueError: bad row (", ["  of the file rows.csv", "  in line 7"]),
         ("misnoted", "ValueError: bad row (", []),
         ("usage", "SystemExit: 2 (", ["deploy: error: unrecognized arguments: --nonsense", "  reading arguments"]),
+        ("answers", "Answers: no such region (", []),
+        ("leaves", "Leaves: its text cannot be had: SystemExit (", []),
+        ("odd", "Odd: neither true nor false (", []),
         ("mute", "Mute: its text cannot be had: KeyError (", []),
     ],
 )
@@ -128,6 +165,27 @@ def test_the_traceback_is_in_the_log(acting: Runs, timeout: str) -> None:
     assert ["inner", "<lambda>"] == frames
     assert text.startswith("Traceback (most recent call last):\n")
     assert text.endswith("ZeroDivisionError: division by zero\n")
+
+
+@in_either_way
+def test_an_output_that_cannot_be_read_says_which_part(acting: Runs, timeout: str) -> None:
+    """It is the step that fails, and not maverick."""
+    acting.flow(f"- {{name: a, type: python, action: lazy, continue_on_error: true{timeout}}}")
+
+    done = acting.start()
+
+    assert "done" == done.status
+    assert "output.rows: a list cannot be read: ConnectionError: closed" in str(acting.value("steps/a"))
+
+
+@in_either_way
+def test_of_a_long_text_the_middle_is_left_out(acting: Runs, timeout: str) -> None:
+    acting.flow(f"- {{name: a, type: python, action: long{timeout}}}")
+
+    error = acting.start().error
+
+    assert len(error) < 25_000
+    assert (True, True) == ("ValueError: bbb" in error, "eee (" in error)
 
 
 @in_either_way

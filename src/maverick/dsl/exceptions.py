@@ -1,15 +1,16 @@
 """What an exception of somebody's Python code says: its reason also where `str` hides it, and its traceback.
 
 An exception may keep the reason beside its text: a group in the exceptions that it holds, a chained one in its cause,
-`subprocess.CalledProcessError` in what the command wrote.
+`subprocess.CalledProcessError` in what the command wrote. What it is asked for runs its own code, which may raise
+anything; then that part is left out.
 """
 
 from __future__ import annotations
 
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from maverick.dsl.last_words import ends_of, named
+from maverick.dsl.last_words import LINE_CHARACTERS, cut, ends_of, named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,15 +19,20 @@ if TYPE_CHECKING:
 
 _MOST_REASONS = 20
 """Of one exception: those of a group, their causes and so on."""
+_MOST_CHARACTERS = 20_000
+"""Of an exception's text; its traceback has more of it."""
 _MOST_BYTES = 1 << 20
 """Of each stream of a command, the last ones."""
 
 
-def said(error: BaseException, file: str = "") -> str:
-    """Give the exception's type and text, as `ValueError: no such row`, and where in *file* it was raised."""
+def said(error: BaseException, file: str = "", most: int = _MOST_CHARACTERS) -> str:
+    """Give the exception's type and text, as `ValueError: no such row`, and where in *file* it was raised.
+
+    Of a text of more than *most* characters the middle is left out.
+    """
     try:
-        text = str(error)
-    except Exception as other:  # noqa: BLE001 - the code of a stranger; what it could not say is no reason to fail
+        text = cut(str(error), most)
+    except BaseException as other:  # noqa: BLE001 - see above
         text = f"its text cannot be had: {type(other).__name__}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     where = f" ({frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""
@@ -38,7 +44,7 @@ def reasons(error: BaseException, file: str = "") -> list[str]:
     lines = []
     for depth, introduction, each in _with_others(error):
         if depth:
-            lines.append(f"{'  ' * depth}{introduction}{said(each, file)}")
+            lines.append(f"{'  ' * depth}{introduction}{said(each, file, LINE_CHARACTERS)}")
         output = dict(_output(each))
         ends = ends_of(output.get("stdout", b""), output.get("stderr", b""))
         lines += [f"{'  ' * (depth + 1)}{line}" for line in [*_notes(each), *named(ends)]]
@@ -52,12 +58,15 @@ def written(error: BaseException) -> list[tuple[Streams, bytes]]:
 
 def traceback_of(error: BaseException, file: str) -> str:
     """Give the traceback with all that is chained to it, from the first frame in *file* on, if there is one."""
-    described = traceback.TracebackException.from_exception(error)
-    for place, frame in enumerate(described.stack):
-        if frame.filename == file:
-            del described.stack[:place]
-            break
-    return "".join(described.format())
+    try:
+        described = traceback.TracebackException.from_exception(error)
+        for place, frame in enumerate(described.stack):
+            if frame.filename == file:
+                del described.stack[:place]
+                break
+        return "".join(described.format())
+    except BaseException:  # noqa: BLE001 - see above
+        return "".join([*traceback.format_tb(error.__traceback__), said(error), "\n"])
 
 
 def _with_others(error: BaseException) -> Iterator[tuple[int, str, BaseException]]:
@@ -76,15 +85,22 @@ def _with_others(error: BaseException) -> Iterator[tuple[int, str, BaseException
         elif each.__context__ is not None and not each.__suppress_context__:
             others.append(("while handling ", each.__context__))
         if isinstance(each, BaseExceptionGroup):
-            others += [("", other) for other in each.exceptions]
+            others += [("", other) for other in _own(each, "exceptions") or ()]
         todo += [(depth + 1, *other) for other in reversed(others)]
+
+
+def _own(error: BaseException, name: str) -> Any:
+    try:
+        return getattr(error, name, None)
+    except BaseException:  # noqa: BLE001 - see above
+        return None
 
 
 def _notes(error: BaseException) -> list[str]:
     """Give the lines of the notes that were added to an exception (PEP 678)."""
-    notes = getattr(error, "__notes__", ())
+    notes = _own(error, "__notes__")
     texts = [note for note in notes if isinstance(note, str)] if isinstance(notes, list | tuple) else []
-    return [line for text in texts for line in text.splitlines()]
+    return [cut(line, LINE_CHARACTERS) for text in texts for line in text.splitlines()]
 
 
 def _output(error: BaseException) -> list[tuple[Streams, bytes]]:
@@ -93,7 +109,7 @@ def _output(error: BaseException) -> list[tuple[Streams, bytes]]:
 
     if not isinstance(error, subprocess.CalledProcessError | subprocess.TimeoutExpired):
         return []
-    both: list[tuple[Streams, object]] = [("stdout", error.stdout), ("stderr", error.stderr)]
+    both: list[tuple[Streams, object]] = [("stdout", _own(error, "stdout")), ("stderr", _own(error, "stderr"))]
     return [(name, data[-_MOST_BYTES:]) for name, output in both if (data := _bytes(output))]
 
 

@@ -65,12 +65,13 @@ def how_it_ended(done: Completed) -> str:
 
 def last_lines_of(output: bytes) -> list[str]:
     """Give the last lines of what a program wrote to a stream, each of them cut if it is long."""
-    return [_cut(line) for line in last_lines(text_of(output[-END_BYTES:]), LAST_LINES)]
+    return [cut(line) for line in last_lines(text_of(output[-END_BYTES:]), LAST_LINES)]
 
 
-def _cut(line: str) -> str:
-    half = LINE_CHARACTERS // 2
-    return line if len(line) <= LINE_CHARACTERS else f"{line[:half]} … {line[-half:]}"
+def cut(text: str, most: int = LINE_CHARACTERS) -> str:
+    """Give *text*, without its middle if it has more than *most* characters."""
+    half = most // 2
+    return text if len(text) <= most else f"{text[:half]} … {text[-half:]}"
 
 
 def text_of(output: bytes) -> str:

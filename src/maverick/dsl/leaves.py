@@ -10,6 +10,7 @@ from maverick.dsl.blocks import Block, Unfinished
 from maverick.dsl.events import Decoding
 from maverick.dsl.files import bring_back, take_artifacts
 from maverick.dsl.keys import key_of
+from maverick.dsl.last_words import cut
 from maverick.dsl.logs import ERROR_CHARACTERS, AttemptLog
 from maverick.dsl.model import Step
 from maverick.dsl.outcome import Key, Record, Result, Status, changed_parts, error_of, failed
@@ -126,7 +127,7 @@ def _execute(walk: Executor, step: Step, path: str, block: Block, work: Work, ke
         record("done", output)
     except StepFailed as error:
         error.step = error.step or path
-        error.args = (walk.tools.scrub.text(str(error)),)
+        error.args = (cut(walk.tools.scrub.text(str(error)), ERROR_CHARACTERS),)
         walk.count("failed")
         took = time.monotonic() - clock
         goes_on = block.takes(step, error)
