@@ -260,6 +260,11 @@ class Fault(MaverickError):
         at = f" (at step {step})" if step else ""
         if isinstance(error, MemoryError):
             return cls(f"there is not enough memory for what maverick has to do: {what}{at}", step=step, is_ours=False)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return cls(f"the disk is full; free some space: {what}{at}", step=step, is_ours=False)
+        if isinstance(error, RuntimeError) and "start new thread" in text:
+            few = "the system lets this user start no more threads; allow more, as with `ulimit -u`"
+            return cls(f"{few}: {what}{at}", step=step, is_ours=False)
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
             few = "maverick may not open as many files as it has to; allow more, as with `ulimit -n 1024`"
             return cls(f"{few}: {what}{at}", step=step, is_ours=False)

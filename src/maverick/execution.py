@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 
 _NAMED_FAILURES: Final = 10
 """Of the steps that failed side by side."""
+_GONE: Final = (
+    "the store {} was removed while the run went on (`git clean -x` does so), and the run with it; "
+    "start a new one, and keep the steps from that folder"
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,12 +172,13 @@ class Execution:
         except StoreUnwritable as error:
             result = replace(result, error=str(error))
         except Exception as error:
-            if isinstance(error, MaverickError) and not isinstance(error, Fault):
+            if self.project.store_folder.exists() and isinstance(error, MaverickError) and not isinstance(error, Fault):
                 raise
             text = self._explain(error) if failure is None else self._failed(failure, undone)
             if failure is not None and error is not failure:
                 text = f"{self._explain(error)}\nit had failed: {text}"
-            journal, text = self._close_by_fault(journal, text, failure.step if failure else "")
+            if self.project.store_folder.exists():
+                journal, text = self._close_by_fault(journal, text, failure.step if failure else "")
             result = replace(result, error=text)
         self.session.observe(Event(event="run_finished", message=result.status))
         errors = (*interrupted.errors, *undone.errors)
@@ -195,6 +200,9 @@ class Execution:
     def _explain(self, error: Exception) -> str:
         from maverick.faults import explain  # noqa: PLC0415 - nearly never needed
 
+        if not self.project.store_folder.exists():
+            step = f"step {error.step}: " if isinstance(error, Fault) and error.step else ""
+            return f"{step}{_GONE.format(self.project.store_folder)}"
         return explain(error, self.project.store_folder, self.scrub.text)
 
     def _close_by_fault(self, journal: Journal, text: str, step: str) -> tuple[Journal, str]:

@@ -443,3 +443,24 @@ def test_a_process_that_an_action_forks_does_not_hold_its_step(program: Program,
     if (program.root / "pid").exists():
         with suppress(ProcessLookupError):  # With a timeout it was stopped with its step's process.
             os.kill(int((program.root / "pid").read_text()), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("remove", ["rm -rf .maverick", "git init -q . && git clean -qfdx -e '*.yaml'"])
+def test_a_step_that_removes_the_store_is_told_as_that(program: Program, remove: str) -> None:
+    """It is no fault of maverick, and there is nothing to resume."""
+    program.flow(f"- {{name: a, type: shell, run: echo one}}\n- {{name: clean, type: shell, run: {remove}}}")
+
+    ended = program.run("run", "flow.yaml", "--json")
+
+    assert (1, None) == (ended.code, ended.json["resume"])
+    store = program.root / ".maverick" / "checkpoints"
+    assert ended.json["error"].startswith(f"step clean: the store {store} was removed while the run went on")
+    assert "fault" not in ended.err
+
+
+def test_inputs_without_an_end_are_refused(program: Program) -> None:
+    program.flow("- {name: a, type: shell, run: echo one}")
+
+    ended = program.run("run", "flow.yaml", "--inputs", "/dev/zero")
+
+    assert (2, True) == (ended.code, "cannot read the inputs from /dev/zero: more than 64 MiB" in ended.err)

@@ -129,6 +129,8 @@ def test_whatever_kind_of_exception_it_is(runs: Runs, error: Exception, monkeypa
         (MemoryError(), "there is not enough memory for what maverick has to do: MemoryError (at step shell)"),
         (OSError(errno.EMFILE, "Too many open files"), "maverick may not open as many files as it has to; "),
         (OSError(errno.ENFILE, "Too many open files in system"), "maverick may not open as many files as it has to; "),
+        (OSError(errno.ENOSPC, "No space left on device"), "the disk is full; free some space: OSError: "),
+        (RuntimeError("can't start new thread"), "the system lets this user start no more threads; allow more, "),
     ],
 )
 def test_too_little_of_something_is_no_fault_of_maverick(

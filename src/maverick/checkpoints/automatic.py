@@ -32,8 +32,9 @@ def collecting_pays(store: Store) -> bool:
 
 
 def note_collected(store: Store) -> None:
-    """Note how large the store is now."""
-    replace(store.files, temporary(store.root), _note(store), [str(_packs(store)[1]).encode()])
+    """Note how large the store is now. Where that cannot be written, the next collection is judged by an older note."""
+    with suppress(OSError):
+        replace(store.files, temporary(store.root), _note(store), [str(_packs(store)[1]).encode()])
 
 
 def _note(store: Store) -> Path:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from maverick.errors import UsageError
 
+_MOST_BYTES = 64 << 20
+"""Of a file of inputs; one of YAML may have less."""
 _STEP = re.compile(r'(?:\["(?:[^"\\]|\\.)*"\]|[^=])+')
 
 if TYPE_CHECKING:
@@ -54,11 +57,15 @@ def read_inputs(file: str) -> dict[str, Value]:
     """Read a mapping of inputs; raises as `given_inputs`."""
     shown = "standard input" if file == "-" else file
     try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text("utf-8")
+        with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as stream:
+            data = stream.read(_MOST_BYTES + 1)
+        text = data.decode("utf-8")
     except OSError as error:
         raise UsageError(f"cannot read the inputs from {shown}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"cannot read the inputs from {shown}: it is not UTF-8") from error
+    if len(data) > _MOST_BYTES:
+        raise UsageError(f"cannot read the inputs from {shown}: more than {_MOST_BYTES >> 20} MiB are no inputs")
     value = parse_value(text, shown)
     if not isinstance(value, dict):
         raise UsageError(f"{shown} has to hold a mapping of input names to values")

@@ -334,7 +334,8 @@ def _event_lines(order: Order, answer: Answer, stack: ExitStack) -> "Observer":
 
 def _report(outcome: "Outcome", order: Order, project: "Project", answer: Answer, seconds: float) -> None:
     """Print what a run came to; the last line on standard error is the command that resumes it."""
-    resume = None if outcome.status == "done" or not outcome.run else order.resume_command(outcome.run)
+    is_there = outcome.run and project.store_folder.exists()  # A step may have removed it.
+    resume = order.resume_command(outcome.run) if is_there and outcome.status != "done" else None
     with suppress(StdoutClosed):  # The exit code says what became of the run, whoever listens.
         answer.given = True
         if order.as_json:
