@@ -159,8 +159,8 @@ class _Call:
         self._outcome: list[tuple[object, BaseException | None]] = []
 
     def end(self, value: object, error: BaseException | None) -> None:
-        """Tell what came of it; whoever calls the action does so once, whether or not anybody still waits."""
-        if os.getpid() == self._process:
+        """Tell what came of it, whether or not anybody still waits; the first word counts."""
+        if os.getpid() == self._process and not self._outcome:
             self._outcome.append((value, error))
             with suppress(BrokenPipeError):
                 os.write(self._write, b"!")
@@ -257,14 +257,16 @@ def _on_the_loop(action: Action, args: list[Any], kwargs: dict[str, Any], limit:
 
         task = loop.create_task(_outcome(action.function(*args, **kwargs)), context=context)
         tasks.append(task)
-        await _ended_or_late(task, None if limit is None else limit.left)
-        if task.done():
-            call.end(*task.result())
-            return
-        cancelled.set()
-        task.cancel()
-        await asyncio.wait([task], timeout=GRACE_SECONDS)
-        call.end(None, late)
+        try:
+            await _ended_or_late(task, None if limit is None else limit.left)
+            if task.done():
+                call.end(*task.result())
+                return
+            cancelled.set()
+            task.cancel()
+            await asyncio.wait([task], timeout=GRACE_SECONDS)
+        finally:
+            call.end(None, late)  # Of one that is stopped nobody hears it.
 
     def cancel() -> None:
         for task in tasks:
