@@ -413,13 +413,30 @@ def test_what_a_failed_agent_was_asked_can_be_looked_at(program: Program) -> Non
 
 
 FORKING = """
-import os, pathlib, time
+import multiprocessing, os, pathlib, time
 
 def child():
     if (pid := os.fork()) == 0:
         os.closerange(0, 256)  # The test reads to the end of the streams, wherever they are kept.
         time.sleep(600)
     pathlib.Path("pid").write_text(str(pid))
+    return "forked"
+
+def daemon():
+    multiprocessing.get_context("fork").Process(target=asleep, daemon=True).start()
+    return "forked"
+
+def asleep():
+    pathlib.Path("asleep").touch()
+    time.sleep(600)
+
+def terminated():
+    child = multiprocessing.get_context("fork").Process(target=asleep)
+    child.start()
+    while not pathlib.Path("asleep").exists():
+        time.sleep(0.01)
+    child.terminate()
+    child.join()
     return "forked"
 
 def both():
@@ -429,10 +446,19 @@ def both():
 
 
 @pytest.mark.parametrize(
-    ("action", "timeout"), [("child", ""), ("child", ", timeout: 300"), ("both", ", timeout: 300")]
+    ("action", "timeout"),
+    [
+        ("child", ""),
+        ("child", ", timeout: 300"),
+        ("both", ", timeout: 300"),
+        ("daemon", ""),
+        ("daemon", ", timeout: 300"),
+        ("terminated", ""),
+        ("terminated", ", timeout: 300"),
+    ],
 )
 def test_a_process_that_an_action_forks_does_not_hold_its_step(program: Program, action: str, timeout: str) -> None:
-    """It has all that the action's process has open, and may even come back from the action."""
+    """It has all that the action's process has open, its signals, too, and may even come back from the action."""
     program.file("forking.py", FORKING)
     program.flow(f"- {{name: a, type: python, action: 'forking:{action}'{timeout}}}")
 

@@ -51,9 +51,17 @@ class Signals:
         """Up to which of them it was said what happens."""
         self._heard = 0
         self._moment = 0.0
+        self._process = os.getpid()
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
-        """Hear one. Runs in the middle of whatever the main thread does."""
+        """Hear one. Runs in the middle of whatever the main thread does.
+
+        A child that an action forked has this handler, too, and the pipe of `stop`: it ends as it would without.
+        """
+        if os.getpid() != self._process:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
         now = time.monotonic()
         if self._heard > self.told and now - self._moment < TELLING_SECONDS:
             return
