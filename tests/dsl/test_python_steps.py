@@ -193,6 +193,15 @@ def test_whatever_ends_an_async_action_ends_its_step(acting: Runs, action: str, 
     assert said in str(acting.value("steps/a"))
 
 
+def test_a_timeout_of_more_than_one_wait_is_waited_for(acting: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system waits for 25 days at once at most; so long are timeouts cut into pieces."""
+    monkeypatch.setattr(python, "LONGEST_WAIT_SECONDS", 0.001)
+    acting.set_actions("import asyncio\nasync def nap():\n    await asyncio.sleep(0.05)\n    return 'woken'\n")
+    acting.flow("- {name: a, type: python, action: nap, timeout: 365d}")
+
+    assert ("done", "woken") == ((done := acting.start()).status, done.output)
+
+
 @pytest.mark.parametrize("action", ["blocks", "swallows"])
 def test_a_timeout_holds_whatever_an_async_action_does(acting: Runs, action: str) -> None:
     """It blocks the loop, or goes on after it was cancelled; later ones are not held up."""

@@ -10,6 +10,7 @@ import math
 import os
 import select
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
@@ -171,8 +172,12 @@ class _Call:
         poll = select.poll()
         poll.register(self._read, select.POLLIN)
         poll.register(stop, select.POLLIN)
-        poll.poll(None if seconds is None else math.ceil(min(seconds, LONGEST_WAIT_SECONDS) * 1000))
-        return bool(self._outcome)
+        end = math.inf if seconds is None else time.monotonic() + seconds
+        while True:
+            left = end - time.monotonic()
+            some = min(max(left, 0), LONGEST_WAIT_SECONDS)
+            if poll.poll(math.ceil(some * 1000)) or left <= some:
+                return bool(self._outcome)
 
     def close(self) -> None:
         """Wait no more."""
@@ -283,10 +288,10 @@ def _on_the_loop(action: Action, args: list[Any], kwargs: dict[str, Any], limit:
         if not ended and not stop.requested:
             _loop.cache_clear()  # It does not answer: others have to have another one.
             raise late
+        return call.result(action, stop)
     finally:
         call.close()
         loop.call_soon_threadsafe(cancel)
-    return call.result(action, stop)
 
 
 async def _ended_or_late(task: asyncio.Task[Any], seconds: float | None) -> None:
