@@ -253,12 +253,13 @@ def test_an_attempt_that_was_validated_is_recalled(runs: Runs) -> None:
     - {{name: check, type: validate, retry: 2, {FIXING}}}
     - {{name: c, type: python, action: unless, args: [c, ready]}}
     """)
-    runs.start()
+    began = runs.start()
     runs.file("ready", "")
 
     resumed = runs.resume()
 
     assert (["check[0]", "check[0].fix", "check[1]"], ["c"]) == (resumed.recalled, resumed.executed)
+    assert (1, []) == (len(began.notices), resumed.notices)  # A failed attempt is told when it was made.
 
 
 # --- requires ------------------------------------------------------------------------------------------------------

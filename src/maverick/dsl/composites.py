@@ -79,11 +79,13 @@ def validate(walk: Executor, step: ValidateStep, path: str, block: Block) -> Res
     inner = block.inside(step, path, block.frame.child())
     try:
         for number in range(again + 1):
+            known = walk.journal.records.get(item(path, number))
             result = leaf(walk, once, item(path, number), inner)
             success = evaluate.truth(_field(result.output, "success"))
             if success or number == again:
                 break
-            walk.emit("notice", item(path, number), step, message=_failed_validation(_fields(result.output), 1))
+            if walk.journal.records.get(item(path, number)) is not known:  # It ran, and was told by nobody yet.
+                walk.emit("notice", item(path, number), step, message=_failed_validation(_fields(result.output), 1))
             inner.frame.set_step(step.name, result.view())
             if step.on_failure is not None:
                 walk.step(step.on_failure, child(item(path, number), step.on_failure.name), inner)
