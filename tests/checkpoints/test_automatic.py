@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from maverick.checkpoints import Store, automatic, blob
 from maverick.checkpoints.automatic import collecting_pays, note_collected
+from maverick.checkpoints.files import Files
 
 
 def _grow(store: Store, run: str, size: int) -> None:
@@ -53,3 +55,20 @@ def test_a_note_that_is_damaged_costs_one_collection(tmp_path: Path) -> None:
     (tmp_path / "cache" / "collected").write_text("nonsense")
 
     assert not collecting_pays(store)
+
+
+def test_a_collection_on_a_full_disk_needs_no_note(tmp_path: Path) -> None:
+    """It did its work; the next one is judged by the note before."""
+
+    class Full(Files):
+        def write(self, descriptor: int, data: bytes) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    store = Store.create(tmp_path)
+    note_collected(store)
+    before = (tmp_path / "cache" / "collected").read_bytes()
+    _grow(store, "r", 9_000)
+
+    note_collected(Store.open(tmp_path, files=Full()))
+
+    assert before == (tmp_path / "cache" / "collected").read_bytes()

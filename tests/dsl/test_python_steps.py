@@ -57,6 +57,13 @@ async def swallows():
         except asyncio.CancelledError:
             return "swallowed"
 
+async def tidies():
+    try:
+        await asyncio.sleep(6000)
+    finally:
+        await asyncio.sleep(0.05)
+        _log("tidied")
+
 def noisy():
     print("printed")
     return b"\\x00bytes"
@@ -200,6 +207,15 @@ def test_a_timeout_of_more_than_one_wait_is_waited_for(acting: Runs, monkeypatch
     acting.flow("- {name: a, type: python, action: nap, timeout: 365d}")
 
     assert ("done", "woken") == ((done := acting.start()).status, done.output)
+
+
+def test_an_async_action_that_is_cancelled_may_tidy_up(acting: Runs) -> None:
+    """The step fails when it has done so."""
+    acting.flow("- {name: a, type: python, action: tidies, timeout: 0.1}")
+
+    failed = acting.start()
+
+    assert ("failed", ["tidied"]) == (failed.status, acting.log)
 
 
 @pytest.mark.parametrize("action", ["blocks", "swallows"])

@@ -173,7 +173,7 @@ def create_file(path: Path, flags: int) -> int:
     its folder.
     """
     flags |= os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    if os.geteuid() or not _is_anothers(path):
+    if os.geteuid() or not _is_in_anothers_folder(path):
         return os.open(path, flags, 0o600)
     with _opened_folder(path.parent) as folder:
         descriptor = os.open(path.name, flags, 0o600, dir_fd=folder)
@@ -187,7 +187,7 @@ def open_lock(path: Path) -> int:
     """
     flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
     with DenialExplained("write", path):
-        if os.geteuid() or not _is_anothers(path):
+        if os.geteuid() or not _is_in_anothers_folder(path):
             return os.open(path, flags | os.O_CREAT, 0o600)
         while True:
             with suppress(FileExistsError):
@@ -200,7 +200,7 @@ def create_folder(path: Path, mode: int) -> None:
     """Make the folder *path*, which must not exist; root gives it to the owner of the folder that
     it is in.
     """
-    if os.geteuid() or not _is_anothers(path):
+    if os.geteuid() or not _is_in_anothers_folder(path):
         os.mkdir(path, mode)  # noqa: PTH102 - a plain system call
         return
     with _opened_folder(path.parent) as folder:
@@ -211,7 +211,7 @@ def create_folder(path: Path, mode: int) -> None:
                 _give(made, folder)
 
 
-def _is_anothers(path: Path) -> bool:
+def _is_in_anothers_folder(path: Path) -> bool:
     """Say whether the folder of *path* belongs to another user than this one, which is root."""
     folder = os.path.dirname(path)  # noqa: PTH120 - a third of the cost
     owner = _owners.get(folder)

@@ -9,8 +9,9 @@ from difflib import unified_diff
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from maverick.checkpoints.diff import MISSING, Change, diff_checkpoints
-from maverick.cli.inside import status_of
+from maverick.cli.inside import begun_steps, recorded_steps, status_of
 from maverick.cli.render import json_text, plural
+from maverick.dsl.paths import is_within
 from maverick.errors import NotFound
 from maverick.visible import one_line
 
@@ -39,12 +40,9 @@ class Line(NamedTuple):
 
 def check_step(sides: Iterable[Snapshot], step: str) -> None:
     """Refuse a *step* that none of *sides* knows, recorded or begun, itself or below it. Raises NotFound."""
-    known: set[str] = set()
-    for side in sides:
-        recorded = side.names(("steps",)) if side.find(("steps",)) is not None else []
-        begun = side.facts(("steps",)) if side.find_fact(("steps",)) is not None else {}
-        known |= {name for name in (*recorded, *begun) if "?" not in name}
-    if not any(name == step or name.startswith((f"{step}.", f"{step}[")) for name in known):
+    names = {name for side in sides for name in (*recorded_steps(side), *begun_steps(side))}
+    known = [name for name in names if "?" not in name]
+    if not any(is_within(name, step) for name in known):
         from maverick.dsl.suggest import nearest  # noqa: PLC0415 - of the engine
 
         hint = nearest(step, known) or f"; there are {', '.join(sorted(known)[:8]) or 'none'}"
@@ -64,7 +62,7 @@ def changes_between(store: Store, old: Checkpoint, new: Checkpoint, step: str = 
     for it in found:
         if it.path[0] == "steps":
             name = it.path[1]
-            if not step or name == step or name.startswith((f"{step}.", f"{step}[")):
+            if not step or is_within(name, step):
                 lines += _step_lines(it, hidden=name in around)
         elif not step:
             lines += _other_lines(it)

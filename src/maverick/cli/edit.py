@@ -17,7 +17,7 @@ import typer
 from maverick.cli.amend import report
 from maverick.cli.commands import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.inside import look_up, parse_value_path, split_revision, unfinished_steps
+from maverick.cli.inside import look_up, parse_value_path, recorded_steps, split_revision, unfinished_steps
 from maverick.cli.streams import print_err
 from maverick.errors import NotFound, UsageError
 
@@ -96,8 +96,7 @@ def target_of(store: Store, snapshot: Snapshot, path: str) -> Target:
         return Target("", parse_value_path(path.removeprefix("inputs"), path))
     if path.startswith("steps."):
         rest = path.removeprefix("steps.")
-        names = snapshot.names(("steps",)) if snapshot.find(("steps",)) is not None else []
-        for name in sorted(names, key=len, reverse=True):
+        for name in sorted(recorded_steps(snapshot), key=len, reverse=True):
             begin = f"{name}.output"
             if "?" not in name and (rest == begin or rest.startswith((f"{begin}.", f"{begin}["))):
                 return Target(name, parse_value_path(rest.removeprefix(begin), path))

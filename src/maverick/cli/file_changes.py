@@ -13,6 +13,7 @@ from maverick.checkpoints.diff import diff_trees
 from maverick.checkpoints.ids import ObjectId
 from maverick.checkpoints.workspace import FileChange, change_of, is_binary, tree_of
 from maverick.cli.render import size
+from maverick.dsl.paths import is_within
 from maverick.visible import one_line
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def file_lines(store: Store, old: Snapshot, new: Snapshot, step: str = "") -> It
     These are compared where both hold some. *step* limits it to the artifacts of that step and those below.
     """
     for path, before, after in _differing(store, old, new, "artifacts"):
-        if not step or path[0] == step or path[0].startswith((f"{step}.", f"{step}[")):
+        if not step or is_within(path[0], step):
             yield _line(store, "artifacts", path, before, after)
     if not step and holds_files(old) and holds_files(new):
         for path, before, after in _differing(store, old, new, "workspace"):

@@ -114,7 +114,7 @@ def _file(snapshot: Snapshot, top: str, rest: str, path: str) -> Inside:
 
 
 def _step(store: Store, snapshot: Snapshot, rest: str, path: str) -> Inside:
-    entries = snapshot.entries(("steps",)) if snapshot.find(("steps",)) is not None else {}
+    entries = recorded_steps(snapshot)
     if not rest:
         return _folder({name: it for name, it in entries.items() if "?" not in name})
     fitting = [name for name in entries if rest == name or (rest.startswith(name) and rest[len(name)] in ".[")]
@@ -143,17 +143,27 @@ def _of_step(snapshot: Snapshot, name: str, entry: Entry, rest: str, path: str) 
     return None
 
 
+def recorded_steps(snapshot: Snapshot) -> Mapping[str, Entry]:
+    """Give what stands at the paths of the steps that are recorded; of a run that has none, nothing."""
+    return snapshot.entries(("steps",)) if snapshot.find(("steps",)) is not None else {}
+
+
+def begun_steps(snapshot: Snapshot) -> Iterable[str]:
+    """Give the paths of the steps of which something is noted, recorded or not."""
+    return snapshot.facts(("steps",)) if snapshot.find_fact(("steps",)) is not None else ()
+
+
 def unfinished_steps(store: Store, snapshot: Snapshot) -> dict[str, Unfinished]:
     """Give the steps that were begun and have not finished, by path, with what is not saved yet."""
     from maverick.dsl.logs import find_log, unsaved_logs  # noqa: PLC0415 - only of a step that has not finished
 
-    recorded = snapshot.entries(("steps",)) if snapshot.find(("steps",)) is not None else {}
-    tried = snapshot.facts(("steps",)) if snapshot.find_fact(("steps",)) is not None else {}
+    recorded = recorded_steps(snapshot)
     end = snapshot.find_fact(("end",))
     told = snapshot.value_of(end) if end is not None else None
     failed = {str(told["step"]): str(told["error"])} if isinstance(told, dict) and told.get("step") else {}
     unsaved = unsaved_logs(store, snapshot.checkpoint)
-    names = dict.fromkeys(name for name in (*tried, *failed, *unsaved) if name not in recorded and "?" not in name)
+    begun = (*begun_steps(snapshot), *failed, *unsaved)
+    names = dict.fromkeys(name for name in begun if name not in recorded and "?" not in name)
     is_running = bool(unsaved) and store.is_owned(snapshot.checkpoint.run)
     return {
         name: Unfinished(
@@ -174,7 +184,7 @@ def written_by(store: Store, snapshot: Snapshot, step: str) -> dict[str, str]:
     if unfinished is not None and unfinished.attempts:
         last = unfinished.attempts[-1]
         return {f"to {name}": f"steps.{step}.output.{name}" for name in STREAMS if last.stream(name)}
-    recorded = snapshot.entries(("steps",)) if snapshot.find(("steps",)) is not None else {}
+    recorded = recorded_steps(snapshot)
     number = next((n for n in range(len(recorded), -1, -1) if f"{step}[{n}]" in recorded), None)
     output = snapshot.value(("steps", f"{step}[{number}]")) if number is not None else None
     stages = output.get("stages") if isinstance(output, dict) else None

@@ -27,9 +27,9 @@ T = TypeVar("T")
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE_SECONDS: Final = 3.0
 """How long after the second signal the run may take to save that it was paused."""
-TOGETHER_SECONDS: Final = 0.05
+TOLD_AFTER_SECONDS: Final = 0.05
 """How long after a signal it is said what it does."""
-TELLING_SECONDS: Final = 1.0
+REPEATED_AFTER_SECONDS: Final = 1.0
 """How long after a signal another one is the same request, where nothing can be said (a terminal that is paused)."""
 INTERRUPTED: Final = 130
 
@@ -63,7 +63,7 @@ class Signals:
             os.kill(os.getpid(), number)
             return
         now = time.monotonic()
-        if self._heard > self.told and now - self._moment < TELLING_SECONDS:
+        if self._heard > self.told and now - self._moment < REPEATED_AFTER_SECONDS:
             return
         self._heard += 1
         self._moment = now
@@ -74,7 +74,7 @@ class Signals:
     @property
     def telling(self) -> float:
         """The moment at which it is to be said what the newest one does; infinite if that has been said."""
-        return self._moment + TOGETHER_SECONDS if self.told < self._heard else math.inf
+        return self._moment + TOLD_AFTER_SECONDS if self.told < self._heard else math.inf
 
     def tell(self, tell: Callable[[str], None]) -> None:
         """Say it."""

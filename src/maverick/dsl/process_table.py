@@ -194,21 +194,25 @@ def _living_on_linux(sessions: Collection[int], marks: Collection[str]) -> Itera
         yield process._replace(nested=marked and path[-1] not in marks and process.session not in sessions)
 
 
+def _stat(pid: int) -> tuple[bytes, list[bytes]]:
+    """The short name of the process, and the fields of proc(5) from `state` on."""
+    with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123 - done often
+        head, _, rest = file.read(2000).rpartition(b")")  # The name may hold spaces and brackets.
+    return head.partition(b"(")[2], rest.split()
+
+
 def _read_stat(pid: int) -> Process | None:
     """The process as proc(5) describes it, with its short name as command."""
     try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123 - done often
-            text = file.read(2000)
+        name, fields = _stat(pid)
     except (FileNotFoundError, ProcessLookupError):
         return None
-    name, _, rest = text.rpartition(b")")  # The name may hold spaces and brackets.
-    fields = rest.split()
     return Process(
         pid=pid,
         group=int(fields[2]),
         session=int(fields[3]),
         start_time=int(fields[19]),
-        command=name.partition(b"(")[2].decode(errors="replace"),
+        command=name.decode(errors="replace"),
         zombie=fields[0] in _DEAD,
     )
 
@@ -249,8 +253,7 @@ def _started_with(pid: int, what: str) -> bytes:
 def _has_none(pid: int, what: str) -> bool:
     """Whether the process has no such thing, and not only none yet: proc(5), `arg_start` to `env_end`."""
     try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123 - done often
-            fields = file.read(2000).rpartition(b")")[2].split()
+        _, fields = _stat(pid)
     except OSError:
         return True
     if fields[0] in _DEAD or int(fields[6]) & _PF_KTHREAD:

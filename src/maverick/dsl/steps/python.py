@@ -183,8 +183,8 @@ class _Call:
         """Wait no more."""
         os.close(self._read)
 
-    def unmade(self) -> None:
-        """There was nobody to make it."""
+    def discard(self) -> None:
+        """Nobody will make it."""
         os.close(self._write)
 
     def result(self, action: Action, stop: Stop) -> object:
@@ -216,7 +216,7 @@ def _in_a_thread(work: Callable[[], object], action: Action, stop: Stop) -> obje
         try:
             start_thread(thread)
         except BaseException:
-            call.unmade()
+            call.discard()
             raise
         call.wait(stop)
     finally:
