@@ -11,10 +11,11 @@ from maverick.dsl.config import (
     CheckpointsConfig,
     Config,
     ProcessesConfig,
-    StageConfig,
+    Stage,
     load_config,
     parse_config,
 )
+from maverick.dsl.durations import Limit
 from maverick.errors import WorkflowInvalid
 
 WHOLE = """
@@ -50,9 +51,11 @@ def test_every_key_is_read() -> None:
             provider="command", command=("python", "my agent.py"), model="big", options={"temperature": 0.5}
         ),
     } == config.agents
-    assert {"format": StageConfig(run="ruff format --check ."), "test": StageConfig(run="pytest -q", timeout=600)} == (
-        config.validation_stages
-    )
+    limit = Limit.own(600, "the stage test")
+    assert {
+        "format": Stage("format", "ruff format --check ."),
+        "test": Stage("test", "pytest -q", limit),
+    } == config.stages
     assert "owner/name" == config.github_repo
     assert ("tools.maverick_actions",) == config.actions
     assert ("GITHUB_TOKEN", "ANTHROPIC_API_KEY") == config.secrets

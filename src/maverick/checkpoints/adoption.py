@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 
 from maverick.checkpoints.locks import DROPPED
 from maverick.checkpoints.presence import is_there
+from maverick.checkpoints.saving import Saving, save
 from maverick.errors import NotFound, RefMoved
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from maverick.checkpoints.folder import StoreFolder
     from maverick.checkpoints.frames import Frame
     from maverick.checkpoints.refs import Ref
-    from maverick.checkpoints.store import Store
 
 
-def adopt(store: Store, ref: Ref, frames: Iterable[Frame], name: str, *, is_new: bool) -> None:
+def adopt(store: StoreFolder, ref: Ref, frames: Iterable[Frame], name: str, *, is_new: bool) -> None:
     """Do what `Store.adopt` says."""
     if name not in ("", ref.run):
         _adopt_as(store, name, ref, frames)
@@ -38,18 +39,18 @@ def adopt(store: Store, ref: Ref, frames: Iterable[Frame], name: str, *, is_new:
         owner.note({key: it for key, it in owner.previous.items() if key != DROPPED})
 
 
-def _adopt_as(store: Store, name: str, ref: Ref, frames: Iterable[Frame]) -> None:
+def _adopt_as(store: StoreFolder, name: str, ref: Ref, frames: Iterable[Frame]) -> None:
     with store.changing("take in the run"):
         if store.find_ref(ref.run) is None:
             with store.own(ref.run) as owner:
                 owner.note_dropped(store.files)  # Its checkpoints are there, and nobody is to miss the run.
         _take_frames(store, ref, frames)
         at = store.checkpoint(ref.checkpoint)
-        store.save(name, {}, parent=at, kind=at.kind, label=at.label, step=at.step, reason=f"imported {ref.run}")
+        save(store, Saving(name, at, at.kind, at.label, at.step, f"imported {ref.run}", ""), {}, {})
 
 
-def _take_frames(store: Store, ref: Ref, frames: Iterable[Frame]) -> None:
-    """Store *frames*, durably, and see to it that they are all that *ref* stands at."""
+def _take_frames(store: StoreFolder, ref: Ref, frames: Iterable[Frame]) -> None:
+    """StoreFolder *frames*, durably, and see to it that they are all that *ref* stands at."""
     store.objects.refresh()
     coming = iter(frames)
     first = next(coming, None)

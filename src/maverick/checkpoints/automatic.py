@@ -16,13 +16,13 @@ from maverick.checkpoints.layout import temporary
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from maverick.checkpoints.store import Store
+    from maverick.checkpoints.folder import StoreFolder
 
 GROWN_BYTES = 32 * 1024 * 1024
 MANY_PACKS = 1000
 
 
-def collecting_pays(store: Store) -> bool:
+def collecting_pays(store: StoreFolder) -> bool:
     """Whether the store has grown enough since the last collection. Looks at the packs' sizes only."""
     count, size = _packs(store)
     before = 0
@@ -31,17 +31,17 @@ def collecting_pays(store: Store) -> bool:
     return count > MANY_PACKS or size > max(2 * before, before + GROWN_BYTES)
 
 
-def note_collected(store: Store) -> None:
+def note_collected(store: StoreFolder) -> None:
     """Note how large the store is now. Where that cannot be written, the next collection is judged by an older note."""
     with suppress(OSError):
         replace(store.files, temporary(store.root), _note(store), [str(_packs(store)[1]).encode()])
 
 
-def _note(store: Store) -> Path:
+def _note(store: StoreFolder) -> Path:
     return store.root / "cache" / "collected"
 
 
-def _packs(store: Store) -> tuple[int, int]:
+def _packs(store: StoreFolder) -> tuple[int, int]:
     folder = store.root / "objects"
     count = size = 0
     for name in store.files.list(folder):

@@ -35,6 +35,15 @@ class Stored(Protocol):
     def read_whole(self, object_id: ObjectId) -> bytes:
         """Give the bytes of an object from a copy that leans on nothing, verified."""
 
+    def read(self, object_id: ObjectId) -> bytes:
+        """Give the bytes of an object, verified."""
+
+    def holds(self, object_id: ObjectId) -> bool:
+        """Say whether an object is there with all that it leans on."""
+
+    def absent(self, object_ids: Iterable[ObjectId]) -> set[ObjectId]:
+        """Give those that are in no pack."""
+
 
 class Bases:
     """The objects that were last written or read whole, and which of them others were compressed with."""

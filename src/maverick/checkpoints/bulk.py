@@ -16,9 +16,9 @@ from maverick.checkpoints.ids import ObjectKind
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from maverick.checkpoints.folder import StoreFolder
     from maverick.checkpoints.ids import ObjectId
     from maverick.checkpoints.pack_index import PackIndex, Place
-    from maverick.checkpoints.store import Store
 
 _NOTHING = Leans()
 
@@ -29,7 +29,7 @@ class BulkSource:
     A `Source` for a walk. It keeps files open, and with them the space of packs that are removed, until `close`.
     """
 
-    def __init__(self, store: Store, known: Iterable[PackIndex]) -> None:
+    def __init__(self, store: StoreFolder, known: Iterable[PackIndex]) -> None:
         self._objects = store.objects
         self._folder = store.root / "objects"
         self._files = OpenFiles(store.files)

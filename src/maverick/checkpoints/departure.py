@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from maverick.checkpoints.folder import StoreFolder
     from maverick.checkpoints.refs import Position, Ref
-    from maverick.checkpoints.store import Store
     from maverick.checkpoints.survey import Survey
 
 
 class Departure:
     """Carries out the fates that *survey* has found. `dropped` are the runs that are gone, in order."""
 
-    def __init__(self, store: Store, survey: Survey, *, trusted: bool) -> None:
+    def __init__(self, store: StoreFolder, survey: Survey, *, trusted: bool) -> None:
         self._store = store
         self._files = store.files
         self._survey = survey

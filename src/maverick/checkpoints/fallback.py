@@ -18,9 +18,9 @@ from maverick.checkpoints.whole import Damage, Wholeness
 from maverick.errors import RefMoved, StoreDamaged
 
 if TYPE_CHECKING:
+    from maverick.checkpoints.folder import StoreFolder
     from maverick.checkpoints.model import Checkpoint
     from maverick.checkpoints.refs import Ref
-    from maverick.checkpoints.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Standing:
     damage: Damage | None = None
 
 
-def newest_whole(store: Store, run: str) -> Standing:
+def newest_whole(store: StoreFolder, run: str) -> Standing:
     """Give the newest whole checkpoint of *run*: of its log, its labelled ones, or any that is left. Changes nothing.
 
     Verifies all that the newest one leads to, but only looks for blobs of more than 16 MiB.
@@ -44,7 +44,7 @@ def newest_whole(store: Store, run: str) -> Standing:
     return _newest_whole(store, store.ref(run))
 
 
-def _newest_whole(store: Store, ref: Ref) -> Standing:
+def _newest_whole(store: StoreFolder, ref: Ref) -> Standing:
     wholeness = Wholeness(store, read_data=True)
     damage = wholeness.damage(ref.checkpoint)
     if damage is None:
@@ -55,7 +55,7 @@ def _newest_whole(store: Store, ref: Ref) -> Standing:
     return Standing(found, ref.sequence, damage)
 
 
-def fall_back(store: Store, run: str, now: int) -> Standing:
+def fall_back(store: StoreFolder, run: str, now: int) -> Standing:
     """Make *run* stand at its newest whole checkpoint, if it does not; whoever calls owns the run.
 
     Raises as `newest_whole`, and RefMoved and StoreUnwritable as `Store.save`.
@@ -77,7 +77,7 @@ def fall_back(store: Store, run: str, now: int) -> Standing:
 
 
 def standing_at(
-    store: Store, ref: Ref, checkpoint: Checkpoint, before: tuple[Position, ...], now: int, reason: str
+    store: StoreFolder, ref: Ref, checkpoint: Checkpoint, before: tuple[Position, ...], now: int, reason: str
 ) -> Ref:
     """Give *ref*, moved at *now* to *checkpoint*, with the positions *before* in its log."""
     position = Position(checkpoint.id, checkpoint.sequence, now, reason, checkpoint.kind, checkpoint.label)
@@ -95,20 +95,20 @@ def standing_at(
     )
 
 
-def keep_copy(store: Store, ref: Ref) -> str:
+def keep_copy(store: StoreFolder, ref: Ref) -> str:
     """Keep what the ref's file holds in `quarantine/`, durably; gives the copy's name there."""
     name = free_name(store, f"{file_name(ref.run)}.ref")
     replace_file(store.files, temporary(store.root), store.root / "quarantine" / name, [encode_ref(ref)])
     return name
 
 
-def free_name(store: Store, name: str) -> str:
+def free_name(store: StoreFolder, name: str) -> str:
     """Give *name*, with a number where a file in `quarantine/` has it already."""
     taken = set(store.files.list(store.root / "quarantine"))
     return next(it for number in range(len(taken) + 1) if (it := f"{name}.{number}" if number else name) not in taken)
 
 
-def set_aside(store: Store, file: str) -> str:
+def set_aside(store: StoreFolder, file: str) -> str:
     """Move a file of the store to `quarantine/`; gives where it is now. It is durable there before it is gone."""
     path = store.root / file
     target = f"quarantine/{free_name(store, path.name)}"

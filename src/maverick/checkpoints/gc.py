@@ -6,26 +6,25 @@ a live object are deleted, those with many dead ones rewritten, small ones merge
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints import retention
+from maverick.checkpoints.folder import alone
 from maverick.checkpoints.pack_index import leaning as leaning_copy
 from maverick.checkpoints.refs import by_start
 from maverick.checkpoints.retention import Fate
 from maverick.checkpoints.survey import lost_positions, take_survey
 from maverick.checkpoints.walk import Walk
-from maverick.errors import RunConflict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import timedelta
 
+    from maverick.checkpoints.folder import StoreFolder
     from maverick.checkpoints.ids import CheckpointId, ObjectId
     from maverick.checkpoints.model import Checkpoint
     from maverick.checkpoints.refs import Position
-    from maverick.checkpoints.store import Store
     from maverick.checkpoints.survey import Survey
     from maverick.checkpoints.sweep import GcResult
 
@@ -60,7 +59,7 @@ class GcPlan:
     kept_bytes: int
     delete: tuple[str, ...]
     rewrite: tuple[str, ...]
-    _store: Store = field(repr=False, compare=False)
+    _store: StoreFolder = field(repr=False, compare=False)
     _survey: Survey = field(repr=False, compare=False)
 
     def execute(self, progress: Callable[[int, int], None] | None = None) -> GcResult:
@@ -80,7 +79,7 @@ class GcPlan:
 
 
 def plan_gc(
-    store: Store,
+    store: StoreFolder,
     *,
     now: int,
     keep_last: int = 5,
@@ -109,22 +108,7 @@ def plan_gc(
             survey.source.close()
 
 
-@contextmanager
-def alone(store: Store) -> Iterator[None]:
-    """Keep every other gc out. Raises RunConflict if there is one."""
-    held = False
-    try:
-        with store.locks.gc():
-            held = True
-            with store.locks.merge(wait=True):  # a save is merging packs, which takes a moment
-                yield
-    except BlockingIOError as error:
-        if held:
-            raise
-        raise RunConflict(f"another `maverick checkpoint gc` is at work in {store.root}; wait for it to end") from error
-
-
-def _plan(store: Store, survey: Survey) -> GcPlan:
+def _plan(store: StoreFolder, survey: Survey) -> GcPlan:
     victims = {index.name for index in (*survey.delete, *survey.rewrite)}
     sizes = {copy: place.length for index in survey.packs for copy, place in index.copies()}
     staying = survey.live_copies()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from maverick.checkpoints import chunking, ids
 from maverick.checkpoints.frames import FrameDamaged, NewObject, compressor
@@ -18,11 +18,32 @@ from maverick.checkpoints.parallel import spread
 from maverick.errors import StoreDamaged
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from maverick.checkpoints.bases import Stored
     from maverick.checkpoints.chunking import Read
+    from maverick.checkpoints.frames import Frame
     from maverick.checkpoints.ids import BlobId, ObjectId
-    from maverick.checkpoints.open_pack import OpenPack
 
     Chunks = tuple[tuple[ObjectId, int], ...]
+
+
+class Sink(Protocol):
+    """The pack that a blob goes into."""
+
+    objects: Stored
+
+    def is_stored(self, object_id: ObjectId) -> bool:
+        """Say whether earlier packs hold the object."""
+
+    def wants(self, object_id: ObjectId) -> bool:
+        """Say whether the object is in no pack yet."""
+
+    def add(self, frame: Frame) -> None:
+        """Append the frame of an object that is wanted."""
+
+    def frames(self, items: Sequence[NewObject]) -> Iterator[Frame]:
+        """Give the frames of *items*, in order."""
 
 
 class _Item(NamedTuple):
@@ -36,7 +57,7 @@ class _Item(NamedTuple):
 class LargeBlob:
     """The blob that *pack* is to get, in whose place *former* was. Its id may be *known*, and then it is wanted."""
 
-    def __init__(self, pack: OpenPack, former: ObjectId | None, known: ObjectId | None = None) -> None:
+    def __init__(self, pack: Sink, former: ObjectId | None, known: ObjectId | None = None) -> None:
         self._pack = pack
         self._former = former
         self._known = known
@@ -130,7 +151,7 @@ class LargeBlob:
 class _Lists:
     """The lists of a blob: complete ones, and the chunks behind them that are in none yet."""
 
-    def __init__(self, pack: OpenPack) -> None:
+    def __init__(self, pack: Sink) -> None:
         self._pack = pack
         self._complete: list[tuple[ObjectId, int]] = []
         self._open: list[tuple[ObjectId, int]] = []

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from maverick.checkpoints.folder import StoreFolder
     from maverick.checkpoints.pack_index import PackIndex, Place
-    from maverick.checkpoints.store import Store
 
 FACTOR = 8
 """So many packs of one size make one of the next."""
@@ -62,7 +62,7 @@ def _first_of(indexes: list[PackIndex]) -> list[PackIndex]:
 class Merger:
     """Merges the packs of a store that this process saves into. A merge that fails is no failure of the save."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: StoreFolder) -> None:
         self._store = store
         # Packs whose frames a merged one holds, by the name of that; they wait to be removed.
         self._replaced: dict[str, list[str]] = {}
@@ -113,7 +113,7 @@ class Merger:
         return self._store.root / "objects" / f"{name}.pack"
 
 
-def _frames(store: Store, chosen: list[PackIndex]) -> Iterator[Frame]:
+def _frames(store: StoreFolder, chosen: list[PackIndex]) -> Iterator[Frame]:
     """Yield a frame of each object in the packs *chosen*, checked: one that leans on nothing, if there is one."""
     best: dict[bytes, Place] = {}
     places: dict[str, list[Place]] = {index.name: [] for index in chosen}
@@ -133,7 +133,7 @@ def _frames(store: Store, chosen: list[PackIndex]) -> Iterator[Frame]:
                 yield Frame(place.kind, ObjectId(raw_id.hex()), raw)
 
 
-def _can_be_read(store: Store, place: Place) -> bool:
+def _can_be_read(store: StoreFolder, place: Place) -> bool:
     """Say whether what the frame at *place* leans on is there. Asked only where there is another."""
     leans = store.objects.leans_at(place)
     bases = all(store.objects.find(base, whole=True) for base in leans.bases)

@@ -213,7 +213,7 @@ class Objects:
         path = temporary(self._root)
         with creating(self._files, path) as descriptor:
             writer = packs.PackWriter(lambda data: self._files.write(descriptor, data))
-            pack = OpenPack(self, writer)
+            pack = OpenPack(self, self.bases, writer)
             yield pack
             index = writer.finish()
         with removing_on_error(self._files, path):

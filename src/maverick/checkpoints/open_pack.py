@@ -15,10 +15,10 @@ from maverick.checkpoints.parallel import spread
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from maverick.checkpoints.bases import Bases, Stored
     from maverick.checkpoints.chunking import Read
     from maverick.checkpoints.frames import Frame
     from maverick.checkpoints.ids import BlobId, ObjectId
-    from maverick.checkpoints.objects import Objects
     from maverick.checkpoints.packs import PackWriter
 
 __all__ = ["NewObject", "OpenPack"]
@@ -27,8 +27,9 @@ __all__ = ["NewObject", "OpenPack"]
 class OpenPack:
     """A pack that is being written, and what need not be put into it. Only one thread adds to it."""
 
-    def __init__(self, objects: Objects, writer: PackWriter) -> None:
+    def __init__(self, objects: Stored, bases: Bases, writer: PackWriter) -> None:
         self.objects = objects
+        self._bases = bases
         self._writer = writer
         self._here: set[ObjectId] = set()
         self._lock = threading.Lock()
@@ -91,7 +92,7 @@ class OpenPack:
 
     def remember(self) -> None:
         """Keep what was added in mind, now that it is stored: the next save may change it a little."""
-        bases = self.objects.bases
+        bases = self._bases
         flags = [frame.raw[FLAGS] for _, frame in self._added]
         bases.keep_all([(it.id, it.data) for (it, _), leans in zip(self._added, flags, strict=True) if not leans])
         for (item, frame), leans in zip(self._added, flags, strict=True):
@@ -107,7 +108,7 @@ class OpenPack:
         kind, object_id, data, former = item
         if former is None:
             return compressor().frame(kind, object_id, data)
-        return compressor().frame(kind, object_id, data, self.objects.bases.like(former))
+        return compressor().frame(kind, object_id, data, self._bases.like(former))
 
 
 def _is_large(item: NewObject) -> bool:

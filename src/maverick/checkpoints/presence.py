@@ -10,11 +10,11 @@ from maverick.checkpoints.model import Entry
 from maverick.errors import NotFound, ObjectMissing
 
 if TYPE_CHECKING:
+    from maverick.checkpoints.folder import StoreFolder
     from maverick.checkpoints.model import Checkpoint
-    from maverick.checkpoints.store import Store
 
 
-def require_checkpoint(store: Store, checkpoint: Checkpoint) -> None:
+def require_checkpoint(store: StoreFolder, checkpoint: Checkpoint) -> None:
     """Raise NotFound unless *checkpoint*, its trees and the labelled ones before it are in `objects/`."""
     seen: set[TreeId] = set()
     try:
@@ -30,7 +30,7 @@ def require_checkpoint(store: Store, checkpoint: Checkpoint) -> None:
         raise NotFound(f"checkpoint {checkpoint.id[:12]} of run {checkpoint.run} was collected by gc") from error
 
 
-def is_there(store: Store, checkpoint: CheckpointId) -> bool:
+def is_there(store: StoreFolder, checkpoint: CheckpointId) -> bool:
     """Say whether `require_checkpoint` has nothing against a checkpoint."""
     try:
         require_checkpoint(store, store.checkpoint(checkpoint))
@@ -39,7 +39,7 @@ def is_there(store: Store, checkpoint: CheckpointId) -> bool:
     return True
 
 
-def require_entry(store: Store, entry: Entry) -> None:
+def require_entry(store: StoreFolder, entry: Entry) -> None:
     """Raise ObjectMissing, or PackDamaged, unless all that *entry* leads to is in `objects/`."""
     if entry.object_kind is ObjectKind.TREE:
         _require_tree(store, TreeId(entry.id), set())
@@ -47,7 +47,7 @@ def require_entry(store: Store, entry: Entry) -> None:
         _require(store, entry.id)
 
 
-def _require_tree(store: Store, tree: TreeId, seen: set[TreeId]) -> None:
+def _require_tree(store: StoreFolder, tree: TreeId, seen: set[TreeId]) -> None:
     """Look at all that is below *tree*, but not again at the trees *seen*."""
     todo = [tree]
     while todo:
@@ -63,7 +63,7 @@ def _require_tree(store: Store, tree: TreeId, seen: set[TreeId]) -> None:
                 _require(store, child.id)
 
 
-def _require(store: Store, object_id: ObjectId) -> None:
+def _require(store: StoreFolder, object_id: ObjectId) -> None:
     if not store.objects.holds(object_id):
         for damaged in store.objects.damaged():
             raise damaged

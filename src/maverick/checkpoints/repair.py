@@ -15,7 +15,7 @@ from maverick.checkpoints.dropped import FILE, read_dropped
 from maverick.checkpoints.fallback import free_name, keep_copy, set_aside, standing_at
 from maverick.checkpoints.files import DenialExplained, Files, writing
 from maverick.checkpoints.files import replace as replace_file
-from maverick.checkpoints.gc import alone
+from maverick.checkpoints.folder import StoreFolder, alone
 from maverick.checkpoints.ids import ObjectKind
 from maverick.checkpoints.model import NO_CHECKPOINT, encode_checkpoint
 from maverick.checkpoints.objects import NewObject
@@ -23,7 +23,6 @@ from maverick.checkpoints.pack_check import check_pack
 from maverick.checkpoints.refs import LOG_LENGTH, Position, Ref, file_name
 from maverick.checkpoints.repairs import Repair
 from maverick.checkpoints.salvage import Salvage, check_packs
-from maverick.checkpoints.store import Store
 from maverick.checkpoints.whole import Wholeness, all_checkpoints, lost_runs
 from maverick.errors import FormatDamaged, RunOwned, StoreDenied
 
@@ -48,7 +47,7 @@ def repair(root: Path, *, clock: Callable[[], int], files: Files | None = None) 
     with writing("repair the store", root):
         form = _format_of(files, root)
         done = list(_make_folders(files, root))
-        store = Store(root, files, form or layout.CURRENT, clock)
+        store = StoreFolder(root, files, form or layout.CURRENT, clock)
         with alone(store), store.locks.exclusive(), store.locks.refs():
             done += _set_aside_folders(store)
             done += _bring_back(store)
@@ -72,7 +71,7 @@ def _format_of(files: Files, root: Path) -> layout.Format | None:
         return None
 
 
-def _write_format(store: Store) -> Repair:
+def _write_format(store: StoreFolder) -> Repair:
     """Write `format.json` as this version does: nothing in the store says that another one made it."""
     damaged = store.root / "format.json"
     if damaged.name in store.files.list(store.root):
@@ -91,7 +90,7 @@ def _make_folders(files: Files, root: Path) -> Iterator[Repair]:
             yield Repair("folder", f"the folder {folder}/ was made again", file=folder)
 
 
-def _set_aside_folders(store: Store) -> Iterator[Repair]:
+def _set_aside_folders(store: StoreFolder) -> Iterator[Repair]:
     """Set aside folders that stand where packs and refs do; a ref is then built anew."""
     for folder in ("objects", "refs"):
         for name in sorted(store.files.list(store.root / folder)):
@@ -103,7 +102,7 @@ def _set_aside_folders(store: Store) -> Iterator[Repair]:
                 yield Repair("quarantined", text, file=f"{folder}/{name}")
 
 
-def _bring_back(store: Store) -> Iterator[Repair]:
+def _bring_back(store: StoreFolder) -> Iterator[Repair]:
     """Move what is whole in `trash/` back: a ref that is built anew may need it, and gc moves the rest again."""
     for file in sorted(store.files.list(store.root / "trash")):
         path = store.root / "trash" / file
@@ -113,7 +112,7 @@ def _bring_back(store: Store) -> Iterator[Repair]:
             yield Repair("brought-back", f"pack {file[:12]} was taken out of trash/", file=f"objects/{file}")
 
 
-def _set_aside_notes(store: Store) -> Iterator[Repair]:
+def _set_aside_notes(store: StoreFolder) -> Iterator[Repair]:
     """Set the list of dropped runs aside if it is damaged; of which something is left, those are rebuilt."""
     if read_dropped(store.files, store.root) is None:
         text = f"the list of the runs that gc dropped is damaged; it was moved to {set_aside(store, FILE)}"
@@ -123,7 +122,7 @@ def _set_aside_notes(store: Store) -> Iterator[Repair]:
 class _Refs:
     """Makes each ref stand at a whole checkpoint, and name nothing that is not whole."""
 
-    def __init__(self, store: Store, now: int) -> None:
+    def __init__(self, store: StoreFolder, now: int) -> None:
         self._store = store
         self._now = now
         self._refs = refs.Refs(store.files, store.root)

@@ -20,9 +20,9 @@ from maverick.errors import NotFound, ObjectMissing, RefDamaged, RevisionAmbiguo
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from maverick.checkpoints.folder import StoreFolder
     from maverick.checkpoints.model import Checkpoint
     from maverick.checkpoints.refs import Ref
-    from maverick.checkpoints.store import Store
 
 _BEFORE = re.compile(r"(?P<base>.+)~(?P<count>[0-9]{0,9})", re.DOTALL)
 _BEFORES = re.compile(r"(~[0-9]{0,9})+\Z")
@@ -30,7 +30,7 @@ _LATEST = "latest"
 _MOST_CANDIDATES = 8
 
 
-def resolve(store: Store, revision: str) -> Checkpoint:
+def resolve(store: StoreFolder, revision: str) -> Checkpoint:
     """Give the checkpoint that *revision* names. A run's own id goes before any other reading of the text.
 
     Raises:
@@ -51,7 +51,7 @@ def resolve(store: Store, revision: str) -> Checkpoint:
     raise no_such_run(revision, [ref.run for ref in store.refs()])
 
 
-def history(store: Store, start: Checkpoint) -> Iterator[Checkpoint]:
+def history(store: StoreFolder, start: Checkpoint) -> Iterator[Checkpoint]:
     """Yield *start* and what came before it: parents while they exist, then the labelled checkpoints."""
     at: Checkpoint | None = start
     while at is not None:
@@ -59,7 +59,7 @@ def history(store: Store, start: Checkpoint) -> Iterator[Checkpoint]:
         at = _existing(store, at.parent) or _existing(store, at.labelled)
 
 
-def _existing(store: Store, checkpoint: CheckpointId) -> Checkpoint | None:
+def _existing(store: StoreFolder, checkpoint: CheckpointId) -> Checkpoint | None:
     if not checkpoint:
         return None
     try:
@@ -68,14 +68,14 @@ def _existing(store: Store, checkpoint: CheckpointId) -> Checkpoint | None:
         return None
 
 
-def _ref(store: Store, run: str) -> Ref | None:
+def _ref(store: StoreFolder, run: str) -> Ref | None:
     try:
         return store.find_ref(run)
     except UsageError:  # what cannot be the id of a run is none
         return None
 
 
-def _before(store: Store, at: Checkpoint, match: re.Match[str], prefix: str = "") -> Checkpoint:
+def _before(store: StoreFolder, at: Checkpoint, match: re.Match[str], prefix: str = "") -> Checkpoint:
     """Give what stood as many before *at* as *match* says; *prefix* stands before its text in the
     message.
     """
@@ -89,7 +89,7 @@ def _before(store: Store, at: Checkpoint, match: re.Match[str], prefix: str = ""
     return at
 
 
-def _at(store: Store, left: str, right: str) -> Checkpoint:
+def _at(store: StoreFolder, left: str, right: str) -> Checkpoint:
     ref = _ref(store, left) if left else None
     if ref is not None:
         return _in_run(store, ref, right, f"{left}@")
@@ -109,7 +109,7 @@ def _at(store: Store, left: str, right: str) -> Checkpoint:
     raise no_such_run(left, [*{ref.group for ref in refs if ref.group}, *(ref.run for ref in refs)])
 
 
-def _in_run(store: Store, ref: Ref, name: str, prefix: str) -> Checkpoint:
+def _in_run(store: StoreFolder, ref: Ref, name: str, prefix: str) -> Checkpoint:
     """Give what *name* is in the run of *ref*; *prefix* stands before it in a message."""
     if name == _LATEST:
         return store.checkpoint(ref.checkpoint)
@@ -129,7 +129,7 @@ def _in_run(store: Store, ref: Ref, name: str, prefix: str) -> Checkpoint:
     raise NotFound(f"run {ref.run} has no label or tag {name}; it has {known}")
 
 
-def _by_prefix(store: Store, prefix: str) -> Checkpoint:
+def _by_prefix(store: StoreFolder, prefix: str) -> Checkpoint:
     found = sorted(store.objects.with_prefix(prefix, ObjectKind.CHECKPOINT))
     if not found:
         raise no_such_run(prefix, [ref.run for ref in store.refs()])

@@ -16,12 +16,12 @@ from maverick.errors import PackDamaged, StoreDenied, StoreTooNew
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from maverick.checkpoints.folder import StoreFolder
     from maverick.checkpoints.ids import ObjectId
     from maverick.checkpoints.pack_check import PackReport
-    from maverick.checkpoints.store import Store
 
 
-def check_packs(store: Store) -> Iterator[tuple[str, PackReport | OSError]]:
+def check_packs(store: StoreFolder) -> Iterator[tuple[str, PackReport | OSError]]:
     """Yield for the name of each pack what is wrong with it. Raises StoreTooNew."""
     for file in sorted(store.files.list(store.root / "objects")):
         name = file.removesuffix(".pack")
@@ -43,7 +43,7 @@ def check_packs(store: Store) -> Iterator[tuple[str, PackReport | OSError]]:
 class Salvage:
     """Takes the damaged packs out of `objects/`. `unreadable` are those that the system cannot read."""
 
-    def __init__(self, store: Store, reports: dict[str, PackReport | OSError]) -> None:
+    def __init__(self, store: StoreFolder, reports: dict[str, PackReport | OSError]) -> None:
         self._store = store
         self._files = store.files
         self.unreadable = {name: it for name, it in reports.items() if isinstance(it, OSError)}

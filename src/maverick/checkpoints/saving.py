@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from maverick.checkpoints.content import Content
+    from maverick.checkpoints.folder import StoreFolder
     from maverick.checkpoints.folders import Update
     from maverick.checkpoints.ids import CheckpointId, ObjectId
     from maverick.checkpoints.model import CheckpointKind, Entry
     from maverick.checkpoints.open_pack import OpenPack
     from maverick.checkpoints.refs import Ref
-    from maverick.checkpoints.store import Store
 
     Changes: TypeAlias = Mapping[folders.Path, Content | None]
 
@@ -53,7 +53,7 @@ class Saving:
         if (self.kind == "label") != bool(self.label):
             raise UsageError("a checkpoint of kind label has a label, and no other has one")
 
-    def expected(self, store: Store) -> Ref | None:
+    def expected(self, store: StoreFolder) -> Ref | None:
         """Give the ref of the run if it stands where this save needs it to stand. Raises RefMoved."""
         ref, run, parent = store.find_ref(self.run), self.run, self.parent
         if parent is None or parent.run != run:
@@ -97,7 +97,7 @@ class Saving:
         return None if parent is None or parent.run != checkpoint.run or lasting else parent.id
 
 
-def save(store: Store, saving: Saving, changes: Changes, facts: Changes) -> Checkpoint:
+def save(store: StoreFolder, saving: Saving, changes: Changes, facts: Changes) -> Checkpoint:
     """Do what `Store.save` says."""
     saving.check()
     parent = saving.parent
@@ -130,7 +130,7 @@ def save(store: Store, saving: Saving, changes: Changes, facts: Changes) -> Chec
     return checkpoint
 
 
-def _require_whole(store: Store, saving: Saving, changes: Changes) -> None:
+def _require_whole(store: StoreFolder, saving: Saving, changes: Changes) -> None:
     """Check what a save leans on beside the run's own newest checkpoint, which gc never touches."""
     if saving.parent is not None and saving.parent.run != saving.run:
         require_checkpoint(store, saving.parent)
@@ -139,7 +139,7 @@ def _require_whole(store: Store, saving: Saving, changes: Changes) -> None:
             require_entry(store, it.entry)
 
 
-def _find(store: Store, checkpoint: Checkpoint | None, path: folders.Path) -> Entry | None:
+def _find(store: StoreFolder, checkpoint: Checkpoint | None, path: folders.Path) -> Entry | None:
     return folders.lookup(store, checkpoint.tree, path) if checkpoint is not None else None
 
 
@@ -164,7 +164,7 @@ def _add(
     pack.add_all(new.values())
 
 
-def _move(store: Store, before: Ref | None, ref: Ref) -> None:
+def _move(store: StoreFolder, before: Ref | None, ref: Ref) -> None:
     """Make *ref* the ref of its run; if that fails, the ref stands where it stood, unless that fails, too."""
     try:
         store.ref_files.put(ref)
@@ -177,7 +177,7 @@ def _move(store: Store, before: Ref | None, ref: Ref) -> None:
         raise
 
 
-def _put_back(store: Store, before: Ref | None, run: str) -> None:
+def _put_back(store: StoreFolder, before: Ref | None, run: str) -> None:
     if before is None:
         store.ref_files.remove(run)
     else:

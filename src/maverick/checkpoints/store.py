@@ -7,40 +7,31 @@ fails or the process dies, the ref stands where it stood or, at the last instant
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from blake3 import blake3
-
 from maverick.checkpoints import layout, refs, revisions
-from maverick.checkpoints.cached_refs import CachedRefs
-from maverick.checkpoints.files import FULL, Files, writing
-from maverick.checkpoints.locks import Locks
+from maverick.checkpoints.files import Files, writing
+from maverick.checkpoints.folder import StoreFolder
 from maverick.checkpoints.merge import Merger
-from maverick.checkpoints.model import Checkpoint, parse_checkpoint
-from maverick.checkpoints.node_cache import NodeCache
-from maverick.checkpoints.objects import Objects
+from maverick.checkpoints.model import Checkpoint
 from maverick.checkpoints.presence import require_checkpoint
-from maverick.checkpoints.refs import file_name
 from maverick.checkpoints.saving import Saving, save
 from maverick.checkpoints.snapshot import Snapshot
-from maverick.errors import NotFound, StoreUnwritable
+from maverick.errors import NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from contextlib import AbstractContextManager
     from datetime import timedelta
     from pathlib import Path
-    from typing import Any
 
     from maverick.checkpoints.diff import Change
     from maverick.checkpoints.fallback import Standing
     from maverick.checkpoints.findings import Finding
     from maverick.checkpoints.frames import Frame
     from maverick.checkpoints.gc import GcPlan
-    from maverick.checkpoints.ids import CheckpointId, ObjectId, TreeId
-    from maverick.checkpoints.locks import Owner
-    from maverick.checkpoints.model import CheckpointKind, Node
+    from maverick.checkpoints.ids import CheckpointId
+    from maverick.checkpoints.model import CheckpointKind
     from maverick.checkpoints.refs import Ref
     from maverick.checkpoints.repairs import Repair
     from maverick.checkpoints.saving import Changes
@@ -52,19 +43,12 @@ def _now() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Store:
+class Store(StoreFolder):
     """A store in the folder `root`; use `create` or `open`. Threads may share one, processes may not."""
 
     def __init__(self, root: Path, files: Files, form: layout.Format, clock: Callable[[], int]) -> None:
-        self.root = root
-        self.files = files
-        self.format = form
-        self.locks = Locks(root)
-        self.objects = Objects(files, root, self.announce)
+        super().__init__(root, files, form, clock)
         self._merger = Merger(self)
-        self.ref_files = CachedRefs(files, root)
-        self.nodes = NodeCache(self.read)
-        self._clock = clock
 
     @classmethod
     def create(cls, root: Path, *, files: Files | None = None, clock: Callable[[], int] = _now) -> Store:
@@ -160,29 +144,6 @@ class Store:
         labelled checkpoints.
         """
         return revisions.history(self, self.resolve(revision))
-
-    def refs(self, damaged: list[RefDamaged] | None = None) -> list[Ref]:
-        """Give the refs of all runs, newest first, reading nothing but `refs/`.
-
-        Those that cannot be read are left out; *damaged* gets an error for each.
-        """
-        return self.ref_files.list(damaged)
-
-    def ref(self, run: str) -> Ref:
-        """Give the ref of *run*.
-
-        Raises:
-            NotFound: there is no such run.
-            RefDamaged: it is torn or altered.
-        """
-        found = self.ref_files.get(run)
-        if found is None:
-            raise refs.no_such_run(run, [ref.run for ref in self.refs()])
-        return found
-
-    def find_ref(self, run: str) -> Ref | None:
-        """Give the ref of *run*, or None if there is no such run. Raises RefDamaged."""
-        return self.ref_files.get(run)
 
     def tag(self, run: str, name: str, checkpoint: Checkpoint | None) -> None:
         """Tag *checkpoint* in the ref of *run*, so that gc keeps it; None removes the tag.
@@ -280,78 +241,3 @@ class Store:
             return {}  # A run whose ref is torn is damaged, and not lost; which one it is cannot be read.
         lost = lost_runs(self, known, all_checkpoints(self))
         return {run: max(found, key=lambda it: it.sequence) for run, found in lost.items()}
-
-    def own(self, run: str) -> AbstractContextManager[Owner]:
-        """Own *run* while the block runs, or until the process dies. Raises RunOwned."""
-        return self.locks.own(run)
-
-    def log_file(self, run: str, step: str) -> Path:
-        """Give the file that the step at the path *step* of *run* may write to while it runs."""
-        name = blake3(step.encode("utf-8", "surrogateescape")).hexdigest(length=16)
-        return self.root / layout.LOGS / f"{file_name(run)},{name}"
-
-    def log_files(self, run: str) -> list[Path]:
-        """Give those of these files that are there, sorted."""
-        folder, own = self.root / layout.LOGS, f"{file_name(run)},"
-        try:
-            names = self.files.list(folder)
-        except OSError:  # There is none, or it is none; whoever writes there says so.
-            return []
-        return [folder / name for name in sorted(names) if name.startswith(own)]
-
-    def remove_logs(self, run: str) -> None:
-        """Remove these files."""
-        for file in self.log_files(run):
-            with suppress(OSError):
-                self.files.unlink(file)
-
-    def is_owned(self, run: str) -> bool:
-        """Say whether some process owns *run* at this instant."""
-        return self.locks.is_owned(run)
-
-    def owner_note(self, run: str) -> dict[str, Any]:
-        """Give what the owner of *run*, or its last one, noted; empty if there is nothing or it is torn."""
-        return self.locks.owner_note(run)
-
-    def checkpoint(self, checkpoint_id: CheckpointId) -> Checkpoint:
-        """Read a checkpoint by its id. Raises ObjectMissing and the other kinds of StoreDamaged."""
-        return parse_checkpoint(checkpoint_id, self.read(checkpoint_id))
-
-    def read(self, object_id: ObjectId) -> bytes:
-        """Give the bytes of an object, verified. Raises ObjectMissing, ObjectCorrupt, PackDamaged."""
-        return self.objects.read(object_id)
-
-    def read_chunks(self, object_id: ObjectId) -> Iterator[bytes]:
-        """Yield the bytes of an object in verified parts of up to 256 KiB. Raises as `read`, perhaps at the end."""
-        return self.objects.read_chunks(object_id)
-
-    def node(self, node_id: TreeId) -> Node:
-        """Give a tree node, which nobody may change. Raises as `read`."""
-        return self.nodes.node(node_id)
-
-    def now(self) -> int:
-        """Give the time, in milliseconds since the epoch."""
-        return self._clock()
-
-    def announce(self, feature: str) -> None:
-        """Let no program read the store any more that does not know *feature*; called before a pack
-        or ref needs it.
-        """
-        if feature not in self.format.read:
-            with self.locks.refs():
-                layout.announce(self.files, self.root, "read", feature)
-
-    @contextmanager
-    def changing(self, action: str) -> Iterator[None]:
-        """Hold the lock that keeps gc away; give the reserve away if the disk is full."""
-        try:
-            with writing(action, self.root), self.locks.shared():
-                # Read again: a newer version may have put features into the store since it was opened.
-                self.format = layout.read_format(self.files, self.root, self.format)
-                self.format.require_write(self.root)
-                yield
-        except StoreUnwritable as error:
-            if isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL:
-                with suppress(OSError):
-                    self.files.unlink(self.root / "reserve")
-            raise

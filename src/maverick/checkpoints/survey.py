@@ -22,9 +22,9 @@ from maverick.errors import StoreDamaged, StoreTooNew
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from maverick.checkpoints.folder import StoreFolder
     from maverick.checkpoints.pack_index import PackIndex
     from maverick.checkpoints.refs import Position, Ref
-    from maverick.checkpoints.store import Store
     from maverick.errors import RefDamaged
 
 SMALL_PACK_BYTES = 4 << 20
@@ -45,7 +45,7 @@ class Share:
 class Survey:
     """What a mark found. It can be continued, which only adds to what is alive."""
 
-    def __init__(self, store: Store, policy: Policy, packs: list[PackIndex]) -> None:
+    def __init__(self, store: StoreFolder, policy: Policy, packs: list[PackIndex]) -> None:
         self.policy = policy
         self.packs = packs
         self.refs: dict[str, Ref] = {}
@@ -112,7 +112,7 @@ class Survey:
                         f"gc removed nothing, because run {ref.run} is damaged: {visit.error}"
                     ) from visit.error
 
-    def mark_lost(self, store: Store) -> None:
+    def mark_lost(self, store: StoreFolder) -> None:
         """Keep what is left of runs that have lost their refs: `fsck --repair` finds them by their checkpoints."""
         ids = {it for index in self.packs for it, place in index if place.kind is ObjectKind.CHECKPOINT}
         read = [self._checkpoint(object_id) for object_id in ids - self.live]
@@ -135,7 +135,7 @@ class Survey:
                 self._walk.seen.discard(visit.id)
 
 
-def take_survey(store: Store, policy: Policy, before: Survey | None = None) -> Survey:
+def take_survey(store: StoreFolder, policy: Policy, before: Survey | None = None) -> Survey:
     """List the packs, then mark, without any lock but gc's. *before* is a survey whose decisions bind this one."""
     store.objects.refresh()
     survey = Survey(store, policy, store.objects.packs())
@@ -151,7 +151,7 @@ def take_survey(store: Store, policy: Policy, before: Survey | None = None) -> S
     return survey
 
 
-def read_refs(store: Store) -> list[Ref]:
+def read_refs(store: StoreFolder) -> list[Ref]:
     """Give all refs. Raises RefDamaged if one cannot be read: what its run leads to is unknown then."""
     damaged: list[RefDamaged] = []
     refs = store.refs(damaged)
@@ -160,7 +160,7 @@ def read_refs(store: Store) -> list[Ref]:
     return refs
 
 
-def decide(store: Store, refs: list[Ref], policy: Policy, before: Survey | None) -> dict[str, Fate]:
+def decide(store: StoreFolder, refs: list[Ref], policy: Policy, before: Survey | None) -> dict[str, Fate]:
     """Give the fate of each run; after a survey, nothing worse than that one decided for the same ref."""
     if policy.run is not None and before is not None and policy.run not in {ref.run for ref in refs}:
         return {ref.run: Fate.WHOLE for ref in refs}

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from maverick.checkpoints import filesystem, layout, packs
 from maverick.checkpoints.departure import Departure
 from maverick.checkpoints.files import is_full, writing
-from maverick.checkpoints.gc import alone
+from maverick.checkpoints.folder import alone
 from maverick.checkpoints.ids import ObjectId
 from maverick.checkpoints.packs import Frame
 from maverick.checkpoints.survey import decide, read_refs, take_survey
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from maverick.checkpoints.folder import StoreFolder
     from maverick.checkpoints.pack_index import PackIndex, Place
-    from maverick.checkpoints.store import Store
     from maverick.checkpoints.survey import Survey
 
 
@@ -53,7 +53,7 @@ class GcResult:
     left: tuple[str, ...] = ()
 
 
-def sweep(store: Store, survey: Survey, progress: Callable[[int, int], None] | None) -> GcResult:
+def sweep(store: StoreFolder, survey: Survey, progress: Callable[[int, int], None] | None) -> GcResult:
     """Do what *survey* found; `GcPlan.execute` says what that guarantees."""
     layout.read_format(store.files, store.root).require_gc(store.root)
     with alone(store), writing("collect garbage", store.root):
@@ -73,7 +73,7 @@ def sweep(store: Store, survey: Survey, progress: Callable[[int, int], None] | N
 
 class _Sweeper:
     def __init__(
-        self, store: Store, survey: Survey, trusted: bool, progress: Callable[[int, int], None] | None
+        self, store: StoreFolder, survey: Survey, trusted: bool, progress: Callable[[int, int], None] | None
     ) -> None:
         self._store = store
         self._files = store.files

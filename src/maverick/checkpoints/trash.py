@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from maverick.checkpoints.store import Store
+    from maverick.checkpoints.folder import StoreFolder
 
 GRACE_MS = 3_600_000
 """How old a leftover must be whose writer may still be at work, where locks do not say so."""
@@ -23,7 +23,7 @@ GRACE_MS = 3_600_000
 class Trash:
     """The trash of a store. `freed` are the bytes that the disk has gained by it, `waiting` those it will gain."""
 
-    def __init__(self, store: Store, *, trusted: bool) -> None:
+    def __init__(self, store: StoreFolder, *, trusted: bool) -> None:
         self._store = store
         self._files = store.files
         self._trusted = trusted

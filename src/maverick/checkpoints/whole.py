@@ -15,9 +15,9 @@ from maverick.errors import StoreDamaged, StoreDenied, StoreTooNew
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
 
+    from maverick.checkpoints.folder import StoreFolder
     from maverick.checkpoints.model import Checkpoint
     from maverick.checkpoints.refs import Ref
-    from maverick.checkpoints.store import Store
 
 READ_UP_TO_BYTES = 16 << 20
 """Blobs of more bytes are only looked for: they are files of a workspace, which a resumption does not read."""
@@ -30,7 +30,7 @@ class Wholeness:
     With *read_data* it verifies the bytes of blobs, up to `READ_UP_TO_BYTES` each; else it only finds them.
     """
 
-    def __init__(self, store: Store, *, read_data: bool) -> None:
+    def __init__(self, store: StoreFolder, *, read_data: bool) -> None:
         self._store = store
         self._read_data = read_data
         self._whole: set[ObjectId] = set()
@@ -105,14 +105,14 @@ class Wholeness:
         return ()
 
 
-def checkpoints_of(store: Store, run: str) -> list[Checkpoint]:
+def checkpoints_of(store: StoreFolder, run: str) -> list[Checkpoint]:
     """Give all checkpoints of *run* in packs that can be read, the newest first. Reads every pack's index."""
     return sorted(
         (it for it in all_checkpoints(store) if it.run == run), key=lambda it: (it.sequence, it.created), reverse=True
     )
 
 
-def all_checkpoints(store: Store) -> Iterator[Checkpoint]:
+def all_checkpoints(store: StoreFolder) -> Iterator[Checkpoint]:
     """Yield all checkpoints in packs that can be read, whether a ref leads to them or not."""
     store.objects.refresh()
     ids = {it for pack in store.objects.packs() for it, place in pack if place.kind is ObjectKind.CHECKPOINT}
@@ -123,7 +123,9 @@ def all_checkpoints(store: Store) -> Iterator[Checkpoint]:
             continue
 
 
-def lost_runs(store: Store, known: Container[str], checkpoints: Iterable[Checkpoint]) -> dict[str, list[Checkpoint]]:
+def lost_runs(
+    store: StoreFolder, known: Container[str], checkpoints: Iterable[Checkpoint]
+) -> dict[str, list[Checkpoint]]:
     """Give those of *checkpoints* whose runs have lost their refs, by run.
 
     A run that is not among the *known* ones, and has none now, has had a ref if it has a second checkpoint, and

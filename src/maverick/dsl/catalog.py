@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from maverick.dsl.actions import Action, add_to_path, check_hidden, load_action, public_names
-from maverick.dsl.fields import own_limit
+from maverick.dsl.config import MEANS_A_STAGE, Stage
 from maverick.dsl.serialization.files import read_text
 from maverick.dsl.serialization.loader import parse_workflow
-from maverick.dsl.steps.validation import MEANS_A_STAGE, Stage
 from maverick.dsl.suggest import nearest
 from maverick.dsl.values import normalise
 from maverick.dsl.workflow_files import files_in, is_path, is_there, name_in, names_in, same_name, why_unlisted
@@ -389,13 +388,10 @@ class Catalog:
             )
         return normalise(load_action(reference).function(scene), f"context {name}")
 
-    @cached_property
+    @property
     def stages(self) -> Mapping[str, Stage]:
         """The validation stages of maverick.yaml, in its order."""
-        return {
-            name: Stage(name, stage.run, own_limit(stage.timeout, f"the stage {name}"))
-            for name, stage in self.config.validation_stages.items()
-        }
+        return self.config.stages
 
 
 def _import(module: str, root: Path) -> object:

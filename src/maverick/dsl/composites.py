@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from maverick.dsl.refusals import Refusals
     from maverick.dsl.scope import Frame
     from maverick.dsl.secrets import Scrubber
-    from maverick.dsl.serialization.executor import Executor
     from maverick.dsl.values import Value
+    from maverick.dsl.walk import Walk
 
 
 def last_of(steps: Sequence[Step], results: Sequence[Result]) -> Result:
@@ -38,7 +38,7 @@ def last_of(steps: Sequence[Step], results: Sequence[Result]) -> Result:
     return Result("done", lambda: working[-1].output if working else None)
 
 
-def branch(walk: Executor, step: BranchStep, path: str, block: Block) -> Result:
+def branch(walk: Walk, step: BranchStep, path: str, block: Block) -> Result:
     """Walk the first option that holds. Its step is visible under its own name, too."""
     chosen = step.otherwise
     for number, option in enumerate(step.options):
@@ -56,7 +56,7 @@ def branch(walk: Executor, step: BranchStep, path: str, block: Block) -> Result:
         block.left(step, inner)
 
 
-def subworkflow(walk: Executor, step: SubworkflowStep, path: str, block: Block) -> Result:
+def subworkflow(walk: Walk, step: SubworkflowStep, path: str, block: Block) -> Result:
     """Walk another workflow, in a scope of its own."""
     workflow = walk.tools.workflow(step.workflow, block.file)
     given = fields.mapping(step.inputs, block.frame, "inputs")
@@ -72,7 +72,7 @@ def subworkflow(walk: Executor, step: SubworkflowStep, path: str, block: Block) 
         block.left(step, inner)
 
 
-def validate(walk: Executor, step: ValidateStep, path: str, block: Block) -> Result:
+def validate(walk: Walk, step: ValidateStep, path: str, block: Block) -> Result:
     """Run the stages; while they fail and attempts remain, walk `on_failure` and run them again."""
     again = fields.count(step.again, block.frame, "retry", minimum=0)
     once = replace(step, continue_on_error=False, retry=None)
@@ -152,7 +152,7 @@ class _Iterations:
         return map(self.make, range(number + 1, self.count))
 
 
-def loop(walk: Executor, step: LoopStep, path: str, block: Block) -> Result:
+def loop(walk: Walk, step: LoopStep, path: str, block: Block) -> Result:
     """Walk every iteration. The output is a list with what each gave."""
     limit = None  # all at once
     if step.parallel is not None:
@@ -174,7 +174,7 @@ def loop(walk: Executor, step: LoopStep, path: str, block: Block) -> Result:
     return Result("done", lambda: [result.output for result in results])
 
 
-def _rounds(walk: Executor, step: LoopStep, path: str, block: Block) -> _Iterations:
+def _rounds(walk: Walk, step: LoopStep, path: str, block: Block) -> _Iterations:
     items: list[Value] | None = None
     if step.has_for_each:
         given = walk.decide(path, "for_each", step.for_each, block)
@@ -211,7 +211,7 @@ def _rounds(walk: Executor, step: LoopStep, path: str, block: Block) -> _Iterati
 
 
 def _refuse_lost(
-    walk: Executor, refusals: Refusals, step: LoopStep, path: str, block: Block, names: Sequence[int | str]
+    walk: Walk, refusals: Refusals, step: LoopStep, path: str, block: Block, names: Sequence[int | str]
 ) -> None:
     """Refuse a list that leaves out items whose iterations have finished; *names* are those of the iterations now."""
     record = walk.journal.records.get(f"{path}?for_each")
@@ -237,7 +237,7 @@ def _keys(step: LoopStep, key: Expression, frames: list[Frame], scrub: Scrubber)
     return list(keys)
 
 
-def _each_step_once(walk: Executor, step: LoopStep, path: str, block: Block, *, alone: bool) -> _Iterations:
+def _each_step_once(walk: Walk, step: LoopStep, path: str, block: Block, *, alone: bool) -> _Iterations:
     shared = block.frame.child()
 
     def make(number: int) -> _Iteration:
@@ -250,7 +250,7 @@ def _each_step_once(walk: Executor, step: LoopStep, path: str, block: Block, *, 
     return _Iterations(len(step.steps), make)
 
 
-def _chain(walk: Executor, step: LoopStep, path: str, iterations: _Iterations, block: Block) -> list[Result]:
+def _chain(walk: Walk, step: LoopStep, path: str, iterations: _Iterations, block: Block) -> list[Result]:
     """One after the other; once a step of an iteration ran, the iterations after it run."""
     results: list[Result] = []
     first: Unfinished | None = None
@@ -290,7 +290,7 @@ def _chain(walk: Executor, step: LoopStep, path: str, iterations: _Iterations, b
     return results
 
 
-def _plan_next_round(walk: Executor, step: LoopStep, path: str, before: _Iteration, number: int, most: int) -> None:
+def _plan_next_round(walk: Walk, step: LoopStep, path: str, before: _Iteration, number: int, most: int) -> None:
     """Say of the round *number* that it depends on the one *before* it, if there may be one."""
     if number < most:
         why = f"whether there is another round depends on what {before.path} comes to"
@@ -298,7 +298,7 @@ def _plan_next_round(walk: Executor, step: LoopStep, path: str, before: _Iterati
         walk.plan.add(step, item(path, number), "unknown", why)
 
 
-def _check_until(walk: Executor, step: LoopStep, path: str, rounds: list[Result], *, held: bool) -> None:
+def _check_until(walk: Walk, step: LoopStep, path: str, rounds: list[Result], *, held: bool) -> None:
     """Fail a loop whose `until` was true after none of its rounds, or say so where `on_exhausted` goes on."""
     if step.until is None or held or not rounds:
         return
@@ -312,7 +312,7 @@ def _check_until(walk: Executor, step: LoopStep, path: str, rounds: list[Result]
 
 
 def _independent(
-    walk: Executor, step: LoopStep, path: str, iterations: _Iterations, block: Block, limit: int
+    walk: Walk, step: LoopStep, path: str, iterations: _Iterations, block: Block, limit: int
 ) -> list[Result]:
     """Each a block of its own; what is true of one says nothing about another."""
     all_of_them = [iterations.make(number) for number in range(iterations.count)]

@@ -8,7 +8,7 @@ import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 
-from maverick.dsl.durations import GRACE_SECONDS
+from maverick.dsl.durations import GRACE_SECONDS, Limit
 from maverick.dsl.serialization.fields import Fields
 from maverick.dsl.serialization.files import read_text
 from maverick.dsl.serialization.nodes import MappingNode, Node, ScalarNode, SequenceNode, compose
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 FILE_NAME = "maverick.yaml"
 Provider: TypeAlias = Literal["claude", "codex", "gemini", "opencode", "copilot", "command", "none"]
 _PROVIDERS: tuple[Provider, ...] = get_args(Provider)
+MEANS_A_STAGE = "test"
+"""A program, too, but one that fails where nothing follows it: who writes it alone means a stage of that name."""
 _REPO = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 _MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -44,11 +46,12 @@ class AgentConfig:
     options: Mapping[str, Value] = field(default_factory=dict)
 
 
-class StageConfig(NamedTuple):
-    """One validation stage: a command line, and seconds it may take, None for ever."""
+class Stage(NamedTuple):
+    """A validation stage: a named command line, run by `sh -c`, and how long it may take, None for ever."""
 
+    name: str
     run: str
-    timeout: float | None = None
+    limit: Limit | None = None
 
 
 class ProcessesConfig(NamedTuple):
@@ -70,7 +73,7 @@ class Config:
     """What stands in `maverick.yaml`; what does not has its default."""
 
     agents: Mapping[str, AgentConfig] = field(default_factory=dict)
-    validation_stages: Mapping[str, StageConfig] = field(default_factory=dict)
+    stages: Mapping[str, Stage] = field(default_factory=dict)
     github_repo: str | None = None
     actions: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
@@ -126,7 +129,7 @@ def _config(fields: Fields) -> Config:
         inner.finish()
     config = Config(
         agents={name: _agent(report, node) for name, (_, node) in agents.entries.items()} if agents else {},
-        validation_stages=_stages(fields),
+        stages=_stages(fields),
         github_repo=repo,
         actions=_words(fields, "actions", _MODULE, "names of modules, such as tools.maverick_actions"),
         secrets=_words(fields, "secrets", _VARIABLE, "names of environment variables, never their values"),
@@ -203,24 +206,26 @@ def _command(fields: Fields) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _stages(fields: Fields) -> dict[str, StageConfig]:
+def _stages(fields: Fields) -> dict[str, Stage]:
     validation = fields.optional_mapping("validation")
     if validation is None:
         return {}
     inner = Fields(fields.report, validation, "`validation`", fixed=True)
     stages = inner.optional_mapping("stages")
     inner.finish()
-    return {name: _stage(fields.report, node) for name, (_, node) in stages.entries.items()} if stages else {}
+    return {name: _stage(fields.report, name, node) for name, (_, node) in stages.entries.items()} if stages else {}
 
 
-def _stage(report: Report, node: Node) -> StageConfig:
+def _stage(report: Report, name: str, node: Node) -> Stage:
     if isinstance(node, ScalarNode) and isinstance(node.value, str) and node.value.strip():
-        return StageConfig(run=node.value)
+        return Stage(name, node.value)
     if not isinstance(node, MappingNode):
         report.problem(node, f"a stage must be a command line, or {{run, timeout}}, not {describe(node)}")
-        return StageConfig(run="")
+        return Stage(name, "")
     fields = Fields(report, node, "a stage", fixed=True)
-    stage = StageConfig(run=str(fields.text("run", required=True)), timeout=_seconds(fields, "timeout", positive=True))
+    run = str(fields.text("run", required=True))
+    seconds = _seconds(fields, "timeout", positive=True)
+    stage = Stage(name, run, None if seconds is None else Limit.own(seconds, f"the stage {name}"))
     fields.finish()
     return stage
 

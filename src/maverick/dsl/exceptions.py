@@ -11,9 +11,10 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from maverick.dsl.last_words import LINE_CHARACTERS, cut, ends_of, named
+from maverick.errors import StepFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from maverick.dsl.steps.work import Streams
 
@@ -23,6 +24,27 @@ _MOST_CHARACTERS = 20_000
 """Of an exception's text; its traceback has more of it."""
 _MOST_BYTES = 1 << 20
 """Of each stream of a command, the last ones."""
+
+
+class ActionRaised(StepFailed):
+    """An action raised an exception: which, where in its file, and what it says beside its text.
+
+    *log* is what belongs in the step's log: all that the exception has captured, and its traceback.
+    """
+
+    def __init__(self, message: str, *, causes: Sequence[str], log: Sequence[tuple[Streams, bytes]]) -> None:
+        self.log = log
+        super().__init__(message, causes=tuple(causes))
+
+
+def raised_by(error: BaseException, file: str) -> ActionRaised:
+    """Say what an action raised, and where in its *file*."""
+    traceback = traceback_of(error, file).encode("utf-8", "backslashreplace")
+    return ActionRaised(
+        "\n".join([said(error, file), *reasons(error, file)]),
+        causes=[cls.__name__ for cls in type(error).__mro__],
+        log=[*written(error), ("stderr", traceback)],
+    )
 
 
 def said(error: BaseException, file: str = "", most: int = _MOST_CHARACTERS) -> str:

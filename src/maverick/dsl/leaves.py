@@ -22,12 +22,12 @@ from maverick.dsl.values import Value, normalise
 from maverick.errors import StepFailed
 
 if TYPE_CHECKING:
-    from maverick.dsl.serialization.executor import Executor
+    from maverick.dsl.walk import Walk
 
 _MOST_PLAYER_CHARACTERS = 800
 
 
-def leaf(walk: Executor, step: Step, path: str, block: Block) -> Result:
+def leaf(walk: Walk, step: Step, path: str, block: Block) -> Result:
     """Recall the step at *path*, or run and record it."""
     try:
         work = prepare(step, block.frame, walk.tools)
@@ -58,7 +58,7 @@ def leaf(walk: Executor, step: Step, path: str, block: Block) -> Result:
     return _execute(walk, step, path, block, work, key)
 
 
-def _is_recallable(walk: Executor, step: Step, path: str, record: Record, key: Key, block: Block) -> bool:
+def _is_recallable(walk: Walk, step: Step, path: str, record: Record, key: Key, block: Block) -> bool:
     if step.always_run or block.always:
         return walk.checking  # It runs each time; what follows is judged by what it gave last.
     if walk.keep_records:
@@ -71,7 +71,7 @@ def _is_recallable(walk: Executor, step: Step, path: str, record: Record, key: K
     return not changed
 
 
-def _recall(walk: Executor, step: Step, path: str, record: Record) -> Result:
+def _recall(walk: Walk, step: Step, path: str, record: Record) -> Result:
     walk.count("recalled")
     walk.emit("step_recalled", path, step)
     result = Result(record.status, record.load)
@@ -83,7 +83,7 @@ def _recall(walk: Executor, step: Step, path: str, record: Record) -> Result:
     return result
 
 
-def bring_back_artifacts(walk: Executor, step: Step, path: str) -> bool:
+def bring_back_artifacts(walk: Walk, step: Step, path: str) -> bool:
     """Write those files of a recalled step that are missing; False if none are recorded."""
     kept = walk.journal.artifacts(path) if step.artifacts else None
     if kept is None:
@@ -94,7 +94,7 @@ def bring_back_artifacts(walk: Executor, step: Step, path: str) -> bool:
     return True
 
 
-def _execute(walk: Executor, step: Step, path: str, block: Block, work: Work, key: Key) -> Result:
+def _execute(walk: Walk, step: Step, path: str, block: Block, work: Work, key: Key) -> Result:
     walk.emit("step_started", path, step)
     started, clock = time.time(), time.monotonic()
     attempts, before = 1, walk.journal.failed_attempts(path)
@@ -149,7 +149,7 @@ def _execute(walk: Executor, step: Step, path: str, block: Block, work: Work, ke
 
 
 def _attempt_logged(
-    walk: Executor, step: Step, path: str, block: Block, work: Work, number: int, told: dict[str, object]
+    walk: Walk, step: Step, path: str, block: Block, work: Work, number: int, told: dict[str, object]
 ) -> Value:
     """Make one attempt, and keep what it writes; of one that does not succeed also how it ended."""
     log = walk.journal.begin_log(path, keep=step.logs and walk.tools.keep_logs)
@@ -176,14 +176,14 @@ def _attempt_logged(
     return output
 
 
-def _player(walk: Executor, work: Work) -> dict[str, object]:
+def _player(walk: Walk, work: Work) -> dict[str, object]:
     """Who plays the agent of a step, for those who ask later what changed."""
     player = walk.tools.scrub.value(work.parts.get("agent"))
     return {"player": player} if player is not None and len(repr(player)) < _MOST_PLAYER_CHARACTERS else {}
 
 
 def _attempt(
-    walk: Executor,
+    walk: Walk,
     step: Step,
     path: str,
     block: Block,

@@ -6,13 +6,10 @@ The nodes are named tuples: as dataclasses they would cost 7 ms at every start o
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
-from typing import Literal as OneOf
 
 if TYPE_CHECKING:
     from maverick.dsl.functions import Function
-
-Comparator: TypeAlias = OneOf["==", "!=", "<", "<=", ">", ">=", "in", "not in"]
-Operator: TypeAlias = OneOf["+", "-", "*", "/", "%", "//"]
+    from maverick.dsl.operators import Comparator, Operator
 
 
 class Literal(NamedTuple):

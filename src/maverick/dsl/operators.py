@@ -7,14 +7,13 @@ a value spend from a `Work` budget, so that an expression takes bounded time and
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeGuard
+from typing import Literal, TypeAlias, TypeGuard
 
 from maverick.dsl.values import kind_of
 from maverick.errors import ExpressionFailed
 
-if TYPE_CHECKING:
-    from maverick.dsl.nodes import Comparator, Operator
-
+Comparator: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">=", "in", "not in"]
+Operator: TypeAlias = Literal["+", "-", "*", "/", "%", "//"]
 MAX_TEXT = 64 * 1024 * 1024
 """Characters that a text may have which an expression builds."""
 MAX_BITS = 100_000

@@ -16,7 +16,6 @@ from maverick.dsl.nodes import (
     Arithmetic,
     Call,
     Choice,
-    Comparator,
     Comparison,
     ListOf,
     Literal,
@@ -25,9 +24,9 @@ from maverick.dsl.nodes import (
     Negative,
     Node,
     Not,
-    Operator,
     Or,
 )
+from maverick.dsl.operators import Comparator, Operator
 from maverick.dsl.suggest import nearest
 
 MAX_NESTING = 100

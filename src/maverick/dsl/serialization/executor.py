@@ -22,6 +22,7 @@ from maverick.dsl.blocks import Block, Deadline, Unfinished, follows, is_chained
 from maverick.dsl.events import Event, Kind
 from maverick.dsl.expressions import Expression
 from maverick.dsl.files import take_artifacts
+from maverick.dsl.history import Finished, History
 from maverick.dsl.keys import key_of
 from maverick.dsl.model import BranchStep, Field, LoopStep, Step, SubworkflowStep, ValidateStep, Workflow
 from maverick.dsl.outcome import Counts, Result, failed
@@ -29,7 +30,6 @@ from maverick.dsl.paths import child
 from maverick.dsl.plan import Plan, kind_of
 from maverick.dsl.refusals import Refusals
 from maverick.dsl.retries import Retries
-from maverick.dsl.rollback import Finished, History
 from maverick.dsl.scope import Frame
 from maverick.dsl.steps import Tools
 from maverick.dsl.stop import Stopped

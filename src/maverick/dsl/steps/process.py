@@ -18,8 +18,8 @@ from typing import Any
 
 from maverick.checkpoints.codec import decode, encode
 from maverick.dsl.actions import load_action
+from maverick.dsl.exceptions import raised_by
 from maverick.dsl.interpreter import python_command
-from maverick.dsl.steps.python import raised_by
 from maverick.dsl.values import normalise
 from maverick.encoding import name_text
 from maverick.errors import MaverickError
@@ -58,7 +58,7 @@ def main(answer_file: str) -> None:
     except MaverickError as error:
         answer = ["failed", {"message": str(error), "causes": [type(error).__name__]}]
     except BaseException as error:  # noqa: BLE001 - whatever it raises is the step's failure, SystemExit too
-        raised = raised_by(action, error)
+        raised = raised_by(error, action.file)
         log = [list(it) for it in raised.log]
         answer = ["raised", {"message": str(raised), "causes": list(raised.causes), "log": log}]
     if os.getpid() == process:  # And not a child that the action forked, which came back from it as well.

@@ -12,7 +12,7 @@ import select
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from contextvars import copy_context
 from functools import cache
@@ -24,7 +24,7 @@ from maverick.dsl.commands import attach
 from maverick.dsl.concurrency import start_thread
 from maverick.dsl.durations import GRACE_SECONDS
 from maverick.dsl.events import Event
-from maverick.dsl.exceptions import reasons, said, traceback_of, written
+from maverick.dsl.exceptions import ActionRaised, raised_by
 from maverick.dsl.last_words import END_BYTES, ends_of, how_it_ended, named, text_of, timed_out
 from maverick.dsl.last_words import failure as failure_of
 from maverick.dsl.prints import printing_to
@@ -89,7 +89,7 @@ def _in_this_process(
         with printing_to(keep):
             return call(action, args, kwargs, tools, environment, path=attempt.path, limit=attempt.limit)
     except ActionRaised as raised:
-        told = raised.told(attempt, tools.scrub, printed["stdout"].data, printed["stderr"].data)
+        told = _told(raised, attempt, tools.scrub, printed["stdout"].data, printed["stderr"].data)
         raise told from raised.__cause__
 
 
@@ -121,31 +121,11 @@ def call(
     return _in_a_thread(work, action, tools.stop)
 
 
-class ActionRaised(StepFailed):
-    """An action raised an exception: which, where in its file, and what it says beside its text.
-
-    *log* is what belongs in the step's log: all that the exception has captured, and its traceback.
-    """
-
-    def __init__(self, message: str, *, causes: Sequence[str], log: Sequence[tuple[Stream, bytes]]) -> None:
-        self.log = log
-        super().__init__(message, causes=tuple(causes))
-
-    def told(self, attempt: Attempt, scrub: Scrubber, stdout: bytes, stderr: bytes) -> StepFailed:
-        """Give the failure of the step, with the ends of what the action wrote; the log is kept."""
-        for stream, data in self.log:
-            attempt.keep(stream, scrub.data(data))
-        return StepFailed("\n".join([str(self), *named(ends_of(stdout, stderr))]), causes=self.causes)
-
-
-def raised_by(action: Action, error: BaseException) -> ActionRaised:
-    """Say what an action raised, and where in its file."""
-    traceback = traceback_of(error, action.file).encode("utf-8", "backslashreplace")
-    return ActionRaised(
-        "\n".join([said(error, action.file), *reasons(error, action.file)]),
-        causes=[cls.__name__ for cls in type(error).__mro__],
-        log=[*written(error), ("stderr", traceback)],
-    )
+def _told(raised: ActionRaised, attempt: Attempt, scrub: Scrubber, stdout: bytes, stderr: bytes) -> StepFailed:
+    """Give the failure of the step, with the ends of what the action wrote; the log is kept."""
+    for stream, data in raised.log:
+        attempt.keep(stream, scrub.data(data))
+    return StepFailed("\n".join([str(raised), *named(ends_of(stdout, stderr))]), causes=raised.causes)
 
 
 class _Call:
@@ -195,7 +175,7 @@ class _Call:
         if isinstance(error, Stopped | StepFailed):
             raise error
         if error is not None:
-            raise raised_by(action, error) from error
+            raise raised_by(error, action.file) from error
         return value
 
 
@@ -341,7 +321,7 @@ def _in_a_process(action: Action, args: list[Any], kwargs: dict[str, Any], attem
         kind, value = process.unpack(given)
     if kind == "raised":
         raised = ActionRaised(value["message"], causes=value["causes"], log=value["log"])
-        raise raised.told(attempt, tools.scrub, done.stdout, done.stderr)
+        raise _told(raised, attempt, tools.scrub, done.stdout, done.stderr)
     if kind == "failed":
         raise StepFailed(value["message"], causes=tuple(value["causes"]))
     return value

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from maverick.dsl import evaluate, fields
+from maverick.dsl.config import MEANS_A_STAGE, Stage
 from maverick.dsl.durations import Limit, shortest
 from maverick.dsl.last_words import text_of, timed_out
 from maverick.dsl.steps.work import Attempt, Tools, Work
@@ -24,17 +25,6 @@ OUTPUT_CHARACTERS = 20_000
 
 TIMED_OUT = 124
 """The exit code of a stage that took longer than its own timeout, as timeout(1) has it."""
-
-MEANS_A_STAGE = "test"
-"""A program, too, but one that fails where nothing follows it: who writes it alone means a stage of that name."""
-
-
-class Stage(NamedTuple):
-    """A named command line, run by `sh -c`."""
-
-    name: str
-    run: str
-    limit: Limit | None = None
 
 
 def prepare(step: ValidateStep, frame: Frame, tools: Tools) -> Work:
