@@ -1,4 +1,6 @@
-"""Writes the generated part of docs/cli.md: the help of every command. `--check` only says whether it is up to date."""
+"""Writes the generated part of docs/cli.md: the help of every command. `--check` only says whether
+it is up to date.
+"""
 
 import contextlib
 import io
@@ -20,7 +22,9 @@ def commands() -> Iterator[list[str]]:
     """Every command, in the order of the help."""
     for name, entry in app.Program.entries.items():
         yield [name]
-        inner = getattr(entry.make(name), "commands", {}) if name in ("workflow", "checkpoint") else {}
+        inner = (
+            getattr(entry.make(name), "commands", {}) if name in ("workflow", "checkpoint") else {}
+        )
         for child in inner:
             yield [name, child]
 
@@ -38,7 +42,9 @@ def generated() -> str:
     before = Path.cwd(), os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = "80"
     with tempfile.TemporaryDirectory() as empty:
-        Path(empty, "maverick.yaml").touch()  # `fly` would take the options of a project's own workflow.
+        Path(
+            empty, "maverick.yaml"
+        ).touch()  # `fly` would take the options of a project's own workflow.
         os.chdir(empty)
         try:
             parts = [f"## maverick\n```\n{help_of([])}```\n"]

@@ -1,7 +1,8 @@
 """The locks: `requirements/*.txt`, what `scripts/venv` installs, with versions and hashes.
 
 One lock serves every Python and system that is supported. Run by `scripts/lock`, which makes them;
-`check` says offline what is wrong with them, and `news` what the environment at hand has that is newer.
+`check` says offline what is wrong with them, and `news` what the environment at hand has that is
+newer.
 """
 
 from __future__ import annotations
@@ -28,15 +29,33 @@ from packaging.version import Version
 ROOT = Path(__file__).parents[1]
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 SYSTEMS = {
-    "x86_64-unknown-linux-gnu": {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "x86_64"},
-    "aarch64-unknown-linux-gnu": {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "aarch64"},
-    "x86_64-apple-darwin": {"sys_platform": "darwin", "platform_system": "Darwin", "platform_machine": "x86_64"},
-    "aarch64-apple-darwin": {"sys_platform": "darwin", "platform_system": "Darwin", "platform_machine": "arm64"},
+    "x86_64-unknown-linux-gnu": {
+        "sys_platform": "linux",
+        "platform_system": "Linux",
+        "platform_machine": "x86_64",
+    },
+    "aarch64-unknown-linux-gnu": {
+        "sys_platform": "linux",
+        "platform_system": "Linux",
+        "platform_machine": "aarch64",
+    },
+    "x86_64-apple-darwin": {
+        "sys_platform": "darwin",
+        "platform_system": "Darwin",
+        "platform_machine": "x86_64",
+    },
+    "aarch64-apple-darwin": {
+        "sys_platform": "darwin",
+        "platform_system": "Darwin",
+        "platform_machine": "arm64",
+    },
 }
 OLDEST_PYTHONS = ("3.11", "3.12", "3.13")
 """Those for which the oldest releases were built."""
 EDITABLE = "editables>=0.3"
-"""What hatchling imports for an editable installation; it asks for it when it builds, not in its metadata."""
+"""What hatchling imports for an editable installation; it asks for it when it builds, not in its
+metadata.
+"""
 NAMES = ("run", "dev", "bench", "oldest")
 _ENTRY = re.compile(
     r"(?P<name>[a-z0-9.-]+)==(?P<version>[^\s;]+)(?: ; (?P<marker>[^\\\n]+))?"
@@ -86,10 +105,17 @@ def wanted(name: str, root: Path = ROOT) -> list[str]:
 
 def head(name: str, asked: list[str]) -> str:
     """The lines that a lock begins with; they change with all that it was made from."""
-    command = {"oldest": "scripts/test --oldest", "bench": "scripts/bench peers", "run": "scripts/venv"}
-    source = hashlib.sha256(json.dumps([name, PYTHONS, sorted(SYSTEMS), asked]).encode()).hexdigest()
+    command = {
+        "oldest": "scripts/test --oldest",
+        "bench": "scripts/bench peers",
+        "run": "scripts/venv",
+    }
+    source = hashlib.sha256(
+        json.dumps([name, PYTHONS, sorted(SYSTEMS), asked]).encode()
+    ).hexdigest()
     return (
-        f"# What `{command.get(name, 'scripts/venv dev')}` installs. Made by `scripts/lock`; do not edit.\n"
+        f"# What `{command.get(name, 'scripts/venv dev')}` installs. Made by `scripts/lock`; do "
+        "not edit.\n"
         f"# For Python {PYTHONS[0]} to {PYTHONS[-1]} on Linux and macOS.\n"
         f"# Made from sha256 {source}\n"
     )
@@ -123,13 +149,18 @@ def problems(name: str, text: str, asked: list[str]) -> list[str]:
         if line and not line.startswith("# "):
             wrong[f"it holds a line that is no package with version and hashes: {line[:80]}"] = ""
     for where in surroundings():
-        place = f" for Python {where['python_version']} on {where['platform_system']} {where['platform_machine']}"
+        place = (
+            f" for Python {where['python_version']} on {where['platform_system']} "
+            f"{where['platform_machine']}"
+        )
         for problem in _problems_at(where, name, locked, asked):
             wrong.setdefault(problem, place)
     return [f"{problem}{place}" for problem, place in wrong.items()]
 
 
-def _problems_at(where: dict[str, str], name: str, locked: list[Entry], asked: list[str]) -> Iterator[str]:
+def _problems_at(
+    where: dict[str, str], name: str, locked: list[Entry], asked: list[str]
+) -> Iterator[str]:
     versions: dict[str, Version] = {}
     for entry in locked:
         if entry.fits(where):
@@ -154,13 +185,21 @@ def _lower_bound(requirement: Requirement) -> Version | None:
 
 
 def make(uv: str, *, upgrade: Iterable[str] | None) -> None:
-    """Write every lock. What is locked stays where it still fits; *upgrade* names what may rise, `[]` all of it."""
+    """Write every lock. What is locked stays where it still fits; *upgrade* names what may rise,
+    `[]` all of it.
+    """
     with tempfile.TemporaryDirectory() as folder:
         for name in ("dev", "run", "bench", "oldest"):
             asked = wanted(name)
             source, target = Path(folder, f"{name}.in"), Path(folder, f"{name}.txt")
             source.write_text("".join(f"{line}\n" for line in asked), "utf-8")
-            options = ["--universal", "--python-version", PYTHONS[0], "--generate-hashes", "--no-header"]
+            options = [
+                "--universal",
+                "--python-version",
+                PYTHONS[0],
+                "--generate-hashes",
+                "--no-header",
+            ]
             options += ["--no-annotate", "--no-config", "--quiet", "--output-file", str(target)]
             if name == "oldest":
                 options += ["--resolution", "lowest-direct"]
@@ -168,7 +207,9 @@ def make(uv: str, *, upgrade: Iterable[str] | None) -> None:
                 if (ROOT / "requirements" / f"{name}.txt").exists():
                     target.write_bytes((ROOT / "requirements" / f"{name}.txt").read_bytes())
                 if upgrade is not None:
-                    options += [f"--upgrade-package={package}" for package in upgrade] or ["--upgrade"]
+                    options += [f"--upgrade-package={package}" for package in upgrade] or [
+                        "--upgrade"
+                    ]
                 if name != "dev":
                     options += ["--constraint", str(Path(folder, "dev.txt"))]
             subprocess.run([uv, "pip", "compile", *options, str(source)], check=True, cwd=folder)
@@ -177,7 +218,11 @@ def make(uv: str, *, upgrade: Iterable[str] | None) -> None:
             target.write_text(head(name, asked) + "".join(kept), "utf-8")
             _try(uv, target)
         made = {name: Path(folder, f"{name}.txt").read_text("utf-8") for name in NAMES}
-    wrong = [f"requirements/{name}.txt: {it}" for name in NAMES for it in problems(name, made[name], wanted(name))]
+    wrong = [
+        f"requirements/{name}.txt: {it}"
+        for name in NAMES
+        for it in problems(name, made[name], wanted(name))
+    ]
     if wrong:
         sys.exit("\n".join(["The locks cannot be made:", *wrong]))
     (ROOT / "requirements").mkdir(exist_ok=True)
@@ -186,17 +231,38 @@ def make(uv: str, *, upgrade: Iterable[str] | None) -> None:
 
 
 def _try(uv: str, lock: Path) -> None:
-    """Hold that every Python on every system finds each package ready-built, with a hash of the lock."""
-    options = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "--no-config", "--quiet", "--dry-run"]
+    """Hold that every Python on every system finds each package ready-built, with a hash of the
+    lock.
+    """
+    options = [
+        "--require-hashes",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--no-config",
+        "--quiet",
+        "--dry-run",
+    ]
     for python, system in itertools.product(PYTHONS, SYSTEMS):
         if lock.stem == "oldest" and python not in OLDEST_PYTHONS:
             continue
-        place = ["--target", str(lock.parent / "target"), "--python-version", python, "--python-platform", system]
+        place = [
+            "--target",
+            str(lock.parent / "target"),
+            "--python-version",
+            python,
+            "--python-platform",
+            system,
+        ]
         done = subprocess.run(
-            [uv, "pip", "install", *options, *place, "--requirement", str(lock)], check=False, cwd=lock.parent
+            [uv, "pip", "install", *options, *place, "--requirement", str(lock)],
+            check=False,
+            cwd=lock.parent,
         )
         if done.returncode:
-            sys.exit(f"requirements/{lock.name} does not fit Python {python} on {system}; see above.")
+            sys.exit(
+                f"requirements/{lock.name} does not fit Python {python} on {system}; see above."
+            )
 
 
 def check() -> None:
@@ -205,7 +271,9 @@ def check() -> None:
     for name in NAMES:
         lock = ROOT / "requirements" / f"{name}.txt"
         text = lock.read_text("utf-8") if lock.exists() else ""
-        wrong += [f"requirements/{name}.txt: {problem}" for problem in problems(name, text, wanted(name))]
+        wrong += [
+            f"requirements/{name}.txt: {problem}" for problem in problems(name, text, wanted(name))
+        ]
     if wrong:
         sys.exit("\n".join([*wrong, "Run `scripts/lock`."]))
 
@@ -226,10 +294,20 @@ def news() -> None:
 def main() -> None:
     """Make the locks, check them, or compare."""
     parser = argparse.ArgumentParser(prog="scripts/lock", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only say what is wrong with them, offline")
-    parser.add_argument("--news", action="store_true", help="only say what this environment has in another version")
+    parser.add_argument(
+        "--check", action="store_true", help="only say what is wrong with them, offline"
+    )
+    parser.add_argument(
+        "--news", action="store_true", help="only say what this environment has in another version"
+    )
     parser.add_argument("--upgrade", action="store_true", help="take the newest of everything")
-    parser.add_argument("--upgrade-package", metavar="NAME", action="append", default=[], help="take the newest NAME")
+    parser.add_argument(
+        "--upgrade-package",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="take the newest NAME",
+    )
     parser.add_argument("--uv", default="uv", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.check:

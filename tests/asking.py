@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from maverick.dsl.evaluate import evaluate, render
-from maverick.dsl.expressions import Place, parse_expression, parse_template
-from maverick.dsl.scope import Frame
-from maverick.dsl.values import Value
+from maverick.dsl.expressions.evaluate import evaluate, render
+from maverick.dsl.expressions.expressions import Place, parse_expression, parse_template
+from maverick.dsl.expressions.scope import Frame
+from maverick.values import Value
 
 PLACE = Place("flow.yaml", 12, 7)
 

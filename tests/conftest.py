@@ -11,8 +11,8 @@ from kit_agents import Agents
 from kit_runs import Runs
 from surroundings import Surroundings
 
-# The same examples on every run, so that a change is judged by what it changed; `exploring` looks for new ones.
-# Neither asks how long anything takes: other work on the machine would decide.
+# The same examples on every run, so that a change is judged by what it changed; `exploring` looks
+# for new ones. Neither asks how long anything takes: other work on the machine would decide.
 _UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("everyday", _UNTIMED, derandomize=True)
 settings.register_profile("exploring", _UNTIMED, max_examples=300, print_blob=True)
@@ -41,6 +41,8 @@ def runs(tmp_path: Path) -> Runs:
 
 @pytest.fixture
 def agents(runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Agents:
-    """The same project, whose agents are played by stand-ins; what they try again, they try at once."""
+    """The same project, whose agents are played by stand-ins; what they try again, they try at
+    once.
+    """
     monkeypatch.setattr("maverick.dsl.agents.conversation.TRANSPORT_PAUSE_SECONDS", 0.0)
     return Agents(runs, tmp_path / "standins")

@@ -1,10 +1,12 @@
-"""What a power cut leaves of a store: a log of file operations, and every disk that some prefix of it allows.
+"""What a power cut leaves of a store: a log of file operations, and every disk that some prefix of
+it allows.
 
-The model is what POSIX promises and no more. A file's bytes are on the disk once the file was synced; before
-that none of the bytes written since may be there, or the first half, or zeros in their place, or all. A name
-is on the disk once its folder was synced; before that the disk may have it as it was after any of the changes
-since, each name by itself, so that a rename between two folders may show in both, in one, or in none. What is
-synced stays. A process that is killed is the disk on which everything has arrived.
+The model is what POSIX promises and no more. A file's bytes are on the disk once the file was
+synced; before that none of the bytes written since may be there, or the first half, or zeros in
+their place, or all. A name is on the disk once its folder was synced; before that the disk may have
+it as it was after any of the changes since, each name by itself, so that a rename between two
+folders may show in both, in one, or in none. What is synced stays. A process that is killed is the
+disk on which everything has arrived.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from faults import Killed
-from maverick.checkpoints.files import Files
+from maverick.checkpoints.disk.files import Files
 
 FOLDER = -1
 """Stands for a folder, where else the number of a file stands."""
@@ -54,9 +56,11 @@ Operation: TypeAlias = Wrote | Synced | Named | FolderSynced
 
 
 class RecordingFiles(Files):
-    """Logs every operation on the files below *root* that changes something; does it, but syncs nothing really.
+    """Logs every operation on the files below *root* that changes something; does it, but syncs
+    nothing really.
 
-    Ends the process, as `killed` does, ahead of operation number *kill_at*, and goes on when that is None again.
+    Ends the process, as `killed` does, ahead of operation number *kill_at*, and goes on when that
+    is None again.
     """
 
     def __init__(self, root: Path) -> None:
@@ -128,7 +132,9 @@ class RecordingFiles(Files):
         return self._count
 
     def _learn(self, descriptor: int) -> None:
-        """Log what was written to a file that is written in place, and not through here: an owner's note."""
+        """Log what was written to a file that is written in place, and not through here: an owner's
+        note.
+        """
         path = Path(f"/proc/self/fd/{descriptor}").readlink()
         number = self._new_file(self._name(path))
         self.log.append(Named(((self._name(path), number),)))
@@ -183,17 +189,29 @@ class Disk:
                         del history[:-1]
 
     def images(self, most: int, together: tuple[str, ...]) -> Iterator[Image]:
-        """Yield the disks that may be found after a power cut now, each once; first the one that lost nothing.
+        """Yield the disks that may be found after a power cut now, each once; first the one that
+        lost nothing.
 
-        All of them, if there are at most *most*; else those that differ from everything and from nothing having
-        arrived in at most one place. What is in the folders *together* arrives as one thing or not at all.
+        All of them, if there are at most *most*; else those that differ from everything and from
+        nothing having arrived in at most one place. What is in the folders *together* arrives as
+        one thing or not at all.
         """
-        names = {name: list(dict.fromkeys(reversed(history))) for name, history in self.names.items()}
-        temporary = {name for name, options in names.items() if name.split("/")[0] in together and len(options) > 1}
-        single = [name for name, options in names.items() if len(options) > 1 and name not in temporary]
+        names = {
+            name: list(dict.fromkeys(reversed(history))) for name, history in self.names.items()
+        }
+        temporary = {
+            name
+            for name, options in names.items()
+            if name.split("/")[0] in together and len(options) > 1
+        }
+        single = [
+            name for name, options in names.items() if len(options) > 1 and name not in temporary
+        ]
         lasting = {number for name in names if name not in temporary for number in names[name]}
         contents = {number: data.choices() for number, data in self.files.items()}
-        dirty = [number for number, options in contents.items() if len(options) > 1 and number in lasting]
+        dirty = [
+            number for number, options in contents.items() if len(options) > 1 and number in lasting
+        ]
         options = [*(names[name] for name in single), *(contents[number] for number in dirty)]
         sizes = [2 if temporary else 1, *map(len, options)]
         seen: set[Key] = set()
@@ -207,7 +225,10 @@ class Disk:
                 yield image
 
     def _image(
-        self, names: dict[str, list[int | None]], contents: dict[int, list[bytes]], picked: dict[str | int, int]
+        self,
+        names: dict[str, list[int | None]],
+        contents: dict[int, list[bytes]],
+        picked: dict[str | int, int],
     ) -> Image:
         image: Image = {}
         for name in sorted(names):
@@ -215,12 +236,16 @@ class Disk:
             folder = name.rpartition("/")[0]
             if number is None or (folder and folder not in image):
                 continue
-            image[name] = None if number == FOLDER else contents.get(number, [b""])[picked.get(number, 0)]
+            image[name] = (
+                None if number == FOLDER else contents.get(number, [b""])[picked.get(number, 0)]
+            )
         return image
 
 
 def choices(sizes: Sequence[int], most: int) -> Iterator[tuple[int, ...]]:
-    """Yield ways to choose one of each of *sizes*: all, or those that differ in one place from the first or last."""
+    """Yield ways to choose one of each of *sizes*: all, or those that differ in one place from the
+    first or last.
+    """
     if prod(sizes) <= most:
         yield from product(*map(range, sizes))
         return
@@ -233,7 +258,9 @@ def choices(sizes: Sequence[int], most: int) -> Iterator[tuple[int, ...]]:
 
 
 def write_image(image: Image, to: Path, pool: Path) -> Path:
-    """Make the folder *to* hold *image*. Packs and the reserve never change; they are links to copies in *pool*."""
+    """Make the folder *to* hold *image*. Packs and the reserve never change; they are links to
+    copies in *pool*.
+    """
     to.mkdir(mode=0o700)
     for name, data in image.items():
         path = to / name
@@ -249,10 +276,14 @@ def write_image(image: Image, to: Path, pool: Path) -> Path:
     return to
 
 
-def power_cuts(files: RecordingFiles, most: int, together: tuple[str, ...] = ("tmp",)) -> Iterator[tuple[int, Image]]:
-    """Yield every disk that a power cut may leave, with how many operations had been begun; each disk once.
+def power_cuts(
+    files: RecordingFiles, most: int, together: tuple[str, ...] = ("tmp",)
+) -> Iterator[tuple[int, Image]]:
+    """Yield every disk that a power cut may leave, with how many operations had been begun; each
+    disk once.
 
-    A disk that several prefixes allow comes with the longest of them: by then most had been promised.
+    A disk that several prefixes allow comes with the longest of them: by then most had been
+    promised.
     """
     disk = files.start
     found: dict[Key, tuple[int, Image]] = {}

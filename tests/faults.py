@@ -6,11 +6,13 @@ import errno
 import os
 from pathlib import Path
 
-from maverick.checkpoints.files import Files
+from maverick.checkpoints.disk.files import Files
 
 
 class Killed(BaseException):
-    """The process ended here. No `except Exception` sees it, and nothing it does afterwards counts."""
+    """The process ended here. No `except Exception` sees it, and nothing it does afterwards
+    counts.
+    """
 
 
 class WatchedFiles(Files):
@@ -55,7 +57,8 @@ class WatchedFiles(Files):
 class CountingFiles(WatchedFiles):
     """Knows how many operations there were; syncing is left out, so that counting them is quick.
 
-    `look_ups` are the reads of packs' indexes, `reads` those of anything else by offset, `read_bytes` is of both.
+    `look_ups` are the reads of packs' indexes, `reads` those of anything else by offset,
+    `read_bytes` is of both.
     """
 
     def __init__(self) -> None:
@@ -79,7 +82,9 @@ class CountingFiles(WatchedFiles):
 
 
 class CrashingFiles(WatchedFiles):
-    """Ends the process ahead of operation number *after* (from 0); a write may get half its bytes out."""
+    """Ends the process ahead of operation number *after* (from 0); a write may get half its bytes
+    out.
+    """
 
     def __init__(self, after: int, *, torn: bool = False) -> None:
         super().__init__()
@@ -103,7 +108,9 @@ class CrashingFiles(WatchedFiles):
 
 
 class FullFiles(WatchedFiles):
-    """Has no space from operation number *after* on, or gives another error; unlinking still works."""
+    """Has no space from operation number *after* on, or gives another error; unlinking still
+    works.
+    """
 
     def __init__(self, after: int, code: int = errno.ENOSPC) -> None:
         super().__init__()
@@ -123,7 +130,9 @@ class FullFiles(WatchedFiles):
 
 
 class FailingFiles(WatchedFiles):
-    """Fails operation number *at* (from 0) with an input/output error; if it is *lasting*, all from there on."""
+    """Fails operation number *at* (from 0) with an input/output error; if it is *lasting*, all from
+    there on.
+    """
 
     def __init__(self, at: int, *, lasting: bool = False) -> None:
         super().__init__()

@@ -1,11 +1,13 @@
-"""A worker that saves run after run, reading back each of them, while something else collects garbage."""
+"""A worker that saves run after run, reading back each of them, while something else collects
+garbage.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from maverick.checkpoints import Checkpoint, Content, Store, blob, value
-from maverick.checkpoints.folders import Path as Names
+from maverick.checkpoints.trees.folders import Path as Names
 from stores import read_all
 
 COMMON = b"common" * 100
@@ -14,7 +16,8 @@ COMMON = b"common" * 100
 def save_runs(place: Store | Path, prefix: str, rounds: int) -> None:
     """Save *rounds* short runs to their end, each with a checkpoint of one long run in between.
 
-    All of them write the same content, and take it away again: gc removes it, the next save needs it.
+    All of them write the same content, and take it away again: gc removes it, the next save needs
+    it.
     """
     store = place if isinstance(place, Store) else Store.open(place)
     long: Checkpoint | None = None

@@ -1,7 +1,9 @@
-"""A stand-in for GitHub's interface, so that the real `gh` can be run without a network or an account.
+"""A stand-in for GitHub's interface, so that the real `gh` can be run without a network or an
+account.
 
-`gh` speaks plain HTTP to the host `github.localhost`; the server is its proxy, so that no certificate is needed. Of
-GraphQL it answers what it is asked about one repository, `ada/engine`; what it does not know is null.
+`gh` speaks plain HTTP to the host `github.localhost`; the server is its proxy, so that no
+certificate is needed. Of GraphQL it answers what it is asked about one repository, `ada/engine`;
+what it does not know is null.
 """
 
 from __future__ import annotations
@@ -66,21 +68,29 @@ class GitHubServer:
 
     def add_issue(self, number: int, title: str, *labels: str) -> None:
         """Have an open issue."""
-        self.issues.append({"number": number, "title": title, "body": f"about {title}", "labels": labels})
+        self.issues.append(
+            {"number": number, "title": title, "body": f"about {title}", "labels": labels}
+        )
 
-    # --- what the handler asks -----------------------------------------------------------------------------------
+    # --- what the handler asks --------------------------------------------------------------------
 
     def patch(self, number: int, changes: dict[str, Any]) -> dict[str, Any] | None:
         """Change a pull request; None if there is none."""
         pull = next((each for each in self.pulls if each["number"] == number), None)
         if pull is not None:
-            pull.update({name: changes[name] for name in ("title", "body", "base") if name in changes})
+            pull.update(
+                {name: changes[name] for name in ("title", "body", "base") if name in changes}
+            )
         return pull
 
     def graphql(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
         """The answer to a query or mutation."""
         if "projectCards" in query:
-            error = {"message": CLASSIC, "type": "NOT_FOUND", "path": ["repository", "pullRequest", "projectCards"]}
+            error = {
+                "message": CLASSIC,
+                "type": "NOT_FOUND",
+                "path": ["repository", "pullRequest", "projectCards"],
+            }
             return {"data": {"repository": None}, "errors": [error]}
         if "createPullRequest" in query:
             known = self._create(variables["input"])
@@ -107,7 +117,9 @@ class GitHubServer:
 
     def _known(self, variables: dict[str, Any]) -> dict[str, Any]:
         """All that a query can choose from."""
-        number = variables.get("number") or variables.get("pr_number") or variables.get("issue_number")
+        number = (
+            variables.get("number") or variables.get("pr_number") or variables.get("issue_number")
+        )
         search = str(variables.get("query") or variables.get("q") or "")
         head = variables.get("headBranch") or variables.get("headRefName")
         if found := re.search(r'head:"?([\w./-]+)"?', search):
@@ -160,7 +172,10 @@ def _issue(given: dict[str, Any]) -> dict[str, Any]:
         "state": "OPEN",
         "author": {"login": "bob", "id": "U_2", "name": "Bob"},
         "labels": _nodes(
-            [{"id": f"L_{name}", "name": name, "color": "", "description": ""} for name in given.get("labels", ())]
+            [
+                {"id": f"L_{name}", "name": name, "color": "", "description": ""}
+                for name in given.get("labels", ())
+            ]
         ),
         "comments": _nodes([]),
         "url": f"http://{HOST}/{REPOSITORY}/issues/{given['number']}",
@@ -183,11 +198,13 @@ def _pull(given: dict[str, Any]) -> dict[str, Any]:
         "headRepositoryOwner": owner,
         "isCrossRepository": False,
         "files": _nodes([{"path": "made.txt", "additions": 1, "deletions": 0}]),
-        "commits": _nodes([{"commit": {"oid": "1" * 40, "messageHeadline": "Do it", "authors": _nodes([])}}]),
+        "commits": _nodes(
+            [{"commit": {"oid": "1" * 40, "messageHeadline": "Do it", "authors": _nodes([])}}]
+        ),
     }
 
 
-# --- GraphQL ---------------------------------------------------------------------------------------------------------
+# --- GraphQL --------------------------------------------------------------------------------------
 
 
 def _selection(query: str) -> Selection:
@@ -241,7 +258,10 @@ def _pruned(value: Any, chosen: Selection) -> Any:
         return [_pruned(each, chosen) for each in value]
     if not isinstance(value, dict) or not chosen:
         return value
-    return {name: _pruned(value.get(field, value.get(name)), inner) for name, (field, inner) in chosen.items()}
+    return {
+        name: _pruned(value.get(field, value.get(name)), inner)
+        for name, (field, inner) in chosen.items()
+    }
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -265,14 +285,20 @@ class _Handler(BaseHTTPRequestHandler):
             pull = self.hub.patch(int(found[1]), given)
             self._reply(pull or {"message": "Not Found"}, 200 if pull else 404)
         elif found and "diff" in self.headers.get("accept", ""):
-            self._reply("diff --git a/made.txt b/made.txt\n--- /dev/null\n+++ b/made.txt\n@@ -0,0 +1 @@\n+made\n")
+            self._reply(
+                "diff --git a/made.txt b/made.txt\n--- /dev/null\n+++ b/made.txt\n@@ -0,0 +1 @@\n"
+                "+made\n"
+            )
         else:
             self._reply({})
 
     def _reply(self, value: object, status: int = 200) -> None:
         data = value.encode() if isinstance(value, str) else json.dumps(value).encode()
         self.send_response(status)
-        self.send_header("content-type", "text/plain" if isinstance(value, str) else "application/json; charset=utf-8")
+        self.send_header(
+            "content-type",
+            "text/plain" if isinstance(value, str) else "application/json; charset=utf-8",
+        )
         self.send_header("content-length", str(len(data)))
         self.send_header("X-Oauth-Scopes", "repo")
         self.end_headers()

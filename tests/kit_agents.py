@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from kit_runs import Execution, Runs
-from maverick import runs as engine
 from maverick.checkpoints import Store
 from maverick.dsl.events import Event
-from maverick.dsl.outcome import Outcome
-from maverick.dsl.stop import Stop
+from maverick.dsl.processes.stop import Stop
+from maverick.dsl.workflow.outcome import Outcome
 from maverick.errors import StepFailed
 from maverick.project import Project
+from maverick.runs import start as engine
 from patience import wait_until
 
 STANDINS = Path(__file__).parent / "standins"
@@ -83,7 +83,9 @@ class Agents:
         model = "model: some/model, " if provider == "opencode" and "model" not in more else ""
         self.configure(f"{{helper: {{provider: {provider}, {model}{more}}}}}")
 
-    def ask(self, provider: str = "", *scenarios: dict[str, Any], more: str = "", flow: str = ASK) -> Execution:
+    def ask(
+        self, provider: str = "", *scenarios: dict[str, Any], more: str = "", flow: str = ASK
+    ) -> Execution:
         """Run *flow*, whose step `ask` asks `helper`."""
         if provider:
             self.helper(provider, more)
@@ -92,7 +94,9 @@ class Agents:
         self.runs.flow(flow)
         return self.runs.start()
 
-    def failure(self, provider: str, *scenarios: dict[str, Any], more: str = "", flow: str = ASK) -> str:
+    def failure(
+        self, provider: str, *scenarios: dict[str, Any], more: str = "", flow: str = ASK
+    ) -> str:
         """Why such a run fails, without the name of the step."""
         execution = self.ask(provider, *scenarios, more=more, flow=flow)
         assert execution.status == "failed"
@@ -134,4 +138,6 @@ class Agents:
 
     def spoken(self, execution: Execution) -> str:
         """What the step showed while it ran."""
-        return "".join(str(event.data["text"]) for event in execution.events if event.event == "step_output")
+        return "".join(
+            str(event.data["text"]) for event in execution.events if event.event == "step_output"
+        )

@@ -1,8 +1,10 @@
-"""Projects in which the workflows that ship are run: a git repository, its remote, agents that are scripts, and `gh`.
+"""Projects in which the workflows that ship are run: a git repository, its remote, agents that are
+scripts, and `gh`.
 
-The agents are one shell script: the implementer writes the files that a phase names and ticks them, the issue fixer
-writes `fix-<number>`; what they write breaks validation where the text says `break`, and the validation fixer mends it.
-Where the text says `refused`, they change nothing and say so; where it says `forget`, the implementer ticks nothing.
+The agents are one shell script: the implementer writes the files that a phase names and ticks them,
+the issue fixer writes `fix-<number>`; what they write breaks validation where the text says
+`break`, and the validation fixer mends it. Where the text says `refused`, they change nothing and
+say so; where it says `forget`, the implementer ticks nothing.
 """
 
 import json
@@ -16,12 +18,12 @@ from typing import Any
 import pytest
 
 from faults import Killed
-from maverick import runs as engine
 from maverick.checkpoints import Checkpoint, Store
 from maverick.dsl.events import Event
-from maverick.dsl.journal import Journal
-from maverick.dsl.outcome import Outcome
+from maverick.dsl.journal.journal import Journal
+from maverick.dsl.workflow.outcome import Outcome
 from maverick.project import Project
+from maverick.runs import start as engine
 from repositories import Repository
 
 STANDINS = Path(__file__).parent / "standins"
@@ -152,7 +154,11 @@ class Workshop:
     @property
     def agents(self) -> list[str]:
         """The agents that were asked, in their order."""
-        return [line.split()[0] for line in self.log.read_text().splitlines()] if self.log.exists() else []
+        return (
+            [line.split()[0] for line in self.log.read_text().splitlines()]
+            if self.log.exists()
+            else []
+        )
 
     def tree(self, branch: str) -> str:
         """What a branch of the remote holds, as an id."""
@@ -176,7 +182,8 @@ class Workshop:
             return
         for number, title in enumerate(titles, start=1):
             self.repository.write(
-                f".maverick/issues/{number}.md", f"---\ntitle: {title}\nlabels: [{label}]\n---\nabout {title}\n"
+                f".maverick/issues/{number}.md",
+                f"---\ntitle: {title}\nlabels: [{label}]\n---\nabout {title}\n",
             )
 
     # --- running ---
@@ -186,14 +193,18 @@ class Workshop:
         events: list[Event] = []
         project = Project(self.root, self.environment)
         request = engine.Request(workflow=workflow, inputs=inputs)
-        return Execution(engine.start(project, request, engine.Session(observe=events.append)), events)
+        return Execution(
+            engine.start(project, request, engine.Session(observe=events.append)), events
+        )
 
     def resume(self, workflow: str, **options: Any) -> Execution:
         """Resume the newest run of a workflow."""
         events: list[Event] = []
         project = Project(self.root, self.environment)
         request = engine.Request(workflow=workflow, **options)
-        return Execution(engine.resume(project, request, engine.Session(observe=events.append)), events)
+        return Execution(
+            engine.resume(project, request, engine.Session(observe=events.append)), events
+        )
 
     def done(self, workflow: str, **inputs: Any) -> dict[str, Any]:
         """Run a workflow, which has to be done in the end, and give its output."""
@@ -201,8 +212,12 @@ class Workshop:
         assert execution.outcome.status == "done", execution.outcome.error
         return execution.output
 
-    def killed_everywhere(self, monkeypatch: pytest.MonkeyPatch, workflow: str, **inputs: Any) -> Execution:
-        """Run a workflow that is killed at each step, after its effect and before its record, and resumed."""
+    def killed_everywhere(
+        self, monkeypatch: pytest.MonkeyPatch, workflow: str, **inputs: Any
+    ) -> Execution:
+        """Run a workflow that is killed at each step, after its effect and before its record, and
+        resumed.
+        """
         kills: list[str] = []
         events: list[Event] = []
         with _killing(monkeypatch, kills):
@@ -222,7 +237,9 @@ class Workshop:
 
 @contextmanager
 def _killing(monkeypatch: pytest.MonkeyPatch, kills: list[str]) -> Any:
-    """Kill whatever is about to record a step for the first time, and all that goes on beside it."""
+    """Kill whatever is about to record a step for the first time, and all that goes on beside
+    it.
+    """
     finish = Journal.finish
     dead: set[int] = set()
 

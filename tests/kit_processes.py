@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from maverick.dsl import groups
-from maverick.dsl.child import OnOutput
-from maverick.dsl.processes import Completed, Group, Processes, Stop
+from maverick.dsl.processes import groups
+from maverick.dsl.processes.child import OnOutput
+from maverick.dsl.processes.processes import Completed, Group, Processes, Stop
 from patience import PATIENCE_SECONDS
 
 IGNORES_TERM = "trap '' TERM; echo $$; while :; do sleep 60; done"
@@ -55,7 +55,9 @@ class Bench:
             self.stop.request("enough")
 
     def stop_at(self, word: bytes) -> OnOutput:
-        """Give what asks to stop once *word* is written; a shell may write something of its own before."""
+        """Give what asks to stop once *word* is written; a shell may write something of its own
+        before.
+        """
         return lambda _stream, data: self.stop_once() if word in data else None
 
 

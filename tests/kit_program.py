@@ -68,7 +68,9 @@ class Running:
         return self
 
     def wait_for_line(self, text: str) -> Running:
-        """Wait until a line that holds *text* stands on standard error; lines up to it are taken."""
+        """Wait until a line that holds *text* stands on standard error; lines up to it are
+        taken.
+        """
         assert self._process.stderr is not None
         for line in self._process.stderr:
             if text in line:
@@ -115,7 +117,9 @@ class Program:
         """Make *steps* a workflow file."""
         return self.file(f"{name}.yaml", whole(steps, name))
 
-    def run(self, *args: str, stdin: str = "", cwd: Path | None = None, **environment: str) -> Ended:
+    def run(
+        self, *args: str, stdin: str = "", cwd: Path | None = None, **environment: str
+    ) -> Ended:
         """Run the program to its end."""
         done = subprocess.run(
             [sys.executable, "-m", "maverick", *args],
@@ -196,7 +200,9 @@ def err_at_a_terminal(program: Program, *args: str, **environment: str) -> str:
 
 
 class Quick:
-    """The program in this process: for all but signals, streams and exit by other ways than the command's own."""
+    """The program in this process: for all but signals, streams and exit by other ways than the
+    command's own.
+    """
 
     def __init__(self, program: Program) -> None:
         self.program = program

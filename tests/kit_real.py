@@ -42,8 +42,12 @@ def installed(name: str, programs: Path = PROGRAMS) -> Path | None:
     return found if found.exists() else None
 
 
-def node_environment(home: Path, url: str, *, programs: Path = PROGRAMS, bin_: str = "newest") -> dict[str, str]:
-    """Variables and configuration files with which all programs speak to the server at *url*, and to nobody else."""
+def node_environment(
+    home: Path, url: str, *, programs: Path = PROGRAMS, bin_: str = "newest"
+) -> dict[str, str]:
+    """Variables and configuration files with which all programs speak to the server at *url*, and
+    to nobody else.
+    """
     opencode = {
         "$schema": "https://opencode.ai/config.json",
         "autoupdate": False,
@@ -68,7 +72,12 @@ def node_environment(home: Path, url: str, *, programs: Path = PROGRAMS, bin_: s
     node = shutil.which("node") or "node"
     return {
         "PATH": os.pathsep.join(
-            [str(programs / bin_ / "node_modules" / ".bin"), str(Path(node).parent), "/usr/bin", "/bin"]
+            [
+                str(programs / bin_ / "node_modules" / ".bin"),
+                str(Path(node).parent),
+                "/usr/bin",
+                "/bin",
+            ]
         ),
         "HOME": str(home),
         "LANG": "C.UTF-8",
@@ -110,8 +119,12 @@ class Called:
     stderr: str
 
 
-def call(argv: list[str], prompt: str, folder: Path, environment: Mapping[str, str], seconds: float) -> Called:
-    """Run a program as maverick does, the prompt on standard input; after so many seconds it is killed."""
+def call(
+    argv: list[str], prompt: str, folder: Path, environment: Mapping[str, str], seconds: float
+) -> Called:
+    """Run a program as maverick does, the prompt on standard input; after so many seconds it is
+    killed.
+    """
     process = subprocess.Popen(
         argv,
         stdin=subprocess.PIPE,

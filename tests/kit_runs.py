@@ -1,7 +1,9 @@
-"""`Runs`: a project in a temporary folder whose workflows are started, killed at any point, and resumed.
+"""`Runs`: a project in a temporary folder whose workflows are started, killed at any point, and
+resumed.
 
-A simulated kill raises `Killed` at a *point* (an event, or a change to the store's files); from then on every point
-raises it, in whichever thread, so that nothing that happens after the kill reaches the store. Syncing is left out.
+A simulated kill raises `Killed` at a *point* (an event, or a change to the store's files); from
+then on every point raises it, in whichever thread, so that nothing that happens after the kill
+reaches the store. Syncing is left out.
 """
 
 from __future__ import annotations
@@ -17,12 +19,12 @@ from pathlib import Path
 from textwrap import dedent
 
 from faults import Killed, WatchedFiles
-from maverick import runs as engine
 from maverick.checkpoints import Store
 from maverick.dsl.events import Event
-from maverick.dsl.outcome import Outcome, Status
-from maverick.dsl.values import Value
+from maverick.dsl.workflow.outcome import Outcome, Status
 from maverick.project import Project
+from maverick.runs import start as engine
+from maverick.values import Value
 from surroundings import PLAIN_GIT
 
 _numbers = count()
@@ -147,7 +149,9 @@ class _Project(Project):
 
 @dataclass(slots=True)
 class Execution:
-    """What one `start` or `resume` did. `outcome` is None if it was killed, or stopped by the error `raised`."""
+    """What one `start` or `resume` did. `outcome` is None if it was killed, or stopped by the error
+    `raised`.
+    """
 
     files: PointedFiles
     point: _Point
@@ -174,7 +178,9 @@ class Execution:
 
     @property
     def executed(self) -> list[str]:
-        """The paths of the steps that ran themselves (no loops, branches, sub-workflows), in the order they began."""
+        """The paths of the steps that ran themselves (no loops, branches, sub-workflows), in the
+        order they began.
+        """
         return self._leaves("step_started")
 
     @property
@@ -198,24 +204,37 @@ class Execution:
         return [event.message for event in self.events if event.event == "notice"]
 
     def _leaves(self, kind: str) -> list[str]:
-        return [event.step for event in self.events if event.event == kind and not _is_composite(event)]
+        return [
+            event.step for event in self.events if event.event == kind and not _is_composite(event)
+        ]
 
 
 def _is_composite(event: Event) -> bool:
-    if event.type == "validate":  # The step, and each of its attempts (`check[0]`), are of this type.
+    if (
+        event.type == "validate"
+    ):  # The step, and each of its attempts (`check[0]`), are of this type.
         return not event.step.endswith("]") or event.step.rpartition("[")[2].startswith('"')
     return event.type in {"loop", "branch", "subworkflow"}
 
 
 class Runs:
-    """A project at *root* with one main workflow, `flow.yaml`, and the actions `do give fail flaky unless make`."""
+    """A project at *root* with one main workflow, `flow.yaml`, and the actions `do give fail flaky
+    unless make`.
+    """
 
-    def __init__(self, root: Path, workflow: str = "", *, actions: str = "", config: str = "") -> None:
+    def __init__(
+        self, root: Path, workflow: str = "", *, actions: str = "", config: str = ""
+    ) -> None:
         root.mkdir(parents=True, exist_ok=True)
         self.root = root
         self.module = f"actions_of_test_{next(_numbers)}"
         home = str(root / "home")
-        self.environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": home, "LANG": "C.UTF-8", **PLAIN_GIT}
+        self.environment = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "HOME": home,
+            "LANG": "C.UTF-8",
+            **PLAIN_GIT,
+        }
         self.set_actions(actions)
         self.file("maverick.yaml", f"actions: [{self.module}]\n{dedent(config)}")
         if workflow:
@@ -249,9 +268,11 @@ class Runs:
         """Let the next execution import the project's actions anew, as another process would."""
         sys.modules.pop(self.module, None)
         importlib.invalidate_caches()
-        (self.root / "__pycache__" / f"{self.module}.cpython-{sys.version_info[0]}{sys.version_info[1]}.pyc").unlink(
-            missing_ok=True
-        )
+        (
+            self.root
+            / "__pycache__"
+            / f"{self.module}.cpython-{sys.version_info[0]}{sys.version_info[1]}.pyc"
+        ).unlink(missing_ok=True)
 
     @property
     def log(self) -> list[str]:
@@ -277,7 +298,11 @@ class Runs:
         """How the step at *path* was recorded in the newest run."""
         import json  # noqa: PLC0415
 
-        entry = Store.open(self.root / ".maverick" / "checkpoints").load("@latest").entry(("steps", path))
+        entry = (
+            Store.open(self.root / ".maverick" / "checkpoints")
+            .load("@latest")
+            .entry(("steps", path))
+        )
         status: Status = json.loads(entry.note)["status"]
         return status
 
@@ -288,18 +313,24 @@ class Runs:
         return self._execute(engine.start, _request(inputs), _nowhere)
 
     def resume(self, revision: str = "", *, stop_at: str = "", **options: object) -> Execution:
-        """Resume a run. *options* are those of `runs.Request`, such as `policy` and `inputs`; *stop_at* as below."""
+        """Resume a run. *options* are those of `runs.Request`, such as `policy` and `inputs`;
+        *stop_at* as below.
+        """
         request = engine.Request(**{"workflow": "flow.yaml", "revision": revision, **options})  # type: ignore[arg-type]
         return self._execute(engine.resume, request, _nowhere, stop_at=stop_at)
 
     def kill_before(self, step: str, **inputs: Value) -> Execution:
         """Start a run and kill it just before the step at the path *step* runs."""
-        return self._killed(engine.start, _request(inputs), lambda _, kind, at: (kind, at) == ("step_started", step))
+        return self._killed(
+            engine.start, _request(inputs), lambda _, kind, at: (kind, at) == ("step_started", step)
+        )
 
     def kill_after(self, step: str, **inputs: Value) -> Execution:
         """Start a run and kill it when *step* has ended and is recorded."""
         return self._killed(
-            engine.start, _request(inputs), lambda _, kind, at: at == step and kind in {"step_done", "step_failed"}
+            engine.start,
+            _request(inputs),
+            lambda _, kind, at: at == step and kind in {"step_done", "step_failed"},
         )
 
     def kill_unrecorded(self, step: str, **inputs: Value) -> Execution:
@@ -307,13 +338,16 @@ class Runs:
         return self._killed(engine.start, _request(inputs), _after(step))
 
     def kill_at(self, number: int, *, resuming: bool = False, **options: object) -> Execution:
-        """Start (or resume) a run and kill it at its point *number* (from 0); `killed` is false if it has fewer."""
+        """Start (or resume) a run and kill it at its point *number* (from 0); `killed` is false if
+        it has fewer.
+        """
         request = engine.Request(**{"workflow": "flow.yaml", **options})  # type: ignore[arg-type]
         act = engine.resume if resuming else engine.start
         return self._execute(act, request, lambda point, _kind, _step: point == number)
 
     def break_at(self, number: int, error: Exception, *, resuming: bool = False) -> Execution:
-        """Start (or resume) a run in which *error* is raised once: where file *number* (from 0) of the store is made.
+        """Start (or resume) a run in which *error* is raised once: where file *number* (from 0) of
+        the store is made.
 
         Raises *error* if it is raised before there is a run.
         """
@@ -332,7 +366,9 @@ class Runs:
     def resume_killed_before(self, step: str, **options: object) -> Execution:
         """Resume a run and kill it just before *step* runs."""
         request = engine.Request(**{"workflow": "flow.yaml", **options})  # type: ignore[arg-type]
-        return self._killed(engine.resume, request, lambda _, kind, at: (kind, at) == ("step_started", step))
+        return self._killed(
+            engine.resume, request, lambda _, kind, at: (kind, at) == ("step_started", step)
+        )
 
     def watched(self, watch: Callable[[Execution, Event], None], **inputs: Value) -> Execution:
         """Start a run; *watch* is told of each event, and of the execution as it stands then."""
@@ -372,8 +408,12 @@ class Runs:
 
         session = engine.Session(observe=observe)
         try:
-            execution.outcome = act(_Project(self.root, self.environment, execution.files), request, session)
-        except BaseException:  # Once it is dead, whatever else its threads ran into is of no account.
+            execution.outcome = act(
+                _Project(self.root, self.environment, execution.files), request, session
+            )
+        except (
+            BaseException
+        ):  # Once it is dead, whatever else its threads ran into is of no account.
             if not point.dead:
                 raise
             execution.killed = True

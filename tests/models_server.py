@@ -1,7 +1,10 @@
-"""A stand-in for the vendors' models, so that the real agent programs can be run without a network or an account.
+"""A stand-in for the vendors' models, so that the real agent programs can be run without a network
+or an account.
 
-It speaks Anthropic Messages, OpenAI Responses and Chat Completions, and Gemini generateContent, streamed or not, on
-127.0.0.1, and takes any key. What the model does is said by `ModelServer.play`: the program's own tools do it.
+It speaks Anthropic Messages, OpenAI Responses and Chat Completions, and Gemini generateContent,
+streamed or not, on
+127.0.0.1, and takes any key. What the model does is said by `ModelServer.play`: the program's own
+tools do it.
 """
 
 from __future__ import annotations
@@ -62,7 +65,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a request says: the tools that may be called, and `user` texts and `call`s in their order."""
+    """What a request says: the tools that may be called, and `user` texts and `call`s in their
+    order.
+    """
 
     tools: dict[str, dict[str, Any]]
     turns: list[tuple[str, str]]
@@ -90,13 +95,17 @@ class ModelServer:
         self.url = ""
 
     def play(self, pattern: str, *acts: Act) -> None:
-        """Whoever is asked something that *pattern* is found in does *acts*, one a turn. The newest play counts."""
+        """Whoever is asked something that *pattern* is found in does *acts*, one a turn. The newest
+        play counts.
+        """
         with self._lock:
             self._plays.insert(0, (pattern, acts))
             self.hanging.clear()
 
     def refuse(self, status: int, times: int | None = None, **headers: str) -> None:
-        """Answer the next requests with an HTTP status: so many *times*, or for ever. Status 0: answer again."""
+        """Answer the next requests with an HTTP status: so many *times*, or for ever. Status 0:
+        answer again.
+        """
         with self._lock:
             self._refuses_for_ever = times is None and status != 0
             self._refusals = [(status, headers)] * (times or 1) if status else []
@@ -118,7 +127,7 @@ class ModelServer:
             thread.join()
             server.server_close()
 
-    # --- what the handler asks -----------------------------------------------------------------------------------
+    # --- what the handler asks --------------------------------------------------------------------
 
     def refusal(self) -> tuple[int, dict[str, str]] | None:
         """The status and headers that the next request is refused with."""
@@ -128,12 +137,17 @@ class ModelServer:
             return self._refusals[0] if self._refuses_for_ever else self._refusals.pop(0)
 
     def next_act(self, asked: Asked) -> Act:
-        """What the model does next: of the play that the newest fitting prompt calls for, the first act not done."""
+        """What the model does next: of the play that the newest fitting prompt calls for, the first
+        act not done.
+        """
         with self._lock:
             self.asked.append(asked)
             for at in range(len(asked.turns) - 1, -1, -1):
                 kind, text = asked.turns[at]
-                acts = next((acts for pattern, acts in self._plays if re.search(pattern, text, re.DOTALL)), None)
+                acts = next(
+                    (acts for pattern, acts in self._plays if re.search(pattern, text, re.DOTALL)),
+                    None,
+                )
                 if kind == "user" and acts is not None:
                     done = sum(kind == "call" for kind, _ in asked.turns[at:])
                     return acts[done] if done < len(acts) else Say("Done.")
@@ -145,7 +159,9 @@ class ModelServer:
         self._ended.wait()
 
     def call_for(self, act: Write | Run, tools: dict[str, dict[str, Any]]) -> Call:
-        """The call of one of *tools* that does *act*; of one that is not there, as models try, if none does."""
+        """The call of one of *tools* that does *act*; of one that is not there, as models try, if
+        none does.
+        """
         if isinstance(act, Write):
             for name in ("Write", "write_file", "write", "create"):
                 if name in tools:
@@ -155,22 +171,34 @@ class ModelServer:
                     return Call(name, {path: str(self.folder / act.path), text: act.text})
             if "apply_patch" in tools:
                 added = "".join(f"+{line}\n" for line in act.text.splitlines())
-                return Call("apply_patch", raw=f"*** Begin Patch\n*** Add File: {act.path}\n{added}*** End Patch\n")
+                return Call(
+                    "apply_patch",
+                    raw=f"*** Begin Patch\n*** Add File: {act.path}\n{added}*** End Patch\n",
+                )
             if "exec_command" in tools or "shell" in tools:
                 return self.call_for(Run(f"printf '%b' {json.dumps(act.text)} > {act.path}"), tools)
-            return Call("write_file", {"file_path": str(self.folder / act.path), "content": act.text})
+            return Call(
+                "write_file", {"file_path": str(self.folder / act.path), "content": act.text}
+            )
         for name in ("Bash", "run_shell_command", "bash", "shell", "exec_command", "shell_command"):
             if name in tools:
                 known = tools[name].get("properties", {})
                 key = "cmd" if "cmd" in known else "command"
                 is_list = known.get(key, {}).get("type") == "array"
-                given: dict[str, Any] = {key: ["bash", "-lc", act.command] if is_list else act.command}
-                return Call(name, given | ({"description": "runs a command"} if "description" in known else {}))
+                given: dict[str, Any] = {
+                    key: ["bash", "-lc", act.command] if is_list else act.command
+                }
+                return Call(
+                    name,
+                    given | ({"description": "runs a command"} if "description" in known else {}),
+                )
         return Call("run_shell_command", {"command": act.command})
 
 
 class _Dialect(Protocol):
-    """How one vendor's interface looks. `answer` gives the events of a stream, or the whole as its last."""
+    """How one vendor's interface looks. `answer` gives the events of a stream, or the whole as its
+    last.
+    """
 
     def read(self, body: dict[str, Any]) -> Asked: ...
     def error(self, status: int) -> dict[str, Any]: ...
@@ -189,7 +217,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         models = [{"id": MODEL, "object": "model", "created": 0, "owned_by": "standin"}]
-        self._reply({"object": "list", "data": models, "models": []} if "/models" in self.path else {})
+        self._reply(
+            {"object": "list", "data": models, "models": []} if "/models" in self.path else {}
+        )
 
     def do_POST(self) -> None:
         raw = self._body()
@@ -204,7 +234,11 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(ConnectionError):
             if "complexity_score" in raw.decode("utf-8", "replace") and not asked.tools:
                 # Gemini asks a small model which model to take.
-                self._answer(dialect, '{"complexity_reasoning": "small", "complexity_score": 10}', stream=stream)
+                self._answer(
+                    dialect,
+                    '{"complexity_reasoning": "small", "complexity_score": 10}',
+                    stream=stream,
+                )
                 return
             if asked.tools and (refusal := self.model.refusal()):
                 self._reply(dialect.error(refusal[0]), *refusal)
@@ -230,7 +264,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return raw
 
-    def _reply(self, value: object, status: int = 200, headers: dict[str, str] | None = None) -> None:
+    def _reply(
+        self, value: object, status: int = 200, headers: dict[str, str] | None = None
+    ) -> None:
         data = json.dumps(value).encode()
         self.send_response(status)
         for name, text in {"content-type": "application/json", **(headers or {})}.items():
@@ -264,7 +300,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"data: [DONE]\n\n")
 
 
-# --- the dialects ---------------------------------------------------------------------------------------------------
+# --- the dialects ---------------------------------------------------------------------------------
 
 _ERRORS = {
     400: ("invalid_request_error", "this model does not take images"),
@@ -290,22 +326,34 @@ class _Messages:
         turns: list[tuple[str, str]] = []
         for message in body["messages"]:
             content = message["content"]
-            for block in [{"type": "text", "text": content}] if isinstance(content, str) else content:
+            for block in (
+                [{"type": "text", "text": content}] if isinstance(content, str) else content
+            ):
                 if block["type"] == "tool_use":
                     turns.append(("call", block["name"]))
                 elif message["role"] == "user" and block["type"] == "text":
                     turns.append(("user", block["text"]))
-        return Asked({tool["name"]: tool.get("input_schema", {}) for tool in body.get("tools", [])}, turns)
+        return Asked(
+            {tool["name"]: tool.get("input_schema", {}) for tool in body.get("tools", [])}, turns
+        )
 
     def error(self, status: int) -> dict[str, Any]:
         kind, text = _ERRORS.get(status, ("api_error", "Internal server error"))
         return {"type": "error", "error": {"type": kind, "message": text}}
 
     def events(self, act: Call | str, *, whole: bool) -> Iterator[dict[str, Any]]:
-        usage = {"input_tokens": 100, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 40}
+        usage = {
+            "input_tokens": 100,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 40,
+        }
         reason = "tool_use" if isinstance(act, Call) else "end_turn"
         block: dict[str, Any] = {"type": "text", "text": ""}
-        deltas = [{"type": "text_delta", "text": piece} for piece in _pieces(act)] if isinstance(act, str) else []
+        deltas = (
+            [{"type": "text_delta", "text": piece} for piece in _pieces(act)]
+            if isinstance(act, str)
+            else []
+        )
         if isinstance(act, Call):
             block = {"type": "tool_use", "id": _id("toolu"), "name": act.tool, "input": {}}
             deltas = [{"type": "input_json_delta", "partial_json": json.dumps(act.arguments)}]
@@ -314,8 +362,17 @@ class _Messages:
             "stop_reason": None, "stop_sequence": None, "usage": {**usage, "output_tokens": 1},
         }  # fmt: skip
         if whole:
-            full = {**block, "text": act} if isinstance(act, str) else {**block, "input": act.arguments}
-            yield {**message, "content": [full], "stop_reason": reason, "usage": {**usage, "output_tokens": 20}}
+            full = (
+                {**block, "text": act}
+                if isinstance(act, str)
+                else {**block, "input": act.arguments}
+            )
+            yield {
+                **message,
+                "content": [full],
+                "stop_reason": reason,
+                "usage": {**usage, "output_tokens": 20},
+            }
             return
         yield {"type": "message_start", "message": message}
         yield {"type": "content_block_start", "index": 0, "content_block": block}
@@ -337,7 +394,10 @@ class _Responses:
                 turns.append(("call", item.get("name", "")))
             elif item.get("role") == "user":
                 turns += [("user", part["text"]) for part in item["content"] if "text" in part]
-        tools = {tool.get("name", tool["type"]): tool.get("parameters", {}) for tool in body.get("tools", [])}
+        tools = {
+            tool.get("name", tool["type"]): tool.get("parameters", {})
+            for tool in body.get("tools", [])
+        }
         return Asked(tools, turns)
 
     def error(self, status: int) -> dict[str, Any]:
@@ -346,7 +406,12 @@ class _Responses:
 
     def events(self, act: Call | str, *, whole: bool) -> Iterator[dict[str, Any]]:
         name = _id("item")
-        item: dict[str, Any] = {"id": name, "status": "completed", "type": "message", "role": "assistant"}
+        item: dict[str, Any] = {
+            "id": name,
+            "status": "completed",
+            "type": "message",
+            "role": "assistant",
+        }
         if isinstance(act, str):
             item["content"] = [{"type": "output_text", "text": act, "annotations": []}]
         else:
@@ -358,7 +423,13 @@ class _Responses:
             "input_tokens": 100, "input_tokens_details": {"cached_tokens": 40}, "output_tokens": 20,
             "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 120,
         }  # fmt: skip
-        response = {"id": _id("resp"), "object": "response", "model": MODEL, "status": "in_progress", "output": []}
+        response = {
+            "id": _id("resp"),
+            "object": "response",
+            "model": MODEL,
+            "status": "in_progress",
+            "output": [],
+        }
         if not whole:
             yield {"type": "response.created", "response": response}
             yield {"type": "response.output_item.added", "output_index": 0, "item": item}
@@ -379,7 +450,9 @@ class _Chat:
             if message["role"] == "user":
                 parts = [{"text": content}] if isinstance(content, str) else content or []
                 turns += [("user", part["text"]) for part in parts if "text" in part]
-            turns += [("call", call["function"]["name"]) for call in message.get("tool_calls") or []]
+            turns += [
+                ("call", call["function"]["name"]) for call in message.get("tool_calls") or []
+            ]
         functions = [tool["function"] for tool in body.get("tools") or []]
         return Asked({each["name"]: each.get("parameters", {}) for each in functions}, turns)
 
@@ -410,7 +483,11 @@ class _Chat:
             return {**base, "object": "chat.completion.chunk", "choices": [choice], **more}
 
         yield chunk({"role": "assistant", "content": ""})
-        for delta in [{"tool_calls": calls}] if calls else [{"content": piece} for piece in _pieces(str(act))]:
+        for delta in (
+            [{"tool_calls": calls}]
+            if calls
+            else [{"content": piece} for piece in _pieces(str(act))]
+        ):
             yield chunk(delta)
         yield chunk({}, reason, usage=usage)
 
@@ -426,8 +503,15 @@ class _Gemini:
                     turns.append(("call", part["functionCall"]["name"]))
                 elif content.get("role") == "user" and "text" in part:
                     turns.append(("user", part["text"]))
-        declared = [each for tool in body.get("tools") or [] for each in tool.get("functionDeclarations", [])]
-        schemas = {each["name"]: each.get("parametersJsonSchema") or each.get("parameters") or {} for each in declared}
+        declared = [
+            each
+            for tool in body.get("tools") or []
+            for each in tool.get("functionDeclarations", [])
+        ]
+        schemas = {
+            each["name"]: each.get("parametersJsonSchema") or each.get("parameters") or {}
+            for each in declared
+        }
         return Asked(schemas, turns)
 
     def error(self, status: int) -> dict[str, Any]:

@@ -12,7 +12,9 @@ class Repository:
         self.cwd = str(folder)
 
     def git(self, *args: str) -> str:
-        done = subprocess.run(["git", *args], cwd=self.folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["git", *args], cwd=self.folder, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from maverick.checkpoints import Checkpoint, Content, Store, blob, note, value
-from maverick.checkpoints.folders import Path as Names
-from maverick.checkpoints.folders import walk
-from maverick.checkpoints.ids import ObjectId, TreeId
+from maverick.checkpoints.objects.ids import ObjectId, TreeId
+from maverick.checkpoints.trees.folders import Path as Names
+from maverick.checkpoints.trees.folders import walk
 
 STEP_KEY = "0123456789abcdef" * 4
 
 
 def step(number: int) -> dict[Names, Content | None]:
     """The change that a finished step makes."""
-    return {("steps", f"step{number}"): value({"out": number}, note=f'{{"key":"{STEP_KEY}","status":"done"}}')}
+    return {
+        ("steps", f"step{number}"): value(
+            {"out": number}, note=f'{{"key":"{STEP_KEY}","status":"done"}}'
+        )
+    }
 
 
 def begin(store: Store, run: str = "run-1", *, group: str = "fly") -> Checkpoint:

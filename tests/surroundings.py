@@ -1,6 +1,8 @@
-"""What surrounds a test: the machine's programs, a home of its own, and a git without settings but an identity.
+"""What surrounds a test: the machine's programs, a home of its own, and a git without settings but
+an identity.
 
-Whatever else stands in the environment, the home, the temporary folder or the system's git settings changes nothing.
+Whatever else stands in the environment, the home, the temporary folder or the system's git settings
+changes nothing.
 """
 
 from __future__ import annotations
@@ -15,21 +17,30 @@ _KEPT = {"PATH", "TMPDIR", "USER", "LOGNAME", "SHELL", "CI", "LD_LIBRARY_PATH", 
 _KEPT_BEGINNINGS = ("PYTEST_", "HYPOTHESIS_", "COVERAGE_")
 _GIT = "[user]\n\tname = Ada\n\temail = ada@example.org\n[init]\n\tdefaultBranch = main\n"
 PLAIN_GIT = {"GIT_CONFIG_NOSYSTEM": "1"}
-"""For the environment of a process that is given one: the system's git settings are none of ours."""
+"""For the environment of a process that is given one: the system's git settings are none of ours.
+"""
 
 
 class Surroundings:
-    """A folder with the homes of a session's tests; takes the environment of this process in hand."""
+    """A folder with the homes of a session's tests; takes the environment of this process in
+    hand.
+    """
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="maverick-homes-"))
         self._numbers = count()
         settings = self.folder / "gitconfig"
         settings.write_text(_GIT)
-        kept = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_KEPT_BEGINNINGS)}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name in _KEPT or name.startswith(_KEPT_BEGINNINGS)
+        }
         home = str(self.new_home())
         os.environ.clear()
-        os.environ.update(kept, **PLAIN_GIT, HOME=home, LANG="C.UTF-8", GIT_CONFIG_GLOBAL=str(settings))
+        os.environ.update(
+            kept, **PLAIN_GIT, HOME=home, LANG="C.UTF-8", GIT_CONFIG_GLOBAL=str(settings)
+        )
 
     def new_home(self) -> Path:
         """Make an empty folder that no other test uses."""

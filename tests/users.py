@@ -33,7 +33,9 @@ def open_folder() -> Iterator[Path]:
 
 
 def give_away(*paths: Path) -> None:
-    """Make *paths* those of a user who is not root; where this process is not root's, they are its user's."""
+    """Make *paths* those of a user who is not root; where this process is not root's, they are its
+    user's.
+    """
     if IS_ROOT:
         for path in paths:
             os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
@@ -42,14 +44,16 @@ def give_away(*paths: Path) -> None:
 def as_ordinary_user(act: Callable[[], Any]) -> Any:
     """Give what *act* gives, as JSON has it, when a user calls it who is not root.
 
-    Where this process is root's, that is another one, which loads no module that *act* has not loaded before: the
-    interpreter's own files may be closed to him.
+    Where this process is root's, that is another one, which loads no module that *act* has not
+    loaded before: the interpreter's own files may be closed to him.
     """
     if not IS_ROOT:
         return act()
     ours, theirs = os.pipe()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Of forking beside the threads of the test runner.
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # Of forking beside the threads of the test runner.
         pid = os.fork()
     if pid == 0:
         status = 1
@@ -71,8 +75,11 @@ def as_ordinary_user(act: Callable[[], Any]) -> Any:
     return json.loads(text)
 
 
-def command(*args: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Callable[[], list[Any]]:
-    """The program in this process, as something that `as_ordinary_user` may call; gives code, output, errors.
+def command(
+    *args: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> Callable[[], list[Any]]:
+    """The program in this process, as something that `as_ordinary_user` may call; gives code,
+    output, errors.
 
     Without *cwd* it stays where it is.
     """
@@ -82,7 +89,9 @@ def command(*args: str, cwd: Path | None = None, env: Mapping[str, str] | None =
         if cwd is not None:
             os.chdir(cwd)
         os.environ.clear()
-        os.environ.update({"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent", **(env or {})})
+        os.environ.update(
+            {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent", **(env or {})}
+        )
         try:
             done = CliRunner().invoke(app, list(args))
         finally:
@@ -91,7 +100,11 @@ def command(*args: str, cwd: Path | None = None, env: Mapping[str, str] | None =
             if cwd is not None:
                 os.chdir(folder)
         crash = done.exception is not None and not isinstance(done.exception, SystemExit)
-        return [-1 if crash else done.exit_code, done.stdout, done.stderr + (repr(done.exc_info) if crash else "")]
+        return [
+            -1 if crash else done.exit_code,
+            done.stdout,
+            done.stderr + (repr(done.exc_info) if crash else ""),
+        ]
 
     return act
 

@@ -1,4 +1,6 @@
-"""What tests of workspaces do again and again: look at a tree, count reads, and fail or stop a restore."""
+"""What tests of workspaces do again and again: look at a tree, count reads, and fail or stop a
+restore.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,15 @@ from pathlib import Path
 
 from faults import Killed
 from maverick.checkpoints import Checkpoint, Store
-from maverick.checkpoints.workspace import Disk, Places, Report, Workspace, capture, open_workspace, plan_restore
+from maverick.checkpoints.workspace import (
+    Disk,
+    Places,
+    Report,
+    Workspace,
+    capture,
+    open_workspace,
+    plan_restore,
+)
 
 Tree = dict[str, tuple[str, bytes]]
 
@@ -32,7 +42,9 @@ class CountingDisk(Disk):
         return super().read(path, size)
 
     @contextmanager
-    def parts(self, path: str) -> Iterator[tuple[Callable[[int], bytes], Callable[[], os.stat_result]]]:
+    def parts(
+        self, path: str
+    ) -> Iterator[tuple[Callable[[int], bytes], Callable[[], os.stat_result]]]:
         self.paths.append(path)
         with super().parts(path) as opened:
             yield opened
@@ -116,7 +128,10 @@ class FullPlaces(WatchedPlaces):
         self.failed = False
 
     def before(self, operation: str) -> None:
-        if operation in {"make_folder", "create", "write", "link"} and len(self.done) >= self._after:
+        if (
+            operation in {"make_folder", "create", "write", "link"}
+            and len(self.done) >= self._after
+        ):
             self.failed = True
             raise OSError(self._code, os.strerror(self._code))
         super().before(operation)
@@ -151,20 +166,28 @@ class Project:
         self.tip = self.store.save("run", taken.changes, parent=self.tip)
         return taken.report
 
-    def restore(self, revision: str, places: Places | None = None, paths: tuple[str, ...] = ()) -> None:
+    def restore(
+        self, revision: str, places: Places | None = None, paths: tuple[str, ...] = ()
+    ) -> None:
         """Restore the files of a checkpoint."""
-        plan_restore(self.store, self.store.load(revision), self.workspace, paths).execute(places=places)
+        plan_restore(self.store, self.store.load(revision), self.workspace, paths).execute(
+            places=places
+        )
 
     def saved(self) -> list[str]:
         """The paths in the newest snapshot; folders that are not empty are left out."""
         snapshot = self.store.load("run")
         if snapshot.entry("workspace").kind != "tree":
             return []
-        return ["/".join(path[1:]) for path, entry in snapshot.walk("workspace") if entry.kind != "tree"]
+        return [
+            "/".join(path[1:]) for path, entry in snapshot.walk("workspace") if entry.kind != "tree"
+        ]
 
 
 def look(root: Path) -> Tree:
-    """Everything below *root* but `.git`: what it is, and its bytes. A folder counts if it is empty."""
+    """Everything below *root* but `.git`: what it is, and its bytes. A folder counts if it is
+    empty.
+    """
     found: Tree = {}
     for path in root.iterdir():
         if path.name in {".git", ".maverick"}:
@@ -174,7 +197,9 @@ def look(root: Path) -> Tree:
             found[name] = ("link", os.fsencode(path.readlink()))
         elif path.is_dir():
             inside = look(path)
-            found |= {f"{name}/{below}": it for below, it in inside.items()} or {name: ("folder", b"")}
+            found |= {f"{name}/{below}": it for below, it in inside.items()} or {
+                name: ("folder", b"")
+            }
         elif path.is_file():
             found[name] = ("program" if path.stat().st_mode & 0o100 else "file", path.read_bytes())
     return found

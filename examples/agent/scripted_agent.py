@@ -1,7 +1,8 @@
-"""A coding agent without a model: does the tasks whose files it knows, and corrects the one mistake it makes.
+"""A coding agent without a model: does the tasks whose files it knows, and corrects the one mistake
+it makes.
 
-The prompt comes on standard input. `MAVERICK_AGENT` names the part to play, `MAVERICK_CONTEXT` a JSON file with what
-the step hands over. What is printed is the answer.
+The prompt comes on standard input. `MAVERICK_AGENT` names the part to play, `MAVERICK_CONTEXT` a
+JSON file with what the step hands over. What is printed is the answer.
 """
 
 import json
@@ -20,13 +21,21 @@ FILES = {
         "    def test_freezes(self):\n        self.assertEqual(32, to_fahrenheit(0))\n\n"
         "    def test_boils(self):\n        self.assertEqual(212, to_fahrenheit(100))\n"
     ),
-    "backwards.py": "def to_celsius(fahrenheit):\n    return fahrenheit - 32 * 5 / 9\n",  # The mistake.
+    # The mistake.
+    "backwards.py": "def to_celsius(fahrenheit):\n    return fahrenheit - 32 * 5 / 9\n",
     "test_backwards.py": (
-        "import unittest\n\nfrom backwards import to_celsius\nfrom temperature import to_fahrenheit\n\n\n"
+        "import unittest\n"
+        "\n"
+        "from backwards import to_celsius\n"
+        "from temperature import to_fahrenheit\n"
+        "\n"
+        "\n"
         "class ThereAndBack(unittest.TestCase):\n"
-        "    def test_is_the_same(self):\n        self.assertAlmostEqual(37, to_celsius(to_fahrenheit(37)))\n"
+        "    def test_is_the_same(self):\n"
+        "        self.assertAlmostEqual(37, to_celsius(to_fahrenheit(37)))\n"
     ),
-    "USAGE.md": "`temperature.to_fahrenheit(37)` gives 98.6, `backwards.to_celsius(98.6)` gives 37.\n",
+    "USAGE.md": "`temperature.to_fahrenheit(37)` gives 98.6, `backwards.to_celsius(98.6)` gives "
+    "37.\n",
 }
 CORRECTED = {"backwards.py": "def to_celsius(fahrenheit):\n    return (fahrenheit - 32) * 5 / 9\n"}
 
@@ -49,7 +58,9 @@ def implement(context: dict[str, Any]) -> str:
 
 
 def hold_after(file: str) -> None:
-    """For those who want to interrupt: with `SCRIPTED_AGENT_HOLD=FILE:MARK`, make MARK and wait after writing FILE."""
+    """For those who want to interrupt: with `SCRIPTED_AGENT_HOLD=FILE:MARK`, make MARK and wait
+    after writing FILE.
+    """
     held, _, mark = os.environ.get("SCRIPTED_AGENT_HOLD", "").partition(":")
     if file == held:
         Path(mark).touch()
@@ -70,8 +81,12 @@ def main() -> None:
     print(f"(I was given {len(prompt.split())} words.)", file=sys.stderr)
     if log := os.environ.get("SCRIPTED_AGENT_LOG"):
         with Path(log).open("a", encoding="utf-8") as file:
-            file.write(f"{os.environ['MAVERICK_AGENT']}: {context.get('phase', '').splitlines()[:1]}\n")
-    print(fix(context) if os.environ["MAVERICK_AGENT"] == "validation_fixer" else implement(context))
+            file.write(
+                f"{os.environ['MAVERICK_AGENT']}: {context.get('phase', '').splitlines()[:1]}\n"
+            )
+    print(
+        fix(context) if os.environ["MAVERICK_AGENT"] == "validation_fixer" else implement(context)
+    )
 
 
 if __name__ == "__main__":

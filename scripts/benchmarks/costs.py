@@ -1,7 +1,8 @@
-"""What the bytes of a store are: `python scripts/benchmarks/costs.py [WORKLOAD ...] [--scale full|quick|small]`.
+"""What the bytes of a store are: `python scripts/benchmarks/costs.py [WORKLOAD ...] [--scale
+full|quick|small]`.
 
-The workloads are those of peers.py. Bytes are counted by what they are, as saved and after gc, and set against what
-zstd makes of the distinct content.
+The workloads are those of peers.py. Bytes are counted by what they are, as saved and after gc, and
+set against what zstd makes of the distinct content.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ import distinct
 import subjects
 from workloads import SCALES, WORKLOADS, Bench, Sample, Scale, Stored
 
-from maverick.checkpoints import Store, packs
+from maverick.checkpoints import Store
+from maverick.checkpoints.objects import packs
 
 
 def parts(root: Path) -> Counter[str]:
-    """Give the bytes of a store by what they are: payloads, by kind and by what they lean on, and the rest."""
+    """Give the bytes of a store by what they are: payloads, by kind and by what they lean on, and
+    the rest.
+    """
     store, found = Store.open(root), Counter[str]()
     store.objects.refresh()
     for index in store.objects.packs():
@@ -27,7 +31,9 @@ def parts(root: Path) -> Counter[str]:
         found["rows of indexes"] += packs.INDEX_BYTES * len(index)
         found["headers of frames"] += packs.FRAME_BYTES * len(index)
         for place, raw in store.objects.frames(index):
-            how = {0: "", packs.HAS_BASE: ", with a base", packs.HAS_CHUNKS: ", lists of chunks"}[raw[6]]
+            how = {0: "", packs.HAS_BASE: ", with a base", packs.HAS_CHUNKS: ", lists of chunks"}[
+                raw[6]
+            ]
             found[f"{place.kind.name.lower()}s{how}"] += place.length - packs.FRAME_BYTES
     found["refs"] = sum(path.stat().st_size for path in (root / "refs").iterdir())
     return found
@@ -36,7 +42,10 @@ def parts(root: Path) -> Counter[str]:
 def report(name: str, found: Counter[str], content: int, saves: int) -> None:
     """Print the bytes of a store per save, and how they compare with *content*."""
     total = sum(found.values())
-    print(f"  {name}: {total:,} bytes, {total / content:.3f} x what zstd makes of the distinct content; per save")
+    print(
+        f"  {name}: {total:,} bytes, {total / content:.3f} x what zstd makes of the distinct "
+        "content; per save"
+    )
     for part, size in found.most_common():
         print(f"    {size / saves:12,.0f}  {part}")
 

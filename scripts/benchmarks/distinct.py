@@ -1,4 +1,6 @@
-"""What zstd makes of the distinct content of each workload: `distinct.py SCALE DATA` also writes the payloads there."""
+"""What zstd makes of the distinct content of each workload: `distinct.py SCALE DATA` also writes
+the payloads there.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def write_payloads(scale: Scale, data: Path) -> None:
 
 
 def compressed(workload: str, scale: Scale, data: Path) -> dict[str, int]:
-    """Give the bytes of a workload's distinct content, those of the pieces compressed one by one, and of one stream."""
+    """Give the bytes of a workload's distinct content, those of the pieces compressed one by one,
+    and of one stream.
+    """
     whole = pieces = stream = 0
     compressor = zstd.ZstdCompressor(3)
     for piece in distinct(workload, scale, data):

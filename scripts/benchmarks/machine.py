@@ -69,4 +69,6 @@ def _disk(folder: Path) -> str:
 def _git() -> str:
     if not shutil.which("git"):
         return "none"
-    return subprocess.run(["git", "--version"], check=True, capture_output=True, text=True).stdout.split()[2]
+    return subprocess.run(
+        ["git", "--version"], check=True, capture_output=True, text=True
+    ).stdout.split()[2]

@@ -1,8 +1,10 @@
-"""Measures maverick's store beside others, and prints one table. `peers.py --help` says what can be chosen.
+"""Measures maverick's store beside others, and prints one table. `peers.py --help` says what can be
+chosen.
 
-Each subject works on each workload in a process of its own. They take turns of a quarter of a second, so that a
-noisy moment hits all of them; after the turn of one that does not sync, what it has written is synced, so that the
-next does not pay for it. fsyncs are counted in runs of their own, under strace.
+Each subject works on each workload in a process of its own. They take turns of a quarter of a
+second, so that a noisy moment hits all of them; after the turn of one that does not sync, what it
+has written is synced, so that the next does not pay for it. fsyncs are counted in runs of their
+own, under strace.
 """
 
 from __future__ import annotations
@@ -77,13 +79,17 @@ class Worker:
 
 @dataclass(frozen=True)
 class Place:
-    """Where the benchmark works: the folder of the stores, that of the payloads, and how much there is to do."""
+    """Where the benchmark works: the folder of the stores, that of the payloads, and how much there
+    is to do.
+    """
 
     folder: Path
     data: Path
     scale: str
 
-    def start(self, subject: str, workload: str, *, scale: str = "", watch: list[str] | None = None) -> Worker:
+    def start(
+        self, subject: str, workload: str, *, scale: str = "", watch: list[str] | None = None
+    ) -> Worker:
         """Start a worker; *watch* is a command that watches it."""
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         arguments = [subject, workload, scale or self.scale, str(folder), str(self.data)]
@@ -104,7 +110,9 @@ class Place:
 
 
 def measure(place: Place, workload: str, names: list[str], unsynced: set[str]) -> list[Worker]:
-    """Let all subjects work on *workload* in turns, until they are done. The *unsynced* are synced after theirs."""
+    """Let all subjects work on *workload* in turns, until they are done. The *unsynced* are synced
+    after theirs.
+    """
     workers = [place.start(name, workload) for name in names]
     if workload in _PREPARED:
         with ThreadPoolExecutor(2) as pool:
@@ -129,7 +137,16 @@ def measure(place: Place, workload: str, names: list[str], unsynced: set[str]) -
 def count_fsyncs(place: Place, workload: str, subject: str) -> dict[str, float]:
     """Give the fsyncs for each operation of each line, from a small run under strace."""
     log = place.data / f"{workload}-{subject.replace(' ', '-')}.strace"
-    watch = ["strace", "-f", "-qq", "--seccomp-bpf", "-e", "trace=fsync,fdatasync,sync,syncfs", "-o", str(log)]
+    watch = [
+        "strace",
+        "-f",
+        "-qq",
+        "--seccomp-bpf",
+        "-e",
+        "trace=fsync,fdatasync,sync,syncfs",
+        "-o",
+        str(log),
+    ]
     worker = place.start(subject, workload, scale="small", watch=watch)
     while not worker.done:
         worker.turn(3600)
@@ -139,7 +156,8 @@ def count_fsyncs(place: Place, workload: str, subject: str) -> dict[str, float]:
     if worker.failure or len(counts) < len(lines):
         return {}
     return {
-        name: sum(count for line, count in zip(lines, counts, strict=False) if line == name) / lines.count(name)
+        name: sum(count for line, count in zip(lines, counts, strict=False) if line == name)
+        / lines.count(name)
         for name in dict.fromkeys(lines)
     }
 
@@ -164,17 +182,27 @@ def run(place: Place, workloads: list[str], names: list[str]) -> dict[str, Any]:
     began = time.perf_counter()
     note("the payloads, and what zstd makes of each workload")
     output = subprocess.run(
-        [sys.executable, str(HERE / "distinct.py"), place.scale, str(place.data)], check=True, stdout=subprocess.PIPE
+        [sys.executable, str(HERE / "distinct.py"), place.scale, str(place.data)],
+        check=True,
+        stdout=subprocess.PIPE,
     ).stdout
     subjects = json.loads(
         subprocess.run(
-            [sys.executable, str(HERE / "worker.py"), "--describe"], check=True, stdout=subprocess.PIPE
+            [sys.executable, str(HERE / "worker.py"), "--describe"],
+            check=True,
+            stdout=subprocess.PIPE,
         ).stdout
     )
-    results: dict[str, Any] = {"machine": machine.describe(place.folder), "scale": place.scale, "subjects": subjects}
+    results: dict[str, Any] = {
+        "machine": machine.describe(place.folder),
+        "scale": place.scale,
+        "subjects": subjects,
+    }
     results |= {"distinct": json.loads(output), "workers": [], "fsyncs": {}}
     unsynced = {name for name, about in subjects.items() if about["durable"] == "no"}
-    taking_part = {it: [name for name in names if it not in subjects[name]["skips"]] for it in workloads}
+    taking_part = {
+        it: [name for name in names if it not in subjects[name]["skips"]] for it in workloads
+    }
     for workload, part in taking_part.items():
         start = time.perf_counter()
         for worker in measure(place, workload, part, unsynced):
@@ -188,12 +216,16 @@ def run(place: Place, workloads: list[str], names: list[str]) -> dict[str, Any]:
         start = time.perf_counter()
         asked = [(it, name) for it in COUNTED[place.scale] for name in taking_part.get(it, ())]
         with ThreadPoolExecutor(2) as pool:
-            for (_, name), counts in zip(asked, pool.map(lambda it: count_fsyncs(place, *it), asked), strict=True):
+            for (_, name), counts in zip(
+                asked, pool.map(lambda it: count_fsyncs(place, *it), asked), strict=True
+            ):
                 results["fsyncs"].setdefault(name, {}).update(counts)
         note(f"fsyncs: {time.perf_counter() - start:.0f} s")
     else:
         note("strace is not there: fsyncs are not counted")
-    results["machine"]["load"] = f"{results['machine']['load']} at the start, {os.getloadavg()[0]:.1f} at the end"
+    results["machine"]["load"] = (
+        f"{results['machine']['load']} at the start, {os.getloadavg()[0]:.1f} at the end"
+    )
     results["seconds"] = round(time.perf_counter() - began)
     return results
 
@@ -206,13 +238,23 @@ def note(text: str) -> None:
 def arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(prog="scripts/bench peers", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a small run of each, in less than 2 minutes")
-    parser.add_argument("--self-test", action="store_true", help="only test that the adapters give back what they got")
+    parser.add_argument(
+        "--quick", action="store_true", help="a small run of each, in less than 2 minutes"
+    )
+    parser.add_argument(
+        "--self-test",
+        action="store_true",
+        help="only test that the adapters give back what they got",
+    )
     parser.add_argument("--work", help=f"some of the work: {','.join(LINES)}")
     parser.add_argument("--subjects", help="some of the stores, with ; between their names")
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
-    parser.add_argument("--table", type=Path, help="print the table of figures that --json wrote; measure nothing")
-    parser.add_argument("--folder", type=Path, default=Path(sys.prefix), help="the disk to measure (a folder on it)")
+    parser.add_argument(
+        "--table", type=Path, help="print the table of figures that --json wrote; measure nothing"
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=Path(sys.prefix), help="the disk to measure (a folder on it)"
+    )
     return parser.parse_args()
 
 
@@ -229,8 +271,14 @@ def main() -> int:
         return 0
     workloads = chosen.work.split(",") if chosen.work else list(LINES)
     names = chosen.subjects.split(";") if chosen.subjects else list(PLACES)
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=chosen.folder, ignore_cleanup_errors=True) as temporary:
-        place = Place(Path(temporary) / "stores", Path(temporary) / "data", "quick" if chosen.quick else "full")
+    with tempfile.TemporaryDirectory(
+        prefix="bench-", dir=chosen.folder, ignore_cleanup_errors=True
+    ) as temporary:
+        place = Place(
+            Path(temporary) / "stores",
+            Path(temporary) / "data",
+            "quick" if chosen.quick else "full",
+        )
         place.folder.mkdir()
         place.data.mkdir()
         results = run(place, workloads, names)

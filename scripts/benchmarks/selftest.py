@@ -1,4 +1,6 @@
-"""Shows that each adapter gives back what it was given: saves, opens anew, loads, compares, collects, loads again."""
+"""Shows that each adapter gives back what it was given: saves, opens anew, loads, compares,
+collects, loads again.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,10 @@ def round_trip(subject: Subject, folder: Path) -> None:
         state: State = {"same": b"in all runs", "large": large, "empty": b""}
         saved[run] = [(subject.save(run, state, state), contents(state))]
         for step in range(1, CHECKPOINTS):
-            changed = {f"step{step}": texts.text(f"{run} {step}", 5000), "same": f"{run} {step}".encode()}
+            changed = {
+                f"step{step}": texts.text(f"{run} {step}", 5000),
+                "same": f"{run} {step}".encode(),
+            }
             state = {**state, **changed}
             key = subject.save(run, changed, state, last=step == CHECKPOINTS - 1)
             saved[run].append((key, contents(state)))

@@ -1,4 +1,6 @@
-"""What starting, saving and stepping cost: medians of several runs, and ratios to a bare Python of the same moment."""
+"""What starting, saving and stepping cost: medians of several runs, and ratios to a bare Python of
+the same moment.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def seconds(work: Callable[[], object]) -> float:
 
 def command(*argv: str, cwd: Path) -> Callable[[], object]:
     """A command to be timed, with compiled modules kept as they are wherever it is installed."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment = {
+        name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+    }
     return lambda: subprocess.run(argv, cwd=cwd, env=environment, check=True, capture_output=True)
 
 
@@ -82,11 +86,18 @@ def saves(folder: Path, count: int) -> None:
     times = []
     for number in range(count):
         start = time.perf_counter()
-        tip = store.save("bench", {("steps", f"step{number}"): value({"n": number, "r": random.random()})}, parent=tip)
+        tip = store.save(
+            "bench",
+            {("steps", f"step{number}"): value({"n": number, "r": random.random()})},
+            parent=tip,
+        )
         times.append(time.perf_counter() - start)
     bare = statistics.median(seconds(lambda: four_fsyncs(folder)) for _ in range(count))
     once = statistics.median(times)
-    print(f"{'a save of one output':28} {once * 1000:7.2f} ms {once / bare:6.1f} x of bare writes with 4 fsyncs")
+    print(
+        f"{'a save of one output':28} {once * 1000:7.2f} ms {once / bare:6.1f} x of bare writes "
+        "with 4 fsyncs"
+    )
     many = {("steps", f"many{n}"): value({"n": n, "text": f"{n} " * 200}) for n in range(1000)}
     took = seconds(lambda: store.save("bench", many, parent=tip))
     print(f"{'a save of 1,000 outputs':28} {took * 1000:7.2f} ms")

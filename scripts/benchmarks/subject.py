@@ -1,4 +1,6 @@
-"""What every store under test can be asked for. A subject is used by one process, and asked for one thing at a time."""
+"""What every store under test can be asked for. A subject is used by one process, and asked for one
+thing at a time.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,10 @@ State: TypeAlias = "Mapping[str, Piece]"
 class Subject(Protocol):
     """A store, used as its documentation recommends for checkpoints.
 
-    `durable` is what is on the disk whatever happens when `save` returns: `yes` (content and names),
-    `content` (every file was synced, the folders that name them were not), or `no`. `how` says how the
-    store is used. `only` are the workloads it takes part in (empty: all); `skips` says for others why not.
+    `durable` is what is on the disk whatever happens when `save` returns: `yes` (content and
+    names), `content` (every file was synced, the folders that name them were not), or `no`. `how`
+    says how the store is used. `only` are the workloads it takes part in (empty: all); `skips` says
+    for others why not.
     """
 
     name: ClassVar[str]
@@ -26,10 +29,13 @@ class Subject(Protocol):
     skips: ClassVar[Mapping[str, str]]
 
     def open(self, folder: Path) -> None:
-        """Open the store in *folder*, making it if there is none. What is stored stands in `folder / "store"`."""
+        """Open the store in *folder*, making it if there is none. What is stored stands in `folder
+        / "store"`.
+        """
 
     def save(self, run: str, changed: State, whole: State, *, last: bool = False) -> str:
-        """Save a checkpoint of *run* and give its name. *whole* is what it holds, *changed* what the last did not.
+        """Save a checkpoint of *run* and give its name. *whole* is what it holds, *changed* what
+        the last did not.
 
         *last* says that the run is done.
         """
@@ -41,7 +47,9 @@ class Subject(Protocol):
         """Give what two checkpoints with the same names hold otherwise."""
 
     def collect(self, keep: list[str]) -> None:
-        """Forget all runs but *keep*, the newest ones, and free the space; what they hold becomes compact."""
+        """Forget all runs but *keep*, the newest ones, and free the space; what they hold becomes
+        compact.
+        """
 
     def close(self) -> None:
         """End, so that all is on its way to the disk."""
@@ -61,6 +69,8 @@ def contents(state: State) -> dict[str, bytes]:
     return {name: content(piece) for name, piece in state.items()}
 
 
-def differences(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> dict[str, tuple[bytes, bytes]]:
+def differences(
+    old: Mapping[str, bytes], new: Mapping[str, bytes]
+) -> dict[str, tuple[bytes, bytes]]:
     """Compare two states that were loaded: for stores that have no diff of their own."""
     return {name: (old[name], data) for name, data in new.items() if old[name] != data}

@@ -27,7 +27,9 @@ PLACES = {
     "BLAKE3 alone": "limits:Hashing",
     "zstd 3 alone": "limits:Compressing",
 }
-"""Where each stands in `adapters`, in the order of the table; the others are compared with the first."""
+"""Where each stands in `adapters`, in the order of the table; the others are compared with the
+first.
+"""
 
 LIMITS = ("bare writes", "BLAKE3 alone", "zstd 3 alone")
 

@@ -38,7 +38,9 @@ _WORKLOAD = {"large again": "large", "load newest": "long", "load old": "long"}
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was measured of one subject on one line; bytes and files None where the line stores nothing."""
+    """What was measured of one subject on one line; bytes and files None where the line stores
+    nothing.
+    """
 
     subject: str
     line: str
@@ -65,8 +67,12 @@ class Figures:
         return ordered[round(last * 0.1)], ordered[round(last * 0.9)]
 
     def times(self, other: Figures) -> float:
-        """Give how many times longer an operation takes than one of *other*, over those that both came to."""
-        count = min(len(self.seconds), len(other.seconds)) if self.stopped or other.stopped else None
+        """Give how many times longer an operation takes than one of *other*, over those that both
+        came to.
+        """
+        count = (
+            min(len(self.seconds), len(other.seconds)) if self.stopped or other.stopped else None
+        )
         return statistics.median(self.seconds[:count]) / statistics.median(other.seconds[:count])
 
 
@@ -88,7 +94,9 @@ def figures(results: dict[str, Any]) -> dict[str, list[Figures]]:
     return found
 
 
-def _figures(results: dict[str, Any], subject: str, line: str, worker: dict[str, Any] | None) -> Figures:
+def _figures(
+    results: dict[str, Any], subject: str, line: str, worker: dict[str, Any] | None
+) -> Figures:
     about = results["subjects"][subject]
     workload = _WORKLOAD.get(line, line)
     kind = "load" if line.startswith("load") else workload
@@ -118,16 +126,33 @@ def render(results: dict[str, Any]) -> str:
     lines = figures(results)
     about = [f"* {name}: {value}" for name, value in results["machine"].items()]
     taken = f"{results['scale']} scale, {results['seconds']} s in all"
-    how = [f"* {name}: {it['how']}. Durable: {it['durable']}." for name, it in results["subjects"].items()]
+    how = [
+        f"* {name}: {it['how']}. Durable: {it['durable']}."
+        for name, it in results["subjects"].items()
+    ]
     return "\n".join(
-        ["", *about, f"* taken: {taken}", "", *how, "", *_all(results, lines), "", *_targets(results, lines), ""]
+        [
+            "",
+            *about,
+            f"* taken: {taken}",
+            "",
+            *how,
+            "",
+            *_all(results, lines),
+            "",
+            *_targets(results, lines),
+            "",
+        ]
     )
 
 
 def _all(results: dict[str, Any], lines: dict[str, list[Figures]]) -> list[str]:
     titles = _titles(results)
     rows = [
-        "| | durable | ms | p10 - p90 | x maverick | fsyncs | MB | x zstd | after gc | files | peak MB |",
+        (
+            "| | durable | ms | p10 - p90 | x maverick | fsyncs | MB | x zstd | after gc | files | "
+            "peak MB |"
+        ),
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for line, found in lines.items():
@@ -185,8 +210,12 @@ def _targets(results: dict[str, Any], lines: dict[str, list[Figures]]) -> list[s
             _against(ours, durable, 0.5),
             _against(ours, peers, 2),
             _judged(ours.times(bare), 3) if bare and line in SAVES else "",
-            _judged(ours.bytes / distinct["pieces"], most) if ours.bytes is not None and distinct else "",
-            _judged(ours.compact / distinct["pieces"], 1.15) if ours.compact is not None and distinct else "",
+            _judged(ours.bytes / distinct["pieces"], most)
+            if ours.bytes is not None and distinct
+            else "",
+            _judged(ours.compact / distinct["pieces"], 1.15)
+            if ours.compact is not None and distinct
+            else "",
             _ratio(ours.compact if line == "gc" else ours.bytes, distinct.get("stream")),
         ]
         rows.append(f"| {' | '.join(cells)} |")

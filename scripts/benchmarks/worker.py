@@ -1,8 +1,9 @@
-"""One subject and one workload in a process of its own, in turns: `worker.py SUBJECT WORKLOAD SCALE FOLDER DATA`.
+"""One subject and one workload in a process of its own, in turns: `worker.py SUBJECT WORKLOAD SCALE
+FOLDER DATA`.
 
-Reads from standard input how many seconds the next turn may take; answers with a line of JSON each time: the
-samples of the turn, what was stored, the most memory that was used, whether it is done. `worker.py --describe`
-prints what the subjects say of themselves.
+Reads from standard input how many seconds the next turn may take; answers with a line of JSON each
+time: the samples of the turn, what was stored, the most memory that was used, whether it is done.
+`worker.py --describe` prints what the subjects say of themselves.
 """
 
 from __future__ import annotations
@@ -20,15 +21,23 @@ from workloads import SCALES, WORKLOADS, Bench, Ready, Sample, Stored
 
 
 def peak() -> int:
-    """Give the most memory in bytes that this process had, and in its stead a larger one that it started."""
+    """Give the most memory in bytes that this process had, and in its stead a larger one that it
+    started.
+    """
     unit = 1 if sys.platform == "darwin" else 1024
-    return unit * max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return unit * max(
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
 
 
 def describe() -> None:
     """Print what the subjects say of themselves."""
     kinds = {name: subjects.load(name) for name in subjects.PLACES}
-    about = {name: {key: getattr(kind, key) for key in ("durable", "how", "skips")} for name, kind in kinds.items()}
+    about = {
+        name: {key: getattr(kind, key) for key in ("durable", "how", "skips")}
+        for name, kind in kinds.items()
+    }
     print(json.dumps(about))
 
 
@@ -39,7 +48,11 @@ def main() -> None:
         return
     subject, workload, scale, folder, data = sys.argv[1:]
     bench = Bench(
-        subjects.load(subject), Path(folder), Path(data), SCALES[scale], marked=bool(os.environ.get("BENCH_MARK"))
+        subjects.load(subject),
+        Path(folder),
+        Path(data),
+        SCALES[scale],
+        marked=bool(os.environ.get("BENCH_MARK")),
     )
     events = WORKLOADS[workload](bench)
     done = False
@@ -62,7 +75,10 @@ def main() -> None:
                 break
         else:
             done = True
-        print(json.dumps({"samples": samples, "stored": stored, "done": done, "peak": peak()}), flush=True)
+        print(
+            json.dumps({"samples": samples, "stored": stored, "done": done, "peak": peak()}),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""The work that is measured: each function does one kind with one subject, and yields a sample for each operation."""
+"""The work that is measured: each function does one kind with one subject, and yields a sample for
+each operation.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +35,8 @@ NO_FILE = 999_999
 class Scale:
     """How much of each work there is.
 
-    What has taken `round_seconds` is not repeated; a subject that has spent `budget_seconds` on saves of one
-    workload stops there, and is compared by the saves that it came to.
+    What has taken `round_seconds` is not repeated; a subject that has spent `budget_seconds` on
+    saves of one workload stops there, and is compared by the saves that it came to.
     """
 
     steps: int = 200
@@ -92,7 +94,9 @@ class Wrong(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """One subject, the folder for its stores, the folder of the payloads, how much to do, and whether to mark it."""
+    """One subject, the folder for its stores, the folder of the payloads, how much to do, and
+    whether to mark it.
+    """
 
     make: Callable[[], Subject]
     folder: Path
@@ -106,7 +110,9 @@ class Bench:
         subject.open(self.folder / name)
         return subject
 
-    def timed(self, line: str, work: Callable[..., T], *arguments: object, **named: object) -> tuple[Sample, T]:
+    def timed(
+        self, line: str, work: Callable[..., T], *arguments: object, **named: object
+    ) -> tuple[Sample, T]:
         """Do *work*. Marks are calls that fail, for who watches the calls of this process."""
         self._mark()
         start = time.perf_counter()
@@ -149,7 +155,9 @@ def measure(folder: Path) -> tuple[int, int, int]:
 
 
 def long(bench: Bench) -> Iterator[Event]:
-    """(a) One run; each step adds a text; a checkpoint after every step. (f) Then the newest and an old one load."""
+    """(a) One run; each step adds a text; a checkpoint after every step. (f) Then the newest and an
+    old one load.
+    """
     subject = bench.store("long")
     state: dict[str, bytes] = {}
     keys = []
@@ -164,7 +172,10 @@ def long(bench: Bench) -> Iterator[Event]:
     if "load" not in subject.skips:
         half = len(keys) // 2
         old = {f"step{number}": state[f"step{number}"] for number in range(half)}
-        for line, key, expected in (("load newest", keys[-1], state), ("load old", keys[half - 1], old)):
+        for line, key, expected in (
+            ("load newest", keys[-1], state),
+            ("load old", keys[half - 1], old),
+        ):
             for _ in range(bench.scale.reads):
                 yield _load(bench, line, key, expected)
     yield from _collected(bench, "long", ["run"], {"run": (keys[-1], state)})
@@ -183,7 +194,9 @@ def reruns(bench: Bench) -> Iterator[Event]:
             changed = {f"step{number}": piece}
             state |= changed
             last = number == len(pieces) - 1
-            sample, key = bench.timed("reruns", subject.save, f"run{run}", changed, state, last=last)
+            sample, key = bench.timed(
+                "reruns", subject.save, f"run{run}", changed, state, last=last
+            )
             yield sample
             if spent(sample):
                 subject.close()
@@ -208,7 +221,9 @@ def wide(bench: Bench) -> Iterator[Event]:
 
 
 def large(bench: Bench) -> Iterator[Event]:
-    """(d) A large payload, then the same with an insertion in the middle; repeated in new stores while it is quick."""
+    """(d) A large payload, then the same with an insertion in the middle; repeated in new stores
+    while it is quick.
+    """
     for name in _rounds(bench, "large", 3):
         subject = bench.store(name)
         for line, payload in (("large", "payload"), ("large again", "payload-inserted")):
@@ -240,7 +255,10 @@ def transcript(bench: Bench) -> Iterator[Event]:
 def diff(bench: Bench) -> Iterator[Event]:
     """(g) Two checkpoints of many steps, of which a few differ."""
     subject = bench.store("diff")
-    state = {f"step{number}": texts.text(f"tiny {number}", TINY_BYTES) for number in range(bench.scale.many)}
+    state = {
+        f"step{number}": texts.text(f"tiny {number}", TINY_BYTES)
+        for number in range(bench.scale.many)
+    }
     old = subject.save("run", state, state)
     step = len(state) // (CHANGED_AMONG_MANY + 1)
     names = [f"step{step * (number + 1)}" for number in range(CHANGED_AMONG_MANY)]
@@ -251,7 +269,9 @@ def diff(bench: Bench) -> Iterator[Event]:
     yield Ready()
     for _ in range(bench.scale.reads):
         reader = bench.make()
-        sample, found = bench.timed("diff", _read, reader, "diff", bench.folder / "diff", "run", old, new)
+        sample, found = bench.timed(
+            "diff", _read, reader, "diff", bench.folder / "diff", "run", old, new
+        )
         reader.close()
         if found != expected:
             raise Wrong(f"diff gave {sorted(found)} instead of {sorted(expected)}")
@@ -306,7 +326,9 @@ def _rounds(bench: Bench, name: str, most: int) -> Iterator[str]:
 
 
 def _differ(kind: str, run: int, pieces: list[bytes], count: int, size: int) -> None:
-    """Change *count* of *pieces*, at places that move from run to run; the first run has them as they are."""
+    """Change *count* of *pieces*, at places that move from run to run; the first run has them as
+    they are.
+    """
     for number in range(count if run else 0):
         pieces[(7 * run + 13 * number) % len(pieces)] = texts.text(f"{kind} {run} {number}", size)
 
@@ -324,9 +346,13 @@ def distinct(workload: str, scale: Scale, data: Path) -> Iterator[bytes]:
         case "transcript":
             yield texts.text("transcript", scale.turns * TURN_BYTES)
         case "reruns":
-            yield from _distinct_runs("rerun", scale.runs, scale.run_steps, RERUN_CHANGED, RERUN_BYTES)
+            yield from _distinct_runs(
+                "rerun", scale.runs, scale.run_steps, RERUN_CHANGED, RERUN_BYTES
+            )
         case "gc":
-            pieces: list[bytes] = [texts.text(f"gc {number}", GC_BYTES) for number in range(GC_STEPS)]
+            pieces: list[bytes] = [
+                texts.text(f"gc {number}", GC_BYTES) for number in range(GC_STEPS)
+            ]
             kept: dict[bytes, None] = {}
             for run in range(scale.gc_runs):
                 _differ("gc", run, pieces, GC_CHANGED, GC_BYTES)

@@ -1,10 +1,12 @@
-"""What a snapshot of about 50,000 files and 1 GB costs, beside git, restic and borg on the same tree.
+"""What a snapshot of about 50,000 files and 1 GB costs, beside git, restic and borg on the same
+tree.
 
-`scripts/bench workspace [FOLDER]` takes a copy of FOLDER (default: the interpreter's own installation) and one program
-after the other through: a first snapshot, again unchanged (the median of five), again when 1 % of the files changed,
-restoring these, restoring all into a new folder, and the bytes stored. Figures of one run belong together; compare
-ratios. Programs that are not installed are skipped, with the Debian package that has them. `--quick` takes 2,000 files,
-to see whether it works; `--markdown` prints the table for docs/performance.md.
+`scripts/bench workspace [FOLDER]` takes a copy of FOLDER (default: the interpreter's own
+installation) and one program after the other through: a first snapshot, again unchanged (the median
+of five), again when 1 % of the files changed, restoring these, restoring all into a new folder, and
+the bytes stored. Figures of one run belong together; compare ratios. Programs that are not
+installed are skipped, with the Debian package that has them. `--quick` takes 2,000 files, to see
+whether it works; `--markdown` prints the table for docs/performance.md.
 """
 
 from __future__ import annotations
@@ -29,14 +31,20 @@ ROUNDS = 5
 QUICK_FILES = 2_000
 PACKAGES = {"git": "git", "restic": "restic", "borg": "borgbackup"}
 """The Debian package that has a program."""
-QUIET = {**os.environ, "RESTIC_PASSWORD": "benchmark", "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes"}
+QUIET = {
+    **os.environ,
+    "RESTIC_PASSWORD": "benchmark",
+    "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes",
+}
 QUIET |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
 ROWS = ["first", "unchanged", "1 % changed", "restore 1 %", "restore all", "MB stored"]
 
 
 def run(command: str, folder: Path) -> str:
     """Run a command line in *folder*; gives what it prints."""
-    done = subprocess.run(command, shell=True, cwd=folder, check=True, capture_output=True, text=True, env=QUIET)
+    done = subprocess.run(
+        command, shell=True, cwd=folder, check=True, capture_output=True, text=True, env=QUIET
+    )
     return done.stdout.strip()
 
 
@@ -46,14 +54,18 @@ def megabytes(folder: Path) -> float:
 
 
 class Cost(NamedTuple):
-    """Seconds by the clock, and of all processors: the second holds on a machine that does other things too."""
+    """Seconds by the clock, and of all processors: the second holds on a machine that does other
+    things too.
+    """
 
     seconds: float
     processor: float
 
 
 class Maverick:
-    """Snapshots by the library, as in a run: Python is started already. A save is durable when it returns."""
+    """Snapshots by the library, as in a run: Python is started already. A save is durable when it
+    returns.
+    """
 
     name = "maverick"
 
@@ -73,7 +85,9 @@ class Maverick:
 
     def restore(self) -> None:
         """Put the files back as they were in the first snapshot."""
-        plan_restore(self.store, self.store.load("bench@first"), open_workspace(self.tree)).execute()
+        plan_restore(
+            self.store, self.store.load("bench@first"), open_workspace(self.tree)
+        ).execute()
 
     def restore_all(self, target: Path) -> None:
         """Write all files of the first snapshot into a new folder."""
@@ -89,7 +103,9 @@ class Maverick:
 
 
 class Program:
-    """A program that is run by command lines. `{store}`, `{tree}` and `{target}` stand for folders."""
+    """A program that is run by command lines. `{store}`, `{tree}` and `{target}` stand for
+    folders.
+    """
 
     def __init__(self, name: str, tree: Path, folder: Path, **commands: str) -> None:
         self.name, self.tree, self.folder, self.commands = name, tree, folder, commands
@@ -113,7 +129,9 @@ class Program:
         """The name of the first snapshot is known already."""
 
     def restore(self) -> None:
-        """Put the files back as they were in the first snapshot, where the program can do only that."""
+        """Put the files back as they were in the first snapshot, where the program can do only
+        that.
+        """
         self._run("restore")
 
     def restore_all(self, target: Path) -> None:
@@ -129,7 +147,10 @@ class Program:
 def programs(tree: Path, folder: Path) -> list[Maverick | Program]:
     """Everything that is compared, as far as it is installed; says what is not."""
     inner = "git --git-dir={store} --work-tree={tree}"
-    borg = "borg create --files-cache=ctime,size,inode {store}::$(date +%s%N) . && borg list --short --first 1 {store}"
+    borg = (
+        "borg create --files-cache=ctime,size,inode {store}::$(date +%s%N) . && borg list --short "
+        "--first 1 {store}"
+    )
     peers = [
         Program(
             "git",
@@ -145,7 +166,8 @@ def programs(tree: Path, folder: Path) -> list[Maverick | Program]:
             tree,
             folder / "restic",
             init="restic -q -r {store} init",
-            save="restic -q -r {store} backup . && restic -q -r {store} snapshots --json | head -c 0",
+            save="restic -q -r {store} backup . && restic -q -r {store} snapshots --json | head "
+            "-c 0",
             restore_all="restic -q -r {store} restore latest --target {target}",
         ),
         Program(
@@ -162,7 +184,11 @@ def programs(tree: Path, folder: Path) -> list[Maverick | Program]:
         if shutil.which(it.name):
             found.append(it)
         else:
-            print(f"{it.name} is not installed (Debian: apt-get install {PACKAGES[it.name]}); skipped", file=sys.stderr)
+            print(
+                f"{it.name} is not installed (Debian: apt-get install {PACKAGES[it.name]}); "
+                "skipped",
+                file=sys.stderr,
+            )
     return found
 
 
@@ -195,7 +221,12 @@ def change(files: list[Path], number: int) -> None:
 
 def measure(it: Maverick | Program, pristine: Path, tree: Path, folder: Path) -> dict[str, Cost]:
     """Take one program through all there is to do."""
-    run(f"rsync -a --delete {pristine}/ {tree}/" if shutil.which("rsync") else f"cp -a {pristine}/. {tree}/", folder)
+    run(
+        f"rsync -a --delete {pristine}/ {tree}/"
+        if shutil.which("rsync")
+        else f"cp -a {pristine}/. {tree}/",
+        folder,
+    )
     files = [file for file in sorted(tree.rglob("*")) if file.is_file() and not file.is_symlink()]
     it.prepare()
     settle()
@@ -236,17 +267,26 @@ def copy(source: Path, target: Path, most_files: int | None) -> int:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", nargs="?", type=Path, default=Path(sys.base_prefix), help="what to take a copy of")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=Path(sys.base_prefix), help="what to take a copy of"
+    )
     parser.add_argument("--quick", action="store_true", help=f"only {QUICK_FILES:,} files of it")
-    parser.add_argument("--markdown", action="store_true", help="print the table for docs/performance.md")
+    parser.add_argument(
+        "--markdown", action="store_true", help="print the table for docs/performance.md"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="maverick-bench-") as name:
         folder = Path(name).resolve()
         pristine, tree = folder / "pristine", folder / "tree"
         count = copy(options.folder, pristine, QUICK_FILES if options.quick else None)
         tree.mkdir()
-        print(f"{count:,} files, {megabytes(pristine):,.0f} MB; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+        print(
+            f"{count:,} files, {megabytes(pristine):,.0f} MB; {os.cpu_count()} cores, load "
+            f"{os.getloadavg()[0]:.1f}"
+        )
         print(f"Python {platform.python_version()}, {platform.system()} {platform.release()}")
         print("seconds by the clock (of all processors), and ratios to git\n")
         found = {it.name: measure(it, pristine, tree, folder) for it in programs(tree, folder)}
@@ -255,13 +295,19 @@ def main() -> None:
 
 def table(found: dict[str, dict[str, Cost]], *, markdown: bool) -> Iterator[str]:
     """Yield the lines: one for each row of figures, a column for each program."""
-    yield "| | " + " | ".join(found) + " |" if markdown else f"{'':14}" + "".join(f"{name:>32}" for name in found)
+    yield (
+        "| | " + " | ".join(found) + " |"
+        if markdown
+        else f"{'':14}" + "".join(f"{name:>32}" for name in found)
+    )
     if markdown:
         yield "| --- |" + " ---: |" * len(found)
     for row in ROWS:
         cells = [_cell(times[row], found.get("git", {}).get(row)) for times in found.values()]
         yield (
-            f"| {row} | " + " | ".join(cells) + " |" if markdown else f"{row:14}" + "".join(f"{it:>32}" for it in cells)
+            f"| {row} | " + " | ".join(cells) + " |"
+            if markdown
+            else f"{row:14}" + "".join(f"{it:>32}" for it in cells)
         )
 
 

@@ -5,7 +5,9 @@ import os
 import sys
 
 _OBJECTS = 50_000
-"""How many come to be before the collector of cycles looks for any. Loading makes many times its usual 700."""
+"""How many come to be before the collector of cycles looks for any. Loading makes many times its
+usual 700.
+"""
 
 
 def main() -> None:
@@ -28,7 +30,8 @@ def main() -> None:
 def _leave_project_last() -> None:
     """Import from the current folder only what is nowhere else.
 
-    `python -m maverick` puts it first, as PYTHONPATH may: a `random.py` of the project would be taken for Python's.
+    `python -m maverick` puts it first, as PYTHONPATH may: a `random.py` of the project would be
+    taken for Python's.
     """
     try:
         here: tuple[str, ...] = ("", os.getcwd())  # noqa: PTH109 - pathlib itself may be imported from the project yet

@@ -1,7 +1,7 @@
 """Texts as the system and programs take and give them: UTF-8, whatever the locale.
 
-Python decodes file names, arguments and the environment by the locale. A workflow's texts are UTF-8, and
-so is what its commands are given. Bytes that are no UTF-8 go there and back unchanged.
+Python decodes file names, arguments and the environment by the locale. A workflow's texts are
+UTF-8, and so is what its commands are given. Bytes that are no UTF-8 go there and back unchanged.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ def encode(text: str, what: str) -> bytes:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
         half = f"U+{ord(text[error.start]):04X}"
-        raise StepFailed(f"{what} holds {half}, which is half of a character: take it out") from None
+        raise StepFailed(
+            f"{what} holds {half}, which is half of a character: take it out"
+        ) from None
 
 
 def inherited() -> dict[str, str]:

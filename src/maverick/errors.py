@@ -1,41 +1,33 @@
 """Every error that maverick raises on purpose, in one tree, grouped by what the caller can do.
 
-A message says what is wrong, which thing it is about, and what to do next. Fields carry the parts of the
-message that a program may want; nobody has to parse text. `exit_code` is the process's exit code when the
-error ends a command.
+A message says what is wrong, which thing it is about, and what to do next. Fields carry the parts
+of the message that a program may want; nobody has to parse text. `exit_code` is the process's exit
+code when the error ends a command.
 
 ::
 
     MaverickError
     ├── UsageError            2   the command or its values are wrong
     │   └── InputInvalid      2   workflow inputs are missing, unknown or of the wrong type
-    ├── WorkflowInvalid       3   a workflow or maverick.yaml has problems (all of them, with positions)
-    ├── StepFailed            1   a step could not do its work
-    │   ├── StepTimeout       1   it took longer than its `timeout`
-    │   ├── ExpressionFailed  1   an expression could not be evaluated
-    │   └── ValueUnstorable   1   its output cannot be stored; names the path of the value
-    ├── NotFound             10   no such store, run, revision or object path
-    │   └── RevisionAmbiguous 10  an id prefix that fits several checkpoints
-    ├── RunConflict          11   another process owns the run
-    │   ├── RunOwned         11   its kernel lock is held
-    │   └── RefMoved         11   its ref was advanced by somebody else
-    ├── RunDiffers           12   inputs, definition or files are not those of the recorded run
-    │   ├── InputsDiffer     12
-    │   ├── StepsDiffer      12
-    │   └── FilesDiffer      12   files changed since they were looked at, or HEAD moved
-    ├── WorkspaceUnreadable   1   files of the workspace cannot be read, or do not hold still
-    ├── WorkspaceUnwritable   1   files of the workspace cannot be restored
-    ├── StoreUnwritable       1   the disk is full, or the store is read-only
-    │   └── StoreDenied       1   it belongs to another user, or its mode keeps this one out
-    ├── StoreTooNew          20   the store was written by a newer version
-    ├── StoreDamaged         20   bytes are missing or not what was written
-    │   ├── ObjectMissing    20
-    │   ├── ObjectCorrupt    20
-    │   ├── PackDamaged      20
-    │   ├── RefDamaged       20
-    │   └── FormatDamaged    20
-    ├── Fault                 1   a fault of maverick: an exception that nobody foresaw
-    └── Interrupted         130   stopped by a signal; the run can be resumed
+    ├── WorkflowInvalid       3   a workflow or maverick.yaml has problems (all of them, with
+    positions) ├── StepFailed            1   a step could not do its work │   ├── StepTimeout
+    1   it took longer than its `timeout` │   ├── ExpressionFailed  1   an expression could not be
+    evaluated │   └── ValueUnstorable   1   its output cannot be stored; names the path of the value
+    ├── NotFound             10   no such store, run, revision or object path │   └──
+    RevisionAmbiguous 10  an id prefix that fits several checkpoints ├── RunConflict          11
+    another process owns the run │   ├── RunOwned         11   its kernel lock is held │   └──
+    RefMoved         11   its ref was advanced by somebody else ├── RunDiffers           12
+    inputs, definition or files are not those of the recorded run │   ├── InputsDiffer     12 │
+    ├── StepsDiffer      12 │   └── FilesDiffer      12   files changed since they were looked at,
+    or HEAD moved ├── WorkspaceUnreadable   1   files of the workspace cannot be read, or do not
+    hold still ├── WorkspaceUnwritable   1   files of the workspace cannot be restored ├──
+    StoreUnwritable       1   the disk is full, or the store is read-only │   └── StoreDenied
+    1   it belongs to another user, or its mode keeps this one out ├── StoreTooNew          20   the
+    store was written by a newer version ├── StoreDamaged         20   bytes are missing or not what
+    was written │   ├── ObjectMissing    20 │   ├── ObjectCorrupt    20 │   ├── PackDamaged      20
+    │   ├── RefDamaged       20 │   └── FormatDamaged    20 ├── Fault                 1   a fault of
+    maverick: an exception that nobody foresaw └── Interrupted         130   stopped by a signal;
+    the run can be resumed
 """
 
 from __future__ import annotations
@@ -64,7 +56,9 @@ class InputInvalid(UsageError):
 
 
 class Problem(NamedTuple):
-    """One problem of a file, with its place. `line` and `column` count from 1; 0 means the whole file."""
+    """One problem of a file, with its place. `line` and `column` count from 1; 0 means the whole
+    file.
+    """
 
     file: str
     line: int
@@ -90,9 +84,9 @@ class WorkflowInvalid(MaverickError):
 class StepFailed(MaverickError):
     """A step could not do its work.
 
-    `step` is its path where it is known, else empty; `causes` names the classes of the exception that a Python action
-    raised, most special first; `recalled` says that the failure is a recorded one; `others` are those of steps that
-    failed side by side with this one.
+    `step` is its path where it is known, else empty; `causes` names the classes of the exception
+    that a Python action raised, most special first; `recalled` says that the failure is a recorded
+    one; `others` are those of steps that failed side by side with this one.
     """
 
     def __init__(self, message: str, *, step: str = "", causes: tuple[str, ...] = ()) -> None:
@@ -108,20 +102,28 @@ class StepFailed(MaverickError):
 
 
 class StepTimeout(StepFailed):
-    """A step took longer than its `timeout`. `stdout` and `stderr` are what its command had written."""
+    """A step took longer than its `timeout`. `stdout` and `stderr` are what its command had
+    written.
+    """
 
-    def __init__(self, message: str, *, step: str = "", stdout: bytes = b"", stderr: bytes = b"") -> None:
+    def __init__(
+        self, message: str, *, step: str = "", stdout: bytes = b"", stderr: bytes = b""
+    ) -> None:
         self.stdout = stdout
         self.stderr = stderr
         super().__init__(message, step=step)
 
 
 class ExpressionFailed(StepFailed):
-    """An expression could not be evaluated: unlike types, a wrong argument, a limit that was reached."""
+    """An expression could not be evaluated: unlike types, a wrong argument, a limit that was
+    reached.
+    """
 
 
 class ValueUnstorable(StepFailed):
-    """A value cannot be stored. `path` leads to the part that cannot, such as `output.rows[3].conn`."""
+    """A value cannot be stored. `path` leads to the part that cannot, such as
+    `output.rows[3].conn`.
+    """
 
     def __init__(self, path: str, why: str) -> None:
         self.path = path
@@ -172,7 +174,9 @@ class FilesDiffer(RunDiffers):
 
 
 class WorkspaceUnreadable(MaverickError):
-    """Files of the workspace cannot be read, or change while they are read. `reasons` says why, by path."""
+    """Files of the workspace cannot be read, or change while they are read. `reasons` says why, by
+    path.
+    """
 
     def __init__(self, message: str, reasons: dict[str, str]) -> None:
         self.reasons = reasons
@@ -180,7 +184,9 @@ class WorkspaceUnreadable(MaverickError):
 
 
 class WorkspaceUnwritable(MaverickError):
-    """Files of the workspace cannot be restored: the disk is full, or something does not let itself be written."""
+    """Files of the workspace cannot be restored: the disk is full, or something does not let itself
+    be written.
+    """
 
 
 class StoreUnwritable(MaverickError):
@@ -238,9 +244,9 @@ class FormatDamaged(StoreDamaged):
 class Fault(MaverickError):
     """A fault of maverick itself: its `__cause__` is an exception that nobody foresaw.
 
-    It is no outcome of a step: it is not tried again, and `continue_on_error` does not go on after it. `step` is the
-    path of the step that it happened at, where it is known. If `is_ours` is false the system gave no more of
-    something, and there is nothing to report.
+    It is no outcome of a step: it is not tried again, and `continue_on_error` does not go on after
+    it. `step` is the path of the step that it happened at, where it is known. If `is_ours` is false
+    the system gave no more of something, and there is nothing to report.
     """
 
     def __init__(self, message: str, *, step: str = "", is_ours: bool = True) -> None:
@@ -259,14 +265,21 @@ class Fault(MaverickError):
         what = f"{type(error).__name__}: {text}" if text else type(error).__name__
         at = f" (at step {step})" if step else ""
         if isinstance(error, MemoryError):
-            return cls(f"there is not enough memory for what maverick has to do: {what}{at}", step=step, is_ours=False)
+            return cls(
+                f"there is not enough memory for what maverick has to do: {what}{at}",
+                step=step,
+                is_ours=False,
+            )
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             return cls(f"the disk is full; free some space: {what}{at}", step=step, is_ours=False)
         if isinstance(error, RuntimeError) and "start new thread" in text:
             few = "the system lets this user start no more threads; allow more, as with `ulimit -u`"
             return cls(f"{few}: {what}{at}", step=step, is_ours=False)
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-            few = "maverick may not open as many files as it has to; allow more, as with `ulimit -n 1024`"
+            few = (
+                "maverick may not open as many files as it has to; allow more, as with `ulimit -n "
+                "1024`"
+            )
             return cls(f"{few}: {what}{at}", step=step, is_ours=False)
         return cls(f"this is a fault of maverick, not of your workflow: {what}{at}", step=step)
 

@@ -1,4 +1,5 @@
-"""Exceptions that nobody foresaw: what to say of them, and the file that keeps the traceback for a report.
+"""Exceptions that nobody foresaw: what to say of them, and the file that keeps the traceback for a
+report.
 
 Nothing here raises, whatever state the process is in: it is the last thing that speaks.
 """
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from maverick import __version__
-from maverick.checkpoints.files import create_file, create_folder
+from maverick.checkpoints.disk.files import create_file, create_folder
 from maverick.errors import Fault
 from maverick.visible import visible
 
@@ -26,7 +27,8 @@ FOLDER: Final = "faults"
 def explain(error: BaseException, store_folder: Path | None, scrub: Callable[[str], str]) -> str:
     """Say what *error* is, where its traceback is now, and what to do with that file.
 
-    The file is in *store_folder* if that is there, else among the temporary files; only its owner reads it.
+    The file is in *store_folder* if that is there, else among the temporary files; only its owner
+    reads it.
     *scrub* masks secrets. Where no file can be written, the traceback is part of what is said.
     """
     cause = error.__cause__ if isinstance(error, Fault) and error.__cause__ is not None else error
@@ -49,7 +51,10 @@ def _address() -> str:
         named = metadata("maverick").get_all("Project-URL") or []
     except PackageNotFoundError:
         named = []
-    urls = {label.strip().lower(): url.strip() for label, _, url in (each.partition(",") for each in named)}
+    urls = {
+        label.strip().lower(): url.strip()
+        for label, _, url in (each.partition(",") for each in named)
+    }
     url = urls.get("issues") or next(iter(urls.values()), "")
     return f" at {url}" if url else " to the maintainers of maverick"
 

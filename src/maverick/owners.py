@@ -1,4 +1,6 @@
-"""Whose a file is, in words; and where the user's own folders are. Nothing here fails or changes anything."""
+"""Whose a file is, in words; and where the user's own folders are. Nothing here fails or changes
+anything.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ if TYPE_CHECKING:
 
 
 def owners_of(path: str | os.PathLike[str]) -> tuple[int, ...]:
-    """Give the uids of those who decide what is read at *path*: of a link its owner, and its target's.
+    """Give the uids of those who decide what is read at *path*: of a link its owner, and its
+    target's.
 
     Empty where there is nothing, or nothing that this user can see.
     """
@@ -39,22 +42,31 @@ def user_text(uid: int) -> str:
 
 
 def ownership(path: str | os.PathLike[str]) -> str:
-    """Give `it belongs to root (uid 0) and has mode 0600`, of what may not be read; empty where nobody can tell.
+    """Give `it belongs to root (uid 0) and has mode 0600`, of what may not be read; empty where
+    nobody can tell.
 
     Of a path whose folder may not be searched it is that folder which is named.
     """
     place = Path(path)
-    for part, name in ((place, "it"), *((folder, str(folder)) for folder in place.absolute().parents)):
+    for part, name in (
+        (place, "it"),
+        *((folder, str(folder)) for folder in place.absolute().parents),
+    ):
         try:
             status = part.stat()
         except OSError:
             continue
-        return f"{name} belongs to {user_text(status.st_uid)} and has mode {stat.S_IMODE(status.st_mode):04o}"
+        return (
+            f"{name} belongs to {user_text(status.st_uid)} and has mode "
+            f"{stat.S_IMODE(status.st_mode):04o}"
+        )
     return ""
 
 
 def home_folder(environment: Mapping[str, str]) -> str | None:
-    """Give the user's home: $HOME, or what the system has noted where that is no absolute path; None without both."""
+    """Give the user's home: $HOME, or what the system has noted where that is no absolute path;
+    None without both.
+    """
     if os.path.isabs(given := environment.get("HOME", "")):  # noqa: PTH117 - a text
         return given
     import pwd  # noqa: PLC0415 - as above

@@ -1,4 +1,6 @@
-"""A project: the folder that steps run in, its configuration, its store, and what its workflows can name."""
+"""A project: the folder that steps run in, its configuration, its store, and what its workflows can
+name.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,9 @@ from maverick.owners import config_folder, owners_of
 from maverick.roots import FOLDER, OwnersOf, Place, Trust
 
 if TYPE_CHECKING:
-    from maverick.checkpoints import Store
-    from maverick.checkpoints.overview import Overview
-    from maverick.dsl.catalog import Catalog
-    from maverick.dsl.config import Config
+    from maverick.checkpoints import Overview, Store
+    from maverick.dsl.catalog.catalog import Catalog
+    from maverick.dsl.catalog.config import Config
 
 
 class Project:
@@ -26,7 +27,9 @@ class Project:
     With *trust*, code of the project is taken only from those whom it names.
     """
 
-    def __init__(self, root: Path, environment: Mapping[str, str], trust: Trust | None = None) -> None:
+    def __init__(
+        self, root: Path, environment: Mapping[str, str], trust: Trust | None = None
+    ) -> None:
         self.root = root
         self.environment = dict(environment)
         self._trust = trust
@@ -34,13 +37,15 @@ class Project:
     @cached_property
     def config(self) -> Config:
         """What maverick.yaml says."""
-        from maverick.dsl.config import load_config  # noqa: PLC0415 - not needed to look at runs
+        from maverick.dsl.catalog.config import load_config  # noqa: PLC0415 - not needed to look at runs
 
         return load_config(self.root)
 
     @property
     def step_environment(self) -> dict[str, str]:
-        """What steps find in their environment; `github.repo` of maverick.yaml as `GH_REPO`, as `gh` reads it."""
+        """What steps find in their environment; `github.repo` of maverick.yaml as `GH_REPO`, as
+        `gh` reads it.
+        """
         repo = self.config.github_repo
         return {**self.environment, "GH_REPO": repo} if repo else self.environment
 
@@ -62,7 +67,7 @@ class Project:
 
     def open_overview(self) -> Overview:
         """The runs of the project's store, without what they hold. Raises as `open_store`."""
-        from maverick.checkpoints.overview import Overview  # noqa: PLC0415
+        from maverick.checkpoints import Overview  # noqa: PLC0415
 
         with self._explained():
             return Overview(self.store_folder)
@@ -73,7 +78,8 @@ class Project:
             yield
         except NotFound:
             raise NotFound(
-                f"no runs in {self.root}: there is no store at {self.store_folder}; start one: `maverick run WORKFLOW`"
+                f"no runs in {self.root}: there is no store at {self.store_folder}; start one: "
+                "`maverick run WORKFLOW`"
             ) from None
 
     def create_store(self) -> Store:
@@ -83,8 +89,10 @@ class Project:
         return Store.create(self.store_folder)
 
     def catalog(self, recorded: Mapping[str, str] | None = None) -> Catalog:
-        """What workflows can name here; *recorded* (file -> text) stands in for workflow files that are gone."""
-        from maverick.dsl.catalog import Builtins, Catalog, Source  # noqa: PLC0415
+        """What workflows can name here; *recorded* (file -> text) stands in for workflow files that
+        are gone.
+        """
+        from maverick.dsl.catalog.catalog import Builtins, Catalog, Source  # noqa: PLC0415
 
         own = config_folder(self.environment)
         sources = [
@@ -103,11 +111,15 @@ class Project:
         return Catalog(self.root, self.config, sources, builtins, recorded, vet=vet)
 
 
-def open_project(place: Place, environment: Mapping[str, str], owners: OwnersOf = owners_of) -> Project:
-    """Give the project at *place*, whose files are to be taken; git may work in its repository then.
+def open_project(
+    place: Place, environment: Mapping[str, str], owners: OwnersOf = owners_of
+) -> Project:
+    """Give the project at *place*, whose files are to be taken; git may work in its repository
+    then.
 
     Raises:
-        UsageError: Files of it belong to somebody else, or its store is a link that leads out of it.
+        UsageError: Files of it belong to somebody else, or its store is a link that leads out of
+            it.
         WorkflowInvalid: The user's configuration has problems.
     """
     trust = roots.load_trust(place, environment, owners)

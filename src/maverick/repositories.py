@@ -1,8 +1,8 @@
 """Git repositories as files tell of them, and the variables that bind git to one.
 
-Git sets such variables for its hooks (`GIT_DIR`, `GIT_INDEX_FILE`, …). Whatever is run in another folder with them
-still works on the hook's repository, whichever folder it is in. `without_repository` and `environment_in` say who gets
-them.
+Git sets such variables for its hooks (`GIT_DIR`, `GIT_INDEX_FILE`, …). Whatever is run in another
+folder with them still works on the hook's repository, whichever folder it is in.
+`without_repository` and `environment_in` say who gets them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ LOCAL_VARIABLES: Final = frozenset(
         "GIT_WORK_TREE",
     }
 )
-"""What `git rev-parse --local-env-vars` prints, of all versions; a test asks the git that is there."""
+"""What `git rev-parse --local-env-vars` prints, of all versions; a test asks the git that is there.
+"""
 
 NO_REPOSITORY: Final = "not a git repository"
 """What git says where there is none (with LC_ALL=C)."""
@@ -44,7 +45,7 @@ NO_REPOSITORY: Final = "not a git repository"
 _safe: dict[str, None] = {}
 
 
-# --- variables -----------------------------------------------------------------------------------------------------
+# --- variables ------------------------------------------------------------------------------------
 
 
 def without_repository(environment: Mapping[str, str]) -> dict[str, str]:
@@ -52,12 +53,14 @@ def without_repository(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in environment.items() if name not in LOCAL_VARIABLES}
 
 
-def environment_in(environment: Mapping[str, str], folder: str | Path, root: str | Path) -> Mapping[str, str]:
+def environment_in(
+    environment: Mapping[str, str], folder: str | Path, root: str | Path
+) -> Mapping[str, str]:
     """Give what a process in *folder* gets of *environment*, for the project at *root*.
 
-    The variables that bind git to a repository stay where *folder* is in the work tree that the project is in, so
-    that a hook's steps see the hook's index. Those that only say what git finds there by itself do not: a script
-    that goes on to another repository would take them along.
+    The variables that bind git to a repository stay where *folder* is in the work tree that the
+    project is in, so that a hook's steps see the hook's index. Those that only say what git finds
+    there by itself do not: a script that goes on to another repository would take them along.
     """
     given = LOCAL_VARIABLES & environment.keys()
     if not given:
@@ -70,12 +73,15 @@ def environment_in(environment: Mapping[str, str], folder: str | Path, root: str
 
 @contextmanager
 def bound_as_in(root: str | Path, environment: MutableMapping[str, str]) -> Iterator[None]:
-    """Keep in *environment* (this process's) only what a process in *root* would get, until the block ends.
+    """Keep in *environment* (this process's) only what a process in *root* would get, until the
+    block ends.
 
     For the functions of a project, which run in this process and may start git.
     """
     kept = environment_in(environment, root, root)
-    dropped = {name: environment[name] for name in LOCAL_VARIABLES & environment.keys() if name not in kept}
+    dropped = {
+        name: environment[name] for name in LOCAL_VARIABLES & environment.keys() if name not in kept
+    }
     for name in dropped:
         del environment[name]
     try:
@@ -99,7 +105,7 @@ def _redundant(environment: Mapping[str, str], top: Path, root: Path) -> frozens
     return frozenset(dropped)
 
 
-# --- folders -------------------------------------------------------------------------------------------------------
+# --- folders --------------------------------------------------------------------------------------
 
 
 def is_top(folder: str | Path) -> bool:
@@ -113,12 +119,16 @@ def is_top(folder: str | Path) -> bool:
 
 
 def work_tree_of(folder: Path) -> Path | None:
-    """Give the nearest folder, *folder* or one above it, that has a `.git` which git accepts; None if none has."""
+    """Give the nearest folder, *folder* or one above it, that has a `.git` which git accepts; None
+    if none has.
+    """
     return next((place for place in (folder, *folder.parents) if is_top(place)), None)
 
 
 def git_folder(top: Path) -> Path:
-    """Give the folder that holds the repository of the work tree *top*: its `.git`, or what that file names."""
+    """Give the folder that holds the repository of the work tree *top*: its `.git`, or what that
+    file names.
+    """
     marker = top / ".git"
     try:
         with marker.open("rb") as file:
@@ -141,11 +151,12 @@ def _real(path: str | Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-# --- whose repository git may work in -----------------------------------------------------------------------------
+# --- whose repository git may work in -------------------------------------------------------------
 
 
 def trust_repository(root: Path, is_ours: Callable[[str], bool]) -> None:
-    """Let this process's git work in the repository that the trusted project at *root* is in, whoever owns it.
+    """Let this process's git work in the repository that the trusted project at *root* is in,
+    whoever owns it.
 
     That is, if the folder at its top and its `.git` are ours; else git itself judges.
     """
@@ -155,7 +166,9 @@ def trust_repository(root: Path, is_ours: Callable[[str], bool]) -> None:
 
 
 def trusted_repositories() -> list[str]:
-    """Give the tops of the work trees that this process's git may work in; for a process that it starts."""
+    """Give the tops of the work trees that this process's git may work in; for a process that it
+    starts.
+    """
     return list(_safe)
 
 
@@ -165,5 +178,7 @@ def trust_repositories(tops: list[str]) -> None:
 
 
 def safe_settings() -> list[str]:
-    """Give the options by which git works in those repositories. Git before 2.38 does not honour them there."""
+    """Give the options by which git works in those repositories. Git before 2.38 does not honour
+    them there.
+    """
     return [word for top in _safe for word in ("-c", f"safe.directory={top}")]

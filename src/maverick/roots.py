@@ -1,8 +1,8 @@
 """Which folder is the project, and whose files are taken there.
 
-The root is the nearest of the current folder and those above it that is marked as a project or as a git repository.
-What is found without having been named is code that will run: where somebody else may have put it there, its owner
-decides whether it is taken.
+The root is the nearest of the current folder and those above it that is marked as a project or as a
+git repository. What is found without having been named is code that will run: where somebody else
+may have put it there, its owner decides whether it is taken.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ _ROOT_USER = 0
 
 
 class Place(NamedTuple):
-    """The current folder and the root of the project that it is in, both as absolute paths without links."""
+    """The current folder and the root of the project that it is in, both as absolute paths without
+    links.
+    """
 
     here: Path
     root: Path
@@ -36,15 +38,16 @@ class Place(NamedTuple):
     """Whether the root was named, not found."""
 
 
-# --- which folder --------------------------------------------------------------------------------------------------
+# --- which folder ---------------------------------------------------------------------------------
 
 
 def find_root(start: Path, environment: Mapping[str, str]) -> Path:
     """Give the root of the project that *start* is in.
 
-    It is the nearest of *start* and the folders above it that has `maverick.yaml`, `.maverick` or a `.git` that git
-    accepts. The search ends at the top of a git repository. The home, `/` and a folder that everybody may write to
-    count only as *start* itself, which is also the root where there is no other.
+    It is the nearest of *start* and the folders above it that has `maverick.yaml`, `.maverick` or a
+    `.git` that git accepts. The search ends at the top of a git repository. The home, `/` and a
+    folder that everybody may write to count only as *start* itself, which is also the root where
+    there is no other.
     """
     for folder in (start, *start.parents):
         is_top = repositories.is_top(folder)
@@ -57,7 +60,9 @@ def find_root(start: Path, environment: Mapping[str, str]) -> Path:
 
 
 def _is_shared(folder: Path, environment: Mapping[str, str]) -> bool:
-    """Whether *folder* is no single project's: the home, `/`, or one that everybody may write to."""
+    """Whether *folder* is no single project's: the home, `/`, or one that everybody may write
+    to.
+    """
     if folder.parent == folder or is_open_to_all(folder):
         return True
     home = home_folder(environment)
@@ -79,14 +84,17 @@ def locate(environment: Mapping[str, str]) -> Place:
     """Say where this process is, and which project it is in; MAVERICK_PROJECT names one.
 
     Raises:
-        UsageError: The current folder is gone or closed to this user; or what MAVERICK_PROJECT names is no folder.
+        UsageError: The current folder is gone or closed to this user; or what MAVERICK_PROJECT
+            names is no folder.
     """
     try:
         here = Path.cwd()
     except FileNotFoundError:
         raise UsageError("the current folder was removed; go to one that is there") from None
     except OSError as error:
-        raise UsageError(f"the current folder cannot be told ({error.strerror}); go to another one") from None
+        raise UsageError(
+            f"the current folder cannot be told ({error.strerror}); go to another one"
+        ) from None
     named = environment.get(VARIABLE, "")
     if not named:
         _require_open(here, "go to another folder")  # What stands in it would be overlooked.
@@ -96,9 +104,14 @@ def locate(environment: Mapping[str, str]) -> Place:
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         closed = f"; {ownership(named)}" if isinstance(error, PermissionError) else ""
-        raise UsageError(f"{VARIABLE} names {named!r}, which cannot be the project: {why}{closed}") from None
+        raise UsageError(
+            f"{VARIABLE} names {named!r}, which cannot be the project: {why}{closed}"
+        ) from None
     if not stat.S_ISDIR(status.st_mode):
-        raise UsageError(f"{VARIABLE} names {named!r}, which is no folder; name the project's folder, or unset it")
+        raise UsageError(
+            f"{VARIABLE} names {named!r}, which is no folder; name the project's folder, or unset "
+            "it"
+        )
     root = Path(os.path.realpath(named))
     _require_open(root, f"set {VARIABLE} to another one")
     return Place(here, root, named=True)
@@ -109,13 +122,15 @@ def _require_open(root: Path, advice: str) -> None:
         raise UsageError(f"{root} may not be entered: {ownership(root)}; {advice}")
 
 
-# --- whose files ---------------------------------------------------------------------------------------------------
+# --- whose files ----------------------------------------------------------------------------------
 
 
 class Trust(NamedTuple):
-    """Whose files are taken. `users` are their uids; `paths` (without links) are taken whoever owns them.
+    """Whose files are taken. `users` are their uids; `paths` (without links) are taken whoever owns
+    them.
 
-    `config` is the file that says so, empty for a user without a home; `unread` says why it was not read.
+    `config` is the file that says so, empty for a user without a home; `unread` says why it was not
+    read.
     """
 
     users: frozenset[int]
@@ -125,7 +140,9 @@ class Trust(NamedTuple):
     owners_of: OwnersOf = owners_of
 
     def stranger(self, path: str) -> int | None:
-        """Give the uid of somebody else who decides what is read at *path*; None if it is to be taken."""
+        """Give the uid of somebody else who decides what is read at *path*; None if it is to be
+        taken.
+        """
         foreign = next((uid for uid in self.owners_of(path) if uid not in self.users), None)
         return None if foreign is None or self.covers(path) else foreign
 
@@ -139,7 +156,8 @@ class Trust(NamedTuple):
         return any(real == it or real.startswith(f"{it.rstrip('/')}/") for it in self.paths)
 
     def require(self, path: str, *, advised: str = "") -> None:
-        """Refuse what belongs to somebody else; *advised* is the path to trust, *path* itself if it is empty.
+        """Refuse what belongs to somebody else; *advised* is the path to trust, *path* itself if it
+        is empty.
 
         Raises:
             UsageError: Names the file, its owner, and the way out.
@@ -147,8 +165,8 @@ class Trust(NamedTuple):
         uid = self.stranger(path)
         if uid is not None:
             raise UsageError(
-                f"{path} belongs to {user_text(uid)}, who is neither you nor root nor the owner of the current "
-                f"folder, so it is not taken; {self._way_out(advised or path)}"
+                f"{path} belongs to {user_text(uid)}, who is neither you nor root nor the owner "
+                f"of the current folder, so it is not taken; {self._way_out(advised or path)}"
             )
 
     def require_inside(self, path: str, root: str) -> None:
@@ -162,10 +180,14 @@ class Trust(NamedTuple):
         target, top = os.path.realpath(path), os.path.realpath(root)
         if not target.startswith(f"{top.rstrip('/')}/") and not self.covers(path):
             raise UsageError(
-                f"{path} is a link that leads out of the project, to {target}; remove it, or {self._way_out(target)}"
+                f"{path} is a link that leads out of the project, to {target}; remove it, or "
+                f"{self._way_out(target)}"
             )
         if not os.path.exists(path):  # noqa: PTH110 - as above
-            raise UsageError(f"{path} is a link to {target}, which is not there; make that folder, or remove the link")
+            raise UsageError(
+                f"{path} is a link to {target}, which is not there; make that folder, or remove "
+                "the link"
+            )
 
     def _way_out(self, path: str) -> str:
         if not self.config:
@@ -175,10 +197,11 @@ class Trust(NamedTuple):
 
 
 def load_trust(place: Place, environment: Mapping[str, str], owners: OwnersOf = owners_of) -> Trust:
-    """Give whose files are taken at *place*: the user's, root's, and those of the owner of the current folder.
+    """Give whose files are taken at *place*: the user's, root's, and those of the owner of the
+    current folder.
 
-    Under sudo the one who called it is the user, too. A root that was named and is not above the current folder
-    stands for it: naming it is going there.
+    Under sudo the one who called it is the user, too. A root that was named and is not above the
+    current folder stands for it: naming it is going there.
 
     Raises:
         WorkflowInvalid: The user's configuration has problems.
@@ -213,8 +236,8 @@ def _trusted_paths(
         return (), f"which belongs to {user_text(foreign)}, so that it is not read"
     if not os.access(path, os.R_OK):
         return (), f"which may not be read: {ownership(path)}"
-    from maverick.dsl.serialization.files import read_text  # noqa: PLC0415 - most users have no such file
-    from maverick.dsl.user_config import parse_user_config  # noqa: PLC0415
+    from maverick.dsl.catalog.user_config import parse_user_config  # noqa: PLC0415
+    from maverick.dsl.serialization.source_text import read_text  # noqa: PLC0415 - most users have no such file
 
     config = parse_user_config(read_text(Path(path)), path, home_folder(environment))
     return tuple(os.path.realpath(it) for it in config.trust), ""
@@ -223,8 +246,8 @@ def _trusted_paths(
 def check_trust(place: Place, trust: Trust) -> bool:
     """Refuse a project whose files are not to be taken; say whether their owners count there.
 
-    They count where the root is above the current folder, or is a folder that everybody may write to. Links that
-    lead the store out of the project count everywhere.
+    They count where the root is above the current folder, or is a folder that everybody may write
+    to. Links that lead the store out of the project count everywhere.
 
     Raises:
         UsageError: Names file, owner, and the way out.

@@ -1,8 +1,9 @@
 r"""Text that a terminal shows and does not obey.
 
-Whatever is printed for people passes here. What would move the cursor, colour the text, set the title or
-the clipboard, or turn the direction of writing is shown as an escape (`\x1b`, `\u202e`). All other text
-stays as it is: letters of any script, emoji, combining marks, the joiners that they need, tabs.
+Whatever is printed for people passes here. What would move the cursor, colour the text, set the
+title or the clipboard, or turn the direction of writing is shown as an escape (`\x1b`, `\u202e`).
+All other text stays as it is: letters of any script, emoji, combining marks, the joiners that they
+need, tabs.
 """
 
 from __future__ import annotations
@@ -25,12 +26,16 @@ _IN_JSON: Final = ""
 
 @cache
 def _hidden_or(others: str) -> re.Pattern[str]:
-    """What finds a hidden character, or one of *others*. Most texts need none, and making one takes a millisecond."""
+    """What finds a hidden character, or one of *others*. Most texts need none, and making one takes
+    a millisecond.
+    """
     return re.compile(f"[{others}{_HIDDEN}]")
 
 
 class Shown(str):
-    """Text in which nothing is hidden any more; colours in it are ours. `shown` makes one of parts."""
+    """Text in which nothing is hidden any more; colours in it are ours. `shown` makes one of
+    parts.
+    """
 
     __slots__ = ()
 
@@ -41,7 +46,9 @@ def shown(*parts: str) -> Shown:
 
 
 def visible(text: str) -> str:
-    r"""Give *text* with what a terminal would obey as escapes; line feeds stay, and `\r\n` is one."""
+    r"""Give *text* with what a terminal would obey as escapes; line feeds stay, and `\r\n` is
+    one.
+    """
     if text.isascii() and text.replace("\n", "").isprintable():
         return text
     return _hidden_or(_IN_TEXT).sub(_escape, text.replace("\r\n", "\n"))
@@ -55,14 +62,17 @@ def one_line(text: str) -> str:
 
 
 def visible_json(text: str) -> str:
-    r"""Give the JSON *text* with what a terminal would obey as `\uXXXX`: another spelling of the same value."""
+    r"""Give the JSON *text* with what a terminal would obey as `\uXXXX`: another spelling of the
+    same value.
+    """
     if text.isascii() and "\x7f" not in text:
         return text
     return _hidden_or(_IN_JSON).sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def last_states(text: str) -> str:
-    r"""Give *text* as it stands in the end: of a line that was painted again after `\r`, what was painted last.
+    r"""Give *text* as it stands in the end: of a line that was painted again after `\r`, what was
+    painted last.
 
     So a progress bar is one line, whatever it went through.
     """
@@ -72,7 +82,9 @@ def last_states(text: str) -> str:
 
 
 def last_lines(text: str, count: int) -> list[str]:
-    """Give the last *count* lines of what a program wrote, as they stand in the end; none of what is empty."""
+    """Give the last *count* lines of what a program wrote, as they stand in the end; none of what
+    is empty.
+    """
     stripped = last_states(text.strip())
     return stripped.split("\n")[-count:] if stripped else []
 

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Records what the real programs write, for the tests that read it: tests/agents/record.py [PROGRAM[-VERSION]...]
+"""Records what the real programs write, for the tests that read it: tests/agents/record.py
+[PROGRAM[-VERSION]...]
 
-The programs are those that `scripts/test --agents` installed. What differs each time (paths, ids, times) is replaced,
-long lists and texts are cut, and lines of one kind beyond twelve in a row are left out.
+The programs are those that `scripts/test --agents` installed. What differs each time (paths, ids,
+times) is replaced, long lists and texts are cut, and lines of one kind beyond twelve in a row are
+left out.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ sys.path[:0] = [str(TESTS), str(TESTS.parent / "src")]
 
 from kit_real import PROGRAMS, call, forget_sessions, installed, node_environment  # noqa: E402
 from maverick.dsl.agents.providers import PROVIDERS  # noqa: E402
-from maverick.dsl.config import AgentConfig  # noqa: E402
+from maverick.dsl.catalog.config import AgentConfig  # noqa: E402
 from models_server import MODEL, ModelServer, Run, Say, Write  # noqa: E402
 
 RECORDED = TESTS / "standins" / "recorded"
@@ -47,7 +49,9 @@ def record(name: str, case: str) -> dict[str, Any]:
         model = f"standin/{MODEL}" if provider.needs_model else ""
         argv = provider.argv(
             AgentConfig(provider=provider.name, model=model),  # type: ignore[arg-type]
-            session=("ses_1111111111111111111111" if name == "opencode" else UNKNOWN) if case == "lost_session" else "",
+            session=("ses_1111111111111111111111" if name == "opencode" else UNKNOWN)
+            if case == "lost_session"
+            else "",
             new=str(uuid.uuid4()),
             writes=case != "refused_edit",
         )
@@ -60,11 +64,15 @@ def record(name: str, case: str) -> dict[str, Any]:
                 server.play("Do it", Write("../outside.txt", "hello\n"), Say("I tried."))
             if case[:3].isdigit():
                 server.refuse(int(case[:3]), 1 if case.endswith("_once") else None)
-            environment = node_environment(home, server.url, programs=PROGRAMS, bin_=name.partition("-")[2] or "newest")
+            environment = node_environment(
+                home, server.url, programs=PROGRAMS, bin_=name.partition("-")[2] or "newest"
+            )
             environment |= {"NO_COLOR": "1", "CLAUDE_CODE_MAX_RETRIES": "3"}
             done = call(argv, "Do it\n", folder, environment, LONGEST_SECONDS)
             forget_sessions(home)
-        said = {each: _stable(getattr(done, each), made, server.url) for each in ("stdout", "stderr")}
+        said = {
+            each: _stable(getattr(done, each), made, server.url) for each in ("stdout", "stderr")
+        }
         return {"argv": argv, "exit_code": done.exit_code, **said}
 
 
@@ -74,9 +82,15 @@ def _stable(text: str, made: str, url: str) -> list[str]:
     def name(found: re.Match[str]) -> str:
         return known.setdefault(found[0], f"00000000-0000-4000-8000-{len(known):012}")
 
-    for real, shown in ((f"{made}/project", "/project"), (f"{made}/home", "/home/user"), (made, "/tmp/user"),
-                        (made.replace("/", "-").lstrip("-"), "tmp-user"), (url, "http://127.0.0.1:8080"),
-                        (str(PROGRAMS), "/usr/lib"), (_modules(), "/usr/lib/node_modules")):  # fmt: skip
+    for real, shown in (
+        (f"{made}/project", "/project"),
+        (f"{made}/home", "/home/user"),
+        (made, "/tmp/user"),
+        (made.replace("/", "-").lstrip("-"), "tmp-user"),
+        (url, "http://127.0.0.1:8080"),
+        (str(PROGRAMS), "/usr/lib"),
+        (_modules(), "/usr/lib/node_modules"),
+    ):
         text = text.replace(real, shown)
     text = _TIME.sub("2026-11-30T06:00:00.000Z", _UUID.sub(name, text))
     lines: list[str] = []
@@ -119,11 +133,15 @@ if __name__ == "__main__":
         only = os.environ.get("CASES", "").split() or CASES
         program = installed(name)
         assert program is not None, f"{name} is not installed"
-        version = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+        version = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, check=False
+        ).stdout
         number = re.search(r"\d+\.\d+\.\d+", version)
         folder = RECORDED / f"{name.partition('-')[0]}-{number[0] if number else 'unknown'}"
         folder.mkdir(parents=True, exist_ok=True)
         for case in only:
             sample = record(name, case)
-            (folder / f"{case}.json").write_text(json.dumps(sample, indent=1, ensure_ascii=False) + "\n")
+            (folder / f"{case}.json").write_text(
+                json.dumps(sample, indent=1, ensure_ascii=False) + "\n"
+            )
             sys.stderr.write(f"{name} {case}: exit code {sample['exit_code']}\n")

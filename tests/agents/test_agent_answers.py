@@ -21,7 +21,9 @@ FRESH = {
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_a_program_is_called_so_that_it_edits_files_and_asks_nobody(agents: Agents, provider: str) -> None:
+def test_a_program_is_called_so_that_it_edits_files_and_asks_nobody(
+    agents: Agents, provider: str
+) -> None:
     execution = agents.ask(provider, {"write": {"made.txt": "hello"}, "text": "Wrote it."})
 
     assert "Wrote it." == execution.output
@@ -51,14 +53,17 @@ def test_the_prompt_is_the_instructions_and_then_the_context(agents: Agents, pro
         ("copilot", "--allow-tool write --allow-tool shell(git:*) --model big --add-dir"),
     ],
 )
-def test_model_options_and_further_arguments_reach_the_program(agents: Agents, provider: str, expected: str) -> None:
+def test_model_options_and_further_arguments_reach_the_program(
+    agents: Agents, provider: str, expected: str
+) -> None:
     """Further arguments stand last, so that they win over those that are always given."""
     more = {
         "claude": "model: big, options: {max_turns: 5}",
         "codex": "model: big, options: {args: [--ephemeral]}",
         "gemini": "model: big, options: {args: [--policy, rules.toml]}",
         "opencode": "model: big, options: {variant: high, args: [--pure]}",
-        "copilot": "model: big, options: {allowed_tools: [write, 'shell(git:*)'], args: [--add-dir, x]}",
+        "copilot": "model: big, options: {allowed_tools: [write, 'shell(git:*)'], args: "
+        "[--add-dir, x]}",
     }[provider]
 
     agents.ask(provider, more=more)
@@ -77,9 +82,17 @@ def test_tools_may_be_given_as_a_list(agents: Agents, given: str) -> None:
 
 @pytest.mark.parametrize(
     ("provider", "begins"),
-    [("claude", "-p --output-format"), ("codex", "exec"), ("gemini", "-o"), ("opencode", "run"), ("copilot", "--out")],
+    [
+        ("claude", "-p --output-format"),
+        ("codex", "exec"),
+        ("gemini", "-o"),
+        ("opencode", "run"),
+        ("copilot", "--out"),
+    ],
 )
-def test_a_command_beside_a_provider_is_its_program(agents: Agents, provider: str, begins: str) -> None:
+def test_a_command_beside_a_provider_is_its_program(
+    agents: Agents, provider: str, begins: str
+) -> None:
     """A wrapper, a pinned version, a container: the provider's own arguments stand behind it."""
     path = agents.program(f"our-{provider}", f'shift\nexec "{agents.bin / provider}" "$@"')
     (agents.bin / provider).rename(agents.bin / "moved")
@@ -96,7 +109,9 @@ def test_another_program_of_a_provider_makes_another_key(agents: Agents) -> None
     agents.ask("claude", flow=f"{ASK}\n- {{name: end, type: shell, run: test -e x}}")
     agents.helper("claude", "command: ours")
 
-    with pytest.raises(StepsDiffer, match="step ask has finished, and its field `agent` changed since"):
+    with pytest.raises(
+        StepsDiffer, match="step ask has finished, and its field `agent` changed since"
+    ):
         agents.runs.resume()
 
 
@@ -151,14 +166,20 @@ def test_an_agent_that_answered_is_not_asked_again(agents: Agents, provider: str
 
 
 @pytest.mark.parametrize("provider", ["gemini", "opencode"])
-def test_what_was_said_before_the_last_tool_is_no_part_of_the_answer(agents: Agents, provider: str) -> None:
-    execution = agents.ask(provider, {"before": "First I write.", "write": {"a": ""}, "text": "Done."})
+def test_what_was_said_before_the_last_tool_is_no_part_of_the_answer(
+    agents: Agents, provider: str
+) -> None:
+    execution = agents.ask(
+        provider, {"before": "First I write.", "write": {"a": ""}, "text": "Done."}
+    )
 
     assert "Done." == execution.output
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_what_the_agent_says_is_shown_while_it_works_and_not_as_json(agents: Agents, provider: str) -> None:
+def test_what_the_agent_says_is_shown_while_it_works_and_not_as_json(
+    agents: Agents, provider: str
+) -> None:
     execution = agents.ask(provider, {"text": "All is well."})
 
     assert "".join(agents.spoken(execution).split("\n")) == "All is well."
@@ -168,7 +189,11 @@ def test_what_the_agent_says_is_shown_while_it_works_and_not_as_json(agents: Age
     ("provider", "more", "expected"),
     [
         ("claude", "options: {permission_mode: dontAsk}", "[Write] made.txt"),
-        ("gemini", "options: {approval_mode: default}", '[write_file] Tool "write_file" not found in registry.'),
+        (
+            "gemini",
+            "options: {approval_mode: default}",
+            '[write_file] Tool "write_file" not found in registry.',
+        ),
     ],
 )
 def test_a_refused_edit_is_told_though_the_program_ends_well(
@@ -179,34 +204,46 @@ def test_a_refused_edit_is_told_though_the_program_ends_well(
 
     assert "done" == execution.status
     assert [
-        f"agent helper: was not permitted to do, or failed at: {expected}; see what is missing of its work"
+        (
+            f"agent helper: was not permitted to do, or failed at: {expected}; see what is missing of "
+            "its work"
+        )
     ] == execution.notices
 
 
-def test_opencode_that_was_refused_ends_without_a_word_and_that_is_a_failure(agents: Agents) -> None:
+def test_opencode_that_was_refused_ends_without_a_word_and_that_is_a_failure(
+    agents: Agents,
+) -> None:
     """It ends with exit code 0 and no text when it wants to leave its folder."""
     error = agents.failure("opencode", {"write": {"../outside": ""}})
 
     assert (
-        "agent helper: it was cut short before it was done; the last it said: ! permission requested: "
-        "external_directory (../outside); auto-rejecting" == error
+        "agent helper: it was cut short before it was done; the last it said: ! permission "
+        "requested: external_directory (../outside); auto-rejecting" == error
     )
 
 
-def test_claude_as_root_may_not_bypass_permissions_unless_it_is_told_to_be_in_a_sandbox(agents: Agents) -> None:
+def test_claude_as_root_may_not_bypass_permissions_unless_it_is_told_to_be_in_a_sandbox(
+    agents: Agents,
+) -> None:
     agents.runs.environment["STANDIN_AS_ROOT"] = "1"
     mode = "permission_mode: bypassPermissions"
     error = agents.failure("claude", more=f"options: {{{mode}}}")
 
     assert (
-        "agent helper: exit code 1: --dangerously-skip-permissions cannot be used with root/sudo privileges for "
-        "security reasons" == error
+        "agent helper: exit code 1: --dangerously-skip-permissions cannot be used with root/sudo "
+        "privileges for security reasons" == error
     )
-    assert "Done." == agents.ask("claude", more=f"options: {{{mode}, env: {{IS_SANDBOX: 1}}}}").output
+    assert (
+        "Done." == agents.ask("claude", more=f"options: {{{mode}, env: {{IS_SANDBOX: 1}}}}").output
+    )
 
 
 def test_an_agent_that_is_asked_nothing_is_not_called(agents: Agents) -> None:
     error = agents.failure("claude", flow="- {name: ask, type: agent, agent: helper}")
 
-    assert "agent helper is asked nothing: it has no instructions (.maverick/agents/helper.md), no context" == error
+    assert (
+        "agent helper is asked nothing: it has no instructions (.maverick/agents/helper.md), no "
+        "context" == error
+    )
     assert [] == agents.calls

@@ -18,17 +18,21 @@ OVERLOADED = {
 }
 LOGIN = {
     "claude": "log in with `claude` and /login, or set ANTHROPIC_API_KEY",
-    "codex": "log in with `codex login`, or set CODEX_API_KEY (`codex exec` does not read OPENAI_API_KEY)",
+    "codex": "log in with `codex login`, or set CODEX_API_KEY (`codex exec` does not read "
+    "OPENAI_API_KEY)",
     "gemini": "set GEMINI_API_KEY, or log in with `gemini`",
-    "opencode": "log in with `opencode auth login`, and name a model as provider/model (`opencode models` lists them)",
+    "opencode": "log in with `opencode auth login`, and name a model as provider/model (`opencode "
+    "models` lists them)",
 }
 
 
-# --- transport errors ------------------------------------------------------------------------------------------------
+# --- transport errors -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_a_transport_error_is_tried_once_more_in_the_same_session(agents: Agents, provider: str) -> None:
+def test_a_transport_error_is_tried_once_more_in_the_same_session(
+    agents: Agents, provider: str
+) -> None:
     execution = agents.ask(provider, {"status": 429}, {"text": "Done after all."})
 
     assert "Done after all." == execution.output
@@ -44,7 +48,9 @@ def test_a_second_transport_error_fails_the_step(agents: Agents, provider: str) 
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_a_limit_that_stays_fails_the_step_after_more_attempts(agents: Agents, provider: str) -> None:
+def test_a_limit_that_stays_fails_the_step_after_more_attempts(
+    agents: Agents, provider: str
+) -> None:
     assert f"agent helper: {OVERLOADED[provider]}" == agents.failure(provider, {"status": 429})
     assert 6 == len(agents.calls)
 
@@ -58,7 +64,9 @@ def test_a_limit_that_stays_fails_the_step_after_more_attempts(agents: Agents, p
         ("opencode", "fetch failed"),
     ],
 )
-def test_a_network_that_fails_is_known_by_the_programs_words(agents: Agents, provider: str, message: str) -> None:
+def test_a_network_that_fails_is_known_by_the_programs_words(
+    agents: Agents, provider: str, message: str
+) -> None:
     assert "Done." == agents.ask(provider, {"message": message}, {}).output
 
 
@@ -76,23 +84,32 @@ def test_a_server_that_fails_is_a_transport_error(agents: Agents, status: int) -
     assert 2 == len(agents.calls)
 
 
-def test_no_further_attempt_is_made_when_the_time_is_up(agents: Agents, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_further_attempt_is_made_when_the_time_is_up(
+    agents: Agents, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("maverick.dsl.agents.conversation.TRANSPORT_PAUSE_SECONDS", 100.0)
 
     error = agents.failure("claude", {"status": 503}, more="timeout: 90s")
 
-    assert error.endswith("; the timeout of 90 s of the agent helper left no time for one more attempt")
+    assert error.endswith(
+        "; the timeout of 90 s of the agent helper left no time for one more attempt"
+    )
     assert 1 == len(agents.calls)
 
 
-# --- login -----------------------------------------------------------------------------------------------------------
+# --- login ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("provider", ["claude", "codex", "opencode"])
 def test_a_key_that_is_not_accepted_comes_with_how_to_log_in(agents: Agents, provider: str) -> None:
-    error = agents.failure(provider, {"status": 401, "message": "unexpected status 401 Unauthorized: no"})
+    error = agents.failure(
+        provider, {"status": 401, "message": "unexpected status 401 Unauthorized: no"}
+    )
 
-    assert f"agent helper: exit code 1: unexpected status 401 Unauthorized: no\n{LOGIN[provider]}" == error
+    assert (
+        f"agent helper: exit code 1: unexpected status 401 Unauthorized: no\n{LOGIN[provider]}"
+        == error
+    )
     assert 1 == len(agents.calls)
 
 
@@ -102,18 +119,24 @@ def test_a_program_that_says_nobody_is_logged_in_is_asked_about_it(agents: Agent
 
     error = agents.failure("claude", {"logged_out": True})
 
-    assert f"agent helper: exit code 1: Not logged in · Please run /login\n{LOGIN['claude']}" == error
+    assert (
+        f"agent helper: exit code 1: Not logged in · Please run /login\n{LOGIN['claude']}" == error
+    )
 
 
 def test_gemini_tells_by_its_exit_code_that_nobody_is_logged_in(agents: Agents) -> None:
     error = agents.failure("gemini", {"logged_out": True})
 
-    assert error.startswith("agent helper: exit code 41: it is not logged in: Please set an Auth method in")
+    assert error.startswith(
+        "agent helper: exit code 41: it is not logged in: Please set an Auth method in"
+    )
     assert error.endswith(f"\n{LOGIN['gemini']}")
 
 
 def test_codex_is_asked_before_whether_anybody_is_logged_in(agents: Agents) -> None:
-    """Without a login and a network it waits, and says nothing; but it may know a provider that needs no login."""
+    """Without a login and a network it waits, and says nothing; but it may know a provider that
+    needs no login.
+    """
     agents.runs.environment["STANDIN_LOGGED_OUT"] = "1"
 
     execution = agents.ask("codex")
@@ -131,21 +154,30 @@ def test_codex_with_a_key_is_not_asked(agents: Agents) -> None:
 
 @pytest.mark.parametrize("variable", ["CODEX_API_KEY", ""])
 def test_who_has_a_key_is_not_told_to_log_in(agents: Agents, variable: str) -> None:
-    """`codex login status` knows nothing of CODEX_API_KEY, nor of a provider of models that has a key of its own."""
+    """`codex login status` knows nothing of CODEX_API_KEY, nor of a provider of models that has a
+    key of its own.
+    """
     agents.runs.environment |= {"STANDIN_LOGGED_OUT": "1", "CODEX_HOME": str(agents.folder)}
     agents.runs.environment |= {variable: "key-for-a-test"} if variable else {}
-    (agents.folder / "config.toml").write_text("" if variable else 'model = "big"\nmodel_provider = "ours"\n')
+    (agents.folder / "config.toml").write_text(
+        "" if variable else 'model = "big"\nmodel_provider = "ours"\n'
+    )
 
     execution = agents.ask("codex", {"message": "Your API key has no access to this model"})
 
     assert [] == execution.notices
-    assert "step ask: agent helper: exit code 1: Your API key has no access to this model" == execution.error
+    assert (
+        "step ask: agent helper: exit code 1: Your API key has no access to this model"
+        == execution.error
+    )
 
 
 def test_a_failure_that_is_not_about_the_login_is_not_told_to_log_in(agents: Agents) -> None:
     agents.runs.environment["STANDIN_LOGGED_OUT"] = "1"
 
-    error = agents.failure("claude", {"message": "Your input exceeds the context window of this model"})
+    error = agents.failure(
+        "claude", {"message": "Your input exceeds the context window of this model"}
+    )
 
     assert "agent helper: exit code 1: Your input exceeds the context window of this model" == error
 
@@ -156,11 +188,13 @@ def test_who_is_logged_in_is_not_told_how_to(agents: Agents) -> None:
     assert "agent helper: exit code 1: the model does not exist" == error
 
 
-# --- cut short -------------------------------------------------------------------------------------------------------
+# --- cut short ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_a_run_that_ends_in_the_middle_of_its_turn_is_no_answer(agents: Agents, provider: str) -> None:
+def test_a_run_that_ends_in_the_middle_of_its_turn_is_no_answer(
+    agents: Agents, provider: str
+) -> None:
     """Its exit code is 0 all the same."""
     error = agents.failure(provider, {"cut_short": True})
 
@@ -176,7 +210,8 @@ def test_claude_that_reaches_its_limit_of_turns_was_cut_short(agents: Agents) ->
     error = agents.failure("claude", {"limit": True}, more="options: {max_turns: 1}")
 
     assert (
-        "agent helper: it was cut short before it was done: exit code 1: Reached maximum number of turns (1)" == error
+        "agent helper: it was cut short before it was done: exit code 1: Reached maximum number "
+        "of turns (1)" == error
     )
 
 
@@ -184,12 +219,12 @@ def test_gemini_that_reaches_its_limit_of_turns_says_so_by_its_exit_code(agents:
     error = agents.failure("gemini", {"limit": True})
 
     assert (
-        "agent helper: exit code 53: its limit of turns was reached: Reached max session turns for this session."
-        == error
+        "agent helper: exit code 53: its limit of turns was reached: Reached max session turns "
+        "for this session." == error
     )
 
 
-# --- programs that misbehave -----------------------------------------------------------------------------------------
+# --- programs that misbehave ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -228,7 +263,9 @@ def test_a_program_that_just_dies_shows_its_first_and_last_words(agents: Agents)
     ("limit", "whose"),
     [("agent", "the timeout of {} s of the agent helper"), ("step", "its timeout of {} s")],
 )
-def test_an_agent_that_hangs_is_stopped_with_all_it_started(agents: Agents, limit: str, whose: str) -> None:
+def test_an_agent_that_hangs_is_stopped_with_all_it_started(
+    agents: Agents, limit: str, whose: str
+) -> None:
     agents.program("claude", f"echo working >&2; sleep 6000 & exec {agents.bin}/waits")
     agents.program("waits", "sleep 6000")
     flow = "- {name: ask, type: agent, agent: helper, context: {a: b}"
@@ -243,15 +280,18 @@ def test_an_agent_that_hangs_is_stopped_with_all_it_started(agents: Agents, limi
             break
 
     assert (
-        "agent helper: `claude -p --output-format stream-json --verbose --permission-mode acceptEdits` took longer "
-        f"than {whose.format(f'{seconds:g}')} and was stopped; the last it said: working" == error
+        "agent helper: `claude -p --output-format stream-json --verbose --permission-mode "
+        f"acceptEdits` took longer than {whose.format(f'{seconds:g}')} and was stopped; the last "
+        "it said: working" == error
     )
     assert [] == _running(str(agents.folder))
 
 
 def _running(folder: str) -> list[str]:
     """The processes whose command line names *folder*."""
-    listed = subprocess.run(["ps", "-A", "-o", "stat=,command="], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "stat=,command="], capture_output=True, text=True, check=True
+    ).stdout
     return [line for line in listed.splitlines() if folder in line and not line.startswith("Z")]
 
 
@@ -270,7 +310,9 @@ def test_a_program_that_is_killed_says_by_what(agents: Agents) -> None:
 def test_colours_are_no_part_of_what_a_program_said(agents: Agents) -> None:
     words = "\x1b[91m\x1b[1mError: \x1b[0mSession not found\x1b]0;title\x07"
 
-    assert "agent helper: exit code 1: Error: Session not found" == agents.failure("codex", {"exit": 1, "words": words})
+    assert "agent helper: exit code 1: Error: Session not found" == agents.failure(
+        "codex", {"exit": 1, "words": words}
+    )
 
 
 def test_programs_are_asked_for_no_colours(agents: Agents) -> None:
@@ -299,7 +341,7 @@ def test_a_stack_is_no_part_of_what_a_program_said(agents: Agents) -> None:
     assert f"{said}\n" == agents.spoken(execution)
 
 
-# --- what is known before the run begins -----------------------------------------------------------------------------
+# --- what is known before the run begins ----------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -318,9 +360,9 @@ def test_a_program_that_is_not_installed_is_told_before_the_run_begins(
     (agents.bin / provider).unlink()
 
     assert (
-        f"the program `{provider}` is not on PATH: install it with `npm install -g {package}`, or choose another "
-        f"provider in maverick.yaml, such as `agents: {{default: {{provider: {other}}}}}` (needed by step ask)"
-        == agents.refusal(provider)
+        f"the program `{provider}` is not on PATH: install it with `npm install -g {package}`, or "
+        "choose another provider in maverick.yaml, such as `agents: {default: {provider: "
+        f"{other}}}}}` (needed by step ask)" == agents.refusal(provider)
     )
 
 
@@ -329,7 +371,8 @@ def test_an_agent_of_a_called_workflow_or_of_a_loop_is_looked_for_too(agents: Ag
     (agents.bin / "codex").unlink()
     agents.configure("{helper: {provider: claude}, generator: {provider: codex}}")
     agents.runs.file(
-        "inner.yaml", 'version: "1.0"\nname: inner\nsteps: [{name: text, type: generate, generator: pr_title}]\n'
+        "inner.yaml",
+        'version: "1.0"\nname: inner\nsteps: [{name: text, type: generate, generator: pr_title}]\n',
     )
 
     text = agents.refusal(
@@ -343,15 +386,17 @@ def test_an_agent_of_a_called_workflow_or_of_a_loop_is_looked_for_too(agents: Ag
     )
 
     assert ["`claude`", "`codex`"] == [line.split()[2] for line in text.splitlines()]
-    assert ["(needed by step ask)", "(needed by step text)"] == [line[line.rindex("(") :] for line in text.splitlines()]
+    assert ["(needed by step ask)", "(needed by step text)"] == [
+        line[line.rindex("(") :] for line in text.splitlines()
+    ]
 
 
 def test_the_program_of_a_command_agent_is_looked_for_in_the_project(agents: Agents) -> None:
     agents.configure("{helper: {provider: command, command: [tools/agent.sh]}}")
 
     assert (
-        "`tools/agent.sh` is not there: correct `command` in maverick.yaml, or install the program (needed by step ask)"
-        == agents.refusal()
+        "`tools/agent.sh` is not there: correct `command` in maverick.yaml, or install the "
+        "program (needed by step ask)" == agents.refusal()
     )
 
 
@@ -360,18 +405,23 @@ def test_the_command_beside_a_provider_is_looked_for(agents: Agents) -> None:
     agents.configure("{helper: {provider: claude, command: [/nowhere/claude]}}")
 
     assert (
-        "`/nowhere/claude` is not there: correct `command` in maverick.yaml, or install the program (needed by step "
-        "ask)" == agents.refusal()
+        "`/nowhere/claude` is not there: correct `command` in maverick.yaml, or install the "
+        "program (needed by step ask)" == agents.refusal()
     )
 
 
-def test_an_agent_that_an_expression_names_is_looked_for_when_its_step_begins(agents: Agents) -> None:
+def test_an_agent_that_an_expression_names_is_looked_for_when_its_step_begins(
+    agents: Agents,
+) -> None:
     (agents.bin / "claude").unlink()
     error = agents.failure(
-        "claude", flow="- {name: ask, type: agent, agent: \"${{ 'help' + 'er' }}\", context: {a: b}}"
+        "claude",
+        flow="- {name: ask, type: agent, agent: \"${{ 'help' + 'er' }}\", context: {a: b}}",
     )
 
-    assert error.startswith("agent helper: the program `claude` is not on PATH: install it with `npm install -g")
+    assert error.startswith(
+        "agent helper: the program `claude` is not on PATH: install it with `npm install -g"
+    )
 
 
 def test_opencode_is_not_called_without_a_model(agents: Agents) -> None:
@@ -379,27 +429,39 @@ def test_opencode_is_not_called_without_a_model(agents: Agents) -> None:
     agents.configure("{helper: {provider: opencode}}")
 
     assert (
-        "agent 'helper' needs a `model` in maverick.yaml (as provider/model): opencode is never called without one, "
-        "since without one it may send the project's code to a free hosted model" == agents.refusal()
+        "agent 'helper' needs a `model` in maverick.yaml (as provider/model): opencode is never "
+        "called without one, since without one it may send the project's code to a free hosted "
+        "model" == agents.refusal()
     )
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ("permision_mode: plan", "agent 'helper' has an unknown option 'permision_mode' for claude; did you mean"),
+        (
+            "permision_mode: plan",
+            "agent 'helper' has an unknown option 'permision_mode' for claude; did you mean",
+        ),
         ("sandbox: x", "agent 'helper' has an unknown option 'sandbox' for claude"),
         (
             "permission_mode: yolo",
-            "agent 'helper': option 'permission_mode' has to be one of acceptEdits, auto, bypassPermissions, default,",
+            (
+                "agent 'helper': option 'permission_mode' has to be one of acceptEdits, auto, "
+                "bypassPermissions, default,"
+            ),
         ),
         ("max_turns: [1]", "agent 'helper': option 'max_turns' has to be a text or a number"),
         ("args: --x", "agent 'helper': option 'args' has to be a list of texts"),
-        ("allowed_tools: [1]", "agent 'helper': option 'allowed_tools' has to be a text, or a list of texts"),
+        (
+            "allowed_tools: [1]",
+            "agent 'helper': option 'allowed_tools' has to be a text, or a list of texts",
+        ),
         ("env: [A]", "agent 'helper': option 'env' has to be a mapping of environment variables"),
     ],
 )
-def test_options_that_are_wrong_are_told_before_the_run_begins(agents: Agents, options: str, expected: str) -> None:
+def test_options_that_are_wrong_are_told_before_the_run_begins(
+    agents: Agents, options: str, expected: str
+) -> None:
     assert agents.refusal("claude", more=f"options: {{{options}}}").startswith(expected)
 
 
@@ -407,6 +469,6 @@ def test_an_agent_cannot_do_without_a_program(agents: Agents) -> None:
     agents.configure("{helper: {provider: none}}")
 
     assert (
-        "agent 'helper' has the provider 'none', which only generators can do with; give it one of claude, codex, "
-        "gemini, opencode, copilot, command in maverick.yaml" == agents.refusal()
+        "agent 'helper' has the provider 'none', which only generators can do with; give it one "
+        "of claude, codex, gemini, opencode, copilot, command in maverick.yaml" == agents.refusal()
     )

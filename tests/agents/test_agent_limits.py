@@ -1,4 +1,6 @@
-"""What is waited for when a limit is met, or the model's server fails, and what is said when time runs out."""
+"""What is waited for when a limit is met, or the model's server fails, and what is said when time
+runs out.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from kit_agents import Agents
 from maverick.dsl.agents.limits import seconds_to_wait
-from maverick.dsl.stop import Stop
+from maverick.dsl.processes.stop import Stop
 from patience import GROWING_SECONDS
 
 NOW = datetime(2026, 11, 30, 14, 30, tzinfo=UTC)
@@ -31,7 +33,7 @@ def pauses(agents: Agents, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return made
 
 
-# --- pauses ----------------------------------------------------------------------------------------------------------
+# --- pauses ---------------------------------------------------------------------------------------
 
 
 def test_pauses_grow_while_a_limit_holds(agents: Agents, pauses: list[float]) -> None:
@@ -39,7 +41,9 @@ def test_pauses_grow_while_a_limit_holds(agents: Agents, pauses: list[float]) ->
 
     assert "After all." == execution.output
     assert [5.0, 15.0, 45.0, 135.0] == pauses
-    assert execution.notices[-1].endswith("last status: 429 Too Many Requests; one more attempt in 135 s")
+    assert execution.notices[-1].endswith(
+        "last status: 429 Too Many Requests; one more attempt in 135 s"
+    )
 
 
 def test_an_overloaded_server_is_given_time_as_well(agents: Agents, pauses: list[float]) -> None:
@@ -71,8 +75,12 @@ def test_what_the_program_says_of_the_limit_is_waited_for(
     assert [201.0] == pauses
 
 
-def test_a_limit_that_holds_too_long_is_told_with_its_end(agents: Agents, pauses: list[float]) -> None:
-    error = agents.failure("codex", {"message": "You've hit your usage limit. Try again in 3 hours."})
+def test_a_limit_that_holds_too_long_is_told_with_its_end(
+    agents: Agents, pauses: list[float]
+) -> None:
+    error = agents.failure(
+        "codex", {"message": "You've hit your usage limit. Try again in 3 hours."}
+    )
 
     assert "; resume at " in error
     assert error.endswith(": a step waits for a limit for 60 min at most")
@@ -83,11 +91,17 @@ def test_a_pause_never_outlasts_the_steps_time(agents: Agents, pauses: list[floa
     error = agents.failure("claude", {"status": 429}, more="timeout: 450s")
 
     assert [5.0, 15.0, 45.0, 135.0] == pauses
-    assert error.endswith("; the timeout of 450 s of the agent helper left no time for one more attempt")
+    assert error.endswith(
+        "; the timeout of 450 s of the agent helper left no time for one more attempt"
+    )
 
 
-def test_an_attempt_that_has_no_time_to_succeed_is_not_begun(agents: Agents, pauses: list[float]) -> None:
-    """A tenth of the limit, at least 30 s, has to be left: a program alone takes some seconds to start."""
+def test_an_attempt_that_has_no_time_to_succeed_is_not_begun(
+    agents: Agents, pauses: list[float]
+) -> None:
+    """A tenth of the limit, at least 30 s, has to be left: a program alone takes some seconds to
+    start.
+    """
     agents.failure("claude", {"message": "rate limit: retry in 72s"}, more="timeout: 100s")
 
     assert [] == pauses
@@ -108,7 +122,11 @@ def test_a_request_to_stop_ends_a_pause(agents: Agents, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(("status", "expected"), [("rejected", [61.0]), ("allowed_warning", [5.0])])
 def test_claude_tells_when_the_limit_of_the_account_ends(
-    agents: Agents, pauses: list[float], monkeypatch: pytest.MonkeyPatch, status: str, expected: list[float]
+    agents: Agents,
+    pauses: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+    status: str,
+    expected: list[float],
 ) -> None:
     monkeypatch.setattr("maverick.dsl.agents.readers.time.time", lambda: 1_796_000_000.0)
     limit = {"status": status, "resetsAt": 1_796_000_060}
@@ -118,7 +136,7 @@ def test_claude_tells_when_the_limit_of_the_account_ends(
     assert expected == pauses
 
 
-# --- what is said ----------------------------------------------------------------------------------------------------
+# --- what is said ---------------------------------------------------------------------------------
 
 
 def test_a_key_that_is_refused_again_and_again_ends_the_program(agents: Agents) -> None:
@@ -126,19 +144,27 @@ def test_a_key_that_is_refused_again_and_again_ends_the_program(agents: Agents) 
     error = agents.failure("claude", {"retries": 3, "status": 401, "hang": True})
 
     assert (
-        "agent helper: the model's server answered 401 (authentication_failed) 3 times; it was ended\n"
+        "agent helper: the model's server answered 401 (authentication_failed) 3 times; it was "
+        "ended\n"
         "log in with `claude` and /login, or set ANTHROPIC_API_KEY" == error
     )
 
 
 def test_a_key_that_is_refused_once_is_given_a_chance(agents: Agents) -> None:
     """A login is renewed by the program itself."""
-    assert "Done." == agents.ask("claude", {"retries": 2, "status": 401, "text": "Done.", "healed": True}).output
+    assert (
+        "Done."
+        == agents.ask(
+            "claude", {"retries": 2, "status": 401, "text": "Done.", "healed": True}
+        ).output
+    )
 
 
 def test_a_timeout_says_what_the_server_answered_last(agents: Agents) -> None:
     for seconds in GROWING_SECONDS:
-        error = agents.failure("claude", {"retries": 2, "status": 401, "hang": True}, more=f"timeout: {seconds}")
+        error = agents.failure(
+            "claude", {"retries": 2, "status": 401, "hang": True}, more=f"timeout: {seconds}"
+        )
         if "last answer" in error:
             break
 
@@ -149,18 +175,24 @@ def test_a_timeout_says_what_the_server_answered_last(agents: Agents) -> None:
     )
 
 
-def test_a_timeout_of_a_later_call_names_the_configured_time_and_why_it_began_late(agents: Agents) -> None:
+def test_a_timeout_of_a_later_call_names_the_configured_time_and_why_it_began_late(
+    agents: Agents,
+) -> None:
     for seconds in GROWING_SECONDS:
-        error = agents.failure("claude", {"status": 503}, {"hang": True}, more=f"timeout: {seconds}")
+        error = agents.failure(
+            "claude", {"status": 503}, {"hang": True}, more=f"timeout: {seconds}"
+        )
         if "this call began" in error:
             break
 
     timeout = f"the timeout of {seconds:g} s of the agent helper"
     assert f" took longer than {timeout} and was stopped; this call began after " in error
-    assert error.endswith(", since the one before failed: exit code 1: API Error: Request rejected (503) · try later")
+    assert error.endswith(
+        ", since the one before failed: exit code 1: API Error: Request rejected (503) · try later"
+    )
 
 
-# --- when one may ask again ------------------------------------------------------------------------------------------
+# --- when one may ask again -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -213,6 +245,8 @@ def test_a_time_of_day_is_the_next_one(hours: int, minutes: int, now: datetime) 
 
 @given(st.text(max_size=80))
 def test_no_text_breaks_it(text: str) -> None:
-    wait = seconds_to_wait(f"try again {text}", datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=3))))
+    wait = seconds_to_wait(
+        f"try again {text}", datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=3)))
+    )
 
     assert wait is None or wait >= 0

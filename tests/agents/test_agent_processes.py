@@ -30,10 +30,18 @@ def _pid(root: Path) -> int:
 
 @linux
 @pytest.mark.parametrize("step", ["agent", "generate"])
-def test_a_server_that_a_tool_started_ends_with_the_step_and_is_named(agents: Agents, step: str) -> None:
-    """Programs run each command of a tool in a session of its own, so that an ordinary `&` leaves it behind."""
+def test_a_server_that_a_tool_started_ends_with_the_step_and_is_named(
+    agents: Agents, step: str
+) -> None:
+    """Programs run each command of a tool in a session of its own, so that an ordinary `&` leaves
+    it behind.
+    """
     _agent(agents, SERVER + "echo Done.")
-    flow = ASK if step == "agent" else "- {name: ask, type: generate, generator: helper, context: {task: Write it}}"
+    flow = (
+        ASK
+        if step == "agent"
+        else "- {name: ask, type: generate, generator: helper, context: {task: Write it}}"
+    )
 
     done = agents.ask(flow=flow)
 
@@ -73,13 +81,17 @@ def test_so_it_does_when_the_program_itself_was_killed(agents: Agents) -> None:
 
 
 def test_what_a_killed_run_s_agent_left_is_gone_on_resuming(tmp_path: Path) -> None:
-    """Its processes, in whatever session; and the files that it was given, which hold its context."""
+    """Its processes, in whatever session; and the files that it was given, which hold its
+    context.
+    """
     program = Program(tmp_path / "project")
     (tmp_path / "tmp").mkdir()
     program.environment["TMPDIR"] = str(tmp_path / "tmp")
     program.file("maverick.yaml", "agents: {helper: {provider: command, command: [sh, agent.sh]}}")
     leaving = SERVER if sys.platform == "linux" else SERVER.replace("setsid ", "")
-    program.file("agent.sh", f"test -e pid && echo Done. && exit; {leaving} touch $MARK; sleep 1000")
+    program.file(
+        "agent.sh", f"test -e pid && echo Done. && exit; {leaving} touch $MARK; sleep 1000"
+    )
     program.flow(ASK)
     program.begin("run", "flow.yaml").wait_for(program.mark).signal(signal.SIGKILL).end()
     pid = _pid(program.root)

@@ -15,25 +15,30 @@ from kit_agents import Agents
 from maverick.dsl.agents import schemas
 from maverick.dsl.agents.schemas import AnswerWrong, check_schema, is_quick, parse
 from maverick.dsl.events import Event
-from maverick.dsl.interpreter import python_command
-from maverick.dsl.values import Value
+from maverick.dsl.processes.interpreter import python_command
 from maverick.errors import StepFailed
 from maverick.project import Project
-from maverick.runs import Request, Session, start
+from maverick.runs.start import Request, Session, start
+from maverick.values import Value
 from patience import GROWING_SECONDS
 
 SCHEMA = {
     "type": "object",
     "required": ["issues"],
-    "properties": {"issues": {"type": "array", "items": {"type": "object", "required": ["severity"]}}},
+    "properties": {
+        "issues": {"type": "array", "items": {"type": "object", "required": ["severity"]}}
+    },
 }
-ASK = f"- {{name: ask, type: agent, agent: helper, context: {{a: b}}, output_schema: {json.dumps(SCHEMA)}}}"
+ASK = (
+    "- {name: ask, type: agent, agent: helper, context: {a: b}, output_schema: "
+    f"{json.dumps(SCHEMA)}}}"
+)
 RIGHT = '{"issues": [{"severity": "low"}]}'
 WRONG = '{"issues": [{"severity": "low"}, {}]}'
 WHERE = "it does not fit output_schema at $.issues[1]: 'severity' is a required property"
 
 
-# --- in a run ---------------------------------------------------------------------------------------------------------
+# --- in a run -------------------------------------------------------------------------------------
 
 
 def test_the_prompt_ends_with_the_schema(agents: Agents) -> None:
@@ -41,7 +46,9 @@ def test_the_prompt_ends_with_the_schema(agents: Agents) -> None:
 
     (prompt,) = agents.prompts
     asked = prompt.partition("## Your answer\n\n")[2]
-    assert asked.startswith("End with an answer that is JSON and nothing else: no other text, no explanation.")
+    assert asked.startswith(
+        "End with an answer that is JSON and nothing else: no other text, no explanation."
+    )
     assert SCHEMA == json.loads(asked.partition("```json\n")[2].partition("\n```")[0])
 
 
@@ -52,7 +59,9 @@ def test_a_wrong_answer_is_corrected_in_the_same_session(agents: Agents, provide
     (session,) = (agents.folder / "sessions").read_text().split()
     assert json.loads(RIGHT) == execution.output
     assert session in agents.words[1]
-    assert agents.prompts[1].startswith(f"Your answer is not what was asked for: {WHERE}.\n\nThe work itself is not")
+    assert agents.prompts[1].startswith(
+        f"Your answer is not what was asked for: {WHERE}.\n\nThe work itself is not"
+    )
     told = f"agent helper: its answer is not what was asked for, and it is asked once more: {WHERE}"
     assert [told] == execution.notices
 
@@ -60,24 +69,31 @@ def test_a_wrong_answer_is_corrected_in_the_same_session(agents: Agents, provide
 def test_a_second_wrong_answer_fails_the_step_and_says_where(agents: Agents) -> None:
     error = agents.failure("claude", {"text": WRONG}, flow=ASK)
 
-    assert f"agent helper: its answer is not what was asked for, also when asked again: {WHERE}" == error
+    assert (
+        f"agent helper: its answer is not what was asked for, also when asked again: {WHERE}"
+        == error
+    )
     assert 2 == len(agents.calls)
 
 
 def test_an_answer_that_is_no_json_is_shown(agents: Agents) -> None:
     error = agents.failure("claude", {"text": "I did it."}, flow=ASK)
 
-    assert error.endswith(": it is no JSON (Expecting value: line 1 column 1 (char 0)): 'I did it.'")
+    assert error.endswith(
+        ": it is no JSON (Expecting value: line 1 column 1 (char 0)): 'I did it.'"
+    )
 
 
 def test_a_schema_that_is_none_fails_before_the_agent_is_asked(agents: Agents) -> None:
     error = agents.failure("claude", flow=ASK.replace('"array"', '"arr"'))
 
-    assert error.startswith("output_schema is no JSON Schema, at $.properties.issues.type: 'arr' is not valid under")
+    assert error.startswith(
+        "output_schema is no JSON Schema, at $.properties.issues.type: 'arr' is not valid under"
+    )
     assert [] == agents.calls
 
 
-# --- the JSON in a text -----------------------------------------------------------------------------------------------
+# --- the JSON in a text ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -123,7 +139,9 @@ def test_a_reference_out_of_the_schema_is_not_followed() -> None:
     schema = {"$ref": "http://127.0.0.1:9/schema.json"}
     check_schema(schema)
 
-    with pytest.raises(StepFailed, match="output_schema refers to something that is not in it: http://127"):
+    with pytest.raises(
+        StepFailed, match="output_schema refers to something that is not in it: http://127"
+    ):
         parse("{}", schema)
 
 
@@ -133,22 +151,30 @@ def test_a_file_of_json_has_to_be_all_json(text: str) -> None:
         parse(text, SCHEMA, whole=True)
 
 
-# --- checks that take their time ------------------------------------------------------------------------------------
+# --- checks that take their time ------------------------------------------------------------------
 
 _SLOW = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}}
 _HOSTILE = json.dumps({"a": "a" * 64 + "!"})
-_ASK_SLOWLY = f"- {{name: ask, type: agent, agent: helper, context: {{a: b}}, output_schema: {json.dumps(_SLOW)}}}"
+_ASK_SLOWLY = (
+    "- {name: ask, type: agent, agent: helper, context: {a: b}, output_schema: "
+    f"{json.dumps(_SLOW)}}}"
+)
 
 
 def test_a_timeout_ends_the_check_of_an_answer(agents: Agents) -> None:
-    """A pattern that tries 2**64 ways would hold the interpreter for ever: neither timeouts nor signals are heard."""
+    """A pattern that tries 2**64 ways would hold the interpreter for ever: neither timeouts nor
+    signals are heard.
+    """
     for seconds in GROWING_SECONDS:
         flow = _ASK_SLOWLY.replace("context:", f"timeout: {seconds}, context:")
         error = agents.failure("claude", {"text": _HOSTILE}, flow=flow)
         if "checking" in error:
             break
 
-    assert f"checking an answer against output_schema took longer than its timeout of {seconds:g} s" == error
+    assert (
+        f"checking an answer against output_schema took longer than its timeout of {seconds:g} s"
+        == error
+    )
 
 
 def test_a_stop_ends_the_check_of_an_answer(agents: Agents) -> None:
@@ -159,26 +185,37 @@ def test_a_stop_ends_the_check_of_an_answer(agents: Agents) -> None:
             session.stop.request("SIGINT")
 
     session = Session(observe=stop)
-    agents.runs.file("maverick.yaml", "agents: {helper: {provider: command, command: [sh, agent.sh]}}\n")
+    agents.runs.file(
+        "maverick.yaml", "agents: {helper: {provider: command, command: [sh, agent.sh]}}\n"
+    )
     agents.runs.file("agent.sh", f"cat > /dev/null; printf '%s' '{_HOSTILE}'\n")
     agents.runs.flow(_ASK_SLOWLY)
 
-    outcome = start(Project(agents.runs.root, agents.runs.environment), Request(workflow="flow.yaml"), session)
+    outcome = start(
+        Project(agents.runs.root, agents.runs.environment), Request(workflow="flow.yaml"), session
+    )
 
     assert "paused" == outcome.status
 
 
 def test_an_answer_that_is_checked_apart_is_corrected_like_any(agents: Agents) -> None:
-    execution = agents.ask("claude", {"text": '{"a": "b"}'}, {"text": '{"a": "aa"}'}, flow=_ASK_SLOWLY)
+    execution = agents.ask(
+        "claude", {"text": '{"a": "b"}'}, {"text": '{"a": "aa"}'}, flow=_ASK_SLOWLY
+    )
 
     assert {"a": "aa"} == execution.output
-    assert any("it does not fit output_schema at $.a: 'b' does not match" in notice for notice in execution.notices)
+    assert any(
+        "it does not fit output_schema at $.a: 'b' does not match" in notice
+        for notice in execution.notices
+    )
 
 
 def _apart(text: str, schema: Value) -> None:
     command = python_command(schemas.__name__)
     schemas.conclude(
-        subprocess.run(command, input=schemas.request(text, schema), capture_output=True, check=True).stdout
+        subprocess.run(
+            command, input=schemas.request(text, schema), capture_output=True, check=True
+        ).stdout
     )
 
 
@@ -190,7 +227,13 @@ def _apart(text: str, schema: Value) -> None:
         ('{"a": "\u2028 \ud800 \u00e9"}', _SLOW),
         ("[1, 1]", {"uniqueItems": True}),
         ("1", {"$ref": "#/$defs/a"}),
-        ("[[[1]]]", {"$defs": {"a": {"type": "array", "items": {"$ref": "#/$defs/a"}}}, "$ref": "#/$defs/a"}),
+        (
+            "[[[1]]]",
+            {
+                "$defs": {"a": {"type": "array", "items": {"$ref": "#/$defs/a"}}},
+                "$ref": "#/$defs/a",
+            },
+        ),
         ("NaN", {"multipleOf": 0.5, "$ref": "#/$defs/a", "$defs": {"a": {}}}),
         ("9" * 400, {"multipleOf": 0.5, "uniqueItems": True}),
     ],
@@ -222,7 +265,9 @@ def test_a_check_in_a_process_of_its_own_says_the_same(text: str, schema: Value)
         ({"dependentSchemas": {"a": {"unevaluatedProperties": False}}}, False),
     ],
 )
-def test_only_what_may_be_slow_is_checked_in_a_process_of_its_own(schema: Value, quick: bool) -> None:
+def test_only_what_may_be_slow_is_checked_in_a_process_of_its_own(
+    schema: Value, quick: bool
+) -> None:
     """The names of properties are no keywords, and data is no schema."""
     assert quick == is_quick("{}", schema)
 
@@ -233,10 +278,17 @@ def test_a_large_answer_is_checked_apart_too() -> None:
     assert not is_quick("1" * 16_000_000, SCHEMA)
 
 
-_OLD_FENCE = re.compile(r"^```[ \t]*(?:json|JSON)?[ \t]*\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
+_OLD_FENCE = re.compile(
+    r"^```[ \t]*(?:json|JSON)?[ \t]*\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL
+)
 
 
-@given(st.lists(st.sampled_from(["```", "json", " ", "\n", "\n```\n", "```json\n", "{}", "x", "\t"]), max_size=14))
+@given(
+    st.lists(
+        st.sampled_from(["```", "json", " ", "\n", "\n```\n", "```json\n", "{}", "x", "\t"]),
+        max_size=14,
+    )
+)
 def test_the_last_fence_is_found_line_by_line(pieces: list[str]) -> None:
     """As the pattern found it that took the square of the text's length."""
     text = "".join(pieces)

@@ -1,4 +1,6 @@
-"""Sessions that were open when a step was interrupted, and what is kept of calls that came to nothing."""
+"""Sessions that were open when a step was interrupted, and what is kept of calls that came to
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit_agents import Agents
-from maverick.dsl.agents.sessions import KEPT, Sessions
+from maverick.dsl.journal.sessions import KEPT, Sessions
 
 PROVIDERS = ("claude", "codex", "gemini", "opencode", "copilot")
 PROMPT = "## task\n\nWrite it\n"
@@ -28,7 +30,9 @@ def known(agents: Agents) -> list[str]:
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_an_agent_that_was_paused_goes_on_in_its_session(agents: Agents, provider: str) -> None:
-    """It is told that it was interrupted, and its task once more: the session may have been cut off anywhere."""
+    """It is told that it was interrupted, and its task once more: the session may have been cut off
+    anywhere.
+    """
     agents.helper(provider)
     agents.play({"hang": True})
     paused = agents.interrupt()
@@ -41,7 +45,9 @@ def test_an_agent_that_was_paused_goes_on_in_its_session(agents: Agents, provide
     (session,) = known(agents)
     assert [AGAIN[provider].format(session).split()] == agents.words
     (prompt,) = agents.prompts
-    assert prompt.startswith("You were interrupted while you worked on the task below, and part of it may be done.")
+    assert prompt.startswith(
+        "You were interrupted while you worked on the task below, and part of it may be done."
+    )
     assert prompt.endswith(f"\n\n{PROMPT}")
 
 
@@ -71,7 +77,10 @@ def test_a_session_that_the_program_forgot_is_begun_anew(agents: Agents) -> None
     assert "Done." == resumed.output
     assert PROMPT == agents.prompts[-1]
     assert "--resume" not in agents.words[-1]
-    told = f"agent helper: session {session} cannot be continued (exit code 1: No conversation found with session ID: "
+    told = (
+        f"agent helper: session {session} cannot be continued (exit code 1: No conversation found "
+        "with session ID: "
+    )
     assert [f"{told}{session}); a new one is begun"] == resumed.notices
 
 
@@ -98,7 +107,9 @@ def test_a_session_that_ended_in_an_error_is_not_continued(agents: Agents) -> No
 
 
 @pytest.mark.parametrize("scenario", [{"limit": True}, {"status": 503}, {"cut_short": True}])
-def test_a_session_that_was_cut_short_is_continued(agents: Agents, scenario: dict[str, Any]) -> None:
+def test_a_session_that_was_cut_short_is_continued(
+    agents: Agents, scenario: dict[str, Any]
+) -> None:
     agents.failure("claude", scenario)
     agents.play({})
 
@@ -173,11 +184,13 @@ def test_facts_of_many_calls_stay_small(agents: Agents) -> None:
     assert 25 == agents.facts()["agent"]["called"]
 
 
-# --- the store of sessions -------------------------------------------------------------------------------------------
+# --- the store of sessions ------------------------------------------------------------------------
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["", "x", "y"])), max_size=20))
-def test_what_was_noted_last_is_what_the_next_execution_finds(changes: list[tuple[str, str]]) -> None:
+def test_what_was_noted_last_is_what_the_next_execution_finds(
+    changes: list[tuple[str, str]],
+) -> None:
     noted: list[dict[str, str]] = [{}]
     sessions = Sessions(None, lambda ids: noted.append(dict(ids)))
     expected: dict[str, str] = {}

@@ -20,8 +20,15 @@ def test_without_a_new_node_it_says_so_and_skips(tmp_path: Path, node: str, ther
         (tmp_path / "node").chmod(0o755)
 
     done = subprocess.run(
-        [SCRIPT, "--agents"], env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False
+        [SCRIPT, "--agents"],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
-    told = f"skipped: the agent programs need Node 20 or newer, with npm (there is {there}); see https://nodejs.org\n"
+    told = (
+        f"skipped: the agent programs need Node 20 or newer, with npm (there is {there}); see "
+        "https://nodejs.org\n"
+    )
     assert (0, told, "") == (done.returncode, done.stdout, done.stderr)

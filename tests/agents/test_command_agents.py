@@ -11,7 +11,10 @@ from maverick.dsl.agents import answers, conversation
 
 SCHEMA = '{"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}'
 ASK = "- {name: ask, type: agent, agent: helper, context: {task: Write it, n: [1]}}"
-ASK_JSON = f"- {{name: ask, type: agent, agent: helper, context: {{task: Write it}}, output_schema: {SCHEMA}}}"
+ASK_JSON = (
+    "- {name: ask, type: agent, agent: helper, context: {task: Write it}, output_schema: "
+    f"{SCHEMA}}}"
+)
 
 
 def script(agents: Agents, text: str, more: str = "") -> None:
@@ -21,7 +24,11 @@ def script(agents: Agents, text: str, more: str = "") -> None:
 
 
 def test_it_gets_the_prompt_and_the_names_of_two_files(agents: Agents) -> None:
-    script(agents, 'cat > got; env | grep ^MAVERICK_ | sort > names; cat "$MAVERICK_CONTEXT" > context; echo " Done. "')
+    script(
+        agents,
+        'cat > got; env | grep ^MAVERICK_ | sort > names; cat "$MAVERICK_CONTEXT" > context; echo '
+        '" Done. "',
+    )
 
     execution = agents.ask(flow=ASK)
 
@@ -49,7 +56,9 @@ def test_with_a_schema_what_it_prints_is_read_as_json(agents: Agents) -> None:
 
 
 def test_a_wrong_answer_is_corrected_with_the_whole_task(agents: Agents) -> None:
-    """It remembers nothing, so that it is told the task, its answer, and what is wrong with that."""
+    """It remembers nothing, so that it is told the task, its answer, and what is wrong with
+    that.
+    """
     script(agents, """test -e again && echo '{"n": 2}' || echo '{"n": "x"}'; cat > again""")
 
     execution = agents.ask(flow=ASK_JSON)
@@ -57,14 +66,22 @@ def test_a_wrong_answer_is_corrected_with_the_whole_task(agents: Agents) -> None
     told = (agents.runs.root / "again").read_text()
     assert {"n": 2} == execution.output
     assert told.startswith("## task\n\nWrite it\n\n## Your answer\n\nEnd with")
-    assert '## Your answer so far\n\nYou have done this task already, and answered:\n\n{"n": "x"}' in told
-    assert "not what was asked for: it does not fit output_schema at $.n: 'x' is not of type 'integer'." in told
+    assert (
+        '## Your answer so far\n\nYou have done this task already, and answered:\n\n{"n": "x"}'
+        in told
+    )
+    assert (
+        "not what was asked for: it does not fit output_schema at $.n: 'x' is not of type "
+        "'integer'." in told
+    )
 
 
 def test_a_file_that_is_no_json_is_told_twice_and_then_fails(agents: Agents) -> None:
     script(agents, 'echo no > "$MAVERICK_OUTPUT"')
 
-    assert agents.failure("", flow=ASK).startswith("agent helper: its answer is not what was asked for, also when")
+    assert agents.failure("", flow=ASK).startswith(
+        "agent helper: its answer is not what was asked for, also when"
+    )
 
 
 @pytest.mark.parametrize(
@@ -97,9 +114,15 @@ def test_its_network_is_its_own_business(agents: Agents) -> None:
     [
         (
             "yes | head -c 3000",
-            "printed more than 0 MiB; its answer is all that it prints, unless it writes one to MAVERICK_OUTPUT",
+            (
+                "printed more than 0 MiB; its answer is all that it prints, unless it writes one to "
+                "MAVERICK_OUTPUT"
+            ),
         ),
-        ('yes | head -c 3000 > "$MAVERICK_OUTPUT"; echo x', "wrote more than 0 MiB to MAVERICK_OUTPUT"),
+        (
+            'yes | head -c 3000 > "$MAVERICK_OUTPUT"; echo x',
+            "wrote more than 0 MiB to MAVERICK_OUTPUT",
+        ),
     ],
 )
 def test_an_answer_without_end_is_refused(

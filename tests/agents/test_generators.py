@@ -10,7 +10,10 @@ from kit_agents import Agents
 from maverick.errors import WorkflowInvalid
 from maverick.library import generators
 
-TEXT = "- {name: text, type: generate, generator: commit_message, context: {changed_files: [a.py, b.py]}}"
+TEXT = (
+    "- {name: text, type: generate, generator: commit_message, context: {changed_files: [a.py, "
+    "b.py]}}"
+)
 PLAIN = "Update a.py, b.py"
 
 
@@ -19,7 +22,9 @@ def test_without_an_agent_the_text_is_written_from_the_context(agents: Agents) -
     assert [] == agents.calls
 
 
-@pytest.mark.parametrize("role", ["commit_message", "commit_message_generator", "generator", "default"])
+@pytest.mark.parametrize(
+    "role", ["commit_message", "commit_message_generator", "generator", "default"]
+)
 def test_an_agent_of_its_name_or_the_general_one_writes_it(agents: Agents, role: str) -> None:
     agents.configure(f"{{{role}: {{provider: claude}}}}")
 
@@ -31,7 +36,10 @@ def test_an_agent_of_its_name_or_the_general_one_writes_it(agents: Agents, role:
 
 
 def test_the_nearest_name_counts(agents: Agents) -> None:
-    agents.configure("{default: {provider: claude}, generator: {provider: codex}, commit_message: {provider: gemini}}")
+    agents.configure(
+        "{default: {provider: claude}, generator: {provider: codex}, commit_message: {provider: "
+        "gemini}}"
+    )
 
     agents.ask("", flow=TEXT)
     agents.runs.start()
@@ -40,7 +48,9 @@ def test_the_nearest_name_counts(agents: Agents) -> None:
 
 
 def test_the_ending_makes_no_difference(agents: Agents) -> None:
-    assert PLAIN == agents.ask(flow=TEXT.replace("commit_message", "commit_message_generator")).output
+    assert (
+        PLAIN == agents.ask(flow=TEXT.replace("commit_message", "commit_message_generator")).output
+    )
 
 
 def test_provider_none_does_without_the_general_agent(agents: Agents) -> None:
@@ -58,9 +68,14 @@ def test_provider_none_does_without_the_general_agent(agents: Agents) -> None:
         ("gemini", ["--approval-mode", "default"]),
     ],
 )
-def test_whoever_writes_a_text_may_not_write_files(agents: Agents, provider: str, expected: list[str]) -> None:
+def test_whoever_writes_a_text_may_not_write_files(
+    agents: Agents, provider: str, expected: list[str]
+) -> None:
     """Also where the same agent may when it plays another part."""
-    option = {"claude": "permission_mode: bypassPermissions", "codex": "sandbox: danger-full-access"}.get(provider, "")
+    option = {
+        "claude": "permission_mode: bypassPermissions",
+        "codex": "sandbox: danger-full-access",
+    }.get(provider, "")
     agents.configure(f"{{default: {{provider: {provider}, options: {{{option}}}}}}}")
 
     agents.ask("", {"write": {"made": ""}}, flow=TEXT)
@@ -72,7 +87,10 @@ def test_whoever_writes_a_text_may_not_write_files(agents: Agents, provider: str
 def test_a_fence_around_the_whole_text_is_taken_off(agents: Agents) -> None:
     agents.configure("{default: {provider: claude}}")
 
-    assert "Add a\n\nBecause." == agents.ask("", {"text": "```text\nAdd a\n\nBecause.\n```"}, flow=TEXT).output
+    assert (
+        "Add a\n\nBecause."
+        == agents.ask("", {"text": "```text\nAdd a\n\nBecause.\n```"}, flow=TEXT).output
+    )
 
 
 def test_where_the_agent_fails_the_text_is_written_without_it(agents: Agents) -> None:
@@ -112,7 +130,7 @@ def test_a_text_that_was_written_is_recalled(agents: Agents) -> None:
     assert 1 == len(agents.calls)
 
 
-# --- what is written without an agent ---------------------------------------------------------------------------------
+# --- what is written without an agent -------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -124,7 +142,10 @@ def test_a_text_that_was_written_is_recalled(agents: Agents) -> None:
         ({"changed_files": ["a"]}, "Update a"),
         ({"changed_files": list("abcd")}, "Update a, b, c and 1 more file"),
         ({"files": [{"path": "a"}]}, "Update a"),
-        ({"purpose": "word " * 40}, "word word word word word word word word word word word word word word…"),
+        (
+            {"purpose": "word " * 40},
+            "word word word word word word word word word word word word word word…",
+        ),
     ],
 )
 def test_commit_messages(context: object, expected: str) -> None:
@@ -151,7 +172,10 @@ def test_a_description_says_what_is_known() -> None:
             "commits": [{"subject": "Do it"}, "Do more"],
             "changed_files": [f"{number}.py" for number in range(51)],
             "review": {"report": "Fine.\n"},
-            "validation": {"success": False, "stages": [{"name": "lint", "success": True}, {"name": "test"}]},
+            "validation": {
+                "success": False,
+                "stages": [{"name": "lint", "success": True}, {"name": "test"}],
+            },
             "issue": {"number": 7, "title": "Slow"},
         }
     )

@@ -1,4 +1,6 @@
-"""What the real programs wrote, word for word (`tests/standins/recorded`), and what maverick makes of it."""
+"""What the real programs wrote, word for word (`tests/standins/recorded`), and what maverick makes
+of it.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,12 @@ def provider_of(program: str) -> str:
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_a_session_that_is_lost_is_told_and_a_new_one_is_begun(agents: Agents, program: str) -> None:
-    """After the program's own clean-up, on another machine, in a fresh container: the step is not failed by it."""
+def test_a_session_that_is_lost_is_told_and_a_new_one_is_begun(
+    agents: Agents, program: str
+) -> None:
+    """After the program's own clean-up, on another machine, in a fresh container: the step is not
+    failed by it.
+    """
     agents.helper(provider_of(program))
     agents.play({"hang": True})
     agents.interrupt()
@@ -63,7 +69,12 @@ def test_an_edit_that_was_refused_is_told(agents: Agents, program: str) -> None:
     execution = agents.ask("", {"recorded": f"{program}/refused_edit"})
 
     told = execution.notices[0]
-    tool = {"claude": "[Write] ", "gemini": "[write_file] ", "opencode": "[write] ", "copilot": "[create] "}
+    tool = {
+        "claude": "[Write] ",
+        "gemini": "[write_file] ",
+        "opencode": "[write] ",
+        "copilot": "[create] ",
+    }
     assert f"was not permitted to do, or failed at: {tool[provider_of(program)]}" in told
     assert ("failed" if provider_of(program) == "opencode" else "done") == execution.status
 
@@ -78,7 +89,9 @@ def test_a_key_that_is_refused_is_told_with_how_to_log_in(agents: Agents, progra
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_limit_is_asked_again(agents: Agents, program: str) -> None:
-    execution = agents.ask(provider_of(program), {"recorded": f"{program}/429"}, {"text": "After all."})
+    execution = agents.ask(
+        provider_of(program), {"recorded": f"{program}/429"}, {"text": "After all."}
+    )
 
     assert "After all." == execution.output, execution.error
     assert execution.notices[0].endswith("; one more attempt")

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from maverick.checkpoints import Store, automatic, blob
-from maverick.checkpoints.automatic import collecting_pays, note_collected
-from maverick.checkpoints.files import Files
+from maverick.checkpoints import Store, blob
+from maverick.checkpoints.disk.files import Files
+from maverick.checkpoints.gc import automatic
+from maverick.checkpoints.gc.automatic import collecting_pays, note_collected
 
 
 def _grow(store: Store, run: str, size: int) -> None:
@@ -25,7 +26,9 @@ def test_it_does_not_pay_in_a_small_store(tmp_path: Path) -> None:
     assert not collecting_pays(store)
 
 
-def test_it_pays_once_the_store_has_grown_to_twice_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_pays_once_the_store_has_grown_to_twice_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And not again before it has done so once more."""
     monkeypatch.setattr(automatic, "GROWN_BYTES", 10_000)
     store = Store.create(tmp_path)

@@ -1,4 +1,6 @@
-"""Similar objects: what is compressed with what stood there before, and what keeps that readable."""
+"""Similar objects: what is compressed with what stood there before, and what keeps that
+readable.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faults import CountingFiles
-from maverick.checkpoints import Store, blob, layout, note, packs, value
-from maverick.checkpoints.frames import Base, Compressor, FrameDamaged, leans_of, open_frame
-from maverick.checkpoints.ids import ObjectId, ObjectKind, blob_id
-from maverick.checkpoints.open_pack import NewObject
+from maverick.checkpoints import Store, blob, note, value
+from maverick.checkpoints.disk import layout
+from maverick.checkpoints.objects import packs
+from maverick.checkpoints.objects.frames import Base, Compressor, FrameDamaged, leans_of, open_frame
+from maverick.checkpoints.objects.ids import ObjectId, ObjectKind, blob_id
+from maverick.checkpoints.objects.open_pack import NewObject
 from maverick.errors import ObjectMissing, StoreTooNew
 from stores import begin, extend, flip, read_all, step
 
@@ -43,13 +47,17 @@ def _leaning(store: Store) -> dict[ObjectId, ObjectId]:
 
 @given(st.binary(min_size=96, max_size=4000), st.binary(max_size=200), st.integers(0, 4000))
 @settings(max_examples=60)
-def test_what_was_compressed_with_a_base_comes_back(data: bytes, inserted: bytes, position: int) -> None:
+def test_what_was_compressed_with_a_base_comes_back(
+    data: bytes, inserted: bytes, position: int
+) -> None:
     """Whatever the base and the change."""
     new = data[:position] + inserted + data[position:]
     base = Base(blob_id(data), data, len(data), former=True)
 
     frame = Compressor().frame(ObjectKind.BLOB, blob_id(new), new, base)
-    header, back = open_frame(frame.raw, lambda object_id, *, whole: {(base.id, True): data}[object_id, whole])
+    header, back = open_frame(
+        frame.raw, lambda object_id, *, whole: {(base.id, True): data}[object_id, whole]
+    )
 
     assert (new, blob_id(new)) == (back, header.id)
     if frame.flags:
@@ -64,7 +72,9 @@ def test_an_output_that_changes_a_little_is_stored_as_the_change(store: Store) -
     at = store.save("r", {("log",): blob(text), ("out",): value(text.decode())}, parent=None)
     before = sum(index.size for index in store.objects.packs())
 
-    store.save("r", {("log",): blob(text + b" more"), ("out",): value(text.decode() + " more")}, parent=at)
+    store.save(
+        "r", {("log",): blob(text + b" more"), ("out",): value(text.decode() + " more")}, parent=at
+    )
 
     assert sum(index.size for index in store.objects.packs()) - before < 2000
     fresh = Store.open(store.root).load("r")
@@ -103,14 +113,18 @@ def test_a_checkpoint_after_each_step_costs_little_beside_the_output(store: Stor
         text = _words(600, number)
         outputs += len(compressor.frame(ObjectKind.BLOB, blob_id(text), text).raw)
         changes = {("steps", f"s{number}"): blob(text, note=f'{{"key":"{number:064}"}}')}
-        at = store.save("r", changes, parent=at, facts={("steps", f"s{number}"): note(f"{number} ms")})
+        at = store.save(
+            "r", changes, parent=at, facts={("steps", f"s{number}"): note(f"{number} ms")}
+        )
 
     stored = sum(index.size for index in store.objects.packs())
     assert (stored - outputs) / 400 < 2500
 
 
 def test_checkpoints_lean_on_one_of_the_last_eight(store: Store) -> None:
-    """Those that are kept for long lean on nothing, and damage to one is not damage to the whole run."""
+    """Those that are kept for long lean on nothing, and damage to one is not damage to the whole
+    run.
+    """
     at = begin(store)
     made = [at]
     for number in range(30):
@@ -122,7 +136,11 @@ def test_checkpoints_lean_on_one_of_the_last_eight(store: Store) -> None:
     bases = _leaning(store)
     assert {label.id, end.id}.isdisjoint(bases)
     places = {checkpoint.id: number for number, checkpoint in enumerate(made)}
-    gaps = [places[checkpoint.id] - places[bases[checkpoint.id]] for checkpoint in made if checkpoint.id in bases]  # type: ignore[index]
+    gaps = [
+        places[checkpoint.id] - places[bases[checkpoint.id]]
+        for checkpoint in made
+        if checkpoint.id in bases
+    ]  # type: ignore[index]
     assert {1, 2, 3, 4, 5, 6, 7} == set(gaps)
     assert 4 == len(made) - len(gaps)
 
@@ -185,7 +203,9 @@ def test_a_hit_counts_only_with_its_base(store: Store) -> None:
     first, second = _words(500), _words(500) + b" and more"
     store.objects.write([NewObject(ObjectKind.BLOB, blob_id(first), first)])
     store.objects.write([NewObject(ObjectKind.BLOB, blob_id(second), second, blob_id(first))])
-    (lost,) = [index for index in store.objects.packs() if index.find(bytes.fromhex(blob_id(first)))]
+    (lost,) = [
+        index for index in store.objects.packs() if index.find(bytes.fromhex(blob_id(first)))
+    ]
     (store.root / "objects" / f"{lost.name}.pack").unlink()
     store = Store.open(store.root)
     with pytest.raises(ObjectMissing):
@@ -211,7 +231,9 @@ def test_damage_to_a_base_is_reported_with_the_runs_that_lean_on_it(store: Store
 
 
 def test_an_older_store_announces_bases_before_it_holds_any(tmp_path: Path) -> None:
-    """A version that does not know them refuses the store instead of finding objects of an unknown kind."""
+    """A version that does not know them refuses the store instead of finding objects of an unknown
+    kind.
+    """
     root = tmp_path / "store"
     Store.create(root)
     old = layout.Format(1, frozenset(), frozenset(), frozenset())
@@ -228,9 +250,13 @@ def test_an_older_store_announces_bases_before_it_holds_any(tmp_path: Path) -> N
     assert _words(500) + b" more" == opened_before.load("r").data("x")
 
 
-def test_a_version_that_knows_no_bases_refuses_such_a_store(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_that_knows_no_bases_refuses_such_a_store(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The flag stands in `read`."""
-    monkeypatch.setattr(layout, "_KNOWN", {"read": frozenset(), "write": frozenset(), "gc": frozenset()})
+    monkeypatch.setattr(
+        layout, "_KNOWN", {"read": frozenset(), "write": frozenset(), "gc": frozenset()}
+    )
 
     with pytest.raises(StoreTooNew, match=r"read: bases, chunks"):
         Store.open(store.root)

@@ -19,7 +19,9 @@ def store(tmp_path: Path) -> Store:
 
 def _edit(store: Store, run: str, output: int) -> Checkpoint:
     tip = store.checkpoint(store.ref(run).checkpoint)
-    return byhand.edit(store, tip, changes={("steps", "step0"): value(output)}, facts={}, what="steps.step0.output")
+    return byhand.edit(
+        store, tip, changes={("steps", "step0"): value(output)}, facts={}, what="steps.step0.output"
+    )
 
 
 def _fork(store: Store, at: Checkpoint, run: str = "fork-1") -> Checkpoint:
@@ -68,7 +70,8 @@ def test_what_steps_saved_since_is_never_taken_back(store: Store) -> None:
     extend(store, edited, range(1, 3))
 
     with pytest.raises(
-        RefMoved, match=r"run run-1 has gone on since \(edited .*\); .*`maverick checkpoint fork run-1~3`"
+        RefMoved,
+        match=r"run run-1 has gone on since \(edited .*\); .*`maverick checkpoint fork run-1~3`",
     ) as error:
         _undo(store)
 
@@ -132,7 +135,9 @@ def test_a_tag_is_set_moved_removed_and_each_is_taken_back(store: Store) -> None
     assert [{}, {"good": second.id}, {"good": first.id}, {}] == found
 
 
-@pytest.mark.parametrize("name", ["", "latest", "a@b", "a b", "a~1", "a:b", "a/b", "x" * 101, "a\nb"])
+@pytest.mark.parametrize(
+    "name", ["", "latest", "a@b", "a b", "a~1", "a:b", "a/b", "x" * 101, "a\nb"]
+)
 def test_a_tag_is_what_a_revision_can_hold(store: Store, name: str) -> None:
     with pytest.raises(UsageError, match="cannot be a tag"):
         byhand.tag(store, "run-1", name, begin(store))
@@ -161,7 +166,9 @@ def test_a_dropped_run_comes_back_whole(store: Store) -> None:
 
 
 def test_gc_is_the_end_of_a_dropped_run_and_that_is_said_once(store: Store) -> None:
-    """Whoever drops a run and collects may want its bytes gone; the change before it can still be taken back."""
+    """Whoever drops a run and collects may want its bytes gone; the change before it can still be
+    taken back.
+    """
     at = begin(store)
     _fork(store, at)
     extend(store, at, range(3))
@@ -178,7 +185,9 @@ def test_gc_is_the_end_of_a_dropped_run_and_that_is_said_once(store: Store) -> N
 def test_gc_can_be_told_to_keep_what_could_be_taken_back(store: Store) -> None:
     """As the one that nobody asked for is: dropped runs, and checkpoints that had a tag."""
     at = extend(store, begin(store), range(3))
-    done = store.save("done-1", {("output",): value("x")}, parent=begin(store, "done-1"), kind="final")
+    done = store.save(
+        "done-1", {("output",): value("x")}, parent=begin(store, "done-1"), kind="final"
+    )
     first = store.checkpoint(done.parent)
     byhand.tag(store, "done-1", "first", first)
     byhand.tag(store, "done-1", "first", None)
@@ -234,7 +243,9 @@ def test_only_the_newest_notes_are_kept(store: Store) -> None:
     assert f"tag-{byhand.KEPT + 5}" == byhand.newest(store).detail["tag"]
 
 
-def test_a_kill_at_any_point_leaves_a_change_that_is_there_and_can_be_undone_or_is_not_there(tmp_path: Path) -> None:
+def test_a_kill_at_any_point_leaves_a_change_that_is_there_and_can_be_undone_or_is_not_there(
+    tmp_path: Path,
+) -> None:
     """The note is written first; one whose change never happened is passed over."""
     after, ended = 0, False
     while not ended:
@@ -262,7 +273,10 @@ def test_a_torn_note_is_damage_and_names_the_file(store: Store) -> None:
     note = next((store.root / byhand.FOLDER).iterdir())
     note.write_bytes(note.read_bytes()[:-9])
 
-    with pytest.raises(StoreDamaged, match=rf"torn or altered \(.*{note.name}\); remove it to take back an older one"):
+    with pytest.raises(
+        StoreDamaged,
+        match=rf"torn or altered \(.*{note.name}\); remove it to take back an older one",
+    ):
         byhand.newest(store)
 
 
@@ -271,16 +285,18 @@ def test_a_folder_in_the_place_of_a_note_is_named_and_in_nobodys_way(store: Stor
     byhand.tag(store, "run-1", "good", begin(store))
     (store.root / byhand.FOLDER / "9999999999999999-a").mkdir()
 
-    with pytest.raises(StoreDamaged, match=r"cannot be read \(.*-a\): Is a directory; move it away"):
+    with pytest.raises(
+        StoreDamaged, match=r"cannot be read \(.*-a\): Is a directory; move it away"
+    ):
         byhand.newest(store)
     assert [store.ref("run-1").checkpoint] == byhand.needed(store)
 
 
 def test_a_note_of_a_newer_version_is_refused(store: Store) -> None:
-    from maverick.checkpoints import canonical  # noqa: PLC0415
+    from maverick.checkpoints.disk import sealed  # noqa: PLC0415
 
     (store.root / byhand.FOLDER).mkdir()
-    (store.root / byhand.FOLDER / "0001-a").write_bytes(canonical.seal({"format": 2}))
+    (store.root / byhand.FOLDER / "0001-a").write_bytes(sealed.seal({"format": 2}))
 
     with pytest.raises(StoreTooNew, match="was written by a newer version"):
         byhand.newest(store)

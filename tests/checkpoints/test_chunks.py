@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from faults import CountingFiles
-from maverick.checkpoints import Store, blob, blob_from, chunking, value
-from maverick.checkpoints.frames import leans_of
-from maverick.checkpoints.ids import blob_id
-from maverick.checkpoints.large_blob import Formers
+from maverick.checkpoints import Store, blob, blob_from, value
+from maverick.checkpoints.objects import chunking
+from maverick.checkpoints.objects.frames import leans_of
+from maverick.checkpoints.objects.ids import blob_id
+from maverick.checkpoints.objects.large_blob import Formers
 from maverick.errors import StoreDamaged
 from stores import flip
 
@@ -43,7 +44,11 @@ def test_content_of_any_size_comes_back(store: Store, size: int) -> None:
     path = store.root.parent / "file"
     path.write_bytes(data)
     parts = [data[:5], b"", data[5:70_000], data[70_000:]]
-    sources = {("memory",): blob(data), ("file",): blob_from(path), ("open",): blob_from(io.BytesIO(data), note="x")}
+    sources = {
+        ("memory",): blob(data),
+        ("file",): blob_from(path),
+        ("open",): blob_from(io.BytesIO(data), note="x"),
+    }
 
     at = store.save("r", sources, parent=None)
     at = store.save("r", {("parts",): blob_from(parts)}, parent=at) if size else at
@@ -60,13 +65,20 @@ def test_content_of_any_size_comes_back(store: Store, size: int) -> None:
 @pytest.mark.parametrize("size", [128 * 1024, 200_000, 256 * 1024])
 def test_content_that_is_one_chunk_is_stored(store: Store, size: int) -> None:
     """Nothing in it says where to cut: the chunk is the blob itself."""
-    at = store.save("r", {("memory",): blob(b"x" * size), ("value",): value("x" * size)}, parent=None)
+    at = store.save(
+        "r", {("memory",): blob(b"x" * size), ("value",): value("x" * size)}, parent=None
+    )
     at = store.save("r", {("stream",): blob_from([b"y" * size])}, parent=at)
     store.save("r", {("memory",): blob(b"z" * size)}, parent=at)
 
     found = Store.open(store.root)
-    assert b"x" * size == found.load("r~1").data("memory") == found.load("r").value("value").encode()  # type: ignore[union-attr]
-    assert (b"y" * size, b"z" * size) == (found.load("r").data("stream"), found.load("r").data("memory"))
+    assert (
+        b"x" * size == found.load("r~1").data("memory") == found.load("r").value("value").encode()
+    )  # type: ignore[union-attr]
+    assert (b"y" * size, b"z" * size) == (
+        found.load("r").data("stream"),
+        found.load("r").data("memory"),
+    )
     assert [] == list(found.check(read_data=True))
 
 
@@ -76,7 +88,11 @@ def test_cuts_do_not_depend_on_how_the_content_is_read(window_bytes: int) -> Non
     data = _bytes(5 * MIB)
 
     def cuts(window: int) -> list[int]:
-        return [len(chunk) for chunks in chunking.windows(chunking.reader(data), window) for chunk in chunks]
+        return [
+            len(chunk)
+            for chunks in chunking.windows(chunking.reader(data), window)
+            for chunk in chunks
+        ]
 
     assert cuts(64 * MIB) == cuts(window_bytes)
     assert sum(cuts(window_bytes)) == len(data)
@@ -109,7 +125,9 @@ def test_a_text_that_grows_costs_what_is_new_in_it(store: Store, added: int, mos
 
 
 def test_cuts_follow_those_of_what_was_there_before(store: Store) -> None:
-    """What is appended begins a chunk of its own, unless the last one is smaller than a chunk may be."""
+    """What is appended begins a chunk of its own, unless the last one is smaller than a chunk may
+    be.
+    """
     data = _bytes(MIB)
     at = store.save("r", {("x",): blob(data)}, parent=None)
     at = store.save("r", {("x",): blob(data + _bytes(5000, 1))}, parent=at)

@@ -1,4 +1,6 @@
-"""Folders in folders, as deep as a file system takes them: saved and restored, or refused by name."""
+"""Folders in folders, as deep as a file system takes them: saved and restored, or refused by
+name.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from maverick.checkpoints import Store, blob, exports
-from maverick.checkpoints.folders import count_paths, walk
-from maverick.checkpoints.ids import TreeId
+from maverick.checkpoints.objects.ids import TreeId
+from maverick.checkpoints.trees.folders import count_paths, walk
 from maverick.checkpoints.workspace import diff_files, plan_copy, plan_restore
 from maverick.errors import UsageError, WorkspaceUnreadable
 from workspaces import Project, git
@@ -62,7 +64,9 @@ def _found(root: Path) -> dict[int, str]:
 def test_deep_folders_are_saved_compared_restored_and_go_elsewhere(
     project: Project, tmp_path: Path, with_git: bool
 ) -> None:
-    """By each way that walks through them; a process has fewer files open than there are folders."""
+    """By each way that walks through them; a process has fewer files open than there are
+    folders.
+    """
     if with_git:
         git(project.root, "init", "-q")
         project.options["git"] = True

@@ -9,9 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maverick.checkpoints import Entry, ObjectId, Store, Value, blob, folders, ids, note, value
-from maverick.checkpoints.diff import MISSING, Change, diff_trees, diff_values, natural_key, same
-from maverick.checkpoints.model import Node
+from maverick.checkpoints import Entry, ObjectId, Store, Value, blob, note, value
+from maverick.checkpoints.objects import ids
+from maverick.checkpoints.trees import folders
+from maverick.checkpoints.trees.diff import (
+    MISSING,
+    Change,
+    diff_trees,
+    diff_values,
+    natural_key,
+    same,
+)
+from maverick.checkpoints.trees.tree_nodes import Node
 from stores import begin, step
 
 Names = tuple[str, ...]
@@ -45,28 +54,40 @@ def shown(changes: list[Change]) -> list[tuple[Names, tuple[str | int, ...], str
 
 names = st.one_of(st.sampled_from(["a", "b", "step[2]", "step[10]"]), st.integers(0, 200).map(str))
 contents = st.dictionaries(st.tuples(names.map("f{}".format)), st.sampled_from("xyz"), max_size=120)
-nested = st.tuples(contents, st.dictionaries(st.tuples(st.just("dir"), names), st.sampled_from("xyz"), max_size=60))
+nested = st.tuples(
+    contents, st.dictionaries(st.tuples(st.just("dir"), names), st.sampled_from("xyz"), max_size=60)
+)
 
 
 @settings(max_examples=60)
 @given(nested, nested)
 def test_a_difference_of_trees_is_that_of_their_entries(
-    left: tuple[dict[Names, str], dict[Names, str]], right: tuple[dict[Names, str], dict[Names, str]]
+    left: tuple[dict[Names, str], dict[Names, str]],
+    right: tuple[dict[Names, str], dict[Names, str]],
 ) -> None:
     """Whatever the widths: narrow against wide, one side without the folder at all."""
     memory = Memory()
     old, new = {**left[0], **left[1]}, {**right[0], **right[1]}
     expected = {
-        path: (old.get(path), new.get(path)) for path in old.keys() | new.keys() if old.get(path) != new.get(path)
+        path: (old.get(path), new.get(path))
+        for path in old.keys() | new.keys()
+        if old.get(path) != new.get(path)
     }
 
     found = list(diff_trees(memory, memory.tree(old), memory.tree(new)))
 
-    texts: dict[ObjectId | None, str | None] = {entry(text).id: text for text in "xyz"} | {None: None}
-    actual = {it.path: (texts[it.old.id if it.old else None], texts[it.new.id if it.new else None]) for it in found}
+    texts: dict[ObjectId | None, str | None] = {entry(text).id: text for text in "xyz"} | {
+        None: None
+    }
+    actual = {
+        it.path: (texts[it.old.id if it.old else None], texts[it.new.id if it.new else None])
+        for it in found
+    }
     assert expected == actual
     assert len(found) == len(actual)
-    assert [it.path for it in found] == sorted(expected, key=lambda path: [natural_key(name) for name in path])
+    assert [it.path for it in found] == sorted(
+        expected, key=lambda path: [natural_key(name) for name in path]
+    )
 
 
 def test_equal_trees_are_not_read() -> None:
@@ -86,12 +107,19 @@ def test_a_folder_against_a_file_is_the_file_and_what_is_in_the_folder() -> None
     assert [(("a",), False), (("a", "b"), True)] == [(it.path, it.new is not None) for it in found]
 
 
-def test_five_of_ten_thousand_steps_are_found_with_fifty_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_five_of_ten_thousand_steps_are_found_with_fifty_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The cost of a difference depends on what differs, not on what is there."""
     store = Store.create(tmp_path / "store")
-    many = {("steps", f"phases[{number}].implement"): value({"out": number}) for number in range(10_000)}
+    many = {
+        ("steps", f"phases[{number}].implement"): value({"out": number}) for number in range(10_000)
+    }
     first = store.save("old", many, parent=None)
-    five = {("steps", f"phases[{number}].implement"): value({"out": -1}) for number in (7, 1200, 4711, 8000, 9999)}
+    five = {
+        ("steps", f"phases[{number}].implement"): value({"out": -1})
+        for number in (7, 1200, 4711, 8000, 9999)
+    }
     store.save("new", five, parent=first)
     fresh = Store.open(tmp_path / "store")
     objects_read: list[ids.ObjectId] = []
@@ -127,7 +155,11 @@ def test_numbers_in_names_sort_as_numbers() -> None:
         (0.0, -0.0, [((), 0.0, -0.0)]),
         ({"a": 1, "b": 2}, {"b": 2, "a": 1}, []),
         ({"a": 1}, {"a": 1, "b": None}, [(("b",), MISSING, None)]),
-        ({"tasks": [{"title": "x"}]}, {"tasks": [{"title": "y"}]}, [(("tasks", 0, "title"), "x", "y")]),
+        (
+            {"tasks": [{"title": "x"}]},
+            {"tasks": [{"title": "y"}]},
+            [(("tasks", 0, "title"), "x", "y")],
+        ),
         ([1, 2], [1, 2, 3], [((2,), MISSING, 3)]),
         ([1, 2, 3], [0, 1, 2, 3], [((0,), MISSING, 0)]),
         ([1, 2, 3], [1, 3], [((1,), 2, MISSING)]),
@@ -141,10 +173,14 @@ def test_values_differ_at_their_leaves(old: Value, new: Value, expected: list[ob
     assert repr(expected) == repr(list(diff_values(old, new)))
 
 
-scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=3), st.binary(max_size=2))
+scalars = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=3), st.binary(max_size=2)
+)
 values = st.recursive(
     scalars,
-    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=2), inner, max_size=4)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=2), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 
@@ -196,7 +232,9 @@ def test_a_diff_of_checkpoints_goes_from_entries_to_leaves(tmp_path: Path) -> No
         (("steps", "plan"), ("tasks", 1, "title"), "changed", "b", "c"),
         (("steps", "step3"), (), "added", MISSING, {"out": 3}),
     ] == shown(changes)
-    assert ["data", "value", "value", "note", "note", "value", "value"] == [it.part for it in changes]
+    assert ["data", "value", "value", "note", "note", "value", "value"] == [
+        it.part for it in changes
+    ]
     assert changes[-1].before is None
     assert changes[-1].after is not None
     assert changes[-1].after.note.endswith('"status":"done"}')
@@ -208,7 +246,9 @@ def test_a_value_with_its_keys_in_another_order_is_a_change(tmp_path: Path) -> N
     first = store.save("old", {("it",): value({"a": 1, "b": 2})}, parent=None)
     store.save("new", {("it",): value({"b": 2, "a": 1})}, parent=first)
 
-    assert [(("it",), (), "changed", {"a": 1, "b": 2}, {"b": 2, "a": 1})] == shown(list(store.diff("old", "new")))
+    assert [(("it",), (), "changed", {"a": 1, "b": 2}, {"b": 2, "a": 1})] == shown(
+        list(store.diff("old", "new"))
+    )
 
 
 def test_bytes_that_became_a_value_are_a_change(tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faults import CrashingFiles, FullFiles, Killed
-from maverick.checkpoints import Checkpoint, Store, blob, byhand, canonical, exports, note, value
-from maverick.checkpoints.files import Files
-from maverick.checkpoints.refs import encode_ref
+from maverick.checkpoints import Checkpoint, Store, blob, byhand, exports, note, value
+from maverick.checkpoints.disk import sealed as canonical
+from maverick.checkpoints.disk.files import Files
+from maverick.checkpoints.refs.refs import encode_ref
 from maverick.errors import StoreDamaged, StoreTooNew, StoreUnwritable, UsageError
 from stores import begin, extend, read_all
 
@@ -35,13 +36,21 @@ def there(tmp_path: Path) -> Store:
 def _filled(store: Store) -> Checkpoint:
     """A run with labels, bytes in a value, similar outputs, a large blob, tags, and files."""
     at = extend(store, begin(store), range(20))
-    at = store.save("run-1", {("steps", "bytes"): value({"raw": b"\0\xff"})}, parent=at, kind="label", label="half")
+    at = store.save(
+        "run-1",
+        {("steps", "bytes"): value({"raw": b"\0\xff"})},
+        parent=at,
+        kind="label",
+        label="half",
+    )
     large = random.Random(1).randbytes(700_000)
     files = {("workspace", "src", "a.py"): blob(b"print()\n"), ("workspace", "large"): blob(large)}
     at = store.save("run-1", files, parent=at)
     for number in range(4):
         text = value({"transcript": "line\n" * 900 + str(number)})
-        at = store.save("run-1", {("steps", "talk"): text}, parent=at, facts={("steps", "talk"): note("{}")})
+        at = store.save(
+            "run-1", {("steps", "talk"): text}, parent=at, facts={("steps", "talk"): note("{}")}
+        )
     byhand.tag(store, "run-1", "good", at)
     return at
 
@@ -50,14 +59,20 @@ def _objects(store: Store) -> int:
     return sum(len(index) for index in store.objects.packs())
 
 
-def test_a_run_goes_to_another_store_with_everything(store: Store, there: Store, tmp_path: Path) -> None:
+def test_a_run_goes_to_another_store_with_everything(
+    store: Store, there: Store, tmp_path: Path
+) -> None:
     """Outputs, facts, labels, tags, log, files; and fsck finds nothing."""
     at = _filled(store)
 
     done = exports.export(store, at, tmp_path / "run")
     ref = exports.take_in(there, tmp_path / "run")
 
-    assert ("run-1", at.id, (tmp_path / "run").stat().st_size) == (done.run, done.checkpoint, done.bytes)
+    assert ("run-1", at.id, (tmp_path / "run").stat().st_size) == (
+        done.run,
+        done.checkpoint,
+        done.bytes,
+    )
     assert store.ref("run-1") == ref
     assert read_all(store, at) == read_all(there, there.resolve("run-1"))
     assert store.resolve("run-1@half") == there.resolve("run-1@half")
@@ -89,7 +104,9 @@ def test_an_older_checkpoint_goes_alone_with_the_labelled_ones_before_it(
     assert [] == list(there.check(read_data=True))
 
 
-def test_under_another_name_it_is_a_run_of_its_own(store: Store, there: Store, tmp_path: Path) -> None:
+def test_under_another_name_it_is_a_run_of_its_own(
+    store: Store, there: Store, tmp_path: Path
+) -> None:
     """Also beside the one that it is of; nobody misses a run that was never here."""
     at = _filled(store)
     exports.export(store, at, tmp_path / "run")
@@ -103,7 +120,9 @@ def test_under_another_name_it_is_a_run_of_its_own(store: Store, there: Store, t
     assert [[], []] == [list(each.check(read_data=True)) for each in (store, there)]
 
 
-def test_a_second_import_of_the_same_content_stores_nothing_twice(store: Store, tmp_path: Path) -> None:
+def test_a_second_import_of_the_same_content_stores_nothing_twice(
+    store: Store, tmp_path: Path
+) -> None:
     """What is there already is not written again."""
     at = _filled(store)
     exports.export(store, at, tmp_path / "run")
@@ -118,7 +137,10 @@ def test_a_run_that_exists_is_refused(store: Store, tmp_path: Path) -> None:
     exports.export(store, begin(store), tmp_path / "run")
 
     for name in ("", "run-1"):
-        with pytest.raises(UsageError, match="there is a run run-1 already; import it under another name: --as NAME"):
+        with pytest.raises(
+            UsageError,
+            match="there is a run run-1 already; import it under another name: --as NAME",
+        ):
             exports.take_in(store, tmp_path / "run", name)
 
 
@@ -160,7 +182,7 @@ def test_what_is_damaged_here_is_not_exported(store: Store, tmp_path: Path) -> N
     assert not (tmp_path / "run").exists()
 
 
-# --- what is refused --------------------------------------------------------------------------------------------------
+# --- what is refused ------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -212,11 +234,27 @@ def _flipped(data: bytes, place: int, bit: int) -> bytes:
     ("change", "kind", "message"),
     [
         (lambda _: b"", UsageError, "is no file that `maverick checkpoint export` wrote"),
-        (lambda _: b"PK\3\4 a zip", UsageError, "is no file that `maverick checkpoint export` wrote"),
-        (lambda data: data[:-1], StoreDamaged, "run is damaged: it is cut off, or its end is altered; nothing was im"),
+        (
+            lambda _: b"PK\3\4 a zip",
+            UsageError,
+            "is no file that `maverick checkpoint export` wrote",
+        ),
+        (
+            lambda data: data[:-1],
+            StoreDamaged,
+            "run is damaged: it is cut off, or its end is altered; nothing was im",
+        ),
         (lambda data: data[: len(data) // 2], StoreDamaged, "it is cut off, or its end is altered"),
-        (lambda data: _flipped(data, 200, 3), StoreDamaged, "run is damaged: .*; nothing was imported, export the run"),
-        (lambda data: _flipped(data, len(data) - 200, 3), StoreDamaged, "what it says of the run is altered"),
+        (
+            lambda data: _flipped(data, 200, 3),
+            StoreDamaged,
+            "run is damaged: .*; nothing was imported, export the run",
+        ),
+        (
+            lambda data: _flipped(data, len(data) - 200, 3),
+            StoreDamaged,
+            "what it says of the run is altered",
+        ),
     ],
 )
 def test_a_damaged_file_is_refused_with_what_is_wrong(
@@ -255,7 +293,9 @@ def test_a_run_whose_name_leads_elsewhere_is_refused(exported: bytes, tmp_path: 
     store = Store.create(tmp_path / "store")
     ref = store.ref(begin(store, "x").run)
 
-    with pytest.raises(UsageError, match=r"run holds a run without a proper name: '\.\./x' cannot be"):
+    with pytest.raises(
+        UsageError, match=r"run holds a run without a proper name: '\.\./x' cannot be"
+    ):
         _import(tmp_path, _with_head(exported, ref=encode_ref(ref._replace(run="../x")).decode()))
     with pytest.raises(StoreDamaged, match=r"run is not whole: object [0-9a-f]+ is missing"):
         _import(tmp_path, _with_head(exported, ref=encode_ref(ref._replace(run="y")).decode()))
@@ -266,7 +306,9 @@ def test_a_ref_that_does_not_fit_is_refused(store: Store, tmp_path: Path) -> Non
     exports.export(store, extend(store, begin(store), range(3)), tmp_path / "one")
     ref = store.ref("run-1")._replace(sequence=9)
 
-    with pytest.raises(StoreDamaged, match="its ref does not fit the checkpoint at which it stands"):
+    with pytest.raises(
+        StoreDamaged, match="its ref does not fit the checkpoint at which it stands"
+    ):
         _import(tmp_path, _with_head((tmp_path / "one").read_bytes(), ref=encode_ref(ref).decode()))
 
 
@@ -294,7 +336,9 @@ def test_a_file_whose_name_leads_out_is_refused(
     assert ([], 0) == (there.refs(), _objects(there))
 
 
-def test_a_name_that_leads_out_does_not_hide_behind_an_equal_tree(store: Store, there: Store, tmp_path: Path) -> None:
+def test_a_name_that_leads_out_does_not_hide_behind_an_equal_tree(
+    store: Store, there: Store, tmp_path: Path
+) -> None:
     """The same tree stands elsewhere, too, where its names mean nothing."""
     same = {(top, "..", "x"): blob(b"x") for top in ("artifacts", "workspace")}
     exports.export(store, store.save("run-1", same, parent=begin(store)), tmp_path / "run")
@@ -310,7 +354,9 @@ def test_a_folder_or_nothing_is_no_export(there: Store, tmp_path: Path) -> None:
         exports.take_in(there, tmp_path / "none")
 
 
-def test_a_kill_at_any_point_of_an_import_leaves_the_run_or_nothing(store: Store, tmp_path: Path) -> None:
+def test_a_kill_at_any_point_of_an_import_leaves_the_run_or_nothing(
+    store: Store, tmp_path: Path
+) -> None:
     """And a store that is whole; importing again goes on."""
     at = extend(store, begin(store), range(3))
     exports.export(store, at, tmp_path / "run")
@@ -332,10 +378,12 @@ def test_a_kill_at_any_point_of_an_import_leaves_the_run_or_nothing(store: Store
     assert after > 5
 
 
-# --- temporary files --------------------------------------------------------------------------------------------------
+# --- temporary files ------------------------------------------------------------------------------
 
 
-def test_an_export_that_was_killed_does_not_stand_in_the_way_of_the_next(store: Store, tmp_path: Path) -> None:
+def test_an_export_that_was_killed_does_not_stand_in_the_way_of_the_next(
+    store: Store, tmp_path: Path
+) -> None:
     """Wherever it was killed. What it left is removed once its process is gone."""
     at = extend(store, begin(store), range(3))
     folder = tmp_path / "out"
@@ -375,7 +423,12 @@ def test_an_export_leaves_what_it_cannot_know_to_be_its_own(store: Store, tmp_pa
     victim.write_text("mine")
     alive, locked, link, other = (
         tmp_path / f".run.{name}"
-        for name in (f"{os.getppid()}-{'a' * 16}", f"{dead}-{'b' * 16}", f"{dead}-{'c' * 16}", f"{dead}-note")
+        for name in (
+            f"{os.getppid()}-{'a' * 16}",
+            f"{dead}-{'b' * 16}",
+            f"{dead}-{'c' * 16}",
+            f"{dead}-note",
+        )
     )
     for path in (alive, locked, other):
         path.write_text("")

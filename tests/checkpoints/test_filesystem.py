@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from maverick.checkpoints import filesystem
-from maverick.checkpoints.filesystem import mounted_as
+from maverick.checkpoints.disk import filesystem
+from maverick.checkpoints.disk.filesystem import mounted_as
 
 MOUNTS = r"""
 22 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
@@ -42,9 +42,18 @@ def test_nothing_is_known_without_mounts() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "shared"),
-    [("ext4", False), ("overlay", False), ("fuseblk", False), ("nfs4", True), ("9p", True), ("fuse.sshfs", True)],
+    [
+        ("ext4", False),
+        ("overlay", False),
+        ("fuseblk", False),
+        ("nfs4", True),
+        ("9p", True),
+        ("fuse.sshfs", True),
+    ],
 )
-def test_network_file_systems_are_not_trusted(monkeypatch: pytest.MonkeyPatch, kind: str, shared: bool) -> None:
+def test_network_file_systems_are_not_trusted(
+    monkeypatch: pytest.MonkeyPatch, kind: str, shared: bool
+) -> None:
     """Two local descriptors prove nothing about other hosts."""
     monkeypatch.setattr(filesystem, "_mounts", lambda: f"1 1 0:1 / / rw - {kind} none rw")
 
@@ -64,4 +73,7 @@ def test_mounts_of_macos_are_understood() -> None:
     ]
     mounts = "\n".join(map(filesystem._darwin_line, lines))
 
-    assert ["apfs", "nfs"] == [mounted_as("/Users/me", mounts), mounted_as("/Volumes/My Share/x", mounts)]
+    assert ["apfs", "nfs"] == [
+        mounted_as("/Users/me", mounts),
+        mounted_as("/Volumes/My Share/x", mounts),
+    ]

@@ -8,10 +8,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maverick.checkpoints import ids
-from maverick.checkpoints.folders import WIDTH, Path, Update, children, entries, lookup, scan, update, walk
-from maverick.checkpoints.ids import ObjectId, TreeId
-from maverick.checkpoints.model import Child, Entry, Fan, Leaf, Node, encode_node, parse_node
+from maverick.checkpoints.objects import ids
+from maverick.checkpoints.objects.ids import ObjectId, TreeId
+from maverick.checkpoints.trees.folders import (
+    WIDTH,
+    Path,
+    Update,
+    children,
+    entries,
+    lookup,
+    scan,
+    update,
+    walk,
+)
+from maverick.checkpoints.trees.tree_nodes import (
+    Child,
+    Entry,
+    Fan,
+    Leaf,
+    Node,
+    encode_node,
+    parse_node,
+)
 from maverick.errors import UsageError
 
 
@@ -59,7 +77,9 @@ def _consistent(changes: dict[Path, Entry | None]) -> dict[Path, Entry | None]:
     """Drop the changes below a path that is set to something: no update may hold both."""
     set_paths = {path for path, entry in changes.items() if entry is not None}
     return {
-        path: entry for path, entry in changes.items() if not any(path[:n] in set_paths for n in range(1, len(path)))
+        path: entry
+        for path, entry in changes.items()
+        if not any(path[:n] in set_paths for n in range(1, len(path)))
     }
 
 
@@ -80,8 +100,12 @@ def test_a_folder_holds_what_a_dictionary_would(history: list[dict[Path, Entry |
 
 @settings(max_examples=40)
 @given(st.sets(st.integers(0, 400), max_size=300), st.sets(st.integers(0, 400), max_size=300))
-def test_equal_content_has_equal_ids_whatever_the_history(first: set[int], second: set[int]) -> None:
-    """Wide folders too: splitting on the way up and merging on the way down end in the same form."""
+def test_equal_content_has_equal_ids_whatever_the_history(
+    first: set[int], second: set[int]
+) -> None:
+    """Wide folders too: splitting on the way up and merging on the way down end in the same
+    form.
+    """
     nodes = MemoryNodes()
     names = {number: (f"steps[{number}]",) for number in first | second}
 
@@ -117,7 +141,9 @@ def test_no_node_is_wider_than_48_and_every_fan_has_more_below() -> None:
         node = nodes.node(todo.pop())
         if isinstance(node, Fan):
             assert node.count > WIDTH
-            assert all(child.count == nodes.node(child.id).count for child in node.children.values())
+            assert all(
+                child.count == nodes.node(child.id).count for child in node.children.values()
+            )
             assert all(child.size == nodes.node(child.id).size for child in node.children.values())
             todo += [child.id for child in node.children.values()]
         else:
@@ -149,7 +175,9 @@ def test_lookup_finds_each_entry_of_a_wide_folder_and_nothing_else() -> None:
 def test_entries_and_walk_are_in_the_order_of_names() -> None:
     """Listings and diffs must not depend on hashes."""
     nodes = MemoryNodes()
-    root = nodes.apply(None, {("d", f"{n}"): _entry(n) for n in range(100)} | {("a",): _entry(1)}).root
+    root = nodes.apply(
+        None, {("d", f"{n}"): _entry(n) for n in range(100)} | {("a",): _entry(1)}
+    ).root
 
     paths = [path for path, _ in walk(nodes, root)]
     assert all(a < b for a, b in pairwise(paths))
@@ -180,7 +208,9 @@ def test_a_stored_folder_can_be_put_elsewhere_and_changed() -> None:
     folder = lookup(nodes, root, ("a",))
     root = nodes.apply(root, {("b",): folder, ("b", "y"): _entry(2)}).root
 
-    assert [("a",), ("a", "x"), ("b",), ("b", "x"), ("b", "y")] == [path for path, _ in walk(nodes, root)]
+    assert [("a",), ("a", "x"), ("b",), ("b", "x"), ("b", "y")] == [
+        path for path, _ in walk(nodes, root)
+    ]
 
 
 @pytest.mark.parametrize(

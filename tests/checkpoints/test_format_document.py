@@ -1,7 +1,8 @@
-"""docs/format.md is enough: the reader below was written from it alone, and reads what the store wrote.
+"""docs/format.md is enough: the reader below was written from it alone, and reads what the store
+wrote.
 
-It uses BLAKE3, Zstandard, JSON, CRC-32 and `struct`, and nothing of maverick. The store that it reads is made
-by the code, in the fixture at the end.
+It uses BLAKE3, Zstandard, JSON, CRC-32 and `struct`, and nothing of maverick. The store that it
+reads is made by the code, in the fixture at the end.
 """
 
 from __future__ import annotations
@@ -50,7 +51,15 @@ def canonical(it: object) -> bytes:
 
 
 def text(it: str) -> bytes:
-    short = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
+    short = {
+        '"': '\\"',
+        "\\": "\\\\",
+        "\b": "\\b",
+        "\t": "\\t",
+        "\n": "\\n",
+        "\f": "\\f",
+        "\r": "\\r",
+    }
     out = b""
     for char in it:
         if char in short:
@@ -76,7 +85,9 @@ class Reader:
         for path in (root / "objects").iterdir():
             self.read_pack(path.stem, path.read_bytes())
         whole = set(self.objects)
-        for row in [row for row in self.leaning if row[2] == 1]:  # chunks may have bases, bases lean on nothing
+        for row in [
+            row for row in self.leaning if row[2] == 1
+        ]:  # chunks may have bases, bases lean on nothing
             self.read_leaning(*row, whole=whole)
         lists = [row for row in self.leaning if row[2] == 2]
         for upper in (False, True):  # of chunks, then of such lists
@@ -103,13 +114,18 @@ class Reader:
         assert end == start
 
     def read_frame(self, raw_id: bytes, kind: int, frame: bytes) -> None:
-        magic, kind_too, codec, flags, zero, raw_length, length, raw_id_too, check, header_check = FRAME.unpack_from(
-            frame
+        magic, kind_too, codec, flags, zero, raw_length, length, raw_id_too, check, header_check = (
+            FRAME.unpack_from(frame)
         )
         payload = frame[56:]
         assert kind == kind_too + (128 if flags else 0)
         assert (bytes.fromhex("F74D7666"), raw_id) == (magic, raw_id_too)
-        assert (0, len(payload), crc32(payload), crc32(frame[:52])) == (zero, length, check, header_check)
+        assert (0, len(payload), crc32(payload), crc32(frame[:52])) == (
+            zero,
+            length,
+            check,
+            header_check,
+        )
         if flags:
             self.leaning.append((raw_id, kind_too, flags, codec, raw_length, payload))
         else:
@@ -122,7 +138,15 @@ class Reader:
         return [chunk for chunk, _ in struct.iter_unpack(">32sI", data)]
 
     def read_leaning(
-        self, raw_id: bytes, kind: int, flags: int, codec: int, raw_length: int, payload: bytes, *, whole: set[str]
+        self,
+        raw_id: bytes,
+        kind: int,
+        flags: int,
+        codec: int,
+        raw_length: int,
+        payload: bytes,
+        *,
+        whole: set[str],
     ) -> None:
         if flags == 1:
             assert codec == 1
@@ -247,21 +271,32 @@ def root(tmp_path: Path) -> Path:
 
     times = iter(range(1000, 9000))
     store = Store.create(tmp_path / "checkpoints", clock=lambda: next(times))
-    names = {("files", name): blob(name.encode("utf-8", "surrogateescape")) for name in ("a b", "\udcff", 'ü"\\')}
+    names = {
+        ("files", name): blob(name.encode("utf-8", "surrogateescape"))
+        for name in ("a b", "\udcff", 'ü"\\')
+    }
     first = store.save("Run/1", {("inputs",): value(VALUE), **names}, parent=None, group="fly")  # type: ignore[dict-item]
     steps = {("steps", f"s{n}"): value(n, note=f'{{"key":"{n}"}}') for n in range(900)}
     facts = {("steps", f"s{n}"): note(f"{n} ms") for n in range(49)}
-    second = store.save("Run/1", steps, parent=first, kind="label", label="half", facts=facts, step="s899")
+    second = store.save(
+        "Run/1", steps, parent=first, kind="label", label="half", facts=facts, step="s899"
+    )
     store.save("Run/1", {("steps", "s7"): None}, parent=second, kind="final", reason="done")
-    at = store.save("fork", {("log",): blob(b"x" * 100_000), ("large",): blob(LARGE)}, parent=second)
-    store.save("fork", {("large",): blob(LARGE[:300_000] + b"inserted" + LARGE[300_000:])}, parent=at)
+    at = store.save(
+        "fork", {("log",): blob(b"x" * 100_000), ("large",): blob(LARGE)}, parent=second
+    )
+    store.save(
+        "fork", {("large",): blob(LARGE[:300_000] + b"inserted" + LARGE[300_000:])}, parent=at
+    )
     store.save("long", {("text",): blob(LONG)}, parent=None)
     store.tag("fork", "kept", first)
     return store.root
 
 
 def test_a_reader_written_from_the_document_reads_everything(root: Path) -> None:
-    """Every pack, frame, tree, checkpoint and ref is as the document says, and holds what was put in."""
+    """Every pack, frame, tree, checkpoint and ref is as the document says, and holds what was put
+    in.
+    """
     reader = Reader(root)
 
     assert {"Run/1", "fork", "long"} == set(reader.refs)
@@ -272,7 +307,9 @@ def test_a_reader_written_from_the_document_reads_everything(root: Path) -> None
     inputs = reader.content(reader.folder(first["tree"])["inputs"])
     assert repr(VALUE) == repr(inputs)
     files = reader.content(reader.folder(last["tree"])["files"])
-    assert {name: name.encode("utf-8", "surrogateescape") for name in ("a b", "\udcff", 'ü"\\')} == files
+    assert {
+        name: name.encode("utf-8", "surrogateescape") for name in ("a b", "\udcff", 'ü"\\')
+    } == files
     steps = reader.folder(last["tree"])["steps"]
     assert {f"s{n}": n for n in range(900) if n != 7} == reader.content(steps)
     assert "fan" in reader.json_of(2, steps[1])
@@ -301,10 +338,14 @@ def test_a_reader_written_from_the_document_reads_refs(root: Path) -> None:
         assert checkpoint[name] == ref[name]
     assert sum(row[2] for row in reader.folder(ref["tree"]).values()) == ref["bytes"]
     assert (1000, 1002) == (ref["started"], ref["updated"])
-    assert ["Run/1", "fork", "long"] == sorted(reader.refs, key=lambda run: reader.refs[run]["order"])
-    assert [[1, 1000, "", "auto", ""], [2, 1001, "", "label", "half"], [3, 1002, "done", "final", ""]] == [
-        position[1:] for position in ref["positions"]
-    ]
+    assert ["Run/1", "fork", "long"] == sorted(
+        reader.refs, key=lambda run: reader.refs[run]["order"]
+    )
+    assert [
+        [1, 1000, "", "auto", ""],
+        [2, 1001, "", "label", "half"],
+        [3, 1002, "done", "final", ""],
+    ] == [position[1:] for position in ref["positions"]]
     label = next(at for at in reader.history("Run/1") if at["kind"] == "label")
     assert label == reader.json_of(3, ref["labelled"]) == reader.json_of(3, fork["labelled"])
     assert {"kept": ref["positions"][0][0]} == fork["tags"]

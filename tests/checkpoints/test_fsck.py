@@ -1,4 +1,6 @@
-"""What a check of the store finds where nothing, or something other than a bit on the disk, is wrong."""
+"""What a check of the store finds where nothing, or something other than a bit on the disk, is
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +11,17 @@ from pathlib import Path
 import pytest
 
 from faults import CountingFiles
-from maverick.checkpoints import (
-    CheckpointId,
-    ObjectId,
-    Store,
-    TreeId,
-    blob,
-    canonical,
-    folders,
-    ids,
-    layout,
-    model,
-    note,
-    value,
-)
-from maverick.checkpoints.files import Files
-from maverick.checkpoints.findings import Finding
-from maverick.checkpoints.fsck import check
-from maverick.checkpoints.ids import ObjectKind
-from maverick.checkpoints.model import Fan, Leaf
-from maverick.checkpoints.objects import NewObject
-from maverick.checkpoints.refs import encode_ref
+from maverick.checkpoints import CheckpointId, ObjectId, Store, TreeId, blob, note, value
+from maverick.checkpoints.disk import layout, sealed
+from maverick.checkpoints.disk.files import Files
+from maverick.checkpoints.fsck.check import check
+from maverick.checkpoints.fsck.findings import Finding
+from maverick.checkpoints.objects import ids
+from maverick.checkpoints.objects.ids import ObjectKind
+from maverick.checkpoints.objects.objects import NewObject
+from maverick.checkpoints.refs.refs import encode_ref
+from maverick.checkpoints.trees import folders, tree_nodes
+from maverick.checkpoints.trees.tree_nodes import Fan, Leaf
 from maverick.errors import NotFound
 from stores import begin, extend
 
@@ -57,7 +49,9 @@ def delete_pack_of(store: Store, object_id: str) -> None:
 def test_a_sound_store_has_no_findings(store: Store) -> None:
     """After saves, values of all kinds, wide folders, labels, forks, tags, drops and gc."""
     at = extend(store, begin(store), range(60))
-    at = store.save("run-1", {("bytes",): value([b"a", b"b"])}, parent=at, kind="label", label="here")
+    at = store.save(
+        "run-1", {("bytes",): value([b"a", b"b"])}, parent=at, kind="label", label="here"
+    )
     store.save("fork", {}, parent=at)
     store.tag("run-1", "good", at)
     extend(store, begin(store, "dropped"), range(3))
@@ -109,7 +103,11 @@ def test_a_missing_blob_is_named_by_its_runs_and_steps(store: Store) -> None:
 
     (finding,) = store.check()
 
-    assert ("error", "object-missing", ids.blob_id(b"lost")) == (finding.severity, finding.kind, finding.object)
+    assert ("error", "object-missing", ids.blob_id(b"lost")) == (
+        finding.severity,
+        finding.kind,
+        finding.object,
+    )
     assert ["fork", "run-1"] == sorted(finding.runs)
     assert "is missing; affects " in finding.message
     assert "run-1 (steps/plan)" in finding.message
@@ -168,10 +166,12 @@ def save_raw(store: Store, kind: ObjectKind, data: bytes) -> ObjectId:
 def stand_at(store: Store, run: str, tree: bytes) -> None:
     """Make the ref of *run* stand at a checkpoint whose tree has these bytes."""
     at = store.resolve(run)._replace(tree=TreeId(save_raw(store, ObjectKind.TREE, tree)))
-    checkpoint = CheckpointId(save_raw(store, ObjectKind.CHECKPOINT, model.encode_checkpoint(at)))
+    checkpoint = CheckpointId(
+        save_raw(store, ObjectKind.CHECKPOINT, tree_nodes.encode_checkpoint(at))
+    )
     ref = store.ref(run)
     position = ref.positions[-1]._replace(checkpoint=checkpoint)
-    size = model.parse_node(at.tree, tree).size
+    size = tree_nodes.parse_node(at.tree, tree).size
     rewrite_ref(store, run, checkpoint=checkpoint, tree=at.tree, positions=(position,), bytes=size)
 
 
@@ -199,8 +199,8 @@ def test_what_a_tree_says_of_sizes_must_be_true(store: Store) -> None:
     begin(store)
     data = b"five!"
     save_raw(store, ObjectKind.BLOB, data)
-    wrong = Leaf({"it": model.Entry("blob", ids.blob_id(data), 6)})
-    stand_at(store, "run-1", model.encode_node(wrong))
+    wrong = Leaf({"it": tree_nodes.Entry("blob", ids.blob_id(data), 6)})
+    stand_at(store, "run-1", tree_nodes.encode_node(wrong))
 
     (finding,) = store.check()
 
@@ -211,16 +211,16 @@ def test_a_name_must_stand_under_the_digit_of_its_hash(store: Store) -> None:
     """Nobody would find it there: the step would look as if it had never run."""
     begin(store)
     names = [f"step{number}" for number in range(2000)]
-    wide = folders.make({name: model.Entry("note", ObjectId(""), 0, "x") for name in names})
+    wide = folders.make({name: tree_nodes.Entry("note", ObjectId(""), 0, "x") for name in names})
     for node in wide.nodes:
         save_raw(store, ObjectKind.TREE, node.data)
     node = {it.id: it.node for it in wide.nodes}[wide.root]
     assert isinstance(node, Fan)
-    stand_at(store, "run-1", model.encode_node(node))
+    stand_at(store, "run-1", tree_nodes.encode_node(node))
     assert [] == list(store.check())
     one, other = sorted(node.children)[:2]
     swapped = {**node.children, one: node.children[other], other: node.children[one]}
-    stand_at(store, "run-1", model.encode_node(Fan(swapped)))
+    stand_at(store, "run-1", tree_nodes.encode_node(Fan(swapped)))
 
     findings = list(store.check())
 
@@ -233,7 +233,7 @@ def test_one_misplaced_name_among_many_is_found(store: Store) -> None:
     """In a node that is otherwise as it should be."""
     begin(store)
     names = [f"step{number}" for number in range(100)]
-    wide = folders.make({name: model.Entry("note", ObjectId(""), 0, "x") for name in names})
+    wide = folders.make({name: tree_nodes.Entry("note", ObjectId(""), 0, "x") for name in names})
     nodes = {it.id: it.node for it in wide.nodes}
     root = nodes[wide.root]
     assert isinstance(root, Fan)
@@ -247,16 +247,20 @@ def test_one_misplaced_name_among_many_is_found(store: Store) -> None:
         other: Leaf(dict(sorted({**second.entries, moved: first.entries[moved]}.items()))),
     }
     for node in nodes.values():
-        save_raw(store, ObjectKind.TREE, model.encode_node(node))
+        save_raw(store, ObjectKind.TREE, tree_nodes.encode_node(node))
     children = dict(root.children)
     for digit, leaf in leaves.items():
-        node_id = TreeId(save_raw(store, ObjectKind.TREE, model.encode_node(leaf)))
-        children[digit] = model.Child(node_id, leaf.count, leaf.size)
-    stand_at(store, "run-1", model.encode_node(Fan(children)))
+        node_id = TreeId(save_raw(store, ObjectKind.TREE, tree_nodes.encode_node(leaf)))
+        children[digit] = tree_nodes.Child(node_id, leaf.count, leaf.size)
+    stand_at(store, "run-1", tree_nodes.encode_node(Fan(children)))
 
     (finding,) = store.check()
 
-    assert ("object-malformed", children[other].id, ("run-1",)) == (finding.kind, finding.object, finding.runs)
+    assert ("object-malformed", children[other].id, ("run-1",)) == (
+        finding.kind,
+        finding.object,
+        finding.runs,
+    )
     assert f"{moved!r} stands under {other}, but its hash begins with {one}" in finding.message
 
 
@@ -272,9 +276,12 @@ def test_leftovers_are_warnings(store: Store) -> None:
     findings = list(store.check())
 
     assert {"warning"} == {it.severity for it in findings}
-    assert ["objects/.DS_Store", "refs/.DS_Store", "tmp/4194399-gone", "trash/" + "ab" * 32 + ".pack"] == sorted(
-        it.file for it in findings
-    )
+    assert [
+        "objects/.DS_Store",
+        "refs/.DS_Store",
+        "tmp/4194399-gone",
+        "trash/" + "ab" * 32 + ".pack",
+    ] == sorted(it.file for it in findings)
     store.plan_gc().execute()
     assert ["objects/.DS_Store", "refs/.DS_Store"] == sorted(it.file for it in store.check())
 
@@ -315,6 +322,6 @@ def test_a_disk_that_cannot_be_read_is_a_finding(store: Store) -> None:
 
 def test_a_sealed_file_is_not_enough_to_be_a_ref(store: Store) -> None:
     begin(store)
-    (store.root / "refs" / "odd").write_bytes(canonical.seal({"format": 1}))
+    (store.root / "refs" / "odd").write_bytes(sealed.seal({"format": 1}))
 
     assert [("error", "ref", ("odd",))] == kinds(list(store.check()))

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from faults import CountingFiles
-from maverick.checkpoints import Checkpoint, Store, blob, ids, packs, value
-from maverick.checkpoints.fsck import check
-from maverick.checkpoints.pack_index import INDEX_BYTES
-from maverick.checkpoints.packs import FRAME_BYTES, HEADER_BYTES, TRAILER_BYTES
+from maverick.checkpoints import Checkpoint, Store, blob, value
+from maverick.checkpoints.fsck.check import check
+from maverick.checkpoints.objects import ids, packs
+from maverick.checkpoints.objects.pack_index import INDEX_BYTES
+from maverick.checkpoints.objects.packs import FRAME_BYTES, HEADER_BYTES, TRAILER_BYTES
 from maverick.errors import PackDamaged, StoreDamaged
 from stores import read_all
 
@@ -38,7 +39,12 @@ def duplicate(data: bytes, at: int) -> bytes:
     return data[:at] + data[max(at - 16, 0) : at + 16] + data[at:]
 
 
-DAMAGES: dict[str, Damage] = {"flip": flip, "truncate": truncate, "zero": zero, "duplicate": duplicate}
+DAMAGES: dict[str, Damage] = {
+    "flip": flip,
+    "truncate": truncate,
+    "zero": zero,
+    "duplicate": duplicate,
+}
 
 
 class Prepared:
@@ -47,7 +53,9 @@ class Prepared:
     def __init__(self, root: Path) -> None:
         store = Store.create(root, files=CountingFiles())
         self.root = root
-        self.other = store.save("other", {("steps", "a"): value({"other": 1}), ("b",): blob(b"ob" * 99)}, parent=None)
+        self.other = store.save(
+            "other", {("steps", "a"): value({"other": 1}), ("b",): blob(b"ob" * 99)}, parent=None
+        )
         self.content = read_all(store, self.other)
         at = store.save("victim", {("steps", "a"): value({"victim": 1})}, parent=None)
         before = set((root / "objects").iterdir())
@@ -80,7 +88,9 @@ class Prepared:
 
     def _count(self) -> int:
         data = self.pack.read_bytes()
-        return packs.read_index(self.pack.stem, self.size, lambda at, length: data[at : at + length]).count
+        return packs.read_index(
+            self.pack.stem, self.size, lambda at, length: data[at : at + length]
+        ).count
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +153,9 @@ def test_a_pack_that_is_gone_is_found(sound: Prepared, root: Path) -> None:
 
     for read_data in (False, True):
         findings = list(check(root, read_data=read_data))
-        assert {("error", "object-missing", ("victim",))} == {(it.severity, it.kind, it.runs) for it in findings}
+        assert {("error", "object-missing", ("victim",))} == {
+            (it.severity, it.kind, it.runs) for it in findings
+        }
     assert_other_is_unharmed(root, sound.other, sound.content)
 
 
@@ -155,10 +167,14 @@ def test_packs_that_took_each_others_names_are_found(sound: Prepared, root: Path
 
     findings = list(check(root))
 
-    assert {f"objects/{first.name}", f"objects/{second.name}"} <= {it.file for it in findings if it.kind == "pack"}
+    assert {f"objects/{first.name}", f"objects/{second.name}"} <= {
+        it.file for it in findings if it.kind == "pack"
+    }
 
 
-def test_a_copy_of_a_pack_under_another_name_is_found_and_harms_nobody(sound: Prepared, root: Path) -> None:
+def test_a_copy_of_a_pack_under_another_name_is_found_and_harms_nobody(
+    sound: Prepared, root: Path
+) -> None:
     copy = root / "objects" / ("ab" * 32 + ".pack")
     shutil.copy(root / "objects" / sound.pack.name, copy)
 
@@ -187,7 +203,9 @@ def test_damage_to_a_ref_is_found(sound: Prepared, root: Path, damage: str, part
 def test_a_ref_that_is_gone_is_found(sound: Prepared, root: Path) -> None:
     (root / "refs" / "victim").unlink()
 
-    assert [("error", "ref-missing", ("victim",))] == [(it.severity, it.kind, it.runs) for it in check(root)]
+    assert [("error", "ref-missing", ("victim",))] == [
+        (it.severity, it.kind, it.runs) for it in check(root)
+    ]
     assert_other_is_unharmed(root, sound.other, sound.content)
 
 
@@ -200,7 +218,9 @@ def test_refs_that_took_each_others_names_are_found(root: Path) -> None:
 
     findings = [it for it in check(root) if it.kind == "ref"]
 
-    assert [("refs/other", ("other",)), ("refs/victim", ("victim",))] == [(it.file, it.runs) for it in findings]
+    assert [("refs/other", ("other",)), ("refs/victim", ("victim",))] == [
+        (it.file, it.runs) for it in findings
+    ]
 
 
 def test_a_copy_of_a_ref_under_another_name_is_found(root: Path) -> None:
@@ -217,13 +237,17 @@ def test_damage_to_the_format_file_is_found(root: Path, damage: str, part: int) 
     data = path.read_bytes()
     path.write_bytes(DAMAGES[damage](data, part * (len(data) - 1) // 3))
 
-    assert [("error", "format", "format.json")] == [(it.severity, it.kind, it.file) for it in check(root)]
+    assert [("error", "format", "format.json")] == [
+        (it.severity, it.kind, it.file) for it in check(root)
+    ]
 
 
 def test_a_format_file_that_is_gone_is_found(root: Path) -> None:
     (root / "format.json").unlink()
 
-    assert [("error", "format", "format.json")] == [(it.severity, it.kind, it.file) for it in check(root)]
+    assert [("error", "format", "format.json")] == [
+        (it.severity, it.kind, it.file) for it in check(root)
+    ]
 
 
 def test_damage_that_another_pack_makes_good_affects_no_run(sound: Prepared, root: Path) -> None:
@@ -251,7 +275,9 @@ def test_headers_are_where_the_format_says(sound: Prepared) -> None:
 
 
 def test_a_pack_that_cannot_be_read_is_in_no_other_runs_way(sound: Prepared, root: Path) -> None:
-    """A folder has its name. The run that needs it is told; and repair makes it stand where it can."""
+    """A folder has its name. The run that needs it is told; and repair makes it stand where it
+    can.
+    """
     pack = root / "objects" / sound.pack.name
     pack.unlink()
     pack.mkdir()

@@ -10,10 +10,19 @@ from pathlib import Path
 import pytest
 
 from faults import CountingFiles
-from maverick.checkpoints import Checkpoint, Store, blob, retention, value
-from maverick.checkpoints.ids import ObjectKind, blob_id
-from maverick.checkpoints.objects import NewObject
-from maverick.errors import NotFound, ObjectMissing, RefDamaged, RefMoved, RunConflict, StoreDamaged, UsageError
+from maverick.checkpoints import Checkpoint, Store, blob, value
+from maverick.checkpoints.objects.ids import ObjectKind, blob_id
+from maverick.checkpoints.objects.objects import NewObject
+from maverick.checkpoints.refs import retention
+from maverick.errors import (
+    NotFound,
+    ObjectMissing,
+    RefDamaged,
+    RefMoved,
+    RunConflict,
+    StoreDamaged,
+    UsageError,
+)
 from stores import begin, extend, flip, read_all, step
 
 HOUR_MS = 3_600_000
@@ -113,7 +122,9 @@ def test_of_a_done_run_the_newest_checkpoint_and_the_labelled_ones_stay(store: S
     plan = store.plan_gc()
     plan.execute()
 
-    assert [labelled.id, final.id] == [position.checkpoint for position in store.ref("run-1").positions]
+    assert [labelled.id, final.id] == [
+        position.checkpoint for position in store.ref("run-1").positions
+    ]
     assert labelled == store.resolve("run-1@planned")
     read_all(store, labelled)
     read_all(store, final)
@@ -340,7 +351,9 @@ def test_gc_refuses_while_a_live_object_cannot_be_read(store: Store) -> None:
             (store.root / "objects" / f"{index.name}.pack").unlink()
     fresh = Store.open(store.root)
 
-    with pytest.raises(StoreDamaged, match=r"gc removed nothing, because run run-1 .* missing.*fsck"):
+    with pytest.raises(
+        StoreDamaged, match=r"gc removed nothing, because run run-1 .* missing.*fsck"
+    ):
         fresh.plan_gc(keep_last=0)
     assert ["other", "run-1"] == runs(fresh)
 
@@ -371,7 +384,9 @@ def test_damage_that_comes_after_the_plan_stops_gc_before_it_removes_anything(st
 
 def test_a_pack_with_a_damaged_live_frame_stays_as_it_is(store: Store) -> None:
     """Copying the damage would hide where it came from."""
-    at = store.save("r", {("a",): blob(os.urandom(999)), ("b",): blob(os.urandom(999))}, parent=None)
+    at = store.save(
+        "r", {("a",): blob(os.urandom(999)), ("b",): blob(os.urandom(999))}, parent=None
+    )
     at = store.save("r", {("b",): None}, parent=at)
     damaged = store.load("r").entry("a").id
     place = store.objects.find(damaged)
@@ -407,7 +422,9 @@ def test_a_fork_of_a_collected_run_is_refused(store: Store) -> None:
 
 def test_a_fork_keeps_what_it_leads_to(store: Store) -> None:
     """The labelled checkpoint of a run that is gone stays for it."""
-    at = store.save("done", {("a",): value(1)}, parent=None, kind="label", label="here", group="fly")
+    at = store.save(
+        "done", {("a",): value(1)}, parent=None, kind="label", label="here", group="fly"
+    )
     at = store.save("done", {}, parent=at, kind="final")
     fork = store.save("fork", {}, parent=at)
 

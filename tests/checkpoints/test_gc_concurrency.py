@@ -14,7 +14,8 @@ from stores import read_all
 
 ROUNDS = 12
 
-# Every run writes what the runs before it wrote, so that it finds objects which gc is about to remove.
+# Every run writes what the runs before it wrote, so that it finds objects which gc is about to
+# remove.
 SAVER = """
 import sys
 from pathlib import Path
@@ -77,7 +78,8 @@ def test_saves_of_processes_lose_nothing_to_gc(tmp_path: Path) -> None:
     path = [str(Path(__file__).parent.parent), *sys.path]
     savers = [
         subprocess.Popen(
-            [sys.executable, "-c", SAVER, str(root), prefix, str(ROUNDS)], env={"PYTHONPATH": ":".join(path)}
+            [sys.executable, "-c", SAVER, str(root), prefix, str(ROUNDS)],
+            env={"PYTHONPATH": ":".join(path)},
         )
         for prefix in prefixes
     ]

@@ -11,7 +11,8 @@ import pytest
 
 from disks import RecordingFiles, power_cuts, write_image
 from faults import CountingFiles, CrashingFiles, FullFiles, Killed, WatchedFiles
-from maverick.checkpoints import Checkpoint, Store, blob, layout, value
+from maverick.checkpoints import Checkpoint, Store, blob, value
+from maverick.checkpoints.disk import layout
 from maverick.errors import StoreUnwritable
 from stores import begin, extend, read_all
 
@@ -19,16 +20,24 @@ Content = dict[str, dict[str, bytes]]
 
 
 def prepared(root: Path) -> Content:
-    """A store in which gc has all there is to do; gives what must stay, by the id of the checkpoint."""
+    """A store in which gc has all there is to do; gives what must stay, by the id of the
+    checkpoint.
+    """
     store = Store.create(root, files=CountingFiles())
     store._merger._given_up = True  # several packs, of which some hold nothing that stays
     for number in range(2):
         run = f"done-{number}"
-        label = at = store.save(run, {("steps", "a"): value(run)}, parent=None, kind="label", label="here", group="fly")
+        label = at = store.save(
+            run, {("steps", "a"): value(run)}, parent=None, kind="label", label="here", group="fly"
+        )
         at = store.save(run, {("steps", "b"): value([run])}, parent=at)
         final = store.save(run, {("output",): value({"of": run})}, parent=at, kind="final")
     extend(store, begin(store, "open"), range(2))
-    live = [label, final, *(store.checkpoint(position.checkpoint) for position in store.ref("open").positions)]
+    live = [
+        label,
+        final,
+        *(store.checkpoint(position.checkpoint) for position in store.ref("open").positions),
+    ]
     (root / "tmp" / "4194399-left").write_bytes(b"left by a save")
     return {it.id: read_all(store, it) for it in live}
 
@@ -82,7 +91,9 @@ def test_a_gc_killed_anywhere_loses_nothing_and_the_next_one_finishes(tmp_path: 
 
 
 def test_a_gc_syncs_what_a_killed_save_had_not(tmp_path: Path) -> None:
-    """Else it collects by a ref that a power cut takes back, and the ref before leads to nothing."""
+    """Else it collects by a ref that a power cut takes back, and the ref before leads to
+    nothing.
+    """
     root = tmp_path / "store"
     store = Store.create(root, files=CountingFiles())
     at = store.save("r", {("it",): blob(b"before")}, parent=None)
@@ -109,7 +120,9 @@ def test_a_gc_syncs_what_a_killed_save_had_not(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
 def test_a_gc_on_a_full_disk_frees_what_it_can(tmp_path: Path, code: int) -> None:
-    """From any of its operations on there may be no space for anything: not for a new pack, nor a ref."""
+    """From any of its operations on there may be no space for anything: not for a new pack, nor a
+    ref.
+    """
     root = tmp_path / "store"
     live = prepared(root)
     for after in range(operations(root, tmp_path)):
@@ -172,7 +185,11 @@ def test_a_gc_goes_by_pieces_where_not_all_fits_at_once(tmp_path: Path, free: in
 
     seen: list[tuple[int, int]] = []
 
-    result = Store.open(root, files=Fills(free)).plan_gc().execute(lambda done, total: seen.append((done, total)))
+    result = (
+        Store.open(root, files=Fills(free))
+        .plan_gc()
+        .execute(lambda done, total: seen.append((done, total)))
+    )
 
     assert seen == sorted(seen)
     assert 1 == len({total for _, total in seen})
@@ -185,7 +202,9 @@ def test_a_gc_goes_by_pieces_where_not_all_fits_at_once(tmp_path: Path, free: in
 
 
 def test_a_gc_names_the_packs_for_which_there_is_no_space_at_all(tmp_path: Path) -> None:
-    """What was wholly dead is gone all the same, and once there is space the next gc does the rest."""
+    """What was wholly dead is gone all the same, and once there is space the next gc does the
+    rest.
+    """
     root = tmp_path / "store"
     at = large(root)
 

@@ -1,16 +1,18 @@
-"""The protocol of saves and gc as a model, of which every interleaving, kill and power cut is looked at.
+"""The protocol of saves and gc as a model, of which every interleaving, kill and power cut is
+looked at.
 
-Three saves, a merge of packs and a gc of two cycles run in all orders. Any process may be killed between any two
-steps, which frees its locks; the power may go at any instant. A step is what the code does between two looks of
-others at the disk, and is called what it is called there (`store.Store.save`, `merge.Merger`, `sweep._Sweeper`,
-`departure.Departure`). Whatever changes in their order, or in what a step leans on, changes here. Each rule of the
-protocol can be switched off; then there has to be a counter-example, or the rule would be for nothing.
+Three saves, a merge of packs and a gc of two cycles run in all orders. Any process may be killed
+between any two steps, which frees its locks; the power may go at any instant. A step is what the
+code does between two looks of others at the disk, and is called what it is called there
+(`store.Store.save`, `merge.Merger`, `sweep._Sweeper`, `departure.Departure`). Whatever changes in
+their order, or in what a step leans on, changes here. Each rule of the protocol can be switched
+off; then there has to be a counter-example, or the rule would be for nothing.
 
-The world: a tree T with the children C and N, and leaves. Packs hold L and T, C, and D and E; C and T are garbage.
-Run r0 stands at L, r1 at D, r4 at E. Save W1 moves r1 to T, W2 begins r2 with N, W3 forks r3 from r4, of which it
-writes nothing. gc drops r4; while E is in a pack, r4 must have its ref or be noted as dropped. A power cut leaves packs
-without those whose names were not synced, and each ref as it was at any time since `refs/` was synced. A rename
-between folders arrives as one.
+The world: a tree T with the children C and N, and leaves. Packs hold L and T, C, and D and E; C and
+T are garbage. Run r0 stands at L, r1 at D, r4 at E. Save W1 moves r1 to T, W2 begins r2 with N, W3
+forks r3 from r4, of which it writes nothing. gc drops r4; while E is in a pack, r4 must have its
+ref or be noted as dropped. A power cut leaves packs without those whose names were not synced, and
+each ref as it was at any time since `refs/` was synced. A rename between folders arrives as one.
 """
 
 from __future__ import annotations
@@ -146,12 +148,27 @@ def held(packs: frozenset[Pack]) -> Objects:
 
 
 def start(savers: tuple[str, ...], kills: int, cycles: int) -> State:
-    packs = frozenset({Pack("p1", frozenset("LT")), Pack("p2", frozenset("C")), Pack("p3", frozenset("DE"))})
+    packs = frozenset(
+        {Pack("p1", frozenset("LT")), Pack("p2", frozenset("C")), Pack("p3", frozenset("DE"))}
+    )
     refs = (("L",), ("D",), ("",), ("",), ("E",))
     merger = Merger("copy" if "M" in savers else "end")
     saving = tuple(Saver(name) for name in savers if name != "M")
     none: frozenset[str] = frozenset()
-    return State(packs, frozenset(), frozenset(), refs, False, none, none, saving, merger, Collector(), kills, cycles)
+    return State(
+        packs,
+        frozenset(),
+        frozenset(),
+        refs,
+        False,
+        none,
+        none,
+        saving,
+        merger,
+        Collector(),
+        kills,
+        cycles,
+    )
 
 
 def moved(state: State, run: int, to: str) -> State:
@@ -169,7 +186,11 @@ def objects_synced(state: State) -> State:
 
 def with_pack(state: State, name: str, holds: Objects) -> State:
     pack = Pack(name, holds)
-    return state._replace(packs=state.packs | {pack}, unsynced=state.unsynced | {pack}) if holds else state
+    return (
+        state._replace(packs=state.packs | {pack}, unsynced=state.unsynced | {pack})
+        if holds
+        else state
+    )
 
 
 def with_ghost(state: State, folder: str, pack: Pack) -> State:
@@ -180,7 +201,7 @@ def under_way(state: State) -> frozenset[str]:
     return frozenset(saver.name for saver in state.savers if saver.step not in {"lock", "end"})
 
 
-# --- the steps -------------------------------------------------------------------------------------------------------
+# --- the steps ------------------------------------------------------------------------------------
 
 
 def steps(state: State, rules: Rules) -> Iterator[tuple[str, State]]:
@@ -190,8 +211,15 @@ def steps(state: State, rules: Rules) -> Iterator[tuple[str, State]]:
             savers = (*state.savers[:number], after, *state.savers[number + 1 :])
             yield f"{saver.name}: {name}", changed._replace(savers=savers)
             if state.kills and saver.step != "lock":
-                savers = (*state.savers[:number], Saver(saver.name, "end"), *state.savers[number + 1 :])
-                yield f"kill {saver.name}", ended(state, saver)._replace(savers=savers, kills=state.kills - 1)
+                savers = (
+                    *state.savers[:number],
+                    Saver(saver.name, "end"),
+                    *state.savers[number + 1 :],
+                )
+                yield (
+                    f"kill {saver.name}",
+                    ended(state, saver)._replace(savers=savers, kills=state.kills - 1),
+                )
     yield from merge_steps(state, rules)
     yield from collect_steps(state, rules)
     if state.kills and state.gc.step not in {"list", "end"}:
@@ -210,7 +238,11 @@ def save_steps(state: State, saver: Saver, rules: Rules) -> Iterator[SaveStep]:
             locks = rules.locks_work and rules.save_holds_shared_lock
             if not locks or not state.locks & {"gc", "M"}:
                 held_by = state.locks | {saver.name} if locks else state.locks
-                yield "lock store.lock, shared", saver._replace(step="list"), state._replace(locks=held_by)
+                yield (
+                    "lock store.lock, shared",
+                    saver._replace(step="list"),
+                    state._replace(locks=held_by),
+                )
         case "list":
             yield list_objects(state, saver, rules)
         case "write":
@@ -230,7 +262,11 @@ def list_objects(state: State, saver: Saver, rules: Rules) -> SaveStep:
     if not rules.trash_is_no_hit:
         found |= held(frozenset(it.pack for it in state.trash))
     if save.forks and rules.fork_looks_for_its_parent and not closure([save.after]) <= found:
-        return "refuse: what it begins at was collected", Saver(saver.name, "end"), ended(state, saver)
+        return (
+            "refuse: what it begins at was collected",
+            Saver(saver.name, "end"),
+            ended(state, saver),
+        )
     return "list objects/", saver._replace(step="write", found=found & closure([save.after])), state
 
 
@@ -251,25 +287,43 @@ def ended(state: State, saver: Saver) -> State:
 
 
 def merge_steps(state: State, rules: Rules) -> Iterator[tuple[str, State]]:
-    """`Merger._work`: at a save of this process, and, if others save, at a later one. Never while gc is at work."""
+    """`Merger._work`: at a save of this process, and, if others save, at a later one. Never while
+    gc is at work.
+    """
     if state.gc.step not in {"list", "end"}:  # it holds merge.lock, too
         return
     merger = state.merger
     match merger.step:
         case "copy":
             chosen = frozenset(pack for pack in state.packs if pack.name in {"p1", "p2"})
-            after = state._replace(merger=Merger("lock", chosen) if len(chosen) > 1 else Merger("end"))
-            yield "merge: copy p1 and p2 into m, sync objects/", objects_synced(with_pack(after, "m", held(chosen)))
+            after = state._replace(
+                merger=Merger("lock", chosen) if len(chosen) > 1 else Merger("end")
+            )
+            yield (
+                "merge: copy p1 and p2 into m, sync objects/",
+                objects_synced(with_pack(after, "m", held(chosen))),
+            )
         case "lock":
             if not state.locks:
-                there = any(pack.name == "m" for pack in state.packs) or not rules.merge_looks_for_its_pack
-                after = merger._replace(step="remove", replaced=merger.replaced if there else frozenset())
-                yield "merge: lock store.lock, list objects/", state._replace(merger=after, locks=state.locks | {"M"})
+                there = (
+                    any(pack.name == "m" for pack in state.packs)
+                    or not rules.merge_looks_for_its_pack
+                )
+                after = merger._replace(
+                    step="remove", replaced=merger.replaced if there else frozenset()
+                )
+                yield (
+                    "merge: lock store.lock, list objects/",
+                    state._replace(merger=after, locks=state.locks | {"M"}),
+                )
         case "remove":
             for pack in merger.replaced & state.packs:
                 yield f"merge: remove {pack.name}", state._replace(packs=state.packs - {pack})
             if not merger.replaced & state.packs:
-                yield "merge: unlock", state._replace(merger=Merger("end"), locks=state.locks - {"M"})
+                yield (
+                    "merge: unlock",
+                    state._replace(merger=Merger("end"), locks=state.locks - {"M"}),
+                )
 
 
 def next_cycle(state: State) -> State:
@@ -284,7 +338,10 @@ def collect_steps(state: State, rules: Rules) -> Iterator[tuple[str, State]]:  #
         return
     match gc.step:
         case "list":
-            yield "gc: list objects/", state._replace(gc=gc._replace(step="mark", listed=state.packs))
+            yield (
+                "gc: list objects/",
+                state._replace(gc=gc._replace(step="mark", listed=state.packs)),
+            )
         case "mark":
             yield "gc: mark", state._replace(gc=gc._replace(step="copy", live=live(state)))
         case "copy":
@@ -292,7 +349,10 @@ def collect_steps(state: State, rules: Rules) -> Iterator[tuple[str, State]]:  #
         case "lock":
             if not rules.locks_work or not state.locks:
                 held_by = frozenset({"gc"}) if rules.locks_work else state.locks
-                yield "gc: lock store.lock, exclusive", state._replace(gc=gc._replace(step="sync"), locks=held_by)
+                yield (
+                    "gc: lock store.lock, exclusive",
+                    state._replace(gc=gc._replace(step="sync"), locks=held_by),
+                )
         case "sync" | "sync dropped":
             yield sync(state, rules)
         case "mark again":
@@ -311,10 +371,18 @@ def collect_steps(state: State, rules: Rules) -> Iterator[tuple[str, State]]:  #
 def copy(state: State, rules: Rules) -> tuple[str, State]:
     gc = state.gc
     partly = frozenset(pack for pack in gc.listed if pack.holds & gc.live and pack.holds - gc.live)
-    copied = objects_synced(with_pack(state, f"g{state.cycles}", held(partly) & gc.live)) if partly else state
-    after = gc._replace(step="lock", old=old_trash(state, rules), live=NOTHING if rules.gc_marks_again else gc.live)
+    copied = (
+        objects_synced(with_pack(state, f"g{state.cycles}", held(partly) & gc.live))
+        if partly
+        else state
+    )
+    after = gc._replace(
+        step="lock", old=old_trash(state, rules), live=NOTHING if rules.gc_marks_again else gc.live
+    )
     after = after._replace(needs_note="E" in held(gc.listed) or has_trash(state, rules))
-    return "gc: see what of trash/ is old; copy into a new pack, sync objects/", copied._replace(gc=after)
+    return "gc: see what of trash/ is old; copy into a new pack, sync objects/", copied._replace(
+        gc=after
+    )
 
 
 def sync(state: State, rules: Rules) -> tuple[str, State]:
@@ -344,7 +412,9 @@ def mark_again(state: State, rules: Rules) -> tuple[str, State]:
     if rules.gc_brings_back:
         missing = alive - held(state.packs)
         back = frozenset(it for it in state.trash if it.pack.holds & missing)
-        state = state._replace(packs=state.packs | {it.pack for it in back}, trash=state.trash - back)
+        state = state._replace(
+            packs=state.packs | {it.pack for it in back}, trash=state.trash - back
+        )
     staying = {pack for pack in state.packs if pack not in gc.listed}
     going: set[Pack] = set()
     for pack in sorted(gc.listed & state.packs):
@@ -362,7 +432,11 @@ def note(state: State, rules: Rules) -> tuple[str, State]:
     drops = state.refs[DROPPED_RUN][-1] != ""
     needed = rules.notes_stay_while_needed and (state.gc.needs_note or has_trash(state, rules))
     noted = (drops and rules.drop_is_noted_first) or (state.noted and needed)
-    ghosts = state.ghosts - {"trash"} if state.noted > noted and rules.notes_go_after_a_sync else state.ghosts
+    ghosts = (
+        state.ghosts - {"trash"}
+        if state.noted > noted and rules.notes_go_after_a_sync
+        else state.ghosts
+    )
     after = state.gc._replace(step="drop" if drops else "sync dropped", needs_note=True)
     return "gc: write dropped.json, durably", state._replace(gc=after, noted=noted, ghosts=ghosts)
 
@@ -378,7 +452,9 @@ def move(state: State, rules: Rules) -> Iterator[tuple[str, State]]:
         )
         yield f"gc: move {pack.name} to trash/", with_ghost(after, "objects", pack)
     if not gc.going & state.packs:
-        after = state._replace(gc=gc._replace(step="purge", going=frozenset()), locks=state.locks - {"gc"})
+        after = state._replace(
+            gc=gc._replace(step="purge", going=frozenset()), locks=state.locks - {"gc"}
+        )
         syncs = rules.gc_syncs_before_it_purges and not rules.trusted
         yield "gc: unlock, sync objects/", objects_synced(after) if syncs else after
 
@@ -390,12 +466,15 @@ def purge(state: State, rules: Rules) -> Iterator[tuple[str, State]]:
         may_go = old_trash(state, rules) - gc.moved
     gone = [it for it in state.trash if it.pack in may_go]
     for it in gone:
-        yield f"gc: purge {it.pack.name}", with_ghost(state._replace(trash=state.trash - {it}), "trash", it.pack)
+        yield (
+            f"gc: purge {it.pack.name}",
+            with_ghost(state._replace(trash=state.trash - {it}), "trash", it.pack),
+        )
     if not gone:
         yield "gc: end", next_cycle(state)
 
 
-# --- the search ------------------------------------------------------------------------------------------------------
+# --- the search -----------------------------------------------------------------------------------
 
 
 def problem(state: State) -> str:
@@ -405,7 +484,11 @@ def problem(state: State) -> str:
         return "a ref leads to what is gone"
     if closure(list(chain.from_iterable(state.refs))) - held(state.packs - state.unsynced) - trash:
         return "after a power cut a ref leads to what is gone"
-    if "" in state.refs[DROPPED_RUN] and not state.noted and (state.ghosts or "E" in held(state.packs) | trash):
+    if (
+        "" in state.refs[DROPPED_RUN]
+        and not state.noted
+        and (state.ghosts or "E" in held(state.packs) | trash)
+    ):
         return "after a power cut a run that was dropped looks lost"
     return ""
 
@@ -415,7 +498,9 @@ class Outcome(NamedTuple):
     counter_example: list[str]
 
 
-def search(rules: Rules, savers: tuple[str, ...] = tuple(SAVES), kills: int = 1, cycles: int = 2) -> Outcome:
+def search(
+    rules: Rules, savers: tuple[str, ...] = tuple(SAVES), kills: int = 1, cycles: int = 2
+) -> Outcome:
     """Look at every state that can be reached, nearest first, up to one that is wrong."""
     first = start(savers, kills, cycles)
     came_from: dict[State, tuple[State, str] | None] = {first: None}
@@ -458,7 +543,9 @@ def test_the_protocol_is_safe_where_locks_do_nothing(savers: tuple[str, ...]) ->
     [(LOCKED, ("W1", "W2", "W3"), 2), *((LOCKED, (*pair, "M"), 1) for pair in PAIRS)]
     + [(UNLOCKED, pair, 0) for pair in PAIRS],
 )
-def test_the_protocol_is_safe_with_more_at_once(rules: Rules, savers: tuple[str, ...], kills: int) -> None:
+def test_the_protocol_is_safe_with_more_at_once(
+    rules: Rules, savers: tuple[str, ...], kills: int
+) -> None:
     assert [] == search(rules, savers, kills).counter_example
 
 
@@ -496,4 +583,9 @@ def test_every_rule_is_needed(rules: Rules, savers: tuple[str, ...]) -> None:
 @pytest.mark.thorough
 def test_a_purge_needs_what_the_mark_found_to_be_durable() -> None:
     """Another save may have written it a moment ago."""
-    assert [] != search(replace(UNLOCKED, gc_syncs_before_it_purges=False), ("W1", "W2"), kills=0).counter_example
+    assert (
+        []
+        != search(
+            replace(UNLOCKED, gc_syncs_before_it_purges=False), ("W1", "W2"), kills=0
+        ).counter_example
+    )

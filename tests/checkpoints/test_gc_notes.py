@@ -1,4 +1,6 @@
-"""What gc leaves of runs that it drops: one list that says so, for as long as it is needed, and no owner's note."""
+"""What gc leaves of runs that it drops: one list that says so, for as long as it is needed, and no
+owner's note.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +11,22 @@ from pathlib import Path
 import pytest
 
 from faults import CountingFiles
-from maverick.checkpoints import Checkpoint, Store, blob, canonical, departure, locks, survey, sweep, value
-from maverick.checkpoints.dropped import FILE, read_dropped, write_dropped
-from maverick.checkpoints.files import Files
-from maverick.checkpoints.fsck import check
-from maverick.checkpoints.locks import DROPPED, Locks
-from maverick.checkpoints.repair import repair
+from maverick.checkpoints import Checkpoint, Store, blob, value
+from maverick.checkpoints.disk import locks, sealed
+from maverick.checkpoints.disk.files import Files
+from maverick.checkpoints.disk.locks import DROPPED, Locks
+from maverick.checkpoints.fsck.check import check
+from maverick.checkpoints.fsck.repair import repair
+from maverick.checkpoints.gc import departure, survey, sweep
+from maverick.checkpoints.refs.dropped import FILE, read_dropped, write_dropped
 from maverick.errors import StoreUnwritable
 from stores import begin, read_all
 
 
 class Clock:
-    """A clock that goes on by a millisecond at each look, far ahead of the one by which processes start."""
+    """A clock that goes on by a millisecond at each look, far ahead of the one by which processes
+    start.
+    """
 
     def __init__(self) -> None:
         self.now = 4_000_000_000_000
@@ -37,7 +43,9 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def one_pack(store: Store, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Give what puts all objects into one pack, which no gc rewrites: as if it were large, and most of it alive."""
+    """Give what puts all objects into one pack, which no gc rewrites: as if it were large, and most
+    of it alive.
+    """
 
     def pack() -> None:
         begin(store, "open")
@@ -88,7 +96,9 @@ def test_a_gc_costs_as_many_syncs_for_300_runs_as_for_10(tmp_path: Path) -> None
     assert counts[0] == counts[1] <= 10
 
 
-def test_a_run_of_which_something_stays_in_a_pack_is_no_lost_one(store: Store, one_pack: Callable[[], None]) -> None:
+def test_a_run_of_which_something_stays_in_a_pack_is_no_lost_one(
+    store: Store, one_pack: Callable[[], None]
+) -> None:
     """However often gc comes by; neither for fsck, nor for resuming, nor for repair."""
     run_to_end(store, "done")
     one_pack()
@@ -131,7 +141,9 @@ def test_the_note_of_a_run_goes_once_nothing_is_left_of_it(store: Store) -> None
     assert [] == problems(store)
 
 
-def test_the_note_stays_while_a_pack_cannot_be_read(store: Store, one_pack: Callable[[], None]) -> None:
+def test_the_note_stays_while_a_pack_cannot_be_read(
+    store: Store, one_pack: Callable[[], None]
+) -> None:
     """The run may have a checkpoint in it."""
     run_to_end(store, "done")
     one_pack()
@@ -141,7 +153,9 @@ def test_the_note_stays_while_a_pack_cannot_be_read(store: Store, one_pack: Call
     store.drop("other")
     path = store.root / "objects" / f"{damaged.name}.pack"
     path.write_bytes(path.read_bytes()[:-9])
-    (store.root / "dropped.json").write_bytes(canonical.seal({"format": 1, "runs": {"gone": 1, "done": 10**15}}))
+    (store.root / "dropped.json").write_bytes(
+        sealed.seal({"format": 1, "runs": {"gone": 1, "done": 10**15}})
+    )
 
     Store.open(store.root).plan_gc(keep_last=0).execute()
 
@@ -149,7 +163,9 @@ def test_the_note_stays_while_a_pack_cannot_be_read(store: Store, one_pack: Call
 
 
 def test_the_note_stays_while_there_is_trash(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is in there may come back: gc brings back what a save has found in it, and repair all of it."""
+    """What is in there may come back: gc brings back what a save has found in it, and repair all of
+    it.
+    """
     monkeypatch.setattr(sweep.filesystem, "locks_are_trusted", lambda _: False)
     run_to_end(store, "done")
     begin(store, "open")
@@ -181,7 +197,9 @@ def test_a_run_that_was_dropped_alone_is_in_the_list_before_its_owners_note_goes
     assert [] == problems(store)
 
 
-def test_a_run_of_the_same_name_that_is_begun_later_can_be_lost(store: Store, one_pack: Callable[[], None]) -> None:
+def test_a_run_of_the_same_name_that_is_begun_later_can_be_lost(
+    store: Store, one_pack: Callable[[], None]
+) -> None:
     """That the former one was dropped says nothing of it."""
     run_to_end(store, "done")
     one_pack()
@@ -261,7 +279,7 @@ def test_a_list_of_another_shape_is_damaged(store: Store) -> None:
         {"format": 1, "runs": {"a": "b"}},
         {"format": 1, "runs": []},
     ):
-        (store.root / FILE).write_bytes(canonical.seal(fields))
+        (store.root / FILE).write_bytes(sealed.seal(fields))
         assert read_dropped(store.files, store.root) is None
     write_dropped(store.files, store.root, {"a": 1})
     assert {"a": 1} == read_dropped(store.files, store.root)
@@ -291,7 +309,9 @@ def test_what_goes_without_a_note_on_a_full_disk_is_noted_as_soon_as_there_is_sp
     read_all(store, at)
 
 
-def test_a_run_that_is_owned_at_the_last_instant_is_not_noted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_is_owned_at_the_last_instant_is_not_noted(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Else, if its ref were lost later, nobody would look for it."""
     run_to_end(store, "done")
     plan = store.plan_gc(keep_last=0)

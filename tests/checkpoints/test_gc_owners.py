@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from faults import CountingFiles
-from maverick.checkpoints import Store, locks, sweep, value
-from maverick.checkpoints.files import Files
-from maverick.checkpoints.locks import Locks
+from maverick.checkpoints import Store, value
+from maverick.checkpoints.disk import locks
+from maverick.checkpoints.disk.files import Files
+from maverick.checkpoints.disk.locks import Locks
+from maverick.checkpoints.gc import sweep
 from maverick.errors import RunOwned
 from stores import begin
 
@@ -32,7 +34,9 @@ def owners(store: Store) -> list[str]:
 
 
 def test_owners_notes_go_with_their_runs(store: Store) -> None:
-    """With those that gc drops, that were dropped before, and that never saved; `owners/` else grows for ever."""
+    """With those that gc drops, that were dropped before, and that never saved; `owners/` else
+    grows for ever.
+    """
     for run in ("dropped-now", "dropped-before"):
         run_to_end(store, run)
     store.drop("dropped-before")
@@ -47,7 +51,9 @@ def test_owners_notes_go_with_their_runs(store: Store) -> None:
 
 
 def test_the_notes_of_runs_that_may_be_needed_stay(store: Store) -> None:
-    """They say what a killed run has left running: of one that has lost its ref, or would be brought back."""
+    """They say what a killed run has left running: of one that has lost its ref, or would be
+    brought back.
+    """
     for run in ("lost", "spared"):
         run_to_end(store, run)
     spared = store.ref("spared").checkpoint
@@ -70,7 +76,9 @@ def test_the_note_of_a_run_that_is_being_begun_stays(store: Store) -> None:
             pass
 
 
-def test_where_locks_cannot_be_trusted_owners_notes_stay(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_locks_cannot_be_trusted_owners_notes_stay(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nobody knows who has them open."""
     monkeypatch.setattr(sweep.filesystem, "locks_are_trusted", lambda _: False)
     run_to_end(store, "done")

@@ -1,4 +1,6 @@
-"""Where gc cannot trust locks: packs wait in the trash, and come back; and what killed writers leave."""
+"""Where gc cannot trust locks: packs wait in the trash, and come back; and what killed writers
+leave.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,11 @@ import pytest
 
 from disks import FolderSynced, Named, RecordingFiles
 from faults import CountingFiles
-from maverick.checkpoints import Checkpoint, Store, blob, layout, sweep, value
-from maverick.checkpoints.filesystem import locks_are_trusted
-from maverick.checkpoints.locks import Locks
+from maverick.checkpoints import Checkpoint, Store, blob, value
+from maverick.checkpoints.disk import layout
+from maverick.checkpoints.disk.filesystem import locks_are_trusted
+from maverick.checkpoints.disk.locks import Locks
+from maverick.checkpoints.gc import sweep
 from stores import begin, extend, read_all
 
 
@@ -35,7 +39,9 @@ def untrusted(lock: Path) -> bool:
     return False
 
 
-def test_where_locks_cannot_be_trusted_packs_wait_in_the_trash(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_locks_cannot_be_trusted_packs_wait_in_the_trash(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """For a later cycle, and for an hour."""
     monkeypatch.setattr(sweep.filesystem, "locks_are_trusted", untrusted)
     run_to_end(store, "done")
@@ -45,7 +51,9 @@ def test_where_locks_cannot_be_trusted_packs_wait_in_the_trash(store: Store, mon
     in_trash = set(listed(store, "trash"))
     second = store.plan_gc(keep_last=0).execute()
 
-    assert first.trashed_bytes == sum((store.root / "trash" / name).stat().st_size for name in in_trash)
+    assert first.trashed_bytes == sum(
+        (store.root / "trash" / name).stat().st_size for name in in_trash
+    )
     assert in_trash == set(listed(store, "trash"))
     assert 0 == second.freed_bytes
     for name in in_trash:
@@ -55,8 +63,12 @@ def test_where_locks_cannot_be_trusted_packs_wait_in_the_trash(store: Store, mon
     assert first.trashed_bytes == third.freed_bytes
 
 
-def condemned_under_a_saver(store: Store, monkeypatch: pytest.MonkeyPatch) -> tuple[bytes, Checkpoint, Store]:
-    """Condemn a content that another one has seen: gives that, the newest checkpoint of a run, and the other."""
+def condemned_under_a_saver(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> tuple[bytes, Checkpoint, Store]:
+    """Condemn a content that another one has seen: gives that, the newest checkpoint of a run, and
+    the other.
+    """
     content = os.urandom(999)
     at = begin(store)
     store.save("r", {("a",): blob(content)}, parent=None)
@@ -116,7 +128,9 @@ def test_a_missing_reserve_is_filled_again(store: Store) -> None:
 def test_a_cycle_that_begins_before_the_hour_is_over_purges_nothing(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However long it takes: its mark may miss a save that began before the packs went, and is only now done."""
+    """However long it takes: its mark may miss a save that began before the packs went, and is only
+    now done.
+    """
     monkeypatch.setattr(sweep.filesystem, "locks_are_trusted", lambda _: False)
     content, at, saver = condemned_under_a_saver(store, monkeypatch)
     second = store.plan_gc()
@@ -145,8 +159,12 @@ class _NoLocks(Locks):
     shared = exclusive = refs = _nothing  # type: ignore[assignment]
 
 
-def test_where_locks_cannot_be_trusted_a_purge_follows_a_sync(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the mark found in place of the purged pack may be one that a save was about to make durable."""
+def test_where_locks_cannot_be_trusted_a_purge_follows_a_sync(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the mark found in place of the purged pack may be one that a save was about to make
+    durable.
+    """
     monkeypatch.setattr(sweep.filesystem, "locks_are_trusted", lambda _: False)
     run_to_end(store, "done")
     store.plan_gc(keep_last=0).execute()
@@ -157,6 +175,10 @@ def test_where_locks_cannot_be_trusted_a_purge_follows_a_sync(store: Store, monk
 
     Store.open(store.root, files=files).plan_gc(keep_last=0).execute()
 
-    purged = [number for number, it in enumerate(files.log) if isinstance(it, Named) and it.names[0][0] in waiting]
+    purged = [
+        number
+        for number, it in enumerate(files.log)
+        if isinstance(it, Named) and it.names[0][0] in waiting
+    ]
     assert len(waiting) == len(purged)
     assert FolderSynced("objects") == files.log[purged[0] - 1]

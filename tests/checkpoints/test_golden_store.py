@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from maverick.checkpoints import Store, blob
-from maverick.checkpoints.ids import ObjectKind
+from maverick.checkpoints.objects.ids import ObjectKind
 from stores import extend, read_all
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -24,7 +24,9 @@ def store(tmp_path: Path, request: pytest.FixtureRequest) -> Store:
 
 
 def _extracted(name: str, to: Path) -> Store:
-    safe: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Python 3.11.4 has it.
+    safe: dict[str, Any] = (
+        {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+    )  # Python 3.11.4 has it.
     with tarfile.open(GOLDEN / name) as archive:
         archive.extractall(to, **safe)
     return Store.open(to / "store")
@@ -37,8 +39,12 @@ def test_what_version_2_added_is_read(tmp_path: Path) -> None:
 
     assert {"bases", "chunks"} == store.format.read
     assert large == store.load("large~11").data("file")
-    assert large[:400_000] + b"inserted" + large[400_000:] == b"".join(store.load("large").stream("file"))
-    text = "a transcript" + "".join(large[turn * 1000 : turn * 1000 + 700].hex() for turn in range(10))
+    assert large[:400_000] + b"inserted" + large[400_000:] == b"".join(
+        store.load("large").stream("file")
+    )
+    text = "a transcript" + "".join(
+        large[turn * 1000 : turn * 1000 + 700].hex() for turn in range(10)
+    )
     assert {"text": text} == store.load("large").value("transcript")
     flags = [raw[6] for index in store.objects.packs() for _, raw in store.objects.frames(index)]
     assert {0, 1, 2} == set(flags)
@@ -49,14 +55,18 @@ def test_what_version_2_added_is_read(tmp_path: Path) -> None:
 def test_what_version_3_added_is_read(tmp_path: Path) -> None:
     """A blob that is a list of lists of chunks, and checkpoints that lean on others."""
     store = _extracted("store-v3.tar", tmp_path)
-    long = b"".join(hashlib.sha256(b"long %d" % number).digest() + bytes(2000) for number in range(4000))
+    long = b"".join(
+        hashlib.sha256(b"long %d" % number).digest() + bytes(2000) for number in range(4000)
+    )
 
     for turn in range(4):
         assert long + b"more" * turn == store.load(f"long~{3 - turn}").data("file")
     objects = store.objects
     place = objects.find(store.load("long").entry("file").id)
     assert place is not None
-    inner = [at for it, _ in objects.leans_at(place).chunks if (at := objects.find(it)) and at.leans]
+    inner = [
+        at for it, _ in objects.leans_at(place).chunks if (at := objects.find(it)) and at.leans
+    ]
     assert inner
     assert all(objects.leans_at(at).chunks for at in inner)
     kinds = {at.kind for index in objects.packs() for _, at in index if at.leans}
@@ -99,8 +109,14 @@ def test_refs_of_version_1_are_what_they_were(store: Store) -> None:
     assert review.checkpoint == review.tags["good"] == store.resolve("Review 1/é@good").id
     assert store.resolve("fly-1@half") == store.resolve("fork~1") == store.resolve("fly-1~4")
     assert {"epic": "a-2"} == store.load("fork").value("inputs")
-    assert "dccbef25e84aae68d858375569c10609e20515f30b01df2fe904d858a758c32b" == store.resolve("fly-1").tree
-    assert "9f1e3d991255fc892a394e13368db08589757fbc180a553aac914b000bd89108" == store.ref("fly-1").checkpoint
+    assert (
+        "dccbef25e84aae68d858375569c10609e20515f30b01df2fe904d858a758c32b"
+        == store.resolve("fly-1").tree
+    )
+    assert (
+        "9f1e3d991255fc892a394e13368db08589757fbc180a553aac914b000bd89108"
+        == store.ref("fly-1").checkpoint
+    )
 
 
 def test_a_store_of_version_1_goes_on(store: Store) -> None:

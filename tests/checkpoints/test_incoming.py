@@ -13,15 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maverick.checkpoints import Checkpoint, Content, Store, blob, canonical, existing, exports, folders, model, value
-from maverick.checkpoints.folders import Path as Names
-from maverick.checkpoints.frames import NewObject, compressor
-from maverick.checkpoints.ids import ObjectId, ObjectKind, TreeId, blob_id, tree_id
+from maverick.checkpoints import Checkpoint, Content, Store, blob, existing, exports, value
+from maverick.checkpoints.disk import sealed
 from maverick.checkpoints.incoming import MOST_BYTES
-from maverick.checkpoints.model import Child, Entry, Fan, Leaf, Node, encode_node
-from maverick.checkpoints.packs import Frame, PackWriter
-from maverick.checkpoints.refs import encode_ref
-from maverick.checkpoints.walk import Walk
+from maverick.checkpoints.objects.frames import NewObject, compressor
+from maverick.checkpoints.objects.ids import ObjectId, ObjectKind, TreeId, blob_id, tree_id
+from maverick.checkpoints.objects.packs import Frame, PackWriter
+from maverick.checkpoints.refs.refs import encode_ref
+from maverick.checkpoints.trees import folders, tree_nodes
+from maverick.checkpoints.trees.closure import Walk
+from maverick.checkpoints.trees.folders import Path as Names
+from maverick.checkpoints.trees.tree_nodes import Child, Entry, Fan, Leaf, Node, encode_node
 from maverick.checkpoints.workspace import diff_files, open_workspace, plan_copy, plan_restore
 from maverick.errors import StoreDamaged, UsageError
 from stores import begin
@@ -57,7 +59,7 @@ def _bomb(store: Store, levels: int, text: bytes = b"", *, top: str = "workspace
     return _save(store, {(top,): existing(entry)})
 
 
-# --- as many names as one likes -------------------------------------------------------------------------------------
+# --- as many names as one likes -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("top", ["workspace", "artifacts", "steps", "definition"])
@@ -67,7 +69,10 @@ def test_one_folder_under_many_names_is_counted_and_refused(
     """Twelve levels are a million million files, in some kilobytes."""
     exports.export(store, _bomb(store, 12, top=top), tmp_path / "bomb")
 
-    with pytest.raises(UsageError, match=r"bomb is refused: .* holds 1,111,111,111,\d+ names .*; --any-size takes it"):
+    with pytest.raises(
+        UsageError,
+        match=r"bomb is refused: .* holds 1,111,111,111,\d+ names .*; --any-size takes it",
+    ):
         exports.take_in(there, tmp_path / "bomb")
     assert [] == there.refs()
 
@@ -75,10 +80,14 @@ def test_one_folder_under_many_names_is_counted_and_refused(
     assert [] == list(there.check(read_data=True))
 
 
-def test_many_bytes_are_refused_though_the_names_are_few(store: Store, there: Store, tmp_path: Path) -> None:
+def test_many_bytes_are_refused_though_the_names_are_few(
+    store: Store, there: Store, tmp_path: Path
+) -> None:
     exports.export(store, _bomb(store, 6, b"x" * 2_000_000), tmp_path / "bomb")
 
-    with pytest.raises(UsageError, match=r"and 2,000,000,000,\d+ bytes, more than anybody could restore"):
+    with pytest.raises(
+        UsageError, match=r"and 2,000,000,000,\d+ bytes, more than anybody could restore"
+    ):
         exports.take_in(there, tmp_path / "bomb")
 
 
@@ -98,7 +107,7 @@ def test_nothing_walks_through_all_names_of_a_bomb(
     """In a store that has one: what needs all names says that they are too many, what does not is
     quick.
     """
-    monkeypatch.setattr("maverick.checkpoints.folders.COUNTED_FROM", 1000)
+    monkeypatch.setattr("maverick.checkpoints.trees.folders.COUNTED_FROM", 1000)
     at = _bomb(store, 12)
     folder = tmp_path / "project"
     folder.mkdir()
@@ -108,11 +117,16 @@ def test_nothing_walks_through_all_names_of_a_bomb(
         lambda: plan_restore(store, store.snapshot(at), workspace),
         lambda: plan_copy(store, store.snapshot(at), tmp_path / "c"),
     ):
-        with pytest.raises(UsageError, match=r"holds 1,111,111,111,110 files and folders, more than can be restored"):
+        with pytest.raises(
+            UsageError,
+            match=r"holds 1,111,111,111,110 files and folders, more than can be restored",
+        ):
             plan()
     plan_copy(store, store.snapshot(at), tmp_path / "part", ["/".join(["n1"] * 10)]).execute()
     assert 100 == sum(path.is_file() for path in (tmp_path / "part").rglob("*"))
-    with pytest.raises(UsageError, match=r"more than 1,000 names differ, of 1,111,111,111,110 on both sides"):
+    with pytest.raises(
+        UsageError, match=r"more than 1,000 names differ, of 1,111,111,111,110 on both sides"
+    ):
         for _ in diff_files(store, store.load("run-1~1"), store.snapshot(at)):
             pass
     assert [] == list(diff_files(store, store.snapshot(at), store.snapshot(at)))
@@ -123,7 +137,8 @@ def test_nothing_walks_through_all_names_of_a_bomb(
 
 
 TREES = st.recursive(
-    st.just(None), lambda inner: st.dictionaries(st.text("abc", min_size=1), inner, min_size=1, max_size=4)
+    st.just(None),
+    lambda inner: st.dictionaries(st.text("abc", min_size=1), inner, min_size=1, max_size=4),
 )
 
 
@@ -132,7 +147,10 @@ TREES = st.recursive(
 def test_counting_is_walking(tree: dict[str, object] | None, wide: bool) -> None:
     """Each node is read once for the one, each path once for the other."""
     nodes = _Nodes()
-    top: dict[str, object] = {"x": tree, **{str(number): tree for number in range(100 if wide else 1)}}
+    top: dict[str, object] = {
+        "x": tree,
+        **{str(number): tree for number in range(100 if wide else 1)},
+    }
     root = nodes.make(top)
 
     assert folders.count_paths(nodes, root) == len(list(folders.walk(nodes, root)))
@@ -164,13 +182,17 @@ class _Nodes:
         content: dict[str, Entry] = {}
         for name, inner in tree.items():
             is_folder = isinstance(inner, dict)
-            content[name] = Entry("tree", self.make(inner), 0) if is_folder else Entry("note", model.NO_OBJECT, 0, "x")
+            content[name] = (
+                Entry("tree", self.make(inner), 0)
+                if is_folder
+                else Entry("note", tree_nodes.NO_OBJECT, 0, "x")
+            )
         made = folders.make(content)
         self._nodes |= {node.id: node.node for node in made.nodes}
         return made.root
 
 
-# --- lists of chunks ------------------------------------------------------------------------------------------------
+# --- lists of chunks ------------------------------------------------------------------------------
 
 
 def _crafted(store: Store, at: Checkpoint, frames: list[Frame], to: Path) -> None:
@@ -184,7 +206,9 @@ def _crafted(store: Store, at: Checkpoint, frames: list[Frame], to: Path) -> Non
         writer.add(frame)
     index = writer.finish()
     text = encode_ref(ref._replace(order=0)).decode()
-    head = canonical.seal({"features": sorted(writer.features()), "format": 1, "pack": index.name, "ref": text})
+    head = sealed.seal(
+        {"features": sorted(writer.features()), "format": 1, "pack": index.name, "ref": text}
+    )
     to.write_bytes(b"".join(parts) + head + len(head).to_bytes(8) + b"MVRKRUN\n")
 
 
@@ -193,7 +217,9 @@ def _list(name: str, items: list[tuple[ObjectId, int]]) -> tuple[ObjectId, int, 
     return blob, sum(length for _, length in items), compressor().chunk_list(blob, items)
 
 
-def test_lists_of_lists_of_chunks_are_refused_before_they_are_read(store: Store, there: Store, tmp_path: Path) -> None:
+def test_lists_of_lists_of_chunks_are_refused_before_they_are_read(
+    store: Store, there: Store, tmp_path: Path
+) -> None:
     """Some kilobytes that name a chunk of zeros again and again are terabytes."""
     zeros = bytes(200_000)
     chunk = compressor().frame(ObjectKind.BLOB, blob_id(zeros), zeros)
@@ -203,12 +229,15 @@ def test_lists_of_lists_of_chunks_are_refused_before_they_are_read(store: Store,
 
     assert (tmp_path / "bomb").stat().st_size < 20_000
     with pytest.raises(
-        UsageError, match=r"bomb is refused: 1,600,\d+,\d+,\d+ bytes have to be read to verify it, more"
+        UsageError,
+        match=r"bomb is refused: 1,600,\d+,\d+,\d+ bytes have to be read to verify it, more",
     ):
         exports.take_in(there, tmp_path / "bomb")
 
 
-def test_what_does_not_fit_into_memory_is_refused(store: Store, there: Store, tmp_path: Path) -> None:
+def test_what_does_not_fit_into_memory_is_refused(
+    store: Store, there: Store, tmp_path: Path
+) -> None:
     """A list that another one names is joined before it is hashed."""
     zeros = bytes(200_000)
     chunk = compressor().frame(ObjectKind.BLOB, blob_id(zeros), zeros)
@@ -216,7 +245,9 @@ def test_what_does_not_fit_into_memory_is_refused(store: Store, there: Store, tm
     _, _, outer_frame = _list("outer", [(inner, inner_bytes)])
     _crafted(store, _save(store, {}), [chunk, inner_frame, outer_frame], tmp_path / "bomb")
 
-    with pytest.raises(UsageError, match="one part of it has 1,200,000,000 bytes, more than 1,073,741,824"):
+    with pytest.raises(
+        UsageError, match="one part of it has 1,200,000,000 bytes, more than 1,073,741,824"
+    ):
         exports.take_in(there, tmp_path / "bomb")
 
 
@@ -225,14 +256,16 @@ def test_verifying_tells_how_far_it_is(store: Store, there: Store, tmp_path: Pat
     exports.export(store, _save(store, {("large",): blob(os.urandom(900_000))}), tmp_path / "run")
     told: list[tuple[int, int]] = []
 
-    exports.take_in(there, tmp_path / "run", progress=lambda done, total: told.append((done, total)))
+    exports.take_in(
+        there, tmp_path / "run", progress=lambda done, total: told.append((done, total))
+    )
 
     assert told == sorted(told)
     assert {told[-1][0]} == {total for _, total in told}
     assert MOST_BYTES > told[-1][1] > 1_800_000
 
 
-# --- what does not fit together, or leads out -----------------------------------------------------------------------
+# --- what does not fit together, or leads out -----------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -242,7 +275,9 @@ def test_verifying_tells_how_far_it_is(store: Store, there: Store, tmp_path: Pat
         Entry("tree", tree_id(encode_node(Leaf({"a": Entry("blob", blob_id(b"x"), 1)}))), 0),
     ],
 )
-def test_what_says_a_wrong_size_of_another_is_refused(store: Store, there: Store, tmp_path: Path, entry: Entry) -> None:
+def test_what_says_a_wrong_size_of_another_is_refused(
+    store: Store, there: Store, tmp_path: Path, entry: Entry
+) -> None:
     """Else it would be counted as less than it is; also where the first that names it says the
     right one.
     """
@@ -252,15 +287,19 @@ def test_what_says_a_wrong_size_of_another_is_refused(store: Store, there: Store
     top = _put(store, Leaf({"a": right, "b": entry}))
     exports.export(store, _save(store, {("workspace",): existing(top)}), tmp_path / "run")
 
-    with pytest.raises(StoreDamaged, match="has another size than what names it says; nothing was imported"):
+    with pytest.raises(
+        StoreDamaged, match="has another size than what names it says; nothing was imported"
+    ):
         exports.take_in(there, tmp_path / "run")
 
 
-def test_wide_folders_that_share_their_parts_are_refused(store: Store, there: Store, tmp_path: Path) -> None:
+def test_wide_folders_that_share_their_parts_are_refused(
+    store: Store, there: Store, tmp_path: Path
+) -> None:
     """Each part of a wide folder belongs to one digit; a chain of them would be looked at along
     every path.
     """
-    names = {f"{number}": Entry("note", model.NO_OBJECT, 0, "040000") for number in range(48)}
+    names = {f"{number}": Entry("note", tree_nodes.NO_OBJECT, 0, "040000") for number in range(48)}
     entry = _put(store, Leaf(dict(sorted(names.items()))))
     count = 48
     for _ in range(20):
@@ -299,7 +338,9 @@ def test_what_restoring_would_refuse_is_refused_at_once(
     assert [] == there.refs()
 
 
-def test_a_step_with_artifacts_may_be_called_anything(store: Store, there: Store, tmp_path: Path) -> None:
+def test_a_step_with_artifacts_may_be_called_anything(
+    store: Store, there: Store, tmp_path: Path
+) -> None:
     """Its path is no name of a file."""
     at = _save(store, {("artifacts", 'loop["../.git"].x', "report.txt"): blob(b"x")})
     exports.export(store, at, tmp_path / "run")
@@ -316,12 +357,17 @@ def _socket(path: Path) -> None:
         server.bind(str(path))
 
 
-@pytest.mark.parametrize(("make", "what"), [(_fifo, "a FIFO"), (Path.mkdir, "a folder"), (_socket, "")])
+@pytest.mark.parametrize(
+    ("make", "what"), [(_fifo, "a FIFO"), (Path.mkdir, "a folder"), (_socket, "")]
+)
 def test_what_is_no_file_is_not_waited_for(
     there: Store, tmp_path: Path, make: Callable[[Path], None], what: str
 ) -> None:
     """A FIFO would be read when somebody writes to it."""
     make(tmp_path / "run")
 
-    with pytest.raises(UsageError, match=f"run is {what}, not the file of a run" if what else "cannot read .*/run: "):
+    with pytest.raises(
+        UsageError,
+        match=f"run is {what}, not the file of a run" if what else "cannot read .*/run: ",
+    ):
         exports.take_in(there, tmp_path / "run")

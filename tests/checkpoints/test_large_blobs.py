@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faults import CountingFiles
-from maverick.checkpoints import Store, blob, blob_from, chunking, exports
-from maverick.checkpoints.frames import HAS_CHUNKS, Frame, compressor
-from maverick.checkpoints.ids import ObjectId, blob_id
+from maverick.checkpoints import Store, blob, blob_from, exports
+from maverick.checkpoints.objects import chunking
+from maverick.checkpoints.objects.frames import HAS_CHUNKS, Frame, compressor
+from maverick.checkpoints.objects.ids import ObjectId, blob_id
 from maverick.errors import ObjectCorrupt, StoreDamaged
 from stores import flip
 
@@ -89,7 +90,9 @@ def test_reading_a_blob_that_grew_reads_its_parts_once(store: Store) -> None:
         data += _bytes(30_000, turn).hex().encode()
         at = store.save("r", {("x",): blob(data)}, parent=at)
     lists = _lists(store, blob_id(data))
-    chunks = [it for name in (*lists, blob_id(data)) for it, _ in _chunks(store, name) if it not in lists]
+    chunks = [
+        it for name in (*lists, blob_id(data)) for it, _ in _chunks(store, name) if it not in lists
+    ]
     assert lists
     files = CountingFiles()
     fresh = Store.open(store.root, files=files)
@@ -123,7 +126,9 @@ def test_a_blob_that_is_exactly_one_list_of_another_is_no_list_of_itself(store: 
     for name in ("one", "both", "reverse"):
         other = Store.create(store.root.parent / name, files=CountingFiles())
         first = {("y",): blob(part)} if name == "one" else {("a",): blob(part), ("b",): blob(data)}
-        start = other.save("r", first if name != "reverse" else dict(reversed(first.items())), parent=None)
+        start = other.save(
+            "r", first if name != "reverse" else dict(reversed(first.items())), parent=None
+        )
         other.save("r", {("b",): blob(data)}, parent=start)
         fresh = Store.open(other.root)
         assert (data, part) == (fresh.load("r").data("b"), fresh.read(blob_id(part)))
@@ -133,7 +138,9 @@ def test_a_blob_that_is_exactly_one_list_of_another_is_no_list_of_itself(store: 
     assert (data, part, part) == tuple(fresh.load("r").data(name) for name in "xyz")
 
 
-def test_a_blob_listed_flatly_goes_on_in_lists(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_blob_listed_flatly_goes_on_in_lists(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As an earlier version stored it."""
     data = _bytes(8 * MIB)
     with monkeypatch.context() as patch:
@@ -151,8 +158,14 @@ def test_a_blob_listed_flatly_goes_on_in_lists(store: Store, monkeypatch: pytest
 
 
 @settings(max_examples=12)
-@given(edits=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 400_000), st.integers(0, 400_000)), max_size=5))
-def test_whatever_is_edited_comes_back(tmp_path_factory: pytest.TempPathFactory, edits: list) -> None:  # type: ignore[type-arg]
+@given(
+    edits=st.lists(
+        st.tuples(st.floats(0, 1), st.integers(0, 400_000), st.integers(0, 400_000)), max_size=5
+    )
+)
+def test_whatever_is_edited_comes_back(
+    tmp_path_factory: pytest.TempPathFactory, edits: list
+) -> None:  # type: ignore[type-arg]
     """What is cut out or put in, at any place, from memory or streamed."""
     store = Store.create(tmp_path_factory.mktemp("edits") / "store", files=CountingFiles())
     data = _bytes(3 * MIB)
@@ -166,7 +179,11 @@ def test_whatever_is_edited_comes_back(tmp_path_factory: pytest.TempPathFactory,
 
     fresh = Store.open(store.root)
     for back, expected in enumerate(reversed(kept)):
-        assert expected == fresh.load(f"r~{back}").data("x") == b"".join(fresh.load(f"r~{back}").stream("x"))
+        assert (
+            expected
+            == fresh.load(f"r~{back}").data("x")
+            == b"".join(fresh.load(f"r~{back}").stream("x"))
+        )
     assert [] == list(fresh.check(read_data=True))
 
 
@@ -242,7 +259,8 @@ class MovingFiles(CountingFiles):
             other.objects.refresh()
             (index,) = [it for it in other.objects.set.packs() if it.name == path.stem]
             frames: Iterator[Frame] = (
-                Frame(place.kind, ObjectId(raw[16:48].hex()), raw) for place, raw in other.objects.frames(index)
+                Frame(place.kind, ObjectId(raw[16:48].hex()), raw)
+                for place, raw in other.objects.frames(index)
             )
             other.objects.write_frames(list(frames))
             path.unlink()

@@ -1,4 +1,6 @@
-"""Small packs are merged at saves: few packs, few copies, and nothing lost whoever else is at work."""
+"""Small packs are merged at saves: few packs, few copies, and nothing lost whoever else is at
+work.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from faults import CountingFiles, CrashingFiles, FullFiles, Killed
-from maverick.checkpoints import Store, blob, filesystem, layout, merge
-from maverick.checkpoints.ids import ObjectKind, blob_id
-from maverick.checkpoints.open_pack import NewObject
+from maverick.checkpoints import Store, blob
+from maverick.checkpoints.disk import filesystem, layout
+from maverick.checkpoints.gc import merge
+from maverick.checkpoints.objects.ids import ObjectKind, blob_id
+from maverick.checkpoints.objects.open_pack import NewObject
 from stores import begin, extend, read_all
 
 
@@ -143,7 +147,9 @@ def test_a_merge_that_is_killed_anywhere_loses_nothing(tmp_path: Path) -> None:
             assert content == read_all(fresh, at)
             assert fresh.resolve("run-1").sequence in {at.sequence, at.sequence + 1}
             extend(fresh, fresh.resolve("run-1"), range(501, 503))
-            assert not [it for it in Store.open(copy).check(read_data=True) if it.kind != "leftover"]
+            assert not [
+                it for it in Store.open(copy).check(read_data=True) if it.kind != "leftover"
+            ]
             shutil.rmtree(copy)
         else:
             break
@@ -182,10 +188,14 @@ def test_a_damaged_pack_is_not_merged(tmp_path: Path) -> None:
     fresh.save("another", {("x",): blob(b"y")}, parent=None)
 
     assert path.name in _names(store)
-    assert any(it.kind in {"object-corrupt", "pack"} for it in Store.open(store.root).check(read_data=True))
+    assert any(
+        it.kind in {"object-corrupt", "pack"} for it in Store.open(store.root).check(read_data=True)
+    )
 
 
-def test_where_locks_cannot_be_trusted_nothing_is_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_locks_cannot_be_trusted_nothing_is_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Packs go by way of `trash/` there, which is gc's work."""
     monkeypatch.setattr(filesystem, "locks_are_trusted", lambda _: False)
     store = Store.create(tmp_path / "store", files=CountingFiles())
@@ -223,7 +233,9 @@ def test_an_older_store_announces_merges_to_gc_before_the_first(tmp_path: Path) 
     """A gc that does not know of `merge.lock` must not run beside one."""
     root = tmp_path / "store"
     Store.create(root)
-    (root / "format.json").write_bytes(layout.encode_format(layout.Format(1, *[frozenset[str]()] * 3)))
+    (root / "format.json").write_bytes(
+        layout.encode_format(layout.Format(1, *[frozenset[str]()] * 3))
+    )
     (root / "merge.lock").unlink()
     store = Store.open(root, files=CountingFiles())
 

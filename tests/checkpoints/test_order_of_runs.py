@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from faults import CountingFiles
 from maverick.checkpoints import Checkpoint, Store, byhand, exports
-from maverick.checkpoints.layout import CURRENT, encode_format
-from maverick.checkpoints.refs import encode_ref, parse_ref
+from maverick.checkpoints.disk.layout import CURRENT, encode_format
+from maverick.checkpoints.refs.refs import encode_ref, parse_ref
 from stores import begin, extend
 
 YEAR_2200 = 7_258_118_400_000
@@ -68,8 +68,14 @@ def test_a_run_that_goes_on_does_not_become_the_newest(store: Store, clock: Cloc
     assert ["second", "first"] == _names(store)
 
 
-@given(times=st.lists(st.integers(0, YEAR_2200), min_size=1, max_size=6), dropped=st.sets(st.integers(0, 5)))
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(
+    times=st.lists(st.integers(0, YEAR_2200), min_size=1, max_size=6),
+    dropped=st.sets(st.integers(0, 5)),
+)
+@settings(
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 def test_runs_stand_in_the_order_in_which_they_were_started(
     tmp_path_factory: pytest.TempPathFactory, times: list[int], dropped: set[int]
 ) -> None:
@@ -100,7 +106,9 @@ def test_retention_counts_in_the_same_order(store: Store, clock: Clock) -> None:
     assert ["second"] == _names(store)
 
 
-def test_refs_of_earlier_versions_are_judged_by_time_and_are_the_older_ones(store: Store, clock: Clock) -> None:
+def test_refs_of_earlier_versions_are_judged_by_time_and_are_the_older_ones(
+    store: Store, clock: Clock
+) -> None:
     """They have no number; what is started from now on comes after them."""
     for run, at in (("b", NOW + 5), ("a", NOW), ("c", NOW + 9)):
         _begin(store, clock, run, at)
@@ -128,7 +136,9 @@ def _as_before_orders(store: Store) -> None:
     (store.root / "refs.lock").write_bytes(b"")
 
 
-def test_an_imported_run_counts_as_started_when_it_was_imported(store: Store, clock: Clock, tmp_path: Path) -> None:
+def test_an_imported_run_counts_as_started_when_it_was_imported(
+    store: Store, clock: Clock, tmp_path: Path
+) -> None:
     """And the file of a run does not depend on what else there was."""
     exports.export(store, _begin(store, clock, "old", NOW), tmp_path / "one")
     byhand.drop(store, "old")
@@ -143,7 +153,9 @@ def test_an_imported_run_counts_as_started_when_it_was_imported(store: Store, cl
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
-def test_a_dropped_run_that_is_brought_back_stands_where_it_stood(store: Store, clock: Clock) -> None:
+def test_a_dropped_run_that_is_brought_back_stands_where_it_stood(
+    store: Store, clock: Clock
+) -> None:
     """Undoing is no start."""
     for number, run in enumerate(("a", "b", "c")):
         _begin(store, clock, run, NOW + number)

@@ -81,7 +81,9 @@ def test_a_second_process_is_refused_with_the_name_of_the_first(store: Store) ->
 
 
 def test_a_killed_owner_leaves_its_note_and_no_lock(store: Store) -> None:
-    """Resumable at once, with no cleaning by hand; the note names the groups that may be left running."""
+    """Resumable at once, with no cleaning by hand; the note names the groups that may be left
+    running.
+    """
     with _process(store, OWN) as first:
         assert "owned" == _line(first)
         first.send_signal(signal.SIGKILL)
@@ -101,7 +103,10 @@ def test_a_killed_owner_leaves_its_note_and_no_lock(store: Store) -> None:
 @pytest.mark.parametrize(
     "child",
     [
-        'subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], start_new_session=True)',
+        (
+            'subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], '
+            "start_new_session=True)"
+        ),
         """
 if os.fork() == 0:
     os.setsid()
@@ -112,11 +117,15 @@ if os.fork() == 0:
 )
 def test_a_daemon_that_a_step_started_does_not_own_the_run(store: Store, child: str) -> None:
     """It would own it for ever; whether it was spawned or only forked."""
-    code = f'owned = store.own("run-1"); owned.__enter__()\n{child}\nsay("started")\nos.kill(os.getpid(), 9)\n'
+    code = (
+        f'owned = store.own("run-1"); owned.__enter__()\n{child}\nsay("started")\n'
+        "os.kill(os.getpid(), 9)\n"
+    )
     with _process(store, code) as first:
         assert "started" == _line(first)
         first.wait()
-        # The child waits for the end of a pipe that this test still holds open. A fork lets go as soon as it runs.
+        # The child waits for the end of a pipe that this test still holds open. A fork lets go as
+        # soon as it runs.
         wait_until(lambda: not store.is_owned("run-1"), "the child lets go of the run")
         with store.own("run-1"):
             pass
@@ -211,7 +220,9 @@ def test_two_processes_that_create_one_store_share_it(tmp_path: Path) -> None:
 def test_the_run_of_another_process_is_not_overwritten(store: Store) -> None:
     """Even if somebody saves without owning the run."""
     start = begin(store)
-    code = 'at = store.resolve("run-1"); say(store.save("run-1", {("x",): note("y")}, parent=at).id)'
+    code = (
+        'at = store.resolve("run-1"); say(store.save("run-1", {("x",): note("y")}, parent=at).id)'
+    )
     with _process(store, code) as other:
         saved = _line(other)
 

@@ -1,4 +1,6 @@
-"""Look-ups in large packs read a few hundred bytes, and what a store does costs the same however large it is."""
+"""Look-ups in large packs read a few hundred bytes, and what a store does costs the same however
+large it is.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faults import CountingFiles
-from maverick.checkpoints import Store, note, packs
-from maverick.checkpoints.ids import ObjectKind, blob_id
-from maverick.checkpoints.pack_search import BLOCK_ROWS, ROW_BYTES, search
+from maverick.checkpoints import Store, note
+from maverick.checkpoints.objects import packs
+from maverick.checkpoints.objects.ids import ObjectKind, blob_id
+from maverick.checkpoints.objects.pack_search import BLOCK_ROWS, ROW_BYTES, search
 from maverick.errors import PackDamaged
 from stores import begin, extend, read_all, step
 
@@ -40,7 +43,9 @@ class Reader:
         return self._data[first * ROW_BYTES : (first + number) * ROW_BYTES]
 
 
-@given(st.sets(st.binary(min_size=32, max_size=32), max_size=60), st.binary(min_size=32, max_size=32))
+@given(
+    st.sets(st.binary(min_size=32, max_size=32), max_size=60), st.binary(min_size=32, max_size=32)
+)
 def test_every_id_is_found_and_no_other(ids: set[bytes], other: bytes) -> None:
     """Whatever the ids are; the position is that of the first id that is not less."""
     ordered = sorted(ids)
@@ -79,8 +84,13 @@ def test_a_look_up_among_many_reads_a_few_hundred_bytes() -> None:
 
 
 def add_big_pack(root: Path, count: int) -> list[bytes]:
-    """Put a pack of *count* blobs into a store; only the first and last frame are there. Gives their ids."""
-    first, last = (packs.Compressor().frame(ObjectKind.BLOB, blob_id(data), data) for data in (b"first", b"last"))
+    """Put a pack of *count* blobs into a store; only the first and last frame are there. Gives
+    their ids.
+    """
+    first, last = (
+        packs.Compressor().frame(ObjectKind.BLOB, blob_id(data), data)
+        for data in (b"first", b"last")
+    )
     between = 1000 * count
     start = packs.HEADER_BYTES + len(first.raw) + between + len(last.raw)
     rows = [(bytes.fromhex(first.id), packs.HEADER_BYTES, len(first.raw), 1)]
@@ -92,7 +102,9 @@ def add_big_pack(root: Path, count: int) -> list[bytes]:
         file.write(b"MVRKPACK" + struct.pack(">I16s", 1, os.urandom(16)) + first.raw)
         file.seek(between, os.SEEK_CUR)
         file.write(
-            last.raw + index + struct.pack(">QI32s32s8s", start, count, blake3(index).digest(), name, b"MVRKTAIL")
+            last.raw
+            + index
+            + struct.pack(">QI32s32s8s", start, count, blake3(index).digest(), name, b"MVRKTAIL")
         )
     return [row[0] for row in rows]
 
@@ -135,7 +147,9 @@ def _costs(root: Path) -> dict[str, tuple[int, int]]:
 
 
 @pytest.mark.parametrize("count", [100_000, pytest.param(1_000_000, marks=pytest.mark.thorough)])
-def test_operations_cost_the_same_in_a_store_with_very_many_objects(tmp_path: Path, count: int) -> None:
+def test_operations_cost_the_same_in_a_store_with_very_many_objects(
+    tmp_path: Path, count: int
+) -> None:
     """Twice the reads and bytes of a store with 1,000 objects at the most."""
     _prepared(tmp_path / "small", 1000)
     ids = _prepared(tmp_path / "large", count)

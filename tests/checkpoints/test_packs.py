@@ -7,12 +7,24 @@ from collections.abc import Callable
 import pytest
 from blake3 import blake3
 
-from maverick.checkpoints import packs
-from maverick.checkpoints.ids import ObjectKind, blob_id
-from maverick.checkpoints.packs import Compressor, Frame, FrameDamaged, PackIndex, PackWriter
+from maverick.checkpoints.objects import packs
+from maverick.checkpoints.objects.ids import ObjectKind, blob_id
+from maverick.checkpoints.objects.packs import (
+    Compressor,
+    Frame,
+    FrameDamaged,
+    PackIndex,
+    PackWriter,
+)
 from maverick.errors import PackDamaged, StoreTooNew
 
-DATAS = [b"", b"x", b"a" * 5000, bytes(range(256)) * 8, *(f"object {n}".encode() for n in range(40))]
+DATAS = [
+    b"",
+    b"x",
+    b"a" * 5000,
+    bytes(range(256)) * 8,
+    *(f"object {n}".encode() for n in range(40)),
+]
 
 
 def _frame(data: bytes) -> Frame:
@@ -74,7 +86,9 @@ def test_prefixes_find_the_ids_that_begin_with_them() -> None:
     ids = sorted(map(blob_id, DATAS))
 
     for prefix in ("", ids[3][:5], ids[3][:4], ids[-1], "f", "0"):
-        assert [i for i in ids if i.startswith(prefix)] == [found for found, _ in index.with_prefix(prefix)]
+        assert [i for i in ids if i.startswith(prefix)] == [
+            found for found, _ in index.with_prefix(prefix)
+        ]
 
 
 def test_frames_are_found_without_the_index() -> None:
@@ -131,7 +145,9 @@ def test_every_truncation_is_noticed() -> None:
             packs.read_index(index.name, length, _reader(data[:length]))
 
 
-@pytest.mark.parametrize(("offset", "byte"), [(4, 9), (5, 7), (6, 4), (6, packs.HAS_BASE | packs.HAS_CHUNKS)])
+@pytest.mark.parametrize(
+    ("offset", "byte"), [(4, 9), (5, 7), (6, 4), (6, packs.HAS_BASE | packs.HAS_CHUNKS)]
+)
 def test_what_a_newer_version_wrote_is_told_from_damage(offset: int, byte: int) -> None:
     """A kind, a codec or a flag that this version does not know, in a frame that is whole."""
     from zlib import crc32  # noqa: PLC0415

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from faults import CountingFiles
 from maverick.checkpoints import Store
-from maverick.checkpoints.refs import LOG_LENGTH, encode_ref, file_name, parse_ref, run_name
+from maverick.checkpoints.disk.names import file_name, run_name
+from maverick.checkpoints.refs.refs import LOG_LENGTH, encode_ref, parse_ref
 from maverick.errors import NotFound, RefDamaged, StoreDamaged, UsageError
 from stores import begin, extend, step
 
@@ -57,12 +58,26 @@ def test_a_ref_says_what_a_listing_shows(tmp_path: Path) -> None:
     times = iter(range(1000, 9000, 1000))
     store = Store.create(tmp_path / "checkpoints", clock=lambda: next(times))
     start = begin(store)
-    label = store.save("run-1", step(0), parent=start, kind="label", label="half", step="step0", reason="asked")
+    label = store.save(
+        "run-1", step(0), parent=start, kind="label", label="half", step="step0", reason="asked"
+    )
     end = store.save("run-1", step(1), parent=label, kind="final", step="step1")
 
     ref = Store.open(store.root).ref("run-1")
-    assert ("run-1", "fly", end.id, end.tree, 3) == (ref.run, ref.group, ref.checkpoint, ref.tree, ref.sequence)
-    assert ("final", True, "step1", 1000, 3000) == (ref.kind, ref.done, ref.step, ref.started, ref.updated)
+    assert ("run-1", "fly", end.id, end.tree, 3) == (
+        ref.run,
+        ref.group,
+        ref.checkpoint,
+        ref.tree,
+        ref.sequence,
+    )
+    assert ("final", True, "step1", 1000, 3000) == (
+        ref.kind,
+        ref.done,
+        ref.step,
+        ref.started,
+        ref.updated,
+    )
     assert (label.id, {}) == (ref.labelled, ref.tags)
     assert [("", "auto", ""), ("asked", "label", "half"), ("", "final", "")] == [
         (position.reason, position.kind, position.label) for position in ref.positions
@@ -109,7 +124,9 @@ def test_every_flipped_or_missing_byte_of_a_ref_is_noticed(store: Store) -> None
 
     assert parse_ref(data) is not None
     for position in range(len(data)):
-        assert parse_ref(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :]) is None
+        assert (
+            parse_ref(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :]) is None
+        )
         assert parse_ref(data[:position]) is None
     assert parse_ref(data + b"\n") is None
 
@@ -196,7 +213,9 @@ def test_a_folder_in_the_place_of_a_ref_is_damage_of_that_run_alone(store: Store
     assert [] == [it for it in store.check() if it.severity == "error"]
 
 
-def test_a_system_that_has_no_files_left_to_open_is_no_damage(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_system_that_has_no_files_left_to_open_is_no_damage(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The ref is as it was; only this process cannot read it now."""
     begin(store)
 

@@ -24,10 +24,16 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def saved(store: Store) -> list[Checkpoint]:
-    """Five checkpoints of run-1, the second and the fourth labelled `half` and `most`; then a run of review."""
+    """Five checkpoints of run-1, the second and the fourth labelled `half` and `most`; then a run
+    of review.
+    """
     at = [begin(store)]
     for number, label in enumerate(("half", "", "most", "")):
-        at.append(store.save("run-1", step(number), parent=at[-1], kind="label" if label else "auto", label=label))
+        at.append(
+            store.save(
+                "run-1", step(number), parent=at[-1], kind="label" if label else "auto", label=label
+            )
+        )
     begin(store, "other@1", group="review")
     return at
 
@@ -78,7 +84,9 @@ def test_each_way_to_name_a_checkpoint(store: Store, saved: list[Checkpoint]) ->
         ("a\nb", "there is no run"),
     ],
 )
-def test_what_names_nothing_says_why(store: Store, saved: list[Checkpoint], revision: str, message: str) -> None:
+def test_what_names_nothing_says_why(
+    store: Store, saved: list[Checkpoint], revision: str, message: str
+) -> None:
     """With what the person may have meant."""
     with pytest.raises(NotFound) as caught:
         store.resolve(revision)
@@ -86,20 +94,32 @@ def test_what_names_nothing_says_why(store: Store, saved: list[Checkpoint], revi
     assert message in str(caught.value)
 
 
-def test_a_label_of_a_group_is_that_of_its_newest_run(store: Store, saved: list[Checkpoint]) -> None:
+def test_a_label_of_a_group_is_that_of_its_newest_run(
+    store: Store, saved: list[Checkpoint]
+) -> None:
     """People name workflows, not runs."""
     half = store.resolve("run-1@half")
 
     assert half == store.resolve(f"{half.group}@half")
 
 
-LABELS = st.text(st.one_of(st.sampled_from("@~:1 'a/"), st.characters(codec="utf-8")), min_size=1, max_size=8)
+LABELS = st.text(
+    st.one_of(st.sampled_from("@~:1 'a/"), st.characters(codec="utf-8")), min_size=1, max_size=8
+)
 
 
-@given(st.lists(LABELS.filter(lambda it: it != "latest"), min_size=1, max_size=4, unique=True), st.data())
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(
+    st.lists(LABELS.filter(lambda it: it != "latest"), min_size=1, max_size=4, unique=True),
+    st.data(),
+)
+@settings(
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 def test_every_label_can_be_named(tmp_path: Path, labels: list[str], data: st.DataObject) -> None:
-    """Whatever is in it: the first `@` ends the run, and a label that is there goes before a `~N`."""
+    """Whatever is in it: the first `@` ends the run, and a label that is there goes before a
+    `~N`.
+    """
     store = Store.create(tmp_path / os.urandom(8).hex(), files=CountingFiles())
     at = begin(store)
     named: dict[str, Checkpoint] = {}
@@ -147,7 +167,9 @@ def test_a_run_that_looks_like_an_id_is_a_run(store: Store, saved: list[Checkpoi
     assert at == store.resolve(saved[0].id[:6])
 
 
-def test_a_damaged_ref_is_not_taken_for_a_missing_run(store: Store, saved: list[Checkpoint]) -> None:
+def test_a_damaged_ref_is_not_taken_for_a_missing_run(
+    store: Store, saved: list[Checkpoint]
+) -> None:
     """`no such run` would send the person looking for a typo."""
     for path in (store.root / "refs").iterdir():
         path.write_bytes(b"{}")
@@ -159,7 +181,9 @@ def test_a_damaged_ref_is_not_taken_for_a_missing_run(store: Store, saved: list[
 
 
 def test_history_follows_parents_then_labels(store: Store, saved: list[Checkpoint]) -> None:
-    """A parent is a weak link; where gc has collected it, the labelled checkpoints are still there."""
+    """A parent is a weak link; where gc has collected it, the labelled checkpoints are still
+    there.
+    """
     assert [at.id for at in reversed(saved)] == [at.id for at in store.history("run-1")]
 
     _collect(store, [saved[0], saved[2]])
@@ -172,7 +196,7 @@ def test_history_follows_parents_then_labels(store: Store, saved: list[Checkpoin
 
 def _collect(store: Store, gone: list[Checkpoint]) -> None:
     """Remove checkpoints as gc does: by packs that hold what stays."""
-    from maverick.checkpoints.packs import Frame  # noqa: PLC0415
+    from maverick.checkpoints.objects.packs import Frame  # noqa: PLC0415
 
     ids = {checkpoint.id for checkpoint in gone}
     packs = store.objects.packs()
@@ -188,10 +212,14 @@ def _collect(store: Store, gone: list[Checkpoint]) -> None:
         (store.root / "objects" / f"{pack.name}.pack").unlink()
 
 
-def test_history_goes_from_a_fork_into_the_run_it_came_from(store: Store, saved: list[Checkpoint]) -> None:
+def test_history_goes_from_a_fork_into_the_run_it_came_from(
+    store: Store, saved: list[Checkpoint]
+) -> None:
     """A fork has the history of what it was forked from."""
     fork = store.save("fork", {}, parent=saved[2])
 
-    assert [fork.id, saved[2].id, saved[1].id, saved[0].id] == [at.id for at in store.history("fork")]
+    assert [fork.id, saved[2].id, saved[1].id, saved[0].id] == [
+        at.id for at in store.history("fork")
+    ]
     assert saved[1] == store.resolve("fork~2")
     extend(store, fork, range(1))

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from faults import CountingFiles
 from maverick.checkpoints import Checkpoint, Store, blob, existing, note, value
-from maverick.checkpoints.ids import ObjectId
-from maverick.checkpoints.model import Entry
+from maverick.checkpoints.objects.ids import ObjectId
+from maverick.checkpoints.trees.tree_nodes import Entry
 from maverick.errors import NotFound, ObjectMissing, RefMoved, UsageError
 from stores import begin, extend, read_all, step
 
@@ -28,7 +28,10 @@ def test_what_is_saved_is_loaded_by_another_process(store: Store) -> None:
     start = begin(store)
     end = store.save(
         "run-1",
-        {("steps", "plan"): value({"rows": [1, b"bytes", 2.5]}, note='{"key":"k"}'), ("inputs",): None},
+        {
+            ("steps", "plan"): value({"rows": [1, b"bytes", 2.5]}, note='{"key":"k"}'),
+            ("inputs",): None,
+        },
         parent=start,
         kind="label",
         label="planned",
@@ -116,7 +119,9 @@ def test_the_10000th_save_reads_and_writes_no_more_than_a_few_nodes(store: Store
     fresh.save("run-1", step(10_000), parent=start)
 
     assert isinstance(fresh.files, CountingFiles)
-    assert fresh.files.reads <= 6  # the nodes on the way, each found by some blocks of the pack's index
+    assert (
+        fresh.files.reads <= 6
+    )  # the nodes on the way, each found by some blocks of the pack's index
     assert fresh.files.look_ups <= 40
     assert fresh.files.read_bytes < 40_000
     assert sum(pack.size for pack in fresh.objects.packs()) - size < 10_000
@@ -201,7 +206,10 @@ def test_stored_content_is_put_elsewhere_without_reading_it(store: Store) -> Non
     extend(store, store.resolve("run-1"), range(100))
     found = store.load("run-1")
 
-    changes = {("copy",): existing(found.entry("steps")), ("one",): existing(found.entry("steps/step7"))}
+    changes = {
+        ("copy",): existing(found.entry("steps")),
+        ("one",): existing(found.entry("steps/step7")),
+    }
     store.save("run-2", changes, parent=None)
 
     assert found.names("steps") == store.load("run-2").names("copy")
@@ -230,7 +238,9 @@ def test_an_empty_blob_beside_a_note_stays_a_blob(store: Store) -> None:
     """Both have no bytes."""
     store.save("run-1", {("a",): blob(b""), ("b",): note(""), ("c",): note("x")}, parent=None)
 
-    assert ["blob", "note", "note"] == [entry.kind for entry in store.load("run-1").entries().values()]
+    assert ["blob", "note", "note"] == [
+        entry.kind for entry in store.load("run-1").entries().values()
+    ]
 
 
 def test_a_checkpoint_has_a_label_exactly_if_it_is_of_that_kind(store: Store) -> None:
@@ -329,7 +339,9 @@ def test_a_ref_that_moves_while_a_save_writes_its_pack_is_not_overwritten(tmp_pa
     assert other == [store.resolve("run-1")]
 
 
-VALUES = st.recursive(st.none() | st.integers() | st.floats() | st.text() | st.binary(), st.lists, max_leaves=8)
+VALUES = st.recursive(
+    st.none() | st.integers() | st.floats() | st.text() | st.binary(), st.lists, max_leaves=8
+)
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=4)
 
 

@@ -26,7 +26,11 @@ def _operations(root: Path) -> int:
 
 def _save(store: Store) -> Checkpoint:
     return store.save(
-        "run-1", step(99), parent=store.resolve("run-1"), facts={("steps", "step99"): note("1 s")}, step="step99"
+        "run-1",
+        step(99),
+        parent=store.resolve("run-1"),
+        facts={("steps", "step99"): note("1 s")},
+        step="step99",
     )
 
 
@@ -38,8 +42,12 @@ def _prepared(tmp_path: Path) -> tuple[Path, Checkpoint, dict[str, bytes]]:
     return store.root, at, read_all(store, at)
 
 
-def _assert_sound(root: Path, before: Checkpoint, content: dict[str, bytes], *, acknowledged: bool) -> None:
-    """The store opens, the ref is the old one or the new, all that was acknowledged loads, and it goes on."""
+def _assert_sound(
+    root: Path, before: Checkpoint, content: dict[str, bytes], *, acknowledged: bool
+) -> None:
+    """The store opens, the ref is the old one or the new, all that was acknowledged loads, and it
+    goes on.
+    """
     store = Store.open(root)
     now = store.resolve("run-1")
     if acknowledged or now != before:
@@ -56,7 +64,9 @@ def _assert_sound(root: Path, before: Checkpoint, content: dict[str, bytes], *, 
 
 
 @pytest.mark.parametrize("torn", [False, True])
-def test_a_save_killed_anywhere_leaves_the_old_checkpoint_or_the_new(tmp_path: Path, torn: bool) -> None:
+def test_a_save_killed_anywhere_leaves_the_old_checkpoint_or_the_new(
+    tmp_path: Path, torn: bool
+) -> None:
     """Ahead of each operation; a write may have got out by half."""
     root, before, content = _prepared(tmp_path)
     for after in range(_operations(root)):
@@ -113,7 +123,9 @@ def test_a_disk_that_is_full_at_any_write_loses_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("run", ["run-1", "new"])
 def test_a_save_that_fails_anywhere_leaves_the_ref_where_it_stood(tmp_path: Path, run: str) -> None:
-    """Also where the last sync fails, after the ref has its name: what was not acknowledged is not to be seen."""
+    """Also where the last sync fails, after the ref has its name: what was not acknowledged is not
+    to be seen.
+    """
     root, before, content = _prepared(tmp_path)
 
     def save(store: Store) -> Checkpoint:
@@ -130,7 +142,9 @@ def test_a_save_that_fails_anywhere_leaves_the_ref_where_it_stood(tmp_path: Path
             save(store)
         for seen in (store, Store.open(copy)):
             assert before == seen.resolve("run-1")
-            assert (None if run == "new" else before.id) == ((ref := seen.find_ref(run)) and ref.checkpoint)
+            assert (None if run == "new" else before.id) == (
+                (ref := seen.find_ref(run)) and ref.checkpoint
+            )
         assert save(store) == Store.open(copy).resolve(run)
         assert content == read_all(Store.open(copy), before)
     assert ["sync", "rename", "sync"] == files.done[-3:]

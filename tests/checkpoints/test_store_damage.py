@@ -1,4 +1,6 @@
-"""Damage: each kind of file, altered, cut off or gone, is noticed, named, and told from the others."""
+"""Damage: each kind of file, altered, cut off or gone, is noticed, named, and told from the
+others.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,8 @@ import pytest
 
 from faults import CountingFiles
 from maverick.checkpoints import Store
-from maverick.checkpoints.layout import Format, encode_format
-from maverick.checkpoints.packs import FRAME_BYTES, INDEX_BYTES, TRAILER_BYTES, Frame
+from maverick.checkpoints.disk.layout import Format, encode_format
+from maverick.checkpoints.objects.packs import FRAME_BYTES, INDEX_BYTES, TRAILER_BYTES, Frame
 from maverick.errors import (
     FormatDamaged,
     MaverickError,
@@ -31,7 +33,9 @@ def store(tmp_path: Path) -> Store:
 
 
 def _flip(position: int) -> Damage:
-    return lambda data: data[:position] + bytes([data[position] ^ 0x10]) + data[position + 1 or len(data) :]
+    return lambda data: (
+        data[:position] + bytes([data[position] ^ 0x10]) + data[position + 1 or len(data) :]
+    )
 
 
 def _only_pack(store: Store) -> Path:
@@ -56,7 +60,9 @@ def test_a_damaged_frame_is_a_corrupt_object(store: Store, where: str) -> None:
     path.write_bytes(_flip(offset)(path.read_bytes()))
 
     found = Store.open(store.root).load("run-1")
-    with pytest.raises(ObjectCorrupt, match=rf"object {entry.id[:12]} is damaged.*`maverick checkpoint fsck`"):
+    with pytest.raises(
+        ObjectCorrupt, match=rf"object {entry.id[:12]} is damaged.*`maverick checkpoint fsck`"
+    ):
         found.value("inputs")
     assert b"version: 1\n" == found.data("definition/flow.yaml")
 
@@ -67,7 +73,9 @@ def test_an_altered_payload_is_told_by_what_it_hashes_to(store: Store) -> None:
     path = _only_pack(store)
     path.write_bytes(_flip(_place_of_inputs(store) + FRAME_BYTES)(path.read_bytes()))
 
-    with pytest.raises(ObjectCorrupt, match=r"its content hashes to [0-9a-f]{12}; pack [0-9a-f]{12}, byte \d+"):
+    with pytest.raises(
+        ObjectCorrupt, match=r"its content hashes to [0-9a-f]{12}; pack [0-9a-f]{12}, byte \d+"
+    ):
         Store.open(store.root).load("run-1").value("inputs")
 
 
@@ -86,8 +94,12 @@ def test_an_altered_payload_is_told_by_what_it_hashes_to(store: Store) -> None:
         lambda _: b"",
     ],
 )
-def test_a_damaged_pack_is_named_and_keeps_no_other_from_being_read(store: Store, damage: Damage) -> None:
-    """Header, index and trailer; reading what was in it fails, saving and reading the rest does not."""
+def test_a_damaged_pack_is_named_and_keeps_no_other_from_being_read(
+    store: Store, damage: Damage
+) -> None:
+    """Header, index and trailer; reading what was in it fails, saving and reading the rest does
+    not.
+    """
     begin(store)
     path = _only_pack(store)
     whole = begin(store, "run-2", group="other")
@@ -169,7 +181,8 @@ def test_a_folder_that_holds_nothing_for_long_may_be_removed(store: Store, folde
 
 
 @pytest.mark.parametrize(
-    "damage", [_flip(0), _flip(30), _flip(-5), lambda data: data[:-3], lambda _: b"", lambda _: b"{}"]
+    "damage",
+    [_flip(0), _flip(30), _flip(-5), lambda data: data[:-3], lambda _: b"", lambda _: b"{}"],
 )
 def test_a_damaged_format_file_is_named(store: Store, damage: Damage) -> None:
     """Guessing the format could damage more."""
@@ -221,7 +234,9 @@ def _allowed(action: Callable[[], object]) -> bool:
         (Format(1, frozenset(), frozenset(), frozenset()), (True, True, True)),
     ],
 )
-def test_an_unknown_feature_stops_gc_first_and_reading_last(store: Store, form: Format, may: tuple[bool, ...]) -> None:
+def test_an_unknown_feature_stops_gc_first_and_reading_last(
+    store: Store, form: Format, may: tuple[bool, ...]
+) -> None:
     """Removing what one does not understand is worst, looking at it harmless."""
     at = begin(store)
     (store.root / "format.json").write_bytes(encode_format(form))
@@ -232,20 +247,26 @@ def test_an_unknown_feature_stops_gc_first_and_reading_last(store: Store, form: 
     def collect() -> None:
         Store.open(store.root).format.require_gc(store.root)
 
-    assert may == tuple(map(_allowed, (lambda: Store.open(store.root).load("run-1"), save, collect)))
+    assert may == tuple(
+        map(_allowed, (lambda: Store.open(store.root).load("run-1"), save, collect))
+    )
 
 
 def test_a_feature_added_while_a_store_is_open_stops_its_next_save(store: Store) -> None:
     """A newer version works in the same folder."""
     at = begin(store)
-    (store.root / "format.json").write_bytes(encode_format(Format(1, frozenset(), frozenset({"deltas"}), frozenset())))
+    (store.root / "format.json").write_bytes(
+        encode_format(Format(1, frozenset(), frozenset({"deltas"}), frozenset()))
+    )
 
     with pytest.raises(StoreTooNew, match="write: deltas"):
         extend(store, at, range(1))
 
 
 def test_no_flipped_byte_of_a_pack_goes_unnoticed(store: Store) -> None:
-    """Every byte, one after the other: an error of the tree, or, where nothing reads it, no effect at all."""
+    """Every byte, one after the other: an error of the tree, or, where nothing reads it, no effect
+    at all.
+    """
     at = begin(store)
     expected = read_all(store, at)
     path = _only_pack(store)

@@ -13,15 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maverick.checkpoints import Value
-from maverick.checkpoints.codec import MAX_DEPTH, decode, encode
+from maverick.checkpoints.trees.codec import MAX_DEPTH, decode, encode
 from maverick.errors import StoreDamaged, ValueUnstorable
 
 
 def _no_pair(text: str) -> bool:
-    return not any("\ud800" <= a <= "\udbff" and "\udc00" <= b <= "\udfff" for a, b in pairwise(text))
+    return not any(
+        "\ud800" <= a <= "\udbff" and "\udc00" <= b <= "\udfff" for a, b in pairwise(text)
+    )
 
 
-TEXT = st.text(st.characters(exclude_categories=())).filter(_no_pair) | st.sampled_from(["$", "$$bytes", "$int"])
+TEXT = st.text(st.characters(exclude_categories=())).filter(_no_pair) | st.sampled_from(
+    ["$", "$$bytes", "$int"]
+)
 SCALARS = (
     st.none()
     | st.booleans()
@@ -31,7 +35,9 @@ SCALARS = (
     | TEXT
     | st.binary()
 )
-VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner), max_leaves=20)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner), max_leaves=20
+)
 
 
 def _round_trip(value: Value) -> Value:
@@ -41,7 +47,9 @@ def _round_trip(value: Value) -> Value:
 
 @given(VALUES)
 def test_any_value_comes_back_as_it_was(value: Value) -> None:
-    """Types, the order of keys, NaN, minus zero and lone surrogates included: `repr` shows them all."""
+    """Types, the order of keys, NaN, minus zero and lone surrogates included: `repr` shows them
+    all.
+    """
     assert repr(value) == repr(_round_trip(value))
 
 
@@ -85,8 +93,9 @@ def test_bytes_are_blobs_of_their_own() -> None:
     encoded = encode({"a": b"xx", "b": [b"xx", b""]})
 
     first, second = blake3(b"xx").hexdigest(), blake3(b"").hexdigest()
-    assert f'{{"a":{{"$bytes":"{first}"}},"b":[{{"$bytes":"{first}"}},{{"$bytes":"{second}"}}]}}' == (
-        encoded.data.decode()
+    assert (
+        f'{{"a":{{"$bytes":"{first}"}},"b":[{{"$bytes":"{first}"}},{{"$bytes":"{second}"}}]}}'
+        == (encoded.data.decode())
     )
     assert {first: b"xx", second: b""} == encoded.attachments
 
@@ -99,7 +108,9 @@ def test_bytes_are_blobs_of_their_own() -> None:
         (lambda bad: [[bad]], "output[0][0]", "cannot store a socket"),
     ],
 )
-def test_what_cannot_be_stored_is_named_with_its_place(make: Callable[[Any], Any], path: str, why: str) -> None:
+def test_what_cannot_be_stored_is_named_with_its_place(
+    make: Callable[[Any], Any], path: str, why: str
+) -> None:
     """`cannot pickle` without a place is what people complain about."""
     with socket.socket() as bad, pytest.raises(ValueUnstorable) as caught:
         encode(make(bad), path="output")
@@ -150,7 +161,9 @@ def test_a_value_that_holds_itself_is_refused() -> None:
         encode(value)
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b'{"$int":"x"}', b'{"$new":1}', b'{"$int":1}', b"\xff"])
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b'{"$int":"x"}', b'{"$new":1}', b'{"$int":1}', b"\xff"]
+)
 def test_bytes_that_no_encoder_wrote_are_damage(data: bytes) -> None:
     """A bug of another version must not look like a value."""
     with pytest.raises(StoreDamaged):

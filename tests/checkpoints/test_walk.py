@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from maverick.checkpoints import Store, value
-from maverick.checkpoints.frames import Leans
-from maverick.checkpoints.ids import ObjectId, ObjectKind
-from maverick.checkpoints.walk import Walk
+from maverick.checkpoints.objects.frames import Leans
+from maverick.checkpoints.objects.ids import ObjectId, ObjectKind
+from maverick.checkpoints.trees.closure import Walk
 from maverick.errors import ObjectMissing
 from stores import begin, extend
 
@@ -51,12 +51,20 @@ def test_a_walk_reaches_what_a_checkpoint_needs_and_nothing_else(tmp_path: Path)
 def test_a_walk_says_where_things_stand(tmp_path: Path) -> None:
     """Wide nodes in between have no names; attachments stand in their bundle."""
     store = Store.create(tmp_path / "store")
-    at = store.save("r", {("steps", f"s{number}"): value(number) for number in range(60)}, parent=None)
+    at = store.save(
+        "r", {("steps", f"s{number}"): value(number) for number in range(60)}, parent=None
+    )
     at = store.save("r", {("steps", "bytes"): value(b"attached")}, parent=at)
 
     paths = {visit.path for visit in Walk(store.objects).visit([at.id])}
 
-    assert {(), ("tree",), ("facts",), ("tree", "steps", "s59"), ("tree", "steps", "bytes", "value")} <= paths
+    assert {
+        (),
+        ("tree",),
+        ("facts",),
+        ("tree", "steps", "s59"),
+        ("tree", "steps", "bytes", "value"),
+    } <= paths
 
 
 def test_a_walk_goes_on_from_where_it_was(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""What git refuses to say of a workspace: only that there is no repository means the rules without git."""
+"""What git refuses to say of a workspace: only that there is no repository means the rules without
+git.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,14 @@ from maverick.checkpoints.workspace.scan import Scan, scan
 from maverick.errors import UsageError
 from repositories import Repository
 
-MOUNT = "fatal: not a git repository (or any parent up to mount point /)\nStopping at filesystem boundary"
-DUBIOUS = "fatal: detected dubious ownership in repository at '/x'\nTo add an exception …, call:\n\n\tgit config …"
+MOUNT = (
+    "fatal: not a git repository (or any parent up to mount point /)\nStopping at filesystem "
+    "boundary"
+)
+DUBIOUS = (
+    "fatal: detected dubious ownership in repository at '/x'\nTo add an exception …, call:\n\n"
+    "\tgit config …"
+)
 
 
 @pytest.fixture
@@ -36,7 +44,9 @@ def answering(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     programs = tmp_path / "bin"
     programs.mkdir(exist_ok=True)
     (programs / "said").write_text(text)
-    (programs / "git").write_text(f'#!/bin/sh\necho "$@" >> {programs}/asked\ncat {programs}/said >&2\nexit 128\n')
+    (programs / "git").write_text(
+        f'#!/bin/sh\necho "$@" >> {programs}/asked\ncat {programs}/said >&2\nexit 128\n'
+    )
     (programs / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
     return programs / "asked"
@@ -48,7 +58,9 @@ def look(folder: Path, tmp_path: Path) -> Scan:
     return scan(open_workspace(folder), cache)
 
 
-@pytest.mark.parametrize("said", [MOUNT, "fatal: not a git repository: /gone", None], ids=["mount", "gone", "real"])
+@pytest.mark.parametrize(
+    "said", [MOUNT, "fatal: not a git repository: /gone", None], ids=["mount", "gone", "real"]
+)
 def test_no_repository_means_the_rules_without_git(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str | None
 ) -> None:
@@ -61,7 +73,9 @@ def test_no_repository_means_the_rules_without_git(
     assert (None, [".gitignore", "kept"]) == (found.head, found.table.selection.files)
 
 
-@pytest.mark.parametrize("said", [DUBIOUS, "fatal: bad config line 1 in file .git/config", "fatal: not allowed"])
+@pytest.mark.parametrize(
+    "said", [DUBIOUS, "fatal: bad config line 1 in file .git/config", "fatal: not allowed"]
+)
 def test_any_other_refusal_is_an_error_with_gits_words(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
 ) -> None:
@@ -102,16 +116,22 @@ def test_a_mark_that_git_does_not_accept_is_none(tmp_path: Path, mark: str) -> N
     assert ["kept"] == look(root, tmp_path).table.selection.files
 
 
-def test_git_is_told_which_repository_is_trusted(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_git_is_told_which_repository_is_trusted(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = answering(MOUNT, tmp_path, monkeypatch)
     monkeypatch.setattr(repositories, "_safe", {"/top": None})
 
     look(folder, tmp_path)
 
-    assert all(line.startswith("-c safe.directory=/top ") for line in asked.read_text().splitlines())
+    assert all(
+        line.startswith("-c safe.directory=/top ") for line in asked.read_text().splitlines()
+    )
 
 
-def test_a_user_without_a_home_has_workspaces(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_without_a_home_has_workspaces(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`docker --user 12345`, and nothing set."""
 
     def nobody(_uid: int) -> object:

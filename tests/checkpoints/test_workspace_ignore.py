@@ -15,8 +15,40 @@ from maverick.checkpoints.workspace.ignore import Rules, translate
 from workspaces import git
 
 PATHS = [
-    *("a", "b", "ab", "abc", "a.b", ".a", "a b", "a ", "#a", "!a", "\\", "[", "é", "a\\b", "A", "-", "]", "^"),
-    *("a/a", "a/b", "b/a", "b/a/b", "a/b/c", "b/c/a.b", "x/y/z/a", "x/a/y/b", "c/ab", "c/abc/d", "b/.a", "x/y/a.b/c"),
+    *(
+        "a",
+        "b",
+        "ab",
+        "abc",
+        "a.b",
+        ".a",
+        "a b",
+        "a ",
+        "#a",
+        "!a",
+        "\\",
+        "[",
+        "é",
+        "a\\b",
+        "A",
+        "-",
+        "]",
+        "^",
+    ),
+    *(
+        "a/a",
+        "a/b",
+        "b/a",
+        "b/a/b",
+        "a/b/c",
+        "b/c/a.b",
+        "x/y/z/a",
+        "x/a/y/b",
+        "c/ab",
+        "c/abc/d",
+        "b/.a",
+        "x/y/a.b/c",
+    ),
 ]
 FOLDERS = sorted({path[:at] for path in PATHS for at in range(len(path)) if path[at] == "/"})
 
@@ -75,8 +107,14 @@ def _by_rules(root: Path) -> set[str]:
     max_examples=150,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(top=st.lists(lines, max_size=5), below=st.lists(lines, max_size=3), end=st.sampled_from(["\n", "\r\n"]))
-def test_the_rules_are_those_of_git(repository: Path, top: list[str], below: list[str], end: str) -> None:
+@given(
+    top=st.lists(lines, max_size=5),
+    below=st.lists(lines, max_size=3),
+    end=st.sampled_from(["\n", "\r\n"]),
+)
+def test_the_rules_are_those_of_git(
+    repository: Path, top: list[str], below: list[str], end: str
+) -> None:
     """Any file of rules at the top and in a folder; the same files are left."""
     (repository / ".gitignore").write_bytes(end.join(top).encode())
     (repository / "b" / ".gitignore").write_bytes(end.join(below).encode())
@@ -105,9 +143,13 @@ def test_a_glob_begins_at_the_top(glob: str, path: str, expected: bool) -> None:
     assert expected == ignore.matches(ignore.matcher([glob]), path)
 
 
-@pytest.mark.parametrize("pattern", ["*a" * 12 + "b", "/x/" + "*a" * 12 + "b", "?*a*a*a*a*a*a[xyz]*a*a*a*b"])
+@pytest.mark.parametrize(
+    "pattern", ["*a" * 12 + "b", "/x/" + "*a" * 12 + "b", "?*a*a*a*a*a*a[xyz]*a*a*a*b"]
+)
 def test_a_pattern_of_many_stars_costs_no_more_than_others(pattern: str) -> None:
-    """It would try every place for every star, for years, and hear neither a timeout nor a signal."""
+    """It would try every place for every star, for years, and hear neither a timeout nor a
+    signal.
+    """
     regex = re.compile(translate(pattern.strip("/").encode()))
 
     assert regex.fullmatch(b"a" * 250) is None

@@ -44,8 +44,12 @@ def test_they_come_back_as_they_were(tmp_path: Path) -> None:
 
     project.restore("run@then")
 
-    assert [_bytes(3 * LARGE), _bytes(LARGE, 2)] == [(project.root / it).read_bytes() for it in ("large", "just")]
-    assert (0o644, 0o755) == tuple((project.root / it).stat().st_mode & 0o777 for it in ("large", "just"))
+    assert [_bytes(3 * LARGE), _bytes(LARGE, 2)] == [
+        (project.root / it).read_bytes() for it in ("large", "just")
+    ]
+    assert (0o644, 0o755) == tuple(
+        (project.root / it).stat().st_mode & 0o777 for it in ("large", "just")
+    )
 
 
 def test_a_small_change_is_stored_small(tmp_path: Path) -> None:
@@ -71,7 +75,9 @@ class Growing(Disk):
         self.left = times
 
     @contextmanager
-    def parts(self, path: str) -> Iterator[tuple[Callable[[int], bytes], Callable[[], os.stat_result]]]:
+    def parts(
+        self, path: str
+    ) -> Iterator[tuple[Callable[[int], bytes], Callable[[], os.stat_result]]]:
         with super().parts(path) as (read, status):
 
             def growing(count: int) -> bytes:
@@ -118,7 +124,9 @@ def test_what_is_watched_for_is_found_across_parts(tmp_path: Path) -> None:
     assert ["at0", "at1048570", "at131070", f"at{LARGE - 6}"] == sorted(taken.watched)
 
 
-def test_a_damaged_one_leaves_the_file_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_one_leaves_the_file_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Half of it was written aside when that came out; nothing of it stays."""
     project = Project(tmp_path)
     project.put("large", _bytes(3 * LARGE))
@@ -166,7 +174,9 @@ print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
 def test_memory_does_not_grow_with_the_files(tmp_path: Path) -> None:
     """Files of nearly 100 MB, the limit, are saved, compared and restored in less than 150 MB."""
-    done = subprocess.run([sys.executable, "-c", CHILD, str(tmp_path)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, str(tmp_path)], capture_output=True, text=True, check=False
+    )
 
     assert 0 == done.returncode, done.stderr
     assert int(done.stdout) * 1024 < 150_000_000

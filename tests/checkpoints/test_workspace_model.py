@@ -1,4 +1,6 @@
-"""Random histories of a folder: each snapshot is compared with a plain copy, each restore brings that copy back."""
+"""Random histories of a folder: each snapshot is compared with a plain copy, each restore brings
+that copy back.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def _names_by_folder(tree: Tree) -> dict[str, set[str]]:
 
 
 class Histories(RuleBasedStateMachine):
-    """A folder that is changed at random, with snapshots of it and the copies that they should be."""
+    """A folder that is changed at random, with snapshots of it and the copies that they should
+    be.
+    """
 
     @initialize(use_git=st.booleans())
     def start(self, use_git: bool) -> None:
@@ -39,7 +43,9 @@ class Histories(RuleBasedStateMachine):
         self.copies: list[Tree] = []
         self.settled: Tree = {}
         self.time = 1_600_000_000_000_000_000
-        self.project.put(".maverick/agents/own.md", "never saved, never restored, whatever git lists")
+        self.project.put(
+            ".maverick/agents/own.md", "never saved, never restored, whatever git lists"
+        )
         if use_git:
             git(self.root, "init", "-q")
 
@@ -96,7 +102,11 @@ class Histories(RuleBasedStateMachine):
     @rule(source=paths, aim=paths)
     def rename(self, source: str, aim: str) -> None:
         inside = aim == source or aim.startswith(source + "/") or source.startswith(aim + "/")
-        if not inside and os.path.lexists(self.root / source) and self._is_inside(self.root / source):
+        if (
+            not inside
+            and os.path.lexists(self.root / source)
+            and self._is_inside(self.root / source)
+        ):
             new = self._clear(aim)
             if os.path.lexists(self.root / source):
                 (self.root / source).rename(new)
@@ -106,14 +116,23 @@ class Histories(RuleBasedStateMachine):
         return at.parent.resolve() == at.parent
 
     def _settle(self) -> None:
-        """Give what changed times of its own: the clock of a file system may be slower than this test.
+        """Give what changed times of its own: the clock of a file system may be slower than this
+        test.
 
         A folder changes when a name comes or goes in it, and not by what happens further below.
         """
         now = look(self.root)
-        changed = {path for path in now.keys() | self.settled.keys() if now.get(path) != self.settled.get(path)}
+        changed = {
+            path
+            for path in now.keys() | self.settled.keys()
+            if now.get(path) != self.settled.get(path)
+        }
         before, after = _names_by_folder(self.settled), _names_by_folder(now)
-        changed |= {folder for folder in before.keys() | after.keys() if before.get(folder) != after.get(folder)}
+        changed |= {
+            folder
+            for folder in before.keys() | after.keys()
+            if before.get(folder) != after.get(folder)
+        }
         for path in sorted(changed):
             if os.path.lexists(self.root / path):
                 self.time += 1_000_000

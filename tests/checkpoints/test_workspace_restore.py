@@ -12,7 +12,13 @@ import pytest
 
 from faults import Killed
 from maverick.checkpoints import blob, note
-from maverick.checkpoints.workspace import Skipped, diff_files, open_workspace, plan_copy, plan_restore
+from maverick.checkpoints.workspace import (
+    Skipped,
+    diff_files,
+    open_workspace,
+    plan_copy,
+    plan_restore,
+)
 from maverick.checkpoints.workspace.comparison import Comparison
 from maverick.errors import FilesDiffer, NotFound, StoreDamaged, UsageError, WorkspaceUnwritable
 from workspaces import CrashingPlaces, FullPlaces, Project, WatchedPlaces, git, later, look
@@ -119,7 +125,11 @@ def test_paths_restrict_a_restore(project: Project) -> None:
 
     project.restore("run", paths=("removed", "./changed", "added/"))
 
-    restored = {**now, "changed": before["changed"], "removed/deep/file": before["removed/deep/file"]}
+    restored = {
+        **now,
+        "changed": before["changed"],
+        "removed/deep/file": before["removed/deep/file"],
+    }
     del restored["added/deep/file"]
     assert restored == look(project.root)
     with pytest.raises(NotFound, match="there is no nowhere"):
@@ -137,7 +147,9 @@ def test_a_checkpoint_without_files_cannot_be_restored(project: Project) -> None
 
 
 def test_ignored_files_stay_as_they_are(tmp_path: Path) -> None:
-    """Whether they are ignored now, or were when the checkpoint was made: no snapshot holds them."""
+    """Whether they are ignored now, or were when the checkpoint was made: no snapshot holds
+    them.
+    """
     project = Project(tmp_path)
     project.put(".gitignore", "*.old\n")
     project.put("a.old", "ignored then")
@@ -156,13 +168,24 @@ def test_ignored_files_stay_as_they_are(tmp_path: Path) -> None:
     plan.execute()
 
     ignored_then = "ignored when the checkpoint was made"
-    expected = [Skipped("a.new", "ignored now"), Skipped("a.old", ignored_then), Skipped("b.old", ignored_then)]
+    expected = [
+        Skipped("a.new", "ignored now"),
+        Skipped("a.old", ignored_then),
+        Skipped("b.old", ignored_then),
+    ]
     assert expected == list(plan.kept)[:3]
-    assert {**before, ".gitignore": ("file", b"*.old\n")} == {**look(project.root), "kept/x": ("file", b"ignored")}
+    assert {**before, ".gitignore": ("file", b"*.old\n")} == {
+        **look(project.root),
+        "kept/x": ("file", b"ignored"),
+    }
 
 
-def test_undoing_a_restore_that_changes_the_rules_removes_nothing_of_what_they_hid(tmp_path: Path) -> None:
-    """What was ignored before and is not any more is in no snapshot; its absence there means nothing."""
+def test_undoing_a_restore_that_changes_the_rules_removes_nothing_of_what_they_hid(
+    tmp_path: Path,
+) -> None:
+    """What was ignored before and is not any more is in no snapshot; its absence there means
+    nothing.
+    """
     project = Project(tmp_path)
     project.put("a", "a")
     project.save()
@@ -232,12 +255,20 @@ def test_git_itself_is_never_touched(tmp_path: Path) -> None:
     project.put("a", "staged")
     git(project.root, "add", "a")
     project.put("b", "untracked")
-    before = {path: path.read_bytes() for path in sorted((project.root / ".git").rglob("*")) if path.is_file()}
+    before = {
+        path: path.read_bytes()
+        for path in sorted((project.root / ".git").rglob("*"))
+        if path.is_file()
+    }
 
     project.restore("run")
 
     assert {"a": ("file", b"a")} == look(project.root)
-    assert before == {path: path.read_bytes() for path in sorted((project.root / ".git").rglob("*")) if path.is_file()}
+    assert before == {
+        path: path.read_bytes()
+        for path in sorted((project.root / ".git").rglob("*"))
+        if path.is_file()
+    }
 
 
 def test_a_head_that_moved_needs_an_explicit_choice(tmp_path: Path) -> None:
@@ -304,7 +335,9 @@ def test_a_link_swapped_for_a_folder_leads_nowhere(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_a_link_is_not_written_through(project: Project, tmp_path: Path) -> None:
-    """A link to a folder outside stands where the checkpoint has a folder: the link goes, the folder comes."""
+    """A link to a folder outside stands where the checkpoint has a folder: the link goes, the
+    folder comes.
+    """
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "deep").mkdir()
@@ -341,8 +374,12 @@ def test_a_new_file_in_the_place_of_a_restored_one_is_not_overwritten(project: P
         plan.execute()
 
 
-def test_a_restore_killed_anywhere_leaves_each_file_old_or_new_and_can_be_undone(project: Project) -> None:
-    """Ahead of each operation, a write half done; then the snapshot made before puts everything back."""
+def test_a_restore_killed_anywhere_leaves_each_file_old_or_new_and_can_be_undone(
+    project: Project,
+) -> None:
+    """Ahead of each operation, a write half done; then the snapshot made before puts everything
+    back.
+    """
     before = look(project.root)
     _work(project)
     after = look(project.root)
@@ -368,7 +405,9 @@ def test_a_restore_killed_anywhere_leaves_each_file_old_or_new_and_can_be_undone
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES])
-def test_a_disk_that_fills_up_leaves_each_file_whole_and_no_other_behind(project: Project, code: int) -> None:
+def test_a_disk_that_fills_up_leaves_each_file_whole_and_no_other_behind(
+    project: Project, code: int
+) -> None:
     """The error says what to do; when there is space again, both ways are open."""
     before = look(project.root)
     _work(project)
@@ -389,7 +428,9 @@ def test_a_disk_that_fills_up_leaves_each_file_whole_and_no_other_behind(project
 
 
 def test_restored_files_keep_what_else_their_permissions_say(project: Project) -> None:
-    """A private file stays private, a new one is as the umask has it, and other names of a file keep theirs."""
+    """A private file stays private, a new one is as the umask has it, and other names of a file
+    keep theirs.
+    """
     (project.root / "changed").write_text("new")
     (project.root / "changed").chmod(0o600)
     other = project.root.parent / "other name"
@@ -403,7 +444,10 @@ def test_restored_files_keep_what_else_their_permissions_say(project: Project) -
     os.umask(mask)
     assert 0o600 == (project.root / "changed").stat().st_mode & 0o777
     assert 0o666 & ~mask == (project.root / "removed/deep/file").stat().st_mode & 0o777
-    assert (0o644, 0o755) == ((project.root / "mode").stat().st_mode & 0o777, other.stat().st_mode & 0o777)
+    assert (0o644, 0o755) == (
+        (project.root / "mode").stat().st_mode & 0o777,
+        other.stat().st_mode & 0o777,
+    )
 
 
 def test_a_checkpoint_can_be_restored_into_another_folder(project: Project, tmp_path: Path) -> None:
@@ -415,11 +459,15 @@ def test_a_checkpoint_can_be_restored_into_another_folder(project: Project, tmp_
     assert look(project.root) == look(target)
     with pytest.raises(UsageError, match="is not empty"):
         plan_copy(project.store, project.store.load("run"), target)
-    plan_copy(project.store, project.store.load("run"), tmp_path / "part", ["removed", "link"]).execute()
+    plan_copy(
+        project.store, project.store.load("run"), tmp_path / "part", ["removed", "link"]
+    ).execute()
     assert ["link", "removed/deep/file"] == sorted(look(tmp_path / "part"))
 
 
-@pytest.mark.parametrize("name", ["..", ".", "a/b", ".git", ".GIT", ".Maverick", "nul\0", ".gi\u200dt"])
+@pytest.mark.parametrize(
+    "name", ["..", ".", "a/b", ".git", ".GIT", ".Maverick", "nul\0", ".gi\u200dt"]
+)
 def test_a_name_that_leads_outside_or_into_git_is_refused(project: Project, name: str) -> None:
     """Somebody may have made the checkpoint by other means."""
     project.store.save("evil", {("workspace", name): blob(b"x")}, parent=None)
@@ -466,7 +514,9 @@ def test_restoring_globs_touches_nothing_else(tmp_path: Path) -> None:
     }
 
 
-def test_a_workspace_with_git_that_was_saved_without_is_restored_by_its_own_rules(tmp_path: Path) -> None:
+def test_a_workspace_with_git_that_was_saved_without_is_restored_by_its_own_rules(
+    tmp_path: Path,
+) -> None:
     """An ignored file in the checkpoint's folder is no reason to stop."""
     project = Project(tmp_path)
     project.put("a", "a")

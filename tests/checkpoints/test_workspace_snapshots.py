@@ -36,14 +36,20 @@ def test_a_snapshot_holds_files_modes_links_and_empty_folders(project: Project) 
     assert sorted(look(project.root)) == sorted(project.saved())
     assert b"text 3" == snapshot.data("workspace/src/part3/file3.txt")
     assert "100755" == snapshot.entry("workspace/run.sh").note
-    assert (b"src/part0", "120000") == (snapshot.data("workspace/link"), snapshot.entry("workspace/link").note)
+    assert (b"src/part0", "120000") == (
+        snapshot.data("workspace/link"),
+        snapshot.entry("workspace/link").note,
+    )
     assert b"/nowhere/at all" == snapshot.data("workspace/dangling")
     assert ("note", "040000") == (
         snapshot.entry("workspace/empty/inner").kind,
         snapshot.entry("workspace/empty/inner").note,
     )
     assert (103, 103, ()) == (report.files, report.read_files, report.skipped)
-    assert sorted(Path(path).name for path in look(project.root) if path != "empty/inner") == project.disk.names()
+    assert (
+        sorted(Path(path).name for path in look(project.root) if path != "empty/inner")
+        == project.disk.names()
+    )
 
 
 def test_an_unchanged_workspace_is_not_read_again(project: Project) -> None:
@@ -73,7 +79,9 @@ def test_only_what_changed_is_read(project: Project) -> None:
 
 
 def test_only_the_trees_above_a_change_are_new(project: Project) -> None:
-    """An edit in one folder makes its tree, those above it, the checkpoint's root and the blob; facts are the same."""
+    """An edit in one folder makes its tree, those above it, the checkpoint's root and the blob;
+    facts are the same.
+    """
     project.save()
     before = sum(len(index) for index in project.store.objects.packs())
     project.put("src/part3/file3.txt", "other text")
@@ -95,7 +103,9 @@ def test_the_id_does_not_depend_on_the_way_it_was_found(project: Project) -> Non
     again.store = Store.create(project.root.parent / "other")
     again.save()
 
-    assert project.store.load("run").entry("workspace") == again.store.load("run").entry("workspace")
+    assert project.store.load("run").entry("workspace") == again.store.load("run").entry(
+        "workspace"
+    )
 
 
 def test_what_was_touched_just_now_is_read_again(project: Project) -> None:
@@ -107,7 +117,9 @@ def test_what_was_touched_just_now_is_read_again(project: Project) -> None:
     assert 103 == project.save().read_files
 
 
-@pytest.mark.parametrize("damage", [lambda _: b"", lambda data: data[:-9], lambda data: b"x" + data[1:]])
+@pytest.mark.parametrize(
+    "damage", [lambda _: b"", lambda data: data[:-9], lambda data: b"x" + data[1:]]
+)
 def test_a_damaged_cache_costs_reading_and_nothing_else(project: Project, damage: object) -> None:
     """It is only a cache."""
     project.save()
@@ -128,7 +140,9 @@ def test_what_the_store_lost_is_read_again(project: Project) -> None:
 
     project.save()
 
-    assert [] == [found for found in project.store.check(read_data=True) if found.severity == "error"]
+    assert [] == [
+        found for found in project.store.check(read_data=True) if found.severity == "error"
+    ]
     assert sorted(look(project.root)) == sorted(project.saved())
 
 
@@ -152,14 +166,25 @@ def test_equal_files_are_stored_once(tmp_path: Path) -> None:
 
     # the blob; the root and the workspace's trees; how it was found; the facts; the checkpoint
     assert 300 == len(project.saved())
-    places = [place for index in project.store.objects.packs() for _, place in index if place.kind == 1]
+    places = [
+        place for index in project.store.objects.packs() for _, place in index if place.kind == 1
+    ]
     assert 2 == len(places)
 
 
 def test_a_name_may_hold_any_byte(tmp_path: Path) -> None:
     """Newlines and bytes that are no UTF-8 are names like any other."""
     project = Project(tmp_path)
-    names = [b"a\nb", b"\xff\xfe", b"tab\there", "é".encode(), b"back\\slash", b"-rf", b"*", b"\xed\xa0\x80"]
+    names = [
+        b"a\nb",
+        b"\xff\xfe",
+        b"tab\there",
+        "é".encode(),
+        b"back\\slash",
+        b"-rf",
+        b"*",
+        b"\xed\xa0\x80",
+    ]
     for name in names:
         (project.root / os.fsdecode(name)).write_bytes(name)
     git(project.root, "init", "-q")
@@ -209,7 +234,14 @@ def test_editing_a_gitignore_changes_what_is_stored(tmp_path: Path) -> None:
 def test_in_a_repository_git_says_what_belongs_to_it(tmp_path: Path) -> None:
     """Tracked files also where they are ignored, untracked ones only where they are not."""
     project = Project(tmp_path, git=None)
-    for path in ("tracked.log", "other.log", "new.py", "gone.py", "sub/deep/file", "logs/today.log"):
+    for path in (
+        "tracked.log",
+        "other.log",
+        "new.py",
+        "gone.py",
+        "sub/deep/file",
+        "logs/today.log",
+    ):
         project.put(path, path)
     project.put(".gitignore", "*.log\ncache/\n")
     (project.root / "cache").mkdir()
@@ -224,11 +256,17 @@ def test_in_a_repository_git_says_what_belongs_to_it(tmp_path: Path) -> None:
         expected = [".gitignore", "kept/empty", "logs", "new.py", "sub/deep/file", "tracked.log"]
         assert expected == sorted(project.saved())
     about = project.store.load("run").value("workspace-about")
-    assert {"head": git(project.root, "rev-parse", "HEAD").strip(), "branch": "main", "upstream": ""} == about["git"]
+    assert {
+        "head": git(project.root, "rev-parse", "HEAD").strip(),
+        "branch": "main",
+        "upstream": "",
+    } == about["git"]
 
 
 def test_a_file_that_git_begins_to_track_or_ignore_is_noticed(tmp_path: Path) -> None:
-    """The cache of what belongs to the workspace depends on the index and on the files with rules."""
+    """The cache of what belongs to the workspace depends on the index and on the files with
+    rules.
+    """
     project = Project(tmp_path, git=None)
     git(project.root, "init", "-q")
     project.put("a.log", "a")
@@ -250,7 +288,9 @@ def test_the_upstream_and_a_detached_head_are_recorded(tmp_path: Path) -> None:
     git(project.root, "init", "-q", "-b", "main")
     project.put("a", "a")
     project.save()
-    assert {"head": "", "branch": "main", "upstream": ""} == project.store.load("run").value("workspace-about")["git"]
+    assert {"head": "", "branch": "main", "upstream": ""} == project.store.load("run").value(
+        "workspace-about"
+    )["git"]
     git(project.root, "add", "a")
     git(project.root, "commit", "-qm", "first")
     git(tmp_path, "clone", "-q", str(project.root), "clone")
@@ -292,10 +332,16 @@ def test_other_working_trees_are_left_alone_and_named(tmp_path: Path, use_git: b
     assert [".gitmodules", "a", "trees"] == sorted(project.saved())
 
 
-@pytest.mark.parametrize("name", [".GIT", ".gi\u200dt", ".Maverick", ".maveric\u212a", ".maverick\ufeff"])
+@pytest.mark.parametrize(
+    "name", [".GIT", ".gi\u200dt", ".Maverick", ".maveric\u212a", ".maverick\ufeff"]
+)
 @pytest.mark.parametrize("use_git", [False, True])
-def test_what_no_restore_would_write_is_not_saved(tmp_path: Path, name: str, *, use_git: bool) -> None:
-    """Some file systems take these names for `.git` or `.maverick`: one refused name would cost all of the files."""
+def test_what_no_restore_would_write_is_not_saved(
+    tmp_path: Path, name: str, *, use_git: bool
+) -> None:
+    """Some file systems take these names for `.git` or `.maverick`: one refused name would cost all
+    of the files.
+    """
     project = Project(tmp_path, git=use_git)
     project.put("sub/file", "kept")
     project.put(f"sub/{name}/config", "not kept")
@@ -310,8 +356,12 @@ def test_what_no_restore_would_write_is_not_saved(tmp_path: Path, name: str, *, 
 
 
 @pytest.mark.parametrize("tracked", [False, True])
-def test_what_git_lists_of_reserved_folders_is_not_saved_at_any_look(tmp_path: Path, *, tracked: bool) -> None:
-    """Agents and workflows of a project are tracked in `.maverick`; a later look takes over what it knows."""
+def test_what_git_lists_of_reserved_folders_is_not_saved_at_any_look(
+    tmp_path: Path, *, tracked: bool
+) -> None:
+    """Agents and workflows of a project are tracked in `.maverick`; a later look takes over what it
+    knows.
+    """
     project = Project(tmp_path, git=True)
     git(project.root, "init", "-q")
     for path in (".maverick/agents/own.md", "src/.maverick/x", "src/one"):
@@ -322,7 +372,9 @@ def test_what_git_lists_of_reserved_folders_is_not_saved_at_any_look(tmp_path: P
     for number in range(3):
         project.put(f"src/new/{number}", "new")
         project.save()
-        assert ["src/new/", "src/one"] == sorted({re.sub("[0-9]$", "", path) for path in project.saved()})
+        assert ["src/new/", "src/one"] == sorted(
+            {re.sub("[0-9]$", "", path) for path in project.saved()}
+        )
 
     project.restore("run~2")
     assert not (project.root / "src/new/2").exists()
@@ -374,11 +426,15 @@ def test_an_unreadable_file_fails_the_snapshot_by_name(tmp_path: Path) -> None:
 
     assert ["a", "sub"] == project.saved()
     assert [Skipped("sub/secret", "permission denied")] == list(report.skipped)
-    assert [["sub/secret", "permission denied"]] == project.store.load("run").value("workspace-about")["skipped"]
+    assert [["sub/secret", "permission denied"]] == project.store.load("run").value(
+        "workspace-about"
+    )["skipped"]
 
 
 @pytest.mark.parametrize("use_git", [False, True])
-def test_so_does_an_unreadable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use_git: bool) -> None:
+def test_so_does_an_unreadable_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use_git: bool
+) -> None:
     """What is in it would be missing without a word."""
     project = Project(tmp_path, git=use_git)
     git(project.root, "init", "-q")
@@ -392,12 +448,17 @@ def test_so_does_an_unreadable_folder(tmp_path: Path, monkeypatch: pytest.Monkey
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(WorkspaceUnreadable, match=r"1 file or folder .*\n  closed: unreadable folder"):
+    with pytest.raises(
+        WorkspaceUnreadable, match=r"1 file or folder .*\n  closed: unreadable folder"
+    ):
         project.save()
 
     report = project.save(skip_unreadable=True)
 
-    assert (["a", "closed"], [Skipped("closed", "unreadable folder")]) == (project.saved(), list(report.skipped))
+    assert (["a", "closed"], [Skipped("closed", "unreadable folder")]) == (
+        project.saved(),
+        list(report.skipped),
+    )
 
 
 class MovingDisk(Disk):
@@ -436,7 +497,15 @@ def test_a_file_that_never_holds_still_is_named(tmp_path: Path) -> None:
 def test_globs_choose_files(tmp_path: Path) -> None:
     """They begin at the top; `**` crosses folders, and a folder means all that is in it."""
     project = Project(tmp_path, globs=("src/**/*.py", "docs", "*.md"))
-    for path in ("a.md", "b.py", "src/c.py", "src/x/y/d.py", "src/x/e.txt", "docs/f/g.txt", "sub/h.md"):
+    for path in (
+        "a.md",
+        "b.py",
+        "src/c.py",
+        "src/x/y/d.py",
+        "src/x/e.txt",
+        "docs/f/g.txt",
+        "sub/h.md",
+    ):
         project.put(path, path)
 
     project.save()
@@ -483,8 +552,13 @@ def test_a_snapshot_of_many_files_uses_threads_and_loses_none(tmp_path: Path) ->
 
     assert 1501 == len(project.saved())
     snapshot = project.store.load("run")
-    assert all(data == snapshot.data(("workspace", *path.split("/"))) for path, (_, data) in look(project.root).items())
-    assert [] == [found for found in project.store.check(read_data=True) if found.severity == "error"]
+    assert all(
+        data == snapshot.data(("workspace", *path.split("/")))
+        for path, (_, data) in look(project.root).items()
+    )
+    assert [] == [
+        found for found in project.store.check(read_data=True) if found.severity == "error"
+    ]
 
 
 def test_the_cache_is_for_this_user_alone(project: Project) -> None:
@@ -496,7 +570,11 @@ def test_the_cache_is_for_this_user_alone(project: Project) -> None:
     finally:
         os.umask(before)
 
-    (cache,) = [path for path in (project.store.root / "cache").iterdir() if path.name.startswith("workspace-")]
+    (cache,) = [
+        path
+        for path in (project.store.root / "cache").iterdir()
+        if path.name.startswith("workspace-")
+    ]
     assert 0o600 == stat.S_IMODE(cache.stat().st_mode)
 
 
@@ -523,11 +601,15 @@ def test_what_a_sparse_checkout_leaves_out_is_not_stored_as_deleted(sparse: Proj
     for _ in range(2):
         report = sparse.save()
         reason = "not checked out (sparse checkout)"
-        assert [("out", reason), ("part/e", reason)] == [(it.path, it.reason) for it in report.skipped]
+        assert [("out", reason), ("part/e", reason)] == [
+            (it.path, it.reason) for it in report.skipped
+        ]
         assert ["in/a", "part/d"] == sorted(sparse.saved())
 
 
-def test_a_checkpoint_of_a_sparse_checkout_removes_nothing_that_it_could_not_see(sparse: Project) -> None:
+def test_a_checkpoint_of_a_sparse_checkout_removes_nothing_that_it_could_not_see(
+    sparse: Project,
+) -> None:
     """Restored where all is checked out."""
     sparse.save()
     git(sparse.root, "sparse-checkout", "disable")

@@ -73,12 +73,14 @@ def _ran(steps: int, recalled: int, skipped: int = 1) -> dict[str, int]:
     return {"ran": steps, "recalled": recalled, "skipped": skipped, "failed": 0}
 
 
-# --- edit ------------------------------------------------------------------------------------------------------------
+# --- edit -----------------------------------------------------------------------------------------
 
 
 def test_an_edited_output_is_recalled_and_what_follows_runs_again(failed: Quick) -> None:
     """Without a question: it was asked for."""
-    done = failed("checkpoint", "edit", "@latest", "steps.plan.output", "--set", "tasks[0].title=two")
+    done = failed(
+        "checkpoint", "edit", "@latest", "steps.plan.output", "--set", "tasks[0].title=two"
+    )
 
     run = _runs(failed)[0]["run"]
     assert (0, f"{run}\nmaverick run --resume={run}\n") == (done.code, done.out)
@@ -103,7 +105,10 @@ def test_the_path_of_a_setting_may_be_the_whole_one(failed: Quick, words: list[s
     done = failed("checkpoint", "edit", "@latest", *words)
 
     assert 0 == done.code, done.err
-    assert "two" == failed("checkpoint", "show", "@latest:steps.plan.output.tasks[0].title", "--json").json
+    assert (
+        "two"
+        == failed("checkpoint", "show", "@latest:steps.plan.output.tasks[0].title", "--json").json
+    )
 
 
 def test_editing_is_visible_in_the_log_and_the_diff(failed: Quick) -> None:
@@ -135,10 +140,15 @@ def test_set_takes_json_and_else_text(failed: Quick, settings: list[str], expect
 
     assert 0 == failed("checkpoint", "edit", "@latest", "steps.plan.output", *options).code
 
-    assert expected == failed("checkpoint", "show", "@latest:steps.plan.output.tasks[0]", "--json").json
+    assert (
+        expected
+        == failed("checkpoint", "show", "@latest:steps.plan.output.tasks[0]", "--json").json
+    )
 
 
-def test_an_editor_shows_json_and_text_as_it_is(failed: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_editor_shows_json_and_text_as_it_is(
+    failed: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
     failed.program.environment["EDITOR"] = "sed -i s/one/three/"
     assert 0 == failed("checkpoint", "edit", "@latest", "steps.plan.output").code
     failed.program.environment["VISUAL"] = "sed -i s/a/c/"
@@ -159,7 +169,9 @@ def test_an_editor_shows_json_and_text_as_it_is(failed: Quick, monkeypatch: pyte
         ("sed -i s/[{]/x/", "what was edited is no JSON"),
     ],
 )
-def test_an_editor_that_does_not_edit_changes_nothing(failed: Quick, editor: str, message: str) -> None:
+def test_an_editor_that_does_not_edit_changes_nothing(
+    failed: Quick, editor: str, message: str
+) -> None:
     failed.program.environment["EDITOR"] = editor
     before = _runs(failed)
 
@@ -185,13 +197,17 @@ def test_a_file_gives_json_yaml_text_or_bytes(failed: Quick) -> None:
     assert {"tasks": [{"title": "yaml"}], "text": "from\nhere\n"} == failed(
         "checkpoint", "show", "@latest:steps.plan.output", "--json"
     ).json
-    assert {"$bytes": "Ynl0ZXM="} == failed("checkpoint", "show", "@latest:steps.raw.output", "--json").json
+    assert {"$bytes": "Ynl0ZXM="} == failed(
+        "checkpoint", "show", "@latest:steps.raw.output", "--json"
+    ).json
 
 
 def test_an_older_revision_is_forked_and_edited_in_one_go(failed: Quick) -> None:
     before = _runs(failed)[0]
 
-    done = failed("checkpoint", "edit", "@latest~1", "steps.plan.output.text", "--set", "=x", "--json")
+    done = failed(
+        "checkpoint", "edit", "@latest~1", "steps.plan.output.text", "--set", "=x", "--json"
+    )
 
     assert ["run", "checkpoint", "resume"] == list(done.json)
     assert [done.json["run"], before["run"]] == [row["run"] for row in _runs(failed)]
@@ -205,7 +221,9 @@ def test_edited_inputs_are_taken_on_resuming_and_what_they_change_runs_again(fai
     assert 0 == failed("checkpoint", "edit", "@latest", "inputs.limit", "--set", "=5").code
 
     assert _ran(5, 0) == _resumed(failed)["steps"]
-    assert 5 == failed("checkpoint", "show", "@latest:steps.plan.output.tasks[0].limit", "--json").json
+    assert (
+        5 == failed("checkpoint", "show", "@latest:steps.plan.output.tasks[0].limit", "--json").json
+    )
     assert 5 == failed("checkpoint", "show", "@latest:inputs.limit", "--json").json
 
 
@@ -230,24 +248,78 @@ def test_an_output_inside_a_loop_is_edited(failed: Quick) -> None:
         (["steps.pln.output", "--set", "=1"], 10, "there is no steps.pln.output; did you mean"),
         (["steps.last.output", "--set", "=1"], 10, "step last has not finished; `--resume --skip"),
         (["steps.plan.output.tasks[4].x", "--set", "=1"], 10, "there is no 4 in a list of 1 items"),
-        (["steps.plan.output.text.x", "--set", "=1"], 10, "there is no x in what is neither a mapping nor a list"),
-        (["steps.plan.output.missing.x", "--set", "=1"], 10, "there is no missing; there are tasks, text"),
-        (["steps.each", "--set", "=1"], 2, "step each is made of steps, edit one of them; its output cannot be edited"),
-        (["steps.never.output", "--set", "=1"], 2, "step never was skipped; its output cannot be edited (--skip"),
-        (["steps.login.output.value", "--set", "=1"], 2, "step login is marked `always_run`: it runs on every"),
-        (["steps.plan.status", "--set", "=1"], 2, "steps.plan.status cannot be edited; inputs and the outputs of"),
-        (["definition", "--set", "=1"], 2, "definition cannot be edited; inputs and the outputs of steps can"),
-        (["steps.plan.output", "--set", "x"], 2, "--set takes PATH=VALUE, or =VALUE for the whole, not 'x'"),
-        (["steps.plan.output", "--set", "=1", "--file", "x"], 2, "--set and --file exclude each other"),
-        (["steps.plan.output", "--file", "none"], 2, "cannot read the new value from none: No such file"),
+        (
+            ["steps.plan.output.text.x", "--set", "=1"],
+            10,
+            "there is no x in what is neither a mapping nor a list",
+        ),
+        (
+            ["steps.plan.output.missing.x", "--set", "=1"],
+            10,
+            "there is no missing; there are tasks, text",
+        ),
+        (
+            ["steps.each", "--set", "=1"],
+            2,
+            "step each is made of steps, edit one of them; its output cannot be edited",
+        ),
+        (
+            ["steps.never.output", "--set", "=1"],
+            2,
+            "step never was skipped; its output cannot be edited (--skip",
+        ),
+        (
+            ["steps.login.output.value", "--set", "=1"],
+            2,
+            "step login is marked `always_run`: it runs on every",
+        ),
+        (
+            ["steps.plan.status", "--set", "=1"],
+            2,
+            "steps.plan.status cannot be edited; inputs and the outputs of",
+        ),
+        (
+            ["definition", "--set", "=1"],
+            2,
+            "definition cannot be edited; inputs and the outputs of steps can",
+        ),
+        (
+            ["steps.plan.output", "--set", "x"],
+            2,
+            "--set takes PATH=VALUE, or =VALUE for the whole, not 'x'",
+        ),
+        (
+            ["steps.plan.output", "--set", "=1", "--file", "x"],
+            2,
+            "--set and --file exclude each other",
+        ),
+        (
+            ["steps.plan.output", "--file", "none"],
+            2,
+            "cannot read the new value from none: No such file",
+        ),
         (["steps.plan.output", "--file", "amended.py"], 2, "amended.py holds no JSON"),
         (["steps.raw"], 2, "it holds bytes, which an editor cannot show"),
-        (["inputs.limit", "--set", "=x"], 2, "The inputs do not fit the workflow `flow`:\n  limit (integer)"),
-        (["inputs.limt", "--set", "=1"], 2, "The inputs do not fit the workflow `flow`:\n  limt is no input; did you"),
-        (["", "--set", "=1"], 2, "edit what? name it, such as `maverick checkpoint edit @latest steps.NAME.output`"),
+        (
+            ["inputs.limit", "--set", "=x"],
+            2,
+            "The inputs do not fit the workflow `flow`:\n  limit (integer)",
+        ),
+        (
+            ["inputs.limt", "--set", "=1"],
+            2,
+            "The inputs do not fit the workflow `flow`:\n  limt is no input; did you",
+        ),
+        (
+            ["", "--set", "=1"],
+            2,
+            "edit what? name it, such as `maverick checkpoint edit @latest steps.NAME.output`",
+        ),
     ],
 )
-def test_what_cannot_be_edited_is_refused(failed: Quick, words: list[str], code: int, message: str) -> None:
+def test_what_cannot_be_edited_is_refused(
+    failed: Quick, words: list[str], code: int, message: str
+) -> None:
     """And nothing is written."""
     failed.program.environment["EDITOR"] = "true"
     before = _runs(failed)
@@ -262,12 +334,14 @@ def test_a_secret_is_masked_in_what_is_edited(failed: Quick) -> None:
     failed.program.file("maverick.yaml", "secrets: [TOKEN]\n")
     failed.program.environment["TOKEN"] = "hunter2-hunter2"
 
-    failed("checkpoint", "edit", "@latest", "steps.plan.output.text", "--set", "=is hunter2-hunter2")
+    failed(
+        "checkpoint", "edit", "@latest", "steps.plan.output.text", "--set", "=is hunter2-hunter2"
+    )
 
     assert "is ***\n" == failed("checkpoint", "show", "@latest:steps.plan.output.text").out
 
 
-# --- tag, drop, fork, undo --------------------------------------------------------------------------------------------
+# --- tag, drop, fork, undo ------------------------------------------------------------------------
 
 
 def test_a_tag_names_a_checkpoint_and_goes(failed: Quick) -> None:
@@ -276,7 +350,10 @@ def test_a_tag_names_a_checkpoint_and_goes(failed: Quick) -> None:
     done = failed("checkpoint", "tag", "@latest~1", "good", "--json")
 
     assert {"run": run, "tag": "good"}.items() <= done.json.items()
-    assert done.json["checkpoint"] == failed("checkpoint", "show", f"{run}@good", "--json").json["checkpoint"]
+    assert (
+        done.json["checkpoint"]
+        == failed("checkpoint", "show", f"{run}@good", "--json").json["checkpoint"]
+    )
     assert 0 == failed("checkpoint", "tag", run, "good", "--delete").code
     assert 10 == failed("checkpoint", "show", f"{run}@good").code
     assert 0 == failed("checkpoint", "undo", "--yes").code
@@ -325,14 +402,19 @@ def test_a_run_that_is_executed_is_neither_dropped_nor_edited(failed: Quick) -> 
         edited = failed("checkpoint", "edit", run, "inputs.limit", "--set", "=2")
 
     assert (11, 11) == (dropped.code, edited.code)
-    assert f"error: run {run} is being executed; stop it first. Nothing was dropped\n" == dropped.err
+    assert (
+        f"error: run {run} is being executed; stop it first. Nothing was dropped\n" == dropped.err
+    )
     assert edited.err.startswith(f"error: run {run} is being executed by process {os.getpid()}")
 
 
 def test_nothing_to_undo_exits_10(failed: Quick) -> None:
     done = failed("checkpoint", "undo", "--yes")
 
-    assert (10, "error: no change by hand to any run is left to be taken back\n") == (done.code, done.err)
+    assert (10, "error: no change by hand to any run is left to be taken back\n") == (
+        done.code,
+        done.err,
+    )
 
 
 def test_an_edit_that_was_resumed_is_not_taken_back(failed: Quick) -> None:
@@ -401,15 +483,22 @@ def test_a_checkpoint_of_a_dropped_run_is_forked(failed: Quick) -> None:
     ],
     ids=" ".join,
 )
-def test_a_dropped_run_and_one_that_gc_has_collected_are_not_there(failed: Quick, words: list[str]) -> None:
+def test_a_dropped_run_and_one_that_gc_has_collected_are_not_there(
+    failed: Quick, words: list[str]
+) -> None:
     """Exit 10, by name and by id; never a traceback."""
     run, checkpoint = _dropped(failed)
     by_name = failed(*[word.format(run) for word in words])
     failed("checkpoint", "gc")
     by_id = failed(*[word.format(checkpoint) for word in words])
 
-    assert (10, True) == (by_name.code, by_name.err.startswith(f"error: there is no run {run}")), by_name.err
-    assert (10, True) == (by_id.code, by_id.err.startswith(f"error: there is no run {checkpoint}")), by_id.err
+    assert (10, True) == (by_name.code, by_name.err.startswith(f"error: there is no run {run}")), (
+        by_name.err
+    )
+    assert (10, True) == (
+        by_id.code,
+        by_id.err.startswith(f"error: there is no run {checkpoint}"),
+    ), by_id.err
 
 
 @pytest.mark.parametrize(
@@ -426,7 +515,9 @@ def test_a_dropped_run_and_one_that_gc_has_collected_are_not_there(failed: Quick
     ],
     ids=str,
 )
-def test_a_torn_ref_is_said_and_how_to_rebuild_it(failed: Quick, words: list[str], code: int) -> None:
+def test_a_torn_ref_is_said_and_how_to_rebuild_it(
+    failed: Quick, words: list[str], code: int
+) -> None:
     failed("checkpoint", "tag", "@latest", "x0")
     ref = next((failed.program.root / ".maverick" / "checkpoints" / "refs").iterdir())
     ref.write_bytes(ref.read_bytes()[:-20])
@@ -438,7 +529,7 @@ def test_a_torn_ref_is_said_and_how_to_rebuild_it(failed: Quick, words: list[str
     assert "run `maverick checkpoint fsck --repair` to rebuild it" in done.err
 
 
-# --- run --from, run --skip -------------------------------------------------------------------------------------------
+# --- run --from, run --skip -----------------------------------------------------------------------
 
 
 def test_from_and_skip_by_their_options(failed: Quick) -> None:
@@ -448,7 +539,10 @@ def test_from_and_skip_by_their_options(failed: Quick) -> None:
     assert {"status": "skipped", "output": {"value": [1]}} == failed(
         "checkpoint", "show", "@latest:steps.login", "--json"
     ).json
-    assert "skipped login by hand; skipped last by hand; to run again from raw" in failed("checkpoint", "log").out
+    assert (
+        "skipped login by hand; skipped last by hand; to run again from raw"
+        in failed("checkpoint", "log").out
+    )
 
 
 def test_a_shipped_workflow_has_the_options_too(quick: Quick) -> None:
@@ -461,13 +555,19 @@ def test_a_shipped_workflow_has_the_options_too(quick: Quick) -> None:
     [
         (["--from", "plan"], 2, "--from says how to resume; it needs --resume"),
         (["--skip", "plan"], 2, "--skip says how to resume; it needs --resume"),
-        (["--resume", "--from", "plan", "--as-recorded"], 2, "--from and --as-recorded exclude each other"),
+        (
+            ["--resume", "--from", "plan", "--as-recorded"],
+            2,
+            "--from and --as-recorded exclude each other",
+        ),
         (["--resume", "--skip", "plan=x"], 2, "--skip plan=x: what follows the `=` has to be JSON"),
         (["--resume", "--from", "plam"], 10, "there is no step plam in run flow-"),
         (["--resume", "--skip", "plam"], 10, "there is no step plam in run flow-"),
     ],
 )
-def test_what_does_not_go_together_is_refused(failed: Quick, words: list[str], code: int, message: str) -> None:
+def test_what_does_not_go_together_is_refused(
+    failed: Quick, words: list[str], code: int, message: str
+) -> None:
     done = failed("run", "flow.yaml", *words, "--quiet")
 
     assert (code, True) == (done.code, done.err.startswith(f"error: {message}")), done.err
@@ -484,7 +584,9 @@ def test_a_step_whose_key_holds_an_equals_sign_is_skipped(quick: Quick) -> None:
     """)
     quick("run", "flow.yaml", "--quiet")
 
-    done = quick("run", "flow.yaml", "--resume", "--quiet", "--skip", 'each["a=b"].work=' + json.dumps("x=y"))
+    done = quick(
+        "run", "flow.yaml", "--resume", "--quiet", "--skip", 'each["a=b"].work=' + json.dumps("x=y")
+    )
 
     assert (0, ["x=y"]) == (done.code, done.json)
 
@@ -495,4 +597,7 @@ def test_a_key_that_was_not_there_is_named_when_it_is_added(failed: Quick) -> No
     done = failed("checkpoint", "edit", "@latest", "steps.plan.output", *settings)
 
     assert 0 == done.code
-    assert "note: there was no tasks[0].titel; it was added\n" == done.err.splitlines(keepends=True)[-1]
+    assert (
+        "note: there was no tasks[0].titel; it was added\n"
+        == done.err.splitlines(keepends=True)[-1]
+    )

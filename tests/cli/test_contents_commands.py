@@ -36,7 +36,8 @@ FLOW = """
         for_each: [a, b]
         key: item
         steps:
-          - {name: implement, type: python, action: "acts:given", kwargs: {value: "${{ [item, inputs.plan] }}"}}
+          - {name: implement, type: python, action: "acts:given",
+             kwargs: {value: "${{ [item, inputs.plan] }}"}}
           - {name: output, type: python, action: "acts:given", kwargs: {value: "${{ item }}"}}
       - {name: mark, type: checkpoint, checkpoint_id: "phase: 1"}
     """
@@ -105,13 +106,18 @@ def test_folders_are_listed_without_the_decisions(recorded: Quick) -> None:
 def test_a_checkpoint_is_shown_with_its_facts_and_folders(recorded: Quick) -> None:
     facts = recorded("checkpoint", "show", f"{_run(recorded)}@phase: 1", "--json").json
 
-    assert ("label", "phase: 1", "flow", "mark") == tuple(facts[it] for it in ("kind", "label", "workflow", "step"))
+    assert ("label", "phase: 1", "flow", "mark") == tuple(
+        facts[it] for it in ("kind", "label", "workflow", "step")
+    )
     assert ["definition", "inputs", "steps"] == [it["name"] for it in facts["entries"]]
     assert f"run         {_run(recorded)}\n" in recorded("checkpoint", "show").out
 
 
 def test_a_label_may_hold_a_colon(recorded: Quick) -> None:
-    assert "main\n" == recorded("checkpoint", "show", f"{_run(recorded)}@phase: 1:inputs.branch_name").out
+    assert (
+        "main\n"
+        == recorded("checkpoint", "show", f"{_run(recorded)}@phase: 1:inputs.branch_name").out
+    )
 
 
 @pytest.mark.parametrize(
@@ -127,7 +133,9 @@ def test_a_label_may_hold_a_colon(recorded: Quick) -> None:
         ("output.x", "is a list"),
     ],
 )
-def test_a_path_to_nothing_exits_10_with_what_is_near(recorded: Quick, path: str, near: str) -> None:
+def test_a_path_to_nothing_exits_10_with_what_is_near(
+    recorded: Quick, path: str, near: str
+) -> None:
     done = recorded("checkpoint", "show", f"@latest:{path}")
 
     assert (10, "") == (done.code, done.out)
@@ -139,13 +147,21 @@ def test_what_is_no_path_exits_2(recorded: Quick) -> None:
 
 
 def test_an_unknown_revision_exits_10(recorded: Quick) -> None:
-    for command in (["show", "nosuch"], ["show", "nosuch:output"], ["log", "nosuch"], ["diff", "nosuch", "@latest"]):
+    for command in (
+        ["show", "nosuch"],
+        ["show", "nosuch:output"],
+        ["log", "nosuch"],
+        ["diff", "nosuch", "@latest"],
+    ):
         assert 10 == recorded("checkpoint", *command).code, command
 
 
 def test_people_see_text_as_it_is_and_other_values_as_json(recorded: Quick) -> None:
     assert "é\n" == recorded("checkpoint", "show", "@latest:steps.plan.output.text").out
-    assert '{\n  "title": "one"\n}\n' == recorded("checkpoint", "show", "@latest:steps.plan.output.tasks[0]").out
+    assert (
+        '{\n  "title": "one"\n}\n'
+        == recorded("checkpoint", "show", "@latest:steps.plan.output.tasks[0]").out
+    )
     assert "null\n" == recorded("checkpoint", "show", "@latest:steps.plan.output.nothing").out
     text = (recorded.program.root / "flow.yaml").read_text()
     assert text == recorded("checkpoint", "show", "@latest:definition/flow.yaml").out
@@ -153,12 +169,16 @@ def test_people_see_text_as_it_is_and_other_values_as_json(recorded: Quick) -> N
 
 
 def test_cat_writes_the_very_bytes(recorded: Quick) -> None:
-    """What a value's bytes are: of bytes they themselves, of text its UTF-8, of any other value its JSON."""
+    """What a value's bytes are: of bytes they themselves, of text its UTF-8, of any other value its
+    JSON.
+    """
     program = recorded.program
 
     assert b"\x00\xff" == program.bytes("checkpoint", "cat", "@latest:steps.plan.output.raw")
     assert "é".encode() == program.bytes("checkpoint", "cat", "@latest:steps.plan.output.text")
-    assert b'{"title":"one"}' == program.bytes("checkpoint", "cat", "@latest:steps.plan.output.tasks[0]")
+    assert b'{"title":"one"}' == program.bytes(
+        "checkpoint", "cat", "@latest:steps.plan.output.tasks[0]"
+    )
     flow = (program.root / "flow.yaml").read_bytes()
     assert flow == program.bytes("checkpoint", "cat", "@latest:definition/flow.yaml")
     assert (10, 2) == (
@@ -176,7 +196,9 @@ def test_a_checkpoint_does_not_differ_from_itself(recorded: Quick) -> None:
 
 
 def test_values_are_compared_down_to_the_leaf_that_changed(recorded: Quick) -> None:
-    """A loop's own output is left out, since what changed in it is there already; decisions are left out."""
+    """A loop's own output is left out, since what changed in it is there already; decisions are
+    left out.
+    """
     first = _run(recorded)
     plan = {"tasks": ["x", {"title": "new"}]}
     recorded("run", "flow.yaml", "-i", f"plan={json.dumps(plan)}", "--quiet")
@@ -200,7 +222,9 @@ def test_values_are_compared_down_to_the_leaf_that_changed(recorded: Quick) -> N
 
 def test_definitions_are_compared_as_unified_diffs(recorded: Quick) -> None:
     first = _run(recorded)
-    recorded.program.flow(FLOW.replace('"true"', '"exit 0"').replace("default: main", "default: side"))
+    recorded.program.flow(
+        FLOW.replace('"true"', '"exit 0"').replace("default: main", "default: side")
+    )
     recorded("run", "flow.yaml", "--quiet")
 
     rows = recorded("checkpoint", "diff", first, "@latest", "--json").json
@@ -208,8 +232,8 @@ def test_definitions_are_compared_as_unified_diffs(recorded: Quick) -> None:
 
     assert ["definition.flow.yaml", "inputs.branch_name"] == [it["path"] for it in rows]
     assert (
-        "    -  branch_name: {type: string, default: main}\n    +  branch_name: {type: string, default: side}\n"
-        in shown
+        "    -  branch_name: {type: string, default: main}\n    +  branch_name: {type: string, "
+        "default: side}\n" in shown
     )
     assert '~ inputs.branch_name: "main" -> "side"\n' in shown
 
@@ -223,9 +247,13 @@ def test_steps_that_came_and_went_are_shown_with_status_and_output(recorded: Qui
     added = recorded("checkpoint", "diff", start, planned, "--json").json
     removed = recorded("checkpoint", "diff", planned, start, "--json").json
 
-    assert [("steps.plan.status", "added", None, "done")] == [tuple(it.values()) for it in added[:1]]
+    assert [("steps.plan.status", "added", None, "done")] == [
+        tuple(it.values()) for it in added[:1]
+    ]
     assert ("steps.plan.output", "added", None) == tuple(added[1].values())[:3]
-    assert [("steps.plan.status", "removed", "done", None)] == [tuple(it.values()) for it in removed[:1]]
+    assert [("steps.plan.status", "removed", "done", None)] == [
+        tuple(it.values()) for it in removed[:1]
+    ]
 
 
 def test_stat_counts_and_step_limits(recorded: Quick) -> None:
@@ -244,7 +272,8 @@ def test_stat_counts_and_step_limits(recorded: Quick) -> None:
 
 def test_text_of_several_lines_is_shown_as_a_unified_diff(quick: Quick) -> None:
     quick.program.flow(
-        "inputs: {to: {type: integer}}\nsteps:\n  - {name: count, type: shell, run: 'seq 1 ${{ inputs.to }}'}"
+        "inputs: {to: {type: integer}}\nsteps:\n  - {name: count, type: shell, run: 'seq 1 ${{ "
+        "inputs.to }}'}"
     )
     quick("run", "flow.yaml", "-i", "to=3", "--quiet")
     first = _run(quick)
@@ -252,7 +281,10 @@ def test_text_of_several_lines_is_shown_as_a_unified_diff(quick: Quick) -> None:
 
     shown = quick("checkpoint", "diff", first, "@latest", "--step", "count").out
 
-    assert "~ steps.count.output.stdout\n    @@ -1,3 +1,4 @@\n     1\n     2\n     3\n    +4\n" in shown
+    assert (
+        "~ steps.count.output.stdout\n    @@ -1,3 +1,4 @@\n     1\n     2\n     3\n    +4\n"
+        in shown
+    )
 
 
 def _run(quick: Quick) -> str:
@@ -358,9 +390,14 @@ def test_stat_of_files_reads_none(two_trees: Quick, monkeypatch: pytest.MonkeyPa
 
 
 def test_json_of_files_has_text_or_what_else_a_side_is(two_trees: Quick) -> None:
-    rows = {it["path"]: it for it in two_trees("checkpoint", "diff", *_both(two_trees), "--json").json}
+    rows = {
+        it["path"]: it for it in two_trees("checkpoint", "diff", *_both(two_trees), "--json").json
+    }
 
-    sides = {path.removeprefix("workspace/"): (it["change"], it["old"], it["new"]) for path, it in rows.items()}
+    sides = {
+        path.removeprefix("workspace/"): (it["change"], it["old"], it["new"])
+        for path, it in rows.items()
+    }
     assert ("changed", "a\nb\nc\n", "a\nB\nc\n") == sides["text"]
     assert ("changed", {"mode": "100644"}, {"mode": "100755"}) == sides["mode"]
     assert ("changed", {"link": "text"}, {"link": "bin"}) == sides["link"]
@@ -390,7 +427,9 @@ def test_artifacts_are_compared_with_their_steps(quick: Quick) -> None:
     """They belong to what a step gave."""
     quick.program.flow(
         "inputs: {to: {type: integer}}\n"
-        "steps:\n  - {name: make, type: shell, run: 'seq 1 ${{ inputs.to }} > out.txt', artifacts: ['*.txt']}"
+        "steps:\n"
+        "  - {name: make, type: shell, run: 'seq 1 ${{ inputs.to }} > out.txt', artifacts: "
+        "['*.txt']}"
     )
     for to in ("1", "2"):
         assert 0 == quick("run", "flow.yaml", "-i", f"to={to}", "--quiet").code
@@ -402,7 +441,13 @@ def test_artifacts_are_compared_with_their_steps(quick: Quick) -> None:
 
 @pytest.mark.parametrize(
     ("path", "expected"),
-    [("text", b"a\nB\nc\n"), ("new\nline", b"n\n"), ("deep/f/in", b"2\n"), ("link", b"bin"), ("bin", b"\0" * 2000)],
+    [
+        ("text", b"a\nB\nc\n"),
+        ("new\nline", b"n\n"),
+        ("deep/f/in", b"2\n"),
+        ("link", b"bin"),
+        ("bin", b"\0" * 2000),
+    ],
 )
 def test_cat_writes_a_file_of_the_workspace(two_trees: Quick, path: str, expected: bytes) -> None:
     """Also one whose name has a newline, and where a link leads."""
@@ -418,7 +463,9 @@ def test_an_empty_folder_is_said_to_be_one(two_trees: Quick) -> None:
 
 
 def test_a_step_that_failed_shows_what_it_has(quick: Quick) -> None:
-    """The reason, and what it wrote, whether or not anybody watched; one that failed before it began has its reason."""
+    """The reason, and what it wrote, whether or not anybody watched; one that failed before it
+    began has its reason.
+    """
     quick.program.flow("""
     steps:
       - name: test

@@ -25,7 +25,7 @@ import pytest
 import maverick
 from kit_program import Program, Quick
 from maverick.checkpoints import Store
-from maverick.checkpoints.files import Files
+from maverick.checkpoints.disk.files import Files
 from stores import begin, extend
 
 IS_ROOT = os.geteuid() == 0
@@ -122,9 +122,14 @@ def _as_other(work: Callable[[], object]) -> object:
 def _fill(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Program, str]:
     """A project with runs of each kind, and each file that a store can have."""
     program = Program(folder / "project")
-    program.environment["PATH"] = "/usr/local/bin:/usr/bin:/bin"  # where every user may look for programs
+    program.environment["PATH"] = (
+        "/usr/local/bin:/usr/bin:/bin"  # where every user may look for programs
+    )
     os.chown(program.root, OTHER, -1)
-    program.file("fails.yaml", "version: '1.0'\nname: fails\nsteps: [{name: bad, type: shell, run: 'exit 1'}]\n")
+    program.file(
+        "fails.yaml",
+        "version: '1.0'\nname: fails\nsteps: [{name: bad, type: shell, run: 'exit 1'}]\n",
+    )
     program.flow("- {name: works, type: shell, run: 'echo done'}\n- {name: mark, type: checkpoint}")
     monkeypatch.chdir(program.root)
     monkeypatch.setenv("HOME", str(folder))
@@ -162,7 +167,9 @@ def _kinds(root: Path) -> list[str]:
     found = [".maverick", ".maverick/checkpoints"]
     for path in sorted((root / ".maverick/checkpoints").iterdir()):
         inside = sorted(path.iterdir()) if path.is_dir() else []
-        found += [str(it.relative_to(root)) for it in dict.fromkeys([path, *inside[:1], *inside[-1:]])]
+        found += [
+            str(it.relative_to(root)) for it in dict.fromkeys([path, *inside[:1], *inside[-1:]])
+        ]
     return found
 
 
@@ -182,7 +189,9 @@ def _judge(command: list[str], where: str, ended: list[object]) -> bool:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_what_may_not_be_read_is_not_damaged(filled: tuple[Program, str], command: list[str]) -> None:
+def test_what_may_not_be_read_is_not_damaged(
+    filled: tuple[Program, str], command: list[str]
+) -> None:
     """Each kind of file and each folder of a store, by each command."""
     program, run = filled
 
@@ -207,7 +216,9 @@ def test_what_may_not_be_read_is_not_damaged(filled: tuple[Program, str], comman
     assert ".maverick/checkpoints/format.json of mode 0" in denied
 
 
-def test_a_store_of_another_user_says_whose_it_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_of_another_user_says_whose_it_is(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By each command, as after a `sudo maverick run` of an earlier version; the modes do it where
     nobody is root.
     """
@@ -247,7 +258,9 @@ class _Giving:
         self._really(descriptor, uid, gid)
 
 
-def test_what_root_writes_into_a_store_is_its_owners(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_root_writes_into_a_store_is_its_owners(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One `sudo maverick run` in a user's project leaves the store usable: every file and folder,
     whoever made it.
     """
@@ -256,21 +269,34 @@ def test_what_root_writes_into_a_store_is_its_owners(folder: Path, monkeypatch: 
     program, run = _fill(folder, monkeypatch)
 
     store = program.root / ".maverick"
-    left = {"tmp/1-0011223344556677", "quarantine/old.ref", f"trash/{'0' * 64}.pack"}  # by hand, above
+    left = {
+        "tmp/1-0011223344556677",
+        "quarantine/old.ref",
+        f"trash/{'0' * 64}.pack",
+    }  # by hand, above
     made = [path for path in store.rglob("*") if not any(str(path).endswith(name) for name in left)]
     for path in (store, *made):
-        given = path.stat().st_ino in giving.given or (path.is_dir() and not IS_ROOT)  # whose folders are his already
+        given = path.stat().st_ino in giving.given or (
+            path.is_dir() and not IS_ROOT
+        )  # whose folders are his already
         assert (OTHER, True) == (path.stat().st_uid, given), path
     for name in left:
         (store / "checkpoints" / name).unlink()
     monkeypatch.undo()
     monkeypatch.chdir(program.root)
     os.chown(program.root, OTHER, -1)
-    for command in (["runs"], ["checkpoint", "gc"], ["checkpoint", "fsck"], ["checkpoint", "drop", run, "--yes"]):
+    for command in (
+        ["runs"],
+        ["checkpoint", "gc"],
+        ["checkpoint", "fsck"],
+        ["checkpoint", "drop", run, "--yes"],
+    ):
         assert 0 == _as_other(lambda command=command: _in(program.root, program, command, run))[0]  # type: ignore[index, misc]
 
 
-def test_where_nothing_can_be_given_nothing_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_nothing_can_be_given_nothing_fails(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As on a file system that has no owners, or in a container that may not change them."""
     _Giving(monkeypatch)
 
@@ -331,4 +357,6 @@ def test_who_is_no_root_and_whose_own_store_it_is_asks_the_system_nothing_more(
 
     monkeypatch.setattr(os, "open", watch)
     extend(store, at, range(1))
-    assert len(opened) == len([path for path in opened if not Path(path).is_dir()]) + 2  # two folders are synced
+    assert (
+        len(opened) == len([path for path in opened if not Path(path).is_dir()]) + 2
+    )  # two folders are synced

@@ -1,4 +1,6 @@
-"""The file that `--events` writes: what a start and a resumption do to it, and a disk that is full."""
+"""The file that `--events` writes: what a start and a resumption do to it, and a disk that is
+full.
+"""
 
 from __future__ import annotations
 
@@ -30,18 +32,25 @@ def test_a_full_disk_is_said_once_and_the_run_is_done(program: Program) -> None:
     done = program.run("run", "flow.yaml", "--events", "/dev/full")
 
     assert 0 == done.code, done.err
-    assert 1 == done.err.count("warning: events are not written any more: [Errno 28] No space left on device")
+    assert 1 == done.err.count(
+        "warning: events are not written any more: [Errno 28] No space left on device"
+    )
     assert "Traceback" not in done.err
 
 
 @pytest.mark.parametrize(
     ("reader", "told"),
     [
-        ("> /dev/full", "warning: events are not written any more: [Errno 28] No space left on device\n"),
+        (
+            "> /dev/full",
+            "warning: events are not written any more: [Errno 28] No space left on device\n",
+        ),
         ("| head -c 1", ""),
     ],
 )
-def test_standard_output_that_takes_no_events_ends_no_run(program: Program, reader: str, told: str) -> None:
+def test_standard_output_that_takes_no_events_ends_no_run(
+    program: Program, reader: str, told: str
+) -> None:
     """As with a file: it is said once, of a reader that left not at all, and the run is done."""
     program.flow("- {name: a, type: shell, run: pwd}\n- {name: b, type: shell, run: pwd}")
 
@@ -59,7 +68,9 @@ def test_a_resumption_writes_behind_what_the_run_wrote(quick: Quick) -> None:
     quick("run", "flow.yaml", "--resume", "--events", "events.jsonl")
 
     kinds = _kinds(quick.program.root / "events.jsonl")
-    assert ["run_started", "run_finished", "run_resumed", "run_finished"] == [it for it in kinds if it[:3] == "run"]
+    assert ["run_started", "run_finished", "run_resumed", "run_finished"] == [
+        it for it in kinds if it[:3] == "run"
+    ]
 
 
 def test_a_start_writes_the_file_anew(quick: Quick) -> None:
@@ -82,7 +93,9 @@ def test_a_start_writes_the_file_anew(quick: Quick) -> None:
     ],
     ids=" ".join,
 )
-def test_a_command_that_runs_nothing_leaves_the_file_as_it_is(quick: Quick, command: tuple[str, ...]) -> None:
+def test_a_command_that_runs_nothing_leaves_the_file_as_it_is(
+    quick: Quick, command: tuple[str, ...]
+) -> None:
     """A typing error loses no events."""
     quick.program.flow("- {name: a, type: checkpoint}")
     quick.program.file("events.jsonl", "what was there")
@@ -124,7 +137,10 @@ def test_a_file_that_cannot_be_opened_is_a_wrong_usage(quick: Quick) -> None:
 
     done = quick("run", "flow.yaml", "--events", "no/such/folder")
 
-    assert (2, "error: cannot write events to no/such/folder: No such file or directory") == (done.code, done.last_line)
+    assert (2, "error: cannot write events to no/such/folder: No such file or directory") == (
+        done.code,
+        done.last_line,
+    )
 
 
 def test_every_text_can_be_an_event(program: Program) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from kit_program import Program
 from maverick.checkpoints import Store, existing, exports
-from maverick.checkpoints.frames import NewObject
-from maverick.checkpoints.ids import ObjectKind, tree_id
-from maverick.checkpoints.model import NO_OBJECT, Entry, Leaf, encode_node
+from maverick.checkpoints.objects.frames import NewObject
+from maverick.checkpoints.objects.ids import ObjectKind, tree_id
+from maverick.checkpoints.trees.tree_nodes import NO_OBJECT, Entry, Leaf, encode_node
 
 FLOW = """
     inputs: {name: {type: string, default: World}}
@@ -58,7 +58,9 @@ KEEPING = """
 
 
 def test_an_imported_run_is_resumed_with_its_files(program: Program, tmp_path: Path) -> None:
-    """The whole project comes along as the run last kept it; what was there before can be brought back."""
+    """The whole project comes along as the run last kept it; what was there before can be brought
+    back.
+    """
     program.file("run.sh", "echo run\n")
     program.flow(KEEPING)
     assert 1 == program.run("run", "flow.yaml", "--quiet").code
@@ -67,9 +69,13 @@ def test_an_imported_run_is_resumed_with_its_files(program: Program, tmp_path: P
     other = Program(tmp_path / "away" / "other")
     other.file("mine", "my own\n")
     other.file("../ready", "")
-    imported = other.run("checkpoint", "import", str(program.root.parent / "run.maverick"), "--json").json
+    imported = other.run(
+        "checkpoint", "import", str(program.root.parent / "run.maverick"), "--json"
+    ).json
 
-    planned = other.run(*imported["resume"].split()[1:], "--workspace", "restore", "--plan", "--json").json["files"]
+    planned = other.run(
+        *imported["resume"].split()[1:], "--workspace", "restore", "--plan", "--json"
+    ).json["files"]
     done = other.run(*imported["resume"].split()[1:], "--workspace", "restore", "--json")
 
     assert {"flow.yaml", "run.sh", "src/made", "src/link"} == {
@@ -92,20 +98,33 @@ def test_it_prints_the_run_and_how_to_go_on(exported: Path, program: Program) ->
     assert (0, "copy\nmaverick run --resume=copy\n", "") == (done.code, done.out, done.err)
 
 
-def test_a_run_that_exists_a_damaged_file_and_none_are_refused(exported: Path, program: Program) -> None:
+def test_a_run_that_exists_a_damaged_file_and_none_are_refused(
+    exported: Path, program: Program
+) -> None:
     (program.root / "cut").write_bytes(exported.read_bytes()[:-30])
 
     exists = program.run("checkpoint", "import", str(exported))
     damaged = program.run("checkpoint", "import", "cut", "--as", "cut")
     none = program.run("checkpoint", "import", "flow.yaml")
 
-    assert (2, True) == (exists.code, "already; import it under another name: --as NAME" in exists.err)
-    damage = "error: cut is damaged: it is cut off, or its end is altered; nothing was imported, export the run again\n"
+    assert (2, True) == (
+        exists.code,
+        "already; import it under another name: --as NAME" in exists.err,
+    )
+    damage = (
+        "error: cut is damaged: it is cut off, or its end is altered; nothing was imported, "
+        "export the run again\n"
+    )
     assert (20, damage) == (damaged.code, damaged.err)
-    assert (2, "error: flow.yaml is no file that `maverick checkpoint export` wrote\n") == (none.code, none.err)
+    assert (2, "error: flow.yaml is no file that `maverick checkpoint export` wrote\n") == (
+        none.code,
+        none.err,
+    )
 
 
-def test_what_nobody_could_restore_is_refused_and_taken_if_told(program: Program, tmp_path: Path) -> None:
+def test_what_nobody_could_restore_is_refused_and_taken_if_told(
+    program: Program, tmp_path: Path
+) -> None:
     """Twelve folders with ten names each, one in the other: some kilobytes."""
     there = Store.create(tmp_path / "store")
     entry = Entry("note", NO_OBJECT, 0, "040000")
@@ -119,18 +138,28 @@ def test_what_nobody_could_restore_is_refused_and_taken_if_told(program: Program
     refused = program.run("checkpoint", "import", str(tmp_path / "bomb"))
     taken = program.run("checkpoint", "import", str(tmp_path / "bomb"), "--any-size")
 
-    assert (2, True) == (refused.code, refused.last_line.endswith("; --any-size takes it all the same"))
+    assert (2, True) == (
+        refused.code,
+        refused.last_line.endswith("; --any-size takes it all the same"),
+    )
     assert (0, "bomb\n", "") == (taken.code, taken.out, taken.err)
 
 
 def test_an_export_replaces_no_file(exported: Path, program: Program) -> None:
     done = program.run("checkpoint", "export", "@latest", str(exported))
 
-    assert (2, f"error: {exported} exists already; remove it, or choose another name\n") == (done.code, done.err)
+    assert (2, f"error: {exported} exists already; remove it, or choose another name\n") == (
+        done.code,
+        done.err,
+    )
 
 
-def test_files_that_a_resumption_lacks_are_named_with_the_command_that_brings_them(tmp_path: Path) -> None:
-    """In an empty folder the actions of the run are not there: import says so, and the refusal, too."""
+def test_files_that_a_resumption_lacks_are_named_with_the_command_that_brings_them(
+    tmp_path: Path,
+) -> None:
+    """In an empty folder the actions of the run are not there: import says so, and the refusal,
+    too.
+    """
     program, other = Program(tmp_path / "here"), Program(tmp_path / "there")
     program.file("tools.py", "def work():\n    return 'worked'\n")
     program.flow("""

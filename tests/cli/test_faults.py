@@ -1,4 +1,6 @@
-"""A fault of maverick at the command line: one message, one JSON object, exit code 1, no traceback."""
+"""A fault of maverick at the command line: one message, one JSON object, exit code 1, no
+traceback.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,9 @@ FLOW = """
     - {name: second, type: shell, run: echo two}
     """
 MESSAGE = re.compile(
-    r"error: this is a fault of maverick, not of your workflow: OverflowError: (.*?)(?: \(at step (\S+)\))?; "
-    r"the traceback is in (\S+); please report it to the maintainers of maverick with that file"
+    r"error: this is a fault of maverick, not of your workflow: OverflowError: (.*?)(?: \(at step "
+    r"(\S+)\))?; the traceback is in (\S+); please report it to the maintainers of maverick with "
+    r"that file"
 )
 
 
@@ -48,7 +51,9 @@ def _commands() -> list[tuple[str, ...]]:
     }
     names = [*app.Program.entries, *(f"workflow {it}" for it in app.WorkflowGroup.entries)]
     names += [f"checkpoint {it}" for it in app.Checkpoint.entries]
-    return [(*it.split(), *given.get(it, ())) for it in names if it not in ("workflow", "checkpoint")]
+    return [
+        (*it.split(), *given.get(it, ())) for it in names if it not in ("workflow", "checkpoint")
+    ]
 
 
 def _file_in(done: Ended) -> Path:
@@ -64,9 +69,15 @@ def _temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("command", _commands(), ids=" ".join)
-@pytest.mark.parametrize("error", [OverflowError("a bug"), BrokenPipeError(32, "of something"), EOFError("at its end")])
+@pytest.mark.parametrize(
+    "error", [OverflowError("a bug"), BrokenPipeError(32, "of something"), EOFError("at its end")]
+)
 def test_every_command_says_so(
-    quick: Quick, command: tuple[str, ...], error: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    quick: Quick,
+    command: tuple[str, ...],
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     """Wherever it is, even where the project cannot be had; also those that typer would swallow."""
     monkeypatch.setattr("maverick.project.Project.__init__", _raise(error))
@@ -74,14 +85,21 @@ def test_every_command_says_so(
     done = quick(*command)
 
     assert 1 == done.code
-    assert f"this is a fault of maverick, not of your workflow: {type(error).__name__}: " in done.err
+    assert (
+        f"this is a fault of maverick, not of your workflow: {type(error).__name__}: " in done.err
+    )
     (file,) = tmp_path.glob("maverick-fault-*.txt")
     assert str(error) in file.read_text()
     assert "Traceback" not in done.err
 
 
 @pytest.mark.parametrize(
-    "place", ["maverick.project.Project.__init__", "maverick.runs.start", "maverick.cli.run._report"]
+    "place",
+    [
+        "maverick.project.Project.__init__",
+        "maverick.runs.start.start",
+        "maverick.cli.commands.run._report",
+    ],
 )
 @pytest.mark.parametrize("error", [OverflowError("a bug"), RecursionError(), KeyboardInterrupt()])
 def test_json_is_one_object_all_the_same(
@@ -102,7 +120,10 @@ def test_a_step_that_breaks_leaves_a_failed_run_and_its_traceback_in_the_store(
     quick: Quick, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick.program.flow(FLOW)
-    monkeypatch.setattr("maverick.dsl.processes.Processes.run", _raise(OverflowError("timeout is too large")))
+    monkeypatch.setattr(
+        "maverick.dsl.processes.processes.Processes.run",
+        _raise(OverflowError("timeout is too large")),
+    )
 
     done = quick("run", "flow.yaml", "--json")
 
@@ -121,7 +142,10 @@ def test_what_it_says_is_scrubbed(quick: Quick, monkeypatch: pytest.MonkeyPatch)
     quick.program.file("maverick.yaml", "secrets: [TOKEN]")
     quick.program.environment |= {"TOKEN": "s3cret-value-1", "GH_TOKEN": "ghp_credential"}
     quick.program.flow(FLOW)
-    monkeypatch.setattr("maverick.cli.history.summarise", _raise(OverflowError("s3cret-value-1 ghp_credential")))
+    monkeypatch.setattr(
+        "maverick.cli.commands.runs.summarise",
+        _raise(OverflowError("s3cret-value-1 ghp_credential")),
+    )
     quick("run", "flow.yaml")
 
     done = quick("runs")
@@ -133,8 +157,12 @@ def test_what_it_says_is_scrubbed(quick: Quick, monkeypatch: pytest.MonkeyPatch)
     assert "ghp_" not in text + done.err
 
 
-def test_where_no_file_can_be_written_it_is_printed(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maverick.faults._write_into", _raise(OSError(28, "No space left on device")))
+def test_where_no_file_can_be_written_it_is_printed(
+    quick: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "maverick.faults._write_into", _raise(OSError(28, "No space left on device"))
+    )
     monkeypatch.setattr("maverick.project.Project.__init__", _raise(OverflowError("a bug")))
 
     done = quick("runs")
@@ -144,14 +172,17 @@ def test_where_no_file_can_be_written_it_is_printed(quick: Quick, monkeypatch: p
     assert "OverflowError: a bug" in done.err.split("so it follows")[1]
 
 
-# --- what must not end a run -----------------------------------------------------------------------------------------
+# --- what must not end a run ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("place", "said"),
     [
-        ("maverick.cli.progress.progress_line", "warning: progress is not shown any more: "),
-        ("maverick.cli.progress.json_text", "warning: events are not written any more: "),
+        (
+            "maverick.cli.terminal.progress.progress_line",
+            "warning: progress is not shown any more: ",
+        ),
+        ("maverick.cli.terminal.progress.json_text", "warning: events are not written any more: "),
     ],
 )
 def test_a_watcher_that_breaks_is_left_out(
@@ -168,12 +199,14 @@ def test_a_watcher_that_breaks_is_left_out(
     assert "this is a fault of maverick" in done.err
 
 
-@pytest.mark.parametrize("error", [OverflowError("a bug"), OSError(11, "Resource temporarily unavailable")])
+@pytest.mark.parametrize(
+    "error", [OverflowError("a bug"), OSError(11, "Resource temporarily unavailable")]
+)
 def test_collecting_that_breaks_leaves_a_done_run_done(
     quick: Quick, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick.program.flow(FLOW)
-    monkeypatch.setattr("maverick.checkpoints.automatic.collecting_pays", _raise(error))
+    monkeypatch.setattr("maverick.checkpoints.gc.automatic.collecting_pays", _raise(error))
 
     done = quick("run", "flow.yaml", "--json")
 
@@ -184,7 +217,7 @@ def test_collecting_that_breaks_leaves_a_done_run_done(
 def test_ctrl_c_ends_any_command_with_130(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
     quick.program.flow(FLOW)
     quick("run", "flow.yaml")
-    monkeypatch.setattr("maverick.cli.history.summarise", _raise(KeyboardInterrupt()))
+    monkeypatch.setattr("maverick.cli.commands.runs.summarise", _raise(KeyboardInterrupt()))
 
     done = quick("runs")
 
@@ -195,7 +228,9 @@ def test_python_in_development_mode_has_nothing_to_object_to(program: Program) -
     """No file is left open, and no thread behind."""
     program.flow(FLOW)
 
-    done = program.run("run", "flow.yaml", "--events", "events.jsonl", PYTHONDEVMODE="1", PYTHONWARNINGS="default")
+    done = program.run(
+        "run", "flow.yaml", "--events", "events.jsonl", PYTHONDEVMODE="1", PYTHONWARNINGS="default"
+    )
 
     assert 0 == done.code
     assert "Warning" not in done.err

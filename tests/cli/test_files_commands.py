@@ -123,7 +123,9 @@ def test_what_cannot_be_restored_says_why(kept: Quick, arguments: list[str], mes
     """And leaves everything as it is."""
     before = _texts(kept.program.root)
 
-    refused = kept("checkpoint", "restore", *[_run(kept) if it == "RUN" else it for it in arguments])
+    refused = kept(
+        "checkpoint", "restore", *[_run(kept) if it == "RUN" else it for it in arguments]
+    )
 
     assert refused.code in {2, 10}
     assert message in refused.err
@@ -132,7 +134,9 @@ def test_what_cannot_be_restored_says_why(kept: Quick, arguments: list[str], mes
 
 @pytest.fixture
 def with_other_trees(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> Quick:
-    """A repository with another one in it, a submodule, and work trees as `refuel` makes them; with a checkpoint."""
+    """A repository with another one in it, a submodule, and work trees as `refuel` makes them; with
+    a checkpoint.
+    """
     root = quick.program.root
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(quick.program.file("../gitconfig", _GIT)))
     for folder in (root.parent / "library", root, root / "nested"):
@@ -167,7 +171,9 @@ _GIT = """\
 
 
 def _git(folder: Path, *words: str) -> str:
-    return subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        ["git", *words], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout
 
 
 def test_other_work_trees_are_named_when_files_are_kept(with_other_trees: Quick) -> None:
@@ -175,12 +181,14 @@ def test_other_work_trees_are_named_when_files_are_kept(with_other_trees: Quick)
     made = with_other_trees("checkpoint", "create", "--json")
 
     assert OTHER_TREES == {it["path"]: it["reason"] for it in made.json["skipped"]}
-    assert [f"warning: not in the checkpoint: {path} ({why})" for path, why in OTHER_TREES.items()] == [
-        line for line in made.err.splitlines() if "not in the checkpoint" in line
-    ]
+    assert [
+        f"warning: not in the checkpoint: {path} ({why})" for path, why in OTHER_TREES.items()
+    ] == [line for line in made.err.splitlines() if "not in the checkpoint" in line]
 
 
-def test_other_work_trees_are_left_alone_by_a_restoration_and_its_undoing(with_other_trees: Quick) -> None:
+def test_other_work_trees_are_left_alone_by_a_restoration_and_its_undoing(
+    with_other_trees: Quick,
+) -> None:
     """Neither their files nor what git knows of them."""
     quick, root = with_other_trees, with_other_trees.program.root
     before = _git(root, "worktree", "list"), _git(root, "submodule", "status")
@@ -247,36 +255,52 @@ def test_what_is_left_alone_is_named_though_nothing_is_restored(kept: Quick) -> 
 
     done = kept("checkpoint", "restore", run, "ignored", "--yes")
 
-    assert (0, "left alone: ignored (ignored when the checkpoint was made)") == (done.code, done.err.splitlines()[0])
+    assert (0, "left alone: ignored (ignored when the checkpoint was made)") == (
+        done.code,
+        done.err.splitlines()[0],
+    )
 
 
 def test_a_checkpoint_without_files_says_which_one_has_some(quick: Quick) -> None:
     """Which of them that is the log does not show."""
     quick.program.flow(
-        "steps:\n  - {name: a, type: checkpoint, workspace: true}\n  - {name: b, type: shell, run: 'true'}", name="some"
+        "steps:\n  - {name: a, type: checkpoint, workspace: true}\n  - {name: b, type: shell, "
+        "run: 'true'}",
+        name="some",
     )
     quick.program.flow("- {name: a, type: shell, run: 'true'}", name="none")
     for name in ("some", "none"):
         assert 0 == quick("run", f"{name}.yaml", "--quiet").code
     run = next(it["run"] for it in quick("runs", "--json").json if it["workflow"] == "some")
 
-    some, none = (quick("checkpoint", "restore", f"{name}@latest", "--yes") for name in ("some", "none"))
+    some, none = (
+        quick("checkpoint", "restore", f"{name}@latest", "--yes") for name in ("some", "none")
+    )
 
     assert (10, True) == (some.code, f"the newest before it that does is {run}@a" in some.err)
     assert (10, True) == (none.code, "neither does one before it" in none.err)
 
 
-def test_paths_are_those_of_the_current_folder(kept: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_are_those_of_the_current_folder(
+    kept: Quick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also with --to."""
     run = _run(kept)
     monkeypatch.chdir(kept.program.root / "src")
 
-    assert 0 == kept("checkpoint", "restore", run, "same", "../changed", "--to", str(tmp_path / "then")).code
+    assert (
+        0
+        == kept(
+            "checkpoint", "restore", run, "same", "../changed", "--to", str(tmp_path / "then")
+        ).code
+    )
 
     assert {"src/same": "src/same\n", "changed": "changed\n"} == _texts(tmp_path / "then")
 
 
-def test_files_that_hold_a_secret_are_named_when_they_are_kept(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_hold_a_secret_are_named_when_they_are_kept(
+    quick: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As where a step keeps them."""
     monkeypatch.setenv("TOKEN", "s3cr3t-value-of-a-token")
     quick.program.file("maverick.yaml", "secrets: [TOKEN]\n")
@@ -285,7 +309,10 @@ def test_files_that_hold_a_secret_are_named_when_they_are_kept(quick: Quick, mon
 
     done = quick("checkpoint", "create", "--json")
 
-    assert (0, "warning: the checkpoint keeps a file that holds a secret: .env\n") == (done.code, done.err)
+    assert (0, "warning: the checkpoint keeps a file that holds a secret: .env\n") == (
+        done.code,
+        done.err,
+    )
     assert 3 == done.json["files"]
 
 
@@ -305,7 +332,9 @@ def test_files_are_kept_where_nobody_knows_the_secrets(
 
 @pytest.mark.parametrize("name", ["flow", "nosuch", "gone.yaml"])
 def test_checkpoints_of_files_alone_are_no_runs_to_resume(kept: Quick, name: str) -> None:
-    """They have no workflow: a run is found by its name past them, and a name of none is told as that."""
+    """They have no workflow: a run is found by its name past them, and a name of none is told as
+    that.
+    """
     kept.program.flow("- {name: a, type: shell, run: exit 3}")
     assert 1 == kept("run", "flow.yaml").code
     assert 0 == kept("checkpoint", "create").code

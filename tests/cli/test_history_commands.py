@@ -22,7 +22,15 @@ TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z")
 def test_without_a_store_runs_lists_nothing_and_checkpoint_commands_exit_10(quick: Quick) -> None:
     assert (0, []) == (quick("runs", "--json").code, quick("runs", "--json").json)
     assert "no runs here yet; start one with `maverick run WORKFLOW`" == quick("runs").last_line
-    for command in (["list"], ["log"], ["show"], ["cat", "@latest:output"], ["diff", "a", "b"], ["gc"], ["fsck"]):
+    for command in (
+        ["list"],
+        ["log"],
+        ["show"],
+        ["cat", "@latest:output"],
+        ["diff", "a", "b"],
+        ["gc"],
+        ["fsck"],
+    ):
         done = quick("checkpoint", *command)
         assert (10, "") == (done.code, done.out), command
         assert done.err.startswith("error: "), command
@@ -36,9 +44,20 @@ def test_runs_are_listed_newest_first_with_exactly_these_keys(quick: Quick) -> N
 
     rows = quick("runs", "--json").json
 
-    assert ["run", "workflow", "status", "started", "updated", "step", "checkpoints", "bytes"] == list(rows[0])
+    assert [
+        "run",
+        "workflow",
+        "status",
+        "started",
+        "updated",
+        "step",
+        "checkpoints",
+        "bytes",
+    ] == list(rows[0])
     expected = [("works", "done", "works", 3), ("fails", "failed", None, 2)]
-    assert expected == [(it["workflow"], it["status"], it["step"], it["checkpoints"]) for it in rows]
+    assert expected == [
+        (it["workflow"], it["status"], it["step"], it["checkpoints"]) for it in rows
+    ]
     assert all(TIME.fullmatch(it["started"]) and it["started"] <= it["updated"] for it in rows)
     assert all(it["bytes"] > 0 for it in rows)
 
@@ -83,11 +102,25 @@ def test_the_log_is_newest_first_and_leads_from_parent_to_parent(quick: Quick) -
     assert [it["checkpoint"] for it in rows[1:]] == [it["parent"] for it in rows[:-1]]
     assert rows[-1]["parent"] is None
     assert rows[1:] == quick("checkpoint", "log", "@latest~1", "--json").json
-    assert ["4", "3", "2", "1"] == [line.split()[1] for line in quick("checkpoint", "log").out.splitlines()]
+    assert ["4", "3", "2", "1"] == [
+        line.split()[1] for line in quick("checkpoint", "log").out.splitlines()
+    ]
     assert quick("checkpoint", "log").out.splitlines()[1].endswith("mark  @planned")
 
 
-LABELS = ["release@v1~1", "a:b", "~1", "@", "it's", "two  blanks", "é~", "-x", "a\\tb", "steps", "planned"]
+LABELS = [
+    "release@v1~1",
+    "a:b",
+    "~1",
+    "@",
+    "it's",
+    "two  blanks",
+    "é~",
+    "-x",
+    "a\\tb",
+    "steps",
+    "planned",
+]
 
 
 @pytest.mark.parametrize("label", LABELS)
@@ -105,24 +138,36 @@ def test_a_label_is_named_as_it_is_shown(quick: Quick, label: str) -> None:
     assert [label] == shlex.split(shown)
     for revision in (f"{run}@{label}", f"flow@{label}"):
         assert label == quick("checkpoint", "show", revision, "--json").json["label"]
-        assert {"saved": True, "label": label} == quick("checkpoint", "show", f"{revision}:steps.mark.output").json
+        assert {"saved": True, "label": label} == quick(
+            "checkpoint", "show", f"{revision}:steps.mark.output"
+        ).json
 
 
 def test_a_label_that_nobody_could_name_is_refused(quick: Quick) -> None:
     """`RUN@latest` is the newest checkpoint of a run, and no argument of a command holds a NUL."""
-    for text in ("{name: latest, type: checkpoint}", "{name: mark, type: checkpoint, checkpoint_id: latest}"):
+    for text in (
+        "{name: latest, type: checkpoint}",
+        "{name: mark, type: checkpoint, checkpoint_id: latest}",
+    ):
         quick.program.flow(f"- {text}")
         checked = quick("workflow", "check", "flow.yaml")
-        assert (3, True) == (checked.code, "a label cannot be `latest`" in checked.err + checked.out)
+        assert (3, True) == (
+            checked.code,
+            "a label cannot be `latest`" in checked.err + checked.out,
+        )
 
     for label in ("${{ 'late' + 'st' }}", "a\0b"):
-        quick.program.flow(f"- {{name: mark, type: checkpoint, checkpoint_id: {json.dumps(label)}}}")
+        quick.program.flow(
+            f"- {{name: mark, type: checkpoint, checkpoint_id: {json.dumps(label)}}}"
+        )
         done = quick("run", "flow.yaml")
         assert 1 == done.code
         assert "so nobody could name the checkpoint; choose another label" in done.err
 
 
-def test_a_damaged_ref_is_reported_and_the_whole_ones_are_listed(program: Program, quick: Quick) -> None:
+def test_a_damaged_ref_is_reported_and_the_whole_ones_are_listed(
+    program: Program, quick: Quick
+) -> None:
     """One bad file must not hide what is well; `fsck` is the command that judges."""
     program.flow("- {name: works, type: shell, run: 'true'}")
     quick("run", "flow.yaml")
@@ -145,4 +190,6 @@ def test_a_store_without_its_format_file_exits_20(quick: Quick) -> None:
     quick("run", "flow.yaml")
     (quick.program.root / ".maverick/checkpoints/format.json").unlink()
 
-    assert [20, 20, 20] == [quick(*it).code for it in (["runs"], ["checkpoint", "list"], ["checkpoint", "fsck"])]
+    assert [20, 20, 20] == [
+        quick(*it).code for it in (["runs"], ["checkpoint", "list"], ["checkpoint", "fsck"])
+    ]

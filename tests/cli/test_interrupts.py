@@ -16,8 +16,8 @@ import pytest
 
 from kit_processes import until
 from kit_program import Program, Running
-from maverick.cli.interrupt import GaveUp, Signals, attend, catching
-from maverick.dsl.stop import Stop
+from maverick.cli.terminal.interrupt import GaveUp, Signals, attend, catching
+from maverick.dsl.processes.stop import Stop
 
 WAITING = """
     - {name: first, type: shell, run: "echo one"}
@@ -43,7 +43,9 @@ async def ignore():
 
 
 @pytest.mark.parametrize("number", [SIGINT, SIGTERM, SIGHUP])
-def test_a_signal_pauses_the_run_and_the_last_line_resumes_it(program: Program, number: signal.Signals) -> None:
+def test_a_signal_pauses_the_run_and_the_last_line_resumes_it(
+    program: Program, number: signal.Signals
+) -> None:
     program.flow(WAITING)
 
     ended = program.begin("run", "flow.yaml", "--json").wait_for(program.mark).signal(number).end()
@@ -55,7 +57,10 @@ def test_a_signal_pauses_the_run_and_the_last_line_resumes_it(program: Program, 
     assert "paused" == program.run("runs", "--json").json[0]["status"]
     program.file("fixed", "")
     resumed = program.shell(f"{ended.last_line} --json")
-    assert (0, {"ran": 2, "recalled": 1, "skipped": 0, "failed": 0}) == (resumed.code, resumed.json["steps"])
+    assert (0, {"ran": 2, "recalled": 1, "skipped": 0, "failed": 0}) == (
+        resumed.code,
+        resumed.json["steps"],
+    )
 
 
 HOLDING = """
@@ -68,7 +73,9 @@ def hold():
 
 
 @pytest.mark.parametrize("number", [SIGINT, SIGTERM])
-def test_a_signal_ends_an_action_with_a_timeout_whatever_it_does(program: Program, number: signal.Signals) -> None:
+def test_a_signal_ends_an_action_with_a_timeout_whatever_it_does(
+    program: Program, number: signal.Signals
+) -> None:
     """Also one that holds the interpreter: it has a process of its own."""
     program.file("holding.py", HOLDING)
     program.flow("- {name: wait, type: python, action: 'holding:hold', timeout: 1h}")
@@ -79,8 +86,12 @@ def test_a_signal_ends_an_action_with_a_timeout_whatever_it_does(program: Progra
     assert "paused" == program.run("runs", "--json").json[0]["status"]
 
 
-def test_sigquit_ends_an_action_that_holds_the_interpreter_and_the_run_can_be_resumed(program: Program) -> None:
-    """Without a timeout it shares maverick's process, where no other signal but SIGKILL is heard: docs say so."""
+def test_sigquit_ends_an_action_that_holds_the_interpreter_and_the_run_can_be_resumed(
+    program: Program,
+) -> None:
+    """Without a timeout it shares maverick's process, where no other signal but SIGKILL is heard:
+    docs say so.
+    """
     program.file("holding.py", HOLDING)
     program.flow("""
     - {name: first, type: shell, run: "echo one"}
@@ -98,7 +109,9 @@ def test_sigquit_ends_an_action_that_holds_the_interpreter_and_the_run_can_be_re
 
 
 @pytest.mark.parametrize("number", [SIGINT, SIGTERM])
-def test_a_signal_ends_the_check_of_an_answer_by_a_slow_pattern(program: Program, number: signal.Signals) -> None:
+def test_a_signal_ends_the_check_of_an_answer_by_a_slow_pattern(
+    program: Program, number: signal.Signals
+) -> None:
     program.file("maverick.yaml", "agents: {x: {provider: command, command: [sh, agent.sh]}}\n")
     program.file("agent.sh", 'cat > /dev/null; echo \'{"a": "%s!"}\'\n' % ("a" * 64))
     program.flow("""
@@ -114,10 +127,13 @@ def test_a_signal_ends_the_check_of_an_answer_by_a_slow_pattern(program: Program
 
 @pytest.mark.parametrize("action", ["hang", "ignore"])
 def test_an_action_that_hangs_does_not_keep_the_command(program: Program, action: str) -> None:
-    """A thread cannot be stopped, and Python waits for those that are no daemons; the run is saved all the same."""
+    """A thread cannot be stopped, and Python waits for those that are no daemons; the run is saved
+    all the same.
+    """
     program.file("acts.py", HANGING)
     program.flow(
-        f"- {{name: first, type: shell, run: 'true'}}\n- {{name: stuck, type: python, action: 'acts:{action}'}}"
+        "- {name: first, type: shell, run: 'true'}\n- {name: stuck, type: python, action: "
+        f"'acts:{action}'}}"
     )
 
     ended = program.begin("run", "flow.yaml", "--json").wait_for(program.mark).signal(SIGINT).end()
@@ -125,8 +141,13 @@ def test_an_action_that_hangs_does_not_keep_the_command(program: Program, action
     assert (130, "paused", 1) == (ended.code, ended.json["status"], ended.json["steps"]["ran"])
 
 
-def test_a_second_signal_ends_the_grace_of_a_process_that_ignores_the_first(program: Program) -> None:
-    program.flow("- {name: stubborn, type: shell, run: \"trap '' INT TERM; touch $MARK; while :; do sleep 600; done\"}")
+def test_a_second_signal_ends_the_grace_of_a_process_that_ignores_the_first(
+    program: Program,
+) -> None:
+    program.flow(
+        "- {name: stubborn, type: shell, run: \"trap '' INT TERM; touch $MARK; while :; do sleep "
+        '600; done"}'
+    )
 
     running = program.begin("run", "flow.yaml").wait_for(program.mark).signal(SIGINT)
     ended = running.wait_for_line("once more stops at once").signal(SIGINT).end()
@@ -135,7 +156,9 @@ def test_a_second_signal_ends_the_grace_of_a_process_that_ignores_the_first(prog
     assert ended.last_line.startswith("maverick run flow.yaml --resume=flow-")
 
 
-TIDYING = "trap 'sleep 0.2; touch tidied; exit 1' TERM; touch $MARK; while :; do sleep 0.01 || :; done"
+TIDYING = (
+    "trap 'sleep 0.2; touch tidied; exit 1' TERM; touch $MARK; while :; do sleep 0.01 || :; done"
+)
 
 
 @pytest.mark.skipif(shutil.which("timeout") is None, reason="there is no timeout(1)")
@@ -143,15 +166,23 @@ def test_a_supervisor_that_signals_the_child_and_its_group_asks_once(program: Pr
     """As `timeout` does: the step has its grace."""
     program.flow(f'- {{name: tidying, type: shell, run: "{TIDYING}"}}')
 
-    ended = program.begin("run", "flow.yaml", "--json", under=["timeout", "600"]).wait_for(program.mark).signal(SIGTERM)
+    ended = (
+        program.begin("run", "flow.yaml", "--json", under=["timeout", "600"])
+        .wait_for(program.mark)
+        .signal(SIGTERM)
+    )
 
     assert "paused" == ended.end().json["status"]
     assert (program.root / "tidied").exists()
 
 
-def test_signals_count_as_one_until_it_is_said_what_the_first_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signals_count_as_one_until_it_is_said_what_the_first_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     now = [100.0]
-    monkeypatch.setattr("maverick.cli.interrupt.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(
+        "maverick.cli.terminal.interrupt.time", SimpleNamespace(monotonic=lambda: now[0])
+    )
     signals = Signals(Stop())
 
     signals.handle(SIGTERM, None)
@@ -168,7 +199,9 @@ def test_signals_count_as_one_until_it_is_said_what_the_first_does(monkeypatch: 
 def test_who_cannot_be_told_may_ask_again_after_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """A terminal that takes nothing (Ctrl-S) keeps what would be said."""
     now = [100.0]
-    monkeypatch.setattr("maverick.cli.interrupt.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(
+        "maverick.cli.terminal.interrupt.time", SimpleNamespace(monotonic=lambda: now[0])
+    )
     signals = Signals(Stop())
 
     signals.handle(SIGINT, None)
@@ -203,7 +236,9 @@ def test_a_run_that_another_process_executes_is_refused(program: Program) -> Non
 
 
 def test_nohup_keeps_a_run_alive_when_the_terminal_goes(program: Program) -> None:
-    program.flow("- {name: wait, type: shell, run: 'touch $MARK; until test -e go; do sleep 0.01; done'}")
+    program.flow(
+        "- {name: wait, type: shell, run: 'touch $MARK; until test -e go; do sleep 0.01; done'}"
+    )
     before = signal.signal(SIGHUP, signal.SIG_IGN)
     try:
         running = program.begin("run", "flow.yaml")
@@ -217,7 +252,9 @@ def test_nohup_keeps_a_run_alive_when_the_terminal_goes(program: Program) -> Non
 
 
 def test_ctrl_c_at_a_terminal_reaches_the_run_s_processes_once(program: Program) -> None:
-    """The whole foreground group gets the signal; steps are in sessions of their own, and the run hands it on."""
+    """The whole foreground group gets the signal; steps are in sessions of their own, and the run
+    hands it on.
+    """
     program.flow("""
     - name: wait
       type: shell
@@ -277,7 +314,9 @@ def test_what_the_work_gives_or_raises_is_given_or_raised() -> None:
 
 
 def test_signals_are_told_of_while_the_work_goes_on() -> None:
-    """The main thread sleeps without a timeout; the signal has to wake it, in whichever thread it arrives."""
+    """The main thread sleeps without a timeout; the signal has to wake it, in whichever thread it
+    arrives.
+    """
     stop = Stop()
     told: list[str] = []
 
@@ -291,8 +330,10 @@ def test_signals_are_told_of_while_the_work_goes_on() -> None:
     assert set(told) <= {"SIGTERM: stopping what runs and saving the run; once more stops at once"}
 
 
-def test_work_that_does_not_end_is_given_up_after_the_second_signal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maverick.cli.interrupt.PATIENCE_SECONDS", 0.2)
+def test_work_that_does_not_end_is_given_up_after_the_second_signal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("maverick.cli.terminal.interrupt.PATIENCE_SECONDS", 0.2)
     stop, never = Stop(), threading.Event()
     told: list[str] = []
 
@@ -310,8 +351,11 @@ def test_work_that_does_not_end_is_given_up_after_the_second_signal(monkeypatch:
 
 def test_the_third_signal_ends_even_an_engine_that_hangs(program: Program) -> None:
     """Whatever goes wrong inside: who asks three times gets the prompt back."""
-    hang = "import maverick.runs, os, pathlib, threading\n"
-    hang += "maverick.runs.start = lambda *a: (pathlib.Path(os.environ['MARK']).touch(), threading.Event().wait())\n"
+    hang = "import maverick.runs.start, os, pathlib, threading\n"
+    hang += (
+        "maverick.runs.start.start = lambda *a: (pathlib.Path(os.environ['MARK']).touch(), "
+        "threading.Event().wait())\n"
+    )
     program.file("sitecustomize.py", hang)
     program.environment["PYTHONPATH"] += f"{os.pathsep}{program.root}"
     program.flow(WAITING)

@@ -16,7 +16,9 @@ def seven(quick: Quick) -> Quick:
     """A project with seven done runs and one that failed."""
     store = Store.create(quick.program.root / ".maverick" / "checkpoints")
     for number in range(7):
-        begun = store.save(f"works-{number}", {("inputs",): value(number)}, parent=None, group="works")
+        begun = store.save(
+            f"works-{number}", {("inputs",): value(number)}, parent=None, group="works"
+        )
         store.save(begun.run, {("output",): value(f"of {number}")}, parent=begun, kind="final")
     store.save("fails-1", {("inputs",): value(7)}, parent=None, group="fails", kind="failure")
     return quick
@@ -59,7 +61,9 @@ def test_a_dry_run_prints_the_same_and_removes_nothing(seven: Quick) -> None:
         ("", ["--keep-last", "0", "--keep-within", "14d"], 7),
     ],
 )
-def test_an_option_replaces_both_configured_limits(seven: Quick, config: str, options: list[str], left: int) -> None:
+def test_an_option_replaces_both_configured_limits(
+    seven: Quick, config: str, options: list[str], left: int
+) -> None:
     seven.program.file("maverick.yaml", config)
 
     done = seven("checkpoint", "gc", *options)
@@ -84,7 +88,10 @@ def test_limits_that_are_none_exit_2(seven: Quick) -> None:
 
 
 def test_a_whole_store_has_no_findings(seven: Quick) -> None:
-    assert (0, []) == (seven("checkpoint", "fsck", "--json").code, seven("checkpoint", "fsck", "--json").json)
+    assert (0, []) == (
+        seven("checkpoint", "fsck", "--json").code,
+        seven("checkpoint", "fsck", "--json").json,
+    )
     assert "the store is whole\n" == seven("checkpoint", "fsck", "--read-data").out
 
 
@@ -112,17 +119,25 @@ def test_repair_says_what_it_did_and_then_the_store_is_whole(seven: Quick) -> No
     (store / "refs" / run).write_bytes(b"torn")
 
     found = seven("checkpoint", "fsck")
-    assert (20, "`maverick checkpoint fsck --repair` saves what is whole, and removes nothing\n") == (
+    assert (
+        20,
+        "`maverick checkpoint fsck --repair` saves what is whole, and removes nothing\n",
+    ) == (
         found.code,
         found.err,
     )
     done = seven("checkpoint", "fsck", "--repair")
 
     assert 0 == done.code
-    assert done.out.startswith(f"rebuilt: the ref of run {run} was rebuilt; it stands at checkpoint ")
+    assert done.out.startswith(
+        f"rebuilt: the ref of run {run} was rebuilt; it stands at checkpoint "
+    )
     assert b"torn" in [it.read_bytes() for it in (store / "quarantine").iterdir()]
     assert run in seven("runs").out
-    assert (0, []) == ((again := seven("checkpoint", "fsck", "--repair", "--json")).code, again.json["repaired"])
+    assert (0, []) == (
+        (again := seven("checkpoint", "fsck", "--repair", "--json")).code,
+        again.json["repaired"],
+    )
     assert ["warning"] == [it["severity"] for it in again.json["findings"]]
 
 

@@ -44,12 +44,18 @@ def test_it_prints_a_line_for_each_step_and_the_rest_to_stderr(failed: Quick) ->
         "run      third  (it failed before)",
     ] == done.out.splitlines()
     refused, summary = done.err.splitlines()
-    assert refused.startswith("resuming would stop before anything runs (exit code 12): step second has finished, and")
-    assert "3 steps: 1 to recall, 1 to run, 1 to run again; this is a plan, nothing was run" == summary
+    assert refused.startswith(
+        "resuming would stop before anything runs (exit code 12): step second has finished, and"
+    )
+    assert (
+        "3 steps: 1 to recall, 1 to run, 1 to run again; this is a plan, nothing was run" == summary
+    )
 
 
 def test_json_is_one_object_with_exactly_these_keys(failed: Quick) -> None:
-    done = failed("run", "flow.yaml", "--resume", "-i", "n=2", "--change-inputs", "--plan", "--json")
+    done = failed(
+        "run", "flow.yaml", "--resume", "-i", "n=2", "--change-inputs", "--plan", "--json"
+    )
 
     assert {
         "step": "first",
@@ -60,7 +66,9 @@ def test_json_is_one_object_with_exactly_these_keys(failed: Quick) -> None:
     } == done.json["steps"][0]
     assert ["rerun", "rerun", "run"] == [row["action"] for row in done.json["steps"]]
     assert ["run", "workflow", "refused", "notes", "steps", "files", "missing"] == list(done.json)
-    assert ("flow", None, [], None, []) == tuple(done.json[it] for it in list(done.json) if it not in {"run", "steps"})
+    assert ("flow", None, [], None, []) == tuple(
+        done.json[it] for it in list(done.json) if it not in {"run", "steps"}
+    )
 
 
 def test_a_new_run_and_a_workflow_of_its_own_command_are_planned(quick: Quick) -> None:
@@ -85,18 +93,21 @@ def test_a_new_run_and_a_workflow_of_its_own_command_are_planned(quick: Quick) -
         (["--resume=nope"], 10, "there is no run nope"),
     ],
 )
-def test_what_cannot_be_planned_is_refused(failed: Quick, words: list[str], code: int, message: str) -> None:
+def test_what_cannot_be_planned_is_refused(
+    failed: Quick, words: list[str], code: int, message: str
+) -> None:
     done = failed("run", "flow.yaml", *words, "--plan")
 
     assert (code, True) == (done.code, done.err.startswith(f"error: {message}")), done.err
 
 
-# --- files ----------------------------------------------------------------------------------------------------------
+# --- files ----------------------------------------------------------------------------------------
 
 KEEPING = """
     checkpoints: {workspace: label}
     steps:
-      - {name: a, type: shell, run: "echo one > text; mkdir -p out; echo x > out/x.bin", artifacts: ["out/*.bin"]}
+      - {name: a, type: shell, run: "echo one > text; mkdir -p out; echo x > out/x.bin",
+         artifacts: ["out/*.bin"]}
       - {name: first, type: checkpoint}
       - {name: b, type: shell, run: "echo done > b.txt"}
       - {name: c, type: shell, run: "echo half > text; echo new > made; rm gone; test -e ../ready"}
@@ -105,7 +116,9 @@ KEEPING = """
 
 @pytest.fixture
 def half_way(quick: Quick) -> Quick:
-    """A run that failed in the middle of its edits, with a file in each way other than it was kept."""
+    """A run that failed in the middle of its edits, with a file in each way other than it was
+    kept.
+    """
     quick.program.file(".gitignore", "out/\n")
     quick.program.file("gone", "was here\n")
     quick.program.flow(KEEPING)
@@ -121,7 +134,13 @@ def _whole_tree(root: Path) -> dict[str, tuple[object, ...]]:
             path = Path(folder) / name
             status = path.lstat()
             content = path.read_bytes() if path.is_file() else b""
-            found[str(path)] = (content, status.st_mode, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+            found[str(path)] = (
+                content,
+                status.st_mode,
+                status.st_mtime_ns,
+                status.st_ctime_ns,
+                status.st_ino,
+            )
     return found
 
 
@@ -187,8 +206,8 @@ def test_files_that_would_be_kept_are_listed_as_that(half_way: Quick) -> None:
         "run      c  (it failed before)",
     ] == silent.out.splitlines()[2:4]
     assert (
-        "keep     4 files that differ from checkpoint 3 (first), the newest with files; --workspace restore would go "
-        "back to it: 2 written (13 B), 2 removed"
+        "keep     4 files that differ from checkpoint 3 (first), the newest with files; "
+        "--workspace restore would go back to it: 2 written (13 B), 2 removed"
     ) == silent.out.splitlines()[4]
 
 
@@ -248,24 +267,43 @@ def test_restoring_what_no_checkpoint_holds_is_refused_as_resuming_is(failed: Qu
 
 def test_a_head_that_moved_is_said_with_what_resuming_would_answer(half_way: Quick) -> None:
     """That run began without a repository; this one has commits."""
-    git = ["git", "-c", "user.name=T", "-c", "user.email=t@example.com", "-C", str(half_way.program.root)]
+    git = [
+        "git",
+        "-c",
+        "user.name=T",
+        "-c",
+        "user.email=t@example.com",
+        "-C",
+        str(half_way.program.root),
+    ]
     subprocess.run([*git, "init", "-q"], check=True)
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "one"], check=True)
     half_way.program.file("gone", "")
     assert 1 == half_way("run", "flow.yaml", "--quiet").code
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "two"], check=True)
 
-    kept, restored = _plan(half_way, "--json").json, _plan(half_way, "--workspace", "restore", "--json").json
+    kept, restored = (
+        _plan(half_way, "--json").json,
+        _plan(half_way, "--workspace", "restore", "--json").json,
+    )
     forced = _plan(half_way, "--workspace", "force-restore")
 
-    assert (None, True, "keep") == (kept["refused"], kept["files"]["head_moved"], kept["files"]["action"])
+    assert (None, True, "keep") == (
+        kept["refused"],
+        kept["files"]["head_moved"],
+        kept["files"]["action"],
+    )
     assert "files are not restored under another HEAD" in restored["refused"]
     assert 12 == half_way("run", "flow.yaml", "--resume", "--workspace", "restore").code
-    assert "; HEAD has moved since" in next(line for line in forced.out.splitlines() if line.startswith("restore"))
+    assert "; HEAD has moved since" in next(
+        line for line in forced.out.splitlines() if line.startswith("restore")
+    )
     assert "exit code 12" not in forced.err
 
 
-def test_on_a_terminal_it_says_what_would_be_asked(half_way: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_terminal_it_says_what_would_be_asked(
+    half_way: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And asks nothing."""
 
     def refuse(_: str) -> bool:
@@ -275,7 +313,9 @@ def test_on_a_terminal_it_says_what_would_be_asked(half_way: Quick, monkeypatch:
 
     line = _plan(half_way).out.splitlines()[4]
 
-    assert line.startswith("ask      4 files that differ from checkpoint 3 (first), the newest with files, whether to ")
+    assert line.startswith(
+        "ask      4 files that differ from checkpoint 3 (first), the newest with files, whether to "
+    )
 
 
 def test_shipped_workflows_plan_their_files_too(quick: Quick) -> None:
@@ -284,4 +324,9 @@ def test_shipped_workflows_plan_their_files_too(quick: Quick) -> None:
     quick.program.file("gone", "")
     assert 1 == quick("fly", "--quiet").code
 
-    assert "restore" == quick("fly", "--resume", "--workspace", "restore", "--plan", "--json").json["files"]["action"]
+    assert (
+        "restore"
+        == quick("fly", "--resume", "--workspace", "restore", "--plan", "--json").json["files"][
+            "action"
+        ]
+    )

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from kit_program import Program, Quick, err_at_a_terminal
-from maverick.cli.progress import EventLines, Progress, depth, progress_line
+from maverick.cli.terminal.progress import EventLines, Progress, depth, progress_line
 from maverick.dsl.events import Event
 
 
@@ -35,15 +35,28 @@ def test_the_depth_counts_the_steps_around(path: str, expected: int) -> None:
         (Event(event="run_resumed", message="flow-1"), "  resume  flow-1"),
         (Event(event="step_started", step="a.b"), "   start    a.b"),
         (Event(event="step_done", step="a", seconds=0.0123), "    done  a  12 ms"),
-        (Event(event="step_failed", step="a", seconds=2.0, message="no\nmore"), "  failed  a  2.0 s  no"),
+        (
+            Event(event="step_failed", step="a", seconds=2.0, message="no\nmore"),
+            "  failed  a  2.0 s  no",
+        ),
         (Event(event="step_recalled", step="a"), "recalled  a"),
         (Event(event="step_skipped", step="a"), " skipped  a"),
         (
-            Event(event="step_retried", step="a", message="no", data={"attempt": 2, "of": 3, "wait": 0}),
+            Event(
+                event="step_retried",
+                step="a",
+                message="no",
+                data={"attempt": 2, "of": 3, "wait": 0},
+            ),
             "   retry  a  attempt 2 of 3 failed: no",
         ),
         (
-            Event(event="step_retried", step="a", message="no", data={"attempt": 2, "of": 3, "wait": 90.0}),
+            Event(
+                event="step_retried",
+                step="a",
+                message="no",
+                data={"attempt": 2, "of": 3, "wait": 90.0},
+            ),
             "   retry  a  attempt 2 of 3 failed, again in 1 m 30 s: no",
         ),
         (Event(event="checkpoint_saved", step="a", message="phase 1"), "   saved  a  phase 1"),
@@ -57,7 +70,9 @@ def test_each_event_is_one_line(event: Event, expected: str | None) -> None:
 
 
 def test_control_characters_of_a_step_do_not_reach_the_terminal() -> None:
-    line = progress_line(Event(event="checkpoint_saved", step="a", message="\x1b[2Jlabel"), colour=False)
+    line = progress_line(
+        Event(event="checkpoint_saved", step="a", message="\x1b[2Jlabel"), colour=False
+    )
 
     assert "   saved  a  \\x1b[2Jlabel" == line
 
@@ -75,7 +90,9 @@ def test_recalled_and_skipped_steps_are_shown_as_such(quick: Quick) -> None:
 
     done = quick("run", "flow.yaml", "--resume")
 
-    assert ["recalled  first", "skipped  never", "start  second"] == [it.strip() for it in done.err.splitlines()[1:4]]
+    assert ["recalled  first", "skipped  never", "start  second"] == [
+        it.strip() for it in done.err.splitlines()[1:4]
+    ]
     assert done.last_line.endswith(": 1 step ran, 1 recalled, 1 skipped")
 
 
@@ -89,7 +106,9 @@ def test_colour_is_for_terminals_and_can_be_refused(program: Program) -> None:
     assert "\x1b[" not in err_at_a_terminal(program, "run", "flow.yaml", "--plain")
 
 
-def test_an_events_file_that_breaks_is_said_once_and_ends_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_events_file_that_breaks_is_said_once_and_ends_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     class Full(io.StringIO):
         def write(self, text: str) -> int:
             raise OSError(28, "No space left on device")
@@ -104,17 +123,32 @@ def test_an_events_file_that_breaks_is_said_once_and_ends_nothing(capsys: pytest
 def test_what_an_agent_says_is_shown_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:
     """A line that comes in two pieces is one line; what other steps print is not shown."""
     progress = Progress(plain=True)
-    for kind, text in (("agent", "I wri"), ("shell", "noise\n"), ("agent", "te it.\nDone"), ("agent", ".\n\n")):
-        progress(Event(event="step_output", step="a", type=kind, data={"stream": "stdout", "text": text}))
+    for kind, text in (
+        ("agent", "I wri"),
+        ("shell", "noise\n"),
+        ("agent", "te it.\nDone"),
+        ("agent", ".\n\n"),
+    ):
+        progress(
+            Event(event="step_output", step="a", type=kind, data={"stream": "stdout", "text": text})
+        )
 
-    assert ["|  I write it.", "|  Done."] == [line.strip() for line in capsys.readouterr().err.splitlines()]
+    assert ["|  I write it.", "|  Done."] == [
+        line.strip() for line in capsys.readouterr().err.splitlines()
+    ]
 
 
 def test_a_flood_of_an_agent_is_shown_in_part(capsys: pytest.CaptureFixture[str]) -> None:
-    """A line of any length, and any number of lines, takes as much room and time as a person can read."""
+    """A line of any length, and any number of lines, takes as much room and time as a person can
+    read.
+    """
     progress = Progress(plain=True)
     for text in (*["x" * 1000] * 100, "\n", "y\n" * 30_000):
-        progress(Event(event="step_output", step="a", type="agent", data={"stream": "stdout", "text": text}))
+        progress(
+            Event(
+                event="step_output", step="a", type="agent", data={"stream": "stdout", "text": text}
+            )
+        )
     long, *lines, more = capsys.readouterr().err.splitlines()
 
     assert (1000, "|  (29,000 more lines)") == (len(lines), more.strip())
@@ -122,7 +156,9 @@ def test_a_flood_of_an_agent_is_shown_in_part(capsys: pytest.CaptureFixture[str]
 
 
 def _said(step: str, text: str) -> Event:
-    return Event(event="step_output", step=step, type="agent", data={"stream": "stdout", "text": text})
+    return Event(
+        event="step_output", step=step, type="agent", data={"stream": "stdout", "text": text}
+    )
 
 
 def test_agents_at_work_side_by_side_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,20 +173,30 @@ def test_agents_at_work_side_by_side_are_told_apart(capsys: pytest.CaptureFixtur
     progress(_said("work[0].fix", "alone again\n"))
 
     lines = [line.strip() for line in capsys.readouterr().err.splitlines() if "|" in line]
-    assert ["|    alone", "|    work[0].fix | first", "|    work[1].fix | second", "|    alone again"] == lines
+    assert [
+        "|    alone",
+        "|    work[0].fix | first",
+        "|    work[1].fix | second",
+        "|    alone again",
+    ] == lines
 
 
-def test_a_last_line_without_an_end_is_shown_when_the_agent_has_ended(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_last_line_without_an_end_is_shown_when_the_agent_has_ended(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     progress = Progress(plain=True)
     progress(Event(event="step_started", step="a", type="agent"))
     progress(_said("a", "one\ntwo"))
     progress(Event(event="step_done", step="a", type="agent"))
 
-    assert ["start  a", "|  one", "|  two", "done  a"] == [it.strip() for it in capsys.readouterr().err.splitlines()]
+    assert ["start  a", "|  one", "|  two", "done  a"] == [
+        it.strip() for it in capsys.readouterr().err.splitlines()
+    ]
 
 
 @pytest.mark.parametrize(
-    "pieces", [["10 %\r20 %\r", "100 %\r\n"], ["10 %", "\r100 %\r", "\n"], ["x" * 3000 + "\r100 %\n"]]
+    "pieces",
+    [["10 %\r20 %\r", "100 %\r\n"], ["10 %", "\r100 %\r", "\n"], ["x" * 3000 + "\r100 %\n"]],
 )
 def test_of_a_line_that_an_agent_paints_again_the_last_state_is_shown(
     pieces: list[str], capsys: pytest.CaptureFixture[str]
@@ -177,10 +223,16 @@ def test_a_failure_is_told_once(quick: Quick) -> None:
 
     assert 1 == done.err.count("the reason")
     assert "error: step outer[0].inner: exit code 3: the reason" in done.err.splitlines()
-    shapes = [re.sub(r"[0-9.]+ (ms|s)\b", "TIME", line.strip()) for line in done.err.splitlines() if "fail" in line]
+    shapes = [
+        re.sub(r"[0-9.]+ (ms|s)\b", "TIME", line.strip())
+        for line in done.err.splitlines()
+        if "fail" in line
+    ]
     assert ["failed    outer[0].inner  TIME", "failed  outer  TIME"] == shapes[:2]
     assert re.search(
-        r"^flow-\S+ failed after [0-9.]+ m?s: 0 steps ran, 1 failed; resume it with$", done.err, re.MULTILINE
+        r"^flow-\S+ failed after [0-9.]+ m?s: 0 steps ran, 1 failed; resume it with$",
+        done.err,
+        re.MULTILINE,
     )
 
 

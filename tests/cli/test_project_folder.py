@@ -56,13 +56,17 @@ class TestSayingTheRoot:
 
         assert " project " not in nested("run", "flow.yaml").err
 
-    def test_a_name_with_escapes_is_shown_without(self, nested: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_name_with_escapes_is_shown_without(
+        self, nested: Quick, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         folder = nested.program.root / "\x1b[31m"
         (folder / "sub").mkdir(parents=True)
         (folder / "maverick.yaml").touch()
         monkeypatch.chdir(folder / "sub")
 
-        assert "\x1b" not in nested("run", str(nested.program.root / "flow.yaml")).err.splitlines()[0]
+        assert (
+            "\x1b" not in nested("run", str(nested.program.root / "flow.yaml")).err.splitlines()[0]
+        )
 
 
 class TestJson:
@@ -88,7 +92,9 @@ class TestJson:
 
         assert root == nested(*args, "--json").json["project"]
 
-    def test_it_is_null_where_nobody_knows(self, nested: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_it_is_null_where_nobody_knows(
+        self, nested: Quick, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setitem(nested.program.environment, "MAVERICK_PROJECT", "nosuch")
 
         done = nested("run", "flow.yaml", "--json")
@@ -97,22 +103,30 @@ class TestJson:
 
 
 class TestBeginningElsewhere:
-    def test_files_are_meant_from_there(self, nested: Quick, root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_files_are_meant_from_there(
+        self, nested: Quick, root: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.chdir("/")
         nested.program.file("sub/given.yaml", "{}")
 
-        done = nested("-C", f"{root}/sub", "run", "inner.yaml", "--inputs", "given.yaml", "--events", "events")
+        done = nested(
+            "-C", f"{root}/sub", "run", "inner.yaml", "--inputs", "given.yaml", "--events", "events"
+        )
 
         assert (0, f"{root}\n") == (done.code, done.out), done.err
         assert f" project  {root}" == done.err.splitlines()[0]
         assert (nested.program.root / "sub/events").exists()
         assert "/" == str(Path.cwd())
 
-    def test_each_is_seen_from_the_one_before(self, nested: Quick, root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_each_is_seen_from_the_one_before(
+        self, nested: Quick, root: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """As in git; an empty one changes nothing."""
         monkeypatch.chdir(nested.program.root.parent)
 
-        assert f"{root}\n" == nested("-C", "project", "-C", "", "-C", "sub", "run", "inner.yaml").out
+        assert (
+            f"{root}\n" == nested("-C", "project", "-C", "", "-C", "sub", "run", "inner.yaml").out
+        )
         assert f"{root}\n" == nested("-Cproject", "run", "flow.yaml").out
 
     @pytest.mark.parametrize("folder", ["nosuch", "flow.yaml", "nul\0"])
@@ -134,11 +148,16 @@ class TestBeginningElsewhere:
         self, nested: Quick, root: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir("/")
-        nested.program.file("sub/fragile.yaml", whole("- {name: a, type: shell, run: 'test -e ready'}", "fragile"))
+        nested.program.file(
+            "sub/fragile.yaml", whole("- {name: a, type: shell, run: 'test -e ready'}", "fragile")
+        )
 
         failed = nested("-C", f"{root}/sub", "run", "fragile.yaml", "--json")
 
-        assert f"maverick -C {root}/sub run fragile.yaml --resume={failed.json['run']}" == failed.json["resume"]
+        assert (
+            f"maverick -C {root}/sub run fragile.yaml --resume={failed.json['run']}"
+            == failed.json["resume"]
+        )
         assert failed.last_line == failed.json["resume"]
         nested.program.file("ready", "")
         assert 0 == nested(*failed.json["resume"].split()[1:]).code
@@ -147,7 +166,14 @@ class TestBeginningElsewhere:
         assert 2 == nested("run", "-C", "sub", "inner.yaml").code
 
     @pytest.mark.parametrize(
-        "args", [("runs",), ("workflow", "list"), ("checkpoint", "list"), ("fly", "--help"), ("--version",)]
+        "args",
+        [
+            ("runs",),
+            ("workflow", "list"),
+            ("checkpoint", "list"),
+            ("fly", "--help"),
+            ("--version",),
+        ],
     )
     def test_all_commands_take_it(
         self, nested: Quick, root: str, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...]
@@ -178,15 +204,21 @@ class TestNamingTheRoot:
         self, nested: Quick, root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Steps run in other folders, and so does what collects garbage after a run."""
-        nested.program.flow("steps:\n  - {name: a, type: shell, run: 'echo $MAVERICK_PROJECT'}", "told")
+        nested.program.flow(
+            "steps:\n  - {name: a, type: shell, run: 'echo $MAVERICK_PROJECT'}", "told"
+        )
         started: list[tuple[list[str], dict[str, str]]] = []
 
         def start(argv: list[str], **options: Any) -> object:
             started.append((argv, options["env"]))
             raise ProcessLookupError
 
-        monkeypatch.setattr("maverick.checkpoints.automatic.collecting_pays", lambda _store: True)
-        monkeypatch.setattr("maverick.cli.maintain.subprocess", SimpleNamespace(Popen=start, DEVNULL=-3))
+        monkeypatch.setattr(
+            "maverick.checkpoints.gc.automatic.collecting_pays", lambda _store: True
+        )
+        monkeypatch.setattr(
+            "maverick.cli.commands.maintain.subprocess", SimpleNamespace(Popen=start, DEVNULL=-3)
+        )
         monkeypatch.chdir(tmp_path)
         monkeypatch.setitem(nested.program.environment, "MAVERICK_PROJECT", "project")
 
@@ -207,7 +239,9 @@ class TestNamingTheRoot:
 
         assert f"{root}/sub\n" == nested("-C", root, "run", "sub/inner.yaml").out
 
-    @pytest.mark.parametrize("args", [("run", "flow.yaml"), ("runs",), ("fly", "--help"), ("checkpoint", "create")])
+    @pytest.mark.parametrize(
+        "args", [("run", "flow.yaml"), ("runs",), ("fly", "--help"), ("checkpoint", "create")]
+    )
     def test_what_is_no_folder_exits_2(
         self, nested: Quick, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...]
     ) -> None:
@@ -231,7 +265,9 @@ def test_a_home_that_was_run_in_does_not_take_over_what_is_below(program: Progra
     outside.chmod(0o777)
     (repository / "plain").mkdir()
     for folder in (home, repository, home / "code"):
-        (folder / "flow.yaml").write_text(program.file("flow.yaml", whole(FLOW, "flow")).read_text())
+        (folder / "flow.yaml").write_text(
+            program.file("flow.yaml", whole(FLOW, "flow")).read_text()
+        )
     assert f"{home}\n" == program.run("run", "flow.yaml", cwd=home).out
 
     assert f"{repository}\n" == program.run("run", "flow.yaml", cwd=repository).out
@@ -243,29 +279,41 @@ def test_a_removed_folder_is_left(program: Program, tmp_path: Path) -> None:
     program.flow(FLOW)
     gone = tmp_path / "gone"
 
-    done = program.shell(f"mkdir {gone}; cd {gone}; rmdir {gone}; maverick -C {program.root} run flow.yaml")
+    done = program.shell(
+        f"mkdir {gone}; cd {gone}; rmdir {gone}; maverick -C {program.root} run flow.yaml"
+    )
 
     assert (0, f"{program.root}\n") == (done.code, done.out), done.err
 
 
-# --- what stands in for what ships ---------------------------------------------------------------------------------
+# --- what stands in for what ships ----------------------------------------------------------------
 
 
 class TestOverriding:
     @pytest.fixture
     def overridden(self, nested: Quick) -> Quick:
-        """A project with a `validate_and_fix` of its own, and a workflow that calls it by another spelling."""
+        """A project with a `validate_and_fix` of its own, and a workflow that calls it by another
+        spelling.
+        """
         nested.program.flow("- {name: a, type: shell, run: 'true'}", ".maverick/workflows/mine")
         path = nested.program.root / ".maverick/workflows/mine.yaml"
-        path.write_text(path.read_text().replace("name: .maverick/workflows/mine", "name: validate_and_fix"))
+        path.write_text(
+            path.read_text().replace("name: .maverick/workflows/mine", "name: validate_and_fix")
+        )
         nested.program.flow("- {name: b, type: subworkflow, workflow: validate-and-fix}", "caller")
         return nested
 
     NOTE = ".maverick/workflows/mine.yaml, instead of the one that ships"
 
     def test_a_run_says_it(self, overridden: Quick) -> None:
-        assert f"    note  the workflow validate-and-fix is {self.NOTE}" in overridden("run", "caller.yaml").err
-        assert f"    note  the workflow validate_and_fix is {self.NOTE}" in overridden("run", "validate_and_fix").err
+        assert (
+            f"    note  the workflow validate-and-fix is {self.NOTE}"
+            in overridden("run", "caller.yaml").err
+        )
+        assert (
+            f"    note  the workflow validate_and_fix is {self.NOTE}"
+            in overridden("run", "validate_and_fix").err
+        )
 
     def test_a_plan_says_it(self, overridden: Quick) -> None:
         done = overridden("run", "caller.yaml", "--plan", "--json")
@@ -281,7 +329,9 @@ class TestOverriding:
         overridden("run", "caller.yaml")
 
         assert self.NOTE in overridden("run", "caller.yaml", "--resume").err
-        assert self.NOTE in str(overridden("run", "caller.yaml", "--resume", "--plan", "--json").json["notes"])
+        assert self.NOTE in str(
+            overridden("run", "caller.yaml", "--resume", "--plan", "--json").json["notes"]
+        )
 
     def test_fly_says_it(self, overridden: Quick) -> None:
         overridden.program.file(
@@ -289,18 +339,27 @@ class TestOverriding:
             'version: "1.0"\nname: fly\nsteps: [{name: a, type: shell, run: "true"}]\n',
         )
 
-        assert ".maverick/workflows/fly.yaml, instead of the one that ships" in overridden("fly").err
+        assert (
+            ".maverick/workflows/fly.yaml, instead of the one that ships" in overridden("fly").err
+        )
         assert "" == overridden("fly", "--quiet").err
 
     def test_a_users_file_counts_as_well(self, overridden: Quick) -> None:
         (overridden.program.root / ".maverick/workflows/mine.yaml").unlink()
         folder = Path(overridden.program.environment["HOME"]) / ".config/maverick/workflows"
         folder.mkdir(parents=True)
-        (folder / "v.yaml").write_text('version: "1.0"\nname: validate\nsteps: [{name: a, type: shell, run: "true"}]\n')
+        (folder / "v.yaml").write_text(
+            'version: "1.0"\nname: validate\nsteps: [{name: a, type: shell, run: "true"}]\n'
+        )
 
-        assert f"note  the workflow validate is {folder}/v.yaml, instead" in overridden("run", "validate").err
+        assert (
+            f"note  the workflow validate is {folder}/v.yaml, instead"
+            in overridden("run", "validate").err
+        )
 
-    def test_a_file_that_is_named_and_names_that_do_not_ship_are_no_news(self, overridden: Quick) -> None:
+    def test_a_file_that_is_named_and_names_that_do_not_ship_are_no_news(
+        self, overridden: Quick
+    ) -> None:
         overridden.program.file(
             ".maverick/workflows/own.yaml",
             'version: "1.0"\nname: own\nsteps: [{name: a, type: shell, run: "true"}]\n',
@@ -313,7 +372,9 @@ class TestOverriding:
 def test_a_check_imports_modules_and_a_check_of_syntax_does_not(quick: Quick) -> None:
     """As the help says."""
     module = f"looked_at_{os.getpid()}_{abs(hash(quick.program.root)):x}"
-    quick.program.file(f"{module}.py", "import pathlib\n\npathlib.Path(__file__).with_name('ran').touch()\n")
+    quick.program.file(
+        f"{module}.py", "import pathlib\n\npathlib.Path(__file__).with_name('ran').touch()\n"
+    )
     quick.program.file("maverick.yaml", f"actions: [{module}]\n")
     quick.program.flow("- {name: a, type: python, action: nosuch}")
     ran = quick.program.root / "ran"

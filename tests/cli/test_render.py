@@ -10,10 +10,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maverick.cli.render import age, duration, iso_time, json_text, shell_word, size, table, value_text
+from maverick.cli.terminal.render import (
+    age,
+    duration,
+    iso_time,
+    json_text,
+    shell_word,
+    size,
+    table,
+    value_text,
+)
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=20,
 )
@@ -67,7 +80,15 @@ def test_times_are_iso_8601_in_utc(milliseconds: int, expected: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "expected"),
-    [(-5, "0s"), (59, "59s"), (60, "1m"), (3599, "59m"), (3600, "1h"), (86399, "23h"), (86400 * 40, "40d")],
+    [
+        (-5, "0s"),
+        (59, "59s"),
+        (60, "1m"),
+        (3599, "59m"),
+        (3600, "1h"),
+        (86399, "23h"),
+        (86400 * 40, "40d"),
+    ],
 )
 def test_ages_are_in_the_largest_unit(seconds: int, expected: str) -> None:
     assert expected == age(10**12 - seconds * 1000, 10**12)

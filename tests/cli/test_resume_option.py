@@ -1,4 +1,6 @@
-"""`--resume` with and without a value: typer knows no such option, so the arguments are rewritten."""
+"""`--resume` with and without a value: typer knows no such option, so the arguments are
+rewritten.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maverick.cli.commands import with_resume_value
+from maverick.cli.entry import with_resume_value
 
 VALUED = {"-i", "--input", "--inputs", "--events", "--resume"}
 BARE = "--resume=@resumable"
@@ -33,7 +35,9 @@ BARE = "--resume=@resumable"
         (["--resume", "wf", "REV"], [BARE, "wf", "REV"]),
     ],
 )
-def test_a_word_is_the_value_only_if_the_workflow_stood_before(given_args: list[str], expected: list[str]) -> None:
+def test_a_word_is_the_value_only_if_the_workflow_stood_before(
+    given_args: list[str], expected: list[str]
+) -> None:
     assert expected == with_resume_value(given_args, VALUED, named=False)
 
 
@@ -42,7 +46,11 @@ def test_a_command_that_is_a_workflow_needs_no_word_before() -> None:
     assert [BARE, "--json"] == with_resume_value(["--resume", "--json"], VALUED, named=True)
 
 
-@given(st.lists(st.sampled_from(["wf", "-i", "a=b", "--json", "--", "-", "--inputs", "REV", "--resume=X"])))
+@given(
+    st.lists(
+        st.sampled_from(["wf", "-i", "a=b", "--json", "--", "-", "--inputs", "REV", "--resume=X"])
+    )
+)
 def test_arguments_without_a_bare_resume_stay_as_they_are(arguments: list[str]) -> None:
     assert arguments == with_resume_value(arguments, VALUED, named=False)
 
@@ -52,5 +60,7 @@ def test_no_word_is_lost(arguments: list[str]) -> None:
     """Every argument stands in the result, in order, alone or as the value of `--resume=`."""
     result = with_resume_value(arguments, VALUED, named=False)
 
-    words = [word for it in result for word in (it.split("=", 1) if it.startswith("--resume=") else [it])]
+    words = [
+        word for it in result for word in (it.split("=", 1) if it.startswith("--resume=") else [it])
+    ]
     assert arguments == [word for word in words if word != "@resumable"]

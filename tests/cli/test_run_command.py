@@ -49,12 +49,22 @@ def test_text_output_is_printed_as_it_is_and_progress_goes_to_stderr(program: Pr
     assert (0, "hello Ada\n") == (done.code, done.out)
     run = re.search(r"flow-[0-9]{8}-[0-9]{6}-\w+", done.err)
     assert run is not None
-    shapes = [re.sub(r"[0-9.]+ (ms|s)\b", "TIME", line) for line in done.err.replace(run[0], "RUN").splitlines()]
-    assert ["     run  RUN", "   start  greet", "    done  greet  TIME", "RUN done in TIME: 1 step ran"] == shapes
+    shapes = [
+        re.sub(r"[0-9.]+ (ms|s)\b", "TIME", line)
+        for line in done.err.replace(run[0], "RUN").splitlines()
+    ]
+    assert [
+        "     run  RUN",
+        "   start  greet",
+        "    done  greet  TIME",
+        "RUN done in TIME: 1 step ran",
+    ] == shapes
 
 
 def test_other_output_is_printed_as_json_and_null_not_at_all(quick: Quick) -> None:
-    quick.program.flow("steps: [{name: a, type: checkpoint}]\noutputs: {a: [1, null], ä: 'ö'}", "mapping")
+    quick.program.flow(
+        "steps: [{name: a, type: checkpoint}]\noutputs: {a: [1, null], ä: 'ö'}", "mapping"
+    )
     quick.program.flow("steps: [{name: a, type: checkpoint}]\noutputs: null", "nothing")
 
     assert {"a": [1, None], "ä": "ö"} == quick("run", "mapping.yaml").json
@@ -87,14 +97,19 @@ def test_json_is_one_object_with_exactly_these_keys(program: Program) -> None:
     assert expected == answer
 
 
-def test_a_failed_step_exits_1_and_the_last_line_is_the_command_that_resumes(program: Program) -> None:
+def test_a_failed_step_exits_1_and_the_last_line_is_the_command_that_resumes(
+    program: Program,
+) -> None:
     program.flow(FRAGILE)
 
     done = program.run("run", "flow.yaml", "--json")
 
     assert 1 == done.code
     answer = done.json
-    assert ("failed", {"ran": 1, "recalled": 0, "skipped": 0, "failed": 1}) == (answer["status"], answer["steps"])
+    assert ("failed", {"ran": 1, "recalled": 0, "skipped": 0, "failed": 1}) == (
+        answer["status"],
+        answer["steps"],
+    )
     assert "no such luck" in answer["error"]
     assert f"maverick run flow.yaml --resume={answer['run']}" == answer["resume"] == done.last_line
 
@@ -109,7 +124,10 @@ def test_the_command_that_is_printed_resumes(program: Program) -> None:
 
     assert 0 == done.code
     assert {"ran": 1, "recalled": 1, "skipped": 0, "failed": 0} == done.json["steps"]
-    assert (failed.json["run"], failed.json["checkpoint"]) == (done.json["run"], done.json["resumed_from"])
+    assert (failed.json["run"], failed.json["checkpoint"]) == (
+        done.json["run"],
+        done.json["resumed_from"],
+    )
 
 
 def test_resuming_a_run_that_is_done_reports_it_and_runs_nothing(quick: Quick) -> None:
@@ -119,7 +137,11 @@ def test_resuming_a_run_that_is_done_reports_it_and_runs_nothing(quick: Quick) -
     again = quick("run", "flow.yaml", "--resume", "--json")
 
     assert (0, f"run {first['run']} is done; nothing was run") == (again.code, again.last_line)
-    assert ("done", "hello World", 0) == (again.json["status"], again.json["output"], again.json["steps"]["ran"])
+    assert ("done", "hello World", 0) == (
+        again.json["status"],
+        again.json["output"],
+        again.json["steps"]["ran"],
+    )
 
 
 def test_nothing_to_resume_exits_10_and_runs_nothing(quick: Quick) -> None:
@@ -136,7 +158,10 @@ def test_quiet_leaves_errors_and_the_result(quick: Quick) -> None:
     quick.program.flow(HELLO)
     quick.program.flow(FRAGILE, "fragile")
 
-    assert ("hello World\n", "") == (quick("run", "flow.yaml", "--quiet").out, quick("run", "flow.yaml", "--quiet").err)
+    assert ("hello World\n", "") == (
+        quick("run", "flow.yaml", "--quiet").out,
+        quick("run", "flow.yaml", "--quiet").err,
+    )
     failed = quick("run", "fragile.yaml", "--quiet")
     assert failed.err.startswith("error: step second: ")
     assert failed.last_line.startswith("maverick run fragile.yaml --resume=fragile-")
@@ -201,7 +226,9 @@ def test_wrong_inputs_exit_2_and_say_which(quick: Quick, args: list[str], said: 
         (["flow.yaml", "--events", "no/such/folder"], "cannot write events"),
     ],
 )
-def test_wrong_usage_exits_2_and_answers_in_json_if_asked(quick: Quick, args: list[str], said: str) -> None:
+def test_wrong_usage_exits_2_and_answers_in_json_if_asked(
+    quick: Quick, args: list[str], said: str
+) -> None:
     """A script that asked for JSON gets JSON, whatever happens."""
     quick.program.flow(HELLO)
 
@@ -211,11 +238,17 @@ def test_wrong_usage_exits_2_and_answers_in_json_if_asked(quick: Quick, args: li
     assert (2, "") == (done.code, done.out)
     assert said in done.err
     assert KEYS == list(asked.json)
-    assert (None, None, True) == (asked.json["run"], asked.json["status"], said in asked.json["error"])
+    assert (None, None, True) == (
+        asked.json["run"],
+        asked.json["status"],
+        said in asked.json["error"],
+    )
 
 
 def test_an_invalid_workflow_exits_3_with_every_problem_on_its_line(quick: Quick) -> None:
-    quick.program.file("bad.yaml", 'version: "1.0"\nname: bad\nsteps:\n  - {name: a, type: shel}\n  - {name: a}\n')
+    quick.program.file(
+        "bad.yaml", 'version: "1.0"\nname: bad\nsteps:\n  - {name: a, type: shel}\n  - {name: a}\n'
+    )
 
     done = quick("run", "bad.yaml", "--json")
 
@@ -226,7 +259,9 @@ def test_an_invalid_workflow_exits_3_with_every_problem_on_its_line(quick: Quick
 
 
 def test_inputs_that_differ_exit_12_naming_both_values(quick: Quick) -> None:
-    quick.program.flow("inputs: {who: {type: string}}\nsteps:\n  - {name: no, type: shell, run: 'exit 1'}")
+    quick.program.flow(
+        "inputs: {who: {type: string}}\nsteps:\n  - {name: no, type: shell, run: 'exit 1'}"
+    )
     quick("run", "flow.yaml", "-i", "who=Ada")
 
     done = quick("run", "flow.yaml", "--resume", "-i", "who=Bob")
@@ -238,11 +273,16 @@ def test_inputs_that_differ_exit_12_naming_both_values(quick: Quick) -> None:
 
 def test_a_workflow_file_is_found_from_the_callers_folder(program: Program) -> None:
     """Steps run in the project's root, but the command line speaks of the folder it is typed in."""
-    program.file("deep/down/flow.yaml", 'version: "1.0"\nname: f\nsteps:\n  - {name: where, type: shell, run: pwd}\n')
+    program.file(
+        "deep/down/flow.yaml",
+        'version: "1.0"\nname: f\nsteps:\n  - {name: where, type: shell, run: pwd}\n',
+    )
     program.file("deep/down/in.yaml", "{}")
     deep = program.root / "deep" / "down"
 
-    done = program.run("run", "./flow.yaml", "--inputs", "in.yaml", "--events", "log", "--json", cwd=deep)
+    done = program.run(
+        "run", "./flow.yaml", "--inputs", "in.yaml", "--events", "log", "--json", cwd=deep
+    )
 
     assert f"{program.root}\n" == done.json["output"]["stdout"]
     assert (deep / "log").exists()
@@ -255,7 +295,9 @@ def test_a_workflow_file_is_found_from_the_callers_folder(program: Program) -> N
 def test_what_python_actions_print_does_not_spoil_the_result(program: Program) -> None:
     """Also not what the programs print that they start, which inherit the file descriptor."""
     program.file(
-        "acts.py", "import os\ndef talk():\n    print('printed')\n    os.system('echo spoken')\n    return 'given'\n"
+        "acts.py",
+        "import os\ndef talk():\n    print('printed')\n    os.system('echo spoken')\n    return "
+        "'given'\n",
     )
     program.flow("- {name: talk, type: python, action: 'acts:talk'}")
 
@@ -266,7 +308,10 @@ def test_what_python_actions_print_does_not_spoil_the_result(program: Program) -
 
 
 def test_values_that_json_does_not_know_are_written_as_documented(program: Program) -> None:
-    source = "def give():\n    return {'b': b'\\x00\\xff', 'n': float('nan'), 'i': float('-inf'), 'big': 7 ** 10000}\n"
+    source = (
+        "def give():\n    return {'b': b'\\x00\\xff', 'n': float('nan'), 'i': float('-inf'), "
+        "'big': 7 ** 10000}\n"
+    )
     program.file("acts.py", source)
     program.flow("- {name: give, type: python, action: 'acts:give'}")
 
@@ -283,7 +328,9 @@ def test_events_are_one_json_object_per_line(program: Program) -> None:
     program.run("run", "flow.yaml", "--events", "events.jsonl")
 
     events = [json.loads(line) for line in (program.root / "events.jsonl").read_text().splitlines()]
-    assert ["run_started", "step_started", "step_output", "step_done", "run_finished"] == [it["event"] for it in events]
+    assert ["run_started", "step_started", "step_output", "step_done", "run_finished"] == [
+        it["event"] for it in events
+    ]
     assert ["event", "step", "type", "time", "seconds", "message", "data"] == list(events[0])
 
 
@@ -314,7 +361,10 @@ def test_stdout_that_takes_nothing_is_an_error(program: Program) -> None:
 
     done = program.shell("maverick run flow.yaml --quiet > /dev/full")
 
-    assert (1, "error: cannot write to standard output: No space left on device\n") == (done.code, done.err)
+    assert (1, "error: cannot write to standard output: No space left on device\n") == (
+        done.code,
+        done.err,
+    )
 
 
 def test_closed_streams_do_no_harm(program: Program) -> None:
@@ -326,14 +376,23 @@ def test_closed_streams_do_no_harm(program: Program) -> None:
 
 def test_a_bug_keeps_its_traceback_in_a_file(program: Program) -> None:
     """The message says whose fault it is and names the file, which is for who mends it."""
-    program.file("sitecustomize.py", "import maverick.runs\nmaverick.runs.start = lambda *a: 1 / 0\n")
+    program.file(
+        "sitecustomize.py", "import maverick.runs.start\nmaverick.runs.start.start = lambda *a: 1 / 0\n"
+    )
     program.flow(HELLO)
 
-    done = program.run("run", "flow.yaml", PYTHONPATH=f"{program.root}{os.pathsep}{program.environment['PYTHONPATH']}")
+    done = program.run(
+        "run",
+        "flow.yaml",
+        PYTHONPATH=f"{program.root}{os.pathsep}{program.environment['PYTHONPATH']}",
+    )
 
     assert 1 == done.code
     assert "Traceback" not in done.err
-    assert "this is a fault of maverick, not of your workflow: ZeroDivisionError: division by zero" in done.err
+    assert (
+        "this is a fault of maverick, not of your workflow: ZeroDivisionError: division by zero"
+        in done.err
+    )
     file = Path(done.err.partition("the traceback is in ")[2].partition(";")[0])
     assert "Traceback" in file.read_text()
     file.unlink()
@@ -360,7 +419,8 @@ def test_a_log_in_the_project_is_no_change_of_it(program: Program) -> None:
     git = "git init -q && git add . && git -c user.name=a -c user.email=a@b commit -qm first && "
 
     done = program.shell(
-        f"{git} maverick run flow.yaml --events events.jsonl > out.txt 2> log.txt; cat out.txt log.txt"
+        f"{git} maverick run flow.yaml --events events.jsonl > out.txt 2> log.txt; cat out.txt "
+        "log.txt"
     )
 
     assert '[\n  "new.txt"\n]\n' == (program.root / "out.txt").read_text()
@@ -382,7 +442,10 @@ def test_a_step_may_remove_the_folder_that_the_command_was_given_in(program: Pro
     [
         ("type: shell, run: 'exit 3'", []),
         ("type: shell, run: 'echo out; exit 3'", ["steps.a.output.stdout"]),
-        ("type: shell, run: 'echo out; echo err >&2; exit 3'", ["steps.a.output.stdout", "steps.a.output.stderr"]),
+        (
+            "type: shell, run: 'echo out; echo err >&2; exit 3'",
+            ["steps.a.output.stdout", "steps.a.output.stderr"],
+        ),
         (
             "type: validate, fail: true, retry: 1, stages: ['true', 'echo out; exit 3']",
             ["steps.a[1].output.stages[1].output"],
@@ -390,20 +453,29 @@ def test_a_step_may_remove_the_folder_that_the_command_was_given_in(program: Pro
         ("type: validate, fail: true, stages: ['exit 3']", []),
     ],
 )
-def test_a_failed_run_says_where_all_is_that_the_step_wrote(program: Program, step: str, places: list[str]) -> None:
+def test_a_failed_run_says_where_all_is_that_the_step_wrote(
+    program: Program, step: str, places: list[str]
+) -> None:
     """A command for each stream that has something, which prints it as text."""
     program.flow(f"- {{name: a, {step}}}")
 
     ended = program.run("run", "flow.yaml")
 
-    hints = [line.partition(": ")[2] for line in ended.err.splitlines() if line.startswith("all that it wrote")]
+    hints = [
+        line.partition(": ")[2]
+        for line in ended.err.splitlines()
+        if line.startswith("all that it wrote")
+    ]
     assert places == [shlex.split(hint)[-1].partition(":")[2] for hint in hints]
     shown = [program.shell(hint).out for hint in hints]
     assert [{"stderr": "err\n"}.get(place.rpartition(".")[2], "out\n") for place in places] == shown
 
 
 def test_what_a_failed_agent_was_asked_can_be_looked_at(program: Program) -> None:
-    program.file("maverick.yaml", "agents: {x: {provider: command, command: [sh, -c, 'cat >/dev/null; exit 4']}}\n")
+    program.file(
+        "maverick.yaml",
+        "agents: {x: {provider: command, command: [sh, -c, 'cat >/dev/null; exit 4']}}\n",
+    )
     program.flow("- {name: a, type: agent, agent: x, context: {task: dig deep}}")
     program.run("run", "flow.yaml")
 
@@ -457,8 +529,12 @@ def both():
         ("terminated", ", timeout: 300"),
     ],
 )
-def test_a_process_that_an_action_forks_does_not_hold_its_step(program: Program, action: str, timeout: str) -> None:
-    """It has all that the action's process has open, its signals, too, and may even come back from the action."""
+def test_a_process_that_an_action_forks_does_not_hold_its_step(
+    program: Program, action: str, timeout: str
+) -> None:
+    """It has all that the action's process has open, its signals, too, and may even come back from
+    the action.
+    """
     program.file("forking.py", FORKING)
     program.flow(f"- {{name: a, type: python, action: 'forking:{action}'{timeout}}}")
 
@@ -471,16 +547,22 @@ def test_a_process_that_an_action_forks_does_not_hold_its_step(program: Program,
             os.kill(int((program.root / "pid").read_text()), signal.SIGKILL)
 
 
-@pytest.mark.parametrize("remove", ["rm -rf .maverick", "git init -q . && git clean -qfdx -e '*.yaml'"])
+@pytest.mark.parametrize(
+    "remove", ["rm -rf .maverick", "git init -q . && git clean -qfdx -e '*.yaml'"]
+)
 def test_a_step_that_removes_the_store_is_told_as_that(program: Program, remove: str) -> None:
     """It is no fault of maverick, and there is nothing to resume."""
-    program.flow(f"- {{name: a, type: shell, run: echo one}}\n- {{name: clean, type: shell, run: {remove}}}")
+    program.flow(
+        f"- {{name: a, type: shell, run: echo one}}\n- {{name: clean, type: shell, run: {remove}}}"
+    )
 
     ended = program.run("run", "flow.yaml", "--json")
 
     assert (1, None) == (ended.code, ended.json["resume"])
     store = program.root / ".maverick" / "checkpoints"
-    assert ended.json["error"].startswith(f"step clean: the store {store} was removed while the run went on")
+    assert ended.json["error"].startswith(
+        f"step clean: the store {store} was removed while the run went on"
+    )
     assert "fault" not in ended.err
 
 
@@ -489,4 +571,7 @@ def test_inputs_without_an_end_are_refused(program: Program) -> None:
 
     ended = program.run("run", "flow.yaml", "--inputs", "/dev/zero")
 
-    assert (2, True) == (ended.code, "cannot read the inputs from /dev/zero: more than 64 MiB" in ended.err)
+    assert (2, True) == (
+        ended.code,
+        "cannot read the inputs from /dev/zero: more than 64 MiB" in ended.err,
+    )

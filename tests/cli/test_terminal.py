@@ -15,13 +15,17 @@ from hypothesis import strategies as st
 
 from kit_program import Program, Quick
 from maverick.checkpoints import Store
-from maverick.cli.progress import Progress
+from maverick.cli.terminal.progress import Progress
 from maverick.dsl.events import Event, Kind
 
 EVIL = "a\x1b]0;title\x07\x1b[31m\x9b2J\u202eb\rc\x7f\x08"
-"""Sets the title, colours, clears the screen (by a C1 control), turns the direction of writing, repaints."""
+"""Sets the title, colours, clears the screen (by a C1 control), turns the direction of writing,
+repaints.
+"""
 SGR = re.compile(r"\x1b\[(?:[1-9][0-9]?|0)m")
-OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+OBEYED = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def _check(text: str, where: object, *, coloured: bool = False) -> None:
@@ -63,12 +67,16 @@ def _read(descriptor: int) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Program:
-    """A project in which every name and text that may hold such characters does, and three runs of it."""
+    """A project in which every name and text that may hold such characters does, and three runs of
+    it.
+    """
     program = Program(tmp_path_factory.mktemp("hostile") / "project")
     quoted = '"' + "".join(f"\\u{ord(c):04x}" for c in EVIL) + '"'
     program.file("evil.txt", EVIL)
     program.file("agent.sh", "cat evil.txt; echo; cat evil.txt >&2; exit 0\n")
-    program.file("maverick.yaml", "agents: {talker: {provider: command, command: [sh, agent.sh]}}\n")
+    program.file(
+        "maverick.yaml", "agents: {talker: {provider: command, command: [sh, agent.sh]}}\n"
+    )
     (program.root / f"file{EVIL}.txt").write_text(EVIL)
     program.file(
         "flow.yaml",
@@ -88,7 +96,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Program:
               - {{name: one, type: shell, run: 'cat evil.txt'}}
               - {{name: mark, type: checkpoint, checkpoint_id: "${{{{ inputs.text }}}}"}}
           - {{name: talk, type: agent, agent: talker, context: {{a: b}}}}
-          - {{name: say, type: python, action: log_message, args: ["${{{{ inputs.text }}}}", warning]}}
+          - {{name: say, type: python, action: log_message, args: ["${{{{ inputs.text }}}}",
+              warning]}}
           - name: tries
             type: shell
             run: cat evil.txt >&2; exit 3
@@ -161,7 +170,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("command", [*LOOKS, *WRONG], ids=lambda command: ascii(" ".join(command))[1:60])
+@pytest.mark.parametrize(
+    "command", [*LOOKS, *WRONG], ids=lambda command: ascii(" ".join(command))[1:60]
+)
 def test_no_command_lets_a_text_reach_the_terminal_as_it_is(
     hostile: Program, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,7 +185,9 @@ def test_no_command_lets_a_text_reach_the_terminal_as_it_is(
     done = quick(*args)
 
     _check(done.err, command)
-    if command[0] != "run" or "--plan" in command:  # Its output is a value, which a pipe gets as it is.
+    if (
+        command[0] != "run" or "--plan" in command
+    ):  # Its output is a value, which a pipe gets as it is.
         _check(done.out, command)
     if (command[0] == "run" or command in LOOKS) and "undo" not in command:
         _check(quick(*args, "--json").out, command)
@@ -193,7 +206,9 @@ def test_no_command_lets_a_text_reach_the_terminal_as_it_is(
     ],
     ids=" ".join,
 )
-def test_on_a_terminal_values_are_shown_and_colours_are_ours(hostile: Program, command: tuple[str, ...]) -> None:
+def test_on_a_terminal_values_are_shown_and_colours_are_ours(
+    hostile: Program, command: tuple[str, ...]
+) -> None:
     out, err = _at_a_terminal(hostile, *command)
 
     _check(out, command, coloured=True)
@@ -209,7 +224,9 @@ def test_a_pipe_gets_values_as_they_are(hostile: Program) -> None:
     assert EVIL.encode() in run
 
 
-def test_the_help_of_a_workflow_of_the_project_is_shown(hostile: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_help_of_a_workflow_of_the_project_is_shown(
+    hostile: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A repository may bring a `fly` of its own."""
     monkeypatch.chdir(hostile.root)
     text = (hostile.root / "flow.yaml").read_text().replace("name: flow", "name: fly")
@@ -225,7 +242,8 @@ def test_problems_of_a_file_are_shown(quick: Quick) -> None:
     """Names of fields, steps and files of a stranger's repository."""
     evil = "".join(f"\\u{ord(c):04x}" for c in EVIL)
     quick.program.file(
-        "bad.yaml", f'version: "1.0"\nname: bad\n"k{evil}": 1\nsteps: [{{name: "{evil}", type: "{evil}"}}]'
+        "bad.yaml",
+        f'version: "1.0"\nname: bad\n"k{evil}": 1\nsteps: [{{name: "{evil}", type: "{evil}"}}]',
     )
 
     done = quick("workflow", "check", "bad.yaml")
@@ -235,8 +253,22 @@ def test_problems_of_a_file_are_shown(quick: Quick) -> None:
 
 
 def _events(text: str) -> Iterator[Event]:
-    kinds: list[Kind] = ["run_started", "step_started", "step_output", "step_done", "step_retried", "step_failed"]
-    kinds += ["step_skipped", "step_recalled", "checkpoint_saved", "notice", "run_resumed", "run_finished"]
+    kinds: list[Kind] = [
+        "run_started",
+        "step_started",
+        "step_output",
+        "step_done",
+        "step_retried",
+        "step_failed",
+    ]
+    kinds += [
+        "step_skipped",
+        "step_recalled",
+        "checkpoint_saved",
+        "notice",
+        "run_resumed",
+        "run_finished",
+    ]
     for kind in kinds:
         data = {"stream": "stdout", "text": f"{text}\n{text}", "attempt": 1}
         yield Event(event=kind, step=text, type="agent", message=text, seconds=1.0, data=data)

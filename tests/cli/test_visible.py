@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from maverick.visible import Shown, last_lines, last_states, one_line, shown, visible, visible_json
 
-OBEYED = "".join(map(chr, [*range(0x20), *range(0x7F, 0xA0), 0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F)]))
+OBEYED = "".join(
+    map(chr, [*range(0x20), *range(0x7F, 0xA0), 0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F)])
+)
 OBEYED += "".join(map(chr, range(0x2066, 0x206A))) + "\u2028\u2029"
 READABLE = [
     "naïve ﬁ",
@@ -53,7 +55,11 @@ def test_what_is_escaped_is_said_as_python_does(text: str, expected: str) -> Non
     assert expected == visible(text)
 
 
-@given(st.recursive(ANY, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ANY, inner, max_size=3)))
+@given(
+    st.recursive(
+        ANY, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ANY, inner, max_size=3)
+    )
+)
 @example(OBEYED)
 def test_json_says_the_same_value_without_anything_that_a_terminal_obeys(value: object) -> None:
     text = visible_json(json.dumps(value, ensure_ascii=False, indent=2))

@@ -1,4 +1,6 @@
-"""`workflow list`, `workflow show`, `workflow check`, and workflows that are commands of their own."""
+"""`workflow list`, `workflow show`, `workflow check`, and workflows that are commands of their
+own.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,10 @@ GOOD = """
 def test_a_good_workflow_is_ok(quick: Quick) -> None:
     quick.program.flow(GOOD)
 
-    assert (0, "ok\n") == (quick("workflow", "check", "flow.yaml").code, quick("workflow", "check", "flow.yaml").out)
+    assert (0, "ok\n") == (
+        quick("workflow", "check", "flow.yaml").code,
+        quick("workflow", "check", "flow.yaml").out,
+    )
     assert [] == quick("workflow", "check", "flow.yaml", "--json").json
 
 
@@ -58,7 +63,10 @@ def test_syntax_looks_nothing_up(quick: Quick) -> None:
 
 
 def test_warnings_go_to_stderr_and_are_no_problem(quick: Quick) -> None:
-    quick.program.flow("inputs: {a: {type: string}}\nsteps:\n  - {name: b, type: shell, run: 'echo ${{ inputs.a }}'}")
+    quick.program.flow(
+        "inputs: {a: {type: string}}\nsteps:\n  - {name: b, type: shell, run: 'echo ${{ inputs.a "
+        "}}'}"
+    )
 
     done = quick("workflow", "check", "flow.yaml")
 
@@ -81,7 +89,10 @@ def test_workflows_are_listed_with_their_source_and_what_they_override(quick: Qu
 
     rows = {it["name"]: it for it in done.json}
     assert ["name", "source", "file", "description", "overrides", "inputs"] == list(rows["mine"])
-    assert ("project", ".maverick/workflows/mine.yaml") == (rows["mine"]["source"], rows["mine"]["file"])
+    assert ("project", ".maverick/workflows/mine.yaml") == (
+        rows["mine"]["source"],
+        rows["mine"]["file"],
+    )
     assert ("project", ["<built in>/fly.yaml"]) == (rows["fly"]["source"], rows["fly"]["overrides"])
     assert "built in" == rows["validate_and_fix"]["source"]
     assert "bad" not in rows
@@ -96,8 +107,13 @@ def test_show_has_description_inputs_and_steps(quick: Quick) -> None:
     row = quick("workflow", "show", "flow.yaml", "--json").json
 
     assert shown.startswith("flow (flow.yaml)\n\nWhat it does.\n\nAnd more.\n\nInputs:\n")
-    assert "  size  integer  = 3       How many\n  who   string   required  Who it is for\n" in shown
-    assert "\nSteps:\n  each   loop\n    say  shell               Say it\n  log    python log_message\n" in shown
+    assert (
+        "  size  integer  = 3       How many\n  who   string   required  Who it is for\n" in shown
+    )
+    assert (
+        "\nSteps:\n  each   loop\n    say  shell               Say it\n  log    python "
+        "log_message\n" in shown
+    )
     assert ["name", "file", "description", "inputs", "steps"] == list(row)
     assert ["say"] == [it["name"] for it in row["steps"][0]["steps"]]
 
@@ -141,7 +157,9 @@ def flying(quick: Quick) -> Quick:
         (["-i", "branch_name=c", "-i", "quiet=yes"], ["c", False, 3, [], "yes"]),
     ],
 )
-def test_the_workflows_inputs_are_options(flying: Quick, args: list[str], expected: list[object]) -> None:
+def test_the_workflows_inputs_are_options(
+    flying: Quick, args: list[str], expected: list[object]
+) -> None:
     """One whose name is an option of every run stays reachable by `-i`."""
     assert expected == flying("fly", "--json", *args).json["output"]
 

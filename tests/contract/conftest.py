@@ -11,5 +11,7 @@ from kit_program import Program
 
 @pytest.fixture
 def program(tmp_path: Path) -> Program:
-    """The real program, in processes of its own; git and programs of this machine's user have no say."""
+    """The real program, in processes of its own; git and programs of this machine's user have no
+    say.
+    """
     return Program(tmp_path / "project")

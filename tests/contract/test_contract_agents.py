@@ -1,4 +1,6 @@
-"""The vendors' programs as they were seen, in a few lines each: what they are called with, and what they answer."""
+"""The vendors' programs as they were seen, in a few lines each: what they are called with, and what
+they answer.
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kit_program import Program
-from maverick.checkpoints import canonical
+from maverick.checkpoints.disk import sealed
 
 ANSWER = [
     "run",
@@ -46,7 +46,9 @@ def _log(program: Program) -> list[str]:
 
 
 def test_the_life_of_a_run(program: Program) -> None:
-    """Nothing to resume; failed; resumed; done; told again; all with the JSON that scripts rely on."""
+    """Nothing to resume; failed; resumed; done; told again; all with the JSON that scripts rely
+    on.
+    """
     program.flow(RELEASE, "release")
 
     nothing = program.run("run", "release.yaml", "--resume", "--json")
@@ -61,7 +63,11 @@ def test_the_life_of_a_run(program: Program) -> None:
     assert "release" == failed.json["workflow"]
     assert re.fullmatch(r"release-\d{8}-\d{6}-\w{4}", run)
     assert failed.json["resume"] == failed.last_line == f"maverick run release.yaml --resume={run}"
-    assert (None, None, []) == (failed.json["output"], failed.json["resumed_from"], failed.json["rollback_errors"])
+    assert (None, None, []) == (
+        failed.json["output"],
+        failed.json["resumed_from"],
+        failed.json["rollback_errors"],
+    )
     assert failed.json["error"].startswith("step publish: exit code 1")
 
     program.file("ready", "")
@@ -77,7 +83,9 @@ def test_the_life_of_a_run(program: Program) -> None:
 
     rows = program.run("runs", "--json").json
     assert [RUN] == [list(row) for row in rows]
-    assert (run, "release", "done", "publish") == tuple(rows[0][key] for key in ("run", "workflow", "status", "step"))
+    assert (run, "release", "done", "publish") == tuple(
+        rows[0][key] for key in ("run", "workflow", "status", "step")
+    )
     listed = program.run("checkpoint", "list", "--json").json
     assert [*RUN, "labels"] == list(listed[0])
     assert ["built"] == listed[0]["labels"]
@@ -86,8 +94,12 @@ def test_the_life_of_a_run(program: Program) -> None:
     assert ["final", "auto", "failure", "label", "auto", "auto"] == [row["kind"] for row in log]
     assert (None, None) == (log[-1]["step"], log[-1]["parent"])
     assert [row["parent"] for row in log[:-1]] == [row["checkpoint"] for row in log[1:]]
-    assert "Ada" == program.run("checkpoint", "show", f"{run}:steps.build.output.value", "--json").json
-    assert {"name", "kind", "size"} == set(program.run("checkpoint", "show", f"{run}:steps", "--json").json[0])
+    assert (
+        "Ada" == program.run("checkpoint", "show", f"{run}:steps.build.output.value", "--json").json
+    )
+    assert {"name", "kind", "size"} == set(
+        program.run("checkpoint", "show", f"{run}:steps", "--json").json[0]
+    )
     changes = program.run("checkpoint", "diff", f"{run}@built", run, "--json").json
     assert ["path", "change", "old", "new"] == list(changes[0])
     assert {"added"} == {row["change"] for row in changes}
@@ -104,7 +116,9 @@ def test_the_life_of_a_run(program: Program) -> None:
 
 
 def test_inputs_choose_among_runs(program: Program) -> None:
-    """None given: the recorded ones; the same: fine; others: 12, with both values, unless `--change-inputs`."""
+    """None given: the recorded ones; the same: fine; others: 12, with both values, unless
+    `--change-inputs`.
+    """
     program.flow(RELEASE, "release")
     program.run("run", "release.yaml", "-i", "who=Ada")
     bob = program.run("run", "release.yaml", "-i", "who=Bob", "--json").json["run"]
@@ -127,9 +141,12 @@ def test_inputs_choose_among_runs(program: Program) -> None:
 
 
 def test_inputs_choose_among_finished_runs_where_no_other_is_left(program: Program) -> None:
-    """The same: told again; others: 12, unless `--change-inputs`, which goes on in a run of its own."""
+    """The same: told again; others: 12, unless `--change-inputs`, which goes on in a run of its
+    own.
+    """
     program.flow(
-        "inputs: {n: {type: integer, default: 1}}\nsteps: [{name: a, type: checkpoint}]\noutputs: ${{ inputs.n }}"
+        "inputs: {n: {type: integer, default: 1}}\nsteps: [{name: a, type: checkpoint}]\noutputs: "
+        "${{ inputs.n }}"
     )
     done = program.run("run", "flow.yaml", "--json").json
     same = program.run("run", "flow.yaml", "--resume", "-i", "n=1", "--json").json
@@ -139,11 +156,17 @@ def test_inputs_choose_among_finished_runs_where_no_other_is_left(program: Progr
     assert (done["run"], 1, 0) == (same["run"], same["output"], same["steps"]["ran"])
     assert 12 == other.code
     assert "n was 1, now 2" in other.err
-    assert (0, 2, True) == (changed.code, changed.json["output"], changed.json["run"] != done["run"])
+    assert (0, 2, True) == (
+        changed.code,
+        changed.json["output"],
+        changed.json["run"] != done["run"],
+    )
 
 
 def test_what_finished_runs_again_only_if_asked(program: Program) -> None:
-    """An edit of a finished step: 12, naming step and part; `--rerun` and `--as-recorded` say what to do."""
+    """An edit of a finished step: 12, naming step and part; `--rerun` and `--as-recorded` say what
+    to do.
+    """
     program.flow(RELEASE, "release")
     program.run("run", "release.yaml")
     program.flow(RELEASE.replace("echo build", "echo rebuild"), "release")
@@ -154,7 +177,12 @@ def test_what_finished_runs_again_only_if_asked(program: Program) -> None:
 
     assert 12 == refused.code
     assert "step build has finished, and its field `run` changed since" in refused.err
-    assert (12, ANSWER, "release", None) == (told.code, list(told.json), told.json["workflow"], told.json["status"])
+    assert (12, ANSWER, "release", None) == (
+        told.code,
+        list(told.json),
+        told.json["workflow"],
+        told.json["status"],
+    )
     assert told.json["error"] in told.err
     assert (0, ["build", "publish", "publish"]) == (kept.code, _log(program))
 
@@ -167,7 +195,9 @@ def test_what_finished_runs_again_only_if_asked(program: Program) -> None:
     assert (3, 0) == (rerun.json["steps"]["ran"], rerun.json["steps"]["recalled"])
 
 
-def test_a_word_after_resume_is_its_value_only_if_the_workflow_stood_before(program: Program) -> None:
+def test_a_word_after_resume_is_its_value_only_if_the_workflow_stood_before(
+    program: Program,
+) -> None:
     """`--resume release.yaml` and `release.yaml --resume RUN` both mean what they look like."""
     program.flow(RELEASE, "release")
     run = program.run("run", "release.yaml", "--json").json["run"]
@@ -208,24 +238,38 @@ FITTING = [
     ("string", "012", "012"),
     ("string", "", ""),
 ]
-NOT_FITTING = [("integer", "many"), ("integer", "1.5"), ("boolean", "maybe"), ("array", "a,b"), ("object", "[1]")]
+NOT_FITTING = [
+    ("integer", "many"),
+    ("integer", "1.5"),
+    ("boolean", "maybe"),
+    ("array", "a,b"),
+    ("object", "[1]"),
+]
 
 
 def _declare(program: Program, types: list[str]) -> None:
-    inputs = ", ".join(f"i{number}: {{type: {declared}, required: false}}" for number, declared in enumerate(types))
-    program.flow(f"inputs: {{{inputs}}}\nsteps: [{{name: a, type: checkpoint}}]\noutputs: ${{{{ inputs }}}}")
+    inputs = ", ".join(
+        f"i{number}: {{type: {declared}, required: false}}" for number, declared in enumerate(types)
+    )
+    program.flow(
+        f"inputs: {{{inputs}}}\nsteps: [{{name: a, type: checkpoint}}]\noutputs: ${{{{ inputs }}}}"
+    )
 
 
 def test_a_value_of_the_command_line_becomes_the_declared_type(program: Program) -> None:
     """As a person would write it there."""
     _declare(program, [declared for declared, _, _ in FITTING])
-    given = [word for number, (_, text, _) in enumerate(FITTING) for word in ("-i", f"i{number}={text}")]
+    given = [
+        word for number, (_, text, _) in enumerate(FITTING) for word in ("-i", f"i{number}={text}")
+    ]
     done = program.run("run", "flow.yaml", "--json", *given)
 
     assert 0 == done.code, done.err
     expected = [value for _, _, value in FITTING]
     assert expected == list(done.json["output"].values())
-    assert [type(value) for value in expected] == [type(value) for value in done.json["output"].values()]
+    assert [type(value) for value in expected] == [
+        type(value) for value in done.json["output"].values()
+    ]
 
 
 @pytest.mark.parametrize(("declared", "text"), NOT_FITTING)
@@ -263,15 +307,21 @@ def test_inputs_are_checked_before_anything_runs(program: Program) -> None:
         assert said.lower() in done.err.lower(), done.err
     assert not (program.root / ".maverick").exists()
     program.file("in.json", '{"branch": "a", "maybe": null}')
-    assert ["fast", None] == program.run("run", "flow.yaml", "--inputs", "in.json", "--json").json["output"]
+    assert ["fast", None] == program.run("run", "flow.yaml", "--inputs", "in.json", "--json").json[
+        "output"
+    ]
     assert ["full", 3] == program.run(
         "run", "flow.yaml", "--inputs", "in.json", "-i", "mode=full", "-i", "maybe=3", "--json"
     ).json["output"]
 
 
 def test_results_go_to_stdout_and_everything_else_to_stderr(program: Program) -> None:
-    """So that a pipe gets the result alone; `--quiet` leaves errors; `--events -` makes it lines of JSON."""
-    program.flow("steps: [{name: a, type: shell, run: echo result}]\noutputs: ${{ steps.a.output.value }}")
+    """So that a pipe gets the result alone; `--quiet` leaves errors; `--events -` makes it lines of
+    JSON.
+    """
+    program.flow(
+        "steps: [{name: a, type: shell, run: echo result}]\noutputs: ${{ steps.a.output.value }}"
+    )
     plain = program.run("run", "flow.yaml")
     quiet = program.run("run", "flow.yaml", "--quiet")
     lines = program.run("run", "flow.yaml", "--events", "-", "--json").out.splitlines()
@@ -288,17 +338,23 @@ def test_results_go_to_stdout_and_everything_else_to_stderr(program: Program) ->
 def test_a_reader_that_leaves_is_no_error(program: Program) -> None:
     """`| head -1` has seen enough."""
     program.flow("steps: [{name: a, type: checkpoint}]\noutputs: ${{ join(range(100000), '\\n') }}")
-    done = program.shell("set -o pipefail; maverick run flow.yaml --quiet | head -1; maverick runs | head -0; echo $?")
+    done = program.shell(
+        "set -o pipefail; maverick run flow.yaml --quiet | head -1; maverick runs | head -0; echo "
+        "$?"
+    )
 
     assert ("0\n0\n", "") == (done.out, done.err)
 
 
 def test_paths_may_hold_anything(tmp_path: Path) -> None:
-    """Spaces, quotes, letters of other alphabets: of the project, of the workflow, of what the run prints to resume."""
+    """Spaces, quotes, letters of other alphabets: of the project, of the workflow, of what the run
+    prints to resume.
+    """
     program = Program(tmp_path / "my 'pröject' 計画")
     program.file(
         "work flows/größe (1).yaml",
-        "version: '1.0'\nname: size\nsteps:\n  - {name: a, type: shell, run: 'pwd; test -e ready'}\n",
+        "version: '1.0'\nname: size\nsteps:\n  - {name: a, type: shell, run: 'pwd; test -e "
+        "ready'}\n",
     )
     failed = program.run("run", "work flows/größe (1).yaml")
     program.file("ready", "")
@@ -310,11 +366,16 @@ def test_paths_may_hold_anything(tmp_path: Path) -> None:
 
 def test_a_project_is_found_from_any_of_its_folders(program: Program) -> None:
     """Steps run at its root; workflow files are named from where one is."""
-    program.file("deep/er/flow.yaml", program.flow("- {name: a, type: shell, run: pwd, parse: lines}").read_text())
+    program.file(
+        "deep/er/flow.yaml",
+        program.flow("- {name: a, type: shell, run: pwd, parse: lines}").read_text(),
+    )
     done = program.run("run", "flow.yaml", "--json", cwd=program.root / "deep" / "er")
 
     assert [str(program.root)] == done.json["output"]["value"]
-    assert ["flow"] == [row["workflow"] for row in program.run("runs", "--json", cwd=program.root / "deep").json]
+    assert ["flow"] == [
+        row["workflow"] for row in program.run("runs", "--json", cwd=program.root / "deep").json
+    ]
     assert (program.root / ".maverick").exists()
 
 
@@ -327,7 +388,12 @@ def test_a_run_that_is_executed_elsewhere_is_refused(program: Program) -> None:
     running.signal(signal.SIGKILL).end()
     killed = program.run("runs", "--json").json[0]["status"]
     program.mark.unlink()
-    again = program.begin("run", "flow.yaml", "--resume", "--json").wait_for(program.mark).signal(signal.SIGINT).end()
+    again = (
+        program.begin("run", "flow.yaml", "--resume", "--json")
+        .wait_for(program.mark)
+        .signal(signal.SIGINT)
+        .end()
+    )
     paused = program.run("runs", "--json").json[0]["status"]
     program.file("ready", "")
 
@@ -340,26 +406,29 @@ def test_a_run_that_is_executed_elsewhere_is_refused(program: Program) -> None:
     assert 0 == program.shell(again.last_line).code
 
 
-# --- the store, when it is not as it should be ---------------------------------------------------------------------
+# --- the store, when it is not as it should be ----------------------------------------------------
 
 
 def _some_run(program: Program) -> Path:
-    program.flow("- {name: a, type: shell, run: echo a}\n- {name: b, type: shell, run: test -e ready}")
+    program.flow(
+        "- {name: a, type: shell, run: echo a}\n- {name: b, type: shell, run: test -e ready}"
+    )
     assert 1 == program.run("run", "flow.yaml").code
     return program.root / ".maverick" / "checkpoints"
 
 
 @pytest.mark.parametrize(
-    "args", [("runs",), ("run", "flow.yaml", "--resume"), ("run", "flow.yaml"), ("checkpoint", "log")]
+    "args",
+    [("runs",), ("run", "flow.yaml", "--resume"), ("run", "flow.yaml"), ("checkpoint", "log")],
 )
 def test_a_store_of_a_newer_version_is_left_alone(program: Program, args: tuple[str, ...]) -> None:
     """Exit 20, and the message names the versions."""
     store = _some_run(program)
     before = {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
     del before[store / "format.json"]
-    content = canonical.unseal((store / "format.json").read_bytes())
+    content = sealed.unseal((store / "format.json").read_bytes())
     assert content is not None
-    (store / "format.json").write_bytes(canonical.seal({**content, "version": 99}))
+    (store / "format.json").write_bytes(sealed.seal({**content, "version": 99}))
     done = program.run(*args)
 
     assert 20 == done.code, done.err
@@ -382,14 +451,18 @@ def test_a_store_that_lost_a_part_is_damaged_and_not_new(program: Program, gone:
 def _small_disk(folder: Path, size: str) -> None:
     folder.mkdir(parents=True)
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)],
+        capture_output=True,
+        check=False,
     )
     if mounted.returncode:
         pytest.skip("no file system can be mounted here")
 
 
 def test_a_full_disk_fails_the_run_and_loses_nothing(program: Program) -> None:
-    """A checkpoint that could not be written is never reported as saved; with room the run goes on where it stopped."""
+    """A checkpoint that could not be written is never reported as saved; with room the run goes on
+    where it stopped.
+    """
     store = program.root / ".maverick"
     _small_disk(store, "3m")
     program.file("big.py", "import os; print(os.urandom(2500000).hex())")
@@ -417,10 +490,14 @@ def test_a_store_that_cannot_be_written_is_said_before_anything_runs(program: Pr
     """Exit 1, and no step runs; it can be looked at all the same."""
     _some_run(program)
     store = program.root / ".maverick"
-    mounted = subprocess.run(["mount", "--bind", str(store), str(store)], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "--bind", str(store), str(store)], capture_output=True, check=False
+    )
     if (
         mounted.returncode
-        or subprocess.run(["mount", "-o", "remount,ro,bind", str(store)], capture_output=True, check=False).returncode
+        or subprocess.run(
+            ["mount", "-o", "remount,ro,bind", str(store)], capture_output=True, check=False
+        ).returncode
     ):
         pytest.skip("nothing can be mounted here")
     try:
@@ -453,7 +530,9 @@ def test_a_store_that_cannot_be_written_is_said_before_anything_runs(program: Pr
         ("a: [\n", "maverick.yaml:2:"),
     ],
 )
-def test_what_is_wrong_with_the_configuration_is_said_with_its_place(program: Program, text: str, said: str) -> None:
+def test_what_is_wrong_with_the_configuration_is_said_with_its_place(
+    program: Program, text: str, said: str
+) -> None:
     """Exit 3, before anything runs."""
     program.flow("- {name: a, type: checkpoint}")
     program.file("maverick.yaml", text)
@@ -477,13 +556,29 @@ def test_wrong_usage_exits_2_and_help_0(program: Program) -> None:
     ):
         assert 2 == program.run(*args).code, args
     version = program.run("--version")
-    assert (0, True) == (version.code, bool(re.fullmatch(r"maverick \d+\.\d+\.\d+\S*\n", version.out)))
+    assert (0, True) == (
+        version.code,
+        bool(re.fullmatch(r"maverick \d+\.\d+\.\d+\S*\n", version.out)),
+    )
     assert 0 == program.run("run", "--help").code
     assert 10 == program.run("checkpoint", "show", "@latest").code
     assert 3 == program.run("run", "nosuch.yaml").code
 
 
-CHECKPOINT = ["list", "log", "show", "cat", "diff", "create", "tag", "drop", "fork", "edit", "restore", "undo"]
+CHECKPOINT = [
+    "list",
+    "log",
+    "show",
+    "cat",
+    "diff",
+    "create",
+    "tag",
+    "drop",
+    "fork",
+    "edit",
+    "restore",
+    "undo",
+]
 CHECKPOINT += ["export", "import", "gc", "fsck"]
 
 

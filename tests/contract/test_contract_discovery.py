@@ -23,11 +23,22 @@ def _project(program: Program, name: str, text: str) -> None:
     program.file(f".maverick/workflows/{name}", text)
 
 
-def test_a_project_s_workflow_goes_before_a_user_s_and_that_before_one_that_ships(program: Program) -> None:
-    """`list` says where each comes from and what it is instead of; `show` and `run` take the same one."""
+def test_a_project_s_workflow_goes_before_a_user_s_and_that_before_one_that_ships(
+    program: Program,
+) -> None:
+    """`list` says where each comes from and what it is instead of; `show` and `run` take the same
+    one.
+    """
     rows = program.run("workflow", "list", "--json").json
     assert {"built in"} == {row["source"] for row in rows}
-    expected = {"commit_and_push", "create_pr_with_summary", "fly", "process_single_issue", "quick_fix", "refuel"}
+    expected = {
+        "commit_and_push",
+        "create_pr_with_summary",
+        "fly",
+        "process_single_issue",
+        "quick_fix",
+        "refuel",
+    }
     assert expected | {"review", "validate", "validate_and_fix"} == {row["name"] for row in rows}
 
     _user(program, "mine.yaml", _flow("validate-and-fix", "user"))
@@ -79,7 +90,9 @@ def test_two_of_one_name_at_one_level_are_an_error_naming_both(program: Program)
         assert ".maverick/workflows/two.yml" in done.err
 
 
-def test_an_invalid_file_is_a_warning_in_a_list_and_an_error_when_it_is_run(program: Program) -> None:
+def test_an_invalid_file_is_a_warning_in_a_list_and_an_error_when_it_is_run(
+    program: Program,
+) -> None:
     """It does not hide what else there is."""
     _project(program, "bad.yaml", "version: '1.0'\nname: bad\nsteps:\n  - {name: a, type: shel}\n")
     _project(program, "good.yaml", _flow("good", "good"))
@@ -95,8 +108,12 @@ def test_an_invalid_file_is_a_warning_in_a_list_and_an_error_when_it_is_run(prog
     assert 0 == program.run("run", "good", "--quiet").code
 
 
-@pytest.mark.parametrize(("asked", "near"), [("reviw", "review"), ("refule", "refuel"), ("nosuchthing", "")])
-def test_an_unknown_name_is_answered_with_near_ones(program: Program, asked: str, near: str) -> None:
+@pytest.mark.parametrize(
+    ("asked", "near"), [("reviw", "review"), ("refule", "refuel"), ("nosuchthing", "")]
+)
+def test_an_unknown_name_is_answered_with_near_ones(
+    program: Program, asked: str, near: str
+) -> None:
     """And with all there are."""
     done = program.run("run", asked)
 
@@ -106,9 +123,15 @@ def test_an_unknown_name_is_answered_with_near_ones(program: Program, asked: str
     assert "quick_fix" in done.err
 
 
-def test_a_fragment_overridden_with_other_inputs_is_an_error_of_its_caller(program: Program) -> None:
+def test_a_fragment_overridden_with_other_inputs_is_an_error_of_its_caller(
+    program: Program,
+) -> None:
     """Before anything runs, with the place of the call."""
-    _project(program, "mine.yaml", _flow("commit_and_push", "mine", "{other: {type: string, required: true}}"))
+    _project(
+        program,
+        "mine.yaml",
+        _flow("commit_and_push", "mine", "{other: {type: string, required: true}}"),
+    )
     done = program.run("workflow", "check", "fly")
     run = program.run("run", "fly", "-i", "branch_name=x")
 
@@ -122,7 +145,8 @@ def test_cycles_are_found_before_a_run(program: Program) -> None:
     for name, called in (("a", "b"), ("b", "c"), ("c", "a")):
         program.file(
             f"{name}.yaml",
-            f"version: '1.0'\nname: {name}\nsteps: [{{name: s, type: subworkflow, workflow: ./{called}.yaml}}]\n",
+            f"version: '1.0'\nname: {name}\nsteps: [{{name: s, type: subworkflow, workflow: "
+            f"./{called}.yaml}}]\n",
         )
     done = program.run("run", "a.yaml")
 
@@ -133,10 +157,14 @@ def test_cycles_are_found_before_a_run(program: Program) -> None:
 def test_actions_are_the_public_functions_of_the_modules_that_are_named(program: Program) -> None:
     """Or those in `__all__`; built-in ones come first; what is imported from elsewhere is none."""
     program.file(
-        "tools/one.py", "from os.path import join\n\n\ndef mine():\n    return 1\n\n\ndef _hidden():\n    return 2\n"
+        "tools/one.py",
+        "from os.path import join\n\n\ndef mine():\n    return 1\n\n\ndef _hidden():\n    return "
+        "2\n",
     )
     program.file(
-        "tools/two.py", "__all__ = ['listed']\n\n\ndef listed():\n    return 3\n\n\ndef unlisted():\n    return 4\n"
+        "tools/two.py",
+        "__all__ = ['listed']\n\n\ndef listed():\n    return 3\n\n\ndef unlisted():\n    return "
+        "4\n",
     )
     program.file("maverick.yaml", "actions: [tools.one, tools.two]\n")
     program.flow(
@@ -163,8 +191,13 @@ def test_a_workflow_runs_in_a_fresh_folder_without_configuration(program: Progra
 
 
 def test_default_plays_any_agent_that_is_not_named(program: Program) -> None:
-    """Not one whose name looks mistyped; and without it, only those that are named or ship are known."""
-    program.file("maverick.yaml", "agents: {default: {provider: command, command: [sh, -c, 'echo $MAVERICK_AGENT']}}\n")
+    """Not one whose name looks mistyped; and without it, only those that are named or ship are
+    known.
+    """
+    program.file(
+        "maverick.yaml",
+        "agents: {default: {provider: command, command: [sh, -c, 'echo $MAVERICK_AGENT']}}\n",
+    )
     program.flow("- {name: a, type: agent, agent: reviewer, context: {task: x}}")
     done = program.run("run", "flow.yaml")
     program.flow("- {name: a, type: agent, agent: implementor, context: {task: x}}")
@@ -189,12 +222,20 @@ def test_default_plays_any_agent_that_is_not_named(program: Program) -> None:
         ("missing/deploy.yaml", "`maverick workflow list` shows what can be run by name"),
     ],
 )
-def test_a_file_that_is_not_there_is_told_with_one_that_is(program: Program, asked: str, hint: str) -> None:
+def test_a_file_that_is_not_there_is_told_with_one_that_is(
+    program: Program, asked: str, hint: str
+) -> None:
     """A mistyped file name is as likely as a mistyped name."""
-    program.file("deploy.yaml", "version: '1.0'\nname: deploy\nsteps: [{name: a, type: checkpoint}]\n")
-    program.file("sub/release.yml", "version: '1.0'\nname: release\nsteps: [{name: a, type: checkpoint}]\n")
+    program.file(
+        "deploy.yaml", "version: '1.0'\nname: deploy\nsteps: [{name: a, type: checkpoint}]\n"
+    )
+    program.file(
+        "sub/release.yml", "version: '1.0'\nname: release\nsteps: [{name: a, type: checkpoint}]\n"
+    )
 
     refused = program.run("run", asked)
 
     assert 3 == refused.code
-    assert f"there is no workflow file '{program.root / asked}'; {hint}" in refused.err.replace("/./", "/")
+    assert f"there is no workflow file '{program.root / asked}'; {hint}" in refused.err.replace(
+        "/./", "/"
+    )

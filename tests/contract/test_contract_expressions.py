@@ -97,7 +97,8 @@ VALUES: dict[str, Any] = {
     "split('a,b,c', ',')": ["a", "b", "c"],
     "lower('AbC') + upper('AbC') + strip('  x ')": "abcABCx",
     "replace('aXbX', 'X', '-')": "a-b-",
-    "[startswith('abc', 'a'), endswith('abc', 'c'), contains('abc', 'b'), contains([1], 1)]": [True] * 4,
+    "[startswith('abc', 'a'), endswith('abc', 'c'), contains('abc', 'b'), contains([1], 1)]": [True]
+    * 4,
     "keys(inputs.map)": ["a", "b-c", "1"],
     "values({'a': 1, 'b': 2})": [1, 2],
     "range(3)": [0, 1, 2],
@@ -170,7 +171,9 @@ def test_every_name_operator_and_function_gives_what_the_contract_says(program: 
     program.file("data/b.txt", "")
     outputs = {f"v{number}": f"${{{{ {text} }}}}" for number, text in enumerate(VALUES)}
     outputs |= {f"t{number}": text for number, text in enumerate(TEXTS)}
-    outputs["deep"] = {"list": [{"value": "${{ inputs.list[0] + 1 }}", "text": "n=${{ inputs.n }}"}]}  # type: ignore[assignment]
+    outputs["deep"] = {
+        "list": [{"value": "${{ inputs.list[0] + 1 }}", "text": "n=${{ inputs.n }}"}]
+    }  # type: ignore[assignment]
     program.flow(f"{INPUTS}{STEPS}outputs: {json.dumps(outputs)}\n")
     done = program.run("run", "flow.yaml", "--json", GREETING="hello there")
 
@@ -179,12 +182,16 @@ def test_every_name_operator_and_function_gives_what_the_contract_says(program: 
     assert {text: given[f"v{number}"] for number, text in enumerate(VALUES)} == VALUES
     assert {text: given[f"t{number}"] for number, text in enumerate(TEXTS)} == TEXTS
     assert {"list": [{"value": 4, "text": "n=7"}]} == given["deep"]
-    assert [type(VALUES[text]) for text in VALUES] == [type(given[f"v{number}"]) for number in range(len(VALUES))]
+    assert [type(VALUES[text]) for text in VALUES] == [
+        type(given[f"v{number}"]) for number in range(len(VALUES))
+    ]
 
 
 def test_what_cannot_be_evaluated_fails_its_step_with_its_place(program: Program) -> None:
     """One step for each error; the message names file, line and column."""
-    steps = "".join(_step(number, text, "continue_on_error: true, ") for number, text in enumerate(ERRORS))
+    steps = "".join(
+        _step(number, text, "continue_on_error: true, ") for number, text in enumerate(ERRORS)
+    )
     program.flow(f"{INPUTS}steps:\n{steps}outputs: ${{{{ steps }}}}\n")
     done = program.run("run", "flow.yaml", "--json")
 
@@ -196,7 +203,9 @@ def test_what_cannot_be_evaluated_fails_its_step_with_its_place(program: Program
         assert said in step["output"]["error"], (text, step)
 
 
-def test_what_is_no_expression_or_reads_what_is_not_there_is_an_error_before_the_run(program: Program) -> None:
+def test_what_is_no_expression_or_reads_what_is_not_there_is_an_error_before_the_run(
+    program: Program,
+) -> None:
     """All of them at once, each with its place."""
     steps = "".join(_step(number, text) for number, text in enumerate(WRONG))
     program.flow(f"{INPUTS}steps:\n{steps}  - {{name: later, type: shell, run: 'true'}}\n")
@@ -213,7 +222,11 @@ def test_what_is_no_expression_or_reads_what_is_not_there_is_an_error_before_the
 
 @pytest.mark.parametrize(
     "text",
-    ["${{ 'a' * 1000000000 }}", "${{ range(1000000000) }}", "${{ " + "(" * 500 + "1" + ")" * 500 + " }}"],
+    [
+        "${{ 'a' * 1000000000 }}",
+        "${{ range(1000000000) }}",
+        "${{ " + "(" * 500 + "1" + ")" * 500 + " }}",
+    ],
 )
 def test_no_expression_takes_the_machine(program: Program, text: str) -> None:
     """Time and memory are bounded."""

@@ -72,7 +72,9 @@ def test_from_a_step_on_everything_runs_again(failed: Program) -> None:
 
 
 @pytest.mark.parametrize(("step", "ran"), [("each", ["one", "two", "last"]), ("last", ["last"])])
-def test_from_takes_steps_made_of_steps_and_the_one_that_failed(failed: Program, step: str, ran: list[str]) -> None:
+def test_from_takes_steps_made_of_steps_and_the_one_that_failed(
+    failed: Program, step: str, ran: list[str]
+) -> None:
     assert ran == _resumed(failed, "--from", step)[0]
 
 
@@ -118,12 +120,26 @@ def test_a_corrected_output_is_recalled_and_what_follows_runs_again(failed: Prog
     """A new checkpoint; history stays; undo takes it back."""
     run = failed.run("runs", "--json").json[0]["run"]
     title = f"{run}:steps.plan.output.tasks[0].title"
-    edited = failed.run("checkpoint", "edit", run, "steps.plan.output", "--set", "tasks[0].title=New", "--json")
+    edited = failed.run(
+        "checkpoint", "edit", run, "steps.plan.output", "--set", "tasks[0].title=New", "--json"
+    )
     assert (0, "New") == (edited.code, failed.run("checkpoint", "show", title, "--json").json)
-    assert "one" == failed.run("checkpoint", "show", f"{run}~1:steps.plan.output.tasks[0].title", "--json").json
+    assert (
+        "one"
+        == failed.run(
+            "checkpoint", "show", f"{run}~1:steps.plan.output.tasks[0].title", "--json"
+        ).json
+    )
     assert 0 == failed.run("checkpoint", "undo", "--yes").code
     assert "one" == failed.run("checkpoint", "show", title, "--json").json
-    failed.run("checkpoint", "edit", run, "steps.plan.output", "--set", "steps.plan.output.tasks[0].title=New")
+    failed.run(
+        "checkpoint",
+        "edit",
+        run,
+        "steps.plan.output",
+        "--set",
+        "steps.plan.output.tasks[0].title=New",
+    )
 
     assert ["New", "two", "last"] == _resumed(failed)[0]
 
@@ -161,19 +177,27 @@ def test_files_go_back_with_consent_and_come_again(failed: Program) -> None:
     assert (2, True) == (asked.code, "--yes" in asked.err)
     restored = failed.run("checkpoint", "restore", "flow@planned", "--yes")
     assert 0 == restored.code, restored.err
-    assert (False, TOOLS) == ((failed.root / "made.txt").exists(), (failed.root / "tools.py").read_text())
+    assert (False, TOOLS) == (
+        (failed.root / "made.txt").exists(),
+        (failed.root / "tools.py").read_text(),
+    )
     assert 0 == failed.run("checkpoint", "undo", "--yes").code
     assert "by hand\n" == (failed.root / "made.txt").read_text()
     assert (failed.root / "ready").exists()
 
 
 def test_a_run_moves_to_another_project_in_one_file(failed: Program, tmp_path: Path) -> None:
-    """Verified on import; a file that was altered or cut off is refused, and nothing of it is taken in."""
+    """Verified on import; a file that was altered or cut off is refused, and nothing of it is taken
+    in.
+    """
     run = failed.run("runs", "--json").json[0]["run"]
     bundle = tmp_path / "run.bundle"
     assert 0 == failed.run("checkpoint", "export", run, str(bundle)).code
     other = Program(tmp_path / "other")
-    for name, damaged in (("cut", bundle.read_bytes()[:-20]), ("altered", _altered(bundle.read_bytes()))):
+    for name, damaged in (
+        ("cut", bundle.read_bytes()[:-20]),
+        ("altered", _altered(bundle.read_bytes())),
+    ):
         (other.root / name).write_bytes(damaged)
         assert 20 == other.run("checkpoint", "import", name).code, name
         assert [] == other.run("runs", "--json").json
@@ -190,7 +214,7 @@ def _altered(data: bytes) -> bytes:
     return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
 
 
-# --- what a run does with what it did ------------------------------------------------------------------------------
+# --- what a run does with what it did -------------------------------------------------------------
 
 
 def test_a_failed_run_undoes_what_it_did_back_to_the_last_checkpoint(program: Program) -> None:
@@ -200,7 +224,8 @@ def test_a_failed_run_undoes_what_it_did_back_to_the_last_checkpoint(program: Pr
         """
         - {name: old, type: python, action: "tools:make", args: [old], rollback: "tools:undo"}
         - {name: safe, type: checkpoint}
-        - {name: a, type: python, action: "tools:make", kwargs: {name: a}, rollback: "tools:undo_by_output"}
+        - {name: a, type: python, action: "tools:make", kwargs: {name: a},
+           rollback: "tools:undo_by_output"}
         - name: l
           type: loop
           for_each: [x, y]
@@ -221,7 +246,11 @@ def test_a_failed_run_undoes_what_it_did_back_to_the_last_checkpoint(program: Pr
     assert ["sea", "y y", "x x", "output a"] == undone
     assert 1 == len(failed.json["rollback_errors"])
     assert "b stays" in failed.json["rollback_errors"][0]
-    assert (0, 6, 2) == (resumed.code, resumed.json["steps"]["ran"], resumed.json["steps"]["recalled"])
+    assert (0, 6, 2) == (
+        resumed.code,
+        resumed.json["steps"]["ran"],
+        resumed.json["steps"]["recalled"],
+    )
 
 
 def test_what_is_kept_on_failure_is_not_undone(program: Program) -> None:
@@ -239,7 +268,9 @@ def test_what_is_kept_on_failure_is_not_undone(program: Program) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_pauses_the_run_and_stops_what_runs(program: Program, number: signal.Signals) -> None:
+def test_a_signal_pauses_the_run_and_stops_what_runs(
+    program: Program, number: signal.Signals
+) -> None:
     """In a loop, a branch and a sub-workflow; what had finished is not done again."""
     program.file(
         "inner.yaml",
@@ -255,7 +286,8 @@ def test_a_signal_pauses_the_run_and_stops_what_runs(program: Program, number: s
     program.flow(
         """
         - {name: a, type: shell, run: echo a >> log}
-        - {name: l, type: loop, for_each: [1], steps: [{name: s, type: subworkflow, workflow: ./inner.yaml}]}
+        - {name: l, type: loop, for_each: [1], steps: [{name: s, type: subworkflow,
+           workflow: ./inner.yaml}]}
         - {name: z, type: shell, run: echo z >> log}
         """
     )
@@ -277,7 +309,9 @@ def _strings(value: Any) -> str:
 
 
 def test_a_secret_reaches_no_output_event_or_file_of_the_store(program: Program) -> None:
-    """However a step writes it; a short one and one in an input are refused before anything runs."""
+    """However a step writes it; a short one and one in an input are refused before anything
+    runs.
+    """
     program.file("maverick.yaml", "secrets: [TOKEN, NOT_SET]\n")
     program.file("tools.py", "def echo(x):\n    print(x)\n    return {x: [x, x.encode()]}\n")
     program.flow(
@@ -290,13 +324,21 @@ def test_a_secret_reaches_no_output_event_or_file_of_the_store(program: Program)
     )
     done = program.run("run", "flow.yaml", "--json", "--events", "events.jsonl", TOKEN=SECRET)
     written = "".join(
-        path.read_bytes().decode("latin-1") for path in (program.root / ".maverick").rglob("*") if path.is_file()
+        path.read_bytes().decode("latin-1")
+        for path in (program.root / ".maverick").rglob("*")
+        if path.is_file()
     )
     shown = program.run("checkpoint", "show", "@latest:steps.a.output", "--json").json
     short = program.run("run", "flow.yaml", TOKEN="short")
 
     assert 0 == done.code, done.err
-    for text in (done.out, done.err, (program.root / "events.jsonl").read_text(), written, _strings(shown)):
+    for text in (
+        done.out,
+        done.err,
+        (program.root / "events.jsonl").read_text(),
+        written,
+        _strings(shown),
+    ):
         assert "s3cr3t" not in text
     assert "***\n" == shown["stderr"]
     assert (2, True) == (short.code, "TOKEN" in short.err)

@@ -98,7 +98,8 @@ steps:
     output_schema: {type: object, required: [n], properties: {n: {type: integer}}}
   - {name: file, type: agent, agent: file, context: {task: n}}
   - {name: generate, type: generate, generator: commit_message, context: {diff: "+a", message: m}}
-  - {name: generate2, type: generate, generator: commit_message_generator, context: {diff: "+a", message: m}}
+  - {name: generate2, type: generate, generator: commit_message_generator, context: {diff: "+a",
+     message: m}}
   - name: validate
     type: validate
     stages: [first, {name: second, run: "echo bad; exit 4"}, {name: never, run: "true"}]
@@ -212,7 +213,8 @@ def test_every_step_type_with_every_field(program: Program) -> None:  # noqa: PL
     """One run of them all; each output has the shape that the table says."""
     program.file("tools/acts.py", ACTIONS)
     program.file(
-        "tools/agent.sh", 'echo "$MAVERICK_AGENT"; cat; grep -c task "$MAVERICK_CONTEXT"; test -n "$MAVERICK_OUTPUT"'
+        "tools/agent.sh",
+        'echo "$MAVERICK_AGENT"; cat; grep -c task "$MAVERICK_CONTEXT"; test -n "$MAVERICK_OUTPUT"',
     )
     program.file("tools/file.sh", """echo '{"f": 1}' > "$MAVERICK_OUTPUT"; echo talk""")
     program.file("maverick.yaml", CONFIG)
@@ -224,7 +226,12 @@ def test_every_step_type_with_every_field(program: Program) -> None:  # noqa: PL
     steps = done.json["output"]
     output = {name: step["output"] for name, step in steps.items()}
 
-    assert {"stdout": "out\nhi 2 sub\n", "stderr": "err\n", "exit_code": 0, "value": "out\nhi 2 sub"} == output["plain"]
+    assert {
+        "stdout": "out\nhi 2 sub\n",
+        "stderr": "err\n",
+        "exit_code": 0,
+        "value": "out\nhi 2 sub",
+    } == output["plain"]
     assert "[1, 2]|true||" == output["env"]["value"]
     assert "O'Hara; exit 1" == output["quoted"]["value"]
     assert ["a", "b"] == output["lines"]["value"]
@@ -233,7 +240,9 @@ def test_every_step_type_with_every_field(program: Program) -> None:  # noqa: PL
     assert ("failed", "failed") == (steps["strict"]["status"], steps["fails"]["status"])
     assert {"error": "exit code 7: last words"} == output["fails"]
     assert (3, 4, "text") == (output["named"], output["module"], output["async"])
-    assert {"point": {"x": 1, "y": 0.5}, "path": "a/b", "set": [1], "tuple": [1, 2]} == output["shapes"]
+    assert {"point": {"x": 1, "y": 0.5}, "path": "a/b", "set": [1], "tuple": [1, 2]} == output[
+        "shapes"
+    ]
     assert output["agent"].startswith("helper\n## task\n\nWrite")
     assert {"n": 3} == output["schema"]
     assert {"f": 1} == output["file"]
@@ -273,16 +282,22 @@ def test_every_step_type_with_every_field(program: Program) -> None:  # noqa: PL
         for it in events
         if (it["step"], it["seconds"] is None) == (name, False)
     ]
-    assert "1 of 3 iterations failed" in [it["message"] for it in events if it["step"] == "tolerant"]
+    assert "1 of 3 iterations failed" in [
+        it["message"] for it in events if it["step"] == "tolerant"
+    ]
     assert ["mark a/../x", "mark b/../x"] == [
-        it["message"] for it in events if it["event"] == "checkpoint_saved" and it["step"].startswith("loop")
+        it["message"]
+        for it in events
+        if it["event"] == "checkpoint_saved" and it["step"].startswith("loop")
     ]
 
     run = done.json["run"]
     labels = program.run("checkpoint", "list", "--json").json[0]["labels"]
     assert ["mark a/../x", "mark b/../x", "mark", "check"] != labels
     assert {"mark a/../x", "mark b/../x", "mark", "check"} == set(labels)
-    shown = program.run("checkpoint", "show", f"{run}@mark a/../x:steps.loop[0].one.output", "--json")
+    shown = program.run(
+        "checkpoint", "show", f"{run}@mark a/../x:steps.loop[0].one.output", "--json"
+    )
     assert "a0" == shown.json
 
 
@@ -291,7 +306,8 @@ FAILING = {
     "{name: a, type: shell, run: echo x, parse: json}": "no JSON",
     "{name: a, type: loop, for_each: '${{ 5 }}', steps: [{name: b, type: checkpoint}]}": "for_each has to be a list",
     "{name: a, type: loop, for_each: [1, 2], steps: [{name: b, type: shell, run: exit 1}]}": "a[0].b",
-    "{name: a, type: branch, on_no_match: fail, options: [{when: 0 > 1, step: {name: b, type: checkpoint}}]}": "holds",
+    "{name: a, type: branch, on_no_match: fail, options: [{when: 0 > 1, step: {name: b, type: "
+    "checkpoint}}]}": "holds",
     "{name: a, type: validate, fail: true, stages: [{name: bad, run: 'false'}]}": "bad",
     "{name: a, type: shell, run: 'true', when: \"1 + 'x'\"}": "flow.yaml:4:",
     "{name: a, type: python, action: 'math:sqrt', args: [-1]}": "ValueError",
@@ -311,7 +327,11 @@ def test_what_fails_a_step_fails_the_run_and_says_why(program: Program, step: st
     assert FAILING[step] in done.json["error"], done.json["error"]
     assert done.json["error"].startswith("step a")
     assert 1 == done.json["steps"]["failed"]
-    assert f"maverick run flow.yaml --resume={done.json['run']}" == done.json["resume"] == done.last_line
+    assert (
+        f"maverick run flow.yaml --resume={done.json['run']}"
+        == done.json["resume"]
+        == done.last_line
+    )
 
 
 def test_only_what_is_named_is_worth_another_attempt(program: Program) -> None:
@@ -347,8 +367,9 @@ def test_only_what_is_named_is_worth_another_attempt(program: Program) -> None:
 
 
 def test_a_concurrent_loop_that_fails_keeps_what_finished(program: Program) -> None:
-    """It lets running iterations end, and every finished step stays recorded. How many begin before the failure is
-    known, the script cannot see: tests/dsl/test_loops.py holds that none begins after it.
+    """It lets running iterations end, and every finished step stays recorded. How many begin before
+    the failure is known, the script cannot see: tests/dsl/test_loops.py holds that none begins
+    after it.
     """
     program.flow(
         """
@@ -389,7 +410,9 @@ def test_a_shell_step_ends_with_its_shell_and_names_what_it_left(program: Progra
 def test_what_an_agent_needs_is_missed_before_the_run_starts(program: Program) -> None:
     """All of it at once: programs under `requires`, and those that play agents."""
     program.file(
-        "maverick.yaml", "agents: {helper: {provider: claude}, other: {provider: command, command: [no-such-agent]}}"
+        "maverick.yaml",
+        "agents: {helper: {provider: claude}, other: {provider: command, command: "
+        "[no-such-agent]}}",
     )
     program.flow(
         """
@@ -439,7 +462,14 @@ def test_a_workflow_says_everything_that_is_wrong_with_it_at_once(program: Progr
 
     assert 3 == done.code
     assert set(range(3, 22)) - {4, 8} <= lines, sorted(set(range(3, 22)) - lines)
-    for said in ("`shell`", "`run`", "`log_message`", "`review`", "`code_reviewer`", "`commit_message`"):
+    for said in (
+        "`shell`",
+        "`run`",
+        "`log_message`",
+        "`review`",
+        "`code_reviewer`",
+        "`commit_message`",
+    ):
         assert f"did you mean {said}" in messages, said
     for line in done.err.splitlines():
         assert line.startswith(("flow.yaml:", "warning: flow.yaml:", "error: 19 problems:")), line
@@ -449,8 +479,15 @@ def test_a_workflow_says_everything_that_is_wrong_with_it_at_once(program: Progr
     ("text", "said"),
     [
         ("[" * 30000, "deep"),
-        ("a: &a [1]\nb: &b [*a, *a]\n" + "".join(f"c{n}: &c{n} [{', '.join(['*b'] * 9)}]\n" for n in range(9)), ""),
-        ("version: '1.0'\nname: x\nsteps: [{name: a, type: checkpoint}]\nname: y\n", "flow.yaml:4:"),
+        (
+            "a: &a [1]\nb: &b [*a, *a]\n"
+            + "".join(f"c{n}: &c{n} [{', '.join(['*b'] * 9)}]\n" for n in range(9)),
+            "",
+        ),
+        (
+            "version: '1.0'\nname: x\nsteps: [{name: a, type: checkpoint}]\nname: y\n",
+            "flow.yaml:4:",
+        ),
         ("version: '2.0'\nname: x\nsteps: [{name: a, type: checkpoint}]\n", "version"),
         ("version: '1.0'\nname: x\nsteps: []\n", "steps"),
         ("\tversion: x", "flow.yaml:1:"),
@@ -470,10 +507,14 @@ def test_a_hostile_file_gives_an_error_and_no_crash(program: Program, text: str,
 
 
 @pytest.mark.parametrize("names", [["shel"], ["shel", "pyton"]])
-def test_each_problem_is_a_line_that_begins_with_its_place(program: Program, names: list[str]) -> None:
+def test_each_problem_is_a_line_that_begins_with_its_place(
+    program: Program, names: list[str]
+) -> None:
     """However many there are; with `--json`, `error` holds nothing else."""
     program.flow("\n".join(f"- {{name: {name}, type: {name}}}" for name in names))
-    expected = [rf"flow\.yaml:{line}:\d+: unknown step type `{name}`" for line, name in enumerate(names, 4)]
+    expected = [
+        rf"flow\.yaml:{line}:\d+: unknown step type `{name}`" for line, name in enumerate(names, 4)
+    ]
     checked = program.run("workflow", "check", "flow.yaml")
     run = program.run("run", "flow.yaml", "--json")
     found = [line for line in checked.err.splitlines() if line.startswith("flow.yaml:")]

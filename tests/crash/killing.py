@@ -2,9 +2,10 @@
 
     python tests/crash/killing.py FOLDER ROUNDS SEED
 
-Workers save, resume, collect and check; each writes what was acknowledged to it into a file outside the store, in
-one `write` that the kernel completes whoever dies. After each round, with everybody dead, the store is compared
-with what was acknowledged. Prints every lie; exits with 1 if there was one.
+Workers save, resume, collect and check; each writes what was acknowledged to it into a file outside
+the store, in one `write` that the kernel completes whoever dies. After each round, with everybody
+dead, the store is compared with what was acknowledged. Prints every lie; exits with 1 if there was
+one.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from maverick.checkpoints import Checkpoint, Store, blob, sweep, value
-from maverick.checkpoints.fsck import check
+from maverick.checkpoints import Checkpoint, Store, blob, value
+from maverick.checkpoints.fsck.check import check
+from maverick.checkpoints.gc import sweep
 from maverick.errors import NotFound, ObjectMissing, RunConflict
 
 assert sweep  # imported once, before processes are forked
@@ -31,7 +33,9 @@ RUNS = 6
 
 def text_of(run: str, sequence: int) -> bytes:
     """What a run stores at its save number *sequence*: much of it others store as well."""
-    return f"part {sequence % 7} of all runs\n".encode() * 60 + (run.encode() if sequence % 3 else b"")
+    return f"part {sequence % 7} of all runs\n".encode() * 60 + (
+        run.encode() if sequence % 3 else b""
+    )
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,9 @@ class Worker:
         self._seed = seed
 
     def work(self) -> None:
-        actions: list[Callable[[], None]] = [self._run] * 6 + [self._collect] * 2 + [self._look] * 2 + [self._check]
+        actions: list[Callable[[], None]] = (
+            [self._run] * 6 + [self._collect] * 2 + [self._look] * 2 + [self._check]
+        )
         while True:
             try:
                 self._random.choice(actions)()
@@ -85,7 +91,10 @@ class Worker:
                 self._tell(f"ends {run}")
             at = store.save(
                 run,
-                {("texts", str(sequence)): blob(text_of(run, sequence)), ("last",): value(sequence)},
+                {
+                    ("texts", str(sequence)): blob(text_of(run, sequence)),
+                    ("last",): value(sequence),
+                },
                 parent=at,
                 kind=kind,  # type: ignore[arg-type]
                 label=f"at {sequence}" if kind == "label" else "",
@@ -160,7 +169,9 @@ def main(folder: Path, rounds: int, seed: int) -> int:
 
 
 def kill_for_a_while(root: Path, log: Path, source: random.Random) -> None:
-    """Let workers work; kill one after the other as they are at it, replacing some; leave none alive."""
+    """Let workers work; kill one after the other as they are at it, replacing some; leave none
+    alive.
+    """
     workers = [start(root, log, source.randrange(1 << 30)) for _ in range(WORKERS)]
     try:
         for _ in range(KILLS):
@@ -201,7 +212,9 @@ def start(root: Path, log: Path, seed: int) -> int:
 
 def judge(root: Path, told: dict[str, Told]) -> Iterator[str]:
     """Compare the store with what was acknowledged, while nobody uses it."""
-    yield from (f"fsck: {it.message}" for it in check(root, read_data=True) if it.severity == "error")
+    yield from (
+        f"fsck: {it.message}" for it in check(root, read_data=True) if it.severity == "error"
+    )
     store = Store.open(root)
     refs = {ref.run: ref for ref in store.refs()}
     for run, last in told.items():
@@ -217,7 +230,9 @@ def judge(root: Path, told: dict[str, Told]) -> Iterator[str]:
 
 
 def read_log(log: Path) -> tuple[dict[str, Told], list[str]]:
-    """Give what was acknowledged of each run, and the lies. A run that went and began anew is as told last."""
+    """Give what was acknowledged of each run, and the lies. A run that went and began anew is as
+    told last.
+    """
     told: dict[str, Told] = {}
     lies: list[str] = []
     for line in log.read_text().splitlines():
@@ -225,7 +240,9 @@ def read_log(log: Path) -> tuple[dict[str, Told], list[str]]:
         if what == "saved":
             run, sequence, checkpoint = rest.split()
             began_anew = int(sequence) <= told.get(run, Told()).sequence
-            told[run] = Told(int(sequence), checkpoint, ends=told.get(run, Told()).ends and not began_anew)
+            told[run] = Told(
+                int(sequence), checkpoint, ends=told.get(run, Told()).ends and not began_anew
+            )
         elif what == "ends":
             told[rest] = replace(told.get(rest, Told()), ends=True)
         else:

@@ -1,7 +1,9 @@
-"""The power goes at any instant of any operation, whatever the file system had made durable by then.
+"""The power goes at any instant of any operation, whatever the file system had made durable by
+then.
 
-`tests/disks.py` is the model of the disk. Each disk that it allows must be a store: it opens, fsck finds no
-damage, all that was promised and not collected loads, a save works, and gc works after that.
+`tests/disks.py` is the model of the disk. Each disk that it allows must be a store: it opens, fsck
+finds no damage, all that was promised and not collected loads, a save works, and gc works after
+that.
 """
 
 from __future__ import annotations
@@ -18,12 +20,13 @@ import pytest
 
 from disks import Image, RecordingFiles, power_cuts, write_image
 from faults import CountingFiles, Killed
-from maverick.checkpoints import Checkpoint, Store, blob, sweep, value
-from maverick.checkpoints.dropped import read_dropped
-from maverick.checkpoints.files import Files
-from maverick.checkpoints.ids import ObjectId
-from maverick.checkpoints.packs import FRAME_BYTES, TRAILER_BYTES
-from maverick.checkpoints.repair import repair
+from maverick.checkpoints import Checkpoint, Store, blob, value
+from maverick.checkpoints.disk.files import Files
+from maverick.checkpoints.fsck.repair import repair
+from maverick.checkpoints.gc import sweep
+from maverick.checkpoints.objects.ids import ObjectId
+from maverick.checkpoints.objects.packs import FRAME_BYTES, TRAILER_BYTES
+from maverick.checkpoints.refs.dropped import read_dropped
 from maverick.errors import StoreUnwritable
 from stores import begin, extend, read_all
 
@@ -80,7 +83,9 @@ def save_what_another_had_not_synced(store: Store, ledger: Ledger) -> None:
     with pytest.raises(Killed):
         store.save("killed", {("shared",): blob(b"the same")}, parent=None)
     ledger.files.kill_at = None
-    at = Store.open(store.root, files=store.files).save("new", {("shared",): blob(b"the same")}, parent=None)
+    at = Store.open(store.root, files=store.files).save(
+        "new", {("shared",): blob(b"the same")}, parent=None
+    )
     ledger.promise(store, at)
 
 
@@ -151,7 +156,9 @@ def collect_twice(store: Store, ledger: Ledger) -> None:
 
 
 def collect_between_saves(store: Store, ledger: Ledger) -> None:
-    """The first is killed when its ref has moved, before that was durable: gc goes by the ref that it sees."""
+    """The first is killed when its ref has moved, before that was durable: gc goes by the ref that
+    it sees.
+    """
     ledger.files.kill_at = len(ledger.files.log) + 9
     with pytest.raises(Killed):
         save_next(store, ledger)
@@ -162,7 +169,9 @@ def collect_between_saves(store: Store, ledger: Ledger) -> None:
 
 
 def collect_what_was_dropped(store: Store, ledger: Ledger) -> None:
-    """First one by one, with a note each, then by gc, in one list; and of one of them a checkpoint stays in a pack."""
+    """First one by one, with a note each, then by gc, in one list; and of one of them a checkpoint
+    stays in a pack.
+    """
     with store.own("done-0"):
         pass
     drop(store, ledger)
@@ -199,9 +208,15 @@ def prepared(root: Path) -> tuple[Store, RecordingFiles, Ledger]:
     promised: list[Checkpoint] = []
     old = store.save("done-0", {("a",): value("old")}, parent=None, group="fly")
     promised += [old, store.save("done-0", {("output",): value(1)}, parent=old, kind="final")]
-    label = store.save("done-1", {("a",): value("new")}, parent=None, kind="label", label="here", group="fly")
+    label = store.save(
+        "done-1", {("a",): value("new")}, parent=None, kind="label", label="here", group="fly"
+    )
     middle = store.save("done-1", {("b",): value(["new"])}, parent=label)
-    promised += [label, middle, store.save("done-1", {("b",): value("last")}, parent=middle, kind="final")]
+    promised += [
+        label,
+        middle,
+        store.save("done-1", {("b",): value("last")}, parent=middle, kind="final"),
+    ]
     promised.append(begin(store, "open"))
     promised.append(extend(store, promised[-1], range(1)))
     (root / "tmp" / "4194399-left").write_bytes(b"left by a save")
@@ -246,7 +261,9 @@ def test_every_disk_that_a_power_cut_may_leave_is_a_whole_store(tmp_path: Path, 
     check_all(tmp_path, act, ("tmp", "trash"))
 
 
-def test_so_is_every_disk_where_locks_cannot_be_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_so_is_every_disk_where_locks_cannot_be_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """There gc moves packs to the trash, and back, and purges in a later cycle."""
     monkeypatch.setattr(sweep.filesystem, "locks_are_trusted", lambda _: False)
     check_all(tmp_path, collect_twice)
@@ -265,7 +282,9 @@ def test_so_is_every_disk_with_more_of_them(
     check_all(tmp_path, act, most=256)
 
 
-def check_all(tmp_path: Path, act: Act, together: tuple[str, ...] = ("tmp",), most: int = 16) -> None:
+def check_all(
+    tmp_path: Path, act: Act, together: tuple[str, ...] = ("tmp",), most: int = 16
+) -> None:
     """Do *act*; check all the disks on the way."""
     store, files, ledger = prepared(tmp_path / "store")
     act(store, ledger)
@@ -301,7 +320,9 @@ def test_a_repair_that_loses_power_is_finished_by_the_next(tmp_path: Path) -> No
 
 
 def damage(store: Store, object_id: str, at: int) -> None:
-    """Flip a bit of the pack that holds an object: at a place in its frame, or, below 0, from the end."""
+    """Flip a bit of the pack that holds an object: at a place in its frame, or, below 0, from the
+    end.
+    """
     place = store.objects.find(ObjectId(object_id))
     assert place is not None
     path = store.root / "objects" / f"{place.pack}.pack"
@@ -315,7 +336,16 @@ def test_the_recorder_knows_every_operation_on_files() -> None:
 
     `append` is for logs of running steps, which no save leads to.
     """
-    changing = {"create", "write", "sync", "close", "rename", "sync_folder", "unlink", "make_folder"}
+    changing = {
+        "create",
+        "write",
+        "sync",
+        "close",
+        "rename",
+        "sync_folder",
+        "unlink",
+        "make_folder",
+    }
     others = {"append", "open", "read", "pread", "pread_open", "size", "touch", "modified", "list"}
 
     assert changing | others == {name for name in vars(Files) if not name.startswith("_")}

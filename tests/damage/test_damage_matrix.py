@@ -1,4 +1,6 @@
-"""Damage by place by what changed since: fsck finds it, other runs are unharmed, and repair makes the store whole."""
+"""Damage by place by what changed since: fsck finds it, other runs are unharmed, and repair makes
+the store whole.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from faults import CountingFiles
-from maverick.checkpoints import Checkpoint, Store, blob, ids, value
-from maverick.checkpoints.findings import Finding
-from maverick.checkpoints.fsck import check
-from maverick.checkpoints.pack_index import INDEX_BYTES
-from maverick.checkpoints.packs import FRAME_BYTES, TRAILER_BYTES
-from maverick.checkpoints.repair import repair
+from maverick.checkpoints import Checkpoint, Store, blob, value
+from maverick.checkpoints.fsck.check import check
+from maverick.checkpoints.fsck.findings import Finding
+from maverick.checkpoints.fsck.repair import repair
+from maverick.checkpoints.objects import ids
+from maverick.checkpoints.objects.pack_index import INDEX_BYTES
+from maverick.checkpoints.objects.packs import FRAME_BYTES, TRAILER_BYTES
 from maverick.errors import StoreDamaged
 from stores import read_all
 
@@ -60,16 +63,20 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Sound:
     root = tmp_path_factory.mktemp("sound") / "store"
     store = Store.create(root, files=CountingFiles())
     (root / "reserve").write_bytes(b"small")
-    other = store.save("other", {("steps", "a"): value({"other": 1}), ("b",): blob(b"ob" * 99)}, parent=None)
+    other = store.save(
+        "other", {("steps", "a"): value({"other": 1}), ("b",): blob(b"ob" * 99)}, parent=None
+    )
     other = store.save("other", {("steps", "b"): value("of another")}, parent=other)
-    one = store.save("victim", {("steps", "a"): value({"victim": 1})}, parent=None, kind="label", label="one")
+    one = store.save(
+        "victim", {("steps", "a"): value({"victim": 1})}, parent=None, kind="label", label="one"
+    )
     two = store.save("victim", {("steps", "b"): value({"victim": 2})}, parent=one)
     three = store.save("victim", {("steps", "c"): blob(PAYLOAD)}, parent=two)
     contents = {it.id: read_all(store, it) for it in (one, two, three, other)}
     return Sound(root, (one, two, three), other, contents)
 
 
-# --- damage ----------------------------------------------------------------------------------------------------------
+# --- damage ---------------------------------------------------------------------------------------
 
 
 def flip(sound: Sound, path: Path, at: int) -> None:
@@ -106,11 +113,13 @@ def duplicate(sound: Sound, path: Path, at: int) -> None:
     path.write_bytes(data[:at] + data[max(at - 16, 0) : at + 16] + data[at:])
 
 
-DAMAGES: dict[str, Damage] = {it.__name__: it for it in (flip, truncate, zero, delete, swap, duplicate)}
+DAMAGES: dict[str, Damage] = {
+    it.__name__: it for it in (flip, truncate, zero, delete, swap, duplicate)
+}
 PLACES = ("pack header", "frame header", "payload", "index", "trailer", "ref", "format")
 
 
-# --- since -----------------------------------------------------------------------------------------------------------
+# --- since ----------------------------------------------------------------------------------------
 
 
 def nothing(root: Path, sound: Sound) -> None:
@@ -159,7 +168,11 @@ def test_damage_is_found_named_kept_to_its_run_and_repaired(
     assert found
     affected = {run for finding in found for run in finding.runs}
     both = damage == "swap"
-    assert (affected <= {"victim", "other"}) if both else (affected == (set() if place == "format" else {"victim"}))
+    assert (
+        (affected <= {"victim", "other"})
+        if both
+        else (affected == (set() if place == "format" else {"victim"}))
+    )
     if place == "payload" and damage in {"flip", "zero"}:
         assert any("steps/c" in finding.message for finding in found)
     if place != "format" and not both:
@@ -177,7 +190,9 @@ def test_damage_is_found_named_kept_to_its_run_and_repaired(
 
 
 def expected_position(damage: str, place: str) -> int:
-    """The newest checkpoint that can be had back: the last one, unless a frame of its payload was hit."""
+    """The newest checkpoint that can be had back: the last one, unless a frame of its payload was
+    hit.
+    """
     if damage == "swap" or place in {"ref", "format"}:
         return 3
     hit = damage == "delete" or place in {"frame header", "payload"}
@@ -186,7 +201,11 @@ def expected_position(damage: str, place: str) -> int:
 
 def contents_of(root: Path) -> set[bytes]:
     """What files hold that nobody may lose: the damaged ones, too."""
-    kept = [*(root / "objects").iterdir(), *(root / "refs").iterdir(), *(root / "quarantine").iterdir()]
+    kept = [
+        *(root / "objects").iterdir(),
+        *(root / "refs").iterdir(),
+        *(root / "quarantine").iterdir(),
+    ]
     return {it.read_bytes() for it in kept if not it.name.startswith("format")}
 
 

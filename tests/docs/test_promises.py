@@ -11,7 +11,9 @@ ROOT = Path(__file__).parents[2]
 def test_every_promise_names_a_test_that_exists() -> None:
     """A promise that nothing holds is a hope."""
     text = (ROOT / "docs" / "design.md").read_text("utf-8")
-    section = text.partition("## What is promised, and which test holds it\n")[2].partition("\n## ")[0]
+    section = text.partition("## What is promised, and which test holds it\n")[2].partition(
+        "\n## "
+    )[0]
     rows = [row for row in section.splitlines() if row.startswith("| ")][2:]
     assert len(rows) >= 18
 
@@ -21,4 +23,6 @@ def test_every_promise_names_a_test_that_exists() -> None:
         assert named, promise
         for file, name in named:
             source = (ROOT / file).read_text("utf-8")
-            assert f"\ndef {name}(" in source if name else "\ndef test_" in source, f"{file}::{name}"
+            assert f"\ndef {name}(" in source if name else "\ndef test_" in source, (
+                f"{file}::{name}"
+            )

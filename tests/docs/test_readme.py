@@ -11,7 +11,9 @@ README = Path(__file__).parents[2] / "README.md"
 
 def blocks(language: str) -> list[str]:
     """The fenced blocks of that language, in order."""
-    return re.findall(rf"^```{language}\n(.*?)^```", README.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", README.read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
 
 
 def commands(block: str) -> list[tuple[str, str]]:
@@ -35,7 +37,13 @@ def test_the_first_workflow_fails_resumes_and_shows_its_history(tmp_path: Path) 
     for block in blocks("console")[1:]:
         for command, shown in commands(block):
             done = subprocess.run(
-                command, shell=True, check=False, cwd=project, env=environment, capture_output=True, text=True
+                command,
+                shell=True,
+                check=False,
+                cwd=project,
+                env=environment,
+                capture_output=True,
+                text=True,
             )
             exits.append((command, done.returncode))
             if shown.strip():

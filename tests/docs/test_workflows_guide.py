@@ -1,4 +1,6 @@
-"""The guide to workflows: its files and commands in order, its expressions, and that its tables leave nothing out."""
+"""The guide to workflows: its files and commands in order, its expressions, and that its tables
+leave nothing out.
+"""
 
 import json
 import os
@@ -10,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from maverick import library
-from maverick.dsl import evaluate
-from maverick.dsl.expressions import Place, parse_expression
-from maverick.dsl.functions import FUNCTIONS
-from maverick.dsl.scope import Frame
+from maverick.dsl.expressions import evaluate
+from maverick.dsl.expressions.expressions import Place, parse_expression
+from maverick.dsl.expressions.functions import FUNCTIONS
+from maverick.dsl.expressions.scope import Frame
 from maverick.dsl.serialization.steps import STEP_TYPES
 
 GUIDE = Path(__file__).parents[2] / "docs" / "workflows.md"
@@ -33,7 +35,11 @@ def _environment(home: Path) -> dict[str, str]:
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "GIT_CONFIG_SYSTEM": os.devnull,
-        **{f"GIT_{who}_{what}": "ada@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+        **{
+            f"GIT_{who}_{what}": "ada@example.org"
+            for who in ("AUTHOR", "COMMITTER")
+            for what in ("NAME", "EMAIL")
+        },
     }
 
 
@@ -47,9 +53,16 @@ def test_what_is_typed_gives_what_is_shown(tmp_path: Path) -> None:
         if kind == "console":
             for command, shown in _commands(text):
                 done = subprocess.run(
-                    ["sh", "-c", command], cwd=project, env=environment, capture_output=True, text=True, check=False
+                    ["sh", "-c", command],
+                    cwd=project,
+                    env=environment,
+                    capture_output=True,
+                    text=True,
+                    check=False,
                 )
-                assert (about == "fails") == (done.returncode != 0), f"{command}\n{done.stdout}\n{done.stderr}"
+                assert (about == "fails") == (done.returncode != 0), (
+                    f"{command}\n{done.stdout}\n{done.stderr}"
+                )
                 assert not shown or shown == done.stdout, command
         elif about:
             path = project / about
@@ -66,7 +79,9 @@ def _commands(block: str) -> list[tuple[str, str]]:
 def test_expressions_give_what_is_shown(expression: str, value: str, tmp_path: Path) -> None:
     inputs = {"name": "Ada", "tags": ["a", "b"], "none": None}
 
-    answer = evaluate.evaluate(parse_expression(expression, Place("guide", 1, 1)), Frame(inputs, {}, {}, tmp_path))
+    answer = evaluate.evaluate(
+        parse_expression(expression, Place("guide", 1, 1)), Frame(inputs, {}, {}, tmp_path)
+    )
 
     assert json.loads(value) == answer
 
@@ -79,7 +94,13 @@ def test_every_function_has_an_example() -> None:
 
 @pytest.mark.parametrize(
     "names",
-    [STEP_TYPES, library.ACTIONS, library.AGENT_PROMPTS, library.GENERATORS, library.CONTEXT_BUILDERS],
+    [
+        STEP_TYPES,
+        library.ACTIONS,
+        library.AGENT_PROMPTS,
+        library.GENERATORS,
+        library.CONTEXT_BUILDERS,
+    ],
     ids=["step types", "actions", "agents", "generators", "context builders"],
 )
 def test_the_reference_names_all_there_are(names: list[str]) -> None:
@@ -89,13 +110,19 @@ def test_the_reference_names_all_there_are(names: list[str]) -> None:
 
 
 def test_every_workflow_that_ships_is_in_the_reference() -> None:
-    shipped = [path.stem for folder in (library.WORKFLOWS, library.FRAGMENTS) for path in folder.glob("*.yaml")]
+    shipped = [
+        path.stem
+        for folder in (library.WORKFLOWS, library.FRAGMENTS)
+        for path in folder.glob("*.yaml")
+    ]
 
     assert [] == [name for name in shipped if f"| `{name}` |" not in TEXT]
 
 
 def test_every_link_leads_to_a_heading() -> None:
-    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", TEXT, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
+    headings = re.findall(
+        r"^#+ (.*)$", re.sub(r"^```.*?^```", "", TEXT, flags=re.DOTALL | re.MULTILINE), re.MULTILINE
+    )
     anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
     assert set() == set(re.findall(r"\]\(#([^)]+)\)", TEXT)) - anchors

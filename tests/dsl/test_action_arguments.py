@@ -1,4 +1,6 @@
-"""How an action is called is judged by `workflow check`, before anything that stands before it has run."""
+"""How an action is called is judged by `workflow check`, before anything that stands before it has
+run.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +10,9 @@ import pytest
 
 from kit_runs import Runs
 from maverick import library
-from maverick.dsl.actions import load_action
-from maverick.dsl.model import PythonStep, steps_in
+from maverick.dsl.catalog.actions import load_action
 from maverick.dsl.serialization.loader import load_workflow
+from maverick.dsl.workflow.model import PythonStep, steps_in
 from maverick.errors import WorkflowInvalid
 from maverick.project import Project
 
@@ -37,13 +39,28 @@ _RIGHT = [
 _WRONG = {
     "action: build": ("action", "missing a required argument: 'target'"),
     "action: build, args: []": ("[]", "missing a required argument: 'target'"),
-    "action: build, args: [x], kwargs: {target: y}": ("{target", "multiple values for argument 'target'"),
-    "action: build, args: [x], kwargs: {lewel: 2}": ("lewel", "no parameter `lewel`; did you mean `level`?"),
-    "action: build, args: '${{ [1] }}', kwargs: {lewel: 2}": ("lewel", "no parameter `lewel`; did you mean"),
+    "action: build, args: [x], kwargs: {target: y}": (
+        "{target",
+        "multiple values for argument 'target'",
+    ),
+    "action: build, args: [x], kwargs: {lewel: 2}": (
+        "lewel",
+        "no parameter `lewel`; did you mean `level`?",
+    ),
+    "action: build, args: '${{ [1] }}', kwargs: {lewel: 2}": (
+        "lewel",
+        "no parameter `lewel`; did you mean",
+    ),
     "action: only, args: [1, 2], kwargs: {b: 3}": ("{b", "too many positional arguments"),
-    "action: only, args: [1, 2], kwargs: '${{ inputs.x }}'": ("'$", "too many positional arguments"),
+    "action: only, args: [1, 2], kwargs: '${{ inputs.x }}'": (
+        "'$",
+        "too many positional arguments",
+    ),
     "action: only, kwargs: {a: 1, b: 2}": ("a: 1", "no parameter `a`"),
-    "action: git_commit, kwargs: {mesage: x}": ("mesage", "no parameter `mesage`; did you mean `message`?"),
+    "action: git_commit, kwargs: {mesage: x}": (
+        "mesage",
+        "no parameter `mesage`; did you mean `message`?",
+    ),
     "action: git_branch, args: [1, 2, 3, 4, 5]": ("[1,", "too many positional arguments"),
 }
 
@@ -56,7 +73,10 @@ def acting(runs: Runs) -> Runs:
 
 def _problems(runs: Runs, step: str) -> list[str]:
     runs.flow(f"inputs: {{x: {{type: object}}}}\nsteps:\n- {{name: a, type: python, {step}}}\n")
-    return [str(problem) for problem in Project(runs.root, runs.environment).catalog().check("flow.yaml").problems]
+    return [
+        str(problem)
+        for problem in Project(runs.root, runs.environment).catalog().check("flow.yaml").problems
+    ]
 
 
 @pytest.mark.parametrize("step", _RIGHT)
@@ -87,7 +107,9 @@ def test_every_wrong_name_is_told(acting: Runs) -> None:
 def test_nothing_runs_before_an_action_that_cannot_be_called(acting: Runs) -> None:
     """Nor of a workflow that is called."""
     acting.file(
-        "inner.yaml", 'version: "1.0"\nname: inner\nsteps: [{name: b, type: python, action: here, args: [1, 2]}]\n'
+        "inner.yaml",
+        'version: "1.0"\nname: inner\nsteps: [{name: b, type: python, action: here, args: [1, '
+        "2]}]\n",
     )
     acting.flow("""
     - {name: a, type: python, action: do, args: [a]}
@@ -115,4 +137,6 @@ def test_what_ships_calls_its_actions_rightly(folder: Path) -> None:
                 action = load_action(library.ACTIONS[step.action], name=step.action)
                 args = step.args if isinstance(step.args, list) else []
                 kwargs = step.kwargs if isinstance(step.kwargs, dict) else {}
-                assert [] == action.wrong_arguments(args, action.in_folder(args, dict(kwargs), ".")), step.place
+                assert [] == action.wrong_arguments(
+                    args, action.in_folder(args, dict(kwargs), ".")
+                ), step.place

@@ -5,15 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from maverick.dsl.commands import attach, run_command
-from maverick.dsl.processes import Group, Processes, Stop, Stopped
+from maverick.dsl.processes.commands import attach, run_command
+from maverick.dsl.processes.processes import Group, Processes, Stop, Stopped
 from maverick.errors import StepFailed, StepTimeout
 from patience import PATIENCE_SECONDS
 
 
 def test_alone_it_stays_in_the_callers_group(tmp_path: Path) -> None:
     """What stops the caller then stops the command, too."""
-    done = run_command(["sh", "-c", "ps -o pgid= -p $$; echo $A >&2; exit 3"], cwd=tmp_path, env={"A": "b"})
+    done = run_command(
+        ["sh", "-c", "ps -o pgid= -p $$; echo $A >&2; exit 3"], cwd=tmp_path, env={"A": "b"}
+    )
 
     assert (os.getpgrp(), b"b\n", 3) == (int(done.stdout), done.stderr, done.exit_code)
 
@@ -47,7 +49,11 @@ def test_attached_it_ends_when_the_run_is_stopped(tmp_path: Path) -> None:
     ended: list[str] = []
 
     def action() -> None:
-        with attach(Processes(stop, lambda groups: started.set() if groups else None), env=os.environ, step="x"):
+        with attach(
+            Processes(stop, lambda groups: started.set() if groups else None),
+            env=os.environ,
+            step="x",
+        ):
             try:
                 run_command(["sleep", "1000"], cwd=tmp_path)
             except Stopped as error:
@@ -69,11 +75,15 @@ def test_alone_it_may_take_a_month(tmp_path: Path) -> None:
     assert b"x" * 1_000_000 == done.stdout
 
 
-def test_alone_waiting_in_pieces_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maverick.dsl.commands.LONGEST_WAIT_SECONDS", 0.01)
+def test_alone_waiting_in_pieces_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maverick.dsl.processes.commands.LONGEST_WAIT_SECONDS", 0.01)
     script = "echo one; sleep 0.1; echo two; cat"
 
-    done = run_command(["sh", "-c", script], cwd=tmp_path, stdin=b"x" * 500_000, timeout=PATIENCE_SECONDS)
+    done = run_command(
+        ["sh", "-c", script], cwd=tmp_path, stdin=b"x" * 500_000, timeout=PATIENCE_SECONDS
+    )
 
     assert b"one\ntwo\n" + b"x" * 500_000 == done.stdout
 

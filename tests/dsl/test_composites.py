@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kit_runs import Runs
-from maverick.dsl.values import Value
 from maverick.errors import StepFailed, WorkflowInvalid
+from maverick.values import Value
 
 
 def _validation(runs: Runs, fields: str) -> dict[str, Value]:
@@ -17,10 +17,12 @@ def _validation(runs: Runs, fields: str) -> dict[str, Value]:
     return done.output
 
 
-# --- when ----------------------------------------------------------------------------------------------------------
+# --- when -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("condition", ["null", "0", "''", "[]", "{}", "false", "${{ 1 > 2 }}", "${{ 0.0 }}"])
+@pytest.mark.parametrize(
+    "condition", ["null", "0", "''", "[]", "{}", "false", "${{ 1 > 2 }}", "${{ 0.0 }}"]
+)
 def test_a_false_condition_skips_the_step(runs: Runs, condition: str) -> None:
     """Truth is as in Python; the output is null, the status `skipped`."""
     runs.flow(f"""
@@ -38,13 +40,15 @@ def test_a_true_condition_runs_it(runs: Runs, condition: str) -> None:
     """With or without `${{ }}`."""
     runs.flow(f"""
     - {{name: z, type: python, action: give}}
-    - {{name: a, type: python, action: do, args: [a], when: "{condition.replace("steps.z", "steps.z.output")}"}}
+    - {{name: a, type: python, action: do, args: [a], when: "{
+        condition.replace("steps.z", "steps.z.output")
+    }"}}
     """)
 
     assert "a" == runs.start().output
 
 
-# --- branch --------------------------------------------------------------------------------------------------------
+# --- branch ---------------------------------------------------------------------------------------
 
 BRANCH = """
 inputs: {number: {type: integer}}
@@ -86,7 +90,11 @@ def test_no_option_may_be_a_failure(runs: Runs) -> None:
 
 def test_else_is_taken_when_no_option_holds(runs: Runs) -> None:
     """And is visible under its own name, too."""
-    runs.flow(BRANCH.replace("ON_NO_MATCH", "else: {name: small, type: python, action: do, args: [small]}"))
+    runs.flow(
+        BRANCH.replace(
+            "ON_NO_MATCH", "else: {name: small, type: python, action: do, args: [small]}"
+        )
+    )
 
     assert ["small", None, None, None] == runs.start(number=1).output
 
@@ -104,7 +112,7 @@ def test_an_option_behind_the_first_that_holds_is_not_looked_at(runs: Runs) -> N
     assert "a" == runs.start().output
 
 
-# --- subworkflow ---------------------------------------------------------------------------------------------------
+# --- subworkflow ----------------------------------------------------------------------------------
 
 INNER = """
 version: "1.0"
@@ -118,12 +126,16 @@ steps:
 def test_a_sub_workflow_gives_the_output_of_its_last_step_or_its_outputs(runs: Runs) -> None:
     """It sees its own inputs and steps alone."""
     runs.file("inner.yaml", INNER)
-    runs.file("outer.yaml", INNER.replace("inner", "outer") + 'outputs: {both: ["${{ steps.a.output }}", 2]}\n')
+    runs.file(
+        "outer.yaml",
+        INNER.replace("inner", "outer") + 'outputs: {both: ["${{ steps.a.output }}", 2]}\n',
+    )
     runs.flow("""
     - {name: a, type: python, action: give, args: [7]}
     - {name: one, type: subworkflow, workflow: inner.yaml, inputs: {x: "${{ steps.a.output }}"}}
     - {name: two, type: subworkflow, workflow: outer.yaml, inputs: {x: 1, y: z}}
-    - {name: both, type: python, action: give, args: ["${{ [steps.one.output, steps.two.output, steps.a.output] }}"]}
+    - {name: both, type: python, action: give,
+       args: ["${{ [steps.one.output, steps.two.output, steps.a.output] }}"]}
     """)
 
     assert ["7why", {"both": ["1z", 2]}, 7] == runs.start().output
@@ -132,9 +144,15 @@ def test_a_sub_workflow_gives_the_output_of_its_last_step_or_its_outputs(runs: R
 def test_a_relative_path_starts_at_the_calling_file_s_folder(runs: Runs) -> None:
     """However deep the calls go; a name is looked up in `.maverick/workflows`."""
     one_step = 'version: "1.0"\nname: {}\nsteps: [{{name: i, {}}}]\n'
-    runs.file("parts/middle.yaml", one_step.format("middle", "type: subworkflow, workflow: ./deep/in.yaml"))
+    runs.file(
+        "parts/middle.yaml",
+        one_step.format("middle", "type: subworkflow, workflow: ./deep/in.yaml"),
+    )
     runs.file("parts/deep/in.yaml", one_step.format("in", "type: subworkflow, workflow: by-name"))
-    runs.file(".maverick/workflows/x.yaml", one_step.format("by_name", "type: python, action: give, args: [found]"))
+    runs.file(
+        ".maverick/workflows/x.yaml",
+        one_step.format("by_name", "type: python, action: give, args: [found]"),
+    )
     runs.flow("- {name: a, type: subworkflow, workflow: parts/middle.yaml}")
 
     assert "found" == runs.start().output
@@ -143,7 +161,9 @@ def test_a_relative_path_starts_at_the_calling_file_s_folder(runs: Runs) -> None
 def test_inputs_that_do_not_fit_fail_the_step(runs: Runs) -> None:
     """When they come from expressions; others are found before the run."""
     runs.file("inner.yaml", INNER)
-    runs.flow("- {name: a, type: subworkflow, workflow: inner.yaml, inputs: {x: \"${{ 'text' }}\"}}")
+    runs.flow(
+        "- {name: a, type: subworkflow, workflow: inner.yaml, inputs: {x: \"${{ 'text' }}\"}}"
+    )
 
     assert "x (integer): an integer is expected, not 'text'" in runs.start().error
 
@@ -159,7 +179,7 @@ def test_a_sub_workflow_s_steps_stand_below_the_step_that_calls_it(runs: Runs) -
     assert ["one.a", "two.a"] == runs.start().executed
 
 
-# --- validate ------------------------------------------------------------------------------------------------------
+# --- validate -------------------------------------------------------------------------------------
 
 
 def test_stages_run_in_order_up_to_the_first_that_fails(runs: Runs) -> None:
@@ -174,14 +194,18 @@ def test_stages_run_in_order_up_to_the_first_that_fails(runs: Runs) -> None:
         "attempts": 1,
     } == _validation(
         runs,
-        "stages: [{name: one, run: echo fine}, {name: two, run: 'echo out; echo err >&2; exit 3'}, {name: x, run: ls}]",
+        "stages: [{name: one, run: echo fine}, {name: two, run: 'echo out; echo err >&2; exit "
+        "3'}, {name: x, run: ls}]",
     )
 
 
 @pytest.mark.parametrize("stages", ["fine", "[fine]", "\"${{ ['fine'] }}\""])
 def test_stages_are_named_listed_or_an_expression(runs: Runs, stages: str) -> None:
     """Names are those of maverick.yaml."""
-    runs.file("maverick.yaml", f"actions: [{runs.module}]\nvalidation: {{stages: {{fine: 'true', broken: 'false'}}}}\n")
+    runs.file(
+        "maverick.yaml",
+        f"actions: [{runs.module}]\nvalidation: {{stages: {{fine: 'true', broken: 'false'}}}}\n",
+    )
 
     output = _validation(runs, f"stages: {stages}")
 
@@ -190,7 +214,10 @@ def test_stages_are_named_listed_or_an_expression(runs: Runs, stages: str) -> No
 
 def test_without_stages_all_of_the_configuration_run(runs: Runs) -> None:
     """In its order."""
-    runs.file("maverick.yaml", f"actions: [{runs.module}]\nvalidation: {{stages: {{z: 'true', a: 'true'}}}}\n")
+    runs.file(
+        "maverick.yaml",
+        f"actions: [{runs.module}]\nvalidation: {{stages: {{z: 'true', a: 'true'}}}}\n",
+    )
 
     stages = _validation(runs, "description: all")["stages"]
 
@@ -198,7 +225,8 @@ def test_without_stages_all_of_the_configuration_run(runs: Runs) -> None:
 
 
 FIXING = (
-    "on_failure: {name: fix, type: python, action: make, args: [fix, marker]}, stages: [{name: s, run: test -e marker}]"
+    "on_failure: {name: fix, type: python, action: make, args: [fix, marker]}, stages: [{name: s, "
+    "run: test -e marker}]"
 )
 
 
@@ -232,14 +260,20 @@ def test_on_failure_sees_what_failed(runs: Runs) -> None:
 
 def test_a_stage_that_fails_may_fail_the_step(runs: Runs) -> None:
     """`fail: true`."""
-    runs.flow("- {name: check, type: validate, retry: 1, fail: true, stages: [{name: bad, run: 'false'}]}")
+    runs.flow(
+        "- {name: check, type: validate, retry: 1, fail: true, stages: [{name: bad, run: 'false'}]}"
+    )
 
     assert "validation failed at bad after 2 attempts: exit code 1" in runs.start().error
 
 
 def test_a_validation_that_fails_is_told_with_its_reason(runs: Runs) -> None:
-    """The step is done, whoever called it decides; a person who watches sees that it did not pass, and why."""
-    runs.flow("- {name: check, type: validate, stages: [{name: test, run: 'echo 41 is not 42; exit 3'}]}")
+    """The step is done, whoever called it decides; a person who watches sees that it did not pass,
+    and why.
+    """
+    runs.flow(
+        "- {name: check, type: validate, stages: [{name: test, run: 'echo 41 is not 42; exit 3'}]}"
+    )
 
     done = runs.start()
 
@@ -259,10 +293,13 @@ def test_an_attempt_that_was_validated_is_recalled(runs: Runs) -> None:
     resumed = runs.resume()
 
     assert (["check[0]", "check[0].fix", "check[1]"], ["c"]) == (resumed.recalled, resumed.executed)
-    assert (1, []) == (len(began.notices), resumed.notices)  # A failed attempt is told when it was made.
+    assert (1, []) == (
+        len(began.notices),
+        resumed.notices,
+    )  # A failed attempt is told when it was made.
 
 
-# --- requires ------------------------------------------------------------------------------------------------------
+# --- requires -------------------------------------------------------------------------------------
 
 
 def test_programs_that_are_not_there_are_all_named_before_the_run_starts(runs: Runs) -> None:
@@ -287,7 +324,9 @@ def test_no_stages_are_no_quiet_success(runs: Runs) -> None:
     """What was not validated passed nothing: that is said."""
     runs.flow("- {name: check, type: validate}")
 
-    assert ["nothing was validated: there are no stages (validation.stages)"] == runs.start().notices
+    assert [
+        "nothing was validated: there are no stages (validation.stages)"
+    ] == runs.start().notices
 
 
 def test_test_alone_is_the_name_of_a_stage(runs: Runs) -> None:

@@ -1,4 +1,6 @@
-"""`run_all`: as many pieces of work at once as are asked for, begun in order, all of them accounted for."""
+"""`run_all`: as many pieces of work at once as are asked for, begun in order, all of them accounted
+for.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maverick.dsl.concurrency import run_all
+from maverick.dsl.processes.threads import run_all
 from patience import PATIENCE_SECONDS
 
 

@@ -1,4 +1,6 @@
-"""What is asked whether it is true: `when`, `until`, options. A text that says `false` is no answer."""
+"""What is asked whether it is true: `when`, `until`, options. A text that says `false` is no
+answer.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit_runs import Runs
-from maverick.dsl import evaluate
-from maverick.dsl.expressions import Place, parse_expression
-from maverick.dsl.scope import Frame
-from maverick.dsl.values import Value
+from maverick.dsl.expressions import evaluate
+from maverick.dsl.expressions.expressions import Place, parse_expression
+from maverick.dsl.expressions.scope import Frame
 from maverick.errors import ExpressionFailed
+from maverick.values import Value
 
 FALSE_TEXTS = ("false", "no", "off", "0")
 _WORDS = st.sampled_from(FALSE_TEXTS).flatmap(
     lambda word: st.tuples(
-        st.text(" \t\n", max_size=2), st.sampled_from([word, word.upper(), word.title()]), st.text(" \n", max_size=2)
+        st.text(" \t\n", max_size=2),
+        st.sampled_from([word, word.upper(), word.title()]),
+        st.text(" \n", max_size=2),
     ).map("".join)
 )
 
@@ -44,7 +48,9 @@ def _holds(text: str, **inputs: Value) -> bool:
 )
 def test_a_text_that_says_no_is_no_answer_wherever_it_decides(word: str, question: str) -> None:
     """As in Python it would count as true: what it guards would be done."""
-    with pytest.raises(ExpressionFailed, match=r"^flow.yaml:7:9: `.*`: it gives the text '.*== 'true'"):
+    with pytest.raises(
+        ExpressionFailed, match=r"^flow.yaml:7:9: `.*`: it gives the text '.*== 'true'"
+    ):
         _holds(question, x=word)
 
 
@@ -58,9 +64,9 @@ def test_a_text_that_is_compared_or_never_reached_is_fine(word: str) -> None:
 
 
 @given(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.lists(st.just("no")), st.text()).filter(
-        lambda value: not isinstance(value, str) or value.strip().lower() not in FALSE_TEXTS
-    )
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.lists(st.just("no")), st.text()
+    ).filter(lambda value: not isinstance(value, str) or value.strip().lower() not in FALSE_TEXTS)
 )
 def test_every_other_value_is_true_as_in_python(value: Value) -> None:
     """Null, 0, an empty text, list and mapping are false."""

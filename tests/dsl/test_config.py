@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from maverick.dsl.config import (
+from maverick.dsl.catalog.config import (
     AgentConfig,
     CheckpointsConfig,
     Config,
@@ -46,9 +46,14 @@ def test_every_key_is_read() -> None:
 
     assert {
         "default": AgentConfig(provider="claude"),
-        "implementer": AgentConfig(provider="command", command=("python", "tools/agent.py"), timeout=1800),
+        "implementer": AgentConfig(
+            provider="command", command=("python", "tools/agent.py"), timeout=1800
+        ),
         "reviewer": AgentConfig(
-            provider="command", command=("python", "my agent.py"), model="big", options={"temperature": 0.5}
+            provider="command",
+            command=("python", "my agent.py"),
+            model="big",
+            options={"temperature": 0.5},
         ),
     } == config.agents
     limit = Limit.own(600, "the stage test")
@@ -60,7 +65,10 @@ def test_every_key_is_read() -> None:
     assert ("tools.maverick_actions",) == config.actions
     assert ("GITHUB_TOKEN", "ANTHROPIC_API_KEY") == config.secrets
     assert ProcessesConfig(grace=60) == config.processes
-    assert CheckpointsConfig(keep_last=5, keep_within=2_592_000, remote="s3://bucket/prefix") == config.checkpoints
+    assert (
+        CheckpointsConfig(keep_last=5, keep_within=2_592_000, remote="s3://bucket/prefix")
+        == config.checkpoints
+    )
 
 
 def test_an_agent_that_is_not_named_is_the_default_one() -> None:
@@ -70,7 +78,9 @@ def test_an_agent_that_is_not_named_is_the_default_one() -> None:
     assert "claude" == Config().agent("b").provider
 
 
-@pytest.mark.parametrize("text", ["", "# nothing yet\n", "agents:\nsecrets:\nvalidation:\n  stages:\nprocesses:\n"])
+@pytest.mark.parametrize(
+    "text", ["", "# nothing yet\n", "agents:\nsecrets:\nvalidation:\n  stages:\nprocesses:\n"]
+)
 def test_what_is_left_empty_has_its_default(text: str) -> None:
     assert Config() == parse_config(text)
 
@@ -97,45 +107,66 @@ def test_a_link_that_leads_nowhere_is_not_taken_for_no_file(tmp_path: Path) -> N
     [
         ("- a\n", "1:1: maverick.yaml must be a mapping, not a list"),
         ("agent: {}\n", "1:1: unknown field `agent` in maverick.yaml; did you mean `agents`?"),
-        ("agents: {a: 3}\n", "1:13: an agent must be a mapping such as {provider: claude}, not the number 3"),
+        (
+            "agents: {a: 3}\n",
+            "1:13: an agent must be a mapping such as {provider: claude}, not the number 3",
+        ),
         (
             "agents: {a: {}}\n",
             (
-                "1:13: missing field `provider`: an agent needs it; there are claude, codex, gemini, opencode, "
-                "copilot, command, none"
+                "1:13: missing field `provider`: an agent needs it; there are claude, codex, "
+                "gemini, opencode, copilot, command, none"
             ),
         ),
         (
             "agents: {a: {provider: claud}}\n",
             (
-                "1:24: `provider` must be claude, codex, gemini, opencode, copilot, command or none, not the text "
-                "'claud'; did you mean `claude`?"
+                "1:24: `provider` must be claude, codex, gemini, opencode, copilot, command or "
+                "none, not the text 'claud'; did you mean `claude`?"
             ),
         ),
         (
             "agents: {a: {provider: none, command: x}}\n",
-            "1:13: an agent with `provider: none` runs no program, so `command` says nothing; remove one",
+            (
+                "1:13: an agent with `provider: none` runs no program, so `command` says nothing; "
+                "remove one"
+            ),
         ),
-        ("agents: {a: {provider: command}}\n", "1:13: an agent with `provider: command` needs a `command`"),
+        (
+            "agents: {a: {provider: command}}\n",
+            "1:13: an agent with `provider: command` needs a `command`",
+        ),
         (
             'agents: {a: {command: "x \'y"}}\n',
             "1:23: `command` cannot be split into words: No closing quotation",
         ),
-        ("agents: {a: {command: []}}\n", "1:23: `command` must be a command line, or a list of its words, not a list"),
+        (
+            "agents: {a: {command: []}}\n",
+            "1:23: `command` must be a command line, or a list of its words, not a list",
+        ),
         (
             "validation: {stages: {a: {run: x, timeout: long}}}\n",
             (
-                "1:44: `timeout` must be a number of seconds, or a duration such as 90s, 15m or 2h, above 0, "
-                "not the text 'long'"
+                "1:44: `timeout` must be a number of seconds, or a duration such as 90s, 15m or "
+                "2h, above 0, not the text 'long'"
             ),
         ),
         (
             "validation: {stages: {a: [x]}}\n",
             "1:26: a stage must be a command line, or {run, timeout}, not a list",
         ),
-        ("github: {repo: name}\n", "1:16: `repo` must be a repository as owner/name, not the text 'name'"),
-        ("actions: [a-b]\n", "1:11: `actions` must be names of modules, such as tools.maverick_actions"),
-        ("checkpoints: {keep_last: -1}\n", "1:26: `keep_last` must be an integer from 0, not the number -1"),
+        (
+            "github: {repo: name}\n",
+            "1:16: `repo` must be a repository as owner/name, not the text 'name'",
+        ),
+        (
+            "actions: [a-b]\n",
+            "1:11: `actions` must be names of modules, such as tools.maverick_actions",
+        ),
+        (
+            "checkpoints: {keep_last: -1}\n",
+            "1:26: `keep_last` must be an integer from 0, not the number -1",
+        ),
         (
             "checkpoints: {keep_last: '${{ 1 }}'}\n",
             "1:26: `keep_last` must be an integer from 0, not the text '${{ 1 }}'",
@@ -148,9 +179,9 @@ def test_a_problem_is_told_with_its_place(text: str, expected: str) -> None:
 
 def test_a_secret_that_was_written_out_is_not_repeated() -> None:
     """Messages end up in logs."""
-    assert ["1:11: `secrets` must be names of environment variables, never their values"] == problems_of(
-        "secrets: [ghp-123456789]\n"
-    )
+    assert [
+        "1:11: `secrets` must be names of environment variables, never their values"
+    ] == problems_of("secrets: [ghp-123456789]\n")
 
 
 def test_all_problems_come_at_once() -> None:

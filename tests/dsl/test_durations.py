@@ -26,12 +26,15 @@ from maverick.dsl.durations import LONGEST_SECONDS, Limit, parse_duration, short
         (2.5, 2.5),
     ],
 )
-def test_a_duration_is_a_number_of_seconds_or_has_a_unit(value: str | float, seconds: float) -> None:
+def test_a_duration_is_a_number_of_seconds_or_has_a_unit(
+    value: str | float, seconds: float
+) -> None:
     assert seconds == parse_duration(value)
 
 
 @pytest.mark.parametrize(
-    "value", ["", "soon", "5 parsecs", "-5s", "1e3", "s", -1, True, float("nan"), float("inf"), 10**12]
+    "value",
+    ["", "soon", "5 parsecs", "-5s", "1e3", "s", -1, True, float("nan"), float("inf"), 10**12],
 )
 def test_what_is_no_duration_is_refused_with_the_way_to_write_one(value: str | float) -> None:
     with pytest.raises(ValueError, match="90s, 15m, 2h, 30d"):
@@ -46,7 +49,9 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
     unit=st.sampled_from(sorted(_UNITS)),
     blank=st.sampled_from(["", " "]),
 )
-def test_every_form_gives_its_seconds_or_is_refused_for_its_length(number: float, unit: str, blank: str) -> None:
+def test_every_form_gives_its_seconds_or_is_refused_for_its_length(
+    number: float, unit: str, blank: str
+) -> None:
     """Whatever is taken can be added to a clock; a century is the most."""
     seconds = float(number) * _UNITS[unit]
     if seconds > LONGEST_SECONDS or number >= 10**12:

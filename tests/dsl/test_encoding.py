@@ -15,7 +15,14 @@ _LINE = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]
 _NOT_LINE_ENDS = "\v\f\x1c\x1d\x1e\x85\u2028\u2029\r"
 
 
-@given(st.lists(st.tuples(_LINE.filter(lambda line: not line.endswith("\r")), st.sampled_from(["\n", "\r\n"]))), _LINE)
+@given(
+    st.lists(
+        st.tuples(
+            _LINE.filter(lambda line: not line.endswith("\r")), st.sampled_from(["\n", "\r\n"])
+        )
+    ),
+    _LINE,
+)
 def test_lines_end_at_line_feeds_and_nowhere_else(ended: list[tuple[str, str]], last: str) -> None:
     r"""`\n` and `\r\n`; what follows the last of them is a line if there is any."""
     text = "".join(line + end for line, end in ended) + last
@@ -25,7 +32,9 @@ def test_lines_end_at_line_feeds_and_nowhere_else(ended: list[tuple[str, str]], 
 
 @pytest.mark.parametrize("character", _NOT_LINE_ENDS)
 def test_a_line_may_hold_what_python_takes_for_an_end(character: str) -> None:
-    """Names of files, commit subjects, JSON; a progress bar repaints itself with lone carriage returns."""
+    """Names of files, commit subjects, JSON; a progress bar repaints itself with lone carriage
+    returns.
+    """
     assert [f"one{character}two.txt", "three"] == lines_of(f"one{character}two.txt\nthree\n")
 
 

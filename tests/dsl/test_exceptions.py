@@ -1,4 +1,6 @@
-"""What an action's exception says: the reason in the message, wherever it keeps it, and the traceback in the log."""
+"""What an action's exception says: the reason in the message, wherever it keeps it, and the
+traceback in the log.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,8 @@ import pytest
 
 from kit_runs import Runs
 from maverick.checkpoints import Store
-from maverick.dsl.exceptions import reasons, said, traceback_of
-from maverick.dsl.logs import find_log
+from maverick.dsl.journal.logs import find_log
+from maverick.dsl.steps.exceptions import reasons, said, traceback_of
 from patience import GROWING_SECONDS
 
 ACTIONS = """
@@ -113,7 +115,9 @@ def inner():
     outer()
 """
 
-in_either_way = pytest.mark.parametrize("timeout", ["", ", timeout: 300"], ids=["thread", "process"])
+in_either_way = pytest.mark.parametrize(
+    "timeout", ["", ", timeout: 300"], ids=["thread", "process"]
+)
 
 
 @pytest.fixture
@@ -126,22 +130,42 @@ def acting(runs: Runs) -> Runs:
 @pytest.mark.parametrize(
     ("action", "first", "others"),
     [
-        ("command", "CalledProcessError: Command ", ["  stderr:", "    assert 1 == 2", "  stdout:", "    checked"]),
+        (
+            "command",
+            "CalledProcessError: Command ",
+            ["  stderr:", "    assert 1 == 2", "  stdout:", "    checked"],
+        ),
         ("hanging", "TimeoutExpired: Command ", ["  stdout:", "    began with the database"]),
-        ("group", "ExceptionGroup: unhandled", ["  LookupError: no page left (", "  LookupError: no page right ("]),
-        ("chained", "RuntimeError: cannot deploy (", ["  caused by FileNotFoundError: [Errno 2] No such file"]),
+        (
+            "group",
+            "ExceptionGroup: unhandled",
+            ["  LookupError: no page left (", "  LookupError: no page right ("],
+        ),
+        (
+            "chained",
+            "RuntimeError: cannot deploy (",
+            ["  caused by FileNotFoundError: [Errno 2] No such file"],
+        ),
         ("handling", "RuntimeError: cannot deploy (", ["  while handling KeyError: 'region'"]),
         ("noted", "ValueError: bad row (", ["  of the file rows.csv", "  in line 7"]),
         ("misnoted", "ValueError: bad row (", []),
-        ("usage", "SystemExit: 2 (", ["deploy: error: unrecognized arguments: --nonsense", "  reading arguments"]),
+        (
+            "usage",
+            "SystemExit: 2 (",
+            ["deploy: error: unrecognized arguments: --nonsense", "  reading arguments"],
+        ),
         ("answers", "Answers: no such region (", []),
         ("leaves", "Leaves: its text cannot be had: SystemExit (", []),
         ("odd", "Odd: neither true nor false (", []),
         ("mute", "Mute: its text cannot be had: KeyError (", []),
     ],
 )
-def test_the_reason_is_in_the_message(acting: Runs, timeout: str, action: str, first: str, others: list[str]) -> None:
-    """Wherever it is kept: in an exception's text, notes, cause or group, in the output of its command, or printed."""
+def test_the_reason_is_in_the_message(
+    acting: Runs, timeout: str, action: str, first: str, others: list[str]
+) -> None:
+    """Wherever it is kept: in an exception's text, notes, cause or group, in the output of its
+    command, or printed.
+    """
     acting.flow(f"- {{name: a, type: python, action: {action}{timeout}}}")
 
     failed = acting.start()
@@ -161,7 +185,9 @@ def test_the_traceback_is_in_the_log(acting: Runs, timeout: str) -> None:
     store = Store.open(acting.root / ".maverick" / "checkpoints")
     [attempt] = find_log(store.load("@latest"), "a")
     text = attempt.stream("stderr").decode()
-    frames = [line.rpartition(", in ")[2] for line in text.splitlines() if line.startswith("  File ")]
+    frames = [
+        line.rpartition(", in ")[2] for line in text.splitlines() if line.startswith("  File ")
+    ]
     assert ["inner", "<lambda>"] == frames
     assert text.startswith("Traceback (most recent call last):\n")
     assert text.endswith("ZeroDivisionError: division by zero\n")
@@ -175,7 +201,9 @@ def test_an_output_that_cannot_be_read_says_which_part(acting: Runs, timeout: st
     done = acting.start()
 
     assert "done" == done.status
-    assert "output.rows: a list cannot be read: ConnectionError: closed" in str(acting.value("steps/a"))
+    assert "output.rows: a list cannot be read: ConnectionError: closed" in str(
+        acting.value("steps/a")
+    )
 
 
 @in_either_way
@@ -203,11 +231,15 @@ def test_all_that_a_command_wrote_is_in_the_log(acting: Runs, timeout: str) -> N
     assert (True, False) == ("301" in shown, "281" in shown)
 
 
-@pytest.mark.parametrize(("action", "said"), [("crash", "Segmentation fault"), ("hang", "took longer than its")])
+@pytest.mark.parametrize(
+    ("action", "said"), [("crash", "Segmentation fault"), ("hang", "took longer than its")]
+)
 def test_a_process_that_is_ended_says_where_it_stood(acting: Runs, action: str, said: str) -> None:
     acting.flow(f"- {{name: a, type: python, action: {action}, timeout: TIMEOUT}}")
     for seconds in GROWING_SECONDS:
-        acting.file("flow.yaml", (acting.root / "flow.yaml").read_text().replace("TIMEOUT", f"{seconds}"))
+        acting.file(
+            "flow.yaml", (acting.root / "flow.yaml").read_text().replace("TIMEOUT", f"{seconds}")
+        )
         failed = acting.start()
         if f"in {action}" in failed.error:
             break
@@ -223,7 +255,9 @@ def test_a_secret_in_a_traceback_is_masked(acting: Runs, timeout: str) -> None:
     acting.set_actions("def leak(token):\n    raise ValueError(token)\n")
     acting.file("maverick.yaml", f"actions: [{acting.module}]\nsecrets: [API_TOKEN]\n")
     acting.environment["API_TOKEN"] = "hunter2hunter2"
-    acting.flow(f"- {{name: a, type: python, action: leak, args: ['${{{{ env.API_TOKEN }}}}']{timeout}}}")
+    acting.flow(
+        f"- {{name: a, type: python, action: leak, args: ['${{{{ env.API_TOKEN }}}}']{timeout}}}"
+    )
 
     failed = acting.start()
 
@@ -242,7 +276,9 @@ def test_an_exception_that_causes_itself_ends() -> None:
 
 
 def test_of_many_exceptions_the_first_are_told() -> None:
-    many = ExceptionGroup("all", [ExceptionGroup(f"group {n}", [ValueError(str(n))]) for n in range(100)])
+    many = ExceptionGroup(
+        "all", [ExceptionGroup(f"group {n}", [ValueError(str(n))]) for n in range(100)]
+    )
 
     told = reasons(many)
 

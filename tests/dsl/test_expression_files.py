@@ -8,10 +8,19 @@ from pathlib import Path
 import pytest
 
 from asking import ask, frame
-from maverick.dsl import project_paths
+from maverick.dsl.expressions import project_paths
 from maverick.errors import ExpressionFailed
 
-FILES = ["a.py", "b.txt", "src/a.py", "src/deep/er/c.py", "src/deep/d.py", ".git/config", "src/.hidden.py", "ü/x y.py"]
+FILES = [
+    "a.py",
+    "b.txt",
+    "src/a.py",
+    "src/deep/er/c.py",
+    "src/deep/d.py",
+    ".git/config",
+    "src/.hidden.py",
+    "ü/x y.py",
+]
 
 
 @pytest.fixture(name="root")
@@ -64,10 +73,14 @@ def test_slashes_and_dots_that_mean_nothing_are_ignored(root: Path) -> None:
     assert ["src/a.py"] == project_paths.glob(root, f"{root}/src/*.py")
 
 
-@pytest.mark.parametrize("path", ["../outside.py", "src/../../outside.py", "/etc/passwd", "/", "a/.."])
+@pytest.mark.parametrize(
+    "path", ["../outside.py", "src/../../outside.py", "/etc/passwd", "/", "a/.."]
+)
 @pytest.mark.parametrize("function", ["glob", "exists"])
 def test_what_is_outside_the_project_is_an_error(root: Path, function: str, path: str) -> None:
-    with pytest.raises(ExpressionFailed, match=rf"^flow.yaml:12:7: .*{function}\(\) reads the project only"):
+    with pytest.raises(
+        ExpressionFailed, match=rf"^flow.yaml:12:7: .*{function}\(\) reads the project only"
+    ):
         ask(f"{function}('{path}')", frame(root=root))
 
 
@@ -82,11 +95,15 @@ def test_links_to_folders_are_not_walked_through(root: Path) -> None:
     assert ["src/loop/a.py", "src/loop/link.py"] == ask("glob('src/loop/*.py')", frame(root=root))
 
 
-def test_every_folder_is_listed_once_however_many_stars_there_are(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_folder_is_listed_once_however_many_stars_there_are(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A pattern cannot make the walk exponential."""
     listed: list[Path] = []
     real = project_paths._list_folder
-    monkeypatch.setattr(project_paths, "_list_folder", lambda folder: [listed.append(folder), real(folder)][1])
+    monkeypatch.setattr(
+        project_paths, "_list_folder", lambda folder: [listed.append(folder), real(folder)][1]
+    )
 
     ask("glob('" + "**/" * 30 + "*.py')", frame(root=root))
 

@@ -1,4 +1,6 @@
-"""Every function of the language: what it gives, what it refuses, and how it counts its arguments."""
+"""Every function of the language: what it gives, what it refuses, and how it counts its
+arguments.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asking import ask, frame
-from maverick.dsl.functions import FUNCTIONS
+from maverick.dsl.expressions.functions import FUNCTIONS
 from maverick.errors import ExpressionFailed
 
 LISTED = (
-    "len str int float bool json to_json join split lower upper strip replace startswith endswith contains keys values "
-    "range min max sum any all default format quote basename dirname glob exists hash"
+    "len str int float bool json to_json join split lower upper strip replace startswith endswith "
+    "contains keys values range min max sum any all default format quote basename dirname glob "
+    "exists hash"
 )
 
 
@@ -171,8 +174,12 @@ def test_a_quoted_text_is_one_word_of_a_shell(text: str) -> None:
 
 
 def test_hash_is_blake3_of_the_canonical_json() -> None:
-    """The order of keys does not matter; text is hashed with its quotes, so that '1' and 1 differ."""
-    assert blake3.blake3(b'{"a":[1,"\xc3\xa9"],"b":null}').hexdigest() == ask("hash({'b': null, 'a': [1, 'é']})")
+    """The order of keys does not matter; text is hashed with its quotes, so that '1' and 1
+    differ.
+    """
+    assert blake3.blake3(b'{"a":[1,"\xc3\xa9"],"b":null}').hexdigest() == ask(
+        "hash({'b': null, 'a': [1, 'é']})"
+    )
     assert ask("hash('1') != hash(1)")
     assert ask("hash(inputs.a) != hash(inputs.b)", frame(a=b"1", b=b"2"))
     assert ask("hash(inputs.a) != hash(inputs.b)", frame(a=1 << 80_000, b=1 << 80_001))

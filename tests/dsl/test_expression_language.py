@@ -1,4 +1,6 @@
-"""The page on expressions, sentence by sentence: each test is one promise to the people who write workflows."""
+"""The page on expressions, sentence by sentence: each test is one promise to the people who write
+workflows.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +9,13 @@ from pathlib import Path
 import pytest
 
 from asking import PLACE, ask, fill, frame
-from maverick.dsl.evaluate import render
-from maverick.dsl.expressions import ExpressionSyntaxError, parse_expression, parse_template
-from maverick.dsl.scope import Frame
+from maverick.dsl.expressions.evaluate import render
+from maverick.dsl.expressions.expressions import (
+    ExpressionSyntaxError,
+    parse_expression,
+    parse_template,
+)
+from maverick.dsl.expressions.scope import Frame
 from maverick.errors import ExpressionFailed
 
 
@@ -108,7 +114,13 @@ def test_a_hyphen_is_allowed_in_a_name_after_a_dot_when_a_letter_follows_it() ->
 
 
 def test_what_is_missing_at_any_depth_is_null() -> None:
-    for text in ["inputs.a", "inputs.a.b[0]['c'].d", "steps.plan.output.tasks[9].x", "item.title.x", "env.NOTHING"]:
+    for text in [
+        "inputs.a",
+        "inputs.a.b[0]['c'].d",
+        "steps.plan.output.tasks[9].x",
+        "item.title.x",
+        "env.NOTHING",
+    ]:
         assert None is ask(text, scope())
 
 
@@ -142,7 +154,9 @@ def test_times_takes_numbers_only() -> None:
             ask(text)
 
 
-@pytest.mark.parametrize("text", ["1 < 'a'", "null > 1", "[1] <= 1", "true >= 0", "1 + 'a'", "'a' + null", "[] + {}"])
+@pytest.mark.parametrize(
+    "text", ["1 < 'a'", "null > 1", "[1] <= 1", "true >= 0", "1 + 'a'", "'a' + null", "[] + {}"]
+)
 def test_comparing_or_adding_unlike_types_is_an_error_with_its_place(text: str) -> None:
     with pytest.raises(ExpressionFailed, match=r"^flow\.yaml:12:7: ") as caught:
         ask(text)
@@ -151,14 +165,16 @@ def test_comparing_or_adding_unlike_types_is_an_error_with_its_place(text: str) 
 
 def test_equality_of_unlike_types_is_false() -> None:
     assert [False] * 7 == ask(
-        "[true == 1, false == 0, 1 == '1', null == false, [] == {}, [true] == [1], true in [1, 'true']]"
+        "[true == 1, false == 0, 1 == '1', null == false, [] == {}, [true] == [1], true in [1, "
+        "'true']]"
     )
     assert [True] * 4 == ask("[1 == 1.0, true != 1, null == null, {'a': [1]} == {'a': [1.0]}]")
 
 
 def test_an_optional_input_may_be_given_as_null() -> None:
     assert ["none", True, 0] == ask(
-        "[default(inputs.limit, 'none'), inputs.limit == null, inputs.limit or 0]", scope(limit=None)
+        "[default(inputs.limit, 'none'), inputs.limit == null, inputs.limit or 0]",
+        scope(limit=None),
     )
 
 
@@ -166,15 +182,49 @@ def test_every_function_of_the_page(tmp_path: Path) -> None:
     (tmp_path / "venv").mkdir()
     (tmp_path / "b.py").touch()
     here = frame(root=tmp_path)
-    assert [3, "1", 1, 1.5, True, [1], "[1]", "a-b", ["a", "b"], "a", "A", "a", "b", True, True] == ask(
-        "[len('abc'), str(1), int('1'), float('1.5'), bool('x'), json('[1]'), to_json([1]), join(['a', 'b'], '-'), "
-        "split('a,b', ','), lower('A'), upper('a'), strip(' a '), replace('a', 'a', 'b'), startswith('ab', 'a'), "
-        "endswith('ab', 'b')]"
+    assert [
+        3,
+        "1",
+        1,
+        1.5,
+        True,
+        [1],
+        "[1]",
+        "a-b",
+        ["a", "b"],
+        "a",
+        "A",
+        "a",
+        "b",
+        True,
+        True,
+    ] == ask(
+        "[len('abc'), str(1), int('1'), float('1.5'), bool('x'), json('[1]'), to_json([1]), "
+        "join(['a', 'b'], '-'), split('a,b', ','), lower('A'), upper('a'), strip(' a '), "
+        "replace('a', 'a', 'b'), startswith('ab', 'a'), endswith('ab', 'b')]"
     )
-    assert [True, ["a"], [1], [0, 1], 1, 2, 3, True, False, "x", "a1", "'a b'", "c", "b", ["b.py"], True, 64] == ask(
-        "[contains([1], 1), keys({'a': 1}), values({'a': 1}), range(2), min(1, 2), max([1, 2]), sum([1, 2]), "
-        "any([0, 1]), all([0, 1]), default(null, 'x'), format('a{}', 1), quote('a b'), basename('b/c'), "
-        "dirname('b/c'), glob('*.py'), exists('venv'), len(hash('x'))]",
+    assert [
+        True,
+        ["a"],
+        [1],
+        [0, 1],
+        1,
+        2,
+        3,
+        True,
+        False,
+        "x",
+        "a1",
+        "'a b'",
+        "c",
+        "b",
+        ["b.py"],
+        True,
+        64,
+    ] == ask(
+        "[contains([1], 1), keys({'a': 1}), values({'a': 1}), range(2), min(1, 2), max([1, 2]), "
+        "sum([1, 2]), any([0, 1]), all([0, 1]), default(null, 'x'), format('a{}', 1), quote('a "
+        "b'), basename('b/c'), dirname('b/c'), glob('*.py'), exists('venv'), len(hash('x'))]",
         here,
     )
 
@@ -204,7 +254,14 @@ def test_no_statement_attribute_or_call_reaches_python(text: str) -> None:
 
 
 def test_pythons_attributes_are_just_missing_keys() -> None:
-    for text in ["''.__class__", "item.__class__.__mro__", "inputs.__dict__", "[].append", "inputs.get", "steps.keys"]:
+    for text in [
+        "''.__class__",
+        "item.__class__.__mro__",
+        "inputs.__dict__",
+        "[].append",
+        "inputs.get",
+        "steps.keys",
+    ]:
         assert None is ask(text, scope())
     with pytest.raises(ExpressionFailed, match=r"format\(\) found a lone"):
         ask("format('{0.__class__}', 1)")

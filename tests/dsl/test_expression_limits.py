@@ -1,4 +1,6 @@
-"""No expression runs away: not in time, not in memory, not in depth, and never with another error than its own."""
+"""No expression runs away: not in time, not in memory, not in depth, and never with another error
+than its own.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +11,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asking import PLACE, ask, fill, frame
-from maverick.dsl.evaluate import evaluate
-from maverick.dsl.expressions import ExpressionSyntaxError, parse_expression, parse_template
-from maverick.dsl.functions import FUNCTIONS
-from maverick.dsl.parser import ROOTS
+from maverick.dsl.expressions.evaluate import evaluate
+from maverick.dsl.expressions.expressions import (
+    ExpressionSyntaxError,
+    parse_expression,
+    parse_template,
+)
+from maverick.dsl.expressions.functions import FUNCTIONS
+from maverick.dsl.expressions.parser import ROOTS
 from maverick.errors import ExpressionFailed
 
 TOO_LONG = "characters; the limit is 67,108,864"
@@ -89,7 +95,9 @@ def test_large_values_can_be_read_however_large_they_are() -> None:
 
     assert many == ask("inputs.many", scope)
     assert text == ask("inputs.text", scope)
-    assert [2_000_000, 1_999_999, len(text)] == ask("[len(inputs.many), inputs.many[-1], len(inputs.text)]", scope)
+    assert [2_000_000, 1_999_999, len(text)] == ask(
+        "[len(inputs.many), inputs.many[-1], len(inputs.text)]", scope
+    )
 
 
 def test_large_integers_are_written_in_full() -> None:
@@ -113,12 +121,55 @@ def test_a_deep_value_is_an_error_and_no_crash() -> None:
 WORDS = [
     *ROOTS,
     *FUNCTIONS,
-    *["if", "else", "or", "and", "not", "in", "true", "null", "x", "output", "'a'", '"}}"', "0", "1", "2.5", "-3"],
-    *["(", ")", "[", "]", "{", "}", ",", ".", ":", "+", "-", "*", "/", "%", "//", "==", "!=", "<", ">=", "${{", "}}"],
+    *[
+        "if",
+        "else",
+        "or",
+        "and",
+        "not",
+        "in",
+        "true",
+        "null",
+        "x",
+        "output",
+        "'a'",
+        '"}}"',
+        "0",
+        "1",
+        "2.5",
+        "-3",
+    ],
+    *[
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        ".",
+        ":",
+        "+",
+        "-",
+        "*",
+        "/",
+        "%",
+        "//",
+        "==",
+        "!=",
+        "<",
+        ">=",
+        "${{",
+        "}}",
+    ],
 ]
 
 
-TEXTS = st.text() | st.lists(st.sampled_from(WORDS)).map(" ".join) | st.lists(st.sampled_from(WORDS)).map("".join)
+TEXTS = (
+    st.text()
+    | st.lists(st.sampled_from(WORDS)).map(" ".join)
+    | st.lists(st.sampled_from(WORDS)).map("".join)
+)
 
 
 @given(TEXTS | TEXTS.map("${{{{{}}}}}".format))
@@ -173,14 +224,18 @@ def _larger(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     signs = st.sampled_from(["not in", *_SIGNS])
     calls = st.sampled_from(sorted(set(FUNCTIONS) - {"glob", "exists"})).flatmap(
         lambda name: st.lists(
-            inner, min_size=FUNCTIONS[name].least, max_size=FUNCTIONS[name].most or FUNCTIONS[name].least + 2
+            inner,
+            min_size=FUNCTIONS[name].least,
+            max_size=FUNCTIONS[name].most or FUNCTIONS[name].least + 2,
         ).map(lambda arguments: f"{name}({', '.join(arguments)})")
     )
     return st.one_of(
         calls,
         st.tuples(inner, signs, inner).map(lambda parts: f"({parts[0]} {parts[1]} {parts[2]})"),
         st.tuples(inner, inner).map(lambda parts: f"{parts[0]}[{parts[1]}]"),
-        st.tuples(inner, inner, inner).map(lambda parts: f"({parts[0]} if {parts[1]} else {parts[2]})"),
+        st.tuples(inner, inner, inner).map(
+            lambda parts: f"({parts[0]} if {parts[1]} else {parts[2]})"
+        ),
         st.lists(inner, max_size=3).map(lambda parts: f"[{', '.join(parts)}]"),
         st.tuples(inner, inner).map(lambda parts: f"{{{parts[0]}: {parts[1]}}}"),
         inner.map(lambda part: f"(not {part})"),

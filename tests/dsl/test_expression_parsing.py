@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asking import PLACE, ask
-from maverick.dsl.expressions import (
+from maverick.dsl.expressions.expressions import (
     Expression,
     ExpressionSyntaxError,
     Template,
     parse_expression,
     parse_template,
 )
-from maverick.dsl.lexer import MAX_LENGTH
+from maverick.dsl.expressions.lexer import MAX_LENGTH
 
 
 @pytest.mark.parametrize(
@@ -57,18 +57,37 @@ def test_operators_bind_as_the_language_says(expected: str, text: str) -> None:
     assert ask(expected) == ask(text)
 
 
-SIGNS = [" or ", " and ", " == ", " != ", " < ", " <= ", " > ", " >= ", " + ", " - ", " * ", " / ", " % ", " // "]
+SIGNS = [
+    " or ",
+    " and ",
+    " == ",
+    " != ",
+    " < ",
+    " <= ",
+    " > ",
+    " >= ",
+    " + ",
+    " - ",
+    " * ",
+    " / ",
+    " % ",
+    " // ",
+]
 
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["", "-", "not ", "not -"]), st.integers(0, 9), st.sampled_from(SIGNS)),
+        st.tuples(
+            st.sampled_from(["", "-", "not ", "not -"]), st.integers(0, 9), st.sampled_from(SIGNS)
+        ),
         min_size=1,
         max_size=8,
     ),
     st.sampled_from(["{0}", "{0} if 0 else 3", "7 if {0} else 8 if 1 else 9", "({0})", "[{0}][0]"]),
 )
-def test_every_chain_of_operators_gives_what_python_gives(parts: list[tuple[str, int, str]], shape: str) -> None:
+def test_every_chain_of_operators_gives_what_python_gives(
+    parts: list[tuple[str, int, str]], shape: str
+) -> None:
     """Python's own parser is the judge of precedence, associativity and chained comparisons."""
     text = shape.format("".join(f"{prefix}{number}{sign}" for prefix, number, sign in parts) + "5")
     try:
@@ -163,7 +182,11 @@ def test_literals(expected: object, text: str) -> None:
         (0, "there is no unary `\\+`", "+1"),
         (0, "a number does not begin with 0", "007"),
         (0, "`1abc` is neither a number nor a name", "1abc"),
-        (11, r'`2\.output` is neither .* in brackets, as in `steps\["step-2"\]', "steps.step-2.output"),
+        (
+            11,
+            r'`2\.output` is neither .* in brackets, as in `steps\["step-2"\]',
+            "steps.step-2.output",
+        ),
         (7, r"`0\.a` is neither a number nor a name: an index is written `\[0\]`", "item.a.0.a"),
         (5, r"expected a name after `\.`, found `0`: an index is written `\[0\]`", "item.0"),
         (5, r"expected a name after `\.`, found the end", "item."),
@@ -181,7 +204,9 @@ def test_literals(expected: object, text: str) -> None:
         (0, "a number has at most", "9" * 5000),
     ],
 )
-def test_a_syntax_error_says_what_was_found_and_what_is_expected(offset: int, message: str, text: str) -> None:
+def test_a_syntax_error_says_what_was_found_and_what_is_expected(
+    offset: int, message: str, text: str
+) -> None:
     with pytest.raises(ExpressionSyntaxError, match=message) as caught:
         parse_expression(text, PLACE)
     assert offset == caught.value.offset
@@ -226,7 +251,10 @@ def test_an_expression_has_a_length_limit() -> None:
         ((("steps", "plan", "output", 0, "x"),), "steps.plan['output'][0].x"),
         ((("steps", "my-step", "output", -1),), "steps.my-step.output[-1]"),
         ((("steps", "plan", "output"), ("index",)), "steps.plan.output[index].title"),
-        ((("inputs", "a"), ("inputs", "b"), ("item",)), "inputs.a if inputs.b else item + inputs.a"),
+        (
+            (("inputs", "a"), ("inputs", "b"), ("item",)),
+            "inputs.a if inputs.b else item + inputs.a",
+        ),
         ((("inputs",),), "inputs"),
         ((("inputs",), ("item", "key")), "inputs[item.key]"),
         ((("parent", "item", "id"),), "len(parent.item.id)"),

@@ -1,4 +1,6 @@
-"""What a scope shows: blocks inside blocks, loops inside loops, and values that load when they are asked for."""
+"""What a scope shows: blocks inside blocks, loops inside loops, and values that load when they are
+asked for.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from asking import ask, frame
-from maverick.dsl.scope import Frame
+from maverick.dsl.expressions.scope import Frame
 from maverick.errors import ExpressionFailed, ObjectMissing
 
 
@@ -35,20 +37,26 @@ class Lazy(Mapping[str, object]):
 
 
 def test_every_name_of_the_language_can_be_read() -> None:
-    scope = Frame({"x": 1}, {"HOME": "/h"}, {"id": "r", "attempt": 2, "idempotency_key": "k"}, frame().project_root)
+    scope = Frame(
+        {"x": 1},
+        {"HOME": "/h"},
+        {"id": "r", "attempt": 2, "idempotency_key": "k"},
+        frame().project_root,
+    )
     scope.set_step("plan", {"output": {"a": [5]}, "status": "done"})
     inner = scope.child(item="outer", index=4).child(item="inner", index=0)
 
     assert [1, [5], "done", "inner", 0, "outer", 4, "/h", "r", 2, "k"] == ask(
-        "[inputs.x, steps.plan.output.a, steps.plan.status, item, index, parent.item, parent.index, env.HOME, "
-        "run.id, run.attempt, run.idempotency_key]",
+        "[inputs.x, steps.plan.output.a, steps.plan.status, item, index, parent.item, "
+        "parent.index, env.HOME, run.id, run.attempt, run.idempotency_key]",
         inner,
     )
 
 
 def test_names_that_a_scope_does_not_have_are_null() -> None:
     assert [None] * 7 == ask(
-        "[item, index, parent, parent.item, steps.nowhere.output, env.NOTHING, run.nothing]", frame()
+        "[item, index, parent, parent.item, steps.nowhere.output, env.NOTHING, run.nothing]",
+        frame(),
     )
     assert None is frame().lookup("anything")
 
@@ -56,7 +64,9 @@ def test_names_that_a_scope_does_not_have_are_null() -> None:
 def test_parent_leads_outwards_as_far_as_there_are_loops() -> None:
     scope = frame().child(item="a", index=0).child(item="b", index=1).child(item="c", index=2)
 
-    assert ["c", "b", "a", None] == ask("[item, parent.item, parent.parent.item, parent.parent.parent]", scope)
+    assert ["c", "b", "a", None] == ask(
+        "[item, parent.item, parent.parent.item, parent.parent.parent]", scope
+    )
 
 
 def test_a_block_that_is_no_iteration_sees_the_item_of_the_loop_around_it() -> None:
@@ -74,10 +84,14 @@ def test_inner_blocks_see_outer_steps_and_inner_names_shadow() -> None:
     inner.set_step("b", {"output": "inner b", "status": "done"})
     outer.set_step("late", {"output": "later", "status": "done"})
 
-    assert ["outer a", "inner b", "later"] == ask("[steps.a.output, steps.b.output, steps.late.output]", inner)
+    assert ["outer a", "inner b", "later"] == ask(
+        "[steps.a.output, steps.b.output, steps.late.output]", inner
+    )
     assert ["outer b", ["a", "b", "late"]] == ask("[steps.b.output, keys(steps)]", outer)
     assert ["a", "b", "late"] == ask("keys(steps)", inner)
-    assert None is ask("steps.b.output", outer.child(item=2, index=1)) or "outer b" == ask("steps.b.output", outer)
+    assert None is ask("steps.b.output", outer.child(item=2, index=1)) or "outer b" == ask(
+        "steps.b.output", outer
+    )
 
 
 def test_iterations_do_not_see_each_others_steps() -> None:
@@ -95,14 +109,18 @@ def test_iterations_do_not_see_each_others_steps() -> None:
 def test_a_sub_workflow_sees_its_own_inputs_and_nothing_of_the_caller() -> None:
     caller = frame(x=1, steps={"a": 1}, env={"E": "e"}).child(item=1, index=0)
 
-    assert [2, None, None, "e"] == ask("[inputs.x, steps.a, item, env.E]", caller.for_workflow({"x": 2}))
+    assert [2, None, None, "e"] == ask(
+        "[inputs.x, steps.a, item, env.E]", caller.for_workflow({"x": 2})
+    )
 
 
 def test_the_run_of_an_attempt_is_seen_by_that_attempt_only() -> None:
     scope = frame(run={"id": "r", "attempt": 1}, steps={"a": 1})
     again = scope.with_run(attempt=2, idempotency_key="k")
 
-    assert ["r", 2, "k", 1] == ask("[run.id, run.attempt, run.idempotency_key, steps.a.output]", again)
+    assert ["r", 2, "k", 1] == ask(
+        "[run.id, run.attempt, run.idempotency_key, steps.a.output]", again
+    )
     assert 1 == ask("run.attempt", scope)
 
 
@@ -131,7 +149,9 @@ def test_no_lazy_mapping_escapes() -> None:
         actual = ask(text, scope)
         assert value == actual
         assert _kinds(actual) <= {dict, list, str, int}
-    assert True is ask("steps.big == steps.big and len(to_json(steps)) > 10 and len(hash(steps)) == 64", scope)
+    assert True is ask(
+        "steps.big == steps.big and len(to_json(steps)) > 10 and len(hash(steps)) == 64", scope
+    )
 
 
 def _kinds(value: object) -> set[type]:
@@ -154,7 +174,9 @@ def test_what_is_no_value_does_not_get_out() -> None:
 
 
 def test_steps_can_be_published_while_others_read() -> None:
-    """Steps of a block may run side by side; a reader sees a step or does not, and never an error."""
+    """Steps of a block may run side by side; a reader sees a step or does not, and never an
+    error.
+    """
     scope = frame()
     names = [f"s{number}" for number in range(200)]
     failures: list[BaseException] = []

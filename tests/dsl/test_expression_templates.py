@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asking import PLACE, fill, frame
-from maverick.dsl.evaluate import as_text, key_view, render, truth
-from maverick.dsl.expressions import parse_expression, parse_template
+from maverick.dsl.expressions.evaluate import as_text, key_view, render, truth
+from maverick.dsl.expressions.expressions import parse_expression, parse_template
 from maverick.errors import ExpressionFailed, MaverickError
 
 
@@ -58,15 +58,20 @@ def test_expressions_work_at_any_depth_but_not_in_keys() -> None:
     template = parse_template("${{ inputs.n + 1 }}", PLACE)
     field = {"${{ inputs.n }}": [template, {"deep": [template, "plain", None]}], "n": 1}
 
-    assert {"${{ inputs.n }}": [2, {"deep": [2, "plain", None]}], "n": 1} == render(field, frame(n=1))
+    assert {"${{ inputs.n }}": [2, {"deep": [2, "plain", None]}], "n": 1} == render(
+        field, frame(n=1)
+    )
 
 
 def test_a_failure_names_the_place_and_the_expression() -> None:
     with pytest.raises(
-        ExpressionFailed, match=r"^flow.yaml:12:7: `inputs.x - 1`: `-` takes numbers only, not a string"
+        ExpressionFailed,
+        match=r"^flow.yaml:12:7: `inputs.x - 1`: `-` takes numbers only, not a string",
     ):
         fill("a ${{ inputs.y }} b ${{ inputs.x - 1 }}", frame(x="one"))
-    with pytest.raises(ExpressionFailed, match=r"^flow.yaml:12:7: `inputs.x`: the bytes are no UTF-8 text"):
+    with pytest.raises(
+        ExpressionFailed, match=r"^flow.yaml:12:7: `inputs.x`: the bytes are no UTF-8 text"
+    ):
         fill("a ${{ inputs.x }}", frame(x=b"\xff"))
 
 
@@ -85,7 +90,13 @@ def test_the_key_view_of_what_is_not_volatile_is_its_value() -> None:
     """Editing the text of an expression that gives the same value runs nothing again."""
     scope = frame(n=1)
     assert {"a": [2, "n=1"], "b": None} == key_view(
-        {"a": [parse_template("${{ inputs.n + 1 }}", PLACE), parse_template("n=${{ inputs.n }}", PLACE)], "b": None},
+        {
+            "a": [
+                parse_template("${{ inputs.n + 1 }}", PLACE),
+                parse_template("n=${{ inputs.n }}", PLACE),
+            ],
+            "b": None,
+        },
         scope,
     )
     assert True is key_view(parse_expression("inputs.n == 1", PLACE), scope)
@@ -94,13 +105,17 @@ def test_the_key_view_of_what_is_not_volatile_is_its_value() -> None:
 def test_the_key_view_of_what_is_volatile_is_its_text_and_what_it_reads() -> None:
     """`when: not exists('venv')` must not change its key by the step having run."""
     scope = frame(n=1, steps={"plan": {"a b": [1, 2]}}, env={"HOME": "/secret"})
-    view = key_view(parse_expression("env.HOME if inputs.n else steps.plan.output['a b'][0]", PLACE), scope)
+    view = key_view(
+        parse_expression("env.HOME if inputs.n else steps.plan.output['a b'][0]", PLACE), scope
+    )
 
     assert {
         "text": "env.HOME if inputs.n else steps.plan.output['a b'][0]",
         "reads": {"inputs.n": 1, 'steps.plan.output["a b"][0]': 1},
     } == view
-    assert {"text": "not exists('venv')", "reads": {}} == key_view(parse_expression("not exists('venv')", PLACE), scope)
+    assert {"text": "not exists('venv')", "reads": {}} == key_view(
+        parse_expression("not exists('venv')", PLACE), scope
+    )
 
 
 def test_one_volatile_part_makes_a_whole_text_volatile_and_nothing_beside_it() -> None:

@@ -24,8 +24,12 @@ SAMPLES: dict[str, Any] = {
 }
 NUMBERS = {"integer", "float"}
 PAIRS = [(left, right) for left in SAMPLES for right in SAMPLES]
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
-VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10)
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
+)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10
+)
 
 
 @pytest.mark.parametrize(("left", "right"), PAIRS)
@@ -38,7 +42,9 @@ def test_equality_of_unlike_types_is_false(left: str, right: str) -> None:
     assert expected is not ask("inputs.a != inputs.b", scope)
     assert expected is ask("[[inputs.a]] == [[inputs.b]]", scope)
     assert expected is ask("{'x': inputs.a} == {'x': inputs.b}", scope)
-    assert expected is ask("inputs.a in [null, inputs.b] if inputs.a != null else inputs.b == null", scope)
+    assert expected is ask(
+        "inputs.a in [null, inputs.b] if inputs.a != null else inputs.b == null", scope
+    )
 
 
 @pytest.mark.parametrize("sign", ["<", "<=", ">", ">="])
@@ -49,7 +55,9 @@ def test_comparing_unlike_types_is_an_error(left: str, right: str, sign: str) ->
     if {left, right} <= NUMBERS or (left == right and left in ("string", "bytes")):
         assert (sign in ("<=", ">=")) is ask(f"inputs.a {sign} inputs.b", scope)
     else:
-        with pytest.raises(ExpressionFailed, match=r"^flow.yaml:12:7: `inputs.a .* inputs.b`: .*cannot"):
+        with pytest.raises(
+            ExpressionFailed, match=r"^flow.yaml:12:7: `inputs.a .* inputs.b`: .*cannot"
+        ):
             ask(f"inputs.a {sign} inputs.b", scope)
 
 
@@ -59,7 +67,9 @@ def test_adding_unlike_types_is_an_error(left: str, right: str) -> None:
     if {left, right} <= NUMBERS or (left == right and left in ("string", "bytes", "list")):
         assert SAMPLES[left] + SAMPLES[right] == ask("inputs.a + inputs.b", scope)
     else:
-        with pytest.raises(ExpressionFailed, match=r"^flow.yaml:12:7: `inputs.a \+ inputs.b`: `\+` cannot add"):
+        with pytest.raises(
+            ExpressionFailed, match=r"^flow.yaml:12:7: `inputs.a \+ inputs.b`: `\+` cannot add"
+        ):
             ask("inputs.a + inputs.b", scope)
 
 
@@ -151,7 +161,9 @@ def test_in(expected: bool, text: str) -> None:
     assert expected is ask(text)
 
 
-@pytest.mark.parametrize("text", ["1 in '123'", "null in 'a'", "1 in 2", "1 in null", "'a' in true"])
+@pytest.mark.parametrize(
+    "text", ["1 in '123'", "null in 'a'", "1 in 2", "1 in null", "'a' in true"]
+)
 def test_in_refuses_what_holds_nothing(text: str) -> None:
     with pytest.raises(ExpressionFailed, match="cannot look"):
         ask(text)
@@ -174,7 +186,9 @@ def test_in_refuses_what_holds_nothing(text: str) -> None:
         ("b", "1 // 0 if 0.0 else 'b'"),
     ],
 )
-def test_and_or_and_choices_give_an_operand_and_leave_the_rest_alone(expected: object, text: str) -> None:
+def test_and_or_and_choices_give_an_operand_and_leave_the_rest_alone(
+    expected: object, text: str
+) -> None:
     assert expected == ask(text)
 
 
@@ -211,7 +225,9 @@ def test_and_or_and_choices_give_an_operand_and_leave_the_rest_alone(expected: o
 )
 def test_what_is_missing_at_any_depth_is_null(expected: object, text: str) -> None:
     """An integer on a mapping asks for that text as key, on a text for a character."""
-    scope = frame(m={"a": 1, "10": "ten", "-1": "minus"}, l=[1, 2, 3], t="hello", none=None, big=1 << 100_000)
+    scope = frame(
+        m={"a": 1, "10": "ten", "-1": "minus"}, l=[1, 2, 3], t="hello", none=None, big=1 << 100_000
+    )
     assert expected == ask(text, scope)
 
 
@@ -228,7 +244,12 @@ def test_the_keys_of_a_literal_mapping_are_text() -> None:
 
 def test_not_a_number_is_no_ones_equal_and_has_no_order() -> None:
     scope = frame(nan=math.nan)
-    for text in ["inputs.nan == inputs.nan", "inputs.nan < 1", "inputs.nan >= 1", "1 <= inputs.nan"]:
+    for text in [
+        "inputs.nan == inputs.nan",
+        "inputs.nan < 1",
+        "inputs.nan >= 1",
+        "1 <= inputs.nan",
+    ]:
         assert False is ask(text, scope)
 
 

@@ -30,15 +30,24 @@ def made(folder: Path) -> Repository:
 
 def test_the_list_has_all_that_git_names() -> None:
     """Of the git that is there: a newer one may know more."""
-    done = subprocess.run(["git", "rev-parse", "--local-env-vars"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["git", "rev-parse", "--local-env-vars"], capture_output=True, text=True, check=True
+    )
 
     assert set() == set(done.stdout.split()) - LOCAL_VARIABLES
 
 
 def test_git_gets_none_of_them() -> None:
-    environment = {**dict.fromkeys(LOCAL_VARIABLES, "x"), "GIT_AUTHOR_NAME": "n", "GIT_SSH_COMMAND": "ssh", "A": "b"}
+    environment = {
+        **dict.fromkeys(LOCAL_VARIABLES, "x"),
+        "GIT_AUTHOR_NAME": "n",
+        "GIT_SSH_COMMAND": "ssh",
+        "A": "b",
+    }
 
-    assert {"GIT_AUTHOR_NAME": "n", "GIT_SSH_COMMAND": "ssh", "A": "b"} == without_repository(environment)
+    assert {"GIT_AUTHOR_NAME": "n", "GIT_SSH_COMMAND": "ssh", "A": "b"} == without_repository(
+        environment
+    )
 
 
 class TestInherited:
@@ -48,17 +57,28 @@ class TestInherited:
         assert environment_in(environment, "/", ours.folder) is environment
 
     @pytest.mark.parametrize("where", [".", "in"])
-    def test_a_hooks_index_stays_in_the_projects_own_work_tree(self, ours: Repository, where: str) -> None:
-        for index in (".git/index", f"{ours.folder}/.git/index.lock", f"{ours.folder}/.git/next-index-1.lock"):
+    def test_a_hooks_index_stays_in_the_projects_own_work_tree(
+        self, ours: Repository, where: str
+    ) -> None:
+        for index in (
+            ".git/index",
+            f"{ours.folder}/.git/index.lock",
+            f"{ours.folder}/.git/next-index-1.lock",
+        ):
             environment = {"GIT_INDEX_FILE": index, "GIT_PREFIX": "", "A": "b"}
 
             assert environment == environment_in(environment, ours.folder / where, ours.folder)
 
     def test_what_git_finds_there_by_itself_goes(self, ours: Repository) -> None:
-        """From a linked worktree git tells its hooks all; a script that goes elsewhere would take it along."""
+        """From a linked worktree git tells its hooks all; a script that goes elsewhere would take
+        it along.
+        """
         linked = ours.folder.parent / "linked"
         ours.git("worktree", "add", "-q", str(linked))
-        for top, folder in ((ours.folder, ours.folder / ".git"), (linked, ours.folder / ".git/worktrees/linked")):
+        for top, folder in (
+            (ours.folder, ours.folder / ".git"),
+            (linked, ours.folder / ".git/worktrees/linked"),
+        ):
             environment = {
                 "GIT_DIR": str(folder),
                 "GIT_WORK_TREE": str(top),
@@ -67,9 +87,13 @@ class TestInherited:
             }
 
             assert {"GIT_AUTHOR_NAME": "n"} == environment_in(environment, top, top)
-            assert {"GIT_AUTHOR_NAME": "n"} == environment_in({**environment, "GIT_WORK_TREE": "."}, top, top)
+            assert {"GIT_AUTHOR_NAME": "n"} == environment_in(
+                {**environment, "GIT_WORK_TREE": "."}, top, top
+            )
 
-    def test_another_repository_that_was_named_on_purpose_stays(self, ours: Repository, tmp_path: Path) -> None:
+    def test_another_repository_that_was_named_on_purpose_stays(
+        self, ours: Repository, tmp_path: Path
+    ) -> None:
         environment = {"GIT_DIR": str(tmp_path / "other.git"), "GIT_WORK_TREE": str(ours.folder)}
 
         assert environment == environment_in(environment, ours.folder, ours.folder)
@@ -90,7 +114,10 @@ class TestInherited:
         """In `pre-receive` the new commits are only seen through these."""
         bare = tmp_path / "bare.git"
         ours.git("clone", "-q", "--bare", ".", str(bare))
-        quarantine = {"GIT_OBJECT_DIRECTORY": f"{bare}/objects/incoming", "GIT_QUARANTINE_PATH": "x"}
+        quarantine = {
+            "GIT_OBJECT_DIRECTORY": f"{bare}/objects/incoming",
+            "GIT_QUARANTINE_PATH": "x",
+        }
 
         assert quarantine == environment_in({**quarantine, "GIT_DIR": "."}, bare, bare)
 
@@ -115,7 +142,8 @@ STEPS = """
 steps:
   - {name: here, type: shell, run: 'echo "${GIT_INDEX_FILE-none}"'}
   - {name: there, type: shell, cwd: ../there, run: 'echo "${GIT_INDEX_FILE-none}"'}
-  - {name: told, type: shell, cwd: ../there, env: {GIT_INDEX_FILE: mine}, run: 'echo "${GIT_INDEX_FILE-none}"'}
+  - {name: told, type: shell, cwd: ../there, env: {GIT_INDEX_FILE: mine},
+     run: 'echo "${GIT_INDEX_FILE-none}"'}
   - {name: checked, type: validate, stages: ['echo "${GIT_INDEX_FILE-none}"']}
   - {name: checked_there, type: validate, cwd: ../there, stages: ['echo "${GIT_INDEX_FILE-none}"']}
   - {name: asked_there, type: agent, agent: speaker, cwd: ../there, context: {}}
@@ -139,7 +167,7 @@ outputs: ["${{ steps.shell.output.value }}", "${{ steps.child.output }}", "${{ s
 """
 TOLD = """
 import os
-from maverick.dsl.commands import run_command
+from maverick.dsl.processes.commands import run_command
 
 
 def told():
@@ -152,14 +180,17 @@ def run(cwd="."):
 
 
 @pytest.mark.parametrize("in_repository", [True, False])
-def test_steps_get_them_in_the_projects_own_repository_only(runs: Runs, in_repository: bool) -> None:
+def test_steps_get_them_in_the_projects_own_repository_only(
+    runs: Runs, in_repository: bool
+) -> None:
     """What a step's own `env` says always counts, and `env.NAME` reads what there was."""
     if in_repository:
         Repository(runs.root).git("init", "-q")
     (runs.root.parent / "there").mkdir()
     runs.environment = {**runs.environment, "GIT_INDEX_FILE": "/some/index.lock"}
     runs.file(
-        "maverick.yaml", "agents: {speaker: {provider: command, command: [sh, -c, 'echo ${GIT_INDEX_FILE-none}']}}"
+        "maverick.yaml",
+        "agents: {speaker: {provider: command, command: [sh, -c, 'echo ${GIT_INDEX_FILE-none}']}}",
     )
     runs.file("called.yaml", whole(CALLED, "called"))
     runs.file("told.py", TOLD)

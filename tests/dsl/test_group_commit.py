@@ -9,12 +9,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from maverick.dsl.group_commit import GroupCommit
+from maverick.dsl.journal.group_commit import GroupCommit
 from patience import PATIENCE_SECONDS
 
 
 class Queue(GroupCommit[str]):
-    """Writes into `groups`; the write of `first` goes on once as many as were submitted wait behind it."""
+    """Writes into `groups`; the write of `first` goes on once as many as were submitted wait behind
+    it.
+    """
 
     def __init__(self, write: Callable[[Sequence[str]], None] = lambda _: None) -> None:
         super().__init__(self._note, lambda item: item.startswith("last"))

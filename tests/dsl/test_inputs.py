@@ -1,4 +1,6 @@
-"""What is given to a workflow is made to fit what it declares; all that does not fit is told at once."""
+"""What is given to a workflow is made to fit what it declares; all that does not fit is told at
+once.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maverick.dsl.inputs import convert_inputs
-from maverick.dsl.model import Workflow
 from maverick.dsl.serialization.loader import parse_workflow
-from maverick.dsl.values import Value
+from maverick.dsl.workflow.inputs import convert_inputs
+from maverick.dsl.workflow.model import Workflow
 from maverick.errors import InputInvalid
+from maverick.values import Value
 
 DECLARED = """
 version: "1.0"
@@ -77,7 +79,9 @@ def test_what_is_not_given_has_its_default_or_is_null(workflow: Workflow) -> Non
         ("mode", "full", "full"),
     ],
 )
-def test_a_text_is_converted_by_the_declared_type(workflow: Workflow, name: str, text: str, expected: Value) -> None:
+def test_a_text_is_converted_by_the_declared_type(
+    workflow: Workflow, name: str, text: str, expected: Value
+) -> None:
     value = converted(workflow, name, text)
 
     assert (expected, type(expected)) == (value, type(value))
@@ -95,10 +99,26 @@ def test_a_text_is_converted_by_the_declared_type(workflow: Workflow, name: str,
         ("ratio", "1e999", "ratio (float): a number is expected, not '1e999'"),
         ("draft", "maybe", "draft (boolean): a boolean (true or false) is expected, not 'maybe'"),
         ("draft", "2", "draft (boolean): a boolean (true or false) is expected, not '2'"),
-        ("flags", "a,b", """flags (array): a list (JSON, such as ["a", "b"]) is expected, not 'a,b'"""),
-        ("flags", '{"a": 1}', """flags (array): a list (JSON, such as ["a", "b"]) is expected, not {'a': 1}"""),
-        ("flags", "[" * 100_000, f"""flags (array): a list (JSON, such as ["a", "b"]) is expected, not '{"[" * 78}…"""),
-        ("extra", "[1]", """extra (object): a mapping (JSON, such as {"a": 1}) is expected, not [1]"""),
+        (
+            "flags",
+            "a,b",
+            """flags (array): a list (JSON, such as ["a", "b"]) is expected, not 'a,b'""",
+        ),
+        (
+            "flags",
+            '{"a": 1}',
+            """flags (array): a list (JSON, such as ["a", "b"]) is expected, not {'a': 1}""",
+        ),
+        (
+            "flags",
+            "[" * 100_000,
+            f"""flags (array): a list (JSON, such as ["a", "b"]) is expected, not '{"[" * 78}…""",
+        ),
+        (
+            "extra",
+            "[1]",
+            """extra (object): a mapping (JSON, such as {"a": 1}) is expected, not [1]""",
+        ),
         ("mode", "slow", "mode (string): one of 'fast', 'full' is expected, not 'slow'"),
     ],
 )
@@ -123,7 +143,9 @@ def test_what_does_not_fit_is_told_with_input_type_and_value(
         ("mode", None, None),
     ],
 )
-def test_a_value_is_taken_if_it_is_of_the_type(workflow: Workflow, name: str, value: Value, expected: Value) -> None:
+def test_a_value_is_taken_if_it_is_of_the_type(
+    workflow: Workflow, name: str, value: Value, expected: Value
+) -> None:
     given = convert_inputs(workflow, {"branch_name": "b", name: value}, from_text=False)[name]
 
     assert (expected, type(expected)) == (given, type(given))
@@ -156,7 +178,8 @@ def test_a_value_of_another_type_is_refused(workflow: Workflow, name: str, value
 def test_true_is_not_among_the_choices_of_integers() -> None:
     """In Python `True == 1`."""
     text = (
-        'version: "1.0"\nname: w\ninputs: {n: {type: integer, choices: [0, 1]}}\nsteps: [{name: a, type: checkpoint}]\n'
+        'version: "1.0"\nname: w\ninputs: {n: {type: integer, choices: [0, 1]}}\nsteps: [{name: '
+        "a, type: checkpoint}]\n"
     )
     workflow = parse_workflow(text, "w.yaml")
 
@@ -171,7 +194,8 @@ def test_everything_that_is_wrong_is_told_at_once(workflow: Workflow) -> None:
     assert (
         "The inputs do not fit the workflow `w`:\n"
         "  limt is no input; did you mean `limit`?\n"
-        "  zzz is no input; there are branch_name, limit, ratio, number, draft, flags, extra, mode\n"
+        "  zzz is no input; there are branch_name, limit, ratio, number, draft, flags, extra, "
+        "mode\n"
         "  branch_name (string) is required: Branch to work on\n"
         "  limit (integer): an integer is expected, not 'x'"
     ) == str(raised.value)
@@ -182,7 +206,10 @@ def test_a_required_input_cannot_be_null(workflow: Workflow) -> None:
         convert_inputs(workflow, {"branch_name": None}, from_text=False)
 
 
-@given(name=st.sampled_from(["limit", "ratio", "number", "draft", "flags", "extra", "mode"]), text=st.text())
+@given(
+    name=st.sampled_from(["limit", "ratio", "number", "draft", "flags", "extra", "mode"]),
+    text=st.text(),
+)
 def test_any_text_is_converted_or_refused(workflow: Workflow, name: str, text: str) -> None:
     try:
         value = converted(workflow, name, text)
@@ -200,5 +227,8 @@ def test_an_input_that_cannot_be_stored_is_refused(workflow: Workflow, *, from_t
         deep = [deep]
     given = "[" * 300 + "]" * 300 if from_text else deep
 
-    with pytest.raises(InputInvalid, match=r"flags \(array\): lists and mappings are nested more than 200 deep: make"):
+    with pytest.raises(
+        InputInvalid,
+        match=r"flags \(array\): lists and mappings are nested more than 200 deep: make",
+    ):
         convert_inputs(workflow, {"branch_name": "b", "flags": given}, from_text=from_text)

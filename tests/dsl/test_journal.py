@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from maverick.checkpoints import Store, value
-from maverick.checkpoints.files import Files
-from maverick.dsl.journal import Journal
-from maverick.dsl.outcome import Key
+from maverick.checkpoints.disk.files import Files
+from maverick.dsl.journal.journal import Journal
+from maverick.dsl.workflow.outcome import Key
 from patience import PATIENCE_SECONDS
 
 KEY: Key = {"type": "shell"}
@@ -40,7 +40,9 @@ def test_steps_that_finish_while_a_save_is_under_way_share_the_next_one(tmp_path
     with ThreadPoolExecutor(8) as pool:
         first = pool.submit(journal.finish, "all[0].a", "done", KEY, 0, {})
         assert files.reached.wait(PATIENCE_SECONDS)
-        others = [pool.submit(journal.finish, f"all[{n}].a", "done", KEY, n, {}) for n in range(1, 7)]
+        others = [
+            pool.submit(journal.finish, f"all[{n}].a", "done", KEY, n, {}) for n in range(1, 7)
+        ]
         while len(journal._draft._saves._waiting) < len(others):
             threading.Event().wait(0.001)
         journal.note_composite("inner", "done", "rides along with what comes later")
@@ -63,7 +65,9 @@ def test_a_decision_that_is_being_saved_is_waited_for(tmp_path: Path) -> None:
     """`settle` returns when it is on the disk: another thread's save has it, and may yet fail."""
     files = _SlowFiles()
     store = Store.create(tmp_path / "checkpoints", files=files)
-    journal = Journal(store, store.save("run-1", {("inputs",): value({})}, parent=None, group="flow"))
+    journal = Journal(
+        store, store.save("run-1", {("inputs",): value({})}, parent=None, group="flow")
+    )
     journal.note_decision("a?when", {}, answer=True, urgent=True)
     files.armed = True
 

@@ -8,13 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maverick.dsl.keys import HEX_DIGITS, key_of
-from maverick.dsl.outcome import changed_parts
+from maverick.dsl.journal.keys import HEX_DIGITS, key_of
 from maverick.dsl.paths import ancestors, child, is_within, item
+from maverick.dsl.workflow.outcome import changed_parts
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 NAMES = st.from_regex(r"[a-z][a-z0-9_-]{0,5}", fullmatch=True)
@@ -33,7 +35,9 @@ def _same(one: Any, other: Any) -> bool:
 
 
 @given(VALUES, VALUES)
-def test_two_parts_have_one_hash_if_and_only_if_they_are_the_same_value(one: Any, other: Any) -> None:
+def test_two_parts_have_one_hash_if_and_only_if_they_are_the_same_value(
+    one: Any, other: Any
+) -> None:
     """`1`, `1.0` and `true` are three values, and so are two orders of a mapping's keys."""
     assert (key_of({"args": one}) == key_of({"args": other})) == _same(one, other)
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pytest
 
-from maverick.dsl.actions import Action
-from maverick.dsl.lint import Kind, check, lint
-from maverick.dsl.model import Workflow
+from maverick.dsl.catalog.actions import Action
+from maverick.dsl.catalog.lint import Kind, check, lint
 from maverick.dsl.serialization.loader import parse_workflow
+from maverick.dsl.workflow.model import Workflow
 from maverick.errors import StepFailed
 
 HEAD = 'version: "1.0"\nname: w\ninputs: {a: {type: string}}\nsteps:\n'
@@ -71,7 +71,11 @@ class Project:
 def problems_of(steps: str, *, rest: str = "", project: Project | None = None) -> list[str]:
     """Give the messages for a workflow with these steps; each starts a line with `{name`."""
     lines = [line.strip() for line in steps.strip().splitlines()]
-    text = HEAD + "".join(f"  {'- ' if line.startswith('{name') else '    '}{line}\n" for line in lines) + rest
+    text = (
+        HEAD
+        + "".join(f"  {'- ' if line.startswith('{name') else '    '}{line}\n" for line in lines)
+        + rest
+    )
     return [problem.message for problem in lint(parse_workflow(text, "w.yaml"), project)]
 
 
@@ -147,7 +151,10 @@ WRONG = {
         "step `i` stands inside `a` and is not seen outside it; use `steps.a.output`",
     ),
     "a step that runs at the same time": (
-        "{name: p, type: parallel, steps: [{name: a, type: checkpoint}, {name: b, type: checkpoint, when: steps.a}]}",
+        (
+            "{name: p, type: parallel, steps: [{name: a, type: checkpoint}, {name: b, type: "
+            "checkpoint, when: steps.a}]}"
+        ),
         "step `a` runs at the same time; concurrent steps do not see each other",
     ),
     "a later step that runs at the same time": (
@@ -169,13 +176,19 @@ WRONG = {
         "{name: a, type: checkpoint, when: run.ids}",
         "there is no `run.ids`; there are id, attempt, idempotency_key",
     ),
-    "item outside a loop": ("{name: a, type: checkpoint, when: item.x}", "`item` stands outside a loop"),
+    "item outside a loop": (
+        "{name: a, type: checkpoint, when: item.x}",
+        "`item` stands outside a loop",
+    ),
     "index in a block that does not iterate": (
         "{name: p, type: parallel, steps: [{name: a, type: checkpoint, when: index}]}",
         "`index` stands outside a loop",
     ),
     "parent in one loop": (
-        "{name: l, type: loop, for_each: [1], steps: [{name: a, type: checkpoint, when: parent.item}]}",
+        (
+            "{name: l, type: loop, for_each: [1], steps: [{name: a, type: checkpoint, when: "
+            "parent.item}]}"
+        ),
         "`parent` leads outside: only one loop stands around it",
     ),
     "item of an until loop": (
@@ -222,8 +235,14 @@ def test_what_cannot_be_seen_is_told(name: str) -> None:
         "{name: x, type: subworkflow, workflow: y, inputs: {a: '${{ inputs.no }}'}}",
         "{name: x, type: branch, options: [{when: inputs.no, step: {name: y, type: checkpoint}}]}",
         "{name: x, type: loop, for_each: inputs.no, steps: [{name: y, type: checkpoint}]}",
-        "{name: x, type: loop, for_each: [1], key: inputs.no, steps: [{name: y, type: checkpoint}]}",
-        "{name: x, type: loop, max_concurrency: '${{ inputs.no }}', steps: [{name: y, type: checkpoint}]}",
+        (
+            "{name: x, type: loop, for_each: [1], key: inputs.no, steps: [{name: y, type: "
+            "checkpoint}]}"
+        ),
+        (
+            "{name: x, type: loop, max_concurrency: '${{ inputs.no }}', steps: [{name: y, type: "
+            "checkpoint}]}"
+        ),
         "{name: x, type: loop, parallel: '${{ inputs.no }}', steps: [{name: y, type: checkpoint}]}",
         "{name: x, type: loop, until: inputs.no, steps: [{name: y, type: checkpoint}]}",
         "{name: x, type: checkpoint, checkpoint_id: '${{ inputs.no }}'}",
@@ -235,39 +254,70 @@ def test_expressions_are_looked_at_in_every_field(field: str) -> None:
 
 
 def test_outputs_see_all_top_level_steps() -> None:
-    steps = "{name: a, type: checkpoint}\n{name: l, type: loop, steps: [{name: i, type: checkpoint}]}"
-
-    assert [] == problems_of(steps, rest="outputs: {x: '${{ steps.a.output }}', y: '${{ steps.l.output }}'}\n")
-    assert ["step `i` stands inside `l` and is not seen outside it; use `steps.l.output`"] == problems_of(
-        steps, rest="outputs: ${{ steps.i.output }}\n"
+    steps = (
+        "{name: a, type: checkpoint}\n{name: l, type: loop, steps: [{name: i, type: checkpoint}]}"
     )
+
+    assert [] == problems_of(
+        steps, rest="outputs: {x: '${{ steps.a.output }}', y: '${{ steps.l.output }}'}\n"
+    )
+    assert [
+        "step `i` stands inside `l` and is not seen outside it; use `steps.l.output`"
+    ] == problems_of(steps, rest="outputs: ${{ steps.i.output }}\n")
 
 
 @pytest.mark.parametrize(
     ("step", "expected"),
     [
-        ("{name: x, type: python, action: git_comit}", "unknown action `git_comit`; did you mean `git_commit`?"),
+        (
+            "{name: x, type: python, action: git_comit}",
+            "unknown action `git_comit`; did you mean `git_commit`?",
+        ),
         (
             "{name: x, type: python, action: zzz}",
-            "unknown action `zzz`; name `module:function`, or a function of a module under `actions` in maverick.yaml",
+            (
+                "unknown action `zzz`; name `module:function`, or a function of a module under "
+                "`actions` in maverick.yaml"
+            ),
         ),
         ("{name: x, type: python, action: 'broken:f'}", "cannot import broken:f"),
-        ("{name: x, type: checkpoint, rollback: git_comit}", "unknown action `git_comit`; did you mean `git_commit`?"),
-        ("{name: x, type: agent, agent: implementor}", "unknown agent `implementor`; did you mean `implementer`?"),
-        ("{name: x, type: agent, agent: zzz}", "unknown agent `zzz`; declare it under `agents` in maverick.yaml"),
-        ("{name: x, type: generate, generator: pr_titel}", "unknown generator `pr_titel`; did you mean `pr_title`?"),
+        (
+            "{name: x, type: checkpoint, rollback: git_comit}",
+            "unknown action `git_comit`; did you mean `git_commit`?",
+        ),
+        (
+            "{name: x, type: agent, agent: implementor}",
+            "unknown agent `implementor`; did you mean `implementer`?",
+        ),
+        (
+            "{name: x, type: agent, agent: zzz}",
+            "unknown agent `zzz`; declare it under `agents` in maverick.yaml",
+        ),
+        (
+            "{name: x, type: generate, generator: pr_titel}",
+            "unknown generator `pr_titel`; did you mean `pr_title`?",
+        ),
         (
             "{name: x, type: agent, agent: implementer, context: rewiew_context}",
             "unknown context builder `rewiew_context`; did you mean `review_context`?",
         ),
-        ("{name: x, type: validate, stages: [lint, tset]}", "unknown validation stage `tset`; did you mean `test`?"),
+        (
+            "{name: x, type: validate, stages: [lint, tset]}",
+            "unknown validation stage `tset`; did you mean `test`?",
+        ),
         (
             "{name: x, type: validate, stages: zzz}",
             "unknown validation stage `zzz`; declare it under `validation.stages` in maverick.yaml",
         ),
-        ("{name: x, type: subworkflow, workflow: subb}", "unknown workflow `subb`; did you mean `sub`?"),
         (
-            "{name: x, type: loop, steps: [{name: y, type: checkpoint, rollback: {type: agent, agent: zzz}}]}",
+            "{name: x, type: subworkflow, workflow: subb}",
+            "unknown workflow `subb`; did you mean `sub`?",
+        ),
+        (
+            (
+                "{name: x, type: loop, steps: [{name: y, type: checkpoint, rollback: {type: agent, "
+                "agent: zzz}}]}"
+            ),
             "unknown agent `zzz`; declare it under `agents` in maverick.yaml",
         ),
     ],
@@ -306,21 +356,41 @@ steps:
         ("'${{ steps.a.output }}'", []),
         ("{}", ["the workflow `sub` needs the input `n` (integer)"]),
         ("{n: 3, mod: a}", ["the workflow `sub` has no input `mod`; did you mean `mode`?"]),
-        ("{n: three}", ["the input `n` (integer) of the workflow `sub`: an integer is expected, not 'three'"]),
-        ("{n: 1, mode: c}", ["the input `mode` (string) of the workflow `sub`: one of 'a', 'b' is expected, not 'c'"]),
+        (
+            "{n: three}",
+            ["the input `n` (integer) of the workflow `sub`: an integer is expected, not 'three'"],
+        ),
+        (
+            "{n: 1, mode: c}",
+            [
+                (
+                    "the input `mode` (string) of the workflow `sub`: one of 'a', 'b' is expected, "
+                    "not 'c'"
+                )
+            ],
+        ),
     ],
 )
 def test_the_inputs_of_a_sub_workflow_are_checked(inputs: str, expected: list[str]) -> None:
-    steps = "{name: a, type: checkpoint}\n{name: s, type: subworkflow, workflow: sub, inputs: " + inputs + "}"
+    steps = (
+        "{name: a, type: checkpoint}\n{name: s, type: subworkflow, workflow: sub, inputs: "
+        + inputs
+        + "}"
+    )
 
     assert expected == problems_of(steps, project=Project(sub=SUB))
 
 
 def test_a_sub_workflow_sees_nothing_of_its_caller() -> None:
     project = Project(sub=SUB.replace("inputs.n", "steps.outer.output or item"))
-    steps = "{name: outer, type: checkpoint}\n{name: s, type: subworkflow, workflow: sub, inputs: {n: 1}}"
+    steps = (
+        "{name: outer, type: checkpoint}\n{name: s, type: subworkflow, workflow: sub, inputs: {n: "
+        "1}}"
+    )
 
-    assert ["`item` stands outside a loop", "there is no step `outer`"] == problems_of(steps, project=project)
+    assert ["`item` stands outside a loop", "there is no step `outer`"] == problems_of(
+        steps, project=project
+    )
 
 
 def test_the_problems_of_a_sub_workflow_bear_its_name_and_come_once() -> None:
@@ -345,7 +415,10 @@ def test_a_sub_workflow_that_cannot_be_read_gives_its_problems() -> None:
 
 def calling(name: str, called: str) -> str:
     """Give a workflow that runs another."""
-    return f'version: "1.0"\nname: {name}\nsteps:\n  - {{name: s, type: subworkflow, workflow: {called}}}\n'
+    return (
+        f'version: "1.0"\nname: {name}\nsteps:\n  - {{name: s, type: subworkflow, workflow: '
+        f"{called}}}\n"
+    )
 
 
 def test_a_cycle_of_sub_workflows_is_told_where_it_closes() -> None:
@@ -353,14 +426,17 @@ def test_a_cycle_of_sub_workflows_is_told_where_it_closes() -> None:
 
     problems = lint(parse_workflow(project.workflows["a"], "a.yaml"), project)
 
-    assert ["c.yaml:4:44: a cycle of sub-workflows: a -> b -> c -> a"] == [str(problem) for problem in problems]
+    assert ["c.yaml:4:44: a cycle of sub-workflows: a -> b -> c -> a"] == [
+        str(problem) for problem in problems
+    ]
 
 
 def test_a_workflow_that_runs_itself_is_a_cycle() -> None:
     project = Project(a=calling("a", "a"))
 
     assert ["a cycle of sub-workflows: a -> a"] == [
-        problem.message for problem in lint(parse_workflow(project.workflows["a"], "a.yaml"), project)
+        problem.message
+        for problem in lint(parse_workflow(project.workflows["a"], "a.yaml"), project)
     ]
 
 
@@ -373,7 +449,9 @@ def test_two_ways_to_one_workflow_are_no_cycle() -> None:
 
 def test_a_long_chain_of_sub_workflows_is_walked_without_recursion() -> None:
     names = [f"w{number}" for number in range(1500)]
-    texts = {name: calling(name, called) for name, called in zip(names, [*names[1:], "end"], strict=True)}
+    texts = {
+        name: calling(name, called) for name, called in zip(names, [*names[1:], "end"], strict=True)
+    }
     project = Project(**texts, end=SUB.replace("integer", "integer, default: 1"))
 
     assert [] == lint(parse_workflow(texts["w0"], "w0.yaml"), project)
@@ -384,7 +462,8 @@ def test_problems_of_reading_and_of_names_come_together() -> None:
     text = HEAD + (
         "  - {name: a, type: shel}\n"
         "  - {name: b, type: python, action: git_comit, when: steps.a.output}\n"
-        "  - {name: c, type: loop, until: '1 +', steps: [{name: d, type: checkpoint, when: index and inputs.b}]}\n"
+        "  - {name: c, type: loop, until: '1 +', steps: [{name: d, type: checkpoint, when: index "
+        "and inputs.b}]}\n"
         "  - {name: e, type: branch, options: [{when: ', step: {name: f, type: checkpoint}}]}\n".replace(
             "when: '", "when: '1 +'"
         )
@@ -404,7 +483,9 @@ def test_problems_of_reading_and_of_names_come_together() -> None:
 
 
 def test_a_file_without_problems_is_given_with_its_warnings() -> None:
-    checked = check(HEAD + "  - {name: a, type: shell, run: '${{ inputs.a }}'}\n", "w.yaml", Project())
+    checked = check(
+        HEAD + "  - {name: a, type: shell, run: '${{ inputs.a }}'}\n", "w.yaml", Project()
+    )
 
     assert checked.workflow is not None
     assert (0, 1) == (len(checked.problems), len(checked.warnings))

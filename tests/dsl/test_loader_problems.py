@@ -1,4 +1,6 @@
-"""Every rule of a workflow file has its message, with line and column; all of a file's problems come at once."""
+"""Every rule of a workflow file has its message, with line and column; all of a file's problems
+come at once.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,10 @@ def problems_of(text: str) -> list[str]:
 FIELDS = "version, name, description, inputs, on_failure, checkpoints, steps, outputs, metadata"
 
 BROKEN_FILES = {
-    "no mapping": ("- a\n", "1:1: a workflow must be a mapping with `name` and `steps`, not a list"),
+    "no mapping": (
+        "- a\n",
+        "1:1: a workflow must be a mapping with `name` and `steps`, not a list",
+    ),
     "no version": (
         "name: w\nsteps: [{name: a, type: checkpoint}]\n",
         "1:1: missing field `version`: a workflow needs it",
@@ -40,32 +45,50 @@ BROKEN_FILES = {
     "name with a space": (
         STEP.replace("name: w", "name: My Flow", 1),
         (
-            "2:7: bad name 'My Flow' of a workflow: lower-case letters, digits, `_` and `-`, at most 64, "
-            "a letter first; for instance `my-flow`"
+            "2:7: bad name 'My Flow' of a workflow: lower-case letters, digits, `_` and `-`, at "
+            "most 64, a letter first; for instance `my-flow`"
         ),
     ),
-    "unknown field": (STEP + "output: 3\n", "5:1: unknown field `output` in a workflow; did you mean `outputs`?"),
-    "unknown field, none near": (STEP + "zzz: 3\n", f"5:1: unknown field `zzz` in a workflow; there are {FIELDS}"),
-    "on_failure": (STEP + "on_failure: stop\n", "5:13: `on_failure` must be rollback or keep, not the text 'stop'"),
+    "unknown field": (
+        STEP + "output: 3\n",
+        "5:1: unknown field `output` in a workflow; did you mean `outputs`?",
+    ),
+    "unknown field, none near": (
+        STEP + "zzz: 3\n",
+        f"5:1: unknown field `zzz` in a workflow; there are {FIELDS}",
+    ),
+    "on_failure": (
+        STEP + "on_failure: stop\n",
+        "5:13: `on_failure` must be rollback or keep, not the text 'stop'",
+    ),
     "checkpoints": (
         STEP + "checkpoints: {workspace: steps}\n",
-        "5:26: `workspace` must be false, label or step, not the text 'steps'; did you mean `step`?",
+        (
+            "5:26: `workspace` must be false, label or step, not the text 'steps'; did you mean "
+            "`step`?"
+        ),
     ),
-    "steps empty": (HEAD + "steps: []\n", "3:8: `steps` is empty: a workflow needs at least one entry in it"),
+    "steps empty": (
+        HEAD + "steps: []\n",
+        "3:8: `steps` is empty: a workflow needs at least one entry in it",
+    ),
     "steps null": (HEAD + "steps:\n", "3:7: `steps` must be a list, not empty"),
     "input type": (
         STEP + "inputs: {a: {type: int}}\n",
         (
-            "5:20: `type` must be string, integer, float, number, boolean, array or object, not the text 'int'; "
-            "did you mean `integer`?"
+            "5:20: `type` must be string, integer, float, number, boolean, array or object, not "
+            "the text 'int'; did you mean `integer`?"
         ),
     ),
-    "input without type": (STEP + "inputs: {a: {}}\n", "5:13: missing field `type`: an input needs it"),
+    "input without type": (
+        STEP + "inputs: {a: {}}\n",
+        "5:13: missing field `type`: an input needs it",
+    ),
     "input name": (
         STEP + "inputs: {a b: {type: string}}\n",
         (
-            "5:10: bad name 'a b' of an input: letters, digits, `_` and `-`, at most 64, not a digit first; "
-            "for instance `a_b`"
+            "5:10: bad name 'a b' of an input: letters, digits, `_` and `-`, at most 64, not a "
+            "digit first; for instance `a_b`"
         ),
     ),
     "input default of another type": (
@@ -88,23 +111,35 @@ BROKEN_FILES = {
         STEP + "inputs: {a: {type: string, required: true, default: x}}\n",
         "5:38: `required: true` and `default` exclude each other",
     ),
-    "duplicate key": (STEP + "name: x\n", "5:1: duplicate key `name`; it stands at line 2, column 1 already"),
+    "duplicate key": (
+        STEP + "name: x\n",
+        "5:1: duplicate key `name`; it stands at line 2, column 1 already",
+    ),
 }
 
 BROKEN_STEPS = {
-    "no mapping": ("just text", "4:5: a step must be a mapping with `name` and `type`, not the text 'just text'"),
+    "no mapping": (
+        "just text",
+        "4:5: a step must be a mapping with `name` and `type`, not the text 'just text'",
+    ),
     "no name": ("{type: checkpoint}", "4:5: missing field `name`: a checkpoint step needs it"),
     "no type": (
         "{name: a}",
         (
-            "4:5: missing field `type`: a step needs it; there are python, shell, agent, generate, subworkflow, "
-            "checkpoint, validate, branch, loop, parallel"
+            "4:5: missing field `type`: a step needs it; there are python, shell, agent, "
+            "generate, subworkflow, checkpoint, validate, branch, loop, parallel"
         ),
     ),
-    "unknown type": ("{name: a, type: shel}", "4:21: unknown step type `shel`; did you mean `shell`?"),
+    "unknown type": (
+        "{name: a, type: shel}",
+        "4:21: unknown step type `shel`; did you mean `shell`?",
+    ),
     "bad name": (
         "{name: 1st, type: checkpoint}",
-        "4:12: bad name '1st' of a checkpoint step: letters, digits, `_` and `-`, at most 64, not a digit first",
+        (
+            "4:12: bad name '1st' of a checkpoint step: letters, digits, `_` and `-`, at most 64, not "
+            "a digit first"
+        ),
     ),
     "name that is no text": (
         "{name: true, type: checkpoint}",
@@ -117,15 +152,15 @@ BROKEN_STEPS = {
     "timeout": (
         "{name: a, type: checkpoint, timeout: soon}",
         (
-            "4:42: `timeout` must be a number of seconds, or a duration such as 90s, 15m or 2h, above 0, "
-            "or an expression, not the text 'soon'"
+            "4:42: `timeout` must be a number of seconds, or a duration such as 90s, 15m or 2h, "
+            "above 0, or an expression, not the text 'soon'"
         ),
     ),
     "timeout of 0": (
         "{name: a, type: checkpoint, timeout: 0}",
         (
-            "4:42: `timeout` must be a number of seconds, or a duration such as 90s, 15m or 2h, above 0, "
-            "or an expression, not the number 0"
+            "4:42: `timeout` must be a number of seconds, or a duration such as 90s, 15m or 2h, "
+            "above 0, or an expression, not the number 0"
         ),
     ),
     "retry": (
@@ -144,7 +179,10 @@ BROKEN_STEPS = {
         "{name: a, type: checkpoint, requires: {git: 1}}",
         "4:43: `requires` must be a list of texts, not a mapping",
     ),
-    "when": ("{name: a, type: checkpoint, when: }", "4:39: `when` must be an expression, not empty"),
+    "when": (
+        "{name: a, type: checkpoint, when: }",
+        "4:39: `when` must be an expression, not empty",
+    ),
     "rollback": (
         "{name: a, type: checkpoint, rollback: [x]}",
         "4:43: `rollback` must be the name of an action, or a step, not a list",
@@ -155,7 +193,10 @@ BROKEN_STEPS = {
         f"4:43: `grace` must be {_DURATION}, or an expression, not the text 'soon'",
     ),
     "run empty": ("{name: a, type: shell, run: ''}", "4:33: `run` is empty"),
-    "run a number": ("{name: a, type: shell, run: 5}", "4:33: `run` must be a text (in quotes), not the number 5"),
+    "run a number": (
+        "{name: a, type: shell, run: 5}",
+        "4:33: `run` must be a text (in quotes), not the number 5",
+    ),
     "parse": (
         "{name: a, type: shell, run: x, parse: xml}",
         "4:43: `parse` must be text, json or lines, not the text 'xml'",
@@ -178,19 +219,28 @@ BROKEN_STEPS = {
     ),
     "stages": (
         "{name: a, type: validate, stages: 3}",
-        "4:39: `stages` must be a list of stages, an expression, or the name of one in maverick.yaml, not the number 3",
+        (
+            "4:39: `stages` must be a list of stages, an expression, or the name of one in "
+            "maverick.yaml, not the number 3"
+        ),
     ),
     "validate retry": (
         "{name: a, type: validate, retry: -1}",
         "4:38: `retry` must be an integer from 0, or an expression, not the number -1",
     ),
-    "options missing": ("{name: a, type: branch}", "4:5: missing field `options`: a branch step needs it"),
+    "options missing": (
+        "{name: a, type: branch}",
+        "4:5: missing field `options`: a branch step needs it",
+    ),
     "option without step": (
         "{name: a, type: branch, options: [{when: true}]}",
         "4:39: missing field `step`: an option needs it",
     ),
     "on_no_match": (
-        "{name: a, type: branch, options: [{when: true, step: {name: b, type: checkpoint}}], on_no_match: no}",
+        (
+            "{name: a, type: branch, options: [{when: true, step: {name: b, type: checkpoint}}], "
+            "on_no_match: no}"
+        ),
         "4:102: `on_no_match` must be null or fail, not the text 'no'",
     ),
     "option named as the branch": (
@@ -210,7 +260,10 @@ BROKEN_STEPS = {
         "4:44: `max_concurrency` must be an integer from 1, or an expression, not the number 0",
     ),
     "until and parallel": (
-        "{name: a, type: loop, until: 'true', parallel: true, steps: [{name: b, type: checkpoint}]}",
+        (
+            "{name: a, type: loop, until: 'true', parallel: true, steps: [{name: b, type: "
+            "checkpoint}]}"
+        ),
         "4:52: `until` needs one round after the other: it cannot run concurrently",
     ),
     "checkpoint workspace": (
@@ -262,7 +315,11 @@ def test_step_names_differ_within_a_block() -> None:
 
 
 def test_the_same_name_may_stand_in_another_block() -> None:
-    text = STEPS + "  - {name: a, type: loop, steps: [{name: b, type: checkpoint}]}\n  - {name: b, type: checkpoint}\n"
+    text = (
+        STEPS
+        + "  - {name: a, type: loop, steps: [{name: b, type: checkpoint}]}\n  - {name: b, type: "
+        "checkpoint}\n"
+    )
 
     assert [] == problems_of(text)
 
@@ -270,9 +327,8 @@ def test_the_same_name_may_stand_in_another_block() -> None:
 def test_a_step_may_not_have_the_name_of_an_option_beside_it() -> None:
     """After the branch both would be `steps.b`."""
     text = (
-        STEPS
-        + "  - {name: a, type: branch, options: [{when: true, step: {name: b, type: checkpoint}}]}\n"
-        + "  - {name: b, type: checkpoint}\n"
+        STEPS + "  - {name: a, type: branch, options: [{when: true, step: {name: b, type: "
+        "checkpoint}}]}\n" + "  - {name: b, type: checkpoint}\n"
     )
 
     assert ["5:5: duplicate step name `b`; it stands at line 4 already"] == problems_of(text)
@@ -304,7 +360,9 @@ def test_a_syntax_error_stands_where_it_is_in_the_file(scalar: str, line: int, c
 
 
 def test_every_wrong_expression_of_a_text_is_told() -> None:
-    found = problems_of(STEPS + "  - {name: a, type: shell, run: '${{ 1 + }} ${{ 1 }} ${{ 2 2 }}'}\n")
+    found = problems_of(
+        STEPS + "  - {name: a, type: shell, run: '${{ 1 + }} ${{ 1 }} ${{ 2 2 }}'}\n"
+    )
 
     assert ["4:42", "4:60"] == [problem.rsplit(": ", 1)[0][:4] for problem in found]
 
@@ -316,7 +374,10 @@ def test_a_comment_that_cuts_an_expression_is_pointed_at() -> None:
 
 
 def test_keys_that_begin_with_x_are_free_everywhere() -> None:
-    text = STEPS + "  - {name: a, type: checkpoint, x-a: 1, retry: {x-b: 2}}\nx-c: [1]\nmetadata: {a: b}\n"
+    text = (
+        STEPS
+        + "  - {name: a, type: checkpoint, x-a: 1, retry: {x-b: 2}}\nx-c: [1]\nmetadata: {a: b}\n"
+    )
 
     assert [] == problems_of(text)
 
@@ -349,7 +410,9 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
 def test_bytes_that_are_not_utf_8_are_told_with_their_place(tmp_path: Path) -> None:
     (tmp_path / "w.yaml").write_bytes(b"name: w\n# gr\xfc\xdfe\n")
 
-    with pytest.raises(WorkflowInvalid, match=r"w\.yaml:2:5: not UTF-8: byte 0xfc; save the file as UTF-8"):
+    with pytest.raises(
+        WorkflowInvalid, match=r"w\.yaml:2:5: not UTF-8: byte 0xfc; save the file as UTF-8"
+    ):
         load_workflow(tmp_path / "w.yaml")
 
 
@@ -363,12 +426,18 @@ def test_a_file_may_start_with_a_byte_order_mark_and_have_any_line_ends(tmp_path
 
 def test_a_default_makes_an_input_optional() -> None:
     text = STEP + (
-        "inputs:\n  a: {type: string}\n  b: {type: string, required: false}\n"
-        "  c: {type: boolean, default: yes}\n  d: {type: float, default: 1}\n  e: {type: array, default: null}\n"
+        "inputs:\n"
+        "  a: {type: string}\n"
+        "  b: {type: string, required: false}\n"
+        "  c: {type: boolean, default: yes}\n"
+        "  d: {type: float, default: 1}\n"
+        "  e: {type: array, default: null}\n"
     )
 
     inputs = parse_workflow(text, "w.yaml").inputs
 
-    assert {"a": True, "b": False, "c": False, "d": False, "e": False} == {k: v.required for k, v in inputs.items()}
+    assert {"a": True, "b": False, "c": False, "d": False, "e": False} == {
+        k: v.required for k, v in inputs.items()
+    }
     assert (True, 1.0, None) == (inputs["c"].default, inputs["d"].default, inputs["e"].default)
     assert (False, True) == (inputs["b"].has_default, inputs["e"].has_default)

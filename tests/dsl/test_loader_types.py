@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from maverick.dsl.expressions import Expression, Place, Template
-from maverick.dsl.model import (
+from maverick.dsl.expressions.expressions import Expression, Place, Template
+from maverick.dsl.serialization.loader import check_workflow, parse_workflow
+from maverick.dsl.workflow.model import (
     AgentStep,
     BranchStep,
     CheckpointStep,
@@ -17,7 +18,6 @@ from maverick.dsl.model import (
     SubworkflowStep,
     ValidateStep,
 )
-from maverick.dsl.serialization.loader import check_workflow, parse_workflow
 
 HEAD = 'version: "1.0"\nname: w\nsteps:\n'
 
@@ -66,8 +66,8 @@ def test_a_python_step_is_read_with_what_every_step_has() -> None:
 
 def test_a_shell_step_is_read() -> None:
     step = step_of(
-        "  - {name: a, type: shell, run: make, shell: [sh, -e], cwd: x, env: {A: 1}, parse: lines, stdin: [1],"
-        " grace: 1m}\n"
+        "  - {name: a, type: shell, run: make, shell: [sh, -e], cwd: x, env: {A: 1}, parse: "
+        "lines, stdin: [1], grace: 1m}\n"
     )
 
     assert isinstance(step, ShellStep)
@@ -83,10 +83,17 @@ def test_a_shell_step_is_read() -> None:
 
 
 def test_an_agent_step_is_read() -> None:
-    step = step_of("  - {name: a, type: agent, agent: implementer, context: {a: 1}, output_schema: {type: object}}\n")
+    step = step_of(
+        "  - {name: a, type: agent, agent: implementer, context: {a: 1}, output_schema: {type: "
+        "object}}\n"
+    )
 
     assert isinstance(step, AgentStep)
-    assert ("implementer", {"a": 1}, {"type": "object"}) == (step.agent, step.context, step.output_schema)
+    assert ("implementer", {"a": 1}, {"type": "object"}) == (
+        step.agent,
+        step.context,
+        step.output_schema,
+    )
 
 
 def test_the_agent_may_be_an_expression() -> None:
@@ -97,7 +104,9 @@ def test_the_agent_may_be_an_expression() -> None:
 
 
 def test_a_generate_step_is_read_with_a_context_builder() -> None:
-    step = step_of("  - {name: a, type: generate, generator: pr_title, context: pr_title_context}\n")
+    step = step_of(
+        "  - {name: a, type: generate, generator: pr_title, context: pr_title_context}\n"
+    )
 
     assert isinstance(step, GenerateStep)
     assert ("pr_title", "pr_title_context") == (step.generator, step.context)
@@ -182,7 +191,8 @@ def test_a_loop_is_read() -> None:
 
 def test_an_until_loop_is_read() -> None:
     step = step_of(
-        "  - {name: l, type: loop, until: steps.x.output, max_iterations: 5, steps: [{name: x, type: shell, run: a}]}\n"
+        "  - {name: l, type: loop, until: steps.x.output, max_iterations: 5, steps: [{name: x, "
+        "type: shell, run: a}]}\n"
     )
 
     assert isinstance(step, LoopStep)
@@ -204,7 +214,8 @@ def test_parallel_is_a_loop_that_runs_all_at_once() -> None:
 
 def test_a_number_limits_what_is_parallel() -> None:
     step = step_of(
-        "  - {name: l, type: loop, parallel: true, max_concurrency: 2, steps: [{name: x, type: checkpoint}]}\n"
+        "  - {name: l, type: loop, parallel: true, max_concurrency: 2, steps: [{name: x, type: "
+        "checkpoint}]}\n"
     )
 
     assert isinstance(step, LoopStep)
@@ -212,7 +223,10 @@ def test_a_number_limits_what_is_parallel() -> None:
 
 
 def test_a_checkpoint_is_read() -> None:
-    step = step_of("  - {name: c, type: checkpoint, checkpoint_id: 'phase_${{ index }}', workspace: [src/**]}\n")
+    step = step_of(
+        "  - {name: c, type: checkpoint, checkpoint_id: 'phase_${{ index }}', workspace: "
+        "[src/**]}\n"
+    )
 
     assert isinstance(step, CheckpointStep)
     assert isinstance(step.checkpoint_id, Template)
@@ -246,7 +260,9 @@ def test_an_unquoted_expression_in_a_script_is_a_warning_with_its_place() -> Non
 """
     )
 
-    checked = check_workflow(text.replace("steps:", "inputs: {a: {type: string}}\nsteps:"), "w.yaml")
+    checked = check_workflow(
+        text.replace("steps:", "inputs: {a: {type: string}}\nsteps:"), "w.yaml"
+    )
 
     assert () == checked.problems
     assert [(10, 16)] == [(problem.line, problem.column) for problem in checked.warnings]

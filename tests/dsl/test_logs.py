@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maverick.dsl.logs import STREAM_BYTES, Logged, Stream, read_log, write_log
+from maverick.dsl.journal.logs import STREAM_BYTES, Logged, Stream, read_log, write_log
 
 _STREAMS: st.SearchStrategy[Stream] = st.sampled_from(["stdout", "stderr", "prompt"])
 _PIECES = st.lists(st.tuples(_STREAMS, st.binary(min_size=1, max_size=20)))
@@ -20,7 +20,9 @@ def test_a_log_gives_back_what_was_written(attempts: list[Logged]) -> None:
     """Each attempt with its end; the streams' bytes, and the order in which they came."""
     read = read_log(write_log(attempts))
 
-    assert [(it.number, it.step, it.end) for it in attempts] == [(it.number, it.step, it.end) for it in read]
+    assert [(it.number, it.step, it.end) for it in attempts] == [
+        (it.number, it.step, it.end) for it in read
+    ]
     for written, back in zip(attempts, read, strict=True):
         assert b"".join(d for _, d in written.pieces) == b"".join(d for _, d in back.pieces)
         assert [s for s, d in written.pieces for _ in d] == [s for s, d in back.pieces for _ in d]
@@ -36,11 +38,15 @@ def test_a_torn_log_loses_its_end_only(attempts: list[Logged], data: st.DataObje
 
     assert [it.number for it in read] == [it.number for it in attempts][: len(read)]
     for written, back in zip(attempts, read, strict=False):
-        assert b"".join(d for _, d in written.pieces).startswith(b"".join(d for _, d in back.pieces))
+        assert b"".join(d for _, d in written.pieces).startswith(
+            b"".join(d for _, d in back.pieces)
+        )
 
 
 @given(_PIECES, st.data())
-def test_the_bytes_do_not_depend_on_the_pieces(pieces: list[tuple[Stream, bytes]], data: st.DataObject) -> None:
+def test_the_bytes_do_not_depend_on_the_pieces(
+    pieces: list[tuple[Stream, bytes]], data: st.DataObject
+) -> None:
     """A pipe gives what it has at that moment; equal logs are stored once all the same."""
     cut: list[tuple[Stream, bytes]] = []
     for stream, piece in pieces:
@@ -51,12 +57,23 @@ def test_the_bytes_do_not_depend_on_the_pieces(pieces: list[tuple[Stream, bytes]
 
 
 def test_of_each_stream_the_end_is_kept() -> None:
-    """A flood on one stream takes nothing from the other; how much was let go is told, however often."""
-    flood: list[tuple[Stream, bytes]] = [("stdout", b"x" * STREAM_BYTES), ("stderr", b"why"), ("stdout", b"end")]
+    """A flood on one stream takes nothing from the other; how much was let go is told, however
+    often.
+    """
+    flood: list[tuple[Stream, bytes]] = [
+        ("stdout", b"x" * STREAM_BYTES),
+        ("stderr", b"why"),
+        ("stdout", b"end"),
+    ]
 
     once = read_log(write_log([Logged(1, "a", flood)]))[0]
-    twice = read_log(write_log([Logged(1, "a", [*once.pieces, ("stdout", b"!")], left_out=once.left_out)]))[0]
+    twice = read_log(
+        write_log([Logged(1, "a", [*once.pieces, ("stdout", b"!")], left_out=once.left_out)])
+    )[0]
 
-    assert (b"x" * (STREAM_BYTES - 3) + b"end", b"why") == (once.stream("stdout"), once.stream("stderr"))
+    assert (b"x" * (STREAM_BYTES - 3) + b"end", b"why") == (
+        once.stream("stdout"),
+        once.stream("stderr"),
+    )
     assert ({"stdout": 3}, {"stdout": 4}) == (once.left_out, twice.left_out)
     assert twice.stream("stdout").endswith(b"xend!")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from kit_runs import Runs
-from maverick.dsl.values import Value
+from maverick.values import Value
 
 
-@pytest.mark.parametrize("form", ["for_each: [a, b, c]", "for_each: inputs.names", 'for_each: "${{ inputs.names }}"'])
+@pytest.mark.parametrize(
+    "form", ["for_each: [a, b, c]", "for_each: inputs.names", 'for_each: "${{ inputs.names }}"']
+)
 def test_for_each_takes_a_list_or_an_expression(runs: Runs, form: str) -> None:
     """With or without `${{ }}`; `item` and `index` are those of the iteration."""
     runs.flow(f"""
@@ -58,7 +60,9 @@ def test_an_empty_list_gives_an_empty_list(runs: Runs, form: str) -> None:
 
 @pytest.mark.parametrize("given", ["'abc'", "3", "{'a':1}", "null"])
 def test_what_is_no_list_is_refused(runs: Runs, given: str) -> None:
-    """A text is not looped over by its letters, a mapping not by its keys; null is no empty list."""
+    """A text is not looped over by its letters, a mapping not by its keys; null is no empty
+    list.
+    """
     runs.flow(f"""
     - name: each
       type: loop
@@ -86,7 +90,9 @@ def test_an_until_loop_checks_after_each_round(runs: Runs) -> None:
     assert [0, 1, 2] == runs.start().output
 
 
-@pytest.mark.parametrize(("limit", "rounds"), [("max_iterations: 4", 4), ("description: the default", 30)])
+@pytest.mark.parametrize(
+    ("limit", "rounds"), [("max_iterations: 4", 4), ("description: the default", 30)]
+)
 def test_max_iterations_ends_an_until_loop(runs: Runs, limit: str, rounds: int) -> None:
     """With `on_exhausted: continue` that is no failure; it is told."""
     runs.flow(f"""
@@ -102,7 +108,9 @@ def test_max_iterations_ends_an_until_loop(runs: Runs, limit: str, rounds: int) 
     done = runs.start()
 
     assert list(range(rounds)) == done.output
-    assert [f"until never held in {rounds} rounds; it goes on, as `on_exhausted` says"] == done.notices
+    assert [
+        f"until never held in {rounds} rounds; it goes on, as `on_exhausted` says"
+    ] == done.notices
 
 
 _EXHAUSTED = """
@@ -253,7 +261,8 @@ def test_collect_steps_gives_all_outputs_by_name(runs: Runs) -> None:
       collect: steps
       steps:
         - {name: one, type: python, action: give, args: ["${{ item }}"]}
-        - {name: two, type: python, action: give, args: ["${{ steps.one.output * 10 }}"], when: item == 2}
+        - {name: two, type: python, action: give, args: ["${{ steps.one.output * 10 }}"],
+           when: item == 2}
     """)
 
     assert [{"one": 1, "two": None}, {"one": 2, "two": 20}] == runs.start().output
@@ -292,7 +301,9 @@ PLAIN = """
 """
 
 
-@pytest.mark.parametrize("form", ["loop", "parallel", "loop\n  parallel: true", "loop\n  max_concurrency: 1"])
+@pytest.mark.parametrize(
+    "form", ["loop", "parallel", "loop\n  parallel: true", "loop\n  max_concurrency: 1"]
+)
 def test_a_loop_over_nothing_runs_each_step_once(runs: Runs, form: str) -> None:
     """Its output is the list of their outputs, in the order of the file."""
     runs.flow(PLAIN.replace("TYPE", form))
@@ -303,7 +314,9 @@ def test_a_loop_over_nothing_runs_each_step_once(runs: Runs, form: str) -> None:
     assert {"both.one", "both.two"} == set(done.executed)
 
 
-@pytest.mark.parametrize(("form", "together"), [("parallel", 3), ("loop", 1), ("loop\n  max_concurrency: 2", 2)])
+@pytest.mark.parametrize(
+    ("form", "together"), [("parallel", 3), ("loop", 1), ("loop\n  max_concurrency: 2", 2)]
+)
 def test_as_many_steps_run_at_once_as_asked_for(runs: Runs, form: str, together: int) -> None:
     """`parallel`: all of them; `loop`: one, as in a block."""
     runs.set_actions("""
@@ -383,7 +396,9 @@ def test_a_failing_iteration_fails_the_loop(runs: Runs) -> None:
     assert ["one-1", "one-2", "bad-2"] == runs.log
 
 
-@pytest.mark.parametrize("marks", ["continue_on_error: true", "continue_on_error: true\n  parallel: true"])
+@pytest.mark.parametrize(
+    "marks", ["continue_on_error: true", "continue_on_error: true\n  parallel: true"]
+)
 def test_with_continue_on_error_the_other_iterations_go_on(runs: Runs, marks: str) -> None:
     """The failed entries say why, and the loop how many there were."""
     runs.flow(FAILING.replace("MARKS", marks))
@@ -401,7 +416,9 @@ def test_with_continue_on_error_the_other_iterations_go_on(runs: Runs, marks: st
     assert {"one-1", "one-2", "bad-2", "one-3", "after"} == set(runs.log)
 
 
-def test_a_failure_in_a_concurrent_loop_stops_new_iterations_and_lets_running_ones_end(runs: Runs) -> None:
+def test_a_failure_in_a_concurrent_loop_stops_new_iterations_and_lets_running_ones_end(
+    runs: Runs,
+) -> None:
     """Every finished step stays recorded."""
     runs.set_actions("""
     failing, begun = threading.Event(), threading.Event()

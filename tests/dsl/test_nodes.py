@@ -8,11 +8,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from maverick.dsl.config import parse_config
-from maverick.dsl.lint import check
-from maverick.dsl.serialization.files import decode_text
+from maverick.dsl.catalog.config import parse_config
+from maverick.dsl.catalog.lint import check
 from maverick.dsl.serialization.loader import parse_workflow
-from maverick.dsl.serialization.nodes import MAX_DEPTH, MappingNode, Scalar, ScalarNode, compose
+from maverick.dsl.serialization.source_text import decode_text
+from maverick.dsl.serialization.yaml_nodes import (
+    MAX_DEPTH,
+    MappingNode,
+    Scalar,
+    ScalarNode,
+    compose,
+)
 from maverick.errors import WorkflowInvalid
 
 
@@ -100,11 +106,23 @@ HOSTILE = {
     "only a comment": ("# nothing\n", "1:1: the file is empty"),
     "only null": ("~", "1:1: the file is empty"),
     "a tab": ("a:\n\tb: 1\n", "2:1: a tab cannot indent YAML; use spaces"),
-    "an unclosed quote": ("a: 'x\nb: 1\n", "1:4: unclosed quote: the text that starts here never ends"),
-    "an unclosed bracket": ("a: [1, 2\nb: 3\n", "1:4: unclosed `[`, or a missing `,` in what starts here"),
-    "an unclosed brace": ("a: {b: 1\nc: 2\n", "1:4: unclosed `{`, or a missing `,` in what starts here"),
+    "an unclosed quote": (
+        "a: 'x\nb: 1\n",
+        "1:4: unclosed quote: the text that starts here never ends",
+    ),
+    "an unclosed bracket": (
+        "a: [1, 2\nb: 3\n",
+        "1:4: unclosed `[`, or a missing `,` in what starts here",
+    ),
+    "an unclosed brace": (
+        "a: {b: 1\nc: 2\n",
+        "1:4: unclosed `{`, or a missing `,` in what starts here",
+    ),
     "a value that is missing": ("a: [", "2:1: a value is missing, or a `[` or `{` is not closed"),
-    "an expression in brackets": ("a: [${{ x }}]\n", "1:6: quote expressions inside `[`: '${{ … }}'"),
+    "an expression in brackets": (
+        "a: [${{ x }}]\n",
+        "1:6: quote expressions inside `[`: '${{ … }}'",
+    ),
     "a colon in an expression": (
         "a: ${{ {'x': 1} }}\n",
         "1:12: `: ` inside an expression: quote the whole text",
@@ -122,12 +140,24 @@ HOSTILE = {
         "a:\n  b: 1\n c: 2\n",
         "3:2: a key is expected here; check the indentation and the quotes",
     ),
-    "a key among items": ("- a\nb: 1\n", "2:1: a list item (`- `) is expected here; check the indentation"),
-    "a line without a colon": ("a: 1\nb\nc: 2\n", "3:1: a key without `:`; every line of a mapping is `key: value`"),
+    "a key among items": (
+        "- a\nb: 1\n",
+        "2:1: a list item (`- `) is expected here; check the indentation",
+    ),
+    "a line without a colon": (
+        "a: 1\nb\nc: 2\n",
+        "3:1: a key without `:`; every line of a mapping is `key: value`",
+    ),
     "a NUL": ("a: 'x\0'", "1:6: the character U+0000 cannot stand in a YAML file"),
     "half a surrogate pair": ("a: \ud800", "1:4: the character U+D800 cannot stand in a YAML file"),
-    "two documents": ("a: 1\n---\nb: 1\n", "2:1: a second document (`---`) starts here; one file holds one document"),
-    "a duplicate key": ("a: 1\nb: 2\na: 3\n", "3:1: duplicate key `a`; it stands at line 1, column 1 already"),
+    "two documents": (
+        "a: 1\n---\nb: 1\n",
+        "2:1: a second document (`---`) starts here; one file holds one document",
+    ),
+    "a duplicate key": (
+        "a: 1\nb: 2\na: 3\n",
+        "3:1: duplicate key `a`; it stands at line 1, column 1 already",
+    ),
     "a duplicate key of another spelling": (
         "a: {1: x, '1': y}\n",
         "1:11: duplicate key `1`; it stands at line 1, column 5 already",
@@ -139,15 +169,30 @@ HOSTILE = {
     "a list as key": ("? [a]\n: b\n", "1:3: a key must be a text, not a list or mapping"),
     "a tag that makes objects": (
         "a: !!python/object/apply:os.system [x]\n",
-        "1:4: the tag `!!python/object/apply:os.system` is not supported here; only plain YAML values are",
+        (
+            "1:4: the tag `!!python/object/apply:os.system` is not supported here; only plain YAML "
+            "values are"
+        ),
     ),
-    "a tag of its own": ("a: !x 1\n", "1:4: the tag `!x` is not supported here; only plain YAML values are"),
+    "a tag of its own": (
+        "a: !x 1\n",
+        "1:4: the tag `!x` is not supported here; only plain YAML values are",
+    ),
     "a tag that does not fit": ("a: !!int b\n", "1:4: 'b' does not fit its tag `!!int`"),
     "an alias without anchor": ("a: *b\n", "1:4: no anchor `&b` stands before the alias `*b`"),
-    "an alias inside its anchor": ("a: &a [*a]\n", "1:8: the alias `*a` stands inside what it refers to"),
-    "a billion laughs": (LAUGHS, "5:29: too many values: more than 100000, with aliases written out"),
+    "an alias inside its anchor": (
+        "a: &a [*a]\n",
+        "1:8: the alias `*a` stands inside what it refers to",
+    ),
+    "a billion laughs": (
+        LAUGHS,
+        "5:29: too many values: more than 100000, with aliases written out",
+    ),
     "30,000 brackets": ("[" * 30_000, "1:151: nested too deeply: more than 150 lists and mappings"),
-    "30,000 braces": ("{a: " * 30_000, "1:601: nested too deeply: more than 150 lists and mappings"),
+    "30,000 braces": (
+        "{a: " * 30_000,
+        "1:601: nested too deeply: more than 150 lists and mappings",
+    ),
     "30,000 dashes": ("- " * 30_000, "1:301: nested too deeply: more than 150 lists and mappings"),
     "a number without end": (
         "a: " + "9" * 5000,
@@ -155,7 +200,10 @@ HOSTILE = {
     ),
     "a number beyond floats": (
         "a: 1e999\n",
-        "1:4: the number 1e999 is too large; quote it if it is a text, write .inf if infinity is meant",
+        (
+            "1:4: the number 1e999 is too large; quote it if it is a text, write .inf if infinity is "
+            "meant"
+        ),
     ),
     "a file without end": ("#" * (2 << 20), "0:0: the file is too large: more than 1 MiB"),
 }
@@ -183,7 +231,9 @@ BLOCKS = ["- ", "? ", "-   "]
 @example(["- "], ["["], 1, 30_000)
 @example(["- ", "? "], ["["], 1, 999)
 @example([], ["[\n\n"], 0, 1001)
-def test_the_place_of_what_is_too_deep_is_ours(blocks: list[str], flows: list[str], share: int, depth: int) -> None:
+def test_the_place_of_what_is_too_deep_is_ours(
+    blocks: list[str], flows: list[str], share: int, depth: int
+) -> None:
     """A parser that has a limit of its own stops at another place, and says it in its own words."""
     if blocks:  # A line that begins less deeply would end them.
         flows = [flow for flow in flows if "\n" not in flow] or ["["]
@@ -208,7 +258,8 @@ def test_lines_that_are_indented_too_deeply_are_told_with_their_place(depth: int
 def test_aliases_cannot_nest_deeper_than_brackets() -> None:
     """Each line nests 60 deep; by alias the third stands 180 deep."""
     text = "".join(
-        f"{name}: &{name} {'[' * 60}{inner}{']' * 60}\n" for name, inner in (("a", 1), ("b", "*a"), ("c", "*b"))
+        f"{name}: &{name} {'[' * 60}{inner}{']' * 60}\n"
+        for name, inner in (("a", 1), ("b", "*a"), ("c", "*b"))
     )
 
     assert ["3:67: nested too deeply: more than 150 lists and mappings"] == problems_of(text)
@@ -238,10 +289,26 @@ def test_any_bytes_give_problems_and_nothing_else(data: bytes) -> None:
     read_everything(text)
 
 
-_SIGNS = ["\n", "\n  ", "\n    - ", ": ", "- ", ", ", "${{ ", " }}", *"{}[]'\"|", ">-", "&a ", "*a", "!x ", "<<", "#"]
+_SIGNS = [
+    "\n",
+    "\n  ",
+    "\n    - ",
+    ": ",
+    "- ",
+    ", ",
+    "${{ ",
+    " }}",
+    *"{}[]'\"|",
+    ">-",
+    "&a ",
+    "*a",
+    "!x ",
+    "<<",
+    "#",
+]
 _WORDS = (
-    "name type steps inputs version run shell loop 1.0 on null item steps. until for_each branch options when step "
-    "rollback retry agents validation"
+    "name type steps inputs version run shell loop 1.0 on null item steps. until for_each branch "
+    "options when step rollback retry agents validation"
 )
 _TOKENS = st.sampled_from([*_SIGNS, *_WORDS.split()])
 
@@ -258,7 +325,10 @@ _ANYTHING = st.recursive(
     | st.integers(-3, 9)
     | st.floats(allow_nan=False)
     | st.sampled_from(["", "x", "${{ item }}"]),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["name", "type", "run", "x"]), inner),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["name", "type", "run", "x"]), inner)
+    ),
     max_leaves=4,
 )
 # fmt: off

@@ -19,9 +19,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maverick.checkpoints import codec
-from maverick.dsl.values import MAX_DEPTH, Value, canonical_json, key_path, kind_of, normalise
+from maverick.checkpoints.trees import codec
 from maverick.errors import ValueUnstorable
+from maverick.values import MAX_DEPTH, Value, canonical_json, key_path, kind_of, normalise
 
 
 class Text(str):
@@ -137,7 +137,9 @@ def test_every_rule(expected: object, obj: object) -> None:
 def types(value: object) -> object:
     """The exact types at every depth: a subclass that compares equal is no plain value."""
     if isinstance(value, dict):
-        return {type(key): None for key in value} | {key: types(entry) for key, entry in value.items()}
+        return {type(key): None for key in value} | {
+            key: types(entry) for key, entry in value.items()
+        }
     if isinstance(value, list):
         return [list, *map(types, value)]
     return type(value)
@@ -147,7 +149,11 @@ def types(value: object) -> object:
     ("path", "why", "obj"),
     [
         ("output", "cannot store an object: return text, numbers", object()),
-        ("output.rows[3].conn", "cannot store a socket: return", {"rows": [0, 1, 2, {"conn": socket.socket}]}),
+        (
+            "output.rows[3].conn",
+            "cannot store a socket: return",
+            {"rows": [0, 1, 2, {"conn": socket.socket}]},
+        ),
         ("output[1]", "cannot store a function: return what it gives", [1, lambda: 1]),
         ("output.x", "cannot store a generator: return a list", {"x": (n for n in ())}),
         ("output", "cannot store a deque", deque()),
@@ -155,7 +161,11 @@ def types(value: object) -> object:
         ("output", "cannot store the class Issue", Issue),
         ("output", "cannot store a module", sys),
         ("output", "cannot store a ValueError", ValueError("x")),
-        ('output["a b"].c', "the key 1 is an integer, and keys must be text: write `str", {"a b": {"c": {1: 2}}}),
+        (
+            'output["a b"].c',
+            "the key 1 is an integer, and keys must be text: write `str",
+            {"a b": {"c": {1: 2}}},
+        ),
         ("output", "the key None is null, and keys must be text", {None: 2}),
         ("output", "the key (1, 2) is a tuple", {(1, 2): 2}),
         ("output.inner", "model_dump() failed: TypeError: no serialiser", {"inner": BrokenModel()}),
@@ -235,8 +245,12 @@ def test_a_dataclass_field_that_was_never_set_is_left_out() -> None:
     assert {"a": 1} == normalise(Partial(1))
 
 
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
-VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
+)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20
+)
 
 
 @given(VALUES)
@@ -274,9 +288,18 @@ def test_canonical_json_can_write_every_value() -> None:
 
 def test_kinds_have_the_languages_names() -> None:
     values: list[object] = [None, True, 1, 1.0, "", b"", [], {}, MappingProxyType({}), object()]
-    assert ["null", "boolean", "integer", "float", "string", "bytes", "list", "mapping", "mapping", "object"] == [
-        kind_of(value) for value in values
-    ]
+    assert [
+        "null",
+        "boolean",
+        "integer",
+        "float",
+        "string",
+        "bytes",
+        "list",
+        "mapping",
+        "mapping",
+        "object",
+    ] == [kind_of(value) for value in values]
 
 
 def test_the_language_and_the_store_agree_on_what_a_value_is() -> None:

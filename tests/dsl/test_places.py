@@ -6,8 +6,8 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from maverick.dsl.serialization.nodes import MappingNode, ScalarNode, compose
 from maverick.dsl.serialization.places import TextMap
+from maverick.dsl.serialization.yaml_nodes import MappingNode, ScalarNode, compose
 
 MARK = "Ω"
 _TEXTS = st.text(st.sampled_from("ab '\"\\\n:#-{}é\t"), max_size=60)
@@ -20,11 +20,20 @@ def position_of(text: str, character: str) -> tuple[int, int]:
 
 
 @settings(max_examples=200)
-@given(before=_TEXTS, after=_TEXTS, style=st.sampled_from([None, "'", '"', "|", ">"]), width=st.integers(10, 80))
+@given(
+    before=_TEXTS,
+    after=_TEXTS,
+    style=st.sampled_from([None, "'", '"', "|", ">"]),
+    width=st.integers(10, 80),
+)
 @example(before=":\\:\\ \n", after="", style=None, width=10)
-def test_a_mark_is_found_where_it_stands(before: str, after: str, style: str | None, width: int) -> None:
+def test_a_mark_is_found_where_it_stands(
+    before: str, after: str, style: str | None, width: int
+) -> None:
     value = before + MARK + after
-    source = yaml.safe_dump({"key": {"a": value}}, default_style=style, width=width, allow_unicode=True)
+    source = yaml.safe_dump(
+        {"key": {"a": value}}, default_style=style, width=width, allow_unicode=True
+    )
 
     node, problems = compose(source, "f")
 

@@ -1,4 +1,6 @@
-"""What an action prints: masked and kept, however it is written, and the process's streams stay what they are."""
+"""What an action prints: masked and kept, however it is written, and the process's streams stay
+what they are.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ import pytest
 
 from kit_runs import Runs
 from maverick.checkpoints import Store
-from maverick.dsl.logs import find_log
+from maverick.dsl.journal.logs import find_log
 
 TOKEN = "tok-4f8a1b2c9d3e7f60"
 ACTIONS = """
@@ -73,13 +75,18 @@ def test_a_secret_is_masked_in_whatever_pieces_it_is_printed(
     acting: Runs, capsys: pytest.CaptureFixture[str], action: str, size: int, timeout: str
 ) -> None:
     """On the terminal, in the log and in the message, which have all the rest."""
-    acting.flow(f"- {{name: a, type: python, action: {action}, args: ['${{{{ env.TOKEN }}}}', {size}]{timeout}}}")
+    acting.flow(
+        f"- {{name: a, type: python, action: {action}, args: ['${{{{ env.TOKEN }}}}', "
+        f"{size}]{timeout}}}"
+    )
 
     failed = acting.start()
 
     [attempt] = find_log(Store.open(acting.root / ".maverick" / "checkpoints").load("@latest"), "a")
     shown = capsys.readouterr()
-    seen = "".join([failed.error, attempt.stream("stdout").decode(), attempt.stream("stderr").decode(), *shown])
+    seen = "".join(
+        [failed.error, attempt.stream("stdout").decode(), attempt.stream("stderr").decode(), *shown]
+    )
     assert [] == [at for at in range(len(TOKEN) - 7) if TOKEN[at : at + 8] in seen]
     assert (b"<***>\n", True) == (attempt.stream("stdout"), "  <***>" in failed.error)
     if not timeout:

@@ -12,14 +12,16 @@ from pathlib import Path
 import pytest
 
 from kit_processes import Bench, Clock, runs, until
-from maverick.dsl import process_table
-from maverick.dsl import processes as processes_module
-from maverick.dsl.process_table import MARK, living, send, send_to_groups
-from maverick.dsl.processes import Group, Stopped, stop_leftovers
+from maverick.dsl.processes import process_table
+from maverick.dsl.processes import processes as processes_module
+from maverick.dsl.processes.process_table import MARK, living, send, send_to_groups
+from maverick.dsl.processes.processes import Group, Stopped, stop_leftovers
 from maverick.errors import StepTimeout
 from patience import PATIENCE_SECONDS, asleep
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the session alone is known")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere the session alone is known"
+)
 
 DAEMON = "sh -c 'echo $$ > pid.new; mv pid.new pid; exec sleep 1000' > /dev/null 2>&1 < /dev/null"
 KNOWN = "until test -e pid; do sleep 0.01; done; "
@@ -51,8 +53,12 @@ def _pid(bench: Bench) -> int:
 
 
 @ways
-def test_wholly_means_that_nothing_it_started_outlives_it(bench: Bench, victims: list[int], script: str) -> None:
-    """What an agent's tools start in sessions of their own, as the programs do, is gone, and named."""
+def test_wholly_means_that_nothing_it_started_outlives_it(
+    bench: Bench, victims: list[int], script: str
+) -> None:
+    """What an agent's tools start in sessions of their own, as the programs do, is gone, and
+    named.
+    """
     done = bench.sh(f"{script} exit 3", wholly=True)
 
     victims.append(_pid(bench))
@@ -72,7 +78,9 @@ def test_else_what_left_the_session_lives_on(bench: Bench, victims: list[int], s
 
 
 @ways
-def test_a_timeout_reaches_it(bench: Bench, victims: list[int], script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_timeout_reaches_it(
+    bench: Bench, victims: list[int], script: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The time is over when the daemon is known."""
     clock = Clock()
     monkeypatch.setattr(processes_module, "time", clock)
@@ -113,7 +121,7 @@ def test_a_failing_callback_leaves_nothing(bench: Bench, victims: list[int]) -> 
 
 ENGINE = """
 import json, os, pathlib, sys
-from maverick.dsl.processes import Processes, Stop
+from maverick.dsl.processes.processes import Processes, Stop
 def note(groups):
     pathlib.Path("noted.tmp").write_text(json.dumps(groups))
     os.replace("noted.tmp", "noted")
@@ -132,9 +140,13 @@ def _killed_engine(folder: Path, script: str) -> list[Group]:
 
 
 @pytest.mark.parametrize("leader", ["runs", "is gone"])
-def test_what_a_killed_run_left_is_stopped_in_whatever_session(bench: Bench, victims: list[int], leader: str) -> None:
+def test_what_a_killed_run_left_is_stopped_in_whatever_session(
+    bench: Bench, victims: list[int], leader: str
+) -> None:
     """Also when nobody of the session is left by whom it could be known."""
-    [group] = noted = _killed_engine(bench.folder, f"{WAYS['setsid -f']} touch ready; exec sleep 2000")
+    [group] = noted = _killed_engine(
+        bench.folder, f"{WAYS['setsid -f']} touch ready; exec sleep 2000"
+    )
     victims += [_pid(bench), group["pid"]]
     if leader == "is gone":
         os.kill(group["pid"], signal.SIGKILL)
@@ -158,12 +170,17 @@ def test_a_nested_run_s_processes_belong_to_both(bench: Bench, victims: list[int
     assert not runs(_pid(bench))
 
 
-def test_a_nested_run_that_is_killed_takes_its_processes_along(tmp_path: Path, victims: list[int]) -> None:
+def test_a_nested_run_that_is_killed_takes_its_processes_along(
+    tmp_path: Path, victims: list[int]
+) -> None:
     """They are told when nobody is left who could tell them."""
     bench = Bench(tmp_path, grace=PATIENCE_SECONDS)
     (bench.folder / "engine.py").write_text(ENGINE)
-    # What it says goes nowhere: the pipes break with the run that reads them, and SIGPIPE would end it.
-    inner = "exec >/dev/null 2>&1; trap 'touch tidied; exit' TERM; echo $$ > pid.new; mv pid.new pid; "
+    # What it says goes nowhere: the pipes break with the run that reads them, and SIGPIPE would end
+    # it.
+    inner = (
+        "exec >/dev/null 2>&1; trap 'touch tidied; exit' TERM; echo $$ > pid.new; mv pid.new pid; "
+    )
     (bench.folder / "inner.sh").write_text(f"{inner} while :; do sleep 0.01; done")
 
     with pytest.raises(Stopped):
@@ -178,7 +195,7 @@ def test_a_nested_run_that_is_killed_takes_its_processes_along(tmp_path: Path, v
 
 STOPPING_ENGINE = """
 import signal
-from maverick.dsl.processes import Processes, Stop, Stopped
+from maverick.dsl.processes.processes import Processes, Stop, Stopped
 stop = Stop()
 signal.signal(signal.SIGTERM, lambda *_: stop.request("SIGTERM"))
 try:
@@ -193,12 +210,14 @@ def test_a_nested_run_s_processes_hear_a_stop_once(tmp_path: Path) -> None:
     bench = Bench(tmp_path, grace=PATIENCE_SECONDS)
     (bench.folder / "engine.py").write_text(STOPPING_ENGINE)
     (bench.folder / "inner.sh").write_text(
-        "trap 'echo told >> heard' TERM; touch ready; until test -e heard; do sleep 0.01; done; sleep 0.1"
+        "trap 'echo told >> heard' TERM; touch ready; until test -e heard; do sleep 0.01; done; "
+        "sleep 0.1"
     )
 
     with pytest.raises(Stopped):
         bench.sh(
-            f"{sys.executable} engine.py & until test -e ready; do sleep 0.01; done; echo started; wait",
+            f"{sys.executable} engine.py & until test -e ready; do sleep 0.01; done; echo "
+            "started; wait",
             on_output=bench.stop_at(b"started"),
         )
 
@@ -238,10 +257,14 @@ def test_a_process_without_the_mark_is_no_member(victims: list[int]) -> None:
     other.wait()
 
 
-def test_a_process_that_changes_its_program_is_not_missed(tmp_path: Path, victims: list[int]) -> None:
+def test_a_process_that_changes_its_program_is_not_missed(
+    tmp_path: Path, victims: list[int]
+) -> None:
     """During execve(2) it has neither environment nor arguments, as far as /proc tells."""
     (tmp_path / "again").write_text("exec sh again\n")
-    restless = subprocess.Popen(["sh", "again"], cwd=tmp_path, env={MARK: "abc"}, start_new_session=True)
+    restless = subprocess.Popen(
+        ["sh", "again"], cwd=tmp_path, env={MARK: "abc"}, start_new_session=True
+    )
     victims.append(restless.pid)
     until(lambda: living(set(), {"abc"}))
 
@@ -271,7 +294,9 @@ def test_a_process_without_an_environment_is_not_waited_for(
 
 
 @pytest.mark.parametrize("by", ["pidfd", "pid"])
-def test_a_signal_reaches_that_very_process_only(victims: list[int], monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+def test_a_signal_reaches_that_very_process_only(
+    victims: list[int], monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
     """A pid may have been given to another one; without pidfd, too (an old kernel)."""
 
     def missing(_: int) -> int:

@@ -13,10 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit_processes import IGNORES_TERM, Bench, runs, until
-from maverick.dsl import child as child_module
-from maverick.dsl import groups, process_table
-from maverick.dsl.child import Child, Tail
-from maverick.dsl.processes import Completed, Group, Processes, Stop, Stopped, stop_leftovers
+from maverick.dsl.processes import child as child_module
+from maverick.dsl.processes import groups, process_table
+from maverick.dsl.processes.child import Child, Tail
+from maverick.dsl.processes.processes import (
+    Completed,
+    Group,
+    Processes,
+    Stop,
+    Stopped,
+    stop_leftovers,
+)
 from maverick.errors import StepFailed, StepTimeout
 from patience import ASLEEP, GROWING_SECONDS, PATIENCE_SECONDS
 
@@ -54,7 +61,9 @@ class TestRunning:
         assert b"" == done.stdout
 
     def test_runs_in_a_session_of_its_own(self, bench: Bench) -> None:
-        pid, session = map(int, bench.python("import os; print(os.getpid(), os.getsid(0))").stdout.split())
+        pid, session = map(
+            int, bench.python("import os; print(os.getpid(), os.getsid(0))").stdout.split()
+        )
 
         assert pid == session != os.getsid(0)
 
@@ -63,7 +72,9 @@ class TestRunning:
         read, write = os.pipe()
         os.set_inheritable(write, True)
         try:
-            script = "import os; print([fd for fd in range(100) if os.path.exists(f'/dev/fd/{fd}')])"
+            script = (
+                "import os; print([fd for fd in range(100) if os.path.exists(f'/dev/fd/{fd}')])"
+            )
             done = bench.python(script)
         finally:
             os.close(read)
@@ -81,11 +92,15 @@ class TestRunning:
         assert "HOME" not in names
 
     def test_variables_that_are_no_identifiers_arrive(self, bench: Bench) -> None:
-        """Some shells drop them: exported bash functions, and names with dots that some servers want."""
+        """Some shells drop them: exported bash functions, and names with dots that some servers
+        want.
+        """
         environment = {**os.environ, "a.b": "1 2", "BASH_FUNC_hello%%": "() { echo hi; }"}
 
         assert b"hi\n" == bench.sh("hello", env=environment).stdout
-        assert b"1 2\n" == bench.python("import os; print(os.environ['a.b'])", env=environment).stdout
+        assert (
+            b"1 2\n" == bench.python("import os; print(os.environ['a.b'])", env=environment).stdout
+        )
 
     def test_output_streams_while_it_runs(self, bench: Bench) -> None:
         """The command waits for a file that appears only once its first line was seen."""
@@ -95,7 +110,9 @@ class TestRunning:
             seen.append((stream, piece))
             (bench.folder / "go").touch()
 
-        bench.sh("echo one; while [ ! -e go ]; do sleep 0.01; done; echo two >&2", on_output=on_output)
+        bench.sh(
+            "echo one; while [ ! -e go ]; do sleep 0.01; done; echo two >&2", on_output=on_output
+        )
 
         assert [("stdout", b"one\n"), ("stderr", b"two\n")] == seen
 
@@ -146,7 +163,9 @@ class TestRunning:
 class TestNotStarting:
     def test_a_missing_program_is_named(self, bench: Bench) -> None:
         with pytest.raises(StepFailed, match="`no-such-program` is not on PATH; install it"):
-            bench.processes.run(["no-such-program"], cwd=bench.folder, env={"PATH": "/usr/bin:/bin"})
+            bench.processes.run(
+                ["no-such-program"], cwd=bench.folder, env={"PATH": "/usr/bin:/bin"}
+            )
 
     def test_the_childs_path_counts(self, bench: Bench) -> None:
         with pytest.raises(StepFailed, match="`bash` is not on PATH"):
@@ -212,7 +231,9 @@ class TestNoting:
         assert not runs(bench.noted[0][0]["pid"])
 
     def test_a_closed_gate_never_opens(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-        """If the engine dies before the gate, the pipe ends and so does the child; its input goes."""
+        """If the engine dies before the gate, the pipe ends and so does the child; its input
+        goes.
+        """
         monkeypatch.setattr("tempfile.tempdir", str(bench.folder))
         argv = ["bash", "-c", "touch ran"]
         child = Child(argv, cwd=bench.folder, env=os.environ, stdin=b"x", limit=1, on_output=None)
@@ -229,13 +250,15 @@ class TestNoting:
         """The real thing: SIGKILL between the start of the child and its gate."""
         script = (
             "import os, sys\n"
-            "from maverick.dsl.processes import Processes, Stop\n"
+            "from maverick.dsl.processes.processes import Processes, Stop\n"
             "def note(groups):\n"
             "    print(groups[0]['pid'], flush=True)\n"
             "    os.kill(os.getpid(), 9)\n"
             "Processes(Stop(), note).run(['touch', 'ran'], cwd='.')\n"
         )
-        engine = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, stdout=subprocess.PIPE, check=False)
+        engine = subprocess.run(
+            [sys.executable, "-c", script], cwd=tmp_path, stdout=subprocess.PIPE, check=False
+        )
 
         assert -signal.SIGKILL == engine.returncode
         until(lambda: not runs(int(engine.stdout)))
@@ -248,7 +271,10 @@ class TestNoting:
         for thread in threads:
             thread.join()
 
-        changes = [len(after) - len(before) for before, after in zip([[], *bench.noted], bench.noted, strict=False)]
+        changes = [
+            len(after) - len(before)
+            for before, after in zip([[], *bench.noted], bench.noted, strict=False)
+        ]
         assert (16, {1, -1}, []) == (len(changes), set(changes), bench.noted[-1])
 
 
@@ -286,7 +312,9 @@ class TestLeftovers:
 
         assert (b"b\n", ()) == (done.stdout, done.leftovers)
 
-    def test_a_daemon_that_left_the_session_does_not_hang_us(self, bench: Bench, victims: list[int]) -> None:
+    def test_a_daemon_that_left_the_session_does_not_hang_us(
+        self, bench: Bench, victims: list[int]
+    ) -> None:
         """It holds our pipes for ever, and is out of reach."""
         script = (
             "import os, time\n"
@@ -310,7 +338,11 @@ class TestStopping:
         for seconds in GROWING_SECONDS:
             expected = rf"`bash -c sleep 1000 .*` took longer than its timeout of {seconds:g} s"
             with pytest.raises(StepTimeout, match=expected):
-                bench.sh("sleep 1000 & echo $!; wait", timeout=seconds, on_output=lambda _, piece: lines.append(piece))
+                bench.sh(
+                    "sleep 1000 & echo $!; wait",
+                    timeout=seconds,
+                    on_output=lambda _, piece: lines.append(piece),
+                )
             if lines:
                 break
 
@@ -334,7 +366,10 @@ class TestStopping:
     def test_a_stopped_process_is_woken_to_end(self, tmp_path: Path) -> None:
         """SIGTERM alone would stay pending behind SIGSTOP until the grace is over."""
         bench = Bench(tmp_path, grace=PATIENCE_SECONDS)
-        script = "trap 'touch tidied; exit' TERM; echo ready; kill -STOP $$; while :; do sleep 0.01; done"
+        script = (
+            "trap 'touch tidied; exit' TERM; echo ready; kill -STOP $$; while :; do sleep 0.01; "
+            "done"
+        )
 
         with pytest.raises(Stopped):
             bench.sh(script, on_output=bench.stop_once)
@@ -428,7 +463,7 @@ class TestStop:
         assert stop.wait(seconds)
 
     def test_waiting_goes_on_in_pieces(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("maverick.dsl.stop.LONGEST_WAIT_SECONDS", 0.001)
+        monkeypatch.setattr("maverick.dsl.processes.stop.LONGEST_WAIT_SECONDS", 0.001)
         begun = time.monotonic()
 
         assert not Stop().wait(0.05)
@@ -459,7 +494,7 @@ class TestStop:
 
 ENGINE = """
 import json, os, pathlib, sys
-from maverick.dsl.processes import Processes, Stop
+from maverick.dsl.processes.processes import Processes, Stop
 def note(groups):
     pathlib.Path("noted.tmp").write_text(json.dumps(groups))
     os.replace("noted.tmp", "noted")
@@ -468,10 +503,14 @@ Processes(Stop(), note).run(["bash", "-c", sys.argv[1]], cwd=".", step="implemen
 
 
 class TestAfterAKill:
-    """A real engine process is killed with SIGKILL while its child runs; another one stops what is left."""
+    """A real engine process is killed with SIGKILL while its child runs; another one stops what is
+    left.
+    """
 
     def kill_engine(self, folder: Path, script: str, victims: list[int], pids: int) -> list[Group]:
-        """The groups noted by an engine that was killed once *script* had written so many pids to `pids`."""
+        """The groups noted by an engine that was killed once *script* had written so many pids to
+        `pids`.
+        """
         engine = subprocess.Popen([sys.executable, "-c", ENGINE, script], cwd=folder)
         file = folder / "pids"
         until(lambda: file.exists() and len(file.read_text().splitlines()) == pids)
@@ -482,9 +521,13 @@ class TestAfterAKill:
         return noted
 
     def test_the_group_is_stopped_and_described(self, tmp_path: Path, victims: list[int]) -> None:
-        noted = self.kill_engine(tmp_path, "sleep 1000 & echo $! >> pids; echo $$ >> pids; wait", victims, 2)
+        noted = self.kill_engine(
+            tmp_path, "sleep 1000 & echo $! >> pids; echo $$ >> pids; wait", victims, 2
+        )
         assert all(map(runs, victims))
-        until(lambda: groups.find_process(victims[0]).command == "sleep")  # A fork has its parent's name first.
+        until(
+            lambda: groups.find_process(victims[0]).command == "sleep"
+        )  # A fork has its parent's name first.
 
         [text] = stop_leftovers(noted)
 
@@ -493,7 +536,9 @@ class TestAfterAKill:
         assert text.endswith("of step implement")
         assert [] == stop_leftovers(noted)
 
-    def test_so_is_what_remains_when_the_leader_is_gone(self, tmp_path: Path, victims: list[int]) -> None:
+    def test_so_is_what_remains_when_the_leader_is_gone(
+        self, tmp_path: Path, victims: list[int]
+    ) -> None:
         script = f"sleep 1000 & {ASLEEP}; echo $! >> pids; echo $$ >> pids; wait"
         noted = self.kill_engine(tmp_path, script, victims, 2)
         os.kill(victims[1], signal.SIGKILL)
@@ -501,16 +546,23 @@ class TestAfterAKill:
 
         [text] = stop_leftovers(noted)
 
-        assert (f"pid {victims[0]} (sleep 1000) of step implement", False) == (text, runs(victims[0]))
+        assert (f"pid {victims[0]} (sleep 1000) of step implement", False) == (
+            text,
+            runs(victims[0]),
+        )
 
     def test_what_ignores_sigterm_is_killed(self, tmp_path: Path, victims: list[int]) -> None:
-        noted = self.kill_engine(tmp_path, f"echo $$ > pids; {IGNORES_TERM} > /dev/null", victims, 1)
+        noted = self.kill_engine(
+            tmp_path, f"echo $$ > pids; {IGNORES_TERM} > /dev/null", victims, 1
+        )
 
         stop_leftovers(noted, grace=0.05)
 
         assert not runs(victims[0])
 
-    @pytest.mark.parametrize("change", [{"start_time": 1}, {"host": "another boot"}, {"pid": os.getpid()}, {"pid": 1}])
+    @pytest.mark.parametrize(
+        "change", [{"start_time": 1}, {"host": "another boot"}, {"pid": os.getpid()}, {"pid": 1}]
+    )
     def test_a_stranger_under_the_same_pid_lives_on(
         self, bench: Bench, victims: list[int], change: dict[str, Any]
     ) -> None:
@@ -534,7 +586,9 @@ class TestAfterAKill:
         stranger.wait()
 
     def test_a_strangers_session_without_leader_lives_on(self, victims: list[int]) -> None:
-        """Daemons are made so: the leader forks and ends. Without our mark the session is not ours."""
+        """Daemons are made so: the leader forks and ends. Without our mark the session is not
+        ours.
+        """
         daemon = subprocess.Popen(
             ["bash", "-c", "sleep 1000 & echo $!"], stdout=subprocess.PIPE, start_new_session=True
         )
@@ -559,10 +613,11 @@ class TestAfterAKill:
     def test_a_resume_started_by_the_leftover_does_not_stop_itself(self, tmp_path: Path) -> None:
         script = (
             "import os, json\n"
-            "from maverick.dsl import groups\n"
+            "from maverick.dsl.processes import groups\n"
             "pid = os.getpid()\n"
             "started = groups.find_process(pid).start_time\n"
-            "group = dict(pid=pid, start_time=started, host=groups.this_host(), mark='', step='x')\n"
+            "group = dict(pid=pid, start_time=started, host=groups.this_host(), mark='', "
+            "step='x')\n"
             "print(groups.stop_leftovers([group]))\n"
         )
         done = subprocess.run(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from maverick.dsl import programs
-from maverick.dsl.programs import check_startable, is_there
+from maverick.dsl.processes import programs
+from maverick.dsl.processes.programs import check_startable, is_there
 from maverick.errors import StepFailed
 
 
@@ -41,7 +41,9 @@ def closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_folder_on_path_that_may_not_be_searched_is_passed_over(
     tmp_path: Path, closed: Path, order: tuple[str, str]
 ) -> None:
-    """`PATH=/root/bin:…` after `su -m` or in a container: execvp goes on, too, wherever the folder stands."""
+    """`PATH=/root/bin:…` after `su -m` or in a container: execvp goes on, too, wherever the folder
+    stands.
+    """
     _program(tmp_path / "open")
     path = os.pathsep.join(str(tmp_path / name) for name in order)
 
@@ -50,13 +52,17 @@ def test_a_folder_on_path_that_may_not_be_searched_is_passed_over(
 
 
 def test_it_is_said_where_nothing_else_is_found(tmp_path: Path, closed: Path) -> None:
-    with pytest.raises(StepFailed, match=rf"`tool` is not on PATH \({closed}, which is on it, may not be searched"):
+    with pytest.raises(
+        StepFailed, match=rf"`tool` is not on PATH \({closed}, which is on it, may not be searched"
+    ):
         check_startable(["tool"], tmp_path, {"PATH": f"{closed}:/nowhere"})
     assert not is_there("tool", tmp_path, {"PATH": str(closed)})
 
 
 def test_so_is_a_program_named_by_its_path(tmp_path: Path, closed: Path) -> None:
-    with pytest.raises(StepFailed, match=f"`{closed}/tool` cannot be started: {closed} may not be searched"):
+    with pytest.raises(
+        StepFailed, match=f"`{closed}/tool` cannot be started: {closed} may not be searched"
+    ):
         check_startable([f"{closed}/tool"], tmp_path, {})
 
 
@@ -65,7 +71,9 @@ def test_a_working_folder_that_cannot_be_reached_is_named(tmp_path: Path, closed
         check_startable(["ls"], closed / "inside", {})
 
 
-@pytest.mark.parametrize(("cwd", "why"), [("file", "that is no folder"), ("gone", "there is no such folder")])
+@pytest.mark.parametrize(
+    ("cwd", "why"), [("file", "that is no folder"), ("gone", "there is no such folder")]
+)
 def test_a_working_folder_that_is_none_is_named(tmp_path: Path, cwd: str, why: str) -> None:
     (tmp_path / "file").touch()
 

@@ -92,16 +92,24 @@ def test_an_action_may_be_named_by_module_and_function(acting: Runs) -> None:
 
 
 @pytest.mark.parametrize("arguments", ["args: [1, 2, 3]", "kwargs: {fourth: 1}", "args: []"])
-def test_arguments_that_do_not_fit_are_told_with_the_signature(acting: Runs, arguments: str) -> None:
+def test_arguments_that_do_not_fit_are_told_with_the_signature(
+    acting: Runs, arguments: str
+) -> None:
     """Before anything runs."""
     acting.flow(f"- {{name: a, type: python, action: add, {arguments}}}")
 
-    with pytest.raises(WorkflowInvalid, match=r"add\(one, other=10, \*, third=100\) cannot be called so"):
+    with pytest.raises(
+        WorkflowInvalid, match=r"add\(one, other=10, \*, third=100\) cannot be called so"
+    ):
         acting.start()
 
 
-@pytest.mark.parametrize("arguments", ['args: "${{ [1, 2, 3] }}"', "kwargs: \"${{ {'fourth': 1} }}\""])
-def test_arguments_that_an_expression_gives_are_judged_before_the_call(acting: Runs, arguments: str) -> None:
+@pytest.mark.parametrize(
+    "arguments", ['args: "${{ [1, 2, 3] }}"', "kwargs: \"${{ {'fourth': 1} }}\""]
+)
+def test_arguments_that_an_expression_gives_are_judged_before_the_call(
+    acting: Runs, arguments: str
+) -> None:
     acting.flow(f"- {{name: a, type: python, action: add, {arguments}}}")
 
     assert "add(one, other=10, *, third=100) cannot be called so" in acting.start().error
@@ -200,10 +208,14 @@ def test_whatever_ends_an_async_action_ends_its_step(acting: Runs, action: str, 
     assert said in str(acting.value("steps/a"))
 
 
-def test_a_timeout_of_more_than_one_wait_is_waited_for(acting: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_timeout_of_more_than_one_wait_is_waited_for(
+    acting: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The system waits for 25 days at once at most; so long are timeouts cut into pieces."""
     monkeypatch.setattr(python, "LONGEST_WAIT_SECONDS", 0.001)
-    acting.set_actions("import asyncio\nasync def nap():\n    await asyncio.sleep(0.05)\n    return 'woken'\n")
+    acting.set_actions(
+        "import asyncio\nasync def nap():\n    await asyncio.sleep(0.05)\n    return 'woken'\n"
+    )
     acting.flow("- {name: a, type: python, action: nap, timeout: 365d}")
 
     assert ("done", "woken") == ((done := acting.start()).status, done.output)
@@ -249,7 +261,9 @@ def test_a_timeout_that_is_no_duration_is_refused(acting: Runs) -> None:
 
 
 def test_what_was_due_before_a_timeout_is_in_time_however_late_the_loop_wakes(acting: Runs) -> None:
-    """The whole process may stand still (Ctrl-Z, a container that is paused), and the event loop with it."""
+    """The whole process may stand still (Ctrl-Z, a container that is paused), and the event loop
+    with it.
+    """
     acting.set_actions("""
     import asyncio, time
 
@@ -260,8 +274,13 @@ def test_what_was_due_before_a_timeout_is_in_time_however_late_the_loop_wakes(ac
         return "in time"
     """)
 
-    for seconds in GROWING_SECONDS:  # A busy machine may begin the action when the time is nearly over.
-        acting.flow(f"- {{name: a, type: python, action: stand_still, args: [{seconds}], timeout: {seconds}}}")
+    for (
+        seconds
+    ) in GROWING_SECONDS:  # A busy machine may begin the action when the time is nearly over.
+        acting.flow(
+            f"- {{name: a, type: python, action: stand_still, args: [{seconds}], timeout: "
+            f"{seconds}}}"
+        )
         done = acting.start()
         if done.status == "done":
             break
@@ -284,5 +303,7 @@ def test_a_system_that_starts_no_thread_fails_the_step_in_one_line(
 
     error = acting.start().error
 
-    assert error.startswith("step a: the system does not start another thread (can't start new thread): lower")
+    assert error.startswith(
+        "step a: the system does not start another thread (can't start new thread): lower"
+    )
     assert "\n" not in error

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kit_runs import Runs
-from maverick.dsl.requirements import all_steps, is_there, require_programs
+from maverick.dsl.engine.requirements import all_steps, is_there, require_programs
 from maverick.errors import StepFailed
 from maverick.project import Project
 
@@ -28,9 +28,14 @@ def _missing(runs: Runs, path: str = "/usr/bin:/bin") -> str:
     return ""
 
 
-def test_programs_of_steps_at_every_depth_are_named_with_the_steps_that_need_them(runs: Runs) -> None:
+def test_programs_of_steps_at_every_depth_are_named_with_the_steps_that_need_them(
+    runs: Runs,
+) -> None:
     """Sub-workflows and rollbacks included; each workflow is looked at once."""
-    runs.file("inner.yaml", "version: '1.0'\nname: inner\nsteps: [{name: x, type: shell, run: x, requires: [three]}]\n")
+    runs.file(
+        "inner.yaml",
+        "version: '1.0'\nname: inner\nsteps: [{name: x, type: shell, run: x, requires: [three]}]\n",
+    )
     runs.flow(
         """
         - {name: a, type: shell, run: x, requires: [one, sh]}
@@ -103,7 +108,10 @@ def test_an_agent_that_an_expression_names_is_not_known_yet(runs: Runs) -> None:
 
 def test_all_steps_end_with_workflows_that_call_each_other(runs: Runs) -> None:
     """A cycle is refused elsewhere, and is no endless loop here."""
-    runs.file("b.yaml", "version: '1.0'\nname: b\nsteps: [{name: s, type: subworkflow, workflow: flow.yaml}]\n")
+    runs.file(
+        "b.yaml",
+        "version: '1.0'\nname: b\nsteps: [{name: s, type: subworkflow, workflow: flow.yaml}]\n",
+    )
     runs.flow("- {name: a, type: subworkflow, workflow: b.yaml}")
     catalog = Project(runs.root, {}).catalog()
 

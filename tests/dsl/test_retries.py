@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maverick.dsl.durations import LONGEST_SECONDS
-from maverick.dsl.expressions import Place, Template, parse_template
-from maverick.dsl.model import Retry
-from maverick.dsl.retries import Retries
-from maverick.dsl.scope import Frame
-from maverick.dsl.stop import Stop, Stopped
+from maverick.dsl.engine.retries import Retries
+from maverick.dsl.expressions.expressions import Place, Template, parse_template
+from maverick.dsl.expressions.scope import Frame
+from maverick.dsl.processes.stop import Stop, Stopped
+from maverick.dsl.workflow.model import Retry
 from maverick.errors import StepFailed, StepTimeout
 
 
@@ -33,7 +33,9 @@ def _expression(text: str) -> Template:
     return template
 
 
-def _run(retries: Retries, failures: list[StepFailed], stop: Stop | None = None) -> tuple[int, list[int]]:
+def _run(
+    retries: Retries, failures: list[StepFailed], stop: Stop | None = None
+) -> tuple[int, list[int]]:
     """The number of the attempt that succeeded, and of those that were told to have failed."""
     told: list[int] = []
 
@@ -83,7 +85,9 @@ def test_max_delay_bounds_what_the_backoff_makes() -> None:
 def test_no_pause_is_longer_than_any_clock_can_wait(
     delay: float, backoff: float, max_delay: float, number: int
 ) -> None:
-    """However often it grew: `delay * backoff ** n` leaves what a float can hold after some dozen attempts."""
+    """However often it grew: `delay * backoff ** n` leaves what a float can hold after some dozen
+    attempts.
+    """
     retries = Retries(attempts=number + 1, delay=delay, backoff=backoff, max_delay=max_delay)
 
     assert 0 <= retries.pause(number) <= max_delay
@@ -102,7 +106,9 @@ def test_no_pause_is_longer_than_any_clock_can_wait(
         (("OSError",), StepTimeout("late"), False),
     ],
 )
-def test_on_names_what_is_worth_another_attempt(on: tuple[str, ...], failure: StepFailed, again: bool) -> None:
+def test_on_names_what_is_worth_another_attempt(
+    on: tuple[str, ...], failure: StepFailed, again: bool
+) -> None:
     """Base classes count; a timeout is no exception of an action."""
     assert again == Retries(attempts=2, on=on).repeats(1, failure)
 
@@ -144,6 +150,11 @@ def test_the_fields_may_be_expressions_and_are_checked(tmp_path: object) -> None
     ):
         with pytest.raises(StepFailed, match="retry"):
             Retries.of(wrong, frame)
-    for wrong in (Retry(attempts=0), Retry(attempts=1.5), Retry(attempts="x"), Retry(attempts=2, delay=-1)):
+    for wrong in (
+        Retry(attempts=0),
+        Retry(attempts=1.5),
+        Retry(attempts="x"),
+        Retry(attempts=2, delay=-1),
+    ):
         with pytest.raises(StepFailed, match="retry"):
             Retries.of(wrong, frame)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from maverick.dsl.scratch import Scratch, remove_scratch
+from maverick.dsl.processes.scratch import Scratch, remove_scratch
 from maverick.errors import StepFailed
 
 
@@ -49,7 +49,9 @@ def test_each_is_removed_with_its_block_and_all_in_the_end(temporary: Path) -> N
 
 
 def test_a_folder_is_noted_before_it_is_made_and_only_if_it_is_needed(temporary: Path) -> None:
-    """A run that is killed in between has noted what is not there; the other way round it would stay for ever."""
+    """A run that is killed in between has noted what is not there; the other way round it would
+    stay for ever.
+    """
     noted: list[tuple[str, bool]] = []
     scratch = Scratch(lambda folder: noted.append((folder, Path(folder).exists())))
     assert [] == noted
@@ -89,7 +91,9 @@ def test_a_stranger_s_folder_of_that_name_is_not_used(temporary: Path) -> None:
 def test_what_cannot_be_written_is_said(temporary: Path) -> None:
     temporary.rmdir()
 
-    with pytest.raises(StepFailed, match=f"cannot write the temporary file {temporary}/.*: No such file"):
+    with pytest.raises(
+        StepFailed, match=f"cannot write the temporary file {temporary}/.*: No such file"
+    ):
         Scratch(lambda _: None).file(b"").__enter__()
 
 
@@ -103,7 +107,9 @@ def test_what_a_killed_run_noted_is_removed(temporary: Path) -> None:
     remove_scratch(noted[0])
 
 
-@pytest.mark.parametrize("name", ["notes", "maverick-", "maverick-0123456789abcdefg", "maverick-0123456789abcdef/.."])
+@pytest.mark.parametrize(
+    "name", ["notes", "maverick-", "maverick-0123456789abcdefg", "maverick-0123456789abcdef/.."]
+)
 def test_nothing_else_is_removed(temporary: Path, name: str) -> None:
     """A note is data that others may have written: an imported store, a damaged one."""
     (temporary / name).mkdir(parents=True, exist_ok=True)

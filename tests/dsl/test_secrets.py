@@ -1,4 +1,6 @@
-"""What is masked: a secret in every form in which it may come out, whole or in pieces, and nothing else."""
+"""What is masked: a secret in every form in which it may come out, whole or in pieces, and nothing
+else.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +15,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maverick.dsl.prints import prints_kept
-from maverick.dsl.secrets import CREDENTIALS, Scrubber, credentials_in, secrets_in, secrets_of
+from maverick.dsl.processes.secrets import (
+    CREDENTIALS,
+    Scrubber,
+    credentials_in,
+    secrets_in,
+    secrets_of,
+)
+from maverick.dsl.steps.prints import prints_kept
 from maverick.errors import UsageError
 
-SECRETS = ["ghp_16C7e42F292c6912E7710c838347Ae178B4a", "q\"u\\o/t'e+d&é ß\n☃", "1234 5678", "pass\tword=ü𝄞x"]
+SECRETS = [
+    "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+    "q\"u\\o/t'e+d&é ß\n☃",
+    "1234 5678",
+    "pass\tword=ü𝄞x",
+]
 _ANY = st.text(st.characters(blacklist_categories=["Cs"]), min_size=8, max_size=30).filter(
     lambda text: len(text.strip()) >= 8
 )
 
 
 def _printf_q(secret: str) -> str:
-    """As bash does: a backslash before each sign, or `$'…'` where there is what cannot be printed."""
+    """As bash does: a backslash before each sign, or `$'…'` where there is what cannot be
+    printed.
+    """
     if any(ord(letter) < 32 or ord(letter) == 127 for letter in secret):
         named = {
             "\n": "\\n",
@@ -37,12 +52,15 @@ def _printf_q(secret: str) -> str:
             "\b": "\\b",
         }
         shown = (
-            named.get(letter) or (letter if letter >= " " and letter != "\x7f" else f"\\{ord(letter):03o}")
+            named.get(letter)
+            or (letter if letter >= " " and letter != "\x7f" else f"\\{ord(letter):03o}")
             for letter in secret
         )
         return f"$'{''.join(shown)}'"
     return "".join(
-        letter if letter.isalnum() or not letter.isascii() or letter in "_-./:=@%+" else f"\\{letter}"
+        letter
+        if letter.isalnum() or not letter.isascii() or letter in "_-./:=@%+"
+        else f"\\{letter}"
         for letter in secret
     )
 
@@ -63,7 +81,8 @@ def _forms(secret: str) -> dict[str, str]:
         "shell": shlex.quote(secret),
         "printf %q": _printf_q(secret),
         "octal": "".join(
-            f"\\{byte:03o}" if byte > 126 or byte < 32 else chr(byte) for byte in data.replace(b"\\", b"\\\\")
+            f"\\{byte:03o}" if byte > 126 or byte < 32 else chr(byte)
+            for byte in data.replace(b"\\", b"\\\\")
         ),
         "base64": base64.b64encode(data).decode(),
         "base64 of a header": base64.b64encode(b"user:" + data + b"!").decode(),
@@ -107,7 +126,9 @@ def test_values_are_masked_at_every_depth() -> None:
     secret = SECRETS[0]
     value = {secret: [1, None, {"a": f"<{secret}>", "b": secret.encode()}], "n": True}
 
-    assert {"***": [1, None, {"a": "<***>", "b": b"***"}], "n": True} == Scrubber([secret]).value(value)
+    assert {"***": [1, None, {"a": "<***>", "b": b"***"}], "n": True} == Scrubber([secret]).value(
+        value
+    )
 
 
 def test_without_secrets_nothing_changes() -> None:
@@ -148,7 +169,9 @@ def test_of_two_secrets_the_longer_one_is_masked() -> None:
     st.lists(st.tuples(st.integers(0, 20), st.binary(max_size=6)), max_size=4),
     st.lists(st.integers(1, 9), min_size=1, max_size=20),
 )
-def test_in_pieces_the_same_is_masked(secrets: list[str], parts: list[tuple[int, bytes]], sizes: list[int]) -> None:
+def test_in_pieces_the_same_is_masked(
+    secrets: list[str], parts: list[tuple[int, bytes]], sizes: list[int]
+) -> None:
     """Wherever a pipe breaks the output."""
     scrub = Scrubber(secrets)
     forms = [form.encode() for secret in secrets for form in _forms(secret).values()]
@@ -184,9 +207,13 @@ def test_what_cannot_become_a_secret_is_not_held_back() -> None:
     assert b"building the first part\nkey: ghp_16C7" == b"".join(pieces)
 
 
-@pytest.mark.parametrize(("value", "fits"), [("1234567", False), ("12345678", True), ("123456 \n", False), ("", True)])
+@pytest.mark.parametrize(
+    ("value", "fits"), [("1234567", False), ("12345678", True), ("123456 \n", False), ("", True)]
+)
 def test_a_secret_that_is_too_short_is_refused(value: str, fits: bool) -> None:
-    """It would stand in harmless text, and what is masked there would tell it. One that is not set is none."""
+    """It would stand in harmless text, and what is masked there would tell it. One that is not set
+    is none.
+    """
     if fits:
         assert ({"KEY": value} if value else {}) == secrets_in(["KEY", "OTHER"], {"KEY": value})
     else:
@@ -213,7 +240,7 @@ def test_a_long_text_is_searched_in_no_time() -> None:
     assert scrub.text(text).startswith("a" * 150)
 
 
-# --- secrets of several lines, and of JSON ---------------------------------------------------------------------------
+# --- secrets of several lines, and of JSON --------------------------------------------------------
 
 LINES = ["AAAAB3NzaC1yc2EAAAADAQABAAABgQ", "Q2hlZXNlYnVyZ2VyU2VjcmV0TGluZQ", "c2hvcnQ="]
 KEY = "\n".join(["-----BEGIN KEY-----", *LINES, "-----END KEY-----"]) + "\n"
@@ -249,16 +276,23 @@ def _of_a_key() -> dict[str, str]:
 def _is_masked(text: str) -> bool:
     joined = text.replace("\n", "")
     pieces = [line[at : at + 12] for line in LINES[:2] for at in (0, len(line) - 12)]
-    encoded = [base64.b64encode(b"x" * n + line.encode())[8:20].decode() for line in LINES[:2] for n in range(3)]
+    encoded = [
+        base64.b64encode(b"x" * n + line.encode())[8:20].decode()
+        for line in LINES[:2]
+        for n in range(3)
+    ]
     return not [piece for piece in [*pieces, *encoded] if piece in joined]
 
 
 @pytest.mark.parametrize("form", _of_a_key())
 @pytest.mark.parametrize(
-    "given_as", [KEY, KEY.replace("\n", "\r\n"), KEY.strip().replace("\n", "\\n"), json.dumps(ACCOUNT)]
+    "given_as",
+    [KEY, KEY.replace("\n", "\r\n"), KEY.strip().replace("\n", "\\n"), json.dumps(ACCOUNT)],
 )
 def test_each_line_of_a_secret_is_one(form: str, given_as: str) -> None:
-    """Tools print keys line by line, indented, and with other ends; a variable may hold escapes for them."""
+    """Tools print keys line by line, indented, and with other ends; a variable may hold escapes for
+    them.
+    """
     text = _of_a_key()[form]
     scrub = Scrubber([given_as])
 
@@ -273,7 +307,9 @@ def test_the_marks_of_a_key_are_no_secret() -> None:
     assert text == Scrubber([KEY, "long-enough-1\nshort"]).text(text)
 
 
-@pytest.mark.parametrize("dumped", [ACCOUNT, {"other": ACCOUNT["nested"]}, ACCOUNT["nested"], ACCOUNT["private_key"]])
+@pytest.mark.parametrize(
+    "dumped", [ACCOUNT, {"other": ACCOUNT["nested"]}, ACCOUNT["nested"], ACCOUNT["private_key"]]
+)
 @pytest.mark.parametrize("indent", [None, 0, 4])
 def test_each_text_in_a_secret_of_json_is_one(dumped: object, indent: int | None) -> None:
     """A program picks the key out of it, or writes it with other spaces."""
@@ -295,8 +331,14 @@ def test_json_that_cannot_be_read_is_a_text() -> None:
 
 @settings(max_examples=100)
 @given(
-    st.sampled_from([KEY, json.dumps(ACCOUNT), json.dumps(ACCOUNT, indent=2), "pa$$ word\tof\x1b'all\" kinds"]),
-    st.lists(st.tuples(st.sampled_from([*_of_a_key(), *_forms("x" * 8)]), st.text(max_size=6)), min_size=1, max_size=4),
+    st.sampled_from(
+        [KEY, json.dumps(ACCOUNT), json.dumps(ACCOUNT, indent=2), "pa$$ word\tof\x1b'all\" kinds"]
+    ),
+    st.lists(
+        st.tuples(st.sampled_from([*_of_a_key(), *_forms("x" * 8)]), st.text(max_size=6)),
+        min_size=1,
+        max_size=4,
+    ),
     st.lists(st.integers(1, 40), min_size=1, max_size=20),
 )
 def test_in_pieces_lines_and_texts_are_masked_as_in_the_whole(
@@ -305,7 +347,9 @@ def test_in_pieces_lines_and_texts_are_masked_as_in_the_whole(
     """At every cut."""
     scrub = Scrubber([secret])
     known = {**_forms(secret.strip()), **_of_a_key()}
-    whole = "".join(known[form] + between for form, between in parts).encode("utf-8", "surrogateescape")
+    whole = "".join(known[form] + between for form, between in parts).encode(
+        "utf-8", "surrogateescape"
+    )
     pieces: list[bytes] = []
     add, end = scrub.stream(pieces.append)
     at = number = 0
@@ -338,7 +382,10 @@ def test_what_bash_quotes_is_masked(secret: str) -> None:
     """By the real one."""
     for locale in ("C", "C.UTF-8"):
         done = subprocess.run(
-            ["bash", "-c", 'printf "<%q>" "$1"', "x", secret], capture_output=True, check=True, env={"LC_ALL": locale}
+            ["bash", "-c", 'printf "<%q>" "$1"', "x", secret],
+            capture_output=True,
+            check=True,
+            env={"LC_ALL": locale},
         )
         masked = Scrubber([secret]).data(done.stdout)
         assert masked in (b"<***>", b"<$'***'>"), masked
@@ -360,7 +407,7 @@ def test_a_key_of_many_lines_costs_next_to_nothing() -> None:
     assert len(finder._candidates(text, goes_on=False)) < 1000
 
 
-# --- credentials -----------------------------------------------------------------------------------------------------
+# --- credentials ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", CREDENTIALS)

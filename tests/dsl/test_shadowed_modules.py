@@ -1,4 +1,6 @@
-"""A project's scripts are not taken for modules that maverick imports; its actions' modules are found, or refused."""
+"""A project's scripts are not taken for modules that maverick imports; its actions' modules are
+found, or refused.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +18,39 @@ from kit_runs import Runs
 from maverick.project import Project
 
 _IMPORTED_LATE = [
-    *("random", "copy", "datetime", "calendar", "numbers", "decimal", "fractions", "textwrap", "base64", "tempfile"),
-    *("difflib", "statistics", "inspect", "asyncio", "shlex", "shutil", "json", "uuid", "secrets", "attr", "attrs"),
+    *(
+        "random",
+        "copy",
+        "datetime",
+        "calendar",
+        "numbers",
+        "decimal",
+        "fractions",
+        "textwrap",
+        "base64",
+        "tempfile",
+    ),
+    *(
+        "difflib",
+        "statistics",
+        "inspect",
+        "asyncio",
+        "shlex",
+        "shutil",
+        "json",
+        "uuid",
+        "secrets",
+        "attr",
+        "attrs",
+    ),
     *("jsonschema", "referencing", "rpds", "yaml", "typer", "blake3"),
 ]
 _FLOW = """
 - {name: a, type: python, action: "tools.work:sync", timeout: 5m, args: ["${{ quote('a b') }}"]}
 - {name: b, type: python, action: "tools.work:sync", args: [1]}
 - {name: c, type: python, action: "tools.work:later", timeout: 5m}
-- {name: d, type: agent, agent: h, context: {x: 1}, output_schema: {type: object, properties: {a: {pattern: ^x}}}}
+- {name: d, type: agent, agent: h, context: {x: 1}, output_schema: {type: object,
+   properties: {a: {pattern: ^x}}}}
 - {name: e, type: shell, run: echo "$X", env: {X: 1}}
 - {name: f, type: generate, generator: commit_message, context: {}}
 """
@@ -32,7 +58,9 @@ _FLOW = """
 
 @pytest.fixture
 def shadowed(tmp_path: Path) -> Program:
-    """A project that uses much of maverick, among scripts named like modules; importing one of them fails."""
+    """A project that uses much of maverick, among scripts named like modules; importing one of them
+    fails.
+    """
     program = Program(tmp_path / "project")
     program.environment.pop("PYTHONPATH")
     program.file("maverick.yaml", "agents: {h: {provider: command, command: [echo, '{}']}}\n")
@@ -42,7 +70,12 @@ def shadowed(tmp_path: Path) -> Program:
 
 
 def _run(program: Program, *command: str) -> None:
-    for words in (["workflow", "check", "flow.yaml"], ["run", "flow.yaml", "--quiet"], ["runs"], ["checkpoint", "gc"]):
+    for words in (
+        ["workflow", "check", "flow.yaml"],
+        ["run", "flow.yaml", "--quiet"],
+        ["runs"],
+        ["checkpoint", "gc"],
+    ):
         done = subprocess.run(
             [sys.executable, *command, *words],
             cwd=program.root,
@@ -51,7 +84,10 @@ def _run(program: Program, *command: str) -> None:
             text=True,
             check=False,
         )
-        assert (0, "") == (done.returncode, "".join(line for line in [done.stderr] if "Error" in line)), words
+        assert (0, "") == (
+            done.returncode,
+            "".join(line for line in [done.stderr] if "Error" in line),
+        ), words
 
 
 def test_no_script_replaces_a_module_of_python_or_of_a_package(shadowed: Program) -> None:
@@ -112,24 +148,42 @@ def test_a_process_that_ends_too_early_says_why(runs: Runs, body: str, why: str)
 def test_an_action_that_cannot_be_loaded_again_says_why(runs: Runs) -> None:
     """In the child, too: the file may have changed since."""
     runs.set_actions(
-        "import os\nif os.getppid() != PARENT: raise LookupError('gone')\n".replace("PARENT", str(os.getppid()))
+        "import os\nif os.getppid() != PARENT: raise LookupError('gone')\n".replace(
+            "PARENT", str(os.getppid())
+        )
     )
     runs.flow(f"- {{name: a, type: python, action: '{runs.module}:give', timeout: 5m}}")
 
     assert "importing it fails: LookupError: gone" in runs.start().error
 
 
-# --- modules of the project that are hidden -------------------------------------------------------------------------
+# --- modules of the project that are hidden -------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("file", "action", "whose"),
     [
-        ("random.py", "random:f", "random.py of the project is hidden by Python's own module random ("),
+        (
+            "random.py",
+            "random:f",
+            "random.py of the project is hidden by Python's own module random (",
+        ),
         ("sys.py", "sys:f", "sys.py of the project is hidden by Python's own module sys;"),
-        ("json/mine.py", "json.mine:f", "json/mine.py of the project is hidden by Python's own module json ("),
-        ("yaml.py", "yaml:f", "yaml.py of the project is hidden by the package yaml that is installed ("),
-        ("maverick/own.py", "maverick.own:f", "maverick/own.py of the project is hidden by the package maverick"),
+        (
+            "json/mine.py",
+            "json.mine:f",
+            "json/mine.py of the project is hidden by Python's own module json (",
+        ),
+        (
+            "yaml.py",
+            "yaml:f",
+            "yaml.py of the project is hidden by the package yaml that is installed (",
+        ),
+        (
+            "maverick/own.py",
+            "maverick.own:f",
+            "maverick/own.py of the project is hidden by the package maverick",
+        ),
     ],
 )
 @pytest.mark.parametrize("listed", [False, True])
@@ -150,7 +204,9 @@ def test_a_module_that_python_would_not_take_is_refused_at_check(
     assert messages[0].endswith("give it another name")
 
 
-def test_folders_that_share_a_name_without_being_packages_are_both_searched(runs: Runs, tmp_path: Path) -> None:
+def test_folders_that_share_a_name_without_being_packages_are_both_searched(
+    runs: Runs, tmp_path: Path
+) -> None:
     """A `tools` that is no package hides nothing."""
     other = tmp_path / "installed"
     (other / "shared_7").mkdir(parents=True)
@@ -174,7 +230,10 @@ def test_projects_of_one_process_each_have_their_own_modules(tmp_path: Path) -> 
     names = ("one", "two")
     for name in names:
         program = Program(tmp_path / name)
-        program.file("same_7.py", f"from same_package_7.inner import NAME\ndef f(): return NAME == {name!r}\n")
+        program.file(
+            "same_7.py",
+            f"from same_package_7.inner import NAME\ndef f(): return NAME == {name!r}\n",
+        )
         program.file("same_package_7/inner.py", f"NAME = {name!r}\n")
 
     for name in (*names, *names):

@@ -1,4 +1,6 @@
-"""What a shell step's script is given, and in what form: its file, standard input, environment, and shell."""
+"""What a shell step's script is given, and in what form: its file, standard input, environment, and
+shell.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,9 @@ from hypothesis import strategies as st
 
 from kit_program import Program
 from kit_runs import Execution, Runs
-from maverick.dsl.processes import Processes
+from maverick.dsl.processes.processes import Processes
 from maverick.dsl.steps.shell import _input
-from maverick.dsl.values import Value
+from maverick.values import Value
 
 LONG = "head -c 200000 /dev/zero | tr '\\0' y"
 
@@ -41,12 +43,17 @@ def _output(done: Execution) -> dict[str, Value]:
     return done.output
 
 
-# --- the script ------------------------------------------------------------------------------------------------------
+# --- the script -----------------------------------------------------------------------------------
 
 
-def test_a_script_stands_in_a_file_that_nobody_else_can_read_and_that_is_removed(runs: Runs) -> None:
+def test_a_script_stands_in_a_file_that_nobody_else_can_read_and_that_is_removed(
+    runs: Runs,
+) -> None:
     """Outside of the project."""
-    script = "import os, sys; [print(oct(os.stat(it).st_mode)[-3:], it) for it in (sys.argv[0], sys.path[0])]"
+    script = (
+        "import os, sys; [print(oct(os.stat(it).st_mode)[-3:], it) for it in (sys.argv[0], "
+        "sys.path[0])]"
+    )
     told = _value(runs, f"shell: python3, run: {json.dumps(script)}, parse: lines")
 
     assert isinstance(told, list)
@@ -96,7 +103,9 @@ def test_errors_name_the_shell_and_the_script_s_line_but_no_file(
 
 
 def _said(execution: Execution) -> str:
-    return "".join(str(event.data["text"]) for event in execution.events if event.event == "step_output")
+    return "".join(
+        str(event.data["text"]) for event in execution.events if event.event == "step_output"
+    )
 
 
 @pytest.mark.parametrize(
@@ -112,21 +121,27 @@ def _said(execution: Execution) -> str:
 )
 def test_a_shell_is_whatever_runs_a_file(runs: Runs, shell: str, script: str, value: str) -> None:
     """The file is its last argument."""
-    assert value == _value(runs, f"shell: {json.dumps(shell) if shell[0] != '[' else shell}, run: {json.dumps(script)}")
+    assert value == _value(
+        runs, f"shell: {json.dumps(shell) if shell[0] != '[' else shell}, run: {json.dumps(script)}"
+    )
 
 
 def test_the_script_is_its_file_unless_a_shell_is_named(runs: Runs) -> None:
     """Then `$0` stays that shell, as it is with `-c`."""
     script = """'test -f "$0" && echo "a file" || echo "$0"'"""
 
-    assert ["a file", "sh"] == [_value(runs, f"run: {script}{shell}") for shell in ("", ", shell: sh -u")]
+    assert ["a file", "sh"] == [
+        _value(runs, f"run: {script}{shell}") for shell in ("", ", shell: sh -u")
+    ]
 
 
 def test_python_imports_what_is_in_the_step_s_folder(runs: Runs) -> None:
     """As with `python -c`, although the script's file is elsewhere."""
     runs.file("tools/numbers_here.py", "SEVEN = 7\n")
 
-    assert "7" == _value(runs, "shell: python3, cwd: tools, run: 'import numbers_here; print(numbers_here.SEVEN)'")
+    assert "7" == _value(
+        runs, "shell: python3, cwd: tools, run: 'import numbers_here; print(numbers_here.SEVEN)'"
+    )
 
 
 def test_a_script_that_holds_a_nul_is_refused(runs: Runs) -> None:
@@ -136,7 +151,7 @@ def test_a_script_that_holds_a_nul_is_refused(runs: Runs) -> None:
     assert "step a: the script holds a NUL character, in its line 2" in runs.start().error
 
 
-# --- standard input --------------------------------------------------------------------------------------------------
+# --- standard input -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -167,7 +182,9 @@ def test_stdin_takes_bytes_as_they_are(data: bytes) -> None:
 
 def test_a_script_reads_its_own_standard_input(runs: Runs) -> None:
     """The shell reads the script from its file, and leaves the rest to the script."""
-    assert ["a", "b c"] == _value(runs, "run: 'read x; echo $x; cat', stdin: \"a\\nb c\", parse: lines")
+    assert ["a", "b c"] == _value(
+        runs, "run: 'read x; echo $x; cat', stdin: \"a\\nb c\", parse: lines"
+    )
 
 
 def test_another_input_makes_the_step_run_again_and_another_grace_does_not(runs: Runs) -> None:
@@ -184,7 +201,7 @@ def test_another_input_makes_the_step_run_again_and_another_grace_does_not(runs:
     assert ["a", "b"] == runs.resume(policy="rerun").executed
 
 
-# --- the environment -------------------------------------------------------------------------------------------------
+# --- the environment ------------------------------------------------------------------------------
 
 
 def test_null_takes_a_variable_away(runs: Runs) -> None:
@@ -192,7 +209,9 @@ def test_null_takes_a_variable_away(runs: Runs) -> None:
     runs.environment |= {"GONE": "1", "EMPTY": "1"}
 
     told = _value(
-        runs, "env: {GONE: null, EMPTY: \"${{ null }}\"}, run: 'echo ${GONE-unset} ${EMPTY-unset}.', parse: text"
+        runs,
+        "env: {GONE: null, EMPTY: \"${{ null }}\"}, run: 'echo ${GONE-unset} ${EMPTY-unset}.', "
+        "parse: text",
     )
 
     assert "unset ." == told
@@ -202,7 +221,8 @@ def test_a_value_that_the_environment_cannot_hold_is_named_with_the_way_out(runs
     """`Argument list too long` says neither which nor what to do."""
     runs.flow(f"""
     - {{name: make, type: shell, run: "{LONG.replace(chr(92), chr(92) * 2)}"}}
-    - {{name: a, type: shell, run: "true", env: {{SHORT: x, DIFF: "${{{{ steps.make.output.value }}}}"}}}}
+    - {{name: a, type: shell, run: "true", env: {{SHORT: x,
+        DIFF: "${{{{ steps.make.output.value }}}}"}}}}
     """)
 
     error = runs.start().error
@@ -218,7 +238,9 @@ def test_a_variable_with_a_nul_is_named(runs: Runs) -> None:
 
 
 def test_texts_are_utf_8_whatever_the_locale(program: Program) -> None:
-    """A script, a variable, a folder, what was inherited; and a file's name that is no UTF-8 comes back as it was."""
+    """A script, a variable, a folder, what was inherited; and a file's name that is no UTF-8 comes
+    back as it was.
+    """
     (program.root / "füße").mkdir()
     (program.root / os.fsdecode(b"odd-\xff")).touch()
     program.flow("""
@@ -233,12 +255,14 @@ def test_texts_are_utf_8_whatever_the_locale(program: Program) -> None:
     outputs: ${{ steps.a.output.value }}
     """)
 
-    done = program.run("run", "flow.yaml", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", INHERITED="ü")
+    done = program.run(
+        "run", "flow.yaml", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", INHERITED="ü"
+    )
 
     assert ("✓ é ✓é ü ü\n".encode().hex(), 0) == (done.out.strip(), done.code), done.err
 
 
-# --- output ----------------------------------------------------------------------------------------------------------
+# --- output ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -257,13 +281,20 @@ def test_a_flood_keeps_its_end_and_changes_nothing_else(runs: Runs, small: int) 
 
     output = _output(done)
     stdout = str(output["stdout"])
-    assert (small, True, 0, "err\n") == (len(stdout), output["truncated"], output["exit_code"], output["stderr"])
+    assert (small, True, 0, "err\n") == (
+        len(stdout),
+        output["truncated"],
+        output["exit_code"],
+        output["stderr"],
+    )
     assert "xthe end" == str(output["value"])[-8:]
     assert ["its standard output had more than 16 MiB, of which the end is kept"] == done.notices
 
 
 def test_output_that_is_whole_says_nothing_of_it(runs: Runs) -> None:
-    assert {"stdout", "stderr", "exit_code", "value"} == set(_output(_done(runs, "- {name: a, type: shell, run: ls}")))
+    assert {"stdout", "stderr", "exit_code", "value"} == set(
+        _output(_done(runs, "- {name: a, type: shell, run: ls}"))
+    )
 
 
 def test_a_flood_that_fails_fails_with_its_exit_code_and_reason(runs: Runs, small: int) -> None:
@@ -276,19 +307,27 @@ def test_a_flood_that_fails_fails_with_its_exit_code_and_reason(runs: Runs, smal
 
 
 @pytest.mark.parametrize("parse", ["json", "lines"])
-def test_only_what_needs_all_of_standard_output_fails_without_it(runs: Runs, small: int, parse: str) -> None:
+def test_only_what_needs_all_of_standard_output_fails_without_it(
+    runs: Runs, small: int, parse: str
+) -> None:
     runs.flow(f'- {{name: a, type: shell, parse: {parse}, run: "{FLOOD}"}}')
     assert f"parse: {parse} needs all of the output" in runs.start().error
 
-    done = _done(runs, f"""- {{name: a, type: shell, parse: {parse}, run: "{FLOOD} >&2; echo 1"}}""")
+    done = _done(
+        runs, f"""- {{name: a, type: shell, parse: {parse}, run: "{FLOOD} >&2; echo 1"}}"""
+    )
     assert True is _output(done)["truncated"]
 
 
 def test_lines_end_at_line_feeds_only(runs: Runs) -> None:
     """A file's name may hold U+2028, and a progress bar carriage returns."""
-    (runs.root / "script").write_bytes("printf 'one\u2028two\\f.txt\\r\\n10%%\\r20%%\\nlast\\r'".encode())
+    (runs.root / "script").write_bytes(
+        "printf 'one\u2028two\\f.txt\\r\\n10%%\\r20%%\\nlast\\r'".encode()
+    )
 
-    assert ["one\u2028two\f.txt", "10%\r20%", "last\r"] == _value(runs, "run: sh script, parse: lines")
+    assert ["one\u2028two\f.txt", "10%\r20%", "last\r"] == _value(
+        runs, "run: sh script, parse: lines"
+    )
 
 
 def test_a_pipe_that_broke_is_explained(runs: Runs) -> None:
@@ -298,7 +337,7 @@ def test_a_pipe_that_broke_is_explained(runs: Runs) -> None:
     assert "exit code 141 (SIGPIPE: the command after a `|` stopped reading" in runs.start().error
 
 
-# --- how long, and how it ends ---------------------------------------------------------------------------------------
+# --- how long, and how it ends --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("timeout", ["30d", "720h", "3650d"])
@@ -310,7 +349,8 @@ def test_a_timeout_may_be_of_any_length(runs: Runs, timeout: str) -> None:
     - {{name: a, type: shell, run: "true", timeout: {timeout}}}
     - {{name: b, type: python, action: do, args: [b], timeout: {timeout}}}
     - {{name: c, type: validate, stages: ["true", "sh -c true"], timeout: {timeout}}}
-    - {{name: d, type: loop, for_each: [1], timeout: {timeout}, steps: [{{name: e, type: shell, run: "true"}}]}}
+    - {{name: d, type: loop, for_each: [1], timeout: {timeout}, steps: [{{name: e, type: shell,
+        run: "true"}}]}}
     """,
     )
 
@@ -327,12 +367,17 @@ def test_the_grace_is_what_the_step_or_the_project_says(runs: Runs, where: str) 
     """It ignores SIGTERM: with the default it would take ten seconds, with the other value days."""
     runs.file("maverick.yaml", f"processes: {{grace: {0.05 if where == 'config' else '9d'}}}\n")
     grace = ", grace: 0.05" if where == "step" else ""
-    runs.flow(f"- {{name: a, type: shell, timeout: 0.3{grace}, run: \"trap '' TERM; while :; do sleep 60; done\"}}")
+    runs.flow(
+        f"- {{name: a, type: shell, timeout: 0.3{grace}, run: \"trap '' TERM; while :; do sleep "
+        '60; done"}'
+    )
 
     assert "timeout of 0.3 s" in runs.start().error
 
 
-def test_what_a_killed_run_left_in_temporary_files_is_removed_on_resuming(program: Program, tmp_path: Path) -> None:
+def test_what_a_killed_run_left_in_temporary_files_is_removed_on_resuming(
+    program: Program, tmp_path: Path
+) -> None:
     """A script holds what is inserted into it."""
     (tmp_path / "tmp").mkdir()
     program.environment["TMPDIR"] = str(tmp_path / "tmp")

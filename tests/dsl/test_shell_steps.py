@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from kit_runs import Runs
-from maverick.dsl.groups import find_process
-from maverick.dsl.values import Value
+from maverick.dsl.processes.groups import find_process
+from maverick.values import Value
 from patience import ASLEEP, GROWING_SECONDS
 
 
@@ -52,7 +52,9 @@ def test_what_is_no_json_fails_the_step(runs: Runs) -> None:
 
 
 def test_a_failure_is_told_with_the_ends_of_both_streams(runs: Runs) -> None:
-    """Test runners report on standard output, beside one warning on standard error; the last line is the summary."""
+    """Test runners report on standard output, beside one warning on standard error; the last line
+    is the summary.
+    """
     runs.flow("- {name: a, type: shell, run: 'seq 100; seq 201 300 >&2; exit 7'}")
 
     failed = runs.start()
@@ -70,13 +72,18 @@ def test_a_failure_is_told_with_the_ends_of_both_streams(runs: Runs) -> None:
         ("echo why >&2; exit 3", "exit code 3: why"),
         ("echo why; exit 3", "exit code 3: why"),
         ("echo one; echo two; exit 3", "exit code 3: two\nstdout:\n  one\n  two"),
-        (r"printf '1\r2\r99\nno disk\n' >&2; exit 3", "exit code 3: no disk\nstderr:\n  99\n  no disk"),
+        (
+            r"printf '1\r2\r99\nno disk\n' >&2; exit 3",
+            "exit code 3: no disk\nstderr:\n  99\n  no disk",
+        ),
         (r"printf 'a\fb\342\200\250c\n\n\n'; exit 3", "exit code 3: a\fb\u2028c"),
         ("kill -9 $$", "killed by SIGKILL"),
     ],
 )
 def test_nothing_is_told_twice_and_lines_are_lines(runs: Runs, script: str, error: str) -> None:
-    """One line is the whole message; a bar that is painted anew after carriage returns pushes nothing out."""
+    """One line is the whole message; a bar that is painted anew after carriage returns pushes
+    nothing out.
+    """
     runs.file("script", script)
     runs.flow("- {name: a, type: shell, run: . ./script}")
 
@@ -85,7 +92,10 @@ def test_nothing_is_told_twice_and_lines_are_lines(runs: Runs, script: str, erro
 
 def test_a_line_without_end_is_told_in_short(runs: Runs) -> None:
     """A megabyte of dots is no message."""
-    runs.flow("- {name: a, type: shell, run: 'head -c 1000000 /dev/zero | tr \"\\\\0\" .; echo no disk >&2; exit 3'}")
+    runs.flow(
+        '- {name: a, type: shell, run: \'head -c 1000000 /dev/zero | tr "\\\\0" .; echo no disk '
+        ">&2; exit 3'}"
+    )
 
     error = runs.start().error
 
@@ -93,7 +103,9 @@ def test_a_line_without_end_is_told_in_short(runs: Runs) -> None:
     assert len(error) < 1100
 
 
-@pytest.mark.parametrize("script", ["false; echo on", "false | true; echo on", "echo $unknown; echo on"])
+@pytest.mark.parametrize(
+    "script", ["false; echo on", "false | true; echo on", "echo $unknown; echo on"]
+)
 def test_the_shell_is_strict(runs: Runs, script: str) -> None:
     """`bash -euo pipefail`: a failing command is not passed over."""
     runs.flow(f"- {{name: a, type: shell, run: '{script}'}}")
@@ -152,7 +164,10 @@ def test_standard_input_is_closed(runs: Runs) -> None:
 def test_a_timeout_stops_the_whole_group(runs: Runs) -> None:
     """Children of the shell, too."""
     for seconds in GROWING_SECONDS:
-        runs.flow(f"- {{name: a, type: shell, timeout: {seconds}, run: 'sleep 6000 & echo $! > pid; wait'}}")
+        runs.flow(
+            f"- {{name: a, type: shell, timeout: {seconds}, run: 'sleep 6000 & echo $! > pid; "
+            "wait'}"
+        )
 
         failed = runs.start()
 
@@ -164,11 +179,15 @@ def test_a_timeout_stops_the_whole_group(runs: Runs) -> None:
 
 def test_what_a_script_leaves_running_is_stopped_and_named(runs: Runs) -> None:
     """A step ends when its shell exits; nothing of it stays."""
-    runs.flow(f"- {{name: a, type: shell, run: 'sleep 6000 > /dev/null 2>&1 & {ASLEEP}; echo $! > pid'}}")
+    runs.flow(
+        f"- {{name: a, type: shell, run: 'sleep 6000 > /dev/null 2>&1 & {ASLEEP}; echo $! > pid'}}"
+    )
 
     done = runs.start()
 
-    assert [True] == ["stopped what the script left running" in it and "sleep 6000" in it for it in done.notices]
+    assert [True] == [
+        "stopped what the script left running" in it and "sleep 6000" in it for it in done.notices
+    ]
     assert not _lives(runs.root / "pid")
 
 
@@ -200,8 +219,12 @@ def _lives(file: Path) -> bool:
     ],
 )
 def test_a_timeout_is_told_with_what_was_written(runs: Runs, step: str) -> None:
-    """A command that hangs has often said why; and what is named is the script, not how it is called."""
-    runs.file("script", "echo connecting; echo 'no route to host' >&2; touch begun; exec sleep 6000")
+    """A command that hangs has often said why; and what is named is the script, not how it is
+    called.
+    """
+    runs.file(
+        "script", "echo connecting; echo 'no route to host' >&2; touch begun; exec sleep 6000"
+    )
     for seconds in GROWING_SECONDS:
         runs.flow(f"- {step.replace('SECONDS', str(seconds))}")
         error = runs.start().error

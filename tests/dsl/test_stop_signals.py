@@ -10,16 +10,19 @@ from signal import SIGTERM
 import pytest
 
 from kit_processes import IGNORES_TERM, Bench, Clock, runs
-from maverick.dsl import processes as processes_module
 from maverick.dsl.durations import GRACE_SECONDS
-from maverick.dsl.groups import Reach, stop
-from maverick.dsl.process_table import find_process
-from maverick.dsl.processes import Processes, Stopped
-from maverick.dsl.stop import Stop
+from maverick.dsl.processes import processes as processes_module
+from maverick.dsl.processes.groups import Reach, stop
+from maverick.dsl.processes.process_table import find_process
+from maverick.dsl.processes.processes import Processes, Stopped
+from maverick.dsl.processes.stop import Stop
 from maverick.errors import StepTimeout
 from patience import ASLEEP, GROWING_SECONDS, PATIENCE_SECONDS
 
-RECORDS = "trap 'echo INT >> heard' INT; trap 'echo TERM >> heard; exit' TERM; echo x; while :; do sleep 0.01; done"
+RECORDS = (
+    "trap 'echo INT >> heard' INT; trap 'echo TERM >> heard; exit' TERM; echo x; while :; do "
+    "sleep 0.01; done"
+)
 
 
 def _stopped_by(bench: Bench, reason: str, script: str) -> list[str]:
@@ -33,7 +36,9 @@ def _stopped_by(bench: Bench, reason: str, script: str) -> list[str]:
     return heard.read_text().split() if heard.exists() else []
 
 
-def test_ctrl_c_is_handed_on_and_sigterm_follows_when_half_of_the_grace_is_over(tmp_path: Path) -> None:
+def test_ctrl_c_is_handed_on_and_sigterm_follows_when_half_of_the_grace_is_over(
+    tmp_path: Path,
+) -> None:
     """Programs that tell both apart (terraform, pytest) get the one that a person sent."""
     for seconds in GROWING_SECONDS:
         (tmp_path / str(seconds)).mkdir()
@@ -45,7 +50,10 @@ def test_ctrl_c_is_handed_on_and_sigterm_follows_when_half_of_the_grace_is_over(
 
 
 def test_what_ends_by_sigint_hears_no_sigterm(tmp_path: Path) -> None:
-    script = "trap 'echo TERM >> heard' TERM; trap 'echo INT >> heard; exit' INT; echo x; while :; do sleep 0.01; done"
+    script = (
+        "trap 'echo TERM >> heard' TERM; trap 'echo INT >> heard; exit' INT; echo x; while :; do "
+        "sleep 0.01; done"
+    )
 
     assert ["INT"] == _stopped_by(Bench(tmp_path, grace=1e6), "SIGINT", script)
 
@@ -67,8 +75,12 @@ def test_a_timeout_begins_with_sigterm(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="what a process ignores is known on Linux only")
-def test_background_jobs_that_cannot_hear_sigint_do_not_take_half_of_the_grace(tmp_path: Path) -> None:
-    """A shell lets them ignore it. With a grace of days, this ends only because they get SIGTERM at once."""
+def test_background_jobs_that_cannot_hear_sigint_do_not_take_half_of_the_grace(
+    tmp_path: Path,
+) -> None:
+    """A shell lets them ignore it. With a grace of days, this ends only because they get SIGTERM at
+    once.
+    """
     bench = Bench(tmp_path, grace=1e6)
 
     assert [] == _stopped_by(bench, "SIGINT", f"sleep 1000 & {ASLEEP}; echo $!; wait")
@@ -80,7 +92,9 @@ def test_a_clean_up_s_own_commands_are_not_told(tmp_path: Path) -> None:
     bench = Bench(tmp_path, grace=PATIENCE_SECONDS)
     (bench.folder / "clean.sh").write_text("trap 'touch hurt' TERM; sleep 0.1; touch cleaned")
 
-    _stopped_by(bench, "SIGTERM", "trap 'bash clean.sh; exit' TERM; echo x; while :; do sleep 0.01; done")
+    _stopped_by(
+        bench, "SIGTERM", "trap 'bash clean.sh; exit' TERM; echo x; while :; do sleep 0.01; done"
+    )
 
     assert (True, False) == ((bench.folder / "cleaned").exists(), (bench.folder / "hurt").exists())
 
@@ -106,11 +120,13 @@ def test_nothing_to_stop_is_stopped() -> None:
     assert [] == stop(Reach(frozenset([2**22 + 1]), frozenset(["no such mark"])), first=SIGTERM)
 
 
-# --- the engine itself may stand still: Ctrl-Z, a container that is paused, a laptop that sleeps ---------------------
+# --- the engine itself may stand still: Ctrl-Z, a container that is paused, a laptop that sleeps --
 
 
 def test_what_ended_meanwhile_was_in_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock jumps past the timeout between the command's last word and its end, which nobody has seen."""
+    """The clock jumps past the timeout between the command's last word and its end, which nobody
+    has seen.
+    """
     clock = Clock()
 
     def on_output(*_: object) -> None:
@@ -136,8 +152,8 @@ def test_what_did_not_end_is_late(bench: Bench, monkeypatch: pytest.MonkeyPatch)
 
 REAPING = """
 import ctypes, os, sys
-from maverick.dsl import processes, reaping
-from maverick.dsl.processes import Processes, Stop
+from maverick.dsl.processes import processes, reaping
+from maverick.dsl.processes.processes import Processes, Stop
 assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0  # PR_SET_CHILD_SUBREAPER
 reaping.PATIENCE_SECONDS = 0.0
 processes.REAP_SECONDS = 0.01
@@ -164,13 +180,17 @@ print(children())
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans come to process 1 elsewhere")
 @pytest.mark.parametrize("role", ["init", "subreaper"])
 def test_orphans_are_reaped(tmp_path: Path, role: str) -> None:
-    """As process 1 of a container nobody else does, and the pids of a host are few. Those that ended in a session
-    of their own, too.
+    """As process 1 of a container nobody else does, and the pids of a host are few. Those that
+    ended in a session of their own, too.
     """
     script = "(true & echo); (setsid -f true); (sleep 0.01 &); setsid -f sleep 0.01"
 
     done = subprocess.run(
-        [sys.executable, "-c", REAPING, role, script], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-c", REAPING, role, script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert ("{}\n", "") == (done.stdout, done.stderr)

@@ -1,4 +1,6 @@
-"""Write an archive with a small store: `python tests/golden/make_store.py store-vN.tar` (once per format)."""
+"""Write an archive with a small store: `python tests/golden/make_store.py store-vN.tar` (once per
+format).
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def make(root: Path) -> None:
         )
     store.save("fork", {("inputs",): value({"epic": "a-2"})}, parent=store.resolve("fly-1@half"))
     done = store.save("Review 1/é", {}, parent=None, group="review")
-    done = store.save("Review 1/é", {("report",): blob(b"x" * 5000)}, parent=done, kind="final", reason="end")
+    done = store.save(
+        "Review 1/é", {("report",): blob(b"x" * 5000)}, parent=done, kind="final", reason="end"
+    )
     store.tag("Review 1/é", "good", done)
     make_long(store)
 
@@ -53,23 +57,31 @@ LARGE = b"".join(hashlib.sha256(b"%d" % number).digest() for number in range(25_
 
 
 def make_large(store: Store) -> None:
-    """In version 2 of the archive (what is in it is large): chunks, bases, and so many saves that packs are merged."""
+    """In version 2 of the archive (what is in it is large): chunks, bases, and so many saves that
+    packs are merged.
+    """
     at = store.save("large", {("file",): blob(LARGE)}, parent=None)
-    at = store.save("large", {("file",): blob(LARGE[:400_000] + b"inserted" + LARGE[400_000:])}, parent=at)
+    at = store.save(
+        "large", {("file",): blob(LARGE[:400_000] + b"inserted" + LARGE[400_000:])}, parent=at
+    )
     text = "a transcript"
     for turn in range(10):
         text += LARGE[turn * 1000 : turn * 1000 + 700].hex()
         at = store.save("large", {("transcript",): value({"text": text})}, parent=at)
 
 
-LONG = b"".join(hashlib.sha256(b"long %d" % number).digest() + bytes(2000) for number in range(4000))
+LONG = b"".join(
+    hashlib.sha256(b"long %d" % number).digest() + bytes(2000) for number in range(4000)
+)
 
 
 def make_long(store: Store) -> None:
     """Since version 3 of the archive: lists of lists of chunks, and checkpoints with a base."""
     at = store.save("long", {("file",): blob(LONG)}, parent=None)
     for turn in range(4):
-        at = store.save("long", {("file",): blob(LONG + b"more" * turn)}, parent=at, step=f"turn{turn}")
+        at = store.save(
+            "long", {("file",): blob(LONG + b"more" * turn)}, parent=at, step=f"turn{turn}"
+        )
 
 
 if __name__ == "__main__":

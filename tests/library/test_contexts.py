@@ -8,17 +8,25 @@ import pytest
 
 from kit_agents import Agents
 from maverick import library
-from maverick.dsl.actions import load_action
-from maverick.dsl.scene import Scene
-from maverick.dsl.values import Value
+from maverick.dsl.catalog.actions import load_action
+from maverick.dsl.catalog.scene import Scene
 from maverick.errors import WorkflowInvalid
 from maverick.library import contexts
+from maverick.values import Value
 
-PHASE: Value = {"number": 1, "name": "Phase 1: Go", "tasks": [{"text": "x", "done": False}], "text": "## Phase 1", "file": "t.md"}  # fmt: skip  # noqa: E501
-DIFF: Value = {"text": "+new", "files": [{"path": "a.py", "added": 1, "removed": 0}], "truncated": False}
+PHASE: Value = {"number": 1, "name": "Phase 1: Go", "tasks": [{"text": "x", "done": False}], "text": "## Phase 1", "file": "t.md"}  # fmt: skip
+DIFF: Value = {
+    "text": "+new",
+    "files": [{"path": "a.py", "added": 1, "removed": 0}],
+    "truncated": False,
+}
 OLD_DIFF: Value = {"text": "+old", "files": [], "truncated": False}
 ISSUE: Value = {"number": 7, "title": "Slow", "body": "Very."}
-VALIDATION: Value = {"success": True, "stages": [{"name": "test", "success": True, "output": "long"}], "attempts": 1}
+VALIDATION: Value = {
+    "success": True,
+    "stages": [{"name": "test", "success": True, "output": "long"}],
+    "attempts": 1,
+}
 PULL_REQUEST: Value = {"number": 3, "title": "Faster", "diff": "+x"}
 
 
@@ -32,7 +40,7 @@ def test_every_builder_gives_an_empty_context_for_an_empty_run(name: str) -> Non
 
 
 def test_implementing_gets_the_phase_of_the_loop_before_that_of_a_step() -> None:
-    given = contexts.implementation_context(scene({"branch_name": "b", "task_file": "no"}, PHASE, phases={"name": "x", "tasks": []}))  # fmt: skip  # noqa: E501
+    given = contexts.implementation_context(scene({"branch_name": "b", "task_file": "no"}, PHASE, phases={"name": "x", "tasks": []}))  # fmt: skip
 
     assert {
         "branch_name": "b",
@@ -42,13 +50,17 @@ def test_implementing_gets_the_phase_of_the_loop_before_that_of_a_step() -> None
 
 
 def test_implementing_gets_the_tasks_of_a_phase_that_has_no_text() -> None:
-    given = contexts.implementation_context(scene(item={"name": "x", "tasks": [{"text": "y", "done": False}]}))
+    given = contexts.implementation_context(
+        scene(item={"name": "x", "tasks": [{"text": "y", "done": False}]})
+    )
 
     assert {"phase": "x", "tasks": [{"text": "y", "done": False}]} == given
 
 
 def test_reviewing_gets_the_newest_diff_and_what_validation_gave() -> None:
-    given = contexts.review_context(scene({"base_branch": "main"}, first=OLD_DIFF, diff=DIFF, check=VALIDATION))
+    given = contexts.review_context(
+        scene({"base_branch": "main"}, first=OLD_DIFF, diff=DIFF, check=VALIDATION)
+    )
 
     assert {
         "base_branch": "main",
@@ -77,8 +89,18 @@ def test_a_commit_message_gets_purpose_files_and_diff() -> None:
 
 
 def test_a_pull_request_gets_what_its_title_gets_and_more() -> None:
-    run = scene({"context": "Go", "branch_name": "b", "base_branch": "main"}, issue=ISSUE, diff=DIFF, check=VALIDATION)
-    title = {"purpose": "Go", "branch_name": "b", "issue": {"number": 7, "title": "Slow"}, "changed_files": ["a.py"]}
+    run = scene(
+        {"context": "Go", "branch_name": "b", "base_branch": "main"},
+        issue=ISSUE,
+        diff=DIFF,
+        check=VALIDATION,
+    )
+    title = {
+        "purpose": "Go",
+        "branch_name": "b",
+        "issue": {"number": 7, "title": "Slow"},
+        "changed_files": ["a.py"],
+    }
 
     assert title == contexts.pr_title_context(run)
     assert {"base_branch", "diff", "validation"} | set(title) == set(contexts.pr_body_context(run))
@@ -91,7 +113,7 @@ def test_a_long_diff_is_cut_and_says_so() -> None:
     assert str(given["diff"]).endswith("x\n(the rest is left out: 5 characters)")
 
 
-# --- in a run ---------------------------------------------------------------------------------------------------------
+# --- in a run -------------------------------------------------------------------------------------
 
 FLOW = """
 inputs: {message: {type: string, default: Go}}
@@ -105,7 +127,10 @@ steps:
 @pytest.fixture
 def agents(agents: Agents) -> Agents:
     """One agent that does everything, and the actions of the kit."""
-    agents.runs.file("maverick.yaml", f"actions: [{agents.runs.module}]\nagents: {{default: {{provider: claude}}}}\n")
+    agents.runs.file(
+        "maverick.yaml",
+        f"actions: [{agents.runs.module}]\nagents: {{default: {{provider: claude}}}}\n",
+    )
     return agents
 
 
@@ -113,7 +138,9 @@ def test_a_builder_gives_an_agent_its_context(agents: Agents) -> None:
     agents.ask(flow=FLOW)
 
     (prompt,) = agents.prompts
-    assert prompt.endswith('## purpose\n\nGo\n\n## changed_files\n\n```json\n[\n  "a.py"\n]\n```\n\n## diff\n\n+new\n')
+    assert prompt.endswith(
+        '## purpose\n\nGo\n\n## changed_files\n\n```json\n[\n  "a.py"\n]\n```\n\n## diff\n\n+new\n'
+    )
 
 
 def test_what_a_builder_gave_is_part_of_the_key(agents: Agents) -> None:

@@ -58,23 +58,39 @@ class TestFlying:
         shop.done("fly", branch_name="feature", skip_review="yes", skip_pr="yes")
 
         prompts = (tmp_path / "prompts").read_text()
-        assert [1, 1] == [prompts.count(task) for task in ("write file-one", "write file-two and break")]
+        assert [1, 1] == [
+            prompts.count(task) for task in ("write file-one", "write file-two and break")
+        ]
 
     def test_killed_at_every_step_does_everything_once(
         self, shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Each step's effect happens, its record is lost, and the run goes on: the outcome is the same."""
+        """Each step's effect happens, its record is lost, and the run goes on: the outcome is the
+        same.
+        """
         whole = Workshop(tmp_path / "whole")
         expected = whole.done("fly", branch_name="feature")
 
         execution = shop.killed_everywhere(monkeypatch, "fly", branch_name="feature")
 
-        effects = {"init", "implement", "stage", "commit", "fix", "push", "reviewer", "create_pr", "save"}
+        effects = {
+            "init",
+            "implement",
+            "stage",
+            "commit",
+            "fix",
+            "push",
+            "reviewer",
+            "create_pr",
+            "save",
+        }
         assert effects <= names_of(execution.kills)
         assert without(expected, "commit") == without(execution.output, "commit")
         assert whole.tree("feature") == shop.tree("feature")
         assert whole.remote.subjects("feature") == shop.remote.subjects("feature")
-        assert ["pr create"] == [asked for asked in shop.asked if asked in {"pr create", "api PATCH"}]
+        assert ["pr create"] == [
+            asked for asked in shop.asked if asked in {"pr create", "api PATCH"}
+        ]
         assert without(whole.pulls[0], "body") == without(shop.pulls[0], "body")
         assert "" == shop.repository.git("status", "--porcelain", "--", ":!.maverick")
 
@@ -106,7 +122,9 @@ class TestFlying:
 
         execution = shop.start("fly", branch_name="feature")
 
-        assert "`gh` is not logged in, and ada/engine is on GitHub" in (execution.outcome.error or "")
+        assert "`gh` is not logged in, and ada/engine is on GitHub" in (
+            execution.outcome.error or ""
+        )
         assert ["main"] == shop.repository.git("branch", "--format=%(refname:short)").split()
 
     def test_skips_what_it_is_told_to(self, shop: Workshop) -> None:
@@ -120,7 +138,9 @@ class TestFlying:
         """The work is done and validated; that it was not reviewed stands in the output."""
         shop = Workshop(tmp_path)
         script = tmp_path / "agent.sh"
-        script.write_text(script.read_text().replace("  code_reviewer)\n", "  code_reviewer)\n    exit 7\n"))
+        script.write_text(
+            script.read_text().replace("  code_reviewer)\n", "  code_reviewer)\n    exit 7\n")
+        )
 
         output = shop.done("fly", branch_name="feature")
 
@@ -128,7 +148,9 @@ class TestFlying:
 
     def test_is_a_draft_where_validation_never_passed(self, tmp_path: Path) -> None:
         shop = Workshop(tmp_path)
-        shop.repository.commit("maverick.yaml", (shop.root / "maverick.yaml").read_text().replace("whole", "hopeless"))
+        shop.repository.commit(
+            "maverick.yaml", (shop.root / "maverick.yaml").read_text().replace("whole", "hopeless")
+        )
 
         output = shop.done("fly", branch_name="feature", max_attempts=1)
 
@@ -176,7 +198,11 @@ class TestNothingDone:
         execution = shop.start("fly", branch_name="feature")
 
         output = execution.output
-        assert ("done", "unchanged", False) == (execution.outcome.status, output["status"], output["pushed"])
+        assert ("done", "unchanged", False) == (
+            execution.outcome.status,
+            output["status"],
+            output["pushed"],
+        )
         assert (None, None, None) == (output["pr_url"], output["pr_file"], output["review"])
         result = {"number": 1, "name": "Phase 1: Begin", "status": "unchanged", "said": SAID}
         assert [{**result, "open_tasks": ["write file-one, refused"]}] == output["phase_results"]
@@ -186,7 +212,11 @@ class TestNothingDone:
         assert [told] == [event.message for event in execution.events if event.event == "notice"]
 
     def test_in_one_phase_is_told_and_the_others_go_on(self, shop: Workshop) -> None:
-        self.write(shop, "## Phase 1: Begin\n\n- [ ] file-one, refused\n\n## Phase 2: Go on\n\n- [ ] write file-two\n")
+        self.write(
+            shop,
+            "## Phase 1: Begin\n\n- [ ] file-one, refused\n\n## Phase 2: Go on\n\n- [ ] write "
+            "file-two\n",
+        )
 
         output = shop.done("fly", branch_name="feature")
 
@@ -204,7 +234,9 @@ class TestNothingDone:
         told = "Phase 1: Begin: not ticked off by the agent: write file-one and forget"
         assert told in [event.message for event in execution.events if event.event == "notice"]
 
-    def test_killed_at_every_step_comes_to_the_same(self, shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_killed_at_every_step_comes_to_the_same(
+        self, shop: Workshop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         self.write(shop, "## Phase 1: Begin\n\n- [ ] write file-one, refused\n")
 
         execution = shop.killed_everywhere(monkeypatch, "fly", branch_name="feature")
@@ -242,5 +274,8 @@ class TestWithoutGitHub:
 
         output = shop.done("fly", branch_name="feature")
 
-        assert (False, ".maverick/pull-requests/feature.md") == (output["pushed"], output["pr_file"])
+        assert (False, ".maverick/pull-requests/feature.md") == (
+            output["pushed"],
+            output["pr_file"],
+        )
         assert 3 == len(shop.repository.subjects("feature"))

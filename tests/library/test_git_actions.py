@@ -22,7 +22,11 @@ class TestLooking:
     def test_branch_names_what_is_checked_out(self, repository: Repository) -> None:
         branch = git_branch(repository.cwd)
 
-        assert ("main", repository.git("rev-parse", "HEAD"), False) == (branch.name, branch.head, branch.detached)
+        assert ("main", repository.git("rev-parse", "HEAD"), False) == (
+            branch.name,
+            branch.head,
+            branch.detached,
+        )
 
     def test_branch_without_a_commit_has_no_head(self, empty: Repository) -> None:
         branch = git_branch(empty.cwd)
@@ -77,7 +81,9 @@ class TestLooking:
         assert [FileChange(path="README.md", added=1, removed=0)] == diff.files
         assert "+world" in diff.text
 
-    def test_diff_from_a_base_leaves_out_what_the_base_did_since(self, repository: Repository) -> None:
+    def test_diff_from_a_base_leaves_out_what_the_base_did_since(
+        self, repository: Repository
+    ) -> None:
         repository.git("switch", "-q", "-c", "work")
         repository.commit("mine.txt")
         repository.git("switch", "-q", "main")
@@ -90,7 +96,9 @@ class TestLooking:
         (repository.folder / "x.bin").write_bytes(b"\0\1\2")
         repository.git("add", "x.bin")
 
-        assert [FileChange(path="x.bin", added=None, removed=None)] == git_diff(cwd=repository.cwd).files
+        assert [FileChange(path="x.bin", added=None, removed=None)] == git_diff(
+            cwd=repository.cwd
+        ).files
 
     def test_diff_before_the_first_commit_shows_what_is_staged(self, empty: Repository) -> None:
         empty.write("a.txt")
@@ -132,7 +140,10 @@ class TestCommitting:
         assert ["first"] == repository.subjects()
 
     def test_the_first_commit_of_all(self, empty: Repository) -> None:
-        assert (False, None) == ((none := git_commit("x", "k", cwd=empty.cwd)).committed, none.commit)
+        assert (False, None) == (
+            (none := git_commit("x", "k", cwd=empty.cwd)).committed,
+            none.commit,
+        )
         empty.write("a.txt")
         git_stage_all(empty.cwd)
 
@@ -172,7 +183,9 @@ class TestCommitting:
         ("count", "subject"),
         [(1, "Update f0.txt"), (5, "Update f0.txt, f1.txt, f2.txt and 2 more files")],
     )
-    def test_without_a_message_the_files_are_named(self, repository: Repository, count: int, subject: str) -> None:
+    def test_without_a_message_the_files_are_named(
+        self, repository: Repository, count: int, subject: str
+    ) -> None:
         for number in range(count):
             repository.write(f"f{number}.txt")
         git_stage_all(repository.cwd)
@@ -197,7 +210,12 @@ class TestPushing:
 
         first, second = git_push(cwd=repository.cwd), git_push(cwd=repository.cwd)
 
-        assert (True, "origin", "work", head) == (first.pushed, first.remote, first.branch, first.commit)
+        assert (True, "origin", "work", head) == (
+            first.pushed,
+            first.remote,
+            first.branch,
+            first.commit,
+        )
         assert (True, False) == (second.pushed, second.updated)
         assert head == remote.git("rev-parse", "work")
         assert "origin/work" == repository.git("rev-parse", "--abbrev-ref", "work@{upstream}")
@@ -218,7 +236,9 @@ class TestPushing:
         assert "`git pull --rebase origin main`" in text
 
     def test_no_remote_is_no_riddle(self, repository: Repository) -> None:
-        with pytest.raises(StepFailed, match=r"no remote `origin` \(none at all\); add it with `git remote add"):
+        with pytest.raises(
+            StepFailed, match=r"no remote `origin` \(none at all\); add it with `git remote add"
+        ):
             git_push(cwd=repository.cwd)
 
     def test_a_remote_that_is_gone_is_quoted(self, repository: Repository) -> None:
@@ -235,7 +255,9 @@ class TestPushing:
 
         assert "s3cret" not in str(caught.value)
 
-    def test_a_detached_head_cannot_be_pushed(self, repository: Repository, remote: Repository) -> None:
+    def test_a_detached_head_cannot_be_pushed(
+        self, repository: Repository, remote: Repository
+    ) -> None:
         repository.git("switch", "-q", "--detach")
 
         with pytest.raises(StepFailed, match="HEAD is detached"):
@@ -252,7 +274,9 @@ class TestRefusal:
 
     def test_is_told_with_gits_words(self, repository: Repository) -> None:
         """Not as if there were no repository."""
-        with pytest.raises(StepFailed, match=r"git refuses the repository of .*detected dubious ownership"):
+        with pytest.raises(
+            StepFailed, match=r"git refuses the repository of .*detected dubious ownership"
+        ):
             check_repository(repository.cwd)
         with pytest.raises(StepFailed, match="git refuses the repository"):
             current_branch(repository.cwd)
@@ -267,7 +291,9 @@ class TestRefusal:
         assert git_commit("new", cwd=repository.cwd).committed
 
 
-def test_no_repository_is_said_so_in_every_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_repository_is_said_so_in_every_language(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
     monkeypatch.setenv("LANGUAGE", "de")
 

@@ -1,4 +1,6 @@
-"""Issues and pull requests, each action used alone; `gh` is the stand-in, and the errors are its real ones."""
+"""Issues and pull requests, each action used alone; `gh` is the stand-in, and the errors are its
+real ones.
+"""
 
 import json
 import os
@@ -9,7 +11,12 @@ import pytest
 
 from kit_library import STANDINS
 from maverick.errors import StepFailed
-from maverick.library.actions import create_github_pr, fetch_github_issue, fetch_github_issues, gather_pr_context
+from maverick.library.actions import (
+    create_github_pr,
+    fetch_github_issue,
+    fetch_github_issues,
+    gather_pr_context,
+)
 from maverick.library.actions.gh import find_repository
 from repositories import Repository
 
@@ -40,7 +47,12 @@ def ours(repository: Repository) -> Repository:
 
 
 def issue(number: int, **more: Any) -> dict[str, Any]:
-    plain: dict[str, Any] = {"number": number, "title": f"issue {number}", "body": "text", "state": "OPEN"}
+    plain: dict[str, Any] = {
+        "number": number,
+        "title": f"issue {number}",
+        "body": "text",
+        "state": "OPEN",
+    }
     links = {"url": f"https://github.com/ada/engine/issues/{number}", "author": {"login": "bob"}}
     return {**plain, **links, "labels": [], "comments": [], **more}
 
@@ -62,7 +74,9 @@ class TestWhichRepository:
             ("/srv/git/engine.git", "None"),
         ],
     )
-    def test_is_the_one_of_the_remote(self, repository: Repository, hub: Path, url: str, expected: str) -> None:
+    def test_is_the_one_of_the_remote(
+        self, repository: Repository, hub: Path, url: str, expected: str
+    ) -> None:
         repository.git("remote", "add", "origin", url)
 
         assert expected == str(find_repository(repository.cwd))
@@ -85,7 +99,9 @@ class TestWhichRepository:
 
         assert "ada/engine" == str(find_repository(ours.cwd))
 
-    def test_is_none_without_gh(self, ours: Repository, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def test_is_none_without_gh(
+        self, ours: Repository, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
         (tmp_path / "bin").mkdir()
         (tmp_path / "bin" / "git").symlink_to("/usr/bin/git")
         monkeypatch.setenv("PATH", str(tmp_path / "bin"))
@@ -96,10 +112,18 @@ class TestWhichRepository:
 class TestIssuesOfGitHub:
     def test_those_of_a_label_are_listed(self, ours: Repository, hub: Path) -> None:
         debt = [{"name": "tech-debt"}]
-        has(hub, issue(1, labels=debt), issue(2), issue(3, labels=debt), issue(4, labels=debt, state="CLOSED"))
+        has(
+            hub,
+            issue(1, labels=debt),
+            issue(2),
+            issue(3, labels=debt),
+            issue(4, labels=debt, state="CLOSED"),
+        )
 
         assert [1, 3] == [found.number for found in fetch_github_issues("tech-debt", cwd=ours.cwd)]
-        assert [1] == [found.number for found in fetch_github_issues("tech-debt", limit=1, cwd=ours.cwd)]
+        assert [1] == [
+            found.number for found in fetch_github_issues("tech-debt", limit=1, cwd=ours.cwd)
+        ]
 
     def test_one_has_its_comments(self, ours: Repository, hub: Path) -> None:
         """Accounts may be gone, bodies empty."""
@@ -108,7 +132,13 @@ class TestIssuesOfGitHub:
 
         found = fetch_github_issue(7, cwd=ours.cwd)
 
-        assert (7, "", ["bug"], "bob", "open") == (found.number, found.body, found.labels, found.author, found.state)
+        assert (7, "", ["bug"], "bob", "open") == (
+            found.number,
+            found.body,
+            found.labels,
+            found.author,
+            found.state,
+        )
         assert [("", "me too")] == [(comment.author, comment.body) for comment in found.comments]
 
     def test_one_that_is_not_there_is_named(self, ours: Repository, hub: Path) -> None:
@@ -118,7 +148,10 @@ class TestIssuesOfGitHub:
     @pytest.mark.parametrize(
         ("trouble", "words"),
         [
-            ("logged-out", "`gh` is not logged in; run `gh auth login`, or set GH_TOKEN, then resume"),
+            (
+                "logged-out",
+                "`gh` is not logged in; run `gh auth login`, or set GH_TOKEN, then resume",
+            ),
             ("bad-token", "GitHub refuses the token of `gh`"),
             ("rate-limited", "GitHub's rate limit is used up; wait until"),
             ("slowed-down", "its secondary rate limit"),
@@ -146,14 +179,20 @@ class TestIssuesOfGitHub:
         with pytest.raises(StepFailed, match=r"no repository `ada/engine`.*correct `github.repo`"):
             fetch_github_issues(cwd=ours.cwd)
 
-    def test_a_gh_that_knows_a_field_not_is_too_old(self, ours: Repository, tmp_path: Path, hub: Path) -> None:
+    def test_a_gh_that_knows_a_field_not_is_too_old(
+        self, ours: Repository, tmp_path: Path, hub: Path
+    ) -> None:
         old = tmp_path / "old"
         old.mkdir()
         (old / "gh").write_text("#!/bin/sh\necho 'Unknown JSON field: \"comments\"' >&2\nexit 1\n")
         (old / "gh").chmod(0o755)
-        os.environ["PATH"] = f"{old}{os.pathsep}{os.environ['PATH']}"  # The fixture's patch takes it back.
+        os.environ["PATH"] = (
+            f"{old}{os.pathsep}{os.environ['PATH']}"  # The fixture's patch takes it back.
+        )
 
-        with pytest.raises(StepFailed, match="does not know a field that is needed; install a newer one"):
+        with pytest.raises(
+            StepFailed, match="does not know a field that is needed; install a newer one"
+        ):
             fetch_github_issues(cwd=ours.cwd)
 
 
@@ -161,9 +200,12 @@ class TestIssuesOfGitHub:
 class TestIssuesOfFiles:
     def test_front_matter_and_plain_markdown_are_read(self, repository: Repository) -> None:
         repository.write(
-            ".maverick/issues/12-slow.md", "---\ntitle: It is slow\nlabels: [perf, tech-debt]\n---\nVery.\n"
+            ".maverick/issues/12-slow.md",
+            "---\ntitle: It is slow\nlabels: [perf, tech-debt]\n---\nVery.\n",
         )
-        repository.write(".maverick/issues/7.md", "# It crashes ##\n\nLabels: bug, `tech-debt`\n\nWhen I ...\n")
+        repository.write(
+            ".maverick/issues/7.md", "# It crashes ##\n\nLabels: bug, `tech-debt`\n\nWhen I ...\n"
+        )
         repository.write(".maverick/issues/9.md", "---\nstate: closed\n---\n# Old\n")
         repository.write(".maverick/issues/notes.md", "# #20: Numbered by its heading\n")
 
@@ -173,11 +215,19 @@ class TestIssuesOfFiles:
             (each.number, each.title) for each in found
         ]
         assert [["bug", "tech-debt"], ["perf", "tech-debt"], []] == [each.labels for each in found]
-        assert ("file", ".maverick/issues/12-slow.md", "Very.") == (found[1].source, found[1].url, found[1].body)
+        assert ("file", ".maverick/issues/12-slow.md", "Very.") == (
+            found[1].source,
+            found[1].url,
+            found[1].body,
+        )
 
     @pytest.mark.parametrize("fill", [" ", "# ", "#", "1", ") "])
-    def test_a_hostile_heading_costs_no_more_than_its_length(self, repository: Repository, fill: str) -> None:
-        """Anybody may have written it; the square of its length would be hours that nothing can stop."""
+    def test_a_hostile_heading_costs_no_more_than_its_length(
+        self, repository: Repository, fill: str
+    ) -> None:
+        """Anybody may have written it; the square of its length would be hours that nothing can
+        stop.
+        """
         repository.write(".maverick/issues/1.md", f"# a{fill * 100_000}x\n")
 
         assert fetch_github_issues(cwd=repository.cwd)[0].title.startswith("a")
@@ -207,13 +257,21 @@ class TestIssuesOfFiles:
     @pytest.mark.parametrize(
         ("text", "words"),
         [
-            ("---\ntitle: [\n---\n", "front matter of .maverick/issues/1.md is no YAML: .maverick/issues/1.md:"),
+            (
+                "---\ntitle: [\n---\n",
+                "front matter of .maverick/issues/1.md is no YAML: .maverick/issues/1.md:",
+            ),
             ("---\na: 1\ntitle: 'x\n---\n", r"1.md:3:8: unclosed quote"),
-            (f"---\na: {'[' * 9000}\n---\n", r"1.md:2:153: nested too deeply: more than 150 lists and mappings"),
+            (
+                f"---\na: {'[' * 9000}\n---\n",
+                r"1.md:2:153: nested too deeply: more than 150 lists and mappings",
+            ),
             ("---\nnumber: soon\n---\n", "`number` has to be a whole number, not 'soon'"),
         ],
     )
-    def test_a_file_that_cannot_be_read_is_named(self, repository: Repository, text: str, words: str) -> None:
+    def test_a_file_that_cannot_be_read_is_named(
+        self, repository: Repository, text: str, words: str
+    ) -> None:
         repository.write(".maverick/issues/1.md", text)
 
         with pytest.raises(StepFailed, match=words):
@@ -227,10 +285,14 @@ class TestIssuesOfFiles:
 
         issues = fetch_github_issues(cwd=repository.cwd)
 
-        assert [(10, "on", ["no", "2026-02-31"]), (11, "B", [])] == [(i.number, i.title, i.labels) for i in issues]
+        assert [(10, "on", ["no", "2026-02-31"]), (11, "B", [])] == [
+            (i.number, i.title, i.labels) for i in issues
+        ]
 
     def test_without_files_either_the_way_out_is_said(self, repository: Repository) -> None:
-        with pytest.raises(StepFailed, match=r"no folder .maverick/issues, and GitHub needs the program `gh`"):
+        with pytest.raises(
+            StepFailed, match=r"no folder .maverick/issues, and GitHub needs the program `gh`"
+        ):
             fetch_github_issues(cwd=repository.cwd)
 
 
@@ -270,12 +332,18 @@ class TestPullRequests:
     def test_one_that_was_open_is_updated(self, ours: Repository, hub: Path) -> None:
         self.open(ours, idempotency_key="key-1")
 
-        again = create_github_pr("New", "text", "dev", branch="work", idempotency_key="key-2", cwd=ours.cwd)
+        again = create_github_pr(
+            "New", "text", "dev", branch="work", idempotency_key="key-2", cwd=ours.cwd
+        )
 
         assert (1, False) == (again.number, again.created)
-        assert [("New", "dev")] == [(pull["title"], pull["baseRefName"]) for pull in self.pulls(hub)]
+        assert [("New", "dev")] == [
+            (pull["title"], pull["baseRefName"]) for pull in self.pulls(hub)
+        ]
 
-    def test_one_of_a_forks_branch_of_that_name_is_another(self, ours: Repository, hub: Path) -> None:
+    def test_one_of_a_forks_branch_of_that_name_is_another(
+        self, ours: Repository, hub: Path
+    ) -> None:
         self.open(ours)
         pulls = self.pulls(hub)
         pulls[0] |= {"headRepositoryOwner": {"login": "grace"}, "baseRefName": "dev"}
@@ -290,7 +358,9 @@ class TestPullRequests:
 
         assert "ada:work" in (hub / "log").read_text()
 
-    def test_somebody_elses_that_came_first_is_updated(self, ours: Repository, hub: Path, tmp_path: Path) -> None:
+    def test_somebody_elses_that_came_first_is_updated(
+        self, ours: Repository, hub: Path, tmp_path: Path
+    ) -> None:
         """It was opened after the look and before the opening."""
         self.open(ours)
         slow = tmp_path / "slow"
@@ -298,7 +368,9 @@ class TestPullRequests:
         real = STANDINS / "gh"
         seen = tmp_path / "seen"
         first = f'[ "$2" = list ] && [ ! -e {seen} ]'
-        (slow / "gh").write_text(f'#!/bin/sh\nif {first}; then touch {seen}; echo "[]"; exit; fi\nexec {real} "$@"\n')
+        (slow / "gh").write_text(
+            f'#!/bin/sh\nif {first}; then touch {seen}; echo "[]"; exit; fi\nexec {real} "$@"\n'
+        )
         (slow / "gh").chmod(0o755)
         os.environ["PATH"] = f"{slow}{os.pathsep}{os.environ['PATH']}"
 
@@ -330,7 +402,9 @@ class TestPullRequests:
         assert "# A title\n\n`work` into `main`\n\nA body\n\nCloses #3\n" == text
         assert "" == repository.git("status", "--porcelain")
 
-    def test_context_of_a_branch_is_what_it_has_beyond_the_base(self, repository: Repository) -> None:
+    def test_context_of_a_branch_is_what_it_has_beyond_the_base(
+        self, repository: Repository
+    ) -> None:
         repository.git("switch", "-q", "-c", "work")
         repository.commit("new.txt", message="Add new.txt")
 
@@ -344,7 +418,9 @@ class TestPullRequests:
         )
         assert "+text" in context.diff
 
-    def test_context_of_a_pull_request_needs_github(self, repository: Repository, no_hub: None) -> None:
+    def test_context_of_a_pull_request_needs_github(
+        self, repository: Repository, no_hub: None
+    ) -> None:
         with pytest.raises(StepFailed, match="pull request #3 cannot be looked at"):
             gather_pr_context(3, cwd=repository.cwd)
 

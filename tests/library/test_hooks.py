@@ -1,4 +1,6 @@
-"""Workflows that git's hooks run: what they do elsewhere happens there, and the user's repository stays whole."""
+"""Workflows that git's hooks run: what they do elsewhere happens there, and the user's repository
+stays whole.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from repositories import Repository
 
 
 class Hooked:
-    """A repository `ours` with a linked worktree, in each of which a commit runs a workflow; beside it `site`."""
+    """A repository `ours` with a linked worktree, in each of which a commit runs a workflow; beside
+    it `site`.
+    """
 
     def __init__(self, folder: Path, hook: str, steps: str) -> None:
         self.folder = folder
@@ -26,7 +30,10 @@ class Hooked:
         self.ours.git("commit", "-qm", "workflow")
         self.ours.git("worktree", "add", "-q", "../linked", "-b", "linked")
         self.linked = Repository(folder / "linked")
-        script = f"[ -n \"$IN_HOOK\" ] && exit 0\nIN_HOOK=1 exec '{sys.executable}' -m maverick run hooked"
+        script = (
+            f"[ -n \"$IN_HOOK\" ] && exit 0\nIN_HOOK=1 exec '{sys.executable}' -m maverick run "
+            "hooked"
+        )
         path = self.ours.folder / ".git/hooks" / hook
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"#!/bin/sh\n{script}\n")
@@ -81,7 +88,9 @@ def test_a_commit_for_another_repository_lands_there(tmp_path: Path, where: str)
 
 @pytest.mark.parametrize("where", ["ours", "linked"])
 def test_a_worktree_is_made_whole_before_a_commit(tmp_path: Path, where: str) -> None:
-    step = "- {name: add, type: python, action: git_worktree, kwargs: {operation: add, name: one}}\n"
+    step = (
+        "- {name: add, type: python, action: git_worktree, kwargs: {operation: add, name: one}}\n"
+    )
     hooked = Hooked(tmp_path, "pre-commit", step)
 
     hooked.commit(getattr(hooked, where))
@@ -115,7 +124,9 @@ def act():
 """
 
 
-@pytest.mark.parametrize("steps", [ELSEWHERE, IN_PYTHON, IN_PYTHON.replace('"}', '", timeout: 300}')])
+@pytest.mark.parametrize(
+    "steps", [ELSEWHERE, IN_PYTHON, IN_PYTHON.replace('"}', '", timeout: 300}')]
+)
 def test_a_repository_that_a_step_makes_elsewhere_is_its_own(tmp_path: Path, steps: str) -> None:
     """It had set core.bare in the user's."""
     hooked = Hooked(tmp_path, "post-commit", steps)
@@ -134,7 +145,11 @@ def test_a_check_before_a_commit_sees_what_is_to_be_committed(
     tmp_path: Path, where: str, options: tuple[str, ...]
 ) -> None:
     """With `-a`, or files named, that stands in an index of its own."""
-    hooked = Hooked(tmp_path, "pre-commit", "- {name: look, type: shell, run: git diff --cached --name-only > ../seen}")
+    hooked = Hooked(
+        tmp_path,
+        "pre-commit",
+        "- {name: look, type: shell, run: git diff --cached --name-only > ../seen}",
+    )
     mine: Repository = getattr(hooked, where)
     mine.write("file", "v1\n")
 

@@ -1,4 +1,6 @@
-"""`fly` killed while an agent is half-way through its edits; gone back with its files, it is as if nothing had been."""
+"""`fly` killed while an agent is half-way through its edits; gone back with its files, it is as if
+nothing had been.
+"""
 
 import json
 import signal
@@ -60,7 +62,11 @@ def _shop(folder: Path, *, mode: str = "label", kill_at: str = "") -> Workshop:
     (folder / "agent.sh").write_text(EDITS)
     shop.environment["WHERE"] = str(folder / "where")
     (folder / "where").write_text(kill_at)
-    flow = (library.WORKFLOWS / "fly.yaml").read_text().replace("workspace: label", f"workspace: {mode}")
+    flow = (
+        (library.WORKFLOWS / "fly.yaml")
+        .read_text()
+        .replace("workspace: label", f"workspace: {mode}")
+    )
     shop.repository.write(".maverick/workflows/fly.yaml", flow)
     shop.repository.write(".gitignore", ".maverick/\nignored/\n")
     shop.repository.write("ignored/mine", "as it is\n")
@@ -121,8 +127,12 @@ def uninterrupted(known: dict[str, Left], tmp_path_factory: pytest.TempPathFacto
 
 @pytest.mark.parametrize("mode", ["label", "step"])
 @pytest.mark.parametrize("at", ["part-one", "part-two", "fixer"])
-def test_the_result_is_that_of_an_uninterrupted_run(tmp_path: Path, uninterrupted: Left, at: str, mode: str) -> None:
-    """Some files were written, one to its half, others not at all: nothing of that is left, and nothing is lost."""
+def test_the_result_is_that_of_an_uninterrupted_run(
+    tmp_path: Path, uninterrupted: Left, at: str, mode: str
+) -> None:
+    """Some files were written, one to its half, others not at all: nothing of that is left, and
+    nothing is lost.
+    """
     shop = _shop(tmp_path, mode=mode, kill_at=at)
     killed = _maverick(shop, "fly", "--branch-name", "feature")
     half = (shop.root / "src/shared.txt").read_text()
@@ -145,12 +155,18 @@ def test_kept_files_are_another_result(tmp_path: Path) -> None:
 
     assert 0 == resumed.returncode, resumed.stderr
     assert "kept as they are" in resumed.stderr
-    assert "notes.md\npart-one\npart-two\npart-two\nmending" == shop.repository.git("show", "feature:notes.md")
+    assert "notes.md\npart-one\npart-two\npart-two\nmending" == shop.repository.git(
+        "show", "feature:notes.md"
+    )
 
 
 @pytest.mark.parametrize(("mode", "again"), [("label", ["implementer"]), ("step", [])])
-def test_what_was_recorded_since_runs_again_and_nothing_else(tmp_path: Path, mode: str, again: list[str]) -> None:
-    """With labels, the phase; with a checkpoint after every step, only the step that was interrupted."""
+def test_what_was_recorded_since_runs_again_and_nothing_else(
+    tmp_path: Path, mode: str, again: list[str]
+) -> None:
+    """With labels, the phase; with a checkpoint after every step, only the step that was
+    interrupted.
+    """
     shop = _shop(tmp_path, mode=mode, kill_at="fixer")
     _maverick(shop, "fly", "--branch-name", "feature")
     before = shop.agents
@@ -162,29 +178,41 @@ def test_what_was_recorded_since_runs_again_and_nothing_else(tmp_path: Path, mod
 
 
 def _refuel(folder: Path, *, kill: bool) -> Workshop:
-    """Two issues, each in a worktree of its own; *kill*: in one of them the fix is half written then."""
+    """Two issues, each in a worktree of its own; *kill*: in one of them the fix is half written
+    then.
+    """
     shop = Workshop(folder)
     shop.issues("one", "two")
     half = 'echo "half" > "fix-$number"\n'
     script = folder / "agent.sh"
-    dying = f"{half}mkdir {folder}/killed 2>/dev/null && {{ kill -9 $PPID; sleep 6000; }}\n" if kill else half
+    dying = (
+        f"{half}mkdir {folder}/killed 2>/dev/null && {{ kill -9 $PPID; sleep 6000; }}\n"
+        if kill
+        else half
+    )
     assert half in script.read_text()
     script.write_text(script.read_text().replace(half, dying))
     return shop
 
 
 def _branches(shop: Workshop) -> tuple[str, ...]:
-    return (*(shop.tree(f"fix/issue-{number}") for number in (1, 2)), shop.repository.git("status", "--porcelain"))
+    return (
+        *(shop.tree(f"fix/issue-{number}") for number in (1, 2)),
+        shop.repository.git("status", "--porcelain"),
+    )
 
 
 def test_worktrees_of_refuel_are_named_and_their_issues_resolved_anew(tmp_path: Path) -> None:
-    """No checkpoint holds them: going back leaves them alone, and the step that made them makes them anew."""
+    """No checkpoint holds them: going back leaves them alone, and the step that made them makes
+    them anew.
+    """
     whole, shop = _refuel(tmp_path / "whole", kill=False), _refuel(tmp_path / "killed", kill=True)
     assert 0 == _maverick(whole, "run", "refuel", "-i", "parallel=yes").returncode
     killed = _maverick(shop, "run", "refuel", "-i", "parallel=yes")
     kept = _maverick(shop, "checkpoint", "create")
     left = {
-        path.name: (path / f"fix-{path.name[-1]}").exists() for path in shop.root.glob(".maverick/worktrees/issue-*")
+        path.name: (path / f"fix-{path.name[-1]}").exists()
+        for path in shop.root.glob(".maverick/worktrees/issue-*")
     }
     shop.repository.write("stray", "from a later thought\n")
 

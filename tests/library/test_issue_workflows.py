@@ -15,20 +15,28 @@ def _expected(*numbers: int) -> list[str]:
 
 class TestRefuel:
     @pytest.mark.parametrize("parallel", ["no", "yes"])
-    def test_resolves_each_issue_on_a_branch_of_its_own(self, tmp_path: Path, parallel: str) -> None:
+    def test_resolves_each_issue_on_a_branch_of_its_own(
+        self, tmp_path: Path, parallel: str
+    ) -> None:
         shop = Workshop(tmp_path)
         shop.issues(*TITLES)
 
         execution = shop.start("refuel", parallel=parallel, limit="3")
 
         assert "done" == execution.outcome.status, execution.outcome.error
-        assert (3, 3, 0) == tuple(execution.output[name] for name in ("processed", "succeeded", "failed"))
+        assert (3, 3, 0) == tuple(
+            execution.output[name] for name in ("processed", "succeeded", "failed")
+        )
         assert _expected(1, 2, 3) == [issue["branch"] for issue in execution.output["issues"]]
         for number in (1, 2, 3):
             files = shop.remote.git("ls-tree", "--name-only", f"fix/issue-{number}").split()
-            assert [f"fix-{number}"] == [file for file in files if file.startswith(("fix", "broken"))]
+            assert [f"fix-{number}"] == [
+                file for file in files if file.startswith(("fix", "broken"))
+            ]
         assert sorted(_expected(1, 2, 3)) == sorted(pull["headRefName"] for pull in shop.pulls)
-        assert all(f"Closes #{p['headRefName'].rpartition('-')[2]}\n" in p["body"] for p in shop.pulls)
+        assert all(
+            f"Closes #{p['headRefName'].rpartition('-')[2]}\n" in p["body"] for p in shop.pulls
+        )
         labels = execution.labels()
         assert ("issues_fetched", "issues_processed") == (labels[0], labels[-1])
         assert {"issue_1", "issue_2", "issue_3"} <= set(labels)
@@ -42,12 +50,22 @@ class TestRefuel:
         assert 1 == len(shop.worktrees())
         assert [] == list((shop.root / ".maverick" / "worktrees").glob("issue*"))
         assert "main" == shop.repository.git("branch", "--show-current")
-        folders = {line.split()[1] for line in shop.log.read_text().splitlines() if line.startswith("issue_fixer")}
-        assert {str(shop.root / f".maverick/worktrees/issue-{number}") for number in (1, 2, 3)} == folders
+        folders = {
+            line.split()[1]
+            for line in shop.log.read_text().splitlines()
+            if line.startswith("issue_fixer")
+        }
+        assert {
+            str(shop.root / f".maverick/worktrees/issue-{number}") for number in (1, 2, 3)
+        } == folders
 
     @pytest.mark.parametrize("parallel", ["no", "yes"])
-    def test_a_failed_issue_is_recorded_and_the_others_go_on(self, tmp_path: Path, parallel: str) -> None:
-        """What it left uncommitted is in `git stash`, neither lost nor in another issue's branch."""
+    def test_a_failed_issue_is_recorded_and_the_others_go_on(
+        self, tmp_path: Path, parallel: str
+    ) -> None:
+        """What it left uncommitted is in `git stash`, neither lost nor in another issue's
+        branch.
+        """
         shop = Workshop(tmp_path, hub=False)
         shop.issues("one", "impossible", "three")
 
@@ -75,10 +93,14 @@ class TestRefuel:
 
         execution = shop.killed_everywhere(monkeypatch, "refuel", parallel=parallel)
 
-        assert {"branch", "fix", "commit", "push", "create_pr", "summary"} <= names_of(execution.kills)
+        assert {"branch", "fix", "commit", "push", "create_pr", "summary"} <= names_of(
+            execution.kills
+        )
         assert ("worktree" in names_of(execution.kills)) == (parallel == "yes")
         assert without(expected, "issues") == without(execution.output, "issues")
-        assert ["pr create"] == [asked for asked in shop.asked if asked in {"pr create", "api PATCH"}]
+        assert ["pr create"] == [
+            asked for asked in shop.asked if asked in {"pr create", "api PATCH"}
+        ]
         assert whole.tree("fix/issue-1") == shop.tree("fix/issue-1")
         assert whole.remote.subjects("fix/issue-1") == shop.remote.subjects("fix/issue-1")
         assert 1 == len(shop.worktrees())
@@ -87,7 +109,9 @@ class TestRefuel:
         assert "" == shop.repository.git("status", "--porcelain")
 
     @pytest.mark.parametrize("parallel", ["no", "yes"])
-    def test_an_issue_that_the_agent_left_as_it_is_is_no_success(self, tmp_path: Path, parallel: str) -> None:
+    def test_an_issue_that_the_agent_left_as_it_is_is_no_success(
+        self, tmp_path: Path, parallel: str
+    ) -> None:
         shop = Workshop(tmp_path)
         shop.issues("one", "refused", "impossible")
 
@@ -95,7 +119,9 @@ class TestRefuel:
 
         output = execution.output
         assert ["done", "unchanged", "failed"] == [issue["status"] for issue in output["issues"]]
-        assert (3, 1, 1, 1) == tuple(output[name] for name in ("processed", "succeeded", "unchanged", "failed"))
+        assert (3, 1, 1, 1) == tuple(
+            output[name] for name in ("processed", "succeeded", "unchanged", "failed")
+        )
         said = "I could not do it: the edit was refused."
         assert (said, None) == (output["issues"][1]["said"], output["issues"][1]["pull_request"])
         assert f"- #2 refused: the agent changed nothing; it said: {said}\n" in output["report"]
@@ -140,7 +166,9 @@ class TestRefuel:
 
         output = shop.done("refuel")
 
-        assert "`fix/issue-1` exists with 1 commit that no step made" in output["issues"][0]["error"]
+        assert (
+            "`fix/issue-1` exists with 1 commit that no step made" in output["issues"][0]["error"]
+        )
         assert theirs == shop.repository.git("rev-parse", "fix/issue-1")
 
 
@@ -151,7 +179,10 @@ class TestOneIssue:
 
         execution = shop.start("quick_fix", issue_number="2")
 
-        assert ("done", ["issue_fetched", "issue_2_fixed"]) == (execution.outcome.status, execution.labels())
+        assert ("done", ["issue_fetched", "issue_2_fixed"]) == (
+            execution.outcome.status,
+            execution.labels(),
+        )
         assert {
             "status": "done",
             "said": "Resolved issue 2.",
@@ -184,10 +215,15 @@ class TestOneIssue:
             "pr_file": None,
             "draft": None,
         } == execution.output
-        assert (["main"], []) == (shop.remote.git("branch", "--format=%(refname:short)").split(), shop.pulls)
+        assert (["main"], []) == (
+            shop.remote.git("branch", "--format=%(refname:short)").split(),
+            shop.pulls,
+        )
 
     def test_an_issue_that_an_earlier_run_resolved_is_handed_over(self, tmp_path: Path) -> None:
-        """The branch has its commit; the agent finds nothing to do. There is something to hand over all the same."""
+        """The branch has its commit; the agent finds nothing to do. There is something to hand over
+        all the same.
+        """
         shop = Workshop(tmp_path)
         shop.issues("one")
         (shop.hub / "trouble").write_text("rate-limited")

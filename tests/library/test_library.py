@@ -37,9 +37,13 @@ def test_every_agent_has_instructions(name: str) -> None:
 
 def test_importing_the_library_loads_nothing_of_it() -> None:
     """Every command imports it."""
-    script = "import sys, maverick.library; print([m for m in sys.modules if m.startswith('maverick.')])"
+    script = (
+        "import sys, maverick.library; print([m for m in sys.modules if m.startswith('maverick.')])"
+    )
 
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
 
     assert "['maverick.library']\n" == done.stdout
 
@@ -62,7 +66,9 @@ def test_the_description_names_the_steps_in_their_order(path: Path) -> None:
     described = workflow.description.partition("Steps, in order")[2]
 
     outermost = [line.split() for line in described.splitlines() if re.match("  [^ ]", line)]
-    assert [step.name for step in workflow.steps] == [words[1] if words[0] == "●" else words[0] for words in outermost]
+    assert [step.name for step in workflow.steps] == [
+        words[1] if words[0] == "●" else words[0] for words in outermost
+    ]
 
 
 class TestScriptedAgent:
@@ -70,7 +76,11 @@ class TestScriptedAgent:
 
     def ask(self, folder: Path, agent: str, context: object) -> str:
         (folder / "context.json").write_text(json.dumps(context))
-        environment = {**os.environ, "MAVERICK_AGENT": agent, "MAVERICK_CONTEXT": str(folder / "context.json")}
+        environment = {
+            **os.environ,
+            "MAVERICK_AGENT": agent,
+            "MAVERICK_CONTEXT": str(folder / "context.json"),
+        }
         done = subprocess.run(
             [sys.executable, str(AGENT)],
             cwd=folder,

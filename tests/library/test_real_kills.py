@@ -1,4 +1,6 @@
-"""`fly` and `refuel` as programs of their own, ended by SIGKILL in the middle of an effect, and resumed."""
+"""`fly` and `refuel` as programs of their own, ended by SIGKILL in the middle of an effect, and
+resumed.
+"""
 
 import json
 import signal
@@ -25,7 +27,9 @@ def run(shop: Workshop, *args: str) -> tuple[int, dict[str, Any]]:
 
 
 def kill_in_agent(shop: Workshop, agent: str, then: str = "sleep 6000") -> None:
-    """Let the agent end maverick, once, when it has done its work and before it answers; resuming ends the agent."""
+    """Let the agent end maverick, once, when it has done its work and before it answers; resuming
+    ends the agent.
+    """
     script = shop.folder / "agent.sh"
     once = f'[ "$MAVERICK_AGENT" = {agent} ] && mkdir {shop.folder}/killed 2>/dev/null'
     killing = f"{once} && kill -9 $PPID && {then}"
@@ -37,7 +41,10 @@ def kill_in_hook(shop: Workshop, hook: str) -> None:
     script = shop.folder / "agent.sh"
     script.write_text(f"echo $PPID > {shop.folder}/pid\n{script.read_text()}")
     path = shop.root / ".git" / "hooks" / hook
-    path.write_text(f"#!/bin/sh\nmkdir {shop.folder}/killed 2>/dev/null && kill -9 $(cat {shop.folder}/pid)\ntrue\n")
+    path.write_text(
+        f"#!/bin/sh\nmkdir {shop.folder}/killed 2>/dev/null && kill -9 $(cat {shop.folder}/pid)\n"
+        "true\n"
+    )
     path.chmod(0o755)
 
 

@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 
 from maverick.errors import StepFailed
-from maverick.library.actions import combine_review_results, run_coderabbit_review, sync_dependencies
+from maverick.library.actions import (
+    combine_review_results,
+    run_coderabbit_review,
+    sync_dependencies,
+)
 from patience import PATIENCE_SECONDS
 from repositories import Repository
 
@@ -32,20 +36,25 @@ class TestCodeRabbit:
     def script(self, review: str, *, authenticated: str = "true") -> str:
         return f"""case "$1" in auth) echo '{{"authenticated": {authenticated}}}';; *) {review} ;; esac"""
 
-    def test_findings_are_read_from_its_events(self, repository: Repository, programs: Path) -> None:
+    def test_findings_are_read_from_its_events(
+        self, repository: Repository, programs: Path
+    ) -> None:
         events = (
-            '{"type": "heartbeat"}\\nnot json\\n'
-            '{"type": "finding", "severity": "trivial", "fileName": "a.py", "comment": "odd name"}\\n'
-            '{"type": "complete", "outcome": "success", "message": "1 file reviewed"}\\n'
+            '{"type": "heartbeat"}\\nnot json\\n{"type": "finding", "severity": "trivial", '
+            '"fileName": "a.py", "comment": "odd name"}\\n{"type": "complete", "outcome": '
+            '"success", "message": "1 file reviewed"}\\n'
         )
         program(
-            programs / "coderabbit", self.script(f"""[ "$*" = "review --agent --base dev" ] && printf '{events}'""")
+            programs / "coderabbit",
+            self.script(f"""[ "$*" = "review --agent --base dev" ] && printf '{events}'"""),
         )
 
         review = run_coderabbit_review("dev", cwd=repository.cwd)
 
         assert ("done", "1 file reviewed") == (review.status, review.summary)
-        assert [("info", "a.py", "odd name")] == [(f.severity, f.file, f.message) for f in review.issues]
+        assert [("info", "a.py", "odd name")] == [
+            (f.severity, f.file, f.message) for f in review.issues
+        ]
 
     @pytest.mark.parametrize(
         ("script", "status", "reason"),
@@ -67,7 +76,9 @@ class TestCodeRabbit:
         assert status == review.status
         assert reason in review.reason
 
-    def test_is_left_out_unless_asked_for_installed_and_logged_in(self, repository: Repository, programs: Path) -> None:
+    def test_is_left_out_unless_asked_for_installed_and_logged_in(
+        self, repository: Repository, programs: Path
+    ) -> None:
         """A review without a login would open a browser."""
         absent = run_coderabbit_review(cwd=repository.cwd)
         program(programs / "cr", self.script("touch reviewed", authenticated="false"))
@@ -80,13 +91,20 @@ class TestCodeRabbit:
         assert not (repository.folder / "reviewed").exists()
 
 
-def finding(message: str, severity: str = "minor", file: str = "a.py", line: int | None = 1) -> dict[str, Any]:
+def finding(
+    message: str, severity: str = "minor", file: str = "a.py", line: int | None = 1
+) -> dict[str, Any]:
     return {"severity": severity, "message": message, "file": file, "line": line}
 
 
 class TestCombining:
     def test_the_worst_comes_first(self) -> None:
-        issues = [finding("d", "trivial"), finding("c"), finding("a", "blocker"), finding("b", "Major")]
+        issues = [
+            finding("d", "trivial"),
+            finding("c"),
+            finding("a", "blocker"),
+            finding("b", "Major"),
+        ]
 
         combined = combine_review_results([{"issues": issues}])
 
@@ -96,7 +114,10 @@ class TestCombining:
 
     def test_what_two_found_stands_there_once_as_severe_as_the_severer_says(self) -> None:
         one = {"reviewer": "one", "issues": [finding("The file is never closed", "minor", line=10)]}
-        other = {"reviewer": "other", "issues": [{**finding("the file is never closed.", "major", line=11)}]}
+        other = {
+            "reviewer": "other",
+            "issues": [{**finding("the file is never closed.", "major", line=11)}],
+        }
 
         (issue,) = combine_review_results([one, other]).issues
 
@@ -111,7 +132,9 @@ class TestCombining:
         ],
     )
     def test_other_places_and_other_words_are_other_findings(self, other: dict[str, Any]) -> None:
-        combined = combine_review_results([{"issues": [finding("The file is never closed"), other]}])
+        combined = combine_review_results(
+            [{"issues": [finding("The file is never closed"), other]}]
+        )
 
         assert 2 == len(combined.issues)
 
@@ -123,7 +146,10 @@ class TestCombining:
             ([{"issues": [finding("x", "minor")]}], "comment"),
             ([{"issues": [finding("x", "major")]}], "request_changes"),
             ([{"issues": [], "recommendation": "Request changes"}], "request_changes"),
-            ([{"issues": [finding("x", "critical")], "recommendation": "approve"}], "request_changes"),
+            (
+                [{"issues": [finding("x", "critical")], "recommendation": "approve"}],
+                "request_changes",
+            ),
             ([{"issues": [], "status": "skipped"}], "comment"),
             ([None, {"error": "no answer"}], "comment"),
             ([], "comment"),
@@ -163,7 +189,9 @@ class TestDependencies:
         assert [f"{name} {expected}"] == sync_dependencies(cwd=str(tmp_path)).commands
         assert f"{expected}\n" == (tmp_path / "asked").read_text()
 
-    def test_pip_goes_into_a_virtual_environment_or_nowhere(self, tmp_path: Path, programs: Path) -> None:
+    def test_pip_goes_into_a_virtual_environment_or_nowhere(
+        self, tmp_path: Path, programs: Path
+    ) -> None:
         (tmp_path / "requirements.txt").touch()
         nowhere = sync_dependencies(cwd=str(tmp_path))
         program(tmp_path / ".venv" / "bin" / "python", 'echo "$@" >> asked')
@@ -180,7 +208,9 @@ class TestDependencies:
         (tmp_path / "uv.lock").touch()
         monkeypatch.setenv("PATH", str(programs))
 
-        with pytest.raises(StepFailed, match=r"uv.lock needs the program `uv`, which is not on PATH"):
+        with pytest.raises(
+            StepFailed, match=r"uv.lock needs the program `uv`, which is not on PATH"
+        ):
             sync_dependencies(cwd=str(tmp_path))
 
     def test_a_failed_installation_is_quoted(self, tmp_path: Path, programs: Path) -> None:

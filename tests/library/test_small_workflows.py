@@ -49,7 +49,9 @@ class TestReview:
     def test_a_reviewer_that_fails_fails_the_review(self, shop: Workshop, tmp_path: Path) -> None:
         """A review that did not take place must not look like one."""
         script = tmp_path / "agent.sh"
-        script.write_text(script.read_text().replace("  code_reviewer)\n", "  code_reviewer)\n    exit 7\n"))
+        script.write_text(
+            script.read_text().replace("  code_reviewer)\n", "  code_reviewer)\n    exit 7\n")
+        )
 
         assert "failed" == shop.start("review").outcome.status
 
@@ -75,7 +77,9 @@ class TestValidate:
         assert output["report"].startswith("Validation failed (")
 
     def test_a_command_that_is_missing_fails_its_stage(self, shop: Workshop) -> None:
-        output = shop.done("validate", fix="no", stages='[{"name": "lint", "run": "no-such-linter ."}]')
+        output = shop.done(
+            "validate", fix="no", stages='[{"name": "lint", "run": "no-such-linter ."}]'
+        )
 
         assert (127, False) == (output["stages"][0]["exit_code"], output["success"])
         assert "no-such-linter" in output["stages"][0]["output"]
@@ -87,7 +91,11 @@ class TestFragments:
 
         output = shop.done("commit_and_push")
 
-        assert (True, True, "Update file-two") == (output["committed"], output["pushed"], output["message"])
+        assert (True, True, "Update file-two") == (
+            output["committed"],
+            output["pushed"],
+            output["message"],
+        )
 
     def test_commit_and_push_without_changes_is_no_failure(self, shop: Workshop) -> None:
         output = shop.done("commit_and_push", push="no")
@@ -105,7 +113,9 @@ class TestFragments:
     def test_a_branch_that_was_not_pushed_gets_githubs_words(self, shop: Workshop) -> None:
         shop.repository.git("switch", "-q", "-c", "local")
 
-        assert "Head sha can't be blank" in (shop.start("create_pr_with_summary").outcome.error or "")
+        assert "Head sha can't be blank" in (
+            shop.start("create_pr_with_summary").outcome.error or ""
+        )
 
     @pytest.mark.parametrize(
         ("workflow", "inputs"),
@@ -118,7 +128,12 @@ class TestFragments:
         ],
     )
     def test_killed_at_every_step_the_outcome_is_the_same(
-        self, shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workflow: str, inputs: dict[str, str]
+        self,
+        shop: Workshop,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        workflow: str,
+        inputs: dict[str, str],
     ) -> None:
         if "create" not in workflow:
             shop.repository.write("broken")
@@ -129,7 +144,11 @@ class TestFragments:
         if workflow == "commit_and_push":
             assert ["Update broken", "Add file-one", "first"] == shop.remote.subjects("feature")
         if workflow == "create_pr_with_summary":
-            assert ["pr create"] == [asked for asked in shop.asked if asked in {"pr create", "api PATCH"}]
+            assert ["pr create"] == [
+                asked for asked in shop.asked if asked in {"pr create", "api PATCH"}
+            ]
             assert {"url": shop.pulls[0]["url"], "created": True} == {
-                name: value for name, value in without(execution.output).items() if name in {"url", "created"}
+                name: value
+                for name, value in without(execution.output).items()
+                if name in {"url", "created"}
             }

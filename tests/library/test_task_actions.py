@@ -49,7 +49,12 @@ def folder(tmp_path: Path) -> Path:
 def test_phases_have_their_items_and_their_text(folder: Path) -> None:
     first, second = get_phases(cwd=str(folder))
 
-    assert (1, "Phase 1: Set up", "Set up", False) == (first.number, first.name, first.title, first.done)
+    assert (1, "Phase 1: Set up", "Set up", False) == (
+        first.number,
+        first.name,
+        first.title,
+        first.done,
+    )
     assert [
         Task(text="Create the package", done=True),
         Task(text="with a licence", done=False),
@@ -58,11 +63,18 @@ def test_phases_have_their_items_and_their_text(folder: Path) -> None:
     ] == first.tasks
     assert first.text.startswith("## Phase 1: Set up\n\nSome words.")
     assert first.text.endswith("an example, not a phase\n```")
-    assert (2, "Phase 2 - Build", "Build", True) == (second.number, second.name, second.title, second.done)
+    assert (2, "Phase 2 - Build", "Build", True) == (
+        second.number,
+        second.name,
+        second.title,
+        second.done,
+    )
 
 
 def test_done_phases_can_be_left_out(folder: Path) -> None:
-    assert ["Phase 1: Set up"] == [phase.name for phase in get_phases(pending_only=True, cwd=str(folder))]
+    assert ["Phase 1: Set up"] == [
+        phase.name for phase in get_phases(pending_only=True, cwd=str(folder))
+    ]
 
 
 def test_names_are_those_of_all_phases(folder: Path) -> None:
@@ -74,7 +86,9 @@ def test_the_branchs_own_file_comes_first(folder: Path) -> None:
     own.parent.mkdir(parents=True)
     own.write_text("## Phase A\n- [ ] a\n", "utf-8")
 
-    assert ["specs/feature/x/tasks.md"] == [p.file for p in get_phases(branch_name="feature/x", cwd=str(folder))]
+    assert ["specs/feature/x/tasks.md"] == [
+        p.file for p in get_phases(branch_name="feature/x", cwd=str(folder))
+    ]
     assert "tasks.md" == get_phases(branch_name="other", cwd=str(folder))[0].file
 
 
@@ -90,7 +104,9 @@ def test_the_branchs_own_file_comes_first(folder: Path) -> None:
 )
 def test_numbers_are_unique(tmp_path: Path, headings: list[str], numbers: list[int]) -> None:
     """A label is made of them."""
-    (tmp_path / "tasks.md").write_text("".join(f"## {heading}\n- [ ] x\n" for heading in headings), "utf-8")
+    (tmp_path / "tasks.md").write_text(
+        "".join(f"## {heading}\n- [ ] x\n" for heading in headings), "utf-8"
+    )
 
     assert numbers == [phase.number for phase in get_phases(cwd=str(tmp_path))]
 
@@ -130,7 +146,13 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
         get_phases(cwd=str(tmp_path))
 
 
-@given(st.lists(st.sampled_from(["## Phase 1", "## Other", "- [ ] x", "- [x]", "```", "~~~~", "# T", "", "text"])))
+@given(
+    st.lists(
+        st.sampled_from(
+            ["## Phase 1", "## Other", "- [ ] x", "- [x]", "```", "~~~~", "# T", "", "text"]
+        )
+    )
+)
 def test_every_phase_line_belongs_to_one_phase(lines: list[str]) -> None:
     """No line of a phase is lost or doubled, whatever stands around it."""
     phases = tasks._parse("\n".join(lines), "tasks.md")
@@ -148,7 +170,9 @@ def test_messages_are_logged_and_given(caplog: pytest.LogCaptureFixture) -> None
 
     assert ("100% done", "warning") == (message.message, message.level)
     assert (["main", "work"], True) == (dry.details, dry.dry_run)
-    assert ["100% done", "dry run, would push; main; work"] == [r.getMessage() for r in caplog.records]
+    assert ["100% done", "dry run, would push; main; work"] == [
+        r.getMessage() for r in caplog.records
+    ]
 
 
 def test_an_unknown_level_is_refused() -> None:
@@ -156,9 +180,13 @@ def test_an_unknown_level_is_refused() -> None:
         log_message("x", "loud")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("line", ["## a" + " " * 200_000 + "x", "## Phase " + "# " * 100_000, "- [ ] " + " " * 200_000])
+@pytest.mark.parametrize(
+    "line", ["## a" + " " * 200_000 + "x", "## Phase " + "# " * 100_000, "- [ ] " + " " * 200_000]
+)
 def test_a_hostile_line_costs_no_more_than_its_length(tmp_path: Path, line: str) -> None:
-    """An agent may have written it; the square of its length would be hours that nothing can stop."""
+    """An agent may have written it; the square of its length would be hours that nothing can
+    stop.
+    """
     (tmp_path / "tasks.md").write_text(f"## Phase 1: One ##\n{line}\n- [ ] Do it\n")
 
     assert "Phase 1: One" == get_phase_names(cwd=str(tmp_path))[0]

@@ -18,7 +18,11 @@ class TestBranches:
 
         workspace = create_git_branch("work", cwd=repository.cwd)
 
-        assert (True, base, "work") == (workspace.created, workspace.head, repository.git("branch", "--show-current"))
+        assert (True, base, "work") == (
+            workspace.created,
+            workspace.head,
+            repository.git("branch", "--show-current"),
+        )
 
     def test_doing_it_again_changes_nothing(self, repository: Repository) -> None:
         """The step may be repeated after a kill, with changes in the work tree."""
@@ -30,7 +34,9 @@ class TestBranches:
         assert not again.created
         assert "half done\n" == (repository.folder / "README.md").read_text()
 
-    def test_a_base_that_only_the_remote_has(self, repository: Repository, colleague: Repository) -> None:
+    def test_a_base_that_only_the_remote_has(
+        self, repository: Repository, colleague: Repository
+    ) -> None:
         colleague.git("switch", "-q", "-c", "release")
         head = colleague.commit("r.txt")
         colleague.git("push", "-q", "origin", "release")
@@ -47,7 +53,11 @@ class TestBranches:
 
         workspace = create_git_branch("work", cwd=repository.cwd)
 
-        assert (False, made.commit, 0) == (workspace.created, workspace.head, workspace.foreign_commits)
+        assert (False, made.commit, 0) == (
+            workspace.created,
+            workspace.head,
+            workspace.foreign_commits,
+        )
 
     def test_a_branch_with_foreign_commits_is_refused(self, repository: Repository) -> None:
         """Somebody works on it; a workflow that made up the name must not add to that."""
@@ -55,12 +65,16 @@ class TestBranches:
         repository.commit("mine.txt")
         repository.git("switch", "-q", "main")
 
-        with pytest.raises(StepFailed, match="`fix/issue-1` exists with 1 commit that no step made; rename it"):
+        with pytest.raises(
+            StepFailed, match="`fix/issue-1` exists with 1 commit that no step made; rename it"
+        ):
             create_git_branch("fix/issue-1", cwd=repository.cwd)
 
         assert "main" == repository.git("branch", "--show-current")
 
-    def test_a_branch_that_a_person_named_may_hold_their_commits(self, repository: Repository) -> None:
+    def test_a_branch_that_a_person_named_may_hold_their_commits(
+        self, repository: Repository
+    ) -> None:
         """The specification is usually committed on it."""
         repository.git("switch", "-q", "-c", "feature")
         head = repository.commit("specs/feature/tasks.md")
@@ -70,7 +84,9 @@ class TestBranches:
 
         assert (False, head, 1) == (workspace.created, workspace.head, workspace.foreign_commits)
 
-    def test_a_branch_that_only_the_remote_has_is_followed(self, repository: Repository, colleague: Repository) -> None:
+    def test_a_branch_that_only_the_remote_has_is_followed(
+        self, repository: Repository, colleague: Repository
+    ) -> None:
         colleague.git("switch", "-q", "-c", "feature")
         head = colleague.commit("f.txt")
         colleague.git("push", "-q", "origin", "feature")
@@ -81,7 +97,9 @@ class TestBranches:
         assert (False, head) == (workspace.created, workspace.head)
         assert "origin/feature" == repository.git("rev-parse", "--abbrev-ref", "feature@{upstream}")
 
-    def test_a_branch_that_is_behind_is_brought_forward(self, repository: Repository, colleague: Repository) -> None:
+    def test_a_branch_that_is_behind_is_brought_forward(
+        self, repository: Repository, colleague: Repository
+    ) -> None:
         head = colleague.commit("f.txt")
         colleague.git("push", "-q")
         repository.git("fetch", "-q")
@@ -97,7 +115,9 @@ class TestBranches:
         repository.commit("ours.txt")
         repository.git("fetch", "-q")
 
-        with pytest.raises(StepFailed, match=r"have parted .1 only here, 1 only there.*bring them together"):
+        with pytest.raises(
+            StepFailed, match=r"have parted .1 only here, 1 only there.*bring them together"
+        ):
             init_workspace("main", cwd=repository.cwd)
 
     def test_a_dry_run_changes_nothing(self, repository: Repository) -> None:
@@ -123,7 +143,9 @@ class TestBranches:
             init_workspace(name, cwd=repository.cwd)
 
     def test_a_missing_base_lists_what_there_is(self, repository: Repository) -> None:
-        with pytest.raises(StepFailed, match=r"no base branch `trunk` .there are: main.; name another"):
+        with pytest.raises(
+            StepFailed, match=r"no base branch `trunk` .there are: main.; name another"
+        ):
             init_workspace("work", "trunk", cwd=repository.cwd)
 
     def test_a_repository_without_a_commit_says_so(self, empty: Repository) -> None:
@@ -132,11 +154,15 @@ class TestBranches:
 
 
 class TestPreflight:
-    def test_passes_and_lists_what_was_looked_at(self, repository: Repository, remote: Repository) -> None:
+    def test_passes_and_lists_what_was_looked_at(
+        self, repository: Repository, remote: Repository
+    ) -> None:
         result = run_preflight_checks(remote="origin", cwd=repository.cwd)
 
         assert result.passed
-        assert ["git", "repository", "commit", "branch", "clean", "remote"] == [c.name for c in result.checks]
+        assert ["git", "repository", "commit", "branch", "clean", "remote"] == [
+            c.name for c in result.checks
+        ]
 
     def test_everything_wrong_is_said_at_once(self, repository: Repository) -> None:
         repository.write("README.md", "changed\n")
@@ -149,8 +175,15 @@ class TestPreflight:
             run_preflight_checks(programs=["no-such-program"], remote="origin", cwd=repository.cwd)
 
         lines = str(caught.value).splitlines()[1:]
-        beginnings = ["- the program `no-such", "- HEAD is detached at", "- there are changes", "- there is no remote"]
-        assert beginnings == [line[: len(start)] for line, start in zip(lines, beginnings, strict=True)]
+        beginnings = [
+            "- the program `no-such",
+            "- HEAD is detached at",
+            "- there are changes",
+            "- there is no remote",
+        ]
+        assert beginnings == [
+            line[: len(start)] for line, start in zip(lines, beginnings, strict=True)
+        ]
         assert "(README.md, new file.txt)" in lines[2]
 
     def test_a_detached_head_that_a_branch_holds_is_fine(self, repository: Repository) -> None:
@@ -178,9 +211,14 @@ class TestPreflight:
             run_preflight_checks(cwd=empty.cwd)
 
     def test_what_this_program_writes_is_no_change(
-        self, repository: Repository, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+        self,
+        repository: Repository,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
-        """`maverick fly > log.txt` in the project: the log neither stops the run nor becomes part of its commits."""
+        """`maverick fly > log.txt` in the project: the log neither stops the run nor becomes part
+        of its commits.
+        """
         repository.write("tracked.log", "before\n")
         repository.git("add", "tracked.log")
         repository.git("commit", "-q", "-m", "a log")

@@ -30,12 +30,19 @@ def known(repository: Repository) -> int:
 
 
 class TestWorktrees:
-    def test_one_stands_at_the_base_branch_and_git_does_not_see_it(self, repository: Repository) -> None:
+    def test_one_stands_at_the_base_branch_and_git_does_not_see_it(
+        self, repository: Repository
+    ) -> None:
         made = add(repository)
 
-        assert repository.git("rev-parse", "HEAD") == Repository(Path(made.path)).git("rev-parse", "HEAD")
+        assert repository.git("rev-parse", "HEAD") == Repository(Path(made.path)).git(
+            "rev-parse", "HEAD"
+        )
         assert "" == repository.git("status", "--porcelain")
-        assert (2, str(repository.folder / ".maverick/worktrees/one")) == (known(repository), made.path)
+        assert (2, str(repository.folder / ".maverick/worktrees/one")) == (
+            known(repository),
+            made.path,
+        )
 
     def test_adding_and_removing_twice_is_as_once(self, repository: Repository) -> None:
         assert add(repository) == add(repository)
@@ -51,7 +58,9 @@ class TestWorktrees:
         assert f"{made.path}/app" == made.cwd.rstrip("/")
         assert (Path(made.cwd) / "x.txt").exists()
 
-    @pytest.mark.parametrize("left", ["half made", "folder without git", "git without folder", "broken link"])
+    @pytest.mark.parametrize(
+        "left", ["half made", "folder without git", "git without folder", "broken link"]
+    )
     def test_what_a_kill_left_is_made_anew(self, repository: Repository, left: str) -> None:
         made = Path(add(repository).path)
         own = repository.folder / ".git/worktrees/one"
@@ -97,16 +106,23 @@ class TestWorktrees:
         add(repository, "two")
 
         assert Pruned(removed=["one", "two"]) == git_worktree("prune", cwd=repository.cwd)
-        assert (1, False) == (known(repository), (repository.folder / ".maverick/worktrees").exists())
+        assert (1, False) == (
+            known(repository),
+            (repository.folder / ".maverick/worktrees").exists(),
+        )
         assert Pruned() == git_worktree("prune", cwd=repository.cwd)
 
     @pytest.mark.parametrize("name", ["", "../x", ".git", "a/b"])
-    def test_a_name_that_leads_elsewhere_is_refused(self, repository: Repository, name: str) -> None:
+    def test_a_name_that_leads_elsewhere_is_refused(
+        self, repository: Repository, name: str
+    ) -> None:
         with pytest.raises(StepFailed, match="cannot be the name of a worktree"):
             git_worktree("remove", name, cwd=repository.cwd)
 
     def test_many_at_once_do_not_meet(self, repository: Repository, remote: Repository) -> None:
-        """Git refuses where two commands write its settings or its list of worktrees at the same time."""
+        """Git refuses where two commands write its settings or its list of worktrees at the same
+        time.
+        """
         errors: list[BaseException] = []
 
         def work(number: int) -> None:
@@ -140,7 +156,10 @@ class TestSettingAside:
 
         aside = git_set_aside("for later", cwd=repository.cwd)
 
-        assert ("for later (on main)", "?? .maverick/") == (aside.stash, repository.git("status", "--porcelain"))
+        assert ("for later (on main)", "?? .maverick/") == (
+            aside.stash,
+            repository.git("status", "--porcelain"),
+        )
 
     def test_with_nothing_to_set_aside_there_is_no_stash(self, repository: Repository) -> None:
         repository.write(".maverick/issues/1.md")

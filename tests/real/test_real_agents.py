@@ -1,6 +1,8 @@
-"""The real agent programs, against a stand-in for their models: what maverick relies on, each of them keeps.
+"""The real agent programs, against a stand-in for their models: what maverick relies on, each of
+them keeps.
 
-`scripts/test --agents` runs these. Each program has a home of its own for each test, so that tests do not meet.
+`scripts/test --agents` runs these. Each program has a home of its own for each test, so that tests
+do not meet.
 """
 
 from __future__ import annotations
@@ -19,11 +21,11 @@ import pytest
 from kit_program import Program
 from kit_real import forget_sessions, installed, node_environment
 from kit_runs import Execution, Runs
-from maverick import runs as engine
 from maverick.checkpoints import Store
 from maverick.dsl.agents.providers import PROVIDERS
-from maverick.dsl.stop import Stop
+from maverick.dsl.processes.stop import Stop
 from maverick.project import Project
+from maverick.runs import start as engine
 from models_server import MODEL, Hang, ModelServer, Run, Say, Write
 
 pytestmark = pytest.mark.agents
@@ -148,7 +150,9 @@ def test_tells_of_an_edit_that_was_refused(real: Real) -> None:
 
     execution = real.ask()
 
-    told = [notice for notice in execution.notices if "was not permitted to do, or failed at" in notice]
+    told = [
+        notice for notice in execution.notices if "was not permitted to do, or failed at" in notice
+    ]
     assert (real.provider != "codex") == bool(told)
     assert ("failed" if real.provider == "opencode" else "done") == execution.status
     assert not (real.runs.root / name).exists()
@@ -227,7 +231,9 @@ def test_goes_on_after_maverick_was_killed(real: Real) -> None:
 
 
 def test_leaves_nothing_running_when_its_step_has_ended(real: Real) -> None:
-    """A server in the background, each in a session of its own: claude, gemini and opencode begin one for a command."""
+    """A server in the background, each in a session of its own: claude, gemini and opencode begin
+    one for a command.
+    """
     real.helper(FREE[real.provider])
     command = "nohup sleep 300 >/dev/null 2>&1 & echo $! > pid"
     real.server.play("Write it", Run(command), Say("It serves."))
@@ -248,7 +254,11 @@ def _runs(pid: int) -> bool:
 
 def facts(real: Real) -> dict[str, Any]:
     """What is kept of the agent beside its answer."""
-    entry = Store.open(real.runs.root / ".maverick" / "checkpoints").load("@latest").find_fact(("steps", "ask"))
+    entry = (
+        Store.open(real.runs.root / ".maverick" / "checkpoints")
+        .load("@latest")
+        .find_fact(("steps", "ask"))
+    )
     assert entry is not None
     kept: dict[str, Any] = json.loads(entry.note)["agent"]
     return kept

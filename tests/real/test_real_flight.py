@@ -47,18 +47,29 @@ def flight(tmp_path: Path) -> Iterator[tuple[Workshop, ModelServer]]:
         yield shop, server
 
 
-def test_phases_are_implemented_corrected_reviewed_and_handed_over(flight: tuple[Workshop, ModelServer]) -> None:
+def test_phases_are_implemented_corrected_reviewed_and_handed_over(
+    flight: tuple[Workshop, ModelServer],
+) -> None:
     shop, server = flight
-    server.play("write file-one", Write("file-one", "1\n"), Write("broken", "\n"), Say("Wrote file-one."))
+    server.play(
+        "write file-one", Write("file-one", "1\n"), Write("broken", "\n"), Say("Wrote file-one.")
+    )
     server.play("write file-two", Write("file-two", "2\n"), Say("Wrote file-two."))
     server.play("A validation stage of the project", Write("mended", "\n"), Say("Mended."))
     server.play("You review changes", Say('{"issues": [], "recommendation": "approve"}'))
 
     output = shop.done("fly", branch_name="feature", max_attempts=1)
 
-    assert ("done", ["done", "done"]) == (output["status"], [each["status"] for each in output["phase_results"]])
+    assert ("done", ["done", "done"]) == (
+        output["status"],
+        [each["status"] for each in output["phase_results"]],
+    )
     assert ["Phase 2: Go on", "Phase 1: Begin"] == shop.remote.subjects("feature")[:2]
-    assert (False, "approve", True) == (output["validation_passed"], output["review"], output["draft"])
+    assert (False, "approve", True) == (
+        output["validation_passed"],
+        output["review"],
+        output["draft"],
+    )
     assert (shop.root / output["pr_file"]).exists()
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from github_server import HOST, REPOSITORY, GitHubServer
 from kit_real import PROGRAMS
-from maverick.dsl.commands import attach
-from maverick.dsl.processes import Processes
-from maverick.dsl.stop import Stop
+from maverick.dsl.processes.commands import attach
+from maverick.dsl.processes.processes import Processes
+from maverick.dsl.processes.stop import Stop
 from maverick.errors import StepFailed
 from maverick.library.actions.gh import find_repository
 from maverick.library.actions.issues import fetch_github_issue, fetch_github_issues
@@ -22,7 +22,9 @@ from repositories import Repository
 
 pytestmark = pytest.mark.agents
 _NEWEST = PROGRAMS / "gh" / "bin"
-PLACES = [place for place in (shutil.which("gh"), str(_NEWEST / "gh")) if place and Path(place).exists()]
+PLACES = [
+    place for place in (shutil.which("gh"), str(_NEWEST / "gh")) if place and Path(place).exists()
+]
 
 
 @pytest.fixture
@@ -31,11 +33,18 @@ def hub() -> Iterator[GitHubServer]:
         yield server
 
 
-@pytest.fixture(params=PLACES or [None], ids=lambda place: "newest" if place and ".agents" in place else "system")
-def project(request: pytest.FixtureRequest, hub: GitHubServer, tmp_path: Path) -> Iterator[Repository]:
+@pytest.fixture(
+    params=PLACES or [None],
+    ids=lambda place: "newest" if place and ".agents" in place else "system",
+)
+def project(
+    request: pytest.FixtureRequest, hub: GitHubServer, tmp_path: Path
+) -> Iterator[Repository]:
     """A repository whose `origin` is on GitHub; actions run with that `gh`."""
     if request.param is None:
-        pytest.fail("there is no `gh`: install it, or let `scripts/test --agents` install the newest")
+        pytest.fail(
+            "there is no `gh`: install it, or let `scripts/test --agents` install the newest"
+        )
     project = Repository(tmp_path / "project")
     project.folder.mkdir()
     project.git("init", "-q", "-b", "main")
@@ -53,19 +62,35 @@ def project(request: pytest.FixtureRequest, hub: GitHubServer, tmp_path: Path) -
 
 
 def test_a_pull_request_is_opened_and_then_changed(project: Repository, hub: GitHubServer) -> None:
-    """github.com has no classic projects any more: `gh pr edit` of old versions cannot change anything there."""
-    opened = create_github_pr("Do it", "How it is done", branch="feature", idempotency_key="a", cwd=project.cwd)
-    changed = create_github_pr("Done", "true", branch="feature", idempotency_key="b", cwd=project.cwd)
+    """github.com has no classic projects any more: `gh pr edit` of old versions cannot change
+    anything there.
+    """
+    opened = create_github_pr(
+        "Do it", "How it is done", branch="feature", idempotency_key="a", cwd=project.cwd
+    )
+    changed = create_github_pr(
+        "Done", "true", branch="feature", idempotency_key="b", cwd=project.cwd
+    )
 
     assert (True, False) == (opened.created, changed.created)
     assert opened.url == changed.url == f"http://{HOST}/{REPOSITORY}/pull/1"
     (pull,) = hub.pulls
-    assert ("Done", "true\n\n<!-- maverick-step: b -->\n", "main") == (pull["title"], pull["body"], pull["base"])
+    assert ("Done", "true\n\n<!-- maverick-step: b -->\n", "main") == (
+        pull["title"],
+        pull["body"],
+        pull["base"],
+    )
 
 
-def test_a_step_that_is_repeated_recognises_what_it_opened(project: Repository, hub: GitHubServer) -> None:
-    first = create_github_pr("Do it", "@file", branch="feature", draft=True, idempotency_key="a", cwd=project.cwd)
-    again = create_github_pr("Do it", "@file", branch="feature", draft=True, idempotency_key="a", cwd=project.cwd)
+def test_a_step_that_is_repeated_recognises_what_it_opened(
+    project: Repository, hub: GitHubServer
+) -> None:
+    first = create_github_pr(
+        "Do it", "@file", branch="feature", draft=True, idempotency_key="a", cwd=project.cwd
+    )
+    again = create_github_pr(
+        "Do it", "@file", branch="feature", draft=True, idempotency_key="a", cwd=project.cwd
+    )
 
     assert first == again
     assert 1 == len(hub.pulls)

@@ -1,4 +1,6 @@
-"""Which folder is the project: every small tree of marks, against the rule written out once more."""
+"""Which folder is the project: every small tree of marks, against the rule written out once
+more.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def _mark(folder: Path, mark: str) -> None:
 
 
 def _expected(marks: tuple[str, ...], kinds: tuple[str, ...]) -> int:
-    """The number of the root among folders that are given from the outermost on; the last one is the current folder."""
+    """The number of the root among folders that are given from the outermost on; the last one is
+    the current folder.
+    """
     last = len(marks) - 1
     for number in range(last, -1, -1):
         if marks[number] in TAKEN and (number == last or kinds[number] == "plain"):
@@ -65,7 +69,9 @@ def test_every_small_tree_has_the_root_that_the_rule_says(outside: Path) -> None
 
 @settings(max_examples=50)
 @given(st.lists(st.tuples(st.sampled_from(MARKS), st.sampled_from(KINDS)), min_size=1, max_size=8))
-def test_deeper_trees_follow_it_as_well(tmp_path_factory: pytest.TempPathFactory, tree: list[tuple[str, str]]) -> None:
+def test_deeper_trees_follow_it_as_well(
+    tmp_path_factory: pytest.TempPathFactory, tree: list[tuple[str, str]]
+) -> None:
     outside = tmp_path_factory.mktemp("outside")
     _mark(outside, "git-file")
     outside.chmod(0o777)
@@ -80,7 +86,8 @@ def _check(top: Path, marks: tuple[str, ...], kinds: tuple[str, ...]) -> None:
     homes = [folder for folder, kind in zip(folders, kinds, strict=True) if kind == "home"]
     # Of several homes only the outermost is the user's.
     kinds = tuple(
-        "plain" if kind == "home" and folder != homes[0] else kind for folder, kind in zip(folders, kinds, strict=True)
+        "plain" if kind == "home" and folder != homes[0] else kind
+        for folder, kind in zip(folders, kinds, strict=True)
     )
     for folder, mark, kind in zip(folders, marks, kinds, strict=True):
         folder.mkdir()
@@ -106,7 +113,9 @@ def test_the_home_is_known_behind_a_link(outside: Path) -> None:
     assert code.parent == find_root(code.parent, {"HOME": str(outside / "home")})
 
 
-def test_without_home_the_systems_own_is_taken(outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_home_the_systems_own_is_taken(
+    outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home = outside / "home"
     (home / "code").mkdir(parents=True)
     (home / ".maverick").mkdir()
@@ -117,7 +126,9 @@ def test_without_home_the_systems_own_is_taken(outside: Path, monkeypatch: pytes
 
 
 class TestLocate:
-    def test_the_current_folder_has_no_links_in_it(self, outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_current_folder_has_no_links_in_it(
+        self, outside: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """As git sees it: what is above is what is above on the disk."""
         (outside / "real").mkdir()
         (outside / "link").symlink_to("real")
@@ -125,7 +136,9 @@ class TestLocate:
 
         assert Place(outside / "real", outside / "real") == locate({"PWD": str(outside / "link")})
 
-    def test_a_name_wins_and_may_be_relative(self, outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_name_wins_and_may_be_relative(
+        self, outside: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         (outside / "here/.maverick").mkdir(parents=True)
         (outside / "there").mkdir()
         monkeypatch.chdir(outside / "here")
@@ -136,14 +149,18 @@ class TestLocate:
         assert Place(outside / "here", outside / "here") == locate({"MAVERICK_PROJECT": ""})
 
     @pytest.mark.parametrize("name", ["nosuch", "file", "file/in", "nul\0", "x" * 5000])
-    def test_a_name_of_no_folder_is_refused(self, outside: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def test_a_name_of_no_folder_is_refused(
+        self, outside: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
         (outside / "file").touch()
         monkeypatch.chdir(outside)
 
         with pytest.raises(UsageError, match="MAVERICK_PROJECT names"):
             locate({"MAVERICK_PROJECT": name})
 
-    def test_a_folder_that_was_removed_is_no_place(self, outside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_folder_that_was_removed_is_no_place(
+        self, outside: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         (outside / "gone").mkdir()
         monkeypatch.chdir(outside / "gone")
         (outside / "gone").rmdir()

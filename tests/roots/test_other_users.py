@@ -15,12 +15,16 @@ FLOW = (
     'version: "1.0"\nname: {name}\nsteps: [{{name: a, type: shell, run: "pwd"}}]\n'
     "outputs: ${{{{ steps.a.output.value }}}}\n"
 )
-only_root = pytest.mark.skipif(not IS_ROOT, reason="only root can give files away; test_trust.py plays their owners")
+only_root = pytest.mark.skipif(
+    not IS_ROOT, reason="only root can give files away; test_trust.py plays their owners"
+)
 
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """A project that every user may enter, its owner (no root) may change, with a folder that is closed to him."""
+    """A project that every user may enter, its owner (no root) may change, with a folder that is
+    closed to him.
+    """
     with open_folder() as folder:
         (folder / "project").mkdir()
         (folder / "project/maverick.yaml").touch()
@@ -59,7 +63,10 @@ def test_a_home_that_is_none_holds_no_workflow(place: Path, variables: dict[str,
     if any(text.endswith("closed") for text in variables.values()):
         closed = place / "closed"
         assert f"warning: {closed}" in listed.err
-        assert f"is left out, it cannot be listed: Permission denied; {closed} belongs to " in listed.err
+        assert (
+            f"is left out, it cannot be listed: Permission denied; {closed} belongs to "
+            in listed.err
+        )
     else:
         assert "" == listed.err
 
@@ -75,7 +82,10 @@ def test_a_folder_of_workflows_that_is_closed_is_left_out_and_named(place: Path)
 
     folder.chmod(0o700)
     assert 0 == listed.code, listed.err
-    assert f"warning: {folder} is left out, it cannot be listed: Permission denied; it belongs to " in listed.err
+    assert (
+        f"warning: {folder} is left out, it cannot be listed: Permission denied; it belongs to "
+        in listed.err
+    )
 
 
 @pytest.mark.parametrize("name", ["maverick.yaml", "flow.yaml", ".maverick/workflows/other.yaml"])
@@ -83,7 +93,9 @@ def test_a_file_that_may_not_be_read_is_named_with_its_owner(place: Path, name: 
     file = place / "project" / name
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(FLOW.format(name="other") if "other" in name else file.read_text())
-    wanted = command("run", "other" if "other" in name else "flow.yaml", "--plan", cwd=place / "project")
+    wanted = command(
+        "run", "other" if "other" in name else "flow.yaml", "--plan", cwd=place / "project"
+    )
     ended(wanted)
     file.chmod(0o600 if IS_ROOT else 0)
 
@@ -96,7 +108,9 @@ def test_a_file_that_may_not_be_read_is_named_with_its_owner(place: Path, name: 
     assert done.err.endswith(f"(uid {os.geteuid()}) and has mode {mode}\n")
 
 
-@pytest.mark.parametrize("args", [("runs",), ("run", "flow.yaml", "--json"), ("-C", "{0}/closed", "runs")], ids=str)
+@pytest.mark.parametrize(
+    "args", [("runs",), ("run", "flow.yaml", "--json"), ("-C", "{0}/closed", "runs")], ids=str
+)
 def test_a_folder_that_may_not_be_entered_is_named_with_its_owner(
     place: Path, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...]
 ) -> None:
@@ -140,13 +154,19 @@ def test_so_it_is_below_a_project(place: Path, monkeypatch: pytest.MonkeyPatch, 
 def test_a_project_can_be_named_from_a_folder_that_may_not_be_entered(
     place: Path, monkeypatch: pytest.MonkeyPatch, by: str, plan: tuple[str, ...]
 ) -> None:
-    """`sudo -u service maverick -C /srv/project` in root's home: nobody can go back there, nor has to."""
+    """`sudo -u service maverick -C /srv/project` in root's home: nobody can go back there, nor has
+    to.
+    """
     (place / "closed").chmod(0o700)
     monkeypatch.chdir(place / "closed")
     project = str(place / "project")
-    options, environment = (["-C", project], {}) if by == "-C" else ([], {"MAVERICK_PROJECT": project})
+    options, environment = (
+        (["-C", project], {}) if by == "-C" else ([], {"MAVERICK_PROJECT": project})
+    )
     wanted = command(*options, "run", f"{project}/flow.yaml", *plan, env=environment)
-    ended(command(*options, "run", f"{project}/flow.yaml", env={**environment, "TMPDIR": str(place)}))
+    ended(
+        command(*options, "run", f"{project}/flow.yaml", env={**environment, "TMPDIR": str(place)})
+    )
     (place / "closed").chmod(0o700 if IS_ROOT else 0)
     give_away(*(place / "project").rglob("*"))
 
@@ -170,7 +190,7 @@ def test_a_folder_that_may_be_entered_but_not_listed_is_a_project(place: Path) -
     assert (0, "ok\n") == (done.code, done.out), done.err
 
 
-# --- files of somebody else ----------------------------------------------------------------------------------------
+# --- files of somebody else -----------------------------------------------------------------------
 
 
 def git(*args: str, cwd: Path) -> None:
@@ -195,7 +215,9 @@ def git(*args: str, cwd: Path) -> None:
     ],
     ids=" ".join,
 )
-def test_every_command_refuses_a_strangers_configuration_above(place: Path, args: tuple[str, ...]) -> None:
+def test_every_command_refuses_a_strangers_configuration_above(
+    place: Path, args: tuple[str, ...]
+) -> None:
     project = place / "project"
     os.chown(project, 0, 0)
     (project / "sub").mkdir()
@@ -216,7 +238,11 @@ def test_a_stranger_in_a_folder_for_all_is_not_obeyed(place: Path) -> None:
     (project / ".maverick/workflows/validate.yaml").write_text(FLOW.format(name="validate"))
     os.chown(project, 0, 0)
     project.chmod(0o1777)
-    give_away(project / ".maverick", project / ".maverick/workflows", project / ".maverick/workflows/validate.yaml")
+    give_away(
+        project / ".maverick",
+        project / ".maverick/workflows",
+        project / ".maverick/workflows/validate.yaml",
+    )
 
     done = ended(command("run", "validate", "--json", cwd=project))
 
@@ -239,7 +265,9 @@ def test_a_stranger_in_his_own_folder_is_obeyed_by_who_goes_there(place: Path) -
 
 @only_root
 def test_a_container_that_is_root_works_in_somebodys_checkout(place: Path) -> None:
-    """Git alone refuses: `dubious ownership`. Actions with a timeout run in a process of their own."""
+    """Git alone refuses: `dubious ownership`. Actions with a timeout run in a process of their
+    own.
+    """
     project = place / "project"
     (project / "flow.yaml").write_text(
         'version: "1.0"\nname: flow\ncheckpoints: {workspace: label}\nsteps:\n'

@@ -38,7 +38,13 @@ ACTED_ON = (
 def shared(tmp_path: Path) -> Path:
     """A project with everything that is acted on, and a folder in it."""
     root = tmp_path / "shared"
-    for name in ("sub", ".maverick/checkpoints", ".maverick/workflows", ".maverick/agents", ".maverick/issues"):
+    for name in (
+        "sub",
+        ".maverick/checkpoints",
+        ".maverick/workflows",
+        ".maverick/agents",
+        ".maverick/issues",
+    ):
         (root / name).mkdir(parents=True)
     (root / "maverick.yaml").touch()
     (root / ".maverick/workflows/a.yaml").write_text(WORKFLOW.format("a"))
@@ -53,14 +59,20 @@ def owned(owners: dict[str, int]) -> Callable[[str], tuple[int, ...]]:
 
 
 def opened(place: Place, owners: dict[str, int], **environment: str) -> Project:
-    return open_project(place, {"HOME": str(place.root.parent / "home"), **environment}, owned(owners))
+    return open_project(
+        place, {"HOME": str(place.root.parent / "home"), **environment}, owned(owners)
+    )
 
 
 @pytest.mark.parametrize("name", ACTED_ON)
 def test_every_file_that_is_acted_on_counts_by_its_owner(shared: Path, name: str) -> None:
-    """Exhaustive: whose it is, where the current folder is and whose, whether everybody may write there."""
+    """Exhaustive: whose it is, where the current folder is and whose, whether everybody may write
+    there.
+    """
     path = str(shared / name) if name else str(shared)
-    for uid, where, here_uid, mode in product((ME, 0, OWNER, STRANGER), ("", "sub"), (ME, OWNER), (0o755, 0o777)):
+    for uid, where, here_uid, mode in product(
+        (ME, 0, OWNER, STRANGER), ("", "sub"), (ME, OWNER), (0o755, 0o777)
+    ):
         shared.chmod(mode)
         place = Place(shared / where if where else shared, shared)
         owners = {str(place.here): here_uid, path: uid} if path != str(place.here) else {path: uid}
@@ -69,7 +81,9 @@ def test_every_file_that_is_acted_on_counts_by_its_owner(shared: Path, name: str
         if counts and uid not in taken:
             with pytest.raises(UsageError) as refused:
                 opened(place, owners)
-            assert str(refused.value).startswith(f"{path} belongs to uid {uid}, who is neither you nor root")
+            assert str(refused.value).startswith(
+                f"{path} belongs to uid {uid}, who is neither you nor root"
+            )
         else:
             opened(place, owners)
 
@@ -129,7 +143,9 @@ class TestSudo:
             with pytest.raises(UsageError):
                 opened(place, owners, SUDO_UID=other)
 
-    def test_who_is_not_root_was_called_by_nobody(self, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_who_is_not_root_was_called_by_nobody(
+        self, shared: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """The variable may be anybody's then."""
         monkeypatch.setattr(os, "geteuid", lambda: ME or 4000)
 
@@ -143,7 +159,9 @@ class TestSudo:
 
 class TestNamedRoots:
     def test_naming_a_root_elsewhere_is_going_there(self, shared: Path, tmp_path: Path) -> None:
-        """MAVERICK_PROJECT=/src in a container that stands in /: the owner of /src is who counts."""
+        """MAVERICK_PROJECT=/src in a container that stands in /: the owner of /src is who
+        counts.
+        """
         (tmp_path / "elsewhere").mkdir()
         place = Place(tmp_path / "elsewhere", shared, named=True)
         owners = {str(shared): OWNER, str(shared / "maverick.yaml"): OWNER}
@@ -156,7 +174,9 @@ class TestNamedRoots:
 
     def test_naming_the_root_above_changes_nothing(self, shared: Path) -> None:
         with pytest.raises(UsageError):
-            opened(Place(shared / "sub", shared, named=True), {str(shared / "maverick.yaml"): STRANGER})
+            opened(
+                Place(shared / "sub", shared, named=True), {str(shared / "maverick.yaml"): STRANGER}
+            )
 
 
 class TestLinksOutOfTheProject:
@@ -169,7 +189,10 @@ class TestLinksOutOfTheProject:
         with pytest.raises(UsageError) as refused:
             opened(place, {})
 
-        said = f"{link} is a link that leads out of the project, to {target}; remove it, or if you trust it, write"
+        said = (
+            f"{link} is a link that leads out of the project, to {target}; remove it, or if you "
+            "trust it, write"
+        )
         assert str(refused.value).startswith(said)
 
     @pytest.mark.parametrize("name", [".maverick", ".maverick/checkpoints"])
@@ -182,11 +205,15 @@ class TestLinksOutOfTheProject:
 
         assert tmp_path / "p" == opened(place, {}).root
         target.rmdir()
-        with pytest.raises(UsageError, match=f"{link} is a link to .*, which is not there; make that folder"):
+        with pytest.raises(
+            UsageError, match=f"{link} is a link to .*, which is not there; make that folder"
+        ):
             opened(place, {})
 
     @pytest.mark.parametrize("target", ["inside", "nowhere/at/all", "loop"])
-    def test_inside_the_project_they_only_have_to_lead_somewhere(self, tmp_path: Path, target: str) -> None:
+    def test_inside_the_project_they_only_have_to_lead_somewhere(
+        self, tmp_path: Path, target: str
+    ) -> None:
         root = tmp_path / "p"
         (root / "inside").mkdir(parents=True)
         (root / "loop").symlink_to("loop")
@@ -213,18 +240,30 @@ class TestUserConfig:
         path.parent.mkdir(parents=True)
         return path
 
-    def open(self, shared: Path, config: Path, owners: dict[str, int] | None = None, **environment: str) -> Project:
+    def open(
+        self, shared: Path, config: Path, owners: dict[str, int] | None = None, **environment: str
+    ) -> Project:
         everyone = {str(shared / "maverick.yaml"): STRANGER, **(owners or {})}
-        where = {"XDG_CONFIG_HOME": str(config.parents[1]), "HOME": str(shared.parent), **environment}
+        where = {
+            "XDG_CONFIG_HOME": str(config.parents[1]),
+            "HOME": str(shared.parent),
+            **environment,
+        }
         return open_project(Place(shared / "sub", shared), where, owned(everyone))
 
-    @pytest.mark.parametrize("trust", ["{}", "[{}]", "[/nowhere, '{}/']", "[~/shared]", "['~']", "[{}/maverick.yaml]"])
-    def test_trust_covers_what_is_at_and_below_a_path(self, shared: Path, config: Path, trust: str) -> None:
+    @pytest.mark.parametrize(
+        "trust", ["{}", "[{}]", "[/nowhere, '{}/']", "[~/shared]", "['~']", "[{}/maverick.yaml]"]
+    )
+    def test_trust_covers_what_is_at_and_below_a_path(
+        self, shared: Path, config: Path, trust: str
+    ) -> None:
         config.write_text(f"trust: {trust.format(shared)}\n")
 
         assert shared == self.open(shared, config).root
 
-    @pytest.mark.parametrize("trust", ["[{}x]", "[{}/maverick]", "[{}/sub]", "[]", "", "[/nowhere]"])
+    @pytest.mark.parametrize(
+        "trust", ["[{}x]", "[{}/maverick]", "[{}/sub]", "[]", "", "[/nowhere]"]
+    )
     def test_it_covers_nothing_else(self, shared: Path, config: Path, trust: str) -> None:
         config.write_text(f"trust: {trust.format(shared)}\n")
 
@@ -261,13 +300,17 @@ class TestUserConfig:
         with pytest.raises(UsageError):
             self.open(shared, config)
 
-    def test_it_is_taken_from_the_user_and_from_root_alone(self, shared: Path, config: Path) -> None:
+    def test_it_is_taken_from_the_user_and_from_root_alone(
+        self, shared: Path, config: Path
+    ) -> None:
         """Not from the owner of the current folder: he would let himself in."""
         config.write_text(f"trust: [{shared}]\n")
 
         assert shared == self.open(shared, config, {str(config): 0}).root
         for uid in (STRANGER, OWNER):
-            with pytest.raises(UsageError, match=f"which belongs to uid {uid}, so that it is not read"):
+            with pytest.raises(
+                UsageError, match=f"which belongs to uid {uid}, so that it is not read"
+            ):
                 self.open(shared, config, {str(config): uid, str(shared / "sub"): OWNER})
 
     def test_a_relative_folder_of_configuration_does_not_count(
@@ -302,14 +345,20 @@ class TestModules:
 
     @pytest.fixture
     def module(self, shared: Path) -> str:
-        """The name of a module that leaves a trace when it is imported; it is there once in all tests."""
+        """The name of a module that leaves a trace when it is imported; it is there once in all
+        tests.
+        """
         name = f"module_{abs(hash(shared)):x}"
-        (shared / f"{name}.py").write_text(f"open({str(shared / 'trace')!r}, 'w').close()\n\n\ndef act():\n    pass\n")
+        (shared / f"{name}.py").write_text(
+            f"open({str(shared / 'trace')!r}, 'w').close()\n\n\ndef act():\n    pass\n"
+        )
         return name
 
     def test_a_strangers_is_not_run(self, shared: Path, module: str) -> None:
         (shared / "maverick.yaml").write_text(f"actions: [{module}]\n")
-        catalog = opened(Place(shared / "sub", shared), {str(shared / f"{module}.py"): STRANGER}).catalog()
+        catalog = opened(
+            Place(shared / "sub", shared), {str(shared / f"{module}.py"): STRANGER}
+        ).catalog()
 
         for name in ("act", f"{module}:act"):
             with pytest.raises(UsageError, match=f"{module}.py belongs to uid 4002"):
@@ -318,7 +367,9 @@ class TestModules:
 
     def test_nor_what_another_one_imports(self, shared: Path, module: str) -> None:
         (shared / f"outer_{module}.py").write_text(f"import {module}\n\n\ndef act():\n    pass\n")
-        catalog = opened(Place(shared / "sub", shared), {str(shared / f"{module}.py"): STRANGER}).catalog()
+        catalog = opened(
+            Place(shared / "sub", shared), {str(shared / f"{module}.py"): STRANGER}
+        ).catalog()
 
         with pytest.raises(UsageError, match=f"{module}.py belongs to uid 4002"):
             catalog.has_action(f"outer_{module}:act")
@@ -350,7 +401,9 @@ class TestModules:
 
 class TestWorkflowFiles:
     def test_one_that_is_named_is_taken_and_what_it_calls_is_not(self, shared: Path) -> None:
-        call = 'version: "1.0"\nname: b\nsteps: [{name: c, type: subworkflow, workflow: ./c.yaml}]\n'
+        call = (
+            'version: "1.0"\nname: b\nsteps: [{name: c, type: subworkflow, workflow: ./c.yaml}]\n'
+        )
         (shared / "b.yaml").write_text(call)
         (shared / "c.yaml").write_text(WORKFLOW.format("c"))
         place, named = Place(shared / "sub", shared), str(shared / "b.yaml")
@@ -381,7 +434,9 @@ class TestGit:
         assert ["-c", f"safe.directory={repository}"] == repositories.safe_settings()
 
     @pytest.mark.parametrize("theirs", ["", ".git"])
-    def test_not_where_a_stranger_may_have_written_its_settings(self, repository: Path, theirs: str) -> None:
+    def test_not_where_a_stranger_may_have_written_its_settings(
+        self, repository: Path, theirs: str
+    ) -> None:
         """Settings of git run programs."""
         path = str(repository / theirs) if theirs else str(repository)
         inner = repository / "sub"
@@ -391,7 +446,9 @@ class TestGit:
 
         assert [] == repositories.safe_settings()
 
-    def test_nor_where_a_file_leads_to_a_strangers(self, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_nor_where_a_file_leads_to_a_strangers(
+        self, shared: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(repositories, "_safe", {})
         (shared / ".git").write_text("gitdir: ../theirs\n")
         (shared.parent / "theirs").mkdir()

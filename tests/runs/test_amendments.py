@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kit_runs import Runs
-from maverick.dsl.values import Value
 from maverick.errors import NotFound, StepsDiffer
+from maverick.values import Value
 
 CHAIN = """
 - {name: a, type: python, action: do, args: [a]}
@@ -31,7 +31,7 @@ def _steps(*names: str) -> list[str]:
     return [f"each[{number}].{name}" for number in range(3) for name in names]
 
 
-# --- from ------------------------------------------------------------------------------------------------------------
+# --- from -----------------------------------------------------------------------------------------
 
 
 def test_from_runs_that_step_and_what_follows_it(runs: Runs) -> None:
@@ -56,8 +56,12 @@ def test_from_is_honoured_by_the_resumption_after_a_kill(runs: Runs) -> None:
     assert ["c", "d"] == runs.resume().executed
 
 
-def test_from_is_honoured_at_every_point_of_a_kill(runs: Runs, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Once `b` began to run again, all of `b`, `c`, `d` run again before the run is done, in whatever execution."""
+def test_from_is_honoured_at_every_point_of_a_kill(
+    runs: Runs, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Once `b` began to run again, all of `b`, `c`, `d` run again before the run is done, in
+    whatever execution.
+    """
     number = 0
     while True:
         one = Runs(tmp_path_factory.mktemp("killed"))
@@ -92,8 +96,14 @@ def test_a_step_that_fails_when_it_runs_again_still_takes_along_what_follows(run
     assert ["b", "c", "d"] == runs.resume().executed
 
 
-def test_a_step_that_is_interrupted_when_it_runs_again_still_takes_along_what_follows(runs: Runs) -> None:
-    runs.flow(CHAIN.replace("{name: b, type: python, action: do, args: [b]}", "{name: b, type: shell, run: 'true'}"))
+def test_a_step_that_is_interrupted_when_it_runs_again_still_takes_along_what_follows(
+    runs: Runs,
+) -> None:
+    runs.flow(
+        CHAIN.replace(
+            "{name: b, type: python, action: do, args: [b]}", "{name: b, type: shell, run: 'true'}"
+        )
+    )
     runs.start()
     runs.file("ready", "")
 
@@ -129,12 +139,18 @@ def test_from_a_loop_runs_all_of_it_again(runs: Runs, marks: str) -> None:
 
     executed = runs.resume(from_step="each").executed
 
-    steps = [f'each["{key}"].{name}' for key in "xyz" for name in ("one", "two")] if "key" in marks else []
+    steps = (
+        [f'each["{key}"].{name}' for key in "xyz" for name in ("one", "two")]
+        if "key" in marks
+        else []
+    )
     assert sorted([*(steps or _steps("one", "two")), "last"]) == sorted(executed)
 
 
 def test_from_decides_anew_inside_a_step_and_not_whether_it_runs(runs: Runs) -> None:
-    """`when` said yes before, and the step is asked for; what it says inside is as much a part of it as its steps."""
+    """`when` said yes before, and the step is asked for; what it says inside is as much a part of
+    it as its steps.
+    """
     runs.flow("""
     - name: each
       type: loop
@@ -162,9 +178,13 @@ def test_from_a_pure_step_runs_it_and_what_reads_it(runs: Runs) -> None:
 
 
 def test_what_a_pure_step_gives_when_it_runs_again_is_no_reason_to_refuse(runs: Runs) -> None:
-    """The step behind it changed because of what was asked for, also when a kill came between the two."""
+    """The step behind it changed because of what was asked for, also when a kill came between the
+    two.
+    """
     runs.set_actions("def counted():\n    _log('b')\n    return _times('b')\n")
-    runs.flow(CHAIN.replace("action: do, args: [b]", f"action: '{runs.module}:counted', pure: true"))
+    runs.flow(
+        CHAIN.replace("action: do, args: [b]", f"action: '{runs.module}:counted', pure: true")
+    )
     runs.start()
     runs.file("ready", "")
     runs.resume_killed_before("c", from_step="b")
@@ -209,13 +229,17 @@ def test_the_log_of_the_ref_says_from_where(runs: Runs) -> None:
     assert "skipped a by hand; to run again from b" in reasons
 
 
-# --- skip ------------------------------------------------------------------------------------------------------------
+# --- skip -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("given", [None, "given", {"a": [1, 2.5]}])
 def test_a_skipped_step_has_the_output_that_is_given(runs: Runs, given: Value) -> None:
     """The run goes on as if it had given that; it is skipped for ever."""
-    runs.flow(CHAIN + '- {name: e, type: python, action: give, args: ["${{ [steps.d.output, steps.d.status] }}"]}\n')
+    runs.flow(
+        CHAIN
+        + '- {name: e, type: python, action: give, args: ["${{ [steps.d.output, steps.d.status] '
+        '}}"]}\n'
+    )
     runs.start()
 
     resumed = runs.resume(skip={"d": given})
@@ -292,17 +316,25 @@ def test_going_on_from_the_step_that_failed_is_going_on(runs: Runs) -> None:
     runs.file("ready", "")
 
     assert ["d"] == runs.resume(from_step="d").executed
-    assert "to run again from d, which had recorded nothing" in [it.reason for it in runs.store.ref(runs.run).positions]
+    assert "to run again from d, which had recorded nothing" in [
+        it.reason for it in runs.store.ref(runs.run).positions
+    ]
 
 
-# --- what is refused -------------------------------------------------------------------------------------------------
+# --- what is refused ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"from_step": "elsewhere"}, r"there is no step elsewhere in run flow-\S+; it has a, b, c, d"),
-        ({"from_step": "each[0].one"}, r"there is no step each\[0\].one in run flow-\S+; it has a, b, c, d"),
+        (
+            {"from_step": "elsewhere"},
+            r"there is no step elsewhere in run flow-\S+; it has a, b, c, d",
+        ),
+        (
+            {"from_step": "each[0].one"},
+            r"there is no step each\[0\].one in run flow-\S+; it has a, b, c, d",
+        ),
         ({"skip": {"b?when": 1}}, r"there is no step b\?when in run"),
         ({"skip": {"": 1}}, "there is no step  in run"),
     ],

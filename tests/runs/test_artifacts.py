@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from kit_runs import Runs
-from maverick import plans
-from maverick import runs as engine
 from maverick.dsl.events import ignore
 from maverick.project import Project
+from maverick.runs import preview
+from maverick.runs import start as engine
 
 BUILD = """
 - name: build
@@ -63,7 +63,9 @@ def test_a_step_made_of_steps_records_its_files_when_all_of_them_have_run(runs: 
     runs.start()
     (runs.root / "out" / "b").unlink()
     runs.file("ready", "")
-    plan = plans.plan_resume(Project(runs.root, runs.environment), engine.Request(workflow="flow.yaml"), ignore)
+    plan = preview.plan_resume(
+        Project(runs.root, runs.environment), engine.Request(workflow="flow.yaml"), ignore
+    )
 
     resumed = runs.resume()
 
@@ -97,7 +99,9 @@ def test_its_files_are_recorded_though_it_was_killed_before_they_were(runs: Runs
     resumed = runs.resume()
 
     assert (True, "done") == (killed.killed, resumed.status)
-    assert ["a", "b"] == sorted(runs.store.snapshot(runs.store.resolve(runs.run)).names(("artifacts", "build", "out")))
+    assert ["a", "b"] == sorted(
+        runs.store.snapshot(runs.store.resolve(runs.run)).names(("artifacts", "build", "out"))
+    )
 
 
 def test_artifacts_are_no_part_of_the_key(runs: Runs) -> None:

@@ -21,7 +21,8 @@ def test_retry_counts_attempts_in_all_and_tells_of_each(runs: Runs) -> None:
 
     assert ("done", ["a", "a", "a"]) == (done.status, runs.log)
     assert ["failure 1 of a", "failure 2 of a"] == [
-        message.removeprefix("ValueError: ").partition(" (")[0] for _, message in _retries(done.events)
+        message.removeprefix("ValueError: ").partition(" (")[0]
+        for _, message in _retries(done.events)
     ]
     assert '"attempts":3' in runs.store.load("@latest").fact(("steps", "a"))
 
@@ -37,11 +38,14 @@ def test_the_last_attempt_s_failure_is_the_step_s(runs: Runs) -> None:
 
 
 @pytest.mark.parametrize(
-    ("on", "times"), [("[ValueError]", 2), ("[ArithmeticError]", 1), ("[Exception]", 2), ("[timeout]", 1)]
+    ("on", "times"),
+    [("[ValueError]", 2), ("[ArithmeticError]", 1), ("[Exception]", 2), ("[timeout]", 1)],
 )
 def test_retry_on_names_what_is_worth_another_attempt(runs: Runs, on: str, times: int) -> None:
     """Classes of exceptions, their bases, or `timeout`."""
-    runs.flow(f"- {{name: a, type: python, action: fail, args: [a], retry: {{attempts: 2, on: {on}}}}}")
+    runs.flow(
+        f"- {{name: a, type: python, action: fail, args: [a], retry: {{attempts: 2, on: {on}}}}}"
+    )
 
     runs.start()
 
@@ -51,8 +55,13 @@ def test_retry_on_names_what_is_worth_another_attempt(runs: Runs, on: str, times
 def test_the_delay_grows_by_the_backoff(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     """`delay * backoff ** (n - 1)` seconds."""
     waited: list[float | None] = []
-    monkeypatch.setattr("maverick.dsl.stop.Stop.wait", lambda _self, seconds=None: waited.append(seconds))
-    runs.flow("- {name: a, type: python, action: flaky, args: [a, 3], retry: {attempts: 4, delay: 10, backoff: 3}}")
+    monkeypatch.setattr(
+        "maverick.dsl.processes.stop.Stop.wait", lambda _self, seconds=None: waited.append(seconds)
+    )
+    runs.flow(
+        "- {name: a, type: python, action: flaky, args: [a, 3], retry: {attempts: 4, delay: 10, "
+        "backoff: 3}}"
+    )
 
     assert "done" == runs.start().status
     assert [10, 30, 90] == waited
@@ -63,14 +72,17 @@ def test_the_fields_of_retry_may_be_expressions(runs: Runs) -> None:
     runs.flow("""
     inputs: {times: {type: integer, default: 3}}
     steps:
-      - {name: a, type: python, action: flaky, args: [a, 2], retry: {attempts: "${{ inputs.times }}"}}
+      - {name: a, type: python, action: flaky, args: [a, 2],
+         retry: {attempts: "${{ inputs.times }}"}}
     """)
 
     assert "done" == runs.start().status
 
 
 def test_an_attempt_at_a_sub_workflow_recalls_what_the_one_before_finished(runs: Runs) -> None:
-    """What had finished does not run twice, whether the run was killed or the step is tried again."""
+    """What had finished does not run twice, whether the run was killed or the step is tried
+    again.
+    """
     runs.flow("""
     - {name: before, type: python, action: do, args: [before]}
     - {name: inner, type: subworkflow, workflow: inner.yaml, retry: {attempts: 3}}
@@ -188,7 +200,8 @@ def test_a_failed_step_that_continues_is_an_outcome(runs: Runs) -> None:
     """Its status is `failed`, its output names the error, it is recorded so and recalled."""
     runs.flow("""
     - {name: a, type: python, action: fail, args: [a, boom], continue_on_error: true}
-    - {name: b, type: python, action: give, args: ["${{ steps.a.status }}: ${{ 'boom' in steps.a.output.error }}"]}
+    - {name: b, type: python, action: give,
+       args: ["${{ steps.a.status }}: ${{ 'boom' in steps.a.output.error }}"]}
     - {name: c, type: python, action: unless, args: [c, ready]}
     """)
     runs.start()
@@ -207,14 +220,20 @@ def test_a_failed_step_that_continues_is_an_outcome(runs: Runs) -> None:
         "type: subworkflow, workflow: inner.yaml",
         "type: loop, for_each: [1], steps: [{name: x, type: python, action: fail, args: [x]}]",
         "type: parallel, steps: [{name: x, type: python, action: fail, args: [x]}]",
-        "type: branch, options: [{when: 'true', step: {name: x, type: python, action: fail, args: [x]}}]",
+        (
+            "type: branch, options: [{when: 'true', step: {name: x, type: python, action: fail, args: "
+            "[x]}}]"
+        ),
         "type: validate, stages: ['false'], fail: true",
         "type: shell, run: 'echo x >> log; exit 3'",
     ],
 )
 def test_a_composite_that_fails_and_continues_is_recalled_as_failed(runs: Runs, step: str) -> None:
     """What failed inside is not done again by a resumption."""
-    runs.file("inner.yaml", 'version: "1.0"\nname: inner\nsteps: [{name: x, type: python, action: fail, args: [x]}]\n')
+    runs.file(
+        "inner.yaml",
+        'version: "1.0"\nname: inner\nsteps: [{name: x, type: python, action: fail, args: [x]}]\n',
+    )
     runs.flow(f"""
     - {{name: a, {step}, continue_on_error: true}}
     - {{name: b, type: python, action: give, args: ["${{{{ steps.a.status }}}}"]}}
@@ -255,7 +274,9 @@ def test_a_field_that_cannot_be_evaluated_is_a_failure_like_any(runs: Runs) -> N
 
 
 def test_another_attempt_compares_what_is_not_saved_yet(runs: Runs) -> None:
-    """A step made of steps that failed the same way is kept with the next save, and may be asked for before."""
+    """A step made of steps that failed the same way is kept with the next save, and may be asked
+    for before.
+    """
     runs.file(
         "inner.yaml",
         """

@@ -15,7 +15,9 @@ THREE = """
 
 
 def test_what_was_to_run_again_does_so_after_another_kill(runs: Runs) -> None:
-    """`b` follows `a`, which ran again: that `b` was recorded before that does not make it finished."""
+    """`b` follows `a`, which ran again: that `b` was recorded before that does not make it
+    finished.
+    """
     runs.flow(THREE)
     runs.start()
     runs.edit("echo 1", "echo 2")
@@ -46,7 +48,7 @@ def test_what_was_to_run_again_does_so_after_a_kill_inside_a_block(runs: Runs) -
     assert ["b", "c"] == resumed.executed
 
 
-# --- once a step runs, the rest of its block runs ------------------------------------------------------------------
+# --- once a step runs, the rest of its block runs -------------------------------------------------
 
 
 def test_after_a_failure_only_what_had_not_finished_runs(runs: Runs) -> None:
@@ -69,7 +71,8 @@ def test_an_edit_of_a_finished_step_is_refused_before_anything_runs(runs: Runs) 
     log = runs.log
 
     with pytest.raises(
-        StepsDiffer, match=r"step a has finished, and its field `run` changed .*--rerun.*--as-recorded"
+        StepsDiffer,
+        match=r"step a has finished, and its field `run` changed .*--rerun.*--as-recorded",
     ) as error:
         runs.resume()
 
@@ -119,7 +122,9 @@ def test_an_edit_of_what_had_not_finished_asks_nothing(runs: Runs) -> None:
         ("type: shell, run", "type: shell, requires: [sh], continue_on_error: true, run"),
     ],
 )
-def test_what_does_not_say_what_a_step_does_is_no_part_of_its_key(runs: Runs, old: str, new: str) -> None:
+def test_what_does_not_say_what_a_step_does_is_no_part_of_its_key(
+    runs: Runs, old: str, new: str
+) -> None:
     """A longer timeout is no reason to do it again."""
     runs.flow(THREE)
     runs.start()
@@ -142,7 +147,9 @@ def test_what_does_not_say_what_a_step_does_is_no_part_of_its_key(runs: Runs, ol
         ("do, args: [b]", "give, args: [b]", "field `action`"),
     ],
 )
-def test_each_part_that_says_what_a_step_does_is_part_of_its_key(runs: Runs, old: str, new: str, part: str) -> None:
+def test_each_part_that_says_what_a_step_does_is_part_of_its_key(
+    runs: Runs, old: str, new: str, part: str
+) -> None:
     """The message names it."""
     runs.flow(THREE)
     runs.start()
@@ -166,7 +173,8 @@ def test_an_action_whose_source_changed_is_another_one(runs: Runs) -> None:
         runs.resume()
 
 
-# The finished steps inside a step that stands behind a new one: the new one makes that step run, but not all in it.
+# The finished steps inside a step that stands behind a new one: the new one makes that step run,
+# but not all in it.
 UNMOVED = [
     """
     - {name: b, type: loop, for_each: [1, 2], steps: [
@@ -177,7 +185,8 @@ UNMOVED = [
         {name: keyed, type: loop, for_each: [3], key: item, steps: [{name: inner, type: shell, run: 'true'}]}]}
     """,
     """
-    - {name: b, type: branch, options: [{when: "true", step: {name: inner, type: shell, run: 'true', pure: true}}]}
+    - {name: b, type: branch, options: [{when: "true", step: {name: inner, type: shell,
+       run: 'true', pure: true}}]}
     """,
     """
     - {name: b, type: loop, for_each: [1], steps: [
@@ -189,12 +198,17 @@ UNMOVED = [
 ]
 
 
-@pytest.mark.parametrize("middle", UNMOVED, ids=["pure", "keyed", "branch", "always_run", "subworkflow"])
-def test_a_new_step_before_what_stands_outside_the_chain_is_not_refused(runs: Runs, middle: str) -> None:
+@pytest.mark.parametrize(
+    "middle", UNMOVED, ids=["pure", "keyed", "branch", "always_run", "subworkflow"]
+)
+def test_a_new_step_before_what_stands_outside_the_chain_is_not_refused(
+    runs: Runs, middle: str
+) -> None:
     """Nothing that has finished would run again because of it, however deep it stands."""
     runs.file(
         "other.yaml",
-        "version: '1.0'\nname: other\nsteps: [{name: inner, type: shell, run: 'true', pure: true}]\n",
+        "version: '1.0'\nname: other\nsteps: [{name: inner, type: shell, run: 'true', pure: "
+        "true}]\n",
     )
     runs.flow(
         "    - {name: a, type: python, action: do, args: [a]}"
@@ -228,7 +242,10 @@ def test_a_pure_step_put_before_finished_ones_runs_alone(runs: Runs) -> None:
     """It does not make the rest run."""
     runs.flow(THREE)
     runs.start()
-    runs.edit("- {name: b", "- {name: new, type: python, action: do, args: [new], pure: true}\n  - {name: b")
+    runs.edit(
+        "- {name: b",
+        "- {name: new, type: python, action: do, args: [new], pure: true}\n  - {name: b",
+    )
     runs.file("ready", "")
 
     assert ["new", "c"] == runs.resume().executed
@@ -238,7 +255,10 @@ def test_an_edit_behind_a_new_pure_step_is_refused_all_the_same(runs: Runs) -> N
     """What has to run and makes nothing else run hides nothing."""
     runs.flow(THREE)
     runs.start()
-    runs.edit("- {name: b", "- {name: new, type: python, action: do, args: [new], pure: true}\n  - {name: b")
+    runs.edit(
+        "- {name: b",
+        "- {name: new, type: python, action: do, args: [new], pure: true}\n  - {name: b",
+    )
     runs.edit("[b]", "[b, changed]")
 
     with pytest.raises(StepsDiffer, match="step b has finished"):
@@ -258,7 +278,10 @@ def test_a_new_pure_step_inside_a_finished_one_makes_nothing_behind_it_run(runs:
     """)
     runs.file("ready", "")
     runs.kill_before("d")
-    runs.edit("    - {name: a", "    - {name: new, type: python, action: give, pure: true}\n      - {name: a")
+    runs.edit(
+        "    - {name: a",
+        "    - {name: new, type: python, action: give, pure: true}\n      - {name: a",
+    )
 
     assert ["inside[0].new", "inside[1].new", "d"] == runs.resume().executed
 
@@ -297,7 +320,7 @@ def test_what_always_runs_and_gives_something_else_makes_those_run_that_read_it(
     assert ["a", "b", "c"] == runs.resume().executed
 
 
-# --- loops ---------------------------------------------------------------------------------------------------------
+# --- loops ----------------------------------------------------------------------------------------
 
 LOOP = """
 inputs: {names: {type: array, default: [a, b, c]}}
@@ -323,7 +346,9 @@ def test_the_iterations_of_a_loop_are_one_chain(runs: Runs) -> None:
 
 
 @pytest.mark.parametrize("marks", ["key: item", "max_concurrency: 2", "parallel: true"])
-def test_one_changed_item_reruns_one_iteration_of_a_keyed_or_concurrent_loop(runs: Runs, marks: str) -> None:
+def test_one_changed_item_reruns_one_iteration_of_a_keyed_or_concurrent_loop(
+    runs: Runs, marks: str
+) -> None:
     """Its iterations are blocks of their own."""
     runs.flow(LOOP.replace("type: loop", f"type: loop\n    {marks}"))
     runs.start()
@@ -393,7 +418,9 @@ def test_two_failures_among_a_hundred_rerun_two(runs: Runs) -> None:
     resumed = runs.resume()
 
     assert "failed" == started.status
-    again = {f"each[{number}].work" for number in range(100)} - set(started.executed) | set(started.failed)
+    again = {f"each[{number}].work" for number in range(100)} - set(started.executed) | set(
+        started.failed
+    )
     assert again | {"stop"} == set(resumed.executed)
     assert list(range(100)) == runs.value("steps/each")
     assert "each[17].work" in again
@@ -403,13 +430,17 @@ def test_an_iteration_that_gained_a_step_runs_it_and_what_follows(runs: Runs) ->
     """Of the iterations of a keyed loop, each for itself."""
     runs.flow(LOOP.replace("type: loop", "type: loop\n    key: item"))
     runs.kill_before('each["c"].one')
-    runs.edit("- {name: one", "- {name: new, type: python, action: give, args: [new]}\n      - {name: one")
+    runs.edit(
+        "- {name: one", "- {name: new, type: python, action: give, args: [new]}\n      - {name: one"
+    )
 
-    with pytest.raises(StepsDiffer, match=r'step each\["a"\].one has finished, but each\["a"\].new'):
+    with pytest.raises(
+        StepsDiffer, match=r'step each\["a"\].one has finished, but each\["a"\].new'
+    ):
         runs.resume()
 
 
-# --- decisions -----------------------------------------------------------------------------------------------------
+# --- decisions ------------------------------------------------------------------------------------
 
 
 def test_a_decision_about_files_is_recalled(runs: Runs) -> None:
@@ -427,8 +458,13 @@ def test_a_decision_about_files_is_recalled(runs: Runs) -> None:
 
 
 def test_a_decision_that_a_killed_step_acted_on_is_recalled(runs: Runs) -> None:
-    """The step in flight may have changed what the decision was about; it runs again, for it was decided to."""
-    runs.flow("- {name: venv, type: python, action: make, args: [venv, marker], when: not exists('marker')}")
+    """The step in flight may have changed what the decision was about; it runs again, for it was
+    decided to.
+    """
+    runs.flow(
+        "- {name: venv, type: python, action: make, args: [venv, marker], when: not "
+        "exists('marker')}"
+    )
     runs.kill_unrecorded("venv")
     assert (runs.root / "marker").exists()
 
@@ -506,7 +542,8 @@ def test_the_choice_of_a_branch_is_recalled(runs: Runs) -> None:
 def test_an_environment_that_changed_changes_no_decision_and_no_key(runs: Runs) -> None:
     """`env` and `run` are recorded with what they gave, and never part of a key."""
     runs.flow("""
-    - {name: a, type: python, action: do, args: [a, "${{ env.COLOUR }} ${{ run.attempt }}"], when: env.COLOUR == 'red'}
+    - {name: a, type: python, action: do, args: [a, "${{ env.COLOUR }} ${{ run.attempt }}"],
+       when: env.COLOUR == 'red'}
     - {name: c, type: python, action: unless, args: [c, ready]}
     """)
     runs.environment["COLOUR"] = "red"
@@ -526,7 +563,9 @@ def test_an_edited_condition_that_would_leave_out_a_finished_step_is_refused(run
     runs.start()
     runs.edit("when: 1 == 1", "when: 1 == 2")
 
-    with pytest.raises(StepsDiffer, match="step b has finished, and `when` of b gives something else now"):
+    with pytest.raises(
+        StepsDiffer, match="step b has finished, and `when` of b gives something else now"
+    ):
         runs.resume()
 
 
@@ -551,14 +590,20 @@ def test_a_condition_that_asks_for_more_rounds_runs_them(runs: Runs) -> None:
     assert ["rounds[3].one", "rounds[4].one", "stop"] == runs.resume().executed
 
 
-@pytest.mark.parametrize(("old", "new"), [(">= 2", ">= 1"), ("max_iterations: 9", "max_iterations: 2")])
-def test_a_condition_that_would_leave_out_finished_rounds_is_refused(runs: Runs, old: str, new: str) -> None:
+@pytest.mark.parametrize(
+    ("old", "new"), [(">= 2", ">= 1"), ("max_iterations: 9", "max_iterations: 2")]
+)
+def test_a_condition_that_would_leave_out_finished_rounds_is_refused(
+    runs: Runs, old: str, new: str
+) -> None:
     """What they gave would be gone."""
     runs.flow(UNTIL)
     runs.start()
     runs.edit(old, new)
 
-    with pytest.raises(StepsDiffer, match=r"step rounds\[2\].one has finished, and `until` of rounds gives"):
+    with pytest.raises(
+        StepsDiffer, match=r"step rounds\[2\].one has finished, and `until` of rounds gives"
+    ):
         runs.resume()
 
 

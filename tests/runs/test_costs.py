@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import pytest
 
 from kit_runs import PointedFiles, Runs
-from maverick import selection
 from maverick.checkpoints import Store, note, value
-from maverick.checkpoints.ids import ObjectId
-from maverick.dsl.journal import Journal
-from maverick.dsl.outcome import Record
+from maverick.checkpoints.objects.ids import ObjectId
+from maverick.dsl.journal.journal import Journal
+from maverick.dsl.workflow.outcome import Record
+from maverick.runs import find
 
 STEPS = 2_000
 FLOW = f"""
@@ -29,7 +29,9 @@ KEY = {"action": "0" * 20, "args": "1" * 20, "type": "2" * 20}
 
 @dataclass
 class Long:
-    """A run of many steps whose last one is to do. Most of its records were made by a single save."""
+    """A run of many steps whose last one is to do. Most of its records were made by a single
+    save.
+    """
 
     runs: Runs
     early: list[int]
@@ -54,20 +56,30 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Long:
     def finish(journal: Journal, number: int) -> int:
         before, synced = files.bytes_written, files.syncs
         journal.finish(
-            f"each[{number}].one", "done", KEY, _output(number), {"seconds": 0.001, "started": 1, "attempts": 1}
+            f"each[{number}].one",
+            "done",
+            KEY,
+            _output(number),
+            {"seconds": 0.001, "started": 1, "attempts": 1},
         )
         syncs.append(files.syncs - synced)
         return files.bytes_written - before
 
-    journal = Journal(store, selection.newest(store, runs.run))
+    journal = Journal(store, find.newest(store, runs.run))
     written = [finish(journal, number) for number in range(15)]
     note_text = Record("done", KEY, load=lambda: None).note()
     between = range(15, STEPS - 10)
     tip = store.save(
         runs.run,
-        {("steps", f"each[{number}].one"): value(_output(number), note=note_text) for number in between},
+        {
+            ("steps", f"each[{number}].one"): value(_output(number), note=note_text)
+            for number in between
+        },
         parent=journal.tip,
-        facts={("steps", f"each[{n}].one"): note(f'{{"attempts":1,"generation":1,"order":{n + 1}}}') for n in between},
+        facts={
+            ("steps", f"each[{n}].one"): note(f'{{"attempts":1,"generation":1,"order":{n + 1}}}')
+            for n in between
+        },
     )
     journal = Journal(store, tip)
     late = [finish(journal, number) for number in range(STEPS - 10, STEPS)]
@@ -75,7 +87,9 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Long:
 
 
 def test_a_recorded_step_costs_four_syncs(long: Long) -> None:
-    """However many steps there are; and 2 more where small packs are merged, after one step in seven."""
+    """However many steps there are; and 2 more where small packs are merged, after one step in
+    seven.
+    """
     assert {4, 6} == set(long.syncs)
     assert long.syncs.count(6) <= len(long.syncs) / 7 + 1
 
@@ -85,8 +99,12 @@ def test_saving_step_1000_writes_at_most_twice_what_saving_step_10_writes(long: 
     assert sum(long.late) <= 2 * sum(long.early)
 
 
-def test_resuming_behind_2000_steps_reads_few_objects(long: Long, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of two trees, where it stands what has finished and how late; and each output once, for the loop's."""
+def test_resuming_behind_2000_steps_reads_few_objects(
+    long: Long, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of two trees, where it stands what has finished and how late; and each output once, for
+    the loop's.
+    """
     read = Store.read
     reads: list[ObjectId] = []
 
@@ -119,7 +137,11 @@ def test_a_run_repeated_unchanged_adds_no_blob(runs: Runs) -> None:
 
     def blobs() -> int:
         runs.store.objects.refresh()
-        kinds = [place.kind.name for pack in runs.store.objects.packs() for _, place in pack.with_prefix("")]
+        kinds = [
+            place.kind.name
+            for pack in runs.store.objects.packs()
+            for _, place in pack.with_prefix("")
+        ]
         return kinds.count("BLOB")
 
     runs.start()

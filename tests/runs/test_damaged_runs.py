@@ -40,7 +40,9 @@ def damaged(runs: Runs, request: pytest.FixtureRequest) -> Runs:
 @pytest.mark.parametrize("damaged", ["payload", "checkpoint", "gone"], indirect=True)
 @pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize("policy", ["refuse", "rerun", "recorded"])
-def test_a_damaged_run_goes_on_from_its_newest_whole_checkpoint(damaged: Runs, named: bool, policy: str) -> None:
+def test_a_damaged_run_goes_on_from_its_newest_whole_checkpoint(
+    damaged: Runs, named: bool, policy: str
+) -> None:
     """The same run: an effect that was done twice knows itself by its idempotency key."""
     run = damaged.run
 
@@ -82,7 +84,9 @@ def test_the_former_ref_is_kept(damaged: Runs) -> None:
     damaged.resume()
 
     assert [before] == [path.read_bytes() for path in (root / "quarantine").iterdir()]
-    assert "went back from 3, which is damaged" in [position.reason for position in Store.open(root).ref(run).positions]
+    assert "went back from 3, which is damaged" in [
+        position.reason for position in Store.open(root).ref(run).positions
+    ]
 
 
 def test_a_run_of_which_nothing_is_whole_is_not_started_anew(damaged: Runs) -> None:
@@ -91,7 +95,9 @@ def test_a_run_of_which_nothing_is_whole_is_not_started_anew(damaged: Runs) -> N
     for path in (damaged.root / ".maverick" / "checkpoints" / "objects").iterdir():
         path.unlink()
 
-    with pytest.raises(StoreDamaged, match=r"cannot be resumed, for no checkpoint of it is whole") as error:
+    with pytest.raises(
+        StoreDamaged, match=r"cannot be resumed, for no checkpoint of it is whole"
+    ) as error:
         damaged.resume()
 
     assert 20 == error.value.exit_code

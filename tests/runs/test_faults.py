@@ -1,4 +1,6 @@
-"""An exception that nobody foresaw ends a run as failed, and says that it is a fault of maverick."""
+"""An exception that nobody foresaw ends a run as failed, and says that it is a fault of
+maverick.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ import pytest
 from kit_runs import Execution, Runs
 from maverick.dsl.events import Event
 from maverick.errors import Fault
-from maverick.execution import Session
 from maverick.faults import explain
+from maverick.runs.execution import Session
 
 FLOW = """
     steps:
@@ -27,7 +29,8 @@ FLOW = """
         for_each: [1, 2]
         continue_on_error: true
         steps: [{name: it, type: python, action: do, args: ["${{ str(item) }}"], retry: {attempts: 3}}]
-      - {name: which, type: branch, options: [{when: "true", step: {name: yes, type: python, action: do, args: [yes]}}]}
+      - {name: which, type: branch, options: [{when: "true", step: {name: yes, type: python,
+         action: do, args: [yes]}}]}
       - {name: check, type: validate, stages: [{name: ok, run: "true"}], continue_on_error: true}
       - {name: inner, type: subworkflow, workflow: ./inner.yaml}
       - {name: mark, type: checkpoint}
@@ -35,33 +38,33 @@ FLOW = """
     outputs: ${{ steps.last.output }}
     """
 PLACES = [
-    "maverick.dsl.leaves.prepare",
-    "maverick.dsl.leaves.key_of",
-    "maverick.dsl.leaves.normalise",
-    "maverick.dsl.leaves.fields.seconds",
-    "maverick.dsl.leaves.Retries.of",
-    "maverick.dsl.retries.Retries.run",
+    "maverick.dsl.engine.leaves.prepare",
+    "maverick.dsl.engine.leaves.key_of",
+    "maverick.dsl.engine.leaves.normalise",
+    "maverick.dsl.engine.leaves.resolve.seconds",
+    "maverick.dsl.engine.leaves.Retries.of",
+    "maverick.dsl.engine.retries.Retries.run",
     "maverick.dsl.steps.python.call",
     "maverick.dsl.steps.shell.text_of",
-    "maverick.dsl.processes.Processes.run",
-    "maverick.dsl.child.Child.__init__",
-    "maverick.dsl.evaluate.render",
-    "maverick.dsl.evaluate.truth",
+    "maverick.dsl.processes.processes.Processes.run",
+    "maverick.dsl.processes.child.Child.__init__",
+    "maverick.dsl.expressions.evaluate.render",
+    "maverick.dsl.expressions.evaluate.truth",
     "maverick.dsl.steps.python.printing_to",
-    "maverick.dsl.composites.loop",
-    "maverick.dsl.composites.branch",
-    "maverick.dsl.composites.validate",
-    "maverick.dsl.composites.subworkflow",
-    "maverick.dsl.composites.convert_inputs",
-    "maverick.dsl.journal.Journal.finish",
-    "maverick.dsl.journal.Journal.note_decision",
-    "maverick.dsl.journal.Journal.note_composite",
-    "maverick.dsl.journal.Journal.idempotency_key",
-    "maverick.dsl.journal.Journal.settle",
-    "maverick.dsl.scope.Frame.set_step",
+    "maverick.dsl.engine.composites.loop",
+    "maverick.dsl.engine.composites.branch",
+    "maverick.dsl.engine.composites.validate",
+    "maverick.dsl.engine.composites.subworkflow",
+    "maverick.dsl.engine.composites.convert_inputs",
+    "maverick.dsl.journal.journal.Journal.finish",
+    "maverick.dsl.journal.journal.Journal.note_decision",
+    "maverick.dsl.journal.journal.Journal.note_composite",
+    "maverick.dsl.journal.journal.Journal.idempotency_key",
+    "maverick.dsl.journal.journal.Journal.settle",
+    "maverick.dsl.expressions.scope.Frame.set_step",
     "maverick.dsl.serialization.executor.Executor.decide",
     "maverick.dsl.serialization.executor.Executor._conclude",
-    "maverick.dsl.blocks.Block.took",
+    "maverick.dsl.engine.blocks.Block.took",
 ]
 """In every layer that a step goes through."""
 
@@ -70,7 +73,9 @@ PLACES = [
 def runs(tmp_path: Path) -> Runs:
     runs = Runs(tmp_path / "project", FLOW)
     runs.file(
-        "inner.yaml", 'version: "1.0"\nname: inner\nsteps: [{name: deep, type: python, action: do, args: [deep]}]'
+        "inner.yaml",
+        'version: "1.0"\nname: inner\nsteps: [{name: deep, type: python, action: do, args: '
+        "[deep]}]",
     )
     return runs
 
@@ -83,10 +88,17 @@ def _raise(error: BaseException) -> Callable[..., Any]:
 
 
 def _check_fault(runs: Runs, done: Execution, name: str = "OverflowError") -> Path:
-    """The run is closed as failed, the message says whose fault it is, and its file has the traceback."""
+    """The run is closed as failed, the message says whose fault it is, and its file has the
+    traceback.
+    """
     assert "failed" == done.status
-    assert done.error.startswith(f"this is a fault of maverick, not of your workflow: {name}: "), done.error
-    found = re.search(r"the traceback is in (\S+); please report it to the maintainers of maverick with", done.error)
+    assert done.error.startswith(f"this is a fault of maverick, not of your workflow: {name}: "), (
+        done.error
+    )
+    found = re.search(
+        r"the traceback is in (\S+); please report it to the maintainers of maverick with",
+        done.error,
+    )
     assert found is not None, done.error
     file = Path(found[1])
     assert f"\n{name}: " in file.read_text()
@@ -96,8 +108,12 @@ def _check_fault(runs: Runs, done: Execution, name: str = "OverflowError") -> Pa
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_fault_in_any_layer_ends_the_run_as_failed(runs: Runs, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not as killed; `continue_on_error` and `retry` are about the workflow, and do not go on after it."""
+def test_a_fault_in_any_layer_ends_the_run_as_failed(
+    runs: Runs, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not as killed; `continue_on_error` and `retry` are about the workflow, and do not go on after
+    it.
+    """
     with monkeypatch.context() as patched:
         patched.setattr(place, _raise(OverflowError("timeout is too large")))
         broken = runs.start()
@@ -113,9 +129,13 @@ def test_a_fault_in_any_layer_ends_the_run_as_failed(runs: Runs, place: str, mon
     assert again <= set(before[-1:]), "what had been recorded ran again"
 
 
-@pytest.mark.parametrize("error", [OverflowError("x"), RecursionError("deep"), OSError(5, "Broken"), KeyError("k")])
-def test_whatever_kind_of_exception_it_is(runs: Runs, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maverick.dsl.processes.Processes.run", _raise(error))
+@pytest.mark.parametrize(
+    "error", [OverflowError("x"), RecursionError("deep"), OSError(5, "Broken"), KeyError("k")]
+)
+def test_whatever_kind_of_exception_it_is(
+    runs: Runs, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maverick.dsl.processes.processes.Processes.run", _raise(error))
 
     done = runs.start()
 
@@ -126,17 +146,32 @@ def test_whatever_kind_of_exception_it_is(runs: Runs, error: Exception, monkeypa
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (MemoryError(), "there is not enough memory for what maverick has to do: MemoryError (at step shell)"),
-        (OSError(errno.EMFILE, "Too many open files"), "maverick may not open as many files as it has to; "),
-        (OSError(errno.ENFILE, "Too many open files in system"), "maverick may not open as many files as it has to; "),
-        (OSError(errno.ENOSPC, "No space left on device"), "the disk is full; free some space: OSError: "),
-        (RuntimeError("can't start new thread"), "the system lets this user start no more threads; allow more, "),
+        (
+            MemoryError(),
+            "there is not enough memory for what maverick has to do: MemoryError (at step shell)",
+        ),
+        (
+            OSError(errno.EMFILE, "Too many open files"),
+            "maverick may not open as many files as it has to; ",
+        ),
+        (
+            OSError(errno.ENFILE, "Too many open files in system"),
+            "maverick may not open as many files as it has to; ",
+        ),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            "the disk is full; free some space: OSError: ",
+        ),
+        (
+            RuntimeError("can't start new thread"),
+            "the system lets this user start no more threads; allow more, ",
+        ),
     ],
 )
 def test_too_little_of_something_is_no_fault_of_maverick(
     runs: Runs, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
 ) -> None:
-    monkeypatch.setattr("maverick.dsl.processes.Processes.run", _raise(error))
+    monkeypatch.setattr("maverick.dsl.processes.processes.Processes.run", _raise(error))
 
     done = runs.start()
 
@@ -146,7 +181,9 @@ def test_too_little_of_something_is_no_fault_of_maverick(
 
 
 def test_wherever_the_store_breaks_the_run_can_be_resumed(runs: Runs) -> None:
-    """Each file that a run makes, in turn: the exception is told, and nothing that had finished runs again."""
+    """Each file that a run makes, in turn: the exception is told, and nothing that had finished
+    runs again.
+    """
     closed = 0
     for number in range(200):
         runs.file("log", "")
@@ -165,14 +202,22 @@ def test_wherever_the_store_breaks_the_run_can_be_resumed(runs: Runs) -> None:
     assert closed > 5
 
 
-def test_where_the_run_cannot_be_closed_that_is_said_too(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_run_cannot_be_closed_that_is_said_too(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("maverick.dsl.processes.Processes.run", _raise(OverflowError("first")))
-        patched.setattr("maverick.dsl.journal.Journal.end", _raise(KeyError("second")))
+        patched.setattr(
+            "maverick.dsl.processes.processes.Processes.run", _raise(OverflowError("first"))
+        )
+        patched.setattr("maverick.dsl.journal.journal.Journal.end", _raise(KeyError("second")))
         broken = runs.start()
 
     assert "failed" == broken.status
-    assert re.search(r"OverflowError: first.*the run could not be closed.*KeyError: 'second'", broken.error, re.DOTALL)
+    assert re.search(
+        r"OverflowError: first.*the run could not be closed.*KeyError: 'second'",
+        broken.error,
+        re.DOTALL,
+    )
     assert "done" == runs.resume().status
 
 
@@ -182,27 +227,37 @@ def test_a_fault_rolls_back_as_a_failure_does(runs: Runs, monkeypatch: pytest.Mo
         """
         on_failure: rollback
         steps:
-          - {name: a, type: python, action: do, args: [a], rollback: {type: python, action: do, args: [undo]}}
+          - {name: a, type: python, action: do, args: [a], rollback: {type: python, action: do,
+             args: [undo]}}
           - {name: b, type: shell, run: echo b}
         """
     )
     with monkeypatch.context() as patched:
-        patched.setattr("maverick.dsl.processes.Processes.run", _raise(OverflowError("x")))
+        patched.setattr(
+            "maverick.dsl.processes.processes.Processes.run", _raise(OverflowError("x"))
+        )
         broken = runs.start()
 
     assert ["a", "undo"] == runs.log
     assert "rolled back: a" in broken.error
     with monkeypatch.context() as patched:
-        patched.setattr("maverick.dsl.processes.Processes.run", _raise(OverflowError("x")))
-        patched.setattr("maverick.execution.roll_back", _raise(KeyError("in undoing")))
+        patched.setattr(
+            "maverick.dsl.processes.processes.Processes.run", _raise(OverflowError("x"))
+        )
+        patched.setattr("maverick.runs.execution.roll_back", _raise(KeyError("in undoing")))
         broken = runs.resume()
-    assert re.search(r"KeyError: 'in undoing'.*it had failed: .*OverflowError: x", broken.error, re.DOTALL)
+    assert re.search(
+        r"KeyError: 'in undoing'.*it had failed: .*OverflowError: x", broken.error, re.DOTALL
+    )
 
 
-def test_in_one_of_several_iterations_it_goes_before_failures(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_one_of_several_iterations_it_goes_before_failures(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is a fault, whatever else failed; what the others finished is recorded."""
     runs.set_actions(
-        "all_here = threading.Barrier(3)\n\n\ndef meet(name):\n    all_here.wait(300)\n    return do(name)\n"
+        "all_here = threading.Barrier(3)\n\n\ndef meet(name):\n    all_here.wait(300)\n    return "
+        "do(name)\n"
     )
     runs.flow(
         """
@@ -213,11 +268,12 @@ def test_in_one_of_several_iterations_it_goes_before_failures(runs: Runs, monkey
           steps:
             - {name: it, type: python, action: meet, args: ["${{ item }}"]}
             - {name: then, type: shell, run: "test ${{ item }} != a", when: "item != 'b'"}
-            - {name: end, type: branch, options: [{when: "item == 'c'", step: {name: x, type: checkpoint}}]}
+            - {name: end, type: branch, options: [{when: "item == 'c'", step: {name: x,
+               type: checkpoint}}]}
         """
     )
     with monkeypatch.context() as patched:
-        patched.setattr("maverick.dsl.composites.branch", _raise(OverflowError("x")))
+        patched.setattr("maverick.dsl.engine.composites.branch", _raise(OverflowError("x")))
         broken = runs.start()
 
     _check_fault(runs, broken)
@@ -249,7 +305,9 @@ def test_every_iteration_that_failed_is_named(runs: Runs) -> None:
     assert len(done.failed) <= 10 or lines[-1] == f"and {len(done.failed) - 10} more failed"
 
 
-def test_threads_that_cannot_be_started_are_done_without(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_that_cannot_be_started_are_done_without(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A limit of the system on threads makes a loop slower, and ends nothing."""
     start, allowed = threading.Thread.start, {"iteration-worker-0"}
 
@@ -287,12 +345,19 @@ def test_who_watches_cannot_end_a_run(runs: Runs, caplog: pytest.LogCaptureFixtu
     Session(observe=lambda _: 1 / 0).tell("x")  # type: ignore[arg-type, return-value]
 
 
-def test_a_fault_while_checking_changes_nothing(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before a resumption runs anything it is found out whether it may: that failing is no outcome of the run."""
-    runs.flow("- {name: a, type: python, action: do, args: [a]}\n- {name: b, type: python, action: fail, args: [b]}")
+def test_a_fault_while_checking_changes_nothing(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before a resumption runs anything it is found out whether it may: that failing is no outcome
+    of the run.
+    """
+    runs.flow(
+        "- {name: a, type: python, action: do, args: [a]}\n- {name: b, type: python, action: "
+        "fail, args: [b]}"
+    )
     runs.start()
     before = runs.store.refs()[0].checkpoint
-    monkeypatch.setattr("maverick.dsl.leaves.key_of", _raise(OverflowError("x")))
+    monkeypatch.setattr("maverick.dsl.engine.leaves.key_of", _raise(OverflowError("x")))
 
     with pytest.raises(Fault, match="OverflowError"):
         runs.resume()
@@ -300,7 +365,7 @@ def test_a_fault_while_checking_changes_nothing(runs: Runs, monkeypatch: pytest.
     assert before == runs.store.refs()[0].checkpoint
 
 
-# --- what is said, and the file ------------------------------------------------------------------------------------
+# --- what is said, and the file -------------------------------------------------------------------
 
 
 class _Unspeakable(Exception):
@@ -308,8 +373,12 @@ class _Unspeakable(Exception):
         raise RuntimeError("no")
 
 
-@pytest.mark.parametrize("error", [_Unspeakable(), ValueError("x" * 5000), ValueError("a\nb\x1b[31m"), ValueError()])
-def test_whatever_it_says_the_message_is_short_and_on_one_line(error: Exception, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "error", [_Unspeakable(), ValueError("x" * 5000), ValueError("a\nb\x1b[31m"), ValueError()]
+)
+def test_whatever_it_says_the_message_is_short_and_on_one_line(
+    error: Exception, tmp_path: Path
+) -> None:
     (tmp_path / "format.json").write_text("{}")
     text = explain(error, tmp_path, lambda text: text)
 
@@ -321,13 +390,19 @@ def test_whatever_it_says_the_message_is_short_and_on_one_line(error: Exception,
 def test_secrets_are_masked_in_the_message_and_in_the_file(tmp_path: Path) -> None:
     (tmp_path / "format.json").write_text("{}")
 
-    text = explain(ValueError("the key is s3cret-value"), tmp_path, lambda text: text.replace("s3cret-value", "***"))
+    text = explain(
+        ValueError("the key is s3cret-value"),
+        tmp_path,
+        lambda text: text.replace("s3cret-value", "***"),
+    )
 
     assert "ValueError: the key is ***" in text
     assert "s3cret-value" not in next((tmp_path / "faults").iterdir()).read_text()
 
 
-def test_without_a_store_the_file_is_a_temporary_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_store_the_file_is_a_temporary_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
     text = explain(ValueError("x"), tmp_path / "nothing", lambda text: text)
@@ -337,9 +412,13 @@ def test_without_a_store_the_file_is_a_temporary_one(tmp_path: Path, monkeypatch
     assert 0o600 == stat.S_IMODE(file.stat().st_mode)
 
 
-def test_where_no_file_can_be_written_the_traceback_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_file_can_be_written_the_traceback_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A full disk is a likely time for a fault."""
-    monkeypatch.setattr("maverick.faults._write_into", _raise(OSError(28, "No space left on device")))
+    monkeypatch.setattr(
+        "maverick.faults._write_into", _raise(OSError(28, "No space left on device"))
+    )
 
     text = explain(ValueError("x"), tmp_path, lambda text: text)
 

@@ -11,12 +11,12 @@ import pytest
 
 from faults import Killed
 from kit_runs import Runs
-from maverick import amendments, files, plans
-from maverick import runs as engine
 from maverick.checkpoints import Store, byhand
 from maverick.checkpoints.workspace import Disk, RestorePlan
 from maverick.errors import FilesDiffer, NotFound, StepFailed, StepsDiffer, UsageError
 from maverick.project import Project
+from maverick.runs import amend, preview, workspace_choice
+from maverick.runs import start as engine
 
 HALF_WAY = """
 - {name: a, type: shell, run: "echo one > text; echo a >> log.txt"}
@@ -31,7 +31,11 @@ def _keeping(which: str) -> str:
 
 
 def _texts(folder: Path) -> dict[str, str]:
-    return {path.name: path.read_text() for path in folder.iterdir() if path.suffix in {"", ".txt"} and path.is_file()}
+    return {
+        path.name: path.read_text()
+        for path in folder.iterdir()
+        if path.suffix in {"", ".txt"} and path.is_file()
+    }
 
 
 def _store(runs: Runs) -> Store:
@@ -41,7 +45,9 @@ def _store(runs: Runs) -> Store:
 def _holding(runs: Runs) -> list[str]:
     """What stands in the log with files, oldest first."""
     store = _store(runs)
-    found = [it for it in store.history("@latest") if store.snapshot(it).find("workspace") is not None]
+    found = [
+        it for it in store.history("@latest") if store.snapshot(it).find("workspace") is not None
+    ]
     return [it.label or it.kind for it in reversed(found)]
 
 
@@ -54,7 +60,9 @@ def half_way(runs: Runs) -> Runs:
     return runs
 
 
-def test_the_beginning_and_labelled_checkpoints_hold_the_files_and_no_others_do(half_way: Runs) -> None:
+def test_the_beginning_and_labelled_checkpoints_hold_the_files_and_no_others_do(
+    half_way: Runs,
+) -> None:
     """Files and records of one checkpoint belong together, so one that kept none shows none."""
     assert ["auto", "first"] == _holding(half_way)
 
@@ -62,7 +70,10 @@ def test_the_beginning_and_labelled_checkpoints_hold_the_files_and_no_others_do(
 def test_what_is_half_done_before_the_first_label_can_be_taken_back(runs: Runs) -> None:
     """A run that has come to no label yet goes back to where it began."""
     (runs.root.parent / "ready").touch()
-    runs.flow('checkpoints: {workspace: label}\nsteps:\n  - {name: a, type: shell, run: "echo a >> log.txt"}\n')
+    runs.flow(
+        'checkpoints: {workspace: label}\nsteps:\n  - {name: a, type: shell, run: "echo a >> '
+        'log.txt"}\n'
+    )
     runs.kill_unrecorded("a")
 
     resumed = runs.resume(workspace="restore")
@@ -70,7 +81,9 @@ def test_what_is_half_done_before_the_first_label_can_be_taken_back(runs: Runs) 
     assert ("done", "a\n") == (resumed.status, (runs.root / "log.txt").read_text())
 
 
-def test_files_that_cannot_be_kept_keep_a_run_from_beginning(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_cannot_be_kept_keep_a_run_from_beginning(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Rather than from its first label on. Permissions do not stop root, who runs tests."""
     read = Disk.read
 
@@ -84,14 +97,18 @@ def test_files_that_cannot_be_kept_keep_a_run_from_beginning(runs: Runs, monkeyp
     monkeypatch.setattr(Disk, "read", refuse)
 
     with pytest.raises(
-        StepFailed, match=r"the run cannot keep the files: 1 file or folder of the workspace cannot be read:\n  sec"
+        StepFailed,
+        match=r"the run cannot keep the files: 1 file or folder of the workspace cannot be "
+        r"read:\n  sec",
     ):
         runs.start()
 
     assert [] == _store(runs).refs()
 
 
-def test_a_home_folder_whose_files_are_to_be_kept_is_refused(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_folder_whose_files_are_to_be_kept_is_refused(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Before a store is made, which would make a project of it and of all below."""
     runs.flow(_keeping("label"))
     monkeypatch.setenv("HOME", str(runs.root))
@@ -103,13 +120,17 @@ def test_a_home_folder_whose_files_are_to_be_kept_is_refused(runs: Runs, monkeyp
 
 
 def test_restoring_goes_back_to_files_and_records_of_one_checkpoint(half_way: Runs) -> None:
-    """What a step had half done is gone when it begins again: the result is that of an uninterrupted run."""
+    """What a step had half done is gone when it begins again: the result is that of an
+    uninterrupted run.
+    """
     (half_way.root.parent / "ready").touch()
 
     resumed = half_way.resume(workspace="restore")
 
     assert ["b", "second"] == resumed.executed
-    assert {"text": "one\ntwo\n", "made": "new\n", "log.txt": "a\n"}.items() <= _texts(half_way.root).items()
+    assert {"text": "one\ntwo\n", "made": "new\n", "log.txt": "a\n"}.items() <= _texts(
+        half_way.root
+    ).items()
 
 
 def test_files_are_kept_where_nobody_says_and_that_is_told(half_way: Runs) -> None:
@@ -119,7 +140,10 @@ def test_files_are_kept_where_nobody_says_and_that_is_told(half_way: Runs) -> No
     resumed = half_way.resume()
 
     assert "one\ntwo\ntwo\n" == (half_way.root / "text").read_text()
-    assert any("differ from checkpoint" in text and "made, text; kept as they are" in text for text in resumed.notices)
+    assert any(
+        "differ from checkpoint" in text and "made, text; kept as they are" in text
+        for text in resumed.notices
+    )
 
 
 def test_nothing_is_told_where_nothing_differs(half_way: Runs) -> None:
@@ -148,7 +172,9 @@ def test_restoring_without_any_files_is_refused(runs: Runs) -> None:
     runs.flow(HALF_WAY)
     runs.start()
 
-    with pytest.raises(NotFound, match=r"no checkpoint of .* holds files; resume with --workspace keep"):
+    with pytest.raises(
+        NotFound, match=r"no checkpoint of .* holds files; resume with --workspace keep"
+    ):
         runs.resume(workspace="restore")
 
 
@@ -156,7 +182,9 @@ def test_files_are_not_restored_under_another_head(runs: Runs) -> None:
     """A commit that was made since would come out as its own reversal."""
     _moved_head(runs)
 
-    with pytest.raises(FilesDiffer, match="HEAD has moved since, too; files are not restored under another HEAD"):
+    with pytest.raises(
+        FilesDiffer, match="HEAD has moved since, too; files are not restored under another HEAD"
+    ):
         runs.resume(workspace="restore")
 
     assert "one\ntwo\n" == (runs.root / "text").read_text()
@@ -186,7 +214,9 @@ def test_under_another_head_they_are_restored_by_an_explicit_choice(runs: Runs) 
     )
 
 
-@pytest.mark.parametrize(("choice", "answer"), [("", True), ("restore", True), ("", False), ("restore", False)])
+@pytest.mark.parametrize(
+    ("choice", "answer"), [("", True), ("restore", True), ("", False), ("restore", False)]
+)
 def test_a_person_is_told_that_head_moved_and_asked(runs: Runs, choice: str, answer: bool) -> None:
     """An answer to that question is an explicit choice; no answer changes nothing."""
     _moved_head(runs)
@@ -204,13 +234,19 @@ def test_a_person_is_told_that_head_moved_and_asked(runs: Runs, choice: str, ans
     else:
         engine.resume(Project(runs.root, runs.environment), request, session)
 
-    texts = {("", True): "one\ntwo\n", ("restore", True): "one\ntwo\n", ("", False): "one\ntwo\ntwo\n"}
+    texts = {
+        ("", True): "one\ntwo\n",
+        ("restore", True): "one\ntwo\n",
+        ("", False): "one\ntwo\ntwo\n",
+    }
     assert texts.get((choice, answer), "one\ntwo\n") == (runs.root / "text").read_text()
     assert (1, True) == (len(asked), "HEAD has moved since" in asked[0])
 
 
 def test_what_is_refused_changes_no_file(half_way: Runs) -> None:
-    """A resumption that stops because a finished step changed has not gone back before it says so."""
+    """A resumption that stops because a finished step changed has not gone back before it says
+    so.
+    """
     half_way.edit("echo one > text", "echo 1 > text")
     tip = half_way.store.ref(half_way.run).checkpoint
 
@@ -222,9 +258,13 @@ def test_what_is_refused_changes_no_file(half_way: Runs) -> None:
 
 
 def test_going_back_is_going_back_though_no_file_differs(half_way: Runs) -> None:
-    """Files and records come from one checkpoint: what was recorded since may have changed files that are as then."""
+    """Files and records come from one checkpoint: what was recorded since may have changed files
+    that are as then.
+    """
     half_way.flow(
-        _keeping("label").replace('test -e ../ready"}', 'true"}\n  - {name: c, type: shell, run: "test -e ../ready"}')
+        _keeping("label").replace(
+            'test -e ../ready"}', 'true"}\n  - {name: c, type: shell, run: "test -e ../ready"}'
+        )
     )
     half_way.start()
     (half_way.root / "text").write_text("one\n")
@@ -238,13 +278,17 @@ def test_going_back_is_going_back_though_no_file_differs(half_way: Runs) -> None
 
 def test_what_was_set_by_hand_is_kept_when_going_back(half_way: Runs) -> None:
     """It was changed for the run to go on with; what reads it runs again with it."""
-    half_way.flow(_keeping("label").replace('"echo two >> text; ', '"echo ${{ steps.a.output.stdout }} >> text; '))
+    half_way.flow(
+        _keeping("label").replace(
+            '"echo two >> text; ', '"echo ${{ steps.a.output.stdout }} >> text; '
+        )
+    )
     half_way.start()
     store = half_way.store
     tip = store.load(half_way.run).checkpoint
     project = Project(half_way.root, half_way.environment)
     edited = {"stdout": "edited", "stderr": "", "exit_code": 0, "value": "edited"}
-    amendments.edit_output(project, store, tip, "a", lambda _: edited, "steps.a.output")
+    amend.edit_output(project, store, tip, "a", lambda _: edited, "steps.a.output")
     (half_way.root.parent / "ready").touch()
 
     resumed = half_way.resume(workspace="restore")
@@ -261,7 +305,7 @@ def test_what_was_set_by_hand_survives_a_kill_in_the_middle_of_going_back(
     project = Project(half_way.root, half_way.environment)
     edited = {"stdout": "edited", "stderr": "", "exit_code": 0, "value": "edited"}
     tip = store.load(half_way.run).checkpoint
-    amendments.edit_output(project, store, tip, "a", lambda _: edited, "steps.a.output")
+    amend.edit_output(project, store, tip, "a", lambda _: edited, "steps.a.output")
     (half_way.root.parent / "ready").touch()
 
     def die(*_: object, **__: object) -> None:
@@ -280,17 +324,19 @@ def test_what_was_set_by_hand_survives_a_kill_in_the_middle_of_going_back(
 def test_what_was_set_by_hand_of_a_step_that_runs_again_is_said_to_be_lost(half_way: Runs) -> None:
     """Nobody finds out later that it is gone."""
     half_way.flow(
-        _keeping("label").replace('test -e ../ready"}', 'true"}\n  - {name: c, type: shell, run: "test -e ../ready"}')
+        _keeping("label").replace(
+            'test -e ../ready"}', 'true"}\n  - {name: c, type: shell, run: "test -e ../ready"}'
+        )
     )
     half_way.start()
     store = half_way.store
     project = Project(half_way.root, half_way.environment)
     tip = store.load(half_way.run).checkpoint
-    amendments.edit_output(project, store, tip, "b", lambda _: "edited", "steps.b.output")
+    amend.edit_output(project, store, tip, "b", lambda _: "edited", "steps.b.output")
     (half_way.root.parent / "ready").touch()
     request = engine.Request(workflow="flow.yaml", workspace="restore")
 
-    planned = plans.plan_resume(project, request, lambda _: None)
+    planned = preview.plan_resume(project, request, lambda _: None)
     resumed = half_way.resume(workspace="restore")
 
     assert ("the output of b that was set by hand would be lost",) == planned.notes
@@ -299,9 +345,13 @@ def test_what_was_set_by_hand_of_a_step_that_runs_again_is_said_to_be_lost(half_
 
 
 def test_going_back_is_taken_back_with_its_records(half_way: Runs) -> None:
-    """As long as the run has not gone on: what was recorded does not run again upon what it has done."""
+    """As long as the run has not gone on: what was recorded does not run again upon what it has
+    done.
+    """
     half_way.flow(
-        _keeping("label").replace('test -e ../ready"}', 'true"}\n  - {name: c, type: shell, run: "test -e ../ready"}')
+        _keeping("label").replace(
+            'test -e ../ready"}', 'true"}\n  - {name: c, type: shell, run: "test -e ../ready"}'
+        )
     )
     half_way.start()
     (half_way.root.parent / "ready").touch()
@@ -309,7 +359,7 @@ def test_going_back_is_taken_back_with_its_records(half_way: Runs) -> None:
     store = half_way.store
     assert "one\n" == (half_way.root / "text").read_text()
 
-    said = files.undo_restore(store, half_way.root, byhand.newest(store, half_way.run))
+    said = workspace_choice.undo_restore(store, half_way.root, byhand.newest(store, half_way.run))
     resumed = half_way.resume()
 
     assert "the records and 1 file are as before" == said
@@ -323,7 +373,7 @@ def test_a_run_that_has_gone_on_keeps_its_records(half_way: Runs) -> None:
     (half_way.root / "text").write_text("later\n")
     store = half_way.store
 
-    said = files.undo_restore(store, half_way.root, byhand.newest(store, half_way.run))
+    said = workspace_choice.undo_restore(store, half_way.root, byhand.newest(store, half_way.run))
 
     assert "1 file is as before" == said
     assert "one\ntwo\n" == (half_way.root / "text").read_text()

@@ -1,4 +1,6 @@
-"""A run that is killed, at whatever point, goes on where it stopped and ends as if it had not been."""
+"""A run that is killed, at whatever point, goes on where it stopped and ends as if it had not
+been.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from kit_runs import Execution, Runs
-from maverick.dsl.values import Value
 from maverick.errors import NotFound, StepsDiffer
+from maverick.values import Value
 
 SEQUENTIAL = """
 inputs:
@@ -22,7 +24,8 @@ steps:
     type: loop
     for_each: inputs.names
     steps:
-      - {name: one, type: python, action: do, args: ["each-${{ item }}", ["${{ item }}", "${{ index }}"]]}
+      - {name: one, type: python, action: do, args: ["each-${{ item }}", ["${{ item }}",
+         "${{ index }}"]]}
       - {name: two, type: python, action: do, args: ["two-${{ item }}"], when: index != 1}
   - name: rounds
     type: loop
@@ -33,8 +36,10 @@ steps:
     type: branch
     options:
       - {when: "inputs.names[0] == 'z'", step: {name: left, type: python, action: do, args: [left]}}
-      - {when: "inputs.names[0] == 'a'", step: {name: right, type: python, action: do, args: [right]}}
-  - {name: inner, type: subworkflow, workflow: inner.yaml, inputs: {given: "${{ steps.right.output }}"}}
+      - {when: "inputs.names[0] == 'a'", step: {name: right, type: python, action: do,
+         args: [right]}}
+  - {name: inner, type: subworkflow, workflow: inner.yaml,
+     inputs: {given: "${{ steps.right.output }}"}}
   - {name: mark, type: checkpoint, checkpoint_id: "mark-${{ steps.inner.output }}"}
   - {name: again, type: python, action: flaky, args: [again], retry: {attempts: 3}}
   - {name: broken, type: python, action: fail, args: [broken], continue_on_error: true}
@@ -76,7 +81,8 @@ steps:
     continue_on_error: true
     steps:
       - {name: three, type: python, action: do, args: ["three-${{ item.id }}"]}
-      - {name: four, type: python, action: fail, args: ["four-${{ item.id }}"], when: item.id == 'y'}
+      - {name: four, type: python, action: fail, args: ["four-${{ item.id }}"],
+         when: item.id == 'y'}
   - name: beside
     type: parallel
     steps:
@@ -150,7 +156,8 @@ RERUN = """
   for_each: [a, b]
   max_concurrency: 2
   steps:
-    - {name: two, type: python, action: do, args: ["two-${{ item }}"], when: steps.first.status == 'done'}
+    - {name: two, type: python, action: do, args: ["two-${{ item }}"],
+       when: steps.first.status == 'done'}
 - {name: last, type: python, action: unless, args: [last, ready]}
 """
 
@@ -184,6 +191,8 @@ def test_a_rerun_that_is_killed_anywhere_is_finished_by_a_resumption(tmp_path: P
 @pytest.mark.parametrize(
     "workflow", [SEQUENTIAL, CONCURRENT, VALIDATING], ids=["sequential", "concurrent", "validating"]
 )
-def test_killed_anywhere_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path: Path, workflow: str) -> None:
+def test_killed_anywhere_a_resumed_run_ends_as_an_uninterrupted_one(
+    tmp_path: Path, workflow: str
+) -> None:
     """Recorded steps run once, those in flight twice at most, and the output is the same."""
     assert _check_every_kill(tmp_path, workflow) > 20

@@ -1,4 +1,6 @@
-"""What attempts wrote: kept with the run, of each attempt, also of one that failed, took too long or was killed."""
+"""What attempts wrote: kept with the run, of each attempt, also of one that failed, took too long
+or was killed.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ from kit_agents import Agents
 from kit_program import Program
 from kit_runs import Runs
 from maverick.checkpoints import Store
-from maverick.checkpoints.files import Files
-from maverick.dsl.logs import STREAM_BYTES, Logged, find_log
+from maverick.checkpoints.disk.files import Files
+from maverick.dsl.journal.logs import STREAM_BYTES, Logged, find_log
 from patience import GROWING_SECONDS
 
 
@@ -68,11 +70,17 @@ def test_each_attempt_is_kept_with_its_reason(runs: Runs) -> None:
 @pytest.mark.parametrize(
     ("step", "status", "error"),
     [
-        ("run: 'echo before; exec sleep 6000', timeout: {}", "failed", "took longer than its timeout"),
+        (
+            "run: 'echo before; exec sleep 6000', timeout: {}",
+            "failed",
+            "took longer than its timeout",
+        ),
         ("run: 'echo before; exit 3', continue_on_error: true", "failed", "exit code 3: before"),
     ],
 )
-def test_what_was_written_before_the_end_is_kept(runs: Runs, step: str, status: str, error: str) -> None:
+def test_what_was_written_before_the_end_is_kept(
+    runs: Runs, step: str, status: str, error: str
+) -> None:
     """Whatever ended the attempt, and whoever goes on."""
     for seconds in GROWING_SECONDS:
         runs.flow(f"- {{name: a, type: shell, {step.format(seconds)}}}")
@@ -86,7 +94,9 @@ def test_what_was_written_before_the_end_is_kept(runs: Runs, step: str, status: 
 
 
 def test_a_killed_attempt_has_its_log(tmp_path: Path) -> None:
-    """It is taken in on resuming, ahead of the one that succeeds; secrets were masked in the file."""
+    """It is taken in on resuming, ahead of the one that succeeds; secrets were masked in the
+    file.
+    """
     program = Program(tmp_path / "project")
     program.file("maverick.yaml", "secrets: [TOKEN]")
     program.environment["TOKEN"] = "correct-horse"
@@ -138,7 +148,9 @@ def test_a_kill_between_record_and_tidying_doubles_nothing(runs: Runs) -> None:
 
 
 def test_what_an_action_prints_is_kept(runs: Runs) -> None:
-    """What its own thread or task prints; two at once do not mix, and what others print is no part of it."""
+    """What its own thread or task prints; two at once do not mix, and what others print is no part
+    of it.
+    """
     runs.set_actions("""
     import asyncio, sys
 
@@ -177,8 +189,12 @@ def test_what_an_action_prints_is_kept(runs: Runs) -> None:
 
 
 def test_what_an_agent_is_asked_is_kept_with_what_it_says(agents: Agents) -> None:
-    """The prompt, each time that it is asked, and its words; no call of an agent is a riddle afterwards."""
-    agents.runs.file("maverick.yaml", "agents: {worker: {provider: command, command: [sh, agent.sh]}}")
+    """The prompt, each time that it is asked, and its words; no call of an agent is a riddle
+    afterwards.
+    """
+    agents.runs.file(
+        "maverick.yaml", "agents: {worker: {provider: command, command: [sh, agent.sh]}}"
+    )
     agents.runs.file("agent.sh", "cat > /dev/null; echo thinking >&2; echo the answer")
     agents.runs.flow("- {name: a, type: agent, agent: worker, context: {task: dig}}")
 
@@ -228,7 +244,10 @@ def test_a_flood_leaves_its_end_and_a_small_file(runs: Runs) -> None:
 
     def look(_execution: object, event: object) -> None:
         del event
-        sizes.extend((runs.root / ".maverick/checkpoints/logs" / name).stat().st_size for name in _files(runs.root))
+        sizes.extend(
+            (runs.root / ".maverick/checkpoints/logs" / name).stat().st_size
+            for name in _files(runs.root)
+        )
 
     runs.watched(look)
 
@@ -239,7 +258,9 @@ def test_a_flood_leaves_its_end_and_a_small_file(runs: Runs) -> None:
     assert max(sizes) < 10 * STREAM_BYTES
 
 
-def test_a_log_that_cannot_be_written_costs_the_log_only(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_that_cannot_be_written_costs_the_log_only(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A full disk is said; the step goes on, and is judged by the save of its record."""
 
     def append(_self: Files, _path: Path) -> tuple[int, int]:
@@ -266,7 +287,9 @@ def test_logs_go_with_their_run(runs: Runs) -> None:
     assert [] == _files(runs.root)
 
 
-def test_a_fault_of_maverick_keeps_what_was_written(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_maverick_keeps_what_was_written(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the attempt wrote until then may tell why."""
     monkeypatch.setattr("maverick.dsl.steps.shell.lines_of", lambda _: 1 / 0)
     runs.flow("- {name: a, type: shell, run: echo before, parse: lines}")
@@ -274,13 +297,20 @@ def test_a_fault_of_maverick_keeps_what_was_written(runs: Runs, monkeypatch: pyt
     runs.start()
 
     [attempt] = _log(runs.root, "a")
-    assert (b"before\n", "ZeroDivisionError: division by zero") == (attempt.stream("stdout"), attempt.end["error"])
+    assert (b"before\n", "ZeroDivisionError: division by zero") == (
+        attempt.stream("stdout"),
+        attempt.end["error"],
+    )
     assert [] == _files(runs.root)
 
 
-@pytest.mark.parametrize("end", [b"\0" * 64, b"\1\0\0\0\0\0\0\x10half", b"\0\0\0\0\0\0\0\x02{]", b"\7" * 30, b"\1"])
+@pytest.mark.parametrize(
+    "end", [b"\0" * 64, b"\1\0\0\0\0\0\0\x10half", b"\0\0\0\0\0\0\0\x02{]", b"\7" * 30, b"\1"]
+)
 def test_a_damaged_log_costs_its_end_only(runs: Runs, end: bytes) -> None:
-    """A power cut may leave zeros, a full disk half a frame: the run goes on, and what comes then is kept."""
+    """A power cut may leave zeros, a full disk half a frame: the run goes on, and what comes then
+    is kept.
+    """
     runs.flow("- {name: a, type: shell, run: 'echo $MAVERICK_STEP-$(cat n 2>/dev/null || echo 1)'}")
     runs.kill_unrecorded("a")
     [left] = (runs.root / ".maverick" / "checkpoints" / "logs").iterdir()

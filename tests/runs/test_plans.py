@@ -9,13 +9,13 @@ import pytest
 
 from kit_agents import Agents
 from kit_runs import Execution, Runs
-from maverick import plans
-from maverick.dsl.processes import Processes
-from maverick.dsl.values import Value
+from maverick.dsl.processes.processes import Processes
 from maverick.errors import InputInvalid, InputsDiffer, NotFound, WorkflowInvalid
-from maverick.plans import Changed, RunPlan
 from maverick.project import Project
-from maverick.selection import Request
+from maverick.runs import preview
+from maverick.runs.find import Request
+from maverick.runs.preview import Changed, RunPlan
+from maverick.values import Value
 
 CHAIN = """
 inputs: {n: {type: integer, default: 1}, unused: {type: integer, default: 1}}
@@ -34,7 +34,7 @@ def _project(runs: Runs) -> Project:
 
 def _plan(runs: Runs, revision: str = "", **options: object) -> RunPlan:
     request = Request(**{"workflow": "flow.yaml", "revision": revision, **options})  # type: ignore[arg-type]
-    return plans.plan_resume(_project(runs), request, lambda _: None)
+    return preview.plan_resume(_project(runs), request, lambda _: None)
 
 
 def _actions(plan: RunPlan) -> dict[str, str]:
@@ -46,7 +46,9 @@ def _whys(plan: RunPlan) -> dict[str, str]:
 
 
 def _changes(plan: RunPlan, step: str) -> dict[str, Changed]:
-    return {change.part: change for it in plan.steps if it.step.step == step for change in it.changed}
+    return {
+        change.part: change for it in plan.steps if it.step.step == step for change in it.changed
+    }
 
 
 def _executed(plan: RunPlan) -> list[str]:
@@ -63,7 +65,9 @@ def _files(root: Path) -> dict[str, tuple[bytes, int]]:
     return found
 
 
-def test_a_plan_runs_nothing_and_writes_nothing(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plan_runs_nothing_and_writes_nothing(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No file changes, no process starts; also where there was no store before."""
     runs.flow(CHAIN)
 
@@ -73,7 +77,7 @@ def test_a_plan_runs_nothing_and_writes_nothing(runs: Runs, monkeypatch: pytest.
     with monkeypatch.context() as patched:
         patched.setattr(Processes, "run", refuse)
         before = _files(runs.root)
-        plans.plan_start(_project(runs), Request(workflow="flow.yaml"))
+        preview.plan_start(_project(runs), Request(workflow="flow.yaml"))
         assert before == _files(runs.root)
     runs.start()
     runs.edit("echo 1", "echo 2")
@@ -89,7 +93,7 @@ def test_a_plan_runs_nothing_and_writes_nothing(runs: Runs, monkeypatch: pytest.
 def test_a_new_run_runs_all(runs: Runs) -> None:
     runs.flow(CHAIN)
 
-    plan = plans.plan_start(_project(runs), Request(workflow="flow.yaml"))
+    plan = preview.plan_start(_project(runs), Request(workflow="flow.yaml"))
 
     assert dict.fromkeys("abcde", "run") == _actions(plan)
     assert ("flow", "", "") == (plan.workflow, plan.run, plan.refused)
@@ -120,13 +124,20 @@ def test_an_edited_step_shows_its_lines_and_what_would_be_refused(runs: Runs) ->
         "step b has finished, and its field `run` changed since: --rerun runs it and what follows"
     )
     diff = _changes(plan, "b")["definition"].diff
-    assert "@@ -1 +1 @@\n-- {name: b, type: shell, run: echo 1}\n+- {name: b, type: shell, run: echo 2}" == diff
+    assert (
+        "@@ -1 +1 @@\n-- {name: b, type: shell, run: echo 1}\n+- {name: b, type: shell, run: echo "
+        "2}" == diff
+    )
     assert ["run", "definition"] == list(_changes(plan, "b"))
     assert "" == _plan(runs, policy="rerun").refused
 
 
 def test_a_step_of_several_lines_and_of_a_sub_workflow_is_compared(runs: Runs) -> None:
-    runs.file("sub.yaml", 'version: "1.0"\nname: sub\nsteps:\n  - name: s\n    type: shell\n    run: |\n      echo 1\n')
+    runs.file(
+        "sub.yaml",
+        'version: "1.0"\nname: sub\nsteps:\n  - name: s\n    type: shell\n    run: |\n      echo '
+        "1\n",
+    )
     runs.flow("""
     - {name: call, type: subworkflow, workflow: sub.yaml}
     - {name: d, type: python, action: unless, args: [d, ready]}
@@ -139,7 +150,8 @@ def test_a_step_of_several_lines_and_of_a_sub_workflow_is_compared(runs: Runs) -
 
     assert {"call.s": "rerun", "d": "run"} == _actions(plan)
     assert (
-        " - name: s\n   type: shell\n   run: |\n-    echo 1\n+    echo 2" in _changes(plan, "call.s")["definition"].diff
+        " - name: s\n   type: shell\n   run: |\n-    echo 1\n+    echo 2"
+        in _changes(plan, "call.s")["definition"].diff
     )
 
 
@@ -172,16 +184,21 @@ def test_another_player_of_an_agent_is_shown(agents: Agents) -> None:
     runs.start()
     runs.file("maverick.yaml", config.format("two"))
 
-    plan = plans.plan_resume(_project(runs), Request(workflow="flow.yaml"), lambda _: None)
+    plan = preview.plan_resume(_project(runs), Request(workflow="flow.yaml"), lambda _: None)
 
     change = _changes(plan, "ask")["agent"]
     assert isinstance(change.old, dict)
     assert isinstance(change.new, dict)
-    assert (["sh", "-c", "echo one"], ["sh", "-c", "echo two"]) == (change.old["command"], change.new["command"])
+    assert (["sh", "-c", "echo one"], ["sh", "-c", "echo two"]) == (
+        change.old["command"],
+        change.new["command"],
+    )
 
 
 def test_what_depends_on_what_is_not_there_yet_is_unknown(runs: Runs) -> None:
-    """A pure step that reads it may find that nothing changed; a loop over it has no iterations yet."""
+    """A pure step that reads it may find that nothing changed; a loop over it has no iterations
+    yet.
+    """
     runs.flow("""
     - {name: a, type: python, action: do, args: [a]}
     - {name: p, type: python, action: do, args: [p, "${{ steps.a.output }}"], pure: true}
@@ -198,7 +215,9 @@ def test_what_depends_on_what_is_not_there_yet_is_unknown(runs: Runs) -> None:
 
     plan = _plan(runs, from_step="a")
 
-    assert {"a": "rerun", "p": "unknown", "w": "unknown", "each": "rerun", "d": "run"} == _actions(plan)
+    assert {"a": "rerun", "p": "unknown", "w": "unknown", "each": "rerun", "d": "run"} == _actions(
+        plan
+    )
     assert "it depends on what a gives" == _whys(plan)["p"]
     assert "its `when` depends on what a gives" == _whys(plan)["w"]
     assert "what is in it depends on what a gives" == _whys(plan)["each"]
@@ -214,7 +233,7 @@ def test_rounds_that_nobody_can_count_yet_are_unknown(runs: Runs) -> None:
         - {name: x, type: python, action: do, args: [x]}
     """)
 
-    plan = plans.plan_start(_project(runs), Request(workflow="flow.yaml"))
+    plan = preview.plan_start(_project(runs), Request(workflow="flow.yaml"))
 
     assert {"rounds[0].x": "run", "rounds[1]": "unknown"} == _actions(plan)
     assert _whys(plan)["rounds[1]"].endswith("; 3 at most (`max_iterations`)")
@@ -237,8 +256,12 @@ def test_steps_that_are_skipped_or_run_each_time_are_shown(runs: Runs) -> None:
 
 
 @pytest.mark.parametrize("marks", ["collect: last", "max_concurrency: 2", "key: item"])
-@pytest.mark.parametrize("options", [{}, {"policy": "rerun"}, {"from_step": "a"}, {"skip": {"d": 1}}])
-def test_a_resumption_runs_what_the_plan_said(runs: Runs, marks: str, options: dict[str, Value]) -> None:
+@pytest.mark.parametrize(
+    "options", [{}, {"policy": "rerun"}, {"from_step": "a"}, {"skip": {"d": 1}}]
+)
+def test_a_resumption_runs_what_the_plan_said(
+    runs: Runs, marks: str, options: dict[str, Value]
+) -> None:
     """The plan is the same walk."""
     runs.flow(f"""
     - {{name: a, type: python, action: do, args: [a]}}
@@ -261,7 +284,9 @@ def test_a_resumption_runs_what_the_plan_said(runs: Runs, marks: str, options: d
     resumed: Execution = runs.resume(**options)
 
     assert sorted(resumed.executed) == sorted(_executed(plan))
-    assert sorted(resumed.skipped) == [it.step.step for it in plan.steps if it.step.action == "skip"]
+    assert sorted(resumed.skipped) == [
+        it.step.step for it in plan.steps if it.step.action == "skip"
+    ]
 
 
 def test_it_says_when_a_new_run_would_be_forked_or_nothing_would_run(runs: Runs) -> None:
@@ -270,8 +295,12 @@ def test_it_says_when_a_new_run_would_be_forked_or_nothing_would_run(runs: Runs)
     runs.start()
     run = runs.run
 
-    assert (f"run {run} is done: resuming it prints the recorded output and runs none of these",) == _plan(runs).notes
-    assert _plan(runs, from_step="c").notes[0].startswith(f"a new run would be forked from {run} at ")
+    assert (
+        f"run {run} is done: resuming it prints the recorded output and runs none of these",
+    ) == _plan(runs).notes
+    assert (
+        _plan(runs, from_step="c").notes[0].startswith(f"a new run would be forked from {run} at ")
+    )
     assert _plan(runs, f"{run}~2").notes[0].startswith(f"a new run would be forked from {run} at ")
     with runs.store.own(run):
         assert "is being executed by another process" in _plan(runs).notes[0]
@@ -286,7 +315,7 @@ def test_what_a_resumption_refuses_for_other_reasons_a_plan_refuses(runs: Runs) 
     with pytest.raises(InputsDiffer, match="n was 1, now 2"):
         _plan(runs, inputs={"n": 2})
     with pytest.raises(InputInvalid):
-        plans.plan_start(_project(runs), Request(workflow="flow.yaml", inputs={"n": "x"}))
+        preview.plan_start(_project(runs), Request(workflow="flow.yaml", inputs={"n": "x"}))
     with pytest.raises(NotFound, match="there is no step x"):
         _plan(runs, from_step="x")
     runs.edit("name: b", "name: b b")
@@ -300,14 +329,18 @@ def test_programs_that_are_missing_and_steps_that_would_fail_are_said(runs: Runs
     - {name: b, type: shell, run: "true", requires: [no-such-program]}
     """)
 
-    plan = plans.plan_start(_project(runs), Request(workflow="flow.yaml"))
+    plan = preview.plan_start(_project(runs), Request(workflow="flow.yaml"))
 
-    assert plan.notes[0].startswith("it would not begin: programs that the workflow requires are not on PATH: no-such")
+    assert plan.notes[0].startswith(
+        "it would not begin: programs that the workflow requires are not on PATH: no-such"
+    )
     assert _whys(plan)["a"].startswith("it would fail: flow.yaml:4:")
 
 
 def test_of_a_done_run_nothing_is_refused(runs: Runs) -> None:
-    """An edit since is shown; resuming prints the recorded output all the same, with exit code 0."""
+    """An edit since is shown; resuming prints the recorded output all the same, with exit code
+    0.
+    """
     runs.flow("- {name: a, type: python, action: do, args: [a]}")
     runs.start()
     runs.edit("args: [a]", "args: [b]")

@@ -1,4 +1,6 @@
-"""Random workflows, killed at random points several times over, end as they do when nobody kills them."""
+"""Random workflows, killed at random points several times over, end as they do when nobody kills
+them.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,11 @@ def _around(inner: st.SearchStrategy[Step]) -> st.SearchStrategy[Step]:
     return st.one_of(
         st.builds(lambda marks, steps: {"type": "loop", **marks, "steps": steps}, loops, blocks),
         st.builds(
-            lambda when, one, other: {"type": "branch", "options": [{"when": when, "step": one}], "else": other},
+            lambda when, one, other: {
+                "type": "branch",
+                "options": [{"when": when, "step": one}],
+                "else": other,
+            },
             conditions,
             inner,
             inner,
@@ -77,7 +83,9 @@ def _named(step: Step, names: Counter[str], *, together: bool = False) -> Step:
     if "options" in step:
         (option,) = step["options"]  # type: ignore[misc]
         when = "true" if together else option["when"]
-        result["options"] = [{"when": when, "step": _named(option["step"], names, together=together)}]
+        result["options"] = [
+            {"when": when, "step": _named(option["step"], names, together=together)}
+        ]
         result["else"] = _named(step["else"], names, together=together)  # type: ignore[arg-type]
     return result
 
@@ -124,7 +132,9 @@ def test_a_random_workflow_survives_random_kills(steps: list[Step], kills: list[
             execution = killed.kill_at(number, resuming=begun)
             assert not finished & set(execution.executed)
             finished |= {told.step for told in execution.events if told.event == "step_done"}
-            begun = any((killed.root / ".maverick" / "checkpoints" / "refs").glob("*"))  # Its event may be yet to come.
+            begun = any(
+                (killed.root / ".maverick" / "checkpoints" / "refs").glob("*")
+            )  # Its event may be yet to come.
 
         last = killed.resume() if begun else killed.start()
 
@@ -149,19 +159,27 @@ def _blocks(steps: list[Step]) -> list[list[Step]]:
 
 def _recorded(project: Runs) -> set[str]:
     """The steps that are recorded. (A kill may come before the event that tells of it.)"""
-    snapshot = project.store.snapshot(project.store.checkpoint(project.store.ref(project.run).checkpoint))
+    snapshot = project.store.snapshot(
+        project.store.checkpoint(project.store.ref(project.run).checkpoint)
+    )
     return set(snapshot.names(("steps",))) if snapshot.find(("steps",)) is not None else set()
 
 
 def _edited(text: str, where: int, how: str) -> str:
     """The workflow with one step changed, put in, made to run alone or taken out."""
     workflow = json.loads(text)
-    places = [(block, number) for block in _blocks(workflow["steps"][0]["steps"]) for number in range(len(block))]
+    places = [
+        (block, number)
+        for block in _blocks(workflow["steps"][0]["steps"])
+        for number in range(len(block))
+    ]
     block, number = places[where % len(places)]
     match how:
         case "put in" | "put in pure":
             pure = {"pure": True} if "pure" in how else {}
-            block.insert(number, {"name": "new", "type": "python", "action": "do", "args": ["new"], **pure})
+            block.insert(
+                number, {"name": "new", "type": "python", "action": "do", "args": ["new"], **pure}
+            )
         case "take out":
             del block[number]
             if not block:
@@ -182,7 +200,9 @@ def _edited(text: str, where: int, how: str) -> str:
     st.integers(0, 20),
     st.sampled_from(["put in", "put in pure", "take out", "change"]),
 )
-def test_no_finished_step_runs_again_unasked(steps: list[Step], kill: int, where: int, how: str) -> None:
+def test_no_finished_step_runs_again_unasked(
+    steps: list[Step], kill: int, where: int, how: str
+) -> None:
     """The check before a resumption and the resumption itself agree, whatever was edited."""
     text = _text(steps)
     with TemporaryDirectory() as folder:
@@ -203,10 +223,14 @@ def test_no_finished_step_runs_again_unasked(steps: list[Step], kill: int, where
             assert log == project.log
             resumed = project.resume(policy="rerun")
             leaves = {
-                told.step for told in killed.events if told.event == "step_started" and told.type not in MADE_OF_STEPS
+                told.step
+                for told in killed.events
+                if told.event == "step_started" and told.type not in MADE_OF_STEPS
             }
             recalled = {told.step for told in resumed.events if told.event == "step_recalled"}
-            assert (finished & leaves) - recalled, "nothing that had finished ran again, or was left out"
+            assert (finished & leaves) - recalled, (
+                "nothing that had finished ran again, or was left out"
+            )
         else:
             event(f"went on: {how}")
             assert not finished & set(resumed.executed)

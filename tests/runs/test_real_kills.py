@@ -13,7 +13,7 @@ from signal import SIGKILL
 import pytest
 
 from kit_program import Program
-from maverick.dsl.groups import find_process
+from maverick.dsl.processes.groups import find_process
 
 COUNTING = """
 steps:
@@ -28,7 +28,8 @@ steps:
         run: |
           echo one-$N >> log
           test $N != 2 || test -e fixed || { touch $MARK; sleep 600; }
-      - {name: two, type: shell, run: "echo two-$N >> log; echo $N", env: {N: "${{ item }}"}, parse: json}
+      - {name: two, type: shell, run: "echo two-$N >> log; echo $N", env: {N: "${{ item }}"},
+         parse: json}
 outputs: ${{ [steps.each.output[0].value, steps.each.output[3].value] }}
 """
 
@@ -41,7 +42,9 @@ def program(tmp_path: Path) -> Program:
 
 @pytest.fixture
 def pids(program: Program) -> Iterator[Path]:
-    """A file into which steps write the pids of what they leave behind; none of it survives the test."""
+    """A file into which steps write the pids of what they leave behind; none of it survives the
+    test.
+    """
     path = program.root / "pids"
     yield path
     for pid in path.read_text().split():
@@ -91,7 +94,9 @@ def test_what_a_killed_run_left_running_is_stopped_and_named(program: Program, p
     assert not _lives(shell)
 
 
-def test_a_daemon_that_a_step_left_behind_does_not_own_the_run(program: Program, pids: Path) -> None:
+def test_a_daemon_that_a_step_left_behind_does_not_own_the_run(
+    program: Program, pids: Path
+) -> None:
     """It inherits all that a child can inherit, and has left its session on purpose."""
     program.flow("""
     - name: work
@@ -109,7 +114,9 @@ def test_a_daemon_that_a_step_left_behind_does_not_own_the_run(program: Program,
 
 
 def test_a_daemon_of_a_finished_step_does_not_own_the_run(program: Program, pids: Path) -> None:
-    """The step has ended, the daemon lives on with whatever it inherited, and the process is killed later."""
+    """The step has ended, the daemon lives on with whatever it inherited, and the process is killed
+    later.
+    """
     program.flow("""
     - name: serve
       type: shell
@@ -121,7 +128,11 @@ def test_a_daemon_of_a_finished_step_does_not_own_the_run(program: Program, pids
 
     resumed = program.run("run", "flow.yaml", "--resume", "--json")
 
-    assert (0, 1, 1) == (resumed.code, resumed.json["steps"]["ran"], resumed.json["steps"]["recalled"])
+    assert (0, 1, 1) == (
+        resumed.code,
+        resumed.json["steps"]["ran"],
+        resumed.json["steps"]["recalled"],
+    )
 
 
 def test_of_two_processes_that_resume_one_run_one_wins(program: Program) -> None:

@@ -12,14 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit_runs import PointedFiles, Runs
-from maverick.checkpoints.codec import decode, encode
-from maverick.dsl.values import Value, normalise
+from maverick.checkpoints.trees.codec import decode, encode
 from maverick.errors import RefMoved, StoreUnwritable
+from maverick.values import Value, normalise
 
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(max_size=20)
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(max_size=20)
+)
 VALUES: st.SearchStrategy[Value] = st.recursive(
     SCALARS,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 
@@ -108,7 +112,9 @@ def test_every_finished_step_is_saved_as_it_finishes(runs: Runs) -> None:
 
 
 @pytest.mark.parametrize(("failing", "kind"), [(True, "failure"), (False, "pause")])
-def test_failures_and_pauses_make_checkpoints_of_their_own(runs: Runs, failing: bool, kind: str) -> None:
+def test_failures_and_pauses_make_checkpoints_of_their_own(
+    runs: Runs, failing: bool, kind: str
+) -> None:
     """They say why a run stopped."""
     runs.flow(f"- {{name: a, type: shell, run: {'exit 3' if failing else 'sleep 6000'}}}")
     execution = runs.start() if failing else runs.stop_at("a")
@@ -135,7 +141,8 @@ def test_a_block_s_output_is_that_of_its_last_step_that_is_no_checkpoint(runs: R
 def test_the_idempotency_key_is_the_same_over_all_attempts(runs: Runs) -> None:
     """Those after a failure, a kill or a retry: whatever the attempts did is one effect."""
     runs.flow("""
-    - {name: a, type: shell, run: 'echo "key $MAVERICK_IDEMPOTENCY_KEY" >> log; test -e ready', retry: {attempts: 2}}
+    - {name: a, type: shell, run: 'echo "key $MAVERICK_IDEMPOTENCY_KEY" >> log; test -e ready',
+       retry: {attempts: 2}}
     """)
     runs.start()
     runs.resume()
@@ -210,7 +217,9 @@ TWO = """
 class _Full:
     """Makes saves fail once *step* is to be recorded."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, error: Callable[[], BaseException], step: str) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, error: Callable[[], BaseException], step: str
+    ) -> None:
         from maverick.checkpoints import Store  # noqa: PLC0415
 
         save = Store.save
@@ -223,7 +232,9 @@ class _Full:
         monkeypatch.setattr(Store, "save", saving)
 
 
-def test_a_step_that_could_not_be_saved_has_failed(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_that_could_not_be_saved_has_failed(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing is told to be done or saved that is not; it runs again when there is space."""
     runs.flow("""
     - {name: a, type: python, action: do, args: [a]}
@@ -242,7 +253,9 @@ def test_a_step_that_could_not_be_saved_has_failed(runs: Runs, monkeypatch: pyte
     assert ["mark", "b"] == runs.resume().executed
 
 
-def test_a_run_that_another_process_advanced_is_left_alone(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_another_process_advanced_is_left_alone(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Stop, never overwrite: exit 11."""
     runs.flow("- {name: a, type: python, action: do, args: [a], continue_on_error: true}")
     _Full(monkeypatch, lambda: RefMoved("advanced by another process"), "a")
@@ -252,8 +265,12 @@ def test_a_run_that_another_process_advanced_is_left_alone(runs: Runs, monkeypat
     assert 11 == error.value.exit_code
 
 
-def test_a_disk_that_fills_up_is_told_and_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At whichever change to the store: the run fails with the reason, and is resumed when there is space."""
+def test_a_disk_that_fills_up_is_told_and_survived(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At whichever change to the store: the run fails with the reason, and is resumed when there is
+    space.
+    """
     left = 0
 
     def full(_self: object, operation: str) -> None:

@@ -5,13 +5,20 @@ from __future__ import annotations
 import pytest
 
 from kit_runs import Runs
-from maverick import selection
 from maverick.checkpoints import Checkpoint, Store
 from maverick.dsl.events import Observer
-from maverick.dsl.values import Value
-from maverick.errors import InputInvalid, InputsDiffer, NotFound, RunOwned, StepsDiffer, WorkflowInvalid
+from maverick.errors import (
+    InputInvalid,
+    InputsDiffer,
+    NotFound,
+    RunOwned,
+    StepsDiffer,
+    WorkflowInvalid,
+)
 from maverick.project import Project
-from maverick.selection import Request
+from maverick.runs import find as selection
+from maverick.runs.find import Request
+from maverick.values import Value
 
 FLOW = """
 inputs: {n: {type: integer, default: 1}, tags: {type: array, default: []}}
@@ -47,7 +54,10 @@ def test_nothing_to_resume_is_an_error_and_runs_nothing(flow: Runs) -> None:
 def test_runs_of_another_workflow_do_not_count(flow: Runs) -> None:
     """`--resume` is about this one."""
     flow.start()
-    flow.file("other.yaml", 'version: "1.0"\nname: other\nsteps: [{name: a, type: python, action: give}]\n')
+    flow.file(
+        "other.yaml",
+        'version: "1.0"\nname: other\nsteps: [{name: a, type: python, action: give}]\n',
+    )
 
     with pytest.raises(NotFound, match="other"):
         flow.resume(workflow="other.yaml")
@@ -98,7 +108,7 @@ def test_without_resume_a_run_is_always_a_new_one(flow: Runs) -> None:
     assert ["a", "b", "a", "b"] == flow.log
 
 
-# --- inputs --------------------------------------------------------------------------------------------------------
+# --- inputs ---------------------------------------------------------------------------------------
 
 
 def test_without_inputs_the_recorded_ones_are_used(flow: Runs) -> None:
@@ -190,7 +200,7 @@ def test_other_inputs_for_a_done_run_may_start_a_fork_of_it(flow: Runs) -> None:
     assert 1 == flow.value("output", _run(started))
 
 
-# --- revisions -----------------------------------------------------------------------------------------------------
+# --- revisions ------------------------------------------------------------------------------------
 
 
 def test_a_run_s_id_goes_on_with_that_run(flow: Runs) -> None:
@@ -227,7 +237,9 @@ def test_a_fork_that_is_refused_leaves_no_run_behind(flow: Runs) -> None:
     assert [_run(started)] == [ref.run for ref in flow.store.refs()]
 
 
-@pytest.mark.parametrize("revision", ["nothing-20260101-000000-abcd", "@nothing", "RUN~99", "RUN@nowhere"])
+@pytest.mark.parametrize(
+    "revision", ["nothing-20260101-000000-abcd", "@nothing", "RUN~99", "RUN@nowhere"]
+)
 def test_a_revision_that_is_not_there_is_not_found(flow: Runs, revision: str) -> None:
     """Exit 10, and nothing runs."""
     started = flow.start()
@@ -238,12 +250,14 @@ def test_a_revision_that_is_not_there_is_not_found(flow: Runs, revision: str) ->
     assert log == flow.log
 
 
-# --- the definition ------------------------------------------------------------------------------------------------
+# --- the definition -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("revision", ["", "RUN"])
 @pytest.mark.parametrize("workflow", ["flow.yaml", ""])
-def test_a_definition_that_is_gone_is_taken_from_the_run(flow: Runs, revision: str, workflow: str) -> None:
+def test_a_definition_that_is_gone_is_taken_from_the_run(
+    flow: Runs, revision: str, workflow: str
+) -> None:
     """And resume says so."""
     started = flow.start(n=3)
     (flow.root / "flow.yaml").unlink()
@@ -299,7 +313,7 @@ def test_a_sub_workflow_that_is_gone_is_taken_from_the_run(runs: Runs) -> None:
     assert any("parts/inner.yaml is gone" in text for text in resumed.notices)
 
 
-# --- owners --------------------------------------------------------------------------------------------------------
+# --- owners ---------------------------------------------------------------------------------------
 
 
 def test_a_run_that_is_owned_is_refused(flow: Runs) -> None:
@@ -317,7 +331,9 @@ def test_a_run_that_is_owned_is_refused(flow: Runs) -> None:
 def test_a_run_that_moved_on_since_it_was_looked_up_is_not_forked(
     flow: Runs, revision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two processes resume it at once: the one that comes later is not to do the same things beside the first."""
+    """Two processes resume it at once: the one that comes later is not to do the same things beside
+    the first.
+    """
     started = flow.start()
     find = selection.find
 
@@ -361,7 +377,9 @@ def test_a_run_that_was_stopped_is_paused_and_goes_on(runs: Runs) -> None:
 
 
 def test_a_damaged_ref_is_told(flow: Runs) -> None:
-    """The newest run may be the one whose ref cannot be read: taking another without a word would be a guess."""
+    """The newest run may be the one whose ref cannot be read: taking another without a word would
+    be a guess.
+    """
     flow.start(n=1)
     newest = flow.start(n=2)
     path = next((flow.root / ".maverick" / "checkpoints" / "refs").glob(f"{_run(newest)}*"))

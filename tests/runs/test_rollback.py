@@ -69,12 +69,19 @@ def undone(runs: Runs) -> list[str]:
     return [line.removeprefix("undo ") for line in runs.log if line.startswith("undo ")]
 
 
-# --- which, and in which order -------------------------------------------------------------------------------------
+# --- which, and in which order --------------------------------------------------------------------
 
 
 def test_the_rollbacks_of_finished_steps_run_in_reverse_order(tmp_path: Path) -> None:
     """What was done last may stand on what was done before it."""
-    runs = project(tmp_path, done("a"), "{name: b, type: python, action: do, args: [b]}", done("c"), done("d"), BROKEN)
+    runs = project(
+        tmp_path,
+        done("a"),
+        "{name: b, type: python, action: do, args: [b]}",
+        done("c"),
+        done("d"),
+        BROKEN,
+    )
 
     assert "failed" == runs.start().status
     assert ["a", "b", "c", "d", "work", "undo d", "undo c", "undo a"] == runs.log
@@ -82,15 +89,24 @@ def test_the_rollbacks_of_finished_steps_run_in_reverse_order(tmp_path: Path) ->
 
 def test_the_step_that_failed_is_not_rolled_back(tmp_path: Path) -> None:
     """It has not finished; whatever it leaves behind is its own."""
-    runs = project(tmp_path, done("a"), "{name: work, type: python, action: fail, args: [work], rollback: undo}")
+    runs = project(
+        tmp_path,
+        done("a"),
+        "{name: work, type: python, action: fail, args: [work], rollback: undo}",
+    )
     runs.start()
 
     assert ["a"] == undone(runs)
 
 
 def test_a_failure_that_is_an_outcome_undoes_nothing(tmp_path: Path) -> None:
-    """With `continue_on_error` the run goes on; nothing failed but the step, which has done nothing to be undone."""
-    broken = "{name: odd, type: python, action: fail, args: [odd], continue_on_error: true, rollback: undo}"
+    """With `continue_on_error` the run goes on; nothing failed but the step, which has done nothing
+    to be undone.
+    """
+    broken = (
+        "{name: odd, type: python, action: fail, args: [odd], continue_on_error: true, rollback: "
+        "undo}"
+    )
     runs = project(tmp_path, done("a"), broken, BROKEN)
 
     runs.file("ready", "")
@@ -112,8 +128,17 @@ def test_a_skipped_step_is_not_rolled_back(tmp_path: Path) -> None:
 
 def test_nothing_behind_the_last_checkpoint_is_undone(tmp_path: Path) -> None:
     """A checkpoint is the point that one goes back to."""
-    runs = project(tmp_path, done("a"), "{name: one, type: checkpoint}", done("b"), "{name: two, type: checkpoint}")
-    runs.edit("two, type: checkpoint}", f"two, type: checkpoint}}\n  - {done('c')}\n  - {done('d')}\n  - {BROKEN}")
+    runs = project(
+        tmp_path,
+        done("a"),
+        "{name: one, type: checkpoint}",
+        done("b"),
+        "{name: two, type: checkpoint}",
+    )
+    runs.edit(
+        "two, type: checkpoint}",
+        f"two, type: checkpoint}}\n  - {done('c')}\n  - {done('d')}\n  - {BROKEN}",
+    )
     runs.start()
 
     assert ["d", "c"] == undone(runs)
@@ -159,7 +184,7 @@ def test_a_run_that_keeps_what_it_did_undoes_nothing(tmp_path: Path) -> None:
     assert ["work"] == runs.resume().executed
 
 
-# --- at every depth ------------------------------------------------------------------------------------------------
+# --- at every depth -------------------------------------------------------------------------------
 
 LOOP = """
 steps:
@@ -178,7 +203,11 @@ steps:
 @pytest.mark.parametrize("how", ["max_iterations: 9", "key: item"])
 def test_steps_inside_loops_are_undone_iteration_by_iteration(tmp_path: Path, how: str) -> None:
     """A loop that has finished is undone by what is inside it, last iteration first."""
-    runs = Runs(tmp_path, LOOP.replace("HOW", how).replace("max_iterations: 9", "description: plain"), actions=ACTIONS)
+    runs = Runs(
+        tmp_path,
+        LOOP.replace("HOW", how).replace("max_iterations: 9", "description: plain"),
+        actions=ACTIONS,
+    )
     runs.start()
 
     assert ["two-y", "one-y", "two-x", "one-x", "before"] == undone(runs)
@@ -223,7 +252,11 @@ def turn(number):
     )
     runs.kill_before("work")
     snapshot = runs.store.load(runs.run)
-    facts = {path: json.loads(it.note) for path, it in snapshot.facts(("steps",)).items() if path.endswith("].one")}
+    facts = {
+        path: json.loads(it.note)
+        for path, it in snapshot.facts(("steps",)).items()
+        if path.endswith("].one")
+    }
     finished = sorted(facts, key=lambda path: int(facts[path]["order"]))
     runs.resume()
 
@@ -232,7 +265,9 @@ def turn(number):
 
 
 def test_recorded_iterations_that_the_walk_did_not_come_to_are_undone_too(tmp_path: Path) -> None:
-    """A concurrent loop begins no new iteration once one failed; those that finished before still did."""
+    """A concurrent loop begins no new iteration once one failed; those that finished before still
+    did.
+    """
     runs = Runs(
         tmp_path,
         """
@@ -243,7 +278,9 @@ def test_recorded_iterations_that_the_walk_did_not_come_to_are_undone_too(tmp_pa
           steps:
             - {name: one, type: python, action: do, args: ["one-${{ item }}"], rollback: undo}
             - {name: two, type: python, action: "${{ item }}", args: [two]}
-        """.replace('action: "${{ item }}", args: [two]', "action: unless, args: [two, 'ready-${{ item }}']"),
+        """.replace(
+            'action: "${{ item }}", args: [two]', "action: unless, args: [two, 'ready-${{ item }}']"
+        ),
         actions=ACTIONS,
     )
     for number in (0, 1, 2, 3):
@@ -258,7 +295,13 @@ def test_recorded_iterations_that_the_walk_did_not_come_to_are_undone_too(tmp_pa
 
 def test_steps_of_a_finished_sub_workflow_are_undone(tmp_path: Path) -> None:
     """A sub-workflow is no border: its steps are the run's."""
-    runs = project(tmp_path, done("a"), "{name: sub, type: subworkflow, workflow: inner.yaml}", done("b"), BROKEN)
+    runs = project(
+        tmp_path,
+        done("a"),
+        "{name: sub, type: subworkflow, workflow: inner.yaml}",
+        done("b"),
+        BROKEN,
+    )
     runs.file(
         "inner.yaml",
         f"version: '1.0'\nname: inner\nsteps:\n  - {done('x')}\n  - {done('y')}\n",
@@ -271,7 +314,9 @@ def test_steps_of_a_finished_sub_workflow_are_undone(tmp_path: Path) -> None:
 def test_the_chosen_step_of_a_branch_is_undone(tmp_path: Path) -> None:
     """It is a step like any."""
     runs = project(
-        tmp_path, "{name: choice, type: branch, options: [{when: 1 < 2, step: " + done("left") + "}]}", BROKEN
+        tmp_path,
+        "{name: choice, type: branch, options: [{when: 1 < 2, step: " + done("left") + "}]}",
+        BROKEN,
     )
     runs.start()
 
@@ -304,7 +349,9 @@ def test_a_step_made_of_steps_has_a_rollback_of_its_own(tmp_path: Path) -> None:
 def test_another_attempt_at_what_is_around_a_step_undoes_it_once(tmp_path: Path) -> None:
     """A sub-workflow that is tried again recalls what it had finished."""
     runs = project(
-        tmp_path, "{name: sub, type: subworkflow, workflow: inner.yaml, retry: {attempts: 3}, continue_on_error: false}"
+        tmp_path,
+        "{name: sub, type: subworkflow, workflow: inner.yaml, retry: {attempts: 3}, "
+        "continue_on_error: false}",
     )
     runs.file("inner.yaml", f"version: '1.0'\nname: inner\nsteps:\n  - {done('x')}\n  - {BROKEN}\n")
     runs.start()
@@ -312,7 +359,7 @@ def test_another_attempt_at_what_is_around_a_step_undoes_it_once(tmp_path: Path)
     assert ["x", "work", "work", "work", "undo x"] == runs.log
 
 
-# --- how far a checkpoint reaches ----------------------------------------------------------------------------------
+# --- how far a checkpoint reaches -----------------------------------------------------------------
 
 SCOPES = """
 steps:
@@ -330,7 +377,9 @@ steps:
 
 
 @pytest.mark.parametrize("how", ["description: a chain", "key: item", "max_concurrency: 2"])
-def test_a_checkpoint_reaches_its_own_iteration_and_the_blocks_around(tmp_path: Path, how: str) -> None:
+def test_a_checkpoint_reaches_its_own_iteration_and_the_blocks_around(
+    tmp_path: Path, how: str
+) -> None:
     """The other iterations have nothing that one could go back to."""
     runs = Runs(tmp_path, SCOPES.replace("HOW", how), actions=ACTIONS)
     runs.start()
@@ -340,10 +389,17 @@ def test_a_checkpoint_reaches_its_own_iteration_and_the_blocks_around(tmp_path: 
 
 def test_a_checkpoint_in_a_sub_workflow_reaches_its_callers(tmp_path: Path) -> None:
     """What stands before the call, too, is behind it."""
-    runs = project(tmp_path, done("a"), "{name: sub, type: subworkflow, workflow: inner.yaml}", done("b"), BROKEN)
+    runs = project(
+        tmp_path,
+        done("a"),
+        "{name: sub, type: subworkflow, workflow: inner.yaml}",
+        done("b"),
+        BROKEN,
+    )
     runs.file(
         "inner.yaml",
-        f"version: '1.0'\nname: inner\nsteps:\n  - {done('x')}\n  - {{name: m, type: checkpoint}}\n  - {done('y')}\n",
+        f"version: '1.0'\nname: inner\nsteps:\n  - {done('x')}\n  - {{name: m, type: "
+        f"checkpoint}}\n  - {done('y')}\n",
     )
     runs.start()
 
@@ -368,7 +424,8 @@ def test_a_checkpoint_of_one_arm_does_not_reach_the_other(tmp_path: Path) -> Non
     )
     runs.file(
         "inner.yaml",
-        f"version: '1.0'\nname: inner\nsteps:\n  - {done('x')}\n  - {{name: m, type: checkpoint}}\n  - {done('y')}\n",
+        f"version: '1.0'\nname: inner\nsteps:\n  - {done('x')}\n  - {{name: m, type: "
+        f"checkpoint}}\n  - {done('y')}\n",
     )
     runs.start()
 
@@ -379,7 +436,9 @@ def test_what_a_loop_did_is_behind_a_checkpoint_after_it(tmp_path: Path) -> None
     """It stands before the checkpoint, as all that is inside it."""
     runs = Runs(
         tmp_path,
-        LOOP.replace("HOW", "key: item").replace("  - {name: work", "  - {name: m, type: checkpoint}\n  - {name: work"),
+        LOOP.replace("HOW", "key: item").replace(
+            "  - {name: work", "  - {name: m, type: checkpoint}\n  - {name: work"
+        ),
         actions=ACTIONS,
     )
     runs.start()
@@ -409,14 +468,17 @@ def test_a_checkpoint_that_has_to_run_again_does_not_count(tmp_path: Path) -> No
     assert ["c", "b2"] == undone(runs)
 
 
-# --- what a rollback is given --------------------------------------------------------------------------------------
+# --- what a rollback is given ---------------------------------------------------------------------
 
 
 def test_an_action_gets_the_step_s_arguments_and_its_output(tmp_path: Path) -> None:
     """What was made is undone by what it was made of, and by what came of it."""
     step = (
         "{name: a, type: python, action: do, args: [a, {id: 7}], rollback: given}",
-        '{name: b, type: python, action: do, kwargs: {name: b, output: "${{ steps.a.output.id }}"}, rollback: given}',
+        (
+            '{name: b, type: python, action: do, kwargs: {name: b, output: "${{ steps.a.output.id '
+            '}}"}, rollback: given}'
+        ),
     )
     runs = project(tmp_path, *step, BROKEN)
     runs.start()
@@ -433,7 +495,9 @@ def test_an_action_that_accepts_no_output_gets_none(tmp_path: Path) -> None:
 
 
 def test_an_action_is_given_what_it_takes(tmp_path: Path) -> None:
-    """One that undoes by the output alone, or by nothing, need not name the arguments of the step."""
+    """One that undoes by the output alone, or by nothing, need not name the arguments of the
+    step.
+    """
     runs = project(
         tmp_path,
         "{name: a, type: python, action: do, args: [a, 7], rollback: undo_output}",
@@ -451,10 +515,16 @@ def test_an_action_is_given_what_it_takes(tmp_path: Path) -> None:
 
 def test_an_action_of_another_step_gets_the_output_alone(tmp_path: Path) -> None:
     """A shell step has no arguments."""
-    runs = project(tmp_path, "{name: a, type: shell, run: echo made, parse: lines, rollback: undo_output}", BROKEN)
+    runs = project(
+        tmp_path,
+        "{name: a, type: shell, run: echo made, parse: lines, rollback: undo_output}",
+        BROKEN,
+    )
     runs.start()
 
-    assert ["output {'stdout': 'made\\n', 'stderr': '', 'exit_code': 0, 'value': ['made']}"] == undone(runs)
+    assert [
+        "output {'stdout': 'made\\n', 'stderr': '', 'exit_code': 0, 'value': ['made']}"
+    ] == undone(runs)
 
 
 def test_a_step_as_rollback_sees_what_it_undoes_and_its_iteration(tmp_path: Path) -> None:
@@ -509,7 +579,7 @@ def test_a_rollback_knows_the_key_of_what_it_undoes_and_has_one_of_its_own(tmp_p
     assert not {made, shell, unshell} & set(again)
 
 
-# --- failing rollbacks ---------------------------------------------------------------------------------------------
+# --- failing rollbacks ----------------------------------------------------------------------------
 
 
 def test_a_rollback_that_fails_keeps_none_of_the_others(tmp_path: Path) -> None:
@@ -555,7 +625,9 @@ def test_a_rollback_that_cannot_be_called_is_an_error_like_any(tmp_path: Path) -
     assert ["a"] == undone(runs)
 
 
-def test_what_a_failing_rollback_has_left_is_tried_again_by_the_next_failure(tmp_path: Path) -> None:
+def test_what_a_failing_rollback_has_left_is_tried_again_by_the_next_failure(
+    tmp_path: Path,
+) -> None:
     """The step is still a finished one of a run that failed."""
     runs = project(tmp_path, done("a", "undo_if"), BROKEN)
     runs.start()
@@ -567,7 +639,7 @@ def test_what_a_failing_rollback_has_left_is_tried_again_by_the_next_failure(tmp
     assert () == failed.outcome.rollback_errors
 
 
-# --- what is forgotten ---------------------------------------------------------------------------------------------
+# --- what is forgotten ----------------------------------------------------------------------------
 
 
 def test_what_was_undone_is_done_again_with_what_follows(tmp_path: Path) -> None:
@@ -595,7 +667,8 @@ def test_it_is_forgotten_in_one_save_with_what_follows(tmp_path: Path) -> None:
     store = runs.store
     saves = list(store.history(store.ref(runs.run).checkpoint))[::-1]
     records = [
-        set(store.snapshot(it).names(("steps",))) if store.snapshot(it).find(("steps",)) else set() for it in saves
+        set(store.snapshot(it).names(("steps",))) if store.snapshot(it).find(("steps",)) else set()
+        for it in saves
     ]
 
     assert [set(), {"a"}, {"a", "b"}, {"a", "b"}, set(), set()] == records
@@ -634,7 +707,7 @@ def test_steps_inside_steps_that_run_again_are_not_listed(tmp_path: Path) -> Non
     assert failed.error.endswith("resuming runs again: before, each")
 
 
-# --- interrupted rollbacks -----------------------------------------------------------------------------------------
+# --- interrupted rollbacks ------------------------------------------------------------------------
 
 
 def test_a_rollback_that_was_interrupted_is_finished_first(tmp_path: Path) -> None:
@@ -674,7 +747,9 @@ def test_an_interrupted_rollback_that_fails_is_reported(tmp_path: Path) -> None:
     assert ["undo a", "work"] == runs.log
 
 
-@pytest.mark.parametrize("old", [", rollback: undo}", "{name: a, type: python, action: do, args: [a], rollback: undo}"])
+@pytest.mark.parametrize(
+    "old", [", rollback: undo}", "{name: a, type: python, action: do, args: [a], rollback: undo}"]
+)
 def test_a_rollback_that_is_gone_since_it_was_interrupted_is_told(tmp_path: Path, old: str) -> None:
     """Half undone is not done: the step runs again."""
     runs = project(tmp_path, done("a"), "{name: b, type: python, action: do, args: [b]}", BROKEN)
@@ -684,7 +759,12 @@ def test_a_rollback_that_is_gone_since_it_was_interrupted_is_told(tmp_path: Path
         number += 1
     runs.file("ready", "")
     (tmp_path / "log").unlink()
-    runs.edit(old, "}" if old.startswith(",") else "{name: other, type: python, action: do, args: [other], pure: true}")
+    runs.edit(
+        old,
+        "}"
+        if old.startswith(",")
+        else "{name: other, type: python, action: do, args: [other], pure: true}",
+    )
     resumed = runs.resume(policy="rerun")
 
     assert "done" == resumed.status
@@ -698,7 +778,8 @@ def test_a_stop_while_rolling_back_pauses_the_run(tmp_path: Path) -> None:
     runs = project(
         tmp_path,
         done("a"),
-        "{name: b, type: shell, run: 'true', rollback: {type: shell, run: 'echo undo b >> log; test -e ready'}}",
+        "{name: b, type: shell, run: 'true', rollback: {type: shell, run: 'echo undo b >> log; "
+        "test -e ready'}}",
         BROKEN,
     )
     paused = runs.stop_at("b.rollback")
@@ -766,7 +847,9 @@ def _effects(runs: Runs) -> set[str]:
 
 
 def test_a_failing_run_that_is_killed_anywhere_ends_right(tmp_path: Path) -> None:
-    """Every rollback that began is finished, at least once; the resumption redoes what was undone, and no more."""
+    """Every rollback that began is finished, at least once; the resumption redoes what was undone,
+    and no more.
+    """
     whole = _everywhere(tmp_path / "whole")
     failing = whole.start()
     assert "failed" == failing.status
@@ -774,7 +857,9 @@ def test_a_failing_run_that_is_killed_anywhere_ends_right(tmp_path: Path) -> Non
     assert _effects(whole) == KEPT
     assert {"-two-x", "-one-y", "-two-y", "-x", "-['two-x', 'two-y']"} == taken
     points = failing.point.points
-    for number in range(points.index("step_started sub"), len(points)):  # test_kill_everywhere has what is before.
+    for number in range(
+        points.index("step_started sub"), len(points)
+    ):  # test_kill_everywhere has what is before.
         runs = _everywhere(tmp_path / str(number))
         killed = runs.kill_at(number)
         assert killed.killed
@@ -791,7 +876,9 @@ def test_a_failing_run_that_is_killed_anywhere_ends_right(tmp_path: Path) -> Non
 
 
 def test_a_resumption_that_is_killed_anywhere_ends_right(tmp_path: Path) -> None:
-    """After a run failed and was rolled back, killing the resumption costs the step in flight, as ever."""
+    """After a run failed and was rolled back, killing the resumption costs the step in flight, as
+    ever.
+    """
     number = 0
     while True:
         runs = _everywhere(tmp_path / str(number))
@@ -802,7 +889,10 @@ def test_a_resumption_that_is_killed_anywhere_ends_right(tmp_path: Path) -> None
         where = f"killed at {number}, after {killed.point.points[-3:]}"
         runs.file("ready", "")
         resumed = runs.resume()
-        assert ("done", ["kept", "a", ["two-x", "two-y"], "y"]) == (resumed.status, resumed.output), where
+        assert ("done", ["kept", "a", ["two-x", "two-y"], "y"]) == (
+            resumed.status,
+            resumed.output,
+        ), where
         assert ALL == _effects(runs), where
         if not killed.killed:
             return

@@ -1,4 +1,6 @@
-"""No value named under `secrets:` reaches the store, the events or the terminal, whatever a run does with it."""
+"""No value named under `secrets:` reaches the store, the events or the terminal, whatever a run
+does with it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ import pytest
 
 from kit_program import Ended, Program
 from maverick.checkpoints import Store
-from maverick.dsl.secrets import Scrubber
+from maverick.dsl.processes.secrets import Scrubber
 
 TOKEN = 'tok"en/with+all &sorts/of=signs'
 KEY = "AKIA0123456789ABCDEFKEY"
@@ -82,18 +84,22 @@ steps:
   - {name: lines, type: shell, run: 'echo "$KEY"; echo "[\\"$KEY\\"]" ', parse: lines}
   - {name: python, type: python, action: leaks:forms}
   - {name: raises, type: python, action: leaks:cry, continue_on_error: true}
-  - {name: raises_apart, type: python, action: leaks:cry_slowly, timeout: 300, continue_on_error: true}
+  - {name: raises_apart, type: python, action: leaks:cry_slowly, timeout: 300,
+     continue_on_error: true}
   - {name: raises_later, type: python, action: leaks:cry_later, continue_on_error: true}
-  - {name: retried, type: shell, run: 'echo "$KEY" >&2; exit 3', retry: {attempts: 2}, continue_on_error: true}
+  - {name: retried, type: shell, run: 'echo "$KEY" >&2; exit 3', retry: {attempts: 2},
+     continue_on_error: true}
   - {name: late, type: shell, run: 'echo "$KEY"; sleep 6000', timeout: 0.3, continue_on_error: true}
-  - {name: expression, type: python, action: log_message, args: ["${{ int(env.TOKEN) }}"], continue_on_error: true}
+  - {name: expression, type: python, action: log_message, args: ["${{ int(env.TOKEN) }}"],
+     continue_on_error: true}
   - name: list
     type: loop
     for_each: ${{ [env.TOKEN, env.KEY] }}
     key: ${{ str(index) + item }}
     continue_on_error: true
     steps:
-      - {name: one, type: shell, run: 'echo ${{ quote(item) }}; exit 1', when: "item != 'x' and env.KEY"}
+      - {name: one, type: shell, run: 'echo ${{ quote(item) }}; exit 1',
+         when: "item != 'x' and env.KEY"}
   - name: no_list
     type: loop
     for_each: ${{ env.KEY }}
@@ -106,13 +112,15 @@ steps:
   - name: choice
     type: branch
     options: [{when: "${{ env.KEY }}", step: {name: chosen, type: shell, run: "echo $KEY"}}]
-  - {name: sub, type: subworkflow, workflow: ./inner.yaml, inputs: {given: "${{ env.TOKEN }}"}, continue_on_error: true}
+  - {name: sub, type: subworkflow, workflow: ./inner.yaml, inputs: {given: "${{ env.TOKEN }}"},
+     continue_on_error: true}
   - name: validate
     type: validate
     stages: [{name: "${{ env.KEY }}", run: 'echo "$TOKEN $KEY"; exit 1'}]
     retry: 1
     on_failure: {type: shell, run: 'echo "$KEY"'}
-  - {name: agent, type: agent, agent: helper, context: {task: "use ${{ env.TOKEN }}", KEY: "${{ env.KEY }}"}}
+  - {name: agent, type: agent, agent: helper, context: {task: "use ${{ env.TOKEN }}",
+     KEY: "${{ env.KEY }}"}}
   - name: asked
     type: agent
     agent: helper
@@ -176,7 +184,14 @@ def _everything(store: Path) -> Iterator[tuple[str, bytes]]:
 
 def _needles() -> list[bytes]:
     """What must not be found: stretches that a search for the whole secret would miss, too."""
-    found = {TOKEN[:12], KEY[:12], KEY[-12:], json.dumps(TOKEN)[1:14], quote(TOKEN, safe="")[:12], repr(TOKEN)[1:13]}
+    found = {
+        TOKEN[:12],
+        KEY[:12],
+        KEY[-12:],
+        json.dumps(TOKEN)[1:14],
+        quote(TOKEN, safe="")[:12],
+        repr(TOKEN)[1:13],
+    }
     for secret in (TOKEN, KEY):
         for offset in range(3):
             found.add(base64.b64encode(b"x" * offset + secret.encode())[4:14].decode())
@@ -201,7 +216,9 @@ def _check_all(program: Program, *ended: Ended) -> None:
 
 
 def test_a_run_that_tries_every_way_out_keeps_its_secrets(tmp_path: Path) -> None:
-    """Output, errors, labels, keys, decisions, encodings: the store, the events and the terminal hold none."""
+    """Output, errors, labels, keys, decisions, encodings: the store, the events and the terminal
+    hold none.
+    """
     program = _project(tmp_path)
 
     failed = program.run("run", "flow.yaml", "--events", "events.jsonl", "--json")
@@ -229,11 +246,16 @@ def test_what_a_killed_run_left_is_stopped_without_saying_its_secrets(tmp_path: 
     """Command lines are noted while a command runs, and shown when a resumption stops it."""
     program = _project(tmp_path)
     program.file("wait.py", "import sys, time\ntime.sleep(6000)\n")
-    program.flow("- {name: a, type: shell, run: 'touch $MARK; test -e ready || python3 wait.py ${{ quote(env.KEY) }}'}")
+    program.flow(
+        "- {name: a, type: shell, run: 'touch $MARK; test -e ready || python3 wait.py ${{ "
+        "quote(env.KEY) }}'}"
+    )
     running = program.begin("run", "flow.yaml").wait_for(program.mark)
     running.signal(signal.SIGKILL)
     ended = running.end()
-    noted = b"".join(path.read_bytes() for path in (program.root / ".maverick/checkpoints/owners").iterdir())
+    noted = b"".join(
+        path.read_bytes() for path in (program.root / ".maverick/checkpoints/owners").iterdir()
+    )
     program.file("ready", "")
     resumed = program.run("run", "flow.yaml", "--resume")
 
@@ -280,11 +302,16 @@ def test_an_input_or_a_definition_that_holds_a_secret_is_refused(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "command", [("run", "flow.yaml"), ("run", "flow.yaml", "--plan"), ("run", "flow.yaml", "--resume")]
+    "command",
+    [("run", "flow.yaml"), ("run", "flow.yaml", "--plan"), ("run", "flow.yaml", "--resume")],
 )
 @pytest.mark.parametrize("name", ["number", "text", "unknown"])
-def test_no_refusal_of_an_input_repeats_a_secret(tmp_path: Path, command: tuple[str, ...], name: str) -> None:
-    """That it is of the wrong type, unknown, or not what the run recorded, is said of a value, and so with it."""
+def test_no_refusal_of_an_input_repeats_a_secret(
+    tmp_path: Path, command: tuple[str, ...], name: str
+) -> None:
+    """That it is of the wrong type, unknown, or not what the run recorded, is said of a value, and
+    so with it.
+    """
     program = _project(tmp_path)
     program.flow(
         """
@@ -303,7 +330,9 @@ def test_no_refusal_of_an_input_repeats_a_secret(tmp_path: Path, command: tuple[
 
 
 def test_a_file_that_holds_a_secret_is_kept_and_named(tmp_path: Path) -> None:
-    """Files are kept as they are: whoever shares the store should know. It is said once, when the file is read."""
+    """Files are kept as they are: whoever shares the store should know. It is said once, when the
+    file is read.
+    """
     program = _project(tmp_path)
     program.file("config/settings.ini", f"key = {KEY}\n")
     program.file("plain.txt", "nothing\n")
@@ -318,9 +347,13 @@ def test_a_file_that_holds_a_secret_is_kept_and_named(tmp_path: Path) -> None:
     ended = program.run("run", "flow.yaml", "--json")
 
     assert 0 == ended.code, ended.err
-    assert "warning: the checkpoint keeps files that hold a secret: config/settings.ini" in ended.err
+    assert (
+        "warning: the checkpoint keeps files that hold a secret: config/settings.ini" in ended.err
+    )
     assert "plain.txt" not in ended.err
-    shown = program.run("checkpoint", "cat", f"{ended.json['run']}@one:workspace/config/settings.ini")
+    shown = program.run(
+        "checkpoint", "cat", f"{ended.json['run']}@one:workspace/config/settings.ini"
+    )
     assert f"key = {KEY}\n" == shown.out
 
 
@@ -346,7 +379,9 @@ def test_credentials_of_agents_and_of_gh_are_masked_unasked(tmp_path: Path) -> N
     """Nobody has to name what the programs of the shipped agents read."""
     program = _project(tmp_path)
     program.file("maverick.yaml", "")
-    program.flow("- {name: a, type: shell, run: 'echo $GH_TOKEN; echo $OPENAI_API_KEY >&2; exit 1'}")
+    program.flow(
+        "- {name: a, type: shell, run: 'echo $GH_TOKEN; echo $OPENAI_API_KEY >&2; exit 1'}"
+    )
     ended = program.run("run", "flow.yaml", GH_TOKEN="ghp_0123456789", OPENAI_API_KEY="x")
 
     assert "exit code 1: x" in ended.err
@@ -363,20 +398,29 @@ def test_an_input_that_holds_a_credential_is_refused_by_its_name(tmp_path: Path)
     program = _project(tmp_path)
     program.flow("inputs: {text: {type: string}}\nsteps:\n  - {name: a, type: checkpoint}")
 
-    refused = program.run("run", "flow.yaml", "-i", "text=<sk-0123456789>", ANTHROPIC_API_KEY="sk-0123456789")
+    refused = program.run(
+        "run", "flow.yaml", "-i", "text=<sk-0123456789>", ANTHROPIC_API_KEY="sk-0123456789"
+    )
 
     assert 2 == refused.code
-    said = "the input text holds a value of ANTHROPIC_API_KEY, which an agent's program or `gh` reads as its credential"
+    said = (
+        "the input text holds a value of ANTHROPIC_API_KEY, which an agent's program or `gh` "
+        "reads as its credential"
+    )
     assert said in refused.err
     assert "sk-0123456789" not in refused.err
 
 
 def test_a_key_that_is_printed_line_by_line_is_masked(tmp_path: Path) -> None:
-    """In the record, the events and what is shown; nothing of it is told by the next step either."""
+    """In the record, the events and what is shown; nothing of it is told by the next step
+    either.
+    """
     program = _project(tmp_path)
     lines = [base64.b64encode(bytes([number]) * 30).decode() for number in range(4)]
     key = "\n".join(["-----BEGIN KEY-----", *lines, "-----END KEY-----"])
-    account = json.dumps({"type": "service_account", "private_key": key, "id": "account-1234"}, indent=2)
+    account = json.dumps(
+        {"type": "service_account", "private_key": key, "id": "account-1234"}, indent=2
+    )
     program.file("maverick.yaml", "secrets: [PRIVATE, ACCOUNT]")
     program.file("pick.py", 'import json, os\nprint(json.loads(os.environ["ACCOUNT"])["id"])\n')
     program.flow(
@@ -386,11 +430,19 @@ def test_a_key_that_is_printed_line_by_line_is_masked(tmp_path: Path) -> None:
         - {name: quoted, type: shell, run: 'printf "%q" "$PRIVATE"; set -x; : "$ACCOUNT"'}
         """
     )
-    ended = program.run("run", "flow.yaml", "--events", "events.jsonl", "--json", PRIVATE=key, ACCOUNT=account)
+    ended = program.run(
+        "run", "flow.yaml", "--events", "events.jsonl", "--json", PRIVATE=key, ACCOUNT=account
+    )
 
     assert 0 == ended.code, ended.err
-    everything = [*_everything(program.root / ".maverick" / "checkpoints"), ("out", ended.out.encode())]
-    everything += [("err", ended.err.encode()), ("events", (program.root / "events.jsonl").read_bytes())]
+    everything = [
+        *_everything(program.root / ".maverick" / "checkpoints"),
+        ("out", ended.out.encode()),
+    ]
+    everything += [
+        ("err", ended.err.encode()),
+        ("events", (program.root / "events.jsonl").read_bytes()),
+    ]
     for name, data in everything:
         for needle in (*lines, "account-1234"):
             assert needle.encode() not in data, name

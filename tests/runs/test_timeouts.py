@@ -1,4 +1,6 @@
-"""Timeouts: whatever a step is made of and inside of, a message names the timeout that is over and whose it is."""
+"""Timeouts: whatever a step is made of and inside of, a message names the timeout that is over and
+whose it is.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def slow(runs: Runs) -> Runs:
 
 
 def _late(slow: Runs, flow: str) -> tuple[str, str]:
-    """The error of *flow*, whose timeout is `SECONDS`, once something began before it was over; and that timeout."""
+    """The error of *flow*, whose timeout is `SECONDS`, once something began before it was over; and
+    that timeout.
+    """
     for seconds in GROWING_SECONDS:
         slow.flow(flow.replace("SECONDS", str(seconds)))
         error = slow.start().error
@@ -51,13 +55,19 @@ def _late(slow: Runs, flow: str) -> tuple[str, str]:
 def test_a_step_names_its_own_timeout(slow: Runs, kind: str) -> None:
     error, timeout = _late(slow, f"- {{name: a, {_STEPS[kind]}, timeout: SECONDS}}")
 
-    named = f"the timeout of {timeout} of the step a" if kind == "validate" else f"its timeout of {timeout}"
+    named = (
+        f"the timeout of {timeout} of the step a"
+        if kind == "validate"
+        else f"its timeout of {timeout}"
+    )
     assert f"longer than {named}" in error
 
 
 @pytest.mark.parametrize("kind", _STEPS)
 def test_a_timeout_around_a_step_is_named_as_it_is_configured(slow: Runs, kind: str) -> None:
-    """Not the rest of it that was left when the inner step began (`0.398731 s`), and not as the inner step's own."""
+    """Not the rest of it that was left when the inner step began (`0.398731 s`), and not as the
+    inner step's own.
+    """
     flow = f"""
     - name: work
       type: loop
@@ -90,7 +100,9 @@ def test_every_step_made_of_steps_hands_its_timeout_on(slow: Runs, around: str) 
         "subworkflow": "workflow: ./inner.yaml",
     }
     slow.file("inner.yaml", f'version: "1.0"\nname: inner\nsteps: [{inner}]\n')
-    error, timeout = _late(slow, f"- {{name: work, type: {around}, timeout: SECONDS, {bodies[around]}}}")
+    error, timeout = _late(
+        slow, f"- {{name: work, type: {around}, timeout: SECONDS, {bodies[around]}}}"
+    )
 
     assert f"took longer than the timeout of {timeout} of the step work" in error
 
@@ -149,7 +161,9 @@ def test_the_stages_of_a_validation_share_its_timeout(slow: Runs) -> None:
 
 @pytest.mark.parametrize("configured", [True, False])
 def test_a_stage_names_its_own_timeout(slow: Runs, configured: bool) -> None:
-    """Wherever it stands: in maverick.yaml, or in the step. It is the stage that fails, as by another exit code."""
+    """Wherever it stands: in maverick.yaml, or in the step. It is the stage that fails, as by
+    another exit code.
+    """
     stage = "{run: echo begun; sleep 600, timeout: 0.3}"
     if configured:
         slow.file("maverick.yaml", f"validation: {{stages: {{slow: {stage}}}}}\n")
@@ -158,9 +172,14 @@ def test_a_stage_names_its_own_timeout(slow: Runs, configured: bool) -> None:
 
     done = slow.start()
 
-    said = "`echo begun; sleep 600` took longer than the timeout of 0.3 s of the stage slow and was stopped"
+    said = (
+        "`echo begun; sleep 600` took longer than the timeout of 0.3 s of the stage slow and was "
+        "stopped"
+    )
     stopped = {"name": "slow", "success": False, "exit_code": 124, "output": f"begun\n{said}"}
-    assert {"success": False, "passed": False, "stages": [stopped], "attempts": 1} == slow.value("steps/a")
+    assert {"success": False, "passed": False, "stages": [stopped], "attempts": 1} == slow.value(
+        "steps/a"
+    )
     assert any(said in notice for notice in done.notices)
     assert not (slow.root / "after").exists()
 
@@ -178,12 +197,17 @@ def test_a_stage_that_took_too_long_is_corrected_and_run_again(slow: Runs) -> No
     done = slow.start()
 
     assert "done" == done.status
-    assert any(notice.startswith("validation failed at slow: exit code 124: `test") for notice in done.notices)
+    assert any(
+        notice.startswith("validation failed at slow: exit code 124: `test")
+        for notice in done.notices
+    )
 
 
 @pytest.mark.parametrize("kind", _STEPS)
 @pytest.mark.parametrize("timeout", ["0", "'0s'", "'soon'", "-1", "float('inf')", "[1]"])
-def test_a_timeout_that_an_expression_gives_has_to_be_one(slow: Runs, kind: str, timeout: str) -> None:
+def test_a_timeout_that_an_expression_gives_has_to_be_one(
+    slow: Runs, kind: str, timeout: str
+) -> None:
     """As one that stands in the file: above 0, and no longer than a clock can wait."""
     slow.flow(f"""- {{name: a, {_STEPS[kind]}, timeout: "${{{{ {timeout} }}}}"}}""")
 

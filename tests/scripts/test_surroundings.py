@@ -1,4 +1,6 @@
-"""A test sees nothing of the machine but its programs; `scripts/test --hostile` tries the whole suite so."""
+"""A test sees nothing of the machine but its programs; `scripts/test --hostile` tries the whole
+suite so.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,19 @@ def test_each_test_has_an_empty_home_and_no_settings(home: Path) -> None:
     assert str(home) == os.environ["HOME"]
     assert [] == list(home.iterdir())
     assert ["GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "HOME", "LANG"] == sorted(
-        name for name in os.environ if name.startswith(("GIT_", "XDG_", "MAVERICK_", "HOME", "LANG", "LC_"))
+        name
+        for name in os.environ
+        if name.startswith(("GIT_", "XDG_", "MAVERICK_", "HOME", "LANG", "LC_"))
     )
 
 
-def test_git_has_an_identity_and_no_other_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_git_has_an_identity_and_no_other_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever runs the tests, and whatever the machine's administrator has set."""
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))  # A repository above has settings.
+    monkeypatch.setenv(
+        "GIT_CEILING_DIRECTORIES", str(tmp_path.parent)
+    )  # A repository above has settings.
     command = ["git", "config", "--list", "--name-only"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
 
@@ -31,7 +39,15 @@ def test_git_has_an_identity_and_no_other_settings(tmp_path: Path, monkeypatch: 
 
 
 def test_what_is_set_outside_is_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("GIT_DIR", "XDG_CONFIG_HOME", "MAVERICK_RUN_ID", "LC_ALL", "COLUMNS", "GH_TOKEN", "PYTHONWARNINGS"):
+    for name in (
+        "GIT_DIR",
+        "XDG_CONFIG_HOME",
+        "MAVERICK_RUN_ID",
+        "LC_ALL",
+        "COLUMNS",
+        "GH_TOKEN",
+        "PYTHONWARNINGS",
+    ):
         monkeypatch.setenv(name, "/nowhere")
     before = dict(os.environ)
     try:

@@ -1,4 +1,5 @@
-"""`scripts/venv`: it installs what is locked, once; what is not so any more is made again; a failure is one line.
+"""`scripts/venv`: it installs what is locked, once; what is not so any more is made again; a
+failure is one line.
 
 The Python that it is given is a script that plays `venv` and `pip`: nothing is fetched.
 """
@@ -56,7 +57,11 @@ class Setup:
         """Run the script."""
         return subprocess.run(
             ["bash", self.clone / "scripts" / "venv", *kind],
-            env={"PATH": os.environ["PATH"], "PYTHON": str(python or self.python), "PLAY": str(self.play)},
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHON": str(python or self.python),
+                "PLAY": str(self.play),
+            },
             capture_output=True,
             text=True,
             check=False,
@@ -160,7 +165,9 @@ def failure(setup: Setup, *kind: str) -> list[str]:
     """The lines of a failure."""
     done = setup.run(*kind)
     assert (1, "") == (done.returncode, done.stdout)
-    return [line for line in done.stderr.splitlines() if not line.startswith(("making ", "installing "))]
+    return [
+        line for line in done.stderr.splitlines() if not line.startswith(("making ", "installing "))
+    ]
 
 
 def test_a_python_that_is_too_old_is_one_line(setup: Setup) -> None:
@@ -195,12 +202,18 @@ def test_a_python_without_venv_says_which_package_has_it(setup: Setup) -> None:
 
 SAYS = {
     "another hash": (
-        "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.\n    six==1.17.0:\n",
+        (
+            "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.\n    "
+            "six==1.17.0:\n"
+        ),
         "The package index gives another file than requirements/dev.txt names.",
         True,
     ),
     "no network": (
-        "WARNING: Retrying (Retry(total=0)): /simple/six/\nERROR: No matching distribution found for six==1.17.0\n",
+        (
+            "WARNING: Retrying (Retry(total=0)): /simple/six/\nERROR: No matching distribution found "
+            "for six==1.17.0\n"
+        ),
         "pip does not reach its package index for six==1.17.0;",
         False,
     ),
@@ -210,7 +223,11 @@ SAYS = {
         False,
     ),
     "a full disk": ("ERROR: [Errno 28] No space left on device\n", "The disk is full: ", False),
-    "anything else": ("WARNING: no matter\nERROR: no luck\n", "pip cannot install into .venv; it says:", True),
+    "anything else": (
+        "WARNING: no matter\nERROR: no luck\n",
+        "pip cannot install into .venv; it says:",
+        True,
+    ),
 }
 
 
@@ -232,4 +249,6 @@ def test_an_unknown_environment_is_a_usage_error(setup: Setup) -> None:
     done = setup.run("devel")
 
     assert 2 == done.returncode
-    assert "there is no environment `devel`; choose run, dev, bench, oldest or unlocked" in done.stderr
+    assert (
+        "there is no environment `devel`; choose run, dev, bench, oldest or unlocked" in done.stderr
+    )

@@ -1,18 +1,20 @@
-"""What the stand-ins of coding agents' programs share: their options, their log, and the scenario they play.
+"""What the stand-ins of coding agents' programs share: their options, their log, and the scenario
+they play.
 
-The folder `$STANDIN_FOLDER` holds `script.json`, a list with one scenario per call (the last one is played again), and
-gets `calls.jsonl`, what each call was given. A scenario is a mapping; every stand-in knows:
+The folder `$STANDIN_FOLDER` holds `script.json`, a list with one scenario per call (the last one is
+played again), and gets `calls.jsonl`, what each call was given. A scenario is a mapping; every
+stand-in knows:
 
     text       the final answer (null: none)        before     text said before the tools are used
     write      {path: content} to write as a tool   words      text for standard error
-    status     the HTTP status that the model gives message    what the error says (with or without a status)
-    cut_short  end in the middle of the turn        hang       open the session, then wait for ever
-    flood      so many bytes of noise first         logged_out nobody is logged in
-    limit      the limit of turns is reached        exit       end with this exit code, saying only `words`
-    retries    claude: asks the model's server so often again, with `status` each time, before all else
-    rate_limit claude: what it says of the account's limit
-    healed     claude: those were all, the rest is as without `status`
-    recorded   replay a sample of `recorded/`, such as `codex-0.171.0/400`
+    status     the HTTP status that the model gives message    what the error says (with or without
+    a status) cut_short  end in the middle of the turn        hang       open the session, then wait
+    for ever flood      so many bytes of noise first         logged_out nobody is logged in limit
+    the limit of turns is reached        exit       end with this exit code, saying only `words`
+    retries    claude: asks the model's server so often again, with `status` each time, before all
+    else rate_limit claude: what it says of the account's limit healed     claude: those were all,
+    the rest is as without `status` recorded   replay a sample of `recorded/`, such as
+    `codex-0.171.0/400`
 """
 
 from __future__ import annotations
@@ -30,14 +32,26 @@ FOLDER = Path(os.environ["STANDIN_FOLDER"])
 RECORDED = Path(__file__).parent / "recorded"
 UNKNOWN = "11111111-2222-4333-8444-555555555555"
 """The session that was asked for when a lost one was recorded."""
-NAMES = ("MAVERICK_AGENT", "MAVERICK_STEP", "MAVERICK_CONTEXT", "MAVERICK_OUTPUT", "IS_SANDBOX", "EXTRA", "NO_COLOR")
+NAMES = (
+    "MAVERICK_AGENT",
+    "MAVERICK_STEP",
+    "MAVERICK_CONTEXT",
+    "MAVERICK_OUTPUT",
+    "IS_SANDBOX",
+    "EXTRA",
+    "NO_COLOR",
+)
 
 
 class Call:
     """One call: its options and words, its prompt, and the scenario to play."""
 
     def __init__(
-        self, program: str, argv: list[str], flags: dict[str, bool], unknown: Callable[[str], NoReturn]
+        self,
+        program: str,
+        argv: list[str],
+        flags: dict[str, bool],
+        unknown: Callable[[str], NoReturn],
     ) -> None:
         """*flags* are the options that the real program knows; True: it takes a value."""
         self.options: dict[str, str] = {}
@@ -60,7 +74,13 @@ class Call:
         log = FOLDER / "calls.jsonl"
         number = len(log.read_text().splitlines()) if log.exists() else 0
         seen = {name: os.environ[name] for name in NAMES if name in os.environ}
-        call = {"program": program, "argv": sys.argv[1:], "prompt": self.prompt, "env": seen, "cwd": str(Path.cwd())}
+        call = {
+            "program": program,
+            "argv": sys.argv[1:],
+            "prompt": self.prompt,
+            "env": seen,
+            "cwd": str(Path.cwd()),
+        }
         with log.open("a") as file:
             file.write(json.dumps(call) + "\n")
         script = json.loads((FOLDER / "script.json").read_text())

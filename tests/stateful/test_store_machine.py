@@ -1,8 +1,8 @@
 """A store used in any order by two `Store` objects at once, against a plain dictionary.
 
-The dictionary knows what every checkpoint that was ever acknowledged holds, and where each run stands. Whatever
-happens, a checkpoint that loads is what it was; what the refs name loads; and nothing that was promised is lost,
-except by damage, and then only what the damage hit.
+The dictionary knows what every checkpoint that was ever acknowledged holds, and where each run
+stands. Whatever happens, a checkpoint that loads is what it was; what the refs name loads; and
+nothing that was promised is lost, except by damage, and then only what the damage hit.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from faults import CountingFiles
 from maverick.checkpoints import Checkpoint, Store, blob, value
-from maverick.checkpoints.model import NO_CHECKPOINT
+from maverick.checkpoints.trees.tree_nodes import NO_CHECKPOINT
 from maverick.errors import NotFound, RefMoved
 from stores import read_all
 
@@ -44,7 +44,9 @@ CONTENTS = [*SMALL, *SMALL, b"x" * 150_000, MANY_CHUNKS, MANY_CHUNKS + b"and mor
 
 
 def content(position: int) -> bytes:
-    """Give one of the contents. (Hypothesis keeps the text of what it chooses from for each step.)"""
+    """Give one of the contents. (Hypothesis keeps the text of what it chooses from for each
+    step.)
+    """
     return CONTENTS[position]
 
 
@@ -60,7 +62,9 @@ class HookedFiles(CountingFiles):
 
     @contextmanager
     def hooked(self, after: int, hook: Callable[[], None]) -> Iterator[None]:
-        """Do *hook* ahead of operation number *after* from now on, or at the end if there are fewer."""
+        """Do *hook* ahead of operation number *after* from now on, or at the end if there are
+        fewer.
+        """
         self._hook = len(self.done) + after, hook
         yield
         if self._hook is not None:
@@ -137,11 +141,21 @@ class StoreMachine(RuleBasedStateMachine):
         kind = {"kind": "label", "label": "first"} if labelled else {}
         name = f"r{self.count}"
         at = self.stores[which].save(
-            name, {tuple(path.split("/")): blob(data)}, parent=None, group=f"g{self.count % 2}", **kind
+            name,
+            {tuple(path.split("/")): blob(data)},
+            parent=None,
+            group=f"g{self.count % 2}",
+            **kind,
         )
         self.acknowledge(name, at, {path: data})
 
-    @rule(which=either, choice=number, path=paths, data=contents, label=st.sampled_from(["", "", "one", "two"]))
+    @rule(
+        which=either,
+        choice=number,
+        path=paths,
+        data=contents,
+        label=st.sampled_from(["", "", "one", "two"]),
+    )
     def save(self, which: int, choice: int, path: str, data: bytes, label: str) -> None:
         name = self.pick(choice, done=False)
         if name is not None:
@@ -162,7 +176,9 @@ class StoreMachine(RuleBasedStateMachine):
         if name is not None:
             run = self.runs[name]
             data = b"what came of it"
-            at = self.stores[which].save(name, {("output",): blob(data)}, parent=run.newest, kind="final")
+            at = self.stores[which].save(
+                name, {("output",): blob(data)}, parent=run.newest, kind="final"
+            )
             self.acknowledge(name, at, {**run.holds, "output": data})
             self.runs[name].done = True
 
@@ -173,7 +189,9 @@ class StoreMachine(RuleBasedStateMachine):
         if name is not None:
             positions = self.stores[which].ref(name).positions[:-1]
             if positions:
-                old = self.stores[which].checkpoint(positions[-min(back, len(positions))].checkpoint)
+                old = self.stores[which].checkpoint(
+                    positions[-min(back, len(positions))].checkpoint
+                )
                 with pytest.raises(RefMoved):
                     self.stores[which].save(name, {("a",): value(1)}, parent=old)
 
@@ -183,11 +201,15 @@ class StoreMachine(RuleBasedStateMachine):
         name = self.pick(choice)
         if name is not None:
             positions = self.stores[which].ref(name).positions
-            at = self.stores[which].checkpoint(positions[-1 - min(back, len(positions) - 1)].checkpoint)
+            at = self.stores[which].checkpoint(
+                positions[-1 - min(back, len(positions) - 1)].checkpoint
+            )
             self.count += 1
             try:
                 new = self.stores[which].save(f"r{self.count}", {}, parent=at)
-            except NotFound:  # where locks do nothing: until the next gc it is in the trash, on which nobody builds
+            except NotFound:
+                # where locks do nothing: until the next gc it is in the trash, on which nobody
+                # builds
                 assert not self.locked
                 return
             self.acknowledge(f"r{self.count}", new, self.held[at.id])
@@ -206,7 +228,9 @@ class StoreMachine(RuleBasedStateMachine):
         name = self.pick(choice)
         if name is not None:
             store = self.stores[which]
-            assert self.runs[name].newest == store.resolve(name) == store.newest_whole(name).checkpoint
+            assert (
+                self.runs[name].newest == store.resolve(name) == store.newest_whole(name).checkpoint
+            )
             self.assert_holds(store, self.runs[name].newest)
 
     @rule(which=either)
@@ -215,7 +239,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(read_data=st.booleans())
     def fsck(self, read_data: bool) -> None:
-        assert [] == [it for it in self.stores[0].check(read_data=read_data) if it.severity == "error"]
+        assert [] == [
+            it for it in self.stores[0].check(read_data=read_data) if it.severity == "error"
+        ]
 
     def assert_holds(self, store: Store, at: Checkpoint) -> None:
         found = read_all(store, at)
@@ -258,7 +284,9 @@ class StoreMachine(RuleBasedStateMachine):
         self.collect(self.stores[which], keep_last)
 
     def collect(self, store: Store, keep_last: int) -> None:
-        """What must stay after it is what the rules of retention say, no more and no less of runs."""
+        """What must stay after it is what the rules of retention say, no more and no less of
+        runs.
+        """
         whole = [it.checkpoint for ref in store.refs() if not ref.done for it in ref.positions]
         stays = set(self.staying(keep_last))
         store.plan_gc(keep_last=keep_last).execute()
@@ -298,7 +326,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(choice=number, place=st.integers(0, 99), cut=st.booleans())
     def damage_a_pack_and_repair(self, choice: int, place: int, cut: bool) -> None:
-        """Runs stand at a checkpoint that they had, or, where none is left, are gone. Nothing is made up."""
+        """Runs stand at a checkpoint that they had, or, where none is left, are gone. Nothing is
+        made up.
+        """
         packs = sorted((self.root / "objects").iterdir())
         if packs:
             path = packs[choice % len(packs)]
@@ -310,7 +340,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(choice=number, place=st.integers(0, 99), gone=st.booleans())
     def damage_a_ref_and_repair(self, choice: int, place: int, gone: bool) -> None:
-        """The run stands where it stood. Its tags are lost; and a run of one checkpoint whose ref is gone."""
+        """The run stands where it stood. Its tags are lost; and a run of one checkpoint whose ref
+        is gone.
+        """
         name = self.pick(choice)
         if name is not None:
             path = self.root / "refs" / name
@@ -344,23 +376,45 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 class UnlockedStoreMachine(StoreMachine):
-    """Where `flock` holds off nobody, and another process may come in between any two operations."""
+    """Where `flock` holds off nobody, and another process may come in between any two
+    operations.
+    """
 
     locked = False
 
-    @rule(choice=number, path=paths, data=contents, after=st.integers(0, 11), keep_last=st.integers(0, 2))
-    def gc_during_a_save(self, choice: int, path: str, data: bytes, after: int, keep_last: int) -> None:
+    @rule(
+        choice=number,
+        path=paths,
+        data=contents,
+        after=st.integers(0, 11),
+        keep_last=st.integers(0, 2),
+    )
+    def gc_during_a_save(
+        self, choice: int, path: str, data: bytes, after: int, keep_last: int
+    ) -> None:
         name = self.pick(choice, done=False)
         if name is not None:
-            with self.files(0).hooked(after, lambda: self.collect_quietly(self.stores[1], keep_last)):
+            with self.files(0).hooked(
+                after, lambda: self.collect_quietly(self.stores[1], keep_last)
+            ):
                 self.save_on(self.stores[0], name, path, data)
             self.everything_named_loads(self.stores[0])
 
-    @rule(choice=number, path=paths, data=contents, after=st.integers(0, 25), keep_last=st.integers(0, 2))
-    def save_during_a_gc(self, choice: int, path: str, data: bytes, after: int, keep_last: int) -> None:
+    @rule(
+        choice=number,
+        path=paths,
+        data=contents,
+        after=st.integers(0, 25),
+        keep_last=st.integers(0, 2),
+    )
+    def save_during_a_gc(
+        self, choice: int, path: str, data: bytes, after: int, keep_last: int
+    ) -> None:
         name = self.pick(choice, done=False)
         if name is not None:
-            with self.files(1).hooked(after, lambda: self.save_on(self.stores[0], name, path, data)):
+            with self.files(1).hooked(
+                after, lambda: self.save_on(self.stores[0], name, path, data)
+            ):
                 self.collect_quietly(self.stores[1], keep_last)
             self.everything_named_loads(self.stores[0])
 
@@ -371,7 +425,9 @@ class UnlockedStoreMachine(StoreMachine):
         if name is not None:
             at = self.runs[name].newest
             self.count += 1
-            with self.files(0).hooked(after, lambda: self.collect_quietly(self.stores[1], keep_last)):
+            with self.files(0).hooked(
+                after, lambda: self.collect_quietly(self.stores[1], keep_last)
+            ):
                 try:
                     new = self.stores[0].save(f"r{self.count}", {}, parent=at)
                 except NotFound:

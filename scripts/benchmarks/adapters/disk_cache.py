@@ -1,4 +1,6 @@
-"""diskcache: contents under their hashes, a manifest for each checkpoint, one transaction for each save."""
+"""diskcache: contents under their hashes, a manifest for each checkpoint, one transaction for each
+save.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,15 @@ if TYPE_CHECKING:
 
 
 class DiskCache:
-    """Its defaults, but for eviction: 32 KiB and more in a file, the rest in SQLite, `synchronous = NORMAL`."""
+    """Its defaults, but for eviction: 32 KiB and more in a file, the rest in SQLite, `synchronous =
+    NORMAL`.
+    """
 
     name: ClassVar[str] = "diskcache"
     durable: ClassVar[str] = "no"
-    how: ClassVar[str] = "`transact`: `add` under the SHA-256, `set` of a manifest; eviction off; `delete`"
+    how: ClassVar[str] = (
+        "`transact`: `add` under the SHA-256, `set` of a manifest; eviction off; `delete`"
+    )
     skips: ClassVar[Mapping[str, str]] = {}
     settings: ClassVar[dict[str, Any]] = {"eviction_policy": "none", "cull_limit": 0}
 
@@ -51,10 +57,16 @@ class DiskCache:
     def diff(self, run: str, old: str, new: str) -> dict[str, tuple[bytes, bytes]]:
         """Compare the manifests, get what differs."""
         before, after = (json.loads(self.cache[key]) for key in (old, new))
-        return {name: (self.cache[before[name]], self.cache[key]) for name, key in after.items() if before[name] != key}
+        return {
+            name: (self.cache[before[name]], self.cache[key])
+            for name, key in after.items()
+            if before[name] != key
+        }
 
     def collect(self, keep: list[str]) -> None:
-        """Mark from the runs that stay, delete the rest; SQLite gives the space back by itself (`auto_vacuum`)."""
+        """Mark from the runs that stay, delete the rest; SQLite gives the space back by itself
+        (`auto_vacuum`).
+        """
         live = set()
         for run in keep:
             live.add(f"run {run}")
@@ -75,6 +87,12 @@ class DiskCacheSynced(DiskCache):
 
     name: ClassVar[str] = "diskcache, fsync"
     durable: ClassVar[str] = "yes"
-    how: ClassVar[str] = "the same with `sqlite_synchronous=2` and `disk_min_file_size` of 2 GiB (files are not synced)"
+    how: ClassVar[str] = (
+        "the same with `sqlite_synchronous=2` and `disk_min_file_size` of 2 GiB (files are not "
+        "synced)"
+    )
     skips: ClassVar[Mapping[str, str]] = dict.fromkeys(("load", "diff", "gc"), "as the line before")
-    settings: ClassVar[dict[str, Any]] = DiskCache.settings | {"sqlite_synchronous": 2, "disk_min_file_size": 2**31}
+    settings: ClassVar[dict[str, Any]] = DiskCache.settings | {
+        "sqlite_synchronous": 2,
+        "disk_min_file_size": 2**31,
+    }

@@ -1,4 +1,6 @@
-"""dulwich, git in Python: objects made and added as its object store tutorial does, a branch for each run."""
+"""dulwich, git in Python: objects made and added as its object store tutorial does, a branch for
+each run.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,13 @@ class Dulwich:
 
     name: ClassVar[str] = "dulwich"
     durable: ClassVar[str] = "no"
-    how: ClassVar[str] = "`object_store.add_object` of blobs, tree and commit (100 and more: `add_objects`), a branch"
-    skips: ClassVar[Mapping[str, str]] = dict.fromkeys(("large", "transcript"), "as the next row: most is zlib")
+    how: ClassVar[str] = (
+        "`object_store.add_object` of blobs, tree and commit (100 and more: `add_objects`), a "
+        "branch"
+    )
+    skips: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("large", "transcript"), "as the next row: most is zlib"
+    )
     fsync: ClassVar[bool] = False
 
     def open(self, folder: Path) -> None:
@@ -78,7 +85,10 @@ class Dulwich:
         """Compare the trees, read the blobs that differ."""
         before, after = (self.repo[key.encode()].tree for key in (old, new))
         return {
-            change.new.path.decode(): (self.repo[change.old.sha].data, self.repo[change.new.sha].data)
+            change.new.path.decode(): (
+                self.repo[change.old.sha].data,
+                self.repo[change.new.sha].data,
+            )
             for change in tree_changes(self.repo.object_store, before, after)
         }
 

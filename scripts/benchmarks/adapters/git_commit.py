@@ -19,8 +19,12 @@ class GitCommit:
 
     name: ClassVar[str] = "git commit"
     durable: ClassVar[str] = "no"
-    how: ClassVar[str] = "changed files, `git add --all`, `git commit`; only `.git` counts as stored; `git gc`"
-    skips: ClassVar[Mapping[str, str]] = dict.fromkeys(("large", "transcript"), "as the next row: most is zlib")
+    how: ClassVar[str] = (
+        "changed files, `git add --all`, `git commit`; only `.git` counts as stored; `git gc`"
+    )
+    skips: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("large", "transcript"), "as the next row: most is zlib"
+    )
     settings: ClassVar[dict[str, str]] = {"gc.auto": "0"}
 
     def open(self, folder: Path) -> None:

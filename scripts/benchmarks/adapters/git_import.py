@@ -19,7 +19,9 @@ class FastImport:
 
     name: ClassVar[str] = "git fast-import"
     durable: ClassVar[str] = "no"
-    how: ClassVar[str] = "one stream, a save is done when `get-mark` answers; all are lost if it dies; `git gc`"
+    how: ClassVar[str] = (
+        "one stream, a save is done when `get-mark` answers; all are lost if it dies; `git gc`"
+    )
     skips: ClassVar[Mapping[str, str]] = {"large": "as the next row: most is zlib"}
     settings: ClassVar[dict[str, str]] = {"gc.auto": "0", "fastimport.unpackLimit": "1"}
     checkpoints: ClassVar[bool] = False
@@ -86,7 +88,9 @@ class FastImportSynced(FastImport):
 
     name: ClassVar[str] = "git fast-import, checkpoint"
     durable: ClassVar[str] = "content"
-    how: ClassVar[str] = "the same with `checkpoint` after each commit and `core.fsync = committed,reference`"
+    how: ClassVar[str] = (
+        "the same with `checkpoint` after each commit and `core.fsync = committed,reference`"
+    )
     skips: ClassVar[Mapping[str, str]] = dict.fromkeys(("load", "diff", "gc"), "as the row before")
     settings: ClassVar[dict[str, str]] = FastImport.settings | {"core.fsync": "committed,reference"}
     checkpoints: ClassVar[bool] = True

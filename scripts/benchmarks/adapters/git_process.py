@@ -1,4 +1,6 @@
-"""What both ways to use the git binary share: the environment, reading and comparing commits, `git gc`."""
+"""What both ways to use the git binary share: the environment, reading and comparing commits, `git
+gc`.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +25,17 @@ _ENVIRONMENT = {
 
 
 class Git:
-    """A repository's folder, and commands in it. Nobody's configuration but the repository's counts."""
+    """A repository's folder, and commands in it. Nobody's configuration but the repository's
+    counts.
+    """
 
     def __init__(self, folder: Path, settings: dict[str, str]) -> None:
         self.folder = folder / "store"
         self.work = folder / "work"
-        self.environment = _ENVIRONMENT | {"GIT_DIR": str(self.folder), "GIT_WORK_TREE": str(self.work)}
+        self.environment = _ENVIRONMENT | {
+            "GIT_DIR": str(self.folder),
+            "GIT_WORK_TREE": str(self.work),
+        }
         self.work.mkdir(parents=True, exist_ok=True)
         if not self.folder.exists():
             self.run("init", "--quiet", "--initial-branch=none")
@@ -38,7 +45,12 @@ class Git:
     def run(self, *arguments: str, stdin: bytes = b"") -> bytes:
         """Give the output of a git command."""
         return subprocess.run(
-            ["git", *arguments], env=self.environment, cwd=self.work, input=stdin, stdout=subprocess.PIPE, check=True
+            ["git", *arguments],
+            env=self.environment,
+            cwd=self.work,
+            input=stdin,
+            stdout=subprocess.PIPE,
+            check=True,
         ).stdout
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
@@ -53,7 +65,9 @@ class Git:
 
     def load(self, commit: str) -> dict[str, bytes]:
         """Read a whole commit in one process."""
-        with tarfile.open(fileobj=io.BytesIO(self.run("archive", "--format=tar", commit))) as archive:
+        with tarfile.open(
+            fileobj=io.BytesIO(self.run("archive", "--format=tar", commit))
+        ) as archive:
             return {member.name: _read(archive, member) for member in archive if member.isfile()}
 
     def diff(self, old: str, new: str) -> dict[str, tuple[bytes, bytes]]:

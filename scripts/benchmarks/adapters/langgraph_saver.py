@@ -1,4 +1,6 @@
-"""langgraph-checkpoint-sqlite: a thread for each run, a channel for each entry, the whole state in each checkpoint."""
+"""langgraph-checkpoint-sqlite: a thread for each run, a channel for each entry, the whole state in
+each checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +19,23 @@ if TYPE_CHECKING:
 
 
 class LangGraph:
-    """`SqliteSaver.put`, as a compiled graph calls it. SQLite's default, WAL with `synchronous = FULL`, syncs each."""
+    """`SqliteSaver.put`, as a compiled graph calls it. SQLite's default, WAL with `synchronous =
+    FULL`, syncs each.
+    """
 
     name: ClassVar[str] = "langgraph-checkpoint-sqlite"
     durable: ClassVar[str] = "yes"
-    how: ClassVar[str] = "`SqliteSaver.put` of all channel values (a graph also calls `put_writes`); `delete_thread`"
+    how: ClassVar[str] = (
+        "`SqliteSaver.put` of all channel values (a graph also calls `put_writes`); `delete_thread`"
+    )
     skips: ClassVar[Mapping[str, str]] = {}
 
     def open(self, folder: Path) -> None:
         """Open or make the database."""
         (folder / "store").mkdir(parents=True, exist_ok=True)
-        self.connection = sqlite3.connect(folder / "store" / "checkpoints.sqlite", check_same_thread=False)
+        self.connection = sqlite3.connect(
+            folder / "store" / "checkpoints.sqlite", check_same_thread=False
+        )
         self.saver = SqliteSaver(self.connection)
         self.saver.setup()
         self.configs: dict[str, Any] = {}
@@ -43,13 +51,17 @@ class LangGraph:
         checkpoint = empty_checkpoint()
         checkpoint["channel_values"] = contents(whole)
         checkpoint["channel_versions"] = dict(versions)
-        saved = self.saver.put(config, checkpoint, {"source": "loop", "step": step, "parents": {}}, new)
+        saved = self.saver.put(
+            config, checkpoint, {"source": "loop", "step": step, "parents": {}}, new
+        )
         self.configs[run] = saved
         return str(saved["configurable"]["checkpoint_id"])
 
     def load(self, run: str, checkpoint: str) -> dict[str, bytes]:
         """Get the tuple of that checkpoint."""
-        where = {"configurable": {"thread_id": run, "checkpoint_ns": "", "checkpoint_id": checkpoint}}
+        where = {
+            "configurable": {"thread_id": run, "checkpoint_ns": "", "checkpoint_id": checkpoint}
+        }
         found = self.saver.get_tuple(where)
         if found is None:
             raise KeyError(checkpoint)
@@ -61,7 +73,9 @@ class LangGraph:
 
     def collect(self, keep: list[str]) -> None:
         """Delete the other threads, and give the space back."""
-        threads = [row[0] for row in self.connection.execute("SELECT DISTINCT thread_id FROM checkpoints")]
+        threads = [
+            row[0] for row in self.connection.execute("SELECT DISTINCT thread_id FROM checkpoints")
+        ]
         for thread in threads:
             if thread not in keep:
                 self.saver.delete_thread(thread)

@@ -1,4 +1,6 @@
-"""What no store can do without: writing and syncing, hashing, compressing; each alone, on what a save gets."""
+"""What no store can do without: writing and syncing, hashing, compressing; each alone, on what a
+save gets.
+"""
 
 from __future__ import annotations
 
@@ -49,11 +51,15 @@ class Limit:
 
 
 class BareWrites(Limit):
-    """One file for the content and one for the name, with as many fsyncs as a save of maverick has."""
+    """One file for the content and one for the name, with as many fsyncs as a save of maverick
+    has.
+    """
 
     name: ClassVar[str] = "bare writes"
     durable: ClassVar[str] = "yes"
-    how: ClassVar[str] = "the changed bytes into one new file, a name into another; each file and each folder synced"
+    how: ClassVar[str] = (
+        "the changed bytes into one new file, a name into another; each file and each folder synced"
+    )
 
     def save(self, run: str, changed: State, whole: State, *, last: bool = False) -> str:
         """Write what changed, raw."""

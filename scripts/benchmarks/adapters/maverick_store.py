@@ -20,7 +20,9 @@ class Maverick:
 
     name: ClassVar[str] = "maverick"
     durable: ClassVar[str] = "yes"
-    how: ClassVar[str] = "`Store.save` of what changed, as blobs (a file: `blob_from`); `plan_gc().execute()`"
+    how: ClassVar[str] = (
+        "`Store.save` of what changed, as blobs (a file: `blob_from`); `plan_gc().execute()`"
+    )
     skips: ClassVar[Mapping[str, str]] = {}
 
     def open(self, folder: Path) -> None:
@@ -50,7 +52,10 @@ class Maverick:
 
     def diff(self, run: str, old: str, new: str) -> dict[str, tuple[bytes, bytes]]:
         """Let the store compare."""
-        return {change.path[-1]: (_bytes(change.old), _bytes(change.new)) for change in self.store.diff(old, new)}
+        return {
+            change.path[-1]: (_bytes(change.old), _bytes(change.new))
+            for change in self.store.diff(old, new)
+        }
 
     def collect(self, keep: list[str]) -> None:
         """Let retention drop what is done and not among the newest."""

@@ -1,4 +1,6 @@
-"""disk-objectstore: contents and a manifest for each checkpoint as objects, a file that names a run's checkpoints."""
+"""disk-objectstore: contents and a manifest for each checkpoint as objects, a file that names a
+run's checkpoints.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +22,17 @@ if TYPE_CHECKING:
 class PackedContainer:
     """Objects go straight into a pack, as the documentation advises for many small ones.
 
-    Its `do_fsync`, which is on, syncs no pack on Linux in 1.5.0: with `use_fullsync`, `safe_flush_to_disk` leaves
-    the file out and calls `fcntl(descriptor, 0)` for the folder, which is F_DUPFD. So a save that was acknowledged
-    may be lost, although the index was synced, and each leaves a descriptor open.
+    Its `do_fsync`, which is on, syncs no pack on Linux in 1.5.0: with `use_fullsync`,
+    `safe_flush_to_disk` leaves the file out and calls `fcntl(descriptor, 0)` for the folder, which
+    is F_DUPFD. So a save that was acknowledged may be lost, although the index was synced, and each
+    leaves a descriptor open.
     """
 
     name: ClassVar[str] = "disk-objectstore, pack"
     durable: ClassVar[str] = "no"
     how: ClassVar[str] = (
-        "`add_objects_to_pack` of what `has_objects` lacks (`do_fsync` syncs no pack on Linux); `repack`"
+        "`add_objects_to_pack` of what `has_objects` lacks (`do_fsync` syncs no pack on Linux); "
+        "`repack`"
     )
     skips: ClassVar[Mapping[str, str]] = {}
 
@@ -75,7 +79,9 @@ class PackedContainer:
                     self.container.add_streamed_object_to_pack(file)
 
     def _note(self, run: str, log: list[str]) -> None:
-        """The container has no names: those of the run's checkpoints go into a file of the caller's, durably."""
+        """The container has no names: those of the run's checkpoints go into a file of the
+        caller's, durably.
+        """
         temporary = self.refs / "temporary"
         with temporary.open("w") as file:
             file.write("\n".join(log))
@@ -96,7 +102,11 @@ class PackedContainer:
         """Compare the manifests, read what differs."""
         before, after = (json.loads(self.container.get_object_content(key)) for key in (old, new))
         read = self.container.get_object_content
-        return {name: (read(before[name]), read(key)) for name, key in after.items() if before[name] != key}
+        return {
+            name: (read(before[name]), read(key))
+            for name, key in after.items()
+            if before[name] != key
+        }
 
     def collect(self, keep: list[str]) -> None:
         """Mark from the runs that stay, delete the rest, repack compressed."""
@@ -107,7 +117,9 @@ class PackedContainer:
                 continue
             for key in log.read_text().split():
                 live |= {key, *json.loads(self.container.get_object_content(key)).values()}
-        self.container.delete_objects([key for key in self.container.list_all_objects() if key not in live])
+        self.container.delete_objects(
+            [key for key in self.container.list_all_objects() if key not in live]
+        )
         self.container.pack_all_loose()
         self.container.repack(CompressMode.YES)
         self.container.clean_storage()

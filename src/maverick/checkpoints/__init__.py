@@ -1,22 +1,26 @@
-"""The content-addressed store: immutable checkpoints of runs, each object stored once, verified on each read.
+"""The content-addressed store: immutable checkpoints of runs, each object stored once, verified on
+each read.
 
 Knows nothing of workflows, YAML or terminals. `docs/format.md` describes every byte it writes.
 
-Each name is loaded when it is first used, so that a command which only lists runs does not load the whole store.
+Each name is loaded when it is first used, so that a command which only lists runs does not load the
+whole store.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from maverick.checkpoints.codec import Value
-    from maverick.checkpoints.content import Content, blob, blob_from, existing, note, value
-    from maverick.checkpoints.ids import BlobId, CheckpointId, ObjectId, TreeId
-    from maverick.checkpoints.locks import Owner
-    from maverick.checkpoints.model import Checkpoint, CheckpointKind, Entry, EntryKind
-    from maverick.checkpoints.refs import Position, Ref
-    from maverick.checkpoints.snapshot import Snapshot
+    from maverick.checkpoints.disk.files import Files
+    from maverick.checkpoints.disk.locks import Owner
+    from maverick.checkpoints.objects.ids import BlobId, CheckpointId, ObjectId, TreeId
+    from maverick.checkpoints.refs.overview import Overview
+    from maverick.checkpoints.refs.refs import Position, Ref
     from maverick.checkpoints.store import Store
+    from maverick.checkpoints.trees.codec import Value
+    from maverick.checkpoints.trees.content import Content, blob, blob_from, existing, note, value
+    from maverick.checkpoints.trees.snapshot import Snapshot
+    from maverick.checkpoints.trees.tree_nodes import Checkpoint, CheckpointKind, Entry, EntryKind
 
 __all__ = [
     "BlobId",
@@ -26,7 +30,9 @@ __all__ = [
     "Content",
     "Entry",
     "EntryKind",
+    "Files",
     "ObjectId",
+    "Overview",
     "Owner",
     "Position",
     "Ref",
@@ -42,26 +48,28 @@ __all__ = [
 ]
 
 _HOMES = {
-    "BlobId": "ids",
-    "Checkpoint": "model",
-    "CheckpointId": "ids",
-    "CheckpointKind": "model",
-    "Content": "content",
-    "Entry": "model",
-    "EntryKind": "model",
-    "ObjectId": "ids",
-    "Owner": "locks",
-    "Position": "refs",
-    "Ref": "refs",
-    "Snapshot": "snapshot",
+    "BlobId": "objects.ids",
+    "Checkpoint": "trees.tree_nodes",
+    "CheckpointId": "objects.ids",
+    "CheckpointKind": "trees.tree_nodes",
+    "Content": "trees.content",
+    "Entry": "trees.tree_nodes",
+    "EntryKind": "trees.tree_nodes",
+    "Files": "disk.files",
+    "ObjectId": "objects.ids",
+    "Overview": "refs.overview",
+    "Owner": "disk.locks",
+    "Position": "refs.refs",
+    "Ref": "refs.refs",
+    "Snapshot": "trees.snapshot",
     "Store": "store",
-    "TreeId": "ids",
-    "Value": "codec",
-    "blob": "content",
-    "blob_from": "content",
-    "existing": "content",
-    "note": "content",
-    "value": "content",
+    "TreeId": "objects.ids",
+    "Value": "trees.codec",
+    "blob": "trees.content",
+    "blob_from": "trees.content",
+    "existing": "trees.content",
+    "note": "trees.content",
+    "value": "trees.content",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from maverick.checkpoints.locks import DROPPED
+from maverick.checkpoints.disk.locks import DROPPED
 from maverick.checkpoints.presence import is_there
 from maverick.checkpoints.saving import Saving, save
 from maverick.errors import NotFound, RefMoved
@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from maverick.checkpoints.folder import StoreFolder
-    from maverick.checkpoints.frames import Frame
-    from maverick.checkpoints.refs import Ref
+    from maverick.checkpoints.objects.frames import Frame
+    from maverick.checkpoints.refs.refs import Ref
 
 
-def adopt(store: StoreFolder, ref: Ref, frames: Iterable[Frame], name: str, *, is_new: bool) -> None:
+def adopt(
+    store: StoreFolder, ref: Ref, frames: Iterable[Frame], name: str, *, is_new: bool
+) -> None:
     """Do what `Store.adopt` says."""
     if name not in ("", ref.run):
         _adopt_as(store, name, ref, frames)
@@ -43,7 +45,9 @@ def _adopt_as(store: StoreFolder, name: str, ref: Ref, frames: Iterable[Frame]) 
     with store.changing("take in the run"):
         if store.find_ref(ref.run) is None:
             with store.own(ref.run) as owner:
-                owner.note_dropped(store.files)  # Its checkpoints are there, and nobody is to miss the run.
+                owner.note_dropped(
+                    store.files
+                )  # Its checkpoints are there, and nobody is to miss the run.
         _take_frames(store, ref, frames)
         at = store.checkpoint(ref.checkpoint)
         save(store, Saving(name, at, at.kind, at.label, at.step, f"imported {ref.run}", ""), {}, {})

@@ -1,8 +1,8 @@
 """Changes that people make to runs, and how the last of them is taken back.
 
-Each is noted in a small file *before* it is made, with the ref as it stood. Taking one back writes a new checkpoint,
-or makes or removes a ref; what a step saved is never taken back. A note whose change did not happen, because of a
-crash between the two, is passed over.
+Each is noted in a small file *before* it is made, with the ref as it stood. Taking one back writes
+a new checkpoint, or makes or removes a ref; what a step saved is never taken back. A note whose
+change did not happen, because of a crash between the two, is passed over.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
-from maverick.checkpoints import canonical
-from maverick.checkpoints.content import Content, existing
-from maverick.checkpoints.files import UNREADABLE, writing
-from maverick.checkpoints.files import replace as replace_file
-from maverick.checkpoints.ids import CheckpointId, ObjectId
-from maverick.checkpoints.layout import temporary
-from maverick.checkpoints.refs import Ref, encode_ref, parse_ref
-from maverick.checkpoints.retention import Fate, roots
+from maverick.checkpoints.disk import sealed
+from maverick.checkpoints.disk.files import UNREADABLE, writing
+from maverick.checkpoints.disk.files import replace as replace_file
+from maverick.checkpoints.disk.layout import temporary
+from maverick.checkpoints.objects.ids import CheckpointId, ObjectId
+from maverick.checkpoints.refs.refs import Ref, encode_ref, parse_ref
+from maverick.checkpoints.refs.retention import Fate, roots
+from maverick.checkpoints.trees.content import Content, existing
 from maverick.errors import NotFound, RefMoved, StoreDamaged, StoreTooNew, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from maverick.checkpoints.folders import Path
-    from maverick.checkpoints.model import Checkpoint, Entry
     from maverick.checkpoints.store import Store
+    from maverick.checkpoints.trees.folders import Path
+    from maverick.checkpoints.trees.tree_nodes import Checkpoint, Entry
 
 Action: TypeAlias = Literal["edit", "fork", "tag", "drop", "restore"]
 Changes: TypeAlias = "Mapping[Path, Content | None]"
@@ -44,7 +44,8 @@ _TAG = re.compile(r"[^\s@~:/\x00-\x1f]{1,100}")
 
 @dataclass(frozen=True, slots=True)
 class HandChange:
-    """A change that somebody made to `run`. `before` is its ref before that, None if there was no such run.
+    """A change that somebody made to `run`. `before` is its ref before that, None if there was no
+    such run.
 
     `created` is in milliseconds since the epoch, `reason` what was done, in words.
     """
@@ -58,20 +59,24 @@ class HandChange:
     name: str = ""
 
 
-# --- making them ----------------------------------------------------------------------------------------------------
+# --- making them ----------------------------------------------------------------------------------
 
 
 def check_run_name(run: str) -> str:
     """Give *run* back if a person may call a run so. Raises UsageError."""
     if not _RUN.fullmatch(run):
         raise UsageError(
-            f"{run!r} cannot be the name of a run: up to 100 letters, digits, `-`, `_` and `.`, no sign first"
+            f"{run!r} cannot be the name of a run: up to 100 letters, digits, `-`, `_` and `.`, "
+            "no sign first"
         )
     return run
 
 
-def fork(store: Store, at: Checkpoint, run: str, *, changes: Changes, facts: Changes, reason: str) -> Checkpoint:
-    """Begin *run* at the checkpoint *at*, with *changes* made to it: one ref and one checkpoint, nothing is copied.
+def fork(
+    store: Store, at: Checkpoint, run: str, *, changes: Changes, facts: Changes, reason: str
+) -> Checkpoint:
+    """Begin *run* at the checkpoint *at*, with *changes* made to it: one ref and one checkpoint,
+    nothing is copied.
 
     Raises:
         UsageError: *run* is no name for a run, or there is such a run.
@@ -81,22 +86,30 @@ def fork(store: Store, at: Checkpoint, run: str, *, changes: Changes, facts: Cha
     if store.find_ref(run) is not None:
         raise UsageError(f"there is a run {run} already; choose another name")
     _note(store, "fork", run, reason, None)
-    return store.save(run, changes, parent=at, kind="pause", step=at.step, reason=reason, facts=facts)
+    return store.save(
+        run, changes, parent=at, kind="pause", step=at.step, reason=reason, facts=facts
+    )
 
 
-def edit(store: Store, tip: Checkpoint, *, changes: Changes, facts: Changes, what: str) -> Checkpoint:
-    """Save a checkpoint on top of *tip*, where its run stands, with *changes*; whoever calls owns the run.
+def edit(
+    store: Store, tip: Checkpoint, *, changes: Changes, facts: Changes, what: str
+) -> Checkpoint:
+    """Save a checkpoint on top of *tip*, where its run stands, with *changes*; whoever calls owns
+    the run.
 
     Raises:
         RefMoved: the run does not stand there any more.
     """
     reason = f"{_EDITED}{what}"
     _note(store, "edit", tip.run, reason, store.ref(tip.run))
-    return store.save(tip.run, changes, parent=tip, kind="pause", step=tip.step, reason=reason, facts=facts)
+    return store.save(
+        tip.run, changes, parent=tip, kind="pause", step=tip.step, reason=reason, facts=facts
+    )
 
 
 def tag(store: Store, run: str, name: str, at: Checkpoint | None) -> None:
-    """Give *at* the tag *name* in *run*, so that `RUN@NAME` is it and gc keeps it; None takes the tag away.
+    """Give *at* the tag *name* in *run*, so that `RUN@NAME` is it and gc keeps it; None takes the
+    tag away.
 
     Raises:
         UsageError: *name* is none that a revision can hold.
@@ -104,7 +117,8 @@ def tag(store: Store, run: str, name: str, at: Checkpoint | None) -> None:
     """
     if not _TAG.fullmatch(name) or name == "latest":
         raise UsageError(
-            f"{name!r} cannot be a tag: up to 100 characters without blanks and `@ ~ : /`, and not `latest`"
+            f"{name!r} cannot be a tag: up to 100 characters without blanks and `@ ~ : /`, and "
+            "not `latest`"
         )
     ref = store.ref(run)
     if at is None and name not in ref.tags:
@@ -117,7 +131,9 @@ def tag(store: Store, run: str, name: str, at: Checkpoint | None) -> None:
 
 
 def drop(store: Store, run: str) -> None:
-    """Forget *run*. Until the next gc it can be taken back. Raises NotFound, RunOwned, RefDamaged."""
+    """Forget *run*. Until the next gc it can be taken back. Raises NotFound, RunOwned,
+    RefDamaged.
+    """
     ref = store.ref(run)
     with store.own(run):  # Whoever executes it is named before anything is noted.
         pass
@@ -131,7 +147,9 @@ def note_restore(store: Store, safety: Checkpoint, reason: str) -> None:
 
 
 def safety_of(store: Store, change: HandChange) -> Checkpoint:
-    """The checkpoint with the files as they were before the restoration *change*. Raises StoreDamaged."""
+    """The checkpoint with the files as they were before the restoration *change*. Raises
+    StoreDamaged.
+    """
     return store.checkpoint(CheckpointId(ObjectId(change.detail["safety"])))
 
 
@@ -141,11 +159,16 @@ def forget(store: Store, change: HandChange) -> None:
 
 
 def _note(
-    store: Store, action: Action, run: str, reason: str, before: Ref | None, detail: Mapping[str, str] | None = None
+    store: Store,
+    action: Action,
+    run: str,
+    reason: str,
+    before: Ref | None,
+    detail: Mapping[str, str] | None = None,
 ) -> None:
     """Write down, durably, what is about to be changed."""
     folder, now = store.root / FOLDER, store.now()
-    data = canonical.seal(
+    data = sealed.seal(
         {
             "action": action,
             "before": encode_ref(before).decode() if before is not None else "",
@@ -166,11 +189,12 @@ def _note(
             _forget(store, old)
 
 
-# --- taking them back -----------------------------------------------------------------------------------------------
+# --- taking them back -----------------------------------------------------------------------------
 
 
 def newest(store: Store, run: str = "") -> HandChange:
-    """Give the last change by hand that can still be there to be taken back; with *run*, of that run.
+    """Give the last change by hand that can still be there to be taken back; with *run*, of that
+    run.
 
     Raises:
         NotFound: there is none.
@@ -186,7 +210,9 @@ def newest(store: Store, run: str = "") -> HandChange:
 
 
 def needed(store: Store) -> list[CheckpointId]:
-    """Give the checkpoints that taking changes back needs and no ref may lead to: of dropped runs, of moved tags."""
+    """Give the checkpoints that taking changes back needs and no ref may lead to: of dropped runs,
+    of moved tags.
+    """
     found: dict[CheckpointId, None] = {}
     for name in _names(store):
         with suppress(StoreDamaged, StoreTooNew, FileNotFoundError):
@@ -197,7 +223,8 @@ def needed(store: Store) -> list[CheckpointId]:
 
 
 def undo(store: Store, change: HandChange) -> str:
-    """Take *change* back, and give what became of its run, in words; no restoration, which is about files.
+    """Take *change* back, and give what became of its run, in words; no restoration, which is about
+    files.
 
     Raises:
         RefMoved: the run has gone on since: steps have saved, and they are never taken back.
@@ -225,7 +252,10 @@ def _undo_edit(store: Store, change: HandChange) -> str:
     before = _ref(change)
     with store.own(change.run):
         _require_untouched(store, change, before.sequence)
-        tip, then = store.checkpoint(store.ref(change.run).checkpoint), store.checkpoint(before.checkpoint)
+        tip, then = (
+            store.checkpoint(store.ref(change.run).checkpoint),
+            store.checkpoint(before.checkpoint),
+        )
         now, old = store.snapshot(tip), store.snapshot(then)
         store.save(
             change.run,
@@ -265,26 +295,40 @@ def _undo_drop(store: Store, change: HandChange) -> str:
 
 
 def _require_untouched(store: Store, change: HandChange, sequence: int) -> None:
-    """Refuse to take anything back of a run that has saved something else than changes by hand since *sequence*."""
+    """Refuse to take anything back of a run that has saved something else than changes by hand
+    since *sequence*.
+    """
     ref = store.ref(change.run)
     later = [position for position in ref.positions if position.sequence > sequence]
-    if len(later) == ref.sequence - sequence and all(it.reason.startswith((_EDITED, UNDID)) for it in later):
+    if len(later) == ref.sequence - sequence and all(
+        it.reason.startswith((_EDITED, UNDID)) for it in later
+    ):
         return
     how = f"`maverick checkpoint drop {change.run}` removes it"
     if change.action == "edit":
-        how = f"`maverick checkpoint fork {change.run}~{ref.sequence - sequence}` begins where it stood before"
-    raise RefMoved(f"run {change.run} has gone on since ({change.reason}); what steps saved is never taken back; {how}")
+        how = (
+            f"`maverick checkpoint fork {change.run}~{ref.sequence - sequence}` begins where it "
+            "stood before"
+        )
+    raise RefMoved(
+        f"run {change.run} has gone on since ({change.reason}); what steps saved is never taken "
+        f"back; {how}"
+    )
 
 
 def _is_past(store: Store, change: HandChange) -> bool:
-    """Whether there is nothing to be taken back: the change never happened, or what it made is gone."""
+    """Whether there is nothing to be taken back: the change never happened, or what it made is
+    gone.
+    """
     ref = store.find_ref(change.run)
     before = change.before
     match change.action:
         case "drop":
             return ref is not None and before is not None and ref.started == before.started
         case "fork":
-            return ref is None or (ref.sequence == len(ref.positions) and ref.positions[0].reason != change.reason)
+            return ref is None or (
+                ref.sequence == len(ref.positions) and ref.positions[0].reason != change.reason
+            )
         case "edit":
             return ref is None or ref.sequence <= _ref(change).sequence
         case "restore":
@@ -309,7 +353,7 @@ def _names(store: Store) -> list[str]:
 def _read(store: Store, name: str) -> HandChange:
     path = store.root / FOLDER / name
     try:
-        fields = canonical.unseal(store.files.read(path))
+        fields = sealed.unseal(store.files.read(path))
     except OSError as error:
         if error.errno not in UNREADABLE:
             raise
@@ -321,7 +365,9 @@ def _read(store: Store, name: str) -> HandChange:
         case {"format": int(version)} if version > 1:
             raise StoreTooNew(f"{path} was written by a newer version; update maverick")
         case {"format": 1, "action": str(action)} if action not in get_args(Action):
-            raise StoreTooNew(f"{path} says `{action}`, which this version cannot take back; update maverick")
+            raise StoreTooNew(
+                f"{path} says `{action}`, which this version cannot take back; update maverick"
+            )
         case {
             "format": 1,
             "action": str(action),
@@ -334,7 +380,10 @@ def _read(store: Store, name: str) -> HandChange:
             ref = parse_ref(before.encode()) if before else None
             if bool(before) is (ref is not None):
                 return HandChange(action, run, reason, created, ref, detail, name)  # type: ignore[arg-type]
-    raise StoreDamaged(f"the note of a change by hand is torn or altered ({path}); remove it to take back an older one")
+    raise StoreDamaged(
+        f"the note of a change by hand is torn or altered ({path}); remove it to take back an "
+        "older one"
+    )
 
 
 def _forget(store: Store, name: str) -> None:

@@ -1,7 +1,8 @@
-"""Exports: a run in one file, which another store takes in. Nothing of it is visible there before all was verified.
+"""Exports: a run in one file, which another store takes in. Nothing of it is visible there before
+all was verified.
 
-The file is a pack, the run's ref, and an end that says where the one ends and the other begins; docs/format.md has
-every byte. The same run, stored the same way, gives the same bytes.
+The file is a pack, the run's ref, and an end that says where the one ends and the other begins;
+docs/format.md has every byte. The same run, stored the same way, gives the same bytes.
 """
 
 from __future__ import annotations
@@ -18,27 +19,30 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from blake3 import blake3
 
-from maverick.checkpoints import canonical, model, packs, refs, retention
 from maverick.checkpoints.byhand import check_run_name
-from maverick.checkpoints.files import Files, creating
-from maverick.checkpoints.frames import Frame, check_frame
-from maverick.checkpoints.ids import CheckpointId, ObjectId, TreeId
+from maverick.checkpoints.disk import sealed
+from maverick.checkpoints.disk.files import Files, creating
+from maverick.checkpoints.disk.layout import writer_lives
+from maverick.checkpoints.fsck.pack_check import PackReport, check_pack
 from maverick.checkpoints.incoming import MOST_BYTES, MOST_HELD_BYTES, Incoming, is_canonical
-from maverick.checkpoints.objects import Objects
-from maverick.checkpoints.pack_check import PackReport, check_pack
-from maverick.checkpoints.packs import FEATURES, PACK_MAGIC, PackWriter
-from maverick.checkpoints.refs import Ref
-from maverick.checkpoints.retention import Fate
-from maverick.checkpoints.trash import writer_lives
-from maverick.checkpoints.walk import Visit, Walk
-from maverick.checkpoints.workspace.table import kind_of
+from maverick.checkpoints.objects import packs
+from maverick.checkpoints.objects.frames import Frame, check_frame
+from maverick.checkpoints.objects.ids import CheckpointId, ObjectId, TreeId
+from maverick.checkpoints.objects.objects import Objects
+from maverick.checkpoints.objects.packs import FEATURES, PACK_MAGIC, PackWriter
+from maverick.checkpoints.refs import refs, retention
+from maverick.checkpoints.refs.refs import Ref
+from maverick.checkpoints.refs.retention import Fate
+from maverick.checkpoints.trees import tree_nodes
+from maverick.checkpoints.trees.closure import Visit, Walk
+from maverick.checkpoints.workspace.stat_cache import kind_of
 from maverick.errors import StoreDamaged, StoreDenied, StoreTooNew, StoreUnwritable, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from maverick.checkpoints.model import Checkpoint, Node
     from maverick.checkpoints.store import Store
+    from maverick.checkpoints.trees.tree_nodes import Checkpoint, Node
 
     Progress = Callable[[int, int], None]
 
@@ -60,7 +64,7 @@ class Exported(NamedTuple):
     bytes: int
 
 
-# --- writing --------------------------------------------------------------------------------------------------------
+# --- writing --------------------------------------------------------------------------------------
 
 
 def export(store: Store, at: Checkpoint, path: Path) -> Exported:
@@ -88,9 +92,13 @@ def export(store: Store, at: Checkpoint, path: Path) -> Exported:
             store.files.rename(temporary, path)
             store.files.sync_folder(path.parent)
         except (FileNotFoundError, NotADirectoryError):
-            raise UsageError(f"there is no folder {path.parent} to write {path.name} into") from None
+            raise UsageError(
+                f"there is no folder {path.parent} to write {path.name} into"
+            ) from None
         except OSError as error:
-            if isinstance(error, StoreDenied) and not path.parent.samefile(Path(error.filename).parent):
+            if isinstance(error, StoreDenied) and not path.parent.samefile(
+                Path(error.filename).parent
+            ):
                 raise  # of the store
             raise StoreUnwritable(f"cannot write {path}: {error.strerror}") from error
     return Exported(ref.run, ref.checkpoint, len(visits), store.files.size(path))
@@ -111,7 +119,9 @@ def _remove_leftovers(store: Store, path: Path) -> None:
     """
     prefix = _temporary_prefix(path)
     names: list[str] = []
-    with suppress(PermissionError):  # A folder that may be written into need not be one that may be read.
+    with suppress(
+        PermissionError
+    ):  # A folder that may be written into need not be one that may be read.
         names = [name for name in store.files.list(path.parent) if name.startswith(prefix)]
     for name in names:
         rest = name.removeprefix(prefix)
@@ -148,7 +158,7 @@ def _write(store: Store, ref: Ref, visits: Iterable[Visit], path: Path) -> None:
         for visit in visits:
             writer.add(store.objects.portable(visit.id, visit.kind))
         index = writer.finish()
-        head = canonical.seal(
+        head = sealed.seal(
             {
                 "features": sorted(writer.features()),
                 "format": FORMAT,
@@ -159,11 +169,16 @@ def _write(store: Store, ref: Ref, visits: Iterable[Visit], path: Path) -> None:
         store.files.write(descriptor, head + _END.pack(len(head), _MAGIC))
 
 
-# --- reading --------------------------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------
 
 
 def take_in(
-    store: Store, path: Path, run: str = "", *, any_size: bool = False, progress: Progress | None = None
+    store: Store,
+    path: Path,
+    run: str = "",
+    *,
+    any_size: bool = False,
+    progress: Progress | None = None,
 ) -> Ref:
     """Take the run in the file *path* into *store*, by its own name or as *run*; gives its ref.
 
@@ -186,7 +201,9 @@ def take_in(
         except UsageError as error:
             raise UsageError(f"{path} holds a run without a proper name: {error}") from None
         if store.find_ref(name) is not None:
-            raise UsageError(f"there is a run {name} already; import it under another name: --as NAME")
+            raise UsageError(
+                f"there is a run {name} already; import it under another name: --as NAME"
+            )
         opened.verify(any_size=any_size, progress=progress)
         store.adopt(ref, opened.frames(), name=name, is_new=True)
     return store.ref(name)
@@ -195,7 +212,9 @@ def take_in(
 @contextmanager
 def _opened(path: Path) -> Iterator[_Export]:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO would wait for a writer
+        descriptor = os.open(
+            path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+        )  # a FIFO would wait for a writer
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     try:
@@ -230,11 +249,18 @@ class _Export:
         return files.pread_open(descriptor, pack_bytes, length), pack_bytes
 
     def _parse(self, head: bytes) -> tuple[Ref, str]:
-        match canonical.unseal(head):
+        match sealed.unseal(head):
             case {"format": int(version)} if version > FORMAT:
-                raise StoreTooNew(f"{self.path} has format {version}, this version reads {FORMAT}; update maverick")
-            case {"features": list(features)} if unknown := sorted(set(map(str, features)) - set(FEATURES.values())):
-                raise StoreTooNew(f"{self.path} needs what this version does not know: {', '.join(unknown)}")
+                raise StoreTooNew(
+                    f"{self.path} has format {version}, this version reads {FORMAT}; update "
+                    "maverick"
+                )
+            case {"features": list(features)} if unknown := sorted(
+                set(map(str, features)) - set(FEATURES.values())
+            ):
+                raise StoreTooNew(
+                    f"{self.path} needs what this version does not know: {', '.join(unknown)}"
+                )
             case {"format": 1, "pack": str(name), "ref": str(text)}:
                 ref = refs.parse_ref(text.encode())
                 if ref is not None:
@@ -243,7 +269,9 @@ class _Export:
 
     def damaged(self, why: str) -> StoreDamaged:
         """Give the error for a file that is not what was written."""
-        return StoreDamaged(f"{self.path} is damaged: {why}; nothing was imported, export the run again")
+        return StoreDamaged(
+            f"{self.path} is damaged: {why}; nothing was imported, export the run again"
+        )
 
     def verify(self, *, any_size: bool, progress: Progress | None) -> None:
         """Read every byte. Raises StoreDamaged, StoreTooNew, UsageError."""
@@ -261,25 +289,44 @@ class _Export:
 
         self._check(read_data=True, tell_read=tell_read)
         self._check_visits(lengths, any_size=any_size)
-        at = model.parse_checkpoint(self.ref.checkpoint, self._objects.read(self.ref.checkpoint))
-        says = (self.ref.run, self.ref.sequence, self.ref.kind, self.ref.step, self.ref.tree, self.ref.labelled)
+        at = tree_nodes.parse_checkpoint(
+            self.ref.checkpoint, self._objects.read(self.ref.checkpoint)
+        )
+        says = (
+            self.ref.run,
+            self.ref.sequence,
+            self.ref.kind,
+            self.ref.step,
+            self.ref.tree,
+            self.ref.labelled,
+        )
         if says != (at.run, at.sequence, at.kind, at.step, at.tree, at.last_labelled):
             raise self.damaged("its ref does not fit the checkpoint at which it stands")
 
-    def _check(self, *, read_data: bool, tell_read: Callable[[int], None] | None = None) -> PackReport:
+    def _check(
+        self, *, read_data: bool, tell_read: Callable[[int], None] | None = None
+    ) -> PackReport:
         path, fetch = self._files.pack, self._objects.fetch
         report = check_pack(self._files, path, fetch, read_data=read_data, tell_read=tell_read)
         for finding, _ in report.found:
-            raise StoreTooNew(finding.message) if finding.kind == "too-new" else self.damaged(finding.message)
+            raise (
+                StoreTooNew(finding.message)
+                if finding.kind == "too-new"
+                else self.damaged(finding.message)
+            )
         return report
 
     def _require_readable(self, lengths: dict[ObjectId, int], total: int) -> None:
         """Refuse what would take hours to read, or more memory than there is."""
         if total > MOST_BYTES:
-            raise self._too_large(f"{total:,} bytes have to be read to verify it, more than {MOST_BYTES:,}")
+            raise self._too_large(
+                f"{total:,} bytes have to be read to verify it, more than {MOST_BYTES:,}"
+            )
         held = max((lengths.get(it, 0) for it in self._held()), default=0)
         if held > MOST_HELD_BYTES:
-            raise self._too_large(f"one part of it has {held:,} bytes, more than {MOST_HELD_BYTES:,}")
+            raise self._too_large(
+                f"one part of it has {held:,} bytes, more than {MOST_HELD_BYTES:,}"
+            )
 
     def _held(self) -> Iterator[ObjectId]:
         """Yield the objects that are in memory as a whole at some time: all but lists of chunks
@@ -307,7 +354,9 @@ class _Export:
         for problem in incoming.problems(self._objects.read):
             raise self.damaged(problem)
         for names in incoming.bad_names():
-            raise UsageError(f"{self.path} is refused: no file of a project can be called {'/'.join(names)!r}")
+            raise UsageError(
+                f"{self.path} is refused: no file of a project can be called {'/'.join(names)!r}"
+            )
         if not any_size:
             try:
                 incoming.require_restorable()
@@ -322,7 +371,9 @@ class _Export:
             yield Frame(place.kind, object_id, raw)
 
     def _index(self) -> packs.PackIndex:
-        return packs.read_index(self._files.name, self._files.bytes, partial(self._files.pread, self._files.pack))
+        return packs.read_index(
+            self._files.name, self._files.bytes, partial(self._files.pread, self._files.pack)
+        )
 
 
 def _walked(objects: Objects, ref: Ref, what: str) -> Iterator[Visit]:
@@ -340,7 +391,7 @@ class _Nodes:
         self._objects = objects
 
     def node(self, node_id: TreeId) -> Node:
-        return model.parse_node(node_id, self._objects.read(node_id))
+        return tree_nodes.parse_node(node_id, self._objects.read(node_id))
 
 
 class _OnePack(Files):
@@ -361,7 +412,9 @@ class _OnePack(Files):
 
     def pread(self, path: Path, offset: int, length: int) -> bytes:
         del path
-        return super().pread_open(self._descriptor, offset, max(min(length, self.bytes - offset), 0))
+        return super().pread_open(
+            self._descriptor, offset, max(min(length, self.bytes - offset), 0)
+        )
 
     def open(self, path: Path) -> int:
         del path

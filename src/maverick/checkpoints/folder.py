@@ -1,4 +1,5 @@
-"""A store's folder, opened: its files, locks, objects and refs, and what is read of them one at a time.
+"""A store's folder, opened: its files, locks, objects and refs, and what is read of them one at a
+time.
 
 What a whole store can do (saving, collecting, checking) is built on this, and handed on by `Store`.
 """
@@ -10,14 +11,15 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
-from maverick.checkpoints import layout
-from maverick.checkpoints.cached_refs import CachedRefs
-from maverick.checkpoints.files import FULL, writing
-from maverick.checkpoints.locks import Locks
-from maverick.checkpoints.model import Checkpoint, parse_checkpoint
-from maverick.checkpoints.node_cache import NodeCache
-from maverick.checkpoints.objects import Objects
-from maverick.checkpoints.refs import file_name, no_such_run
+from maverick.checkpoints.disk import layout
+from maverick.checkpoints.disk.files import FULL, writing
+from maverick.checkpoints.disk.locks import Locks
+from maverick.checkpoints.disk.names import file_name
+from maverick.checkpoints.objects.objects import Objects
+from maverick.checkpoints.refs.cached_refs import CachedRefs
+from maverick.checkpoints.refs.refs import no_such_run
+from maverick.checkpoints.trees.node_cache import NodeCache
+from maverick.checkpoints.trees.tree_nodes import Checkpoint, parse_checkpoint
 from maverick.errors import RunConflict, StoreUnwritable
 
 if TYPE_CHECKING:
@@ -26,18 +28,20 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from maverick.checkpoints.files import Files
-    from maverick.checkpoints.ids import CheckpointId, ObjectId, TreeId
-    from maverick.checkpoints.locks import Owner
-    from maverick.checkpoints.model import Node
-    from maverick.checkpoints.refs import Ref
+    from maverick.checkpoints.disk.files import Files
+    from maverick.checkpoints.disk.locks import Owner
+    from maverick.checkpoints.objects.ids import CheckpointId, ObjectId, TreeId
+    from maverick.checkpoints.refs.refs import Ref
+    from maverick.checkpoints.trees.tree_nodes import Node
     from maverick.errors import RefDamaged
 
 
 class StoreFolder:
     """The folder `root` of a store. Threads may share one, processes may not."""
 
-    def __init__(self, root: Path, files: Files, form: layout.Format, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, root: Path, files: Files, form: layout.Format, clock: Callable[[], int]
+    ) -> None:
         self.root = root
         self.files = files
         self.format = form
@@ -99,7 +103,9 @@ class StoreFolder:
         return self.locks.is_owned(run)
 
     def owner_note(self, run: str) -> dict[str, Any]:
-        """Give what the owner of *run*, or its last one, noted; empty if there is nothing or it is torn."""
+        """Give what the owner of *run*, or its last one, noted; empty if there is nothing or it is
+        torn.
+        """
         return self.locks.owner_note(run)
 
     def checkpoint(self, checkpoint_id: CheckpointId) -> Checkpoint:
@@ -107,11 +113,15 @@ class StoreFolder:
         return parse_checkpoint(checkpoint_id, self.read(checkpoint_id))
 
     def read(self, object_id: ObjectId) -> bytes:
-        """Give the bytes of an object, verified. Raises ObjectMissing, ObjectCorrupt, PackDamaged."""
+        """Give the bytes of an object, verified. Raises ObjectMissing, ObjectCorrupt,
+        PackDamaged.
+        """
         return self.objects.read(object_id)
 
     def read_chunks(self, object_id: ObjectId) -> Iterator[bytes]:
-        """Yield the bytes of an object in verified parts of up to 256 KiB. Raises as `read`, perhaps at the end."""
+        """Yield the bytes of an object in verified parts of up to 256 KiB. Raises as `read`,
+        perhaps at the end.
+        """
         return self.objects.read_chunks(object_id)
 
     def node(self, node_id: TreeId) -> Node:
@@ -135,7 +145,8 @@ class StoreFolder:
         """Hold the lock that keeps gc away; give the reserve away if the disk is full."""
         try:
             with writing(action, self.root), self.locks.shared():
-                # Read again: a newer version may have put features into the store since it was opened.
+                # Read again: a newer version may have put features into the store since it was
+                # opened.
                 self.format = layout.read_format(self.files, self.root, self.format)
                 self.format.require_write(self.root)
                 yield
@@ -158,4 +169,6 @@ def alone(store: StoreFolder) -> Iterator[None]:
     except BlockingIOError as error:
         if held:
             raise
-        raise RunConflict(f"another `maverick checkpoint gc` is at work in {store.root}; wait for it to end") from error
+        raise RunConflict(
+            f"another `maverick checkpoint gc` is at work in {store.root}; wait for it to end"
+        ) from error

@@ -10,20 +10,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from maverick.checkpoints import folders, model
-from maverick.checkpoints.ids import ObjectId, TreeId
-from maverick.checkpoints.model import Checkpoint, Fan, Leaf
-from maverick.checkpoints.placement import Placement
-from maverick.checkpoints.walk import UNKNOWN
+from maverick.checkpoints.fsck.placement import Placement
+from maverick.checkpoints.objects.ids import ObjectId, TreeId
+from maverick.checkpoints.trees import folders, tree_nodes
+from maverick.checkpoints.trees.closure import UNKNOWN
+from maverick.checkpoints.trees.tree_nodes import Checkpoint, Fan, Leaf
 from maverick.checkpoints.workspace.target import is_restorable
 from maverick.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from maverick.checkpoints.folders import Nodes, Path
-    from maverick.checkpoints.model import Entry
-    from maverick.checkpoints.walk import Visit
+    from maverick.checkpoints.trees.closure import Visit
+    from maverick.checkpoints.trees.folders import Nodes, Path
+    from maverick.checkpoints.trees.tree_nodes import Entry
 
     Allows = Callable[[str, Entry], bool]
 
@@ -80,19 +80,30 @@ class Incoming:
                 count, size = folders.count_paths(self._nodes, tree, known), self._true[tree].size
                 if count > folders.MOST_PATHS or size > MOST_BYTES:
                     raise UsageError(
-                        f"checkpoint {checkpoint.id[:12]} holds {count:,} names and {size:,} bytes, more than anybody "
-                        f"could restore ({folders.MOST_PATHS:,} and {MOST_BYTES:,})"
+                        f"checkpoint {checkpoint.id[:12]} holds {count:,} names and {size:,} "
+                        f"bytes, more than anybody could restore ({folders.MOST_PATHS:,} and "
+                        f"{MOST_BYTES:,})"
                     )
 
     def bad_names(self) -> Iterator[Path]:
         """Yield the paths, each with its last name, of what no project can hold."""
-        for top, allows in (("workspace", is_restorable), ("definition", _stays_inside), ("artifacts", is_restorable)):
+        for top, allows in (
+            ("workspace", is_restorable),
+            ("definition", _stays_inside),
+            ("artifacts", is_restorable),
+        ):
             seen: set[TreeId] = set()
             for checkpoint in self._checkpoints:
                 entry = folders.lookup(self._nodes, checkpoint.tree, (top,))
                 trees = [entry] if entry is not None and entry.kind == "tree" else []
-                if top == "artifacts":  # those of each step stand below its path, which is no name of a file
-                    trees = [inner for it in trees for _, inner in folders.scan(self._nodes, TreeId(it.id))]
+                if (
+                    top == "artifacts"
+                ):  # those of each step stand below its path, which is no name of a file
+                    trees = [
+                        inner
+                        for it in trees
+                        for _, inner in folders.scan(self._nodes, TreeId(it.id))
+                    ]
                 for tree in trees:
                     if tree.kind == "tree":
                         yield from self._bad_below(TreeId(tree.id), allows, seen)
@@ -121,10 +132,10 @@ def is_canonical(visit: Visit) -> bool:
     """
     match visit.content:
         case Checkpoint() as checkpoint:
-            return model.encode_checkpoint(checkpoint) == visit.data
+            return tree_nodes.encode_checkpoint(checkpoint) == visit.data
         case Leaf() | Fan() as node:
             is_wide = node.count > folders.WIDTH
-            return model.encode_node(node) == visit.data and is_wide is isinstance(node, Fan)
+            return tree_nodes.encode_node(node) == visit.data and is_wide is isinstance(node, Fan)
         case None:
             return True
 

@@ -1,21 +1,25 @@
-"""Whether all is there that something leads to: what a save leans on, which gc might have collected meanwhile."""
+"""Whether all is there that something leads to: what a save leans on, which gc might have collected
+meanwhile.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from maverick.checkpoints import folders
-from maverick.checkpoints.ids import CheckpointId, ObjectId, ObjectKind, TreeId
-from maverick.checkpoints.model import Entry
+from maverick.checkpoints.objects.ids import CheckpointId, ObjectId, ObjectKind, TreeId
+from maverick.checkpoints.trees import folders
+from maverick.checkpoints.trees.tree_nodes import Entry
 from maverick.errors import NotFound, ObjectMissing
 
 if TYPE_CHECKING:
     from maverick.checkpoints.folder import StoreFolder
-    from maverick.checkpoints.model import Checkpoint
+    from maverick.checkpoints.trees.tree_nodes import Checkpoint
 
 
 def require_checkpoint(store: StoreFolder, checkpoint: Checkpoint) -> None:
-    """Raise NotFound unless *checkpoint*, its trees and the labelled ones before it are in `objects/`."""
+    """Raise NotFound unless *checkpoint*, its trees and the labelled ones before it are in
+    `objects/`.
+    """
     seen: set[TreeId] = set()
     try:
         labelled = checkpoint
@@ -27,7 +31,9 @@ def require_checkpoint(store: StoreFolder, checkpoint: Checkpoint) -> None:
                 break
             labelled = store.checkpoint(labelled.labelled)
     except ObjectMissing as error:
-        raise NotFound(f"checkpoint {checkpoint.id[:12]} of run {checkpoint.run} was collected by gc") from error
+        raise NotFound(
+            f"checkpoint {checkpoint.id[:12]} of run {checkpoint.run} was collected by gc"
+        ) from error
 
 
 def is_there(store: StoreFolder, checkpoint: CheckpointId) -> bool:

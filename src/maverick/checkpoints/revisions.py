@@ -12,17 +12,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from maverick.checkpoints import ids
-from maverick.checkpoints.ids import CheckpointId, ObjectKind
-from maverick.checkpoints.refs import no_such_run
+from maverick.checkpoints.objects import ids
+from maverick.checkpoints.objects.ids import CheckpointId, ObjectKind
+from maverick.checkpoints.refs.refs import no_such_run
 from maverick.errors import NotFound, ObjectMissing, RefDamaged, RevisionAmbiguous, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from maverick.checkpoints.folder import StoreFolder
-    from maverick.checkpoints.model import Checkpoint
-    from maverick.checkpoints.refs import Ref
+    from maverick.checkpoints.refs.refs import Ref
+    from maverick.checkpoints.trees.tree_nodes import Checkpoint
 
 _BEFORE = re.compile(r"(?P<base>.+)~(?P<count>[0-9]{0,9})", re.DOTALL)
 _BEFORES = re.compile(r"(~[0-9]{0,9})+\Z")
@@ -31,7 +31,8 @@ _MOST_CANDIDATES = 8
 
 
 def resolve(store: StoreFolder, revision: str) -> Checkpoint:
-    """Give the checkpoint that *revision* names. A run's own id goes before any other reading of the text.
+    """Give the checkpoint that *revision* names. A run's own id goes before any other reading of
+    the text.
 
     Raises:
         NotFound: it names none; the message has the names most like it.
@@ -52,7 +53,9 @@ def resolve(store: StoreFolder, revision: str) -> Checkpoint:
 
 
 def history(store: StoreFolder, start: Checkpoint) -> Iterator[Checkpoint]:
-    """Yield *start* and what came before it: parents while they exist, then the labelled checkpoints."""
+    """Yield *start* and what came before it: parents while they exist, then the labelled
+    checkpoints.
+    """
     at: Checkpoint | None = start
     while at is not None:
         yield at
@@ -75,7 +78,9 @@ def _ref(store: StoreFolder, run: str) -> Ref | None:
         return None
 
 
-def _before(store: StoreFolder, at: Checkpoint, match: re.Match[str], prefix: str = "") -> Checkpoint:
+def _before(
+    store: StoreFolder, at: Checkpoint, match: re.Match[str], prefix: str = ""
+) -> Checkpoint:
     """Give what stood as many before *at* as *match* says; *prefix* stands before its text in the
     message.
     """
@@ -138,6 +143,8 @@ def _by_prefix(store: StoreFolder, prefix: str) -> Checkpoint:
     lines = []
     for candidate in found[:_MOST_CANDIDATES]:
         at = store.checkpoint(CheckpointId(candidate))
-        lines.append(f"  {candidate[: len(prefix) + 8]}  {at.run}, {at.sequence} ({at.label or at.kind})")
+        lines.append(
+            f"  {candidate[: len(prefix) + 8]}  {at.run}, {at.sequence} ({at.label or at.kind})"
+        )
     more = f"\n  and {len(found) - _MOST_CANDIDATES} more" if len(found) > _MOST_CANDIDATES else ""
     raise RevisionAmbiguous(f"{prefix} fits {len(found)} checkpoints:\n" + "\n".join(lines) + more)

@@ -1,4 +1,6 @@
-"""One save: changes become objects, the objects one pack, and the ref of the run moves to the new checkpoint."""
+"""One save: changes become objects, the objects one pack, and the ref of the run moves to the new
+checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +9,28 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from maverick.checkpoints import folders, ids, model, refs
-from maverick.checkpoints.content import prepare, stream
-from maverick.checkpoints.frames import NewObject
-from maverick.checkpoints.ids import ObjectKind
-from maverick.checkpoints.model import NO_CHECKPOINT, Checkpoint, encode_checkpoint
+from maverick.checkpoints.disk import names
+from maverick.checkpoints.objects import ids
+from maverick.checkpoints.objects.frames import NewObject
+from maverick.checkpoints.objects.ids import ObjectKind
 from maverick.checkpoints.presence import require_checkpoint, require_entry
+from maverick.checkpoints.refs import refs
+from maverick.checkpoints.trees import folders, tree_nodes
+from maverick.checkpoints.trees.content import prepare, stream
+from maverick.checkpoints.trees.tree_nodes import NO_CHECKPOINT, Checkpoint, encode_checkpoint
 from maverick.errors import RefDamaged, RefMoved, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import TypeAlias
 
-    from maverick.checkpoints.content import Content
     from maverick.checkpoints.folder import StoreFolder
-    from maverick.checkpoints.folders import Update
-    from maverick.checkpoints.ids import CheckpointId, ObjectId
-    from maverick.checkpoints.model import CheckpointKind, Entry
-    from maverick.checkpoints.open_pack import OpenPack
-    from maverick.checkpoints.refs import Ref
+    from maverick.checkpoints.objects.ids import CheckpointId, ObjectId
+    from maverick.checkpoints.objects.open_pack import OpenPack
+    from maverick.checkpoints.refs.refs import Ref
+    from maverick.checkpoints.trees.content import Content
+    from maverick.checkpoints.trees.folders import Update
+    from maverick.checkpoints.trees.tree_nodes import CheckpointKind, Entry
 
     Changes: TypeAlias = Mapping[folders.Path, Content | None]
 
@@ -47,24 +52,28 @@ class Saving:
 
     def check(self) -> None:
         """Raise UsageError for what cannot be stored."""
-        refs.file_name(self.run)
-        if self.kind not in model.CHECKPOINT_KINDS:
+        names.file_name(self.run)
+        if self.kind not in tree_nodes.CHECKPOINT_KINDS:
             raise UsageError(f"{self.kind!r} is no kind of checkpoint")
         if (self.kind == "label") != bool(self.label):
             raise UsageError("a checkpoint of kind label has a label, and no other has one")
 
     def expected(self, store: StoreFolder) -> Ref | None:
-        """Give the ref of the run if it stands where this save needs it to stand. Raises RefMoved."""
+        """Give the ref of the run if it stands where this save needs it to stand. Raises
+        RefMoved.
+        """
         ref, run, parent = store.find_ref(self.run), self.run, self.parent
         if parent is None or parent.run != run:
             if ref is not None:
-                raise RefMoved(f"run {run} exists already, at {ref.sequence}; choose another id, or resume it")
+                raise RefMoved(
+                    f"run {run} exists already, at {ref.sequence}; choose another id, or resume it"
+                )
         elif ref is None:
             raise RefMoved(f"run {run} was dropped by another process; nothing was saved")
         elif (ref.sequence, ref.checkpoint) != (parent.sequence, parent.id):
             raise RefMoved(
-                f"run {run} was advanced by another process, from {parent.sequence} to {ref.sequence}; "
-                "nothing was saved; resume the run to go on from there"
+                f"run {run} was advanced by another process, from {parent.sequence} to "
+                f"{ref.sequence}; nothing was saved; resume the run to go on from there"
             )
         return ref
 
@@ -88,7 +97,8 @@ class Saving:
         return Checkpoint(id=ids.checkpoint_id(data), **fields), data
 
     def like(self, checkpoint: Checkpoint) -> CheckpointId | None:
-        """Give what to store *checkpoint* with; nothing for those that stay long, nor for one in some others.
+        """Give what to store *checkpoint* with; nothing for those that stay long, nor for one in
+        some others.
 
         So damage to one of them is no damage to the whole run.
         """
@@ -121,7 +131,9 @@ def save(store: StoreFolder, saving: Saving, changes: Changes, facts: Changes) -
             _move(
                 store,
                 before,
-                refs.advanced(before, checkpoint, size_bytes=tree.size, reason=saving.reason, order=order),
+                refs.advanced(
+                    before, checkpoint, size_bytes=tree.size, reason=saving.reason, order=order
+                ),
             )
             if before is None:
                 store.ref_files.note_order(order)
@@ -165,12 +177,15 @@ def _add(
 
 
 def _move(store: StoreFolder, before: Ref | None, ref: Ref) -> None:
-    """Make *ref* the ref of its run; if that fails, the ref stands where it stood, unless that fails, too."""
+    """Make *ref* the ref of its run; if that fails, the ref stands where it stood, unless that
+    fails, too.
+    """
     try:
         store.ref_files.put(ref)
     except OSError:
-        # It may have its new name, of which nobody can say that the disk has it: who is told that a save has
-        # failed must not find it done, nor be told by the next one that another process has advanced the run.
+        # It may have its new name, of which nobody can say that the disk has it: who is told that a
+        # save has failed must not find it done, nor be told by the next one that another process
+        # has advanced the run.
         with suppress(OSError, RefDamaged):
             if store.find_ref(ref.run) == ref:
                 _put_back(store, before, ref.run)

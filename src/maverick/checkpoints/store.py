@@ -1,7 +1,8 @@
 """The store: saves and loads checkpoints, moves refs, lends the ownership of runs.
 
-When `save` returns, the checkpoint and all it leads to are durable, and the run's ref stands at it. When it
-fails or the process dies, the ref stands where it stood or, at the last instant, at the new checkpoint.
+When `save` returns, the checkpoint and all it leads to are durable, and the run's ref stands at it.
+When it fails or the process dies, the ref stands where it stood or, at the last instant, at the new
+checkpoint.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from maverick.checkpoints import layout, refs, revisions
-from maverick.checkpoints.files import Files, writing
+from maverick.checkpoints import revisions
+from maverick.checkpoints.disk import layout
+from maverick.checkpoints.disk.files import Files, writing
 from maverick.checkpoints.folder import StoreFolder
-from maverick.checkpoints.merge import Merger
-from maverick.checkpoints.model import Checkpoint
+from maverick.checkpoints.gc.merge import Merger
 from maverick.checkpoints.presence import require_checkpoint
+from maverick.checkpoints.refs import refs
 from maverick.checkpoints.saving import Saving, save
-from maverick.checkpoints.snapshot import Snapshot
+from maverick.checkpoints.trees.snapshot import Snapshot
+from maverick.checkpoints.trees.tree_nodes import Checkpoint
 from maverick.errors import NotFound
 
 if TYPE_CHECKING:
@@ -25,16 +28,16 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from pathlib import Path
 
-    from maverick.checkpoints.diff import Change
-    from maverick.checkpoints.fallback import Standing
-    from maverick.checkpoints.findings import Finding
-    from maverick.checkpoints.frames import Frame
-    from maverick.checkpoints.gc import GcPlan
-    from maverick.checkpoints.ids import CheckpointId
-    from maverick.checkpoints.model import CheckpointKind
-    from maverick.checkpoints.refs import Ref
-    from maverick.checkpoints.repairs import Repair
+    from maverick.checkpoints.fsck.fallback import Standing
+    from maverick.checkpoints.fsck.findings import Finding
+    from maverick.checkpoints.fsck.repairs import Repair
+    from maverick.checkpoints.gc.collection import GcPlan
+    from maverick.checkpoints.objects.frames import Frame
+    from maverick.checkpoints.objects.ids import CheckpointId
+    from maverick.checkpoints.refs.refs import Ref
     from maverick.checkpoints.saving import Changes
+    from maverick.checkpoints.trees.diff import Change
+    from maverick.checkpoints.trees.tree_nodes import CheckpointKind
     from maverick.errors import RefDamaged
 
 
@@ -44,15 +47,22 @@ def _now() -> int:
 
 
 class Store(StoreFolder):
-    """A store in the folder `root`; use `create` or `open`. Threads may share one, processes may not."""
+    """A store in the folder `root`; use `create` or `open`. Threads may share one, processes may
+    not.
+    """
 
-    def __init__(self, root: Path, files: Files, form: layout.Format, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, root: Path, files: Files, form: layout.Format, clock: Callable[[], int]
+    ) -> None:
         super().__init__(root, files, form, clock)
         self._merger = Merger(self)
 
     @classmethod
-    def create(cls, root: Path, *, files: Files | None = None, clock: Callable[[], int] = _now) -> Store:
-        """Open the store at *root*, making it if there is none; safe while another process does the same.
+    def create(
+        cls, root: Path, *, files: Files | None = None, clock: Callable[[], int] = _now
+    ) -> Store:
+        """Open the store at *root*, making it if there is none; safe while another process does the
+        same.
 
         *clock* gives milliseconds since the epoch.
 
@@ -71,7 +81,9 @@ class Store(StoreFolder):
         return cls.open(root, files=files, clock=clock)
 
     @classmethod
-    def open(cls, root: Path, *, files: Files | None = None, clock: Callable[[], int] = _now) -> Store:
+    def open(
+        cls, root: Path, *, files: Files | None = None, clock: Callable[[], int] = _now
+    ) -> Store:
         """Open the store at *root*. It may be read-only.
 
         Raises:
@@ -96,19 +108,20 @@ class Store(StoreFolder):
         group: str = "",
         facts: Changes | None = None,
     ) -> Checkpoint:
-        """Save a new checkpoint of *run*: *parent*'s content with *changes* (and *facts*) made to it.
+        """Save a new checkpoint of *run*: *parent*'s content with *changes* (and *facts*) made to
+        it.
 
-        A change of None removes what is at its path, with all below it. *parent* is where the run's ref must
-        stand; None, if the run must not exist yet; or a checkpoint of another run, from which *run* then
-        begins. *group* is the parent's where it is empty. Costs 4 fsyncs, whatever the number of objects, and 2
-        more where small packs are merged afterwards.
+        A change of None removes what is at its path, with all below it. *parent* is where the run's
+        ref must stand; None, if the run must not exist yet; or a checkpoint of another run, from
+        which *run* then begins. *group* is the parent's where it is empty. Costs 4 fsyncs, whatever
+        the number of objects, and 2 more where small packs are merged afterwards.
 
         Raises:
             RefMoved: the ref does not stand at *parent*; nothing was changed.
-            StoreUnwritable: the disk takes nothing, and the ref stands where it stood. If it is full, the
-                store's reserve has been released, so that one more small save can succeed. If what failed was
-                the last sync, the ref was put back; should that fail, too, or the power, it may stand at the new
-                checkpoint, which is whole.
+            StoreUnwritable: the disk takes nothing, and the ref stands where it stood. If it is
+                full, the store's reserve has been released, so that one more small save can
+                succeed. If what failed was the last sync, the ref was put back; should that fail,
+                too, or the power, it may stand at the new checkpoint, which is whole.
             NotFound: *parent* is a checkpoint of another run that gc has collected.
             ObjectMissing: an `existing` entry leads to an object that is gone.
             UsageError: a path, a note or the run's id cannot be stored.
@@ -120,7 +133,9 @@ class Store(StoreFolder):
         return checkpoint
 
     def load(self, revision: str) -> Snapshot:
-        """Give the snapshot of the checkpoint that *revision* names; see `resolve` for its errors."""
+        """Give the snapshot of the checkpoint that *revision* names; see `resolve` for its
+        errors.
+        """
         return self.snapshot(self.resolve(revision))
 
     def snapshot(self, checkpoint: Checkpoint) -> Snapshot:
@@ -128,11 +143,13 @@ class Store(StoreFolder):
         return Snapshot(checkpoint, self)
 
     def resolve(self, revision: str) -> Checkpoint:
-        """Give the checkpoint that *revision* names: `RUN`, `RUN~2`, `RUN@label`, `@latest`, an id prefix….
+        """Give the checkpoint that *revision* names: `RUN`, `RUN~2`, `RUN@label`, `@latest`, an id
+        prefix….
 
         Raises:
             NotFound: it names none; the message has the names most like it.
-            RevisionAmbiguous: it abbreviates the ids of several checkpoints, which the message lists.
+            RevisionAmbiguous: it abbreviates the ids of several checkpoints, which the message
+                lists.
             RefDamaged: the run that it names has a damaged ref.
         """
         return revisions.resolve(self, revision)
@@ -140,8 +157,8 @@ class Store(StoreFolder):
     def history(self, revision: str) -> Iterator[Checkpoint]:
         """Yield the checkpoint that *revision* names and what came before it, newest first.
 
-        Follows parents, also into the run that this one was forked from, while gc has left them; then the
-        labelled checkpoints.
+        Follows parents, also into the run that this one was forked from, while gc has left them;
+        then the labelled checkpoints.
         """
         return revisions.history(self, self.resolve(revision))
 
@@ -157,16 +174,22 @@ class Store(StoreFolder):
             if checkpoint is not None:
                 require_checkpoint(self, checkpoint)
             with self.locks.refs():
-                self.ref_files.put(refs.tagged(self.ref(run), name, checkpoint.id if checkpoint else None))
+                self.ref_files.put(
+                    refs.tagged(self.ref(run), name, checkpoint.id if checkpoint else None)
+                )
 
     def drop(self, run: str) -> None:
-        """Forget *run*: its ref is removed, what only it led to is garbage. Raises NotFound, RunOwned."""
+        """Forget *run*: its ref is removed, what only it led to is garbage. Raises NotFound,
+        RunOwned.
+        """
         with self.own(run) as owner, self.changing("drop the run"), self.locks.refs():
             self.ref(run)
             owner.note_dropped(self.files)
             self.ref_files.remove(run)
 
-    def adopt(self, ref: Ref, frames: Iterable[Frame] = (), *, name: str = "", is_new: bool = False) -> None:
+    def adopt(
+        self, ref: Ref, frames: Iterable[Frame] = (), *, name: str = "", is_new: bool = False
+    ) -> None:
         """Make *ref* the ref of its run, which there must not be, when the objects of *frames* are
         durable.
 
@@ -185,11 +208,12 @@ class Store(StoreFolder):
         adopt(self, ref, frames, name, is_new=is_new)
 
     def diff(self, old: str, new: str) -> Iterator[Change]:
-        """Yield what differs between the states of two checkpoints, given as revisions, in natural order.
+        """Yield what differs between the states of two checkpoints, given as revisions, in natural
+        order.
 
         Equal subtrees are skipped unread. See `Change` for the shape, `resolve` for the errors.
         """
-        from maverick.checkpoints.diff import diff_checkpoints  # noqa: PLC0415 - a run does not need it
+        from maverick.checkpoints.trees.diff import diff_checkpoints  # noqa: PLC0415 - a run does not need it
 
         return diff_checkpoints(self, self.resolve(old), self.resolve(new))
 
@@ -202,42 +226,55 @@ class Store(StoreFolder):
         spared: Iterable[CheckpointId] = (),
     ) -> GcPlan:
         """Plan what can go, and change nothing. `gc.plan_gc` has the details and the errors."""
-        from maverick.checkpoints.gc import plan_gc  # noqa: PLC0415 - a run does not need it
+        from maverick.checkpoints.gc.collection import plan_gc  # noqa: PLC0415 - a run does not need it
 
         now = self._clock()
-        return plan_gc(self, now=now, keep_last=keep_last, keep_within=keep_within, run=run, spared=spared)
+        return plan_gc(
+            self, now=now, keep_last=keep_last, keep_within=keep_within, run=run, spared=spared
+        )
 
     def check(self, *, read_data: bool = False) -> Iterator[Finding]:
-        """Yield what is wrong with the store. `fsck.check` has the details, and works without an open store."""
-        from maverick.checkpoints.fsck import check  # noqa: PLC0415 - a run does not need it
+        """Yield what is wrong with the store. `fsck.check` has the details, and works without an
+        open store.
+        """
+        from maverick.checkpoints.fsck.check import check  # noqa: PLC0415 - a run does not need it
 
         return check(self.root, files=self.files, read_data=read_data)
 
     def repair(self) -> list[Repair]:
-        """Make fsck find no damage, removing nothing. `repair.repair` has the details, and works without a store."""
-        from maverick.checkpoints.repair import repair  # noqa: PLC0415 - a run does not need it
+        """Make fsck find no damage, removing nothing. `repair.repair` has the details, and works
+        without a store.
+        """
+        from maverick.checkpoints.fsck.repair import repair  # noqa: PLC0415 - a run does not need it
 
         return repair(self.root, clock=self._clock, files=self.files)
 
     def newest_whole(self, run: str) -> Standing:
-        """Give the newest whole checkpoint of *run*. `fallback.newest_whole` has the details and the errors."""
-        from maverick.checkpoints.fallback import newest_whole  # noqa: PLC0415 - as below
+        """Give the newest whole checkpoint of *run*. `fallback.newest_whole` has the details and
+        the errors.
+        """
+        from maverick.checkpoints.fsck.fallback import newest_whole  # noqa: PLC0415 - as below
 
         return newest_whole(self, run)
 
     def fall_back(self, run: str) -> Standing:
-        """Make *run*, which the caller owns, stand at its newest whole checkpoint. `fallback.fall_back` says how."""
-        from maverick.checkpoints.fallback import fall_back  # noqa: PLC0415 - only resuming needs it
+        """Make *run*, which the caller owns, stand at its newest whole checkpoint.
+        `fallback.fall_back` says how.
+        """
+        from maverick.checkpoints.fsck.fallback import fall_back  # noqa: PLC0415 - only resuming needs it
 
         return fall_back(self, run, self._clock())
 
     def lost_runs(self) -> dict[str, Checkpoint]:
-        """Give the newest checkpoint of each run whose ref is gone, though nobody dropped it. Reads all checkpoints."""
-        from maverick.checkpoints.whole import all_checkpoints, lost_runs  # noqa: PLC0415 - as above
+        """Give the newest checkpoint of each run whose ref is gone, though nobody dropped it. Reads
+        all checkpoints.
+        """
+        from maverick.checkpoints.fsck.whole import all_checkpoints, lost_runs  # noqa: PLC0415 - as above
 
         damaged: list[RefDamaged] = []
         known = {ref.run for ref in self.refs(damaged)}
         if damaged:
-            return {}  # A run whose ref is torn is damaged, and not lost; which one it is cannot be read.
+            # A run whose ref is torn is damaged, and not lost; which one it is cannot be read.
+            return {}
         lost = lost_runs(self, known, all_checkpoints(self))
         return {run: max(found, key=lambda it: it.sequence) for run, found in lost.items()}

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from maverick.cli.render import json_text
-from maverick.cli.streams import print_out
+from maverick.cli.terminal.render import json_text
+from maverick.cli.terminal.streams import print_out
 
 if TYPE_CHECKING:
-    from maverick.dsl.outcome import Outcome
+    from maverick.dsl.workflow.outcome import Outcome
 
 ANSWERING: Final = frozenset({"run", "fly", "refuel", "review"})
 """The commands that run workflows."""
@@ -20,8 +20,8 @@ _COUNTS: Final = ("ran", "recalled", "skipped", "failed")
 class Answer:
     """What is known of the command's run so far. `arguments` are those of the program.
 
-    With `one_line` the object is printed as the last of a stream of JSON lines. `out` is standard output while
-    a run goes on.
+    With `one_line` the object is printed as the last of a stream of JSON lines. `out` is standard
+    output while a run goes on.
     """
 
     def __init__(self, arguments: list[str]) -> None:
@@ -58,7 +58,8 @@ class Answer:
         )
 
     def fail(self, error: str) -> None:
-        """Print the object of a command that ended with *error* before a run came to an end, if it was asked for.
+        """Print the object of a command that ended with *error* before a run came to an end, if it
+        was asked for.
 
         `run` and `status` are null: nothing is claimed about a run.
         """
@@ -103,8 +104,10 @@ def _command(arguments: list[str]) -> str:
 
 
 def _name_of(workflow: str | None) -> str | None:
-    """What the workflow that a person asked for is called; a file that cannot be read keeps its name."""
-    from maverick.dsl.workflow_files import ENDINGS, name_in  # noqa: PLC0415
+    """What the workflow that a person asked for is called; a file that cannot be read keeps its
+    name.
+    """
+    from maverick.dsl.catalog.workflow_files import ENDINGS, name_in  # noqa: PLC0415
 
     if workflow is None or not workflow.endswith(ENDINGS):
         return workflow

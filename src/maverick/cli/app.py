@@ -1,6 +1,7 @@
 """The program's commands, and the one place where errors become messages and exit codes.
 
-Each command's module is imported when the command is asked for: what a command does not need costs it nothing.
+Each command's module is imported when the command is asked for: what a command does not need costs
+it nothing.
 """
 
 import os
@@ -13,22 +14,22 @@ from typing import Annotated, Any
 import typer
 
 from maverick import __version__
-from maverick.cli import commands
+from maverick.cli import entry
 from maverick.cli.answer import Answer
-from maverick.cli.commands import Entry, function
-from maverick.cli.render import plural
-from maverick.cli.streams import StdoutClosed, complain, prepare_streams
+from maverick.cli.entry import Entry, function
+from maverick.cli.terminal.render import plural
+from maverick.cli.terminal.streams import StdoutClosed, complain, prepare_streams
 from maverick.errors import Fault, Interrupted, MaverickError, UsageError, WorkflowInvalid
 
 
 def _shipped(name: str) -> Any:
     """The command that runs the workflow *name*, with its inputs as options."""
-    from maverick.cli.shipped import shipped  # noqa: PLC0415 - reads the workflow
+    from maverick.cli.commands.shipped import shipped  # noqa: PLC0415 - reads the workflow
 
     return shipped(name)
 
 
-class Checkpoint(commands.Group):
+class Checkpoint(entry.Group):
     """Look at what runs recorded, compare it, and tidy it.
 
     A revision names a checkpoint: RUN (its newest), RUN~2 (two before it), RUN@LABEL, @latest (of
@@ -42,11 +43,11 @@ class Checkpoint(commands.Group):
     """
 
     entries = {  # noqa: RUF012 - never changed
-        "list": Entry("List the runs with their labels.", function("history:list_checkpoints")),
-        "log": Entry("List the checkpoints of a run.", function("history:log")),
-        "show": Entry("Show a checkpoint, or a value in it.", function("contents:show")),
-        "cat": Entry("Write a value's bytes.", function("contents:cat")),
-        "diff": Entry("Compare two checkpoints.", function("contents:diff")),
+        "list": Entry("List the runs with their labels.", function("runs:list_checkpoints")),
+        "log": Entry("List the checkpoints of a run.", function("runs:log")),
+        "show": Entry("Show a checkpoint, or a value in it.", function("show:show")),
+        "cat": Entry("Write a value's bytes.", function("show:cat")),
+        "diff": Entry("Compare two checkpoints.", function("show:diff")),
         "create": Entry("Save the project's files as they are now.", function("files:create")),
         "restore": Entry("Make files what they were in a checkpoint.", function("files:restore")),
         "tag": Entry("Give a checkpoint a name that stays.", function("amend:tag")),
@@ -54,14 +55,14 @@ class Checkpoint(commands.Group):
         "fork": Entry("Begin a new run at a checkpoint.", function("amend:fork")),
         "edit": Entry("Correct what a step gave, or a run's inputs.", function("edit:edit")),
         "undo": Entry("Take back the last change made by hand.", function("amend:undo")),
-        "export": Entry("Write a run into one file.", function("exports:export")),
-        "import": Entry("Take in a run from a file.", function("exports:import_run")),
+        "export": Entry("Write a run into one file.", function("transfer:export")),
+        "import": Entry("Take in a run from a file.", function("transfer:import_run")),
         "gc": Entry("Remove what no run needs any more.", function("maintain:gc")),
         "fsck": Entry("Check the store for damage.", function("maintain:fsck")),
     }
 
 
-class WorkflowGroup(commands.Group):
+class WorkflowGroup(entry.Group):
     """Look at workflows.
 
     Examples:
@@ -70,13 +71,17 @@ class WorkflowGroup(commands.Group):
     """
 
     entries = {  # noqa: RUF012
-        "list": Entry("List the workflows that can be run here.", function("workflows:list_workflows")),
-        "show": Entry("Show a workflow's description, inputs and steps.", function("workflows:show")),
+        "list": Entry(
+            "List the workflows that can be run here.", function("workflows:list_workflows")
+        ),
+        "show": Entry(
+            "Show a workflow's description, inputs and steps.", function("workflows:show")
+        ),
         "check": Entry("Report every problem of a workflow file.", function("workflows:check")),
     }
 
 
-class Program(commands.Group):
+class Program(entry.Group):
     """Run workflows; each run is a history that can be resumed, looked into and compared.
 
     Examples:
@@ -89,9 +94,9 @@ class Program(commands.Group):
         "fly": Entry("Run the workflow `fly`: from a task list to a pull request.", _shipped),
         "refuel": Entry("Run the workflow `refuel`: fix the issues that have a label.", _shipped),
         "review": Entry("Run the workflow `review`: judge a pull request or a branch.", _shipped),
-        "runs": Entry("List the runs of this project.", function("history:runs")),
-        "workflow": Entry("Look at workflows.", commands.group(WorkflowGroup)),
-        "checkpoint": Entry("Look at what runs recorded, and tidy it.", commands.group(Checkpoint)),
+        "runs": Entry("List the runs of this project.", function("runs:runs")),
+        "workflow": Entry("Look at workflows.", entry.group(WorkflowGroup)),
+        "checkpoint": Entry("Look at what runs recorded, and tidy it.", entry.group(Checkpoint)),
     }
 
     def main(
@@ -125,7 +130,9 @@ class Program(commands.Group):
         except Exception as error:  # noqa: BLE001 - one that nobody foresaw is told as such
             message, code = _told(error)
             return _fail(message, answer, code)
-        if code == Interrupted.exit_code and not answer.given:  # Ctrl-C; a run that it paused has answered.
+        if (
+            code == Interrupted.exit_code and not answer.given
+        ):  # Ctrl-C; a run that it paused has answered.
             return _fail("interrupted", answer, code)
         return code if isinstance(code, int) else 0
 
@@ -148,7 +155,7 @@ def _told(error: Exception) -> tuple[str, int]:
     """What is said of *error*, and the exit code."""
     if isinstance(error, MaverickError) and not isinstance(error, Fault):
         return str(error), error.exit_code
-    usage = commands.usage_message(error)
+    usage = entry.usage_message(error)
     if usage is not None:
         return usage, UsageError.exit_code
     from maverick.cli.faults import explained  # noqa: PLC0415 - nearly never needed
@@ -164,7 +171,9 @@ def _fail(message: str, answer: Answer, code: int, *, head: str = "") -> int:
 
 
 def _invalid(error: WorkflowInvalid, answer: Answer) -> int:
-    """Say what is wrong with a workflow; a problem that has a place stands on a line that begins with it."""
+    """Say what is wrong with a workflow; a problem that has a place stands on a line that begins
+    with it.
+    """
     lines = [str(it) if it.line else f"{it.file}: {it.message}" for it in error.problems]
     head = f"{plural(len(lines), 'problem')}:\n" if any(it.line for it in error.problems) else ""
     return _fail("\n".join(lines), answer, error.exit_code, head=head)
@@ -177,7 +186,7 @@ def _refuse_system() -> None:
         refuse_system(sys.platform)
 
 
-app = typer.Typer(cls=Program, help=commands.help_text(Program), **commands.PLAIN)
+app = typer.Typer(cls=Program, help=entry.help_text(Program), **entry.PLAIN)
 
 
 @app.callback()
@@ -187,7 +196,9 @@ def _root(
     folder: Annotated[
         list[str] | None,
         typer.Option(
-            "-C", metavar="DIR", help="Begin in this folder; relative files are meant from there. Before the command."
+            "-C",
+            metavar="DIR",
+            help="Begin in this folder; relative files are meant from there. Before the command.",
         ),
     ] = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
@@ -201,7 +212,7 @@ def _root(
         context.obj.folders, context.obj.is_lost = tuple(folder), True
         go_to(folder)
         context.obj.is_lost = False
-    commands.require_command(context)
+    entry.require_command(context)
 
 
 def program() -> None:

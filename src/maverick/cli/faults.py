@@ -7,12 +7,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from maverick.cli.streams import warn
+from maverick.cli.terminal.streams import warn
 from maverick.errors import MaverickError
 
 
 def explained(error: BaseException) -> str:
-    """Say what *error* is and where its traceback is: in the store of the project at hand, if there is one."""
+    """Say what *error* is and where its traceback is: in the store of the project at hand, if there
+    is one.
+    """
     from maverick.faults import explain  # noqa: PLC0415 - nearly never needed
 
     return explain(error, *_circumstances())
@@ -28,7 +30,7 @@ def _circumstances() -> tuple[Path | None, Callable[[str], str]]:
 
     What is looked for here may be the very thing that does not work.
     """
-    from maverick.dsl.secrets import Scrubber, credentials_in, secrets_of  # noqa: PLC0415
+    from maverick.dsl.processes.secrets import Scrubber, credentials_in, secrets_of  # noqa: PLC0415
 
     scrub, folder = Scrubber(credentials_in(os.environ).values()), None
     with suppress(Exception):

@@ -18,11 +18,12 @@ _STEP = re.compile(r'(?:\["(?:[^"\\]|\\.)*"\]|[^=])+')
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from maverick.dsl.values import Value
+    from maverick.values import Value
 
 
 def given_inputs(file: str, pairs: Iterable[str]) -> dict[str, Value]:
-    """Give the inputs of *file* (a path, `-` for standard input, empty for none), with those of *pairs* over them.
+    """Give the inputs of *file* (a path, `-` for standard input, empty for none), with those of
+    *pairs* over them.
 
     Raises:
         UsageError: a pair has no `=`, or the file cannot be read or holds no mapping.
@@ -37,7 +38,8 @@ def given_inputs(file: str, pairs: Iterable[str]) -> dict[str, Value]:
 
 
 def given_outputs(pairs: Iterable[str]) -> dict[str, Value]:
-    """Give the outputs that `STEP` (null) and `STEP=JSON` say; a key in a step's path may hold a `=`.
+    """Give the outputs that `STEP` (null) and `STEP=JSON` say; a key in a step's path may hold a
+    `=`.
 
     Raises:
         UsageError: what follows the `=` is no JSON.
@@ -49,7 +51,9 @@ def given_outputs(pairs: Iterable[str]) -> dict[str, Value]:
         try:
             outputs[step] = json.loads(rest[1:]) if rest else None
         except (ValueError, RecursionError):
-            raise UsageError(f"--skip {pair}: what follows the `=` has to be JSON (a text in double quotes)") from None
+            raise UsageError(
+                f"--skip {pair}: what follows the `=` has to be JSON (a text in double quotes)"
+            ) from None
     return outputs
 
 
@@ -65,7 +69,9 @@ def read_inputs(file: str) -> dict[str, Value]:
     except UnicodeDecodeError as error:
         raise UsageError(f"cannot read the inputs from {shown}: it is not UTF-8") from error
     if len(data) > _MOST_BYTES:
-        raise UsageError(f"cannot read the inputs from {shown}: more than {_MOST_BYTES >> 20} MiB are no inputs")
+        raise UsageError(
+            f"cannot read the inputs from {shown}: more than {_MOST_BYTES >> 20} MiB are no inputs"
+        )
     value = parse_value(text, shown)
     if not isinstance(value, dict):
         raise UsageError(f"{shown} has to hold a mapping of input names to values")
@@ -78,8 +84,8 @@ def parse_value(text: str, shown: str) -> Value:
         return cast("Value", json.loads(text))
     except (ValueError, RecursionError):  # No JSON: YAML.
         pass
-    from maverick.dsl.serialization.nodes import compose  # noqa: PLC0415 - loads the YAML parser
     from maverick.dsl.serialization.report import Report  # noqa: PLC0415
+    from maverick.dsl.serialization.yaml_nodes import compose  # noqa: PLC0415 - loads the YAML parser
 
     node, problems = compose(text, shown)
     if node is None or problems:

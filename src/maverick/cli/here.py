@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from maverick.cli.streams import write_err
+from maverick.cli.terminal.streams import write_err
 from maverick.encoding import inherited
 from maverick.errors import UsageError
 from maverick.owners import ownership
@@ -34,7 +34,8 @@ def root_if_known() -> str | None:
 
 
 def go_to(folders: list[str]) -> None:
-    """Make each of *folders* the current one, as seen from the one before; an empty name changes nothing.
+    """Make each of *folders* the current one, as seen from the one before; an empty name changes
+    nothing.
 
     Raises:
         UsageError: one of them cannot be entered.
@@ -50,7 +51,9 @@ def go_to(folders: list[str]) -> None:
 
 @contextmanager
 def current_folder(folder: str | os.PathLike[str]) -> Iterator[None]:
-    """Make *folder* the current one for a while; the one before may be gone or closed to this user."""
+    """Make *folder* the current one for a while; the one before may be gone or closed to this
+    user.
+    """
     before = os.getcwd()  # noqa: PTH109 - given back as it is
     os.chdir(folder)
     try:
@@ -61,13 +64,17 @@ def current_folder(folder: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def from_here(workflow: str) -> str:
-    """Give a workflow's file as it is found from the caller's folder; a workflow's name as it is."""
+    """Give a workflow's file as it is found from the caller's folder; a workflow's name as it
+    is.
+    """
     is_file = "/" in workflow or workflow.endswith((".yaml", ".yml"))
     return os.path.abspath(workflow) if is_file else workflow  # noqa: PTH100 - symbolic links stay as they are
 
 
 def asking() -> Callable[[str], bool] | None:
-    """Give what asks a person a question, yes or no; None where standard input or error is no terminal."""
+    """Give what asks a person a question, yes or no; None where standard input or error is no
+    terminal.
+    """
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
         return None
 

@@ -1,7 +1,7 @@
 """What a path inside a checkpoint names, such as `steps.phases[2].implement.output.tasks[0]`.
 
-The first word is `inputs`, `output`, `steps`, `definition` or another folder. A step's path is the longest one
-that is recorded; `output` or `status` follows it, and then the way into the value.
+The first word is `inputs`, `output`, `steps`, `definition` or another folder. A step's path is the
+longest one that is recorded; `output` or `status` follows it, and then the way into the value.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from maverick.checkpoints import Checkpoint, Entry, Snapshot, Store, Value
-    from maverick.dsl.logs import Logged
+    from maverick.dsl.journal.logs import Logged
 
-_PART: Final = re.compile(r'\.?(?P<name>[^.\[\]"]+)|\[(?P<index>-?[0-9]{1,18})\]|\[(?P<key>"(?:[^"\\]|\\.)*")\]')
+_PART: Final = re.compile(
+    r'\.?(?P<name>[^.\[\]"]+)|\[(?P<index>-?[0-9]{1,18})\]|\[(?P<key>"(?:[^"\\]|\\.)*")\]'
+)
 _OUTSIDE: Final = "the checkpoint"
 STREAMS: Final = ("stdout", "stderr")
 
@@ -110,21 +112,29 @@ def _file(snapshot: Snapshot, top: str, rest: str, path: str) -> Inside:
     return _folder(snapshot.entries(folder))
 
 
-# --- steps ----------------------------------------------------------------------------------------------------------
+# --- steps ----------------------------------------------------------------------------------------
 
 
 def _step(store: Store, snapshot: Snapshot, rest: str, path: str) -> Inside:
     entries = recorded_steps(snapshot)
     if not rest:
         return _folder({name: it for name, it in entries.items() if "?" not in name})
-    fitting = [name for name in entries if rest == name or (rest.startswith(name) and rest[len(name)] in ".[")]
+    fitting = [
+        name
+        for name in entries
+        if rest == name or (rest.startswith(name) and rest[len(name)] in ".[")
+    ]
     for name in sorted(fitting, key=len, reverse=True):
         found = _of_step(snapshot, name, entries[name], rest[len(name) :], path)
         if found is not None:
             return found
     if (unfinished := _of_unfinished(store, snapshot, rest, path)) is not None:
         return unfinished
-    below = {name: it for name, it in entries.items() if name.startswith((f"{rest}.", f"{rest}[")) and "?" not in name}
+    below = {
+        name: it
+        for name, it in entries.items()
+        if name.startswith((f"{rest}.", f"{rest}[")) and "?" not in name
+    }
     if below:
         return _folder(below)
     names = [name for name in entries if "?" not in name]
@@ -144,7 +154,9 @@ def _of_step(snapshot: Snapshot, name: str, entry: Entry, rest: str, path: str) 
 
 
 def recorded_steps(snapshot: Snapshot) -> Mapping[str, Entry]:
-    """Give what stands at the paths of the steps that are recorded; of a run that has none, nothing."""
+    """Give what stands at the paths of the steps that are recorded; of a run that has none,
+    nothing.
+    """
     return snapshot.entries(("steps",)) if snapshot.find(("steps",)) is not None else {}
 
 
@@ -155,12 +167,16 @@ def begun_steps(snapshot: Snapshot) -> Iterable[str]:
 
 def unfinished_steps(store: Store, snapshot: Snapshot) -> dict[str, Unfinished]:
     """Give the steps that were begun and have not finished, by path, with what is not saved yet."""
-    from maverick.dsl.logs import find_log, unsaved_logs  # noqa: PLC0415 - only of a step that has not finished
+    from maverick.dsl.journal.logs import find_log, unsaved_logs  # noqa: PLC0415 - only of a step that has not finished
 
     recorded = recorded_steps(snapshot)
     end = snapshot.find_fact(("end",))
     told = snapshot.value_of(end) if end is not None else None
-    failed = {str(told["step"]): str(told["error"])} if isinstance(told, dict) and told.get("step") else {}
+    failed = (
+        {str(told["step"]): str(told["error"])}
+        if isinstance(told, dict) and told.get("step")
+        else {}
+    )
     unsaved = unsaved_logs(store, snapshot.checkpoint)
     begun = (*begun_steps(snapshot), *failed, *unsaved)
     names = dict.fromkeys(name for name in begun if name not in recorded and "?" not in name)
@@ -176,28 +192,33 @@ def unfinished_steps(store: Store, snapshot: Snapshot) -> dict[str, Unfinished]:
 
 
 def written_by(store: Store, snapshot: Snapshot, step: str) -> dict[str, str]:
-    """Give where all is that the step at the path *step* wrote, which failed: what it is -> the path to look at it.
+    """Give where all is that the step at the path *step* wrote, which failed: what it is -> the
+    path to look at it.
 
     Of a validation that is the output of the stage that failed, in its last attempt.
     """
     unfinished = unfinished_steps(store, snapshot).get(step)
     if unfinished is not None and unfinished.attempts:
         last = unfinished.attempts[-1]
-        return {f"to {name}": f"steps.{step}.output.{name}" for name in STREAMS if last.stream(name)}
+        return {
+            f"to {name}": f"steps.{step}.output.{name}" for name in STREAMS if last.stream(name)
+        }
     recorded = recorded_steps(snapshot)
     number = next((n for n in range(len(recorded), -1, -1) if f"{step}[{n}]" in recorded), None)
     output = snapshot.value(("steps", f"{step}[{number}]")) if number is not None else None
     stages = output.get("stages") if isinstance(output, dict) else None
     for place, stage in enumerate(stages if isinstance(stages, list) else []):
         if isinstance(stage, dict) and stage.get("success") is False and stage.get("output"):
-            return {f"in the stage {stage.get('name')!s}": f"steps.{step}[{number}].output.stages[{place}].output"}
+            path = f"steps.{step}[{number}].output.stages[{place}].output"
+            return {f"in the stage {stage.get('name')!s}": path}
     return {}
 
 
 _SAID: Final = {
     "running": "it runs",
     "killed": "its process was killed",
-    "done": "it had ended well, and is to be done again: it was rolled back, or its record was not saved",
+    "done": "it had ended well, and is to be done again: it was rolled back, or its record was "
+    "not saved",
 }
 
 
@@ -211,11 +232,18 @@ class Unfinished(NamedTuple):
     def outcome(self) -> dict[str, Value] | None:
         """What the step would be in a path if it had finished; None if nothing is known of it."""
         if not self.attempts:
-            return None if self.error is None else {"status": "failed", "output": {"error": self.error}}
+            return (
+                None
+                if self.error is None
+                else {"status": "failed", "output": {"error": self.error}}
+            )
         last = self.attempts[-1]
         status = str(last.end.get("status", "running" if self.is_running else "killed"))
         said = _SAID.get(status)
-        output: dict[str, Value] = {"error": str(last.end.get("error", said)), "attempt": last.number}
+        output: dict[str, Value] = {
+            "error": str(last.end.get("error", said)),
+            "attempt": last.number,
+        }
         for stream in STREAMS:
             output[stream] = last.stream(stream).decode("utf-8", "backslashreplace")
         if prompt := last.stream("prompt"):
@@ -224,9 +252,15 @@ class Unfinished(NamedTuple):
 
 
 def _of_unfinished(store: Store, snapshot: Snapshot, rest: str, path: str) -> Inside | None:
-    """What *rest* names of a step that has not finished: how its last attempt ended, and what that wrote."""
+    """What *rest* names of a step that has not finished: how its last attempt ended, and what that
+    wrote.
+    """
     steps = unfinished_steps(store, snapshot)
-    fitting = [name for name in steps if rest == name or rest.startswith((f"{name}.output", f"{name}.status"))]
+    fitting = [
+        name
+        for name in steps
+        if rest == name or rest.startswith((f"{name}.output", f"{name}.status"))
+    ]
     for name in sorted(fitting, key=len, reverse=True):
         outcome: Any = steps[name].outcome()
         if outcome is not None:
@@ -241,7 +275,7 @@ def status_of(entry: Entry) -> str:
     return str(json.loads(entry.note)["status"]) if entry.note else "done"
 
 
-# --- values ---------------------------------------------------------------------------------------------------------
+# --- values ---------------------------------------------------------------------------------------
 
 
 def _descend(snapshot: Snapshot, names: tuple[str, ...], rest: str, path: str) -> Inside:
@@ -254,17 +288,24 @@ def _descend(snapshot: Snapshot, names: tuple[str, ...], rest: str, path: str) -
 
 
 def parse_value_path(text: str, path: str) -> list[str | int]:
-    """Give the keys and positions of a way into a value: `.tasks[0]["a.b"]`. Raises UsageError for no such way."""
+    """Give the keys and positions of a way into a value: `.tasks[0]["a.b"]`. Raises UsageError for
+    no such way.
+    """
     parts: list[str | int] = []
     place = 0
     while place < len(text):
         match = _PART.match(text, place)
         if match is None:
-            raise UsageError(f'{path!r} is no path: write names after dots, positions as [0], other keys as ["a.b"]')
+            raise UsageError(
+                f"{path!r} is no path: write names after dots, positions as [0], other keys as "
+                '["a.b"]'
+            )
         if match["name"] is not None:
             parts.append(match["name"])
         else:
-            parts.append(int(match["index"]) if match["index"] is not None else str(json.loads(match["key"])))
+            parts.append(
+                int(match["index"]) if match["index"] is not None else str(json.loads(match["key"]))
+            )
         place = match.end()
     return parts
 
@@ -292,5 +333,9 @@ def _nothing(path: str, name: str, names: Iterable[str], where: str) -> NotFound
     if near:
         hint = f"did you mean {' or '.join(near)}?"
     else:
-        hint = f"{where} has {', '.join(known[:8])}{', …' if len(known) > 8 else ''}" if known else f"{where} is empty"
+        hint = (
+            f"{where} has {', '.join(known[:8])}{', …' if len(known) > 8 else ''}"
+            if known
+            else f"{where} is empty"
+        )
     return NotFound(f"there is no {path}; {hint}")

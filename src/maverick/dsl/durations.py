@@ -21,7 +21,10 @@ def parse_duration(value: str | float) -> float:
     """
     seconds = _seconds(value)
     if seconds is None or not math.isfinite(seconds) or not 0 <= seconds <= LONGEST_SECONDS:
-        raise ValueError(f"{value!r} is not a duration; write seconds, or a number with its unit: 90s, 15m, 2h, 30d")
+        raise ValueError(
+            f"{value!r} is not a duration; write seconds, or a number with its unit: 90s, 15m, "
+            "2h, 30d"
+        )
     return seconds
 
 
@@ -41,7 +44,9 @@ def _seconds(value: str | float) -> float | None:
 
 
 def shown(seconds: float) -> str:
-    """Give *seconds* for messages, in the largest unit that it is a whole number of: `90 s`, `15 min`, `30 d`."""
+    """Give *seconds* for messages, in the largest unit that it is a whole number of: `90 s`, `15
+    min`, `30 d`.
+    """
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size and seconds % size == 0:
             return f"{seconds / size:,.0f} {unit}"
@@ -51,7 +56,8 @@ def shown(seconds: float) -> str:
 class Limit(NamedTuple):
     """A timeout that runs: the seconds that are left of it, how long it is in all, and whose it is.
 
-    As a text it is what messages call it: `its timeout of 15 min`, `the timeout of 1 s of the step work`.
+    As a text it is what messages call it: `its timeout of 15 min`, `the timeout of 1 s of the step
+    work`.
     """
 
     left: float
@@ -70,9 +76,15 @@ class Limit(NamedTuple):
 
     def __str__(self) -> str:
         article = "the" if self.whose else "its"
-        return f"{article} timeout of {shown(self.seconds)}" + (f" of {self.whose}" if self.whose else "")
+        return f"{article} timeout of {shown(self.seconds)}" + (
+            f" of {self.whose}" if self.whose else ""
+        )
 
 
 def shortest(*limits: Limit | None) -> Limit | None:
-    """Give the one that is over first; of two that end together the first that is given. None is for ever."""
-    return min((limit for limit in limits if limit is not None), key=lambda limit: limit.left, default=None)
+    """Give the one that is over first; of two that end together the first that is given. None is
+    for ever.
+    """
+    return min(
+        (limit for limit in limits if limit is not None), key=lambda limit: limit.left, default=None
+    )

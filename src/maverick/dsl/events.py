@@ -1,4 +1,6 @@
-"""What happens in a run, as records for whoever watches: the progress display, an events file, a test."""
+"""What happens in a run, as records for whoever watches: the progress display, an events file, a
+test.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ Observer: TypeAlias = Callable[[Event], None]
 
 
 class Decoding:
-    r"""Tells *tell* (stream, text) what bytes say, also where a character comes in two pieces; bad bytes as `\xNN`."""
+    r"""Tells *tell* (stream, text) what bytes say, also where a character comes in two pieces; bad
+    bytes as `\xNN`.
+    """
 
     def __init__(self, tell: Callable[[str, str], None]) -> None:
         self._tell = tell
@@ -52,13 +56,17 @@ class Decoding:
         """Take the next bytes of *stream*."""
         decoder = self._decoders.get(stream)
         if decoder is None:
-            decoder = self._decoders[stream] = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+            decoder = self._decoders[stream] = codecs.getincrementaldecoder("utf-8")(
+                "backslashreplace"
+            )
         if text := decoder.decode(data):
             self._tell(stream, text)
 
 
 def guarded(observe: Observer) -> Observer:
-    """Give an observer whose exceptions end nothing: the first is logged (`maverick.events`), it goes on."""
+    """Give an observer whose exceptions end nothing: the first is logged (`maverick.events`), it
+    goes on.
+    """
     told = False
 
     def observe_guarded(event: Event) -> None:
@@ -70,7 +78,9 @@ def guarded(observe: Observer) -> Observer:
                 told = True
                 import logging  # noqa: PLC0415 - nearly never needed
 
-                logging.getLogger("maverick.events").exception("what watches the run failed at %s", event.event)
+                logging.getLogger("maverick.events").exception(
+                    "what watches the run failed at %s", event.event
+                )
 
     return observe_guarded
 

@@ -1,7 +1,9 @@
-"""Step paths: where a step stands in a run, as text such as `phases[2].implement` or `issues["7"].fix`.
+"""Step paths: where a step stands in a run, as text such as `phases[2].implement` or
+`issues["7"].fix`.
 
-A path is built of step names, positions (a loop's iterations, counted from 0) and keys (the iterations of a
-keyed loop, written as JSON texts). The text is the name under which the step is stored and shown.
+A path is built of step names, positions (a loop's iterations, counted from 0) and keys (the
+iterations of a keyed loop, written as JSON texts). The text is the name under which the step is
+stored and shown.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ def item(path: str, position: int | str) -> str:
 
 
 def ancestors(path: str) -> Iterator[str]:
-    """What may stand around *path*, outermost first: of a key with a dot or bracket in it, also what is no path."""
+    """What may stand around *path*, outermost first: of a key with a dot or bracket in it, also
+    what is no path.
+    """
     return (path[:place] for place, letter in enumerate(path) if letter in ".[")
 
 

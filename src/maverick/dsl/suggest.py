@@ -12,7 +12,8 @@ _CONSIDERED = 300
 
 
 def nearest(name: str, names: Iterable[str], *, likeness: float = 0.6) -> str:
-    """Give `; did you mean …?`, or nothing when none of *names* is near. `-` and `_` count as the same.
+    """Give `; did you mean …?`, or nothing when none of *names* is near. `-` and `_` count as the
+    same.
 
     *likeness* is how near a name has to be: 1 is the same.
     """

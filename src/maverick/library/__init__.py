@@ -1,4 +1,6 @@
-"""What ships with maverick: actions, agents, workflows and fragments. Importing this loads none of them."""
+"""What ships with maverick: actions, agents, workflows and fragments. Importing this loads none of
+them.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +30,15 @@ _MODULES: Final = {
 }
 
 ACTIONS: Final[dict[str, str]] = {
-    name: f"maverick.library.actions.{module}:{name}" for module, names in _MODULES.items() for name in names.split()
+    name: f"maverick.library.actions.{module}:{name}"
+    for module, names in _MODULES.items()
+    for name in names.split()
 }
 """The actions that a step can name: name -> `module:function`."""
 
 AGENT_PROMPTS: Final[dict[str, Path]] = {
-    name: AGENTS / f"{name}.md" for name in ("implementer", "code_reviewer", "issue_fixer", "validation_fixer")
+    name: AGENTS / f"{name}.md"
+    for name in ("implementer", "code_reviewer", "issue_fixer", "validation_fixer")
 }
 """What the agents are told before the context of a step: name -> Markdown file."""
 
@@ -47,4 +52,6 @@ CONTEXT_BUILDERS: Final[dict[str, str]] = {
     f"{name}_context": f"maverick.library.contexts:{name}_context"
     for name in ("implementation", "review", "issue_fix", "commit_message", "pr_body", "pr_title")
 }
-"""What a step's `context` may name: name -> `module:function`, which gets a `maverick.dsl.scene.Scene`."""
+"""What a step's `context` may name: name -> `module:function`, which gets a
+`maverick.dsl.catalog.scene.Scene`.
+"""

@@ -1,8 +1,9 @@
-"""Context builders: what an agent or a generator is given, put together from a run's inputs and outputs.
+"""Context builders: what an agent or a generator is given, put together from a run's inputs and
+outputs.
 
-A step names one (`context: review_context`) in place of a mapping. What an earlier step gave is found by its form, not
-by the step's name: a diff is whatever has `text` and `files`, an issue whatever has `number` and `title`. The newest
-counts. What is not there is left out.
+A step names one (`context: review_context`) in place of a mapping. What an earlier step gave is
+found by its form, not by the step's name: a diff is whatever has `text` and `files`, an issue
+whatever has `number` and `title`. The newest counts. What is not there is left out.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from maverick.dsl.scene import Scene
-    from maverick.dsl.values import Value
+    from maverick.dsl.catalog.scene import Scene
+    from maverick.values import Value
 
 Context = dict[str, "Value"]
 DIFF_CHARACTERS = 60_000
@@ -27,9 +28,14 @@ _FORMS = {
 
 
 def implementation_context(scene: Scene) -> Context:
-    """For `implementer`: the phase (the loop's item, else a step's) as its file has it, and the branch."""
+    """For `implementer`: the phase (the loop's item, else a step's) as its file has it, and the
+    branch.
+    """
     phase = scene.item if _is(scene.item, "phase") else _newest(scene, "phase")
-    given: Context = {"branch_name": _input(scene, "branch_name"), "task_file": _input(scene, "task_file")}
+    given: Context = {
+        "branch_name": _input(scene, "branch_name"),
+        "task_file": _input(scene, "task_file"),
+    }
     if isinstance(phase, dict):
         text = phase.get("text")  # The tasks stand in it.
         given |= {"phase": text} if text else {"phase": phase["name"], "tasks": phase["tasks"]}
@@ -38,7 +44,9 @@ def implementation_context(scene: Scene) -> Context:
 
 
 def review_context(scene: Scene) -> Context:
-    """For `code_reviewer`: what is to be reviewed against what, the diff, and what validation gave."""
+    """For `code_reviewer`: what is to be reviewed against what, the diff, and what validation
+    gave.
+    """
     return _without_gaps(
         {
             "pull_request": _newest(scene, "pull_request"),
@@ -87,11 +95,15 @@ def pr_title_context(scene: Scene) -> Context:
 
 def pr_body_context(scene: Scene) -> Context:
     """For `pr_body`: what the title gets, and the diff and what validation gave."""
-    more = {"base_branch": _input(scene, "base_branch"), "diff": _diff(scene), "validation": _validation(scene)}
+    more = {
+        "base_branch": _input(scene, "base_branch"),
+        "diff": _diff(scene),
+        "validation": _validation(scene),
+    }
     return _without_gaps({**pr_title_context(scene), **more})
 
 
-# --- what is found in a scene ---------------------------------------------------------------------------------------
+# --- what is found in a scene ---------------------------------------------------------------------
 
 
 def _input(scene: Scene, name: str) -> Value:
@@ -130,7 +142,10 @@ def _diff(scene: Scene) -> Value:
     diff = _newest(scene, "diff")
     text = diff["text"] if isinstance(diff, dict) else None
     if isinstance(text, str) and len(text) > DIFF_CHARACTERS:
-        return f"{text[:DIFF_CHARACTERS]}\n(the rest is left out: {len(text) - DIFF_CHARACTERS} characters)"
+        return (
+            f"{text[:DIFF_CHARACTERS]}\n(the rest is left out: {len(text) - DIFF_CHARACTERS} "
+            "characters)"
+        )
     return text or None
 
 
@@ -151,7 +166,9 @@ def _validation(scene: Scene) -> Value:
     if not isinstance(validation, dict):
         return None
     stages = validation["stages"] if isinstance(validation["stages"], list) else []
-    named = [{"name": s.get("name"), "success": s.get("success")} for s in stages if isinstance(s, dict)]
+    named = [
+        {"name": s.get("name"), "success": s.get("success")} for s in stages if isinstance(s, dict)
+    ]
     return {"success": validation["success"], "stages": list(named)}
 
 

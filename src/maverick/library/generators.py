@@ -1,6 +1,8 @@
-"""Texts of commits and pull requests as they are written without an agent: plain, and true to what is given.
+"""Texts of commits and pull requests as they are written without an agent: plain, and true to what
+is given.
 
-Each takes the context of the `generate` step: any mapping will do (see `contexts`), what is missing is done without.
+Each takes the context of the `generate` step: any mapping will do (see `contexts`), what is missing
+is done without.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 from maverick.encoding import lines_of
 
 if TYPE_CHECKING:
-    from maverick.dsl.values import Value
+    from maverick.values import Value
 
 SUBJECT_CHARACTERS = 72
 _FILES_NAMED = 3
@@ -32,11 +34,17 @@ def pr_title(context: Value) -> str:
         return _short(f"Fix #{_line(issue.get('number'))}: {_line(issue['title'])}")
     branch = str(given.get("branch_name") or "").rpartition("/")[2]
     words = " ".join(branch.replace("-", " ").replace("_", " ").split())
-    return _subject(given) or _short(words[:1].upper() + words[1:]) or f"Update {_files_in_words(given)}"
+    return (
+        _subject(given)
+        or _short(words[:1].upper() + words[1:])
+        or f"Update {_files_in_words(given)}"
+    )
 
 
 def pr_body(context: Value) -> str:
-    """Purpose, commits, changed files, validation, review, and the issue that it closes: each where it is given."""
+    """Purpose, commits, changed files, validation, review, and the issue that it closes: each where
+    it is given.
+    """
     given = context if isinstance(context, dict) else {}
     issue = given.get("issue")
     parts = [
@@ -45,7 +53,9 @@ def pr_body(context: Value) -> str:
         _listed("Changes", [f"`{file}`" for file in _files(given)]),
         _validation(given.get("validation")),
         _review(given.get("review")),
-        f"Closes #{_line(issue['number'])}" if isinstance(issue, dict) and issue.get("number") else "",
+        f"Closes #{_line(issue['number'])}"
+        if isinstance(issue, dict) and issue.get("number")
+        else "",
     ]
     return "\n\n".join(filter(None, parts)) or "No description was given.\n"
 
@@ -58,7 +68,9 @@ def _subject(given: dict[str, Value]) -> str:
 def _text(value: Value) -> str:
     if isinstance(value, dict):
         return "\n".join(
-            f"- {name}: {_line(entry)}" for name, entry in value.items() if entry not in (None, "", [], {})
+            f"- {name}: {_line(entry)}"
+            for name, entry in value.items()
+            if entry not in (None, "", [], {})
         )
     if isinstance(value, list):
         return "\n".join(f"- {_line(entry)}" for entry in value)
@@ -87,7 +99,11 @@ def _list(value: Value) -> list[Value]:
 def _listed(heading: str, items: list[str]) -> str:
     shown = items[:_ITEMS_LISTED]
     more = [f"and {len(items) - len(shown)} more"] if len(items) > len(shown) else []
-    return "\n".join([f"## {heading}", "", *(f"- {item}" for item in [*shown, *more])]) if items else ""
+    return (
+        "\n".join([f"## {heading}", "", *(f"- {item}" for item in [*shown, *more])])
+        if items
+        else ""
+    )
 
 
 def _files_in_words(given: dict[str, Value]) -> str:

@@ -1,4 +1,5 @@
-"""The project's files in a checkpoint: taken by `capture`, compared by `diff_files`, restored by `plan_restore`.
+"""The project's files in a checkpoint: taken by `capture`, compared by `diff_files`, restored by
+`plan_restore`.
 
 ::
 
@@ -20,12 +21,17 @@ from maverick.checkpoints.workspace.changes import (
     is_binary,
     tree_of,
 )
-from maverick.checkpoints.workspace.places import Places
 from maverick.checkpoints.workspace.reading import Disk
 from maverick.checkpoints.workspace.repository import Head
-from maverick.checkpoints.workspace.restore import RestorePlan, plan_copy, plan_missing, plan_restore
+from maverick.checkpoints.workspace.restore import (
+    RestorePlan,
+    plan_copy,
+    plan_missing,
+    plan_restore,
+)
 from maverick.checkpoints.workspace.scan import Workspace, open_workspace
-from maverick.checkpoints.workspace.table import Skipped
+from maverick.checkpoints.workspace.stat_cache import Skipped
+from maverick.checkpoints.workspace.tree_writer import Places
 
 __all__ = [
     "ABOUT",

@@ -1,7 +1,8 @@
-"""Takes a snapshot of a workspace into a save: reads what is not known, builds the trees that changed.
+"""Takes a snapshot of a workspace into a save: reads what is not known, builds the trees that
+changed.
 
-A file's entry is a `blob`; its note says the mode where that is not 100644. A link is a `blob` of where it leads,
-an empty folder a `note`.
+A file's entry is a `blob`; its note says the mode where that is not 100644. A link is a `blob` of
+where it leads, an empty folder a `note`.
 """
 
 from __future__ import annotations
@@ -11,25 +12,26 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from maverick.checkpoints import codec, folders, ids, model
-from maverick.checkpoints.content import Content, streamed
-from maverick.checkpoints.ids import ObjectId, ObjectKind
-from maverick.checkpoints.model import Entry
-from maverick.checkpoints.objects import NewObject
-from maverick.checkpoints.workspace import table
+from maverick.checkpoints.objects import ids
+from maverick.checkpoints.objects.ids import ObjectId, ObjectKind
+from maverick.checkpoints.objects.objects import NewObject
+from maverick.checkpoints.trees import codec, folders, tree_nodes
+from maverick.checkpoints.trees.content import Content, streamed
+from maverick.checkpoints.trees.tree_nodes import Entry
+from maverick.checkpoints.workspace import stat_cache
+from maverick.checkpoints.workspace.finding import UNREADABLE
 from maverick.checkpoints.workspace.reading import TOO_LONG, FileReader
 from maverick.checkpoints.workspace.scan import Scan, cache_path, scan
-from maverick.checkpoints.workspace.selection import UNREADABLE
-from maverick.checkpoints.workspace.table import GONE, ID_BYTES, NO_ID, Row, Skipped
+from maverick.checkpoints.workspace.stat_cache import GONE, ID_BYTES, NO_ID, Row, Skipped
 from maverick.errors import WorkspaceUnreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from maverick.checkpoints.codec import Value
-    from maverick.checkpoints.objects import OpenPack
+    from maverick.checkpoints.objects.objects import OpenPack
     from maverick.checkpoints.store import Store
+    from maverick.checkpoints.trees.codec import Value
     from maverick.checkpoints.workspace.scan import Workspace
 
 FILES = ("workspace",)
@@ -58,7 +60,9 @@ class Report:
 
 @dataclass(slots=True)
 class Capture:
-    """A snapshot that a save takes: give `changes` to `Store.save`. `report` is there when that has returned."""
+    """A snapshot that a save takes: give `changes` to `Store.save`. `report` is there when that has
+    returned.
+    """
 
     found: Scan
     cache: Path
@@ -101,7 +105,8 @@ class Capture:
         """Read what is not known, put what is not stored into *pack*, give the entry of all files.
 
         Raises:
-            WorkspaceUnreadable: files cannot be read, or do not hold still; none if `skip_unreadable`.
+            WorkspaceUnreadable: files cannot be read, or do not hold still; none if
+                `skip_unreadable`.
         """
         if before is None or before.id != self.found.known_root.hex():
             _verify(self.found, pack)
@@ -109,7 +114,9 @@ class Capture:
         return self.entry
 
     def identify(self, *, remember: bool = True) -> Entry:
-        """Give the entry that all files would have, and store nothing; *remember*: but the cache. Raises as `put`."""
+        """Give the entry that all files would have, and store nothing; *remember*: but the cache.
+        Raises as `put`.
+        """
         self._work(None, remember=remember)
         return self.entry
 
@@ -120,12 +127,16 @@ class Capture:
             pack.add_all(made)
         self.found.known_root = self.found.table.tree(0)
         if remember and (self.found.changed or self.read_files or made):
-            table.save(self.cache, self.found.workspace.key(), self.found.table, self.found.seen_ns)
+            stat_cache.save(
+                self.cache, self.found.workspace.key(), self.found.table, self.found.seen_ns
+            )
             self.found.changed = False
 
     def _read(self, pack: OpenPack | None) -> None:
         at = self.found
-        reader = FileReader(at.workspace.disk, at.workspace.root, at.workspace.limit_bytes, pack, self.watch_for)
+        reader = FileReader(
+            at.workspace.disk, at.workspace.root, at.workspace.limit_bytes, pack, self.watch_for
+        )
         files = at.table.selection.files
         failed: dict[int, str] = {}
         for done in reader.read([(n, files[n], at.table.row(n)) for n in at.unread]):
@@ -135,7 +146,9 @@ class Capture:
             if done.why:
                 failed[done.number] = done.why
             elif done.id:
-                at.table.ids[done.number * ID_BYTES : (done.number + 1) * ID_BYTES] = bytes.fromhex(done.id)
+                at.table.ids[done.number * ID_BYTES : (done.number + 1) * ID_BYTES] = bytes.fromhex(
+                    done.id
+                )
                 self.read_files += 1
                 self.read_bytes += done.row[0]
                 if pack is not None and done.frame is not None:
@@ -144,7 +157,9 @@ class Capture:
                 at.too_large.append(done.number)
         at.unread, at.unreadable = sorted(failed), failed
         reasons = {
-            it.path or ".": it.reason for it in at.table.selection.skipped if it.reason in (UNREADABLE, TOO_LONG)
+            it.path or ".": it.reason
+            for it in at.table.selection.skipped
+            if it.reason in (UNREADABLE, TOO_LONG)
         }
         reasons |= {files[n]: why for n, why in failed.items()}
         if reasons and not self.skip_unreadable:
@@ -160,14 +175,16 @@ def capture(
 ) -> Capture:
     """Look at *workspace* for a snapshot into *store*; nothing is read before that is saved.
 
-    Unchanged files, by the cache in the store, are not read at all, others once; `Capture.watched` says of which of
-    those *watch_for* is true.
+    Unchanged files, by the cache in the store, are not read at all, others once; `Capture.watched`
+    says of which of those *watch_for* is true.
 
     Raises:
         UsageError: git is needed and is not there, or does not list the files.
     """
     cache = store.root / "cache"
-    return Capture(scan(workspace, cache), cache_path(cache, workspace), skip_unreadable, watch_for=watch_for)
+    return Capture(
+        scan(workspace, cache), cache_path(cache, workspace), skip_unreadable, watch_for=watch_for
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +205,9 @@ class _About:
 def _about(found: Scan) -> Value:
     head = found.head
     return {
-        "git": {"head": head.commit, "branch": head.branch, "upstream": head.upstream} if head else None,
+        "git": {"head": head.commit, "branch": head.branch, "upstream": head.upstream}
+        if head
+        else None,
         "globs": list(found.workspace.globs),
         "ignored": found.workspace.ignored,
         "limit_bytes": found.workspace.limit_bytes,
@@ -204,7 +223,9 @@ def _verify(found: Scan, pack: OpenPack) -> None:
     for folder in range(len(at.selection.folders)):
         files = range(at.selection.first[folder], at.selection.first[folder + 1])
         missing = [
-            n for n in files if n not in large and n not in unread and not pack.is_stored(ObjectId(at.id(n).hex()))
+            n
+            for n in files
+            if n not in large and n not in unread and not pack.is_stored(ObjectId(at.id(n).hex()))
         ]
         found.unread += missing
         wide = len(files) + len(below[folder]) > folders.WIDTH
@@ -225,7 +246,9 @@ def children(found: Scan) -> defaultdict[int, list[int]]:
 
 
 def _build(found: Scan) -> list[NewObject]:
-    """Build the trees of the dirty folders, those in a folder before it; gives the nodes, children first."""
+    """Build the trees of the dirty folders, those in a folder before it; gives the nodes, children
+    first.
+    """
     made: list[NewObject] = []
     if not found.dirty:
         return made
@@ -267,12 +290,16 @@ def file_entry(raw_id: bytes, row: Row) -> Entry:
 def _folder_entry(found: Scan, folder: int) -> Entry:
     tree = found.table.tree(folder)
     if tree == NO_ID:
-        return Entry("note", model.NO_OBJECT, 0, FOLDER)
+        return Entry("note", tree_nodes.NO_OBJECT, 0, FOLDER)
     return Entry("tree", ObjectId(tree.hex()), found.table.sizes[folder])
 
 
 def _short(path: str) -> str:
-    return path if len(path) <= _MOST_SHOWN else f"{path[: _MOST_SHOWN // 2]}…{path[-_MOST_SHOWN // 2 :]}"
+    return (
+        path
+        if len(path) <= _MOST_SHOWN
+        else f"{path[: _MOST_SHOWN // 2]}…{path[-_MOST_SHOWN // 2 :]}"
+    )
 
 
 def _unreadable(reasons: dict[str, str]) -> WorkspaceUnreadable:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from maverick.checkpoints.diff import diff_trees
-from maverick.checkpoints.ids import ObjectId, TreeId
+from maverick.checkpoints.objects.ids import ObjectId, TreeId
+from maverick.checkpoints.trees.diff import diff_trees
 from maverick.checkpoints.workspace.capture import FILES, FOLDER
 from maverick.errors import NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from maverick.checkpoints.model import Entry
-    from maverick.checkpoints.snapshot import Snapshot
     from maverick.checkpoints.store import Store
+    from maverick.checkpoints.trees.snapshot import Snapshot
+    from maverick.checkpoints.trees.tree_nodes import Entry
 
 FileChangeKind: TypeAlias = Literal["added", "removed", "changed", "mode"]
 
@@ -27,8 +27,8 @@ _LOOKED_AT_BYTES = 8000
 class FileChange:
     """What became of the file, link or empty folder at `path`.
 
-    A mode is `100644`, `100755`, `120000` (a link) or `040000` (an empty folder); mode, id and size are empty
-    and 0 on the side that has nothing. `mode` as change: the content is the same.
+    A mode is `100644`, `100755`, `120000` (a link) or `040000` (an empty folder); mode, id and size
+    are empty and 0 on the side that has nothing. `mode` as change: the content is the same.
     """
 
     path: str
@@ -82,23 +82,30 @@ def files_of(snapshot: Snapshot) -> Entry:
 
 
 def tree_of(entry: Entry | None) -> TreeId | None:
-    """Give the folder that *entry* leads to; None for anything but a folder with something in it."""
+    """Give the folder that *entry* leads to; None for anything but a folder with something in
+    it.
+    """
     return TreeId(entry.id) if entry is not None and entry.kind == "tree" else None
 
 
 def diff_files(store: Store, old: Snapshot, new: Snapshot) -> Iterator[FileChange]:
-    """Yield what differs between the files of two checkpoints, by path in natural order, folders by what is in them.
+    """Yield what differs between the files of two checkpoints, by path in natural order, folders by
+    what is in them.
 
     Equal folders are skipped unread. A checkpoint without files counts as one with an empty folder.
     """
     before, after = tree_of(old.find(FILES)), tree_of(new.find(FILES))
     for it in diff_trees(store, before, after):
-        was, now = (entry if entry is None or entry.kind != "tree" else None for entry in (it.old, it.new))
+        was, now = (
+            entry if entry is None or entry.kind != "tree" else None for entry in (it.old, it.new)
+        )
         yield change_of("/".join(it.path), was, now)
 
 
 def is_binary(data: bytes) -> bool:
-    """Say whether *data* is to be shown as a size rather than as text, by the rule of git: a NUL near its start."""
+    """Say whether *data* is to be shown as a size rather than as text, by the rule of git: a NUL
+    near its start.
+    """
     return b"\0" in data[:_LOOKED_AT_BYTES]
 
 

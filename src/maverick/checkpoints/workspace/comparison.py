@@ -1,4 +1,6 @@
-"""Compares the files of a checkpoint with those of a workspace, and finds what a restore may touch of them."""
+"""Compares the files of a checkpoint with those of a workspace, and finds what a restore may touch
+of them.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +12,28 @@ from typing import TYPE_CHECKING
 
 from maverick.checkpoints.workspace.capture import Capture, capture, children, folder_content
 from maverick.checkpoints.workspace.changes import is_empty_folder, tree_of
-from maverick.checkpoints.workspace.selection import NEVER, folded, join
-from maverick.checkpoints.workspace.table import GONE, Row, Skipped
+from maverick.checkpoints.workspace.finding import NEVER, folded, join
+from maverick.checkpoints.workspace.stat_cache import GONE, Row, Skipped
 from maverick.checkpoints.workspace.target import Target
 from maverick.errors import WorkspaceUnwritable
 
 if TYPE_CHECKING:
-    from maverick.checkpoints.ids import TreeId
-    from maverick.checkpoints.model import Entry
+    from maverick.checkpoints.objects.ids import TreeId
+    from maverick.checkpoints.trees.tree_nodes import Entry
     from maverick.checkpoints.workspace.scan import Workspace
 
 
 class Comparison:
-    """What differs between *target* and *workspace*: `writes` and `removes` by path, and what is `kept`.
+    """What differs between *target* and *workspace*: `writes` and `removes` by path, and what is
+    `kept`.
 
-    Only *paths* and what is below them count, if there are any. Folders that are equal are not read. Nothing is
-    written but the cache, and that only to *remember*.
+    Only *paths* and what is below them count, if there are any. Folders that are equal are not
+    read. Nothing is written but the cache, and that only to *remember*.
     """
 
-    def __init__(self, target: Target, workspace: Workspace, paths: Sequence[str], *, remember: bool = True) -> None:
+    def __init__(
+        self, target: Target, workspace: Workspace, paths: Sequence[str], *, remember: bool = True
+    ) -> None:
         self.target = target
         self.paths = [path for path in paths if path] if "" not in paths else []
         self.now: Capture = capture(target.store, workspace, skip_unreadable=True)
@@ -50,7 +55,8 @@ class Comparison:
         """Find what differs.
 
         Raises:
-            WorkspaceUnwritable: names differ only in case, and this file system does not tell them apart.
+            WorkspaceUnwritable: names differ only in case, and this file system does not tell them
+                apart.
             StoreDamaged: an object cannot be read, or is not what a snapshot writes.
         """
         self._todo.append(("", self.target.tree, 0))
@@ -73,17 +79,33 @@ class Comparison:
         return entry is not None and (entry.kind == "tree" or is_empty_folder(entry))
 
     def unknown_paths(self) -> Iterator[str]:
-        """Yield those of the paths asked for that are neither in the checkpoint nor in the workspace."""
+        """Yield those of the paths asked for that are neither in the checkpoint nor in the
+        workspace.
+        """
         for path in self.paths:
-            if self.target.find(path) is None and path not in self._files and path not in self._folders:
+            if (
+                self.target.find(path) is None
+                and path not in self._files
+                and path not in self._folders
+            ):
                 yield path
 
     def _folder(self, path: str, tree: TreeId | None, folder: int | None) -> None:
-        """Compare the folder *path*: *tree* in the checkpoint, *folder* by its number in the workspace."""
-        if folder is not None and tree is not None and self.now.found.table.tree(folder).hex() == tree:
+        """Compare the folder *path*: *tree* in the checkpoint, *folder* by its number in the
+        workspace.
+        """
+        if (
+            folder is not None
+            and tree is not None
+            and self.now.found.table.tree(folder).hex() == tree
+        ):
             return
         there = self.target.entries(tree, path) if tree is not None else {}
-        here = folder_content(self.now.found, folder, self._below[folder]) if folder is not None else {}
+        here = (
+            folder_content(self.now.found, folder, self._below[folder])
+            if folder is not None
+            else {}
+        )
         self._check_case(path, there)
         for name in there.keys() | here.keys():
             old, new = here.get(name), there.get(name)
@@ -97,7 +119,12 @@ class Comparison:
         if old is not None:
             if tree_of(old) is not None:
                 self._todo.append((path, None, self._folders[path]))
-            elif new is None or tree_of(new) is not None or is_empty_folder(old) or is_empty_folder(new):
+            elif (
+                new is None
+                or tree_of(new) is not None
+                or is_empty_folder(old)
+                or is_empty_folder(new)
+            ):
                 self._remove(path, old)
         if new is not None:
             if tree_of(new) is not None:
@@ -121,14 +148,18 @@ class Comparison:
     def _is_asked_for(self, path: str) -> bool:
         """Say whether *path*, or something below it, is asked for."""
         return (
-            not self.paths or any(it == path or it.startswith(path + "/") for it in self.paths) or self._is_meant(path)
+            not self.paths
+            or any(it == path or it.startswith(path + "/") for it in self.paths)
+            or self._is_meant(path)
         )
 
     def _is_meant(self, path: str) -> bool:
         return not self.paths or any(path == it or path.startswith(it + "/") for it in self.paths)
 
     def _in_the_way(self, path: str) -> str:
-        """Say what there is at *path*, or on the way there, that no snapshot holds; empty if nothing is."""
+        """Say what there is at *path*, or on the way there, that no snapshot holds; empty if
+        nothing is.
+        """
         reason = self._in_the_way_to(path.rpartition("/")[0])
         if reason or path in self._skipped:
             return reason or self._skipped[path]
@@ -145,14 +176,21 @@ class Comparison:
         """Say what keeps files from being written into *folder*; empty if nothing does."""
         for path in _unknown(folder, self._ways):
             known = self._ways.get(path.rpartition("/")[0], "") or self._skipped.get(path, "")
-            if not known and path not in self._folders and path not in self.removes and self._exists(path):
+            if (
+                not known
+                and path not in self._folders
+                and path not in self.removes
+                and self._exists(path)
+            ):
                 # A file may go into an ignored folder, but not in the place of an ignored file.
                 known = "" if _is_real_folder(self._at(path)) else f"{path} is in its way"
             self._ways[path] = known
         return self._ways[folder]
 
     def _exists(self, path: str) -> bool:
-        """Say whether there is anything at *path* itself, not by way of a link, when the removals are done."""
+        """Say whether there is anything at *path* itself, not by way of a link, when the removals
+        are done.
+        """
         parent = path.rpartition("/")[0]
         for folder in _unknown(parent, self._there):
             there = folder not in self.removes and self._there[folder.rpartition("/")[0]]
@@ -180,18 +218,23 @@ class Comparison:
         return f"{self._root}/{path}"
 
     def _check_case(self, folder: str, there: dict[str, Entry]) -> None:
-        """Raise WorkspaceUnwritable if the names of *there* are not told apart by this file system."""
+        """Raise WorkspaceUnwritable if the names of *there* are not told apart by this file
+        system.
+        """
         names: dict[str, str] = {}
         for name in there:
             other = names.setdefault(folded(name), name)
             if other != name and self.folds_case():
                 raise WorkspaceUnwritable(
-                    f"{join(folder, other)} and {join(folder, name)} differ only in case, and this file system does "
-                    "not tell them apart; nothing was restored; restore to a file system that does, with --to"
+                    f"{join(folder, other)} and {join(folder, name)} differ only in case, and "
+                    "this file system does not tell them apart; nothing was restored; restore to "
+                    "a file system that does, with --to"
                 )
 
     def folds_case(self) -> bool:
-        """Say whether the file system of the workspace takes names that differ only in case for the same."""
+        """Say whether the file system of the workspace takes names that differ only in case for the
+        same.
+        """
         if self._folds is None:
             self._folds = _folds_case(Path(self._root))
         return self._folds
@@ -221,7 +264,9 @@ def _is_real_folder(path: str) -> bool:
 
 
 def _folds_case(root: Path) -> bool:
-    """Find out by a name with letters, in *root* or its own, and the same with the cases swapped."""
+    """Find out by a name with letters, in *root* or its own, and the same with the cases
+    swapped.
+    """
     for path in (*root.iterdir(), root):
         other = path.with_name(path.name.swapcase())
         if other != path:

@@ -1,6 +1,7 @@
 """The rules of `.gitignore` files, and globs: which paths of a workspace are meant.
 
-Works on bytes, as git does, so that any name has an answer. A test compares it with `git check-ignore`.
+Works on bytes, as git does, so that any name has an answer. A test compares it with `git
+check-ignore`.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ _SPECIAL = re.compile(rb"[*?\[\\]")
 class Rules:
     """The rules that hold in one folder: its own, then those of the folders above it.
 
-    `groups` are runs of patterns of one sign, the last first; `prefix` is the length of the folder's path
-    with its slash.
+    `groups` are runs of patterns of one sign, the last first; `prefix` is the length of the
+    folder's path with its slash.
     """
 
     groups: tuple[tuple[bool, re.Pattern[bytes]], ...] = ()
@@ -46,7 +47,9 @@ class Rules:
     above: Rules | None = None
 
     def below(self, folder: str, text: bytes) -> Rules:
-        """Give the rules in *folder* (relative, empty for the top), whose `.gitignore` holds *text*."""
+        """Give the rules in *folder* (relative, empty for the top), whose `.gitignore` holds
+        *text*.
+        """
         groups = tuple(_groups(text))
         return Rules(groups, len(_bytes(folder)) + 1 if folder else 0, self) if groups else self
 
@@ -150,8 +153,8 @@ def translate(pattern: bytes, *, anchored: bool = True) -> bytes:
 def _without_retries(parts: list[bytes]) -> list[bytes]:
     """Let what stands between two stars of one name match where it first can, for good.
 
-    The star behind it takes whatever follows, so no other place does better; trying them all would take for ever
-    (`*a*a*a*b`).
+    The star behind it takes whatever follows, so no other place does better; trying them all would
+    take for ever (`*a*a*a*b`).
     """
     out: list[bytes] = []
     begun: int | None = None
@@ -169,7 +172,8 @@ def _without_retries(parts: list[bytes]) -> list[bytes]:
 def _stars(pattern: bytes, at: int, end: int, literal: int) -> tuple[bytes, int]:
     """Give the expression for the stars in `pattern[at:end]`, and where to go on.
 
-    Two cross folders after a slash, and, since git compares it beforehand, after the *literal* beginning.
+    Two cross folders after a slash, and, since git compares it beforehand, after the *literal*
+    beginning.
     """
     starts = at == literal or pattern[at - 1 : at] == b"/"
     if end - at > 1 and starts:
@@ -214,7 +218,9 @@ def _bracket(pattern: bytes, at: int) -> tuple[bytes, int]:
 
 
 def _named(pattern: bytes, start: int) -> tuple[bytes, int] | None:
-    """Give the name of the class of characters that begins at *start*, and where to go on; None if it is none."""
+    """Give the name of the class of characters that begins at *start*, and where to go on; None if
+    it is none.
+    """
     end = pattern.find(b"]", start)
     if end <= start or pattern[end - 1 : end] != b":":
         return None
@@ -222,7 +228,9 @@ def _named(pattern: bytes, start: int) -> tuple[bytes, int] | None:
 
 
 def _member(pattern: bytes, at: int) -> tuple[bytes, int]:
-    """Give the character at *at*, or the one that a backslash there stands before, and where to go on."""
+    """Give the character at *at*, or the one that a backslash there stands before, and where to go
+    on.
+    """
     at += pattern[at : at + 1] == b"\\"
     return pattern[at : at + 1], at + 1
 

@@ -1,7 +1,7 @@
 """Reads the files of a workspace, each once, and hashes and compresses them on all cores.
 
-What changes while it is read is noticed by its status before and after, and read again. Large files are read in
-parts, and never in memory as a whole.
+What changes while it is read is noticed by its status before and after, and read again. Large files
+are read in parts, and never in memory as a whole.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
-from maverick.checkpoints import ids, packs
-from maverick.checkpoints.ids import ObjectId, ObjectKind
-from maverick.checkpoints.parallel import batched
-from maverick.checkpoints.workspace.table import GONE, UNSEEN, Row, kind_of, row_of
+from maverick.checkpoints.objects import ids, packs
+from maverick.checkpoints.objects.ids import ObjectId, ObjectKind
+from maverick.checkpoints.objects.parallel import batched
+from maverick.checkpoints.workspace.stat_cache import GONE, UNSEEN, Row, kind_of, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from maverick.checkpoints.packs import Frame
+    from maverick.checkpoints.objects.packs import Frame
 
 STREAMED_FROM_BYTES = 16 << 20
 """Files of this size and above are read in parts."""
@@ -43,7 +43,9 @@ class Disk:
     """How files are read; a test counts, alters or refuses it here. Errors are plain OSErrors."""
 
     def read(self, path: str, size: int) -> tuple[bytes, os.stat_result]:
-        """Give the bytes of the file *path*, of about *size* bytes, and its status after they were read."""
+        """Give the bytes of the file *path*, of about *size* bytes, and its status after they were
+        read.
+        """
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             data = os.read(descriptor, size + 1)
@@ -57,8 +59,12 @@ class Disk:
             os.close(descriptor)
 
     @contextmanager
-    def parts(self, path: str) -> Iterator[tuple[Callable[[int], bytes], Callable[[], os.stat_result]]]:
-        """Open the file *path*; give what reads at most so many bytes on, and what gives its status."""
+    def parts(
+        self, path: str
+    ) -> Iterator[tuple[Callable[[int], bytes], Callable[[], os.stat_result]]]:
+        """Open the file *path*; give what reads at most so many bytes on, and what gives its
+        status.
+        """
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             yield partial(os.read, descriptor), partial(os.fstat, descriptor)
@@ -73,8 +79,8 @@ class Disk:
 class Outcome(NamedTuple):
     """What reading one file gave.
 
-    `row` is its status as it was read, GONE if there is no such file any more; `why` says why it could not
-    be read. `frame` holds its bytes if they are to be stored.
+    `row` is its status as it was read, GONE if there is no such file any more; `why` says why it
+    could not be read. `frame` holds its bytes if they are to be stored.
     """
 
     number: int
@@ -90,7 +96,9 @@ class Target(Protocol):
     """Where the objects go."""
 
     def wants(self, object_id: ObjectId) -> bool:
-        """Say whether the object is to be stored. True for one thread only, when several ask at once."""
+        """Say whether the object is to be stored. True for one thread only, when several ask at
+        once.
+        """
 
     def add_stream(self, read: Callable[[int], bytes]) -> tuple[ObjectId, int]:
         """Store the blob that *read* gives; gives its id and size."""
@@ -107,12 +115,15 @@ class FileReader:
     watch_for: Callable[[bytes], bool] | None = None
 
     def read(self, wanted: Sequence[Wanted]) -> Iterator[Outcome]:
-        """Read the files *wanted*; yields the outcomes as they are there, those of large files at the end.
+        """Read the files *wanted*; yields the outcomes as they are there, those of large files at
+        the end.
 
         What these hold is in the target already; that of the others the caller puts there.
         """
         large = [it for it in wanted if _is_large(it[2])]
-        yield from self._read_small([it for it in wanted if not _is_large(it[2])] if large else wanted)
+        yield from self._read_small(
+            [it for it in wanted if not _is_large(it[2])] if large else wanted
+        )
         for it in large:
             yield self._large(*it)
 
@@ -176,7 +187,9 @@ class FileReader:
             return _Streamed(object_id, count, watching.seen), row_of(status())
 
     def _settled(self, path: str, before: Row) -> tuple[bytes | None, Row]:
-        """Give the bytes of *path* as they are between two looks at it, and its row; None if it is too large."""
+        """Give the bytes of *path* as they are between two looks at it, and its row; None if it is
+        too large.
+        """
         if before == UNSEEN:
             before = row_of(os.lstat(path))
         for _ in range(_ATTEMPTS):
@@ -192,7 +205,9 @@ class FileReader:
         raise _UnsettledError("it changes while it is read")
 
     def _attempt(self, path: str, before: Row) -> tuple[bytes, Row]:
-        """Read what *before* says is at *path*; gives its row afterwards, GONE if it is something else now."""
+        """Read what *before* says is at *path*; gives its row afterwards, GONE if it is something
+        else now.
+        """
         try:
             if stat.S_ISLNK(before[-1]):
                 data, status = self.disk.read_link(path)
@@ -215,7 +230,10 @@ class _Watching:
     """Reads on to *most_bytes*, and looks for what `watch_for` is true of."""
 
     def __init__(
-        self, read: Callable[[int], bytes], most_bytes: int, watch_for: Callable[[bytes], bool] | None
+        self,
+        read: Callable[[int], bytes],
+        most_bytes: int,
+        watch_for: Callable[[bytes], bool] | None,
     ) -> None:
         self._read = read
         self._left = most_bytes

@@ -1,4 +1,6 @@
-"""What git says of a workspace: which files are its own, and where HEAD stands. Nothing here changes anything."""
+"""What git says of a workspace: which files are its own, and where HEAD stands. Nothing here
+changes anything.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ _CONFIGS = ("/etc/gitconfig", "~/.gitconfig")
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Where the repository stands. `commit` is empty before the first commit, `branch` when HEAD is detached."""
+    """Where the repository stands. `commit` is empty before the first commit, `branch` when HEAD is
+    detached.
+    """
 
     commit: str = ""
     branch: str = ""
@@ -46,16 +50,22 @@ class Listing:
 
 
 def is_inside(root: Path) -> bool:
-    """Say whether *root* is in the working tree of a git repository, as far as files tell; git may say otherwise."""
+    """Say whether *root* is in the working tree of a git repository, as far as files tell; git may
+    say otherwise.
+    """
     return work_tree_of(root) is not None
 
 
 class Git:
-    """Runs git in the folder *root*. Commands that are started run beside what this process does."""
+    """Runs git in the folder *root*. Commands that are started run beside what this process
+    does.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._environment = {name: text for name, text in os.environ.items() if not name.startswith("GIT_")}
+        self._environment = {
+            name: text for name, text in os.environ.items() if not name.startswith("GIT_")
+        }
         self._git = ["git", *safe_settings()]
         self._environment |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
 
@@ -72,7 +82,8 @@ class Git:
             )
         except FileNotFoundError:
             raise UsageError(
-                f"{self._root} is in a git repository, but there is no git to ask for its files; install it"
+                f"{self._root} is in a git repository, but there is no git to ask for its files; "
+                "install it"
             ) from None
 
     def start_head(self) -> subprocess.Popen[bytes]:
@@ -80,7 +91,8 @@ class Git:
         return self.start(*_ABOUT)
 
     def head(self, started: subprocess.Popen[bytes]) -> Head | None:
-        """Give what the command of `start_head` says; None where git says that there is no repository.
+        """Give what the command of `start_head` says; None where git says that there is no
+        repository.
 
         Raises:
             UsageError: git refuses the repository; the message has its words.
@@ -103,12 +115,15 @@ class Git:
             raise UsageError(f"git cannot {task} {self._root}: {text}")
 
     def list(self, started: subprocess.Popen[bytes]) -> Listing | None:
-        """Give what the command of `start_list` says; None where git says that there is no repository.
+        """Give what the command of `start_list` says; None where git says that there is no
+        repository.
 
         Raises:
             UsageError: git does not list the files; the message has its words.
         """
-        places = self.start("rev-parse", "--git-path", "index", "--git-path", "info/exclude", "--git-path", "config")
+        places = self.start(
+            "rev-parse", "--git-path", "index", "--git-path", "info/exclude", "--git-path", "config"
+        )
         excludes = self.start("config", "--type=path", "--get", "core.excludesFile")
         output, words = started.communicate()
         own = lines_of(places.communicate()[0].decode("utf-8", "surrogateescape"))
@@ -122,11 +137,19 @@ class Git:
         nested = [name for name in names if name.endswith("/")]
         for name in nested:
             del names[name]
-        depends = [*(str(self._root / line) for line in own), *map(os.path.expanduser, (*_CONFIGS, *other)), *_xdg()]
-        return Listing(list(names), frozenset(name.rstrip("/") for name in nested), tuple(depends), absent)
+        depends = [
+            *(str(self._root / line) for line in own),
+            *map(os.path.expanduser, (*_CONFIGS, *other)),
+            *_xdg(),
+        ]
+        return Listing(
+            list(names), frozenset(name.rstrip("/") for name in nested), tuple(depends), absent
+        )
 
     def markers(self) -> set[str]:
-        """Give the files by which there seems to be a repository, for the case that git says there is none."""
+        """Give the files by which there seems to be a repository, for the case that git says there
+        is none.
+        """
         top = work_tree_of(self._root)
         return {str(top / ".git"), str(git_folder(top) / "HEAD")} if top else set()
 
@@ -151,7 +174,9 @@ class Git:
 
 
 def nested_kind(folder: str) -> str | None:
-    """Say what kind of working tree the folder *folder* is the top of; None if of none that git accepts."""
+    """Say what kind of working tree the folder *folder* is the top of; None if of none that git
+    accepts.
+    """
     marker = os.path.join(folder, ".git")  # noqa: PTH118 - called for many folders
     try:
         with open(marker, "rb") as file:  # noqa: PTH123 - as above

@@ -1,7 +1,9 @@
-"""Makes the files of a workspace what they were in a checkpoint: first a plan, a value, then its execution.
+"""Makes the files of a workspace what they were in a checkpoint: first a plan, a value, then its
+execution.
 
-What is written and removed is in the plan and nothing else is: not `.git`, HEAD or the index, not what is ignored, not
-what a snapshot leaves out. So a snapshot made before the execution holds all that it undoes.
+What is written and removed is in the plan and nothing else is: not `.git`, HEAD or the index, not
+what is ignored, not what a snapshot leaves out. So a snapshot made before the execution holds all
+that it undoes.
 """
 
 from __future__ import annotations
@@ -14,23 +16,29 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maverick.checkpoints.parallel import batched
+from maverick.checkpoints.objects.parallel import batched
 from maverick.checkpoints.workspace.capture import EXECUTABLE, LINK
-from maverick.checkpoints.workspace.changes import FileChange, change_of, is_empty_folder, mode_of, tree_of
+from maverick.checkpoints.workspace.changes import (
+    FileChange,
+    change_of,
+    is_empty_folder,
+    mode_of,
+    tree_of,
+)
 from maverick.checkpoints.workspace.comparison import Comparison
-from maverick.checkpoints.workspace.places import Places, Tree
+from maverick.checkpoints.workspace.finding import above
 from maverick.checkpoints.workspace.reading import STREAMED_FROM_BYTES
-from maverick.checkpoints.workspace.selection import above
-from maverick.checkpoints.workspace.table import GONE, Row, Skipped
+from maverick.checkpoints.workspace.stat_cache import GONE, Row, Skipped
 from maverick.checkpoints.workspace.target import Target, load_target
+from maverick.checkpoints.workspace.tree_writer import Places, Tree
 from maverick.errors import FilesDiffer, NotFound, UsageError, WorkspaceUnwritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from maverick.checkpoints.model import Entry
-    from maverick.checkpoints.snapshot import Snapshot
     from maverick.checkpoints.store import Store
+    from maverick.checkpoints.trees.snapshot import Snapshot
+    from maverick.checkpoints.trees.tree_nodes import Entry
     from maverick.checkpoints.workspace.repository import Head
     from maverick.checkpoints.workspace.scan import Workspace
 
@@ -48,7 +56,9 @@ _ADVICE = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One file, link or empty folder that is written or removed; `before` is the row of what is there now."""
+    """One file, link or empty folder that is written or removed; `before` is the row of what is
+    there now.
+    """
 
     path: str
     old: Entry | None
@@ -60,8 +70,8 @@ class Step:
 class RestorePlan:
     """What a restore would do. Making one changes nothing but the cache.
 
-    `kept` is what differs and is left alone, with the reason. `head_then` and `head_now` say where the
-    repository stood and stands; None where there is none.
+    `kept` is what differs and is left alone, with the reason. `head_then` and `head_now` say where
+    the repository stood and stands; None where there is none.
     """
 
     root: str
@@ -84,7 +94,9 @@ class RestorePlan:
     def head_moved(self) -> bool:
         """Whether HEAD is at another commit than when the checkpoint was made."""
         return (
-            self.head_then is not None and self.head_now is not None and self.head_then.commit != self.head_now.commit
+            self.head_then is not None
+            and self.head_now is not None
+            and self.head_then.commit != self.head_now.commit
         )
 
     @property
@@ -103,13 +115,14 @@ class RestorePlan:
     def execute(self, *, head_may_differ: bool = False, places: Places | None = None) -> None:
         """Do it. Save a snapshot of the workspace first: restoring that one undoes this.
 
-        Each file is the old one or the new one at any time, also if the process is killed; what is not synced
-        to the disk a power failure may take. Nothing is written through a link.
+        Each file is the old one or the new one at any time, also if the process is killed; what is
+        not synced to the disk a power failure may take. Nothing is written through a link.
 
         Raises:
-            FilesDiffer: a file is not what it was when the plan was made, or HEAD moved; the rest was not
+            FilesDiffer: a file is not what it was when the plan was made, or HEAD moved; the rest
+                was not done.
+            WorkspaceUnwritable: a file cannot be written, such as on a full disk; the rest was not
                 done.
-            WorkspaceUnwritable: a file cannot be written, such as on a full disk; the rest was not done.
             StoreDamaged: an object cannot be read; the rest was not done.
         """
         if self.head_moved and not head_may_differ:
@@ -137,37 +150,60 @@ class RestorePlan:
                         _write(tree, step, self.store.read_chunks(step.new.id))
 
     def _read(self, steps: Sequence[Step]) -> list[bytes]:
-        return [self.store.read(it.new.id) if it.new is not None and it.new.id else b"" for it in steps]
+        return [
+            self.store.read(it.new.id) if it.new is not None and it.new.id else b"" for it in steps
+        ]
 
 
 def plan_restore(
-    store: Store, snapshot: Snapshot, workspace: Workspace, paths: Sequence[str] = (), *, remember: bool = True
+    store: Store,
+    snapshot: Snapshot,
+    workspace: Workspace,
+    paths: Sequence[str] = (),
+    *,
+    remember: bool = True,
 ) -> RestorePlan:
-    """Plan to make the files of *workspace* those of *snapshot*; only *paths* and what is below them, if given.
+    """Plan to make the files of *workspace* those of *snapshot*; only *paths* and what is below
+    them, if given.
 
-    Files that did not change by the cache are not read, others once. Not to *remember* is to leave the cache as it
-    is, so that nothing at all is written.
+    Files that did not change by the cache are not read, others once. Not to *remember* is to leave
+    the cache as it is, so that nothing at all is written.
 
     Raises:
-        NotFound: the checkpoint holds no files, or one of *paths* is neither in it nor in the workspace.
+        NotFound: the checkpoint holds no files, or one of *paths* is neither in it nor in the
+            workspace.
         UsageError: git is needed and is not there; a path leads outside.
-        WorkspaceUnwritable: names differ only in case, and this file system does not tell them apart.
+        WorkspaceUnwritable: names differ only in case, and this file system does not tell them
+            apart.
         StoreDamaged: an object cannot be read, or is not what a snapshot writes.
     """
     target = load_target(store, snapshot)
-    same = replace(workspace, globs=target.globs, ignored=target.ignored, git=workspace.git and not target.ignored)
+    same = replace(
+        workspace,
+        globs=target.globs,
+        ignored=target.ignored,
+        git=workspace.git and not target.ignored,
+    )
     comparison = Comparison(target, same, [_inside(path) for path in paths], remember=remember)
     comparison.compare()
     for path in comparison.unknown_paths():
-        raise NotFound(f"there is no {path} in checkpoint {snapshot.checkpoint.id[:12]}, nor in {workspace.root}")
-    writes = [Step(path, old, new, row) for path, (old, new, row) in sorted(comparison.writes.items())]
-    removes = [Step(path, old, None, row) for path, (old, row) in sorted(comparison.removes.items())]
+        raise NotFound(
+            f"there is no {path} in checkpoint {snapshot.checkpoint.id[:12]}, nor in "
+            f"{workspace.root}"
+        )
+    writes = [
+        Step(path, old, new, row) for path, (old, new, row) in sorted(comparison.writes.items())
+    ]
+    removes = [
+        Step(path, old, None, row) for path, (old, row) in sorted(comparison.removes.items())
+    ]
     return RestorePlan(
         root=workspace.root,
         removes=tuple(removes),
         writes=tuple(writes),
         kept=tuple(sorted(comparison.kept)),
-        unchanged=comparison.now.report.files - sum(it.old is not None and bool(it.old.id) for it in writes + removes),
+        unchanged=comparison.now.report.files
+        - sum(it.old is not None and bool(it.old.id) for it in writes + removes),
         head_then=target.head,
         head_now=comparison.now.found.head,
         store=store,
@@ -176,7 +212,9 @@ def plan_restore(
     )
 
 
-def plan_copy(store: Store, snapshot: Snapshot, folder: Path, paths: Sequence[str] = ()) -> RestorePlan:
+def plan_copy(
+    store: Store, snapshot: Snapshot, folder: Path, paths: Sequence[str] = ()
+) -> RestorePlan:
     """Plan to write the files of *snapshot* into *folder*, which is empty or not there yet.
 
     Raises:
@@ -185,7 +223,9 @@ def plan_copy(store: Store, snapshot: Snapshot, folder: Path, paths: Sequence[st
         StoreDamaged: an object cannot be read, or is not what a snapshot writes.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} is not empty; restore into a new folder, or without --to into the project")
+        raise UsageError(
+            f"{folder} is not empty; restore into a new folder, or without --to into the project"
+        )
     target = load_target(store, snapshot)
     found: dict[str, Entry] = {}
     for path in [_inside(path) for path in paths] or [""]:
@@ -223,7 +263,9 @@ def _inside(path: str) -> str:
 
 
 def _emptied(removes: Sequence[Step], comparison: Comparison) -> tuple[str, ...]:
-    """Give the folders that may be empty when *removes* are done, and are not in the checkpoint; deepest first."""
+    """Give the folders that may be empty when *removes* are done, and are not in the checkpoint;
+    deepest first.
+    """
     touched = {folder for step in removes for folder in above(step.path)[1:-1]}
     gone = [folder for folder in touched if not comparison.has_folder(folder)]
     return tuple(sorted(gone, key=lambda folder: (-folder.count("/"), folder)))
@@ -255,19 +297,25 @@ def _write(tree: Tree, step: Step, parts: Iterable[bytes]) -> None:
 
 
 def _require_same(tree: Tree, step: Step) -> None:
-    """Raise FilesDiffer unless what is at the step's path is what was there when the plan was made."""
+    """Raise FilesDiffer unless what is at the step's path is what was there when the plan was
+    made.
+    """
     if tree.row(step.path) != step.before:
         raise FilesDiffer(
-            f"{step.path} changed since the restore was planned, so it was left alone, and the rest was not done; "
-            "plan it again, or go back with `maverick checkpoint undo`"
+            f"{step.path} changed since the restore was planned, so it was left alone, and the "
+            "rest was not done; plan it again, or go back with `maverick checkpoint undo`"
         )
 
 
 def _moved(then: Head | None, now: Head | None) -> str:
-    was, is_now = (f"{it.commit[:12] or 'no commit'} ({it.branch or 'detached'})" if it else "" for it in (then, now))
+    was, is_now = (
+        f"{it.commit[:12] or 'no commit'} ({it.branch or 'detached'})" if it else ""
+        for it in (then, now)
+    )
     return (
-        f"HEAD was at {was} when the checkpoint was made and is at {is_now} now; nothing was restored; "
-        "go back to that commit first, or say that the files are to be restored all the same"
+        f"HEAD was at {was} when the checkpoint was made and is at {is_now} now; nothing was "
+        "restored; go back to that commit first, or say that the files are to be restored all "
+        "the same"
     )
 
 

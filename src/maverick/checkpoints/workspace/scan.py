@@ -14,11 +14,26 @@ from typing import Any
 
 from blake3 import blake3
 
-from maverick.checkpoints.workspace import ignore, repository, table
+from maverick.checkpoints.workspace import ignore, repository, stat_cache
+from maverick.checkpoints.workspace.finding import (
+    Known,
+    above,
+    join,
+    select_by_git,
+    select_by_rules,
+)
 from maverick.checkpoints.workspace.reading import Disk
 from maverick.checkpoints.workspace.repository import Git, Head
-from maverick.checkpoints.workspace.selection import Known, above, join, select_by_git, select_by_rules
-from maverick.checkpoints.workspace.table import GONE, ID_BYTES, NO_ID, WIDTH, Row, Selection, Skipped, Table
+from maverick.checkpoints.workspace.stat_cache import (
+    GONE,
+    ID_BYTES,
+    NO_ID,
+    WIDTH,
+    Row,
+    Selection,
+    Skipped,
+    Table,
+)
 from maverick.errors import UsageError
 from maverick.owners import home_folder
 
@@ -29,9 +44,10 @@ SIZE_LIMIT_BYTES = 100_000_000
 class Workspace:
     """A folder whose files go into checkpoints; make one by `open_workspace`.
 
-    `git`: whether git is asked which files are meant. `globs`: only what they match (empty: everything).
-    `ignored`: also what is ignored. Files of more than `limit_bytes` are left out. `clock` gives nanoseconds
-    since the epoch.
+    `git`: whether git is asked which files are meant. `globs`: only what they match (empty:
+    everything).
+    `ignored`: also what is ignored. Files of more than `limit_bytes` are left out. `clock` gives
+    nanoseconds since the epoch.
     """
 
     root: str
@@ -63,7 +79,8 @@ def open_workspace(
     disk: Disk | None = None,
     clock: Callable[[], int] = time.time_ns,
 ) -> Workspace:
-    """Give the workspace in the folder *root*. Without *git* it is asked where there is a repository.
+    """Give the workspace in the folder *root*. Without *git* it is asked where there is a
+    repository.
 
     Raises:
         UsageError: *root* is no folder, or is `/`, the home folder or a folder above it.
@@ -74,7 +91,10 @@ def open_workspace(
     if not real.is_dir():
         raise UsageError(f"{root} is no folder; a workspace is the folder of a project")
     if real.parent == real or (home is not None and (real == home or real in home.parents)):
-        raise UsageError(f"{real} cannot be a workspace: restoring it would write all over it; use a project's folder")
+        raise UsageError(
+            f"{real} cannot be a workspace: restoring it would write all over it; use a project's "
+            "folder"
+        )
     use_git = not ignored and (repository.is_inside(real) if git is None else git)
     return Workspace(str(real), use_git, globs, ignored, limit_bytes, disk or Disk(), clock)
 
@@ -83,9 +103,9 @@ def open_workspace(
 class Scan:
     """What a look at a workspace found.
 
-    `unread` are the numbers of the files whose content is not known, `dirty` those of the folders whose tree
-    is not. `known_root` is the id of the tree that the cache is of: whatever leads to that tree leads to every
-    id in `table`. `read_only` files count nowhere.
+    `unread` are the numbers of the files whose content is not known, `dirty` those of the folders
+    whose tree is not. `known_root` is the id of the tree that the cache is of: whatever leads to
+    that tree leads to every id in `table`. `read_only` files count nowhere.
     """
 
     workspace: Workspace
@@ -138,9 +158,13 @@ def scan(workspace: Workspace, cache_folder: Path) -> Scan:
 
 def _scan(workspace: Workspace, cache_folder: Path, git: Git | None) -> Scan:
     seen = workspace.clock()
-    cached = table.load(cache_path(cache_folder, workspace), workspace.key())
+    cached = stat_cache.load(cache_path(cache_folder, workspace), workspace.key())
     moved = _moved(cached) if cached is not None else []
-    stamps = table.look_at_folders(workspace.root, cached.selection.folders) if cached is not None else None
+    stamps = (
+        stat_cache.look_at_folders(workspace.root, cached.selection.folders)
+        if cached is not None
+        else None
+    )
     rows = None
     if cached is not None and not moved and stamps == cached.selection.stamps:
         rows = _rows_if_files(workspace.root, cached.selection)
@@ -149,29 +173,41 @@ def _scan(workspace: Workspace, cache_folder: Path, git: Git | None) -> Scan:
     else:
         known = None
         # The index says what is tracked, not what is ignored.
-        if cached is not None and stamps is not None and all(path.endswith("/index") for path in moved):
+        if (
+            cached is not None
+            and stamps is not None
+            and all(path.endswith("/index") for path in moved)
+        ):
             known = Known(cached.selection, stamps)
         selection = _select(workspace, git, known)
-        rows = table.look(workspace.root, selection.files)
+        rows = stat_cache.look(workspace.root, selection.files)
         found = _compare(workspace, cached, selection, rows, seen)
     return found
 
 
 def _own_trees(root: str) -> list[Skipped]:
-    """Find the work trees that stand in `.maverick`: its files belong to no snapshot, but these are somebody's work."""
+    """Find the work trees that stand in `.maverick`: its files belong to no snapshot, but these are
+    somebody's work.
+    """
     markers = sorted(Path(root).glob(".maverick/*/*/.git"))
     folders = [str(marker.parent.relative_to(root)) for marker in markers]
-    return [Skipped(it, repository.nested_kind(join(root, it)) or "nested repository") for it in folders]
+    return [
+        Skipped(it, repository.nested_kind(join(root, it)) or "nested repository") for it in folders
+    ]
 
 
 def _moved(cached: Table) -> list[str]:
     """Give the files that decided which files belong to the workspace and have changed since."""
-    return [path for path, stamp in cached.selection.depends_on.items() if table.stamp_file(path) != stamp]
+    return [
+        path
+        for path, stamp in cached.selection.depends_on.items()
+        if stat_cache.stamp_file(path) != stamp
+    ]
 
 
 def _rows_if_files(root: str, selection: Selection) -> array[int] | None:
     """Give the rows of the files of *selection*; None if one is no file any more."""
-    rows = table.look(root, selection.files)
+    rows = stat_cache.look(root, selection.files)
     return rows if all(map(_is_file, set(rows[WIDTH - 1 :: WIDTH]))) else None
 
 
@@ -212,10 +248,16 @@ def _compare_rows(workspace: Workspace, cached: Table, rows: array[int], seen: i
     return found
 
 
-def _compare(workspace: Workspace, cached: Table | None, selection: Selection, rows: array[int], seen: int) -> Scan:
-    """Give the scan of a workspace with the files of *selection*; *cached* is what was known before."""
+def _compare(
+    workspace: Workspace, cached: Table | None, selection: Selection, rows: array[int], seen: int
+) -> Scan:
+    """Give the scan of a workspace with the files of *selection*; *cached* is what was known
+    before.
+    """
     count, folders = len(selection.files), selection.folders
-    now = Table(selection, rows, bytearray(ID_BYTES * count), bytearray(ID_BYTES * len(folders)), array("q"))
+    now = Table(
+        selection, rows, bytearray(ID_BYTES * count), bytearray(ID_BYTES * len(folders)), array("q")
+    )
     now.sizes.frombytes(bytes(8 * len(folders)))
     found = Scan(workspace, now, None, seen, [], set(range(len(folders))))
     if cached is not None:
@@ -229,7 +271,9 @@ def _compare(workspace: Workspace, cached: Table | None, selection: Selection, r
 
 
 def _take_over(cached: Table, now: Table, dirty: set[int]) -> None:
-    """Take the ids from *cached* of what did not change, and take the folders that did not out of *dirty*."""
+    """Take the ids from *cached* of what did not change, and take the folders that did not out of
+    *dirty*.
+    """
     old, new = cached.selection, now.selection
     numbers, old_numbers = _numbers(new.folders), _numbers(old.folders)
     moved = {path.rpartition("/")[0] for path in numbers.keys() ^ old_numbers.keys() if path}
@@ -240,12 +284,17 @@ def _take_over(cached: Table, now: Table, dirty: set[int]) -> None:
         first, end = new.first[number], new.first[number + 1]
         start, stop = (old.first[before], old.first[before + 1]) if before is not None else (0, 0)
         same = old.files[start:stop] == new.files[first:end]
-        if same and cached.rows[start * WIDTH : stop * WIDTH] == now.rows[first * WIDTH : end * WIDTH]:
+        if (
+            same
+            and cached.rows[start * WIDTH : stop * WIDTH] == now.rows[first * WIDTH : end * WIDTH]
+        ):
             ids.append(cached.ids[start * ID_BYTES : stop * ID_BYTES])
         else:
             same = False
             known = {old.files[n]: n for n in range(start, stop)}
-            ids += [_id_if_same(cached, known.get(new.files[n]), now.row(n)) for n in range(first, end)]
+            ids += [
+                _id_if_same(cached, known.get(new.files[n]), now.row(n)) for n in range(first, end)
+            ]
         if before is None or not same or path in moved:
             _mark(dirty, numbers, path)
         else:
@@ -278,10 +327,14 @@ def _sort_out(found: Scan) -> None:
     sizes = rows[::WIDTH]
     if sizes and max(sizes) > limit:
         found.too_large = [
-            n for n, size in enumerate(sizes) if size > limit and stat.S_ISREG(rows[n * WIDTH + WIDTH - 1])
+            n
+            for n, size in enumerate(sizes)
+            if size > limit and stat.S_ISREG(rows[n * WIDTH + WIDTH - 1])
         ]
     large = set(found.too_large)
-    found.unread = [n for n in _unknown(found.table.ids) if n not in large and found.table.row(n) != GONE]
+    found.unread = [
+        n for n in _unknown(found.table.ids) if n not in large and found.table.row(n) != GONE
+    ]
 
 
 def _unknown(ids: bytearray) -> Iterator[int]:

@@ -1,28 +1,30 @@
-"""What a checkpoint says of a workspace's files: the tree, how they were found, what it left out or ignored."""
+"""What a checkpoint says of a workspace's files: the tree, how they were found, what it left out or
+ignored.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from maverick.checkpoints import folders
-from maverick.checkpoints.ids import TreeId
+from maverick.checkpoints.objects.ids import TreeId
+from maverick.checkpoints.trees import folders
 from maverick.checkpoints.workspace import ignore
 from maverick.checkpoints.workspace.capture import ABOUT, FOLDER, LINK
 from maverick.checkpoints.workspace.changes import files_of, tree_of
+from maverick.checkpoints.workspace.finding import above, is_reserved, join
 from maverick.checkpoints.workspace.ignore import Rules
 from maverick.checkpoints.workspace.repository import Head
-from maverick.checkpoints.workspace.selection import above, is_reserved, join
-from maverick.checkpoints.workspace.table import Skipped
+from maverick.checkpoints.workspace.stat_cache import Skipped
 from maverick.errors import StoreDamaged, UsageError
 
 if TYPE_CHECKING:
     import re
     from collections.abc import Iterator, Mapping
 
-    from maverick.checkpoints.model import Entry
-    from maverick.checkpoints.snapshot import Snapshot
     from maverick.checkpoints.store import Store
+    from maverick.checkpoints.trees.snapshot import Snapshot
+    from maverick.checkpoints.trees.tree_nodes import Entry
 
 _NOTES = frozenset({"", "100755", LINK})
 
@@ -54,15 +56,24 @@ class Target:
             self._require_countable()
         for name, entry in found.items():
             if not is_restorable(name, entry):
-                raise StoreDamaged(f"the checkpoint has {join(folder, name)!r}, which no workspace holds; refusing it")
+                raise StoreDamaged(
+                    f"the checkpoint has {join(folder, name)!r}, which no workspace holds; "
+                    "refusing it"
+                )
         return found
 
     def find(self, path: str) -> Entry | None:
         """Give the entry at *path* (not empty), or None."""
-        return folders.lookup(self.store, self.tree, tuple(path.split("/"))) if self.tree is not None else None
+        return (
+            folders.lookup(self.store, self.tree, tuple(path.split("/")))
+            if self.tree is not None
+            else None
+        )
 
     def files(self, entry: Entry, path: str) -> Iterator[tuple[str, Entry]]:
-        """Yield *entry*, which stands at *path*, or, if it is a folder, all files, links and empty folders in it."""
+        """Yield *entry*, which stands at *path*, or, if it is a folder, all files, links and empty
+        folders in it.
+        """
         todo = [(path, entry)]
         while todo:
             path, entry = todo.pop()
@@ -70,14 +81,17 @@ class Target:
             if tree is None:
                 yield path, entry
             else:
-                todo += [(join(path, name), inner) for name, inner in self.entries(tree, path).items()]
+                todo += [
+                    (join(path, name), inner) for name, inner in self.entries(tree, path).items()
+                ]
 
     def _require_countable(self) -> None:
         count = folders.count_paths(self.store, self.tree) if self.tree is not None else 0
         if count > folders.MOST_PATHS:
             raise UsageError(
                 f"the checkpoint holds {count:,} files and folders, more than can be restored "
-                f"({folders.MOST_PATHS:,}); name a part of it: `maverick checkpoint restore REV PATH`"
+                f"({folders.MOST_PATHS:,}); name a part of it: `maverick checkpoint restore REV "
+                "PATH`"
             )
 
     def reason_left_out(self, path: str) -> str:
@@ -87,13 +101,18 @@ class Target:
                 return f"not in the checkpoint: {self.skipped[folder]}"
         if self.wanted is not None and not ignore.matches(self.wanted, path):
             return "not one of the files that the checkpoint is of"
-        return "ignored when the checkpoint was made" if not self.ignored and self._ignores(path) else ""
+        return (
+            "ignored when the checkpoint was made"
+            if not self.ignored and self._ignores(path)
+            else ""
+        )
 
     def _ignores(self, path: str) -> bool:
         chain = above(path)[::-1][1:]  # from the top down
         last = len(chain) - 1
         return any(
-            self._rules_in(it.rpartition("/")[0]).ignores(it, folder=number < last) for number, it in enumerate(chain)
+            self._rules_in(it.rpartition("/")[0]).ignores(it, folder=number < last)
+            for number, it in enumerate(chain)
         )
 
     def _rules_in(self, folder: str) -> Rules:
@@ -108,14 +127,19 @@ class Target:
 
 
 def load_target(store: Store, snapshot: Snapshot) -> Target:
-    """Give the files of the checkpoint of *snapshot*. Raises NotFound if it holds none, and StoreDamaged."""
+    """Give the files of the checkpoint of *snapshot*. Raises NotFound if it holds none, and
+    StoreDamaged.
+    """
     entry = files_of(snapshot)
     about = snapshot.value(ABOUT) if snapshot.find(ABOUT) is not None else {}
     match about:
         case dict():
             git, globs, skipped = about.get("git"), about.get("globs"), about.get("skipped")
         case _:
-            raise StoreDamaged("the checkpoint does not say how its files were found; run `maverick checkpoint fsck`")
+            raise StoreDamaged(
+                "the checkpoint does not say how its files were found; run `maverick checkpoint "
+                "fsck`"
+            )
     names = tuple(str(glob) for glob in globs) if isinstance(globs, list) else ()
     return Target(
         store,
@@ -147,7 +171,9 @@ def is_restorable(name: str, entry: Entry) -> bool:
 
 
 def is_safe(name: str) -> bool:
-    """Say whether a file of this name may be restored: it stays in its folder, and is not `.git` in any spelling."""
+    """Say whether a file of this name may be restored: it stays in its folder, and is not `.git` in
+    any spelling.
+    """
     if name in ("", ".", "..") or "/" in name or "\0" in name:
         return False
     return not is_reserved(name)

@@ -1,1 +1,3 @@
-"""Coding agents: other people's command-line programs, described by data and driven by one piece of code."""
+"""Coding agents: other people's command-line programs, described by data and driven by one piece of
+code.
+"""

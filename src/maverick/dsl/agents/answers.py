@@ -15,7 +15,9 @@ LINE_BYTES = 16 * 1024 * 1024
 """The longest line of JSON that is read; a longer one is left out."""
 FIRST_LINES = 4
 LAST_LINES = 8
-"""How many lines that are no JSON are kept for the message of a failure: of some programs the first say the cause."""
+"""How many lines that are no JSON are kept for the message of a failure: of some programs the first
+say the cause.
+"""
 WORDS_CHARACTERS = 2000
 """How much of such a line is kept."""
 _TOOLS_KEPT = 200
@@ -145,15 +147,23 @@ class Line:
     def lines(self, *keys: str) -> list[Line]:
         """The objects in the list at that path."""
         value = self.at(*keys)
-        return [Line(item) for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+        return (
+            [Line(item) for item in value if isinstance(item, dict)]
+            if isinstance(value, list)
+            else []
+        )
 
 
 Reader: TypeAlias = Callable[[Line, Answer], str]
-"""Takes one line into the answer, and gives what a person who watches should see of it, ends of lines included."""
+"""Takes one line into the answer, and gives what a person who watches should see of it, ends of
+lines included.
+"""
 
 
 class Words:
-    """Lines that a program writes for people: cleaned, without what is only noise, the first and the last kept."""
+    """Lines that a program writes for people: cleaned, without what is only noise, the first and
+    the last kept.
+    """
 
     def __init__(self, noise: str = "") -> None:
         """*noise* is a pattern of lines that say nothing of the work."""
@@ -179,7 +189,9 @@ class Words:
 
     def add(self, data: bytes) -> str:
         """Take one line; give it as it is to be shown, with its end, or nothing."""
-        line = without_escapes(data[: 4 * WORDS_CHARACTERS].decode("utf-8", "backslashreplace")).rstrip()
+        line = without_escapes(
+            data[: 4 * WORDS_CHARACTERS].decode("utf-8", "backslashreplace")
+        ).rstrip()
         line = line[:WORDS_CHARACTERS]
         if self._is_noise(line):
             return ""
@@ -201,7 +213,9 @@ class Words:
         self._last.append(line)
 
     def _is_noise(self, line: str) -> bool:
-        """A stack, with the fields of the error that are printed below it, or what the pattern says."""
+        """A stack, with the fields of the error that are printed below it, or what the pattern
+        says.
+        """
         if _TRACE.match(line):
             self._in_trace = True
         elif not line.startswith((" ", "}", "\t")):
@@ -215,7 +229,9 @@ def without_escapes(text: str) -> str:
 
 
 class JsonLines:
-    """Cuts a program's standard output into JSON lines for its reader, whatever the pieces it comes in."""
+    """Cuts a program's standard output into JSON lines for its reader, whatever the pieces it comes
+    in.
+    """
 
     def __init__(self, reader: Reader, answer: Answer, noise: str = "") -> None:
         self._reader = reader

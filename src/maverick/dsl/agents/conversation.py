@@ -1,9 +1,10 @@
-"""One attempt at a step with an agent: the calls of its program that it takes, within one limit of time.
+"""One attempt at a step with an agent: the calls of its program that it takes, within one limit of
+time.
 
-A call that failed on the way to the model is made once more, one that met a limit of the account's several times,
-with growing pauses or when the program says. A session that was open when the step was interrupted is continued, if
-the program can and still knows it. What the agent was not permitted to do is told as a notice: these programs end with
-exit code 0 all the same.
+A call that failed on the way to the model is made once more, one that met a limit of the account's
+several times, with growing pauses or when the program says. A session that was open when the step
+was interrupted is continued, if the program can and still knows it. What the agent was not
+permitted to do is told as a notice: these programs end with exit code 0 all the same.
 """
 
 from __future__ import annotations
@@ -24,30 +25,35 @@ from maverick.dsl.agents.answers import ANSWER_CHARACTERS, Answer, JsonLines, Wo
 from maverick.dsl.agents.limits import seconds_to_wait
 from maverick.dsl.agents.prompts import INTERRUPTED, as_json
 from maverick.dsl.agents.providers import environment_of, missing
-from maverick.dsl.child import StreamName
 from maverick.dsl.durations import Limit, shortest
 from maverick.dsl.events import Event
-from maverick.dsl.last_words import how_it_ended, text_of
-from maverick.dsl.programs import is_there
-from maverick.dsl.scratch import read_plain_file
+from maverick.dsl.processes.child import StreamName
+from maverick.dsl.processes.last_words import how_it_ended, text_of
+from maverick.dsl.processes.programs import is_there
+from maverick.dsl.processes.scratch import read_plain_file
 from maverick.encoding import name_text
 from maverick.errors import StepFailed, StepTimeout
 
 if TYPE_CHECKING:
     from maverick.dsl.agents.providers import Provider
-    from maverick.dsl.config import AgentConfig
-    from maverick.dsl.processes import Completed
-    from maverick.dsl.steps.work import Attempt, Tools
-    from maverick.dsl.values import Value
+    from maverick.dsl.catalog.config import AgentConfig
+    from maverick.dsl.processes.processes import Completed
+    from maverick.dsl.work import Attempt, Tools
+    from maverick.values import Value
 
 TRANSPORT_PAUSE_SECONDS = 5.0
-"""Before another attempt; before each further one that a limit asks for it is three times as long."""
+"""Before another attempt; before each further one that a limit asks for it is three times as long.
+"""
 LIMIT_ATTEMPTS = 5
-"""How often a call is made again that met a limit of the account's, when the program does not say how long it holds."""
+"""How often a call is made again that met a limit of the account's, when the program does not say
+how long it holds.
+"""
 LIMIT_WAIT_SECONDS = 3600.0
 """The longest that a step waits for a limit, all pauses together."""
 LEAST_SECONDS = 30.0
-"""What has to be left of the time for another attempt, or a tenth of it; but never more than half of it."""
+"""What has to be left of the time for another attempt, or a tenth of it; but never more than half
+of it.
+"""
 REFUSALS = 3
 """A program that is refused its key so often in a row is ended: it may go on for minutes."""
 LOGIN_CHECK_SECONDS = 10.0
@@ -56,8 +62,11 @@ NOISE_BYTES = 64 * 1024
 CALLS_KEPT = 8
 """How many calls of a step are kept in its facts, the last ones; there is not room for many."""
 _WORDS_BYTES = 8 * 1024
-_KILLED = frozenset(128 + number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM))
-"""Exit codes of a program that somebody else ended; those of launchers, whose program was, as well."""
+_KILLED = frozenset(
+    128 + number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM)
+)
+"""Exit codes of a program that somebody else ended; those of launchers, whose program was, as well.
+"""
 _ABOUT_LOGIN = re.compile(
     r"log.?in|logged.?out|api.?key|credential|authenticat|unauthori[sz]ed|forbidden", re.IGNORECASE
 )
@@ -76,7 +85,9 @@ class Player:
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """*goes_on*: its session is worth continuing. *wait*: how long a limit holds, if that was told."""
+    """*goes_on*: its session is worth continuing. *wait*: how long a limit holds, if that was
+    told.
+    """
 
     message: str
     transport: bool = False
@@ -92,8 +103,12 @@ class _Hopeless(Exception):
 class Conversation:
     """What is said with one agent in one attempt at a step."""
 
-    def __init__(self, player: Player, context: Value, asked: str, attempt: Attempt, tools: Tools) -> None:
-        """*asked* is the prompt: a session is continued only by the same step, program and prompt."""
+    def __init__(
+        self, player: Player, context: Value, asked: str, attempt: Attempt, tools: Tools
+    ) -> None:
+        """*asked* is the prompt: a session is continued only by the same step, program and
+        prompt.
+        """
         self._player = player
         self._context = context
         self._attempt = attempt
@@ -112,7 +127,8 @@ class Conversation:
         self._session = tools.sessions.find(self._asked) if player.provider.again else ""
 
     def ask(self, prompt: str, *, following: str = "") -> Answer:
-        """What the agent answers to *prompt*; if a session goes on, *following* is said in its place.
+        """What the agent answers to *prompt*; if a session goes on, *following* is said in its
+        place.
 
         Raises:
             StepFailed: It did not answer.
@@ -123,11 +139,15 @@ class Conversation:
             self._warn_of_silence()
         while True:
             session = self._session
-            answer, failure = self._call((following or INTERRUPTED + prompt) if session else prompt, session)
+            answer, failure = self._call(
+                (following or INTERRUPTED + prompt) if session else prompt, session
+            )
             if failure is None:
                 return answer
             if session and not answer.begun and not failure.transport:
-                self.tell(f"session {session} cannot be continued ({failure.message}); a new one is begun")
+                self.tell(
+                    f"session {session} cannot be continued ({failure.message}); a new one is begun"
+                )
                 self.forget()
                 continue
             pause, reason = self._pause(failure)
@@ -138,12 +158,16 @@ class Conversation:
             self._retries += 1
             self._waited += pause
             self._before = failure.message
-            self.tell(f"{failure.message}; one more attempt{f' in {_time(pause)}' if pause >= 10 else ''}")
+            self.tell(
+                f"{failure.message}; one more attempt{f' in {_time(pause)}' if pause >= 10 else ''}"
+            )
             self._tools.stop.wait(pause)
             self._tools.stop.check()
 
     def _pause(self, failure: _Failure) -> tuple[float | None, str]:
-        """The seconds before another attempt; None if there is to be none, with what to add to the message."""
+        """The seconds before another attempt; None if there is to be none, with what to add to the
+        message.
+        """
         if not failure.transport:
             return None, ""
         told = failure.wait
@@ -155,21 +179,31 @@ class Conversation:
             return None, ""
         if self._waited + max(pause, told or 0.0) > LIMIT_WAIT_SECONDS:
             until = f" at {_clock(told)}" if told is not None else " later"
-            return None, f"; resume{until}: a step waits for a limit for {_time(LIMIT_WAIT_SECONDS)} at most"
+            return (
+                None,
+                (
+                    f"; resume{until}: a step waits for a limit for {_time(LIMIT_WAIT_SECONDS)} at "
+                    "most"
+                ),
+            )
         if not self._has_time_for(pause + self._least()):
             return None, f"; {self._limit} left no time for one more attempt"
         return pause, ""
 
     def _least(self) -> float:
         """The seconds that are worth an attempt: a program may need some for its start alone."""
-        return 0.0 if self._limit is None else min(max(LEAST_SECONDS, self._limit.left / 10), self._limit.left / 2)
+        return (
+            0.0
+            if self._limit is None
+            else min(max(LEAST_SECONDS, self._limit.left / 10), self._limit.left / 2)
+        )
 
     def forget(self) -> None:
         """The session is not to be continued."""
         self._session = ""
         self._tools.sessions.drop(self._asked)
 
-    # --- one call --------------------------------------------------------------------------------------------------
+    # --- one call ---------------------------------------------------------------------------------
 
     def _call(self, prompt: str, session: str) -> tuple[Answer, _Failure | None]:
         player, tools, attempt = self._player, self._tools, self._attempt
@@ -198,11 +232,15 @@ class Conversation:
                 )
                 heard.end(done, files / "output.json")
             except StepTimeout as error:
-                raise StepTimeout(f"agent {player.name}: {self._too_long(error, heard, allowed)}") from None
+                raise StepTimeout(
+                    f"agent {player.name}: {self._too_long(error, heard, allowed)}"
+                ) from None
             except _Hopeless:
                 status = heard.answer.complaint_status
                 said = f" ({heard.answer.complaint})" if heard.answer.complaint else ""
-                message = f"the model's server answered {status}{said} {REFUSALS} times; it was ended"
+                message = (
+                    f"the model's server answered {status}{said} {REFUSALS} times; it was ended"
+                )
                 return heard.answer, _Failure(f"{message}\n{player.provider.login}")
             finally:
                 self._record(heard.answer, time.monotonic() - started, resumed=bool(session))
@@ -212,7 +250,10 @@ class Conversation:
         if answer.refused:
             some = ", ".join(answer.refused[:3])
             more = f" and {len(answer.refused) - 3} more" if len(answer.refused) > 3 else ""
-            self.tell(f"was not permitted to do, or failed at: {some}{more}; see what is missing of its work")
+            self.tell(
+                f"was not permitted to do, or failed at: {some}{more}; see what is missing of its "
+                "work"
+            )
         return answer, self._judge(heard, done)
 
     def _environment(self, files: Path) -> dict[str, str]:
@@ -231,19 +272,29 @@ class Conversation:
         if heard.too_long:
             return _Failure(f"it {heard.too_long}")
         if not heard.answer.finished:
-            return _Failure(f"it was cut short before it was done{heard.last_words()}", goes_on=True)
+            return _Failure(
+                f"it was cut short before it was done{heard.last_words()}", goes_on=True
+            )
         if not heard.answer.text.strip():
             return _Failure(f"it printed nothing{heard.last_words()}")
         return None
 
     def _failure(self, heard: _Heard, done: Completed) -> _Failure:
-        """Why a call failed: its exit code and what that means, its error, else the last lines it wrote."""
+        """Why a call failed: its exit code and what that means, its error, else the last lines it
+        wrote.
+        """
         provider, answer, words = self._player.provider, heard.answer, heard.words()
         how = how_it_ended(done) if done.exit_code != 0 else ""
-        told = (how, provider.exit_codes.get(done.exit_code), answer.failure or words or answer.complaint)
+        told = (
+            how,
+            provider.exit_codes.get(done.exit_code),
+            answer.failure or words or answer.complaint,
+        )
         message = ": ".join(filter(None, told))
         wait = answer.wait
-        if wait is None and (provider.is_limit(done.exit_code, answer) or _LIMIT_WORDS.search(message)):
+        if wait is None and (
+            provider.is_limit(done.exit_code, answer) or _LIMIT_WORDS.search(message)
+        ):
             wait = seconds_to_wait(message, datetime.now(UTC))
         if provider.is_transport(done.exit_code, answer, words) or wait is not None:
             limit = wait is not None or provider.is_limit(done.exit_code, answer)
@@ -255,7 +306,10 @@ class Conversation:
         if done.signal:
             return _Failure(message)
         return _Failure(
-            message + self._how_to_log_in(provider.status_of(done.exit_code, answer), done.exit_code, told[2])
+            message
+            + self._how_to_log_in(
+                provider.status_of(done.exit_code, answer), done.exit_code, told[2]
+            )
         )
 
     def _too_long(self, error: StepTimeout, heard: _Heard, allowed: Limit | None) -> str:
@@ -269,7 +323,9 @@ class Conversation:
         return f"{error}{late}{heard.last_words()}{login}"
 
     def _how_to_log_in(self, status: int | None, exit_code: int, said: str) -> str:
-        """How to log in, if that is what is wrong. Its own check is asked only where its words are about it."""
+        """How to log in, if that is what is wrong. Its own check is asked only where its words are
+        about it.
+        """
         provider = self._player.provider
         if status in (401, 403) or "logged in" in provider.exit_codes.get(exit_code, ""):
             return f"\n{provider.login}"
@@ -280,15 +336,22 @@ class Conversation:
         """Whether the program has a key that its own check knows nothing of."""
         provider, config = self._player.provider, self._player.config
         environment = {**self._inherited, **environment_of(config)}
-        return bool(environment.get(provider.silent_without)) or provider.has_own_login(config, environment)
+        return bool(environment.get(provider.silent_without)) or provider.has_own_login(
+            config, environment
+        )
 
     def _warn_of_silence(self) -> None:
         provider = self._player.provider
         if provider.silent_without and not self._has_key() and self._is_logged_out():
-            self.tell(f"nobody seems to be logged in, and {provider.name} may wait in silence: {provider.login}")
+            self.tell(
+                f"nobody seems to be logged in, and {provider.name} may wait in silence: "
+                f"{provider.login}"
+            )
 
     def _is_logged_out(self) -> bool:
-        """Whether the program's own check says that nobody is logged in. One that cannot be made says nothing."""
+        """Whether the program's own check says that nobody is logged in. One that cannot be made
+        says nothing.
+        """
         check = self._player.provider.asks_for_login(self._player.config)
         environment = self._inherited
         if not check or not self._has_time_for(LOGIN_CHECK_SECONDS):
@@ -306,7 +369,7 @@ class Conversation:
             return False
         return done.exit_code != 0
 
-    # --- what is noted ---------------------------------------------------------------------------------------------
+    # --- what is noted ----------------------------------------------------------------------------
 
     def _keep(self, session: str) -> None:
         if self._player.provider.again:
@@ -314,10 +377,13 @@ class Conversation:
             self._tools.sessions.keep(self._asked, session)
 
     def _record(self, answer: Answer, seconds: float, *, resumed: bool) -> None:
-        """Add the call to the volatile facts of the step, with the numbers as the program gives them."""
+        """Add the call to the volatile facts of the step, with the numbers as the program gives
+        them.
+        """
         provider = self._player.provider
         facts = cast(
-            "dict[str, object]", self._attempt.facts.setdefault("agent", {"provider": provider.name, "called": 0})
+            "dict[str, object]",
+            self._attempt.facts.setdefault("agent", {"provider": provider.name, "called": 0}),
         )
         if model := answer.model or self._player.config.model:
             facts["model"] = model[:200]
@@ -344,9 +410,13 @@ class Conversation:
 
 
 class _Heard:
-    """What one call's output comes to, as it arrives. *session* is the one that the caller named."""
+    """What one call's output comes to, as it arrives. *session* is the one that the caller
+    named.
+    """
 
-    def __init__(self, provider: Provider, attempt: Attempt, keep: Callable[[str], None], session: str) -> None:
+    def __init__(
+        self, provider: Provider, attempt: Attempt, keep: Callable[[str], None], session: str
+    ) -> None:
         self.answer = Answer()
         self.too_long = ""
         self._attempt = attempt
@@ -354,7 +424,9 @@ class _Heard:
         self._kept = ""
         self._named = session
         self._stubborn = provider.stubborn
-        self._lines = JsonLines(provider.reader, self.answer, provider.noise) if provider.reader else None
+        self._lines = (
+            JsonLines(provider.reader, self.answer, provider.noise) if provider.reader else None
+        )
         self._words = Words(provider.noise)
 
     def listen(self, stream: StreamName, piece: bytes) -> None:
@@ -380,13 +452,17 @@ class _Heard:
             self._attempt.say(stream, text.encode("utf-8", "backslashreplace"))
 
     def end(self, done: Completed, output: Path) -> None:
-        """Take what the command left: for a program without JSON lines, its file or its whole output."""
+        """Take what the command left: for a program without JSON lines, its file or its whole
+        output.
+        """
         rest = self._words.end()
         if self._lines is not None:
             self._show("stderr", rest)
             self._show("stdout", self._lines.end())
             if self.answer.too_long or self._lines.left_out:
-                self.too_long = f"wrote an answer, or a line, of more than {ANSWER_CHARACTERS >> 20} MiB"
+                self.too_long = (
+                    f"wrote an answer, or a line, of more than {ANSWER_CHARACTERS >> 20} MiB"
+                )
             return
         self.answer.begun = self.answer.finished = True
         if done.exit_code != 0:
@@ -399,14 +475,16 @@ class _Heard:
                 self.answer.say(text_of(written))
         elif len(done.stdout) == ANSWER_CHARACTERS and done.truncated:
             self.too_long = (
-                f"printed more than {ANSWER_CHARACTERS >> 20} MiB; its answer is all that it prints, unless it "
-                "writes one to MAVERICK_OUTPUT"
+                f"printed more than {ANSWER_CHARACTERS >> 20} MiB; its answer is all that it "
+                "prints, unless it writes one to MAVERICK_OUTPUT"
             )
         else:
             self.answer.say(text_of(done.stdout))
 
     def words(self) -> str:
-        """The first and the last lines that are no part of the answer: of standard error, else of standard output."""
+        """The first and the last lines that are no part of the answer: of standard error, else of
+        standard output.
+        """
         if self._words.text:
             return self._words.text
         if self._lines is not None:

@@ -20,7 +20,8 @@ _CLOCK = re.compile(
     re.IGNORECASE,
 )
 _MOMENT = re.compile(
-    rf"{_AGAIN}\s+(?:at\s+)?(20\d\d-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:\.\d+)?(?:Z|[+-]\d\d:\d\d))", re.IGNORECASE
+    rf"{_AGAIN}\s+(?:at\s+)?(20\d\d-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:\.\d+)?(?:Z|[+-]\d\d:\d\d))",
+    re.IGNORECASE,
 )
 _UNIX = re.compile(r"limit[^|\n]{0,40}\|(\d{10})\b", re.IGNORECASE)
 
@@ -50,7 +51,9 @@ def _amount(text: str, start: int) -> float | None:
         return None
     while found is not None:
         unit = found[2].lower()
-        total += float(found[1]) * _UNITS_SECONDS["ms" if unit.startswith(("ms", "milli")) else unit[0]]
+        total += (
+            float(found[1]) * _UNITS_SECONDS["ms" if unit.startswith(("ms", "milli")) else unit[0]]
+        )
         found = _AMOUNT.match(text, found.end())
     return total
 

@@ -1,7 +1,8 @@
-"""The programs that can play an agent, each as one record: how it is called, and what its answers look like.
+"""The programs that can play an agent, each as one record: how it is called, and what its answers
+look like.
 
-A new program is a new record (and a reader of its output), nothing else. `command` is the record of a program that
-the project brings itself.
+A new program is a new record (and a reader of its output), nothing else. `command` is the record of
+a program that the project brings itself.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ from maverick.errors import StepFailed
 
 if TYPE_CHECKING:
     from maverick.dsl.agents.answers import Answer, Reader
-    from maverick.dsl.config import AgentConfig
-    from maverick.dsl.values import Value
+    from maverick.dsl.catalog.config import AgentConfig
+    from maverick.values import Value
 
 _TRANSPORT_STATUS = frozenset({408, 425, 429, *range(500, 600)})
 _LIMIT_STATUS = frozenset({429, 529})
 _TRANSPORT_WORDS = re.compile(
-    r"ECONN|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|socket hang up|fetch failed|connection (error|reset|refused|closed)"
-    r"|network (error|is unreachable)|overloaded|stream disconnected|timed out",
+    r"ECONN|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|socket hang up|fetch failed|connection "
+    r"(error|reset|refused|closed)|network (error|is unreachable)|overloaded|stream "
+    r"disconnected|timed out",
     re.IGNORECASE,
 )
 _COMMON_OPTIONS = ("args", "env")
@@ -33,24 +35,34 @@ _COMMON_OPTIONS = ("args", "env")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """An entry of an agent's `options` that becomes a flag. Without a value the flag is left out."""
+    """An entry of an agent's `options` that becomes a flag. Without a value the flag is left
+    out.
+    """
 
     option: str
     flag: str
     default: str = ""
     asking: str | None = None
-    """Its value, whatever is configured, for one who is asked for text and must not change files; empty: no flag."""
+    """Its value, whatever is configured, for one who is asked for text and must not change files;
+    empty: no flag.
+    """
     values: tuple[str, ...] = ()
     """What it may be; empty: any text or number."""
     listed: Literal["", "joined", "repeated"] = ""
-    """Whether it may be a list, and how that is given: as one word with commas, or with the flag before each."""
+    """Whether it may be a list, and how that is given: as one word with commas, or with the flag
+    before each.
+    """
 
     def words(self, given: Value, *, writes: bool) -> list[str]:
         """The words of the command line for what is configured (null: nothing is)."""
         if self.asking is not None and not writes:
             chosen = [self.asking]
         elif isinstance(given, list):
-            chosen = [",".join(map(str, given))] if self.listed == "joined" else [str(each) for each in given]
+            chosen = (
+                [",".join(map(str, given))]
+                if self.listed == "joined"
+                else [str(each) for each in given]
+            )
         else:
             chosen = [self.default if given is None else str(given)]
         return [word for value in chosen if value for word in (self.flag, value)]
@@ -58,7 +70,8 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """One program. It is called with `command`, settings, model, the user's `args`, and `fresh` or `again`.
+    """One program. It is called with `command`, settings, model, the user's `args`, and `fresh` or
+    `again`.
 
     An agent's own `command` stands in the place of the first word of `command`.
     """
@@ -82,12 +95,15 @@ class Provider:
     login: str = ""
     """How to log in."""
     silent_without: str = ""
-    """It waits in silence when nobody is logged in, unless this variable holds a key; so it is asked before."""
+    """It waits in silence when nobody is logged in, unless this variable holds a key; so it is
+    asked before.
+    """
     stubborn: bool = False
     """It goes on for minutes when its key is refused, so it is ended after some times."""
     own_provider: tuple[str, str, str] | None = None
-    """Where a provider of models is configured that has a key of its own: a variable with a folder, that folder below
-    the home folder, and the file in it."""
+    """Where a provider of models is configured that has a key of its own: a variable with a folder,
+    that folder below the home folder, and the file in it.
+    """
     exit_codes: Mapping[int, str] = field(default_factory=dict)
     """What exit codes mean, beyond 0 and 1."""
     exit_is_status: bool = False
@@ -100,8 +116,11 @@ class Provider:
         """Whether the caller chooses the id of a new session."""
         return any("{session}" in word for word in self.fresh)
 
-    def argv(self, agent: AgentConfig, *, session: str = "", new: str = "", writes: bool = True) -> list[str]:
-        """The command line, to continue *session*, else to begin one (called *new*, where that can be chosen).
+    def argv(
+        self, agent: AgentConfig, *, session: str = "", new: str = "", writes: bool = True
+    ) -> list[str]:
+        """The command line, to continue *session*, else to begin one (called *new*, where that can
+        be chosen).
 
         Not *writes*: for one who is only asked for text.
         """
@@ -110,7 +129,10 @@ class Provider:
             flags += setting.words(agent.options.get(setting.option), writes=writes)
         if agent.model and self.model_flag:
             flags += [self.model_flag, agent.model]
-        last = [word.replace("{session}", session or new) for word in (self.again if session else self.fresh)]
+        last = [
+            word.replace("{session}", session or new)
+            for word in (self.again if session else self.fresh)
+        ]
         return [*self.program(agent), *self.command[1:], *flags, *_arguments(agent), *last]
 
     def program(self, agent: AgentConfig) -> tuple[str, ...]:
@@ -118,7 +140,9 @@ class Provider:
         return agent.command or self.command[:1]
 
     def has_own_login(self, agent: AgentConfig, environment: Mapping[str, str]) -> bool:
-        """Whether a provider of models is configured whose key the program's own check knows nothing of."""
+        """Whether a provider of models is configured whose key the program's own check knows
+        nothing of.
+        """
         if self.own_provider is None:
             return False
         if any("model_provider" in word or word == "--oss" for word in _arguments(agent)):
@@ -145,7 +169,8 @@ class Provider:
     def is_transport(self, exit_code: int, answer: Answer, words: str) -> bool:
         """Whether a call failed on the way to the model, so that another attempt is worth it.
 
-        The status decides where there is one; else what the program itself says of it; else its words.
+        The status decides where there is one; else what the program itself says of it; else its
+        words.
         """
         if self.reader is None or answer.cut_short:
             return False
@@ -165,14 +190,23 @@ CLAUDE: Final = Provider(
     again=("--resume", "{session}"),
     model_flag="--model",
     settings=(
-        # As root, `bypassPermissions` is refused unless IS_SANDBOX=1 is in the environment; `acceptEdits` is not.
+        # As root, `bypassPermissions` is refused unless IS_SANDBOX=1 is in the environment;
+        # `acceptEdits` is not.
         Setting(
             option="permission_mode",
             flag="--permission-mode",
             default="acceptEdits",
             asking="dontAsk",
             # `default` is what 2.1.197 calls `manual`: each version knows one of the two.
-            values=("acceptEdits", "auto", "bypassPermissions", "default", "dontAsk", "manual", "plan"),
+            values=(
+                "acceptEdits",
+                "auto",
+                "bypassPermissions",
+                "default",
+                "dontAsk",
+                "manual",
+                "plan",
+            ),
         ),
         Setting(option="allowed_tools", flag="--allowedTools", asking="", listed="joined"),
         Setting(option="max_turns", flag="--max-turns"),
@@ -189,7 +223,12 @@ CODEX: Final = Provider(
     name="codex",
     command=("codex", "exec", "--skip-git-repo-check"),
     fresh=("--json", "-"),
-    again=("resume", "--json", "{session}", "-"),  # The sandbox has to stand before the word `resume`.
+    again=(
+        "resume",
+        "--json",
+        "{session}",
+        "-",
+    ),  # The sandbox has to stand before the word `resume`.
     model_flag="-m",
     settings=(
         # In `workspace-write` .git is read-only: the workflow commits, not the agent.
@@ -204,7 +243,8 @@ CODEX: Final = Provider(
     reader=readers.codex,
     package="@openai/codex",
     login_check=("codex", "login", "status"),
-    login="log in with `codex login`, or set CODEX_API_KEY (`codex exec` does not read OPENAI_API_KEY)",
+    login="log in with `codex login`, or set CODEX_API_KEY (`codex exec` does not read "
+    "OPENAI_API_KEY)",
     silent_without="CODEX_API_KEY",
     own_provider=("CODEX_HOME", ".codex", "config.toml"),
     exit_codes={2: "it does not know one of its options"},
@@ -240,8 +280,8 @@ GEMINI: Final = Provider(
     },
     exit_is_status=True,
     noise=(
-        r"Warning: 256-color support|Warning: Basic terminal|Ripgrep is not available|YOLO mode is enabled"
-        r"|Loaded cached credentials|\[STARTUP\]"
+        r"Warning: 256-color support|Warning: Basic terminal|Ripgrep is not available|YOLO mode "
+        r"is enabled|Loaded cached credentials|\[STARTUP\]"
     ),
 )
 
@@ -254,7 +294,8 @@ OPENCODE: Final = Provider(
     settings=(Setting(option="variant", flag="--variant"), Setting(option="agent", flag="--agent")),
     reader=readers.opencode,
     package="opencode-ai",
-    login="log in with `opencode auth login`, and name a model as provider/model (`opencode models` lists them)",
+    login="log in with `opencode auth login`, and name a model as provider/model (`opencode "
+    "models` lists them)",
 )
 
 COPILOT: Final = Provider(
@@ -265,7 +306,13 @@ COPILOT: Final = Provider(
     model_flag="--model",
     settings=(
         # Without any, each tool that changes something is refused: nobody is there to be asked.
-        Setting(option="allowed_tools", flag="--allow-tool", default="write", asking="", listed="repeated"),
+        Setting(
+            option="allowed_tools",
+            flag="--allow-tool",
+            default="write",
+            asking="",
+            listed="repeated",
+        ),
     ),
     reader=readers.copilot,
     package="@github/copilot",
@@ -288,20 +335,22 @@ def provider_of(name: str, agent: AgentConfig) -> Provider:
     provider = PROVIDERS.get(agent.provider)
     if provider is None:
         raise StepFailed(
-            f"agent {name!r} has the provider {agent.provider!r}, which only generators can do with; give it one of "
-            f"{', '.join(PROVIDERS)} in maverick.yaml"
+            f"agent {name!r} has the provider {agent.provider!r}, which only generators can do "
+            f"with; give it one of {', '.join(PROVIDERS)} in maverick.yaml"
         )
     if provider.needs_model and not agent.model:
         raise StepFailed(
-            f"agent {name!r} needs a `model` in maverick.yaml (as provider/model): {provider.name} is never called "
-            f"without one, since {provider.needs_model}"
+            f"agent {name!r} needs a `model` in maverick.yaml (as provider/model): "
+            f"{provider.name} is never called without one, since {provider.needs_model}"
         )
     settings = {setting.option: setting for setting in provider.settings}
     for option, value in agent.options.items():
         if option not in settings and option not in _COMMON_OPTIONS:
             known = (*settings, *_COMMON_OPTIONS)
             hint = nearest(option, known) or f"; there are {', '.join(known)}"
-            raise StepFailed(f"agent {name!r} has an unknown option {option!r} for {provider.name}{hint}")
+            raise StepFailed(
+                f"agent {name!r} has an unknown option {option!r} for {provider.name}{hint}"
+            )
         if problem := _problem(option, value, settings.get(option)):
             raise StepFailed(f"agent {name!r}: option {option!r} has to be {problem}")
     return provider
@@ -312,11 +361,21 @@ def _problem(option: str, value: Value, setting: Setting | None) -> str:
         if setting.values and value not in setting.values:
             return f"one of {', '.join(setting.values)}"
         if setting.listed and isinstance(value, list):
-            return "" if value and all(isinstance(each, str) for each in value) else "a text, or a list of texts"
+            return (
+                ""
+                if value and all(isinstance(each, str) for each in value)
+                else "a text, or a list of texts"
+            )
         fits = isinstance(value, (str, int, float)) and not isinstance(value, bool)
-        return "" if fits else f"a text{', or a list of texts' if setting.listed else ' or a number'}"
+        return (
+            "" if fits else f"a text{', or a list of texts' if setting.listed else ' or a number'}"
+        )
     if option == "args":
-        return "" if isinstance(value, list) and all(isinstance(word, str) for word in value) else "a list of texts"
+        return (
+            ""
+            if isinstance(value, list) and all(isinstance(word, str) for word in value)
+            else "a list of texts"
+        )
     return "" if isinstance(value, dict) else "a mapping of environment variables"
 
 
@@ -335,10 +394,13 @@ def missing(provider: Provider, agent: AgentConfig) -> str:
     """Say how to get a program that is not there, or how to do without it."""
     program = provider.program(agent)[0]
     if agent.command:
-        return f"`{program}` is not there: correct `command` in maverick.yaml, or install the program"
+        return (
+            f"`{program}` is not there: correct `command` in maverick.yaml, or install the program"
+        )
     return (
-        f"the program `{program}` is not on PATH: install it with `npm install -g {provider.package}`, or choose "
-        f"another provider in maverick.yaml, such as `agents: {{default: {{provider: {_another(provider)}}}}}`"
+        f"the program `{program}` is not on PATH: install it with `npm install -g "
+        f"{provider.package}`, or choose another provider in maverick.yaml, such as `agents: "
+        f"{{default: {{provider: {_another(provider)}}}}}`"
     )
 
 

@@ -1,6 +1,8 @@
-"""How each program's JSON lines are read: where text, session, usage, refusals and errors stand in them.
+"""How each program's JSON lines are read: where text, session, usage, refusals and errors stand in
+them.
 
-The names of fields are those that were seen in Claude Code 2.1, Codex 0.171, Gemini 0.61, OpenCode 1.18 and Copilot
+The names of fields are those that were seen in Claude Code 2.1, Codex 0.171, Gemini 0.61, OpenCode
+1.18 and Copilot
 1.0; what a later version adds is passed over.
 """
 
@@ -22,7 +24,9 @@ _ACTION_CHARACTERS = 160
 
 
 def claude(line: Line, answer: Answer) -> str:
-    """`system`, `assistant` and `user` lines, then one `result`. `is_error` decides, not `subtype`."""
+    """`system`, `assistant` and `user` lines, then one `result`. `is_error` decides, not
+    `subtype`.
+    """
     match line.text("type"), line.text("subtype"):
         case "system", "init":
             answer.begun = True
@@ -32,7 +36,9 @@ def claude(line: Line, answer: Answer) -> str:
             return _claude_retry(line, answer)
         case "rate_limit_event", _:
             rejected = line.text("rate_limit_info", "status") == "rejected"
-            answer.wait = _seconds_until(line.number("rate_limit_info", "resetsAt")) if rejected else None
+            answer.wait = (
+                _seconds_until(line.number("rate_limit_info", "resetsAt")) if rejected else None
+            )
         case "assistant", _:
             if line.text("message", "model") != "<synthetic>":
                 answer.progress()
@@ -46,7 +52,9 @@ def claude(line: Line, answer: Answer) -> str:
 
 def _claude_retry(line: Line, answer: Answer) -> str:
     status, kind = line.status("error_status"), line.text("error")
-    answer.complain(kind if status else f"the model's server cannot be reached ({kind or 'no status'})", status)
+    answer.complain(
+        kind if status else f"the model's server cannot be reached ({kind or 'no status'})", status
+    )
     said = f"the model's server answered {status}" if status else answer.complaint
     return f"({said}; attempt {line.number('attempt')} of {line.number('max_retries')})\n"
 
@@ -58,13 +66,15 @@ def _claude_block(block: Line) -> str:
 
 
 def _claude_result(line: Line, subtype: str, answer: Answer) -> None:
-    # Without an `init` before it, nothing was begun: so it says that it does not know the session to continue.
+    # Without an `init` before it, nothing was begun: so it says that it does not know the session
+    # to continue.
     answer.finished = True
     answer.session = line.text("session_id") or answer.session
     answer.say(line.text("result"))
     answer.status = line.status("api_error_status")
     answer.refused += [
-        _action(denial.text("tool_name"), denial, "tool_input") for denial in line.lines("permission_denials")
+        _action(denial.text("tool_name"), denial, "tool_input")
+        for denial in line.lines("permission_denials")
     ]
     answer.count(
         input_tokens=line.number("usage", "input_tokens"),
@@ -76,13 +86,17 @@ def _claude_result(line: Line, subtype: str, answer: Answer) -> None:
     if line.at("is_error"):
         errors = line.at("errors")
         told = "; ".join(map(str, errors)) if isinstance(errors, list) else ""
-        answer.failure = answer.text or told or line.text("terminal_reason") or subtype or "it failed"
+        answer.failure = (
+            answer.text or told or line.text("terminal_reason") or subtype or "it failed"
+        )
         answer.cut_short = subtype.startswith("error_max")
         answer.say("")
 
 
 def codex(line: Line, answer: Answer) -> str:
-    """The last `agent_message` is the answer. A refused edit leaves no trace; a top-level `error` is not final."""
+    """The last `agent_message` is the answer. A refused edit leaves no trace; a top-level `error`
+    is not final.
+    """
     match line.text("type"):
         case "thread.started":
             answer.begun = True
@@ -118,7 +132,12 @@ def _codex_item(line: Line, answer: Answer) -> str:
             return _shown(answer.text)
         case "command_execution":
             answer.progress()
-            return _shown(_cut(f"[shell] {line.text('item', 'command')} (exit code {line.at('item', 'exit_code')})"))
+            return _shown(
+                _cut(
+                    f"[shell] {line.text('item', 'command')} (exit code "
+                    f"{line.at('item', 'exit_code')})"
+                )
+            )
         case "error":
             return _shown(line.text("item", "message"))
         case other:
@@ -189,7 +208,9 @@ def opencode(line: Line, answer: Answer) -> str:
         case "tool_use":
             answer.finished = False
             if line.text("part", "state", "status") == "error":
-                answer.refused.append(_failed_action(line.text("part", "tool"), line, "part", "state", "error"))
+                answer.refused.append(
+                    _failed_action(line.text("part", "tool"), line, "part", "state", "error")
+                )
             return _shown(_action(line.text("part", "tool"), line, "part", "state", "input"))
         case "step_finish":
             answer.finished = line.text("part", "reason") != "tool-calls"
@@ -212,7 +233,9 @@ def opencode(line: Line, answer: Answer) -> str:
 
 
 def copilot(line: Line, answer: Answer) -> str:
-    """The answer is the last message without tools. Its session is named by the caller, and stands in `result`."""
+    """The answer is the last message without tools. Its session is named by the caller, and stands
+    in `result`.
+    """
     match line.text("type"):
         case "user.message":
             answer.begun = True
@@ -223,7 +246,9 @@ def copilot(line: Line, answer: Answer) -> str:
             answer.say(line.text("data", "content"))
             return _shown(answer.text)
         case "tool.execution_start":
-            answer.name_tool(line.text("data", "toolCallId"), line.text("data", "toolName") or "tool")
+            answer.name_tool(
+                line.text("data", "toolCallId"), line.text("data", "toolName") or "tool"
+            )
             return _shown(_action(line.text("data", "toolName"), line, "data", "arguments"))
         case "tool.execution_complete" if line.at("data", "success") is False:
             tool = answer.tool_of(line.text("data", "toolCallId"))
@@ -234,7 +259,11 @@ def copilot(line: Line, answer: Answer) -> str:
             return f"(the model's server answered {status})\n" if status else ""
         case "session.error":
             answer.finished = True
-            answer.failure = readable(line.text("data", "message")) or line.text("data", "errorType") or "it failed"
+            answer.failure = (
+                readable(line.text("data", "message"))
+                or line.text("data", "errorType")
+                or "it failed"
+            )
             answer.status = line.status("data", "statusCode")
         case "result":
             answer.session = line.text("sessionId") or answer.session
@@ -264,7 +293,11 @@ def _seconds_until(moment: float) -> float | None:
 
 def _retry_after(line: Line, *where: str) -> float | None:
     headers = line.at(*where)
-    told = {str(name).lower(): value for name, value in headers.items()} if isinstance(headers, dict) else {}
+    told = (
+        {str(name).lower(): value for name, value in headers.items()}
+        if isinstance(headers, dict)
+        else {}
+    )
     text = str(told.get("retry-after", "")).strip()
     return float(text) if re.fullmatch(r"\d{1,6}(\.\d+)?", text) else None
 

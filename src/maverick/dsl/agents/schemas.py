@@ -11,19 +11,24 @@ from maverick.errors import StepFailed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from maverick.dsl.values import Value
+    from maverick.values import Value
 
 _SHOWN = 300
 _SLOW = frozenset(
     {"pattern", "patternProperties", "uniqueItems", "unevaluatedProperties", "unevaluatedItems"}
     | {"$ref", "$dynamicRef", "$recursiveRef"}
 )
-"""Keywords whose check may take more than a time in proportion to the answer: for a pattern, years."""
-_OF_NAMES = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"})
+"""Keywords whose check may take more than a time in proportion to the answer: for a pattern, years.
+"""
+_OF_NAMES = frozenset(
+    {"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"}
+)
 """Keywords whose value is a mapping of names that anybody chose to schemas."""
 _DATA = frozenset({"enum", "const", "default", "examples"})
 _QUICK_WORK = 20_000_000
-"""Characters of an answer times values in its schema up to which the check is at most a matter of seconds."""
+"""Characters of an answer times values in its schema up to which the check is at most a matter of
+seconds.
+"""
 
 
 class AnswerWrong(Exception):
@@ -41,7 +46,9 @@ def check_schema(schema: Value) -> None:
     try:
         Draft202012Validator.check_schema(cast("Mapping[str, Any]", schema))
     except SchemaError as error:
-        raise StepFailed(f"output_schema is no JSON Schema, at {error.json_path}: {error.message[:_SHOWN]}") from None
+        raise StepFailed(
+            f"output_schema is no JSON Schema, at {error.json_path}: {error.message[:_SHOWN]}"
+        ) from None
 
 
 def is_quick(text: str, schema: Value) -> bool:
@@ -71,10 +78,18 @@ def _count_keywords(schema: Value) -> int | None:
     return count
 
 
-def parse(text: str, schema: Value, *, whole: bool = False, check: Callable[[str, Value], None] | None = None) -> Value:
-    """The value that *text* gives: JSON, in a fence or with other text around it, unless all of it has to be (*whole*).
+def parse(
+    text: str,
+    schema: Value,
+    *,
+    whole: bool = False,
+    check: Callable[[str, Value], None] | None = None,
+) -> Value:
+    """The value that *text* gives: JSON, in a fence or with other text around it, unless all of it
+    has to be (*whole*).
 
-    *check* is called with the JSON text and the schema, where a check takes its time; it raises as this does.
+    *check* is called with the JSON text and the schema, where a check takes its time; it raises as
+    this does.
 
     Raises:
         AnswerWrong: There is none, or it is not valid for *schema* (null: anything is).
@@ -95,7 +110,9 @@ def parse(text: str, schema: Value, *, whole: bool = False, check: Callable[[str
 
 
 def _candidates(text: str) -> Iterator[str]:
-    """Everything; what stands in the last fence; everything from the first brace or bracket to the last."""
+    """Everything; what stands in the last fence; everything from the first brace or bracket to the
+    last.
+    """
     yield text
     if (fenced := _last_fenced(text)) is not None:
         yield fenced
@@ -107,14 +124,20 @@ def _candidates(text: str) -> Iterator[str]:
 
 
 def _last_fenced(text: str) -> str | None:
-    """What stands in the last fence that is closed: between a line with ``` or ```json and one with ``` alone."""
+    """What stands in the last fence that is closed: between a line with ``` or ```json and one with
+    ``` alone.
+    """
     begin, fenced, position = None, None, 0
     for line in text.split("\n"):
         word = line.rstrip(" \t\r")
         position += len(line) + 1
         if begin is not None and word == "```":
             fenced, begin = text[begin : position - len(line) - 1], None
-        elif begin is None and word.startswith("```") and word[3:].lstrip(" \t") in ("", "json", "JSON"):
+        elif (
+            begin is None
+            and word.startswith("```")
+            and word[3:].lstrip(" \t") in ("", "json", "JSON")
+        ):
             begin = position
     return fenced
 
@@ -137,16 +160,25 @@ def validate(value: Value, schema: Value) -> None:
     try:
         found = next(iter(validator.iter_errors(value)), None)
     except Unresolvable as error:
-        raise StepFailed(f"output_schema refers to something that is not in it: {error.ref}") from None
+        raise StepFailed(
+            f"output_schema refers to something that is not in it: {error.ref}"
+        ) from None
     except RecursionError:
         raise AnswerWrong("it is nested too deeply") from None
-    except (ArithmeticError, ValueError) as error:  # NaN, or an integer of hundreds of digits, under `multipleOf`.
-        raise AnswerWrong(f"a number in it cannot be compared as output_schema asks for: {error}") from None
+    except (
+        ArithmeticError,
+        ValueError,
+    ) as error:  # NaN, or an integer of hundreds of digits, under `multipleOf`.
+        raise AnswerWrong(
+            f"a number in it cannot be compared as output_schema asks for: {error}"
+        ) from None
     if found is not None:
-        raise AnswerWrong(f"it does not fit output_schema at {found.json_path}: {found.message[:_SHOWN]}")
+        raise AnswerWrong(
+            f"it does not fit output_schema at {found.json_path}: {found.message[:_SHOWN]}"
+        )
 
 
-# --- in a process of its own ----------------------------------------------------------------------------------------
+# --- in a process of its own ----------------------------------------------------------------------
 
 
 def request(text: str, schema: Value) -> bytes:

@@ -1,12 +1,13 @@
 """The walk: one recursive pass over a workflow's steps, which is also how a run is resumed.
 
-`block -> step -> leaf or composite`. What holds for every step at every depth (`when`, recall, retry,
-`continue_on_error`, records, events) is done in `step`, `leaf` and `_composite`, once. Resuming is walking again
-from the start: at each step its key is computed and the journal asked; what is recorded under that key is returned,
-what is not is run. There is no other notion of a position.
+`block -> step -> leaf or composite`. What holds for every step at every depth (`when`, recall,
+retry, `continue_on_error`, records, events) is done in `step`, `leaf` and `_composite`, once.
+Resuming is walking again from the start: at each step its key is computed and the journal asked;
+what is recorded under that key is returned, what is not is run. There is no other notion of a
+position.
 
-The same walk, *checking*, runs and writes nothing: it finds out before a resumption whether a finished step would
-have to run again.
+The same walk, *checking*, runs and writes nothing: it finds out before a resumption whether a
+finished step would have to run again.
 """
 
 from __future__ import annotations
@@ -17,27 +18,35 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from maverick.dsl import composites, evaluate, fields, leaves
-from maverick.dsl.blocks import Block, Deadline, Unfinished, follows, is_chained
+from maverick.dsl.engine import composites, leaves
+from maverick.dsl.engine.blocks import Block, Deadline, Unfinished, follows, is_chained
+from maverick.dsl.engine.history import Finished, History
+from maverick.dsl.engine.plan import Plan, kind_of
+from maverick.dsl.engine.refusals import Refusals
+from maverick.dsl.engine.retries import Retries
 from maverick.dsl.events import Event, Kind
-from maverick.dsl.expressions import Expression
-from maverick.dsl.files import take_artifacts
-from maverick.dsl.history import Finished, History
-from maverick.dsl.keys import key_of
-from maverick.dsl.model import BranchStep, Field, LoopStep, Step, SubworkflowStep, ValidateStep, Workflow
-from maverick.dsl.outcome import Counts, Result, failed
+from maverick.dsl.expressions import evaluate, resolve
+from maverick.dsl.expressions.expressions import Expression, Field
+from maverick.dsl.expressions.scope import Frame
+from maverick.dsl.journal.keeper import take_artifacts
+from maverick.dsl.journal.keys import key_of
 from maverick.dsl.paths import child
-from maverick.dsl.plan import Plan, kind_of
-from maverick.dsl.refusals import Refusals
-from maverick.dsl.retries import Retries
-from maverick.dsl.scope import Frame
+from maverick.dsl.processes.stop import Stopped
 from maverick.dsl.steps import Tools
-from maverick.dsl.stop import Stopped
-from maverick.dsl.values import Value
+from maverick.dsl.workflow.model import (
+    BranchStep,
+    LoopStep,
+    Step,
+    SubworkflowStep,
+    ValidateStep,
+    Workflow,
+)
+from maverick.dsl.workflow.outcome import Counts, Result, failed
 from maverick.errors import Fault, MaverickError, StepFailed
+from maverick.values import Value
 
 if TYPE_CHECKING:
-    from maverick.dsl.journal import Journal
+    from maverick.dsl.journal.journal import Journal
 
 T = TypeVar("T")
 Q = TypeVar("Q", Expression, Field | Expression)
@@ -46,7 +55,9 @@ _OF_LOOPS = {"for_each", "until"}
 
 
 class Executor:
-    """Walks a workflow for one run. `counts` tells what the walk did; `tools.observe` hears it as it happens."""
+    """Walks a workflow for one run. `counts` tells what the walk did; `tools.observe` hears it as
+    it happens.
+    """
 
     def __init__(
         self,
@@ -58,10 +69,11 @@ class Executor:
         tracking: bool = False,
         plan: Plan | None = None,
     ) -> None:
-        """*keep_records* recalls every record, whatever changed; *checking* runs nothing; *tracking* fills `history`.
+        """*keep_records* recalls every record, whatever changed; *checking* runs nothing;
+        *tracking* fills `history`.
 
-        Checking and tracking, it goes on behind what has not finished, to whatever is recorded. With a *plan* it
-        checks, tells the plan of each step, and goes on behind what has to run.
+        Checking and tracking, it goes on behind what has not finished, to whatever is recorded.
+        With a *plan* it checks, tells the plan of each step, and goes on behind what has to run.
         """
         self.counts = Counts()
         self._counting = threading.Lock()
@@ -85,11 +97,16 @@ class Executor:
         if self.checking and not self.keep_records:
             self.refusals = Refusals(self.journal, workflow, self.tools.catalog, self.plan)
         frame = Frame(
-            inputs=inputs, env=self.tools.environment, run=self.run_names("", 1), project_root=self.tools.root
+            inputs=inputs,
+            env=self.tools.environment,
+            run=self.run_names("", 1),
+            project_root=self.tools.root,
         )
-        return self.workflow(workflow, "", Block(frame, workflow.file, asked=self.journal.records.asked)).output
+        return self.workflow(
+            workflow, "", Block(frame, workflow.file, asked=self.journal.records.asked)
+        ).output
 
-    # --- blocks and steps ------------------------------------------------------------------------------------------
+    # --- blocks and steps -------------------------------------------------------------------------
 
     def workflow(self, workflow: Workflow, path: str, block: Block) -> Result:
         """Walk a workflow or sub-workflow, whose steps stand below *path*."""
@@ -133,7 +150,9 @@ class Executor:
             raise self._fault(error, step, path) from error
 
     def _fault(self, error: Exception, step: Step, path: str) -> Fault:
-        """What ends the run, whatever goes on after errors: an exception of ours that nobody foresaw."""
+        """What ends the run, whatever goes on after errors: an exception of ours that nobody
+        foresaw.
+        """
         fault = Fault.of(error, step=path)
         fault.args = (self.tools.scrub.text(str(fault)),)
         self.count("failed")
@@ -164,7 +183,9 @@ class Executor:
                 result = self._conclude(path, failed(error))
         block.frame.set_step(step.name, result.view())
         if self._tracking and result.status != "skipped":
-            self.history.add(Finished(path, step, block.frame, block.file, block.place_of(step, path), result))
+            self.history.add(
+                Finished(path, step, block.frame, block.file, block.place_of(step, path), result)
+            )
         return result
 
     def _is_wanted(self, step: Step, path: str, block: Block) -> bool:
@@ -172,7 +193,9 @@ class Executor:
         try:
             return step.when is None or self.holds(path, "when", step.when, block)
         except Unfinished as unfinished:
-            self.plan.add(step, path, "unknown", f"its `when` depends on what {unfinished.path} gives")
+            self.plan.add(
+                step, path, "unknown", f"its `when` depends on what {unfinished.path} gives"
+            )
             raise
         except StepFailed as error:
             error.step = path
@@ -181,28 +204,42 @@ class Executor:
             raise
 
     def unrecorded(self, path: str) -> Executor:
-        """A walk with the same tools that records nothing: for what is done beside the run about the step at *path*."""
+        """A walk with the same tools that records nothing: for what is done beside the run about
+        the step at *path*.
+        """
         return Executor(self.journal.beside(path), self.tools)
 
     def look(self) -> Executor:
-        """A walk that runs and records nothing, and whose `history` comes to hold all that is recorded."""
+        """A walk that runs and records nothing, and whose `history` comes to hold all that is
+        recorded.
+        """
         return Executor(self.journal, self.tools, keep_records=True, checking=True, tracking=True)
 
     def _perform(self, step: Step, path: str, block: Block) -> Result:
         match step:
             case LoopStep():
-                return self._composite(step, path, block, lambda: composites.loop(self, step, path, block))
+                return self._composite(
+                    step, path, block, lambda: composites.loop(self, step, path, block)
+                )
             case BranchStep():
-                return self._composite(step, path, block, lambda: composites.branch(self, step, path, block))
+                return self._composite(
+                    step, path, block, lambda: composites.branch(self, step, path, block)
+                )
             case SubworkflowStep():
-                return self._composite(step, path, block, lambda: composites.subworkflow(self, step, path, block))
+                return self._composite(
+                    step, path, block, lambda: composites.subworkflow(self, step, path, block)
+                )
             case ValidateStep():
-                return self._composite(step, path, block, lambda: composites.validate(self, step, path, block))
+                return self._composite(
+                    step, path, block, lambda: composites.validate(self, step, path, block)
+                )
             case _:
                 return leaves.leaf(self, step, path, block)
 
     def _composite(self, step: Step, path: str, block: Block, walk: Callable[[], Result]) -> Result:
-        """Walk a step made of steps. It is never recalled whole; its output is kept for those who look at the run."""
+        """Walk a step made of steps. It is never recalled whole; its output is kept for those who
+        look at the run.
+        """
         self.emit("step_started", path, step)
         clock = time.monotonic()
         planned = len(self.plan.steps)
@@ -222,8 +259,14 @@ class Executor:
         self._conclude(path, result)
         if stands:
             self.plan.stands(step, path)
-        if step.artifacts and not (stands and leaves.bring_back_artifacts(self, step, path)) and not self.checking:
-            self.journal.keep_artifacts(path, take_artifacts(self.journal.store, self.tools.root, step.artifacts))
+        if (
+            step.artifacts
+            and not (stands and leaves.bring_back_artifacts(self, step, path))
+            and not self.checking
+        ):
+            self.journal.keep_artifacts(
+                path, take_artifacts(self.journal.store, self.tools.root, step.artifacts)
+            )
         self.emit("step_done", path, step, seconds=time.monotonic() - clock)
         return result
 
@@ -235,7 +278,9 @@ class Executor:
         def attempt(number: int) -> Result:
             nonlocal newest
             newest, block.newest, block.deadline = max(newest, block.newest), before, deadline
-            block.deadline = Deadline.of(block.limit(fields.limit(step.timeout, block.frame)), path)
+            block.deadline = Deadline.of(
+                block.limit(resolve.limit(step.timeout, block.frame)), path
+            )
             block.attempt = partial(retries.repeats, number)
             return walk()
 
@@ -251,7 +296,9 @@ class Executor:
         return result
 
     def _stands(self, path: str, result: Result) -> bool:
-        """Whether that is kept of the step at *path*. (A step in it that runs drops what is kept.)"""
+        """Whether that is kept of the step at *path*. (A step in it that runs drops what is
+        kept.)
+        """
         record = self.journal.records.get(path)
         if record is None or record.status != result.status:
             return False
@@ -266,35 +313,52 @@ class Executor:
         """Call *attempt* as often as the step's *retries* say, with the number of the attempt."""
 
         def told(number: int, error: StepFailed) -> None:
-            data: dict[str, object] = {"attempt": number, "of": retries.attempts, "wait": retries.pause(number)}
+            data: dict[str, object] = {
+                "attempt": number,
+                "of": retries.attempts,
+                "wait": retries.pause(number),
+            }
             self.emit("step_retried", path, step, message=str(error), data=data)
 
         return retries.run(self.tools.stop, attempt, told)
 
-    # --- decisions -------------------------------------------------------------------------------------------------
+    # --- decisions --------------------------------------------------------------------------------
 
     def holds(self, path: str, what: str, question: Expression, block: Block) -> bool:
         """Whether a `when`, an `until` or an option is true."""
-        return evaluate.holds(question, self._decide(path, what, question, block, evaluate.condition))
+        return evaluate.holds(
+            question, self._decide(path, what, question, block, evaluate.condition)
+        )
 
     def decide(self, path: str, what: str, question: Field | Expression, block: Block) -> Value:
-        """What a `for_each` comes to: as recorded, unless what it reads changed or something before it ran."""
+        """What a `for_each` comes to: as recorded, unless what it reads changed or something before
+        it ran.
+        """
         return self._decide(path, what, question, block, evaluate.render)
 
-    def _decide(self, path: str, what: str, question: Q, block: Block, answering: Callable[[Q, Frame], Value]) -> Value:
+    def _decide(
+        self,
+        path: str,
+        what: str,
+        question: Q,
+        block: Block,
+        answering: Callable[[Q, Frame], Value],
+    ) -> Value:
         name = f"{path}?{what}"
         key = key_of({"question": evaluate.key_view(question, block.frame)})
         record = self.journal.records.get(name)
-        if record is not None and (self.keep_records or (record.key == key and record.order >= block.newest)):
+        if record is not None and (
+            self.keep_records or (record.key == key and record.order >= block.newest)
+        ):
             return record.load()
         answer = self.tools.scrub.value(answering(question, block.frame))
         if not self.checking:
-            self.journal.note_decision(name, key, answer, urgent=fields.is_volatile(question))
+            self.journal.note_decision(name, key, answer, urgent=resolve.is_volatile(question))
         elif self.refusals is not None and record is not None and record.load() != answer:
             self.refusals.left_out(path, what, () if what in _OF_LOOPS else [path], block)
         return answer
 
-    # --- events ----------------------------------------------------------------------------------------------------
+    # --- events -----------------------------------------------------------------------------------
 
     def emit(
         self,
@@ -311,7 +375,14 @@ class Executor:
             kind = kind_of(step)
             message = self.tools.scrub.text(message)
             self.tools.observe(
-                Event(event=event, step=path, type=kind, seconds=seconds, message=message, data=data or {})
+                Event(
+                    event=event,
+                    step=path,
+                    type=kind,
+                    seconds=seconds,
+                    message=message,
+                    data=data or {},
+                )
             )
 
     def tell_failed(
@@ -324,7 +395,8 @@ class Executor:
         seconds: float | None = None,
         attempts: int = 0,
     ) -> None:
-        """Tell that the step at *path* failed, or one in it; unless the walk *goes_on*, the run's own error tells why.
+        """Tell that the step at *path* failed, or one in it; unless the walk *goes_on*, the run's
+        own error tells why.
 
         (Or a retry of a step around it.)
         """

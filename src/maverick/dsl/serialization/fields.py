@@ -1,7 +1,8 @@
 """Reads the fields of one mapping, each with its type.
 
-An accessor registers the name it asks for, so that what nobody asked for is unknown. After a problem it gives
-the field's default, and reading goes on: every problem of a file is reported at once.
+An accessor registers the name it asks for, so that what nobody asked for is unknown. After a
+problem it gives the field's default, and reading goes on: every problem of a file is reported at
+once.
 """
 
 from __future__ import annotations
@@ -9,17 +10,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from maverick.dsl.durations import parse_duration
-from maverick.dsl.expressions import Expression, Template
-from maverick.dsl.inputs import truth_of
-from maverick.dsl.serialization.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from maverick.dsl.expressions.expressions import Expression, Template
 from maverick.dsl.serialization.report import Report, describe, is_null, is_sole
+from maverick.dsl.serialization.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode
+from maverick.dsl.workflow.inputs import truth_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from maverick.dsl.expressions import Place
-    from maverick.dsl.model import Field
-    from maverick.dsl.values import Value
+    from maverick.dsl.expressions.expressions import Field, Place
+    from maverick.values import Value
 
 _Word = TypeVar("_Word", bound=str)
 _DURATION = "a number of seconds, or a duration such as 90s, 15m or 2h"
@@ -31,7 +31,9 @@ class Fields:
     In a *fixed* one, such as maverick.yaml's, there are no expressions.
     """
 
-    def __init__(self, report: Report, node: MappingNode, what: str, *, fixed: bool = False) -> None:
+    def __init__(
+        self, report: Report, node: MappingNode, what: str, *, fixed: bool = False
+    ) -> None:
         self.report = report
         self.node = node
         self.what = what
@@ -85,12 +87,16 @@ class Fields:
         """Give a text that holds no expression."""
         value = self.template(name, required=required)
         if isinstance(value, Template):
-            self.report.problem(self.node.entries[name][1], f"`{name}` must be a fixed text, without expressions")
+            self.report.problem(
+                self.node.entries[name][1], f"`{name}` must be a fixed text, without expressions"
+            )
             return ""
         return value or ""
 
     def template(self, name: str, *, required: bool = False) -> str | Template | None:
-        """Give a text, perhaps with expressions; None if it is not given. A required one is not empty."""
+        """Give a text, perhaps with expressions; None if it is not given. A required one is not
+        empty.
+        """
         node = self.node_of(name, required=required)
         if node is None:
             return None
@@ -159,16 +165,24 @@ class Fields:
         self.report.warn_of_numbers(node)
         return self.report.field(node)
 
-    def shaped(self, name: str, kinds: tuple[type[Node], ...], wanted: str, *, typed: bool = False) -> Field:
-        """Give a value that is of one of *kinds*, a null, or one expression that gives such a value.
+    def shaped(
+        self, name: str, kinds: tuple[type[Node], ...], wanted: str, *, typed: bool = False
+    ) -> Field:
+        """Give a value that is of one of *kinds*, a null, or one expression that gives such a
+        value.
 
-        *typed*: the entries of the mapping have declared types, so that a number is no text by mistake.
+        *typed*: the entries of the mapping have declared types, so that a number is no text by
+        mistake.
         """
         node = self.node_of(name)
         if node is None or is_null(node):
             return None
         value = self.report.field(node)
-        inside = [item for _, item in node.entries.values()] if typed and isinstance(node, MappingNode) else [node]
+        inside = (
+            [item for _, item in node.entries.values()]
+            if typed and isinstance(node, MappingNode)
+            else [node]
+        )
         for item in inside:
             if not (typed and isinstance(item, ScalarNode)):
                 self.report.warn_of_numbers(item)
@@ -177,7 +191,9 @@ class Fields:
                 return value
         elif is_sole(value):
             return value
-        elif isinstance(node, ScalarNode) and "${{" in node.text and not isinstance(value, Template):
+        elif (
+            isinstance(node, ScalarNode) and "${{" in node.text and not isinstance(value, Template)
+        ):
             return None  # A syntax error, reported already.
         self.wrong(name, node, wanted)
         return None
@@ -190,7 +206,11 @@ class Fields:
     def free_mapping(self, name: str) -> dict[str, Value]:
         """Give a mapping of anything, as it is written."""
         node = self.mapping(name)
-        return {} if node is None else {key: self.report.value(item) for key, (_, item) in node.entries.items()}
+        return (
+            {}
+            if node is None
+            else {key: self.report.value(item) for key, (_, item) in node.entries.items()}
+        )
 
     def mapping(self, name: str, *, required: bool = False) -> MappingNode | None:
         """Give the node of a mapping."""
@@ -209,14 +229,20 @@ class Fields:
             self.wrong(name, node, "a list")
             return None
         if not node.items:
-            self.report.problem(node, f"`{name}` is empty: {self.what} needs at least one entry in it")
+            self.report.problem(
+                node, f"`{name}` is empty: {self.what} needs at least one entry in it"
+            )
         return node
 
     def count(self, name: str, default: int | None, *, least: int = 1) -> Field:
         """Give an integer of at least *least*, or an expression."""
 
         def convert(value: Field) -> int | None:
-            return value if isinstance(value, int) and not isinstance(value, bool) and value >= least else None
+            return (
+                value
+                if isinstance(value, int) and not isinstance(value, bool) and value >= least
+                else None
+            )
 
         return self._literal(name, default, convert, f"an integer from {least}")
 
@@ -242,7 +268,9 @@ class Fields:
 
         return self._literal(name, default, convert, _DURATION + (", above 0" if positive else ""))
 
-    def _literal(self, name: str, default: Field, convert: Callable[[Field], float | None], wanted: str) -> Field:
+    def _literal(
+        self, name: str, default: Field, convert: Callable[[Field], float | None], wanted: str
+    ) -> Field:
         """Give what *convert* makes of the scalar that is given, or its expression."""
         node = self.node_of(name)
         if node is None:

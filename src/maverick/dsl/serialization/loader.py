@@ -1,7 +1,8 @@
 """YAML text -> Workflow: every problem of a file at once, each with its line and column.
 
-`check_workflow` gives workflow, problems and warnings; `parse_workflow` and `load_workflow` raise them.
-What takes other files or the project to judge (references, actions, sub-workflows) is `maverick.dsl.lint`'s.
+`check_workflow` gives workflow, problems and warnings; `parse_workflow` and `load_workflow` raise
+them. What takes other files or the project to judge (references, actions, sub-workflows) is
+`maverick.dsl.catalog.lint`'s.
 """
 
 from __future__ import annotations
@@ -9,19 +10,25 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
-from maverick.dsl.inputs import check_choice, fit
-from maverick.dsl.model import Input, InputType, Workflow
 from maverick.dsl.serialization.fields import Fields
-from maverick.dsl.serialization.files import read_text
-from maverick.dsl.serialization.nodes import MappingNode, Node, ScalarNode, SequenceNode, compose
 from maverick.dsl.serialization.report import Report, describe
+from maverick.dsl.serialization.source_text import read_text
 from maverick.dsl.serialization.steps import read_block, read_name
+from maverick.dsl.serialization.yaml_nodes import (
+    MappingNode,
+    Node,
+    ScalarNode,
+    SequenceNode,
+    compose,
+)
+from maverick.dsl.workflow.inputs import check_choice, fit
+from maverick.dsl.workflow.model import Input, InputType, Workflow
 from maverick.errors import Problem, WorkflowInvalid
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from maverick.dsl.values import Value
+    from maverick.values import Value
 
 _WORKFLOW_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _VERSION = re.compile(r"1(\.[0-9]{1,9})?")
@@ -29,10 +36,11 @@ _INPUT_TYPES: tuple[InputType, ...] = get_args(InputType)
 
 
 class Checked(NamedTuple):
-    """What a file came to. `workflow` is None exactly when there are problems; both are in file order.
+    """What a file came to. `workflow` is None exactly when there are problems; both are in file
+    order.
 
-    `draft` is what could be read in spite of them, with stand-ins for what could not: enough to look for further
-    problems, not to be run.
+    `draft` is what could be read in spite of them, with stand-ins for what could not: enough to
+    look for further problems, not to be run.
     """
 
     workflow: Workflow | None
@@ -66,9 +74,13 @@ def check_workflow(text: str, file: str) -> Checked:
     if isinstance(node, MappingNode):
         workflow = _workflow(report, node, text)
     elif node is not None:
-        report.problem(node, f"a workflow must be a mapping with `name` and `steps`, not {describe(node)}")
+        report.problem(
+            node, f"a workflow must be a mapping with `name` and `steps`, not {describe(node)}"
+        )
     found = tuple(sorted(set(report.problems)))
-    return Checked(None if found else workflow, found, tuple(sorted(set(report.warnings))), workflow)
+    return Checked(
+        None if found else workflow, found, tuple(sorted(set(report.warnings))), workflow
+    )
 
 
 def _workflow(report: Report, node: MappingNode, text: str) -> Workflow:
@@ -77,7 +89,9 @@ def _workflow(report: Report, node: MappingNode, text: str) -> Workflow:
     name = _name(fields)
     description = fields.free_text("description")
     inputs = _inputs(fields)
-    on_failure: Literal["rollback", "keep"] = fields.word("on_failure", ("rollback", "keep"), "rollback")
+    on_failure: Literal["rollback", "keep"] = fields.word(
+        "on_failure", ("rollback", "keep"), "rollback"
+    )
     checkpoints = fields.mapping("checkpoints")
     workspace: Literal["false", "label", "step"] = "false"
     if checkpoints is not None:
@@ -111,7 +125,9 @@ def _version(fields: Fields) -> str:
     if isinstance(node, ScalarNode) and _VERSION.fullmatch(node.text):
         return node.text
     shown = f"`{node.text[:40]}`" if isinstance(node, ScalarNode) and node.text else describe(node)
-    fields.report.problem(node, f'version {shown} is not supported; this is version 1 of the language: "1.0"')
+    fields.report.problem(
+        node, f'version {shown} is not supported; this is version 1 of the language: "1.0"'
+    )
     return ""
 
 
@@ -146,7 +162,9 @@ def _inputs(fields: Fields) -> dict[str, Input]:
 
 def _input(report: Report, name: str, node: Node) -> Input:
     if not isinstance(node, MappingNode):
-        report.problem(node, f"an input must be a mapping such as {{type: string}}, not {describe(node)}")
+        report.problem(
+            node, f"an input must be a mapping such as {{type: string}}, not {describe(node)}"
+        )
         return Input(name=name, type="string", required=False)
     fields = Fields(report, node, "an input")
     given = fields.node_of("type", required=True)
@@ -156,7 +174,9 @@ def _input(report: Report, name: str, node: Node) -> Input:
     default_node = fields.node_of("default")
     has_default = default_node is not None
     if has_default and required and fields.has("required"):
-        report.problem(node.entries["required"][1], "`required: true` and `default` exclude each other")
+        report.problem(
+            node.entries["required"][1], "`required: true` and `default` exclude each other"
+        )
     choices = _choices(fields, kind) if known else ()
     declared = Input(
         name=name,

@@ -1,11 +1,13 @@
-"""Where a part of a scalar's text stands in the file, through quotes, escapes, folding and indentation."""
+"""Where a part of a scalar's text stands in the file, through quotes, escapes, folding and
+indentation.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from maverick.dsl.serialization.nodes import ScalarNode
+    from maverick.dsl.serialization.yaml_nodes import ScalarNode
 
 _ESCAPE_LENGTHS = {"x": 4, "u": 6, "U": 10}
 _BLANKS = frozenset(" \t\r\n")
@@ -14,7 +16,8 @@ _BLANKS = frozenset(" \t\r\n")
 class TextMap:
     """Maps offsets into a scalar's text to lines and columns of the file.
 
-    Exact for whatever is not white space. Offsets are asked for in ascending order, so that one pass does.
+    Exact for whatever is not white space. Offsets are asked for in ascending order, so that one
+    pass does.
     """
 
     def __init__(self, source: str, node: ScalarNode) -> None:
@@ -27,7 +30,9 @@ class TextMap:
         self._break = -1
 
     def place(self, offset: int) -> tuple[int, int]:
-        """Give the line and column, from 1, of the character at *offset* (or of what follows the last)."""
+        """Give the line and column, from 1, of the character at *offset* (or of what follows the
+        last).
+        """
         self._advance(offset)
         self._line += self._raw.count("\n", self._counted, self._in_raw)
         self._break = max(self._break, self._raw.rfind("\n", self._counted, self._in_raw))
@@ -37,13 +42,19 @@ class TextMap:
         return self._line, self._in_raw - self._break
 
     def _advance(self, offset: int) -> None:
-        """Walk both texts until *offset*; white space may differ (folding, indentation), all else agrees."""
+        """Walk both texts until *offset*; white space may differ (folding, indentation), all else
+        agrees.
+        """
         raw, text, style = self._raw, self._node.text, self._node.style
         i, j = self._in_text, self._in_raw
         while j < len(raw):
             at_blank = raw[j] in _BLANKS
             joins = style == '"' and raw[j] == "\\" and raw[j + 1 : j + 2] in {"\n", "\r"}
-            if i >= offset and not joins and not (at_blank and i < len(text) and text[i] not in _BLANKS):
+            if (
+                i >= offset
+                and not joins
+                and not (at_blank and i < len(text) and text[i] not in _BLANKS)
+            ):
                 break
             if style == '"' and raw[j] == "\\":
                 j, consumed = _escape(raw, j)

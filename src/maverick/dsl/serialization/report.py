@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from maverick.dsl.expressions import (
+from maverick.dsl.expressions.expressions import (
     Expression,
     ExpressionSyntaxError,
     Place,
@@ -14,16 +14,16 @@ from maverick.dsl.expressions import (
     parse_expression,
     parse_template,
 )
-from maverick.dsl.serialization.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from maverick.dsl.serialization.places import TextMap
+from maverick.dsl.serialization.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode
 from maverick.dsl.suggest import nearest
 from maverick.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from maverick.dsl.model import Field
-    from maverick.dsl.values import Value
+    from maverick.dsl.expressions.expressions import Field
+    from maverick.values import Value
 
 _MANY_PROBLEMS = 100
 _MORE_ERRORS = 20
@@ -53,7 +53,9 @@ def is_null(node: Node) -> bool:
 
 
 def is_rewritten(node: ScalarNode) -> bool:
-    """True of a number that is written differently when it becomes a text again: `3.10`, `01234`, `1e3`, `0x10`."""
+    """True of a number that is written differently when it becomes a text again: `3.10`, `01234`,
+    `1e3`, `0x10`.
+    """
     value = node.value
     if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
         return False
@@ -61,7 +63,9 @@ def is_rewritten(node: ScalarNode) -> bool:
 
 
 def as_written(node: Node) -> Node:
-    """Give *node* as a text where it is a number or a boolean that stands there in another form than ours."""
+    """Give *node* as a text where it is a number or a boolean that stands there in another form
+    than ours.
+    """
     if isinstance(node, ScalarNode) and isinstance(node.value, bool | int | float):
         ours = str(node.value).lower() if isinstance(node.value, bool) else str(node.value)
         if node.text != ours:
@@ -119,17 +123,29 @@ class Report:
         return {name: self.field(item) for name, (_, item) in node.entries.items()}
 
     def warn_of_numbers(self, node: Node) -> None:
-        """Warn of each number in *node*, at any depth, that would not be written again as it stands in the file."""
+        """Warn of each number in *node*, at any depth, that would not be written again as it stands
+        in the file.
+        """
         if isinstance(node, ScalarNode):
             if is_rewritten(node):
-                self.warning(node, f"`{node.text[:60]}` is read as the number {node.value}: quote it if it is a text")
+                self.warning(
+                    node,
+                    f"`{node.text[:60]}` is read as the number {node.value}: quote it if it is a "
+                    "text",
+                )
         else:
-            inside = node.items if isinstance(node, SequenceNode) else [item for _, item in node.entries.values()]
+            inside = (
+                node.items
+                if isinstance(node, SequenceNode)
+                else [item for _, item in node.entries.values()]
+            )
             for item in inside:
                 self.warn_of_numbers(item)
 
     def template(self, node: ScalarNode) -> str | Template:
-        """Give the text of *node*, a Template if expressions stand in it; each wrong one is a problem."""
+        """Give the text of *node*, a Template if expressions stand in it; each wrong one is a
+        problem.
+        """
         text = node.text
         if "${{" not in text:
             return text
@@ -193,7 +209,11 @@ class Report:
 
 def is_sole(value: object) -> bool:
     """True of a template that is one expression, so that it may give a value of any type."""
-    return isinstance(value, Template) and len(value.parts) == 1 and isinstance(value.parts[0], Expression)
+    return (
+        isinstance(value, Template)
+        and len(value.parts) == 1
+        and isinstance(value.parts[0], Expression)
+    )
 
 
 def _skip_blanks(text: str, start: int) -> int:

@@ -1,13 +1,27 @@
-"""Reads steps: each type has one function that reads its fields; what every step has is read once."""
+"""Reads steps: each type has one function that reads its fields; what every step has is read
+once.
+"""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
-from maverick.dsl.expressions import Expression, parse_expression
-from maverick.dsl.inputs import truth_of
-from maverick.dsl.model import (
+from maverick.dsl.expressions.expressions import Expression, parse_expression
+from maverick.dsl.serialization.fields import Fields
+from maverick.dsl.serialization.leaf_steps import (
+    Common,
+    read_agent,
+    read_checkpoint,
+    read_generate,
+    read_python,
+    read_shell,
+    read_subworkflow,
+)
+from maverick.dsl.serialization.report import Report, describe
+from maverick.dsl.serialization.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode
+from maverick.dsl.workflow.inputs import truth_of
+from maverick.dsl.workflow.model import (
     BranchStep,
     CheckpointStep,
     LoopStep,
@@ -18,23 +32,11 @@ from maverick.dsl.model import (
     ValidateStep,
     visible_names,
 )
-from maverick.dsl.serialization.fields import Fields
-from maverick.dsl.serialization.leaves import (
-    Common,
-    read_agent,
-    read_checkpoint,
-    read_generate,
-    read_python,
-    read_shell,
-    read_subworkflow,
-)
-from maverick.dsl.serialization.nodes import MappingNode, Node, ScalarNode, SequenceNode
-from maverick.dsl.serialization.report import Report, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from maverick.dsl.model import Field
+    from maverick.dsl.expressions.expressions import Field
 
 MAX_STEP_DEPTH = 50
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
@@ -42,7 +44,9 @@ _UNFIT = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 def read_name(report: Report, node: Node, what: str) -> str:
-    """Give the name that *node* is; one that cannot be used in expressions and paths is a problem."""
+    """Give the name that *node* is; one that cannot be used in expressions and paths is a
+    problem.
+    """
     if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
         report.problem(node, f"the name of {what} must be a text, not {describe(node)}")
         return ""
@@ -67,7 +71,9 @@ def read_block(report: Report, node: SequenceNode, depth: int) -> tuple[Step, ..
             continue
         for name, place in visible_names(step).items():
             if name and name in names:
-                report.problem_at(place, f"duplicate step name `{name}`; it stands at line {names[name]} already")
+                report.problem_at(
+                    place, f"duplicate step name `{name}`; it stands at line {names[name]} already"
+                )
             names.setdefault(name, place.line)
         steps.append(step)
     return tuple(steps)
@@ -76,10 +82,13 @@ def read_block(report: Report, node: SequenceNode, depth: int) -> tuple[Step, ..
 def read_step(report: Report, node: Node, depth: int, *, default_name: str = "") -> Step | None:
     """Give the step that *node* describes; None where it is none.
 
-    A step of an unknown type becomes a checkpoint of its name, so that what refers to it is no problem, too.
+    A step of an unknown type becomes a checkpoint of its name, so that what refers to it is no
+    problem, too.
     """
     if not isinstance(node, MappingNode):
-        report.problem(node, f"a step must be a mapping with `name` and `type`, not {describe(node)}")
+        report.problem(
+            node, f"a step must be a mapping with `name` and `type`, not {describe(node)}"
+        )
         return None
     if depth > MAX_STEP_DEPTH:
         report.problem(node, f"steps are nested too deeply: more than {MAX_STEP_DEPTH} levels")
@@ -92,7 +101,11 @@ def read_step(report: Report, node: Node, depth: int, *, default_name: str = "")
     article = "an" if kind == "agent" else "a"
     fields = Fields(report, node, f"{article} {kind} step")
     common = _common(fields, kind, default_name, depth)
-    step = _LEAVES[kind](fields, common) if kind in _LEAVES else _COMPOSITES[kind](fields, common, depth)
+    step = (
+        _LEAVES[kind](fields, common)
+        if kind in _LEAVES
+        else _COMPOSITES[kind](fields, common, depth)
+    )
     fields.finish()
     return step
 
@@ -100,20 +113,28 @@ def read_step(report: Report, node: Node, depth: int, *, default_name: str = "")
 def _type_of(report: Report, node: MappingNode) -> str | None:
     entry = node.entries.get("type")
     if entry is None:
-        report.problem(node, f"missing field `type`: a step needs it; there are {', '.join(STEP_TYPES)}")
+        report.problem(
+            node, f"missing field `type`: a step needs it; there are {', '.join(STEP_TYPES)}"
+        )
         return None
     value = entry[1]
     text = value.text if isinstance(value, ScalarNode) else ""
     if text in STEP_TYPES:
         return text
     hint = (report.near(text, STEP_TYPES) if text else "") or f"; there are {', '.join(STEP_TYPES)}"
-    shown = f"unknown step type `{text[:60]}`" if text else f"`type` must be a step type, not {describe(value)}"
+    shown = (
+        f"unknown step type `{text[:60]}`"
+        if text
+        else f"`type` must be a step type, not {describe(value)}"
+    )
     report.problem(value, shown + hint)
     return None
 
 
 def _common(fields: Fields, kind: str, default_name: str, depth: int) -> Common:
-    """Read what every step has. The `retry` of a `validate` step is its own unless it is a mapping."""
+    """Read what every step has. The `retry` of a `validate` step is its own unless it is a
+    mapping.
+    """
     fields.node_of("type")
     name_node = fields.node_of("name", required=not default_name)
     name = default_name if name_node is None else read_name(fields.report, name_node, fields.what)
@@ -162,15 +183,26 @@ def _rollback(fields: Fields, depth: int) -> Rollback | None:
     if isinstance(node, MappingNode):
         step = read_step(fields.report, node, depth + 1, default_name="rollback")
         return None if step is None else Rollback(step=step)
-    if isinstance(node, ScalarNode) and isinstance(node.value, str) and node.value.strip() and "${{" not in node.value:
+    if (
+        isinstance(node, ScalarNode)
+        and isinstance(node.value, str)
+        and node.value.strip()
+        and "${{" not in node.value
+    ):
         return Rollback(action=node.value.strip())
     fields.wrong("rollback", node, "the name of an action, or a step")
     return None
 
 
-def _step_in(fields: Fields, name: str, depth: int, *, default_name: str = "", required: bool = False) -> Step | None:
+def _step_in(
+    fields: Fields, name: str, depth: int, *, default_name: str = "", required: bool = False
+) -> Step | None:
     node = fields.node_of(name, required=required)
-    return None if node is None else read_step(fields.report, node, depth + 1, default_name=default_name)
+    return (
+        None
+        if node is None
+        else read_step(fields.report, node, depth + 1, default_name=default_name)
+    )
 
 
 def _validate(fields: Fields, common: Common, depth: int) -> Step:
@@ -186,7 +218,9 @@ def _validate(fields: Fields, common: Common, depth: int) -> Step:
 
 
 def _stages(fields: Fields) -> Field:
-    """Read `stages`; an entry of a list is a name or command, or a mapping `{name, run, timeout}`."""
+    """Read `stages`; an entry of a list is a name or command, or a mapping `{name, run,
+    timeout}`.
+    """
     wanted = "a list of stages, an expression, or the name of one in maverick.yaml"
     value = fields.shaped("stages", (SequenceNode, ScalarNode), wanted)
     node = fields.node_of("stages")
@@ -209,7 +243,9 @@ def _branch(fields: Fields, common: Common, depth: int) -> Step:
     options: list[Option] = []
     for item in node.items if node else ():
         if not isinstance(item, MappingNode):
-            fields.report.problem(item, f"an option must be a mapping with `when` and `step`, not {describe(item)}")
+            fields.report.problem(
+                item, f"an option must be a mapping with `when` and `step`, not {describe(item)}"
+            )
             continue
         option = Fields(fields.report, item, "an option")
         when = option.expression("when", required=True)
@@ -226,7 +262,8 @@ def _branch(fields: Fields, common: Common, depth: int) -> Step:
     for chosen in [option.step for option in options] + [branch.otherwise]:
         if chosen is not None and branch.name and branch.name in visible_names(chosen):
             fields.report.problem_at(
-                chosen.place, f"duplicate step name `{branch.name}`: it is the name of the branch itself"
+                chosen.place,
+                f"duplicate step name `{branch.name}`: it is the name of the branch itself",
             )
     return branch
 
@@ -256,15 +293,22 @@ def _repeat(fields: Fields, common: Common, depth: int, *, parallel: bool) -> St
         on_exhausted=fields.word("on_exhausted", ("fail", "continue"), "fail"),
     )
     if loop.until is not None and loop.max_concurrency != 1:
-        name = next((name for name in ("parallel", "max_concurrency", "type") if fields.has(name)), "until")
+        name = next(
+            (name for name in ("parallel", "max_concurrency", "type") if fields.has(name)), "until"
+        )
         fields.report.problem_at(
-            fields.place_of(name), "`until` needs one round after the other: it cannot run concurrently"
+            fields.place_of(name),
+            "`until` needs one round after the other: it cannot run concurrently",
         )
     for name in ("max_iterations", "on_exhausted"):
         if fields.has(name) and not fields.has("until"):
-            fields.report.warning(fields.node.entries[name][0], f"`{name}` has no effect without `until`")
+            fields.report.warning(
+                fields.node.entries[name][0], f"`{name}` has no effect without `until`"
+            )
     if not fields.has("for_each") and fields.has("key"):
-        fields.report.warning(fields.node.entries["key"][0], "`key` has no effect without `for_each`")
+        fields.report.warning(
+            fields.node.entries["key"][0], "`key` has no effect without `for_each`"
+        )
     return loop
 
 
@@ -286,7 +330,8 @@ def _for_each(fields: Fields) -> Field | Expression:
 
 
 def _concurrency(fields: Fields, *, parallel: bool) -> tuple[Field, Expression | None]:
-    """Give how many at a time, None for all at once; and the expression that says whether all at once, if one does.
+    """Give how many at a time, None for all at once; and the expression that says whether all at
+    once, if one does.
 
     A number limits what `parallel` would run at once.
     """
@@ -299,7 +344,11 @@ def _concurrency(fields: Fields, *, parallel: bool) -> tuple[Field, Expression |
         return (limit if fields.has("max_concurrency") else (None if value else 1)), None
     if isinstance(node, ScalarNode) and "${{" in node.text:
         condition = fields.report.expression(node)
-        return (limit, None) if condition is None or fields.has("max_concurrency") else (None, condition)
+        return (
+            (limit, None)
+            if condition is None or fields.has("max_concurrency")
+            else (None, condition)
+        )
     fields.wrong("parallel", node, "true, false, or an expression")
     return limit, None
 

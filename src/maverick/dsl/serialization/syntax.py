@@ -16,8 +16,16 @@ _MESSAGES = (
     ("did not find expected '-'", "", "a list item (`- `) is expected here; check the indentation"),
     ("expected <document start>", "", "a second document starts here; one file holds one document"),
     ("did not find expected node content", "", "a value is missing, or a `[` or `{` is not closed"),
-    ("did not find expected key", "", "a key is expected here; check the indentation and the quotes"),
-    ("could not find expected ':'", "", "a key without `:`; every line of a mapping is `key: value`"),
+    (
+        "did not find expected key",
+        "",
+        "a key is expected here; check the indentation and the quotes",
+    ),
+    (
+        "could not find expected ':'",
+        "",
+        "a key without `:`; every line of a mapping is `key: value`",
+    ),
     (
         "unknown escape",
         "",
@@ -28,7 +36,8 @@ _MESSAGES = (
 
 
 def nested_too_deeply(error: yaml.YAMLError) -> yaml.Mark | None:
-    """Give the place where the parser's own limit of nesting stopped it; None if something else did.
+    """Give the place where the parser's own limit of nesting stopped it; None if something else
+    did.
 
     PyYAML has one since 6.0.4 ("exceeded maximum nesting depth"), libyaml in another wording.
     """
@@ -37,7 +46,9 @@ def nested_too_deeply(error: yaml.YAMLError) -> yaml.Mark | None:
 
 
 def syntax_problem(error: yaml.YAMLError, text: str, file: str) -> Problem:
-    """Turn the parser's *error* on *text* into a problem with the place where a person would look."""
+    """Turn the parser's *error* on *text* into a problem with the place where a person would
+    look.
+    """
     mark: Any = getattr(error, "problem_mark", None)
     context_mark: Any = getattr(error, "context_mark", None)
     problem = str(getattr(error, "problem", None) or error)

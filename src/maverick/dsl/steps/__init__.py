@@ -6,8 +6,9 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from maverick.dsl import evaluate, fields
-from maverick.dsl.model import (
+from maverick.dsl.expressions import evaluate, resolve
+from maverick.dsl.work import Attempt, Tools, Work
+from maverick.dsl.workflow.model import (
     AgentStep,
     CheckpointStep,
     GenerateStep,
@@ -16,11 +17,10 @@ from maverick.dsl.model import (
     Step,
     ValidateStep,
 )
-from maverick.dsl.steps.work import Attempt, Tools, Work
 from maverick.errors import StepFailed
 
 if TYPE_CHECKING:
-    from maverick.dsl.scope import Frame
+    from maverick.dsl.expressions.scope import Frame
 
 __all__ = ["Attempt", "Tools", "Work", "prepare"]
 
@@ -28,14 +28,19 @@ __all__ = ["Attempt", "Tools", "Work", "prepare"]
 def prepare(step: Step, frame: Frame, tools: Tools) -> Work:
     """What a leaf step would do in this scope. Imports what only its type needs.
 
-    A folder other than the project's root, that the step or one around it names as `cwd`, is part of the key.
+    A folder other than the project's root, that the step or one around it names as `cwd`, is part
+    of the key.
 
     Raises:
         StepFailed: An expression cannot be evaluated, or what the step names does not exist.
     """
     if isinstance(step, CheckpointStep):
         return _checkpoint(step, frame, tools)
-    folder = fields.folder(step.cwd, frame) if isinstance(step, AgentStep | ValidateStep) else frame.project_root
+    folder = (
+        resolve.folder(step.cwd, frame)
+        if isinstance(step, AgentStep | ValidateStep)
+        else frame.project_root
+    )
     work = _prepare(step, frame, replace(tools, root=folder))
     if folder == tools.root:
         return work
@@ -69,13 +74,20 @@ def _prepare(step: Step, frame: Frame, tools: Tools) -> Work:
 
 
 def _checkpoint(step: CheckpointStep, frame: Frame, tools: Tools) -> Work:
-    label = step.name if step.checkpoint_id is None else evaluate.as_text(evaluate.render(step.checkpoint_id, frame))
+    label = (
+        step.name
+        if step.checkpoint_id is None
+        else evaluate.as_text(evaluate.render(step.checkpoint_id, frame))
+    )
     label = tools.scrub.text(label)
     if not label:
         raise StepFailed("checkpoint_id is empty; a checkpoint needs a label")
     if label == "latest" or "\0" in label:
         why = "stands for a run's newest checkpoint" if label == "latest" else "holds a NUL byte"
-        raise StepFailed(f"checkpoint_id {label!r} {why}, so nobody could name the checkpoint; choose another label")
+        raise StepFailed(
+            f"checkpoint_id {label!r} {why}, so nobody could name the checkpoint; choose another "
+            "label"
+        )
     return Work(
         type="checkpoint",
         parts={"checkpoint_id": label},

@@ -1,4 +1,6 @@
-"""`agent`: a coding agent's program is given a prompt and a context, and answers with text or JSON."""
+"""`agent`: a coding agent's program is given a prompt and a context, and answers with text or
+JSON.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +8,31 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from maverick.dsl import evaluate, fields
 from maverick.dsl.agents import schemas
 from maverick.dsl.agents.conversation import Conversation, Player
 from maverick.dsl.agents.prompts import correction, correction_afresh, prompt
 from maverick.dsl.agents.providers import provider_of
 from maverick.dsl.agents.schemas import AnswerWrong, check_schema, parse
-from maverick.dsl.interpreter import python_command
-from maverick.dsl.last_words import failure
-from maverick.dsl.scene import Scene
-from maverick.dsl.steps.work import Attempt, Tools, Work
+from maverick.dsl.catalog.scene import Scene
+from maverick.dsl.expressions import evaluate, resolve
+from maverick.dsl.processes.interpreter import python_command
+from maverick.dsl.processes.last_words import failure
+from maverick.dsl.work import Attempt, Tools, Work
 from maverick.errors import StepFailed, StepTimeout
 
 if TYPE_CHECKING:
-    from maverick.dsl.config import AgentConfig
-    from maverick.dsl.model import AgentStep, Field
-    from maverick.dsl.scope import Frame
-    from maverick.dsl.values import Value
+    from maverick.dsl.catalog.config import AgentConfig
+    from maverick.dsl.expressions.expressions import Field
+    from maverick.dsl.expressions.scope import Frame
+    from maverick.dsl.workflow.model import AgentStep
+    from maverick.values import Value
 
 
 def prepare(step: AgentStep, frame: Frame, tools: Tools) -> Work:
-    """The key is made of the agent's program and model, its instructions, the context and the schema."""
-    name = fields.text(step.agent, frame, "agent")
+    """The key is made of the agent's program and model, its instructions, the context and the
+    schema.
+    """
+    name = resolve.text(step.agent, frame, "agent")
     config = tools.catalog.agent(name)
     player = Player(name=name, provider=provider_of(name, config), config=config)
     instructions = tools.catalog.instructions(name)
@@ -49,7 +54,9 @@ def prepare(step: AgentStep, frame: Frame, tools: Tools) -> Work:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked, and of whom. With a schema (JSON Schema) the answer is the value that it describes."""
+    """What is asked, and of whom. With a schema (JSON Schema) the answer is the value that it
+    describes.
+    """
 
     player: Player
     instructions: str
@@ -68,7 +75,8 @@ def ask(question: Question, attempt: Attempt, tools: Tools) -> Value:
     if not told.strip() and question.player.provider.reader is not None:
         name = question.player.name
         raise StepFailed(
-            f"agent {name} is asked nothing: it has no instructions (.maverick/agents/{name}.md), no context"
+            f"agent {name} is asked nothing: it has no instructions (.maverick/agents/{name}.md), "
+            "no context"
         )
     conversation = Conversation(question.player, question.context, told, attempt, tools)
     answer = conversation.ask(told)
@@ -88,12 +96,17 @@ def ask(question: Question, attempt: Attempt, tools: Tools) -> Value:
     except AnswerWrong as wrong:
         conversation.forget()
         raise StepFailed(
-            f"agent {question.player.name}: its answer is not what was asked for, also when asked again: {wrong}"
+            f"agent {question.player.name}: its answer is not what was asked for, also when asked "
+            f"again: {wrong}"
         ) from None
 
 
-def _check_apart(conversation: Conversation, attempt: Attempt, tools: Tools, text: str, schema: Value) -> None:
-    """Check an answer, the JSON *text*, where the step's timeout and a signal can stop it: a slow pattern cannot be."""
+def _check_apart(
+    conversation: Conversation, attempt: Attempt, tools: Tools, text: str, schema: Value
+) -> None:
+    """Check an answer, the JSON *text*, where the step's timeout and a signal can stop it: a slow
+    pattern cannot be.
+    """
     limit = conversation.time_left()
     try:
         done = tools.processes.run(
@@ -105,15 +118,24 @@ def _check_apart(conversation: Conversation, attempt: Attempt, tools: Tools, tex
             step=attempt.path,
         )
     except StepTimeout:
-        raise StepTimeout(f"checking an answer against output_schema took longer than {limit}") from None
+        raise StepTimeout(
+            f"checking an answer against output_schema took longer than {limit}"
+        ) from None
     if done.exit_code != 0:
         raise StepFailed(f"an answer could not be checked against output_schema: {failure(done)}")
     schemas.conclude(done.stdout)
 
 
 def identity(name: str, config: AgentConfig) -> Value:
-    """What of an agent's configuration makes the key: who plays it, not how long it may take or what it may do."""
-    return {"name": name, "provider": config.provider, "command": list(config.command), "model": config.model}
+    """What of an agent's configuration makes the key: who plays it, not how long it may take or
+    what it may do.
+    """
+    return {
+        "name": name,
+        "provider": config.provider,
+        "command": list(config.command),
+        "model": config.model,
+    }
 
 
 def context_key(context: Field, frame: Frame, tools: Tools) -> Value:

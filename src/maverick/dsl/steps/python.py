@@ -1,7 +1,8 @@
-"""`python`: a function. Sync ones run in a thread, async ones on one event loop, sync ones with a timeout in a process.
+"""`python`: a function. Sync ones run in a thread, async ones on one event loop, sync ones with a
+timeout in a process.
 
-A thread cannot be stopped: when the run is stopped, or ends, one that still runs is abandoned, and what it gives is
-not recorded.
+A thread cannot be stopped: when the run is stopped, or ends, one that still runs is abandoned, and
+what it gives is not recorded.
 """
 
 from __future__ import annotations
@@ -18,33 +19,40 @@ from contextvars import copy_context
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from maverick.dsl import evaluate, fields
-from maverick.dsl.child import Tail
-from maverick.dsl.commands import attach
-from maverick.dsl.concurrency import start_thread
 from maverick.dsl.durations import GRACE_SECONDS
 from maverick.dsl.events import Event
-from maverick.dsl.exceptions import ActionRaised, raised_by
-from maverick.dsl.last_words import END_BYTES, ends_of, how_it_ended, named, text_of, timed_out
-from maverick.dsl.last_words import failure as failure_of
-from maverick.dsl.prints import printing_to
-from maverick.dsl.scratch import read_plain_file
-from maverick.dsl.steps.work import Attempt, Tools, Work
-from maverick.dsl.stop import LONGEST_WAIT_SECONDS, Stop, Stopped
+from maverick.dsl.expressions import evaluate, resolve
+from maverick.dsl.processes.child import Tail
+from maverick.dsl.processes.commands import attach
+from maverick.dsl.processes.last_words import (
+    END_BYTES,
+    ends_of,
+    how_it_ended,
+    named,
+    text_of,
+    timed_out,
+)
+from maverick.dsl.processes.last_words import failure as failure_of
+from maverick.dsl.processes.scratch import read_plain_file
+from maverick.dsl.processes.stop import LONGEST_WAIT_SECONDS, Stop, Stopped
+from maverick.dsl.processes.threads import start_thread
+from maverick.dsl.steps.exceptions import ActionRaised, raised_by
+from maverick.dsl.steps.prints import printing_to
+from maverick.dsl.work import Attempt, Tools, Work
 from maverick.errors import StepFailed, StepTimeout
 from maverick.repositories import trusted_repositories
 
 if TYPE_CHECKING:
     import asyncio
 
-    from maverick.dsl.actions import Action
+    from maverick.dsl.catalog.actions import Action
     from maverick.dsl.durations import Limit
-    from maverick.dsl.logs import Stream
-    from maverick.dsl.model import PythonStep
-    from maverick.dsl.processes import Completed
-    from maverick.dsl.scope import Frame
-    from maverick.dsl.secrets import Scrubber
-    from maverick.dsl.values import Value
+    from maverick.dsl.expressions.scope import Frame
+    from maverick.dsl.journal.logs import Stream
+    from maverick.dsl.processes.processes import Completed
+    from maverick.dsl.processes.secrets import Scrubber
+    from maverick.dsl.workflow.model import PythonStep
+    from maverick.values import Value
 
 _LAST_TURNS = 3
 """Of the event loop, after a timeout."""
@@ -55,7 +63,9 @@ _CRASH = "Fatal Python error: "
 
 
 def prepare(step: PythonStep, frame: Frame, tools: Tools) -> Work:
-    """The key is made of the action (its source, or its name and version if it is built in) and its arguments."""
+    """The key is made of the action (its source, or its name and version if it is built in) and its
+    arguments.
+    """
     action = tools.catalog.action(step.action)
     parts = {
         "action": action.identity,
@@ -64,8 +74,8 @@ def prepare(step: PythonStep, frame: Frame, tools: Tools) -> Work:
     }
 
     def run(attempt: Attempt) -> object:
-        args = fields.sequence(step.args, attempt.frame, "args")
-        kwargs = fields.mapping(step.kwargs, attempt.frame, "kwargs")
+        args = resolve.sequence(step.args, attempt.frame, "args")
+        kwargs = resolve.mapping(step.kwargs, attempt.frame, "kwargs")
         kwargs = action.in_folder(args, kwargs, str(tools.root))
         action.check_arguments(args, kwargs)
         if attempt.limit is not None and not action.is_async:
@@ -87,7 +97,9 @@ def _in_this_process(
     environment = {**tools.environment, **attempt.environment}
     try:
         with printing_to(keep):
-            return call(action, args, kwargs, tools, environment, path=attempt.path, limit=attempt.limit)
+            return call(
+                action, args, kwargs, tools, environment, path=attempt.path, limit=attempt.limit
+            )
     except ActionRaised as raised:
         told = _told(raised, attempt, tools.scrub, printed["stdout"].data, printed["stderr"].data)
         raise told from raised.__cause__
@@ -105,8 +117,8 @@ def call(
 ) -> object:
     """Give what the action gives; *limit* is that of async ones only.
 
-    Commands that a sync action starts by `commands.run_command` belong to the run and get *environment*. Raises
-    StepFailed, Stopped.
+    Commands that a sync action starts by `commands.run_command` belong to the run and get
+    *environment*. Raises StepFailed, Stopped.
     """
     if action.is_async:
         return _on_the_loop(action, args, kwargs, limit, tools.stop)
@@ -115,23 +127,30 @@ def call(
         tools.observe(Event(event="notice", step=path, message=tools.scrub.text(message)))
 
     def work() -> object:
-        with attach(tools.processes, env=environment, step=path, root=tools.catalog.root, tell=tell):
+        with attach(
+            tools.processes, env=environment, step=path, root=tools.catalog.root, tell=tell
+        ):
             return action.function(*args, **kwargs)
 
     return _in_a_thread(work, action, tools.stop)
 
 
-def _told(raised: ActionRaised, attempt: Attempt, scrub: Scrubber, stdout: bytes, stderr: bytes) -> StepFailed:
+def _told(
+    raised: ActionRaised, attempt: Attempt, scrub: Scrubber, stdout: bytes, stderr: bytes
+) -> StepFailed:
     """Give the failure of the step, with the ends of what the action wrote; the log is kept."""
     for stream, data in raised.log:
         attempt.keep(stream, scrub.data(data))
-    return StepFailed("\n".join([str(raised), *named(ends_of(stdout, stderr))]), causes=raised.causes)
+    return StepFailed(
+        "\n".join([str(raised), *named(ends_of(stdout, stderr))]), causes=raised.causes
+    )
 
 
 class _Call:
     """One call of an action, made elsewhere: what came of it, and a wait for that.
 
-    A process that the action forks has the pipe as well, and may even come back from the action: it tells nothing.
+    A process that the action forks has the pipe as well, and may even come back from the action: it
+    tells nothing.
     """
 
     def __init__(self) -> None:
@@ -168,7 +187,9 @@ class _Call:
         os.close(self._write)
 
     def result(self, action: Action, stop: Stop) -> object:
-        """Give what the action gave, or raise what it raised. Raises Stopped if it has not ended."""
+        """Give what the action gave, or raise what it raised. Raises Stopped if it has not
+        ended.
+        """
         if not self._outcome:
             stop.check()
         value, error = self._outcome[0]
@@ -191,7 +212,9 @@ def _in_a_thread(work: Callable[[], object], action: Action, stop: Stop) -> obje
             call.end(value, None)
 
     context = copy_context()
-    thread = threading.Thread(target=context.run, args=(run,), name=f"action {action.name}", daemon=True)
+    thread = threading.Thread(
+        target=context.run, args=(run,), name=f"action {action.name}", daemon=True
+    )
     try:
         try:
             start_thread(thread)
@@ -204,7 +227,7 @@ def _in_a_thread(work: Callable[[], object], action: Action, stop: Stop) -> obje
     return call.result(action, stop)
 
 
-# --- async actions -------------------------------------------------------------------------------------------------
+# --- async actions --------------------------------------------------------------------------------
 
 
 @cache
@@ -218,7 +241,10 @@ def _loop() -> asyncio.AbstractEventLoop:
         while True:
             try:
                 loop.run_forever()
-            except (KeyboardInterrupt, SystemExit):  # Of a task that an action made; whoever awaits it has it.
+            except (
+                KeyboardInterrupt,
+                SystemExit,
+            ):  # Of a task that an action made; whoever awaits it has it.
                 continue
             return
 
@@ -230,8 +256,12 @@ def _loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def _on_the_loop(action: Action, args: list[Any], kwargs: dict[str, Any], limit: Limit | None, stop: Stop) -> object:
-    """An action whose time is over is cancelled, and has a grace to tidy up; one that stops the loop has none."""
+def _on_the_loop(
+    action: Action, args: list[Any], kwargs: dict[str, Any], limit: Limit | None, stop: Stop
+) -> object:
+    """An action whose time is over is cancelled, and has a grace to tidy up; one that stops the
+    loop has none.
+    """
     loop, call = _loop(), _Call()
     late = StepTimeout(f"action {action.name} took longer than {limit}")
     tasks: list[asyncio.Task[Any]] = []
@@ -261,7 +291,9 @@ def _on_the_loop(action: Action, args: list[Any], kwargs: dict[str, Any], limit:
     loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(limited())))
     try:
         ended = call.wait(stop, None if limit is None else max(limit.left, 0))
-        if not ended and not stop.requested:  # This thread may have stood still, and the loop with it.
+        if (
+            not ended and not stop.requested
+        ):  # This thread may have stood still, and the loop with it.
             ended = call.wait(stop, _ANSWER_SECONDS)
         if not ended and not stop.requested and cancelled.is_set():
             ended = call.wait(stop, GRACE_SECONDS + _ANSWER_SECONDS)
@@ -275,8 +307,8 @@ def _on_the_loop(action: Action, args: list[Any], kwargs: dict[str, Any], limit:
 
 
 async def _ended_or_late(task: asyncio.Task[Any], seconds: float | None) -> None:
-    """Wait for *task*, *seconds* at most. What was due before that gets its turn first: this process may have stood
-    still meanwhile (Ctrl-Z, a container that is paused).
+    """Wait for *task*, *seconds* at most. What was due before that gets its turn first: this
+    process may have stood still meanwhile (Ctrl-Z, a container that is paused).
     """
     import asyncio  # noqa: PLC0415
 
@@ -287,27 +319,31 @@ async def _ended_or_late(task: asyncio.Task[Any], seconds: float | None) -> None
 
 
 async def _outcome(coroutine: Coroutine[Any, Any, object]) -> tuple[object, BaseException | None]:
-    """Give what the action gives or raises, as it is: futures change some exceptions, and others end the loop."""
+    """Give what the action gives or raises, as it is: futures change some exceptions, and others
+    end the loop.
+    """
     try:
         return await coroutine, None
     except BaseException as error:  # noqa: BLE001 - it is told elsewhere
         return None, error
 
 
-# --- sync actions with a timeout -----------------------------------------------------------------------------------
+# --- sync actions with a timeout ------------------------------------------------------------------
 
 
-def _in_a_process(action: Action, args: list[Any], kwargs: dict[str, Any], attempt: Attempt, tools: Tools) -> object:
-    from maverick.dsl.steps import process  # noqa: PLC0415
+def _in_a_process(
+    action: Action, args: list[Any], kwargs: dict[str, Any], attempt: Attempt, tools: Tools
+) -> object:
+    from maverick.dsl.steps import python_child  # noqa: PLC0415
 
     with tools.processes.scratch.folder() as folder:
         answer = folder / "answer"
         try:
             done = tools.processes.run(
-                process.command(answer),
+                python_child.command(answer),
                 cwd=tools.root,
                 env={**tools.environment_in(tools.root), **attempt.environment},
-                stdin=process.pack([action.reference, args, kwargs, trusted_repositories()]),
+                stdin=python_child.pack([action.reference, args, kwargs, trusted_repositories()]),
                 timeout=attempt.limit,
                 on_output=attempt.say,
                 step=attempt.path,
@@ -317,8 +353,10 @@ def _in_a_process(action: Action, args: list[Any], kwargs: dict[str, Any], attem
             raise timed_out(error, f"action {action.name} {how}") from None
         given = read_plain_file(answer)
         if done.exit_code != 0 or given is None:
-            raise StepFailed(f"the process of action {action.name} ended before the action did: {_how(done)}")
-        kind, value = process.unpack(given)
+            raise StepFailed(
+                f"the process of action {action.name} ended before the action did: {_how(done)}"
+            )
+        kind, value = python_child.unpack(given)
     if kind == "raised":
         raised = ActionRaised(value["message"], causes=value["causes"], log=value["log"])
         raise _told(raised, attempt, tools.scrub, done.stdout, done.stderr)
@@ -328,12 +366,20 @@ def _in_a_process(action: Action, args: list[Any], kwargs: dict[str, Any], attem
 
 
 def _how(done: Completed) -> str:
-    """Say how a process ended that gave no answer. Where it wrote nothing, what may have been the reason."""
-    crash = next((line for line in text_of(done.stderr).splitlines() if line.startswith(_CRASH)), None)
+    """Say how a process ended that gave no answer. Where it wrote nothing, what may have been the
+    reason.
+    """
+    crash = next(
+        (line for line in text_of(done.stderr).splitlines() if line.startswith(_CRASH)), None
+    )
     if crash is not None:  # Where the code stood follows it.
-        return "\n".join([f"{how_it_ended(done)}: {crash}", *named(ends_of(done.stdout, done.stderr))])
+        return "\n".join(
+            [f"{how_it_ended(done)}: {crash}", *named(ends_of(done.stdout, done.stderr))]
+        )
     if done.stderr.strip() or done.stdout.strip():
         return failure_of(done)
     if done.signal == "SIGKILL":
         return "killed by SIGKILL; the system does so where memory runs out"
-    return f"{failure_of(done)}, and it wrote nothing; did it call `os._exit`, or did code in C crash?"
+    return (
+        f"{failure_of(done)}, and it wrote nothing; did it call `os._exit`, or did code in C crash?"
+    )

@@ -8,14 +8,14 @@ import re
 import shlex
 from typing import TYPE_CHECKING
 
-from maverick.dsl import evaluate, fields
 from maverick.dsl.events import Event
-from maverick.dsl.expressions import Template
-from maverick.dsl.last_words import failure, text_of, timed_out
-from maverick.dsl.processes import LIMIT_BYTES, Script
-from maverick.dsl.programs import is_there
-from maverick.dsl.steps.work import Attempt, Tools, Work
-from maverick.dsl.text import to_json
+from maverick.dsl.expressions import evaluate, resolve
+from maverick.dsl.expressions.expressions import Template
+from maverick.dsl.expressions.text import to_json
+from maverick.dsl.processes.last_words import failure, text_of, timed_out
+from maverick.dsl.processes.processes import LIMIT_BYTES, Script
+from maverick.dsl.processes.programs import is_there
+from maverick.dsl.work import Attempt, Tools, Work
 from maverick.encoding import encode, file_name, lines_of, name_text
 from maverick.errors import StepFailed, StepTimeout
 
@@ -23,26 +23,37 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from maverick.dsl.model import Field, ShellStep
-    from maverick.dsl.processes import Completed
-    from maverick.dsl.scope import Frame
-    from maverick.dsl.values import Value
+    from maverick.dsl.expressions.expressions import Field
+    from maverick.dsl.expressions.scope import Frame
+    from maverick.dsl.processes.processes import Completed
+    from maverick.dsl.workflow.model import ShellStep
+    from maverick.values import Value
 
 _SHELL = re.compile(r"(.*/)?(sh|bash|dash|ash|ksh|mksh|zsh)")
 _PYTHON = re.compile(r"(.*/)?python[0-9.]*")
 
 
 def prepare(step: ShellStep, frame: Frame, tools: Tools) -> Work:
-    """The key is made of the script, the shell, the folder, the variables, the input and `parse`."""
+    """The key is made of the script, the shell, the folder, the variables, the input and
+    `parse`.
+    """
     named = ("run", "shell", "cwd", "env", "stdin")
     parts = {name: evaluate.key_view(getattr(step, name), frame) for name in named}
 
     def run(attempt: Attempt) -> dict[str, Value]:
         scope = attempt.frame
-        folder = tools.root if step.cwd is None else tools.root / file_name(fields.text(step.cwd, scope, "cwd"))
-        environment = _environment(step.env, scope, {**tools.environment_in(folder), **attempt.environment})
+        folder = (
+            tools.root
+            if step.cwd is None
+            else tools.root / file_name(resolve.text(step.cwd, scope, "cwd"))
+        )
+        environment = _environment(
+            step.env, scope, {**tools.environment_in(folder), **attempt.environment}
+        )
         shell = _shell(evaluate.render(step.shell, scope), folder, environment)
-        script = Script(evaluate.as_text(evaluate.render(step.run, scope)), sourced=_sources(step.shell, shell))
+        script = Script(
+            evaluate.as_text(evaluate.render(step.run, scope)), sourced=_sources(step.shell, shell)
+        )
         try:
             done = tools.processes.run(
                 shell,
@@ -51,7 +62,7 @@ def prepare(step: ShellStep, frame: Frame, tools: Tools) -> Work:
                 env=_with_modules(shell, folder, environment),
                 stdin=b"" if step.stdin is None else _input(evaluate.render(step.stdin, scope)),
                 timeout=attempt.limit,
-                grace=fields.seconds(step.grace, scope, "grace"),
+                grace=resolve.seconds(step.grace, scope, "grace"),
                 on_output=attempt.say,
                 step=attempt.path,
             )
@@ -64,28 +75,36 @@ def prepare(step: ShellStep, frame: Frame, tools: Tools) -> Work:
             raise StepFailed(failure(done))
         return _output(done, step, attempt, tools)
 
-    return Work(type="shell", parts={**parts, "parse": None if step.parse == "text" else step.parse}, run=run)
+    return Work(
+        type="shell",
+        parts={**parts, "parse": None if step.parse == "text" else step.parse},
+        run=run,
+    )
 
 
 def _output(done: Completed, step: ShellStep, attempt: Attempt, tools: Tools) -> dict[str, Value]:
     stdout, stderr = text_of(done.stdout), text_of(done.stderr)
     output: dict[str, Value] = {"stdout": stdout, "stderr": stderr, "exit_code": 0}
     if done.cut:
-        streams = " and ".join({"stdout": "standard output", "stderr": "standard error"}[name] for name in done.cut)
+        streams = " and ".join(
+            {"stdout": "standard output", "stderr": "standard error"}[name] for name in done.cut
+        )
         message = f"its {streams} had more than {LIMIT_BYTES >> 20} MiB, of which the end is kept"
         if "stdout" in done.cut and step.parse != "text":
-            raise StepFailed(f"parse: {step.parse} needs all of the output, but {message}; send it to a file")
+            raise StepFailed(
+                f"parse: {step.parse} needs all of the output, but {message}; send it to a file"
+            )
         tools.observe(Event(event="notice", step=attempt.path, message=message))
         return {**output, "value": _parse(stdout, step.parse), "truncated": True}
     return {**output, "value": _parse(stdout, step.parse)}
 
 
 def _environment(given: Field, scope: Frame, around: Mapping[str, str]) -> dict[str, str]:
-    """The variables *around* with those of `env`. A null that stands there takes the variable away; an
-    expression that comes to null is an empty text, as everywhere.
+    """The variables *around* with those of `env`. A null that stands there takes the variable away;
+    an expression that comes to null is an empty text, as everywhere.
     """
     variables = dict(around)
-    for name, value in fields.mapping(given, scope, "env").items():
+    for name, value in resolve.mapping(given, scope, "env").items():
         is_computed = isinstance(given, dict) and isinstance(given[name], Template)
         if value is None and not is_computed:
             variables.pop(name, None)
@@ -103,12 +122,19 @@ def _input(value: Value) -> bytes:
 
 def _shell(given: Value, folder: Path, environment: Mapping[str, str]) -> list[str]:
     if given is None:
-        return ["bash", "-euo", "pipefail"] if is_there("bash", folder, environment) else ["sh", "-eu"]
+        return (
+            ["bash", "-euo", "pipefail"] if is_there("bash", folder, environment) else ["sh", "-eu"]
+        )
     if isinstance(given, str) and given.strip():
         return shlex.split(given)
-    if isinstance(given, list) and given and given[0] and all(isinstance(word, str) for word in given):
+    if (
+        isinstance(given, list)
+        and given
+        and given[0]
+        and all(isinstance(word, str) for word in given)
+    ):
         return [str(word) for word in given]
-    raise StepFailed(f"shell has to be a command such as `bash -eu`, not {fields.describe(given)}")
+    raise StepFailed(f"shell has to be a command such as `bash -eu`, not {resolve.describe(given)}")
 
 
 def _sources(given: Field, shell: list[str]) -> bool:
@@ -117,8 +143,14 @@ def _sources(given: Field, shell: list[str]) -> bool:
 
 
 def _with_modules(shell: list[str], folder: Path, environment: dict[str, str]) -> dict[str, str]:
-    """Let Python import what is in the step's folder, as `python -c` does: it looks where the script's file is."""
-    if not any(_PYTHON.fullmatch(word) for word in shell) or "-P" in shell or environment.get("PYTHONSAFEPATH"):
+    """Let Python import what is in the step's folder, as `python -c` does: it looks where the
+    script's file is.
+    """
+    if (
+        not any(_PYTHON.fullmatch(word) for word in shell)
+        or "-P" in shell
+        or environment.get("PYTHONSAFEPATH")
+    ):
         return environment
     path = os.pathsep.join(filter(None, (name_text(folder), environment.get("PYTHONPATH"))))
     return {**environment, "PYTHONPATH": path}
@@ -131,6 +163,8 @@ def _parse(stdout: str, how: str) -> Value:
         try:
             value: Value = json.loads(stdout)
         except (ValueError, RecursionError) as error:
-            raise StepFailed(f"parse: json, but the output is no JSON ({error}): {stdout[:80]!r}") from None
+            raise StepFailed(
+                f"parse: json, but the output is no JSON ({error}): {stdout[:80]!r}"
+            ) from None
         return value
     return stdout.removesuffix("\n")

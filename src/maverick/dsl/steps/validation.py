@@ -5,20 +5,20 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from maverick.dsl import evaluate, fields
-from maverick.dsl.config import MEANS_A_STAGE, Stage
+from maverick.dsl.catalog.config import MEANS_A_STAGE, Stage
 from maverick.dsl.durations import Limit, shortest
-from maverick.dsl.last_words import text_of, timed_out
-from maverick.dsl.steps.work import Attempt, Tools, Work
+from maverick.dsl.expressions import evaluate, resolve
+from maverick.dsl.processes.last_words import text_of, timed_out
 from maverick.dsl.suggest import nearest
+from maverick.dsl.work import Attempt, Tools, Work
 from maverick.errors import StepFailed, StepTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from maverick.dsl.model import ValidateStep
-    from maverick.dsl.scope import Frame
-    from maverick.dsl.values import Value
+    from maverick.dsl.expressions.scope import Frame
+    from maverick.dsl.workflow.model import ValidateStep
+    from maverick.values import Value
 
 OUTPUT_CHARACTERS = 20_000
 """The end of a stage's output that is kept: what a fixer needs, not a log."""
@@ -35,7 +35,9 @@ def prepare(step: ValidateStep, frame: Frame, tools: Tools) -> Work:
         results: list[Value] = []
         started = time.monotonic()
         for stage in stages:
-            limit = None if attempt.limit is None else attempt.limit.after(time.monotonic() - started)
+            limit = (
+                None if attempt.limit is None else attempt.limit.after(time.monotonic() - started)
+            )
             result = _run(stage, shortest(limit, stage.limit), attempt, tools)
             results.append(result)
             if not result["success"]:
@@ -43,13 +45,16 @@ def prepare(step: ValidateStep, frame: Frame, tools: Tools) -> Work:
         success = all(isinstance(r, dict) and r["success"] for r in results)
         return {"success": success, "passed": success, "stages": results}
 
-    return Work(type="validate", parts={"stages": [[stage.name, stage.run] for stage in stages]}, run=run)
+    return Work(
+        type="validate", parts={"stages": [[stage.name, stage.run] for stage in stages]}, run=run
+    )
 
 
 def stages_of(given: Value, configured: Mapping[str, Stage]) -> list[Stage]:
     """The stages that `stages` means: all configured ones (null), one by name, or a list.
 
-    An entry of a list is the name of a configured stage, a mapping `{name, run}`, or a command line.
+    An entry of a list is the name of a configured stage, a mapping `{name, run}`, or a command
+    line.
 
     Raises:
         StepFailed: An entry is none of these.
@@ -64,18 +69,29 @@ def stages_of(given: Value, configured: Mapping[str, Stage]) -> list[Stage]:
 def _stage(entry: Value, configured: Mapping[str, Stage]) -> Stage:
     if isinstance(entry, str) and entry in configured:
         return configured[entry]
-    if isinstance(entry, str) and entry != MEANS_A_STAGE and (len(entry.split()) > 1 or _is_program(entry)):
+    if (
+        isinstance(entry, str)
+        and entry != MEANS_A_STAGE
+        and (len(entry.split()) > 1 or _is_program(entry))
+    ):
         return Stage(entry, entry)
     if isinstance(entry, str):
         known = ", ".join(configured) or "none"
         hint = nearest(entry, configured)
-        raise StepFailed(f"there is no validation stage {entry!r}{hint} (validation.stages in maverick.yaml: {known})")
+        raise StepFailed(
+            f"there is no validation stage {entry!r}{hint} (validation.stages in maverick.yaml: "
+            f"{known})"
+        )
     if isinstance(entry, dict):
         command = entry.get("run", entry.get("command"))
         name = entry.get("name", command)
         if isinstance(command, str) and isinstance(name, str):
-            return Stage(name, command, fields.own_limit(entry.get("timeout"), f"the stage {name}"))
-    raise StepFailed(f"a stage is a name, a command or {{name, run}}, not {fields.describe(entry)}")
+            return Stage(
+                name, command, resolve.own_limit(entry.get("timeout"), f"the stage {name}")
+            )
+    raise StepFailed(
+        f"a stage is a name, a command or {{name, run}}, not {resolve.describe(entry)}"
+    )
 
 
 def _is_program(text: str) -> bool:
@@ -85,7 +101,7 @@ def _is_program(text: str) -> bool:
 
 
 def _run(stage: Stage, limit: Limit | None, attempt: Attempt, tools: Tools) -> dict[str, Value]:
-    from maverick.dsl.processes import Script  # noqa: PLC0415 - what only looks for stages runs none
+    from maverick.dsl.processes.processes import Script  # noqa: PLC0415 - what only looks for stages runs none
 
     try:
         done = tools.processes.run(
@@ -104,7 +120,9 @@ def _run(stage: Stage, limit: Limit | None, attempt: Attempt, tools: Tools) -> d
     return _result(stage, done.exit_code, done.stdout, done.stderr)
 
 
-def _result(stage: Stage, exit_code: int, stdout: bytes, stderr: bytes, reason: str = "") -> dict[str, Value]:
+def _result(
+    stage: Stage, exit_code: int, stdout: bytes, stderr: bytes, reason: str = ""
+) -> dict[str, Value]:
     output = "\n".join(filter(None, (text_of(stdout).strip(), text_of(stderr).strip(), reason)))
     return {
         "name": stage.name,

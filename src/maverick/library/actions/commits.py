@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from maverick.dsl.commands import notice
+from maverick.dsl.processes.commands import notice
 from maverick.encoding import lines_of
 from maverick.errors import StepFailed
 from maverick.library.actions.git import staged_files
@@ -30,8 +30,8 @@ _SEARCHED_COMMITS = 200
 class Commit:
     """What came of committing.
 
-    `commit` is the id of the commit that was made; where nothing was staged, that of HEAD (null before any
-    commit). `repeated` says that an earlier attempt at the step had made it.
+    `commit` is the id of the commit that was made; where nothing was staged, that of HEAD (null
+    before any commit). `repeated` says that an earlier attempt at the step had made it.
     """
 
     committed: bool
@@ -42,9 +42,11 @@ class Commit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Push:
-    """`commit` is what the branch is at on the remote now. `updated` is false if the remote had it already.
+    """`commit` is what the branch is at on the remote now. `updated` is false if the remote had it
+    already.
 
-    Without any remote, and that being fine, `pushed` is false and `commit` is where the branch is here.
+    Without any remote, and that being fine, `pushed` is false and `commit` is where the branch is
+    here.
     """
 
     pushed: bool
@@ -62,19 +64,24 @@ def git_commit(
 ) -> Commit:
     """Commit what is staged; without anything staged, make no commit. Hooks run.
 
-    With an *idempotency_key*, a commit among the last 200 of the branch that carries it is taken for the
-    one to be made: a step that is run again after a kill makes no second one. Without a *message*, the
-    files are named. Where another branch than *branch* is checked out, nothing is committed and that is said.
+    With an *idempotency_key*, a commit among the last 200 of the branch that carries it is taken
+    for the one to be made: a step that is run again after a kill makes no second one. Without a
+    *message*, the files are named. Where another branch than *branch* is checked out, nothing is
+    committed and that is said.
     """
     check_repository(cwd)
     if branch and (here := current_branch(cwd)) != branch:
         raise StepFailed(
-            f"the work tree is on {f'`{here}`' if here else 'a detached HEAD'}, but the commit belongs on `{branch}`; "
-            f"`git switch {branch}` (it takes changes that are not committed along), then resume"
+            f"the work tree is on {f'`{here}`' if here else 'a detached HEAD'}, but the commit "
+            f"belongs on `{branch}`; `git switch {branch}` (it takes changes that are not "
+            "committed along), then resume"
         )
     if idempotency_key and (made := _find_commit(idempotency_key, cwd)):
         return Commit(
-            committed=True, commit=made, message=git("log", "-1", "--format=%s", made, cwd=cwd), repeated=True
+            committed=True,
+            commit=made,
+            message=git("log", "-1", "--format=%s", made, cwd=cwd),
+            repeated=True,
         )
     files = staged_files(cwd)
     if not files:
@@ -85,39 +92,52 @@ def git_commit(
     done = run_git("commit", "--quiet", "--file=-", cwd=cwd, stdin=f"{full}\n".encode())
     if done.exit_code != 0:
         raise StepFailed(
-            f"`git commit` refused: {words(done)}\nCorrect what git or the project's commit hook says, then resume"
+            f"`git commit` refused: {words(done)}\nCorrect what git or the project's commit hook "
+            "says, then resume"
         )
     return Commit(committed=True, commit=commit_id("HEAD", cwd), message=lines_of(text)[0])
 
 
-def git_push(branch: str | None = None, remote: str = "origin", required: bool = True, cwd: str = ".") -> Push:
+def git_push(
+    branch: str | None = None, remote: str = "origin", required: bool = True, cwd: str = "."
+) -> Push:
     """Push a branch (default: the one checked out) to its namesake and make that its upstream.
 
-    Never by force. Unless it is *required*, a repository that has no remote at all is left as it is.
+    Never by force. Unless it is *required*, a repository that has no remote at all is left as it
+    is.
     """
     check_repository(cwd)
     name = branch or current_branch(cwd)
     if name is None:
-        raise StepFailed("HEAD is detached, so there is no branch to push; check out one with `git switch BRANCH`")
+        raise StepFailed(
+            "HEAD is detached, so there is no branch to push; check out one with `git switch "
+            "BRANCH`"
+        )
     commit = commit_id(f"refs/heads/{name}", cwd)
     if commit is None:
         raise StepFailed(f"there is no branch `{name}` with a commit to push")
     known = remotes(cwd)
     if not known and not required:
-        notice(f"{name} was not pushed: the repository has no remote (`git remote add origin URL` adds one)")
+        notice(
+            f"{name} was not pushed: the repository has no remote (`git remote add origin URL` "
+            "adds one)"
+        )
         return Push(pushed=False, remote=remote, branch=name, commit=commit, updated=False)
     if remote not in known:
         there = f"only {', '.join(known)}" if known else "none at all"
         raise StepFailed(
-            f"there is no remote `{remote}` ({there}); add it with `git remote add {remote} URL`, then resume"
+            f"there is no remote `{remote}` ({there}); add it with `git remote add {remote} URL`, "
+            "then resume"
         )
     ref = f"refs/heads/{name}"
     done = run_git("push", "--porcelain", remote, f"{ref}:{ref}", cwd=cwd)
     outcomes = [line for line in lines_of(decode(done.stdout)) if "\t" in line]
     if refused := [line.split("\t")[-1] for line in outcomes if line.startswith("!")]:
         raise StepFailed(
-            f"{remote} rejected the push of {name}: {', '.join(refused)}\n{words(done)}\n"
-            f"If somebody else pushed to it, bring both together (`git pull --rebase {remote} {name}`), then resume"
+            f"{remote} rejected the push of {name}: {', '.join(refused)}\n"
+            f"{words(done)}\n"
+            f"If somebody else pushed to it, bring both together (`git pull --rebase {remote} "
+            f"{name}`), then resume"
         )
     if done.exit_code != 0:
         raise StepFailed(
@@ -149,4 +169,6 @@ def _one_line(key: str) -> str:
 
 def _message_for(files: list[str]) -> str:
     shown = ", ".join(files[:3])
-    return f"Update {shown}" if len(files) <= 3 else f"Update {shown} and {len(files) - 3} more files"
+    return (
+        f"Update {shown}" if len(files) <= 3 else f"Update {shown} and {len(files) - 3} more files"
+    )

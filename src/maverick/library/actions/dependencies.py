@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from maverick.dsl.commands import environment, run_command
+from maverick.dsl.processes.commands import environment, run_command
 from maverick.errors import StepFailed
 from maverick.library.actions.repository import words
 
@@ -32,11 +32,14 @@ class Synced:
 def sync_dependencies(timeout_seconds: float = 1800, cwd: str = ".") -> Synced:
     """Install the dependencies that the lock files of *cwd* name; without one, do nothing.
 
-    With pip only into a virtual environment: that of the folder (`.venv`), else the active one; never into the system.
+    With pip only into a virtual environment: that of the folder (`.venv`), else the active one;
+    never into the system.
     """
     commands: list[str] = []
     skipped: list[str] = []
-    pip_files = [name for name in ("requirements.lock", "requirements.txt") if (Path(cwd) / name).is_file()]
+    pip_files = [
+        name for name in ("requirements.lock", "requirements.txt") if (Path(cwd) / name).is_file()
+    ]
     for file, (program, *args) in _BY_LOCK_FILE.items():
         if not (Path(cwd) / file).is_file() or file in pip_files[1:]:
             continue
@@ -44,11 +47,16 @@ def sync_dependencies(timeout_seconds: float = 1800, cwd: str = ".") -> Synced:
         if program == "pip":
             python = _virtual_python(cwd)
             if python is None:
-                skipped.append(f"{file}: there is no virtual environment; make one with `python -m venv .venv`")
+                skipped.append(
+                    f"{file}: there is no virtual environment; make one with `python -m venv .venv`"
+                )
                 continue
             command = [python, "-m", "pip", *args, file]
         elif shutil.which(program, path=environment().get("PATH")) is None:
-            raise StepFailed(f"{file} needs the program `{program}`, which is not on PATH; install it, then resume")
+            raise StepFailed(
+                f"{file} needs the program `{program}`, which is not on PATH; install it, then "
+                "resume"
+            )
         if (shown := " ".join([program, *command[command.index(args[0]) :]])) not in commands:
             _run(command, file, timeout_seconds, cwd)
             commands.append(shown)
@@ -56,7 +64,10 @@ def sync_dependencies(timeout_seconds: float = 1800, cwd: str = ".") -> Synced:
 
 
 def _virtual_python(cwd: str) -> str | None:
-    folders = [Path(cwd) / ".venv", *(Path(given) for given in [environment().get("VIRTUAL_ENV")] if given)]
+    folders = [
+        Path(cwd) / ".venv",
+        *(Path(given) for given in [environment().get("VIRTUAL_ENV")] if given),
+    ]
     pythons = (folder / "bin" / "python" for folder in folders)
     return next((str(python.absolute()) for python in pythons if python.exists()), None)
 
@@ -64,4 +75,6 @@ def _virtual_python(cwd: str) -> str | None:
 def _run(command: list[str], file: str, seconds: float, cwd: str) -> None:
     done = run_command(command, cwd=cwd, timeout=seconds)
     if done.exit_code != 0:
-        raise StepFailed(f"installing what {file} names failed (`{' '.join(command)}`): {words(done)}")
+        raise StepFailed(
+            f"installing what {file} names failed (`{' '.join(command)}`): {words(done)}"
+        )

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from maverick.dsl.commands import environment, run_command
+from maverick.dsl.processes.commands import environment, run_command
 from maverick.encoding import lines_of
 from maverick.errors import StepFailed
 from maverick.library.actions.repository import ask, decode, words
@@ -17,11 +17,13 @@ from maverick.library.actions.repository import ask, decode, words
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from maverick.dsl.processes import Completed
+    from maverick.dsl.processes.processes import Completed
 
 TIMEOUT_SECONDS = 120
 _ENVIRONMENT: Final = {"GH_PROMPT_DISABLED": "1", "GH_NO_UPDATE_NOTIFIER": "1", "NO_COLOR": "1"}
-_URL = re.compile(r"(?:\w+://(?:[^@/]+@)?|(?:[^@/:]+@)?)(?P<host>[\w.-]+)(?::\d+/|[:/])(?P<path>.+?)(?:\.git)?/?")
+_URL = re.compile(
+    r"(?:\w+://(?:[^@/]+@)?|(?:[^@/:]+@)?)(?P<host>[\w.-]+)(?::\d+/|[:/])(?P<path>.+?)(?:\.git)?/?"
+)
 _OWNER_AND_NAME = re.compile(r"(?:(?P<host>[\w.-]+)/)?(?P<owner>[\w.-]+)/(?P<name>[\w.-]+)")
 # The order in which gh itself takes them.
 _REMOTES_FIRST = ("upstream", "github", "origin")
@@ -45,16 +47,21 @@ class Repository:
 def find_repository(cwd: str) -> Repository | None:
     """The repository on GitHub that the folder *cwd* belongs to, if `gh` is there to speak of it.
 
-    GH_REPO (`github.repo` of maverick.yaml) names it, else a remote of git, in the order in which `gh` takes them.
-    None without `gh`, and without such a remote.
+    GH_REPO (`github.repo` of maverick.yaml) names it, else a remote of git, in the order in which
+    `gh` takes them. None without `gh`, and without such a remote.
     """
     variables = environment()
     if shutil.which("gh", path=variables.get("PATH")) is None:
         return None
     if given := variables.get("GH_REPO"):
         return _parse(given, variables.get("GH_HOST") or "github.com")
-    found = {name: repository for name, url in _remotes(cwd).items() if (repository := _from_url(url))}
-    chosen = next((name for name in found if ask("config", f"remote.{name}.gh-resolved", cwd=cwd) == "base"), None)
+    found = {
+        name: repository for name, url in _remotes(cwd).items() if (repository := _from_url(url))
+    }
+    chosen = next(
+        (name for name in found if ask("config", f"remote.{name}.gh-resolved", cwd=cwd) == "base"),
+        None,
+    )
     names = [name for name in (chosen, *_REMOTES_FIRST, *found) if name in found]
     return found[names[0]] if names else None
 
@@ -95,11 +102,14 @@ def ask_gh(*args: str, repository: Repository, cwd: str) -> tuple[str, str]:
     return _answer([*args, "-R", str(repository)], cwd)
 
 
-def ask_rest(method: str, path: str, *fields: str, repository: Repository, cwd: str) -> tuple[str, str]:
-    """Ask GitHub's REST interface for *path* of a repository (`pulls/7`), as `ask_gh`; *fields* as `gh api` takes them.
+def ask_rest(
+    method: str, path: str, *fields: str, repository: Repository, cwd: str
+) -> tuple[str, str]:
+    """Ask GitHub's REST interface for *path* of a repository (`pulls/7`), as `ask_gh`; *fields* as
+    `gh api` takes them.
 
-    It takes what old versions of `gh` can no longer do by their own commands: those ask for classic projects beside,
-    which github.com answers with an error.
+    It takes what old versions of `gh` can no longer do by their own commands: those ask for classic
+    projects beside, which github.com answers with an error.
     """
     where = f"repos/{repository.owner}/{repository.name}/{path}"
     return _answer(["api", "--hostname", repository.host, "--method", method, where, *fields], cwd)
@@ -114,32 +124,41 @@ def _answer(args: Sequence[str], cwd: str) -> tuple[str, str]:
 
 def _run(*args: str, cwd: str) -> Completed:
     """Run `gh`, which asks git, in the repository that *cwd* is in."""
-    return run_command(["gh", *args], cwd=cwd, env=_ENVIRONMENT, timeout=TIMEOUT_SECONDS, bound=False)
+    return run_command(
+        ["gh", *args], cwd=cwd, env=_ENVIRONMENT, timeout=TIMEOUT_SECONDS, bound=False
+    )
 
 
 def is_logged_out(cwd: str) -> bool:
-    """Whether `gh` knows of no login at all. A token that does not work, or no network, is another matter."""
+    """Whether `gh` knows of no login at all. A token that does not work, or no network, is another
+    matter.
+    """
     done = _run("auth", "status", cwd=cwd)
     return done.exit_code != 0 and "not logged into any" in decode(done.stderr + done.stdout)
 
 
-# --- what went wrong -----------------------------------------------------------------------------------------------
+# --- what went wrong ------------------------------------------------------------------------------
 
 _NOT_LOGGED_IN = "To get started with GitHub CLI, please run:  gh auth login"
 _RATE_LIMITED = "rate limit exceeded"
 _EXPLANATIONS: Final = {
     _NOT_LOGGED_IN: "`gh` is not logged in; run `gh auth login`, or set GH_TOKEN, then resume",
-    "HTTP 401": "GitHub refuses the token of `gh`; renew it (`gh auth login`) or correct GH_TOKEN, then resume",
-    "secondary rate limit": "GitHub asks to slow down (its secondary rate limit); wait a few minutes, then resume",
+    "HTTP 401": "GitHub refuses the token of `gh`; renew it (`gh auth login`) or correct "
+    "GH_TOKEN, then resume",
+    "secondary rate limit": "GitHub asks to slow down (its secondary rate limit); wait a few "
+    "minutes, then resume",
     "HTTP 429": "GitHub asks to slow down (HTTP 429); wait a few minutes, then resume",
     "Could not resolve to a Repository": (
-        "GitHub has no repository `{repository}`, or the login of `gh` may not see it; correct `github.repo` in "
-        "maverick.yaml (or the remote of git), then resume"
+        "GitHub has no repository `{repository}`, or the login of `gh` may not see it; correct "
+        "`github.repo` in maverick.yaml (or the remote of git), then resume"
     ),
-    "Unknown JSON field": "this version of `gh` does not know a field that is needed; install a newer one, then resume",
+    "Unknown JSON field": "this version of `gh` does not know a field that is needed; install a "
+    "newer one, then resume",
     "error connecting to": "GitHub cannot be reached; look at the network, then resume",
-    "HTTP 404": "GitHub has no such thing in `{repository}`, or the login of `gh` may not change it; look, then resume",
-    "HTTP 403": "the login of `gh` may not do this in `{repository}`; use one that may, then resume",
+    "HTTP 404": "GitHub has no such thing in `{repository}`, or the login of `gh` may not change "
+    "it; look, then resume",
+    "HTTP 403": "the login of `gh` may not do this in `{repository}`; use one that may, then "
+    "resume",
 }
 
 
@@ -165,25 +184,35 @@ def _until_reset(cwd: str) -> str:
         return " up to an hour"
 
 
-# --- which repository ----------------------------------------------------------------------------------------------
+# --- which repository -----------------------------------------------------------------------------
 
 
 def _remotes(cwd: str) -> dict[str, str]:
     """The remotes' URLs as they are configured."""
     listed = ask("config", "--get-regexp", r"^remote\..*\.url$", cwd=cwd) or ""
     pairs = (line.partition(" ") for line in lines_of(listed))
-    return {key.removeprefix("remote.").removesuffix(".url"): url for key, _, url in reversed(list(pairs))}
+    return {
+        key.removeprefix("remote.").removesuffix(".url"): url
+        for key, _, url in reversed(list(pairs))
+    }
 
 
 def _from_url(url: str) -> Repository | None:
     match = _URL.fullmatch(url)
     if match is None or not _is_github(match["host"].lower()):
         return None
-    return _parse(match["path"].lstrip("/"), match["host"].lower().removeprefix("www.").removeprefix("ssh."))
+    return _parse(
+        match["path"].lstrip("/"), match["host"].lower().removeprefix("www.").removeprefix("ssh.")
+    )
 
 
 def _is_github(host: str) -> bool:
-    known = {"github.com", "www.github.com", "ssh.github.com", (environment().get("GH_HOST") or "").lower()}
+    known = {
+        "github.com",
+        "www.github.com",
+        "ssh.github.com",
+        (environment().get("GH_HOST") or "").lower(),
+    }
     return host in known or host.endswith(".ghe.com") or host.startswith("github.")
 
 

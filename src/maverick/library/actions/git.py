@@ -28,8 +28,8 @@ WITHOUT_OURS = (":/", ":(top,exclude,glob)**/.maverick/**")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Branch:
-    """What is checked out. `name` is null where HEAD is detached, `head` (a commit id) where there is no
-    commit.
+    """What is checked out. `name` is null where HEAD is detached, `head` (a commit id) where there
+    is no commit.
     """
 
     name: str | None
@@ -39,7 +39,9 @@ class Branch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """The changed files of a work tree, as paths from its root. A file may be both staged and modified."""
+    """The changed files of a work tree, as paths from its root. A file may be both staged and
+    modified.
+    """
 
     clean: bool
     staged: list[str] = field(default_factory=list)
@@ -87,7 +89,9 @@ def git_status(cwd: str = ".") -> Status:
     """
     check_repository(cwd)
     own = set(own_outputs(cwd))
-    text = git("--no-optional-locks", "status", "--porcelain=v2", "-z", "--untracked-files=all", cwd=cwd)
+    text = git(
+        "--no-optional-locks", "status", "--porcelain=v2", "-z", "--untracked-files=all", cwd=cwd
+    )
     found: dict[str, list[str]] = {"staged": [], "modified": [], "untracked": [], "conflicted": []}
     entries = iter(split(text))
     for entry in entries:
@@ -115,21 +119,27 @@ def git_has_changes(cwd: str = ".") -> bool:
 
 
 def git_is_ahead(base_branch: str, cwd: str = ".") -> bool:
-    """Whether HEAD has commits that *base_branch* has not, neither here nor on origin. Without such a branch it has."""
+    """Whether HEAD has commits that *base_branch* has not, neither here nor on origin. Without such
+    a branch it has.
+    """
     check_repository(cwd)
     return is_ahead(base_branch, cwd)
 
 
 def changed_files(cwd: str) -> list[str]:
-    """What `git_stage_all` would stage, and what is staged: new files in `.maverick` are left out."""
+    """What `git_stage_all` would stage, and what is staged: new files in `.maverick` are left
+    out.
+    """
     status = git_status(cwd)
     new = [path for path in status.untracked if ".maverick" not in path.split("/")[:-1]]
     return [*status.staged, *status.modified, *status.conflicted, *new]
 
 
-def git_diff(base: str = "", paths: Sequence[str] = (), staged: bool = False, cwd: str = ".") -> Diff:
-    """What changed in the work tree since HEAD, or since it left the branch *base*. New files show once
-    staged.
+def git_diff(
+    base: str = "", paths: Sequence[str] = (), staged: bool = False, cwd: str = "."
+) -> Diff:
+    """What changed in the work tree since HEAD, or since it left the branch *base*. New files show
+    once staged.
 
     *staged* leaves out what is not staged; *paths* limits it to files and folders.
     """
@@ -142,7 +152,19 @@ def git_diff(base: str = "", paths: Sequence[str] = (), staged: bool = False, cw
     done = run_git("diff", "--no-ext-diff", *options, "--", *paths, cwd=cwd)
     if done.exit_code != 0:
         git("diff", *options, "--", *paths, cwd=cwd)
-    numbers = split(git("diff", "--no-ext-diff", "--no-renames", "--numstat", "-z", *options, "--", *paths, cwd=cwd))
+    numbers = split(
+        git(
+            "diff",
+            "--no-ext-diff",
+            "--no-renames",
+            "--numstat",
+            "-z",
+            *options,
+            "--",
+            *paths,
+            cwd=cwd,
+        )
+    )
     return Diff(
         text=_decode(done.stdout[:DIFF_BYTES]),
         files=[_file_change(line) for line in numbers],
@@ -153,8 +175,8 @@ def git_diff(base: str = "", paths: Sequence[str] = (), staged: bool = False, cw
 def git_stage_all(cwd: str = ".") -> Staged:
     """Stage every change of the work tree: changed, new and removed files.
 
-    Ignored ones are left out, and new ones in `.maverick`: whoever put them there may not want them in this commit. So
-    is what this program itself writes.
+    Ignored ones are left out, and new ones in `.maverick`: whoever put them there may not want them
+    in this commit. So is what this program itself writes.
     """
     check_repository(cwd)
     own = without_own(cwd)
@@ -171,8 +193,16 @@ def staged_files(cwd: str) -> list[str]:
 def _merge_base(base: str, cwd: str) -> str:
     for name in (base, f"origin/{base}"):
         if commit_id(name, cwd):
-            return git("merge-base", name, "HEAD", cwd=cwd, advice=f"HEAD and {name} have no history in common")
-    raise StepFailed(f"there is no branch or commit `{base}` to compare with; fetch it, or name another base")
+            return git(
+                "merge-base",
+                name,
+                "HEAD",
+                cwd=cwd,
+                advice=f"HEAD and {name} have no history in common",
+            )
+    raise StepFailed(
+        f"there is no branch or commit `{base}` to compare with; fetch it, or name another base"
+    )
 
 
 def _file_change(line: str) -> FileChange:

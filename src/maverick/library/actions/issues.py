@@ -1,8 +1,10 @@
-"""Issues: from GitHub through `gh`; where that is not to be had, from the files `.maverick/issues/*.md`.
+"""Issues: from GitHub through `gh`; where that is not to be had, from the files
+`.maverick/issues/*.md`.
 
-A file is one issue, in Markdown. All of it is optional: front matter with `number`, `title`, `labels`, `state` and
-`author`; a first heading, which is the title; a line `Labels: one, two`. The number is else the one that the file's
-name begins with. A file that names no label fits every label.
+A file is one issue, in Markdown. All of it is optional: front matter with `number`, `title`,
+`labels`, `state` and `author`; a first heading, which is the title; a line `Labels: one, two`. The
+number is else the one that the file's name begins with. A file that names no label fits every
+label.
 """
 
 from __future__ import annotations
@@ -25,12 +27,16 @@ _FIELDS = "number,title,body,state,author,labels,comments,url"
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?\n)?---[ \t]*(?:\n|\Z)", re.DOTALL)
 _COMMENTS = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 _HEADING = re.compile(r"^#[ \t]+(?:(?:Issue[ \t]+)?#?(\d+)[ \t]*[:.)-]+[ \t]*)?(.+)$", re.MULTILINE)
-_LABELS = re.compile(r"^[ \t>*_-]*labels?[*_]*[ \t]*:[*_]*[ \t]*(.+)$", re.MULTILINE | re.IGNORECASE)
+_LABELS = re.compile(
+    r"^[ \t>*_-]*labels?[*_]*[ \t]*:[*_]*[ \t]*(.+)$", re.MULTILINE | re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comment:
-    """What somebody wrote below an issue; `created` as GitHub writes times, such as 2026-11-23T10:15:02Z."""
+    """What somebody wrote below an issue; `created` as GitHub writes times, such as
+    2026-11-23T10:15:02Z.
+    """
 
     author: str
     body: str
@@ -53,18 +59,24 @@ class Issue:
 
 
 def fetch_github_issues(label: str = "", limit: int = 30, cwd: str = ".") -> list[Issue]:
-    """The open issues that have *label* (empty: all), at most *limit*: the newest of GitHub, else the files' by
-    number.
+    """The open issues that have *label* (empty: all), at most *limit*: the newest of GitHub, else
+    the files' by number.
     """
     if limit < 1:
         raise StepFailed(f"limit has to be at least 1, not {limit}")
     repository = find_repository(cwd)
     if repository is None:
-        fitting = (i for i in _read_all(cwd) if i.state == "open" and (not label or not i.labels or label in i.labels))
+        fitting = (
+            i
+            for i in _read_all(cwd)
+            if i.state == "open" and (not label or not i.labels or label in i.labels)
+        )
         return list(fitting)[:limit]
     labels = ["--label", label] if label else []
     args = ["issue", "list", "--state", "open", *labels, "--limit", str(limit)]
-    return [_issue(found) for found in gh_json(*args, fields=_FIELDS, repository=repository, cwd=cwd)]
+    return [
+        _issue(found) for found in gh_json(*args, fields=_FIELDS, repository=repository, cwd=cwd)
+    ]
 
 
 def fetch_github_issue(issue_number: int, cwd: str = ".") -> Issue:
@@ -91,7 +103,11 @@ def _issue(found: Mapping[str, Any]) -> Issue:
         author=_login(found),
         url=found.get("url") or "",
         comments=[
-            Comment(author=_login(comment), body=comment.get("body") or "", created=comment.get("createdAt") or "")
+            Comment(
+                author=_login(comment),
+                body=comment.get("body") or "",
+                created=comment.get("createdAt") or "",
+            )
             for comment in found.get("comments") or []
         ],
     )
@@ -102,7 +118,7 @@ def _login(found: Mapping[str, Any]) -> str:
     return (found.get("author") or {}).get("login") or ""
 
 
-# --- files ---------------------------------------------------------------------------------------------------------
+# --- files ----------------------------------------------------------------------------------------
 
 
 def _from_files(number: int, cwd: str) -> Issue:
@@ -112,8 +128,9 @@ def _from_files(number: int, cwd: str) -> Issue:
             return issue
     known = ", ".join(f"#{issue.number}" for issue in issues) or "none"
     raise StepFailed(
-        f"there is no issue #{number} in {FOLDER} (there are: {known}), and GitHub cannot be asked: that needs the "
-        "program `gh` and a remote on GitHub, or `github.repo` in maverick.yaml"
+        f"there is no issue #{number} in {FOLDER} (there are: {known}), and GitHub cannot be "
+        "asked: that needs the program `gh` and a remote on GitHub, or `github.repo` in "
+        "maverick.yaml"
     )
 
 
@@ -123,15 +140,18 @@ def _read_all(cwd: str) -> list[Issue]:
         folder = main_folder(cwd) / FOLDER  # In a worktree, where what is not committed is missing.
     if not folder.is_dir():
         raise StepFailed(
-            f"there are no issues to be had: there is no folder {FOLDER}, and GitHub needs the program `gh` and a "
-            "remote on GitHub, or `github.repo` in maverick.yaml"
+            f"there are no issues to be had: there is no folder {FOLDER}, and GitHub needs the "
+            "program `gh` and a remote on GitHub, or `github.repo` in maverick.yaml"
         )
     taken: dict[int, str] = {}
     issues: list[Issue] = []
     for path in sorted(folder.glob("*.md")):
         issue = _read(path, max(taken, default=0) + 1)
         if issue.number in taken:
-            raise StepFailed(f"{taken[issue.number]} and {issue.url} both are issue #{issue.number}; renumber one")
+            raise StepFailed(
+                f"{taken[issue.number]} and {issue.url} both are issue #{issue.number}; renumber "
+                "one"
+            )
         taken[issue.number] = issue.url
         issues.append(issue)
     return sorted(issues, key=lambda issue: issue.number)
@@ -142,7 +162,9 @@ def _read(path: Path, next_number: int) -> Issue:
     try:
         text = path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise StepFailed(f"{shown} is no UTF-8 text ({error.reason} at byte {error.start})") from None
+        raise StepFailed(
+            f"{shown} is no UTF-8 text ({error.reason} at byte {error.start})"
+        ) from None
     front = _FRONT_MATTER.match(text)
     facts = _facts(front[1] or "", shown) if front else {}
     body = text[front.end() :] if front else text
@@ -154,10 +176,17 @@ def _read(path: Path, next_number: int) -> Issue:
         raise StepFailed(f"{shown}: `number` has to be a whole number, not {number!r}")
     return Issue(
         number=int(number),
-        title=str(facts.get("title") or (without_closing(heading[2]) or heading[2] if heading else path.stem)),
+        title=str(
+            facts.get("title")
+            or (without_closing(heading[2]) or heading[2] if heading else path.stem)
+        ),
         body=body.strip(),
         state=str(facts.get("state") or "open").lower(),
-        labels=_names(facts["labels"] if "labels" in facts else facts.get("label") or (labels[1] if labels else [])),
+        labels=_names(
+            facts["labels"]
+            if "labels" in facts
+            else facts.get("label") or (labels[1] if labels else [])
+        ),
         author=str(facts.get("author") or ""),
         url=shown,
         source="file",
@@ -167,13 +196,15 @@ def _read(path: Path, next_number: int) -> Issue:
 def _facts(text: str, shown: str) -> dict[str, Any]:
     if not _COMMENTS.sub("", text).strip():
         return {}
-    from maverick.dsl.serialization.nodes import compose  # noqa: PLC0415 - loads the YAML parser
     from maverick.dsl.serialization.report import Report  # noqa: PLC0415
+    from maverick.dsl.serialization.yaml_nodes import compose  # noqa: PLC0415 - loads the YAML parser
 
     text = "\n" + text  # It begins in the file's second line.
     node, problems = compose(text, shown)
     if node is None or problems:
-        raise StepFailed(f"the front matter of {shown} is no YAML: " + "; ".join(map(str, problems)))
+        raise StepFailed(
+            f"the front matter of {shown} is no YAML: " + "; ".join(map(str, problems))
+        )
     facts = Report(shown, text).value(node)
     return facts if isinstance(facts, dict) else {}
 

@@ -1,4 +1,6 @@
-"""Messages of a workflow to whoever watches it; of actions used alone, through the logger `maverick.workflow`."""
+"""Messages of a workflow to whoever watches it; of actions used alone, through the logger
+`maverick.workflow`.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +8,17 @@ import logging
 from dataclasses import dataclass, field
 from typing import Literal
 
-from maverick.dsl.commands import notice
+from maverick.dsl.processes.commands import notice
 from maverick.errors import StepFailed
 from maverick.visible import visible
 
 Level = Literal["debug", "info", "warning", "error"]
-_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
 _LOGGER = logging.getLogger("maverick.workflow")
 
 
@@ -33,7 +40,9 @@ class DryRun:
 
 
 def log_message(message: str, level: Level = "info") -> Message:
-    """Tell *message* to whoever watches the run, as a note, and give it as output; `debug` only to the logger."""
+    """Tell *message* to whoever watches the run, as a note, and give it as output; `debug` only to
+    the logger.
+    """
     if level not in _LEVELS:
         raise StepFailed(f"there is no level {level!r}; there are {', '.join(_LEVELS)}")
     _tell(message, level)

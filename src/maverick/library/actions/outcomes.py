@@ -1,4 +1,6 @@
-"""What came of the work of agents: of one piece of it, of the phases of a task file, of several issues."""
+"""What came of the work of agents: of one piece of it, of the phases of a task file, of several
+issues.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from maverick.dsl.commands import notice
+from maverick.dsl.processes.commands import notice
 from maverick.errors import StepFailed
 from maverick.library.actions.git import changed_files
 from maverick.library.actions.repository import commit_id, is_ahead
@@ -46,8 +48,8 @@ class PhasesSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssueOutcome:
-    """What came of one issue. `pull_request` is the address, or the file, of its pull request; `said` what the agent
-    said that changed nothing.
+    """What came of one issue. `pull_request` is the address, or the file, of its pull request;
+    `said` what the agent said that changed nothing.
     """
 
     number: int
@@ -73,8 +75,11 @@ class Summary:
     report: str
 
 
-def judge_work(about: str, said: Any = None, base_branch: str = "main", cwd: str = ".") -> WorkOutcome:
-    """Whether there is anything to hand over: changes in the work tree, or commits that *base_branch* has not.
+def judge_work(
+    about: str, said: Any = None, base_branch: str = "main", cwd: str = "."
+) -> WorkOutcome:
+    """Whether there is anything to hand over: changes in the work tree, or commits that
+    *base_branch* has not.
 
     If there is nothing, that is told in a notice, with what the agent *said*.
     """
@@ -85,8 +90,11 @@ def judge_work(about: str, said: Any = None, base_branch: str = "main", cwd: str
     return WorkOutcome(status="unchanged", said=text)
 
 
-def judge_phase(phase: Mapping[str, Any], since: str | None, said: Any = None, cwd: str = ".") -> PhaseOutcome:
-    """Whether anything changed since the commit *since*, and which tasks of the phase are not ticked.
+def judge_phase(
+    phase: Mapping[str, Any], since: str | None, said: Any = None, cwd: str = "."
+) -> PhaseOutcome:
+    """Whether anything changed since the commit *since*, and which tasks of the phase are not
+    ticked.
 
     What is missing is told in a notice.
     """
@@ -114,19 +122,29 @@ def summarize_phases(outcomes: Sequence[Mapping[str, Any]]) -> PhasesSummary:
 
 
 def summarize_issues(
-    issues: Sequence[Mapping[str, Any]], outcomes: Sequence[Mapping[str, Any]], dry_run: bool = False
+    issues: Sequence[Mapping[str, Any]],
+    outcomes: Sequence[Mapping[str, Any]],
+    dry_run: bool = False,
 ) -> Summary:
-    """Each issue with what came of it: an outcome has `process` (what working on it gave) and `tidy`.
+    """Each issue with what came of it: an outcome has `process` (what working on it gave) and
+    `tidy`.
 
     In a *dry_run* nothing came of any: the report says which ones would be worked on.
     """
     if dry_run:
-        lines = "".join(f"- #{issue['number']} {issue['title']}: would be worked on\n" for issue in issues)
-        return Summary(processed=0, succeeded=0, unchanged=0, failed=0, issues=[], report=lines or _report([]))
+        lines = "".join(
+            f"- #{issue['number']} {issue['title']}: would be worked on\n" for issue in issues
+        )
+        return Summary(
+            processed=0, succeeded=0, unchanged=0, failed=0, issues=[], report=lines or _report([])
+        )
     if len(issues) != len(outcomes):
         raise StepFailed(f"there are {len(issues)} issues, but {len(outcomes)} outcomes")
     each = [_outcome(issue, outcome) for issue, outcome in zip(issues, outcomes, strict=True)]
-    by_status = {status: sum(one.status == status for one in each) for status in ("done", "unchanged", "failed")}
+    by_status = {
+        status: sum(one.status == status for one in each)
+        for status in ("done", "unchanged", "failed")
+    }
     return Summary(
         processed=len(each),
         succeeded=by_status["done"],
@@ -164,7 +182,11 @@ def _report(outcomes: Sequence[IssueOutcome]) -> str:
 
 
 def _words(outcome: IssueOutcome) -> str:
-    aside = f"; what was not committed is in `git stash list`: {outcome.set_aside}" if outcome.set_aside else ""
+    aside = (
+        f"; what was not committed is in `git stash list`: {outcome.set_aside}"
+        if outcome.set_aside
+        else ""
+    )
     if outcome.error:
         return f"failed: {' '.join(outcome.error.split())}{aside}"
     if outcome.status == "unchanged":
@@ -174,19 +196,35 @@ def _words(outcome: IssueOutcome) -> str:
 
 
 def _open_tasks(phase: Mapping[str, Any], cwd: str) -> list[str]:
-    """The tasks of the phase that are not ticked, as its file stands now; none where it is gone from there."""
+    """The tasks of the phase that are not ticked, as its file stands now; none where it is gone
+    from there.
+    """
     try:
         now = get_phases(phase["file"], cwd=cwd)
     except StepFailed:  # The agent moved the file, or changed its form: nothing can be said.
         return []
-    return [task.text for each in now if each.name == phase["name"] for task in each.tasks if not task.done]
+    return [
+        task.text
+        for each in now
+        if each.name == phase["name"]
+        for task in each.tasks
+        if not task.done
+    ]
 
 
 def _text(said: Any) -> str:
-    return said.strip() if isinstance(said, str) else "" if said is None else json.dumps(said, ensure_ascii=False)
+    return (
+        said.strip()
+        if isinstance(said, str)
+        else ""
+        if said is None
+        else json.dumps(said, ensure_ascii=False)
+    )
 
 
 def _quoted(said: str) -> str:
     """`; it said: …`, on one line."""
     line = " ".join(said.split())
-    return f"; it said: {line[:SAID_CHARACTERS]}{'…' * (len(line) > SAID_CHARACTERS)}" if line else ""
+    return (
+        f"; it said: {line[:SAID_CHARACTERS]}{'…' * (len(line) > SAID_CHARACTERS)}" if line else ""
+    )

@@ -1,6 +1,8 @@
-"""Files of the work tree that this very program writes: its standard output and error, sent to a file, or its events.
+"""Files of the work tree that this very program writes: its standard output and error, sent to a
+file, or its events.
 
-They are no work of the workflow: `maverick fly > log.txt` neither stops at its own log nor commits it.
+They are no work of the workflow: `maverick fly > log.txt` neither stops at its own log nor commits
+it.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ _DESCRIPTORS: Final = Path("/dev/fd")
 
 
 def own_outputs(cwd: str) -> list[str]:
-    """Give the paths, from the root of the work tree that *cwd* is in, of the files that this program writes.
+    """Give the paths, from the root of the work tree that *cwd* is in, of the files that this
+    program writes.
 
     The store's are left out: they are in `.maverick`, which no action takes into a commit.
     """
@@ -44,7 +47,9 @@ def _written() -> set[Path]:
 
 
 def _file_of(descriptor: int) -> Path | None:
-    """The path of the regular file that *descriptor* writes; None for any other, and for one without a name."""
+    """The path of the regular file that *descriptor* writes; None for any other, and for one
+    without a name.
+    """
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -59,5 +64,7 @@ def _file_of(descriptor: int) -> Path | None:
 
 def _path_of(descriptor: int) -> Path:
     if hasattr(fcntl, "F_GETPATH"):  # macOS
-        return Path(os.fsdecode(fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0")))
+        return Path(
+            os.fsdecode(fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0"))
+        )
     return (_DESCRIPTORS / str(descriptor)).readlink()

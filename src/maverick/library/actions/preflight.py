@@ -1,4 +1,6 @@
-"""Checks before a workflow changes anything: it should not fail in an hour for what is known now."""
+"""Checks before a workflow changes anything: it should not fail in an hour for what is known
+now.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +9,18 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from maverick.dsl.commands import environment
+from maverick.dsl.processes.commands import environment
 from maverick.errors import StepFailed
 from maverick.library.actions.gh import find_repository, is_logged_out
 from maverick.library.actions.git import git_status
 from maverick.library.actions.own_outputs import own_outputs
-from maverick.library.actions.repository import check_repository, commit_id, current_branch, git, remotes
+from maverick.library.actions.repository import (
+    check_repository,
+    commit_id,
+    current_branch,
+    git,
+    remotes,
+)
 from maverick.visible import visible
 
 if TYPE_CHECKING:
@@ -24,7 +32,9 @@ _SHOWN_FILES = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that was looked at; `message` says what is wrong and what to do, or what was left out."""
+    """One thing that was looked at; `message` says what is wrong and what to do, or what was left
+    out.
+    """
 
     name: str
     passed: bool
@@ -48,9 +58,9 @@ def run_preflight_checks(
 ) -> Preflight:
     """Check that git is ready. Everything that is wrong is said at once.
 
-    There has to be a repository with a commit, no commit that only a detached HEAD holds, no change that is
-    not committed (unless *clean* is false), and the *remote*, if one is given and there are any. *programs* must be
-    on PATH. With *github*, `gh` has to be logged in where it would be used.
+    There has to be a repository with a commit, no commit that only a detached HEAD holds, no change
+    that is not committed (unless *clean* is false), and the *remote*, if one is given and there are
+    any. *programs* must be on PATH. With *github*, `gh` has to be logged in where it would be used.
     """
     checks = [_program(name) for name in ("git", *programs)]
     if checks[0].passed:
@@ -71,7 +81,11 @@ def run_preflight_checks(
 
 def _program(name: str) -> Check:
     found = shutil.which(name, path=environment().get("PATH")) is not None
-    return Check(name=name, passed=found, message="" if found else f"the program `{name}` is not on PATH; install it")
+    return Check(
+        name=name,
+        passed=found,
+        message="" if found else f"the program `{name}` is not on PATH; install it",
+    )
 
 
 def _repository(cwd: str) -> Check:
@@ -112,8 +126,8 @@ def _clean(cwd: str) -> Check:
     more = f" and {len(files) - _SHOWN_FILES} more" if len(files) > _SHOWN_FILES else ""
     message = (
         f"there are changes that are not committed ({shown}{more}), and they would become part of "
-        "the workflow's commits; commit or stash them, or list new files in .gitignore. If they are those of "
-        "an interrupted run, resume it with --resume"
+        "the workflow's commits; commit or stash them, or list new files in .gitignore. If they "
+        "are those of an interrupted run, resume it with --resume"
     )
     return Check(name="clean", passed=False, message=message)
 
@@ -137,5 +151,8 @@ def _github(cwd: str) -> Check:
     repository = find_repository(cwd)
     if repository is None or not is_logged_out(cwd):
         return Check(name="github", passed=True)
-    message = f"`gh` is not logged in, and {repository} is on GitHub; run `gh auth login`, or set GH_TOKEN"
+    message = (
+        f"`gh` is not logged in, and {repository} is on GitHub; run `gh auth login`, or set "
+        "GH_TOKEN"
+    )
     return Check(name="github", passed=False, message=message)

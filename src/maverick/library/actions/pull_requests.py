@@ -47,9 +47,11 @@ _NOTHING = "No commits between"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullRequestContext:
-    """What is to be reviewed. `number`, `title`, `body` and `url` are those of a pull request, else empty.
+    """What is to be reviewed. `number`, `title`, `body` and `url` are those of a pull request, else
+    empty.
 
-    `diff` is a unified diff, its first megabyte (`truncated`); `commits` are the subjects, oldest first.
+    `diff` is a unified diff, its first megabyte (`truncated`); `commits` are the subjects, oldest
+    first.
     """
 
     source: Literal["github", "git"]
@@ -69,8 +71,9 @@ class PullRequestContext:
 class PullRequest:
     """What came of opening a pull request.
 
-    It is on GitHub (`number`, `url`), or its text is in `file`, or, where the branch has nothing that the base has
-    not, there is none (`reason`). `created` is false if it was open before this step.
+    It is on GitHub (`number`, `url`), or its text is in `file`, or, where the branch has nothing
+    that the base has not, there is none (`reason`). `created` is false if it was open before this
+    step.
     """
 
     branch: str
@@ -96,8 +99,12 @@ class _Request:
     head: str = field(default="")
 
 
-def gather_pr_context(pr_number: int | None = None, base_branch: str = "main", cwd: str = ".") -> PullRequestContext:
-    """What a pull request changes; without a number, what the work tree has beyond *base_branch*."""
+def gather_pr_context(
+    pr_number: int | None = None, base_branch: str = "main", cwd: str = "."
+) -> PullRequestContext:
+    """What a pull request changes; without a number, what the work tree has beyond
+    *base_branch*.
+    """
     if pr_number is not None:
         return _from_github(pr_number, cwd)
     diff = git_diff(base_branch, cwd=cwd)
@@ -127,14 +134,17 @@ def create_github_pr(
 ) -> PullRequest:
     """Open a pull request for a branch that was pushed (default: the one checked out).
 
-    One that is open for the branch gets this title, body and base instead; whether it is a draft is left to those who
-    look at it. *closes* is an issue that the body says it closes. A body carries the *idempotency_key*, unseen, so that
-    a step that is run again recognises what it opened.
+    One that is open for the branch gets this title, body and base instead; whether it is a draft is
+    left to those who look at it. *closes* is an issue that the body says it closes. A body carries
+    the *idempotency_key*, unseen, so that a step that is run again recognises what it opened.
     """
     check_repository(cwd)
     head = branch or current_branch(cwd)
     if head is None:
-        raise StepFailed("HEAD is detached, so there is no branch to open a pull request for; `git switch BRANCH`")
+        raise StepFailed(
+            "HEAD is detached, so there is no branch to open a pull request for; `git switch "
+            "BRANCH`"
+        )
     request = _Request(
         title=" ".join(title.split()) or head,
         body=_with_issue(body, closes),
@@ -146,21 +156,27 @@ def create_github_pr(
     if repository is None:
         return _write_file(request, cwd)
     if head == base_branch:
-        raise StepFailed(f"`{head}` is the base branch itself; a pull request needs a branch of its own")
+        raise StepFailed(
+            f"`{head}` is the base branch itself; a pull request needs a branch of its own"
+        )
     return _open(request, repository, idempotency_key, remote, cwd)
 
 
 def _with_issue(body: str, closes: int | None) -> str:
     text = body.strip()
-    if closes is None or re.search(rf"\b(close[sd]?|fix(es|ed)?|resolve[sd]?):?\s+#{closes}\b", text, re.IGNORECASE):
+    if closes is None or re.search(
+        rf"\b(close[sd]?|fix(es|ed)?|resolve[sd]?):?\s+#{closes}\b", text, re.IGNORECASE
+    ):
         return text
     return f"{text}\n\nCloses #{closes}".strip()
 
 
-# --- on GitHub -----------------------------------------------------------------------------------------------------
+# --- on GitHub ------------------------------------------------------------------------------------
 
 
-def _open(request: _Request, repository: Repository, key: str | None, remote: str, cwd: str) -> PullRequest:
+def _open(
+    request: _Request, repository: Repository, key: str | None, remote: str, cwd: str
+) -> PullRequest:
     owner = owner_of(remote, cwd) or repository.owner
     mark = f"<!-- maverick-step: {key} -->" if key else ""
     if found := _find(request, repository, owner, cwd):
@@ -172,7 +188,9 @@ def _open(request: _Request, repository: Repository, key: str | None, remote: st
     where = ("--base", request.base, "--head", head)
     with _body(request, mark) as file:
         text = ("--title", request.title, "--body-file", str(file))
-        output, problem = ask_gh("pr", "create", *where, *draft, *text, repository=repository, cwd=cwd)
+        output, problem = ask_gh(
+            "pr", "create", *where, *draft, *text, repository=repository, cwd=cwd
+        )
     if _EXISTS in problem and (found := _find(request, repository, owner, cwd)):
         return _update(request, found, mark, repository, cwd)  # Somebody was faster.
     if _NOTHING in problem:
@@ -181,23 +199,40 @@ def _open(request: _Request, repository: Repository, key: str | None, remote: st
         raise StepFailed(explain(problem, repository, cwd))
     if (url := _URL.search(output)) is None:
         raise StepFailed(f"`gh pr create` gave no address: {output[:200]!r}")
-    return _result(request, {"number": int(url[1]), "url": url[0], "isDraft": request.draft}, created=True)
+    return _result(
+        request, {"number": int(url[1]), "url": url[0], "isDraft": request.draft}, created=True
+    )
 
 
 def _find(request: _Request, repository: Repository, owner: str, cwd: str) -> dict[str, Any] | None:
     """The open pull request of the branch; of several, the one with the same base."""
     args = ("pr", "list", "--head", request.branch, "--state", "open")
     listed = gh_json(*args, fields=_LISTED, repository=repository, cwd=cwd)
-    ours = [each for each in listed if ((each.get("headRepositoryOwner") or {}).get("login") or owner) == owner]
+    ours = [
+        each
+        for each in listed
+        if ((each.get("headRepositoryOwner") or {}).get("login") or owner) == owner
+    ]
     ours.sort(key=lambda each: each.get("baseRefName") != request.base)
     return {**ours[0], "body": ours[0].get("body") or ""} if ours else None
 
 
-def _update(request: _Request, found: dict[str, Any], mark: str, repository: Repository, cwd: str) -> PullRequest:
+def _update(
+    request: _Request, found: dict[str, Any], mark: str, repository: Repository, cwd: str
+) -> PullRequest:
     with _body(request, mark) as file:
         # Not by `gh pr edit`: before 2.82 it fails on github.com, whatever is to be changed.
-        fields = ("-f", f"title={request.title}", "-F", f"body=@{file}", "-f", f"base={request.base}")
-        _, problem = ask_rest("PATCH", f"pulls/{found['number']}", *fields, repository=repository, cwd=cwd)
+        fields = (
+            "-f",
+            f"title={request.title}",
+            "-F",
+            f"body=@{file}",
+            "-f",
+            f"base={request.base}",
+        )
+        _, problem = ask_rest(
+            "PATCH", f"pulls/{found['number']}", *fields, repository=repository, cwd=cwd
+        )
     if problem:
         raise StepFailed(explain(problem, repository, cwd))
     return _result(request, found, created=False)
@@ -212,7 +247,9 @@ def _body(request: _Request, mark: str) -> Iterator[Path]:
         yield file
 
 
-def _result(request: _Request, found: dict[str, Any], *, created: bool, reason: str = "") -> PullRequest:
+def _result(
+    request: _Request, found: dict[str, Any], *, created: bool, reason: str = ""
+) -> PullRequest:
     return PullRequest(
         branch=request.branch,
         base_branch=request.base,
@@ -229,8 +266,9 @@ def _from_github(number: int, cwd: str) -> PullRequestContext:
     repository = find_repository(cwd)
     if repository is None:
         raise StepFailed(
-            f"pull request #{number} cannot be looked at: that needs the program `gh` and a remote on GitHub, or "
-            "`github.repo` in maverick.yaml; without a number, the branch that is checked out is looked at"
+            f"pull request #{number} cannot be looked at: that needs the program `gh` and a "
+            "remote on GitHub, or `github.repo` in maverick.yaml; without a number, the branch "
+            "that is checked out is looked at"
         )
     args = ("pr", "view", str(number), "--json", _VIEWED)
     text, problem = ask_gh(*args, repository=repository, cwd=cwd)
@@ -247,7 +285,9 @@ def _from_github(number: int, cwd: str) -> PullRequestContext:
         head_branch=found["headRefName"],
         diff=data[:DIFF_BYTES].decode("utf-8", "ignore"),
         files=[
-            FileChange(path=each["path"], added=each.get("additions"), removed=each.get("deletions"))
+            FileChange(
+                path=each["path"], added=each.get("additions"), removed=each.get("deletions")
+            )
             for each in found.get("files") or []
         ],
         commits=[each["messageHeadline"] for each in found.get("commits") or []],
@@ -263,11 +303,13 @@ def _nothing_new(request: _Request) -> str:
     return f"{request.branch} has no commit that {request.base} has not"
 
 
-# --- as a file -----------------------------------------------------------------------------------------------------
+# --- as a file ------------------------------------------------------------------------------------
 
 
 def _write_file(request: _Request, cwd: str) -> PullRequest:
-    """Write the text below the main work tree, where no branch holds it and no worktree takes it along."""
+    """Write the text below the main work tree, where no branch holds it and no worktree takes it
+    along.
+    """
     if not is_ahead(request.base, cwd, request.branch):
         return _result(request, {}, created=False, reason=_nothing_new(request))
     root = main_folder(cwd)
@@ -275,7 +317,10 @@ def _write_file(request: _Request, cwd: str) -> PullRequest:
     path = folder / f"{request.branch}.md"
     path.parent.mkdir(parents=True, exist_ok=True)
     _replace(folder / ".gitignore", "*\n")
-    heading = f"# {request.title}\n\n`{request.branch}` into `{request.base}`{', as a draft' if request.draft else ''}"
+    heading = (
+        f"# {request.title}\n\n`{request.branch}` into "
+        f"`{request.base}`{', as a draft' if request.draft else ''}"
+    )
     created = not path.exists()
     _replace(path, f"{heading}\n\n{request.body}".rstrip() + "\n")
     return PullRequest(

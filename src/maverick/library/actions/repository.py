@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maverick.dsl.commands import run_command
-from maverick.dsl.last_words import ends_of, named
+from maverick.dsl.processes.commands import run_command
+from maverick.dsl.processes.last_words import ends_of, named
 from maverick.errors import StepFailed
 from maverick.repositories import NO_REPOSITORY, safe_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from maverick.dsl.processes import Completed
+    from maverick.dsl.processes.processes import Completed
 
 _SETTINGS = (
     *("-c", "core.quotePath=false"),
@@ -32,13 +32,17 @@ _REFUSAL = b"safe.directory"
 """In what git says, in every language, of a repository that belongs to somebody else."""
 
 
-def run_git(*args: str, cwd: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Completed:
+def run_git(
+    *args: str, cwd: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
+) -> Completed:
     """Run git in the repository that *cwd* is in, whatever comes of it.
 
-    Not in the one that a hook's variables name. In the project's own it works whoever owns it, for that was decided
-    when the project was opened.
+    Not in the one that a hook's variables name. In the project's own it works whoever owns it, for
+    that was decided when the project was opened.
     """
-    return run_command(["git", *_SETTINGS, *safe_settings(), *args], cwd=cwd, stdin=stdin, env=env, bound=False)
+    return run_command(
+        ["git", *_SETTINGS, *safe_settings(), *args], cwd=cwd, stdin=stdin, env=env, bound=False
+    )
 
 
 def git(*args: str, cwd: str, stdin: bytes = b"", advice: str = "") -> str:
@@ -68,7 +72,9 @@ def ask(*args: str, cwd: str) -> str | None:
 
 
 def words(done: Completed) -> str:
-    """The ends of what a command said, each stream named where both have something; no credentials of URLs."""
+    """The ends of what a command said, each stream named where both have something; no credentials
+    of URLs.
+    """
     ends = ends_of(done.stdout, done.stderr)
     if not ends:
         return f"exit code {done.exit_code}"
@@ -94,11 +100,16 @@ def check_repository(cwd: str) -> None:
     """
     done = run_git("rev-parse", "--is-inside-work-tree", cwd=cwd, env={"LC_ALL": "C"})
     if done.exit_code != 0 and NO_REPOSITORY in decode(done.stderr):
-        raise StepFailed(f"{cwd!r} is in no git repository ({words(done)}); run `git init`, or start in the project")
+        raise StepFailed(
+            f"{cwd!r} is in no git repository ({words(done)}); run `git init`, or start in the "
+            "project"
+        )
     if done.exit_code != 0:
         raise StepFailed(f"git refuses the repository of {cwd!r}: {words(done)}")
     if decode(done.stdout).strip() != "true":
-        raise StepFailed(f"{cwd!r} is inside the git folder of a repository, not in its work tree; start there")
+        raise StepFailed(
+            f"{cwd!r} is inside the git folder of a repository, not in its work tree; start there"
+        )
 
 
 def current_branch(cwd: str) -> str | None:
@@ -117,12 +128,16 @@ def count(revisions: str, cwd: str) -> int:
 
 
 def is_ahead(base_branch: str, cwd: str, branch: str | None = None) -> bool:
-    """Whether *branch* (default: HEAD) has commits that *base_branch* has not, neither here nor on origin.
+    """Whether *branch* (default: HEAD) has commits that *base_branch* has not, neither here nor on
+    origin.
 
     Where there is no such base, or no commit, it has.
     """
     name = branch or current_branch(cwd)
-    bases = [f"refs/remotes/origin/{base_branch}", *([] if name == base_branch else [f"refs/heads/{base_branch}"])]
+    bases = [
+        f"refs/remotes/origin/{base_branch}",
+        *([] if name == base_branch else [f"refs/heads/{base_branch}"]),
+    ]
     head = f"refs/heads/{branch}" if branch else "HEAD"
     known = [base for base in bases if commit_id(base, cwd)]
     return commit_id(head, cwd) is None or all(count(f"{base}..{head}", cwd) > 0 for base in known)
@@ -151,10 +166,11 @@ def main_folder(cwd: str) -> Path:
 
 @contextmanager
 def alone(cwd: str) -> Iterator[None]:
-    """Keep other actions, of this process or another, from changing the repository's settings meanwhile.
+    """Keep other actions, of this process or another, from changing the repository's settings
+    meanwhile.
 
-    Git itself refuses where two commands write its configuration or its list of worktrees at once. The lock is the
-    kernel's, on the folder that all worktrees share: it ends with the process.
+    Git itself refuses where two commands write its configuration or its list of worktrees at once.
+    The lock is the kernel's, on the folder that all worktrees share: it ends with the process.
     """
     shared = git("rev-parse", "--path-format=absolute", "--git-common-dir", cwd=cwd)
     descriptor = os.open(shared, os.O_RDONLY | os.O_CLOEXEC)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from maverick.dsl.commands import environment, run_command
+from maverick.dsl.processes.commands import environment, run_command
 from maverick.encoding import lines_of
 from maverick.errors import StepTimeout
 from maverick.library.actions.repository import check_repository, decode, words
@@ -70,7 +70,7 @@ class Combined:
     counts: dict[str, int]
 
 
-# --- CodeRabbit ----------------------------------------------------------------------------------------------------
+# --- CodeRabbit -----------------------------------------------------------------------------------
 
 
 def run_coderabbit_review(
@@ -78,22 +78,29 @@ def run_coderabbit_review(
 ) -> Review:
     """What CodeRabbit says of the changes since *base_branch*. It uploads them to the vendor.
 
-    Not asked for (*enabled* false), not installed or not logged in is `skipped`; a review that does not come to its end
-    in time, or ends with an error, is `failed`. Neither is a failure of the step.
+    Not asked for (*enabled* false), not installed or not logged in is `skipped`; a review that does
+    not come to its end in time, or ends with an error, is `failed`. Neither is a failure of the
+    step.
     """
     check_repository(cwd)
     path = environment().get("PATH")
     program = next((name for name in ("coderabbit", "cr") if shutil.which(name, path=path)), None)
     if not enabled or program is None:
-        return _not_reviewed("skipped", "CodeRabbit is not installed" if enabled else "CodeRabbit was not asked for")
+        return _not_reviewed(
+            "skipped", "CodeRabbit is not installed" if enabled else "CodeRabbit was not asked for"
+        )
     # A review without a login may open a browser.
     status = run_command([program, "auth", "status", "--agent"], cwd=cwd, timeout=60)
     if not _is_authenticated(decode(status.stdout)):
         return _not_reviewed("skipped", f"CodeRabbit is not logged in; run `{program} auth login`")
     try:
-        done = run_command([program, "review", "--agent", "--base", base_branch], cwd=cwd, timeout=timeout_seconds)
+        done = run_command(
+            [program, "review", "--agent", "--base", base_branch], cwd=cwd, timeout=timeout_seconds
+        )
     except StepTimeout:
-        return _not_reviewed("failed", f"CodeRabbit did not come to an end within {timeout_seconds:g} s")
+        return _not_reviewed(
+            "failed", f"CodeRabbit did not come to an end within {timeout_seconds:g} s"
+        )
     events = list(_events(decode(done.stdout)))
     complete = next((event for event in events if event.get("type") == "complete"), None)
     findings = _findings((e for e in events if e.get("type") == "finding"), "coderabbit")
@@ -101,7 +108,12 @@ def run_coderabbit_review(
         errors = [str(event.get("message")) for event in events if event.get("type") == "error"]
         reason = "; ".join(errors) or words(done)
         return Review(reviewer="coderabbit", status="failed", issues=findings, reason=reason)
-    return Review(reviewer="coderabbit", status="done", issues=findings, summary=str(complete.get("message") or ""))
+    return Review(
+        reviewer="coderabbit",
+        status="done",
+        issues=findings,
+        summary=str(complete.get("message") or ""),
+    )
 
 
 def _not_reviewed(status: Literal["skipped", "failed"], reason: str) -> Review:
@@ -110,7 +122,11 @@ def _not_reviewed(status: Literal["skipped", "failed"], reason: str) -> Review:
 
 def _is_authenticated(answer: str) -> bool:
     found = re.search(r'"authenticated"\s*:\s*(true|false)', answer)
-    return found[1] == "true" if found else re.search(r"(?<!un)(?<!not )\bauthenticated\b", answer) is not None
+    return (
+        found[1] == "true"
+        if found
+        else re.search(r"(?<!un)(?<!not )\bauthenticated\b", answer) is not None
+    )
 
 
 def _events(text: str) -> Iterator[dict[str, Any]]:
@@ -123,18 +139,23 @@ def _events(text: str) -> Iterator[dict[str, Any]]:
             yield event
 
 
-# --- combining -----------------------------------------------------------------------------------------------------
+# --- combining ------------------------------------------------------------------------------------
 
 
 def combine_review_results(reviews: Sequence[Any]) -> Combined:
     """What several reviewers found as one list, without duplicates.
 
-    A review is a mapping `{issues: [{severity, message, file, line, suggestion}], recommendation, summary, reviewer}`;
-    null is left out. The same finding of two reviewers (the same place, much the same words) is one, as severe as
-    the severer of both. Critical and major findings request changes, minor ones comment; a reviewer's own
-    recommendation counts where it is stricter. Where no reviewer came to an end, nothing is approved.
+    A review is a mapping `{issues: [{severity, message, file, line, suggestion}], recommendation,
+    summary, reviewer}`; null is left out. The same finding of two reviewers (the same place, much
+    the same words) is one, as severe as the severer of both. Critical and major findings request
+    changes, minor ones comment; a reviewer's own recommendation counts where it is stricter. Where
+    no reviewer came to an end, nothing is approved.
     """
-    given = [_review(each, f"reviewer {number}") for number, each in enumerate(reviews, start=1) if each is not None]
+    given = [
+        _review(each, f"reviewer {number}")
+        for number, each in enumerate(reviews, start=1)
+        if each is not None
+    ]
     merged: list[Finding] = []
     for review in given:
         for finding in review.issues:
@@ -150,7 +171,9 @@ def combine_review_results(reviews: Sequence[Any]) -> Combined:
         recommendations.append("comment")
     strictest = max(map(_STRICTNESS.index, recommendations), default=0)
     recommendation = _STRICTNESS[strictest]
-    counts: dict[str, int] = {severity: sum(f.severity == severity for f in merged) for severity in SEVERITIES}
+    counts: dict[str, int] = {
+        severity: sum(f.severity == severity for f in merged) for severity in SEVERITIES
+    }
     return Combined(
         recommendation=recommendation,
         issues=merged,
@@ -177,7 +200,10 @@ def _review(given: Any, name: str) -> Review:
 
 
 def _findings(given: Iterable[Any], reviewer: str) -> list[Finding]:
-    return [_finding(each if isinstance(each, Mapping) else {"message": each}, reviewer) for each in given]
+    return [
+        _finding(each if isinstance(each, Mapping) else {"message": each}, reviewer)
+        for each in given
+    ]
 
 
 def _finding(given: Mapping[str, Any], reviewer: str) -> Finding:
@@ -187,7 +213,10 @@ def _finding(given: Mapping[str, Any], reviewer: str) -> Finding:
     suggestion = given.get("suggestion") or "\n".join(map(str, given.get("suggestions") or []))
     text = next((str(given[name]) for name in _TEXT_NAMES if given.get(name)), "")
     return Finding(
-        severity=next((known for known in SEVERITIES if known == severity), _OTHER_NAMES.get(severity, "minor")),
+        severity=next(
+            (known for known in SEVERITIES if known == severity),
+            _OTHER_NAMES.get(severity, "minor"),
+        ),
         message=text.strip() or str(given.get("codegenInstructions") or "no words"),
         file=str(file).removeprefix("./") if file else None,
         line=int(line) if line.isdecimal() else None,
@@ -203,7 +232,9 @@ def _is_same(one: Finding, other: Finding) -> bool:
     if not mine or not theirs:
         return one.message == other.message
     common = len(mine & theirs)
-    return common / len(mine | theirs) >= _ALIKE or (common >= _ENOUGH_WORDS and common == min(len(mine), len(theirs)))
+    return common / len(mine | theirs) >= _ALIKE or (
+        common >= _ENOUGH_WORDS and common == min(len(mine), len(theirs))
+    )
 
 
 def _is_near(one: int | None, other: int | None) -> bool:
@@ -232,7 +263,9 @@ def _own_recommendation(review: Any) -> Recommendation | None:
     return next((known for known in _STRICTNESS if known == text), None)
 
 
-def _report(recommendation: Recommendation, findings: Sequence[Finding], reviews: Sequence[Review]) -> str:
+def _report(
+    recommendation: Recommendation, findings: Sequence[Finding], reviews: Sequence[Review]
+) -> str:
     lines = ["## Review", "", f"Recommendation: **{recommendation.replace('_', ' ')}**"]
     for review in reviews:
         if review.status == "failed":
@@ -253,5 +286,7 @@ def _line(finding: Finding) -> str:
     if finding.file and finding.line is not None:
         place += f":{finding.line}"
     text = " ".join(finding.message.split())
-    suggestion = f" Suggestion: {' '.join(finding.suggestion.split())}" if finding.suggestion else ""
+    suggestion = (
+        f" Suggestion: {' '.join(finding.suggestion.split())}" if finding.suggestion else ""
+    )
     return f"- {f'`{place}`: ' if place else ''}{text}{suggestion}"

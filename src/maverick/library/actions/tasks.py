@@ -33,9 +33,9 @@ class Task:
 class Phase:
     """One phase of a task file.
 
-    `number` is the one in the heading if all phases have one and no two the same, else its position from 1;
-    `name` is the whole heading, `title` what follows the number; `text` is everything from the heading to
-    the next one.
+    `number` is the one in the heading if all phases have one and no two the same, else its position
+    from 1; `name` is the whole heading, `title` what follows the number; `text` is everything from
+    the heading to the next one.
     """
 
     number: int
@@ -50,7 +50,8 @@ class Phase:
 def get_phases(
     task_file: str | None = None, branch_name: str = "", pending_only: bool = False, cwd: str = "."
 ) -> list[Phase]:
-    """The phases of a task file, in its order: by default `specs/<branch_name>/tasks.md`, then `tasks.md`.
+    """The phases of a task file, in its order: by default `specs/<branch_name>/tasks.md`, then
+    `tasks.md`.
 
     A phase is done when it has items and all are ticked; *pending_only* leaves those out.
     """
@@ -58,14 +59,20 @@ def get_phases(
     try:
         text = (Path(cwd) / path).read_text("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise StepFailed(f"the task file {path} is no UTF-8 text ({error.reason} at byte {error.start})") from None
+        raise StepFailed(
+            f"the task file {path} is no UTF-8 text ({error.reason} at byte {error.start})"
+        ) from None
     phases = _parse(text, path)
     if not phases:
-        raise StepFailed(f"the task file {path} has no phases; a phase looks like this:\n\n{EXAMPLE}")
+        raise StepFailed(
+            f"the task file {path} has no phases; a phase looks like this:\n\n{EXAMPLE}"
+        )
     return [phase for phase in phases if not (pending_only and phase.done)]
 
 
-def get_phase_names(task_file: str | None = None, branch_name: str = "", cwd: str = ".") -> list[str]:
+def get_phase_names(
+    task_file: str | None = None, branch_name: str = "", cwd: str = "."
+) -> list[str]:
     """The headings of the phases of a task file, done or not. As `get_phases`."""
     return [phase.name for phase in get_phases(task_file, branch_name, cwd=cwd)]
 
@@ -94,7 +101,9 @@ def _parse(text: str, file: str) -> list[Phase]:
 
 
 def _sections(text: str) -> list[tuple[str, list[str]]]:
-    """The phases' headings, each with its lines (the heading's too). A heading inside a fence is none."""
+    """The phases' headings, each with its lines (the heading's too). A heading inside a fence is
+    none.
+    """
     sections: list[tuple[str, list[str]]] = []
     inside, fence = False, ""
     for line in lines_of(text):

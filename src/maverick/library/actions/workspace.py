@@ -1,7 +1,7 @@
 """Getting the work tree onto the branch that a workflow works on.
 
-A branch that exists is never reset, and nothing is ever thrown away. It is *ours* if every commit that it
-has beyond the base branch carries the trailer `Maverick-Step`; other commits are foreign.
+A branch that exists is never reset, and nothing is ever thrown away. It is *ours* if every commit
+that it has beyond the base branch carries the trailer `Maverick-Step`; other commits are foreign.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from maverick.library.actions.repository import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """The branch that is checked out now (in a dry run: that would be). `created` says that it is new."""
+    """The branch that is checked out now (in a dry run: that would be). `created` says that it is
+    new.
+    """
 
     branch: str
     base_branch: str
@@ -40,27 +42,39 @@ def create_git_branch(
     remote: str = "origin",
     cwd: str = ".",
 ) -> Workspace:
-    """Check out *branch*; make it from *base_branch* if it is neither here nor on *remote* (as last fetched).
+    """Check out *branch*; make it from *base_branch* if it is neither here nor on *remote* (as last
+    fetched).
 
-    A branch with foreign commits is refused unless *allow_foreign*. One that is behind its counterpart on the
-    remote is brought forward; one that has parted from it is refused, because its push would be rejected.
+    A branch with foreign commits is refused unless *allow_foreign*. One that is behind its
+    counterpart on the remote is brought forward; one that has parted from it is refused, because
+    its push would be rejected.
     """
-    return _prepare(branch, base_branch, allow_foreign=allow_foreign, remote=remote, cwd=cwd, dry_run=False)
+    return _prepare(
+        branch, base_branch, allow_foreign=allow_foreign, remote=remote, cwd=cwd, dry_run=False
+    )
 
 
-def init_workspace(branch_name: str, base_branch: str = "main", dry_run: bool = False, cwd: str = ".") -> Workspace:
-    """Check out the branch that a person named, or make it. Their own commits on it (a specification) are
-    welcome.
+def init_workspace(
+    branch_name: str, base_branch: str = "main", dry_run: bool = False, cwd: str = "."
+) -> Workspace:
+    """Check out the branch that a person named, or make it. Their own commits on it (a
+    specification) are welcome.
 
     A dry run looks at everything and changes nothing.
     """
-    return _prepare(branch_name, base_branch, allow_foreign=True, remote="origin", cwd=cwd, dry_run=dry_run)
+    return _prepare(
+        branch_name, base_branch, allow_foreign=True, remote="origin", cwd=cwd, dry_run=dry_run
+    )
 
 
-def _prepare(branch: str, base_branch: str, *, allow_foreign: bool, remote: str, cwd: str, dry_run: bool) -> Workspace:
+def _prepare(
+    branch: str, base_branch: str, *, allow_foreign: bool, remote: str, cwd: str, dry_run: bool
+) -> Workspace:
     check_repository(cwd)
     if ask("check-ref-format", "--branch", branch, cwd=cwd) is None:
-        raise StepFailed(f"`{branch}` cannot be the name of a branch; use letters, digits, `-`, `_` and `/`")
+        raise StepFailed(
+            f"`{branch}` cannot be the name of a branch; use letters, digits, `-`, `_` and `/`"
+        )
     local = commit_id(f"refs/heads/{branch}", cwd)
     theirs = commit_id(f"refs/remotes/{remote}/{branch}", cwd)
     base = _find_base(base_branch, remote, cwd)
@@ -70,8 +84,8 @@ def _prepare(branch: str, base_branch: str, *, allow_foreign: bool, remote: str,
     foreign = _foreign_commits(start, base, cwd)
     if foreign and not allow_foreign:
         raise StepFailed(
-            f"branch `{branch}` exists with {foreign} commit{'s' * (foreign > 1)} that no step made; "
-            f"rename it (`git branch -m {branch} NEW`) or delete it, then resume"
+            f"branch `{branch}` exists with {foreign} commit{'s' * (foreign > 1)} that no step "
+            f"made; rename it (`git branch -m {branch} NEW`) or delete it, then resume"
         )
     if local and theirs:
         _check_not_parted(branch, remote, cwd)
@@ -95,8 +109,14 @@ def _find_base(base_branch: str, remote: str, cwd: str) -> str | None:
 def _no_base(base_branch: str, cwd: str) -> str:
     known = git("for-each-ref", "--format=%(refname:short)", "refs/heads", cwd=cwd).split()
     if not known:
-        return "the repository has no commit to start a branch from; make one with `git commit`, then resume"
-    return f"there is no base branch `{base_branch}` (there are: {', '.join(known)}); name another one as `base_branch`"
+        return (
+            "the repository has no commit to start a branch from; make one with `git commit`, "
+            "then resume"
+        )
+    return (
+        f"there is no base branch `{base_branch}` (there are: {', '.join(known)}); name another "
+        "one as `base_branch`"
+    )
 
 
 def _foreign_commits(branch: str, base: str | None, cwd: str) -> int:
@@ -111,13 +131,15 @@ def _check_not_parted(branch: str, remote: str, cwd: str) -> None:
     ahead, behind = count(f"{there}..{here}", cwd), count(f"{here}..{there}", cwd)
     if ahead and behind:
         raise StepFailed(
-            f"`{branch}` and `{remote}/{branch}` have parted ({ahead} only here, {behind} only there), so a "
-            f"push would be rejected; bring them together (`git switch {branch}`, `git pull --rebase`), "
-            "then resume"
+            f"`{branch}` and `{remote}/{branch}` have parted ({ahead} only here, {behind} only "
+            f"there), so a push would be rejected; bring them together (`git switch {branch}`, "
+            "`git pull --rebase`), then resume"
         )
 
 
-def _check_out(branch: str, *, local: str | None, theirs: str | None, start: str, remote: str, cwd: str) -> None:
+def _check_out(
+    branch: str, *, local: str | None, theirs: str | None, start: str, remote: str, cwd: str
+) -> None:
     advice = "Commit or stash the changes that are in the way, then resume"
     if local is None and theirs is None:
         git("switch", "--no-track", "--create", branch, start, cwd=cwd, advice=advice)

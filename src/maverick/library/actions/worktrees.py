@@ -1,7 +1,9 @@
-"""Worktrees of git: a folder of its own for work that goes on beside other work, and no trace of it afterwards.
+"""Worktrees of git: a folder of its own for work that goes on beside other work, and no trace of it
+afterwards.
 
-They stand in `.maverick/worktrees`. Whatever is left of a kill, adding and removing once more ends in the same state,
-and no change is ever lost: what was not committed is set aside in `git stash` before a worktree goes.
+They stand in `.maverick/worktrees`. Whatever is left of a kill, adding and removing once more ends
+in the same state, and no change is ever lost: what was not committed is set aside in `git stash`
+before a worktree goes.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ FOLDER = ".maverick/worktrees"
 class Worktree:
     """A worktree. `cwd` is the folder in it that stands for the one that was given.
 
-    `present` is false once it was removed; `set_aside` names the stash that holds what was not committed.
+    `present` is false once it was removed; `set_aside` names the stash that holds what was not
+    committed.
     """
 
     name: str
@@ -54,7 +57,9 @@ class Pruned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetAside:
-    """`stash` is the message with which `git stash list` shows what was set aside; null if there was nothing."""
+    """`stash` is the message with which `git stash list` shows what was set aside; null if there
+    was nothing.
+    """
 
     stash: str | None
 
@@ -68,15 +73,18 @@ def git_worktree(
 ) -> Worktree | Pruned:
     """Add the worktree *name*, remove it, or remove all (`prune`).
 
-    One that was added stands at *base_branch*, on no branch, and is clean, whatever was there before. Removing one that
-    is not there is fine. With an *idempotency_key*, a step that is run again says what it had set aside before.
+    One that was added stands at *base_branch*, on no branch, and is clean, whatever was there
+    before. Removing one that is not there is fine. With an *idempotency_key*, a step that is run
+    again says what it had set aside before.
     """
     check_repository(cwd)
     with alone(cwd):
         if operation == "prune":
             return _prune(cwd)
         if not name or name.startswith(".") or "/" in name:
-            raise StepFailed(f"`{name}` cannot be the name of a worktree; use letters, digits, `-` and `_`")
+            raise StepFailed(
+                f"`{name}` cannot be the name of a worktree; use letters, digits, `-` and `_`"
+            )
         if operation == "add":
             return _add(name, base_branch, idempotency_key, cwd)
         if operation == "remove":
@@ -87,8 +95,8 @@ def git_worktree(
 def git_set_aside(message: str, idempotency_key: str | None = None, cwd: str = ".") -> SetAside:
     """Put what is not committed into `git stash` under *message*, so that other work can begin.
 
-    New files in `.maverick` stay where they are. With an *idempotency_key*, a step that is run again says what it had
-    set aside before.
+    New files in `.maverick` stay where they are. With an *idempotency_key*, a step that is run
+    again says what it had set aside before.
     """
     check_repository(cwd)
     with alone(cwd):
@@ -96,7 +104,9 @@ def git_set_aside(message: str, idempotency_key: str | None = None, cwd: str = "
 
 
 def _add(name: str, base_branch: str, key: str | None, cwd: str) -> Worktree:
-    base = commit_id(f"refs/heads/{base_branch}", cwd) or commit_id(f"refs/remotes/origin/{base_branch}", cwd)
+    base = commit_id(f"refs/heads/{base_branch}", cwd) or commit_id(
+        f"refs/remotes/origin/{base_branch}", cwd
+    )
     if base is None:
         raise StepFailed(f"there is no base branch `{base_branch}` to start a worktree from")
     path = _path(name, cwd)
@@ -105,14 +115,18 @@ def _add(name: str, base_branch: str, key: str | None, cwd: str) -> Worktree:
     path.parent.mkdir(parents=True, exist_ok=True)
     (path.parent / ".gitignore").write_text("*\n", "utf-8")
     git("worktree", "add", "--detach", str(path), base, cwd=cwd)
-    return Worktree(name=name, path=str(path), cwd=str(path / prefix(cwd)), present=True, set_aside=kept)
+    return Worktree(
+        name=name, path=str(path), cwd=str(path / prefix(cwd)), present=True, set_aside=kept
+    )
 
 
 def _remove(name: str, key: str | None, cwd: str) -> Worktree:
     path = _path(name, cwd)
     kept = _save_changes(path, name, key, cwd)
     _clear(path, cwd)
-    return Worktree(name=name, path=str(path), cwd=str(path / prefix(cwd)), present=False, set_aside=kept)
+    return Worktree(
+        name=name, path=str(path), cwd=str(path / prefix(cwd)), present=False, set_aside=kept
+    )
 
 
 def _save_changes(path: Path, name: str, key: str | None, cwd: str) -> str | None:
@@ -123,7 +137,9 @@ def _save_changes(path: Path, name: str, key: str | None, cwd: str) -> str | Non
 
 def _prune(cwd: str) -> Pruned:
     folder = main_work_tree(cwd) / FOLDER
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    names = (
+        sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    )
     for name in names:
         _remove(name, None, cwd)
     git("worktree", "prune", cwd=cwd)
@@ -137,7 +153,9 @@ def _path(name: str, cwd: str) -> Path:
 
 
 def _is_whole(path: Path, cwd: str) -> bool:
-    """Whether git knows the worktree and had finished making it: until then it holds a lock of its own."""
+    """Whether git knows the worktree and had finished making it: until then it holds a lock of its
+    own.
+    """
     entries = git("worktree", "list", "--porcelain", "-z", cwd=cwd).split("\0\0")
     for entry in entries:
         lines = split(entry)
@@ -149,7 +167,10 @@ def _is_whole(path: Path, cwd: str) -> bool:
 
 def _clear(path: Path, cwd: str) -> None:
     """Remove the worktree and what a kill left of it."""
-    if path.exists() and run_git("worktree", "remove", "--force", "--force", str(path), cwd=cwd).exit_code != 0:
+    if (
+        path.exists()
+        and run_git("worktree", "remove", "--force", "--force", str(path), cwd=cwd).exit_code != 0
+    ):
         run_git("worktree", "unlock", str(path), cwd=cwd)
         shutil.rmtree(path)
     elif not path.exists():
@@ -158,7 +179,9 @@ def _clear(path: Path, cwd: str) -> None:
 
 
 def _set_aside(message: str, key: str | None, cwd: str) -> str | None:
-    """The message that `git stash list` shows; None if nothing was set aside, now or by an earlier attempt."""
+    """The message that `git stash list` shows; None if nothing was set aside, now or by an earlier
+    attempt.
+    """
     status = git_status(cwd)
     new = [path for path in status.untracked if ".maverick" not in Path(path).parts]
     if not (status.staged or status.modified or status.conflicted or new):

@@ -1,0 +1,106 @@
+"""What the file system under a store can be trusted with: whether its locks hold off every other
+process.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MOUNTS = "/proc/self/mountinfo"
+# Several hosts, or a host and its guests, may have these mounted at once.
+# fmt: off
+_SHARED = frozenset({
+    "9p", "acfs", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "drvfs", "fhgfs", "fuse",
+    "gfs", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs",
+    "panfs", "prl_fs", "pvfs2", "smb2", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs", "wekafs",
+})
+# fmt: on
+
+
+def locks_are_trusted(lock: Path) -> bool:
+    """Say whether a lock on *lock*, which this process holds alone, keeps out everybody.
+
+    It does not where two descriptors can lock the file at once, nor, whatever they show, on a file
+    system that other hosts may have mounted, or of which nothing is known.
+    """
+    return not is_shared(lock) and _excludes(lock)
+
+
+def is_shared(path: Path) -> bool:
+    """Say whether *path* is on a network file system, or on one of which nothing is known."""
+    kind = mounted_as(os.path.realpath(path), _mounts())
+    return kind is None or kind in _SHARED or kind.startswith("fuse.")
+
+
+def mounted_as(path: str, mounts: str) -> str | None:
+    """Give the type of the file system that *path* (absolute, without links) is on; None if that is
+    unknown.
+
+    *mounts* is the text of `/proc/self/mountinfo`. Of mounts at the same place the last one counts.
+    """
+    best, found = -1, None
+    for line in mounts.splitlines():
+        left, separator, right = line.partition(" - ")
+        fields, kinds = left.split(), right.split()
+        if not separator or len(fields) < 5 or not kinds:
+            continue
+        point = _unescaped(fields[4])
+        inside = path == point or path.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= best:
+            best, found = len(point), kinds[0]
+    return found
+
+
+def _mounts() -> str:
+    if sys.platform == "darwin":
+        return _darwin_mounts()
+    try:
+        with open(_MOUNTS, encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123 - no file of the store
+            return file.read()
+    except OSError:
+        return ""
+
+
+def _darwin_mounts() -> str:
+    """Give what `mount` says, in the form of Linux; what is not marked local is of the kind
+    `nfs`.
+    """
+    import subprocess  # noqa: PLC0415 - only gc on macOS comes here
+
+    text = subprocess.run(["/sbin/mount"], capture_output=True, text=True, check=False).stdout
+    return "\n".join(_darwin_line(line) for line in text.splitlines())
+
+
+def _darwin_line(line: str) -> str:
+    place, _, rest = line.partition(" on ")[2].rpartition(" (")
+    words = [word.strip() for word in rest.rstrip(")").split(",")]
+    return (
+        f"0 0 0:0 / {place.replace(' ', chr(92) + '040')} - "
+        f"{words[0] if 'local' in words else 'nfs'}"
+    )
+
+
+def _unescaped(field: str) -> str:
+    r"""Give a path with its `\040` and the like replaced by what they stand for."""
+    for code, text in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        field = field.replace(code, text)
+    return field
+
+
+def _excludes(lock: Path) -> bool:
+    descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False

@@ -1,0 +1,232 @@
+"""Where things stand in a store's folder, and `format.json`, which says who may read and write
+it.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from maverick.checkpoints.disk import sealed
+from maverick.checkpoints.disk.files import create_folder, open_lock, replace
+from maverick.errors import FormatDamaged, NotFound, StoreDamaged, StoreTooNew
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from maverick.checkpoints.disk.files import Files
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+VERSION = 1
+RESERVE_BYTES = 1 << 20
+FOLDERS = ("objects", "refs", "owners", "tmp", "trash", "quarantine", "cache")
+LOGS = "logs"
+LOCKS = ("store.lock", "gc.lock", "merge.lock", "refs.lock")
+_KNOWN = {
+    "read": frozenset({"bases", "chunks", "order"}),
+    "write": frozenset[str](),
+    "gc": frozenset({"merges"}),
+}
+
+
+class Format(NamedTuple):
+    """What `format.json` says: the version, and the features that a reader, a writer or gc must
+    know.
+    """
+
+    version: int
+    read: frozenset[str]
+    write: frozenset[str]
+    gc: frozenset[str]
+
+    def require_read(self, root: Path) -> None:
+        """Raise StoreTooNew if this version cannot read the store."""
+        if self.version > VERSION:
+            raise StoreTooNew(
+                f"the store {root} has format {self.version}, this version knows {VERSION}; "
+                "update maverick"
+            )
+        _require("read", self.read, root)
+
+    def require_write(self, root: Path) -> None:
+        """Raise StoreTooNew if this version can read the store but must not save into it."""
+        _require("write", self.write, root)
+
+    def require_gc(self, root: Path) -> None:
+        """Raise StoreTooNew if this version must not remove anything from the store."""
+        self.require_write(root)
+        _require("gc", self.gc, root)
+
+
+def _require(use: str, features: frozenset[str], root: Path) -> None:
+    unknown = sorted(features - _KNOWN[use])
+    if unknown:
+        raise StoreTooNew(
+            f"the store {root} has features that this version does not know ({use}: "
+            f"{', '.join(unknown)}); update maverick"
+        )
+
+
+CURRENT = Format(VERSION, _KNOWN["read"], _KNOWN["write"], _KNOWN["gc"])
+"""What a new store says: that a program must know all that this one may write into it."""
+
+
+def encode_format(form: Format) -> bytes:
+    """Give the bytes of `format.json`."""
+    features = {"gc": sorted(form.gc), "read": sorted(form.read), "write": sorted(form.write)}
+    return sealed.seal(
+        {"features": features, "format": "maverick checkpoints", "version": form.version}
+    )
+
+
+@cache
+def _encoded(form: Format) -> bytes:
+    """Give the bytes of `format.json`, of which there are few in a process."""
+    return encode_format(form)
+
+
+def read_format(files: Files, root: Path, known: Format | None = None) -> Format:
+    """Read `format.json`; *known* is what it said before, which is usually what it still says.
+
+    Raises:
+        NotFound: there is no store.
+        FormatDamaged: it is missing while there are objects or refs, or is torn or altered.
+        StoreTooNew: this version cannot read the store.
+    """
+    try:
+        data = files.read(root / "format.json")
+    except (FileNotFoundError, NotADirectoryError):
+        if _has_content(files, root):
+            raise FormatDamaged(
+                f"{root}/format.json is missing, but the store holds objects; run `maverick "
+                "checkpoint fsck --repair`"
+            ) from None
+        raise NotFound(f"there is no checkpoint store at {root}; the first run makes one") from None
+    if known is not None and data == _encoded(known):
+        return known
+    form = _parse_format(sealed.unseal(data))
+    if form is None:
+        raise FormatDamaged(
+            f"{root}/format.json is torn or altered; run `maverick checkpoint fsck --repair`"
+        )
+    form.require_read(root)
+    return form
+
+
+def announce(files: Files, root: Path, use: str, feature: str) -> None:
+    """Make `format.json` say, durably, that a program must know *feature* to *use* the store. Hold
+    `refs.lock`.
+    """
+    form = read_format(files, root)
+    known = {"read": form.read, "write": form.write, "gc": form.gc}
+    if feature not in known[use]:
+        known[use] |= {feature}
+        replace(
+            files,
+            temporary(root),
+            root / "format.json",
+            [encode_format(Format(form.version, **known))],
+        )
+
+
+def _parse_format(fields: object) -> Format | None:
+    match fields:
+        case {
+            "format": "maverick checkpoints",
+            "version": int(version),
+            "features": {"read": list(read), "write": list(write), "gc": list(gc)},
+        }:
+            return Format(version, frozenset(read), frozenset(write), frozenset(gc))
+    return None
+
+
+def _has_content(files: Files, root: Path) -> bool:
+    for folder in ("objects", "refs"):
+        try:
+            if files.list(root / folder):
+                return True
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+    return False
+
+
+def create(files: Files, root: Path) -> None:
+    """Make what is missing of a store at *root*; `format.json` comes last, so a half-made one is
+    none.
+
+    Safe while another process does the same: both write the same bytes.
+    """
+    made = [folder for folder in (root, *root.parents) if not folder.exists()]
+    for missing in reversed(made[1:]):
+        with suppress(FileExistsError):
+            create_folder(missing, 0o777)
+    files.make_folder(root)
+    for folder in FOLDERS:
+        files.make_folder(root / folder)
+    for lock in LOCKS:
+        os.close(open_lock(root / lock))
+    replace(files, temporary(root), root / ".gitignore", [b"*\n"])
+    fill_reserve(files, root)
+    replace(files, temporary(root), root / "format.json", [encode_format(CURRENT)])
+    for new in made:
+        files.sync_folder(new.parent)
+
+
+def mend(files: Files, root: Path) -> None:
+    """Make the folders again that hold nothing for long, where somebody has removed them."""
+    for folder in FOLDERS:
+        if folder not in ("objects", "refs"):
+            with suppress(OSError):  # a read-only store needs none of them
+                files.make_folder(root / folder)
+
+
+def list_folder(files: Files, root: Path, name: str) -> list[str]:
+    """Give the names in `objects/` or `refs/`.
+
+    Raises:
+        StoreDamaged: the folder is missing.
+    """
+    try:
+        return files.list(root / name)
+    except FileNotFoundError:
+        raise StoreDamaged(
+            f"the folder {root}/{name} is missing; run `maverick checkpoint fsck`"
+        ) from None
+
+
+def temporary(root: Path) -> Path:
+    """Give a name in `tmp/` that nobody else has."""
+    return root / f"tmp/{os.getpid()}-{os.urandom(8).hex()}"
+
+
+def fill_reserve(files: Files, root: Path) -> None:
+    """Write `reserve` unless it is there: bytes to give away when the disk is full."""
+    if "reserve" not in files.list(root):
+        # Random, because a file system that compresses would keep no space for zeros.
+        replace(files, temporary(root), root / "reserve", [os.urandom(RESERVE_BYTES)])
+
+
+GRACE_MS = 3_600_000
+"""How old a leftover must be whose writer may still be at work, where locks do not say so."""
+
+
+def writer_lives(name: str) -> bool:
+    """Say whether the process that gave a temporary file its *name* lives; True if the name does
+    not say who.
+    """
+    pid = name.partition("-")[0]
+    if not (pid.isascii() and pid.isdigit() and 0 < int(pid) < 1 << 31):
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,266 @@
+"""Kernel locks: `flock` on files. A process that dies, however it dies, holds none.
+
+`store.lock` is shared by saves and taken alone by gc's second half; `gc.lock` keeps a second gc
+out, and `merge.lock` every second merge of packs; `refs.lock` is held while a ref moves;
+`owners/<run>` by the process that executes the run. Only that last one is removed, by gc, when its
+run is gone.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from maverick.checkpoints.disk import sealed
+from maverick.checkpoints.disk.files import UNREADABLE, Files, open_file, open_lock, writing
+from maverick.checkpoints.disk.names import file_name
+from maverick.errors import RunOwned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+
+class _Descriptor:
+    """An open lock file; `number` is -1 in a forked child, which has closed it."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+DROPPED = "dropped"
+_held: set[_Descriptor] = set()
+# `is_owned` looks by taking a shared lock for an instant; an owner-to-be waits that out.
+_OWN_ATTEMPTS, _OWN_WAIT_SECONDS = 10, 0.01
+
+
+def _drop_in_child() -> None:
+    """Close what a forked child inherited: a lock lasts until its last descriptor is closed."""
+    for descriptor in _held:
+        os.close(descriptor.number)
+        descriptor.number = -1
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_drop_in_child)
+
+
+class Locks:
+    """The locks of the store at *root*. Threads exclude each other just as processes do."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """Keep gc from removing anything, together with other saves."""
+        with _locked(self._root, "store.lock", fcntl.LOCK_SH):
+            yield
+
+    @contextmanager
+    def exclusive(self, *, wait: bool = True) -> Iterator[None]:
+        """Wait for all saves to end, and keep new ones out. Raises BlockingIOError if it is not to
+        *wait*, but must.
+        """
+        with _locked(self._root, "store.lock", fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)):
+            yield
+
+    @contextmanager
+    def merge(self, *, wait: bool = False) -> Iterator[None]:
+        """Keep every other merge of packs out. Raises BlockingIOError if there is one, unless it is
+        to *wait*.
+        """
+        with _locked(self._root, "merge.lock", fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)):
+            yield
+
+    @contextmanager
+    def gc(self) -> Iterator[None]:
+        """Keep every other gc out. Raises BlockingIOError if there is one."""
+        with _locked(self._root, "gc.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
+            yield
+
+    @contextmanager
+    def refs(self) -> Iterator[None]:
+        """Keep every ref where it is."""
+        with _locked(self._root, "refs.lock", fcntl.LOCK_EX):
+            yield
+
+    @contextmanager
+    def own(self, run: str) -> Iterator[Owner]:
+        """Own *run* while the block runs, or until the process ends.
+
+        The owner's note begins as the last owner's, with this process's pid, host and start time.
+
+        Raises:
+            RunOwned: another process (or another thread of this one) owns it.
+        """
+        with self.hold(run) as owner:
+            owner.note(owner.previous)
+            yield owner
+
+    @contextmanager
+    def hold(self, run: str) -> Iterator[Owner]:
+        """Keep everybody from owning *run* while the block runs, without a note. Raises
+        RunOwned.
+        """
+        path = self._owner_path(run)
+        while True:
+            with _opened(path, self._root, "own a run", open_lock) as descriptor:
+                _take_ownership(descriptor, run, self._root)
+                if not _stands_at(descriptor, path):  # gc removed it before it was locked
+                    continue
+                yield Owner(descriptor, path, self._root)
+                return
+
+    def is_owned(self, run: str) -> bool:
+        """Say whether some process owns *run* at this instant."""
+        try:
+            with _opened(
+                self._owner_path(run), self._root, "see who owns a run", _open_readable
+            ) as descriptor:
+                fcntl.flock(descriptor.number, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except FileNotFoundError:
+            return False
+        return False
+
+    def owner_note(self, run: str) -> dict[str, Any]:
+        """Give what the run's owner, or its last one, noted; empty if there is none that can be
+        read.
+        """
+        try:
+            return _parse_note(Files().read(self._owner_path(run)))
+        except OSError as error:
+            if error.errno not in {errno.ENOENT, *UNREADABLE}:
+                raise
+            return {}
+
+    def _owner_path(self, run: str) -> Path:
+        return self._root / "owners" / file_name(run)
+
+
+class Owner:
+    """The ownership of a run. `previous` is what the owner before noted."""
+
+    def __init__(self, descriptor: _Descriptor, path: Path, root: Path) -> None:
+        self._descriptor = descriptor
+        self._path = path
+        self._root = root
+        self.previous = _parse_note(_read(descriptor))
+
+    def note(self, fields: Mapping[str, Any]) -> None:
+        """Replace the note by *fields* (what JSON can say), with this process's pid, host and start
+        time.
+
+        The note outlives the process. It is not synced: after a power cut there is nobody left to
+        name.
+        """
+        data = sealed.seal({**fields, **_identity()})
+        with writing("note the owner of a run", self._root):
+            os.pwrite(self._descriptor.number, data, 0)
+            os.ftruncate(self._descriptor.number, len(data))
+
+    def note_dropped(self, files: Files) -> None:
+        """Note, durably, that the run's ref goes on purpose; fsck takes one that went otherwise for
+        lost.
+        """
+        self.note({**self.previous, DROPPED: True})
+        with writing("note the owner of a run", self._root):
+            files.sync(self._descriptor.number)
+            files.sync_folder(self._root / "owners")
+
+    def forget(self, files: Files) -> None:
+        """Remove the note, of a run that is gone, as the last thing: others may begin a new one
+        from now on.
+        """
+        with suppress(FileNotFoundError):
+            files.unlink(self._path)
+
+
+_started = time.time_ns() // 1_000_000
+
+
+def _identity() -> dict[str, Any]:
+    return {"pid": os.getpid(), "host": os.uname().nodename, "started": _started}
+
+
+def _take_ownership(descriptor: _Descriptor, run: str, root: Path) -> None:
+    for attempt in range(_OWN_ATTEMPTS):
+        try:
+            with writing("own a run", root):
+                fcntl.flock(descriptor.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if attempt + 1 < _OWN_ATTEMPTS:
+                time.sleep(_OWN_WAIT_SECONDS)
+        else:
+            return
+    note = _parse_note(_read(descriptor))
+    who = f"process {note.get('pid', '?')} on {note.get('host', '?')}"
+    raise RunOwned(f"run {run} is being executed by {who}; wait for it, or stop that process")
+
+
+def _stands_at(descriptor: _Descriptor, path: Path) -> bool:
+    """Say whether the open file is the one that has the name *path*."""
+    try:
+        there, own = os.stat(path), os.fstat(descriptor.number)  # noqa: PTH116 - beside fstat
+    except FileNotFoundError:
+        return False
+    return (there.st_dev, there.st_ino) == (own.st_dev, own.st_ino)
+
+
+def _parse_note(data: bytes) -> dict[str, Any]:
+    return sealed.unseal(data) or {}
+
+
+def _read(descriptor: _Descriptor) -> bytes:
+    return os.pread(descriptor.number, os.fstat(descriptor.number).st_size, 0)
+
+
+@contextmanager
+def _locked(root: Path, name: str, operation: int) -> Iterator[None]:
+    with _opened(root / name, root, f"take {name}", _open_any) as descriptor:
+        with writing(f"take {name}", root):
+            fcntl.flock(descriptor.number, operation)
+        yield
+
+
+@contextmanager
+def _opened(
+    path: Path, root: Path, action: str, opener: Callable[[Path], int]
+) -> Iterator[_Descriptor]:
+    """Open a lock file; closing it gives its lock back. *action* says for an error what it is
+    for.
+    """
+    with writing(action, root):
+        descriptor = _Descriptor(opener(path))
+    _held.add(descriptor)
+    try:
+        yield descriptor
+    finally:
+        _held.discard(descriptor)
+        if descriptor.number >= 0:
+            os.close(descriptor.number)
+
+
+def _open_readable(path: Path) -> int:
+    return open_file(path, os.O_RDONLY)
+
+
+def _open_any(path: Path) -> int:
+    """Open a lock file, which in a read-only store can still be locked, if it is there."""
+    try:
+        return open_lock(path)
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES):
+            raise
+        try:
+            return _open_readable(path)
+        except FileNotFoundError:
+            raise error from None

@@ -1,0 +1,345 @@
+"""The check of a store: everything that is wrong with it, with the runs it matters to. It changes
+nothing.
+
+It goes on after each finding, and raises for no damage. The quick check reads all structure (packs'
+headers, indexes, trailers and frame headers, refs, checkpoints, tree nodes), but no content;
+`read_data` reads and hashes every byte.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from maverick.checkpoints.disk import layout, names
+from maverick.checkpoints.disk.files import Files
+from maverick.checkpoints.disk.layout import GRACE_MS, writer_lives
+from maverick.checkpoints.disk.locks import Locks
+from maverick.checkpoints.fsck.findings import Finding, FindingKind, error, warning
+from maverick.checkpoints.fsck.pack_check import check_pack
+from maverick.checkpoints.fsck.placement import Placement
+from maverick.checkpoints.fsck.reach import Graph, Source
+from maverick.checkpoints.objects import ids
+from maverick.checkpoints.objects.ids import CheckpointId, ObjectId, ObjectKind
+from maverick.checkpoints.objects.objects import Objects
+from maverick.checkpoints.refs import refs, retention
+from maverick.checkpoints.refs.dropped import FILE, Dropped, read_dropped
+from maverick.checkpoints.refs.retention import Fate
+from maverick.checkpoints.trees import tree_nodes
+from maverick.checkpoints.trees.closure import UNKNOWN, Visit, Walk
+from maverick.checkpoints.trees.folders import WIDTH
+from maverick.checkpoints.trees.tree_nodes import Checkpoint, Fan, Leaf
+from maverick.errors import (
+    FormatDamaged,
+    ObjectCorrupt,
+    ObjectMissing,
+    PackDamaged,
+    StoreDamaged,
+    StoreDenied,
+    StoreTooNew,
+    StoreUnwritable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from maverick.checkpoints.refs.refs import Ref
+
+_SHOWN_RUNS = 3
+
+
+def check(root: Path, *, files: Files | None = None, read_data: bool = False) -> Iterator[Finding]:
+    """Yield what is wrong with the store at *root*, which need not be one that can be opened.
+
+    Saves may go on meanwhile; gc waits.
+
+    Raises:
+        NotFound: there is no store.
+        StoreDenied: this user may not read all of it, so that nobody can say what is damaged.
+    """
+    files = files or Files()
+    form, found = _check_format(root, files)
+    yield from found
+    if form is None:
+        return
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(Locks(root).shared())
+        except StoreDenied:
+            raise
+        except (StoreUnwritable, OSError) as problem:
+            yield warning("unreadable", f"the store cannot be locked: {problem}", file="store.lock")
+        yield from _Check(root, files, read_data=read_data).run()
+
+
+def _check_format(root: Path, files: Files) -> tuple[layout.Format | None, list[Finding]]:
+    try:
+        return layout.read_format(files, root), []
+    except FormatDamaged as damage:
+        return layout.CURRENT, [error("format", str(damage), file="format.json")]
+    except StoreTooNew as problem:
+        return None, [error("too-new", str(problem), file="format.json")]
+    except OSError as problem:
+        return layout.CURRENT, [_unreadable("format.json", problem)]
+
+
+class _Check:
+    """One check. The phases build on one another: refs, packs, what the refs lead to, then what is
+    left over.
+    """
+
+    def __init__(self, root: Path, files: Files, *, read_data: bool) -> None:
+        self._root = root
+        self._files = files
+        self._read_data = read_data
+        self._source = Source(Objects(files, root))
+        self._refs: dict[str, Ref] = {}
+        self._unread_runs: set[str] = set()
+        self._damage: list[tuple[Finding, list[ObjectId]]] = []
+        self._lengths: dict[ObjectId, int] = {}
+        self._checkpoints: dict[ObjectId, Checkpoint] = {}
+        self._tree_sizes: dict[ObjectId, int] = {}
+        self._walk = Walk(self._source)
+        self._placement = Placement()
+
+    def run(self) -> Iterator[Finding]:
+        yield from self._check_folders()
+        yield from self._read_refs()
+        yield from self._check_packs()
+        self._check_reachable()
+        yield from self._with_runs()
+        yield from self._check_refs()
+        yield from self._check_orphans()
+        yield from self._check_leftovers()
+
+    def _list(self, folder: str) -> list[str]:
+        try:
+            return sorted(self._files.list(self._root / folder))
+        except OSError:  # reported by `_check_folders`
+            return []
+
+    def _check_folders(self) -> Iterator[Finding]:
+        for folder in layout.FOLDERS:
+            try:
+                self._files.list(self._root / folder)
+            except (FileNotFoundError, NotADirectoryError):
+                text = f"the folder {folder}/ is missing"
+                yield (error if folder in {"objects", "refs"} else warning)(
+                    "folder", text, file=folder
+                )
+            except OSError as problem:
+                yield _unreadable(folder, problem)
+
+    def _read_refs(self) -> Iterator[Finding]:
+        for name in self._list("refs"):
+            run, file = names.run_name(name), f"refs/{name}"
+            if run is None:
+                yield warning("stray", f"{file} is no ref", file=file)
+                continue
+            try:
+                ref = refs.parse_ref(self._files.read(self._root / "refs" / name))
+            except FileNotFoundError:  # dropped at this instant
+                continue
+            except OSError as problem:
+                yield _of_run(run, _unreadable(file, problem))
+            else:
+                if ref is not None and ref.run == run:
+                    self._refs[run] = ref
+                    continue
+                says = "is torn or altered" if ref is None else f"is that of another run, {ref.run}"
+                yield _of_run(run, error("ref", f"the ref of run {run} {says}", file=file))
+            self._unread_runs.add(run)
+
+    def _check_packs(self) -> Iterator[Finding]:
+        for name in self._list("objects"):
+            file = f"objects/{name}"
+            if not (name.endswith(".pack") and ids.is_id(name.removesuffix(".pack"))):
+                yield warning("stray", f"{file} is no pack", file=file)
+                continue
+            try:
+                report = check_pack(
+                    self._files,
+                    self._root / "objects" / name,
+                    self._source.fetch,
+                    read_data=self._read_data,
+                )
+            except OSError as problem:
+                yield _unreadable(file, problem)
+            else:
+                self._damage += report.found
+                self._lengths |= report.lengths
+
+    def _check_reachable(self) -> None:
+        known = {finding.object for finding, _ in self._damage}
+        for ref in self._refs.values():
+            for visit in self._walk.visit(retention.roots(ref, Fate.WHOLE)):
+                self._placement.add(visit)
+                for finding in self._check_visit(visit):
+                    if finding.object not in known:
+                        self._damage.append((finding, [visit.id]))
+        for object_id, problem in self._placement.misplaced(self._source.read):
+            self._damage.append((_malformed(ObjectKind.TREE, object_id, problem), [object_id]))
+
+    def _check_visit(self, visit: Visit) -> Iterator[Finding]:
+        if visit.error is not None:
+            yield error(_kind_of(visit.error), str(visit.error), object_id=visit.id)
+            return
+        content = visit.content
+        if isinstance(content, Checkpoint):
+            self._checkpoints[visit.id] = content
+            encoded = tree_nodes.encode_checkpoint(content)
+        elif content is not None:
+            if visit.path == ("tree",):
+                self._tree_sizes[visit.id] = content.size
+            encoded = tree_nodes.encode_node(content)
+        else:
+            encoded = visit.data
+        for problem in _problems(visit, encoded, self._lengths.get(visit.id, UNKNOWN)):
+            yield _malformed(visit.kind, visit.id, problem)
+
+    def _with_runs(self) -> Iterator[Finding]:
+        """Yield the damage, with the runs whose refs lead to it and where it stands in them."""
+        if not self._damage:
+            return
+        graph = Graph(self._source, self._refs.values())
+        for finding, about in self._damage:
+            places: dict[str, str] = {}
+            for object_id in about:
+                if finding.kind not in {"object-corrupt", "pack"} or not self._source.is_whole(
+                    object_id
+                ):
+                    places = graph.places(object_id) | places
+            yield _with_places(finding, places)
+
+    def _check_refs(self) -> Iterator[Finding]:
+        for run, ref in self._refs.items():
+            for problem in self._ref_problems(ref):
+                text = f"the ref of run {run} is wrong: {problem}"
+                yield _of_run(run, error("ref", text, file=f"refs/{names.file_name(run)}"))
+
+    def _ref_problems(self, ref: Ref) -> Iterator[str]:
+        at = self._checkpoints.get(ref.checkpoint)
+        if at is not None:
+            says = (ref.run, ref.group, ref.sequence, ref.kind, ref.step, ref.tree, ref.labelled)
+            if says != (at.run, at.group, at.sequence, at.kind, at.step, at.tree, at.last_labelled):
+                yield f"it does not fit checkpoint {at.id[:12]}, at which it stands"
+            elif self._tree_sizes.get(at.tree, ref.bytes) != ref.bytes:
+                yield "it has another size than its tree"
+        if [position.checkpoint for position in ref.positions[-1:]] != [ref.checkpoint]:
+            yield "its log does not end where it stands"
+        for position in ref.positions:
+            known = self._checkpoints.get(position.checkpoint)
+            if known is not None and (known.run, known.sequence) != (ref.run, position.sequence):
+                yield f"position {position.sequence} of its log is another checkpoint"
+
+    def _check_orphans(self) -> Iterator[Finding]:
+        """Look for runs that have had a ref: with a second checkpoint, and not dropped."""
+        found: dict[str, list[Checkpoint]] = defaultdict(list)
+        for object_id in self._source.checkpoints() - self._walk.seen:
+            try:
+                at = tree_nodes.parse_checkpoint(
+                    CheckpointId(object_id), self._source.read(object_id)
+                )
+            except (StoreDamaged, StoreTooNew):
+                continue
+            if at.run not in self._refs and at.run not in self._unread_runs:
+                found[at.run].append(at)
+        if read_dropped(self._files, self._root) is None:
+            yield error(
+                "dropped",
+                f"the list of the runs that gc dropped, {FILE}, is torn or altered",
+                file=FILE,
+            )
+        dropped = Dropped(self._files, self._root)
+        begun = set(self._list("refs"))  # runs that were begun since their refs were read have one
+        for run, checkpoints in sorted(found.items()):
+            if names.file_name(run) not in begun and dropped.is_lost(run, checkpoints):
+                newest = max(it.sequence for it in checkpoints)
+                text = (
+                    f"run {run} has checkpoints, the newest of them number {newest}, but its ref "
+                    "is gone"
+                )
+                yield _of_run(run, error("ref-missing", text, file=f"refs/{names.file_name(run)}"))
+
+    def _check_leftovers(self) -> Iterator[Finding]:
+        now = _now()
+        for name in self._list("tmp"):
+            if not writer_lives(name) or now - self._modified(f"tmp/{name}") >= GRACE_MS:
+                yield warning(
+                    "leftover",
+                    f"tmp/{name} was left by a process that ended early",
+                    file=f"tmp/{name}",
+                )
+        for folder, text in (
+            ("trash", "waits to be removed by gc"),
+            ("quarantine", "was set aside"),
+        ):
+            for name in self._list(folder):
+                yield warning("leftover", f"{folder}/{name} {text}", file=f"{folder}/{name}")
+
+    def _modified(self, file: str) -> int:
+        try:
+            return self._files.modified(self._root / file)
+        except OSError:
+            return _now()
+
+
+def _problems(visit: Visit, encoded: bytes, length: int) -> Iterator[str]:
+    """Say what is wrong with an object whose bytes have the right hash."""
+    if encoded != visit.data:
+        yield "its bytes are not the canonical ones"
+    content, by = visit.content, visit.by
+    if isinstance(content, Leaf | Fan):
+        if (content.count > WIDTH) is not isinstance(content, Fan):
+            yield f"it holds {content.count} entries as a {type(content).__name__.lower()}"
+        if by.size not in {UNKNOWN, content.size} or by.count not in {UNKNOWN, content.count}:
+            yield "it has another size than what names it says"
+    elif content is None and UNKNOWN not in {by.size, length} and by.size != length:
+        yield "it has another size than what names it says"
+
+
+def _malformed(kind: ObjectKind, object_id: ObjectId, problem: str) -> Finding:
+    text = f"{kind.name.lower()} {object_id[:12]} is not well-formed: {problem}"
+    return error("object-malformed", text, object_id=object_id)
+
+
+def _kind_of(problem: StoreDamaged | StoreTooNew) -> FindingKind:
+    match problem:
+        case ObjectMissing() | PackDamaged():
+            return "object-missing"
+        case ObjectCorrupt():
+            return "object-corrupt"
+        case StoreTooNew():
+            return "too-new"
+        case _:
+            return "object-malformed"
+
+
+def _unreadable(file: str, problem: OSError) -> Finding:
+    """Give the finding for a file that the system cannot read. That this user may not read it is
+    none: it is raised.
+    """
+    if isinstance(problem, StoreDenied):
+        raise problem
+    return error("unreadable", f"{file} cannot be read: {problem}", file=file)
+
+
+def _of_run(run: str, finding: Finding) -> Finding:
+    return replace(finding, runs=(run,))
+
+
+def _with_places(finding: Finding, places: dict[str, str]) -> Finding:
+    if not places:
+        return finding
+    shown = [f"{run} ({place})" for run, place in list(places.items())[:_SHOWN_RUNS]]
+    more = f" and {len(places) - _SHOWN_RUNS} more" if len(places) > _SHOWN_RUNS else ""
+    text = finding.message.removesuffix("; run `maverick checkpoint fsck`")
+    return replace(finding, runs=tuple(places), message=f"{text}; affects {', '.join(shown)}{more}")
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,147 @@
+"""Going back: a run whose newest checkpoint is damaged stands at its newest whole one again.
+
+Nothing is removed. What the ref's file held before is kept in `quarantine/`; the damaged checkpoint
+stays in its pack until gc finds that nothing leads to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from maverick.checkpoints.disk import layout
+from maverick.checkpoints.disk.files import replace as replace_file
+from maverick.checkpoints.disk.files import writing
+from maverick.checkpoints.disk.layout import temporary
+from maverick.checkpoints.disk.names import file_name
+from maverick.checkpoints.fsck.whole import Damage, Wholeness
+from maverick.checkpoints.refs.refs import LOG_LENGTH, Position, Refs, encode_ref
+from maverick.errors import RefMoved, StoreDamaged
+
+if TYPE_CHECKING:
+    from maverick.checkpoints.folder import StoreFolder
+    from maverick.checkpoints.refs.refs import Ref
+    from maverick.checkpoints.trees.tree_nodes import Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a run stands now. `damage` says why it stands no longer at checkpoint number
+    `before`.
+    """
+
+    checkpoint: Checkpoint
+    before: int
+    damage: Damage | None = None
+
+
+def newest_whole(store: StoreFolder, run: str) -> Standing:
+    """Give the newest whole checkpoint of *run*: of its log, its labelled ones, or any that is
+    left. Changes nothing.
+
+    Verifies all that the newest one leads to, but only looks for blobs of more than 16 MiB.
+
+    Raises:
+        NotFound, RefDamaged: there is no such run, or its ref is damaged.
+        StoreDamaged: no checkpoint of the run is whole. It says what is wrong with the newest.
+    """
+    return _newest_whole(store, store.ref(run))
+
+
+def _newest_whole(store: StoreFolder, ref: Ref) -> Standing:
+    wholeness = Wholeness(store, read_data=True)
+    damage = wholeness.damage(ref.checkpoint)
+    if damage is None:
+        return Standing(store.checkpoint(ref.checkpoint), ref.sequence)
+    found = wholeness.newest(ref)
+    if found is None:
+        raise StoreDamaged(
+            f"run {ref.run} cannot be resumed, for no checkpoint of it is whole: {damage}"
+        ) from damage
+    return Standing(found, ref.sequence, damage)
+
+
+def fall_back(store: StoreFolder, run: str, now: int) -> Standing:
+    """Make *run* stand at its newest whole checkpoint, if it does not; whoever calls owns the run.
+
+    Raises as `newest_whole`, and RefMoved and StoreUnwritable as `Store.save`.
+    """
+    ref = store.ref(run)
+    standing = _newest_whole(store, ref)
+    if standing.damage is None:
+        return standing
+    found = standing.checkpoint
+    positions = tuple(position for position in ref.positions if position.sequence < found.sequence)
+    new = standing_at(
+        store, ref, found, positions, now, f"went back from {ref.sequence}, which is damaged"
+    )
+    with (
+        writing("go back to an older checkpoint", store.root),
+        store.locks.shared(),
+        store.locks.refs(),
+    ):
+        layout.read_format(store.files, store.root).require_write(store.root)
+        if store.find_ref(run) != ref:
+            raise RefMoved(
+                f"run {run} was advanced by another process; resume the run to go on from there"
+            )
+        keep_copy(store, ref)
+        Refs(store.files, store.root).put(new)
+    return standing
+
+
+def standing_at(
+    store: StoreFolder,
+    ref: Ref,
+    checkpoint: Checkpoint,
+    before: tuple[Position, ...],
+    now: int,
+    reason: str,
+) -> Ref:
+    """Give *ref*, moved at *now* to *checkpoint*, with the positions *before* in its log."""
+    position = Position(
+        checkpoint.id, checkpoint.sequence, now, reason, checkpoint.kind, checkpoint.label
+    )
+    return ref._replace(
+        group=checkpoint.group,
+        checkpoint=checkpoint.id,
+        tree=checkpoint.tree,
+        sequence=checkpoint.sequence,
+        kind=checkpoint.kind,
+        step=checkpoint.step,
+        updated=now,
+        bytes=store.node(checkpoint.tree).size,
+        labelled=checkpoint.last_labelled,
+        positions=(*before, position)[-LOG_LENGTH:],
+    )
+
+
+def keep_copy(store: StoreFolder, ref: Ref) -> str:
+    """Keep what the ref's file holds in `quarantine/`, durably; gives the copy's name there."""
+    name = free_name(store, f"{file_name(ref.run)}.ref")
+    replace_file(
+        store.files, temporary(store.root), store.root / "quarantine" / name, [encode_ref(ref)]
+    )
+    return name
+
+
+def free_name(store: StoreFolder, name: str) -> str:
+    """Give *name*, with a number where a file in `quarantine/` has it already."""
+    taken = set(store.files.list(store.root / "quarantine"))
+    return next(
+        it
+        for number in range(len(taken) + 1)
+        if (it := f"{name}.{number}" if number else name) not in taken
+    )
+
+
+def set_aside(store: StoreFolder, file: str) -> str:
+    """Move a file of the store to `quarantine/`; gives where it is now. It is durable there before
+    it is gone.
+    """
+    path = store.root / file
+    target = f"quarantine/{free_name(store, path.name)}"
+    store.files.rename(path, store.root / target)
+    store.files.sync_folder(store.root / "quarantine")
+    store.files.sync_folder(path.parent)
+    return target

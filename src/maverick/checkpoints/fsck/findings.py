@@ -1,0 +1,50 @@
+"""What a check of the store reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Severity: TypeAlias = Literal["error", "warning"]
+FindingKind: TypeAlias = Literal[
+    "format",  # format.json is missing or damaged
+    "folder",  # a folder is missing
+    "ref",  # a ref is torn, altered, or does not fit the checkpoint it stands at
+    "ref-missing",  # a run has checkpoints, but no ref
+    "dropped",  # the list of dropped runs is damaged
+    "pack",  # a pack's header, index or trailer is damaged
+    "object-missing",  # something leads to an object that is in no readable pack
+    "object-corrupt",  # an object's frame or bytes are not what was written
+    # a tree or checkpoint is not in its canonical form, or says wrong things of another
+    "object-malformed",
+    "too-new",  # a newer version wrote it; nothing is known about it
+    "unreadable",  # the operating system cannot read it
+    "leftover",  # something that a killed process left behind; gc removes it
+    "stray",  # a file that does not belong there
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong. An `error` is damage, a `warning` is not.
+
+    `object` is an object's id, `file` a path inside the store; empty where the finding is about
+    none. `runs` are the runs that are affected: those whose refs lead to what is damaged.
+    """
+
+    severity: Severity
+    kind: FindingKind
+    message: str
+    object: str = ""
+    file: str = ""
+    runs: tuple[str, ...] = ()
+
+
+def error(kind: FindingKind, message: str, *, object_id: str = "", file: str = "") -> Finding:
+    """Give a finding that is damage, of which the runs are not known yet."""
+    return Finding("error", kind, message, object_id, file)
+
+
+def warning(kind: FindingKind, message: str, *, file: str = "") -> Finding:
+    """Give a finding that is no damage."""
+    return Finding("warning", kind, message, "", file)

@@ -1,0 +1,337 @@
+"""Repair: makes a damaged store one in which fsck finds no damage, and removes nothing on the way.
+
+Packs first: the whole frames of a damaged pack go into a new pack, the damaged one into
+`quarantine/`. Then
+refs: a run whose newest checkpoint is not whole stands at its newest whole one again, a torn or
+missing ref is built anew from the checkpoints that its run has left. What a file held before is
+kept in `quarantine/`. Every step is durable before the next one; after a crash the next repair goes
+on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from maverick.checkpoints.disk import layout, names
+from maverick.checkpoints.disk.files import DenialExplained, Files, writing
+from maverick.checkpoints.disk.files import replace as replace_file
+from maverick.checkpoints.disk.names import file_name
+from maverick.checkpoints.folder import StoreFolder, alone
+from maverick.checkpoints.fsck.fallback import free_name, keep_copy, set_aside, standing_at
+from maverick.checkpoints.fsck.pack_check import check_pack
+from maverick.checkpoints.fsck.repairs import Repair
+from maverick.checkpoints.fsck.salvage import Salvage, check_packs
+from maverick.checkpoints.fsck.whole import Wholeness, all_checkpoints, lost_runs
+from maverick.checkpoints.objects import ids
+from maverick.checkpoints.objects.ids import ObjectKind
+from maverick.checkpoints.objects.objects import NewObject
+from maverick.checkpoints.refs import refs
+from maverick.checkpoints.refs.dropped import FILE, read_dropped
+from maverick.checkpoints.refs.refs import LOG_LENGTH, Position, Ref
+from maverick.checkpoints.trees.tree_nodes import NO_CHECKPOINT, encode_checkpoint
+from maverick.errors import FormatDamaged, RunOwned, StoreDenied
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from maverick.checkpoints.trees.tree_nodes import Checkpoint
+
+
+def repair(root: Path, *, clock: Callable[[], int], files: Files | None = None) -> list[Repair]:
+    """Repair the store at *root*, alone in it; gives what was done, in order. *clock* gives
+    milliseconds.
+
+    Raises:
+        NotFound: there is no store.
+        StoreTooNew: a newer version wrote some of it; nothing was changed.
+        RunConflict: gc is at work.
+        StoreDenied: this user may not read all of it.
+        StoreUnwritable: the disk takes nothing. What was done until then is durable; no object was
+            removed.
+    """
+    files = files or Files()
+    with writing("repair the store", root):
+        form = _format_of(files, root)
+        done = list(_make_folders(files, root))
+        store = StoreFolder(root, files, form or layout.CURRENT, clock)
+        with alone(store), store.locks.exclusive(), store.locks.refs():
+            done += _set_aside_folders(store)
+            done += _bring_back(store)
+            salvage = Salvage(store, dict(check_packs(store)))
+            if form is None:
+                done.append(_write_format(store))
+            done += _set_aside_notes(store)
+            done += salvage.repair()
+            for name, problem in salvage.unreadable.items():
+                text = (
+                    f"pack {name[:12]} cannot be read: {problem}; refs stay as they are while "
+                    "that is so"
+                )
+                done.append(Repair("left", text, file=f"objects/{name}.pack"))
+            if not salvage.unreadable:
+                done += _Refs(store, clock()).repair()
+    return done
+
+
+def _format_of(files: Files, root: Path) -> layout.Format | None:
+    try:
+        return layout.read_format(files, root)
+    except FormatDamaged:
+        return None
+
+
+def _write_format(store: StoreFolder) -> Repair:
+    """Write `format.json` as this version does: nothing in the store says that another one made
+    it.
+    """
+    damaged = store.root / "format.json"
+    if damaged.name in store.files.list(store.root):
+        copy = store.root / "quarantine" / free_name(store, damaged.name)
+        replace_file(store.files, layout.temporary(store.root), copy, [store.files.read(damaged)])
+    replace_file(
+        store.files, layout.temporary(store.root), damaged, [layout.encode_format(layout.CURRENT)]
+    )
+    return Repair("format", "format.json was written anew", file="format.json")
+
+
+def _make_folders(files: Files, root: Path) -> Iterator[Repair]:
+    there = files.list(root)
+    for folder in layout.FOLDERS:
+        if folder not in there:
+            files.make_folder(root / folder)
+            files.sync_folder(root)
+            yield Repair("folder", f"the folder {folder}/ was made again", file=folder)
+
+
+def _set_aside_folders(store: StoreFolder) -> Iterator[Repair]:
+    """Set aside folders that stand where packs and refs do; a ref is then built anew."""
+    for folder in ("objects", "refs"):
+        for name in sorted(store.files.list(store.root / folder)):
+            path = store.root / folder / name
+            with DenialExplained("read", path):
+                is_folder = path.is_dir()
+            if is_folder:
+                text = (
+                    f"{folder}/{name} is a folder; it was moved to "
+                    f"{set_aside(store, f'{folder}/{name}')}"
+                )
+                yield Repair("quarantined", text, file=f"{folder}/{name}")
+
+
+def _bring_back(store: StoreFolder) -> Iterator[Repair]:
+    """Move what is whole in `trash/` back: a ref that is built anew may need it, and gc moves the
+    rest again.
+    """
+    for file in sorted(store.files.list(store.root / "trash")):
+        path = store.root / "trash" / file
+        if (
+            file.endswith(".pack")
+            and not check_pack(store.files, path, store.objects.fetch, read_data=True).found
+        ):
+            store.files.rename(path, store.root / "objects" / file)
+            store.files.sync_folder(store.root / "objects")
+            yield Repair(
+                "brought-back", f"pack {file[:12]} was taken out of trash/", file=f"objects/{file}"
+            )
+
+
+def _set_aside_notes(store: StoreFolder) -> Iterator[Repair]:
+    """Set the list of dropped runs aside if it is damaged; of which something is left, those are
+    rebuilt.
+    """
+    if read_dropped(store.files, store.root) is None:
+        text = (
+            "the list of the runs that gc dropped is damaged; it was moved to "
+            f"{set_aside(store, FILE)}"
+        )
+        yield Repair("quarantined", text, file=FILE)
+
+
+class _Refs:
+    """Makes each ref stand at a whole checkpoint, and name nothing that is not whole."""
+
+    def __init__(self, store: StoreFolder, now: int) -> None:
+        self._store = store
+        self._now = now
+        self._refs = refs.Refs(store.files, store.root)
+        self._whole = Wholeness(store, read_data=False)
+        self._by_id = {it.id: it for it in all_checkpoints(store)}
+        self._by_run: dict[str, list[Checkpoint]] = {}
+        for it in self._by_id.values():
+            self._by_run.setdefault(it.run, []).append(it)
+
+    def repair(self) -> Iterator[Repair]:
+        known: set[str] = set()
+        for name in sorted(self._store.files.list(self._store.root / "refs")):
+            run = names.run_name(name)
+            if run is None:
+                continue
+            known.add(run)
+            try:
+                ref = refs.parse_ref(self._store.files.read(self._store.root / "refs" / name))
+            except StoreDenied:
+                raise
+            except OSError as problem:
+                yield Repair(
+                    "left",
+                    f"the ref of run {run} cannot be read: {problem}",
+                    file=f"refs/{name}",
+                    run=run,
+                )
+                continue
+            if ref is None or ref.run != run:
+                yield from self._rebuild(run, f"refs/{name}")
+            else:
+                yield from self._mend(ref)
+        for run in lost_runs(self._store, known, self._by_id.values()):
+            yield from self._rebuild(run, "")
+
+    def _mend(self, ref: Ref) -> Iterator[Repair]:
+        found = self._whole.newest(ref)
+        if found is None:
+            yield from self._give_up(ref.run, f"refs/{file_name(ref.run)}")
+            return
+        at = self._with_whole_labels(found)
+        before = self._positions(ref, at)
+        tags = {name: it for name, it in ref.tags.items() if self._whole.damage_of_all(it) is None}
+        reason = (
+            f"repaired: {ref.sequence} is damaged" if found.id != ref.checkpoint else "repaired"
+        )
+        new = standing_at(self._store, ref, at, before, self._now, reason)._replace(tags=tags)
+        if at.id == ref.checkpoint:  # what is right stays as it is
+            last = (
+                ref.positions[-1:]
+                if ref.positions and ref.positions[-1].checkpoint == at.id
+                else new.positions[-1:]
+            )
+            new = new._replace(updated=ref.updated, positions=(*before, *last)[-LOG_LENGTH:])
+        if new == ref:
+            return
+        copy = keep_copy(self._store, ref)
+        self._refs.put(new)
+        yield _moved(ref, found, copy)
+
+    def _positions(self, ref: Ref, at: Checkpoint) -> tuple[Position, ...]:
+        """Give the positions of a log that stay before *at*: of the run, whole, in order."""
+        kept: list[Position] = []
+        for position in ref.positions:
+            if (
+                position.sequence < at.sequence
+                and self._whole.damage_of_all(position.checkpoint) is None
+            ):
+                known = self._store.checkpoint(position.checkpoint)
+                if (known.run, known.sequence) == (ref.run, position.sequence):
+                    kept.append(position)
+        return tuple(kept)
+
+    def _with_whole_labels(self, at: Checkpoint) -> Checkpoint:
+        """Give *at*, or, where a labelled checkpoint before it is damaged, a new one that does not
+        name that.
+        """
+        if not at.labelled or self._whole.damage_of_all(at.labelled) is None:
+            return at
+        labelled = at.labelled
+        while labelled and self._whole.damage_of_all(labelled) is not None:
+            known = self._by_id.get(labelled)
+            labelled = known.labelled if known is not None else NO_CHECKPOINT
+        unnamed = at._replace(
+            id=NO_CHECKPOINT,
+            sequence=at.sequence + 1,
+            created=max(self._now, at.created),
+            parent=at.id,
+            labelled=labelled,
+        )
+        data = encode_checkpoint(unnamed)
+        new = unnamed._replace(id=ids.checkpoint_id(data))
+        self._store.objects.write([NewObject(ObjectKind.CHECKPOINT, new.id, data)])
+        return new
+
+    def _rebuild(self, run: str, file: str) -> Iterator[Repair]:
+        """Build the ref of *run* from its newest whole checkpoint and those before it."""
+        newest = sorted(
+            self._by_run.get(run, []), key=lambda it: (it.sequence, it.created), reverse=True
+        )
+        found = next((it for it in newest if self._whole.damage(it.id) is None), None)
+        if found is None:
+            yield from self._give_up(run, file)
+            return
+        at = self._with_whole_labels(found)
+        log = self._log(at)
+        oldest = log[0] if log else at
+        # Its number is lost: it comes right behind the runs that were started before it by the
+        # clock.
+        order = max(
+            (ref.order for ref in self._refs.list() if ref.started <= oldest.created), default=0
+        )
+        blank = _blank_ref(at, started=oldest.created)._replace(order=order)
+        before = tuple(
+            Position(it.id, it.sequence, it.created, it.step, it.kind, it.label) for it in log
+        )
+        new = standing_at(self._store, blank, at, before, self._now, "rebuilt by fsck")
+        text = (
+            f"the ref of run {run} was rebuilt; it stands at checkpoint {at.sequence}, tags are "
+            "lost"
+        )
+        if file:
+            copy = self._store.root / "quarantine" / free_name(self._store, f"{file_name(run)}.ref")
+            data = self._store.files.read(self._store.root / file)
+            replace_file(self._store.files, layout.temporary(self._store.root), copy, [data])
+            text += f"; what the file held is in quarantine/{copy.name}"
+        self._refs.put(new)
+        yield Repair("rebuilt", text, file=f"refs/{file_name(run)}", run=run)
+
+    def _log(self, at: Checkpoint) -> list[Checkpoint]:
+        """Give the whole checkpoints of the run before *at*, oldest first, as many as a log
+        holds.
+        """
+        found: list[Checkpoint] = []
+        parent = self._by_id.get(at.parent)
+        while parent is not None and parent.run == at.run and len(found) < LOG_LENGTH - 1:
+            if self._whole.damage_of_all(parent.id) is None:
+                found.insert(0, parent)
+            parent = self._by_id.get(parent.parent)
+        return found
+
+    def _give_up(self, run: str, file: str) -> Iterator[Repair]:
+        text = f"no checkpoint of run {run} is whole; it cannot be resumed"
+        try:
+            with self._store.own(run) as owner:
+                owner.note_dropped(self._store.files)
+        except RunOwned as problem:
+            yield Repair("left", f"{text}, and {problem}", file=file, run=run)
+            return
+        if file:
+            text += f"; its ref was moved to {set_aside(self._store, file)}"
+        yield Repair("given-up", text, file=file, run=run)
+
+
+def _blank_ref(at: Checkpoint, *, started: int) -> Ref:
+    """Give a ref of the run of *at* with an empty log and no size."""
+    return Ref(
+        run=at.run,
+        group=at.group,
+        checkpoint=at.id,
+        tree=at.tree,
+        sequence=at.sequence,
+        kind=at.kind,
+        step=at.step,
+        started=started,
+        updated=started,
+        bytes=0,
+        labelled=at.last_labelled,
+        positions=(),
+    )
+
+
+def _moved(ref: Ref, found: Checkpoint, copy: str) -> Repair:
+    file = f"refs/{file_name(ref.run)}"
+    kept = f"its former ref is quarantine/{copy}"
+    if found.id == ref.checkpoint:
+        text = f"the ref of run {ref.run} names nothing any more that is damaged; {kept}"
+        return Repair("mended", text, file=file, run=ref.run)
+    text = (
+        f"run {ref.run} stands at checkpoint {found.sequence} again, for {ref.sequence} is "
+        f"damaged; {kept}"
+    )
+    return Repair("rolled-back", text, file=file, run=ref.run)

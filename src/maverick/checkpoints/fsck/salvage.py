@@ -1,0 +1,153 @@
+"""Salvage: what is whole in damaged packs goes into a new pack, the damaged ones into
+`quarantine/`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from maverick.checkpoints.fsck.fallback import set_aside
+from maverick.checkpoints.fsck.pack_check import check_pack
+from maverick.checkpoints.fsck.repairs import Repair
+from maverick.checkpoints.objects import ids, packs
+from maverick.checkpoints.objects.pack_index import leaning
+from maverick.checkpoints.objects.packs import Frame
+from maverick.errors import PackDamaged, StoreDenied, StoreTooNew
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from maverick.checkpoints.folder import StoreFolder
+    from maverick.checkpoints.fsck.pack_check import PackReport
+    from maverick.checkpoints.objects.ids import ObjectId
+
+
+def check_packs(store: StoreFolder) -> Iterator[tuple[str, PackReport | OSError]]:
+    """Yield for the name of each pack what is wrong with it. Raises StoreTooNew."""
+    for file in sorted(store.files.list(store.root / "objects")):
+        name = file.removesuffix(".pack")
+        if name == file or not ids.is_id(name):
+            continue
+        try:
+            report = check_pack(
+                store.files, store.root / "objects" / file, store.objects.fetch, read_data=True
+            )
+        except StoreDenied:
+            raise
+        except OSError as problem:
+            yield name, problem
+            continue
+        for finding, _ in report.found:
+            if finding.kind == "too-new":
+                raise StoreTooNew(finding.message)
+        yield name, report
+
+
+class Salvage:
+    """Takes the damaged packs out of `objects/`. `unreadable` are those that the system cannot
+    read.
+    """
+
+    def __init__(self, store: StoreFolder, reports: dict[str, PackReport | OSError]) -> None:
+        self._store = store
+        self._files = store.files
+        self.unreadable = {name: it for name, it in reports.items() if isinstance(it, OSError)}
+        self._reports = {name: it for name, it in reports.items() if not isinstance(it, OSError)}
+        self._damaged = sorted(name for name, report in self._reports.items() if report.found)
+        self._bad = {
+            about for report in self._reports.values() for it, about in _corrupt_objects(report)
+        }
+
+    def repair(self) -> Iterator[Repair]:
+        """Do it; yields what was done."""
+        if not self._damaged:
+            return
+        new, count = self._salvage()
+        if count:
+            text = f"{count} whole objects of damaged packs were copied into pack {new[:12]}"
+            yield Repair("salvaged", text, file=f"objects/{new}.pack")
+        for name in self._damaged:
+            file = f"objects/{name}.pack"
+            why = (
+                self._reports[name]
+                .found[0][0]
+                .message.removesuffix("; run `maverick checkpoint fsck`")
+            )
+            yield Repair(
+                "quarantined", f"{why}; it was moved to {set_aside(self._store, file)}", file=file
+            )
+        self._store.objects.refresh()
+
+    def _salvage(self) -> tuple[str, int]:
+        """Copy what only damaged packs hold; gives the new pack's name, and how many objects that
+        were.
+        """
+        while True:
+            frames = self._whole_frames()
+            first = next(frames, None)
+            if first is None:
+                return "", 0
+            index = self._store.objects.write_frames(_chain(first, frames))
+            file = f"objects/{index.name}.pack"
+            report = check_pack(
+                self._files, self._store.root / file, self._store.objects.fetch, read_data=True
+            )
+            if not report.found:
+                return index.name, len(index)
+            self._bad |= {about for it, about in _corrupt_objects(report)}
+            set_aside(self._store, file)
+
+    def _whole_frames(self) -> Iterator[Frame]:
+        """Yield the frames of damaged packs that are whole, each object once, unless a sound pack
+        has it.
+        """
+        self._store.objects.refresh()
+        sound = {index.name for index in self._store.objects.packs()} - set(self._damaged)
+        seen = {
+            it
+            for index in self._store.objects.packs()
+            if index.name in sound
+            for it, _ in index.copies()
+        }
+        for name in self._damaged:
+            path = self._store.root / "objects" / f"{name}.pack"
+            pread = partial(self._files.pread, path)
+            for offset, length in _frames_in(name, self._files.size(path), pread):
+                raw = pread(offset, length)
+                try:
+                    header = packs.check_frame(raw)
+                except (packs.FrameDamaged, StoreTooNew):
+                    continue
+                raw_id = bytes.fromhex(header.id)
+                copy = leaning(raw_id) if header.flags else raw_id
+                if copy not in seen and header.id not in self._bad:
+                    seen.add(copy)
+                    yield Frame(header.kind, header.id, raw)
+
+
+def _corrupt_objects(report: PackReport) -> Iterator[tuple[str, ObjectId]]:
+    for finding, about in report.found:
+        if finding.kind != "pack":
+            yield from ((finding.kind, it) for it in about)
+
+
+def _frames_in(
+    name: str, size: int, pread: Callable[[int, int], bytes]
+) -> Iterator[tuple[int, int]]:
+    """Yield offset and length of the frames of a pack, by its index or, if that is damaged, by
+    their look.
+    """
+    try:
+        index = packs.read_index(name, size, pread)
+    except PackDamaged:
+        for header, offset in packs.scan(size, pread):
+            yield offset, packs.FRAME_BYTES + header.length
+    else:
+        for place in sorted((place for _, place in index), key=lambda place: place.offset):
+            yield place.offset, place.length
+
+
+def _chain(first: Frame, rest: Iterator[Frame]) -> Iterator[Frame]:
+    yield first
+    yield from rest

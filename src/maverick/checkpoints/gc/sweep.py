@@ -1,0 +1,305 @@
+"""Garbage collection, second half: does what `gc` planned, in an order that is safe at every
+instant.
+
+Without a lock: the live objects of the packs to be rewritten are copied into a new pack, durably.
+Then, alone in the store (no save is under way): refs and objects are synced, what is new is marked,
+refs are removed and shortened and synced, and only then dead packs are moved to `trash/`. A process
+that dies leaves garbage.
+
+Where kernel locks hold off everybody, the packs just moved are removed at once: a save keeps the
+shared lock from listing the packs to syncing its ref, so none can rely on them, and nothing leads
+to them. Where locks cannot be trusted a save may be under way; its ref shows up in a later mark,
+which brings the packs back from `trash/`. There they wait for a cycle that begins an hour later.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from maverick.checkpoints.disk import filesystem, layout
+from maverick.checkpoints.disk.files import is_full, writing
+from maverick.checkpoints.folder import alone
+from maverick.checkpoints.gc.departure import Departure
+from maverick.checkpoints.gc.survey import decide, read_refs, take_survey
+from maverick.checkpoints.gc.trash import Trash
+from maverick.checkpoints.objects import packs
+from maverick.checkpoints.objects.ids import ObjectId
+from maverick.checkpoints.objects.packs import Frame
+from maverick.errors import StoreDamaged, StoreUnwritable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from maverick.checkpoints.folder import StoreFolder
+    from maverick.checkpoints.gc.survey import Survey
+    from maverick.checkpoints.objects.pack_index import PackIndex, Place
+
+
+@dataclass(frozen=True, slots=True)
+class GcResult:
+    """What gc did. `removed_bytes` are bytes of objects, `freed_bytes` those that the disk has
+    gained.
+
+    `trashed_bytes` are those that a later gc frees, where locks cannot be trusted. `left` names the
+    packs that were to be rewritten, but could not be read, or for which there was no space.
+    """
+
+    runs: tuple[str, ...] = ()
+    removed_objects: int = 0
+    removed_bytes: int = 0
+    kept_objects: int = 0
+    freed_bytes: int = 0
+    trashed_bytes: int = 0
+    left: tuple[str, ...] = ()
+
+
+def sweep(
+    store: StoreFolder, survey: Survey, progress: Callable[[int, int], None] | None
+) -> GcResult:
+    """Do what *survey* found; `GcPlan.execute` says what that guarantees."""
+    layout.read_format(store.files, store.root).require_gc(store.root)
+    with alone(store), writing("collect garbage", store.root):
+        trusted = filesystem.locks_are_trusted(store.root / "gc.lock")
+        store.objects.refresh()
+        names = {index.name for index in store.objects.packs()}
+        if not names.issuperset(index.name for index in survey.packs):  # another gc was here
+            survey = take_survey(store, survey.policy, survey)
+        sweeper = _Sweeper(store, survey, trusted, progress)
+        try:
+            sweeper.run()
+        finally:
+            with suppress(OSError):
+                layout.fill_reserve(store.files, store.root)
+        return sweeper.result()
+
+
+class _Sweeper:
+    def __init__(
+        self,
+        store: StoreFolder,
+        survey: Survey,
+        trusted: bool,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self._store = store
+        self._files = store.files
+        self._survey = survey
+        self._progress = _Progress(progress)
+        self._trash = Trash(store, trusted=trusted)
+        self._runs = Departure(store, survey, trusted=trusted)
+        self._removed: dict[bytes, int] = {}
+        self._copied = 0
+        self._left: dict[str, None] = {}
+        self._tight = False
+
+    def run(self) -> None:
+        """Sweep in one pass, or, if the disk is too full for that, in as many as it takes."""
+        rewrite = self._survey.rewrite
+        try:
+            self._pass(rewrite)
+        except (OSError, StoreUnwritable) as error:
+            if not is_full(error):
+                raise
+            self._tight = True
+            with suppress(FileNotFoundError):
+                self._files.unlink(self._store.root / "reserve")
+            self._progress.again()
+            self._pass([])
+            for index in sorted(rewrite, key=self._live_bytes):
+                self._try_pass(index)
+            self._runs.finish()
+        self._progress.end()
+
+    def result(self) -> GcResult:
+        """Say what was done."""
+        kept = {copy for index in self._store.objects.packs() for copy, _ in index.copies()}
+        removed = {copy: size for copy, size in self._removed.items() if copy not in kept}
+        return GcResult(
+            runs=tuple(self._runs.dropped),
+            removed_objects=len(removed),
+            removed_bytes=sum(removed.values()),
+            kept_objects=len(kept),
+            freed_bytes=self._trash.freed - self._copied,
+            trashed_bytes=self._trash.waiting,
+            left=tuple(self._left),
+        )
+
+    def _try_pass(self, index: PackIndex) -> None:
+        try:
+            self._pass([index])
+        except (OSError, StoreUnwritable) as error:
+            if not is_full(error):
+                raise
+            self._left[index.name] = None
+
+    def _pass(self, rewrite: list[PackIndex]) -> None:
+        before = self._trash.purgeable()
+        try:
+            self._runs.prepare(tight=self._tight)
+            self._copy(rewrite)
+            victims = [
+                index for index in (*self._survey.delete, *rewrite) if index.name not in self._left
+            ]
+            with self._store.locks.exclusive(), self._store.locks.refs():
+                condemned = self._condemn(victims)
+        finally:
+            self._runs.clean_up()
+            self._survey.source.close()  # else what is purged keeps its space
+        self._trash.purge(before, condemned)
+
+    def _live_bytes(self, index: PackIndex) -> int:
+        live = self._survey.live_copies()
+        return sum(place.length for copy, place in index.copies() if copy in live)
+
+    def _path(self, folder: str, name: str) -> Path:
+        return self._store.root / folder / f"{name}.pack"
+
+    # Without a lock.
+
+    def _copy(self, rewrite: list[PackIndex]) -> None:
+        """Write the live objects that only *rewrite* holds into one new pack, durably."""
+        going = {index.name for index in (*self._survey.delete, *rewrite)}
+        wanted = self._survey.live_copies()
+        for index in self._store.objects.packs():
+            if index.name not in going:
+                wanted.difference_update(copy for copy, _ in index.copies())
+        copies = {
+            copy: place.length
+            for index in rewrite
+            for copy, place in index.copies()
+            if copy in wanted
+        }
+        self._progress.begin(sum(copies.values()))
+        frames = self._live_frames(rewrite, wanted)
+        first = next(frames, None)
+        if first is not None:
+            self._copied += self._store.objects.write_frames(chain([first], frames)).size
+
+    def _live_frames(self, rewrite: list[PackIndex], wanted: set[bytes]) -> Iterator[Frame]:
+        for index in rewrite:
+            path = self._path("objects", index.name)
+            for copy, place in sorted(index.copies(), key=lambda row: row[1].offset):
+                if copy not in wanted:
+                    continue
+                object_id = ObjectId(copy[:32].hex())
+                raw = self._files.pread(path, place.offset, place.length)
+                if not _is_whole(raw, object_id, place):
+                    self._left[index.name] = None  # the pack stays as it is, for fsck
+                    continue
+                wanted.discard(copy)
+                yield Frame(place.kind, object_id, raw)
+                self._progress.add(place.length)
+
+    # Alone in the store.
+
+    def _condemn(self, victims: list[PackIndex]) -> list[str]:
+        """Remove and shorten refs, then move the packs to `trash/` that nothing leads to; gives
+        their names.
+        """
+        root, survey = self._store.root, self._survey
+        # What a save has written counts here, so it has to be durable before anything goes.
+        self._files.sync_folder(root / "refs")
+        self._files.sync_folder(root / "objects")
+        self._store.objects.refresh()
+        refs = read_refs(self._store)
+        fates = decide(self._store, refs, survey.policy, survey)
+        self._runs.keep_unprepared(refs, fates)
+        survey.mark(refs, fates)
+        self._heal()
+        self._runs.carry_out(refs, fates, tight=self._tight)
+        self._trash.remove_stale()
+        return self._move(victims)
+
+    def _heal(self) -> None:
+        """Bring back the packs from `trash/` with what is alive after all; else refuse to go on."""
+        missing = self._missing()
+        while missing and self._bring_back({copy[:32] for copy in missing}):
+            missing = self._missing()
+        for copy in missing:
+            raise StoreDamaged(
+                f"gc removed nothing, because object {copy[:32].hex()[:12]} is missing; run "
+                "`maverick checkpoint fsck`"
+            )
+
+    def _bring_back(self, missing: set[bytes]) -> bool:
+        """Bring back the packs from `trash/` that hold some of *missing*; says whether there were
+        any.
+        """
+        found = self._trash.bring_back(missing)
+        self._store.objects.refresh()
+        self._survey.note_leans(ObjectId(raw_id.hex()) for raw_id in missing)
+        return found
+
+    def _missing(self) -> set[bytes]:
+        missing = self._survey.live_copies()
+        for index in self._store.objects.packs():
+            missing.difference_update(copy for copy, _ in index.copies())
+        return missing
+
+    def _move(self, victims: list[PackIndex]) -> list[str]:
+        """Move those of *victims* to `trash/` that hold nothing alive that is nowhere else."""
+        going = {index.name for index in victims}
+        needed = self._survey.live_copies()
+        for index in self._store.objects.packs():
+            if index.name not in going:
+                needed.difference_update(copy for copy, _ in index.copies())
+        moved: list[str] = []
+        for index in victims:
+            rows = dict(index.copies())
+            if not needed.isdisjoint(rows):
+                needed.difference_update(rows)
+                continue
+            with suppress(FileNotFoundError):  # an earlier pass has moved it
+                self._trash.put(index.name)
+                moved.append(index.name)
+                self._removed.update((copy, place.length) for copy, place in rows.items())
+        self._store.objects.refresh()
+        return moved
+
+
+class _Progress:
+    """Counts the bytes copied. On a full disk a pass is begun again, but what was told is never
+    taken back.
+    """
+
+    def __init__(self, tell: Callable[[int, int], None] | None) -> None:
+        self._tell = tell
+        self._done = self._told = self._total = 0
+
+    def begin(self, total: int) -> None:
+        """Begin to copy so many bytes; the first is the whole work."""
+        if not self._total:
+            self._total = total
+            self._report(0)
+
+    def add(self, length: int) -> None:
+        """Count so many bytes more."""
+        self._done += length
+        if self._done > self._told:
+            self._report(min(self._done, self._total))
+
+    def again(self) -> None:
+        """Count from the beginning."""
+        self._done = 0
+
+    def end(self) -> None:
+        """Tell that all is done, or needs not be."""
+        if self._total:
+            self._report(self._total)
+
+    def _report(self, done: int) -> None:
+        self._told = done
+        if self._tell is not None:
+            self._tell(done, self._total)
+
+
+def _is_whole(raw: bytes, object_id: ObjectId, place: Place) -> bool:
+    try:
+        header = packs.check_frame(raw)
+    except packs.FrameDamaged:
+        return False
+    return (header.id, header.kind) == (object_id, place.kind)

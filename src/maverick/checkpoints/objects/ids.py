@@ -1,0 +1,85 @@
+"""The names of objects: what is hashed, under which context, and the types that keep the ids apart.
+
+A blob's id is the plain BLAKE3-256 of its bytes, so `b3sum FILE` verifies it. Trees and checkpoints
+are hashed with a key derivation context of their own, so that no blob can pose as one.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NewType
+
+from blake3 import blake3
+
+ObjectId = NewType("ObjectId", str)
+"""The id of any object: 64 lower-case hexadecimal digits."""
+BlobId = NewType("BlobId", ObjectId)
+TreeId = NewType("TreeId", ObjectId)
+CheckpointId = NewType("CheckpointId", ObjectId)
+
+TREE_CONTEXT = "maverick 2026-11-23 tree v1"
+CHECKPOINT_CONTEXT = "maverick 2026-11-23 checkpoint v1"
+
+_HEX = frozenset("0123456789abcdef")
+# Below this size starting threads costs more than they save.
+_THREADS_FROM_BYTES = 16 << 20
+
+
+class ObjectKind(IntEnum):
+    """The kind of an object, as its frame and its index entry spell it."""
+
+    BLOB = 1
+    TREE = 2
+    CHECKPOINT = 3
+
+
+def blob_id(data: bytes) -> BlobId:
+    """Give the id of a blob that holds *data*."""
+    threads = blake3.AUTO if len(data) >= _THREADS_FROM_BYTES else 1
+    return BlobId(ObjectId(blake3(data, max_threads=threads).hexdigest()))
+
+
+class Hasher:
+    """Hashes a blob part by part, which need not all be in memory at once."""
+
+    def __init__(self) -> None:
+        self._hash = blake3()
+
+    def update(self, part: bytes) -> None:
+        """Go on with *part*."""
+        self._hash.update(part)
+
+    def blob_id(self) -> BlobId:
+        """Give the id of the blob that holds all the parts so far, joined."""
+        return BlobId(ObjectId(self._hash.hexdigest()))
+
+
+def tree_id(data: bytes) -> TreeId:
+    """Give the id of a tree node whose canonical JSON is *data*."""
+    return TreeId(ObjectId(blake3(data, derive_key_context=TREE_CONTEXT).hexdigest()))
+
+
+def checkpoint_id(data: bytes) -> CheckpointId:
+    """Give the id of a checkpoint whose canonical JSON is *data*."""
+    return CheckpointId(ObjectId(blake3(data, derive_key_context=CHECKPOINT_CONTEXT).hexdigest()))
+
+
+def object_id(kind: ObjectKind, data: bytes) -> ObjectId:
+    """Give the id of an object of *kind* whose bytes are *data*."""
+    match kind:
+        case ObjectKind.BLOB:
+            return blob_id(data)
+        case ObjectKind.TREE:
+            return tree_id(data)
+        case ObjectKind.CHECKPOINT:
+            return checkpoint_id(data)
+
+
+def is_id(text: str) -> bool:
+    """Say whether *text* is spelt like an id: 64 lower-case hexadecimal digits."""
+    return len(text) == 64 and _HEX.issuperset(text)
+
+
+def is_id_prefix(text: str) -> bool:
+    """Say whether *text* may abbreviate an id: 4 to 64 lower-case hexadecimal digits."""
+    return 4 <= len(text) <= 64 and _HEX.issuperset(text)

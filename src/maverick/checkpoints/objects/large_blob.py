@@ -1,0 +1,230 @@
+"""A large blob on its way into a pack: its chunks, lists of some dozens of them, and the list of
+these.
+
+So a blob that grows, or changes at one place, costs what is new in it, and one list and a half.
+Cuts follow those of the blob that was in its place, as far as both begin alike.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from maverick.checkpoints.objects import chunking, ids
+from maverick.checkpoints.objects.frames import FrameDamaged, NewObject, compressor
+from maverick.checkpoints.objects.ids import ObjectKind
+from maverick.checkpoints.objects.parallel import spread
+from maverick.errors import StoreDamaged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from maverick.checkpoints.objects.bases import Stored
+    from maverick.checkpoints.objects.chunking import Read
+    from maverick.checkpoints.objects.frames import Frame
+    from maverick.checkpoints.objects.ids import BlobId, ObjectId
+
+    Chunks = tuple[tuple[ObjectId, int], ...]
+
+
+class Sink(Protocol):
+    """The pack that a blob goes into."""
+
+    objects: Stored
+
+    def is_stored(self, object_id: ObjectId) -> bool:
+        """Say whether earlier packs hold the object."""
+
+    def wants(self, object_id: ObjectId) -> bool:
+        """Say whether the object is in no pack yet."""
+
+    def add(self, frame: Frame) -> None:
+        """Append the frame of an object that is wanted."""
+
+    def frames(self, items: Sequence[NewObject]) -> Iterator[Frame]:
+        """Give the frames of *items*, in order."""
+
+
+class _Item(NamedTuple):
+    """A part of the former blob: a chunk, or a list of `chunks`."""
+
+    id: ObjectId
+    length: int
+    chunks: Chunks = ()
+
+
+class LargeBlob:
+    """The blob that *pack* is to get, in whose place *former* was. Its id may be *known*, and then
+    it is wanted.
+    """
+
+    def __init__(self, pack: Sink, former: ObjectId | None, known: ObjectId | None = None) -> None:
+        self._pack = pack
+        self._former = former
+        self._known = known
+        self._hashed = ids.Hasher()
+        self._lists = _Lists(pack)
+
+    def add(self, read: Read) -> tuple[BlobId, int]:
+        """Append what *read* gives (at most so many bytes, none at the end); gives id and size."""
+        before = self._items_of(self._former)
+        # A last chunk that is too small is not kept apart from what comes now.
+        kept = before[:-1] if before and before[-1].length < chunking.MIN_BYTES else before
+        same, read = self._unchanged(read, kept)
+        if same < len(before) and before[same].chunks:
+            begun = [_Item(*chunk) for chunk in before[same].chunks]
+            before = [*begun, *before[same + 1 :]]
+            same, read = self._unchanged(read, begun)
+        rest = [chunk for it in before[same:] for chunk in it.chunks or ((it.id, it.length),)]
+        first, read = self._begun(read, rest)
+        formers = Formers([chunk for chunk, _ in rest])
+        for window in chain(first, chunking.windows(read)):
+            self._add_window(window, formers)
+        blob = self._known or self._hashed.blob_id()
+        items = self._lists.items()
+        if len(items) > 1 and (self._known is not None or self._pack.wants(blob)):
+            self._pack.add(compressor().chunk_list(blob, items))
+        return ids.BlobId(blob), sum(length for _, length in items)
+
+    def _add_window(self, window: list[bytes], formers: Formers) -> None:
+        # The whole is hashed by one thread while others hash its chunks.
+        work: list[bytes | list[bytes]] = (
+            [[], *window] if self._known is not None else [window, *window]
+        )
+        found = list(spread(partial(_id_of, self._hashed), work, 2 * sum(map(len, window))))
+        new: list[NewObject] = []
+        for chunk, part in zip(found[1:], window, strict=True):
+            like = formers.next(chunk)
+            if chunk == self._known or self._pack.wants(
+                chunk
+            ):  # a blob of one chunk was asked for already
+                new.append(NewObject(ObjectKind.BLOB, chunk, part, like))
+        for frame in self._pack.frames(new):
+            self._pack.add(frame)
+        for chunk, part in zip(found[1:], window, strict=True):
+            self._lists.add(chunk, part)
+
+    def _unchanged(self, read: Read, before: list[_Item]) -> tuple[int, Read]:
+        """Take those of *before* with which what is read begins; gives their number, and what reads
+        the rest.
+        """
+        same = 0
+        while same < len(before):
+            parts = chunking.pieces(read, [it.length for it in before[same:]])
+            found = spread(ids.blob_id, parts, sum(map(len, parts)))
+            for number, (part, blob) in enumerate(zip(parts, found, strict=True)):
+                it = before[same]
+                if (it.id, it.length) != (blob, len(part)) or not self._pack.is_stored(blob):
+                    return same, chunking.after(b"".join(parts[number:]), read)
+                if self._known is None:
+                    self._hashed.update(part)
+                self._lists.keep(it, part)
+                same += 1
+        return same, read
+
+    def _begun(
+        self, read: Read, before: list[tuple[ObjectId, int]]
+    ) -> tuple[list[list[bytes]], Read]:
+        """Cut where the last chunk *before* ends or (it may be JSON, with a bracket at the end)
+        begins to differ.
+
+        So what is appended to again and again is stored once. Gives that part, if it is large
+        enough.
+        """
+        if len(before) != 1 or before[0][1] < chunking.MIN_BYTES:
+            return [], read
+        with suppress(StoreDamaged):
+            former = self._pack.objects.read(before[0][0])
+            (part,) = chunking.pieces(read, [len(former)])
+            same = chunking.common(former, part)
+            if same < chunking.MIN_BYTES:
+                return [], chunking.after(part, read)
+            return [[part[:same]]], chunking.after(part[same:], read)
+        return [], read
+
+    def _items_of(self, blob: ObjectId | None) -> list[_Item]:
+        """Give what *blob* is made of; nothing if it cannot be read."""
+        if blob is None:
+            return []
+        with suppress(FrameDamaged, StoreDamaged, OSError):
+            chunks = self._chunks_of(blob)
+            if chunks:
+                return [_Item(chunk, length, self._chunks_of(chunk)) for chunk, length in chunks]
+            if self._pack.objects.find(blob) is not None:
+                return [_Item(blob, len(self._pack.objects.read(blob)))]
+        return []
+
+    def _chunks_of(self, blob: ObjectId) -> Chunks:
+        place = self._pack.objects.find(blob)
+        return (
+            self._pack.objects.leans_at(place).chunks if place is not None and place.leans else ()
+        )
+
+
+class _Lists:
+    """The lists of a blob: complete ones, and the chunks behind them that are in none yet."""
+
+    def __init__(self, pack: Sink) -> None:
+        self._pack = pack
+        self._complete: list[tuple[ObjectId, int]] = []
+        self._open: list[tuple[ObjectId, int]] = []
+        self._hashed = ids.Hasher()
+
+    def add(self, chunk: ObjectId, part: bytes) -> None:
+        """Take the next chunk, whose bytes are *part*."""
+        # A list is complete only when something follows it: else it could be the blob itself.
+        if self._open and chunking.ends_list(len(self._open), self._open[-1][0]):
+            self._close()
+        self._open.append((chunk, len(part)))
+        self._hashed.update(part)
+
+    def keep(self, it: _Item, part: bytes) -> None:
+        """Take a part of the former blob, whose bytes are *part*."""
+        if it.chunks and not self._open:
+            self._complete.append((it.id, it.length))
+            return
+        at = 0
+        for chunk, length in it.chunks or ((it.id, it.length),):
+            self.add(chunk, part[at : at + length])
+            at += length
+
+    def items(self) -> list[tuple[ObjectId, int]]:
+        """Give what the list of the blob has to name."""
+        return [*self._complete, *self._open]
+
+    def _close(self) -> None:
+        blob = self._hashed.blob_id()
+        if self._pack.wants(blob):
+            self._pack.add(compressor().chunk_list(blob, self._open))
+        self._complete.append((blob, sum(length for _, length in self._open)))
+        self._open, self._hashed = [], ids.Hasher()
+
+
+class Formers:
+    """Says which chunk of the former blob stood where a new one stands now."""
+
+    def __init__(self, chunks: list[ObjectId]) -> None:
+        self._chunks = chunks
+        self._positions = {chunk: position for position, chunk in enumerate(chunks)}
+        self._at = 0
+
+    def next(self, chunk: ObjectId) -> ObjectId | None:
+        """Give the former chunk in the place of *chunk*, the next of the new ones; None if it is
+        the same.
+        """
+        same = self._positions.get(chunk)
+        if same is not None:
+            self._at = same + 1
+            return None
+        self._at += 1
+        return self._chunks[self._at - 1] if self._at <= len(self._chunks) else None
+
+
+def _id_of(hashed: ids.Hasher, part: bytes | list[bytes]) -> BlobId:
+    if isinstance(part, bytes):
+        return ids.blob_id(part)
+    for piece in part:
+        hashed.update(piece)
+    return hashed.blob_id()

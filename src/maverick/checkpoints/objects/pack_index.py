@@ -1,0 +1,194 @@
+"""The index of a pack: where each of its objects is. Small ones are held in memory, large ones
+searched on disk.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, NamedTuple
+
+from blake3 import blake3
+
+from maverick.checkpoints.objects.ids import ObjectId, ObjectKind
+from maverick.checkpoints.objects.pack_search import search
+from maverick.errors import PackDamaged, StoreTooNew
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Pread = Callable[[int, int], bytes]
+
+_ROW = struct.Struct(">32sQIB")
+INDEX_BYTES = _ROW.size
+LEANS = 128
+"""What an index adds to the kind of an object whose frame leans on others."""
+_KINDS = {kind | leans: (kind, leans > 0) for kind in ObjectKind for leans in (0, LEANS)}
+_KNOWN_KINDS = frozenset(_KINDS)
+# An index up to this size is read whole once look-ups in it have read as much as it has.
+_HELD_BYTES = 1 << 20
+# Ids of as many rows fit a dictionary that costs little; more are searched for among the bytes.
+_HASHED_ROWS = 4096
+
+
+class Place(NamedTuple):
+    """Where an object's frame is: in which pack, from which byte on, how many; and whether it leans
+    on others.
+    """
+
+    pack: str
+    offset: int
+    length: int
+    kind: ObjectKind
+    leans: bool = False
+
+
+def _no_file(offset: int, length: int) -> bytes:
+    raise AssertionError(f"{length} bytes at {offset} were asked for of an index that is in memory")
+
+
+class PackIndex:
+    """The index of the pack *name* of *size* bytes: *count* rows of 45 bytes, sorted by id, from
+    byte *start* on.
+
+    Its rows are `data`; or they are read by *pread* (offset, length) when they are needed: by
+    `find` and `with_prefix` a few at a time, by anything else all, and then checked against the
+    hash *check*.
+    """
+
+    __slots__ = (
+        "_check",
+        "_data",
+        "_positions",
+        "_pread",
+        "_read_bytes",
+        "count",
+        "name",
+        "size",
+        "start",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        count: int,
+        size: int,
+        start: int,
+        *,
+        data: bytes | None = None,
+        pread: Pread = _no_file,
+        check: bytes = b"",
+    ) -> None:
+        self.name = name
+        self.count = count
+        self.size = size
+        self.start = start
+        self._data = data
+        self._pread = pread
+        self._check = check
+        self._read_bytes = 0
+        self._positions: dict[bytes, int] | None = None
+
+    def __len__(self) -> int:
+        """The number of objects."""
+        return self.count
+
+    def __iter__(self) -> Iterator[tuple[ObjectId, Place]]:
+        """Yield every object and its place, in the order of the ids."""
+        for raw_id, place in self.rows():
+            yield ObjectId(raw_id.hex()), place
+
+    def rows(self) -> Iterator[tuple[bytes, Place]]:
+        """Yield every object's raw id and its place."""
+        for raw_id, offset, length, kind in _ROW.iter_unpack(self.data):
+            yield raw_id, Place(self.name, offset, length, *_KINDS[kind])
+
+    def copies(self) -> Iterator[tuple[bytes, Place]]:
+        """Yield for every frame what it is a copy of, and its place.
+
+        That is the object's raw id, and for a frame that leans on others the same with one byte
+        more: where a whole copy is needed, such a one does not do.
+        """
+        for raw_id, place in self.rows():
+            yield leaning(raw_id) if place.leans else raw_id, place
+
+    @property
+    def data(self) -> bytes:
+        """All rows.
+
+        Raises:
+            PackDamaged: they are not what was written.
+            StoreTooNew: a newer version wrote them.
+        """
+        if self._data is None:
+            self.take(self._pread(self.start, self.count * INDEX_BYTES))
+        return self._data or b""
+
+    def take(self, data: bytes) -> None:
+        """Take *data*, which was read already, as all rows. Raises as `data`."""
+        if blake3(data).digest() != self._check:
+            raise damaged(self.name, "its index is damaged")
+        if not _KNOWN_KINDS.issuperset(data[INDEX_BYTES - 1 :: INDEX_BYTES]):
+            raise StoreTooNew(
+                f"pack {self.name[:12]} holds objects of a kind that this version does not know; "
+                "update maverick"
+            )
+        self._data = data
+
+    def find(self, raw_id: bytes) -> Place | None:
+        """Give the place of an object by its 32-byte id, or None."""
+        if (
+            self._data is None
+            and self._read_bytes >= self.count * INDEX_BYTES
+            and self._read_bytes <= _HELD_BYTES
+        ):
+            self.data  # noqa: B018 - reads it
+        if self._data is not None and self.count <= _HASHED_ROWS:
+            if self._positions is None:
+                ids = range(0, len(self._data), INDEX_BYTES)
+                self._positions = {self._data[at : at + 32]: at for at in ids}
+            at = self._positions.get(raw_id)
+            return self._place(self._data[at : at + INDEX_BYTES]) if at is not None else None
+        _, row = search(self.count, self._rows, raw_id)
+        return self._place(row) if row else None
+
+    def with_prefix(self, prefix: str) -> Iterator[tuple[ObjectId, Place]]:
+        """Yield the objects whose ids begin with the hexadecimal digits *prefix*."""
+        position, _ = search(self.count, self._rows, bytes.fromhex(prefix.ljust(64, "0")))
+        while position < self.count:
+            row = self._rows(position, 1)
+            object_id = ObjectId(row[:32].hex())
+            if not object_id.startswith(prefix):
+                break
+            yield object_id, self._place(row)
+            position += 1
+
+    def _place(self, row: bytes) -> Place:
+        _, offset, length, kind = _ROW.unpack(row)
+        if kind not in _KINDS:
+            raise damaged(self.name, "its index is damaged")
+        return Place(self.name, offset, length, *_KINDS[kind])
+
+    def _rows(self, first: int, number: int) -> bytes:
+        if self._data is not None:
+            return self._data[first * INDEX_BYTES : (first + number) * INDEX_BYTES]
+        rows = self._pread(self.start + first * INDEX_BYTES, number * INDEX_BYTES)
+        if len(rows) != number * INDEX_BYTES:
+            raise damaged(self.name, "it is cut off")
+        self._read_bytes += len(rows)
+        return rows
+
+
+def leaning(raw_id: bytes) -> bytes:
+    """Give what a copy of the object that leans on others is a copy of; see `PackIndex.copies`."""
+    return raw_id + b"+"
+
+
+encode_row: Callable[[bytes, int, int, int], bytes] = _ROW.pack
+"""Give the bytes of a row: of id, offset, length, and kind, with LEANS where it does. Rows sort as
+their bytes do.
+"""
+
+
+def damaged(name: str, why: str) -> PackDamaged:
+    """Give the error for the pack *name*."""
+    return PackDamaged(f"pack {name[:12]} is damaged: {why}; run `maverick checkpoint fsck`")

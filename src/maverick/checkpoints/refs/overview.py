@@ -1,0 +1,36 @@
+"""The runs of a store without its objects: what a listing needs, and quick to load."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from maverick.checkpoints.disk import layout
+from maverick.checkpoints.disk.files import Files
+from maverick.checkpoints.disk.locks import Locks
+from maverick.checkpoints.refs.refs import Ref, Refs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from maverick.errors import RefDamaged
+
+
+class Overview:
+    """The refs of a store, and who owns them."""
+
+    def __init__(self, root: Path) -> None:
+        """Look at the store at *root*; raises as `Store.open`."""
+        files = Files()
+        layout.read_format(files, root)
+        self._refs = Refs(files, root)
+        self._locks = Locks(root)
+
+    def refs(self, damaged: list[RefDamaged] | None = None) -> list[Ref]:
+        """Give the refs of all runs, newest first; *damaged* gets an error for each that cannot be
+        read.
+        """
+        return self._refs.list(damaged)
+
+    def is_owned(self, run: str) -> bool:
+        """Say whether some process owns *run* at this instant."""
+        return self._locks.is_owned(run)

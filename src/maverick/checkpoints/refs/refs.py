@@ -1,0 +1,295 @@
+"""Refs: one small sealed file per run, which says where the run stands. Listing runs reads nothing
+else.
+
+A ref moves by compare-and-swap on (sequence, checkpoint) under `refs.lock`; after a crash it is the
+old one or the new one.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from blake3 import blake3
+
+from maverick.checkpoints.disk import sealed
+from maverick.checkpoints.disk.files import UNREADABLE, replace
+from maverick.checkpoints.disk.layout import list_folder, temporary
+from maverick.checkpoints.disk.names import file_name, run_name
+from maverick.checkpoints.objects import ids
+from maverick.checkpoints.trees.tree_nodes import CHECKPOINT_KINDS, Checkpoint, CheckpointKind
+from maverick.errors import NotFound, RefDamaged, StoreDenied
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from maverick.checkpoints.disk.files import Files
+    from maverick.checkpoints.objects.ids import CheckpointId, TreeId
+
+LOG_LENGTH = 16
+_NOTE = "refs.lock"
+
+
+class Position(NamedTuple):
+    """One place where a ref stood. `time` is in milliseconds since the epoch."""
+
+    checkpoint: CheckpointId
+    sequence: int
+    time: int
+    reason: str
+    kind: CheckpointKind
+    label: str
+
+
+class Ref(NamedTuple):
+    """Where a run stands: its newest checkpoint, and what a listing shows of it.
+
+    `started` and `updated` are in milliseconds since the epoch, `bytes` is the size of the
+    checkpoint's tree. `order` is the run's number in the order in which runs were started in this
+    store, whatever the clock said; 0 where an earlier version began it. `positions` are the last
+    16, oldest first, the last of them the present one.
+    """
+
+    run: str
+    group: str
+    checkpoint: CheckpointId
+    tree: TreeId
+    sequence: int
+    kind: CheckpointKind
+    step: str
+    started: int
+    updated: int
+    bytes: int
+    labelled: CheckpointId
+    positions: tuple[Position, ...]
+    tags: Mapping[str, CheckpointId] = MappingProxyType({})
+    order: int = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether the run came to its end; any other run can be resumed."""
+        return self.kind == "final"
+
+
+def by_start(ref: Ref) -> tuple[int, int, str]:
+    """Give what sorts refs by when their runs were started, the newest first: by their numbers,
+    else by time.
+    """
+    return -ref.order, -ref.started, ref.run
+
+
+def advanced(
+    before: Ref | None, checkpoint: Checkpoint, *, size_bytes: int, reason: str, order: int = 0
+) -> Ref:
+    """Give the ref that stands at *checkpoint*, with the log, tags and order of *before*, else with
+    *order*.
+    """
+    position = Position(
+        checkpoint.id,
+        checkpoint.sequence,
+        checkpoint.created,
+        reason,
+        checkpoint.kind,
+        checkpoint.label,
+    )
+    log = before.positions if before is not None else ()
+    return Ref(
+        run=checkpoint.run,
+        group=checkpoint.group,
+        checkpoint=checkpoint.id,
+        tree=checkpoint.tree,
+        sequence=checkpoint.sequence,
+        kind=checkpoint.kind,
+        step=checkpoint.step,
+        started=before.started if before is not None else checkpoint.created,
+        updated=checkpoint.created,
+        bytes=size_bytes,
+        labelled=checkpoint.last_labelled,
+        positions=(*log, position)[-LOG_LENGTH:],
+        tags=before.tags if before is not None else {},
+        order=before.order if before is not None else order,
+    )
+
+
+class Refs:
+    """The refs of the store at *root*. Only `put` and `remove` change anything; hold `refs.lock`
+    for them.
+    """
+
+    def __init__(self, files: Files, root: Path) -> None:
+        self._files = files
+        self._root = root
+
+    def get(self, run: str) -> Ref | None:
+        """Read the ref of *run*; None if there is no such run.
+
+        Raises:
+            RefDamaged: it is torn or altered, or cannot be read.
+        """
+        return self._read(file_name(run))
+
+    def list(self, damaged: list[RefDamaged] | None = None) -> list[Ref]:
+        """Read all refs, those of runs that were started last first. *damaged* gets those that
+        cannot be read.
+        """
+        found: list[Ref] = []
+        for name in list_folder(self._files, self._root, "refs"):
+            if run_name(name) is None:  # what somebody's file browser left there is no ref
+                continue
+            try:
+                ref = self._read(name)
+            except RefDamaged as error:
+                if damaged is not None:
+                    damaged.append(error)
+                continue
+            if ref is not None:
+                found.append(ref)
+        return sorted(found, key=by_start)
+
+    def next_order(self) -> int:
+        """Give the number of a run that begins now, above that of any other.
+
+        The last number is noted in `refs.lock`, sealed with the names that `refs/` had then. Where
+        that does not fit, because the note was lost or runs are gone, all refs are read.
+        """
+        number, seal = b"", b""
+        with suppress(OSError, ValueError):
+            number, seal = self._files.read(self._root / _NOTE).split()
+        if number.isdigit() and seal == self._seal(number):
+            return int(number) + 1
+        orders, unknown = [0], 1
+        for name in list_folder(self._files, self._root, "refs"):
+            try:
+                ref = self._read(name) if run_name(name) is not None else None
+            except (RefDamaged, StoreDenied):  # it has a number, too
+                unknown += 1
+            else:
+                orders.append(ref.order if ref is not None else 0)
+        return max(orders) + unknown
+
+    def note_order(self, order: int) -> None:
+        """Note that *order* is the greatest number of a run now. A note that is lost costs time
+        only.
+        """
+        number = b"%d" % order
+        with suppress(OSError):
+            note = b"%s %s\n" % (number, self._seal(number))
+            descriptor = os.open(self._root / _NOTE, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                os.pwrite(descriptor, note, 0)
+                os.ftruncate(descriptor, len(note))
+            finally:
+                os.close(descriptor)
+
+    def _seal(self, number: bytes) -> bytes:
+        names = "/".join(sorted(list_folder(self._files, self._root, "refs")))
+        return (
+            blake3(number + b"/" + names.encode("utf-8", "surrogateescape")).hexdigest(16).encode()
+        )
+
+    def put(self, ref: Ref) -> None:
+        """Make *ref* the ref of its run. After a crash it is the old one or this one (2 fsyncs)."""
+        target = self._root / "refs" / file_name(ref.run)
+        replace(self._files, temporary(self._root), target, [encode_ref(ref)])
+
+    def remove(self, run: str) -> None:
+        """Remove the ref of *run*, which exists."""
+        self._files.unlink(self._root / "refs" / file_name(run))
+        self._files.sync_folder(self._root / "refs")
+
+    def _read(self, name: str) -> Ref | None:
+        try:
+            data = self._files.read(self._root / "refs" / name)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno not in UNREADABLE:
+                raise
+            raise RefDamaged(
+                f"the ref of run {run_name(name) or name} cannot be read "
+                f"({self._root}/refs/{name}): {error.strerror}; run `maverick checkpoint fsck`"
+            ) from error
+        ref = parse_ref(data)
+        if ref is None or file_name(ref.run) != name:
+            run = run_name(name) or name
+            raise RefDamaged(
+                f"the ref of run {run} is torn or altered ({self._root}/refs/{name}); "
+                "run `maverick checkpoint fsck --repair` to rebuild it"
+            )
+        return ref
+
+
+def encode_ref(ref: Ref) -> bytes:
+    """Give the bytes of the file that holds *ref*."""
+    return sealed.seal(
+        {
+            "bytes": ref.bytes,
+            "checkpoint": ref.checkpoint,
+            "format": 1,
+            "group": ref.group,
+            "kind": ref.kind,
+            "labelled": ref.labelled,
+            **({"order": ref.order} if ref.order else {}),
+            "positions": [
+                [p.checkpoint, p.sequence, p.time, p.reason, p.kind, p.label] for p in ref.positions
+            ],
+            "run": ref.run,
+            "sequence": ref.sequence,
+            "started": ref.started,
+            "step": ref.step,
+            "tags": dict(ref.tags),
+            "tree": ref.tree,
+            "updated": ref.updated,
+        }
+    )
+
+
+def parse_ref(data: bytes) -> Ref | None:
+    """Read a ref from its file's bytes; None if they are torn, altered or no ref."""
+    fields = sealed.unseal(data)
+    if fields is None or fields.pop("format", None) != 1:
+        return None
+    try:
+        positions = tuple(Position(*row) for row in fields.pop("positions"))
+        ref = Ref(**fields, positions=positions)
+        _validate(ref)
+    except (KeyError, TypeError, ValueError):
+        return None
+    return ref
+
+
+def _validate(ref: Ref) -> None:
+    numbers: list[Any] = [ref.sequence, ref.started, ref.updated, ref.bytes, ref.order]
+    texts: list[Any] = [ref.run, ref.group, ref.step]
+    if not all(type(number) is int for number in numbers) or not all(
+        type(text) is str for text in texts
+    ):
+        raise ValueError("a field has another type")
+    if not (ids.is_id(ref.checkpoint) and ids.is_id(ref.tree)) or ref.kind not in CHECKPOINT_KINDS:
+        raise ValueError("a field has another shape")
+    if not all(ids.is_id(checkpoint) for checkpoint in ref.tags.values()):
+        raise ValueError("a tag is no id")
+
+
+def no_such_run(run: str, known: list[str]) -> NotFound:
+    """Give the error that says there is no *run*, with the names most like it."""
+    import difflib  # noqa: PLC0415 - 4 ms that only an error needs
+
+    near = difflib.get_close_matches(run, known, n=3)
+    hint = (
+        f"; did you mean {' or '.join(near)}?"
+        if near
+        else "; `maverick checkpoint list` shows the runs"
+    )
+    return NotFound(f"there is no run {run}{hint}")
+
+
+def tagged(ref: Ref, name: str, checkpoint: CheckpointId | None) -> Ref:
+    """Give *ref* with the tag *name* at *checkpoint*, or without that tag."""
+    tags = {tag: at for tag, at in ref.tags.items() if tag != name}
+    if checkpoint is not None:
+        tags[name] = checkpoint
+    return ref._replace(tags=tags)

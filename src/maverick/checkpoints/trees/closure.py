@@ -1,0 +1,169 @@
+"""The one walk over what a checkpoint leads to: gc marks by it, fsck checks by it, export copies by
+it.
+
+A checkpoint leads to its tree, its facts and the labelled checkpoint before it (its parent is a
+weak link, which is not followed); a tree node to its narrower nodes or its entries; an object that
+is stored as a list of chunks to these. What was seen is not visited again. A base (see `frames`) is
+not visited, only noted: what it names as an object of its own may be gone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from maverick.checkpoints.objects.ids import CheckpointId, ObjectId, ObjectKind
+from maverick.checkpoints.trees.tree_nodes import (
+    Checkpoint,
+    Entry,
+    Leaf,
+    Node,
+    parse_checkpoint,
+    parse_node,
+)
+from maverick.errors import StoreDamaged, StoreTooNew
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from maverick.checkpoints.objects.frames import Leans
+
+UNKNOWN = -1
+"""The size or count of a link that does not say it."""
+
+
+class Source(Protocol):
+    """Where the walk finds objects: the store's `objects`."""
+
+    def holds(self, object_id: ObjectId) -> bool:
+        """Say whether an object is in a pack, with all that it leans on."""
+
+    def leans(self, object_id: ObjectId) -> Leans:
+        """Give what the copies of an object lean on."""
+
+    def read(self, object_id: ObjectId) -> bytes:
+        """Give the bytes of an object, verified."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One thing that an object names.
+
+    `name` is the entry's name, `tree` or `facts` below a checkpoint, and empty where a wide node
+    leads to a narrower one and a checkpoint to the labelled one before it. `size` and `count` are
+    what the object says of the other, or UNKNOWN.
+    """
+
+    kind: ObjectKind
+    id: ObjectId
+    name: str = ""
+    size: int = UNKNOWN
+    count: int = UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One object, when it is first reached.
+
+    `path` leads to it from `checkpoint`: empty for the checkpoint itself, else beginning with
+    `tree` or `facts`. `by` is the link that led to it. A blob is not read, so `data` and `content`
+    are empty; an object that is missing or damaged has an `error`, nothing else, and the walk goes
+    on beside it. `bases` are the objects that it is stored with.
+    """
+
+    kind: ObjectKind
+    id: ObjectId
+    checkpoint: CheckpointId
+    path: tuple[str, ...]
+    by: Link
+    data: bytes = b""
+    content: Checkpoint | Node | None = None
+    links: tuple[Link, ...] = ()
+    bases: tuple[ObjectId, ...] = ()
+    error: StoreDamaged | StoreTooNew | None = None
+
+
+class Walk:
+    """A walk that can be continued from further checkpoints.
+
+    `seen` is what it has visited so far, `bases` what has to be there whole, but as no more than
+    bytes. The checkpoints *known* are not read again; the visits of them have no `data`.
+    """
+
+    def __init__(
+        self, source: Source, seen: Iterable[ObjectId] = (), known: Iterable[Checkpoint] = ()
+    ) -> None:
+        self._source = source
+        self._known: dict[ObjectId, Checkpoint] = {it.id: it for it in known}
+        self.seen: set[ObjectId] = set(seen)
+        self.bases: set[ObjectId] = set()
+
+    def visit(self, checkpoints: Iterable[CheckpointId]) -> Iterator[Visit]:
+        """Visit *checkpoints* and all that they lead to, what names a thing before the thing.
+
+        Never raises for damage: the visit of an object that cannot be read has the error.
+        """
+        roots = [Link(ObjectKind.CHECKPOINT, checkpoint) for checkpoint in checkpoints]
+        todo = [(link, CheckpointId(link.id), ()) for link in reversed(roots)]
+        stack: list[tuple[Link, CheckpointId, tuple[str, ...]]] = [*todo]
+        while stack:
+            link, checkpoint, path = stack.pop()
+            if link.id in self.seen:
+                continue
+            self.seen.add(link.id)
+            visit = self._visit(link, checkpoint, path)
+            yield visit
+            for below in reversed(visit.links):
+                if below.id in self.seen:
+                    continue
+                if below.kind is ObjectKind.CHECKPOINT:
+                    stack.append((below, CheckpointId(below.id), ()))
+                else:
+                    stack.append((below, checkpoint, (*path, below.name) if below.name else path))
+
+    def _visit(self, link: Link, checkpoint: CheckpointId, path: tuple[str, ...]) -> Visit:
+        try:
+            data, content = self._read(link)
+            leans = self._source.leans(link.id)
+        except (StoreDamaged, StoreTooNew) as error:
+            return Visit(link.kind, link.id, checkpoint, path, link, error=error)
+        links = links_of(content) if content is not None else ()
+        links += tuple(Link(ObjectKind.BLOB, chunk, "", length) for chunk, length in leans.chunks)
+        self.bases.update(leans.bases)
+        return Visit(link.kind, link.id, checkpoint, path, link, data, content, links, leans.bases)
+
+    def _read(self, link: Link) -> tuple[bytes, Checkpoint | Node | None]:
+        if link.kind is ObjectKind.BLOB:
+            if not self._source.holds(link.id):
+                self._source.read(link.id)  # looks again, also in trash/, and says what is wrong
+            return b"", None
+        if link.id in self._known:
+            return b"", self._known[link.id]
+        data = self._source.read(link.id)
+        if link.kind is ObjectKind.CHECKPOINT:
+            return data, parse_checkpoint(CheckpointId(link.id), data)
+        return data, parse_node(link.id, data)
+
+
+def links_of(content: Checkpoint | Node) -> tuple[Link, ...]:
+    """Give what *content* keeps alive, in order."""
+    if isinstance(content, Checkpoint):
+        trees = (
+            Link(ObjectKind.TREE, content.tree, "tree"),
+            Link(ObjectKind.TREE, content.facts, "facts"),
+        )
+        return (
+            (*trees, Link(ObjectKind.CHECKPOINT, content.labelled)) if content.labelled else trees
+        )
+    if isinstance(content, Leaf):
+        links = (_entry_link(name, entry) for name, entry in content.entries.items())
+        return tuple(link for link in links if link is not None)
+    return tuple(
+        Link(ObjectKind.TREE, child.id, "", child.size, child.count)
+        for child in content.children.values()
+    )
+
+
+def _entry_link(name: str, entry: Entry) -> Link | None:
+    kind = entry.object_kind
+    return Link(kind, entry.id, name, entry.size) if kind is not None else None

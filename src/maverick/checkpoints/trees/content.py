@@ -1,0 +1,187 @@
+"""What a save puts at a path: `blob`, `value`, `note` and their like make it; here it becomes
+objects.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias
+
+from maverick.checkpoints.objects import ids
+from maverick.checkpoints.objects.ids import BlobId, ObjectKind
+from maverick.checkpoints.objects.objects import NewObject, OpenPack
+from maverick.checkpoints.objects.parallel import spread
+from maverick.checkpoints.trees import codec, folders, tree_nodes
+from maverick.checkpoints.trees.tree_nodes import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from maverick.checkpoints.objects.ids import ObjectId
+    from maverick.checkpoints.trees.codec import Value
+    from maverick.checkpoints.trees.folders import Path as Names
+    from maverick.checkpoints.trees.tree_nodes import EntryKind
+
+Objects: TypeAlias = "dict[ObjectId, NewObject]"
+
+
+class Source(Protocol):
+    """Content that is too much to be held: it puts its objects into the pack of a save while that
+    is written.
+    """
+
+    def put(self, pack: OpenPack, before: Entry | None) -> Entry:
+        """Add to *pack* what it does not hold yet, children first, and give the entry that leads to
+        all of it.
+
+        *before* is what stands at the path in the parent checkpoint; what that leads to is stored.
+        """
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Content:
+    """What is to stand at a path. Make it by `blob`, `value`, `note`, `existing`,
+    `blob_from` or `streamed`.
+    """
+
+    kind: EntryKind
+    data: bytes = b""
+    attachments: Mapping[BlobId, bytes] = field(default_factory=dict)
+    text: str = ""
+    entry: Entry | None = None
+    source: Source | None = None
+
+    @property
+    def has_bytes(self) -> bool:
+        """Whether `data` is to be stored."""
+        return self.entry is None and self.source is None and self.kind != "note"
+
+
+def blob(data: bytes, note: str = "") -> Content:
+    """Give content that is exactly the bytes *data*.
+
+    Raises:
+        UsageError: *note* has more than 4,096 bytes.
+    """
+    return Content("blob", data=data, text=tree_nodes.check_note(note))
+
+
+def value(it: Value, note: str = "", *, path: str = "value") -> Content:
+    """Give content that is the value *it*; it is encoded now, so a later change to it does no harm.
+
+    Raises:
+        ValueUnstorable: it holds something that cannot be stored; the place begins with *path*.
+        UsageError: *note* has more than 4,096 bytes.
+    """
+    encoded = codec.encode(it, path=path)
+    kind: EntryKind = "bundle" if encoded.attachments else "value"
+    return Content(kind, encoded.data, encoded.attachments, tree_nodes.check_note(note))
+
+
+def note(text: str) -> Content:
+    """Give content that is *text* of up to 4,096 bytes, written into the folder itself.
+
+    Raises:
+        UsageError: it is longer.
+    """
+    return Content("note", text=tree_nodes.check_note(text))
+
+
+def existing(entry: Entry) -> Content:
+    """Give content that is stored already: *entry*, as a snapshot of the same store gave it."""
+    return Content(entry.kind, entry=entry)
+
+
+def streamed(source: Source) -> Content:
+    """Give content that *source* reads and stores while the save is written."""
+    return Content("tree", source=source)
+
+
+def blob_from(source: Path | BinaryIO | Iterable[bytes], note: str = "") -> Content:
+    """Give content that is the bytes of *source*: a file's path, an open file, or parts in their
+    order.
+
+    It is read once, while the save is written, and never in memory as a whole.
+
+    Raises:
+        UsageError: *note* has more than 4,096 bytes.
+    """
+    return Content("blob", source=_Stream(source, tree_nodes.check_note(note)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stream:
+    source: Path | BinaryIO | Iterable[bytes]
+    note: str
+
+    def put(self, pack: OpenPack, before: Entry | None) -> Entry:
+        former = before.id if before is not None and before.object_kind is ObjectKind.BLOB else None
+        with ExitStack() as stack:
+            source = self.source
+            if isinstance(source, Path):
+                source = stack.enter_context(source.open("rb", buffering=0))
+            read: Callable[[int], bytes] = getattr(source, "read", None) or _reader_of(iter(source))
+            blob, size = pack.add_stream(read, former)
+        return Entry("blob", blob, size, self.note)
+
+
+def _reader_of(parts: Iterator[bytes]) -> Callable[[int], bytes]:
+    rest = memoryview(b"")
+
+    def read(size: int) -> bytes:
+        nonlocal rest
+        while not rest:
+            part = next(parts, None)
+            if part is None:
+                return b""
+            rest = memoryview(part)
+        found, rest = rest[:size], rest[size:]
+        return bytes(found)
+
+    return read
+
+
+def prepare(changes: Mapping[Names, Content | None], into: Objects) -> dict[Names, Entry | None]:
+    """Give the entries for *changes* and add the objects they need to *into*, children first.
+
+    What is streamed is left out.
+    """
+    hashed = {path: it.data for path, it in changes.items() if it is not None and it.has_bytes}
+    blobs = spread(ids.blob_id, list(hashed.values()), sum(map(len, hashed.values())))
+    mains = dict(zip(hashed, blobs, strict=True))
+    return {
+        path: _make(it, mains.get(path), into) if it else None
+        for path, it in changes.items()
+        if it is None or it.source is None
+    }
+
+
+def stream(
+    changes: Mapping[Names, Content | None], pack: OpenPack, before: Callable[[Names], Entry | None]
+) -> dict[Names, Entry | None]:
+    """Give the entries of what is streamed, having put it into *pack*; *before* looks into the
+    parent.
+    """
+    return {
+        path: it.source.put(pack, before(path)) for path, it in changes.items() if it and it.source
+    }
+
+
+def _make(content: Content, main: BlobId | None, into: Objects) -> Entry:
+    if content.entry is not None:
+        return content.entry
+    if main is None:
+        return Entry("note", tree_nodes.NO_OBJECT, 0, content.text)
+    into.setdefault(main, NewObject(ObjectKind.BLOB, main, content.data))
+    if content.kind != "bundle":
+        return Entry(content.kind, main, len(content.data), content.text)
+    parts = {"value": Entry("value", main, len(content.data))}
+    for attachment, data in content.attachments.items():
+        into.setdefault(attachment, NewObject(ObjectKind.BLOB, attachment, data))
+        parts[attachment] = Entry("blob", attachment, len(data))
+    bundle = folders.make(parts)
+    for new in bundle.nodes:
+        into.setdefault(new.id, NewObject(ObjectKind.TREE, new.id, new.data))
+    return Entry("bundle", bundle.root, bundle.size, content.text)

@@ -1,0 +1,157 @@
+"""A checkpoint to look into: folders, values and bytes, read when they are asked for, verified each
+time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from maverick.checkpoints.objects.ids import TreeId
+from maverick.checkpoints.trees import codec, folders
+from maverick.errors import NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from maverick.checkpoints.objects.ids import BlobId, ObjectId
+    from maverick.checkpoints.trees.codec import Value
+    from maverick.checkpoints.trees.tree_nodes import Checkpoint, Entry, Node
+
+AnyPath: TypeAlias = "tuple[str, ...] | str"
+"""A path inside a snapshot: its names, or their text with `/` between them (where no name holds
+one).
+"""
+
+
+class Source(Protocol):
+    """Where a snapshot reads from: the store."""
+
+    def node(self, node_id: TreeId) -> Node:
+        """Give a tree node."""
+
+    def read(self, object_id: ObjectId) -> bytes:
+        """Give an object's bytes."""
+
+    def read_chunks(self, object_id: ObjectId) -> Iterator[bytes]:
+        """Yield an object's bytes in parts."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """What a checkpoint holds: the run's state, and beside it the facts of its execution.
+
+    Every method raises NotFound for a path that is not there, and StoreDamaged for an object that
+    cannot be read.
+    """
+
+    checkpoint: Checkpoint
+    _source: Source
+
+    def find(self, path: AnyPath) -> Entry | None:
+        """Give the entry at *path* (not empty), or None."""
+        return folders.lookup(self._source, self.checkpoint.tree, parse_path(path))
+
+    def entry(self, path: AnyPath) -> Entry:
+        """Give the entry at *path* (not empty)."""
+        return self._found(self.find(path), path)
+
+    def value(self, path: AnyPath) -> Value:
+        """Give the value at *path*."""
+        return self.value_of(self.entry(path), path)
+
+    def value_of(self, entry: Entry, path: AnyPath = ()) -> Value:
+        """Give the value that *entry* holds; *path* is for the message."""
+        if entry.kind == "value":
+            return codec.decode(self._source.read(entry.id), self._attachment)
+        if entry.kind != "bundle":
+            raise NotFound(f"{show_path(path)} is a {entry.kind}, it holds no value")
+        main = self._found(folders.lookup(self._source, TreeId(entry.id), ("value",)), path)
+        return codec.decode(self._source.read(main.id), self._attachment)
+
+    def data(self, path: AnyPath) -> bytes:
+        """Give the bytes at *path*: of a blob as they are, of a value as it is encoded."""
+        return self.data_of(self.entry(path), path)
+
+    def data_of(self, entry: Entry, path: AnyPath = ()) -> bytes:
+        """Give the bytes of *entry*, as `data` does; *path* is for the message."""
+        if entry.kind in ("blob", "value"):
+            return self._source.read(entry.id)
+        if entry.kind == "bundle":
+            main = self._found(folders.lookup(self._source, TreeId(entry.id), ("value",)), path)
+            return self._source.read(main.id)
+        raise NotFound(f"{show_path(path)} is a {entry.kind}, it holds no bytes")
+
+    def stream(self, path: AnyPath) -> Iterator[bytes]:
+        """Yield the bytes at *path*, of a blob as they are, of a value as it is encoded, a part at
+        a time.
+
+        Each part is verified; that they make up the object is verified at the end, by an error.
+        """
+        entry = self.entry(path)
+        if entry.kind == "bundle":
+            entry = self._found(folders.lookup(self._source, TreeId(entry.id), ("value",)), path)
+        if entry.kind not in ("blob", "value"):
+            raise NotFound(f"{show_path(path)} is a {entry.kind}, it holds no bytes")
+        return self._source.read_chunks(entry.id)
+
+    def entries(self, path: AnyPath = ()) -> dict[str, Entry]:
+        """Give the entries of the folder at *path* by name, in the order of their names."""
+        return folders.entries(self._source, self._folder(self.checkpoint.tree, path))
+
+    def names(self, path: AnyPath = ()) -> list[str]:
+        """Give the sorted names in the folder at *path*."""
+        return list(self.entries(path))
+
+    def walk(self, path: AnyPath = ()) -> Iterator[tuple[tuple[str, ...], Entry]]:
+        """Yield all that is below the folder at *path*, with its path from the root, folders
+        first.
+        """
+        return folders.walk(
+            self._source, self._folder(self.checkpoint.tree, path), parse_path(path)
+        )
+
+    def fact(self, path: AnyPath) -> str:
+        """Give the text of the fact at *path* (not empty)."""
+        return self._found(self.find_fact(path), path).note
+
+    def find_fact(self, path: AnyPath) -> Entry | None:
+        """Give the entry of the fact at *path* (not empty), or None."""
+        return folders.lookup(self._source, self.checkpoint.facts, parse_path(path))
+
+    def facts(self, path: AnyPath = ()) -> dict[str, Entry]:
+        """Give the facts in the folder at *path* by name, in the order of their names."""
+        return folders.entries(self._source, self._folder(self.checkpoint.facts, path))
+
+    def _folder(self, root: TreeId, path: AnyPath) -> TreeId:
+        names = parse_path(path)
+        if not names:
+            return root
+        entry = self._found(folders.lookup(self._source, root, names), path)
+        if entry.kind != "tree":
+            raise NotFound(f"{show_path(path)} is a {entry.kind}, not a folder")
+        return TreeId(entry.id)
+
+    def _attachment(self, blob: BlobId) -> bytes:
+        return self._source.read(blob)
+
+    def _found(self, entry: Entry | None, path: AnyPath) -> Entry:
+        if entry is None:
+            at = self.checkpoint
+            raise NotFound(
+                f"there is no {show_path(path)} in checkpoint {at.id[:12]} (run {at.run}, "
+                f"{at.sequence})"
+            )
+        return entry
+
+
+def parse_path(path: AnyPath) -> tuple[str, ...]:
+    """Give the names of *path*."""
+    if isinstance(path, tuple):
+        return path
+    return tuple(name for name in path.split("/") if name)
+
+
+def show_path(path: AnyPath) -> str:
+    """Give *path* as text for a message."""
+    return path if isinstance(path, str) else "/".join(path)

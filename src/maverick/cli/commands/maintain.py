@@ -1,0 +1,258 @@
+"""`checkpoint gc` and `checkpoint fsck`: keep the store small, and find out whether it is whole."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from maverick.cli.entry import AsJson
+from maverick.cli.here import this_project
+from maverick.cli.terminal.render import json_text, plural, size, table
+from maverick.cli.terminal.streams import print_err, print_out, warn
+from maverick.errors import StoreDamaged, StoreUnwritable, UsageError
+
+if TYPE_CHECKING:
+    from maverick.checkpoints.fsck.findings import Finding
+    from maverick.checkpoints.fsck.repairs import Repair
+    from maverick.checkpoints.gc.collection import GcPlan, Removal
+    from maverick.project import Project
+
+DEFAULT_KEEP_LAST = 5
+
+
+def gc(
+    keep_last: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Keep the newest N done runs of each workflow.",
+            show_default=False,
+        ),
+    ] = None,
+    keep_within: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AGE", help="Keep done runs younger than AGE, such as 14d.", show_default=False
+        ),
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Consider this run only.", show_default=False)
+    ] = None,
+    *,
+    keep_dropped: Annotated[
+        bool,
+        typer.Option(
+            "--keep-dropped",
+            help="Keep what `checkpoint undo` would bring back, such as dropped runs.",
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would go, and remove nothing.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print errors and the result only.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove what no run needs any more.
+
+    A run that is not done keeps everything. A done run stays if it is among the newest of its
+    workflow, is young enough, or has a tag; it keeps its newest checkpoint and those with a label.
+    `checkpoints:` in maverick.yaml sets the limits; without it the newest 5 of each workflow stay.
+    An option replaces both limits.
+
+    A run that ends starts this in the background, with --keep-dropped, if much can be removed.
+
+    Examples:
+      maverick checkpoint gc --dry-run
+      maverick checkpoint gc --keep-last 3 --keep-within 14d
+    """
+    project = this_project()
+    from maverick.checkpoints.byhand import needed  # noqa: PLC0415
+    from maverick.checkpoints.gc.automatic import note_collected  # noqa: PLC0415 - light commands do without
+    from maverick.cli.terminal.progress import Bar  # noqa: PLC0415
+
+    store = project.open_store()
+    last, within = _limits(project, keep_last, keep_within)
+    spared = needed(store) if keep_dropped else []
+    result = None
+    with Bar("collect", shown=not (quiet or as_json)) as bar:
+        bar.say("looking for what is needed")
+        plan = store.plan_gc(keep_last=last, keep_within=within, run=run, spared=spared)
+        if not dry_run:
+            result = plan.execute(bar)
+            with suppress(StoreUnwritable):  # The note only saves a collection later.
+                note_collected(store)
+    numbers = {
+        name: getattr(result or plan, name)
+        for name in ("removed_objects", "removed_bytes", "kept_objects")
+    }
+    if as_json:
+        print_out(json_text({**numbers, "runs": [_removal(it) for it in plan.runs]}) + "\n")
+    else:
+        print_out(_gc_text(plan, numbers, result.freed_bytes if result is not None else None))
+
+
+def collect_in_background(project: "Project", tell: Callable[[str], None]) -> None:
+    """Start `checkpoint gc` as a process of its own, at low priority, if it pays; nobody waits for
+    it.
+
+    The run that has ended stays what it is, whatever comes of this.
+    """
+    try:
+        _collect_in_background(project, tell)
+    except OSError as error:
+        warn(f"garbage is not collected: {error.strerror}")
+    except Exception as error:  # noqa: BLE001 - told, and the run's exit code stays
+        from maverick.cli.faults import warn_of  # noqa: PLC0415
+
+        warn_of("garbage is not collected", error)
+
+
+def _collect_in_background(project: "Project", tell: Callable[[str], None]) -> None:
+    from maverick.checkpoints.gc.automatic import collecting_pays  # noqa: PLC0415
+
+    if not collecting_pays(project.open_store()):
+        return
+    process = subprocess.Popen(
+        # -P: what stands in the project's folder is not `maverick`.
+        [sys.executable, "-P", "-m", "maverick", "checkpoint", "gc", "--keep-dropped"],
+        cwd=project.root,
+        env=project.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    with suppress(ProcessLookupError):
+        os.setpriority(os.PRIO_PROCESS, process.pid, 10)
+    tell("collecting garbage in the background")
+
+
+def fsck(
+    *,
+    read_data: Annotated[
+        bool, typer.Option("--read-data", help="Read and verify every object, too.")
+    ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Repair what is damaged, then check again.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check the store for damage. Nothing is changed, unless by --repair.
+
+    The exit code is 20 if there is any. Each finding names the runs that it affects.
+
+    A repair removes nothing: it copies what is whole out of damaged files, moves those to
+    quarantine/, and makes each run stand at its newest whole checkpoint.
+
+    Examples:
+      maverick checkpoint fsck
+      maverick checkpoint fsck --read-data --json
+      maverick checkpoint fsck --repair
+    """
+    from maverick.checkpoints.fsck.check import check  # noqa: PLC0415
+
+    folder = this_project().store_folder
+    done = _repair(folder) if repair else []
+    found = list(check(folder, read_data=read_data or repair))
+    if as_json:
+        findings = [_finding(it) for it in found]
+        print_out(
+            json_text(
+                {"repaired": [asdict(it) for it in done], "findings": findings}
+                if repair
+                else findings
+            )
+            + "\n"
+        )
+    else:
+        print_out("".join(f"{it.kind}: {it.message}\n" for it in done))
+        print_out("".join(_finding_text(it) for it in found) or "the store is whole\n")
+    if any(it.severity == "error" for it in found):
+        if not repair and not as_json:
+            print_err(
+                "`maverick checkpoint fsck --repair` saves what is whole, and removes nothing"
+            )
+        raise typer.Exit(StoreDamaged.exit_code)
+
+
+def _repair(folder: Path) -> "list[Repair]":
+    from maverick.checkpoints.fsck.repair import repair  # noqa: PLC0415
+
+    return repair(folder, clock=lambda: time.time_ns() // 1_000_000)
+
+
+def _limits(
+    project: "Project", keep_last: int | None, keep_within: str | None
+) -> tuple[int, timedelta | None]:
+    """The limits that are given, else the configured ones, else the default."""
+    if keep_last is None and keep_within is None:
+        configured = project.config.checkpoints
+        if configured.keep_last is None and configured.keep_within is None:
+            return DEFAULT_KEEP_LAST, None
+        seconds = configured.keep_within
+        return configured.keep_last or 0, None if seconds is None else timedelta(seconds=seconds)
+    return keep_last or 0, None if keep_within is None else _age(keep_within)
+
+
+def _age(text: str) -> timedelta:
+    from maverick.dsl.durations import parse_duration  # noqa: PLC0415
+
+    try:
+        return timedelta(seconds=parse_duration(text))
+    except ValueError as error:
+        raise UsageError(f"--keep-within: {error}") from None
+
+
+def _removal(it: "Removal") -> dict[str, Any]:
+    return {
+        "run": it.run or None,
+        "dropped": it.dropped,
+        "checkpoints": len(it.positions),
+        "objects": it.objects,
+        "bytes": it.bytes,
+    }
+
+
+def _gc_text(plan: "GcPlan", numbers: Mapping[str, int], freed: int | None) -> str:
+    rows = [
+        (it.run or "(no run)", _what_goes(it), str(it.objects), size(it.bytes)) for it in plan.runs
+    ]
+    listed = table(("RUN", "REMOVES", "OBJECTS", "BYTES"), rows, right=(2, 3)) if rows else ""
+    objects = plural(numbers["removed_objects"], "object")
+    removed = f"{objects}, {size(numbers['removed_bytes'])}; {numbers['kept_objects']:,} stay"
+    if freed is None:
+        return f"{listed}would remove {removed}\n"
+    return f"{listed}removed {removed}; {size(freed)} freed on the disk\n"
+
+
+def _what_goes(it: "Removal") -> str:
+    if it.dropped:
+        return "the run"
+    return plural(len(it.positions), "checkpoint") if it.positions else "leftovers"
+
+
+def _finding(it: "Finding") -> dict[str, Any]:
+    return {
+        "severity": it.severity,
+        "kind": it.kind,
+        "object": it.object or None,
+        "file": it.file or None,
+        "runs": list(it.runs),
+        "message": it.message,
+    }
+
+
+def _finding_text(it: "Finding") -> str:
+    affected = f" (runs: {', '.join(it.runs)})" if it.runs else ""
+    return f"{it.severity}: {it.message}{affected}\n"

@@ -1,0 +1,113 @@
+"""Commands that run one workflow, with the workflow's inputs as options: `maverick fly`."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from maverick.cli import entry
+from maverick.cli.commands import run
+from maverick.cli.here import this_project
+from maverick.cli.terminal.render import json_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from maverick.dsl.workflow.model import Input
+
+_METAVARS: Final[Mapping[str, str]] = {
+    "string": "TEXT",
+    "integer": "INTEGER",
+    "float": "NUMBER",
+    "number": "NUMBER",
+    "array": "JSON",
+    "object": "JSON",
+}
+_MARK: Final = "input_"
+
+
+def shipped(name: str) -> Any:
+    """Make the command that runs the workflow *name* as it is found here; its inputs are options.
+
+    Raises:
+        WorkflowInvalid: a file of the project or the user stands in for the workflow, and has
+            problems.
+    """
+    workflow = this_project().catalog().workflow(name)
+    usual = inspect.signature(run.run, eval_str=True)
+    taken = {"help", "input", "inputs", "json", *(it.replace("_", "-") for it in usual.parameters)}
+    options = [
+        _option(declared)
+        for it, declared in workflow.inputs.items()
+        if it.replace("_", "-") not in taken
+    ]
+
+    def callback(**given: Any) -> None:
+        pairs = [
+            f"{it.removeprefix(_MARK)}={_text(value)}"
+            for it, value in given.items()
+            if _is_given(it, value)
+        ]
+        others = {it: value for it, value in given.items() if not it.startswith(_MARK)}
+        run.run(**{**others, "workflow": name, "inputs": [*pairs, *(others["inputs"] or [])]})
+
+    kept = [
+        it.replace(kind=it.KEYWORD_ONLY)
+        for it in usual.parameters.values()
+        if it.name != "workflow"
+    ]
+    callback.__signature__ = inspect.Signature([*options, *kept])  # type: ignore[attr-defined]
+    callback.__annotations__ = {}
+    callback.__doc__ = _help(name, workflow.description)
+    return entry.command(name, callback)
+
+
+def _option(declared: Input) -> inspect.Parameter:
+    flag = declared.name.replace("_", "-")
+    if declared.type == "boolean":
+        option = typer.Option(f"--{flag}/--no-{flag}", help=_about(declared), show_default=False)
+        kind: Any = Annotated[bool | None, option]
+    else:
+        metavar = _METAVARS[declared.type]
+        option = typer.Option(
+            f"--{flag}", help=_about(declared), metavar=metavar, show_default=False
+        )
+        kind = Annotated[str | None, option]
+    return inspect.Parameter(
+        _MARK + declared.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind
+    )
+
+
+def _about(declared: Input) -> str:
+    notes = []
+    if declared.choices:
+        notes.append("one of " + ", ".join(map(_text, declared.choices)))
+    if declared.required:
+        notes.append("required")
+    elif declared.default is not None:
+        notes.append(f"default: {_text(declared.default)}")
+    about = f"{declared.description.strip().rstrip('.')}." if declared.description else ""
+    return f"{about} [{'; '.join(notes)}]".strip() if notes else about
+
+
+def _help(name: str, description: str) -> str:
+    first = description.strip().partition("\n\n")[0] or f"Run the workflow `{name}`."
+    return f"""{first}
+
+    The options are the inputs of the workflow `{name}`, and those of `maverick run`.
+    `maverick workflow show {name}` shows its steps.
+
+    Examples:
+      maverick {name} --help
+      maverick {name} --resume
+    """
+
+
+def _is_given(name: str, value: object) -> bool:
+    return name.startswith(_MARK) and value is not None
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json_text(value, indent=None)

@@ -1,0 +1,204 @@
+"""Signals: the first one asks a run to stop, the second ends its processes' grace, the third ends
+the program.
+
+Python runs signal handlers in the main thread alone, so the run has a thread of its own, and the
+main thread waits where signals wake it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final, Generic, NoReturn, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+    from maverick.dsl.processes.stop import Stop
+
+T = TypeVar("T")
+
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PATIENCE_SECONDS: Final = 3.0
+"""How long after the second signal the run may take to save that it was paused."""
+TOLD_AFTER_SECONDS: Final = 0.05
+"""How long after a signal it is said what it does."""
+REPEATED_AFTER_SECONDS: Final = 1.0
+"""How long after a signal another one is the same request, where nothing can be said (a terminal
+that is paused).
+"""
+INTERRUPTED: Final = 130
+
+
+class GaveUp(Exception):
+    """The run did not come to an end in time after the second signal. It was saved up to its last
+    finished step.
+    """
+
+
+class Signals:
+    """The signals that came, in the order in which they ask for more: 1 stops the run, 2 at once, 3
+    ends the process.
+
+    "Once more" is meant by who was told of the signal before. What comes earlier is the same
+    request: `timeout`, and other supervisors, signal their child and then its whole group. So it is
+    told a moment later.
+    """
+
+    def __init__(self, stop: Stop) -> None:
+        self.stop = stop
+        self.told = 0
+        """Up to which of them it was said what happens."""
+        self._heard = 0
+        self._moment = 0.0
+        self._process = os.getpid()
+
+    def handle(self, number: int, _frame: FrameType | None) -> None:
+        """Hear one. Runs in the middle of whatever the main thread does.
+
+        A child that an action forked has this handler, too, and the pipe of `stop`: it ends as it
+        would without.
+        """
+        if os.getpid() != self._process:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        now = time.monotonic()
+        if self._heard > self.told and now - self._moment < REPEATED_AFTER_SECONDS:
+            return
+        self._heard += 1
+        self._moment = now
+        if self._heard > 2:
+            os._exit(INTERRUPTED)
+        self.stop.request(signal.Signals(number).name)
+
+    @property
+    def telling(self) -> float:
+        """The moment at which it is to be said what the newest one does; infinite if that has been
+        said.
+        """
+        return self._moment + TOLD_AFTER_SECONDS if self.told < self._heard else math.inf
+
+    def tell(self, tell: Callable[[str], None]) -> None:
+        """Say it."""
+        self.told = self._heard  # Who reads it may answer before `tell` is back.
+        reason = self.stop.reason
+        once = f"{reason}: stopping what runs and saving the run; once more stops at once"
+        tell("stopping at once" if self.stop.urgent else once)
+
+
+@contextmanager
+def catching(stop: Stop) -> Iterator[Signals]:
+    """While the block runs, signals request *stop*; the third one ends the process at once.
+
+    A SIGHUP that was ignored when the program began (`nohup`) stays ignored.
+    """
+    signals = Signals(stop)
+    caught = [it for it in SIGNALS if it != signal.SIGHUP or signal.getsignal(it) != signal.SIG_IGN]
+    before = {it: signal.signal(it, signals.handle) for it in caught}
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def attend(work: Callable[[], T], signals: Signals, tell: Callable[[str], None]) -> T:
+    """Do *work* in a thread of its own; give what it gives, raise what it raises.
+
+    *tell* hears of the signals that came, by messages for people.
+
+    Raises:
+        GaveUp: Twice a stop was requested, and the work does not end.
+    """
+    stop = signals.stop
+    thread = _Worker(work)
+    with _woken_by_signals() as wakened:
+        thread.start()
+        waiting = select.poll()
+        waiting.register(thread.done, select.POLLIN)
+        waiting.register(wakened, select.POLLIN)
+        deadline = math.inf
+        while True:
+            left = max(min(signals.telling, deadline) - time.monotonic(), 0) * 1000
+            ready = {fd for fd, _ in waiting.poll(None if math.isinf(left) else math.ceil(left))}
+            if thread.done in ready:
+                return thread.result()
+            if wakened in ready:
+                with suppress(BlockingIOError):
+                    os.read(wakened, 1024)
+            now = time.monotonic()
+            if stop.urgent:
+                deadline = min(deadline, now + PATIENCE_SECONDS)
+            if now >= signals.telling:
+                signals.tell(tell)
+            if now >= deadline:
+                raise GaveUp
+
+
+class _Worker(threading.Thread, Generic[T]):
+    """Does one piece of work. `done` becomes readable when it has ended."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        super().__init__(name="run", daemon=True)
+        self._work = work
+        self._value: list[T] = []
+        self._error: BaseException | None = None
+        self.done, self._end = os.pipe()
+        self._process = os.getpid()
+
+    def run(self) -> None:
+        try:
+            self._value.append(self._work())
+        except BaseException as error:  # noqa: BLE001 - raised again in the main thread
+            self._error = error
+        finally:
+            if (
+                os.getpid() == self._process
+            ):  # And not a child that an action forked, which has the pipe as well.
+                os.write(self._end, b"!")
+                os.close(self._end)
+
+    def result(self) -> T:
+        """Give what the work gave, or raise what it raised."""
+        os.close(self.done)
+        if self._error is not None:
+            raise self._error
+        return self._value[0]
+
+
+@contextmanager
+def _woken_by_signals() -> Iterator[int]:
+    """Give a file descriptor that becomes readable with each signal, whichever thread it was
+    delivered to.
+    """
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    os.set_blocking(write, False)
+    before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    try:
+        yield read
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(read)
+        os.close(write)
+
+
+def threads_left() -> bool:
+    """Whether threads still run beside the main one: actions that were abandoned."""
+    return any(it is not threading.main_thread() for it in threading.enumerate())
+
+
+def leave_at_once(code: int) -> NoReturn:
+    """End the process without waiting for its threads; everything it saved is durable."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code)

@@ -1,0 +1,187 @@
+"""How things look: tables, times, sizes, values as JSON, colour on terminals."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from maverick.cli.terminal.streams import is_terminal
+from maverick.visible import Shown, one_line, visible_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_COLOURS: Final = {
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "cyan": "36",
+    "dim": "2",
+    "bold": "1",
+}
+_NOT_FINITE: Final = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+_MAX_INT_BITS: Final = 14_000
+"""Longer integers cannot be printed as decimals (Python limits them to 4,300 digits)."""
+
+
+# --- values ---------------------------------------------------------------------------------------
+
+
+def json_text(value: object, *, indent: int | None = 2) -> str:
+    """Give *value* as JSON that a terminal shows and does not obey.
+
+    What JSON cannot say becomes what `as_json` makes of it.
+    """
+    text = json.dumps(
+        as_json(value), indent=indent, ensure_ascii=not _is_unicode(), allow_nan=False
+    )
+    return visible_json(text)
+
+
+def as_json(value: object) -> Any:
+    """Give *value* in what JSON can say.
+
+    Bytes become `{"$bytes": "<base64>"}`, integers of more than 4,200 digits `{"$int":
+    "<hexadecimal>"}`; NaN and the infinities become the texts `NaN`, `Infinity` and `-Infinity`.
+    """
+    match value:
+        case bytes():
+            return {"$bytes": base64.b64encode(value).decode("ascii")}
+        case float():
+            return value if math.isfinite(value) else _NOT_FINITE[str(value)]
+        case int() if value.bit_length() > _MAX_INT_BITS:
+            return {"$int": format(value, "x")}
+        case dict():
+            return {str(key): as_json(item) for key, item in value.items()}
+        case list():
+            return [as_json(item) for item in value]
+        case _:
+            return value
+
+
+def value_text(value: object) -> str:
+    """Give *value* for people, ending in a newline: text as it is, nothing for null, else pretty
+    JSON.
+    """
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json_text(value)
+    return text if text.endswith("\n") or not text else f"{text}\n"
+
+
+def _is_unicode() -> bool:
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return encoding.lower().replace("-", "") == "utf8"
+
+
+# --- times and sizes ------------------------------------------------------------------------------
+
+
+def iso_time(milliseconds: int) -> str:
+    """Give a time since the epoch as ISO 8601 in UTC: `2026-11-23T10:15:02.120Z`."""
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:03d}Z"
+
+
+def age(milliseconds: int, now: int) -> str:
+    """Give how long ago a time was: `12s`, `3m`, `5h`, `4d`."""
+    seconds = max(now - milliseconds, 0) // 1000
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
+
+
+def now_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def duration(seconds: float) -> str:
+    """Give a duration: `12 ms`, `3.4 s`, `2 m 05 s`, `1 h 02 m`."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} m {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} m"
+
+
+def size(count_bytes: int) -> str:
+    """Give a number of bytes: `812 B`, `1.2 kB`, `34 MB`."""
+    number = float(count_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 999.5:
+            return (
+                f"{number:.0f} {unit}" if unit == "B" or number >= 9.95 else f"{number:.1f} {unit}"
+            )
+        number /= 1000
+    return f"{number:.1f} TB"
+
+
+def plural(count: int, noun: str) -> str:
+    """Give `1 step`, `2 steps`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+# --- tables and colour ----------------------------------------------------------------------------
+
+
+def table(
+    headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()
+) -> str:
+    """Give *rows* under *headers* in columns; those numbered in *right* are aligned to the
+    right.
+    """
+    lines = [list(headers), *([one_line(cell) for cell in row] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
+    return "".join(
+        "  ".join(
+            cell.rjust(widths[n]) if n in right else cell.ljust(widths[n])
+            for n, cell in enumerate(line)
+        ).rstrip()
+        + "\n"
+        for line in lines
+    )
+
+
+def shell_word(text: str) -> str:
+    """Give *text* as it can be typed in a shell, on one line: quoted where that is needed."""
+    import shlex  # noqa: PLC0415 - few listings need it
+
+    if text.isprintable():
+        return shlex.quote(text)
+    escapes = {"\n": "\\n", "\t": "\\t", "\\": "\\\\", "'": "\\'"}
+    return "$'" + "".join(escapes.get(char) or _typed(char) for char in text) + "'"
+
+
+def _typed(char: str) -> str:
+    """Give a character as it stands between `$'` and `'`: its bytes in octal if it cannot be
+    seen.
+    """
+    if char.isprintable():
+        return char
+    return "".join(f"\\{byte:03o}" for byte in char.encode("utf-8", "surrogateescape"))
+
+
+def has_colour(stream: Any, *, plain: bool = False) -> bool:
+    """Whether *stream* is a terminal that is to be coloured (`NO_COLOR` and `TERM=dumb` say no)."""
+    return not plain and not os.environ.get("NO_COLOR") and can_draw(stream)
+
+
+def can_draw(stream: Any) -> bool:
+    """Whether *stream* is a terminal on which a line can be drawn anew (`TERM=dumb` says no)."""
+    return os.environ.get("TERM") != "dumb" and is_terminal(stream)
+
+
+def paint(text: str, colour: str, *, on: bool) -> Shown:
+    """Give *text*, made visible as one line, in *colour*, if colour is *on*."""
+    line = one_line(text)
+    return Shown(f"\x1b[{_COLOURS[colour]}m{line}\x1b[0m" if on and colour and line else line)

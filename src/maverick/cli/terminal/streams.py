@@ -1,0 +1,173 @@
+"""Standard output and standard error: results go to the one, all else to the other.
+
+Everything that is printed for people passes here, where control characters become visible:
+`print_err` and its kin for all of standard error, `print_out` for what people read on standard
+output. Values are printed as they are, but to a terminal they are made visible, too; only
+`write_out` gives bytes away untouched.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import sys
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from maverick.errors import MaverickError
+from maverick.visible import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+class StdoutClosed(Exception):
+    """Nobody reads standard output any more (`| head`)."""
+
+
+def prepare_streams() -> None:
+    """Let every text be printed, whatever the terminal's encoding; what it lacks is escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def print_out(text: str, stream: IO[str] | None = None) -> None:
+    """Print *text*, made visible, to standard output, or to the *stream* that stands for it.
+
+    Raises:
+        StdoutClosed: nobody reads it.
+        MaverickError: it cannot be written (the disk is full).
+    """
+    _print(shown(text), stream)
+
+
+def print_value(text: str, stream: IO[str] | None = None) -> None:
+    """Print *text* as it is, but to a terminal made visible; else as `print_out`."""
+    _print(shown(text) if is_terminal(stream or sys.stdout) else text, stream)
+
+
+def print_bytes(parts: Iterable[bytes]) -> None:
+    """Print the text whose bytes come in *parts*, as `print_value` does; to a pipe or a file the
+    bytes themselves.
+    """
+    if not is_terminal(sys.stdout):
+        for part in parts:
+            write_out(part)
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+    for part in parts:
+        print_out(decoder.decode(part))
+    print_out(decoder.decode(b"", final=True))
+
+
+def is_terminal(stream: Any) -> bool:
+    """Whether *stream* is a terminal."""
+    try:
+        return bool(stream.isatty())
+    except (AttributeError, ValueError):
+        return False
+
+
+def _print(text: str, stream: IO[str] | None) -> None:
+    with _writing(stream or sys.stdout) as out:
+        if out is not None:
+            out.write(text)
+            out.flush()
+
+
+def write_out(data: bytes) -> None:
+    """Write *data* to standard output; raises as `print_out`."""
+    with _writing(sys.stdout) as out:
+        if out is not None:
+            out.flush()
+            out.buffer.write(data)
+            out.buffer.flush()
+
+
+def print_err(text: str) -> None:
+    """Print the line *text* to standard error, if anybody listens."""
+    write_err(shown(text, "\n"))
+
+
+def write_err(text: str) -> None:
+    """Write *text*, made visible, to standard error, if anybody listens."""
+    with suppress(OSError, ValueError):
+        if sys.stderr is not None:
+            sys.stderr.write(shown(text))
+            sys.stderr.flush()
+
+
+def complain(message: str) -> None:
+    """Print *message* as an error."""
+    print_err(f"error: {message}")
+
+
+def warn(message: str) -> None:
+    """Print *message* as a warning."""
+    print_err(f"warning: {message}")
+
+
+@contextmanager
+def _writing(stream: Any) -> Iterator[Any]:
+    try:
+        yield stream
+    except BrokenPipeError:
+        _discard(stream)
+        raise StdoutClosed from None
+    except OSError as error:
+        _discard(stream)
+        raise MaverickError(f"cannot write to standard output: {error.strerror}") from error
+
+
+def _discard(stream: Any) -> None:
+    """Let what is left in *stream* go nowhere, so that leaving the program does not fail on it."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+@contextmanager
+def stdout_kept_clean() -> Iterator[IO[str]]:
+    """Give the real standard output, while all else that is printed goes to standard error.
+
+    That holds for `print` in the users' Python and for programs that it starts: file descriptor 1
+    itself is turned to standard error. When the block ends, everything is as it was.
+    """
+    real = sys.stdout
+    sys.stdout = sys.stderr
+    try:
+        if real is None:  # Closed by the caller (`>&-`).
+            with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+                yield nowhere
+        elif real is sys.__stdout__:
+            with _descriptor_kept(real) as clean:
+                yield clean
+        else:  # Replaced by a program that runs this one in its own process.
+            yield real
+    finally:
+        sys.stdout = real
+
+
+@contextmanager
+def _descriptor_kept(real: Any) -> Iterator[IO[str]]:
+    real.flush()
+    kept = os.dup(1)
+    if sys.stderr is not None:
+        os.dup2(2, 1)
+    else:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.close(nowhere)
+    clean = os.fdopen(kept, "w", encoding=real.encoding, errors=real.errors, closefd=False)
+    try:
+        yield clean
+    finally:
+        with suppress(
+            OSError
+        ):  # Every print is flushed: what is left in it was told by the print that failed.
+            clean.close()
+        os.dup2(kept, 1)
+        os.close(kept)

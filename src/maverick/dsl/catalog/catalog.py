@@ -1,0 +1,484 @@
+"""What a project offers to its workflows: workflows, actions, agents, stages; and where each comes
+from.
+
+Workflows are looked for in the folders given, the first one wins: a project's override a user's,
+which override those that ship. Everything is loaded when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, assert_never
+
+from maverick.dsl.catalog.actions import (
+    Action,
+    add_to_path,
+    check_hidden,
+    load_action,
+    public_names,
+)
+from maverick.dsl.catalog.config import MEANS_A_STAGE, Stage
+from maverick.dsl.catalog.workflow_files import (
+    files_in,
+    is_path,
+    is_there,
+    name_in,
+    names_in,
+    same_name,
+    why_unlisted,
+)
+from maverick.dsl.serialization.loader import parse_workflow
+from maverick.dsl.serialization.source_text import read_text
+from maverick.dsl.suggest import nearest
+from maverick.errors import Problem, StepFailed, UsageError, WorkflowInvalid
+from maverick.owners import ownership
+from maverick.values import normalise
+
+if TYPE_CHECKING:
+    from maverick.dsl.catalog.config import AgentConfig, Config
+    from maverick.dsl.catalog.lint import Kind
+    from maverick.dsl.catalog.scene import Scene
+    from maverick.dsl.serialization.loader import Checked
+    from maverick.dsl.workflow.model import Workflow
+    from maverick.values import Value
+
+_GENERATOR = "_generator"
+_SHIPPED = "built in"
+"""The name of the source of what ships."""
+_MISTYPED = 0.8
+"""How alike a name and a known one are where the one is taken for the other, mistyped."""
+
+
+class Source(NamedTuple):
+    """A folder of workflows, and what it is called in listings: `project`, `user`, `built in`."""
+
+    name: str
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Builtins:
+    """What ships: actions (name -> `module:function`), and agents' instructions (name -> Markdown
+    file).
+
+    Of generators, the instructions, and the function that writes the text where no agent does
+    (context -> text); the functions that build contexts (`Scene` -> context).
+    """
+
+    actions: Mapping[str, str]
+    agents: Mapping[str, Path]
+    generators: Mapping[str, tuple[Path, str]] = field(default_factory=dict)
+    contexts: Mapping[str, str] = field(default_factory=dict)
+    version: str = "1"
+
+
+class Generator(NamedTuple):
+    """Who writes a text: the agent of `config`, told `instructions`, or (None) the function
+    `plain`.
+    """
+
+    name: str
+    config: AgentConfig | None
+    instructions: str
+    plain: Callable[[Value], str] | None
+
+
+class Catalog:
+    """Finds what a workflow names. `recorded` (file -> text) stands in for workflow files that are
+    gone.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        config: Config,
+        sources: Sequence[Source],
+        builtins: Builtins,
+        recorded: Mapping[str, str] | None = None,
+        *,
+        vet: Callable[[str], None] | None = None,
+    ) -> None:
+        """*vet* raises UsageError for a file of the project that is not to be taken."""
+        self.root = root
+        self.config = config
+        self.sources = tuple(sources)
+        self.recorded_in_use: set[str] = set()
+        """Files that are gone, so that their recorded texts were taken."""
+        self._builtins = builtins
+        self._vet = vet
+        self._by_name: dict[str, str] = {}
+        self._recorded = dict(recorded or {})
+        self._workflows: dict[str, Workflow] = {}
+        self._actions: dict[str, Action] = {}
+
+    # --- what the linter asks ---------------------------------------------------------------------
+
+    def has_action(self, name: str) -> bool:
+        """Whether there is such an action. Raises StepFailed if its module, or one of the
+        project's, does not load.
+        """
+        if ":" in name:
+            return bool(self.action(name))
+        return name in self._builtins.actions or name in self.action_names
+
+    def wrong_arguments(
+        self, action: str, args: Sequence[object] | None, kwargs: Mapping[str, object] | None
+    ) -> list[tuple[str, str]]:
+        """What is wrong with calling an action so. The folder of the step counts as its `cwd`."""
+        loaded = self.action(action)
+        if args is not None and kwargs is not None:
+            kwargs = loaded.in_folder(args, dict(kwargs), str(self.root))
+        return loaded.wrong_arguments(args, kwargs)
+
+    def has_agent(self, name: str) -> bool:
+        """Whether there is such an agent. A `default` plays any; a name that looks mistyped is
+        none.
+        """
+        return self._is_played(name, self.agent_names())
+
+    def has_generator(self, name: str) -> bool:
+        """Whether there is such a generator; any agent is one."""
+        return self._is_played(name, self.generator_names())
+
+    def _is_played(self, name: str, known: set[str]) -> bool:
+        if name in known:
+            return True
+        return "default" in self.config.agents and not nearest(name, known, likeness=_MISTYPED)
+
+    def has_context_builder(self, name: str) -> bool:
+        """Whether there is such a context builder."""
+        return name in self._builtins.contexts
+
+    def has_stages(self, name: str) -> bool:
+        """Whether a validation stage of that name is configured, or a program of that name can be
+        run.
+        """
+        return name in self.stages or (name != MEANS_A_STAGE and shutil.which(name) is not None)
+
+    def names(self, kind: Kind) -> Iterable[str]:
+        """The names that there are."""
+        match kind:
+            case "action":
+                return self.action_names
+            case "agent":
+                return self.agent_names()
+            case "validation stage":
+                return self.stages
+            case "workflow":
+                return {name for source in self.sources for name in names_in(source.folder)}
+            case "generator":
+                return self.generator_names()
+            case "context builder":
+                return self._builtins.contexts
+            case _:
+                assert_never(kind)
+
+    # --- workflows --------------------------------------------------------------------------------
+
+    def workflow(self, reference: str, calling_file: str = "") -> Workflow:
+        """The workflow of that name, or of the file *reference* (relative to *calling_file*'s
+        folder, or the root).
+
+        Raises:
+            WorkflowInvalid: There is none (near names are given), or it has problems.
+        """
+        workflow = self.find_workflow(reference, calling_file)
+        if workflow is None:
+            where = calling_file or reference
+            raise WorkflowInvalid(
+                [Problem(where, 0, 0, self.unknown_workflow(reference, calling_file))]
+            )
+        return workflow
+
+    def check(self, reference: str, *, syntax: bool = False) -> Checked:
+        """All problems and warnings of the workflow *reference*, and of those it calls, at once.
+
+        *syntax*: of the file itself only; nothing that it names is looked up.
+
+        Raises:
+            WorkflowInvalid: There is none.
+        """
+        from maverick.dsl.catalog.lint import check  # noqa: PLC0415 - what only lists or shows workflows does without
+
+        file = self._file_of(reference, "")
+        if file is None:
+            raise WorkflowInvalid([Problem(reference, 0, 0, self.unknown_workflow(reference))])
+        checked = check(self._text(file), file, None if syntax else self)
+        if checked.workflow is not None:
+            self._workflows[file] = checked.workflow
+        return checked
+
+    def find_workflow(self, name: str, from_file: str = "") -> Workflow | None:
+        """As `workflow`, but None where there is none."""
+        file = self._file_of(name, from_file)
+        return None if file is None else self._load(file)
+
+    def unknown_workflow(self, reference: str, calling_file: str = "") -> str:
+        """Say that there is no such workflow, and where it was looked for."""
+        if is_path(reference):
+            there = [
+                path.name
+                for path in files_in(self._path_of_reference(reference, calling_file).parent)
+            ]
+            hint = (
+                nearest(Path(reference).name, there)
+                or "; `maverick workflow list` shows what can be run by name"
+            )
+            return f"there is no workflow file {reference!r}{hint}"
+        names = set(self.names("workflow"))
+        shown = ", ".join(sorted(names)) or "none"
+        return (
+            f"there is no workflow {reference!r}{nearest(reference, names)} (known: {shown}; or "
+            "give a file)"
+        )
+
+    def shown(self, path: Path) -> str:
+        """How a workflow file is called in messages and records: relative to the project if it is
+        inside.
+        """
+        for source in self.sources:
+            if source.name == _SHIPPED and path.is_relative_to(source.folder):
+                return f"<built in>/{path.relative_to(source.folder).as_posix()}"
+        return (
+            path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        )
+
+    def path_of(self, file: str) -> Path:
+        """The file that `shown` called so."""
+        if file.startswith("<built in>/"):
+            folders = [source.folder for source in self.sources if source.name == _SHIPPED]
+            for folder in folders:
+                if (folder / file.removeprefix("<built in>/")).exists():
+                    return folder / file.removeprefix("<built in>/")
+            return folders[-1] / file.removeprefix("<built in>/")
+        return self.root / file
+
+    def listing(self) -> Iterator[tuple[Source, Path]]:
+        """Every workflow file of every source, in the order in which names are looked up."""
+        for source in self.sources:
+            for path in sorted(files_in(source.folder)):
+                yield source, path
+
+    def unreadable_folders(self) -> Iterator[tuple[Path, str]]:
+        """Every folder of workflows that is there and cannot be listed, so that it holds none; and
+        why not.
+        """
+        for source in self.sources:
+            if why := why_unlisted(source.folder):
+                yield source.folder, why
+
+    def overriding(self) -> list[str]:
+        """Say of each workflow that was loaded by a name that ships, and is another file, which
+        file that is.
+        """
+        shipped = {
+            name
+            for source in self.sources
+            if source.name == _SHIPPED
+            for name in names_in(source.folder)
+        }
+        return [
+            f"the workflow {name} is {file}, instead of the one that ships"
+            for file, name in sorted(self._by_name.items())
+            if file in self._workflows and any(same_name(name, it) for it in shipped)
+        ]
+
+    def loaded(self) -> dict[str, str]:
+        """The texts of the workflows that were loaded: file -> text."""
+        return {file: workflow.text for file, workflow in sorted(self._workflows.items())}
+
+    def _file_of(self, reference: str, calling_file: str) -> str | None:
+        if is_path(reference):
+            path = self._path_of_reference(reference, calling_file)
+            if self._vet and calling_file and path.is_relative_to(self.root):
+                self._vet(str(path))
+            file = self.shown(path)
+            return file if is_there(self.path_of(file)) or file in self._recorded else None
+        for source in self.sources:
+            found = [
+                path for path in files_in(source.folder) if same_name(name_in(path), reference)
+            ]
+            if len(found) > 1:
+                files = " and ".join(self.shown(path) for path in sorted(found))
+                message = f"{files} both define the workflow {reference!r}; remove one"
+                raise WorkflowInvalid([Problem(self.shown(found[0]), 0, 0, message)])
+            if found:
+                if source.name != _SHIPPED:
+                    self._by_name[self.shown(found[0])] = reference
+                return self.shown(found[0])
+        return next(
+            (file for file in self._recorded if same_name(Path(file).stem, reference)), None
+        )
+
+    def require_ours(self, file: str) -> None:
+        """Raise UsageError if the file that `shown` called so is one of the project's that is not
+        to be taken.
+        """
+        path = self.path_of(file)
+        if self._vet and path.is_relative_to(self.root):
+            self._vet(str(path))
+
+    def _path_of_reference(self, reference: str, calling_file: str) -> Path:
+        folder = self.path_of(calling_file).parent if calling_file else self.root
+        return Path(os.path.normpath(folder / os.path.expanduser(reference)))  # noqa: PTH111 - `~nobody` stays as it is
+
+    def _load(self, file: str) -> Workflow:
+        if file not in self._workflows:
+            self._workflows[file] = parse_workflow(self._text(file), file)
+        return self._workflows[file]
+
+    def _text(self, file: str) -> str:
+        path = self.path_of(file)
+        if is_there(path) or file not in self._recorded:
+            return read_text(path)
+        self.recorded_in_use.add(file)
+        return self._recorded[file]
+
+    # --- actions ----------------------------------------------------------------------------------
+
+    def action(self, name: str) -> Action:
+        """The action that a step names: built in, of the modules under `actions:`, or
+        `module:function`.
+
+        Raises:
+            StepFailed: There is none, or its module cannot be imported.
+        """
+        if name not in self._actions:
+            self._actions[name] = self._load_action(name)
+        return self._actions[name]
+
+    @cached_property
+    def action_names(self) -> Mapping[str, str]:
+        """Every action that has a plain name: name -> `module:function`. Built-in ones win."""
+        names: dict[str, str] = {}
+        for module in self.config.actions:
+            self._open_to_imports()
+            names.update(
+                {name: f"{module}:{name}" for name in public_names(_import(module, self.root))}
+            )
+        return {**names, **self._builtins.actions}
+
+    def _open_to_imports(self) -> None:
+        add_to_path(str(self.root))
+        if self._vet:
+            from maverick.dsl.catalog.guard import guard_imports  # noqa: PLC0415 - few projects are shared
+
+            guard_imports(str(self.root), self._vet)
+
+    def _load_action(self, name: str) -> Action:
+        self._open_to_imports()
+        if (reference := self._builtins.actions.get(name)) is not None:
+            return load_action(reference, name=name, version=self._builtins.version)
+        if ":" in name:
+            return load_action(name, root=self.root)
+        if (reference := self.action_names.get(name)) is not None:
+            return load_action(reference, name=name, root=self.root)
+        raise StepFailed(
+            f"there is no action {name!r}{nearest(name, self.action_names)}; name a built-in one, "
+            "one of the modules under `actions:` in maverick.yaml, or `module:function`"
+        )
+
+    # --- agents and stages ------------------------------------------------------------------------
+
+    def agent(self, name: str) -> AgentConfig:
+        """The program that plays the agent *name*: as `agents:` in maverick.yaml says, else its
+        `default`.
+        """
+        return self.config.agent(name)
+
+    def instructions(self, name: str) -> str:
+        """What the agent *name* is told before the context; empty for one that only the project
+        knows.
+        """
+        shipped = (
+            self._builtins.agents.get(name) or self._builtins.generators.get(name, (None, ""))[0]
+        )
+        own = self.root / ".maverick" / "agents" / f"{name}.md"
+        try:
+            return own.read_text("utf-8")
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return shipped.read_text("utf-8") if shipped is not None else ""
+        except (OSError, UnicodeDecodeError) as error:
+            why = f"{getattr(error, 'strerror', None) or error}"
+            closed = f"; {ownership(own)}" if isinstance(error, PermissionError) else ""
+            raise StepFailed(
+                f"the instructions of agent {name!r} in {own} cannot be read: {why}{closed}"
+            ) from None
+
+    def agent_names(self) -> set[str]:
+        """The agents that a step may name."""
+        try:
+            own = {
+                path.stem
+                for path in (self.root / ".maverick" / "agents").iterdir()
+                if path.suffix == ".md"
+            }
+        except OSError:  # None are known; `instructions` says it of one that is asked for.
+            own = set()
+        return {*self.config.agents, *self._builtins.agents, *own} - {"default"}
+
+    def generator(self, name: str) -> Generator:
+        """Who writes the texts of the generator *name* (with or without the ending `_generator`).
+
+        It is played by the agent of its name in maverick.yaml, else by `generator`, else by
+        `default`. If there is none of them, or it has `provider: none`, the shipped function writes
+        the text; what has no such function is played as any agent is.
+        """
+        short = name.removesuffix(_GENERATOR)
+        agents = self.config.agents
+        roles = (short, f"{short}{_GENERATOR}", "generator", "default")
+        config = next((agents[role] for role in roles if role in agents), None)
+        _, reference = self._builtins.generators.get(short, (None, ""))
+        plain = load_action(reference).function if reference else None
+        if config is None and plain is None:
+            config = self.config.agent(name)
+        if config is not None and config.provider == "none":
+            config = None
+        return Generator(
+            name=short, config=config, instructions=self.instructions(short), plain=plain
+        )
+
+    def generator_names(self) -> set[str]:
+        """The generators that a step may name."""
+        shipped = self._builtins.generators
+        return {*shipped, *(f"{name}{_GENERATOR}" for name in shipped), *self.agent_names()}
+
+    def build_context(self, name: str, scene: Scene) -> Value:
+        """The context that the builder *name* makes of a scene.
+
+        Raises:
+            StepFailed: There is no such builder.
+        """
+        reference = self._builtins.contexts.get(name)
+        if reference is None:
+            raise StepFailed(
+                f"there is no context builder {name!r}{nearest(name, self._builtins.contexts)}; "
+                "`context` is a mapping, an expression, or one of "
+                f"{', '.join(sorted(self._builtins.contexts))}"
+            )
+        return normalise(load_action(reference).function(scene), f"context {name}")
+
+    @property
+    def stages(self) -> Mapping[str, Stage]:
+        """The validation stages of maverick.yaml, in its order."""
+        return self.config.stages
+
+
+def _import(module: str, root: Path) -> object:
+    import importlib  # noqa: PLC0415
+
+    try:
+        check_hidden(module, root)
+        return importlib.import_module(module)
+    except UsageError:  # It is not to be taken.
+        raise
+    except (Exception, SystemExit) as error:
+        why = str(error) if isinstance(error, StepFailed) else f"{type(error).__name__}: {error}"
+        raise StepFailed(
+            f"cannot import {module!r}, which maverick.yaml names under `actions:`: {why}"
+        ) from error

@@ -1,0 +1,329 @@
+"""`maverick.yaml`: what a project says of its agents, stages, actions, secrets, checkpoints and
+processes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
+
+from maverick.dsl.durations import GRACE_SECONDS, Limit
+from maverick.dsl.serialization.fields import Fields
+from maverick.dsl.serialization.report import Report, describe
+from maverick.dsl.serialization.source_text import read_text
+from maverick.dsl.serialization.yaml_nodes import (
+    MappingNode,
+    Node,
+    ScalarNode,
+    SequenceNode,
+    compose,
+)
+from maverick.errors import WorkflowInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from maverick.values import Value
+
+FILE_NAME = "maverick.yaml"
+Provider: TypeAlias = Literal["claude", "codex", "gemini", "opencode", "copilot", "command", "none"]
+_PROVIDERS: tuple[Provider, ...] = get_args(Provider)
+MEANS_A_STAGE = "test"
+"""A program, too, but one that fails where nothing follows it: who writes it alone means a stage of
+that name.
+"""
+_REPO = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
+_MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentConfig:
+    """One agent. `command` is what a `command` agent runs, of another provider how its program is
+    started; `timeout` is in seconds, None for ever.
+
+    `none` is for generators that are to write their texts without an agent. `options` are those of
+    the provider.
+    """
+
+    provider: Provider = "claude"
+    command: tuple[str, ...] = ()
+    model: str = ""
+    timeout: float | None = None
+    options: Mapping[str, Value] = field(default_factory=dict)
+
+
+class Stage(NamedTuple):
+    """A validation stage: a named command line, run by `sh -c`, and how long it may take, None for
+    ever.
+    """
+
+    name: str
+    run: str
+    limit: Limit | None = None
+
+
+class ProcessesConfig(NamedTuple):
+    """How steps' processes are stopped: `grace` is in seconds, from the first signal to SIGKILL."""
+
+    grace: float = GRACE_SECONDS
+
+
+class CheckpointsConfig(NamedTuple):
+    """Which checkpoints of done runs gc keeps, and where they are pushed. `keep_within` is in
+    seconds.
+    """
+
+    keep_last: int | None = None
+    keep_within: float | None = None
+    remote: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What stands in `maverick.yaml`; what does not has its default."""
+
+    agents: Mapping[str, AgentConfig] = field(default_factory=dict)
+    stages: Mapping[str, Stage] = field(default_factory=dict)
+    github_repo: str | None = None
+    actions: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    checkpoints: CheckpointsConfig = field(default_factory=CheckpointsConfig)
+    logs: bool = True
+    """Whether what steps write, and what agents are asked, is kept with their runs."""
+    processes: ProcessesConfig = field(default_factory=ProcessesConfig)
+
+    def agent(self, name: str) -> AgentConfig:
+        """Give the agent called *name*, else the one called `default`, else Claude."""
+        return self.agents.get(name) or self.agents.get("default") or AgentConfig()
+
+
+def load_config(root: Path) -> Config:
+    """Read `maverick.yaml` in the folder *root*; without one, all defaults. Raises
+    WorkflowInvalid.
+    """
+    path = root / FILE_NAME
+    if not os.path.lexists(path):
+        return Config()
+    return parse_config(read_text(path), str(path))
+
+
+def parse_config(text: str, file: str = FILE_NAME) -> Config:
+    """Read a configuration from *text*; an empty one is all defaults. Raises WorkflowInvalid with
+    every problem.
+    """
+    if not says_anything(text):
+        return Config()
+    node, problems = compose(text, file)
+    report = Report(file, text)
+    report.problems += problems
+    config = Config()
+    if isinstance(node, MappingNode):
+        config = _config(Fields(report, node, FILE_NAME, fixed=True))
+    elif node is not None:
+        report.problem(node, f"{FILE_NAME} must be a mapping, not {describe(node)}")
+    if report.problems:
+        raise WorkflowInvalid(sorted(set(report.problems)))
+    return config
+
+
+def says_anything(text: str) -> bool:
+    """Whether a configuration holds more than blanks and comments."""
+    lines = (line.strip() for line in text.removeprefix("\ufeff").splitlines())
+    return any(line and not line.startswith("#") for line in lines)
+
+
+def _config(fields: Fields) -> Config:
+    report = fields.report
+    agents = fields.optional_mapping("agents")
+    github = fields.optional_mapping("github")
+    repo = None
+    if github is not None:
+        inner = Fields(report, github, "`github`", fixed=True)
+        repo = _repo(inner)
+        inner.finish()
+    config = Config(
+        agents={name: _agent(report, node) for name, (_, node) in agents.entries.items()}
+        if agents
+        else {},
+        stages=_stages(fields),
+        github_repo=repo,
+        actions=_words(
+            fields, "actions", _MODULE, "names of modules, such as tools.maverick_actions"
+        ),
+        secrets=_words(
+            fields, "secrets", _VARIABLE, "names of environment variables, never their values"
+        ),
+        checkpoints=_checkpoints(fields),
+        logs=fields.flag("logs", default=True),
+        processes=_processes(fields),
+    )
+    fields.finish()
+    return config
+
+
+def _agent(report: Report, node: Node) -> AgentConfig:
+    if not isinstance(node, MappingNode):
+        report.problem(
+            node, f"an agent must be a mapping such as {{provider: claude}}, not {describe(node)}"
+        )
+        return AgentConfig()
+    fields = Fields(report, node, "an agent", fixed=True)
+    command = _command(fields)
+    given = fields.has("provider")
+    default: Provider = "command" if command else "claude"
+    provider = fields.word("provider", _PROVIDERS, default)
+    if provider == "command" and not fields.has("command"):
+        report.problem(node, "an agent with `provider: command` needs a `command`")
+    if provider == "none" and fields.has("command"):
+        report.problem(
+            node,
+            "an agent with `provider: none` runs no program, so `command` says nothing; remove one",
+        )
+    if not given and not fields.has("command"):
+        report.problem(
+            node, f"missing field `provider`: an agent needs it; there are {', '.join(_PROVIDERS)}"
+        )
+    agent = AgentConfig(
+        provider=provider,
+        command=command,
+        model=fields.free_text("model"),
+        timeout=_seconds(fields, "timeout", positive=True),
+        options=_options(fields),
+    )
+    fields.finish()
+    return agent
+
+
+def _options(fields: Fields) -> dict[str, Value]:
+    """Give the options of an agent. What stands in `env` is a text, as it is written; null is an
+    empty one.
+    """
+    options = fields.free_mapping("options")
+    given = fields.node.entries.get("options")
+    node = given[1].entries.get("env") if given and isinstance(given[1], MappingNode) else None
+    if node is not None and isinstance(node[1], MappingNode):
+        entries = node[1].entries
+        options["env"] = {name: _text(fields.report, item) for name, (_, item) in entries.items()}
+    return options
+
+
+def _text(report: Report, node: Node) -> Value:
+    if not isinstance(node, ScalarNode):
+        return report.value(node)
+    return "" if node.value is None else node.text
+
+
+def _command(fields: Fields) -> tuple[str, ...]:
+    """Give the words of a command: a list of them, or one text that is split as a shell does."""
+    node = fields.node_of("command")
+    if node is None:
+        return ()
+    words: list[str] = []
+    if isinstance(node, SequenceNode):
+        words = [
+            item.text
+            for item in node.items
+            if isinstance(item, ScalarNode) and item.value is not None
+        ]
+        if len(words) < len(node.items):
+            words = []
+    elif isinstance(node, ScalarNode) and isinstance(node.value, str):
+        try:
+            words = shlex.split(node.value)
+        except ValueError as error:
+            fields.report.problem(node, f"`command` cannot be split into words: {error}")
+            return ("",)
+    if not words or not words[0]:
+        fields.wrong("command", node, "a command line, or a list of its words")
+        return ("",)
+    return tuple(words)
+
+
+def _stages(fields: Fields) -> dict[str, Stage]:
+    validation = fields.optional_mapping("validation")
+    if validation is None:
+        return {}
+    inner = Fields(fields.report, validation, "`validation`", fixed=True)
+    stages = inner.optional_mapping("stages")
+    inner.finish()
+    return (
+        {name: _stage(fields.report, name, node) for name, (_, node) in stages.entries.items()}
+        if stages
+        else {}
+    )
+
+
+def _stage(report: Report, name: str, node: Node) -> Stage:
+    if isinstance(node, ScalarNode) and isinstance(node.value, str) and node.value.strip():
+        return Stage(name, node.value)
+    if not isinstance(node, MappingNode):
+        report.problem(
+            node, f"a stage must be a command line, or {{run, timeout}}, not {describe(node)}"
+        )
+        return Stage(name, "")
+    fields = Fields(report, node, "a stage", fixed=True)
+    run = str(fields.text("run", required=True))
+    seconds = _seconds(fields, "timeout", positive=True)
+    stage = Stage(name, run, None if seconds is None else Limit.own(seconds, f"the stage {name}"))
+    fields.finish()
+    return stage
+
+
+def _repo(fields: Fields) -> str | None:
+    repo = fields.text("repo")
+    if repo and not _REPO.fullmatch(repo):
+        fields.wrong("repo", fields.node.entries["repo"][1], "a repository as owner/name")
+    return repo or None
+
+
+def _checkpoints(fields: Fields) -> CheckpointsConfig:
+    mapping = fields.optional_mapping("checkpoints")
+    if mapping is None:
+        return CheckpointsConfig()
+    inner = Fields(fields.report, mapping, "`checkpoints`", fixed=True)
+    keep_last = inner.count("keep_last", None, least=0)
+    checkpoints = CheckpointsConfig(
+        keep_last=keep_last if isinstance(keep_last, int) else None,
+        keep_within=_seconds(inner, "keep_within"),
+        remote=inner.text("remote") or None,
+    )
+    inner.finish()
+    return checkpoints
+
+
+def _processes(fields: Fields) -> ProcessesConfig:
+    mapping = fields.optional_mapping("processes")
+    if mapping is None:
+        return ProcessesConfig()
+    inner = Fields(fields.report, mapping, "`processes`", fixed=True)
+    grace = _seconds(inner, "grace")
+    inner.finish()
+    return ProcessesConfig() if grace is None else ProcessesConfig(grace)
+
+
+def _seconds(fields: Fields, name: str, *, positive: bool = False) -> float | None:
+    value = fields.seconds(name, positive=positive)
+    return value if isinstance(value, int | float) else None
+
+
+def _words(fields: Fields, name: str, pattern: re.Pattern[str], wanted: str) -> tuple[str, ...]:
+    node = fields.optional(name)
+    if node is None:
+        return ()
+    items = node.items if isinstance(node, SequenceNode) else (node,)
+    words: list[str] = []
+    for item in items:
+        if (
+            isinstance(item, ScalarNode)
+            and isinstance(item.value, str)
+            and pattern.fullmatch(item.value)
+        ):
+            words.append(item.value)
+        else:  # What stands there is not repeated: it may be a secret itself.
+            fields.report.problem(item, f"`{name}` must be {wanted}")
+    return tuple(words)

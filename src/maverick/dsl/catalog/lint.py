@@ -1,0 +1,279 @@
+"""What is wrong with a workflow that reads well: names that nothing answers to, cycles of
+sub-workflows.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
+
+from maverick.dsl.catalog.references import check_references, expressions_in
+from maverick.dsl.serialization.loader import Checked, check_workflow
+from maverick.dsl.suggest import nearest
+from maverick.dsl.workflow.inputs import check_choice, fit
+from maverick.dsl.workflow.model import (
+    AgentStep,
+    GenerateStep,
+    PythonStep,
+    SubworkflowStep,
+    ValidateStep,
+    steps_in,
+)
+from maverick.errors import Problem, StepFailed, WorkflowInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from maverick.dsl.expressions.expressions import Field, Place
+    from maverick.dsl.workflow.model import Step, Workflow
+    from maverick.values import Value
+
+Kind: TypeAlias = Literal[
+    "action", "agent", "generator", "context builder", "validation stage", "workflow"
+]
+
+BUILT_IN = "<built in>/"
+"""How the files of workflows that ship begin. Their calls are looked at by tests, so that no run
+has to load them.
+"""
+_ADVICE = {
+    "action": "; name `module:function`, or a function of a module under `actions` in "
+    "maverick.yaml",
+    "agent": "; declare it under `agents` in maverick.yaml",
+    "validation stage": "; declare it under `validation.stages` in maverick.yaml",
+}
+
+
+class Lookup(Protocol):
+    """What a project has. Names are asked for as they stand in the file.
+
+    What cannot be found out (a module that cannot be imported) is raised as StepFailed, and
+    reported as a problem.
+    """
+
+    def has_action(self, name: str) -> bool:
+        """Whether there is such an action; `module:function` is one, too."""
+
+    def wrong_arguments(
+        self, action: str, args: Sequence[object] | None, kwargs: Mapping[str, object] | None
+    ) -> Iterable[tuple[str, str]]:
+        """Say what is wrong with calling an action so; see `Action.wrong_arguments`."""
+
+    def has_agent(self, name: str) -> bool:
+        """Whether there is such an agent."""
+
+    def has_generator(self, name: str) -> bool:
+        """Whether there is such a generator."""
+
+    def has_context_builder(self, name: str) -> bool:
+        """Whether there is such a context builder."""
+
+    def has_stages(self, name: str) -> bool:
+        """Whether a validation stage of that name can be run."""
+
+    def find_workflow(self, name: str, from_file: str) -> Workflow | None:
+        """Give the workflow of that name, or at that path from *from_file*'s folder; raises
+        WorkflowInvalid.
+        """
+
+    def names(self, kind: Kind) -> Iterable[str]:
+        """Give the names that there are, for suggestions."""
+
+
+def lint(workflow: Workflow, lookup: Lookup | None = None) -> list[Problem]:
+    """Give all problems of *workflow* and of every sub-workflow it leads to, by file and line.
+
+    Without *lookup* nothing outside the file is looked at.
+    """
+    linter = _Linter(lookup)
+    linter.run(workflow)
+    return sorted(set(linter.problems))
+
+
+def _identity(workflow: Workflow) -> str:
+    return os.path.realpath(workflow.file)
+
+
+def check(text: str, file: str, lookup: Lookup | None = None) -> Checked:
+    """Read a workflow from *text* and lint it: all its problems at once, those of what could be
+    read included.
+    """
+    checked = check_workflow(text, file)
+    if checked.draft is None:
+        return checked
+    problems = tuple(sorted({*checked.problems, *lint(checked.draft, lookup)}))
+    return checked._replace(problems=problems, workflow=None if problems else checked.workflow)
+
+
+def _has(lookup: Lookup, kind: Kind, name: str) -> bool:
+    match kind:
+        case "action":
+            return lookup.has_action(name)
+        case "agent":
+            return lookup.has_agent(name)
+        case "generator":
+            return lookup.has_generator(name)
+        case "context builder":
+            return lookup.has_context_builder(name)
+        case _:
+            return lookup.has_stages(name)
+
+
+class _Linter:
+    def __init__(self, lookup: Lookup | None) -> None:
+        self.lookup = lookup
+        self.problems: list[Problem] = []
+        self.known: dict[str, Workflow] = {}
+        self.unknown: set[str] = set()
+        self.calls: dict[str, list[tuple[str, Place]]] = {}
+
+    def problem(self, place: Place, message: str) -> None:
+        self.problems.append(Problem(place.file, place.line, place.column, message))
+
+    def run(self, workflow: Workflow) -> None:
+        waiting = [workflow]
+        self.known[_identity(workflow)] = workflow
+        while waiting:
+            caller = waiting.pop()
+            calls = self.calls.setdefault(_identity(caller), [])
+            self.problems += check_references(caller)
+            if self.lookup is None:
+                continue
+            for step in steps_in(caller.steps):
+                self.names(step, self.lookup)
+                if isinstance(step, PythonStep) and not caller.file.startswith(BUILT_IN):
+                    self.arguments(step, self.lookup)
+                called = self.called(step, caller, self.lookup)
+                if called is None:
+                    continue
+                calls.append((_identity(called), step.places.get("workflow", step.place)))
+                if _identity(called) not in self.known:
+                    self.known[_identity(called)] = called
+                    waiting.append(called)
+        self.cycles(_identity(workflow))
+
+    def names(self, step: Step, lookup: Lookup) -> None:
+        """Look up what *step* names."""
+        if step.rollback is not None and step.rollback.action is not None:
+            self.name(step, "rollback", "action", step.rollback.action, lookup)
+        match step:
+            case PythonStep():
+                self.name(step, "action", "action", step.action, lookup)
+            case AgentStep():
+                self.name(step, "agent", "agent", step.agent, lookup)
+                self.name(step, "context", "context builder", step.context, lookup)
+            case GenerateStep():
+                self.name(step, "generator", "generator", step.generator, lookup)
+                self.name(step, "context", "context builder", step.context, lookup)
+            case ValidateStep():
+                for stage in step.stages if isinstance(step.stages, list) else [step.stages]:
+                    if isinstance(stage, str) and len(stage.split()) == 1:
+                        self.name(step, "stages", "validation stage", stage, lookup)
+            case _:
+                pass
+
+    def arguments(self, step: PythonStep, lookup: Lookup) -> None:
+        """Look at how many arguments the action gets and how they are called; what they are is not
+        known yet.
+        """
+        args = [] if step.args is None else step.args
+        kwargs = {} if step.kwargs is None else step.kwargs
+        if not step.action or step.action in self.unknown:
+            return
+        place = step.places.get(
+            "kwargs", step.places.get("args", step.places.get("action", step.place))
+        )
+        try:
+            for name, message in lookup.wrong_arguments(
+                step.action,
+                args if isinstance(args, list) else None,
+                kwargs if isinstance(kwargs, dict) else None,
+            ):
+                self.problem(step.places.get(f"kwargs.{name}", place), message)
+        except StepFailed as error:
+            self.problem(step.places.get("action", step.place), str(error))
+
+    def name(self, step: Step, field: str, kind: Kind, name: Field, lookup: Lookup) -> None:
+        if not isinstance(name, str) or not name:
+            return
+        place = step.places.get(field, step.place)
+        try:
+            known = _has(lookup, kind, name)
+        except StepFailed as error:
+            self.unknown.add(name)
+            self.problem(place, str(error))
+            return
+        if not known:
+            self.unknown.add(name)
+            hint = nearest(name, lookup.names(kind)) or _ADVICE.get(kind, "")
+            self.problem(place, f"unknown {kind} `{name}`{hint}")
+
+    def called(self, step: Step, caller: Workflow, lookup: Lookup) -> Workflow | None:
+        """Give the workflow that *step* runs, after a look at the inputs it hands over."""
+        if not isinstance(step, SubworkflowStep) or not step.workflow:
+            return None
+        place = step.places.get("workflow", step.place)
+        try:
+            called = lookup.find_workflow(step.workflow, caller.file)
+        except WorkflowInvalid as error:
+            self.problems += error.problems
+            return None
+        if called is None:
+            hint = nearest(step.workflow, lookup.names("workflow"))
+            self.problem(place, f"unknown workflow `{step.workflow}`{hint}")
+            return None
+        self.inputs(step, called)
+        return called
+
+    def inputs(self, step: SubworkflowStep, called: Workflow) -> None:
+        given = step.inputs if step.inputs is not None else {}
+        if not isinstance(given, dict):
+            return
+        place = step.places.get("inputs", step.place)
+        for name, value in given.items():
+            at = step.places.get(f"inputs.{name}", place)
+            if name not in called.inputs:
+                hint = (
+                    nearest(name, called.inputs) or f"; it has {', '.join(called.inputs) or 'none'}"
+                )
+                self.problem(at, f"the workflow `{called.name}` has no input `{name}`{hint}")
+            elif next(expressions_in(value), None) is None:
+                self.constant(called, name, value, at)
+        for name, declared in called.inputs.items():
+            if declared.required and name not in given:
+                self.problem(
+                    place,
+                    f"the workflow `{called.name}` needs the input `{name}` ({declared.type})",
+                )
+
+    def constant(self, called: Workflow, name: str, value: Field, place: Place) -> None:
+        declared = called.inputs[name]
+        if value is None and not declared.required:
+            return
+        try:
+            check_choice(fit(cast("Value", value), declared.type), declared)
+        except ValueError as error:
+            self.problem(
+                place,
+                f"the input `{name}` ({declared.type}) of the workflow `{called.name}`: {error}",
+            )
+
+    def cycles(self, root: str) -> None:
+        """Report each call that leads back to a workflow which is being walked."""
+        trail = [root]
+        pending = [iter(self.calls[root])]
+        done: set[str] = set()
+        while pending:
+            for called, place in pending[-1]:
+                if called in trail:
+                    names = [
+                        self.known[file].name for file in (*trail[trail.index(called) :], called)
+                    ]
+                    self.problem(place, f"a cycle of sub-workflows: {' -> '.join(names)}")
+                elif called not in done:
+                    trail.append(called)
+                    pending.append(iter(self.calls.get(called, ())))
+                    break
+            else:
+                done.add(trail.pop())
+                pending.pop()

@@ -1,0 +1,235 @@
+"""What each expression of a workflow may name: inputs, steps, loops.
+
+A step sees the steps before it in its own block and in the blocks around it. A branch's chosen step
+is seen after the branch; the steps inside a loop are seen by each other and by its `until`, not
+outside; concurrent steps do not see each other; a rollback and a validate step's `on_failure` see
+the step they belong to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
+
+from maverick.dsl.expressions.expressions import Expression, Template
+from maverick.dsl.suggest import nearest
+from maverick.dsl.workflow.model import (
+    BranchStep,
+    LoopStep,
+    Retry,
+    Step,
+    ValidateStep,
+    steps_in,
+    visible_names,
+)
+from maverick.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from maverick.dsl.expressions.expressions import Path, Place
+    from maverick.dsl.workflow.model import Workflow
+
+_MANY_PROBLEMS = 20
+_RUN_NAMES = ("id", "attempt", "idempotency_key")
+_STEP_NAMES = ("output", "status")
+_LOOP_NAMES = ("item", "index", "parent")
+_NOT_FIELDS = frozenset(
+    {"name", "place", "places", "description", "metadata", "rollback", "output_schema"}
+    | {"steps", "options", "otherwise", "on_failure", "key", "until"}
+)
+
+
+def expressions_in(value: object) -> Iterator[Expression]:
+    """Give the expressions that stand in a field, at any depth."""
+    match value:
+        case Expression():
+            yield value
+        case Template():
+            yield from value.expressions
+        case list() | tuple():
+            for item in value:
+                yield from expressions_in(item)
+        case dict():
+            for item in value.values():
+                yield from expressions_in(item)
+        case Retry():
+            yield from expressions_in([value.attempts, value.delay, value.backoff, value.max_delay])
+        case _:
+            pass
+
+
+def check_references(workflow: Workflow) -> list[Problem]:
+    """Give a problem for each name in an expression that is not there, or not there yet."""
+    checker = _Checker(workflow)
+    top = _Block(None, _places(workflow.steps))
+    checker.block(workflow.steps, top, ())
+    top.current = {}
+    for expression in expressions_in(workflow.outputs):
+        checker.expression(expression, top, ())
+    return checker.problems
+
+
+def _places(steps: Iterable[Step]) -> dict[str, Place]:
+    places: dict[str, Place] = {}
+    for step in steps:
+        places |= visible_names(step)
+    return places
+
+
+@dataclass(slots=True)
+class _Block:
+    """A block while it is walked: the steps it has, those seen so far, and the one at hand."""
+
+    outer: _Block | None
+    places: dict[str, Place] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+    current: dict[str, Place] = field(default_factory=dict)
+    concurrent: bool = False
+
+    def chain(self) -> Iterator[_Block]:
+        """This block and those around it."""
+        block: _Block | None = self
+        while block is not None:
+            yield block
+            block = block.outer
+
+
+class _Checker:
+    def __init__(self, workflow: Workflow) -> None:
+        self.workflow = workflow
+        self.problems: list[Problem] = []
+        self.inside = {
+            name: loop.name
+            for loop in steps_in(workflow.steps)
+            if isinstance(loop, LoopStep)
+            for name in _places(loop.steps)
+        }
+
+    def block(self, steps: Iterable[Step], block: _Block, loops: tuple[LoopStep, ...]) -> None:
+        for step in steps:
+            block.current = visible_names(step)
+            self.step(step, block, loops)
+            if not block.concurrent:
+                block.seen |= block.current.keys()
+        block.current = {}
+
+    def step(self, step: Step, block: _Block, loops: tuple[LoopStep, ...]) -> None:
+        for name in _field_names(step):
+            for expression in expressions_in(getattr(step, name)):
+                self.expression(expression, block, loops)
+        match step:
+            case BranchStep():
+                for option in step.options:
+                    self.expression(option.when, block, loops)
+                    self.step(option.step, block, loops)
+                if step.otherwise is not None:
+                    self.step(step.otherwise, block, loops)
+            case LoopStep():
+                self.loop(step, block, loops)
+            case ValidateStep(on_failure=on_failure) if on_failure is not None:
+                self.step(on_failure, _Block(block, seen={step.name}), loops)
+            case _:
+                pass
+        if step.rollback is not None and step.rollback.step is not None:
+            self.step(step.rollback.step, _Block(block, seen={step.name}), loops)
+
+    def loop(self, step: LoopStep, block: _Block, loops: tuple[LoopStep, ...]) -> None:
+        iterates = step.has_for_each or step.until is not None
+        inner = _Block(
+            block, _places(step.steps), concurrent=not iterates and step.max_concurrency != 1
+        )
+        if iterates:
+            loops = (*loops, step)
+        if step.key is not None:
+            self.expression(step.key, block, loops)
+        self.block(step.steps, inner, loops)
+        if step.until is not None:
+            self.expression(step.until, inner, loops)
+
+    def expression(
+        self, expression: Expression, block: _Block, loops: tuple[LoopStep, ...]
+    ) -> None:
+        for path in expression.names:
+            match path[0]:
+                case "inputs" if len(path) > 1:
+                    message = self.input_message(str(path[1]))
+                case "steps" if len(path) > 1:
+                    message = self.step_message(path, block)
+                case "item" | "index" | "parent":
+                    message = _loop_message(path, loops)
+                case "run" if len(path) > 1 and path[1] not in _RUN_NAMES:
+                    message = f"there is no `run.{path[1]}`; there are {', '.join(_RUN_NAMES)}"
+                case _:
+                    message = ""
+            if message:
+                place = expression.place
+                self.problems.append(Problem(place.file, place.line, place.column, message))
+
+    def input_message(self, name: str) -> str:
+        if name in self.workflow.inputs:
+            return ""
+        hint = nearest(name, self.workflow.inputs) or "; declare it under `inputs`"
+        return f"there is no input `{name}`{hint}"
+
+    def step_message(self, path: Path, block: _Block) -> str:
+        name = str(path[1])
+        if any(name in around.seen for around in block.chain()):
+            if len(path) > 2 and path[2] not in _STEP_NAMES:
+                return (
+                    f"a step has `output` and `status`, not `{path[2]}`; did you mean "
+                    f"`steps.{name}.output.{path[2]}`?"
+                )
+            return ""
+        for around in block.chain():
+            if name in around.current:
+                return f"step `{name}` has no output yet: this expression stands inside it"
+            if name in around.places:
+                if around.concurrent:
+                    return (
+                        f"step `{name}` runs at the same time; concurrent steps do not see each "
+                        "other"
+                    )
+                return f"step `{name}` comes later, at line {around.places[name].line}"
+        return self.unseen_message(name, block)
+
+    def unseen_message(self, name: str, block: _Block) -> str:
+        if name in self.inside:
+            loop = self.inside[name]
+            return (
+                f"step `{name}` stands inside `{loop}` and is not seen outside it; use "
+                f"`steps.{loop}.output`"
+            )
+        if len(self.problems) >= _MANY_PROBLEMS:  # Suggestions take their time.
+            return f"there is no step `{name}`"
+        known = {other for around in block.chain() for other in (*around.seen, *around.places)}
+        return f"there is no step `{name}`{nearest(name, known)}"
+
+
+def _field_names(step: Step) -> list[str]:
+    return [declared.name for declared in fields(step) if declared.name not in _NOT_FIELDS]
+
+
+def _loop_message(path: Path, loops: tuple[LoopStep, ...]) -> str:
+    """Say what is wrong with `item`, `index` or `parent.….item` where *loops* stand around it,
+    innermost last.
+    """
+    if not loops:
+        return f"`{path[0]}` stands outside a loop"
+    around = list(loops)
+    position = 0
+    while position < len(path) and path[position] == "parent":
+        around.pop()
+        position += 1
+        if not around:
+            loop = "one loop stands" if len(loops) == 1 else f"{len(loops)} loops stand"
+            return f"`{'.'.join(['parent'] * position)}` leads outside: only {loop} around it"
+    if position == len(path):
+        return ""
+    if path[position] not in _LOOP_NAMES:
+        return f"`parent` has {', '.join(_LOOP_NAMES)}, not `{path[position]}`"
+    if path[position] == "item" and not around[-1].has_for_each:
+        outer = ".".join(["parent"] * (position + 1))
+        hint = f"; `{outer}.item` is that of the loop around it" if len(around) > 1 else ""
+        return f"the loop `{around[-1].name}` has no `for_each`, and so no `item`{hint}"
+    return ""

@@ -1,0 +1,433 @@
+"""The steps that are made of steps: loop, branch, subworkflow, validate.
+
+Each is walked again on every resumption; the steps inside are recalled or run like any others. What
+differs is only which of them form a chain (see docs/design.md): the iterations of a concurrent or
+keyed loop are blocks of their own, those of any other loop are one chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from maverick.dsl.engine.blocks import Block, Unfinished, follows
+from maverick.dsl.engine.leaves import leaf
+from maverick.dsl.expressions import evaluate, resolve
+from maverick.dsl.paths import child, item
+from maverick.dsl.processes.last_words import LAST_LINES
+from maverick.dsl.processes.threads import run_all
+from maverick.dsl.workflow.inputs import convert_inputs
+from maverick.dsl.workflow.model import (
+    BranchStep,
+    CheckpointStep,
+    LoopStep,
+    Step,
+    SubworkflowStep,
+    ValidateStep,
+)
+from maverick.dsl.workflow.outcome import Result, failed
+from maverick.errors import ExpressionFailed, InputInvalid, StepFailed
+from maverick.visible import last_lines
+
+if TYPE_CHECKING:
+    from maverick.dsl.engine.refusals import Refusals
+    from maverick.dsl.engine.walk import Walk
+    from maverick.dsl.expressions.expressions import Expression
+    from maverick.dsl.expressions.scope import Frame
+    from maverick.dsl.processes.secrets import Scrubber
+    from maverick.values import Value
+
+
+def last_of(steps: Sequence[Step], results: Sequence[Result]) -> Result:
+    """The result of a block: that of its last step that is not a checkpoint."""
+    working = [
+        r for step, r in zip(steps, results, strict=True) if not isinstance(step, CheckpointStep)
+    ]
+    return Result("done", lambda: working[-1].output if working else None)
+
+
+def branch(walk: Walk, step: BranchStep, path: str, block: Block) -> Result:
+    """Walk the first option that holds. Its step is visible under its own name, too."""
+    chosen = step.otherwise
+    for number, option in enumerate(step.options):
+        if walk.holds(path, f"options[{number}]", option.when, block):
+            chosen = option.step
+            break
+    if chosen is None:
+        if step.on_no_match == "fail":
+            raise StepFailed("no option of the branch holds, and it says `on_no_match: fail`")
+        return Result("done", lambda: None)
+    inner = block.inside(step, path, block.frame)
+    try:
+        return walk.step(chosen, child(path, chosen.name), inner)
+    finally:
+        block.left(step, inner)
+
+
+def subworkflow(walk: Walk, step: SubworkflowStep, path: str, block: Block) -> Result:
+    """Walk another workflow, in a scope of its own."""
+    workflow = walk.tools.workflow(step.workflow, block.file)
+    given = resolve.mapping(step.inputs, block.frame, "inputs")
+    try:
+        inputs = convert_inputs(workflow, given, from_text=False)
+    except InputInvalid as error:
+        raise StepFailed(str(error)) from error
+    frame = block.frame.within(resolve.folder(step.cwd, block.frame)).for_workflow(inputs)
+    inner = block.inside(step, path, frame, file=workflow.file)
+    try:
+        return walk.workflow(workflow, path, inner)
+    finally:
+        block.left(step, inner)
+
+
+def validate(walk: Walk, step: ValidateStep, path: str, block: Block) -> Result:
+    """Run the stages; while they fail and attempts remain, walk `on_failure` and run them again."""
+    again = resolve.count(step.again, block.frame, "retry", minimum=0)
+    once = replace(step, continue_on_error=False, retry=None)
+    inner = block.inside(step, path, block.frame.child())
+    try:
+        for number in range(again + 1):
+            known = walk.journal.records.get(item(path, number))
+            result = leaf(walk, once, item(path, number), inner)
+            success = evaluate.truth(_field(result.output, "success"))
+            if success or number == again:
+                break
+            if (
+                walk.journal.records.get(item(path, number)) is not known
+            ):  # It ran, and was told by nobody yet.
+                walk.emit(
+                    "notice",
+                    item(path, number),
+                    step,
+                    message=_failed_validation(_fields(result.output), 1),
+                )
+            inner.frame.set_step(step.name, result.view())
+            if step.on_failure is not None:
+                walk.step(step.on_failure, child(item(path, number), step.on_failure.name), inner)
+    finally:
+        block.left(step, inner)
+    output = {**_fields(result.output), "attempts": number + 1}
+    if not output["stages"]:
+        walk.emit(
+            "notice",
+            path,
+            step,
+            message="nothing was validated: there are no stages (validation.stages)",
+        )
+    if not success:
+        why = _failed_validation(output, number + 1)
+        if step.fail:
+            raise StepFailed(why)
+        walk.emit("notice", path, step, message=why)
+    return Result("done", lambda: output)
+
+
+def _failed_validation(output: Mapping[str, Value], attempts: int) -> str:
+    stages = output["stages"] if isinstance(output["stages"], list) else []
+    bad = [stage for stage in stages if not _field(stage, "success")]
+    names = ", ".join(str(_field(stage, "name")) for stage in bad)
+    times = f" after {attempts} attempts" if attempts > 1 else ""
+    ends = [end for end in map(_end, bad) if end]
+    return "\n".join([f"validation failed at {names}{times}: {', '.join(map(_how, bad))}", *ends])
+
+
+def _how(stage: Value) -> str:
+    lines = last_lines(str(_field(stage, "output") or ""), 1)
+    return ": ".join([f"exit code {_field(stage, 'exit_code')!r}", *lines])
+
+
+def _end(stage: Value) -> str:
+    """The end of what a stage wrote, unless `_how` has it all."""
+    lines = str(_field(stage, "output") or "").split("\n")[-2 * LAST_LINES :]
+    return "\n".join(f"  {line}" for line in lines).rstrip() if len(lines) > 1 else ""
+
+
+def _fields(value: Value) -> dict[str, Value]:
+    return value if isinstance(value, dict) else {}
+
+
+def _field(value: Value, name: str) -> Value:
+    return _fields(value).get(name)
+
+
+# --- loops ----------------------------------------------------------------------------------------
+
+
+class _Iteration(NamedTuple):
+    path: str
+    frame: Frame
+    body: Callable[[Block], Result]
+    following: tuple[str, ...]
+    """The paths of its steps that run once something before it does."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Iterations:
+    """`count` of them, each made when it is asked for."""
+
+    count: int
+    make: Callable[[int], _Iteration]
+
+    def after(self, number: int) -> Iterator[_Iteration]:
+        return map(self.make, range(number + 1, self.count))
+
+
+def loop(walk: Walk, step: LoopStep, path: str, block: Block) -> Result:
+    """Walk every iteration. The output is a list with what each gave."""
+    limit = None  # all at once
+    if step.parallel is not None:
+        answer = evaluate.condition(step.parallel, block.frame)
+        limit = None if evaluate.holds(step.parallel, answer) else 1
+    if step.max_concurrency is not None:
+        limit = resolve.count(step.max_concurrency, block.frame, "max_concurrency", minimum=1)
+    if step.has_for_each or step.until is not None:
+        iterations = _rounds(walk, step, path, block)
+    else:
+        iterations = _each_step_once(walk, step, path, block, alone=limit == 1)
+    if (limit == 1 and step.key is None) or step.until is not None:
+        results = _chain(walk, step, path, iterations, block)
+    else:
+        results = _independent(
+            walk, step, path, iterations, block, limit or max(iterations.count, 1)
+        )
+    errors = sum(result.status == "failed" for result in results)
+    if errors:
+        walk.emit("notice", path, step, message=f"{errors} of {len(results)} iterations failed")
+    return Result("done", lambda: [result.output for result in results])
+
+
+def _rounds(walk: Walk, step: LoopStep, path: str, block: Block) -> _Iterations:
+    items: list[Value] | None = None
+    if step.has_for_each:
+        given = walk.decide(path, "for_each", step.for_each, block)
+        if not isinstance(given, list):
+            hint = "; `default(…, [])` makes an empty one of null" if given is None else ""
+            raise ExpressionFailed(
+                f"{step.place}: for_each has to be a list, not {resolve.describe(given)}{hint}"
+            )
+        items = given
+    counts = [] if items is None else [len(items)]
+    if step.until is not None:
+        counts.append(resolve.count(step.max_iterations, block.frame, "max_iterations", minimum=1))
+    count = min(counts)
+
+    def frame(number: int) -> Frame:
+        return block.frame.child(item=None if items is None else items[number], index=number)
+
+    keys: list[str] | None = None
+    if step.key is not None:
+        keys = _keys(step, step.key, [frame(number) for number in range(count)], walk.tools.scrub)
+    if walk.refusals is not None and items is not None:
+        _refuse_lost(walk, walk.refusals, step, path, block, range(count) if keys is None else keys)
+
+    def make(number: int) -> _Iteration:
+        at = item(path, number if keys is None else keys[number])
+
+        def body(inner: Block) -> Result:
+            results = walk.block(step.steps, at, inner)
+            if step.collect == "steps":
+                return Result(
+                    "done",
+                    lambda: {s.name: r.output for s, r in zip(step.steps, results, strict=True)},
+                )
+            return last_of(step.steps, results)
+
+        return _Iteration(
+            at, frame(number), body, tuple(child(at, s.name) for s in step.steps if follows(s))
+        )
+
+    return _Iterations(count, make)
+
+
+def _refuse_lost(
+    walk: Walk,
+    refusals: Refusals,
+    step: LoopStep,
+    path: str,
+    block: Block,
+    names: Sequence[int | str],
+) -> None:
+    """Refuse a list that leaves out items whose iterations have finished; *names* are those of the
+    iterations now.
+    """
+    record = walk.journal.records.get(f"{path}?for_each")
+    before = record.load() if record is not None else None
+    if not isinstance(before, list):
+        return
+    known: Sequence[int | str] = range(len(before))
+    if step.key is not None:
+        frames = [block.frame.child(item=it, index=number) for number, it in enumerate(before)]
+        known = _keys(step, step.key, frames, walk.tools.scrub)
+    staying = set(names)
+    refusals.left_out(
+        path, "for_each", (item(path, name) for name in known if name not in staying), block
+    )
+
+
+def _keys(step: LoopStep, key: Expression, frames: list[Frame], scrub: Scrubber) -> list[str]:
+    keys: dict[str, int] = {}
+    for number, frame in enumerate(frames):
+        text = scrub.text(evaluate.as_text(evaluate.evaluate(key, frame)))
+        if keys.setdefault(text, number) != number:
+            raise ExpressionFailed(
+                f"{step.place}: key gives {text!r} for the iterations {keys[text]} and {number}; "
+                "each needs its own"
+            )
+    return list(keys)
+
+
+def _each_step_once(
+    walk: Walk, step: LoopStep, path: str, block: Block, *, alone: bool
+) -> _Iterations:
+    shared = block.frame.child()
+
+    def make(number: int) -> _Iteration:
+        inside = step.steps[number]
+        at = child(path, inside.name)
+        frame = shared if alone else block.frame.child()
+        following = (at,) if follows(inside) else ()
+        return _Iteration(at, frame, lambda inner: walk.step(inside, at, inner), following)
+
+    return _Iterations(len(step.steps), make)
+
+
+def _chain(
+    walk: Walk, step: LoopStep, path: str, iterations: _Iterations, block: Block
+) -> list[Result]:
+    """One after the other; once a step of an iteration ran, the iterations after it run."""
+    results: list[Result] = []
+    first: Unfinished | None = None
+    held = False
+    inner = block.inside(step, path, block.frame)
+    try:
+        for number in range(iterations.count):
+            iteration = iterations.make(number)
+            inner.frame = iteration.frame
+            try:
+                results.append(_attempt(step, iteration, inner))
+            except Unfinished as unfinished:
+                chained = unfinished.chained and not walk.looking
+                if chained and walk.refusals is not None:
+                    later = (
+                        path
+                        for iteration in iterations.after(number)
+                        for path in iteration.following
+                    )
+                    walk.refusals.behind(unfinished, later, inner)
+                if step.until is not None:
+                    _plan_next_round(walk, step, path, iteration, number + 1, iterations.count)
+                    raise
+                if chained and not walk.plan.wanted:
+                    raise
+                if chained:
+                    walk.plan.rest_runs(inner, unfinished)
+                first = unfinished.over(first)
+                continue
+            held = step.until is not None and walk.holds(iteration.path, "until", step.until, inner)
+            if held:
+                break
+        if walk.refusals is not None and step.until is not None:
+            left_out = [each.path for each in iterations.after(len(results) - 1)] or [
+                item(path, len(results))
+            ]
+            walk.refusals.left_out(path, "until", left_out, inner)
+    finally:
+        block.left(step, inner)
+    if first is not None:
+        raise first
+    _check_until(walk, step, path, results, held=held)
+    return results
+
+
+def _plan_next_round(
+    walk: Walk, step: LoopStep, path: str, before: _Iteration, number: int, most: int
+) -> None:
+    """Say of the round *number* that it depends on the one *before* it, if there may be one."""
+    if number < most:
+        why = f"whether there is another round depends on what {before.path} comes to"
+        why += "" if step.has_for_each else f"; {most} at most (`max_iterations`)"
+        walk.plan.add(step, item(path, number), "unknown", why)
+
+
+def _check_until(
+    walk: Walk, step: LoopStep, path: str, rounds: list[Result], *, held: bool
+) -> None:
+    """Fail a loop whose `until` was true after none of its rounds, or say so where `on_exhausted`
+    goes on.
+    """
+    if step.until is None or held or not rounds:
+        return
+    never = f"until never held in {len(rounds)} {'round' if len(rounds) == 1 else 'rounds'}"
+    if step.on_exhausted == "continue":
+        walk.emit("notice", path, step, message=f"{never}; it goes on, as `on_exhausted` says")
+        return
+    error = StepFailed(
+        f"{never}; raise `max_iterations`, or go on all the same with `on_exhausted: continue`"
+    )
+    error.recalled = True  # Another attempt would recall the same rounds.
+    raise error
+
+
+def _independent(
+    walk: Walk, step: LoopStep, path: str, iterations: _Iterations, block: Block, limit: int
+) -> list[Result]:
+    """Each a block of its own; what is true of one says nothing about another."""
+    all_of_them = [iterations.make(number) for number in range(iterations.count)]
+    alone = step.key is not None
+    blocks = [
+        block.inside(step, path, each.frame, alone=alone, chain=each.path) for each in all_of_them
+    ]
+    try:
+        if walk.checking:
+            return _check_all(step, all_of_them, blocks)
+        return _run_all(step, all_of_them, blocks, limit)
+    finally:
+        for inner in blocks:
+            block.left(step, inner)
+
+
+def _run_all(
+    step: LoopStep, iterations: list[_Iteration], blocks: list[Block], limit: int
+) -> list[Result]:
+    """Run every iteration, at most *limit* at a time; the failure that ends them names the others
+    beside it.
+    """
+    failures: dict[int, StepFailed] = {}
+
+    def attempt(number: int) -> Result:
+        try:
+            return _attempt(step, iterations[number], blocks[number])
+        except StepFailed as error:
+            failures[number] = error
+            raise
+
+    try:
+        return run_all(len(blocks), limit, attempt)
+    except StepFailed as error:
+        beside = [failures[number] for number in sorted(failures) if failures[number] is not error]
+        error.others = (*error.others, *beside)
+        raise
+
+
+def _check_all(step: LoopStep, iterations: list[_Iteration], blocks: list[Block]) -> list[Result]:
+    """Check every iteration, also those after one that is not finished."""
+    results: list[Result] = []
+    stopped_by: list[Unfinished | StepFailed] = []
+    for iteration, inner in zip(iterations, blocks, strict=True):
+        try:
+            results.append(_attempt(step, iteration, inner))
+        except (Unfinished, StepFailed) as error:
+            stopped_by.append(error)
+    if stopped_by:
+        raise max(stopped_by, key=lambda error: isinstance(error, Unfinished) and error.chained)
+    return results
+
+
+def _attempt(step: LoopStep, iteration: _Iteration, inner: Block) -> Result:
+    try:
+        return iteration.body(inner)
+    except StepFailed as error:
+        if not step.continue_on_error:
+            raise
+        return failed(error)

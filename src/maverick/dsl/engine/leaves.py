@@ -1,0 +1,253 @@
+"""The steps that do something themselves: recalled where they are recorded, run and recorded where
+they are not.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from maverick.dsl.engine.blocks import Block, Unfinished
+from maverick.dsl.engine.retries import Retries
+from maverick.dsl.events import Decoding
+from maverick.dsl.expressions import resolve
+from maverick.dsl.journal.keeper import bring_back, take_artifacts
+from maverick.dsl.journal.keys import key_of
+from maverick.dsl.journal.logs import ERROR_CHARACTERS, AttemptLog
+from maverick.dsl.processes.last_words import cut
+from maverick.dsl.processes.stop import Stopped
+from maverick.dsl.steps import Attempt, Work, prepare
+from maverick.dsl.work import Streams
+from maverick.dsl.workflow.model import Step
+from maverick.dsl.workflow.outcome import (
+    Key,
+    Record,
+    Result,
+    Status,
+    changed_parts,
+    error_of,
+    failed,
+)
+from maverick.errors import StepFailed
+from maverick.values import Value, normalise
+
+if TYPE_CHECKING:
+    from maverick.dsl.engine.walk import Walk
+
+_MOST_PLAYER_CHARACTERS = 800
+
+
+def leaf(walk: Walk, step: Step, path: str, block: Block) -> Result:
+    """Recall the step at *path*, or run and record it."""
+    try:
+        work = prepare(step, block.frame, walk.tools)
+        key = key_of({"type": work.type, **work.parts})
+    except StepFailed as error:
+        walk.plan.add(step, path, "run", f"it would fail: {error}")
+        if walk.checking:
+            raise Unfinished(path, chained=True) from None
+        walk.count("failed")
+        walk.emit("step_started", path, step)
+        walk.tell_failed(path, step, error, goes_on=block.takes(step, error))
+        raise
+    except (
+        Unfinished
+    ) as unfinished:  # It reads what another one is to give, and may find that nothing changed.
+        walk.plan.waits(step, path, block, walk.journal, unfinished)
+        raise Unfinished(path, chained=walk.journal.records.get(path) is None) from None
+    record, again = walk.journal.records.get(path), walk.journal.records.again.get(path)
+    if again is not None and not walk.looking:
+        block.took(step, again, asked=True)
+    elif record is not None and record.key and _is_recallable(walk, step, path, record, key, block):
+        block.took(step, record.order, asked=record.asked)
+        walk.plan.recalled(step, path, block)
+        return _recall(walk, step, path, record)
+    agent = work.parts.get("agent")
+    walk.plan.runs(step, path, block, walk.journal, key, asked=again is not None, agent=agent)
+    if walk.checking:
+        raise Unfinished(path, chained=True)
+    walk.journal.settle()
+    return _execute(walk, step, path, block, work, key)
+
+
+def _is_recallable(
+    walk: Walk, step: Step, path: str, record: Record, key: Key, block: Block
+) -> bool:
+    if step.always_run or block.always:
+        return walk.checking  # It runs each time; what follows is judged by what it gave last.
+    if walk.keep_records:
+        return True
+    if not step.pure and record.order < block.newest:
+        # Something before it ran since: it is to run again, if it was not asked for already.
+        return False
+    changed = changed_parts(record.key, key)
+    if changed and walk.refusals is not None and record.order >= block.asked:
+        walk.refusals.changed(path, changed)
+    return not changed
+
+
+def _recall(walk: Walk, step: Step, path: str, record: Record) -> Result:
+    walk.count("recalled")
+    walk.emit("step_recalled", path, step)
+    result = Result(record.status, record.load)
+    if record.status == "failed" and not step.continue_on_error:
+        error = StepFailed(error_of(result), step=path)
+        error.recalled = True
+        raise error
+    bring_back_artifacts(walk, step, path)
+    return result
+
+
+def bring_back_artifacts(walk: Walk, step: Step, path: str) -> bool:
+    """Write those files of a recalled step that are missing; False if none are recorded."""
+    kept = walk.journal.artifacts(path) if step.artifacts else None
+    if kept is None:
+        return False
+    if not walk.checking:
+        for name in bring_back(walk.journal.store, kept, walk.tools.root):
+            walk.tell(path, f"brought back {name}")
+    return True
+
+
+def _execute(walk: Walk, step: Step, path: str, block: Block, work: Work, key: Key) -> Result:
+    walk.emit("step_started", path, step)
+    started, clock = time.time(), time.monotonic()
+    attempts, before = 1, walk.journal.failed_attempts(path)
+    told: dict[str, object] = {}
+
+    def attempt(number: int) -> Value:
+        nonlocal attempts
+        attempts = number
+        return _attempt_logged(walk, step, path, block, work, before + number, told)
+
+    def record(status: Status, output: Value) -> None:
+        facts = {
+            **told,
+            **_player(walk, work),
+            "started": int(started * 1000),
+            "seconds": round(time.monotonic() - clock, 3),
+            "attempts": attempts,
+        }
+        facts = {
+            name: walk.tools.scrub.value(normalise(fact, name)) for name, fact in facts.items()
+        }
+        artifacts = None
+        if step.artifacts and status == "done":
+            artifacts = take_artifacts(walk.journal.store, walk.tools.root, step.artifacts)
+        made = walk.journal.finish(
+            path,
+            status,
+            key,
+            output,
+            facts,
+            label=work.label,
+            workspace=work.workspace,
+            artifacts=artifacts,
+        )
+        block.took(step, made.order, asked=made.asked)
+
+    try:
+        output = walk.retrying(Retries.of(step.retry, block.frame), step, path, attempt)
+        record("done", output)
+    except StepFailed as error:
+        error.step = error.step or path
+        error.args = (cut(walk.tools.scrub.text(str(error)), ERROR_CHARACTERS),)
+        walk.count("failed")
+        took = time.monotonic() - clock
+        goes_on = block.takes(step, error)
+        walk.tell_failed(path, step, error, goes_on=goes_on, seconds=took, attempts=attempts)
+        walk.journal.note_failed_attempts(path, before + attempts, told)
+        if goes_on:
+            record("failed", {"error": str(error)})
+        if step.continue_on_error:
+            return failed(error)
+        raise
+    except Stopped:
+        walk.journal.note_interrupted(path, told)
+        raise
+    walk.count("ran")
+    walk.emit(
+        "step_done", path, step, seconds=time.monotonic() - clock, data={"attempts": attempts}
+    )
+    if work.label:
+        walk.emit("checkpoint_saved", path, step, message=work.label)
+    return Result("done", lambda: output)
+
+
+def _attempt_logged(
+    walk: Walk,
+    step: Step,
+    path: str,
+    block: Block,
+    work: Work,
+    number: int,
+    told: dict[str, object],
+) -> Value:
+    """Make one attempt, and keep what it writes; of one that does not succeed also how it ended."""
+    log = walk.journal.begin_log(path, keep=step.logs and walk.tools.keep_logs)
+    started, clock = time.time(), time.monotonic()
+
+    def ended(status: str, why: str) -> None:
+        error = walk.tools.scrub.text(why)[:ERROR_CHARACTERS]
+        seconds = round(time.monotonic() - clock, 3)
+        log.end(status, error=error, started=int(started * 1000), seconds=seconds)
+
+    try:
+        output = work.run(_attempt(walk, step, path, block, number, told, log))
+        output = walk.tools.scrub.value(normalise(output, f"steps.{path}.output"))
+    except StepFailed as error:
+        ended("failed", str(error))
+        raise
+    except Stopped as stopped:
+        ended("stopped", f"interrupted by {stopped.reason}")
+        raise
+    except Exception as fault:  # Nobody foresaw it; what the attempt wrote until then may tell why.
+        ended("failed", f"{type(fault).__name__}: {fault}")
+        raise
+    log.end("done")
+    return output
+
+
+def _player(walk: Walk, work: Work) -> dict[str, object]:
+    """Who plays the agent of a step, for those who ask later what changed."""
+    player = walk.tools.scrub.value(work.parts.get("agent"))
+    return (
+        {"player": player}
+        if player is not None and len(repr(player)) < _MOST_PLAYER_CHARACTERS
+        else {}
+    )
+
+
+def _attempt(
+    walk: Walk,
+    step: Step,
+    path: str,
+    block: Block,
+    number: int,
+    facts: dict[str, object],
+    log: AttemptLog,
+) -> Attempt:
+    names = walk.run_names(path, number)
+    tell = Decoding(
+        lambda stream, text: walk.emit(
+            "step_output", path, step, data={"stream": stream, "text": text}
+        )
+    )
+
+    def say(stream: Streams, data: bytes) -> None:
+        log.write(stream, data)
+        tell(stream, data)
+
+    return Attempt(
+        path=path,
+        frame=block.frame.with_run(**names),
+        limit=block.limit(resolve.limit(step.timeout, block.frame)),
+        environment={
+            "MAVERICK_RUN": walk.journal.tip.run,
+            "MAVERICK_STEP": path,
+            "MAVERICK_IDEMPOTENCY_KEY": str(names["idempotency_key"]),
+        },
+        say=say,
+        keep=log.write,
+        facts=facts,
+    )

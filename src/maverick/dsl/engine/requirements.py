@@ -1,0 +1,99 @@
+"""What has to be on this machine before a workflow may start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from maverick.dsl.processes.programs import is_there
+from maverick.dsl.workflow.model import (
+    AgentStep,
+    GenerateStep,
+    Step,
+    SubworkflowStep,
+    Workflow,
+    steps_in,
+)
+from maverick.errors import StepFailed
+
+if TYPE_CHECKING:
+    from maverick.dsl.catalog.catalog import Catalog
+
+
+def require_programs(workflow: Workflow, catalog: Catalog, environment: Mapping[str, str]) -> None:
+    """Check the programs under `requires` of all steps, and those that play their agents,
+    sub-workflows included.
+
+    An agent that an expression names is not known before its step begins.
+
+    Raises:
+        StepFailed: Some are not there; names all of them, with the steps that ask for them. Or an
+            agent is configured in a way that cannot work.
+    """
+    needed: dict[str, list[str]] = {}
+    playing: dict[str, list[str]] = {}
+    for step in all_steps(workflow, catalog):
+        for program in step.requires:
+            needed.setdefault(program, []).append(step.name)
+        if (missing := _missing_agent(step, catalog, environment)) is not None:
+            playing.setdefault(missing, []).append(step.name)
+    root = catalog.root
+    problems = [f"{why} ({_needed_by(steps)})" for why, steps in playing.items()]
+    if gone := {
+        program: steps
+        for program, steps in needed.items()
+        if not is_there(program, root, environment)
+    }:
+        named = "; ".join(
+            f"{program} (for {', '.join(dict.fromkeys(steps))})" for program, steps in gone.items()
+        )
+        problems.append(
+            f"programs that the workflow requires are not on PATH: {named}; install them and try "
+            "again"
+        )
+    if problems:
+        raise StepFailed("\n".join(problems))
+
+
+def _missing_agent(step: Step, catalog: Catalog, environment: Mapping[str, str]) -> str | None:
+    """Say what is missing of the agent that *step* asks; None if nothing is, or it asks none."""
+    match step:
+        case AgentStep(agent=str(name)):
+            config = catalog.agent(name)
+        case GenerateStep(generator=str(name)) if (
+            played := catalog.generator(name).config
+        ) is not None:
+            config = played
+        case _:
+            return None
+    from maverick.dsl.agents.providers import missing, provider_of  # noqa: PLC0415 - only for workflows with agents
+
+    provider = provider_of(name, config)
+    program = provider.argv(config)[0]
+    return None if is_there(program, catalog.root, environment) else missing(provider, config)
+
+
+def _needed_by(steps: list[str]) -> str:
+    names = list(dict.fromkeys(steps))
+    return f"needed by step{'s' if len(names) > 1 else ''} {', '.join(names)}"
+
+
+def all_steps(workflow: Workflow, catalog: Catalog) -> Iterator[Step]:
+    """Every step of *workflow* at any depth, and of the workflows it calls (each once)."""
+    done: set[str] = set()
+
+    waiting = [workflow]
+    while waiting:
+        each = waiting.pop()
+        if each.file in done:
+            continue
+        done.add(each.file)
+        for step in steps_in(each.steps):
+            yield step
+            called = (
+                catalog.find_workflow(step.workflow, each.file)
+                if isinstance(step, SubworkflowStep)
+                else None
+            )
+            if called is not None:
+                waiting.append(called)

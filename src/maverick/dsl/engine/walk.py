@@ -1,0 +1,74 @@
+"""What the parts of the engine ask of the walk that they are a part of; `Executor` is the one that
+there is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from maverick.dsl.engine.blocks import Block
+    from maverick.dsl.engine.history import History
+    from maverick.dsl.engine.plan import Plan
+    from maverick.dsl.engine.refusals import Refusals
+    from maverick.dsl.engine.retries import Retries
+    from maverick.dsl.events import Kind
+    from maverick.dsl.expressions.expressions import Expression, Field
+    from maverick.dsl.journal.journal import Journal
+    from maverick.dsl.work import Tools
+    from maverick.dsl.workflow.model import Step, Workflow
+    from maverick.dsl.workflow.outcome import Result
+    from maverick.errors import Fault, StepFailed
+    from maverick.values import Value
+
+T = TypeVar("T")
+
+
+class Walk(Protocol):
+    """One pass over a workflow."""
+
+    journal: Journal
+    tools: Tools
+    plan: Plan
+    history: History
+    refusals: Refusals | None
+    checking: bool
+    looking: bool
+    keep_records: bool
+
+    def run(self, workflow: Workflow, inputs: dict[str, Value]) -> Value: ...
+    def workflow(self, workflow: Workflow, path: str, block: Block) -> Result: ...
+    def block(self, steps: Sequence[Step], path: str, block: Block) -> list[Result]: ...
+    def step(self, step: Step, path: str, block: Block) -> Result: ...
+    def holds(self, path: str, what: str, question: Expression, block: Block) -> bool: ...
+    def decide(self, path: str, what: str, question: Field | Expression, block: Block) -> Value: ...
+    def retrying(
+        self, retries: Retries, step: Step, path: str, attempt: Callable[[int], T]
+    ) -> T: ...
+    def run_names(self, path: str, attempt: int) -> dict[str, Value]: ...
+    def unrecorded(self, path: str) -> Walk: ...
+    def look(self) -> Walk: ...
+    def count(self, way: Literal["ran", "recalled", "skipped", "failed"]) -> None: ...
+    def tell_failed(
+        self,
+        path: str,
+        step: Step,
+        error: StepFailed | Fault,
+        *,
+        goes_on: bool,
+        seconds: float | None = None,
+        attempts: int = 0,
+    ) -> None: ...
+    def tell(self, path: str, message: str) -> None: ...
+    def emit(
+        self,
+        event: Kind,
+        path: str,
+        step: Step,
+        *,
+        seconds: float | None = None,
+        message: str = "",
+        data: dict[str, object] | None = None,
+    ) -> None: ...

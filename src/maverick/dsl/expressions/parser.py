@@ -1,0 +1,284 @@
+"""Tokens to a tree, by precedence climbing; checks names, functions and their numbers of arguments.
+
+Weakest first: `x if c else y` (right-associative), `or`, `and`, `not`, comparisons, `+ -`, `* / %
+//`, unary `-`, then `.name`, `["x"]`, `[0]` and calls. Comparisons chain as in Python: `1 < x < 3`.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from maverick.dsl.expressions.functions import FUNCTIONS
+from maverick.dsl.expressions.lexer import ExpressionSyntaxError, Token
+from maverick.dsl.expressions.nodes import (
+    Access,
+    And,
+    Arithmetic,
+    Call,
+    Choice,
+    Comparison,
+    ListOf,
+    Literal,
+    MappingOf,
+    Name,
+    Negative,
+    Node,
+    Not,
+    Or,
+)
+from maverick.dsl.expressions.operators import Comparator, Operator
+from maverick.dsl.suggest import nearest
+
+MAX_NESTING = 100
+"""Levels of parentheses, lists, calls and operators inside each other."""
+ROOTS = ("inputs", "steps", "item", "index", "parent", "env", "run")
+"""The names that an expression can read."""
+
+_CONSTANTS = {
+    "true": True,
+    "false": False,
+    "null": None,
+    "True": True,
+    "False": False,
+    "None": None,
+}
+_CHOICE, _OR, _AND, _NOT, _COMPARISON, _SUM, _PRODUCT, _UNARY = range(1, 9)
+_LEVELS = (
+    {"if": _CHOICE, "or": _OR, "and": _AND, "in": _COMPARISON, "not": _COMPARISON}
+    | dict.fromkeys(("==", "!=", "<", "<=", ">", ">="), _COMPARISON)
+    | dict.fromkeys("+-", _SUM)
+    | dict.fromkeys(("*", "/", "%", "//"), _PRODUCT)
+)
+_KEYWORDS = frozenset({"if", "else", "or", "and", "not", "in"})
+_HINTS = {
+    "is": "write `==` to compare",
+    "for": "there are no loops in an expression: use a `loop` step",
+    "lambda": "there are no functions of one's own",
+    "undefined": "write `null`",
+    "nil": "write `null`",
+    "TRUE": "write `true`",
+    "FALSE": "write `false`",
+    "NULL": "write `null`",
+}
+
+TOO_DEEP = f"the expression is nested more than {MAX_NESTING} deep: compute a part of it in a step"
+
+
+class Parser:
+    """Precedence climbing over a list of tokens whose last one is the end."""
+
+    def __init__(self, found: list[Token]) -> None:
+        self.tokens = found
+        self.position = 0
+        self.token = found[0]
+        self.depth = 0
+
+    def whole(self) -> Node:
+        """The tree of all tokens."""
+        if len(self.tokens) == 1:
+            raise self.error("the expression is empty: expected a value")
+        node = self.expression(_CHOICE)
+        if self.token.kind != "end":
+            raise self.error(
+                "expected an operator or the end of the expression, found "
+                f"{self.token}{self.hint()}"
+            )
+        return node
+
+    def expression(self, level: int) -> Node:
+        """An expression whose operators all bind at least as strongly as *level*."""
+        self.depth += 1
+        if self.depth > MAX_NESTING:
+            raise self.error(TOO_DEEP)
+        node = self.prefix(level)
+        while (found := self.level()) >= level:
+            node = self.choice(node) if found == _CHOICE else self.chain(node, found)
+        self.depth -= 1
+        return node
+
+    def level(self) -> int:
+        """How strongly the operator at hand binds; 0 when there is none."""
+        token = self.token
+        if token.kind not in ("operator", "name"):
+            return 0
+        if token.text == "not" and self.tokens[self.position + 1].text != "in":
+            return 0
+        return _LEVELS.get(token.text, 0)
+
+    def chain(self, first: Node, level: int) -> Node:
+        """*first* and all operators of *level* that follow it, with their operands."""
+        rest: list[tuple[str, Node]] = []
+        while self.level() == level:
+            sign = self.advance().text
+            if sign == "not":
+                self.advance()
+                sign = "not in"
+            rest.append((sign, self.expression(level + 1)))
+        match level:
+            case 2:
+                return Or((first, *(operand for _, operand in rest)))
+            case 3:
+                return And((first, *(operand for _, operand in rest)))
+            case 5:
+                return Comparison(
+                    first, tuple((cast("Comparator", sign), operand) for sign, operand in rest)
+                )
+            case _:
+                return Arithmetic(
+                    first, tuple((cast("Operator", sign), operand) for sign, operand in rest)
+                )
+
+    def choice(self, then: Node) -> Node:
+        """`then if condition else otherwise`, from the `if` on."""
+        self.advance()
+        condition = self.expression(_OR)
+        if self.token.text != "else" or self.token.kind != "name":
+            raise self.error(
+                f"expected `else`, found {self.token}: a choice is written `x if condition else y`"
+            )
+        self.advance()
+        return Choice(condition, then, self.expression(_CHOICE))
+
+    def prefix(self, level: int) -> Node:
+        """A value, or `not` or `-` and what it applies to."""
+        token = self.token
+        if token.text == "not" and token.kind == "name":
+            if level > _NOT:
+                raise self.error("`not` binds weaker than the operator before it: write `(not …)`")
+            self.advance()
+            return Not(self.expression(_NOT))
+        if token.text == "-" and token.kind == "operator":
+            self.advance()
+            operand = self.expression(_UNARY)
+            if isinstance(operand, Literal) and type(operand.value) in (int, float):
+                return Literal(-cast("float", operand.value))
+            return Negative(operand)
+        return self.postfix(self.primary())
+
+    def primary(self) -> Node:
+        """A literal, a name, a call, or something in brackets."""
+        token = self.advance()
+        if token.kind in ("number", "string"):
+            return Literal(token.value)
+        if token.kind == "name":
+            return self.name(token)
+        match token.text:
+            case "(":
+                node = self.expression(_CHOICE)
+                self.expect(")", "to close the parenthesis")
+                return node
+            case "[":
+                return ListOf(self.entries("]", "to close the list"))
+            case "{":
+                return self.mapping()
+        hint = ": there is no unary `+`" if token.text == "+" else ""
+        raise self.error(f"expected a value, found {token}{hint}", token)
+
+    def name(self, token: Token) -> Node:
+        """What the name *token* means: a call, a constant or a name of the scope."""
+        name = token.text
+        called = self.token.kind == "operator" and self.token.text == "("
+        if called and name in FUNCTIONS:
+            self.advance()
+            arguments = self.entries(")", f"to close the call of {name}()")
+            if refusal := FUNCTIONS[name].refusal(len(arguments)):
+                raise self.error(refusal, token)
+            return Call(FUNCTIONS[name], arguments)
+        if name in _KEYWORDS:
+            raise self.error(f"expected a value, found {token}", token)
+        if called:
+            raise self.error(f"there is no function `{name}`{nearest(name, FUNCTIONS)}", token)
+        if name in _CONSTANTS:
+            return Literal(_CONSTANTS[name])
+        if name in ROOTS:
+            return Name(name)
+        if name in FUNCTIONS:
+            raise self.error(
+                f"`{name}` is a function: expected `(` after it, found {self.token}", token
+            )
+        hint = (
+            f": {_HINTS[name]}"
+            if name in _HINTS
+            else nearest(name, ROOTS) or f": there is {', '.join(ROOTS)}"
+        )
+        raise self.error(f"there is no name `{name}`{hint} (a text is written in quotes)", token)
+
+    def postfix(self, base: Node) -> Node:
+        """*base* and every `.name` and `[index]` that follows it."""
+        keys: list[Node] = []
+        while self.token.kind == "operator":
+            if self.token.text == ".":
+                self.advance()
+                name = self.token
+                if name.kind != "name":
+                    hint = f": an index is written `[{name.text}]`" if name.kind == "number" else ""
+                    raise self.error(f"expected a name after `.`, found {name}{hint}")
+                self.advance()
+                if self.token.text == "(" and self.token.kind == "operator":
+                    raise self.error(f"values have no methods: write `{name.text}(value, …)`", name)
+                keys.append(Literal(name.text))
+            elif self.token.text == "[":
+                self.advance()
+                keys.append(self.expression(_CHOICE))
+                self.expect("]", "to close the index")
+            elif self.token.text == "(":
+                raise self.error("only functions can be called, by their names")
+            else:
+                break
+        return Access(base, tuple(keys)) if keys else base
+
+    def entries(self, close: str, purpose: str) -> tuple[Node, ...]:
+        """Expressions between commas up to *close*; a comma may follow the last."""
+        found: list[Node] = []
+        while not self.at(close):
+            found.append(self.expression(_CHOICE))
+            if not self.at(","):
+                break
+            self.advance()
+        self.expect(close, purpose)
+        return tuple(found)
+
+    def mapping(self) -> Node:
+        """A mapping literal after its `{`."""
+        pairs: list[tuple[Node, Node]] = []
+        while not self.at("}"):
+            key = self.expression(_CHOICE)
+            self.expect(":", "between a key and its value")
+            pairs.append((key, self.expression(_CHOICE)))
+            if not self.at(","):
+                break
+            self.advance()
+        self.expect("}", "to close the mapping")
+        return MappingOf(tuple(pairs))
+
+    def at(self, sign: str) -> bool:
+        """Whether the token at hand is the operator *sign*."""
+        return self.token.kind == "operator" and self.token.text == sign
+
+    def advance(self) -> Token:
+        """Step over the token at hand, and give it."""
+        token = self.token
+        if token.kind != "end":
+            self.position += 1
+            self.token = self.tokens[self.position]
+        return token
+
+    def expect(self, sign: str, purpose: str) -> None:
+        """Step over *sign*; what it is for goes into the message."""
+        if not self.at(sign):
+            raise self.error(f"expected `{sign}` {purpose}, found {self.token}{self.hint()}")
+        self.advance()
+
+    def hint(self) -> str:
+        """What may help where an operator was expected."""
+        if self.token.kind == "name" and self.token.text in _HINTS:
+            return f": {_HINTS[self.token.text]}"
+        if self.at(":"):
+            return ": there are no slices"
+        if self.at("*") or self.at("/"):
+            return ": there is no such operator"
+        return ""
+
+    def error(self, message: str, token: Token | None = None) -> ExpressionSyntaxError:
+        """The error at *token*, or at the token at hand."""
+        return ExpressionSyntaxError(message, (token or self.token).offset)

@@ -1,0 +1,168 @@
+"""What expressions can read: a chain of blocks from the workflow down to the loop iteration at
+hand.
+
+A `Frame` is never changed after it was made, except that `set_step` publishes a finished step in
+its block; reading and publishing may be done from any thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
+
+from maverick.dsl.expressions.project_paths import exists, glob
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MISSING = object()
+
+
+class Scope(Protocol):
+    """What `evaluate` asks. Mappings on the way may load lazily; results are made plain."""
+
+    def lookup(self, name: str) -> object:
+        """The value of inputs, steps, item, index, parent, env or run; null where there is none."""
+
+    def glob(self, pattern: str) -> list[str]:
+        """The project's paths that match *pattern*, sorted."""
+
+    def exists(self, path: str) -> bool:
+        """Whether the project has something at *path*."""
+
+
+class Block:
+    """The finished steps of one block of the workflow, on top of those of the blocks around it."""
+
+    __slots__ = ("_lock", "outer", "steps")
+
+    def __init__(self, outer: Block | None = None) -> None:
+        self.outer = outer
+        self.steps: Mapping[str, Mapping[str, object]] = {}
+        self._lock = threading.Lock()
+
+    def set(self, name: str, view: Mapping[str, object]) -> None:
+        """Publish a step. Readers see the block before or after, never a mapping that changes under
+        them.
+        """
+        with self._lock:
+            self.steps = {**self.steps, name: view}
+
+    def find(self, name: str) -> Mapping[str, object] | None:
+        """The step called *name* in this block or the nearest one around it."""
+        block: Block | None = self
+        while block is not None:
+            if (view := block.steps.get(name)) is not None:
+                return view
+            block = block.outer
+        return None
+
+    def names(self) -> dict[str, None]:
+        """All names that can be found, outermost block first, in the order in which the steps
+        finished.
+        """
+        blocks = [self]
+        while (outer := blocks[-1].outer) is not None:
+            blocks.append(outer)
+        return {name: None for block in reversed(blocks) for name in block.steps}
+
+
+class Steps(Mapping[str, object]):
+    """`steps` as an expression sees it: name -> mapping with `output` and `status`."""
+
+    __slots__ = ("_block",)
+
+    def __init__(self, block: Block) -> None:
+        self._block = block
+
+    def __getitem__(self, name: str) -> object:
+        if (view := self._block.find(name)) is None:
+            raise KeyError(name)
+        return view
+
+    def get(self, name: str, default: object = None) -> object:
+        """The step's view, or *default*."""
+        view = self._block.find(name)
+        return default if view is None else view
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._block.names())
+
+    def __len__(self) -> int:
+        return len(self._block.names())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """A scope: what one block of a run can read.
+
+    `run` holds id, attempt and idempotency_key; `project_root` is where `glob` and `exists` look.
+    The views given to `set_step` are mappings with `output` and `status`.
+    """
+
+    inputs: Mapping[str, object]
+    env: Mapping[str, str]
+    run: Mapping[str, object]
+    project_root: Path
+    block: Block = field(default_factory=Block, repr=False)
+    loop: Mapping[str, object] | None = None
+
+    def lookup(self, name: str) -> object:
+        """The value of a name; null for one that this scope does not have, such as `item` outside a
+        loop.
+        """
+        match name:
+            case "inputs":
+                return self.inputs
+            case "steps":
+                return Steps(self.block)
+            case "env":
+                return self.env
+            case "run":
+                return self.run
+            case "item" | "index" | "parent":
+                return None if self.loop is None else self.loop[name]
+            case _:
+                return None
+
+    def child(self, *, item: object = _MISSING, index: int | None = None) -> Frame:
+        """The scope of a block inside this one; with *item* or *index*, of a loop's iteration.
+
+        In an iteration `parent` is the `{item, index, parent}` of the loop around it, or null.
+        """
+        loop = self.loop
+        if item is not _MISSING or index is not None:
+            loop = {"item": None if item is _MISSING else item, "index": index, "parent": self.loop}
+        return replace(self, block=Block(self.block), loop=loop)
+
+    def nested(self) -> Frame:
+        """The scope of a block inside this one that is no iteration: it sees the same `item`."""
+        return self.child()
+
+    def for_workflow(self, inputs: Mapping[str, object]) -> Frame:
+        """The scope of a sub-workflow: it sees its own inputs, no step and no loop of the
+        caller.
+        """
+        return replace(self, inputs=inputs, block=Block(), loop=None)
+
+    def within(self, folder: Path) -> Frame:
+        """The same scope for steps that run in *folder* as if it were the project's root."""
+        return replace(self, project_root=folder)
+
+    def with_run(self, **changes: object) -> Frame:
+        """The same block with other names in `run`, such as those of an attempt at a step."""
+        return replace(self, run={**self.run, **changes})
+
+    def set_step(self, name: str, view: Mapping[str, object]) -> None:
+        """Publish a finished step under its name to this block and the blocks inside it."""
+        self.block.set(name, view)
+
+    def glob(self, pattern: str) -> list[str]:
+        """The project's paths that match *pattern*: see `project_paths.glob`."""
+        return glob(self.project_root, pattern)
+
+    def exists(self, path: str) -> bool:
+        """Whether the project has a file or folder at *path*."""
+        return exists(self.project_root, path)

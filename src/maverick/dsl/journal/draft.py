@@ -1,0 +1,152 @@
+"""What a run has done and not yet saved, and the saves: each writes all that waits."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from maverick.checkpoints import Checkpoint, CheckpointKind, Content, Store
+from maverick.dsl.journal.group_commit import GroupCommit
+from maverick.errors import StepFailed, WorkspaceUnreadable
+
+if TYPE_CHECKING:
+    from maverick.dsl.journal.keeper import Keeper
+    from maverick.dsl.workflow.model import Workspace
+    from maverick.values import Value
+
+FILES: Final = ("workspace",)
+ABOUT: Final = ("workspace-about",)
+"""Where a checkpoint that keeps the project's files keeps them, and how they were found."""
+_NAMED_REASONS = 3
+Changes: TypeAlias = dict[tuple[str, ...], Content | None]
+"""By path; None removes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Save:
+    """A checkpoint that is asked for. What waits in the draft goes with it."""
+
+    reason: str
+    kind: CheckpointKind = "auto"
+    label: str = ""
+    step: str = ""
+    workspace: Workspace | None = None
+    """Whether it keeps the project's files; None leaves that to the workflow."""
+    changes: Mapping[tuple[str, ...], Content | None] = field(default_factory=dict)
+    facts: Mapping[tuple[str, ...], Content | None] = field(default_factory=dict)
+    closes: bool = False
+    """Whether it is the last one."""
+    settles: bool = False
+    """Whether only decisions ask for it, which another save may have taken with it meanwhile."""
+
+    def ends_group(self) -> bool:
+        """Whether it holds what had finished when it was asked for, and nothing later."""
+        return self.kind != "auto"
+
+
+class Draft:
+    """What is to go with a run's next save. Whoever changes it holds `lock`; `save` takes it
+    itself.
+
+    `tip` is the run's newest checkpoint. Threads that save at the same time share a checkpoint.
+    """
+
+    def __init__(
+        self, store: Store, tip: Checkpoint, keeper: Keeper | None, *, holds_files: bool
+    ) -> None:
+        """*keeper* takes the project's files for the checkpoints that keep them; *holds_files*:
+        *tip* is one.
+        """
+        self._store = store
+        self.tip = tip
+        self.lock = threading.RLock()
+        self.changes: Changes = {}
+        self.facts: Changes = {}
+        self.outputs: dict[str, Value] = {}
+        """Of steps that are made of steps, by path, until they are saved."""
+        self.decided = 0
+        """How many decisions were noted that could come out differently next time."""
+        self._settled = 0
+        self._keeper = keeper
+        self._holds_files = holds_files
+        self._closed = False
+        self._saves = GroupCommit(self._save, Save.ends_group)
+
+    def save(self, save: Save) -> Checkpoint:
+        """Write all that waits, and what *save* says; returns when it is on the disk. Not to be
+        called with the lock.
+
+        Raises:
+            StepFailed: An earlier save was the last one, or the project's files cannot be kept.
+            MaverickError: As `Store.save`. All that waits goes on waiting; what *save* says does
+                not.
+        """
+        self._saves.submit(save)
+        return self.tip
+
+    def settle(self) -> None:
+        """Write the decisions that could come out differently next time, if there are any."""
+        if self.decided > self._settled:
+            self.save(Save(reason="decided", settles=True))
+
+    def keep_no_files(self) -> None:
+        """From now on checkpoints hold no files."""
+        self._keeper = None
+
+    def _save(self, saves: Sequence[Save]) -> None:
+        """Save what *saves* ask for in one checkpoint. One thread at a time does this."""
+        if self._closed:
+            raise StepFailed("the run has ended; what a step gave afterwards is not recorded")
+        if self.decided == self._settled and all(save.settles for save in saves):
+            return
+        last = saves[-1]
+        labelled = last.kind in {"label", "pause"}
+        taken = self._keeper.take(asked=last.workspace, labelled=labelled) if self._keeper else None
+        files: Changes = dict(taken.changes) if taken else {}
+        if not taken and self._holds_files:
+            files = dict.fromkeys((FILES, ABOUT))
+        with self.lock:
+            changes, self.changes = self.changes, {}
+            facts, self.facts = self.facts, {}
+            outputs, decided = dict(self.outputs), self.decided
+        try:
+            tip = self._store.save(
+                self.tip.run,
+                {**changes, **_all(save.changes for save in saves), **files},
+                parent=self.tip,
+                kind=last.kind,
+                label=last.label,
+                step=next((save.step for save in reversed(saves) if save.step), self.tip.step),
+                reason=_in_words([save.reason for save in saves]),
+                group=self.tip.group,
+                facts={**facts, **_all(save.facts for save in saves)},
+            )
+        except BaseException as error:
+            with self.lock:
+                self.changes = {**changes, **self.changes}
+                self.facts = {**facts, **self.facts}
+            if isinstance(error, WorkspaceUnreadable):
+                raise StepFailed(f"the checkpoint cannot keep the files: {error}") from error
+            raise
+        if self._keeper and taken:
+            self._keeper.took(taken)
+        with self.lock:
+            self.tip = tip
+            self._holds_files = taken is not None
+            self._closed = last.closes
+            self._settled = decided
+            for path, output in outputs.items():
+                if self.outputs[path] is output:
+                    del self.outputs[path]
+
+
+def _all(changes: Iterable[Mapping[tuple[str, ...], Content | None]]) -> Changes:
+    return {path: content for each in changes for path, content in each.items()}
+
+
+def _in_words(reasons: Sequence[str]) -> str:
+    """What is said of a checkpoint that several things led to."""
+    more = len(reasons) - _NAMED_REASONS
+    return ", ".join(reasons[:_NAMED_REASONS]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,292 @@
+"""One child process: how it is started behind a gate, and its pipes while it runs."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import selectors
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
+
+from maverick.dsl.processes.process_table import summary
+from maverick.dsl.processes.programs import check_startable
+from maverick.dsl.processes.stop import LONGEST_WAIT_SECONDS
+from maverick.dsl.processes.threads import start_thread
+from maverick.encoding import encode
+from maverick.errors import StepFailed
+
+if TYPE_CHECKING:
+    from maverick.dsl.processes.stop import Stop
+
+StreamName = Literal["stdout", "stderr"]
+OnOutput: TypeAlias = Callable[[StreamName, bytes], None]
+
+_READ_BYTES = 64 * 1024
+_PIPE_BYTES = 1024 * 1024
+"""The most that a pipe can hold."""
+_GATE = 'read -r _ || exit 125; exec "$@" <"$0"'
+_GATE_WITH_INPUT = 'read -r _ || { rm -f "$0"; exit 125; }; exec <"$0"; rm -f "$0"; exec "$@"'
+
+
+class _Watch(Protocol):
+    def fileno(self) -> int: ...
+
+    def close(self) -> None: ...
+
+
+class Tail:
+    """The last *limit* bytes of a stream."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._kept = bytearray()
+        self.truncated = False
+
+    def add(self, piece: bytes) -> None:
+        """Append, and let go of what is too old."""
+        self._kept += piece
+        if len(self._kept) > 2 * self._limit:
+            self._cut()
+
+    @property
+    def data(self) -> bytes:
+        """What is kept."""
+        if len(self._kept) > self._limit:
+            self._cut()
+        return bytes(self._kept)
+
+    def _cut(self) -> None:
+        del self._kept[: len(self._kept) - self._limit]
+        self.truncated = True
+
+
+class Child:
+    """A command that waits at its gate until `open_gate`, in a session of its own (session id:
+    `pid`).
+
+    `exited` becomes true in `pump`; the dead leader is kept unreaped until `close`, so that no
+    other process can get its pid while its group is dealt with. `StepFailed` if it cannot be
+    started.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: str | Path,
+        env: Mapping[str, str],
+        stdin: bytes,
+        limit: int,
+        on_output: OnOutput | None,
+    ) -> None:
+        check_startable(argv, cwd, env)
+        self._input = _write_input(stdin) if stdin else None
+        self._on_output = on_output
+        self.exited = False
+        self.tails: dict[StreamName, Tail] = {"stdout": Tail(limit), "stderr": Tail(limit)}
+        gate = [_GATE_WITH_INPUT, str(self._input)] if self._input else [_GATE, os.devnull]
+        try:
+            self._process = subprocess.Popen(
+                ["/bin/sh", "-c", *gate, *encoded_words(_with_odd_names(argv, env))],
+                cwd=cwd,
+                env=encoded_environment(env),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            self._remove_input()
+            raise StepFailed(
+                f"cannot start `{summary(argv)}`: {why_not_started(error, argv, env)}"
+            ) from error
+        except StepFailed:
+            self._remove_input()
+            raise
+        self.pid = self._process.pid
+        self._selector = selectors.DefaultSelector()
+        self._exit = _watch_exit(self.pid)
+        self._selector.register(self._exit, selectors.EVENT_READ, "exit")
+        for pipe, name in ((self._process.stdout, "stdout"), (self._process.stderr, "stderr")):
+            fd = cast("IO[bytes]", pipe).fileno()
+            os.set_blocking(fd, False)
+            self._selector.register(fd, selectors.EVENT_READ, name)
+
+    def open_gate(self) -> None:
+        """Let the command run."""
+        gate = cast("IO[bytes]", self._process.stdin)
+        with suppress(BrokenPipeError):  # Somebody else killed it.
+            gate.write(b"\n")
+            gate.close()
+
+    def watch(self, stop: Stop) -> None:
+        """Make `pump` return when a stop is requested."""
+        self._selector.register(stop, selectors.EVENT_READ, "stop")
+
+    def unwatch(self, stop: Stop) -> None:
+        """The request is known; do not return at once for it again."""
+        self._selector.unregister(stop)
+
+    def pump(self, timeout: float | None) -> None:
+        """Wait for output, the command's end or a request to stop, *timeout* seconds at most; take
+        output.
+
+        It may return earlier without any of these: a selector cannot wait for a month.
+        """
+        for key, _ in self._selector.select(
+            None if timeout is None else min(timeout, LONGEST_WAIT_SECONDS)
+        ):
+            if key.data == "exit":
+                self.exited = True
+                self._selector.unregister(self._exit)
+            elif key.data != "stop":
+                self._read(key.fd, key.data)
+
+    def drain(self) -> None:
+        """Take what stands in the pipes now; whoever still writes to them is not waited for."""
+        for key in list(self._selector.get_map().values()):
+            if key.data in self.tails:
+                taken = 0
+                while taken < _PIPE_BYTES and (size := self._read(key.fd, key.data)):
+                    taken += size
+
+    def wait(self) -> int:
+        """Reap the dead leader and give its exit code, which is -n after signal n."""
+        return self._process.wait(timeout=1)
+
+    def close(self) -> None:
+        """Reap the leader, and let go of everything that belongs to it."""
+        with suppress(subprocess.TimeoutExpired):  # It hangs in the kernel; the caller has said so.
+            self.wait()
+        self._selector.close()
+        self._exit.close()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe:
+                with suppress(BrokenPipeError):
+                    pipe.close()
+        self._remove_input()
+
+    def _read(self, fd: int, name: StreamName) -> int:
+        try:
+            piece = os.read(fd, _READ_BYTES)
+        except BlockingIOError:
+            return 0
+        if not piece:
+            self._selector.unregister(fd)
+            return 0
+        self.tails[name].add(piece)
+        if self._on_output:
+            self._on_output(name, piece)
+        return len(piece)
+
+    def _remove_input(self) -> None:
+        if self._input:
+            self._input.unlink(missing_ok=True)
+
+
+def _with_odd_names(argv: Sequence[str], env: Mapping[str, str]) -> list[str]:
+    """Some shells do not hand on variables whose names are no identifiers, exported functions among
+    them.
+    """
+    odd = [
+        f"{name}={value}"
+        for name, value in env.items()
+        if not (name.isascii() and name.isidentifier())
+    ]
+    return ["env", *odd, *argv] if odd else list(argv)
+
+
+def encoded_words(argv: Sequence[str]) -> list[bytes]:
+    """The arguments as the system takes them, in UTF-8. Raises StepFailed."""
+    return [encode(word, "an argument") for word in argv]
+
+
+def encoded_environment(env: Mapping[str, str]) -> dict[bytes, bytes]:
+    """The variables as the system takes them, in UTF-8. Raises StepFailed."""
+    what = "the variable {} of the environment"
+    for name, value in env.items():
+        if "\0" in value:
+            raise StepFailed(
+                f"{what.format(name)} holds a NUL character, which no variable can hold"
+            )
+    return {
+        encode(name, what.format(repr(name))): encode(value, what.format(name))
+        for name, value in env.items()
+    }
+
+
+def why_not_started(
+    error: OSError | ValueError, argv: Sequence[str], env: Mapping[str, str]
+) -> str:
+    """Why the system did not start a command; what is too long is named, with what to do
+    instead.
+    """
+    if not isinstance(error, OSError):
+        return str(error)
+    if error.errno != errno.E2BIG:
+        return error.strerror or str(error)
+    sizes = {name: len(encode(value, name)) for name, value in env.items()}
+    name = max(sizes, key=lambda name: sizes[name], default="")
+    longest = max(len(encode(word, "an argument")) for word in argv)
+    if longest > sizes.get(name, 0):
+        return (
+            f"one of its arguments is too long ({longest:,} bytes; the system takes 128 KiB of "
+            "one on Linux, and 1 MiB of all on macOS): hand the text over in a file, or on "
+            "standard input"
+        )
+    total = sum(sizes.values())
+    return (
+        f"the environment cannot hold the variable {name} ({sizes[name]:,} bytes, {total:,} in "
+        "all; the system takes 128 KiB of one on Linux, and 1 MiB of all on macOS): hand the "
+        "value over on standard input, `stdin: ${{ … }}`, or in the script, `${{ quote(…) "
+        "}}`"
+    )
+
+
+def _write_input(stdin: bytes) -> Path:
+    try:
+        fd, name = tempfile.mkstemp(prefix="maverick-")
+    except OSError as error:
+        raise StepFailed(
+            f"cannot write the input of a command to a temporary file: {error.strerror}"
+        ) from error
+    try:
+        with open(fd, "wb") as file:  # noqa: PTH123 - of a descriptor
+            file.write(stdin)
+    except OSError as error:
+        Path(name).unlink()
+        raise StepFailed(
+            f"cannot write the input of a command to {name}: {error.strerror}"
+        ) from error
+    return Path(name)
+
+
+def _watch_exit(pid: int) -> _Watch:
+    """Something that becomes readable when that child has ended, without reaping it."""
+    if sys.platform != "linux":
+        queue = select.kqueue()
+        event = select.kevent(pid, select.KQ_FILTER_PROC, select.KQ_EV_ADD, select.KQ_NOTE_EXIT)
+        queue.control([event], 0)
+        return queue
+    with suppress(OSError):  # A kernel before 5.3, or one that is not let use it.
+        return open(os.pidfd_open(pid), "rb", buffering=0)  # noqa: PTH123 - of a descriptor
+    return _watch_exit_by_thread(pid)
+
+
+def _watch_exit_by_thread(pid: int) -> _Watch:
+    read, write = os.pipe()
+
+    def wait() -> None:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # type: ignore[attr-defined, unused-ignore]
+        os.close(write)
+
+    start_thread(threading.Thread(target=wait, name=f"waits for pid {pid}", daemon=True))
+    return open(read, "rb", buffering=0)  # noqa: PTH123 - of a descriptor

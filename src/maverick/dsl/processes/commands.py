@@ -1,0 +1,180 @@
+"""Commands that an action starts: under the run's `Processes` where the engine attached one, else
+plainly.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+from maverick.dsl.durations import Limit
+from maverick.dsl.processes.child import encoded_environment, encoded_words, why_not_started
+from maverick.dsl.processes.last_words import timed_out
+from maverick.dsl.processes.process_table import summary
+from maverick.dsl.processes.processes import Completed, Processes
+from maverick.dsl.processes.programs import check_startable
+from maverick.dsl.processes.stop import LONGEST_WAIT_SECONDS
+from maverick.encoding import inherited
+from maverick.errors import StepFailed, StepTimeout
+from maverick.repositories import environment_in, without_repository
+from maverick.visible import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+_LAST_LOOK_SECONDS = 0.01
+
+
+class _Attached(NamedTuple):
+    processes: Processes
+    env: Mapping[str, str]
+    step: str
+    root: str | Path | None
+    tell: Callable[[str], None] | None
+
+
+_attached: ContextVar[_Attached | None] = ContextVar("attached", default=None)
+
+
+@contextmanager
+def attach(
+    processes: Processes,
+    *,
+    env: Mapping[str, str],
+    step: str,
+    root: str | Path | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> Iterator[None]:
+    """Let the commands that this thread starts run under *processes*, so that they are noted and
+    stopped with it, and what it says by `notice` reach *tell*. *root* is the project's (default:
+    the current folder).
+
+    To be used in the thread that calls the action: it does not reach into other threads.
+    """
+    token = _attached.set(_Attached(processes, env, step, root, tell))
+    try:
+        yield
+    finally:
+        _attached.reset(token)
+
+
+def environment() -> Mapping[str, str]:
+    """The environment of the step at hand; where nothing is attached, this process's."""
+    attached = _attached.get()
+    return attached.env if attached else inherited()
+
+
+def notice(message: str, *, level: int = 30) -> None:
+    """Tell whoever watches the run; where nothing is attached, the logger `maverick.workflow`, at
+    *level*.
+    """
+    attached = _attached.get()
+    if attached and attached.tell:
+        attached.tell(message)
+        return
+    import logging  # noqa: PLC0415 - only for actions that are used alone
+
+    logging.getLogger("maverick.workflow").log(level, "%s", visible(message))
+
+
+def run_command(
+    argv: Sequence[str],
+    *,
+    cwd: str | Path,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+    timeout: float | None = None,
+    bound: bool = True,
+) -> Completed:
+    """Run a command for the step at hand; *env* is added to the step's environment. As
+    `Processes.run`.
+
+    Of the variables that bind git to a repository it inherits what any process of a step does in
+    *cwd*; with
+    *bound* false, none: it works in the repository that *cwd* is in.
+
+    Where nothing is attached (an action used alone, or in a process of its own) the command stays
+    in the group of the calling process, so that what stops the caller stops the command.
+    """
+    attached = _attached.get()
+    root = attached.root if attached else None
+    base = (
+        environment_in(environment(), cwd, root or ".")
+        if bound
+        else without_repository(environment())
+    )
+    if attached:
+        try:
+            return attached.processes.run(
+                argv,
+                cwd=cwd,
+                env={**base, **(env or {})},
+                stdin=stdin,
+                timeout=timeout,
+                step=attached.step,
+            )
+        except StepTimeout as error:
+            raise timed_out(error) from None
+    variables = {**base, "GIT_TERMINAL_PROMPT": "0", **(env or {})}
+    program = check_startable(argv, cwd, variables)
+    with ExitStack() as cleanup:
+        try:
+            process = subprocess.Popen(
+                encoded_words(argv),
+                executable=os.path.abspath(program),  # noqa: PTH100 - else a closed folder of PATH is the error
+                cwd=cwd,
+                env=encoded_environment(variables),
+                stdin=cleanup.enter_context(_file_of(stdin)) if stdin else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        except (OSError, ValueError) as error:
+            raise StepFailed(
+                f"cannot start `{summary(argv)}`: {why_not_started(error, argv, variables)}"
+            ) from error
+        cleanup.enter_context(process)
+        try:
+            stdout, stderr = _communicate(process, timeout)
+        except BaseException as error:
+            process.kill()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            message = (
+                f"`{summary(argv)}` took longer than {Limit.own(timeout or 0)} and was stopped"
+            )
+            raise StepTimeout(message) from None
+    code = process.returncode if process.returncode >= 0 else 128 - process.returncode
+    return Completed(exit_code=code, stdout=stdout, stderr=stderr)
+
+
+@contextmanager
+def _file_of(data: bytes) -> Iterator[IO[bytes]]:
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.seek(0)
+        yield file
+
+
+def _communicate(process: subprocess.Popen[bytes], timeout: float | None) -> tuple[bytes, bytes]:
+    """What it writes until it ends, waiting in pieces: nobody can be asked to wait for a month at
+    once.
+
+    After the timeout it is looked at once more: this process may have stood still while the command
+    ended.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while True:
+        left = LONGEST_WAIT_SECONDS if deadline is None else deadline - time.monotonic()
+        try:
+            return process.communicate(
+                timeout=max(min(left, LONGEST_WAIT_SECONDS), _LAST_LOOK_SECONDS)
+            )
+        except subprocess.TimeoutExpired:
+            if left <= 0:
+                raise

@@ -1,0 +1,306 @@
+"""The processes of this machine: who is there, and how a signal reaches that very one and no other.
+
+A pid names a process only together with its start time and the boot (and pid namespace) it was seen
+in; nothing is ever signalled on the strength of a pid alone.
+"""
+
+from __future__ import annotations
+
+import calendar
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+MARK = "MAVERICK_PROCESS_GROUP"
+"""The environment variable by which the processes of a group are known, wherever they went.
+
+It holds the marks of all groups that a process is in, the outermost first, as `1f0c:77ab`: a run
+that is started by a step of another run marks its own steps' processes, and they belong to both.
+"""
+
+_DEAD = {b"Z", b"X"}
+_PF_KTHREAD = 0x00200000
+"""include/linux/sched.h: a thread of the kernel, which never has an environment."""
+_EXEC_SECONDS = 5.0
+"""How long the change of a process's program is waited for. It takes microseconds; a busy machine
+may pause it.
+"""
+_POLL_SECONDS = 0.001
+
+
+class Process(NamedTuple):
+    """A running process, or a dead one that nobody has waited for (`zombie`).
+
+    `start_time` counts clock ticks since boot on Linux, and seconds since 1970 elsewhere.
+    """
+
+    pid: int
+    group: int
+    session: int
+    start_time: int
+    command: str
+    zombie: bool = False
+    nested: bool = False
+    """It is in a group of a run that one of the group's processes executes."""
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """What no two processes of a boot share."""
+        return self.pid, self.start_time
+
+    def __str__(self) -> str:
+        """Give `pid 4711 (sleep 60)`."""
+        return f"pid {self.pid} ({self.command})"
+
+
+@cache
+def this_host() -> str:
+    """What a pid is relative to: the boot and, on Linux, the pid namespace."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+            return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    with suppress(OSError, subprocess.SubprocessError):
+        command = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    return os.uname().nodename
+
+
+def find_process(pid: int) -> Process | None:
+    """The process with that pid, dead but not yet reaped ones included; None if there is none."""
+    if sys.platform == "linux":
+        return _read_stat(pid)
+    return next(iter(_ps("-p", str(pid))), None)
+
+
+def members(session: int) -> list[Process]:
+    """The living processes of the session that *session* leads or led, in whatever process
+    groups.
+    """
+    return living({session}, set())
+
+
+def living(sessions: Collection[int], marks: Collection[str]) -> list[Process]:
+    """The living processes that are in one of *sessions*, or carry one of *marks* (known on Linux
+    only).
+
+    A process that is started while the list is made may be missing from it.
+    """
+    if sys.platform == "linux":
+        found = list(_living_on_linux(sessions, marks))
+        return [process._replace(command=_command(process)) for process in found]
+    return [process for process in _ps("-A") if process.session in sessions and not process.zombie]
+
+
+def still_runs(process: Process) -> bool:
+    """Whether that very process is there, and no zombie."""
+    now = find_process(process.pid)
+    return now is not None and now.start_time == process.start_time and not now.zombie
+
+
+def new_mark() -> str:
+    """A mark that no group has had."""
+    return os.urandom(8).hex()
+
+
+def carried(marks: str, mark: str) -> str:
+    """What a process that carries *marks* hands on to the group of *mark*."""
+    return f"{marks}:{mark}" if marks else mark
+
+
+def send(process: Process, *signals: signal.Signals) -> None:
+    """Signal that very process; one that has gone, or may not be signalled, is passed over."""
+    with suppress(ProcessLookupError, PermissionError):
+        if sys.platform != "linux":
+            if still_runs(process):
+                for number in signals:
+                    os.kill(process.pid, number)
+            return
+        try:
+            descriptor = os.pidfd_open(process.pid)
+        except OSError as error:
+            if error.errno not in (errno.ENOSYS, errno.EPERM):
+                raise
+            descriptor = -1  # A kernel before 5.3, or one that is not let use it.
+        try:
+            if still_runs(process):
+                for number in signals:
+                    if descriptor < 0:
+                        os.kill(process.pid, number)
+                    else:
+                        signal.pidfd_send_signal(descriptor, number)
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def send_to_groups(processes: Iterable[Process], *signals: signal.Signals) -> None:
+    """Signal the process groups of *processes* as a whole, so that none of them is in the middle of
+    a fork.
+
+    A group's number is known to be its own by one of its processes, which is looked at again just
+    before.
+    """
+    witnesses: dict[int, list[Process]] = {}
+    for process in processes:
+        witnesses.setdefault(process.group, []).append(process)
+    for group, known in witnesses.items():
+        if any(_is_in(process, group) for process in known):
+            for number in signals:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(group, number)
+
+
+def ignores(process: Process, number: signal.Signals) -> bool:
+    """Whether the process ignores the signal; not known elsewhere than on Linux."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{process.pid}/status").read_bytes().split(b"\n"):
+            if line.startswith(b"SigIgn:"):
+                return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    return False
+
+
+def carries(process: Process, mark: str) -> bool:
+    """Whether the process was started with *mark* (known on Linux only)."""
+    return mark in _marks(process.pid)
+
+
+def _is_in(process: Process, group: int) -> bool:
+    now = find_process(process.pid)
+    return now is not None and (now.identity, now.group) == (process.identity, group)
+
+
+# --- Linux
+
+
+def _living_on_linux(sessions: Collection[int], marks: Collection[str]) -> Iterator[Process]:
+    """Asking the kernel for a process's session costs a fiftieth of reading its status."""
+    for name in os.listdir("/proc"):  # noqa: PTH208 - a third of the cost
+        try:
+            pid = int(name)
+            session = os.getsid(pid)
+        except (ValueError, ProcessLookupError):
+            continue
+        path = _marks(pid) if marks else []
+        marked = any(mark in marks for mark in path)
+        if not marked and session not in sessions:
+            continue
+        process = _read_stat(pid)
+        if process is None or process.zombie or not (marked or process.session in sessions):
+            continue
+        yield process._replace(
+            nested=marked and path[-1] not in marks and process.session not in sessions
+        )
+
+
+def _stat(pid: int) -> tuple[bytes, list[bytes]]:
+    """The short name of the process, and the fields of proc(5) from `state` on."""
+    with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123 - done often
+        head, _, rest = file.read(2000).rpartition(b")")  # The name may hold spaces and brackets.
+    return head.partition(b"(")[2], rest.split()
+
+
+def _read_stat(pid: int) -> Process | None:
+    """The process as proc(5) describes it, with its short name as command."""
+    try:
+        name, fields = _stat(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return Process(
+        pid=pid,
+        group=int(fields[2]),
+        session=int(fields[3]),
+        start_time=int(fields[19]),
+        command=name.decode(errors="replace"),
+        zombie=fields[0] in _DEAD,
+    )
+
+
+def _command(process: Process) -> str:
+    words = _started_with(process.pid, "cmdline").split(b"\0")
+    return summary(word.decode(errors="replace") for word in words if word) or process.command
+
+
+def _marks(pid: int) -> list[str]:
+    """The marks that a process of this user was started with."""
+    data = _started_with(pid, "environ")
+    wanted = f"{MARK}=".encode()
+    if wanted not in data:
+        return []
+    found = next((entry for entry in data.split(b"\0") if entry.startswith(wanted)), b"")
+    return found[len(wanted) :].decode(errors="replace").split(":")
+
+
+def _started_with(pid: int, what: str) -> bytes:
+    """What the process was started with, `cmdline` or `environ`; empty if it has gone, or is
+    another user's.
+
+    While execve(2) puts one program in the place of another both are empty. That is waited for,
+    since the process is not to be missed, and only that: not for a process that was given nothing.
+    """
+    deadline = time.monotonic() + _EXEC_SECONDS
+    while True:
+        try:
+            with open(f"/proc/{pid}/{what}", "rb", buffering=0) as file:  # noqa: PTH123 - done often
+                data = file.readall()
+        except OSError:
+            return b""
+        if data or _has_none(pid, what) or time.monotonic() >= deadline:
+            return data
+        time.sleep(_POLL_SECONDS)
+
+
+def _has_none(pid: int, what: str) -> bool:
+    """Whether the process has no such thing, and not only none yet: proc(5), `arg_start` to
+    `env_end`.
+    """
+    try:
+        _, fields = _stat(pid)
+    except OSError:
+        return True
+    if fields[0] in _DEAD or int(fields[6]) & _PF_KTHREAD:
+        return True
+    arg_start, arg_end, env_start, env_end = map(int, fields[45:49])
+    return env_end > 0 and (arg_start == arg_end if what == "cmdline" else env_start == env_end)
+
+
+# --- elsewhere
+
+
+def _ps(*which: str) -> Iterator[Process]:
+    """What ps(1) tells. Its `sess` is no session id on macOS, so the kernel is asked for that."""
+    command = ["ps", *which, "-o", "pid=,pgid=,stat=,lstart=,command="]
+    environment = {"PATH": "/bin:/usr/bin", "LC_ALL": "C", "TZ": "UTC0"}
+    listing = subprocess.run(
+        command, check=False, capture_output=True, env=environment, stdin=subprocess.DEVNULL
+    )
+    for line in listing.stdout.decode(errors="replace").split("\n"):
+        fields = line.split(None, 8)
+        if len(fields) < 9:  # Nothing, or the rest of a command that holds the end of a line.
+            continue
+        pid, started = int(fields[0]), time.strptime(" ".join(fields[3:8]), "%a %b %d %H:%M:%S %Y")
+        with suppress(ProcessLookupError, PermissionError):
+            yield Process(
+                pid=pid,
+                group=int(fields[1]),
+                session=os.getsid(pid),
+                start_time=calendar.timegm(started),
+                command=summary(fields[8:]),
+                zombie=fields[2].startswith("Z"),
+            )
+
+
+def summary(words: Iterable[str], length: int = 120) -> str:
+    """A command on one line of at most *length* characters."""
+    text = " ".join(" ".join(words).split())
+    return text if len(text) <= length else text[: length - 1] + "…"

@@ -1,0 +1,105 @@
+"""Where a command's program is, looked for as execvp(3) does.
+
+What cannot be read is remembered, and said only if nothing is found elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from maverick.dsl.processes.process_table import summary
+from maverick.encoding import file_name
+from maverick.errors import StepFailed
+
+
+class _Search(NamedTuple):
+    """What came of looking for a program. `found` is empty if it cannot be started."""
+
+    found: str = ""
+    unexecutable: str = ""
+    """A file of that name that may not be executed."""
+    closed: str = ""
+    """A folder that may not be searched."""
+
+
+def is_there(program: str, root: str | Path, environment: Mapping[str, str]) -> bool:
+    """Whether *program* can be started in the folder *root*."""
+    return bool(_search(program, root, environment).found)
+
+
+def check_startable(argv: Sequence[str], cwd: str | Path, env: Mapping[str, str]) -> str:
+    """Give the path of the program that a command starts.
+
+    Raises:
+        StepFailed: The folder or the program is not there. A shell's `127` would say less.
+    """
+    program = argv[0]
+    _check_folder(summary(argv), cwd)
+    search = _search(program, cwd, env)
+    if search.found:
+        return search.found
+    if search.unexecutable:
+        path = search.unexecutable
+        raise StepFailed(
+            f"`{program}` is not executable ({path}); make it so with `chmod +x {path}`"
+        )
+    if os.sep in program:
+        where = Path(cwd) / program
+        if search.closed:
+            raise StepFailed(
+                f"`{program}` cannot be started: {search.closed} may not be searched by this user"
+            )
+        raise StepFailed(
+            f"there is no program `{program}` (looked for {where}); correct the path or create "
+            "the file"
+        )
+    but = (
+        f" ({search.closed}, which is on it, may not be searched by this user)"
+        if search.closed
+        else ""
+    )
+    raise StepFailed(
+        f"the program `{program}` is not on PATH{but}; install it, or add its folder to PATH"
+    )
+
+
+def _check_folder(command: str, cwd: str | Path) -> None:
+    try:
+        if stat.S_ISDIR(os.stat(cwd).st_mode):  # noqa: PTH116 - is_dir takes what cannot be read for missing
+            return
+        why = "that is no folder"
+    except FileNotFoundError:
+        why = "there is no such folder"
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+    raise StepFailed(f"cannot run `{command}` in {cwd}: {why}")
+
+
+def _search(program: str, cwd: str | Path, env: Mapping[str, str]) -> _Search:
+    unexecutable = closed = ""
+    for candidate in _candidates(program, cwd, env):
+        try:
+            is_file = stat.S_ISREG(os.stat(candidate).st_mode)  # noqa: PTH116 - done often
+        except PermissionError:
+            closed = closed or os.path.dirname(candidate)  # noqa: PTH120
+        except (OSError, ValueError):
+            continue
+        else:
+            if is_file and os.access(candidate, os.X_OK):
+                return _Search(found=candidate)
+            if is_file:
+                unexecutable = unexecutable or candidate
+    return _Search(unexecutable=unexecutable, closed=closed)
+
+
+def _candidates(program: str, cwd: str | Path, env: Mapping[str, str]) -> Iterator[str]:
+    name = file_name(program)
+    if os.sep in program:
+        yield os.path.join(cwd, name)  # noqa: PTH118 - done often
+        return
+    for entry in env.get("PATH", os.defpath).split(os.pathsep) if name else ():
+        yield os.path.join(cwd, file_name(entry), name)  # noqa: PTH118

@@ -1,0 +1,168 @@
+"""What Python prints while a run goes on: masked, and kept in the log of the step that printed it.
+
+An action's `print` reaches the terminal past everything else. Which step printed, the context of
+the printing code
+says: that of an action's thread, or of its task.
+"""
+
+from __future__ import annotations
+
+import codecs
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+if TYPE_CHECKING:
+    from maverick.dsl.journal.logs import Stream
+    from maverick.dsl.processes.secrets import Scrubber
+
+Keep: TypeAlias = "Callable[[Stream, bytes], None]"
+
+
+class _Listener:
+    """Who hears what is printed in a context: *keep*, if it is not None, and the streams
+    themselves.
+    """
+
+    def __init__(self, keep: Keep | None = None) -> None:
+        self.keep = keep
+        self.masked: dict[_Kept, _Masked] = {}
+        self.lock = threading.RLock()
+
+    def end(self) -> None:
+        """Give what is held back."""
+        with self.lock:
+            for masked in self.masked.values():
+                masked.end()
+
+
+_listener: ContextVar[_Listener | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def printing_to(keep: Keep) -> Iterator[None]:
+    """Let *keep* hear what the code of the block prints; threads and tasks hear it in a copy of its
+    context.
+    """
+    listener = _Listener(keep)
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+        listener.end()
+
+
+@contextmanager
+def prints_kept(scrub: Scrubber) -> Iterator[None]:
+    """Mask what Python prints meanwhile, and let those hear it that `printing_to` names.
+
+    To be entered before the project's modules are loaded: a handler of `logging` holds on to the
+    stream that it finds.
+    """
+    before, nobody = (sys.stdout, sys.stderr), _Listener()
+    sys.stdout = _Kept(before[0], "stdout", scrub, nobody)
+    sys.stderr = _Kept(before[1], "stderr", scrub, nobody)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+        nobody.end()
+
+
+class _Masked:
+    """Masks what comes in pieces, and hands it to the listener's log and to the stream."""
+
+    def __init__(self, kept: _Kept, keep: Keep | None) -> None:
+        self._kept = kept
+        self._keep = keep
+        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        self.add, self.end = kept.scrub.stream(self._give)
+
+    def _give(self, data: bytes) -> None:
+        if self._keep is not None:
+            self._keep(self._kept.name, data)
+        if self._kept.stream is not None:
+            self._kept.stream.write(self._decoder.decode(data))
+
+
+class _Kept:
+    """A text stream that masks what is written to it. There may be none under it (`>&-`).
+
+    It is the whole process's: whoever closes it, or gives it another encoding, does so to nobody.
+    """
+
+    def __init__(self, stream: Any, name: Stream, scrub: Scrubber, nobody: _Listener) -> None:
+        self.stream = stream
+        self.name: Stream = name
+        self.scrub = scrub
+        self.buffer = _KeptBytes(self)
+        self._nobody = nobody
+
+    def add(self, data: bytes) -> None:
+        """Write *data*, masked, also where a secret comes in pieces."""
+        listener = _listener.get() or self._nobody
+        with listener.lock:
+            if self not in listener.masked:
+                listener.masked[self] = _Masked(self, listener.keep)
+            listener.masked[self].add(data)
+
+    def write(self, text: str) -> int:
+        """Write *text*, masked."""
+        self.add(text.encode("utf-8", "backslashreplace"))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write *lines*, masked."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        if self.stream is not None:
+            self.stream.flush()
+
+    close = flush
+
+    def reconfigure(self, **_: object) -> None:
+        """Leave the stream as it is."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        """All else is the stream's own."""
+        return getattr(self.stream, name)
+
+
+class _KeptBytes:
+    """The bytes under a `_Kept`."""
+
+    def __init__(self, kept: _Kept) -> None:
+        self._kept = kept
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:
+        """Write *data*, masked."""
+        self._kept.add(bytes(data))
+        return len(data)
+
+    def writelines(self, lines: Iterable[bytes]) -> None:
+        """Write *lines*, masked."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        self._kept.flush()
+
+    close = flush
+
+    def __getattr__(self, name: str) -> Any:
+        """All else is the stream's own."""
+        return getattr(self._kept.stream.buffer, name)

@@ -1,0 +1,100 @@
+"""What the step types have in common: the tools they use, and the shape of what they prepare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+from maverick.dsl.events import Observer, ignore
+from maverick.dsl.journal.sessions import Sessions
+from maverick.dsl.processes.secrets import Scrubber
+from maverick.repositories import environment_in
+
+if TYPE_CHECKING:
+    from maverick.dsl.catalog.catalog import Catalog
+    from maverick.dsl.durations import Limit
+    from maverick.dsl.expressions.scope import Frame
+    from maverick.dsl.journal.logs import Stream
+    from maverick.dsl.processes.processes import Processes
+    from maverick.dsl.processes.stop import Stop
+    from maverick.dsl.workflow.model import Workflow, Workspace
+    from maverick.values import Value
+
+
+Streams: TypeAlias = Literal["stdout", "stderr"]
+
+
+def _nowhere(_stream: Stream, _data: bytes) -> None:
+    """Keep nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Tools:
+    """What a walk works with. `environment` is what `env.NAME` reads, and what `environment_in`
+    gives.
+    """
+
+    root: Path
+    catalog: Catalog
+    stop: Stop
+    processes: Processes
+    environment: Mapping[str, str]
+    scrub: Scrubber = field(default_factory=Scrubber)
+    """Masks secrets; `processes` has done so with what processes write."""
+    observe: Observer = ignore
+    keep_logs: bool = True
+    """Whether what steps write is kept (`logs: false` in maverick.yaml says no)."""
+    sessions: Sessions = field(default_factory=Sessions)
+    """Of agents that an earlier execution was interrupted with."""
+
+    def environment_in(self, folder: str | Path) -> Mapping[str, str]:
+        """What a process of a step inherits in *folder*: variables of git stay in the project's own
+        repository.
+        """
+        return environment_in(
+            self.environment, folder, self.catalog.root
+        )  # `root` may be a step's `cwd`
+
+    def workflow(self, reference: str, calling_file: str) -> Workflow:
+        """The workflow that a step of *calling_file* names."""
+        return self.catalog.workflow(reference, calling_file)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Attempt:
+    """One attempt at a step: what its work may use."""
+
+    path: str
+    frame: Frame
+    limit: Limit | None
+    """How long it may take; None is for ever."""
+    environment: Mapping[str, str]
+    """Added to the environment of the step's processes."""
+    say: Callable[[Streams, bytes], None]
+    """Told what the step writes, as it comes, without secrets: for those who watch, and for its
+    log.
+    """
+    keep: Callable[[Stream, bytes], None] = _nowhere
+    """Told what belongs in the step's log only."""
+    facts: dict[str, object] = field(default_factory=dict)
+    """What to keep of it beside its output, the same for all attempts: tokens, costs; values of
+    JSON, 3 kB in all.
+    """
+
+
+class Work(NamedTuple):
+    """What a step would do: `parts` make its key (null parts are left out), `run` does it once.
+
+    `run` raises StepFailed, or Stopped when a stop is requested; it gives any object, normalised by
+    the caller.
+    """
+
+    type: str
+    parts: Mapping[str, Value]
+    run: Callable[[Attempt], object]
+    label: str = ""
+    """Of the checkpoint that recording the step makes."""
+    workspace: Workspace | None = None
+    """Whether that one keeps the project's files; None leaves it to the workflow."""

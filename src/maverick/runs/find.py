@@ -1,0 +1,313 @@
+"""What a resumption goes on with: which run, which definition, which inputs. Reads the store and
+writes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from maverick.checkpoints import Checkpoint, Ref, Store
+from maverick.dsl.events import Event, Observer
+from maverick.dsl.workflow.inputs import convert_inputs
+from maverick.errors import (
+    InputInvalid,
+    InputsDiffer,
+    NotFound,
+    RefDamaged,
+    StoreDamaged,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from maverick.dsl.catalog.catalog import Catalog
+    from maverick.dsl.workflow.model import Workflow
+    from maverick.project import Project
+    from maverick.values import Value
+
+Policy: TypeAlias = Literal["refuse", "rerun", "recorded"]
+"""What becomes of finished steps that would run again: refuse to resume, run them, or keep their
+records.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Request:
+    """What is asked for. `inputs` holds texts (from a command line) and values (from a file)."""
+
+    workflow: str = ""
+    inputs: Mapping[str, Value] = field(default_factory=dict)
+    revision: str = ""
+    """To resume from; empty: the newest run of the workflow that fits."""
+    policy: Policy = "refuse"
+    change_inputs: bool = False
+    workspace: Literal["", "restore", "force-restore", "keep"] = ""
+    """What becomes of the project's files where they differ from what the run last kept; empty:
+    ask, or keep.
+
+    Only `force-restore` restores them although HEAD has moved.
+    """
+    from_step: str = ""
+    """The path of a step that runs again with what follows it in its chain, whatever is recorded.
+    """
+    skip: Mapping[str, Value] = field(default_factory=dict)
+    """Paths of steps that count as skipped, with their outputs."""
+
+    @property
+    def amends(self) -> bool:
+        """Whether something is to be other than recorded, by hand."""
+        return bool(self.from_step or self.skip)
+
+
+# --- which run ------------------------------------------------------------------------------------
+
+
+def find(project: Project, store: Store, request: Request, observe: Observer) -> Checkpoint:
+    """The checkpoint that *request* means: of its revision, else of the newest run that fits.
+
+    Refs that cannot be read are told, since one of them may be that of the run that is meant.
+
+    Raises:
+        NotFound: There is none.
+        InputsDiffer: No run has the inputs that are given.
+        UsageError: The revision is one of another workflow.
+    """
+    if request.revision:
+        return _revision(project, store, request)
+    damaged: list[RefDamaged] = []
+    known = store.refs(damaged)
+    for error in damaged:
+        observe(Event(event="notice", message=f"{error}; this run is left out"))
+    refs = list(_of_workflow(project, store, known, request.workflow))
+    what = f"of {request.workflow} " if request.workflow else ""
+    if not refs:
+        _refuse_lost(store, lambda newest: _is_run_of(project, newest, request.workflow))
+        raise NotFound(
+            f"nothing to resume: there is no run {what}in {project.root}; start one by leaving "
+            "out --resume"
+        )
+    unfinished = [ref for ref in refs if not ref.done]
+    return _with_inputs(project, store, unfinished or refs, request, what)
+
+
+def _refuse_lost(store: Store, is_meant: Callable[[Checkpoint], bool]) -> None:
+    """Raise RefDamaged if what is meant may be a run whose ref is gone: it is not as if there were
+    none.
+    """
+    for run, newest in store.lost_runs().items():
+        if is_meant(newest):
+            raise RefDamaged(
+                f"the ref of run {run} is gone, but its checkpoints are there, the newest of them "
+                f"number {newest.sequence}; `maverick checkpoint fsck --repair` writes it anew"
+            )
+
+
+def _is_run_of(project: Project, checkpoint: Checkpoint, reference: str) -> bool:
+    """Whether it belongs to the workflow *reference* (any, if that is empty)."""
+    workflow = project.catalog().find_workflow(reference) if reference else None
+    name = workflow.name if workflow is not None else Path(reference).stem
+    return not reference or checkpoint.group.replace("-", "_") == name.replace("-", "_")
+
+
+def _revision(project: Project, store: Store, request: Request) -> Checkpoint:
+    try:
+        found = store.resolve(request.revision)
+    except RefDamaged:
+        raise
+    except NotFound:
+        _refuse_lost(store, lambda newest: _starts_with(request.revision, newest.run))
+        raise
+    except StoreDamaged:
+        run, _, name = request.revision.partition("@")
+        if name not in ("", "latest") or run not in {ref.run for ref in store.refs()}:
+            raise
+        found = newest(store, run)
+    if request.workflow:
+        name = catalog_of(project, store, found).workflow(request.workflow).name
+        if name != found.group:
+            raise UsageError(
+                f"{request.revision} is a run of the workflow {found.group!r}, not of {name!r}"
+            )
+    return found
+
+
+def _of_workflow(project: Project, store: Store, refs: list[Ref], reference: str) -> Iterator[Ref]:
+    """Those of the workflow *reference* (all, if it is empty); a file that is gone is still what a
+    run recorded.
+    """
+    if not reference:
+        yield from refs
+        return
+    catalog = project.catalog()
+    workflow = catalog.find_workflow(reference)
+    if workflow is not None:
+        yield from (ref for ref in refs if ref.group == workflow.name)
+        return
+    file = catalog.shown(Path(os.path.normpath(project.root / reference)))
+    for ref in refs:
+        if (
+            ref.group.replace("-", "_") == reference.replace("-", "_")
+            or _main_file(store, newest(store, ref.run)) == file
+        ):
+            yield ref
+
+
+def _with_inputs(
+    project: Project, store: Store, refs: list[Ref], request: Request, what: str
+) -> Checkpoint:
+    """The first of *refs* whose inputs are those that are given."""
+    first = newest(store, refs[0].run)
+    if not request.inputs:
+        return first
+    difference = ""
+    for ref in refs:
+        checkpoint = newest(store, ref.run)
+        try:
+            given_inputs(project, store, checkpoint, replace(request, change_inputs=False))
+        except InputsDiffer as error:
+            difference = difference or str(error)
+        else:
+            return checkpoint
+    if request.change_inputs:
+        return first
+    kind = "finished" if refs[0].done else "unfinished"
+    raise InputsDiffer(
+        f"no {kind} run {what}has these inputs; the newest is {first.run}: {difference}"
+    )
+
+
+def names_a_run(revision: str, found: Checkpoint) -> bool:
+    """Whether *revision*, which gave *found*, names a run, wherever it stands, and no checkpoint of
+    it.
+    """
+    return not revision or revision == found.run or revision.partition("@")[2] == "latest"
+
+
+def is_newest(store: Store, checkpoint: Checkpoint) -> bool:
+    """Whether a run stands at *checkpoint*; it does not where the run was dropped."""
+    ref = store.find_ref(checkpoint.run)
+    return ref is not None and ref.checkpoint == checkpoint.id
+
+
+def newest(store: Store, run: str) -> Checkpoint:
+    """The newest checkpoint of *run*; if that cannot be read, the newest whole one, where resuming
+    makes it stand.
+    """
+    try:
+        return store.checkpoint(store.ref(run).checkpoint)
+    except RefDamaged:
+        raise
+    except StoreDamaged:
+        return store.newest_whole(run).checkpoint
+
+
+def _starts_with(revision: str, run: str) -> bool:
+    return revision == run or revision.startswith((f"{run}~", f"{run}@"))
+
+
+# --- which definition -----------------------------------------------------------------------------
+
+
+def catalog_of(project: Project, store: Store, checkpoint: Checkpoint) -> Catalog:
+    """The project's catalog, with the recorded texts in place of files that are gone."""
+    snapshot = store.snapshot(checkpoint)
+    texts = {
+        name: snapshot.data(("definition", name)).decode()
+        for name in snapshot.names(("definition",))
+    }
+    return project.catalog(texts)
+
+
+def reference_of(catalog: Catalog, store: Store, checkpoint: Checkpoint) -> str:
+    """How the main workflow of a run is found again: its file, else its name, else what was
+    recorded.
+    """
+    file = _main_file(store, checkpoint)
+    if not file or not catalog.path_of(file).exists():
+        return checkpoint.group
+    catalog.require_ours(file)  # Nobody named it in this command.
+    return file
+
+
+def _main_file(store: Store, checkpoint: Checkpoint) -> str:
+    """The file of the run's workflow; empty of a run that has none, such as `checkpoint create`
+    makes.
+    """
+    snapshot = store.snapshot(checkpoint)
+    entries = (
+        snapshot.entries(("definition",)) if snapshot.find(("definition",)) is not None else {}
+    )
+    return next((name for name, entry in entries.items() if entry.note == "main"), "")
+
+
+# --- which inputs ---------------------------------------------------------------------------------
+
+
+def given_inputs(
+    project: Project, store: Store, checkpoint: Checkpoint, request: Request
+) -> dict[str, Value]:
+    """The inputs with which *checkpoint* would be resumed. Raises InputsDiffer."""
+    workflow = catalog_of(project, store, checkpoint).workflow(request.workflow or checkpoint.group)
+    return inputs_to_use(workflow, store.snapshot(checkpoint).value(("inputs",)), request)
+
+
+def asks_for_other_inputs(
+    project: Project, store: Store, checkpoint: Checkpoint, request: Request
+) -> bool:
+    """Whether inputs are given that are not those of *checkpoint*, whose run is done.
+
+    Raises:
+        InputsDiffer: They are, and `change_inputs` does not stand.
+    """
+    if not request.inputs:
+        return False
+    recorded = store.snapshot(checkpoint).value(("inputs",))
+    return not _same(given_inputs(project, store, checkpoint, request), recorded)
+
+
+def inputs_to_use(workflow: Workflow, recorded: Value, request: Request) -> dict[str, Value]:
+    """The recorded inputs, with those given in their place.
+
+    Raises:
+        InputsDiffer: One that is given differs, and `change_inputs` does not stand.
+    """
+    known = dict(recorded) if isinstance(recorded, dict) else {}
+    kept = {name: v for name, v in known.items() if name in workflow.inputs}
+    inputs = convert_inputs(workflow, {**kept, **request.inputs}, from_text=True)
+    given = {name: inputs[name] for name in request.inputs}
+    different = [
+        f"{name} was {json.dumps(known.get(name))}, now {json.dumps(new)}"
+        for name, new in given.items()
+        if not _same(known.get(name), new)
+    ]
+    if different and not request.change_inputs:
+        raise InputsDiffer(
+            f"inputs differ from the recorded ones: {'; '.join(different)}; --change-inputs takes "
+            "the new ones, without --resume a new run starts"
+        )
+    return inputs
+
+
+def inputs_as_recorded(workflow: Workflow, recorded: Value) -> dict[str, Value] | None:
+    """The recorded inputs alone; None where the workflow as it stands now does not take them."""
+    try:
+        return inputs_to_use(workflow, recorded, Request())
+    except InputInvalid:
+        return None
+
+
+def _same(one: Value, other: Value) -> bool:
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def new_run_id(workflow: str) -> str:
+    """Such as `fly-20261123-101502-k3x9`: sortable by time, easy to say."""
+    alphabet = "abcdefghijkmnpqrstuvwxyz23456789"
+    suffix = "".join(random.SystemRandom().choice(alphabet) for _ in range(4))
+    return f"{workflow}-{time.strftime('%Y%m%d-%H%M%S')}-{suffix}"

@@ -1,0 +1,339 @@
+"""Runs: start one, resume one, list them. Ties workflow, actions, store and journal together.
+
+A run exists, its ref durable, before its first step begins; whoever executes it owns it by a kernel
+lock.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import maverick
+from maverick.checkpoints import Checkpoint, Owner, Store
+from maverick.dsl.engine.requirements import all_steps, require_programs
+from maverick.dsl.events import Event
+from maverick.dsl.journal.keeper import keeps_files
+from maverick.dsl.processes.processes import stop_leftovers
+from maverick.dsl.processes.scratch import remove_scratch
+from maverick.dsl.steps.prints import prints_kept
+from maverick.dsl.workflow.inputs import convert_inputs
+from maverick.dsl.workflow.outcome import Outcome
+from maverick.errors import MaverickError, StoreDamaged, WorkflowInvalid
+from maverick.runs import find
+from maverick.runs.execution import Execution, Session, refuse_secrets, scrubber
+from maverick.runs.find import Policy, Request
+
+if TYPE_CHECKING:
+    from maverick.dsl.catalog.catalog import Catalog
+    from maverick.dsl.journal.journal import Journal
+    from maverick.dsl.workflow.model import Workflow
+    from maverick.project import Project
+    from maverick.runs.workspace_choice import Amended, Decision
+    from maverick.values import Value
+
+
+__all__ = ["Policy", "Request", "Session", "resume", "start"]
+
+
+# --- start and resume -----------------------------------------------------------------------------
+
+
+def start(project: Project, request: Request, session: Session) -> Outcome:
+    """Start a new run and execute it to its end.
+
+    Raises:
+        WorkflowInvalid: There is no such workflow, or it has problems (all of them are given).
+        InputInvalid: Inputs are missing, unknown or of the wrong type.
+        StepFailed: A program that the workflow requires is not there, or files that are to be kept
+            cannot be.
+        UsageError: Files are to be kept, and the project is `/` or the home folder.
+    """
+    with prints_kept(refuse_secrets(project, request.inputs)):
+        return _start(project, request, session)
+
+
+def _start(project: Project, request: Request, session: Session) -> Outcome:
+    catalog = project.catalog()
+    workflow = _checked(catalog, request.workflow)
+    _tell_overriding(catalog, session)
+    inputs = convert_inputs(workflow, request.inputs, from_text=True)
+    scrub = scrubber(project, inputs, catalog)
+    require_programs(workflow, catalog, project.environment)
+    if keeps_files(workflow, all_steps(workflow, catalog)):
+        from maverick.checkpoints.workspace import open_workspace  # noqa: PLC0415 - few runs keep files
+
+        open_workspace(
+            project.root
+        )  # What is refused gets no store, which would make it a project.
+    store = project.create_store()
+    run = find.new_run_id(workflow.name)
+    with store.own(run) as owner:
+        execution = Execution(
+            project=project,
+            catalog=catalog,
+            workflow=workflow,
+            inputs=inputs,
+            store=store,
+            session=session,
+            owner=owner,
+            scrub=scrub,
+        )
+        journal = execution.begin(run, {"run": _circumstances()})
+        session.observe(Event(event="run_started", message=run, data={"workflow": workflow.name}))
+        return execution.go(journal)
+
+
+def resume(project: Project, request: Request, session: Session) -> Outcome:
+    """Go on with a run where it stopped; of a run that is done, report what it recorded and run
+    nothing.
+
+    With a revision that is not its run's newest, a new run is forked from there.
+
+    Raises:
+        NotFound: There is nothing to resume, no such revision, or no such step to begin at or to
+            skip.
+        RunOwned: Another process executes the run.
+        InputsDiffer: Inputs are given that are not the recorded ones, and `change_inputs` does not
+            stand.
+        StepsDiffer: A finished step would run again, and the policy is `refuse`. Nothing was run.
+    """
+    with prints_kept(refuse_secrets(project, request.inputs)):
+        return _resume(project, request, session)
+
+
+def _resume(project: Project, request: Request, session: Session) -> Outcome:
+    store = project.open_store()
+    found = find.find(project, store, request, session.observe)
+    whole = find.names_a_run(request.revision, found)
+    if found.kind != "final" and (whole or find.is_newest(store, found)):
+        with store.own(found.run) as owner:
+            now = _newest(
+                store, found.run, session
+            )  # It may have been advanced until it was owned.
+            if now.kind != "final" and (whole or now.id == found.id):
+                try:
+                    return _resume_owned(project, store, now, owner, request, session)
+                except (
+                    StoreDamaged
+                ) as damage:  # What ran since the damage is lost with it: its records lead to it.
+                    now = _fall_back(store, found.run, damage, session)
+                    return _resume_owned(project, store, now, owner, request, session)
+            found = now if whole else found
+    other_inputs = found.kind == "final" and find.asks_for_other_inputs(
+        project, store, found, request
+    )
+    if found.kind == "final" and not (other_inputs or request.amends):
+        return _report(store, found)
+    run = find.new_run_id(found.group)
+    with store.own(run) as owner:
+        return _resume_owned(project, store, found, owner, request, session, fork=run)
+
+
+def _newest(store: Store, run: str, session: Session) -> Checkpoint:
+    ref = store.ref(run)
+    try:
+        return store.checkpoint(ref.checkpoint)
+    except StoreDamaged as damage:
+        return _fall_back(store, run, damage, session)
+
+
+def _fall_back(store: Store, run: str, damage: StoreDamaged, session: Session) -> Checkpoint:
+    """Make a run whose newest checkpoint is damaged stand at its newest whole one, and tell it."""
+    standing = store.fall_back(run)
+    if standing.damage is None:
+        raise damage
+    text = (
+        f"checkpoint {standing.before} of {run} is damaged ({standing.damage}); "
+        f"going on from {standing.checkpoint.sequence}, the newest that is whole"
+    )
+    session.observe(Event(event="notice", message=text))
+    return standing.checkpoint
+
+
+def _resume_owned(
+    project: Project,
+    store: Store,
+    tip: Checkpoint,
+    owner: Owner,
+    request: Request,
+    session: Session,
+    *,
+    fork: str = "",
+) -> Outcome:
+    catalog = find.catalog_of(project, store, tip)
+    try:
+        workflow = _checked(catalog, request.workflow or find.reference_of(catalog, store, tip))
+    except WorkflowInvalid:
+        _tell_way_back(project, store, tip, session)
+        raise
+    _tell_overriding(catalog, session)
+    recorded = store.snapshot(tip).value(("inputs",))
+    inputs = find.inputs_to_use(workflow, recorded, request)
+    for file in sorted(catalog.recorded_in_use):
+        session.tell(f"{file} is gone; its text as the run recorded it is used")
+    scrub = scrubber(project, inputs, catalog)
+    require_programs(workflow, catalog, project.environment)
+    for text in stop_leftovers(
+        owner.previous.get("groups", []), urgent=lambda: session.stop.urgent
+    ):
+        session.tell(scrub.text(f"stopped what was left of the interrupted run: {text}"))
+    remove_scratch(owner.previous.get("folder"))
+    execution = Execution(
+        project=project,
+        catalog=catalog,
+        workflow=workflow,
+        inputs=inputs,
+        store=store,
+        session=session,
+        owner=owner,
+        scrub=scrub,
+    )
+    decision = _decide_files(execution, tip, request)
+    journal = execution.journal(decision.start if decision else tip)
+    said, lost = _amend(execution, journal, tip, request)
+    _refuse_changes(execution, journal, request, recorded)
+    at = _fork(store, tip, fork, session) if fork else tip
+    if decision and decision.restores:
+        amended = _amended(journal, said)
+        journal = execution.journal(
+            decision.for_fork(at).carry_out(store, project.root, session.tell, amended)
+        )
+        for path in lost:
+            session.tell(
+                f"the output of {path} that was set by hand is lost: the step was recorded after "
+                "that checkpoint"
+            )
+    else:
+        if fork:
+            journal = execution.journal(at)
+            _amend(execution, journal, at, request)
+        if said:
+            journal.write("; ".join(said))
+    if request.change_inputs or request.policy == "rerun":
+        journal.ask()
+    run = journal.tip.run
+    session.observe(
+        Event(event="run_resumed", message=run, data={"workflow": workflow.name, "from": tip.id})
+    )
+    journal.amend(execution.definition)
+    journal.take_in_logs()
+    return replace(
+        execution.go(journal, keep_records=request.policy == "recorded"), resumed_from=tip.id
+    )
+
+
+def _fork(store: Store, tip: Checkpoint, run: str, session: Session) -> Checkpoint:
+    """Begin *run* where another one stands at *tip*."""
+    origin = f"{tip.run} at {tip.id[:12]}"
+    forked = store.save(
+        run, {("output",): None}, parent=tip, reason=f"forked from {origin}", step=tip.step
+    )
+    session.tell(f"forked {run} from {origin}")
+    return forked
+
+
+def _amend(
+    execution: Execution, journal: Journal, tip: Checkpoint, request: Request
+) -> tuple[list[str], list[str]]:
+    """Mark in *journal* what is to be other than recorded; give what the log is to say of it, and
+    what is lost.
+
+    Where *journal* is of an earlier checkpoint than *tip*, that includes what was set by hand
+    since.
+    """
+    if not request.amends and journal.tip.id == tip.id:
+        return [], []
+    from maverick.runs import amend  # noqa: PLC0415 - few resumptions change anything by hand
+
+    kept, lost = amend.carry_over(execution.store, tip, journal)
+    said = amend.apply(journal, request, execution.workflow, execution.catalog, execution.scrub)
+    return [*(f"kept the output of {path} as set by hand" for path in kept), *said], lost
+
+
+def _amended(journal: Journal, said: list[str]) -> Amended:
+    from maverick.runs.workspace_choice import Amended  # noqa: PLC0415 - as below
+
+    return Amended(*journal.waiting(), said)
+
+
+def _decide_files(execution: Execution, tip: Checkpoint, request: Request) -> Decision | None:
+    """What becomes of the project's files, where the run keeps some or something is said about
+    them.
+    """
+    if not execution.keeps_files and not request.workspace:
+        return None
+    from maverick.runs import workspace_choice  # noqa: PLC0415 - reads and writes the project's files, which few runs keep
+
+    session, choice = execution.session, request.workspace or None
+    return workspace_choice.decide(
+        execution.store,
+        tip,
+        execution.project.root,
+        choice=choice,
+        ask=session.ask,
+        tell=session.tell,
+    )
+
+
+def _refuse_changes(
+    execution: Execution, journal: Journal, request: Request, recorded: Value
+) -> None:
+    """Raise StepsDiffer if a finished step would run again, and nobody asked for that."""
+    if request.policy != "refuse":
+        return
+    inputs: dict[str, Value] | None = execution.inputs
+    if request.change_inputs:  # Then only what they do not explain is refused.
+        inputs = find.inputs_as_recorded(execution.workflow, recorded)
+    if inputs is not None:
+        execution.check(inputs, journal)
+
+
+def _report(store: Store, checkpoint: Checkpoint) -> Outcome:
+    """What a run that is done recorded."""
+    output = store.snapshot(checkpoint).value(("output",))
+    return Outcome(
+        run=checkpoint.run,
+        workflow=checkpoint.group,
+        status="done",
+        output=output,
+        checkpoint=checkpoint.id,
+        resumed_from=checkpoint.id,
+    )
+
+
+# --- what a run begins with -----------------------------------------------------------------------
+
+
+def _checked(catalog: Catalog, reference: str) -> Workflow:
+    checked = catalog.check(reference)
+    if checked.workflow is None:
+        raise WorkflowInvalid(list(checked.problems))
+    return checked.workflow
+
+
+def _tell_way_back(project: Project, store: Store, tip: Checkpoint, session: Session) -> None:
+    """What is missing may be among the files that the run kept: in another folder, on another
+    machine.
+    """
+    from maverick.runs import workspace_choice  # noqa: PLC0415 - nearly never needed
+
+    with suppress(MaverickError):  # What is wrong with the workflow is told.
+        if text := workspace_choice.way_back(store, tip, project.root):
+            session.tell(text)
+
+
+def _tell_overriding(catalog: Catalog, session: Session) -> None:
+    """A file of the project or the user that stands in for what ships is code that nobody may have
+    read.
+    """
+    for text in catalog.overriding():
+        session.tell(text)
+
+
+def _circumstances() -> str:
+    facts = {"host": os.uname().nodename, "pid": os.getpid(), "version": maverick.__version__}
+    return json.dumps(facts, sort_keys=True)
