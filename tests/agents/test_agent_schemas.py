@@ -15,7 +15,7 @@ from kit_agents import Agents
 from maverick.dsl.agents import schemas
 from maverick.dsl.agents.schemas import AnswerWrong, check_schema, is_quick, parse
 from maverick.dsl.events import Event
-from maverick.dsl.processes.interpreter import python_command
+from maverick.dsl.processes.programs import python_command
 from maverick.errors import StepFailed
 from maverick.project import Project
 from maverick.runs.start import Request, Session, start

@@ -18,7 +18,7 @@ from faults import CountingFiles
 from maverick.checkpoints import Store, note
 from maverick.checkpoints.objects import packs
 from maverick.checkpoints.objects.ids import ObjectKind, blob_id
-from maverick.checkpoints.objects.pack_search import BLOCK_ROWS, ROW_BYTES, search
+from maverick.checkpoints.objects.pack_index import BLOCK_ROWS, ROW_BYTES, search
 from maverick.errors import PackDamaged
 from stores import begin, extend, read_all, step
 

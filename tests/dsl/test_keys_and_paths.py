@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maverick.dsl.journal.keys import HEX_DIGITS, key_of
+from maverick.dsl.journal.records import HEX_DIGITS, key_of
 from maverick.dsl.paths import ancestors, child, is_within, item
 from maverick.dsl.workflow.outcome import changed_parts
 

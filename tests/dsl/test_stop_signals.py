@@ -152,10 +152,10 @@ def test_what_did_not_end_is_late(bench: Bench, monkeypatch: pytest.MonkeyPatch)
 
 REAPING = """
 import ctypes, os, sys
-from maverick.dsl.processes import processes, reaping
+from maverick.dsl.processes import groups, processes
 from maverick.dsl.processes.processes import Processes, Stop
 assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0  # PR_SET_CHILD_SUBREAPER
-reaping.PATIENCE_SECONDS = 0.0
+groups.PATIENCE_SECONDS = 0.0
 processes.REAP_SECONDS = 0.01
 mine = Processes(Stop(), lambda _: None)
 mine._reaper.is_init = sys.argv[1] == "init"

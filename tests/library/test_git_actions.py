@@ -8,13 +8,14 @@ from maverick.library.actions.commits import git_commit, git_push
 from maverick.library.actions.git import (
     FileChange,
     Status,
+    check_repository,
+    current_branch,
     git_branch,
     git_diff,
     git_has_changes,
     git_stage_all,
     git_status,
 )
-from maverick.library.actions.repository import check_repository, current_branch
 from repositories import Repository
 
 

@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maverick.checkpoints.fsck.fallback import Standing
-    from maverick.checkpoints.fsck.findings import Finding
-    from maverick.checkpoints.fsck.repairs import Repair
+    from maverick.checkpoints.fsck.findings import Finding, Repair
     from maverick.checkpoints.gc.collection import GcPlan
     from maverick.checkpoints.objects.frames import Frame
     from maverick.checkpoints.objects.ids import CheckpointId

@@ -158,7 +158,7 @@ def _told(error: Exception) -> tuple[str, int]:
     usage = entry.usage_message(error)
     if usage is not None:
         return usage, UsageError.exit_code
-    from maverick.cli.faults import explained  # noqa: PLC0415 - nearly never needed
+    from maverick.cli.here import explained  # noqa: PLC0415 - nearly never needed
 
     return explained(error), Fault.exit_code
 

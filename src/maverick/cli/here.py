@@ -1,4 +1,7 @@
-"""The project that the command was given in, and files as they are found from there."""
+"""The project that the command was given in, and files as they are found from there.
+
+It also tells of an exception that nobody foresaw: the project says where its traceback is kept.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,45 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
-from maverick.cli.terminal.streams import write_err
+from maverick.cli.terminal.streams import warn, write_err
 from maverick.encoding import inherited
-from maverick.errors import UsageError
+from maverick.errors import MaverickError, UsageError
 from maverick.owners import ownership
 from maverick.project import Project, open_project
 from maverick.roots import locate
+
+
+def explained(error: BaseException) -> str:
+    """Say what *error* is and where its traceback is: in the store of the project at hand, if there
+    is one.
+    """
+    from maverick.faults import explain  # noqa: PLC0415 - nearly never needed
+
+    return explain(error, *_circumstances())
+
+
+def warn_of(what: str, error: Exception) -> None:
+    """Warn that *what*, which the command can do without, failed by *error*."""
+    warn(f"{what}: {error if isinstance(error, MaverickError) else explained(error)}")
+
+
+def _circumstances() -> tuple[Path | None, Callable[[str], str]]:
+    """The folder of the store, and what masks the project's secrets; as far as they can be had.
+
+    What is looked for here may be the very thing that does not work.
+    """
+    from maverick.dsl.processes.secrets import Scrubber, credentials_in, secrets_of  # noqa: PLC0415
+
+    scrub, folder = Scrubber(credentials_in(os.environ).values()), None
+    with suppress(Exception):
+        from maverick.cli.here import this_project  # noqa: PLC0415
+
+        project = this_project()
+        folder = project.store_folder
+        scrub = Scrubber(secrets_of(project.config.secrets, project.environment).values())
+    return folder, scrub.text
 
 
 def this_project() -> Project:

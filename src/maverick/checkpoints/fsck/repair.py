@@ -18,8 +18,8 @@ from maverick.checkpoints.disk.files import replace as replace_file
 from maverick.checkpoints.disk.names import file_name
 from maverick.checkpoints.folder import StoreFolder, alone
 from maverick.checkpoints.fsck.fallback import free_name, keep_copy, set_aside, standing_at
+from maverick.checkpoints.fsck.findings import Repair
 from maverick.checkpoints.fsck.pack_check import check_pack
-from maverick.checkpoints.fsck.repairs import Repair
 from maverick.checkpoints.fsck.salvage import Salvage, check_packs
 from maverick.checkpoints.fsck.whole import Wholeness, all_checkpoints, lost_runs
 from maverick.checkpoints.objects import ids

@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints.fsck.fallback import set_aside
+from maverick.checkpoints.fsck.findings import Repair
 from maverick.checkpoints.fsck.pack_check import check_pack
-from maverick.checkpoints.fsck.repairs import Repair
 from maverick.checkpoints.objects import ids, packs
 from maverick.checkpoints.objects.pack_index import leaning
 from maverick.checkpoints.objects.packs import Frame

@@ -4,12 +4,16 @@ A folder with more than 48 entries is stored as up to 16 narrower ones, by the n
 the hash of each name, and so on. The stored form is a function of the entries alone: whatever the
 history, equal content has equal ids. Changing one entry of n makes about log16(n / 48) + 1 new
 nodes.
+
+A `NodeCache` has the nodes that were last read or written: the next save need not read them.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from blake3 import blake3
@@ -21,7 +25,38 @@ from maverick.checkpoints.trees.tree_nodes import Child, Entry, Fan, Leaf, Node
 from maverick.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+
+_CACHED_NODES = 1024
+
+
+class NodeCache:
+    """Nodes by their ids; those it does not know it reads with *read*. Thread safe."""
+
+    def __init__(self, read: Callable[[ObjectId], bytes]) -> None:
+        self._read = read
+        self._nodes: OrderedDict[TreeId, Node] = OrderedDict()
+        self._lock = Lock()
+
+    def node(self, node_id: TreeId) -> Node:
+        """Give a node, which nobody may change."""
+        with self._lock:
+            node = self._nodes.get(node_id)
+            if node is not None:
+                self._nodes.move_to_end(node_id)
+                return node
+        node = tree_nodes.parse_node(node_id, self._read(node_id))
+        self.keep(node_id, node)
+        return node
+
+    def keep(self, node_id: TreeId, node: Node) -> None:
+        """Remember a node that is stored."""
+        with self._lock:
+            self._nodes[node_id] = node
+            self._nodes.move_to_end(node_id)
+            if len(self._nodes) > _CACHED_NODES:
+                self._nodes.popitem(last=False)
+
 
 WIDTH = 48
 """The most entries that a node holds itself."""

@@ -20,8 +20,7 @@ from maverick.cli.terminal.streams import print_err, print_out, warn
 from maverick.errors import StoreDamaged, StoreUnwritable, UsageError
 
 if TYPE_CHECKING:
-    from maverick.checkpoints.fsck.findings import Finding
-    from maverick.checkpoints.fsck.repairs import Repair
+    from maverick.checkpoints.fsck.findings import Finding, Repair
     from maverick.checkpoints.gc.collection import GcPlan, Removal
     from maverick.project import Project
 
@@ -113,7 +112,7 @@ def collect_in_background(project: "Project", tell: Callable[[str], None]) -> No
     except OSError as error:
         warn(f"garbage is not collected: {error.strerror}")
     except Exception as error:  # noqa: BLE001 - told, and the run's exit code stays
-        from maverick.cli.faults import warn_of  # noqa: PLC0415
+        from maverick.cli.here import warn_of  # noqa: PLC0415
 
         warn_of("garbage is not collected", error)
 

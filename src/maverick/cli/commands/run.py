@@ -362,7 +362,7 @@ def _observing(order: Order, answer: Answer) -> "Iterator[Observer]":
                     observer(event)
                 except Exception as error:  # noqa: BLE001 - told, and the run goes on
                     if observers.pop(what, None) is not None:
-                        from maverick.cli.faults import warn_of  # noqa: PLC0415
+                        from maverick.cli.here import warn_of  # noqa: PLC0415
 
                         warn_of(what, error)
 

@@ -366,7 +366,7 @@ class Catalog:
     def _open_to_imports(self) -> None:
         add_to_path(str(self.root))
         if self._vet:
-            from maverick.dsl.catalog.guard import guard_imports  # noqa: PLC0415 - few projects are shared
+            from maverick.dsl.catalog.actions import guard_imports  # noqa: PLC0415 - few projects are shared
 
             guard_imports(str(self.root), self._vet)
 

@@ -12,8 +12,8 @@ from maverick.dsl.engine.retries import Retries
 from maverick.dsl.events import Decoding
 from maverick.dsl.expressions import resolve
 from maverick.dsl.journal.keeper import bring_back, take_artifacts
-from maverick.dsl.journal.keys import key_of
 from maverick.dsl.journal.logs import ERROR_CHARACTERS, AttemptLog
+from maverick.dsl.journal.records import key_of
 from maverick.dsl.processes.last_words import cut
 from maverick.dsl.processes.stop import Stopped
 from maverick.dsl.steps import Attempt, Work, prepare

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, assert_never
 
 from maverick.dsl.expressions import operators
 from maverick.dsl.expressions import text as texts
-from maverick.dsl.expressions.arguments import Context
 from maverick.dsl.expressions.expressions import Expression, Template
-from maverick.dsl.expressions.functions import call
+from maverick.dsl.expressions.functions import Context, call
 from maverick.dsl.expressions.nodes import (
     Access,
     And,

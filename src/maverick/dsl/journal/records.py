@@ -1,4 +1,8 @@
-"""What is recorded of a run, in memory: by path, and in the order in which it came."""
+"""What is recorded of a run, in memory: by path, and in the order in which it came.
+
+A key is the hashes of what a step does and is given, by which its record is recognised
+(docs/design.md).
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,29 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+import blake3
+
 from maverick.checkpoints import Checkpoint, Store
+from maverick.checkpoints.trees.codec import encode
 from maverick.dsl.paths import ancestors
 from maverick.dsl.workflow.outcome import Record
 
 if TYPE_CHECKING:
+    from maverick.dsl.workflow.outcome import Key
     from maverick.values import Value
+
+HEX_DIGITS = 20
+"""Of each part's hash: 80 bits, since a key only has to tell apart the versions of one step."""
+
+
+def key_of(parts: Mapping[str, Value]) -> Key:
+    """The key of a step whose parts are *parts*; a part that is null counts as absent."""
+    return {name: _digest(part) for name, part in sorted(parts.items()) if part is not None}
+
+
+def _digest(part: Value) -> str:
+    return blake3.blake3(encode(part).data).hexdigest()[:HEX_DIGITS]
+
 
 STEPS: Final = "steps"
 ASKED: Final = "asked"

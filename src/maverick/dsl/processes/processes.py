@@ -24,6 +24,7 @@ from maverick.dsl.processes.child import Child, OnOutput, StreamName
 from maverick.dsl.processes.groups import (
     Group,
     Reach,
+    Reaper,
     find_process,
     stop,
     stop_leftovers,
@@ -37,7 +38,6 @@ from maverick.dsl.processes.process_table import (
     still_runs,
     summary,
 )
-from maverick.dsl.processes.reaping import Reaper
 from maverick.dsl.processes.scratch import Scratch
 from maverick.dsl.processes.secrets import Scrubber
 from maverick.dsl.processes.stop import Stop, Stopped

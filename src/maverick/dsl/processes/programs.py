@@ -1,12 +1,16 @@
 """Where a command's program is, looked for as execvp(3) does.
 
 What cannot be read is remembered, and said only if nothing is found elsewhere.
+
+`python_command` is a child of this Python: a module of maverick whose work has to be stopped from
+outside, in a process of its own.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +18,25 @@ from typing import NamedTuple
 from maverick.dsl.processes.process_table import summary
 from maverick.encoding import file_name
 from maverick.errors import StepFailed
+
+_BEGIN = """
+import sys
+module, path, *words = sys.argv[1:]
+sys.path[:] = path.split("\\n")
+del sys.argv[1:]
+from importlib import import_module
+import_module(module).main(*words)
+"""
+
+
+def python_command(module: str, *words: str) -> list[str]:
+    """The command that calls `main(*words)` of *module*, which imports from where this process
+    does.
+
+    The path is handed over beside the environment: what the child starts itself has the user's
+    PYTHONPATH. Nothing of the current folder is taken for a module (`-P`).
+    """
+    return [sys.executable, "-P", "-c", _BEGIN, module, "\n".join(filter(None, sys.path)), *words]
 
 
 class _Search(NamedTuple):

@@ -29,7 +29,7 @@ from maverick.dsl.expressions import evaluate, resolve
 from maverick.dsl.expressions.expressions import Expression, Field
 from maverick.dsl.expressions.scope import Frame
 from maverick.dsl.journal.keeper import take_artifacts
-from maverick.dsl.journal.keys import key_of
+from maverick.dsl.journal.records import key_of
 from maverick.dsl.paths import child
 from maverick.dsl.processes.stop import Stopped
 from maverick.dsl.steps import Tools

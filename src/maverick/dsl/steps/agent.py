@@ -15,8 +15,8 @@ from maverick.dsl.agents.providers import provider_of
 from maverick.dsl.agents.schemas import AnswerWrong, check_schema, parse
 from maverick.dsl.catalog.scene import Scene
 from maverick.dsl.expressions import evaluate, resolve
-from maverick.dsl.processes.interpreter import python_command
 from maverick.dsl.processes.last_words import failure
+from maverick.dsl.processes.programs import python_command
 from maverick.dsl.work import Attempt, Tools, Work
 from maverick.errors import StepFailed, StepTimeout
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from maverick.checkpoints.trees.codec import decode, encode
 from maverick.dsl.catalog.actions import load_action
-from maverick.dsl.processes.interpreter import python_command
+from maverick.dsl.processes.programs import python_command
 from maverick.dsl.steps.exceptions import raised_by
 from maverick.encoding import name_text
 from maverick.errors import MaverickError

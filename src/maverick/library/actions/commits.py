@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from maverick.dsl.processes.commands import notice
 from maverick.encoding import lines_of
 from maverick.errors import StepFailed
-from maverick.library.actions.git import staged_files
-from maverick.library.actions.repository import (
+from maverick.library.actions.git import (
     alone,
     check_repository,
     commit_id,
@@ -18,6 +17,7 @@ from maverick.library.actions.repository import (
     remotes,
     run_git,
     split,
+    staged_files,
     words,
 )
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from maverick.dsl.processes.commands import environment, run_command
 from maverick.errors import StepFailed
-from maverick.library.actions.repository import words
+from maverick.library.actions.git import words
 
 _BY_LOCK_FILE: Final[dict[str, tuple[str, ...]]] = {
     "uv.lock": ("uv", "sync", "--frozen"),

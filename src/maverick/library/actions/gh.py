@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from maverick.dsl.processes.commands import environment, run_command
 from maverick.encoding import lines_of
 from maverick.errors import StepFailed
-from maverick.library.actions.repository import ask, decode, words
+from maverick.library.actions.git import ask, decode, words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

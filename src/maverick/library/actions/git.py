@@ -1,25 +1,247 @@
-"""What stands in the work tree: branch, status, differences, and staging them."""
+"""What stands in the work tree: branch, status, differences, and staging them.
+
+`own_outputs` are files of the work tree that this very program writes: its standard output and
+error, sent to a file, or its events. They are no work of the workflow: `maverick fly > log.txt`
+neither stops at its own log nor commits it.
+"""
 
 from __future__ import annotations
 
+import fcntl
+import os
+import re
+import stat
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
+from maverick.dsl.processes.commands import run_command
+from maverick.dsl.processes.last_words import ends_of, named
 from maverick.errors import StepFailed
-from maverick.library.actions.own_outputs import own_outputs, without_own
-from maverick.library.actions.repository import (
-    check_repository,
-    commit_id,
-    current_branch,
-    git,
-    is_ahead,
-    run_git,
-    split,
-)
-from maverick.library.actions.repository import decode as _decode
+from maverick.repositories import NO_REPOSITORY, safe_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from maverick.dsl.processes.processes import Completed
+
+_SETTINGS = (
+    *("-c", "core.quotePath=false"),
+    *("-c", "color.ui=false"),
+    # Nothing that goes on in the background when the command is over.
+    *("-c", "gc.auto=0"),
+    *("-c", "maintenance.auto=false"),
+    *("-c", "core.fsmonitor=false"),
+)
+_CREDENTIALS = re.compile(r"(\w://)[^/\s@]+@")
+_REFUSAL = b"safe.directory"
+"""In what git says, in every language, of a repository that belongs to somebody else."""
+
+
+def run_git(
+    *args: str, cwd: str, stdin: bytes = b"", env: Mapping[str, str] | None = None
+) -> Completed:
+    """Run git in the repository that *cwd* is in, whatever comes of it.
+
+    Not in the one that a hook's variables name. In the project's own it works whoever owns it, for
+    that was decided when the project was opened.
+    """
+    return run_command(
+        ["git", *_SETTINGS, *safe_settings(), *args], cwd=cwd, stdin=stdin, env=env, bound=False
+    )
+
+
+def git(*args: str, cwd: str, stdin: bytes = b"", advice: str = "") -> str:
+    """Run git and give its standard output without the last line's end.
+
+    Raises:
+        StepFailed: It failed; the message is git's own words, then *advice*.
+    """
+    done = run_git(*args, cwd=cwd, stdin=stdin)
+    if done.exit_code != 0:
+        raise StepFailed(f"`git {args[0]}` failed: {words(done)}{advice and f'. {advice}'}")
+    if done.truncated:
+        raise StepFailed(f"`git {args[0]}` gives more output than can be kept")
+    return decode(done.stdout).removesuffix("\n")
+
+
+def ask(*args: str, cwd: str) -> str | None:
+    """What git answers; None where it has no answer (it ends with an exit code other than 0).
+
+    Raises:
+        StepFailed: Git refuses the repository, which belongs to somebody else.
+    """
+    done = run_git(*args, cwd=cwd)
+    if done.exit_code != 0 and _REFUSAL in done.stderr:
+        raise StepFailed(f"git refuses the repository of {cwd!r}: {words(done)}")
+    return decode(done.stdout).strip() if done.exit_code == 0 else None
+
+
+def words(done: Completed) -> str:
+    """The ends of what a command said, each stream named where both have something; no credentials
+    of URLs.
+    """
+    ends = ends_of(done.stdout, done.stderr)
+    if not ends:
+        return f"exit code {done.exit_code}"
+    text = "\n".join(["", *named(ends)] if len(ends) > 1 else next(iter(ends.values())))
+    return _CREDENTIALS.sub(r"\1", text)
+
+
+def decode(data: bytes) -> str:
+    """Text of git's output; bytes that are no UTF-8 (file names may be anything) become U+FFFD."""
+    return data.decode("utf-8", "replace")
+
+
+def split(text: str) -> list[str]:
+    """The entries of a NUL-separated list."""
+    return [entry for entry in text.split("\0") if entry]
+
+
+def check_repository(cwd: str) -> None:
+    """Make sure that *cwd* is in the work tree of a git repository.
+
+    Raises:
+        StepFailed: It is not.
+    """
+    done = run_git("rev-parse", "--is-inside-work-tree", cwd=cwd, env={"LC_ALL": "C"})
+    if done.exit_code != 0 and NO_REPOSITORY in decode(done.stderr):
+        raise StepFailed(
+            f"{cwd!r} is in no git repository ({words(done)}); run `git init`, or start in the "
+            "project"
+        )
+    if done.exit_code != 0:
+        raise StepFailed(f"git refuses the repository of {cwd!r}: {words(done)}")
+    if decode(done.stdout).strip() != "true":
+        raise StepFailed(
+            f"{cwd!r} is inside the git folder of a repository, not in its work tree; start there"
+        )
+
+
+def current_branch(cwd: str) -> str | None:
+    """The branch that is checked out (it may have no commit yet); None where HEAD is detached."""
+    return ask("symbolic-ref", "--quiet", "--short", "HEAD", cwd=cwd)
+
+
+def commit_id(revision: str, cwd: str) -> str | None:
+    """The full id of the commit that *revision* names; None if there is none."""
+    return ask("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", cwd=cwd)
+
+
+def count(revisions: str, cwd: str) -> int:
+    """How many commits a range such as `main..HEAD` holds."""
+    return int(git("rev-list", "--count", revisions, cwd=cwd))
+
+
+def is_ahead(base_branch: str, cwd: str, branch: str | None = None) -> bool:
+    """Whether *branch* (default: HEAD) has commits that *base_branch* has not, neither here nor on
+    origin.
+
+    Where there is no such base, or no commit, it has.
+    """
+    name = branch or current_branch(cwd)
+    bases = [
+        f"refs/remotes/origin/{base_branch}",
+        *([] if name == base_branch else [f"refs/heads/{base_branch}"]),
+    ]
+    head = f"refs/heads/{branch}" if branch else "HEAD"
+    known = [base for base in bases if commit_id(base, cwd)]
+    return commit_id(head, cwd) is None or all(count(f"{base}..{head}", cwd) > 0 for base in known)
+
+
+def remotes(cwd: str) -> list[str]:
+    """The names of the remotes."""
+    return git("remote", cwd=cwd).split()
+
+
+def prefix(cwd: str) -> str:
+    """The path of *cwd* from the root of its work tree, such as `app/`; empty at the root."""
+    return git("rev-parse", "--show-prefix", cwd=cwd)
+
+
+def main_work_tree(cwd: str) -> Path:
+    """The root of the repository's first work tree, whichever of its worktrees *cwd* is in."""
+    first = git("worktree", "list", "--porcelain", "-z", cwd=cwd).partition("\0")[0]
+    return Path(first.removeprefix("worktree "))
+
+
+def main_folder(cwd: str) -> Path:
+    """The folder of the main work tree that *cwd* is in, or is the counterpart of."""
+    return main_work_tree(cwd) / prefix(cwd)
+
+
+@contextmanager
+def alone(cwd: str) -> Iterator[None]:
+    """Keep other actions, of this process or another, from changing the repository's settings
+    meanwhile.
+
+    Git itself refuses where two commands write its configuration or its list of worktrees at once.
+    The lock is the kernel's, on the folder that all worktrees share: it ends with the process.
+    """
+    shared = git("rev-parse", "--path-format=absolute", "--git-common-dir", cwd=cwd)
+    descriptor = os.open(shared, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+_DESCRIPTORS: Final = Path("/dev/fd")
+
+
+def own_outputs(cwd: str) -> list[str]:
+    """Give the paths, from the root of the work tree that *cwd* is in, of the files that this
+    program writes.
+
+    The store's are left out: they are in `.maverick`, which no action takes into a commit.
+    """
+    written = {path for path in _written() if ".maverick" not in path.parts}
+    if not written:
+        return []
+    top = Path(git("rev-parse", "--show-toplevel", cwd=cwd)).resolve()
+    return sorted(str(path.relative_to(top)) for path in written if path.is_relative_to(top))
+
+
+def without_own(cwd: str) -> list[str]:
+    """Give pathspecs that leave them out."""
+    return [f":(top,exclude,literal){path}" for path in own_outputs(cwd)]
+
+
+def _written() -> set[Path]:
+    """The files that are open to be written, wherever standard output was put meanwhile."""
+    try:
+        names = os.listdir(_DESCRIPTORS)  # noqa: PTH208
+    except OSError:  # A system without /proc does not tell.
+        return set()
+    found = (_file_of(int(name)) for name in names if name.isdecimal())
+    return {path for path in found if path is not None}
+
+
+def _file_of(descriptor: int) -> Path | None:
+    """The path of the regular file that *descriptor* writes; None for any other, and for one
+    without a name.
+    """
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            return None
+        path = _path_of(descriptor)
+        return path.resolve() if os.path.samestat(path.stat(), status) else None
+    except OSError:  # It was closed meanwhile, or its file was removed.
+        return None
+
+
+def _path_of(descriptor: int) -> Path:
+    if hasattr(fcntl, "F_GETPATH"):  # macOS
+        return Path(
+            os.fsdecode(fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0"))
+        )
+    return (_DESCRIPTORS / str(descriptor)).readlink()
+
 
 DIFF_BYTES = 1_000_000
 WITHOUT_OURS = (":/", ":(top,exclude,glob)**/.maverick/**")
@@ -166,7 +388,7 @@ def git_diff(
         )
     )
     return Diff(
-        text=_decode(done.stdout[:DIFF_BYTES]),
+        text=decode(done.stdout[:DIFF_BYTES]),
         files=[_file_change(line) for line in numbers],
         truncated=done.truncated or len(done.stdout) > DIFF_BYTES,
     )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from maverick.errors import StepFailed
 from maverick.library.actions.gh import ask_gh, explain, find_repository, gh_json, parse_json
-from maverick.library.actions.repository import ask, main_folder
+from maverick.library.actions.git import ask, main_folder
 from maverick.library.actions.tasks import without_closing
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from typing import Any, Literal
 
 from maverick.dsl.processes.commands import notice
 from maverick.errors import StepFailed
-from maverick.library.actions.git import changed_files
-from maverick.library.actions.repository import commit_id, is_ahead
+from maverick.library.actions.git import changed_files, commit_id, is_ahead
 from maverick.library.actions.tasks import get_phases
 
 SAID_CHARACTERS = 500

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from maverick.dsl.processes.commands import environment
 from maverick.errors import StepFailed
 from maverick.library.actions.gh import find_repository, is_logged_out
-from maverick.library.actions.git import git_status
-from maverick.library.actions.own_outputs import own_outputs
-from maverick.library.actions.repository import (
+from maverick.library.actions.git import (
     check_repository,
     commit_id,
     current_branch,
     git,
+    git_status,
+    own_outputs,
     remotes,
 )
 from maverick.visible import visible

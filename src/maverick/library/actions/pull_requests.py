@@ -27,12 +27,14 @@ from maverick.library.actions.gh import (
     owner_of,
     parse_json,
 )
-from maverick.library.actions.git import DIFF_BYTES, FileChange, git_diff
-from maverick.library.actions.repository import (
+from maverick.library.actions.git import (
+    DIFF_BYTES,
+    FileChange,
     check_repository,
     commit_id,
     current_branch,
     git,
+    git_diff,
     is_ahead,
     main_folder,
 )

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from maverick.dsl.processes.commands import environment, run_command
 from maverick.encoding import lines_of
 from maverick.errors import StepTimeout
-from maverick.library.actions.repository import check_repository, decode, words
+from maverick.library.actions.git import check_repository, decode, words
 
 Severity = Literal["critical", "major", "minor", "info"]
 Recommendation = Literal["approve", "comment", "request_changes"]

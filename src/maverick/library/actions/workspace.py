@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from maverick.errors import StepFailed
 from maverick.library.actions.commits import TRAILER
-from maverick.library.actions.repository import (
+from maverick.library.actions.git import (
     ask,
     check_repository,
     commit_id,

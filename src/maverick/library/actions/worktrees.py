@@ -15,19 +15,20 @@ from typing import Literal
 
 from maverick.encoding import lines_of
 from maverick.errors import StepFailed
-from maverick.library.actions.git import WITHOUT_OURS, git_status
-from maverick.library.actions.own_outputs import without_own
-from maverick.library.actions.repository import (
+from maverick.library.actions.git import (
+    WITHOUT_OURS,
     alone,
     ask,
     check_repository,
     commit_id,
     current_branch,
     git,
+    git_status,
     main_work_tree,
     prefix,
     run_git,
     split,
+    without_own,
 )
 
 FOLDER = ".maverick/worktrees"
