@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from kit_agents import Agents
-from kit_runs import Runs
-from surroundings import Surroundings
+from kit.agents import Agents
+from kit.runs import Runs
+from kit.surroundings import Surroundings
 
 # The same examples on every run, so that a change is judged by what it changed; `exploring` looks
 # for new ones. Neither asks how long anything takes: other work on the machine would decide.

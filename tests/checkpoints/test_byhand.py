@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from faults import CrashingFiles, Killed
+from kit.faults import CrashingFiles, Killed
+from kit.stores import begin, extend, read_all
 from maverick.checkpoints import Checkpoint, Store, byhand, value
 from maverick.errors import NotFound, RefMoved, RunOwned, StoreDamaged, StoreTooNew, UsageError
-from stores import begin, extend, read_all
 
 
 @pytest.fixture

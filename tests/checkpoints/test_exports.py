@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faults import CrashingFiles, FullFiles, Killed
+from kit.faults import CrashingFiles, FullFiles, Killed
+from kit.stores import begin, extend, read_all
 from maverick.checkpoints import Checkpoint, Store, blob, byhand, exports, note, value
 from maverick.checkpoints.disk import sealed as canonical
 from maverick.checkpoints.disk.files import Files
 from maverick.checkpoints.refs.refs import encode_ref
 from maverick.errors import StoreDamaged, StoreTooNew, StoreUnwritable, UsageError
-from stores import begin, extend, read_all
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from kit.stores import extend, read_all
 from maverick.checkpoints import Store, blob
 from maverick.checkpoints.objects.ids import ObjectKind
-from stores import extend, read_all
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

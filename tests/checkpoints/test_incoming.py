@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kit.stores import begin
 from maverick.checkpoints import Checkpoint, Content, Store, blob, existing, exports, value
 from maverick.checkpoints.disk import sealed
 from maverick.checkpoints.incoming import MOST_BYTES
@@ -26,7 +27,6 @@ from maverick.checkpoints.trees.folders import Path as Names
 from maverick.checkpoints.trees.tree_nodes import Child, Entry, Fan, Leaf, Node, encode_node
 from maverick.checkpoints.workspace import diff_files, open_workspace, plan_copy, plan_restore
 from maverick.errors import StoreDamaged, UsageError
-from stores import begin
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from faults import CountingFiles
+from kit.faults import CountingFiles
+from kit.stores import begin, extend, step
 from maverick.checkpoints import Checkpoint, Store
 from maverick.cli.inside import split_revision
 from maverick.errors import NotFound, RefDamaged, RevisionAmbiguous
-from stores import begin, extend, step
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faults import CountingFiles
+from kit.faults import CountingFiles
+from kit.stores import begin, extend, read_all, step
 from maverick.checkpoints import Checkpoint, Store, blob, existing, note, value
 from maverick.checkpoints.objects.ids import ObjectId
 from maverick.checkpoints.trees.tree_nodes import Entry
 from maverick.errors import NotFound, ObjectMissing, RefMoved, UsageError
-from stores import begin, extend, read_all, step
 
 
 @pytest.fixture

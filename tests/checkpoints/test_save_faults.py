@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from faults import CountingFiles, CrashingFiles, FailingFiles, FullFiles, Killed, WatchedFiles
+from kit.faults import CountingFiles, CrashingFiles, FailingFiles, FullFiles, Killed, WatchedFiles
+from kit.stores import begin, extend, read_all, step
 from maverick.checkpoints import Checkpoint, Store, note
 from maverick.errors import FormatDamaged, NotFound, StoreUnwritable
-from stores import begin, extend, read_all, step
 
 
 def _operations(root: Path) -> int:

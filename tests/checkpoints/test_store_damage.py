@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from faults import CountingFiles
+from kit.faults import CountingFiles
+from kit.stores import begin, extend, read_all
 from maverick.checkpoints import Store
 from maverick.checkpoints.disk.layout import Format, encode_format
 from maverick.checkpoints.objects.packs import FRAME_BYTES, INDEX_BYTES, TRAILER_BYTES, Frame
@@ -22,7 +23,6 @@ from maverick.errors import (
     PackDamaged,
     StoreTooNew,
 )
-from stores import begin, extend, read_all
 
 Damage = Callable[[bytes], bytes]
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from kit_program import Program, Quick
-from patience import PATIENCE_SECONDS
+from kit.patience import PATIENCE_SECONDS
+from kit.program import Program, Quick
 
 ACTIONS = """
 def plan(limit):

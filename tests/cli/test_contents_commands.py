@@ -8,7 +8,7 @@ import shutil
 import pytest
 from blake3 import blake3
 
-from kit_program import Program, Quick
+from kit.program import Program, Quick
 from maverick.checkpoints import ObjectId, Store
 
 ACTIONS = """

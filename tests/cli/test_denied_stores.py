@@ -23,10 +23,10 @@ from pathlib import Path
 import pytest
 
 import maverick
-from kit_program import Program, Quick
+from kit.program import Program, Quick
+from kit.stores import begin, extend
 from maverick.checkpoints import Store
 from maverick.checkpoints.disk.files import Files
-from stores import begin, extend
 
 IS_ROOT = os.geteuid() == 0
 OTHER = 65534 if IS_ROOT else os.geteuid()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kit_program import Program, Quick
+from kit.program import Program, Quick
 
 FRAGILE = """
     - {name: first, type: shell, run: echo one}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kit_program import Program
+from kit.program import Program
 from maverick.checkpoints import Store, existing, exports
 from maverick.checkpoints.objects.frames import NewObject
 from maverick.checkpoints.objects.ids import ObjectKind, tree_id

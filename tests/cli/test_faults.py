@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kit_program import Ended, Program, Quick
+from kit.program import Ended, Program, Quick
 from maverick.cli import app
 
 FLOW = """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kit_program import Quick
+from kit.program import Quick
 
 
 @pytest.fixture

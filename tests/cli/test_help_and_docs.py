@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kit_program import Program, Quick
+from kit.program import Program, Quick
 
 ROOT = Path(__file__).parents[2]
 DOCS: dict[str, Any] = runpy.run_path(str(ROOT / "scripts" / "cli_docs.py"))

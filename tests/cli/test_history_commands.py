@@ -8,7 +8,7 @@ import shlex
 
 import pytest
 
-from kit_program import Program, Quick
+from kit.program import Program, Quick
 
 LABELLED = """
     - {name: plan, type: shell, run: "echo one"}

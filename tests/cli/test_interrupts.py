@@ -14,8 +14,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from kit_processes import until
-from kit_program import Program, Running
+from kit.processes import until
+from kit.program import Program, Running
 from maverick.cli.terminal.interrupt import GaveUp, Signals, attend, catching
 from maverick.dsl.processes.stop import Stop
 

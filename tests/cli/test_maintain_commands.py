@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from kit_program import Quick, err_at_a_terminal
+from kit.program import Quick, err_at_a_terminal
 from maverick.checkpoints import Store, blob, value
 
 

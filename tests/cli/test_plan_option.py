@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kit_program import Ended, Quick
-from kit_runs import whole
+from kit.program import Ended, Quick
+from kit.runs import whole
 
 FLOW = """
     inputs: {n: {type: integer, default: 1}}

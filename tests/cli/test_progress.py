@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from kit_program import Program, Quick, err_at_a_terminal
+from kit.program import Program, Quick, err_at_a_terminal
 from maverick.cli.terminal.progress import EventLines, Progress, depth, progress_line
 from maverick.dsl.events import Event
 

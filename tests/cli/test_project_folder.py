@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from kit_program import Program, Quick
-from kit_runs import whole
+from kit.program import Program, Quick
+from kit.runs import whole
 
 FLOW = """
 steps:

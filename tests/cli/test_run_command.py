@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kit_program import Program, Quick
+from kit.program import Program, Quick
 
 KEYS = [
     "run",
@@ -377,7 +377,8 @@ def test_closed_streams_do_no_harm(program: Program) -> None:
 def test_a_bug_keeps_its_traceback_in_a_file(program: Program) -> None:
     """The message says whose fault it is and names the file, which is for who mends it."""
     program.file(
-        "sitecustomize.py", "import maverick.runs.start\nmaverick.runs.start.start = lambda *a: 1 / 0\n"
+        "sitecustomize.py",
+        "import maverick.runs.start\nmaverick.runs.start.start = lambda *a: 1 / 0\n",
     )
     program.flow(HELLO)
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from kit_program import Program, Quick
+from kit.program import Program, Quick
 from maverick.checkpoints import Store
 from maverick.cli.terminal.progress import Progress
 from maverick.dsl.events import Event, Kind

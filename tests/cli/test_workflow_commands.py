@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from kit_program import Quick
+from kit.program import Quick
 
 GOOD = """
     description: |

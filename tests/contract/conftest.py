@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kit_program import Program
+from kit.program import Program
 
 
 @pytest.fixture

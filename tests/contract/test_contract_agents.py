@@ -9,7 +9,7 @@ from textwrap import dedent
 
 import pytest
 
-from kit_program import Program
+from kit.program import Program
 
 CALL = """
 import json, sys

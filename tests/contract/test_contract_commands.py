@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kit_program import Program
+from kit.program import Program
 from maverick.checkpoints.disk import sealed
 
 ANSWER = [

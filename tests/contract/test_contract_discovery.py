@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kit_program import Program
+from kit.program import Program
 
 
 def _flow(name: str, text: str, inputs: str = "{}") -> str:

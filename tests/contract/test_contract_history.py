@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kit_program import Program
+from kit.program import Program
 
 TOOLS = """
 def plan():

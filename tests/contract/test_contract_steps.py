@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from kit_program import Program
-from patience import ASLEEP
+from kit.patience import ASLEEP
+from kit.program import Program
 
 ACTIONS = '''
 import asyncio
@@ -368,7 +368,7 @@ def test_only_what_is_named_is_worth_another_attempt(program: Program) -> None:
 
 def test_a_concurrent_loop_that_fails_keeps_what_finished(program: Program) -> None:
     """It lets running iterations end, and every finished step stays recorded. How many begin before
-    the failure is known, the script cannot see: tests/dsl/test_loops.py holds that none begins
+    the failure is known, the script cannot see: tests/dsl/engine/test_loops.py holds that none begins
     after it.
     """
     program.flow(

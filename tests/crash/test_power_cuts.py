@@ -1,7 +1,7 @@
 """The power goes at any instant of any operation, whatever the file system had made durable by
 then.
 
-`tests/disks.py` is the model of the disk. Each disk that it allows must be a store: it opens, fsck
+`tests/kit/disks.py` is the model of the disk. Each disk that it allows must be a store: it opens, fsck
 finds no damage, all that was promised and not collected loads, a save works, and gc works after
 that.
 """
@@ -18,8 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from disks import Image, RecordingFiles, power_cuts, write_image
-from faults import CountingFiles, Killed
+from kit.disks import Image, RecordingFiles, power_cuts, write_image
+from kit.faults import CountingFiles, Killed
+from kit.stores import begin, extend, read_all
 from maverick.checkpoints import Checkpoint, Store, blob, value
 from maverick.checkpoints.disk.files import Files
 from maverick.checkpoints.fsck.repair import repair
@@ -28,7 +29,6 @@ from maverick.checkpoints.objects.ids import ObjectId
 from maverick.checkpoints.objects.packs import FRAME_BYTES, TRAILER_BYTES
 from maverick.checkpoints.refs.dropped import read_dropped
 from maverick.errors import StoreUnwritable
-from stores import begin, extend, read_all
 
 Contents = dict[str, dict[str, bytes]]
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from faults import CountingFiles
+from kit.faults import CountingFiles
+from kit.stores import read_all
 from maverick.checkpoints import Checkpoint, Store, blob, value
 from maverick.checkpoints.fsck.check import check
 from maverick.checkpoints.fsck.findings import Finding
@@ -21,7 +22,6 @@ from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.pack_index import INDEX_BYTES
 from maverick.checkpoints.objects.packs import FRAME_BYTES, TRAILER_BYTES
 from maverick.errors import StoreDamaged
-from stores import read_all
 
 PAYLOAD = b"".join(bytes([number % 251]) for number in range(0, 4000, 7))
 Damage = Callable[["Sound", Path, int], None]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kit_processes import Bench, runs
+from kit.processes import Bench, runs
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from repositories import Repository
+from kit.repositories import Repository
 
 
 @pytest.fixture

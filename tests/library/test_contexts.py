@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from kit_agents import Agents
+from kit.agents import Agents
 from maverick import library
 from maverick.dsl.catalog.actions import load_action
 from maverick.dsl.catalog.scene import Scene

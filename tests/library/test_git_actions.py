@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from kit.repositories import Repository
 from maverick import repositories
 from maverick.errors import StepFailed
 from maverick.library.actions.commits import git_commit, git_push
@@ -16,7 +17,6 @@ from maverick.library.actions.git import (
     git_stage_all,
     git_status,
 )
-from repositories import Repository
 
 
 class TestLooking:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from kit_library import STANDINS
+from kit.repositories import Repository
+from kit.shipped import STANDINS
 from maverick.errors import StepFailed
 from maverick.library.actions import (
     create_github_pr,
@@ -18,7 +19,6 @@ from maverick.library.actions import (
     gather_pr_context,
 )
 from maverick.library.actions.gh import find_repository
-from repositories import Repository
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from kit_program import SOURCES
-from kit_runs import whole
-from repositories import Repository
+from kit.program import SOURCES
+from kit.repositories import Repository
+from kit.runs import whole
 
 
 class Hooked:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from kit_library import Workshop, without
+from kit.shipped import Workshop, without
 from maverick import library
 
 EDITS = """\

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kit_library import Workshop, names_of, without
+from kit.shipped import Workshop, names_of, without
 
 TITLES = ("one", "two will break", "three")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kit_library import Workshop
+from kit.shipped import Workshop
 
 
 def run(shop: Workshop, *args: str) -> tuple[int, dict[str, Any]]:

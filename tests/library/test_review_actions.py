@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
+from kit.patience import PATIENCE_SECONDS
+from kit.repositories import Repository
 from maverick.errors import StepFailed
 from maverick.library.actions import (
     combine_review_results,
     run_coderabbit_review,
     sync_dependencies,
 )
-from patience import PATIENCE_SECONDS
-from repositories import Repository
 
 
 @pytest.fixture

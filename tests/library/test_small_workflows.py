@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kit_library import Workshop, without
+from kit.shipped import Workshop, without
 
 
 @pytest.fixture

@@ -2,12 +2,12 @@ from pathlib import Path
 
 import pytest
 
+from kit.repositories import Repository
 from maverick.errors import StepFailed
 from maverick.library.actions.commits import git_commit
 from maverick.library.actions.git import git_stage_all
 from maverick.library.actions.preflight import run_preflight_checks
 from maverick.library.actions.workspace import create_git_branch, init_workspace
-from repositories import Repository
 
 
 class TestBranches:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from kit.repositories import Repository
 from maverick.errors import StepFailed
 from maverick.library.actions.commits import git_commit, git_push
 from maverick.library.actions.git import git_stage_all
 from maverick.library.actions.workspace import create_git_branch
 from maverick.library.actions.worktrees import Pruned, Worktree, git_set_aside, git_worktree
-from repositories import Repository
 
 
 def add(repository: Repository, name: str = "one", **more: str) -> Worktree:

@@ -18,15 +18,15 @@ from typing import Any
 
 import pytest
 
-from kit_program import Program
-from kit_real import forget_sessions, installed, node_environment
-from kit_runs import Execution, Runs
+from kit.models_server import MODEL, Hang, ModelServer, Run, Say, Write
+from kit.program import Program
+from kit.real import forget_sessions, installed, node_environment
+from kit.runs import Execution, Runs
 from maverick.checkpoints import Store
 from maverick.dsl.agents.providers import PROVIDERS
 from maverick.dsl.processes.stop import Stop
 from maverick.project import Project
 from maverick.runs import start as engine
-from models_server import MODEL, Hang, ModelServer, Run, Say, Write
 
 pytestmark = pytest.mark.agents
 NAMES = ("claude", "claude-2.1.197", "codex", "gemini", "opencode", "copilot")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from kit_library import Workshop
-from kit_real import installed, node_environment
-from models_server import ModelServer, Say, Write
+from kit.models_server import ModelServer, Say, Write
+from kit.real import installed, node_environment
+from kit.shipped import Workshop
 
 pytestmark = pytest.mark.agents
 TASKS = """\

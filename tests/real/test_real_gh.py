@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from github_server import HOST, REPOSITORY, GitHubServer
-from kit_real import PROGRAMS
+from kit.github_server import HOST, REPOSITORY, GitHubServer
+from kit.real import PROGRAMS
+from kit.repositories import Repository
 from maverick.dsl.processes.commands import attach
 from maverick.dsl.processes.processes import Processes
 from maverick.dsl.processes.stop import Stop
@@ -18,7 +19,6 @@ from maverick.errors import StepFailed
 from maverick.library.actions.gh import find_repository
 from maverick.library.actions.issues import fetch_github_issue, fetch_github_issues
 from maverick.library.actions.pull_requests import create_github_pr, gather_pr_context
-from repositories import Repository
 
 pytestmark = pytest.mark.agents
 _NEWEST = PROGRAMS / "gh" / "bin"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from users import IS_ROOT, NOBODY, command, ended, give_away, open_folder
+from kit.users import IS_ROOT, NOBODY, command, ended, give_away, open_folder
 
 FLOW = (
     'version: "1.0"\nname: {name}\nsteps: [{{name: a, type: shell, run: "pwd"}}]\n'

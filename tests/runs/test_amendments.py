@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kit_runs import Runs
+from kit.runs import Runs
 from maverick.errors import NotFound, StepsDiffer
 from maverick.values import Value
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kit_runs import Runs
+from kit.runs import Runs
 from maverick.dsl.events import ignore
 from maverick.project import Project
 from maverick.runs import preview

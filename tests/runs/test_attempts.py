@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kit_runs import Runs
+from kit.patience import GROWING_SECONDS
+from kit.runs import Runs
 from maverick.dsl.events import Event
-from patience import GROWING_SECONDS
 
 
 def _retries(events: list[Event]) -> list[tuple[str, str]]:

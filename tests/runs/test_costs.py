@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from kit_runs import PointedFiles, Runs
+from kit.runs import PointedFiles, Runs
 from maverick.checkpoints import Store, note, value
 from maverick.checkpoints.objects.ids import ObjectId
 from maverick.dsl.journal.journal import Journal

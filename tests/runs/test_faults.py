@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from kit_runs import Execution, Runs
+from kit.runs import Execution, Runs
 from maverick.dsl.events import Event
 from maverick.errors import Fault
 from maverick.faults import explain

@@ -9,8 +9,8 @@ from textwrap import indent
 
 import pytest
 
-from faults import Killed
-from kit_runs import Runs
+from kit.faults import Killed
+from kit.runs import Runs
 from maverick.checkpoints import Store, byhand
 from maverick.checkpoints.workspace import Disk, RestorePlan
 from maverick.errors import FilesDiffer, NotFound, StepFailed, StepsDiffer, UsageError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kit_runs import Execution, Runs
+from kit.runs import Execution, Runs
 from maverick.errors import NotFound, StepsDiffer
 from maverick.values import Value
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from kit_agents import Agents
-from kit_program import Program
-from kit_runs import Runs
+from kit.agents import Agents
+from kit.patience import GROWING_SECONDS
+from kit.program import Program
+from kit.runs import Runs
 from maverick.checkpoints import Store
 from maverick.checkpoints.disk.files import Files
 from maverick.dsl.journal.logs import STREAM_BYTES, Logged, find_log
-from patience import GROWING_SECONDS
 
 
 def _log(root: Path, step: str, revision: str = "@latest") -> list[Logged]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kit_agents import Agents
-from kit_runs import Execution, Runs
+from kit.agents import Agents
+from kit.runs import Execution, Runs
 from maverick.dsl.processes.processes import Processes
 from maverick.errors import InputInvalid, InputsDiffer, NotFound, WorkflowInvalid
 from maverick.project import Project

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from hypothesis import HealthCheck, event, given, note, settings
 from hypothesis import strategies as st
 
-from kit_runs import Runs
+from kit.runs import Runs
 from maverick.errors import StepsDiffer
 
 Step: TypeAlias = dict[str, object]

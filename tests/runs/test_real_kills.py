@@ -12,7 +12,7 @@ from signal import SIGKILL
 
 import pytest
 
-from kit_program import Program
+from kit.program import Program
 from maverick.dsl.processes.groups import find_process
 
 COUNTING = """

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit_runs import PointedFiles, Runs
+from kit.runs import PointedFiles, Runs
 from maverick.checkpoints.trees.codec import decode, encode
 from maverick.errors import RefMoved, StoreUnwritable
 from maverick.values import Value, normalise

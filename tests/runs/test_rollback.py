@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kit_runs import Runs
+from kit.runs import Runs
 
 ACTIONS = """
 def undo(name, output=None):

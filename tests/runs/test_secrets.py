@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
-from kit_program import Ended, Program
+from kit.program import Ended, Program
 from maverick.checkpoints import Store
 from maverick.dsl.processes.secrets import Scrubber
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kit_runs import Runs
+from kit.runs import Runs
 
 _AGENT = """
 agents:

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import pytest
 
-from kit_runs import Runs
-from patience import GROWING_SECONDS
+from kit.patience import GROWING_SECONDS
+from kit.runs import Runs
 
 _STEPS = {
     "shell": "type: shell, run: sleep 600",

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kit_program import Program
-from surroundings import Surroundings
+from kit.program import Program
+from kit.surroundings import Surroundings
 
 
 def test_each_test_has_an_empty_home_and_no_settings(home: Path) -> None:

@@ -24,11 +24,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from faults import CountingFiles
+from kit.faults import CountingFiles
+from kit.stores import read_all
 from maverick.checkpoints import Checkpoint, Store, blob, value
 from maverick.checkpoints.trees.tree_nodes import NO_CHECKPOINT
 from maverick.errors import NotFound, RefMoved
-from stores import read_all
 
 Holds = dict[str, bytes]
 """What a checkpoint holds: the bytes at each path."""

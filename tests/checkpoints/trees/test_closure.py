@@ -1,0 +1,94 @@
+"""The walk over what checkpoints lead to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kit.stores import begin, extend
+from maverick.checkpoints import Store, value
+from maverick.checkpoints.objects.frames import Leans
+from maverick.checkpoints.objects.ids import ObjectId, ObjectKind
+from maverick.checkpoints.trees.closure import Walk
+from maverick.errors import ObjectMissing
+
+
+class Without:
+    """A store's objects but one."""
+
+    def __init__(self, store: Store, missing: ObjectId) -> None:
+        self._store = store
+        self._missing = missing
+
+    def holds(self, object_id: ObjectId) -> bool:
+        return object_id != self._missing and self._store.objects.holds(object_id)
+
+    def leans(self, object_id: ObjectId) -> Leans:
+        return self._store.objects.leans(object_id)
+
+    def read(self, object_id: ObjectId) -> bytes:
+        if object_id == self._missing:
+            raise ObjectMissing("gone")
+        return self._store.read(object_id)
+
+
+def test_a_walk_reaches_what_a_checkpoint_needs_and_nothing_else(tmp_path: Path) -> None:
+    """The tree, the facts, the labelled checkpoint before it; not the parent."""
+    store = Store.create(tmp_path / "store")
+    first = begin(store)
+    labelled = store.save("run-1", {}, parent=first, kind="label", label="ready")
+    between = extend(store, labelled, range(1))
+    last = extend(store, between, range(1, 2))
+
+    visits = list(Walk(store.objects).visit([last.id]))
+
+    reached = [visit.id for visit in visits if visit.kind is ObjectKind.CHECKPOINT]
+    assert [last.id, labelled.id] == reached
+    assert {last.tree, last.facts, labelled.tree, labelled.facts} <= {visit.id for visit in visits}
+    assert len(visits) == len({visit.id for visit in visits})
+    assert not any(visit.error for visit in visits)
+
+
+def test_a_walk_says_where_things_stand(tmp_path: Path) -> None:
+    """Wide nodes in between have no names; attachments stand in their bundle."""
+    store = Store.create(tmp_path / "store")
+    at = store.save(
+        "r", {("steps", f"s{number}"): value(number) for number in range(60)}, parent=None
+    )
+    at = store.save("r", {("steps", "bytes"): value(b"attached")}, parent=at)
+
+    paths = {visit.path for visit in Walk(store.objects).visit([at.id])}
+
+    assert {
+        (),
+        ("tree",),
+        ("facts",),
+        ("tree", "steps", "s59"),
+        ("tree", "steps", "bytes", "value"),
+    } <= paths
+
+
+def test_a_walk_goes_on_from_where_it_was(tmp_path: Path) -> None:
+    """The collector marks again under its lock, and only what is new costs anything."""
+    store = Store.create(tmp_path / "store")
+    first = extend(store, begin(store), range(20))
+    walk = Walk(store.objects)
+    before = len(list(walk.visit([first.id])))
+    second = extend(store, first, range(20, 21))
+
+    visits = list(walk.visit([first.id, second.id]))
+
+    assert 6 == len(visits)  # checkpoint, two folders of the state with one value, two of the facts
+    assert before + 6 == len(walk.seen)
+
+
+def test_a_missing_object_is_one_visit_with_an_error(tmp_path: Path) -> None:
+    """Whatever it leads to is not reached by it, all the rest is."""
+    store = Store.create(tmp_path / "store")
+    at = extend(store, begin(store), range(3))
+    entry = store.load("run-1").entry("steps/step1")
+
+    visits = list(Walk(Without(store, entry.id)).visit([at.id]))
+    failed = [visit for visit in visits if visit.error is not None]
+
+    assert [(("tree", "steps", "step1"), entry.id)] == [(visit.path, visit.id) for visit in failed]
+    assert len(visits) == len(list(Walk(store.objects).visit([at.id])))
