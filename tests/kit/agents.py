@@ -20,6 +20,7 @@ from maverick.dsl.workflow.outcome import Outcome
 from maverick.errors import StepFailed
 from maverick.project import Project
 from maverick.runs import start as engine
+from maverick.runs.request import Request, Session
 
 STANDINS = Path(__file__).parents[1] / "standins"
 PROGRAMS = ("claude", "codex", "gemini", "opencode", "copilot")
@@ -114,7 +115,7 @@ class Agents:
         """Run *flow*, and ask it to stop once the agent hangs."""
         self.runs.flow(flow)
         (self.folder / "hanging").unlink(missing_ok=True)
-        session = engine.Session(observe=self.events.append, stop=Stop())
+        session = Session(observe=self.events.append, stop=Stop())
 
         def stop() -> None:
             wait_until((self.folder / "hanging").exists, "the agent hangs")
@@ -124,7 +125,7 @@ class Agents:
         watcher.start()
         try:
             project = Project(self.runs.root, self.runs.environment)
-            return engine.start(project, engine.Request(workflow="flow.yaml"), session)
+            return engine.start(project, Request(workflow="flow.yaml"), session)
         finally:
             watcher.join()
 

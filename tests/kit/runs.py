@@ -25,6 +25,7 @@ from maverick.dsl.events import Event
 from maverick.dsl.workflow.outcome import Outcome, Status
 from maverick.project import Project
 from maverick.runs import start as engine
+from maverick.runs.request import Request, Session
 from maverick.values import Value
 
 _numbers = count()
@@ -316,7 +317,7 @@ class Runs:
         """Resume a run. *options* are those of `runs.Request`, such as `policy` and `inputs`;
         *stop_at* as below.
         """
-        request = engine.Request(**{"workflow": "flow.yaml", "revision": revision, **options})  # type: ignore[arg-type]
+        request = Request(**{"workflow": "flow.yaml", "revision": revision, **options})  # type: ignore[arg-type]
         return self._execute(engine.resume, request, _nowhere, stop_at=stop_at)
 
     def kill_before(self, step: str, **inputs: Value) -> Execution:
@@ -341,7 +342,7 @@ class Runs:
         """Start (or resume) a run and kill it at its point *number* (from 0); `killed` is false if
         it has fewer.
         """
-        request = engine.Request(**{"workflow": "flow.yaml", **options})  # type: ignore[arg-type]
+        request = Request(**{"workflow": "flow.yaml", **options})  # type: ignore[arg-type]
         act = engine.resume if resuming else engine.start
         return self._execute(act, request, lambda point, _kind, _step: point == number)
 
@@ -360,12 +361,12 @@ class Runs:
                 raise error
             return False
 
-        request = engine.Request(workflow="flow.yaml")
+        request = Request(workflow="flow.yaml")
         return self._execute(engine.resume if resuming else engine.start, request, breaks)
 
     def resume_killed_before(self, step: str, **options: object) -> Execution:
         """Resume a run and kill it just before *step* runs."""
-        request = engine.Request(**{"workflow": "flow.yaml", **options})  # type: ignore[arg-type]
+        request = Request(**{"workflow": "flow.yaml", **options})  # type: ignore[arg-type]
         return self._killed(
             engine.resume, request, lambda _, kind, at: (kind, at) == ("step_started", step)
         )
@@ -380,8 +381,8 @@ class Runs:
 
     def _killed(
         self,
-        act: Callable[[Project, engine.Request, engine.Session], Outcome],
-        request: engine.Request,
+        act: Callable[[Project, Request, Session], Outcome],
+        request: Request,
         kills: Callable[[int, str, str], bool],
     ) -> Execution:
         execution = self._execute(act, request, kills)
@@ -390,8 +391,8 @@ class Runs:
 
     def _execute(
         self,
-        act: Callable[[Project, engine.Request, engine.Session], Outcome],
-        request: engine.Request,
+        act: Callable[[Project, Request, Session], Outcome],
+        request: Request,
         kills: Callable[[int, str, str], bool],
         stop_at: str = "",
         watch: Callable[[Execution, Event], None] = lambda _execution, _event: None,
@@ -406,7 +407,7 @@ class Runs:
             if stop_at and (event.event, event.step) == ("step_started", stop_at):
                 session.stop.request("SIGINT")
 
-        session = engine.Session(observe=observe)
+        session = Session(observe=observe)
         try:
             execution.outcome = act(
                 _Project(self.root, self.environment, execution.files), request, session
@@ -430,8 +431,8 @@ def whole(steps: str, name: str) -> str:
     return text if "version:" in text else f'version: "1.0"\nname: {name}\n{text}'
 
 
-def _request(inputs: Mapping[str, Value]) -> engine.Request:
-    return engine.Request(workflow="flow.yaml", inputs=inputs)
+def _request(inputs: Mapping[str, Value]) -> Request:
+    return Request(workflow="flow.yaml", inputs=inputs)
 
 
 def _nowhere(_number: int, _kind: str, _step: str) -> bool:

@@ -21,10 +21,11 @@ from kit.faults import Killed
 from kit.repositories import Repository
 from maverick.checkpoints import Checkpoint, Store
 from maverick.dsl.events import Event
-from maverick.dsl.journal.journal import Journal
+from maverick.dsl.journal.recorder import Recorder
 from maverick.dsl.workflow.outcome import Outcome
 from maverick.project import Project
 from maverick.runs import start as engine
+from maverick.runs.request import Request, Session
 
 STANDINS = Path(__file__).parents[1] / "standins"
 TASKS = """\
@@ -192,19 +193,15 @@ class Workshop:
         """Run a workflow to its end."""
         events: list[Event] = []
         project = Project(self.root, self.environment)
-        request = engine.Request(workflow=workflow, inputs=inputs)
-        return Execution(
-            engine.start(project, request, engine.Session(observe=events.append)), events
-        )
+        request = Request(workflow=workflow, inputs=inputs)
+        return Execution(engine.start(project, request, Session(observe=events.append)), events)
 
     def resume(self, workflow: str, **options: Any) -> Execution:
         """Resume the newest run of a workflow."""
         events: list[Event] = []
         project = Project(self.root, self.environment)
-        request = engine.Request(workflow=workflow, **options)
-        return Execution(
-            engine.resume(project, request, engine.Session(observe=events.append)), events
-        )
+        request = Request(workflow=workflow, **options)
+        return Execution(engine.resume(project, request, Session(observe=events.append)), events)
 
     def done(self, workflow: str, **inputs: Any) -> dict[str, Any]:
         """Run a workflow, which has to be done in the end, and give its output."""
@@ -224,8 +221,8 @@ class Workshop:
             act, given = engine.start, inputs
             while True:
                 before = len(kills)
-                session = engine.Session(observe=events.append)
-                request = engine.Request(workflow=workflow, inputs=given)
+                session = Session(observe=events.append)
+                request = Request(workflow=workflow, inputs=given)
                 try:
                     outcome = act(Project(self.root, self.environment), request, session)
                 except Killed:
@@ -240,10 +237,10 @@ def _killing(monkeypatch: pytest.MonkeyPatch, kills: list[str]) -> Any:
     """Kill whatever is about to record a step for the first time, and all that goes on beside
     it.
     """
-    finish = Journal.finish
+    finish = Recorder.finish
     dead: set[int] = set()
 
-    def finish_or_die(self: Journal, path: str, *args: Any, **options: Any) -> Checkpoint:
+    def finish_or_die(self: Recorder, path: str, *args: Any, **options: Any) -> Checkpoint:
         if path not in kills:
             kills.append(path)
             dead.add(id(self))
@@ -252,7 +249,7 @@ def _killing(monkeypatch: pytest.MonkeyPatch, kills: list[str]) -> Any:
         return finish(self, path, *args, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Journal, "finish", finish_or_die)
+        patch.setattr(Recorder, "finish", finish_or_die)
         yield
 
 

@@ -27,6 +27,7 @@ from maverick.dsl.agents.providers import PROVIDERS
 from maverick.dsl.processes.stop import Stop
 from maverick.project import Project
 from maverick.runs import start as engine
+from maverick.runs.request import Request, Session
 
 pytestmark = pytest.mark.agents
 NAMES = ("claude", "claude-2.1.197", "codex", "gemini", "opencode", "copilot")
@@ -77,7 +78,7 @@ class Real:
     def interrupt(self) -> str:
         """Ask it, and stop the run once the model hangs; give the status."""
         self.runs.flow(ASK)
-        session = engine.Session(observe=lambda _: None, stop=Stop())
+        session = Session(observe=lambda _: None, stop=Stop())
 
         def stop() -> None:
             self.server.hanging.wait(PATIENCE_SECONDS)
@@ -87,7 +88,7 @@ class Real:
         watcher.start()
         try:
             project = Project(self.runs.root, self.runs.environment)
-            return engine.start(project, engine.Request(workflow="flow.yaml"), session).status
+            return engine.start(project, Request(workflow="flow.yaml"), session).status
         finally:
             watcher.join()
 

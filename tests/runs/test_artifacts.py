@@ -6,7 +6,7 @@ from kit.runs import Runs
 from maverick.dsl.events import ignore
 from maverick.project import Project
 from maverick.runs import preview
-from maverick.runs import start as engine
+from maverick.runs.request import Request
 
 BUILD = """
 - name: build
@@ -64,7 +64,7 @@ def test_a_step_made_of_steps_records_its_files_when_all_of_them_have_run(runs: 
     (runs.root / "out" / "b").unlink()
     runs.file("ready", "")
     plan = preview.plan_resume(
-        Project(runs.root, runs.environment), engine.Request(workflow="flow.yaml"), ignore
+        Project(runs.root, runs.environment), Request(workflow="flow.yaml"), ignore
     )
 
     resumed = runs.resume()

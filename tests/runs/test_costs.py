@@ -11,8 +11,8 @@ import pytest
 from kit.runs import PointedFiles, Runs
 from maverick.checkpoints import Store, note, value
 from maverick.checkpoints.objects.ids import ObjectId
-from maverick.dsl.journal.journal import Journal
-from maverick.dsl.workflow.outcome import Record
+from maverick.dsl.journal.recorder import Recorder
+from maverick.dsl.journal.tree import StepNote
 from maverick.runs import find
 
 STEPS = 2_000
@@ -53,7 +53,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Long:
     store = Store.open(runs.root / ".maverick" / "checkpoints", files=files)
     syncs: list[int] = []
 
-    def finish(journal: Journal, number: int) -> int:
+    def finish(journal: Recorder, number: int) -> int:
         before, synced = files.bytes_written, files.syncs
         journal.finish(
             f"each[{number}].one",
@@ -65,9 +65,9 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Long:
         syncs.append(files.syncs - synced)
         return files.bytes_written - before
 
-    journal = Journal(store, find.newest(store, runs.run))
+    journal = Recorder(store, find.newest(store, runs.run))
     written = [finish(journal, number) for number in range(15)]
-    note_text = Record("done", KEY, load=lambda: None).note()
+    note_text = StepNote("done", KEY).text()
     between = range(15, STEPS - 10)
     tip = store.save(
         runs.run,
@@ -81,7 +81,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Long:
             for n in between
         },
     )
-    journal = Journal(store, tip)
+    journal = Recorder(store, tip)
     late = [finish(journal, number) for number in range(STEPS - 10, STEPS)]
     return Long(runs, written[5:15], late, syncs)
 

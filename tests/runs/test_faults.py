@@ -18,7 +18,7 @@ from kit.runs import Execution, Runs
 from maverick.dsl.events import Event
 from maverick.errors import Fault
 from maverick.faults import explain
-from maverick.runs.execution import Session
+from maverick.runs.request import Session
 
 FLOW = """
     steps:
@@ -56,11 +56,11 @@ PLACES = [
     "maverick.dsl.engine.composites.validate",
     "maverick.dsl.engine.composites.subworkflow",
     "maverick.dsl.engine.composites.convert_inputs",
-    "maverick.dsl.journal.journal.Journal.finish",
-    "maverick.dsl.journal.journal.Journal.note_decision",
-    "maverick.dsl.journal.journal.Journal.note_composite",
-    "maverick.dsl.journal.journal.Journal.idempotency_key",
-    "maverick.dsl.journal.journal.Journal.settle",
+    "maverick.dsl.journal.recorder.Recorder.finish",
+    "maverick.dsl.journal.recorder.Recorder.note_decision",
+    "maverick.dsl.journal.recorder.Recorder.note_composite",
+    "maverick.dsl.journal.recall.Recall.idempotency_key",
+    "maverick.dsl.journal.recorder.Recorder.settle",
     "maverick.dsl.expressions.scope.Frame.set_step",
     "maverick.dsl.serialization.executor.Executor.decide",
     "maverick.dsl.serialization.executor.Executor._conclude",
@@ -209,7 +209,7 @@ def test_where_the_run_cannot_be_closed_that_is_said_too(
         patched.setattr(
             "maverick.dsl.processes.processes.Processes.run", _raise(OverflowError("first"))
         )
-        patched.setattr("maverick.dsl.journal.journal.Journal.end", _raise(KeyError("second")))
+        patched.setattr("maverick.dsl.journal.recorder.Recorder.end", _raise(KeyError("second")))
         broken = runs.start()
 
     assert "failed" == broken.status

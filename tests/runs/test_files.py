@@ -17,6 +17,7 @@ from maverick.errors import FilesDiffer, NotFound, StepFailed, StepsDiffer, Usag
 from maverick.project import Project
 from maverick.runs import amend, preview, workspace_choice
 from maverick.runs import start as engine
+from maverick.runs.request import Request, Session
 
 HALF_WAY = """
 - {name: a, type: shell, run: "echo one > text; echo a >> log.txt"}
@@ -226,8 +227,8 @@ def test_a_person_is_told_that_head_moved_and_asked(runs: Runs, choice: str, ans
         asked.append(question)
         return answer
 
-    request = engine.Request(workflow="flow.yaml", workspace=choice)  # type: ignore[arg-type]
-    session = engine.Session(ask=ask)
+    request = Request(workflow="flow.yaml", workspace=choice)  # type: ignore[arg-type]
+    session = Session(ask=ask)
     if choice and not answer:
         with pytest.raises(FilesDiffer):
             engine.resume(Project(runs.root, runs.environment), request, session)
@@ -334,7 +335,7 @@ def test_what_was_set_by_hand_of_a_step_that_runs_again_is_said_to_be_lost(half_
     tip = store.load(half_way.run).checkpoint
     amend.edit_output(project, store, tip, "b", lambda _: "edited", "steps.b.output")
     (half_way.root.parent / "ready").touch()
-    request = engine.Request(workflow="flow.yaml", workspace="restore")
+    request = Request(workflow="flow.yaml", workspace="restore")
 
     planned = preview.plan_resume(project, request, lambda _: None)
     resumed = half_way.resume(workspace="restore")

@@ -18,10 +18,11 @@ from kit.runs import Runs
 from maverick.checkpoints import Store
 from maverick.checkpoints.disk.files import Files
 from maverick.dsl.journal.logs import STREAM_BYTES, Logged, find_log
+from maverick.dsl.journal.tree import RunTree
 
 
 def _log(root: Path, step: str, revision: str = "@latest") -> list[Logged]:
-    return find_log(Store.open(root / ".maverick" / "checkpoints").load(revision), step)
+    return find_log(RunTree(Store.open(root / ".maverick" / "checkpoints").load(revision)), step)
 
 
 def _files(root: Path) -> list[str]:

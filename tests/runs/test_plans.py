@@ -13,8 +13,8 @@ from maverick.dsl.processes.processes import Processes
 from maverick.errors import InputInvalid, InputsDiffer, NotFound, WorkflowInvalid
 from maverick.project import Project
 from maverick.runs import preview
-from maverick.runs.find import Request
 from maverick.runs.preview import Changed, RunPlan
+from maverick.runs.request import Request
 from maverick.values import Value
 
 CHAIN = """

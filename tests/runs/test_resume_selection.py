@@ -17,7 +17,7 @@ from maverick.errors import (
 )
 from maverick.project import Project
 from maverick.runs import find as selection
-from maverick.runs.find import Request
+from maverick.runs.request import Request
 from maverick.values import Value
 
 FLOW = """

@@ -168,6 +168,7 @@ def begun_steps(snapshot: Snapshot) -> Iterable[str]:
 def unfinished_steps(store: Store, snapshot: Snapshot) -> dict[str, Unfinished]:
     """Give the steps that were begun and have not finished, by path, with what is not saved yet."""
     from maverick.dsl.journal.logs import find_log, unsaved_logs  # noqa: PLC0415 - only of a step that has not finished
+    from maverick.dsl.journal.tree import RunTree  # noqa: PLC0415
 
     recorded = recorded_steps(snapshot)
     end = snapshot.find_fact(("end",))
@@ -183,7 +184,7 @@ def unfinished_steps(store: Store, snapshot: Snapshot) -> dict[str, Unfinished]:
     is_running = bool(unsaved) and store.is_owned(snapshot.checkpoint.run)
     return {
         name: Unfinished(
-            (*find_log(snapshot, name), *unsaved.get(name, ())),
+            (*find_log(RunTree(snapshot), name), *unsaved.get(name, ())),
             failed.get(name),
             is_running=is_running and name in unsaved,
         )

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from maverick.checkpoints import byhand, value
-from maverick.dsl.catalog.outline import outline, pattern_of
-from maverick.dsl.journal.journal import Journal
+from maverick.dsl.catalog.outline import outline
+from maverick.dsl.journal.recorder import Recorder
+from maverick.dsl.journal.tree import END, INPUTS, OUTPUT, RunTree
+from maverick.dsl.paths import StepPath
 from maverick.dsl.processes.secrets import Scrubber, secrets_of
 from maverick.dsl.suggest import nearest
 from maverick.dsl.workflow.inputs import convert_inputs
@@ -27,16 +29,16 @@ if TYPE_CHECKING:
     from maverick.dsl.catalog.catalog import Catalog
     from maverick.dsl.workflow.model import Workflow
     from maverick.project import Project
-    from maverick.runs.find import Request
+    from maverick.runs.request import Request
 
 Change: TypeAlias = Callable[[Value], object]
 """Gives what a value is to be instead."""
 
 
 def apply(
-    journal: Journal, request: Request, workflow: Workflow, catalog: Catalog, scrub: Scrubber
+    recorder: Recorder, request: Request, workflow: Workflow, catalog: Catalog, scrub: Scrubber
 ) -> list[str]:
-    """Mark in *journal*, unwritten, what *request* asks for; give what the log is to say of it.
+    """Mark in *recorder*, unwritten, what *request* asks for; give what the log is to say of it.
 
     Raises:
         NotFound: A step that is to run again, or to be skipped, does not exist.
@@ -46,14 +48,14 @@ def apply(
     known = outline(workflow, catalog)
     said = []
     for path, output in request.skip.items():
-        if pattern_of(path) not in known:
-            raise _no_step(path, "there is no step", journal, [*known])
-        journal.set_output(path, scrub.value(normalise(output, f"steps.{path}.output")), skip=True)
+        if StepPath(path).pattern not in known:
+            raise _no_step(path, "there is no step", recorder, [*known])
+        recorder.set_output(path, scrub.value(normalise(output, f"steps.{path}.output")), skip=True)
         said.append(f"skipped {path} by hand")
     if request.from_step:
-        again = journal.run_again(request.from_step)  # What has recorded nothing runs in any case.
-        if not again and pattern_of(request.from_step) not in known:
-            raise _no_step(request.from_step, "there is no step", journal, [*known])
+        again = recorder.run_again(request.from_step)  # What has recorded nothing runs in any case.
+        if not again and StepPath(request.from_step).pattern not in known:
+            raise _no_step(request.from_step, "there is no step", recorder, [*known])
         said.append(
             "to run again from "
             f"{request.from_step}{'' if again else ', which had recorded nothing'}"
@@ -68,18 +70,18 @@ class Carried(NamedTuple):
     lost: list[str]
 
 
-def carry_over(store: Store, tip: Checkpoint, journal: Journal) -> Carried:
-    """Set in *journal*, unwritten, what was set by hand up to *tip* and since the checkpoint that
+def carry_over(store: Store, tip: Checkpoint, recorder: Recorder) -> Carried:
+    """Set in *recorder*, unwritten, what was set by hand up to *tip* and since the checkpoint that
     it is of.
 
     A step that was recorded later than that one runs again, and what was set for it is lost.
     """
     carried = Carried([], [])
-    if tip.id == journal.tip.id:
+    if tip.id == recorder.tip.id:
         return carried
-    before = Journal(store, tip).records
+    before = Recorder(store, tip).records
     for path in before:
-        record, known = before[path], journal.records.get(path)
+        record, known = before[path], recorder.records.get(path)
         if not record.by_hand or (
             known is not None and known.by_hand and known.order == record.order
         ):
@@ -87,18 +89,18 @@ def carry_over(store: Store, tip: Checkpoint, journal: Journal) -> Carried:
         if record.key and known is None:
             carried.lost.append(path)
         else:
-            journal.set_output(path, record.load(), skip=not record.key)
+            recorder.set_output(path, record.load(), skip=not record.key)
             carried.kept.append(path)
     return carried
 
 
-def _no_step(path: str, what: str, journal: Journal, others: Iterable[str]) -> NotFound:
-    names = dict.fromkeys([*journal.paths(), *(it for it in others if "[]" not in it)])
+def _no_step(path: str, what: str, recorder: Recorder, others: Iterable[str]) -> NotFound:
+    names = dict.fromkeys([*recorder.paths(), *(it for it in others if "[]" not in it)])
     hint = (
         nearest(path, names)
         or f"; it has {', '.join(list(names)[:8])}{', …' if len(names) > 8 else ''}"
     )
-    return NotFound(f"{what} {path} in run {journal.tip.run}{hint}")
+    return NotFound(f"{what} {path} in run {recorder.run}{hint}")
 
 
 # --- editing what is recorded ---------------------------------------------------------------------
@@ -128,8 +130,8 @@ def edit_output(
         RunOwned: Another process executes the run.
     """
 
-    def write(journal: Journal) -> None:
-        record = journal.records.get(path)
+    def write(recorder: Recorder) -> None:
+        record = recorder.records.get(path)
         if record is None:
             raise NotFound(
                 f"step {path} has recorded nothing in {at.run}; `--resume={at.run} --skip "
@@ -150,7 +152,7 @@ def edit_output(
                 "another output"
             )
         output = normalise(change(record.load()), f"steps.{path}.output")
-        journal.set_output(path, _scrubber(project).value(output))
+        recorder.set_output(path, _scrubber(project).value(output))
 
     return _edited(store, at, what, write)
 
@@ -167,8 +169,8 @@ def edit_inputs(
         InputInvalid: They do not fit the workflow.
     """
 
-    def write(journal: Journal) -> None:
-        recorded = store.snapshot(at).value(("inputs",))
+    def write(recorder: Recorder) -> None:
+        recorded = RunTree(store.snapshot(at)).inputs
         catalog = find.catalog_of(project, store, at)
         workflow = catalog.workflow(find.reference_of(catalog, store, at))
         changed = change(recorded)
@@ -180,18 +182,18 @@ def edit_inputs(
                 "an input holds a secret, which must not be recorded; use ${{ env.NAME }} in the "
                 "steps that need it"
             )
-        journal.amend({("inputs",): value(inputs)})
-        journal.ask()
+        recorder.amend({INPUTS: value(inputs)})
+        recorder.ask()
 
     return _edited(store, at, what, write)
 
 
-def _edited(store: Store, at: Checkpoint, what: str, write: Callable[[Journal], None]) -> Edited:
+def _edited(store: Store, at: Checkpoint, what: str, write: Callable[[Recorder], None]) -> Edited:
     def changes(of: Checkpoint) -> tuple[byhand.Changes, byhand.Changes]:
-        journal = Journal(store, of)
-        write(journal)
-        state, facts = journal.waiting()
-        return {**state, ("output",): None}, {**facts, ("end",): None}
+        recorder = Recorder(store, of)
+        write(recorder)
+        state, facts = recorder.waiting()
+        return {**state, OUTPUT: None}, {**facts, END: None}
 
     if find.is_newest(store, at):
         with store.own(at.run):
@@ -211,14 +213,14 @@ def _edited(store: Store, at: Checkpoint, what: str, write: Callable[[Journal], 
 
 def fork(store: Store, at: Checkpoint, run: str = "") -> Checkpoint:
     """Begin a run at *at*, called *run* or by a new name. Raises UsageError, NotFound."""
-    gone: byhand.Changes = {("output",): None}
+    gone: byhand.Changes = {OUTPUT: None}
     reason = f"forked from {at.run} at {at.id[:12]}"
     return byhand.fork(
         store,
         at,
         run or find.new_run_id(at.group),
         changes=gone,
-        facts={("end",): None},
+        facts={END: None},
         reason=reason,
     )
 
@@ -229,7 +231,7 @@ def _runs_each_time(project: Project, store: Store, at: Checkpoint, path: str) -
         known = outline(catalog.workflow(find.reference_of(catalog, store, at)), catalog)
     except WorkflowInvalid:
         return False
-    outlined = known.get(pattern_of(path))
+    outlined = known.get(StepPath(path).pattern)
     return outlined is not None and outlined.step.always_run
 
 

@@ -9,12 +9,13 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 from maverick.checkpoints import Checkpoint, Ref, Store
 from maverick.dsl.events import Event, Observer
+from maverick.dsl.journal.tree import RunTree
 from maverick.dsl.workflow.inputs import convert_inputs
 from maverick.errors import (
     InputInvalid,
@@ -29,41 +30,8 @@ if TYPE_CHECKING:
     from maverick.dsl.catalog.catalog import Catalog
     from maverick.dsl.workflow.model import Workflow
     from maverick.project import Project
+    from maverick.runs.request import Request
     from maverick.values import Value
-
-Policy: TypeAlias = Literal["refuse", "rerun", "recorded"]
-"""What becomes of finished steps that would run again: refuse to resume, run them, or keep their
-records.
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Request:
-    """What is asked for. `inputs` holds texts (from a command line) and values (from a file)."""
-
-    workflow: str = ""
-    inputs: Mapping[str, Value] = field(default_factory=dict)
-    revision: str = ""
-    """To resume from; empty: the newest run of the workflow that fits."""
-    policy: Policy = "refuse"
-    change_inputs: bool = False
-    workspace: Literal["", "restore", "force-restore", "keep"] = ""
-    """What becomes of the project's files where they differ from what the run last kept; empty:
-    ask, or keep.
-
-    Only `force-restore` restores them although HEAD has moved.
-    """
-    from_step: str = ""
-    """The path of a step that runs again with what follows it in its chain, whatever is recorded.
-    """
-    skip: Mapping[str, Value] = field(default_factory=dict)
-    """Paths of steps that count as skipped, with their outputs."""
-
-    @property
-    def amends(self) -> bool:
-        """Whether something is to be other than recorded, by hand."""
-        return bool(self.from_step or self.skip)
-
 
 # --- which run ------------------------------------------------------------------------------------
 
@@ -153,7 +121,7 @@ def _of_workflow(project: Project, store: Store, refs: list[Ref], reference: str
     for ref in refs:
         if (
             ref.group.replace("-", "_") == reference.replace("-", "_")
-            or _main_file(store, newest(store, ref.run)) == file
+            or RunTree(store.snapshot(newest(store, ref.run))).main_file == file
         ):
             yield ref
 
@@ -216,34 +184,18 @@ def _starts_with(revision: str, run: str) -> bool:
 
 def catalog_of(project: Project, store: Store, checkpoint: Checkpoint) -> Catalog:
     """The project's catalog, with the recorded texts in place of files that are gone."""
-    snapshot = store.snapshot(checkpoint)
-    texts = {
-        name: snapshot.data(("definition", name)).decode()
-        for name in snapshot.names(("definition",))
-    }
-    return project.catalog(texts)
+    return project.catalog(RunTree(store.snapshot(checkpoint)).definition)
 
 
 def reference_of(catalog: Catalog, store: Store, checkpoint: Checkpoint) -> str:
     """How the main workflow of a run is found again: its file, else its name, else what was
     recorded.
     """
-    file = _main_file(store, checkpoint)
+    file = RunTree(store.snapshot(checkpoint)).main_file
     if not file or not catalog.path_of(file).exists():
         return checkpoint.group
     catalog.require_ours(file)  # Nobody named it in this command.
     return file
-
-
-def _main_file(store: Store, checkpoint: Checkpoint) -> str:
-    """The file of the run's workflow; empty of a run that has none, such as `checkpoint create`
-    makes.
-    """
-    snapshot = store.snapshot(checkpoint)
-    entries = (
-        snapshot.entries(("definition",)) if snapshot.find(("definition",)) is not None else {}
-    )
-    return next((name for name, entry in entries.items() if entry.note == "main"), "")
 
 
 # --- which inputs ---------------------------------------------------------------------------------
@@ -254,7 +206,7 @@ def given_inputs(
 ) -> dict[str, Value]:
     """The inputs with which *checkpoint* would be resumed. Raises InputsDiffer."""
     workflow = catalog_of(project, store, checkpoint).workflow(request.workflow or checkpoint.group)
-    return inputs_to_use(workflow, store.snapshot(checkpoint).value(("inputs",)), request)
+    return inputs_to_use(workflow, RunTree(store.snapshot(checkpoint)).inputs, request)
 
 
 def asks_for_other_inputs(
@@ -267,24 +219,25 @@ def asks_for_other_inputs(
     """
     if not request.inputs:
         return False
-    recorded = store.snapshot(checkpoint).value(("inputs",))
+    recorded = RunTree(store.snapshot(checkpoint)).inputs
     return not _same(given_inputs(project, store, checkpoint, request), recorded)
 
 
-def inputs_to_use(workflow: Workflow, recorded: Value, request: Request) -> dict[str, Value]:
+def inputs_to_use(
+    workflow: Workflow, recorded: Mapping[str, Value], request: Request
+) -> dict[str, Value]:
     """The recorded inputs, with those given in their place.
 
     Raises:
         InputsDiffer: One that is given differs, and `change_inputs` does not stand.
     """
-    known = dict(recorded) if isinstance(recorded, dict) else {}
-    kept = {name: v for name, v in known.items() if name in workflow.inputs}
+    kept = {name: v for name, v in recorded.items() if name in workflow.inputs}
     inputs = convert_inputs(workflow, {**kept, **request.inputs}, from_text=True)
     given = {name: inputs[name] for name in request.inputs}
     different = [
-        f"{name} was {json.dumps(known.get(name))}, now {json.dumps(new)}"
+        f"{name} was {json.dumps(recorded.get(name))}, now {json.dumps(new)}"
         for name, new in given.items()
-        if not _same(known.get(name), new)
+        if not _same(recorded.get(name), new)
     ]
     if different and not request.change_inputs:
         raise InputsDiffer(
@@ -294,10 +247,16 @@ def inputs_to_use(workflow: Workflow, recorded: Value, request: Request) -> dict
     return inputs
 
 
-def inputs_as_recorded(workflow: Workflow, recorded: Value) -> dict[str, Value] | None:
+def inputs_as_recorded(
+    workflow: Workflow, recorded: Mapping[str, Value]
+) -> dict[str, Value] | None:
     """The recorded inputs alone; None where the workflow as it stands now does not take them."""
     try:
-        return inputs_to_use(workflow, recorded, Request())
+        return convert_inputs(
+            workflow,
+            {name: v for name, v in recorded.items() if name in workflow.inputs},
+            from_text=True,
+        )
     except InputInvalid:
         return None
 

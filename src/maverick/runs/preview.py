@@ -7,40 +7,37 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from difflib import unified_diff
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
-from maverick.checkpoints import Checkpoint, CheckpointId, ObjectId, TreeId
+from maverick.checkpoints import Checkpoint
 from maverick.checkpoints.workspace import plan_missing
-from maverick.dsl.catalog.outline import Outlined, outline, pattern_of
+from maverick.dsl.catalog.outline import Outlined, outline
 from maverick.dsl.catalog.references import expressions_in
 from maverick.dsl.engine.blocks import Unfinished
 from maverick.dsl.engine.plan import Plan, Planned
-from maverick.dsl.engine.requirements import all_steps, require_programs
-from maverick.dsl.journal.journal import Journal
-from maverick.dsl.journal.keeper import keeps_files
-from maverick.dsl.journal.records import STEPS
+from maverick.dsl.journal.recall import Recall
+from maverick.dsl.journal.recorder import Recorder
+from maverick.dsl.journal.tree import RunTree
+from maverick.dsl.paths import StepPath
 from maverick.dsl.processes.processes import Processes
-from maverick.dsl.processes.secrets import Scrubber
 from maverick.dsl.processes.stop import Stop
 from maverick.dsl.serialization.executor import Executor
 from maverick.dsl.serialization.loader import parse_workflow
-from maverick.dsl.steps import Tools
-from maverick.dsl.workflow.inputs import convert_inputs
+from maverick.dsl.work import Tools
 from maverick.errors import FilesDiffer, StepFailed, WorkflowInvalid
 from maverick.runs import amend, find
-from maverick.runs.execution import refuse_secrets, scrubber
+from maverick.runs.prepare import Prepared, prepare_resume, prepare_start, refuse_secrets
 from maverick.runs.workspace_choice import Decision, expect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from maverick.checkpoints import Store
-    from maverick.dsl.catalog.catalog import Catalog
     from maverick.dsl.events import Observer
-    from maverick.dsl.workflow.model import Step, Workflow
+    from maverick.dsl.workflow.model import Step
     from maverick.project import Project
-    from maverick.runs.find import Request
+    from maverick.runs.request import Request
     from maverick.values import Value
 
 
@@ -96,18 +93,12 @@ class RunPlan:
 
 def plan_start(project: Project, request: Request) -> RunPlan:
     """Plan a new run. Raises WorkflowInvalid, InputInvalid as starting one does."""
-    refuse_secrets(project, request.inputs)
-    catalog = project.catalog()
-    workflow = _checked(catalog, request.workflow)
-    inputs = convert_inputs(workflow, request.inputs, from_text=True)
-    planner = _Planner(
-        project, catalog, workflow, scrubber(project, inputs, catalog), _Blank(workflow.name)
-    )
-    planned = planner.walk(inputs)
-    steps = tuple(PlannedStep(step=it) for it in planned.steps)
-    return RunPlan(
-        workflow=workflow.name, run="", steps=steps, notes=(*catalog.overriding(), *planner.notes)
-    )
+    notes: list[str] = []
+    prepared = prepare_start(project, request, notes.append)
+    planner = _Planner(prepared, Recall(None), notes)
+    planned = planner.walk(prepared.inputs)
+    steps = tuple(PlannedStep(step=step) for step in planned.steps)
+    return RunPlan(workflow=prepared.workflow.name, run="", steps=steps, notes=tuple(notes))
 
 
 def plan_resume(
@@ -117,46 +108,39 @@ def plan_resume(
 
     Raises as `runs.resume` does before it runs anything, except for what `refused` says.
     """
+    notes: list[str] = []
     refuse_secrets(project, request.inputs)
     store = project.open_store()
-    found = find.find(project, store, request, observe)
-    catalog = find.catalog_of(project, store, found)
-    workflow = _checked(catalog, request.workflow or find.reference_of(catalog, store, found))
-    recorded = store.snapshot(found).value(("inputs",))
-    inputs = find.inputs_to_use(workflow, recorded, request)
-    scrub = scrubber(project, inputs, catalog)
+    tip = find.find(project, store, request, observe)
+    prepared = prepare_resume(project, store, tip, request, notes.append)
     decision, refused = None, ""
-    looks = request.workspace or keeps_files(workflow, all_steps(workflow, catalog))
-    is_over = _is_over(project, store, found, request)
-    if looks and not is_over:
-        decision, refused = _files(store, found, project.root, request, can_ask=can_ask)
-    start = decision.start if decision else found
-    journal = Journal(store, start)
-    carried = amend.carry_over(store, found, journal)
-    amend.apply(journal, request, workflow, catalog, scrub)
-    planner = _Planner(project, catalog, workflow, scrub, journal)
-    planned = planner.walk(inputs, keep_records=request.policy == "recorded")
+    is_over = _is_over(project, store, tip, request)
+    if (request.workspace or prepared.keeps_files) and not is_over:
+        decision, refused = _files(store, tip, project.root, request, can_ask=can_ask)
+    start = decision.start if decision else tip
+    recorder = Recorder(store, start)
+    carried = amend.carry_over(store, tip, recorder)
+    amend.apply(recorder, request, prepared.workflow, prepared.catalog, prepared.scrub)
+    notes += _circumstances(project, store, tip, request)
+    notes += [f"the output of {path} that was set by hand would be lost" for path in carried.lost]
+    planner = _Planner(prepared, recorder, notes)
+    planned = planner.walk(prepared.inputs, keep_records=request.policy == "recorded")
     refuses = request.policy == "refuse" and not is_over
     refusals = planned.refused if refuses else []
     if refuses and request.change_inputs:  # Then only what they do not explain is refused.
-        before = find.inputs_as_recorded(workflow, recorded)
+        before = find.inputs_as_recorded(prepared.workflow, prepared.recorded)
         refusals = planner.walk(before).refused if before is not None else []
-    differences = _Differences(store, start, workflow, catalog, recorded, inputs)
+    differences = _Differences(RunTree(store.snapshot(start)), prepared)
     return RunPlan(
-        workflow=workflow.name,
-        run=found.run,
+        workflow=prepared.workflow.name,
+        run=tip.run,
         steps=tuple(
-            PlannedStep(step=it, changed=tuple(differences.of(it))) for it in planned.steps
+            PlannedStep(step=step, changed=tuple(differences.of(step))) for step in planned.steps
         ),
         files=decision,
-        missing=tuple(_missing(project, journal, planned, decision)),
+        missing=tuple(_missing(project, recorder, planned, decision)),
         refused=refused or next(iter(refusals), ""),
-        notes=(
-            *catalog.overriding(),
-            *_circumstances(project, store, found, request),
-            *(f"the output of {path} that was set by hand would be lost" for path in carried.lost),
-            *dict.fromkeys(planner.notes),
-        ),
+        notes=tuple(dict.fromkeys(notes)),
     )
 
 
@@ -173,15 +157,15 @@ def _files(
 
 
 def _missing(
-    project: Project, journal: Journal, plan: Plan, decision: Decision | None
+    project: Project, recorder: Recorder, plan: Plan, decision: Decision | None
 ) -> Iterator[MissingFile]:
     """The artifacts of the steps to be recalled that would be brought back."""
     written = set()
     if decision and decision.restores and decision.found:
         written = {step.path for step in decision.found.plan.writes}
     for path in plan.artifacts:
-        kept = journal.artifacts(path)
-        for write in plan_missing(journal.store, kept, project.root).writes if kept else ():
+        kept = recorder.artifacts(path)
+        for write in plan_missing(recorder.store, kept, project.root).writes if kept else ():
             if write.path not in written:
                 yield MissingFile(path, write.path)
 
@@ -211,69 +195,41 @@ def _is_over(project: Project, store: Store, found: Checkpoint, request: Request
     )
 
 
-def _checked(catalog: Catalog, reference: str) -> Workflow:
-    checked = catalog.check(reference)
-    if checked.workflow is None:
-        raise WorkflowInvalid(list(checked.problems))
-    return checked.workflow
-
-
 class _Planner:
-    def __init__(
-        self,
-        project: Project,
-        catalog: Catalog,
-        workflow: Workflow,
-        scrub: Scrubber,
-        journal: Journal,
-    ) -> None:
-        self._workflow = workflow
-        self._journal = journal
+    """Walks a workflow as it would be executed; runs and writes nothing. *notes* gets what is to
+    be said beside the steps.
+    """
+
+    def __init__(self, prepared: Prepared, recall: Recall, notes: list[str]) -> None:
+        self._workflow = prepared.workflow
+        self._recall = recall
+        self._notes = notes
         self._tools = Tools(
-            root=project.root,
-            catalog=catalog,
+            root=prepared.project.root,
+            catalog=prepared.catalog,
             stop=Stop(),
-            processes=Processes(Stop(), lambda _: None, scrub=scrub),
-            scrub=scrub,
-            environment=project.step_environment,
+            processes=Processes(Stop(), lambda _: None, scrub=prepared.scrub),
+            scrub=prepared.scrub,
+            environment=prepared.project.step_environment,
         )
-        self.notes = [
-            f"{file} is gone; its text as the run recorded it is used"
-            for file in catalog.recorded_in_use
-        ]
         try:
-            require_programs(workflow, catalog, project.environment)
+            prepared.require_programs()
         except StepFailed as error:
-            self.notes.append(f"it would not begin: {error}")
+            notes.append(f"it would not begin: {error}")
 
     def walk(self, inputs: dict[str, Value], *, keep_records: bool = False) -> Plan:
-        """Walk the workflow as it would be executed; runs and writes nothing."""
+        """Give what an execution with *inputs* would come to."""
         plan = Plan()
         try:
-            Executor(self._journal, self._tools, keep_records=keep_records, plan=plan).run(
+            Executor(self._recall, self._tools, keep_records=keep_records, plan=plan).run(
                 self._workflow, inputs
             )
         except Unfinished:
             pass
         except StepFailed as error:
-            self.notes.append(f"it would fail{f' at {error.step}' if error.step else ''}: {error}")
+            where = f" at {error.step}" if error.step else ""
+            self._notes.append(f"it would fail{where}: {error}")
         return plan
-
-
-class _Blank(Journal):
-    """The journal of a run that has not begun, without a store."""
-
-    def __init__(self, group: str) -> None:
-        nothing = CheckpointId(ObjectId(""))
-        no_tree = TreeId(ObjectId(""))
-        tip = Checkpoint(
-            nothing, "", 0, "auto", "", "", group, 0, no_tree, no_tree, nothing, nothing
-        )
-        super().__init__(cast("Store", None), tip, recall=False)
-
-    def _stored_facts(self, path: str) -> dict[str, Any]:
-        del path
-        return {}
 
 
 # --- what changed ---------------------------------------------------------------------------------
@@ -282,29 +238,22 @@ class _Blank(Journal):
 class _Differences:
     """Compares what a checkpoint recorded with what there is now."""
 
-    def __init__(
-        self,
-        store: Store,
-        at: Checkpoint,
-        workflow: Workflow,
-        catalog: Catalog,
-        recorded: Value,
-        inputs: Mapping[str, Value],
-    ) -> None:
-        self._snapshot = store.snapshot(at)
-        self._workflow = workflow
-        self._known = outline(workflow, catalog)
-        self._recorded = recorded if isinstance(recorded, dict) else {}
-        self._inputs = inputs
+    def __init__(self, tree: RunTree, prepared: Prepared) -> None:
+        self._tree = tree
+        self._definition_then = tree.definition
+        self._workflow = prepared.workflow
+        self._known = outline(prepared.workflow, prepared.catalog)
+        self._recorded = prepared.recorded
+        self._inputs = prepared.inputs
         self._before: dict[str, dict[str, Outlined]] = {}
 
     def of(self, planned: Planned) -> Iterator[Changed]:
         """What changed of a step that has finished."""
         if not planned.parts:
             return
-        outlined = self._known.get(pattern_of(planned.step))
-        if outlined is None and planned.step.endswith("]"):  # An attempt of a validate step.
-            outlined = self._known.get(pattern_of(planned.step).removesuffix("[]"))
+        pattern = StepPath(planned.step).pattern
+        # An attempt of a validate step has no pattern of its own.
+        outlined = self._known.get(pattern) or self._known.get(pattern.removesuffix("[]"))
         for part in planned.parts:
             old = self._agent(planned.step) if part == "agent" else None
             if old is not None:
@@ -318,9 +267,7 @@ class _Differences:
             yield from self._inputs_read(outlined)
 
     def _agent(self, path: str) -> Value:
-        fact = self._snapshot.find_fact((STEPS, path))
-        told = json.loads(fact.note) if fact is not None else {}
-        agent: Value = told.get("player")
+        agent: Value = self._tree.facts_of(path).get("player")
         return agent
 
     def _inputs_read(self, outlined: Outlined) -> Iterator[Changed]:
@@ -358,10 +305,11 @@ class _Differences:
         return "\n".join(list(unified_diff(old, new, "recorded", "now", lineterm=""))[2:])
 
     def _outline_recorded(self, file: str) -> dict[str, Outlined]:
-        if self._snapshot.find(("definition", file)) is None:
+        text = self._definition_then.get(file)
+        if text is None:
             return {}
         try:
-            workflow = parse_workflow(self._snapshot.data(("definition", file)).decode(), file)
+            workflow = parse_workflow(text, file)
         except WorkflowInvalid:
             return {}
         return outline(workflow, None)

@@ -8,38 +8,29 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import maverick
-from maverick.checkpoints import Checkpoint, Owner, Store
-from maverick.dsl.engine.requirements import all_steps, require_programs
+from maverick.checkpoints import Checkpoint, Content, Owner, Store, note
 from maverick.dsl.events import Event
-from maverick.dsl.journal.keeper import keeps_files
+from maverick.dsl.journal.tree import OUTPUT, RUN, RunTree
 from maverick.dsl.processes.processes import stop_leftovers
 from maverick.dsl.processes.scratch import remove_scratch
 from maverick.dsl.steps.prints import prints_kept
-from maverick.dsl.workflow.inputs import convert_inputs
 from maverick.dsl.workflow.outcome import Outcome
-from maverick.errors import MaverickError, StoreDamaged, WorkflowInvalid
+from maverick.errors import StoreDamaged
 from maverick.runs import find
-from maverick.runs.execution import Execution, Session, refuse_secrets, scrubber
-from maverick.runs.find import Policy, Request
+from maverick.runs.execution import Execution
+from maverick.runs.prepare import prepare_resume, prepare_start, refuse_secrets
 
 if TYPE_CHECKING:
-    from maverick.dsl.catalog.catalog import Catalog
-    from maverick.dsl.journal.journal import Journal
-    from maverick.dsl.workflow.model import Workflow
+    from maverick.dsl.journal.recorder import Recorder
+    from maverick.dsl.processes.secrets import Scrubber
     from maverick.project import Project
+    from maverick.runs.request import Request, Session
     from maverick.runs.workspace_choice import Amended, Decision
     from maverick.values import Value
-
-
-__all__ = ["Policy", "Request", "Session", "resume", "start"]
-
-
-# --- start and resume -----------------------------------------------------------------------------
 
 
 def start(project: Project, request: Request, session: Session) -> Outcome:
@@ -57,34 +48,21 @@ def start(project: Project, request: Request, session: Session) -> Outcome:
 
 
 def _start(project: Project, request: Request, session: Session) -> Outcome:
-    catalog = project.catalog()
-    workflow = _checked(catalog, request.workflow)
-    _tell_overriding(catalog, session)
-    inputs = convert_inputs(workflow, request.inputs, from_text=True)
-    scrub = scrubber(project, inputs, catalog)
-    require_programs(workflow, catalog, project.environment)
-    if keeps_files(workflow, all_steps(workflow, catalog)):
+    prepared = prepare_start(project, request, session.tell)
+    prepared.require_programs()
+    if prepared.keeps_files:
         from maverick.checkpoints.workspace import open_workspace  # noqa: PLC0415 - few runs keep files
 
-        open_workspace(
-            project.root
-        )  # What is refused gets no store, which would make it a project.
+        # What is refused gets no store, which would make it a project.
+        open_workspace(project.root)
     store = project.create_store()
-    run = find.new_run_id(workflow.name)
+    run = find.new_run_id(prepared.workflow.name)
     with store.own(run) as owner:
-        execution = Execution(
-            project=project,
-            catalog=catalog,
-            workflow=workflow,
-            inputs=inputs,
-            store=store,
-            session=session,
-            owner=owner,
-            scrub=scrub,
-        )
-        journal = execution.begin(run, {"run": _circumstances()})
-        session.observe(Event(event="run_started", message=run, data={"workflow": workflow.name}))
-        return execution.go(journal)
+        execution = Execution(prepared=prepared, store=store, session=session, owner=owner)
+        recorder = execution.begin(run, _circumstances())
+        data: dict[str, object] = {"workflow": prepared.workflow.name}
+        session.observe(Event(event="run_started", message=run, data=data))
+        return execution.go(recorder)
 
 
 def resume(project: Project, request: Request, session: Session) -> Outcome:
@@ -164,42 +142,18 @@ def _resume_owned(
     *,
     fork: str = "",
 ) -> Outcome:
-    catalog = find.catalog_of(project, store, tip)
-    try:
-        workflow = _checked(catalog, request.workflow or find.reference_of(catalog, store, tip))
-    except WorkflowInvalid:
-        _tell_way_back(project, store, tip, session)
-        raise
-    _tell_overriding(catalog, session)
-    recorded = store.snapshot(tip).value(("inputs",))
-    inputs = find.inputs_to_use(workflow, recorded, request)
-    for file in sorted(catalog.recorded_in_use):
-        session.tell(f"{file} is gone; its text as the run recorded it is used")
-    scrub = scrubber(project, inputs, catalog)
-    require_programs(workflow, catalog, project.environment)
-    for text in stop_leftovers(
-        owner.previous.get("groups", []), urgent=lambda: session.stop.urgent
-    ):
-        session.tell(scrub.text(f"stopped what was left of the interrupted run: {text}"))
-    remove_scratch(owner.previous.get("folder"))
-    execution = Execution(
-        project=project,
-        catalog=catalog,
-        workflow=workflow,
-        inputs=inputs,
-        store=store,
-        session=session,
-        owner=owner,
-        scrub=scrub,
-    )
+    prepared = prepare_resume(project, store, tip, request, session.tell)
+    prepared.require_programs()
+    _clear_up(owner, session, prepared.scrub)
+    execution = Execution(prepared=prepared, store=store, session=session, owner=owner)
     decision = _decide_files(execution, tip, request)
-    journal = execution.journal(decision.start if decision else tip)
-    said, lost = _amend(execution, journal, tip, request)
-    _refuse_changes(execution, journal, request, recorded)
+    recorder = execution.recorder(decision.start if decision else tip)
+    said, lost = _amend(execution, recorder, tip, request)
+    _refuse_changes(execution, recorder, request)
     at = _fork(store, tip, fork, session) if fork else tip
     if decision and decision.restores:
-        amended = _amended(journal, said)
-        journal = execution.journal(
+        amended = _amended(recorder, said)
+        recorder = execution.recorder(
             decision.for_fork(at).carry_out(store, project.root, session.tell, amended)
         )
         for path in lost:
@@ -209,62 +163,73 @@ def _resume_owned(
             )
     else:
         if fork:
-            journal = execution.journal(at)
-            _amend(execution, journal, at, request)
+            recorder = execution.recorder(at)
+            _amend(execution, recorder, at, request)
         if said:
-            journal.write("; ".join(said))
+            recorder.write("; ".join(said))
     if request.change_inputs or request.policy == "rerun":
-        journal.ask()
-    run = journal.tip.run
-    session.observe(
-        Event(event="run_resumed", message=run, data={"workflow": workflow.name, "from": tip.id})
-    )
-    journal.amend(execution.definition)
-    journal.take_in_logs()
-    return replace(
-        execution.go(journal, keep_records=request.policy == "recorded"), resumed_from=tip.id
-    )
+        recorder.ask()
+    data: dict[str, object] = {"workflow": prepared.workflow.name, "from": tip.id}
+    session.observe(Event(event="run_resumed", message=recorder.run, data=data))
+    recorder.amend(prepared.definition)
+    recorder.take_in_logs()
+    outcome = execution.go(recorder, keep_records=request.policy == "recorded")
+    return replace(outcome, resumed_from=tip.id)
+
+
+def _clear_up(owner: Owner, session: Session, scrub: Scrubber) -> None:
+    """Stop what is left of the execution before, and remove its temporary files."""
+    groups = owner.previous.get("groups", [])
+    for text in stop_leftovers(groups, urgent=lambda: session.stop.urgent):
+        session.tell(scrub.text(f"stopped what was left of the interrupted run: {text}"))
+    remove_scratch(owner.previous.get("folder"))
 
 
 def _fork(store: Store, tip: Checkpoint, run: str, session: Session) -> Checkpoint:
     """Begin *run* where another one stands at *tip*."""
     origin = f"{tip.run} at {tip.id[:12]}"
     forked = store.save(
-        run, {("output",): None}, parent=tip, reason=f"forked from {origin}", step=tip.step
+        run, {OUTPUT: None}, parent=tip, reason=f"forked from {origin}", step=tip.step
     )
     session.tell(f"forked {run} from {origin}")
     return forked
 
 
 def _amend(
-    execution: Execution, journal: Journal, tip: Checkpoint, request: Request
+    execution: Execution, recorder: Recorder, tip: Checkpoint, request: Request
 ) -> tuple[list[str], list[str]]:
-    """Mark in *journal* what is to be other than recorded; give what the log is to say of it, and
+    """Mark in *recorder* what is to be other than recorded; give what the log is to say of it, and
     what is lost.
 
-    Where *journal* is of an earlier checkpoint than *tip*, that includes what was set by hand
+    Where *recorder* is of an earlier checkpoint than *tip*, that includes what was set by hand
     since.
     """
-    if not request.amends and journal.tip.id == tip.id:
+    if not request.amends and recorder.tip.id == tip.id:
         return [], []
     from maverick.runs import amend  # noqa: PLC0415 - few resumptions change anything by hand
 
-    kept, lost = amend.carry_over(execution.store, tip, journal)
-    said = amend.apply(journal, request, execution.workflow, execution.catalog, execution.scrub)
+    kept, lost = amend.carry_over(execution.store, tip, recorder)
+    said = amend.apply(
+        recorder,
+        request,
+        execution.prepared.workflow,
+        execution.prepared.catalog,
+        execution.prepared.scrub,
+    )
     return [*(f"kept the output of {path} as set by hand" for path in kept), *said], lost
 
 
-def _amended(journal: Journal, said: list[str]) -> Amended:
+def _amended(recorder: Recorder, said: list[str]) -> Amended:
     from maverick.runs.workspace_choice import Amended  # noqa: PLC0415 - as below
 
-    return Amended(*journal.waiting(), said)
+    return Amended(*recorder.waiting(), said)
 
 
 def _decide_files(execution: Execution, tip: Checkpoint, request: Request) -> Decision | None:
     """What becomes of the project's files, where the run keeps some or something is said about
     them.
     """
-    if not execution.keeps_files and not request.workspace:
+    if not execution.prepared.keeps_files and not request.workspace:
         return None
     from maverick.runs import workspace_choice  # noqa: PLC0415 - reads and writes the project's files, which few runs keep
 
@@ -272,29 +237,28 @@ def _decide_files(execution: Execution, tip: Checkpoint, request: Request) -> De
     return workspace_choice.decide(
         execution.store,
         tip,
-        execution.project.root,
+        execution.prepared.project.root,
         choice=choice,
         ask=session.ask,
         tell=session.tell,
     )
 
 
-def _refuse_changes(
-    execution: Execution, journal: Journal, request: Request, recorded: Value
-) -> None:
+def _refuse_changes(execution: Execution, recorder: Recorder, request: Request) -> None:
     """Raise StepsDiffer if a finished step would run again, and nobody asked for that."""
     if request.policy != "refuse":
         return
-    inputs: dict[str, Value] | None = execution.inputs
+    prepared = execution.prepared
+    inputs: dict[str, Value] | None = prepared.inputs
     if request.change_inputs:  # Then only what they do not explain is refused.
-        inputs = find.inputs_as_recorded(execution.workflow, recorded)
+        inputs = find.inputs_as_recorded(prepared.workflow, prepared.recorded)
     if inputs is not None:
-        execution.check(inputs, journal)
+        execution.check(inputs, recorder)
 
 
 def _report(store: Store, checkpoint: Checkpoint) -> Outcome:
     """What a run that is done recorded."""
-    output = store.snapshot(checkpoint).value(("output",))
+    output = RunTree(store.snapshot(checkpoint)).output
     return Outcome(
         run=checkpoint.run,
         workflow=checkpoint.group,
@@ -305,35 +269,6 @@ def _report(store: Store, checkpoint: Checkpoint) -> Outcome:
     )
 
 
-# --- what a run begins with -----------------------------------------------------------------------
-
-
-def _checked(catalog: Catalog, reference: str) -> Workflow:
-    checked = catalog.check(reference)
-    if checked.workflow is None:
-        raise WorkflowInvalid(list(checked.problems))
-    return checked.workflow
-
-
-def _tell_way_back(project: Project, store: Store, tip: Checkpoint, session: Session) -> None:
-    """What is missing may be among the files that the run kept: in another folder, on another
-    machine.
-    """
-    from maverick.runs import workspace_choice  # noqa: PLC0415 - nearly never needed
-
-    with suppress(MaverickError):  # What is wrong with the workflow is told.
-        if text := workspace_choice.way_back(store, tip, project.root):
-            session.tell(text)
-
-
-def _tell_overriding(catalog: Catalog, session: Session) -> None:
-    """A file of the project or the user that stands in for what ships is code that nobody may have
-    read.
-    """
-    for text in catalog.overriding():
-        session.tell(text)
-
-
-def _circumstances() -> str:
+def _circumstances() -> dict[tuple[str, ...], Content | None]:
     facts = {"host": os.uname().nodename, "pid": os.getpid(), "version": maverick.__version__}
-    return json.dumps(facts, sort_keys=True)
+    return {RUN: note(json.dumps(facts, sort_keys=True))}

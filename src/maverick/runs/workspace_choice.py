@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from maverick.checkpoints import Checkpoint, Content, Snapshot, Store, byhand, value
 from maverick.checkpoints.workspace import (
-    FILES,
     Report,
     RestorePlan,
     capture,
     open_workspace,
     plan_restore,
 )
+from maverick.dsl.journal.tree import INPUTS, OUTPUT, RunTree
 from maverick.errors import FilesDiffer, NotFound
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Decision:
 def newest_with_files(store: Store, tip: Checkpoint) -> Checkpoint | None:
     """The newest checkpoint of the run up to *tip* that holds files; None if there is none."""
     for checkpoint in store.history(tip.id):
-        if store.snapshot(checkpoint).find(FILES) is not None:
+        if RunTree(store.snapshot(checkpoint)).holds_files:
             return checkpoint
     return None
 
@@ -292,7 +292,7 @@ def create(
     workspace = open_workspace(root)
     taken = capture(store, workspace, skip_unreadable=skip_unreadable, watch_for=holds_secret)
     run = f"{group}-{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(2).hex()}"
-    changes = {("inputs",): value({}), ("output",): value(None), **taken.changes}
+    changes = {INPUTS: value({}), OUTPUT: value(None), **taken.changes}
     made = store.save(run, changes, parent=None, kind="final", reason=reason, group=group)
     store.tag(run, "files", made)
     return made, taken.report
@@ -301,7 +301,7 @@ def create(
 def require_files(store: Store, snapshot: Snapshot) -> None:
     """Raise NotFound if *snapshot* holds no files, naming the newest before it that does."""
     at = snapshot.checkpoint
-    if snapshot.find(FILES) is not None:
+    if RunTree(snapshot).holds_files:
         return
     before = newest_with_files(store, at)
     hint = "neither does one before it; workflows keep them with `checkpoints: {workspace: label}`"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maverick.dsl.journal.records import HEX_DIGITS, key_of
-from maverick.dsl.paths import ancestors, child, is_within, item
+from maverick.dsl.paths import ROOT, StepPath, is_decision, is_within, step_of
 from maverick.dsl.workflow.outcome import changed_parts
 
 VALUES = st.recursive(
@@ -68,12 +68,12 @@ def test_a_key_is_short_and_the_same_on_every_machine() -> None:
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        (child("", "plan"), "plan"),
-        (child("phases[2]", "implement"), "phases[2].implement"),
-        (item("phases", 2), "phases[2]"),
-        (item("issues", "7"), 'issues["7"]'),
-        (item("issues", 'a"].b'), r'issues["a\"].b"]'),
-        (item("issues", "é\n"), 'issues["\\u00e9\\n"]'),
+        (ROOT.child("plan"), "plan"),
+        (StepPath("phases[2]").child("implement"), "phases[2].implement"),
+        (StepPath("phases").item(2), "phases[2]"),
+        (StepPath("issues").item("7"), 'issues["7"]'),
+        (StepPath("issues").item('a"].b'), r'issues["a\"].b"]'),
+        (StepPath("issues").item("é\n"), 'issues["\\u00e9\\n"]'),
     ],
 )
 def test_a_path_is_what_people_read(path: str, expected: str) -> None:
@@ -86,18 +86,39 @@ def test_a_path_is_within_all_that_it_was_built_on_and_within_nothing_else(
     steps: list[tuple[str, int | str | None]], data: st.DataObject
 ) -> None:
     """What is undone with a loop is what stands in it, not what has a longer name."""
-    path, built = "", []
+    path, built = ROOT, []
     for name, position in steps:
-        path = child(path, name)
+        path = path.child(name)
         built.append(path)
         if position is not None:
-            path = item(path, position)
+            path = path.item(position)
             built.append(path)
 
-    assert all(is_within(path, around) for around in built)
+    assert all(path.is_within(around) for around in built)
     assert not any(is_within(around, path) for around in built if around != path)
-    assert set(built[:-1]) <= set(ancestors(path))
+    assert built[:-1] == list(path.ancestors())
     around = data.draw(st.sampled_from(built))
     assert is_within(f"{around}?when", around)
     assert not is_within(f"{around}x", around)
     assert not is_within(around, f"{around}x")
+    assert (True, around) == (is_decision(f"{around}?when"), step_of(f"{around}?when"))
+    assert is_decision(f"{around}?options[0]")
+    assert not is_decision(around)
+
+
+@pytest.mark.parametrize(
+    ("path", "pattern", "depth"),
+    [
+        ("", "", 0),
+        ("plan", "plan", 0),
+        ("phases[2]", "phases[]", 1),
+        ("phases[2].implement", "phases[].implement", 1),
+        (r'issues["a?b.c[\"].x"].fix.again[0]', "issues[].fix.again[]", 3),
+        ("no path", "no path", 0),
+        ("a..b[]", "a..b[]", 2),
+    ],
+)
+def test_a_path_has_a_pattern_and_a_depth(path: str, pattern: str, depth: int) -> None:
+    """Whatever a key holds: dots, brackets and question marks in it are none of the path's."""
+    assert (pattern, depth) == (StepPath(path).pattern, StepPath(path).depth)
+    assert not is_decision(path)

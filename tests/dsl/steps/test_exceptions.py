@@ -12,6 +12,7 @@ from kit.patience import GROWING_SECONDS
 from kit.runs import Runs
 from maverick.checkpoints import Store
 from maverick.dsl.journal.logs import find_log
+from maverick.dsl.journal.tree import RunTree
 from maverick.dsl.steps.exceptions import reasons, said, traceback_of
 
 ACTIONS = """
@@ -183,7 +184,7 @@ def test_the_traceback_is_in_the_log(acting: Runs, timeout: str) -> None:
     acting.start()
 
     store = Store.open(acting.root / ".maverick" / "checkpoints")
-    [attempt] = find_log(store.load("@latest"), "a")
+    [attempt] = find_log(RunTree(store.load("@latest")), "a")
     text = attempt.stream("stderr").decode()
     frames = [
         line.rpartition(", in ")[2] for line in text.splitlines() if line.startswith("  File ")
@@ -224,7 +225,7 @@ def test_all_that_a_command_wrote_is_in_the_log(acting: Runs, timeout: str) -> N
     failed = acting.start()
 
     store = Store.open(acting.root / ".maverick" / "checkpoints")
-    [attempt] = find_log(store.load("@latest"), "a")
+    [attempt] = find_log(RunTree(store.load("@latest")), "a")
     assert [str(n) for n in range(1, 302)] == attempt.stream("stdout").decode().split()
     assert "\n".join(str(n) for n in range(1, 303)) in attempt.stream("stderr").decode()
     shown = [line.strip() for line in failed.error.splitlines()]
@@ -262,7 +263,7 @@ def test_a_secret_in_a_traceback_is_masked(acting: Runs, timeout: str) -> None:
     failed = acting.start()
 
     store = Store.open(acting.root / ".maverick" / "checkpoints")
-    [attempt] = find_log(store.load("@latest"), "a")
+    [attempt] = find_log(RunTree(store.load("@latest")), "a")
     text = attempt.stream("stderr").decode()
     assert "hunter2" not in failed.error + text
     assert "ValueError: " in text

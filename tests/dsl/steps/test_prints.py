@@ -11,6 +11,7 @@ import pytest
 from kit.runs import Runs
 from maverick.checkpoints import Store
 from maverick.dsl.journal.logs import find_log
+from maverick.dsl.journal.tree import RunTree
 
 TOKEN = "tok-4f8a1b2c9d3e7f60"
 ACTIONS = """
@@ -82,7 +83,9 @@ def test_a_secret_is_masked_in_whatever_pieces_it_is_printed(
 
     failed = acting.start()
 
-    [attempt] = find_log(Store.open(acting.root / ".maverick" / "checkpoints").load("@latest"), "a")
+    [attempt] = find_log(
+        RunTree(Store.open(acting.root / ".maverick" / "checkpoints").load("@latest")), "a"
+    )
     shown = capsys.readouterr()
     seen = "".join(
         [failed.error, attempt.stream("stdout").decode(), attempt.stream("stderr").decode(), *shown]

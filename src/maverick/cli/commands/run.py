@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from maverick.dsl.events import Event, Observer
     from maverick.dsl.workflow.outcome import Outcome
     from maverick.project import Project
-    from maverick.runs.start import Policy, Request
+    from maverick.runs.request import Policy, Request
     from maverick.values import Value
 
 EXIT_CODES: Final[Mapping[str, int]] = {"done": 0, "failed": 1, "paused": 130, "killed": 130}
@@ -265,13 +265,14 @@ def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: 
     from maverick.dsl.processes.stop import Stop  # noqa: PLC0415
     from maverick.dsl.workflow.outcome import Outcome  # noqa: PLC0415
     from maverick.repositories import bound_as_in  # noqa: PLC0415
-    from maverick.runs import start  # noqa: PLC0415 - the engine; what only looks at runs does without
+    from maverick.runs.request import Request, Session  # noqa: PLC0415
+    from maverick.runs.start import resume, start  # noqa: PLC0415 - the engine; what only looks at runs does without
 
     project = this_project()
     answer.project = str(project.root)
     if not order.quiet and project.root != Path.cwd():
         print_err(f" project  {project.root}")
-    request = start.Request(
+    request = Request(
         workflow=from_here(order.workflow),
         inputs=inputs,
         revision="" if order.resume in (None, BARE_RESUME) else order.resume,
@@ -284,7 +285,7 @@ def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: 
     if order.plan:
         return _plan(order, project, request, observe, answer)
     stop = Stop()
-    perform = start.start if order.resume is None else start.resume
+    perform = start if order.resume is None else resume
     clock = time.monotonic()
     with (
         catching(stop) as signals,
@@ -293,7 +294,7 @@ def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: 
     ):
         try:
             outcome = attend(
-                lambda: perform(project, request, start.Session(observe, stop, asking())),
+                lambda: perform(project, request, Session(observe, stop, asking())),
                 signals,
                 _unless(order.quiet),
             )

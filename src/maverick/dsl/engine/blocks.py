@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from maverick.dsl.durations import Limit, shortest
+from maverick.dsl.paths import StepPath
 from maverick.dsl.workflow.model import LoopStep
 from maverick.errors import StepFailed, StepTimeout
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 class Unfinished(Exception):
     """No error: the checking walk has come to what remains to be done, the step at `path`."""
 
-    def __init__(self, path: str, *, chained: bool) -> None:
+    def __init__(self, path: StepPath, *, chained: bool) -> None:
         self.path = path
         self.chained = chained
         """Whether what stands behind it has to run, too."""
@@ -102,7 +103,7 @@ class Deadline(NamedTuple):
     whose: str
 
     @classmethod
-    def of(cls, limit: Limit | None, path: str) -> Deadline | None:
+    def of(cls, limit: Limit | None, path: StepPath) -> Deadline | None:
         """That of a step at *path* which begins now."""
         if limit is None:
             return None
@@ -150,7 +151,7 @@ class Block:
     def inside(
         self,
         step: Step,
-        path: str,
+        path: StepPath,
         frame: Frame,
         *,
         file: str = "",
@@ -188,7 +189,7 @@ class Block:
         """Whether a step around this block goes on after *error*."""
         return self.tolerant and not self.repeats(error)
 
-    def place_of(self, step: Step, path: str) -> Lineage:
+    def place_of(self, step: Step, path: StepPath) -> Lineage:
         """Where *step* of this block, at *path*, stands."""
         return (*self.lineage, Place(path, path[: -len(step.name) - 1], self.chain, follows(step)))
 

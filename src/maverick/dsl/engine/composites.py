@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from maverick.dsl.engine.blocks import Block, Unfinished, follows
 from maverick.dsl.engine.leaves import leaf
 from maverick.dsl.expressions import evaluate, resolve
-from maverick.dsl.paths import child, item
+from maverick.dsl.paths import StepPath
 from maverick.dsl.processes.last_words import LAST_LINES
 from maverick.dsl.processes.threads import run_all
 from maverick.dsl.workflow.inputs import convert_inputs
@@ -47,7 +47,7 @@ def last_of(steps: Sequence[Step], results: Sequence[Result]) -> Result:
     return Result("done", lambda: working[-1].output if working else None)
 
 
-def branch(walk: Walk, step: BranchStep, path: str, block: Block) -> Result:
+def branch(walk: Walk, step: BranchStep, path: StepPath, block: Block) -> Result:
     """Walk the first option that holds. Its step is visible under its own name, too."""
     chosen = step.otherwise
     for number, option in enumerate(step.options):
@@ -60,12 +60,12 @@ def branch(walk: Walk, step: BranchStep, path: str, block: Block) -> Result:
         return Result("done", lambda: None)
     inner = block.inside(step, path, block.frame)
     try:
-        return walk.step(chosen, child(path, chosen.name), inner)
+        return walk.step(chosen, path.child(chosen.name), inner)
     finally:
         block.left(step, inner)
 
 
-def subworkflow(walk: Walk, step: SubworkflowStep, path: str, block: Block) -> Result:
+def subworkflow(walk: Walk, step: SubworkflowStep, path: StepPath, block: Block) -> Result:
     """Walk another workflow, in a scope of its own."""
     workflow = walk.tools.workflow(step.workflow, block.file)
     given = resolve.mapping(step.inputs, block.frame, "inputs")
@@ -81,30 +81,30 @@ def subworkflow(walk: Walk, step: SubworkflowStep, path: str, block: Block) -> R
         block.left(step, inner)
 
 
-def validate(walk: Walk, step: ValidateStep, path: str, block: Block) -> Result:
+def validate(walk: Walk, step: ValidateStep, path: StepPath, block: Block) -> Result:
     """Run the stages; while they fail and attempts remain, walk `on_failure` and run them again."""
     again = resolve.count(step.again, block.frame, "retry", minimum=0)
     once = replace(step, continue_on_error=False, retry=None)
     inner = block.inside(step, path, block.frame.child())
     try:
         for number in range(again + 1):
-            known = walk.journal.records.get(item(path, number))
-            result = leaf(walk, once, item(path, number), inner)
+            known = walk.recall.records.get(path.item(number))
+            result = leaf(walk, once, path.item(number), inner)
             success = evaluate.truth(_field(result.output, "success"))
             if success or number == again:
                 break
             if (
-                walk.journal.records.get(item(path, number)) is not known
+                walk.recall.records.get(path.item(number)) is not known
             ):  # It ran, and was told by nobody yet.
                 walk.emit(
                     "notice",
-                    item(path, number),
+                    path.item(number),
                     step,
                     message=_failed_validation(_fields(result.output), 1),
                 )
             inner.frame.set_step(step.name, result.view())
             if step.on_failure is not None:
-                walk.step(step.on_failure, child(item(path, number), step.on_failure.name), inner)
+                walk.step(step.on_failure, path.item(number).child(step.on_failure.name), inner)
     finally:
         block.left(step, inner)
     output = {**_fields(result.output), "attempts": number + 1}
@@ -155,10 +155,10 @@ def _field(value: Value, name: str) -> Value:
 
 
 class _Iteration(NamedTuple):
-    path: str
+    path: StepPath
     frame: Frame
     body: Callable[[Block], Result]
-    following: tuple[str, ...]
+    following: tuple[StepPath, ...]
     """The paths of its steps that run once something before it does."""
 
 
@@ -173,7 +173,7 @@ class _Iterations:
         return map(self.make, range(number + 1, self.count))
 
 
-def loop(walk: Walk, step: LoopStep, path: str, block: Block) -> Result:
+def loop(walk: Walk, step: LoopStep, path: StepPath, block: Block) -> Result:
     """Walk every iteration. The output is a list with what each gave."""
     limit = None  # all at once
     if step.parallel is not None:
@@ -197,7 +197,7 @@ def loop(walk: Walk, step: LoopStep, path: str, block: Block) -> Result:
     return Result("done", lambda: [result.output for result in results])
 
 
-def _rounds(walk: Walk, step: LoopStep, path: str, block: Block) -> _Iterations:
+def _rounds(walk: Walk, step: LoopStep, path: StepPath, block: Block) -> _Iterations:
     items: list[Value] | None = None
     if step.has_for_each:
         given = walk.decide(path, "for_each", step.for_each, block)
@@ -222,7 +222,7 @@ def _rounds(walk: Walk, step: LoopStep, path: str, block: Block) -> _Iterations:
         _refuse_lost(walk, walk.refusals, step, path, block, range(count) if keys is None else keys)
 
     def make(number: int) -> _Iteration:
-        at = item(path, number if keys is None else keys[number])
+        at = path.item(number if keys is None else keys[number])
 
         def body(inner: Block) -> Result:
             results = walk.block(step.steps, at, inner)
@@ -234,7 +234,7 @@ def _rounds(walk: Walk, step: LoopStep, path: str, block: Block) -> _Iterations:
             return last_of(step.steps, results)
 
         return _Iteration(
-            at, frame(number), body, tuple(child(at, s.name) for s in step.steps if follows(s))
+            at, frame(number), body, tuple(at.child(s.name) for s in step.steps if follows(s))
         )
 
     return _Iterations(count, make)
@@ -244,14 +244,14 @@ def _refuse_lost(
     walk: Walk,
     refusals: Refusals,
     step: LoopStep,
-    path: str,
+    path: StepPath,
     block: Block,
     names: Sequence[int | str],
 ) -> None:
     """Refuse a list that leaves out items whose iterations have finished; *names* are those of the
     iterations now.
     """
-    record = walk.journal.records.get(f"{path}?for_each")
+    record = walk.recall.records.get(f"{path}?for_each")
     before = record.load() if record is not None else None
     if not isinstance(before, list):
         return
@@ -261,7 +261,7 @@ def _refuse_lost(
         known = _keys(step, step.key, frames, walk.tools.scrub)
     staying = set(names)
     refusals.left_out(
-        path, "for_each", (item(path, name) for name in known if name not in staying), block
+        path, "for_each", (path.item(name) for name in known if name not in staying), block
     )
 
 
@@ -278,13 +278,13 @@ def _keys(step: LoopStep, key: Expression, frames: list[Frame], scrub: Scrubber)
 
 
 def _each_step_once(
-    walk: Walk, step: LoopStep, path: str, block: Block, *, alone: bool
+    walk: Walk, step: LoopStep, path: StepPath, block: Block, *, alone: bool
 ) -> _Iterations:
     shared = block.frame.child()
 
     def make(number: int) -> _Iteration:
         inside = step.steps[number]
-        at = child(path, inside.name)
+        at = path.child(inside.name)
         frame = shared if alone else block.frame.child()
         following = (at,) if follows(inside) else ()
         return _Iteration(at, frame, lambda inner: walk.step(inside, at, inner), following)
@@ -293,7 +293,7 @@ def _each_step_once(
 
 
 def _chain(
-    walk: Walk, step: LoopStep, path: str, iterations: _Iterations, block: Block
+    walk: Walk, step: LoopStep, path: StepPath, iterations: _Iterations, block: Block
 ) -> list[Result]:
     """One after the other; once a step of an iteration ran, the iterations after it run."""
     results: list[Result] = []
@@ -329,7 +329,7 @@ def _chain(
                 break
         if walk.refusals is not None and step.until is not None:
             left_out = [each.path for each in iterations.after(len(results) - 1)] or [
-                item(path, len(results))
+                path.item(len(results))
             ]
             walk.refusals.left_out(path, "until", left_out, inner)
     finally:
@@ -341,17 +341,17 @@ def _chain(
 
 
 def _plan_next_round(
-    walk: Walk, step: LoopStep, path: str, before: _Iteration, number: int, most: int
+    walk: Walk, step: LoopStep, path: StepPath, before: _Iteration, number: int, most: int
 ) -> None:
     """Say of the round *number* that it depends on the one *before* it, if there may be one."""
     if number < most:
         why = f"whether there is another round depends on what {before.path} comes to"
         why += "" if step.has_for_each else f"; {most} at most (`max_iterations`)"
-        walk.plan.add(step, item(path, number), "unknown", why)
+        walk.plan.add(step, path.item(number), "unknown", why)
 
 
 def _check_until(
-    walk: Walk, step: LoopStep, path: str, rounds: list[Result], *, held: bool
+    walk: Walk, step: LoopStep, path: StepPath, rounds: list[Result], *, held: bool
 ) -> None:
     """Fail a loop whose `until` was true after none of its rounds, or say so where `on_exhausted`
     goes on.
@@ -370,7 +370,7 @@ def _check_until(
 
 
 def _independent(
-    walk: Walk, step: LoopStep, path: str, iterations: _Iterations, block: Block, limit: int
+    walk: Walk, step: LoopStep, path: StepPath, iterations: _Iterations, block: Block, limit: int
 ) -> list[Result]:
     """Each a block of its own; what is true of one says nothing about another."""
     all_of_them = [iterations.make(number) for number in range(iterations.count)]
@@ -379,7 +379,7 @@ def _independent(
         block.inside(step, path, each.frame, alone=alone, chain=each.path) for each in all_of_them
     ]
     try:
-        if walk.checking:
+        if walk.recorder is None:
             return _check_all(step, all_of_them, blocks)
         return _run_all(step, all_of_them, blocks, limit)
     finally:

@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl.engine.blocks import is_chained
+from maverick.dsl.paths import StepPath
 from maverick.dsl.workflow.model import CheckpointStep
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 class Finished(NamedTuple):
     """A step that has finished, in this walk or before."""
 
-    path: str
+    path: StepPath
     step: Step
     frame: Frame
     file: str
@@ -32,8 +33,8 @@ class History:
     """The finished steps that walks came to. Threads may share it."""
 
     def __init__(self) -> None:
-        self._finished: dict[str, Finished] = {}
-        self._added: set[str] = set()
+        self._finished: dict[StepPath, Finished] = {}
+        self._added: set[StepPath] = set()
         self._lock = threading.Lock()
 
     def add(self, finished: Finished) -> None:
@@ -65,12 +66,12 @@ class History:
                 undoable.append(each)
         return self._last_first(undoable, orders)
 
-    def at(self, paths: Iterable[str], orders: Mapping[str, int]) -> list[Finished]:
+    def at(self, paths: Iterable[StepPath], orders: Mapping[str, int]) -> list[Finished]:
         """Those at *paths* that have a rollback, last finished first."""
         found = [self._finished[path] for path in paths if path in self._finished]
         return self._last_first([each for each in found if each.step.rollback is not None], orders)
 
-    def followers(self, undone: Finished) -> list[str]:
+    def followers(self, undone: Finished) -> list[StepPath]:
         """The steps that have to run again once *undone* has: those behind it in its chain of
         blocks.
         """
@@ -85,7 +86,7 @@ class History:
 
         So does what is to run again, since something before it did since it finished.
         """
-        places: dict[str, int] = {}
+        places: dict[StepPath, int] = {}
         latest = 0
         for path, each in self._finished.items():
             if is_chained(each.step):

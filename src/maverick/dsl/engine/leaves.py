@@ -14,6 +14,7 @@ from maverick.dsl.expressions import resolve
 from maverick.dsl.journal.keeper import bring_back, take_artifacts
 from maverick.dsl.journal.logs import ERROR_CHARACTERS, AttemptLog
 from maverick.dsl.journal.records import key_of
+from maverick.dsl.paths import StepPath
 from maverick.dsl.processes.last_words import cut
 from maverick.dsl.processes.stop import Stopped
 from maverick.dsl.steps import Attempt, Work, prepare
@@ -33,18 +34,19 @@ from maverick.values import Value, normalise
 
 if TYPE_CHECKING:
     from maverick.dsl.engine.walk import Walk
+    from maverick.dsl.journal.recorder import Recorder
 
 _MOST_PLAYER_CHARACTERS = 800
 
 
-def leaf(walk: Walk, step: Step, path: str, block: Block) -> Result:
+def leaf(walk: Walk, step: Step, path: StepPath, block: Block) -> Result:
     """Recall the step at *path*, or run and record it."""
     try:
         work = prepare(step, block.frame, walk.tools)
         key = key_of({"type": work.type, **work.parts})
     except StepFailed as error:
         walk.plan.add(step, path, "run", f"it would fail: {error}")
-        if walk.checking:
+        if walk.recorder is None:
             raise Unfinished(path, chained=True) from None
         walk.count("failed")
         walk.emit("step_started", path, step)
@@ -53,9 +55,9 @@ def leaf(walk: Walk, step: Step, path: str, block: Block) -> Result:
     except (
         Unfinished
     ) as unfinished:  # It reads what another one is to give, and may find that nothing changed.
-        walk.plan.waits(step, path, block, walk.journal, unfinished)
-        raise Unfinished(path, chained=walk.journal.records.get(path) is None) from None
-    record, again = walk.journal.records.get(path), walk.journal.records.again.get(path)
+        walk.plan.waits(step, path, block, walk.recall, unfinished)
+        raise Unfinished(path, chained=walk.recall.records.get(path) is None) from None
+    record, again = walk.recall.records.get(path), walk.recall.records.again.get(path)
     if again is not None and not walk.looking:
         block.took(step, again, asked=True)
     elif record is not None and record.key and _is_recallable(walk, step, path, record, key, block):
@@ -63,18 +65,21 @@ def leaf(walk: Walk, step: Step, path: str, block: Block) -> Result:
         walk.plan.recalled(step, path, block)
         return _recall(walk, step, path, record)
     agent = work.parts.get("agent")
-    walk.plan.runs(step, path, block, walk.journal, key, asked=again is not None, agent=agent)
-    if walk.checking:
+    walk.plan.runs(step, path, block, walk.recall, key, asked=again is not None, agent=agent)
+    recorder = walk.recorder
+    if recorder is None:
         raise Unfinished(path, chained=True)
-    walk.journal.settle()
-    return _execute(walk, step, path, block, work, key)
+    recorder.settle()
+    return _execute(walk, recorder, step, path, block, work, key)
 
 
 def _is_recallable(
-    walk: Walk, step: Step, path: str, record: Record, key: Key, block: Block
+    walk: Walk, step: Step, path: StepPath, record: Record, key: Key, block: Block
 ) -> bool:
     if step.always_run or block.always:
-        return walk.checking  # It runs each time; what follows is judged by what it gave last.
+        return (
+            walk.recorder is None
+        )  # It runs each time; what follows is judged by what it gave last.
     if walk.keep_records:
         return True
     if not step.pure and record.order < block.newest:
@@ -86,7 +91,7 @@ def _is_recallable(
     return not changed
 
 
-def _recall(walk: Walk, step: Step, path: str, record: Record) -> Result:
+def _recall(walk: Walk, step: Step, path: StepPath, record: Record) -> Result:
     walk.count("recalled")
     walk.emit("step_recalled", path, step)
     result = Result(record.status, record.load)
@@ -98,27 +103,29 @@ def _recall(walk: Walk, step: Step, path: str, record: Record) -> Result:
     return result
 
 
-def bring_back_artifacts(walk: Walk, step: Step, path: str) -> bool:
+def bring_back_artifacts(walk: Walk, step: Step, path: StepPath) -> bool:
     """Write those files of a recalled step that are missing; False if none are recorded."""
-    kept = walk.journal.artifacts(path) if step.artifacts else None
+    kept = walk.recall.artifacts(path) if step.artifacts else None
     if kept is None:
         return False
-    if not walk.checking:
-        for name in bring_back(walk.journal.store, kept, walk.tools.root):
+    if walk.recorder is not None:
+        for name in bring_back(walk.recorder.store, kept, walk.tools.root):
             walk.tell(path, f"brought back {name}")
     return True
 
 
-def _execute(walk: Walk, step: Step, path: str, block: Block, work: Work, key: Key) -> Result:
+def _execute(
+    walk: Walk, recorder: Recorder, step: Step, path: StepPath, block: Block, work: Work, key: Key
+) -> Result:
     walk.emit("step_started", path, step)
     started, clock = time.time(), time.monotonic()
-    attempts, before = 1, walk.journal.failed_attempts(path)
+    attempts, before = 1, walk.recall.failed_attempts(path)
     told: dict[str, object] = {}
 
     def attempt(number: int) -> Value:
         nonlocal attempts
         attempts = number
-        return _attempt_logged(walk, step, path, block, work, before + number, told)
+        return _attempt_logged(walk, recorder, step, path, block, work, before + number, told)
 
     def record(status: Status, output: Value) -> None:
         facts = {
@@ -133,8 +140,8 @@ def _execute(walk: Walk, step: Step, path: str, block: Block, work: Work, key: K
         }
         artifacts = None
         if step.artifacts and status == "done":
-            artifacts = take_artifacts(walk.journal.store, walk.tools.root, step.artifacts)
-        made = walk.journal.finish(
+            artifacts = take_artifacts(recorder.store, walk.tools.root, step.artifacts)
+        made = recorder.finish(
             path,
             status,
             key,
@@ -156,14 +163,14 @@ def _execute(walk: Walk, step: Step, path: str, block: Block, work: Work, key: K
         took = time.monotonic() - clock
         goes_on = block.takes(step, error)
         walk.tell_failed(path, step, error, goes_on=goes_on, seconds=took, attempts=attempts)
-        walk.journal.note_failed_attempts(path, before + attempts, told)
+        recorder.note_failed_attempts(path, before + attempts, told)
         if goes_on:
             record("failed", {"error": str(error)})
         if step.continue_on_error:
             return failed(error)
         raise
     except Stopped:
-        walk.journal.note_interrupted(path, told)
+        recorder.note_interrupted(path, told)
         raise
     walk.count("ran")
     walk.emit(
@@ -176,15 +183,16 @@ def _execute(walk: Walk, step: Step, path: str, block: Block, work: Work, key: K
 
 def _attempt_logged(
     walk: Walk,
+    recorder: Recorder,
     step: Step,
-    path: str,
+    path: StepPath,
     block: Block,
     work: Work,
     number: int,
     told: dict[str, object],
 ) -> Value:
     """Make one attempt, and keep what it writes; of one that does not succeed also how it ended."""
-    log = walk.journal.begin_log(path, keep=step.logs and walk.tools.keep_logs)
+    log = recorder.begin_log(path, keep=step.logs and walk.tools.keep_logs)
     started, clock = time.time(), time.monotonic()
 
     def ended(status: str, why: str) -> None:
@@ -221,7 +229,7 @@ def _player(walk: Walk, work: Work) -> dict[str, object]:
 def _attempt(
     walk: Walk,
     step: Step,
-    path: str,
+    path: StepPath,
     block: Block,
     number: int,
     facts: dict[str, object],
@@ -243,7 +251,7 @@ def _attempt(
         frame=block.frame.with_run(**names),
         limit=block.limit(resolve.limit(step.timeout, block.frame)),
         environment={
-            "MAVERICK_RUN": walk.journal.tip.run,
+            "MAVERICK_RUN": walk.recall.run,
             "MAVERICK_STEP": path,
             "MAVERICK_IDEMPOTENCY_KEY": str(names["idempotency_key"]),
         },

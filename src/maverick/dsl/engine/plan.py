@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
+from maverick.dsl.paths import StepPath
 from maverick.dsl.workflow.outcome import changed_parts, in_words
 
 if TYPE_CHECKING:
     from maverick.dsl.engine.blocks import Block, Unfinished
-    from maverick.dsl.journal.journal import Journal
+    from maverick.dsl.journal.recall import Recall
     from maverick.dsl.workflow.model import Step
     from maverick.dsl.workflow.outcome import Key
     from maverick.values import Value
@@ -51,7 +52,7 @@ class Plan:
     """False for the plan of a walk that is no planning one: it is told, and keeps nothing."""
 
     def add(
-        self, step: Step, path: str, action: Action, why: str, parts: tuple[str, ...] = ()
+        self, step: Step, path: StepPath, action: Action, why: str, parts: tuple[str, ...] = ()
     ) -> None:
         """Say what becomes of a step."""
         if self.wanted:
@@ -59,7 +60,7 @@ class Plan:
                 Planned(step=path, type=kind_of(step), action=action, why=why, parts=parts)
             )
 
-    def stands(self, step: Step, path: str) -> None:
+    def stands(self, step: Step, path: StepPath) -> None:
         """Note that nothing of a step runs, so that files that it made are brought back if they are
         missing.
         """
@@ -71,7 +72,7 @@ class Plan:
         block.newest = block.asked = EVERYTHING
         block.because = block.because or unfinished.path
 
-    def recalled(self, step: Step, path: str, block: Block) -> None:
+    def recalled(self, step: Step, path: StepPath, block: Block) -> None:
         """Say that the record of a step counts, though it may run all the same."""
         if step.always_run or block.always:
             self.add(step, path, "rerun", "it runs each time (`always_run`)")
@@ -82,9 +83,9 @@ class Plan:
     def runs(
         self,
         step: Step,
-        path: str,
+        path: StepPath,
         block: Block,
-        journal: Journal,
+        recall: Recall,
         key: Key | None = None,
         *,
         asked: bool = False,
@@ -95,13 +96,13 @@ class Plan:
         """
         if not self.wanted:
             return
-        record = journal.records.get(path)
+        record = recall.records.get(path)
         if record is None or not record.key:
             self.add(
                 step,
                 path,
                 "run",
-                "it failed before" if journal.failed_attempts(path) else "it has not run yet",
+                "it failed before" if recall.failed_attempts(path) else "it has not run yet",
             )
             return
         parts = tuple(changed_parts(record.key, key)) if key is not None else ()
@@ -122,21 +123,21 @@ class Plan:
         )
 
     def waits(
-        self, step: Step, path: str, block: Block, journal: Journal, unfinished: Unfinished
+        self, step: Step, path: StepPath, block: Block, recall: Recall, unfinished: Unfinished
     ) -> None:
         """Say what becomes of a step that reads what *unfinished* is to give."""
-        record = journal.records.get(path)
+        record = recall.records.get(path)
         if record is not None and record.key and (step.pure or record.order >= block.newest):
             self.add(step, path, "unknown", f"it depends on what {unfinished.path} gives")
         else:
-            self.runs(step, path, block, journal)
+            self.runs(step, path, block, recall)
 
     def not_entered(
         self,
         step: Step,
-        path: str,
+        path: StepPath,
         block: Block,
-        journal: Journal,
+        recall: Recall,
         unfinished: Unfinished,
         since: int,
     ) -> None:
@@ -149,7 +150,7 @@ class Plan:
         if block.newest < EVERYTHING:
             self.add(step, path, "unknown", why)
         else:
-            self.add(step, path, "rerun" if any(journal.records.finished(path, 0)) else "run", why)
+            self.add(step, path, "rerun" if any(recall.records.finished(path, 0)) else "run", why)
 
 
 def kind_of(step: Step) -> str:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from maverick.dsl.engine.blocks import Block, Unfinished
 from maverick.dsl.expressions import resolve
-from maverick.dsl.paths import ancestors, is_within
+from maverick.dsl.paths import StepPath
 from maverick.dsl.workflow.model import PythonStep
 from maverick.errors import StepFailed
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from maverick.dsl.engine.history import Finished, History
     from maverick.dsl.engine.walk import Walk
     from maverick.dsl.expressions.scope import Frame
+    from maverick.dsl.journal.recorder import Recorder
     from maverick.dsl.workflow.model import Workflow
     from maverick.values import Value
 
@@ -36,21 +37,23 @@ if TYPE_CHECKING:
 class Undone:
     """What rolling back came to."""
 
-    steps: list[str] = field(default_factory=list)
+    steps: list[StepPath] = field(default_factory=list)
     """Rolled back, in this order."""
-    forgotten: list[str] = field(default_factory=list)
+    forgotten: list[StepPath] = field(default_factory=list)
     """They run again when the run is resumed; not those in others of them."""
     errors: list[str] = field(default_factory=list)
 
-    def forget(self, paths: Iterable[str]) -> None:
+    def forget(self, paths: Iterable[StepPath]) -> None:
         """Note what was forgotten."""
         every = dict.fromkeys((*self.forgotten, *paths))
         self.forgotten = [
-            path for path in every if not any(around in every for around in ancestors(path))
+            path for path in every if not any(around in every for around in path.ancestors())
         ]
 
 
-def roll_back(walk: Walk, workflow: Workflow, inputs: dict[str, Value], undone: Undone) -> None:
+def roll_back(
+    walk: Walk, recorder: Recorder, workflow: Workflow, inputs: dict[str, Value], undone: Undone
+) -> None:
     """Undo what *walk* and the executions before it had done, back to the last checkpoints.
 
     Raises:
@@ -59,29 +62,33 @@ def roll_back(walk: Walk, workflow: Workflow, inputs: dict[str, Value], undone: 
     """
     history = walk.history
     history.add_missing(_recorded(walk, workflow, inputs))
-    _undo(walk, history, history.undoable(walk.journal.records.orders()), undone)
+    _undo(walk, recorder, history, history.undoable(walk.recall.records.orders()), undone)
 
 
 def finish_interrupted(
-    walk: Walk, workflow: Workflow, inputs: dict[str, Value], undone: Undone
+    walk: Walk,
+    recorder: Recorder,
+    workflow: Workflow,
+    inputs: dict[str, Value],
+    undone: Undone,
 ) -> None:
     """Finish the rollbacks that were under way when the run was interrupted. Raises Stopped, as
     `roll_back`.
 
     A step that has no rollback any more, or is gone, runs again as it is.
     """
-    marked = walk.journal.records.undoing()
+    marked = walk.recall.records.undoing()
     if not marked:
         return
     history = _recorded(walk, workflow, inputs)
-    known = history.at(marked, walk.journal.records.orders())
+    known = history.at(marked, walk.recall.records.orders())
     for path in sorted({*marked} - {each.path for each in known}):
         walk.tell(
             path,
             "its rollback was interrupted, and is no part of the workflow now; the step runs again",
         )
-        walk.journal.run_again(path)
-    _undo(walk, history, known, undone)
+        recorder.run_again(path)
+    _undo(walk, recorder, history, known, undone)
 
 
 def _recorded(walk: Walk, workflow: Workflow, inputs: dict[str, Value]) -> History:
@@ -91,68 +98,69 @@ def _recorded(walk: Walk, workflow: Workflow, inputs: dict[str, Value]) -> Histo
     return looking.history
 
 
-def _undo(walk: Walk, history: History, finished: list[Finished], undone: Undone) -> None:
+def _undo(
+    walk: Walk, recorder: Recorder, history: History, finished: list[Finished], undone: Undone
+) -> None:
     waiting = {each.path for each in finished}
-    doomed: set[str] = set()
+    doomed: set[StepPath] = set()
     for each in finished:
         waiting.remove(each.path)
-        walk.journal.mark_undoing(each.path)
+        recorder.mark_undoing(each.path)
         try:
-            _run(walk, each)
+            _run(walk, recorder, each)
         except StepFailed as error:
             if each.path in doomed:
-                walk.journal.forget([each.path])
+                recorder.forget([each.path])
             else:
-                walk.journal.unmark(each.path)
+                recorder.unmark(each.path)
             text = walk.tools.scrub.text(str(error))
             walk.tell(each.path, f"rolling back failed: {text}")
             undone.errors.append(f"{each.path}: {text}")
             continue
         again = [each.path, *history.followers(each)]
-        inside = {path for path in waiting if any(is_within(path, gone) for gone in again)}
+        inside = {path for path in waiting if any(path.is_within(gone) for gone in again)}
         doomed |= inside  # Its rollbacks are to run yet; it is gone whatever comes of them.
-        walk.journal.forget(again, undoing=inside)
+        recorder.forget(again, undoing=inside)
         walk.tell(each.path, "rolled back")
         undone.steps.append(each.path)
         undone.forget(again)
 
 
-def _run(walk: Walk, finished: Finished) -> None:
+def _run(walk: Walk, recorder: Recorder, finished: Finished) -> None:
     step, rollback, path = finished.step, finished.step.rollback, finished.path
     if rollback is None:
         return
     frame = finished.frame.child().with_run(
-        idempotency_key=walk.journal.former_idempotency_key(path)
+        idempotency_key=walk.recall.former_idempotency_key(path)
     )
     frame.set_step(step.name, finished.result.view())
     try:
         if rollback.step is not None:
-            walk.unrecorded(path).step(
-                rollback.step, f"{path}.rollback", Block(frame, finished.file)
+            walk.beside(recorder.beside(path)).step(
+                rollback.step, path.child("rollback"), Block(frame, finished.file)
             )
         else:
-            _call(walk, finished, str(rollback.action), frame)
+            _call(walk, recorder.beside(path), finished, str(rollback.action), frame)
     except Unfinished as unread:
         raise StepFailed(f"it reads {unread.path}, which has not finished") from None
 
 
-def _call(walk: Walk, finished: Finished, name: str, frame: Frame) -> None:
+def _call(walk: Walk, beside: Recorder, finished: Finished, name: str, frame: Frame) -> None:
     """Call the action *name* with what it takes of the step's arguments and its output."""
-    step, path = finished.step, finished.path
+    step, path = finished.step, finished.path.child("rollback")
     action = walk.tools.catalog.action(name)
     args = resolve.sequence(step.args, frame, "args") if isinstance(step, PythonStep) else []
     kwargs = resolve.mapping(step.kwargs, frame, "kwargs") if isinstance(step, PythonStep) else {}
     args, kwargs = _taken(action, args, kwargs, finished.result.output, str(frame.project_root))
-    beside = walk.journal.beside(path)
     environment = {
         **walk.tools.environment,
-        "MAVERICK_RUN": beside.tip.run,
-        "MAVERICK_STEP": f"{path}.rollback",
-        "MAVERICK_IDEMPOTENCY_KEY": beside.idempotency_key(f"{path}.rollback"),
+        "MAVERICK_RUN": beside.run,
+        "MAVERICK_STEP": path,
+        "MAVERICK_IDEMPOTENCY_KEY": beside.idempotency_key(path),
     }
     from maverick.dsl.steps.python import call  # noqa: PLC0415 - few runs undo anything
 
-    call(action, args, kwargs, walk.tools, environment, path=f"{path}.rollback")
+    call(action, args, kwargs, walk.tools, environment, path=path)
 
 
 def _taken(

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
+from maverick.dsl.paths import StepPath
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
     from maverick.dsl.engine.retries import Retries
     from maverick.dsl.events import Kind
     from maverick.dsl.expressions.expressions import Expression, Field
-    from maverick.dsl.journal.journal import Journal
+    from maverick.dsl.journal.recall import Recall
+    from maverick.dsl.journal.recorder import Recorder
     from maverick.dsl.work import Tools
     from maverick.dsl.workflow.model import Step, Workflow
     from maverick.dsl.workflow.outcome import Result
@@ -29,31 +32,34 @@ T = TypeVar("T")
 class Walk(Protocol):
     """One pass over a workflow."""
 
-    journal: Journal
+    recall: Recall
+    recorder: Recorder | None
+    """None of a walk that runs and records nothing."""
     tools: Tools
     plan: Plan
     history: History
     refusals: Refusals | None
-    checking: bool
     looking: bool
     keep_records: bool
 
     def run(self, workflow: Workflow, inputs: dict[str, Value]) -> Value: ...
-    def workflow(self, workflow: Workflow, path: str, block: Block) -> Result: ...
-    def block(self, steps: Sequence[Step], path: str, block: Block) -> list[Result]: ...
-    def step(self, step: Step, path: str, block: Block) -> Result: ...
-    def holds(self, path: str, what: str, question: Expression, block: Block) -> bool: ...
-    def decide(self, path: str, what: str, question: Field | Expression, block: Block) -> Value: ...
+    def workflow(self, workflow: Workflow, path: StepPath, block: Block) -> Result: ...
+    def block(self, steps: Sequence[Step], path: StepPath, block: Block) -> list[Result]: ...
+    def step(self, step: Step, path: StepPath, block: Block) -> Result: ...
+    def holds(self, path: StepPath, what: str, question: Expression, block: Block) -> bool: ...
+    def decide(
+        self, path: StepPath, what: str, question: Field | Expression, block: Block
+    ) -> Value: ...
     def retrying(
-        self, retries: Retries, step: Step, path: str, attempt: Callable[[int], T]
+        self, retries: Retries, step: Step, path: StepPath, attempt: Callable[[int], T]
     ) -> T: ...
-    def run_names(self, path: str, attempt: int) -> dict[str, Value]: ...
-    def unrecorded(self, path: str) -> Walk: ...
+    def run_names(self, path: StepPath, attempt: int) -> dict[str, Value]: ...
+    def beside(self, recorder: Recorder) -> Walk: ...
     def look(self) -> Walk: ...
     def count(self, way: Literal["ran", "recalled", "skipped", "failed"]) -> None: ...
     def tell_failed(
         self,
-        path: str,
+        path: StepPath,
         step: Step,
         error: StepFailed | Fault,
         *,
@@ -61,11 +67,11 @@ class Walk(Protocol):
         seconds: float | None = None,
         attempts: int = 0,
     ) -> None: ...
-    def tell(self, path: str, message: str) -> None: ...
+    def tell(self, path: StepPath, message: str) -> None: ...
     def emit(
         self,
         event: Kind,
-        path: str,
+        path: StepPath,
         step: Step,
         *,
         seconds: float | None = None,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING
 
 from maverick.checkpoints import Checkpoint, CheckpointKind, Content, Store
 from maverick.dsl.journal.group_commit import GroupCommit
+from maverick.dsl.journal.tree import ABOUT_FILES, FILES, Changes
 from maverick.errors import StepFailed, WorkspaceUnreadable
 
 if TYPE_CHECKING:
@@ -16,12 +17,7 @@ if TYPE_CHECKING:
     from maverick.dsl.workflow.model import Workspace
     from maverick.values import Value
 
-FILES: Final = ("workspace",)
-ABOUT: Final = ("workspace-about",)
-"""Where a checkpoint that keeps the project's files keeps them, and how they were found."""
 _NAMED_REASONS = 3
-Changes: TypeAlias = dict[tuple[str, ...], Content | None]
-"""By path; None removes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,10 +50,16 @@ class Draft:
     """
 
     def __init__(
-        self, store: Store, tip: Checkpoint, keeper: Keeper | None, *, holds_files: bool
+        self,
+        store: Store,
+        tip: Checkpoint,
+        keeper: Keeper | None,
+        *,
+        holds_files: bool,
+        writes: bool = True,
     ) -> None:
         """*keeper* takes the project's files for the checkpoints that keep them; *holds_files*:
-        *tip* is one.
+        *tip* is one. Without *writes* saving does nothing.
         """
         self._store = store
         self.tip = tip
@@ -72,6 +74,7 @@ class Draft:
         self._keeper = keeper
         self._holds_files = holds_files
         self._closed = False
+        self._writes = writes
         self._saves = GroupCommit(self._save, Save.ends_group)
 
     def save(self, save: Save) -> Checkpoint:
@@ -83,7 +86,8 @@ class Draft:
             MaverickError: As `Store.save`. All that waits goes on waiting; what *save* says does
                 not.
         """
-        self._saves.submit(save)
+        if self._writes:
+            self._saves.submit(save)
         return self.tip
 
     def settle(self) -> None:
@@ -106,7 +110,7 @@ class Draft:
         taken = self._keeper.take(asked=last.workspace, labelled=labelled) if self._keeper else None
         files: Changes = dict(taken.changes) if taken else {}
         if not taken and self._holds_files:
-            files = dict.fromkeys((FILES, ABOUT))
+            files = dict.fromkeys((FILES, ABOUT_FILES))
         with self.lock:
             changes, self.changes = self.changes, {}
             facts, self.facts = self.facts, {}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from maverick.dsl.journal.tree import FILES
 from maverick.dsl.workflow.model import CheckpointStep
 from maverick.errors import FilesDiffer, StepFailed, UsageError, WorkspaceUnwritable
 
@@ -93,7 +94,7 @@ def take_artifacts(store: Store, root: Path, globs: tuple[str, ...]) -> Content:
     Raises:
         StepFailed: *root* is `/` or the home folder.
     """
-    from maverick.checkpoints.workspace import FILES, capture, open_workspace  # noqa: PLC0415
+    from maverick.checkpoints.workspace import capture, open_workspace  # noqa: PLC0415
 
     try:
         taken = capture(store, open_workspace(root, globs=globs, ignored=True)).changes[FILES]

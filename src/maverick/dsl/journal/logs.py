@@ -22,12 +22,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from maverick.checkpoints import Content, Entry, blob, existing, note
+from maverick.dsl.journal.tree import RunTree
 from maverick.errors import NotFound, StoreDamaged
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from maverick.checkpoints import Checkpoint, Files, Snapshot, Store
+    from maverick.checkpoints import Checkpoint, Files, Store
 
 Stream: TypeAlias = Literal["stdout", "stderr", "prompt"]
 STREAM_BYTES: Final = 1 << 20
@@ -83,12 +84,14 @@ def write_log(attempts: Iterable[Logged]) -> bytes:
     return b"".join(_encoded(attempt) for attempt in attempts)
 
 
-def find_log(snapshot: Snapshot, path: str) -> list[Logged]:
-    """Give the attempts that *snapshot* holds of the step at *path*; none where nothing is kept of
+def find_log(tree: RunTree, path: str) -> list[Logged]:
+    """Give the attempts that *tree* holds of the step at *path*; none where nothing is kept of
     it.
     """
-    entry = snapshot.find_fact(("steps", path))
-    return read_log(snapshot.data_of(entry)) if entry is not None and entry.kind == "blob" else []
+    entry = tree.facts_entry(path)
+    return (
+        read_log(tree.snapshot.data_of(entry)) if entry is not None and entry.kind == "blob" else []
+    )
 
 
 def unsaved_logs(store: Store, checkpoint: Checkpoint) -> dict[str, list[Logged]]:
@@ -100,12 +103,12 @@ def unsaved_logs(store: Store, checkpoint: Checkpoint) -> dict[str, list[Logged]
     ref = store.find_ref(checkpoint.run)
     if ref is None or ref.checkpoint != checkpoint.id:
         return {}
-    snapshot, logs = store.snapshot(checkpoint), dict[str, list[Logged]]()
+    tree, logs = RunTree(store.snapshot(checkpoint)), dict[str, list[Logged]]()
     for file in store.log_files(checkpoint.run):
         with suppress(FileNotFoundError):  # The run goes on meanwhile.
             for attempt in read_log(store.files.read(file)):
                 logs.setdefault(attempt.step, []).append(attempt)
-    known = {path: len(find_log(snapshot, path)) for path in logs}
+    known = {path: len(find_log(tree, path)) for path in logs}
     newer = {
         path: [it for it in attempts if it.number > known[path]] for path, attempts in logs.items()
     }
@@ -270,16 +273,16 @@ class Logs:
     """The logs of one run's steps: files of the execution that goes on, and what the run's newest
     checkpoint holds.
 
-    *snapshot* gives that checkpoint. One thread at a time works on a step.
+    *tree* gives that checkpoint. One thread at a time works on a step.
     """
 
     def __init__(
-        self, store: Store, run: str, snapshot: Callable[[], Snapshot], tell: Callable[[str], None]
+        self, store: Store, run: str, tree: Callable[[], RunTree], tell: Callable[[str], None]
     ) -> None:
         self.tell = tell
         self._store = store
         self._run = run
-        self._snapshot = snapshot
+        self._tree = tree
         self._begun: dict[str, int] = {}
         """How many attempts each step of this execution has begun, those before it counted."""
         self._filed: set[str] = set()
@@ -307,7 +310,7 @@ class Logs:
         if path in self._unlogged and path not in self._filed:
             return note(facts_text(facts))
         self._unlogged.discard(path)
-        entry = self._snapshot().find_fact(("steps", path))
+        entry = self._tree().facts_entry(path)
         kept = entry if entry is not None and entry.kind == "blob" else None
         attempts = self._read(path)
         known = _tries(json.loads(entry.note)) if kept is not None and entry is not None else 0
@@ -393,7 +396,7 @@ class Logs:
 
     def _stored(self, entry: Entry) -> list[Logged]:
         try:
-            return read_log(self._snapshot().data_of(entry))
+            return read_log(self._tree().snapshot.data_of(entry))
         except (StoreDamaged, NotFound) as error:
             self.tell(f"the log of earlier attempts is lost: {error}")
             return []

@@ -6,17 +6,16 @@ A key is the hashes of what a step does and is given, by which its record is rec
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import blake3
 
-from maverick.checkpoints import Checkpoint, Store
 from maverick.checkpoints.trees.codec import encode
-from maverick.dsl.paths import ancestors
+from maverick.dsl.journal.tree import RunTree, StepNote
+from maverick.dsl.paths import StepPath, is_decision
 from maverick.dsl.workflow.outcome import Record
 
 if TYPE_CHECKING:
@@ -36,8 +35,6 @@ def _digest(part: Value) -> str:
     return blake3.blake3(encode(part).data).hexdigest()[:HEX_DIGITS]
 
 
-STEPS: Final = "steps"
-ASKED: Final = "asked"
 Facts = Mapping[str, object]
 """What may differ from run to run without meaning anything: times, attempts, host. Never part of
 the state.
@@ -59,26 +56,23 @@ class Records:
         self._finished: list[str] | None = None
 
     @classmethod
-    def stored(cls, store: Store, tip: Checkpoint, load: Callable[[str], Value]) -> Records:
-        """Those that the checkpoint *tip* holds. *load* reads the output of the step at a path when
-        it is asked for.
+    def stored(cls, tree: RunTree, load: Callable[[str], Value]) -> Records:
+        """Those that *tree* holds. *load* reads the output of the step at a path when it is asked
+        for.
         """
         records = cls()
-        snapshot = store.snapshot(tip)
-        entries = snapshot.entries((STEPS,)) if snapshot.find((STEPS,)) is not None else {}
-        notes = snapshot.facts((STEPS,)) if snapshot.find_fact((STEPS,)) is not None else {}
-        facts = {path: json.loads(entry.note) for path, entry in notes.items()}
+        facts = tree.facts
         records.again = {path: told["again"] for path, told in facts.items() if "again" in told}
-        asked = snapshot.find_fact((ASKED,))
-        records.asked = int(asked.note) if asked is not None else 0
-        for path, entry in entries.items():
-            kept, told = json.loads(entry.note), facts.get(path, {})
+        records.asked = tree.asked
+        for path, entry in tree.entries.items():
+            noted, told = StepNote.of(entry), facts.get(path, {})
             record = Record(
-                kept["status"], kept["key"], _loading(load, path), order=told.get("order", 0)
+                noted.status, noted.key, _loading(load, path), order=told.get("order", 0)
             )
-            marks = {name: kept[name] for name in ("undoing", "by_hand") if name in kept}
-            if marks or "asked" in told:
-                record = record._replace(**marks, asked="asked" in told)
+            if noted.undoing or noted.by_hand or "asked" in told:
+                record = record._replace(
+                    undoing=noted.undoing, by_hand=noted.by_hand, asked="asked" in told
+                )
             records[path] = record
         orders = [record.order for record in records._by_path.values()]
         records._latest = max([records.asked, *orders, *records.again.values()])
@@ -126,7 +120,7 @@ class Records:
         if self._finished is None:
             known = self._by_path.items()
             self._finished = sorted(
-                path for path, it in known if "?" not in path and it.key and not it.undoing
+                path for path, it in known if it.key and not it.undoing and not is_decision(path)
             )
         for prefix in (ancestor, f"{ancestor}.", f"{ancestor}["):
             for path in islice(self._finished, bisect_left(self._finished, prefix), None):
@@ -141,14 +135,14 @@ class Records:
         """
         orders: dict[str, int] = {}
         for path, record in self._by_path.items():
-            if "?" not in path:
-                for around in (*ancestors(path), path):
+            if not is_decision(path):
+                for around in (*StepPath(path).ancestors(), path):
                     orders[around] = max(orders.get(around, 0), record.order)
         return orders
 
-    def undoing(self) -> list[str]:
+    def undoing(self) -> list[StepPath]:
         """The paths of the steps whose rollback had begun when the run was interrupted."""
-        return [path for path, record in self._by_path.items() if record.undoing]
+        return [StepPath(path) for path, record in self._by_path.items() if record.undoing]
 
 
 def _loading(load: Callable[[str], Value], path: str) -> Callable[[], Value]:

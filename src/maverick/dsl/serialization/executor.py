@@ -30,7 +30,7 @@ from maverick.dsl.expressions.expressions import Expression, Field
 from maverick.dsl.expressions.scope import Frame
 from maverick.dsl.journal.keeper import take_artifacts
 from maverick.dsl.journal.records import key_of
-from maverick.dsl.paths import child
+from maverick.dsl.paths import ROOT, StepPath
 from maverick.dsl.processes.stop import Stopped
 from maverick.dsl.steps import Tools
 from maverick.dsl.workflow.model import (
@@ -46,7 +46,8 @@ from maverick.errors import Fault, MaverickError, StepFailed
 from maverick.values import Value
 
 if TYPE_CHECKING:
-    from maverick.dsl.journal.journal import Journal
+    from maverick.dsl.journal.recall import Recall
+    from maverick.dsl.journal.recorder import Recorder
 
 T = TypeVar("T")
 Q = TypeVar("Q", Expression, Field | Expression)
@@ -61,26 +62,26 @@ class Executor:
 
     def __init__(
         self,
-        journal: Journal,
+        recall: Recall,
         tools: Tools,
         *,
+        recorder: Recorder | None = None,
         keep_records: bool = False,
-        checking: bool = False,
         tracking: bool = False,
         plan: Plan | None = None,
     ) -> None:
-        """*keep_records* recalls every record, whatever changed; *checking* runs nothing;
-        *tracking* fills `history`.
+        """Without a *recorder* it checks: it runs and writes nothing. *keep_records* recalls every
+        record, whatever changed; *tracking* fills `history`.
 
         Checking and tracking, it goes on behind what has not finished, to whatever is recorded.
-        With a *plan* it checks, tells the plan of each step, and goes on behind what has to run.
+        Checking with a *plan* it tells the plan of each step, and goes on behind what has to run.
         """
         self.counts = Counts()
         self._counting = threading.Lock()
-        self.journal = journal
+        self.recall = recall
         self.tools = tools
-        self.checking = checking or plan is not None
-        self.looking = checking and tracking
+        self.recorder = recorder
+        self.looking = recorder is None and tracking
         self.plan = plan or Plan(wanted=False)
         self.history = History()
         self.refusals: Refusals | None = None
@@ -94,21 +95,21 @@ class Executor:
             StepFailed: A step failed, and none above it continues on errors; `step` is its path.
             Stopped: A stop was requested. What had finished is recorded.
         """
-        if self.checking and not self.keep_records:
-            self.refusals = Refusals(self.journal, workflow, self.tools.catalog, self.plan)
+        if self.recorder is None and not self.keep_records:
+            self.refusals = Refusals(self.recall, workflow, self.tools.catalog, self.plan)
         frame = Frame(
             inputs=inputs,
             env=self.tools.environment,
-            run=self.run_names("", 1),
+            run=self.run_names(ROOT, 1),
             project_root=self.tools.root,
         )
         return self.workflow(
-            workflow, "", Block(frame, workflow.file, asked=self.journal.records.asked)
+            workflow, ROOT, Block(frame, workflow.file, asked=self.recall.records.asked)
         ).output
 
     # --- blocks and steps -------------------------------------------------------------------------
 
-    def workflow(self, workflow: Workflow, path: str, block: Block) -> Result:
+    def workflow(self, workflow: Workflow, path: StepPath, block: Block) -> Result:
         """Walk a workflow or sub-workflow, whose steps stand below *path*."""
         results = self.block(workflow.steps, path, block)
         if not workflow.has_outputs:
@@ -116,16 +117,16 @@ class Executor:
         output = self.tools.scrub.value(evaluate.render(workflow.outputs, block.frame))
         return Result("done", lambda: output)
 
-    def block(self, steps: Sequence[Step], path: str, block: Block) -> list[Result]:
+    def block(self, steps: Sequence[Step], path: StepPath, block: Block) -> list[Result]:
         """Walk *steps* in order; give the result of each."""
         results, first = [], None
         for number, step in enumerate(steps):
             try:
-                results.append(self.step(step, child(path, step.name), block))
+                results.append(self.step(step, path.child(step.name), block))
             except Unfinished as unfinished:
                 first = unfinished.over(first)
                 if unfinished.chained and not self.looking:
-                    later = (child(path, s.name) for s in steps[number + 1 :] if follows(s))
+                    later = (path.child(s.name) for s in steps[number + 1 :] if follows(s))
                     if self.refusals is not None:
                         self.refusals.behind(unfinished, later, block)
                     if not self.plan.wanted:
@@ -136,7 +137,7 @@ class Executor:
             raise first
         return results
 
-    def step(self, step: Step, path: str, block: Block) -> Result:
+    def step(self, step: Step, path: StepPath, block: Block) -> Result:
         """Walk one step, whatever its type; what it gave is visible to the steps after it."""
         self.tools.stop.check()
         try:
@@ -149,7 +150,7 @@ class Executor:
         except Exception as error:
             raise self._fault(error, step, path) from error
 
-    def _fault(self, error: Exception, step: Step, path: str) -> Fault:
+    def _fault(self, error: Exception, step: Step, path: StepPath) -> Fault:
         """What ends the run, whatever goes on after errors: an exception of ours that nobody
         foresaw.
         """
@@ -159,8 +160,8 @@ class Executor:
         self.tell_failed(path, step, fault, goes_on=False)
         return fault
 
-    def _step(self, step: Step, path: str, block: Block) -> Result:
-        record = self.journal.records.get(path)
+    def _step(self, step: Step, path: StepPath, block: Block) -> Result:
+        record = self.recall.records.get(path)
         if record is not None and record.by_hand and not record.key:
             block.took(step, record.order, asked=True)
             self.count("skipped")
@@ -188,7 +189,7 @@ class Executor:
             )
         return result
 
-    def _is_wanted(self, step: Step, path: str, block: Block) -> bool:
+    def _is_wanted(self, step: Step, path: StepPath, block: Block) -> bool:
         """Whether the step's `when` holds."""
         try:
             return step.when is None or self.holds(path, "when", step.when, block)
@@ -203,19 +204,17 @@ class Executor:
             self.tell_failed(path, step, error, goes_on=block.tolerates(error))
             raise
 
-    def unrecorded(self, path: str) -> Executor:
-        """A walk with the same tools that records nothing: for what is done beside the run about
-        the step at *path*.
-        """
-        return Executor(self.journal.beside(path), self.tools)
+    def beside(self, recorder: Recorder) -> Executor:
+        """A walk with the same tools that has nothing to recall, and another *recorder*."""
+        return Executor(recorder, self.tools, recorder=recorder)
 
     def look(self) -> Executor:
         """A walk that runs and records nothing, and whose `history` comes to hold all that is
         recorded.
         """
-        return Executor(self.journal, self.tools, keep_records=True, checking=True, tracking=True)
+        return Executor(self.recall, self.tools, keep_records=True, tracking=True)
 
-    def _perform(self, step: Step, path: str, block: Block) -> Result:
+    def _perform(self, step: Step, path: StepPath, block: Block) -> Result:
         match step:
             case LoopStep():
                 return self._composite(
@@ -236,7 +235,9 @@ class Executor:
             case _:
                 return leaves.leaf(self, step, path, block)
 
-    def _composite(self, step: Step, path: str, block: Block, walk: Callable[[], Result]) -> Result:
+    def _composite(
+        self, step: Step, path: StepPath, block: Block, walk: Callable[[], Result]
+    ) -> Result:
         """Walk a step made of steps. It is never recalled whole; its output is kept for those who
         look at the run.
         """
@@ -246,7 +247,7 @@ class Executor:
         try:
             result = self._attempts(step, path, block, walk)
         except Unfinished as unfinished:
-            self.plan.not_entered(step, path, block, self.journal, unfinished, planned)
+            self.plan.not_entered(step, path, block, self.recall, unfinished, planned)
             raise
         except (StepFailed, Fault) as error:
             if not error.step:  # It failed itself, and not for a step in it.
@@ -262,15 +263,16 @@ class Executor:
         if (
             step.artifacts
             and not (stands and leaves.bring_back_artifacts(self, step, path))
-            and not self.checking
+            and self.recorder is not None
         ):
-            self.journal.keep_artifacts(
-                path, take_artifacts(self.journal.store, self.tools.root, step.artifacts)
-            )
+            files = take_artifacts(self.recorder.store, self.tools.root, step.artifacts)
+            self.recorder.keep_artifacts(path, files)
         self.emit("step_done", path, step, seconds=time.monotonic() - clock)
         return result
 
-    def _attempts(self, step: Step, path: str, block: Block, walk: Callable[[], Result]) -> Result:
+    def _attempts(
+        self, step: Step, path: StepPath, block: Block, walk: Callable[[], Result]
+    ) -> Result:
         """Walk a composite until it succeeds. An attempt recalls what those before it finished."""
         retries = Retries.of(step.retry, block.frame)
         before, newest, deadline = block.newest, block.newest, block.deadline
@@ -289,27 +291,29 @@ class Executor:
         finally:
             block.newest, block.deadline = max(newest, block.newest), deadline
 
-    def _conclude(self, path: str, result: Result) -> Result:
+    def _conclude(self, path: StepPath, result: Result) -> Result:
         """Keep what became of a step that is made of steps, or did not run."""
-        if not self.checking and not self._stands(path, result):
-            self.journal.note_composite(path, result.status, result.output)
+        if self.recorder is not None and not self._stands(path, result):
+            self.recorder.note_composite(path, result.status, result.output)
         return result
 
-    def _stands(self, path: str, result: Result) -> bool:
+    def _stands(self, path: StepPath, result: Result) -> bool:
         """Whether that is kept of the step at *path*. (A step in it that runs drops what is
         kept.)
         """
-        record = self.journal.records.get(path)
+        record = self.recall.records.get(path)
         if record is None or record.status != result.status:
             return False
         return result.status != "failed" or record.load() == result.output
 
-    def run_names(self, path: str, attempt: int) -> dict[str, Value]:
+    def run_names(self, path: StepPath, attempt: int) -> dict[str, Value]:
         """What `run` is in the expressions of the step at *path*, in its *attempt* (from 1)."""
-        key = self.journal.idempotency_key(path)
-        return {"id": self.journal.tip.run, "attempt": attempt, "idempotency_key": key}
+        key = self.recall.idempotency_key(path)
+        return {"id": self.recall.run, "attempt": attempt, "idempotency_key": key}
 
-    def retrying(self, retries: Retries, step: Step, path: str, attempt: Callable[[int], T]) -> T:
+    def retrying(
+        self, retries: Retries, step: Step, path: StepPath, attempt: Callable[[int], T]
+    ) -> T:
         """Call *attempt* as often as the step's *retries* say, with the number of the attempt."""
 
         def told(number: int, error: StepFailed) -> None:
@@ -324,13 +328,15 @@ class Executor:
 
     # --- decisions --------------------------------------------------------------------------------
 
-    def holds(self, path: str, what: str, question: Expression, block: Block) -> bool:
+    def holds(self, path: StepPath, what: str, question: Expression, block: Block) -> bool:
         """Whether a `when`, an `until` or an option is true."""
         return evaluate.holds(
             question, self._decide(path, what, question, block, evaluate.condition)
         )
 
-    def decide(self, path: str, what: str, question: Field | Expression, block: Block) -> Value:
+    def decide(
+        self, path: StepPath, what: str, question: Field | Expression, block: Block
+    ) -> Value:
         """What a `for_each` comes to: as recorded, unless what it reads changed or something before
         it ran.
         """
@@ -338,7 +344,7 @@ class Executor:
 
     def _decide(
         self,
-        path: str,
+        path: StepPath,
         what: str,
         question: Q,
         block: Block,
@@ -346,14 +352,14 @@ class Executor:
     ) -> Value:
         name = f"{path}?{what}"
         key = key_of({"question": evaluate.key_view(question, block.frame)})
-        record = self.journal.records.get(name)
+        record = self.recall.records.get(name)
         if record is not None and (
             self.keep_records or (record.key == key and record.order >= block.newest)
         ):
             return record.load()
         answer = self.tools.scrub.value(answering(question, block.frame))
-        if not self.checking:
-            self.journal.note_decision(name, key, answer, urgent=resolve.is_volatile(question))
+        if self.recorder is not None:
+            self.recorder.note_decision(name, key, answer, urgent=resolve.is_volatile(question))
         elif self.refusals is not None and record is not None and record.load() != answer:
             self.refusals.left_out(path, what, () if what in _OF_LOOPS else [path], block)
         return answer
@@ -363,7 +369,7 @@ class Executor:
     def emit(
         self,
         event: Kind,
-        path: str,
+        path: StepPath,
         step: Step,
         *,
         seconds: float | None = None,
@@ -371,7 +377,7 @@ class Executor:
         data: dict[str, object] | None = None,
     ) -> None:
         """Tell whoever watches; the checking walk is silent."""
-        if not self.checking:
+        if self.recorder is not None:
             kind = kind_of(step)
             message = self.tools.scrub.text(message)
             self.tools.observe(
@@ -387,7 +393,7 @@ class Executor:
 
     def tell_failed(
         self,
-        path: str,
+        path: StepPath,
         step: Step,
         error: StepFailed | Fault,
         *,
@@ -413,6 +419,6 @@ class Executor:
         with self._counting:
             setattr(self.counts, way, getattr(self.counts, way) + 1)
 
-    def tell(self, path: str, message: str) -> None:
+    def tell(self, path: StepPath, message: str) -> None:
         """Tell whoever watches, the checking walk included."""
         self.tools.observe(Event(event="notice", step=path, message=self.tools.scrub.text(message)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
@@ -53,12 +52,6 @@ class Record(NamedTuple):
     """It is there because somebody asked for it, by hand or by having the step run again: what it
     changes for the steps behind it was asked for, too. A fact.
     """
-
-    def note(self) -> str:
-        """The part of the record that stands beside its output, as canonical JSON."""
-        marks = {name: True for name in ("by_hand", "undoing") if getattr(self, name)}
-        fields = {"key": dict(self.key), "status": self.status, **marks}
-        return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
 
 class Result:

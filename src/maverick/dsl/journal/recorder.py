@@ -8,27 +8,34 @@ writes those before a step may act on them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any
-
-import blake3
+from typing import TYPE_CHECKING
 
 from maverick.checkpoints import (
     Checkpoint,
     CheckpointKind,
     Content,
-    Entry,
     Store,
     existing,
     note,
     value,
 )
-from maverick.dsl.journal.draft import FILES, Changes, Draft, Save
+from maverick.dsl.journal.draft import Draft, Save
 from maverick.dsl.journal.logs import AttemptLog, Logs, facts_text
-from maverick.dsl.journal.records import ASKED, STEPS, Facts, Records
-from maverick.dsl.paths import ancestors, is_within
+from maverick.dsl.journal.recall import Recall
+from maverick.dsl.journal.records import Facts
+from maverick.dsl.journal.tree import (
+    ASKED,
+    END,
+    OUTPUT,
+    Changes,
+    RunTree,
+    StepNote,
+    artifacts_place,
+    step_place,
+)
+from maverick.dsl.paths import StepPath, is_decision, is_within, step_of
 from maverick.dsl.workflow.outcome import Key, Record, Status
 
 if TYPE_CHECKING:
@@ -36,42 +43,40 @@ if TYPE_CHECKING:
     from maverick.dsl.workflow.model import Workspace
     from maverick.values import Value
 
-ARTIFACTS = "artifacts"
-
 
 def _silently(_text: str) -> None:
     """Tell nobody."""
 
 
-class Journal:
-    """The records of one run. Threads may share it; a process that writes it must own the run."""
+class Recorder(Recall):
+    """The records of one run, and what is added to them. Threads may share it; a process that
+    writes it must own the run.
+    """
 
     def __init__(
         self,
         store: Store,
         tip: Checkpoint,
         *,
-        recall: bool = True,
         keeper: Keeper | None = None,
         tell: Callable[[str], None] = _silently,
+        beside: int | None = None,
     ) -> None:
         """*keeper* takes the project's files for the checkpoints that keep them; *tell* hears of
-        logs that are lost.
+        logs that are lost. *beside*: see `Recorder.beside`.
         """
-        self._store = store
-        holds_files = recall and store.snapshot(tip).find(FILES) is not None
-        self._draft = Draft(store, tip, keeper, holds_files=holds_files)
+        tree = RunTree(store.snapshot(tip))
+        self._beside = beside
+        self._draft = Draft(store, tip, keeper, holds_files=tree.holds_files, writes=beside is None)
+        super().__init__(tree if beside is None else None)
         self._lock = self._draft.lock
-        self.records = Records.stored(store, tip, self._load) if recall else Records()
-        self._generations: dict[str, int] = {}
-        self._asked: tuple[str, str, Mapping[str, Any]] | None = None
-        self._logs = Logs(store, tip.run, lambda: store.snapshot(self.tip), tell)
+        self._store = store
+        self._logs = Logs(store, tip.run, lambda: self.tree, tell)
 
-    def _load(self, path: str) -> Value:
-        return self._store.snapshot(self.tip).value((STEPS, path))
-
-    def _record(self, path: str, status: Status, key: Key, order: int = 0) -> Record:
-        return Record(status, key, load=lambda: self._load(path), order=order)
+    @property
+    def tree(self) -> RunTree:
+        """What the run's newest checkpoint holds."""
+        return RunTree(self._store.snapshot(self.tip))
 
     @property
     def tip(self) -> Checkpoint:
@@ -83,44 +88,11 @@ class Journal:
         """The store that the run is in."""
         return self._store
 
-    def artifacts(self, path: str) -> Entry | None:
-        """The files that the step at *path* recorded; None if it recorded none."""
-        return self._store.snapshot(self.tip).find((ARTIFACTS, path))
-
-    def paths(self) -> list[str]:
-        """The paths of all steps that are recorded, or that were begun and failed."""
-        tried = self._store.snapshot(self.tip).facts((STEPS,)) if self._has_facts() else {}
-        return sorted({name for name in (*self.records, *tried) if "?" not in name})
-
-    def _has_facts(self) -> bool:
-        return self._store.snapshot(self.tip).find_fact((STEPS,)) is not None
-
-    def idempotency_key(self, path: str) -> str:
-        """The same over all attempts at the step at *path*; a new one once it was recorded or
-        rolled back.
-
-        Forks have other ones: the run's id is part of it.
-        """
-        return self._key_of_generation(path, self._generation(path))
-
-    def former_idempotency_key(self, path: str) -> str:
-        """The one that the step at *path* had when it ran, which has been recorded since."""
-        return self._key_of_generation(path, self._generation(path) - 1)
-
-    def _key_of_generation(self, path: str, generation: int) -> str:
-        return blake3.blake3(f"{self.tip.run}\0{path}\0{generation}".encode()).hexdigest(length=16)
-
     def _generation(self, path: str) -> int:
-        with self._lock:
-            if path not in self._generations:
-                self._generations[path] = self._stored_facts(path).get("generation", 0)
-            return self._generations[path]
+        return super()._generation(path) if self._beside is None else self._beside
 
-    def failed_attempts(self, path: str) -> int:
-        """How many attempts at the step at *path* have failed since it was last recorded or rolled
-        back.
-        """
-        return int(self._stored_facts(path).get("failed_attempts", 0))
+    def _record(self, path: str, status: Status, key: Key, order: int = 0) -> Record:
+        return Record(status, key, load=lambda: self._load(path), order=order)
 
     def note_interrupted(self, path: str, told: Facts) -> None:
         """Keep what a step *told* that was stopped, with the next save."""
@@ -130,7 +102,7 @@ class Journal:
                 "failed_attempts": self.failed_attempts(path),
                 "generation": self._generation(path),
             }
-            self._draft.facts[STEPS, path] = self._noted(
+            self._draft.facts[step_place(path)] = self._content(
                 path, {**facts, **self.records.standing(path)}
             )
 
@@ -143,21 +115,11 @@ class Journal:
         with self._lock:
             if self.records.pop(path):
                 self.records.again.setdefault(path, self.records.next_order())
-                self._draft.changes[STEPS, path] = None
+                self._draft.changes[step_place(path)] = None
             facts = {**told, "failed_attempts": count, "generation": self._generation(path)}
-            self._draft.facts[STEPS, path] = self._noted(
+            self._draft.facts[step_place(path)] = self._content(
                 path, {**facts, **self.records.standing(path)}
             )
-
-    def _stored_facts(self, path: str) -> Mapping[str, Any]:
-        """What the run's newest checkpoint notes of the step at *path*; a step that runs asks
-        several times.
-        """
-        tip, asked = self.tip, self._asked
-        if asked is None or (asked[0], asked[1]) != (tip.id, path):
-            entry = self._store.snapshot(tip).find_fact((STEPS, path)) if path else None
-            self._asked = asked = (tip.id, path, json.loads(entry.note) if entry else {})
-        return asked[2]
 
     def begin_log(self, path: str, *, keep: bool) -> AttemptLog:
         """Begin the log of the next attempt at the step at *path*; without *keep* only a bad end is
@@ -173,7 +135,7 @@ class Journal:
         """
         for path in self._logs.left():
             with self._lock:
-                if (STEPS, path) in self._draft.facts:
+                if step_place(path) in self._draft.facts:
                     continue
                 standing = self.records.standing(path)
                 facts = {
@@ -181,9 +143,9 @@ class Journal:
                     **self._stored_facts(path),
                     **standing,
                 }
-                self._draft.facts[STEPS, path] = self._noted(path, facts)
+                self._draft.facts[step_place(path)] = self._content(path, facts)
 
-    def _noted(self, path: str, facts: Facts) -> Content:
+    def _content(self, path: str, facts: Facts) -> Content:
         """What is to stand at the facts of the step at *path*."""
         return self._logs.content(path, facts)
 
@@ -205,15 +167,15 @@ class Journal:
         *workspace* says whether that one keeps the project's files; None leaves it to the workflow.
         *artifacts* are files of the step's own.
         """
-        content = value(output, note=self._record(path, status, key).note(), path="output")
+        content = value(output, note=_note_of(self._record(path, status, key)), path="output")
         with self._lock:
             generation = self._generation(path) + 1
             record = self._record(path, status, key, self.records.next_order())
             asked = {"asked": True} if path in self.records.again else {}
             facts = {**facts, **asked, "generation": generation, "order": record.order}
-            changes: Changes = {(STEPS, path): content}
+            changes: Changes = {step_place(path): content}
             if artifacts is not None:
-                changes[ARTIFACTS, path] = artifacts
+                changes[artifacts_place(path)] = artifacts
             self._drop_around(path)
         self._draft.save(
             Save(
@@ -223,7 +185,7 @@ class Journal:
                 step=path,
                 workspace=workspace,
                 changes=changes,
-                facts={(STEPS, path): self._noted(path, facts)},
+                facts={step_place(path): self._content(path, facts)},
             )
         )
         self._logs.remove(path)
@@ -237,10 +199,13 @@ class Journal:
         """Drop with the next save what is kept of the composite steps around *path*: it holds no
         longer.
         """
-        for around in ancestors(path):
-            if (record := self.records.get(around)) is not None and not record.key:
-                self.records.pop(around)
-                self._draft.changes[STEPS, around] = None
+        for around in StepPath(path).ancestors():
+            self._drop(around)
+
+    def _drop(self, composite: str) -> None:
+        if (record := self.records.get(composite)) is not None and not record.key:
+            self.records.pop(composite)
+            self._draft.changes[step_place(composite)] = None
 
     def note_decision(self, name: str, key: Key, answer: Value, *, urgent: bool) -> None:
         """Keep what was decided (`path?when`, …) with the next save; *urgent*: before any step acts
@@ -248,9 +213,11 @@ class Journal:
         """
         with self._lock:
             record = Record("done", key, load=lambda: answer, order=self.records.next_order())
-            self._drop_around(f"{name.rpartition('?')[0]}.")
-            self._draft.changes[STEPS, name] = value(answer, note=record.note(), path=name)
-            self._draft.facts[STEPS, name] = note(facts_text({"order": record.order}))
+            step = step_of(name)
+            self._drop(step)
+            self._drop_around(step)
+            self._draft.changes[step_place(name)] = value(answer, note=_note_of(record), path=name)
+            self._draft.facts[step_place(name)] = note(facts_text({"order": record.order}))
             self.records[name] = record
             self._draft.decided += urgent
 
@@ -259,7 +226,9 @@ class Journal:
         with self._lock:
             saved = self._record(path, status, {})
             record = saved._replace(load=lambda: _either(self._draft.outputs, path, saved.load))
-            self._draft.changes[STEPS, path] = value(output, note=record.note(), path="output")
+            self._draft.changes[step_place(path)] = value(
+                output, note=_note_of(record), path="output"
+            )
             self._draft.outputs[path] = output
             self.records[path] = record
 
@@ -268,7 +237,7 @@ class Journal:
         it.
         """
         self._draft.save(
-            Save(reason=f"artifacts of {path}", step=path, changes={(ARTIFACTS, path): files})
+            Save(reason=f"artifacts of {path}", step=path, changes={artifacts_place(path): files})
         )
 
     def amend(self, changes: Mapping[tuple[str, ...], Content | None]) -> None:
@@ -280,7 +249,7 @@ class Journal:
         """Write down that the rollback of the step at *path* begins."""
         reason = f"rolling back {path}"
         if (
-            self._draft.changes.get((STEPS, path)) is not None
+            self._draft.changes.get(step_place(path)) is not None
         ):  # Of a step made of steps: it rides along otherwise.
             self.write(reason)
         with self._lock:
@@ -298,8 +267,8 @@ class Journal:
         if record is None:
             return False
         self.records[path] = record = record._replace(undoing=undoing)
-        entry = self._store.snapshot(self.tip).entry((STEPS, path))
-        self._draft.changes[STEPS, path] = existing(entry._replace(note=record.note()))
+        entry = self.tree.snapshot.entry(step_place(path))
+        self._draft.changes[step_place(path)] = existing(entry._replace(note=_note_of(record)))
         return True
 
     def forget(self, paths: Iterable[str], undoing: AbstractSet[str] = frozenset()) -> None:
@@ -322,12 +291,12 @@ class Journal:
                     continue
                 self.records.again.pop(name, None)
                 record = self.records.pop(name)
-                if record is not None and record.key and "?" not in name:
+                if record is not None and record.key and not is_decision(name):
                     self._generations[name] = self._generation(name) + 1
-                    self._draft.facts[STEPS, name] = self._noted(
+                    self._draft.facts[step_place(name)] = self._content(
                         name, {"generation": self._generations[name]}
                     )
-                self._draft.changes[STEPS, name] = None
+                self._draft.changes[step_place(name)] = None
         self.write("rolled back")
 
     # --- by hand ----------------------------------------------------------------------------------
@@ -345,7 +314,7 @@ class Journal:
             leaves = [
                 it
                 for it in within
-                if "?" not in it and (self.records[it].key or self.records[it].by_hand)
+                if not is_decision(it) and (self.records[it].key or self.records[it].by_hand)
             ]
             if not leaves:
                 return False
@@ -354,14 +323,14 @@ class Journal:
                 if name in leaves and self.records[name].key:
                     self.records.again[name] = order
                     facts = {**self._stored_facts(name), **self.records.standing(name)}
-                    self._draft.facts[STEPS, name] = self._noted(name, facts)
+                    self._draft.facts[step_place(name)] = self._content(name, facts)
                     continue
                 self.records.pop(name)
-                self._draft.changes[STEPS, name] = None
+                self._draft.changes[step_place(name)] = None
                 if name in leaves:
                     self.records.again[name] = order
                 facts = {"generation": self._generation(name), **self.records.standing(name)}
-                self._draft.facts[STEPS, name] = self._noted(name, facts)
+                self._draft.facts[step_place(name)] = self._content(name, facts)
             self._drop_around(path)
             return True
 
@@ -394,8 +363,10 @@ class Journal:
                 "asked": True,
             }
             facts.pop("again", None)
-            self._draft.changes[STEPS, path] = value(output, note=record.note(), path="output")
-            self._draft.facts[STEPS, path] = self._noted(path, facts)
+            self._draft.changes[step_place(path)] = value(
+                output, note=_note_of(record), path="output"
+            )
+            self._draft.facts[step_place(path)] = self._content(path, facts)
 
     def ask(self) -> None:
         """Let what changed since it was recorded run again unasked, until the walk has come to an
@@ -403,7 +374,7 @@ class Journal:
         """
         with self._lock:
             self.records.asked = self.records.next_order()
-            self._draft.facts[ASKED,] = note(str(self.records.asked))
+            self._draft.facts[ASKED] = note(str(self.records.asked))
 
     def waiting(self) -> tuple[Changes, Changes]:
         """What waits for the next save: of the state, and of the facts."""
@@ -420,13 +391,13 @@ class Journal:
         """Write the decisions that could come out differently next time, if there are any."""
         self._draft.settle()
 
-    def beside(self, path: str) -> Journal:
-        """A journal that knows nothing and writes nothing: for what is done beside the run about
-        the step at *path*.
+    def beside(self, path: str) -> Recorder:
+        """One that knows nothing and writes nothing: for what is done beside the run about the
+        step at *path*.
 
         Idempotency keys are new ones once that step was recorded or rolled back again.
         """
-        return _Unwritten(self._store, self.tip, self._generation(path))
+        return Recorder(self._store, self.tip, beside=self._generation(path))
 
     def end(
         self,
@@ -445,31 +416,18 @@ class Journal:
             if not keep_files:
                 self._draft.keep_no_files()
             if kind == "final":
-                self._draft.changes["output",] = value(output, path="output")
+                self._draft.changes[OUTPUT] = value(output, path="output")
             if facts:
-                self._draft.facts["end",] = value(dict(facts), path="facts")
+                self._draft.facts[END] = value(dict(facts), path="facts")
             if kind != "pause" and self.records.asked:
-                self._draft.facts[ASKED,] = None
+                self._draft.facts[ASKED] = None
         last = self._draft.save(Save(reason=reason, kind=kind, closes=True))
         self._logs.remove_all()
         return last
 
 
-class _Unwritten(Journal):
-    def __init__(self, store: Store, tip: Checkpoint, generation: int) -> None:
-        super().__init__(store, tip, recall=False)
-        self._draft = _Discarded(store, tip, None, holds_files=False)
-        self._fixed = generation
-
-    def _generation(self, path: str) -> int:
-        del path
-        return self._fixed
-
-
-class _Discarded(Draft):
-    def save(self, save: Save) -> Checkpoint:
-        del save
-        return self.tip
+def _note_of(record: Record) -> str:
+    return StepNote(record.status, record.key, record.by_hand, record.undoing).text()
 
 
 def _either(unsaved: Mapping[str, Value], path: str, load: Callable[[], Value]) -> Value:

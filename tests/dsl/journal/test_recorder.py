@@ -9,7 +9,7 @@ from pathlib import Path
 from kit.patience import PATIENCE_SECONDS
 from maverick.checkpoints import Store, value
 from maverick.checkpoints.disk.files import Files
-from maverick.dsl.journal.journal import Journal
+from maverick.dsl.journal.recorder import Recorder
 from maverick.dsl.workflow.outcome import Key
 
 KEY: Key = {"type": "shell"}
@@ -34,7 +34,7 @@ def test_steps_that_finish_while_a_save_is_under_way_share_the_next_one(tmp_path
     files = _SlowFiles()
     store = Store.create(tmp_path / "checkpoints", files=files)
     begun = store.save("run-1", {("inputs",): value({})}, parent=None, group="flow")
-    journal = Journal(store, begun)
+    journal = Recorder(store, begun)
     files.armed = True
 
     with ThreadPoolExecutor(8) as pool:
@@ -55,7 +55,7 @@ def test_steps_that_finish_while_a_save_is_under_way_share_the_next_one(tmp_path
     reason = store.ref("run-1").positions[-1].reason
     assert reason.endswith(" and 3 more")
     assert "all[0].a" not in reason
-    read = Journal(Store.open(tmp_path / "checkpoints"), journal.tip)
+    read = Recorder(Store.open(tmp_path / "checkpoints"), journal.tip)
     assert list(range(7)) == [read.records[f"all[{n}].a"].load() for n in range(7)]
     assert "rides along with what comes later" == read.records["inner"].load()
     assert 7 == len({read.records[f"all[{n}].a"].order for n in range(7)})
@@ -65,7 +65,7 @@ def test_a_decision_that_is_being_saved_is_waited_for(tmp_path: Path) -> None:
     """`settle` returns when it is on the disk: another thread's save has it, and may yet fail."""
     files = _SlowFiles()
     store = Store.create(tmp_path / "checkpoints", files=files)
-    journal = Journal(
+    journal = Recorder(
         store, store.save("run-1", {("inputs",): value({})}, parent=None, group="flow")
     )
     journal.note_decision("a?when", {}, answer=True, urgent=True)
@@ -85,4 +85,4 @@ def test_a_decision_that_is_being_saved_is_waited_for(tmp_path: Path) -> None:
 
     assert unsettled
     assert "b" == store.ref("run-1").positions[-1].reason, "nothing was left to be saved"
-    assert True is Journal(store, journal.tip).records["a?when"].load()
+    assert True is Recorder(store, journal.tip).records["a?when"].load()

@@ -1,0 +1,189 @@
+"""The shape of a run's trees: what stands where in its checkpoints (section 5.2 of docs/format.md).
+
+The state holds `inputs`, `definition/<file>`, `steps/<step path>` and `steps/<step path>?<what>`
+(a decision), `artifacts/<step path>`, at the end `output`, and where files are kept `workspace` and
+`workspace-about`. The facts beside it hold `run`, `steps/<step path>`, `asked` and `end`. No other
+file knows these names.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+from maverick.checkpoints import Content, Entry, blob, value
+from maverick.dsl.paths import StepPath, is_decision
+
+if TYPE_CHECKING:
+    from maverick.checkpoints import Checkpoint, Snapshot
+    from maverick.dsl.workflow.outcome import Key, Status
+    from maverick.values import Value
+
+Place: TypeAlias = tuple[str, ...]
+Changes: TypeAlias = dict[Place, Content | None]
+"""What is to stand at some places; None removes."""
+
+INPUTS: Final = ("inputs",)
+OUTPUT: Final = ("output",)
+FILES: Final = ("workspace",)
+"""The project's files, where a checkpoint keeps them."""
+ABOUT_FILES: Final = ("workspace-about",)
+"""How they were found."""
+RUN: Final = ("run",)
+"""A fact: where and by which version the run was started."""
+ASKED: Final = ("asked",)
+"""A fact: the order before which everything may run again (`Records.asked`)."""
+END: Final = ("end",)
+"""A fact: which step failed the run, and its error."""
+_DEFINITION: Final = "definition"
+_STEPS: Final = "steps"
+_ARTIFACTS: Final = "artifacts"
+_MAIN: Final = "main"
+
+
+def step_place(name: str) -> Place:
+    """Where the step or decision *name* stands, of the state and of the facts."""
+    return (_STEPS, name)
+
+
+def artifacts_place(path: str) -> Place:
+    """Where the files that the step at *path* made stand."""
+    return (_ARTIFACTS, path)
+
+
+def beginning(inputs: Mapping[str, Value], texts: Mapping[str, str], main: str) -> Changes:
+    """What a run begins with: its inputs, and the texts of its definition by file; *main* is the
+    file of its workflow.
+    """
+    files: Changes = {
+        (_DEFINITION, file): blob(text.encode(), note=_MAIN if file == main else "")
+        for file, text in texts.items()
+    }
+    return {INPUTS: value(dict(inputs)), **files}
+
+
+class StepNote(NamedTuple):
+    """What the note beside a step's output says of it."""
+
+    status: Status
+    key: Key
+    by_hand: bool = False
+    undoing: bool = False
+
+    @classmethod
+    def of(cls, entry: Entry) -> StepNote:
+        """The one of the step that stands at *entry*."""
+        fields = json.loads(entry.note) if entry.note else {"status": "done", "key": {}}
+        return cls(**fields)
+
+    def text(self) -> str:
+        """The note, as canonical JSON."""
+        marks = {name: True for name in ("by_hand", "undoing") if getattr(self, name)}
+        fields = {"key": dict(self.key), "status": self.status, **marks}
+        return json.dumps(fields, sort_keys=True, separators=(",", ":"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunTree:
+    """What a checkpoint of a run holds. Everything raises StoreDamaged for what cannot be read."""
+
+    snapshot: Snapshot
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The checkpoint itself."""
+        return self.snapshot.checkpoint
+
+    @property
+    def inputs(self) -> dict[str, Value]:
+        """The inputs as the run recorded them."""
+        recorded = self.snapshot.value(INPUTS)
+        return recorded if isinstance(recorded, dict) else {}
+
+    @property
+    def output(self) -> Value:
+        """What the run gave, which is done."""
+        return self.snapshot.value(OUTPUT)
+
+    @property
+    def definition(self) -> dict[str, str]:
+        """The texts of the workflow and of all that it calls, by file."""
+        return {
+            file: self.snapshot.data_of(entry).decode()
+            for file, entry in self._entries(_DEFINITION).items()
+        }
+
+    @property
+    def main_file(self) -> str:
+        """The file of the run's workflow; empty of a run that has none, such as `checkpoint
+        create` makes.
+        """
+        entries = self._entries(_DEFINITION)
+        return next((file for file, entry in entries.items() if entry.note == _MAIN), "")
+
+    @property
+    def holds_files(self) -> bool:
+        """Whether it keeps the project's files."""
+        return self.snapshot.find(FILES) is not None
+
+    @property
+    def asked(self) -> int:
+        """The order before which everything may run again; 0 where nobody asked for that."""
+        entry = self.snapshot.find_fact(ASKED)
+        return int(entry.note) if entry is not None else 0
+
+    @property
+    def end(self) -> Mapping[str, Value]:
+        """Of a run that failed: `step`, which failed it, and `error`; else nothing."""
+        entry = self.snapshot.find_fact(END)
+        told = self.snapshot.value_of(entry) if entry is not None else None
+        return told if isinstance(told, dict) else {}
+
+    @property
+    def entries(self) -> dict[str, Entry]:
+        """What stands at the recorded steps and decisions, by name."""
+        return self._entries(_STEPS)
+
+    @property
+    def steps(self) -> dict[StepPath, Entry]:
+        """What stands at the recorded steps, by path."""
+        return {
+            StepPath(name): entry for name, entry in self.entries.items() if not is_decision(name)
+        }
+
+    @property
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """What is noted of steps and decisions, by name: times, attempts and the like."""
+        return {name: json.loads(entry.note) for name, entry in self._fact_entries().items()}
+
+    @property
+    def begun(self) -> list[StepPath]:
+        """The paths of the steps of which something is noted, recorded or not."""
+        return [StepPath(name) for name in self._fact_entries() if not is_decision(name)]
+
+    def output_of(self, name: str) -> Value:
+        """What the step or decision *name* recorded. Raises NotFound if it recorded nothing."""
+        return self.snapshot.value(step_place(name))
+
+    def facts_of(self, path: str) -> dict[str, Any]:
+        """What is noted of the step at *path*; nothing where nothing is."""
+        entry = self.facts_entry(path)
+        return json.loads(entry.note) if entry is not None else {}
+
+    def facts_entry(self, path: str) -> Entry | None:
+        """Where the facts of the step at *path* stand: a note, or a blob, which is its log, too."""
+        return self.snapshot.find_fact(step_place(path)) if path else None
+
+    def artifacts(self, path: str) -> Entry | None:
+        """The files that the step at *path* recorded; None if it recorded none."""
+        return self.snapshot.find(artifacts_place(path))
+
+    def _entries(self, folder: str) -> dict[str, Entry]:
+        entry = self.snapshot.find((folder,))
+        return self.snapshot.entries((folder,)) if entry is not None else {}
+
+    def _fact_entries(self) -> dict[str, Entry]:
+        entry = self.snapshot.find_fact((_STEPS,))
+        return self.snapshot.facts((_STEPS,)) if entry is not None else {}

@@ -1,0 +1,63 @@
+"""What is asked for: which run of what, and who watches it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from maverick.dsl.events import Event, Observer, guarded, ignore
+from maverick.dsl.processes.stop import Stop
+
+if TYPE_CHECKING:
+    from maverick.values import Value
+
+Policy: TypeAlias = Literal["refuse", "rerun", "recorded"]
+"""What becomes of finished steps that would run again: refuse to resume, run them, or keep their
+records.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Request:
+    """What is asked for. `inputs` holds texts (from a command line) and values (from a file)."""
+
+    workflow: str = ""
+    inputs: Mapping[str, Value] = field(default_factory=dict)
+    revision: str = ""
+    """To resume from; empty: the newest run of the workflow that fits."""
+    policy: Policy = "refuse"
+    change_inputs: bool = False
+    workspace: Literal["", "restore", "force-restore", "keep"] = ""
+    """What becomes of the project's files where they differ from what the run last kept; empty:
+    ask, or keep.
+
+    Only `force-restore` restores them although HEAD has moved.
+    """
+    from_step: str = ""
+    """The path of a step that runs again with what follows it in its chain, whatever is recorded.
+    """
+    skip: Mapping[str, Value] = field(default_factory=dict)
+    """Paths of steps that count as skipped, with their outputs."""
+
+    @property
+    def amends(self) -> bool:
+        """Whether something is to be other than recorded, by hand."""
+        return bool(self.from_step or self.skip)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Session:
+    """Who watches an execution, and who may stop it."""
+
+    observe: Observer = ignore
+    stop: Stop = field(default_factory=Stop)
+    ask: Callable[[str], bool] | None = None
+    """Asks a person a question; None where there is nobody to be asked."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "observe", guarded(self.observe))
+
+    def tell(self, text: str) -> None:
+        """Tell whoever watches."""
+        self.observe(Event(event="notice", message=text))
