@@ -19,9 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maverick.checkpoints.trees import codec
 from maverick.errors import ValueUnstorable
-from maverick.values import MAX_DEPTH, Value, canonical_json, key_path, kind_of, normalise
+from maverick.values import MAX_DEPTH, canonical_json, key_path, kind_of, normalise
 
 
 class Text(str):
@@ -300,12 +299,6 @@ def test_kinds_have_the_languages_names() -> None:
         "mapping",
         "object",
     ] == [kind_of(value) for value in values]
-
-
-def test_the_language_and_the_store_agree_on_what_a_value_is() -> None:
-    """The alias stands in both, so that reading a workflow does not import the store."""
-    assert str(codec.Value) == str(Value)
-    assert codec.MAX_DEPTH == MAX_DEPTH
 
 
 def test_a_path_is_written_as_it_is_asked_for() -> None:

@@ -9,25 +9,33 @@ code when the error ends a command.
     MaverickError
     ├── UsageError            2   the command or its values are wrong
     │   └── InputInvalid      2   workflow inputs are missing, unknown or of the wrong type
-    ├── WorkflowInvalid       3   a workflow or maverick.yaml has problems (all of them, with
-    positions) ├── StepFailed            1   a step could not do its work │   ├── StepTimeout
-    1   it took longer than its `timeout` │   ├── ExpressionFailed  1   an expression could not be
-    evaluated │   └── ValueUnstorable   1   its output cannot be stored; names the path of the value
-    ├── NotFound             10   no such store, run, revision or object path │   └──
-    RevisionAmbiguous 10  an id prefix that fits several checkpoints ├── RunConflict          11
-    another process owns the run │   ├── RunOwned         11   its kernel lock is held │   └──
-    RefMoved         11   its ref was advanced by somebody else ├── RunDiffers           12
-    inputs, definition or files are not those of the recorded run │   ├── InputsDiffer     12 │
-    ├── StepsDiffer      12 │   └── FilesDiffer      12   files changed since they were looked at,
-    or HEAD moved ├── WorkspaceUnreadable   1   files of the workspace cannot be read, or do not
-    hold still ├── WorkspaceUnwritable   1   files of the workspace cannot be restored ├──
-    StoreUnwritable       1   the disk is full, or the store is read-only │   └── StoreDenied
-    1   it belongs to another user, or its mode keeps this one out ├── StoreTooNew          20   the
-    store was written by a newer version ├── StoreDamaged         20   bytes are missing or not what
-    was written │   ├── ObjectMissing    20 │   ├── ObjectCorrupt    20 │   ├── PackDamaged      20
-    │   ├── RefDamaged       20 │   └── FormatDamaged    20 ├── Fault                 1   a fault of
-    maverick: an exception that nobody foresaw └── Interrupted         130   stopped by a signal;
-    the run can be resumed
+    ├── WorkflowInvalid       3   a workflow or maverick.yaml has problems (all, with positions)
+    ├── StepFailed            1   a step could not do its work
+    │   ├── StepTimeout       1   it took longer than its `timeout`
+    │   ├── ExpressionFailed  1   an expression could not be evaluated
+    │   └── ValueUnstorable   1   its output cannot be stored; names the path of the value
+    ├── NotFound             10   no such store, run, revision or object path
+    │   └── RevisionAmbiguous 10  an id prefix that fits several checkpoints
+    ├── RunConflict          11   another process owns the run
+    │   ├── RunOwned         11   its kernel lock is held
+    │   └── RefMoved         11   its ref was advanced by somebody else
+    ├── RunDiffers           12   inputs, definition or files are not those of the recorded run
+    │   ├── InputsDiffer     12
+    │   ├── StepsDiffer      12
+    │   └── FilesDiffer      12   files changed since they were looked at, or HEAD moved
+    ├── WorkspaceUnreadable   1   files of the workspace cannot be read, or do not hold still
+    ├── WorkspaceUnwritable   1   files of the workspace cannot be restored
+    ├── StoreUnwritable       1   the disk is full, or the store is read-only
+    │   └── StoreDenied       1   it belongs to another user, or its mode keeps this one out
+    ├── StoreTooNew          20   the store was written by a newer version
+    ├── StoreDamaged         20   bytes are missing or not what was written
+    │   ├── ObjectMissing    20
+    │   ├── ObjectCorrupt    20
+    │   ├── PackDamaged      20
+    │   ├── RefDamaged       20
+    │   └── FormatDamaged    20
+    ├── Fault                 1   a fault of maverick: an exception that nobody foresaw
+    └── Interrupted         130   stopped by a signal; the run can be resumed
 """
 
 from __future__ import annotations

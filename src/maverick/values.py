@@ -14,11 +14,7 @@ from typing import TypeAlias
 from maverick.errors import ValueUnstorable
 
 Value: TypeAlias = "bool | int | float | str | bytes | list[Value] | dict[str, Value] | None"
-"""Null, boolean, integer (of any size), float, text, bytes, list, mapping with text keys.
-
-The same type as `maverick.checkpoints.Value`, named here so that reading a workflow does not import
-the store.
-"""
+"""Null, boolean, integer (of any size), float, text, bytes, list, mapping with text keys."""
 
 MAX_DEPTH = 200
 """How deep lists and mappings may stand in each other in a stored value."""
@@ -63,18 +59,20 @@ def kind_of(value: object) -> str:  # noqa: PLR0911 - one case a type
 def normalise(obj: object, path: str = "output") -> Value:
     """Give *obj* as a plain value that shares no list or mapping with it; the rules, in this order:
 
-    =========================================
-    ======================================================= null, booleans, integers, floats, text
-    themselves; a subclass becomes the plain type bytes, bytearray, memoryview              bytes
-    `Enum` member                             its value, by these rules mapping
-    mapping in the same order; the keys must be text named tuple, dataclass instance
-    mapping of its fields (those that are set) list, tuple                               list set,
-    frozenset                            list, sorted by the canonical JSON of the entries object
-    with `model_dump` (pydantic)       what `model_dump(mode="python")` gives, by these rules
-    `pathlib` path                            text `datetime`, `date`, `time`                ISO
-    8601 text `timedelta`                               seconds, a float `Decimal`, `UUID`
-    text =========================================
-    =======================================================
+    ========================================= ======================================================
+    null, booleans, integers, floats, text    themselves; a subclass becomes the plain type
+    bytes, bytearray, memoryview              bytes
+    `Enum` member                             its value, by these rules
+    mapping                                   mapping in the same order; the keys must be text
+    named tuple, dataclass instance           mapping of its fields (those that are set)
+    list, tuple                               list
+    set, frozenset                            list, sorted by the canonical JSON of the entries
+    object with `model_dump` (pydantic)       what `model_dump(mode="python")` gives, by these rules
+    `pathlib` path                            text
+    `datetime`, `date`, `time`                ISO 8601 text
+    `timedelta`                               seconds, a float
+    `Decimal`, `UUID`                         text
+    ========================================= ======================================================
 
     Anything else, a key that is no text, an object that contains itself and more than 200 levels
     raise `ValueUnstorable`, whose path begins with *path* and leads to the part:
@@ -84,6 +82,21 @@ def normalise(obj: object, path: str = "output") -> Value:
         return _plain(obj, 0, set())
     except _UnstorableError as bad:
         raise ValueUnstorable(path + "".join(reversed(bad.steps)), bad.why) from bad.__cause__
+
+
+def same(one: object, other: object) -> bool:
+    """Whether two values are the same: also in type, NaN like NaN, whatever the order of keys."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, float):
+        return repr(one) == repr(other)
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(
+            same(entry, other[key]) for key, entry in one.items()
+        )
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
 
 
 def canonical_json(value: Value) -> bytes:

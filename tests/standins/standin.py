@@ -5,16 +5,23 @@ The folder `$STANDIN_FOLDER` holds `script.json`, a list with one scenario per c
 played again), and gets `calls.jsonl`, what each call was given. A scenario is a mapping; every
 stand-in knows:
 
-    text       the final answer (null: none)        before     text said before the tools are used
-    write      {path: content} to write as a tool   words      text for standard error
-    status     the HTTP status that the model gives message    what the error says (with or without
-    a status) cut_short  end in the middle of the turn        hang       open the session, then wait
-    for ever flood      so many bytes of noise first         logged_out nobody is logged in limit
-    the limit of turns is reached        exit       end with this exit code, saying only `words`
-    retries    claude: asks the model's server so often again, with `status` each time, before all
-    else rate_limit claude: what it says of the account's limit healed     claude: those were all,
-    the rest is as without `status` recorded   replay a sample of `recorded/`, such as
-    `codex-0.171.0/400`
+    text       the final answer (null: none)
+    before     text said before the tools are used
+    write      {path: content} to write as a tool
+    words      text for standard error
+    status     the HTTP status that the model gives
+    message    what the error says (with or without a status)
+    cut_short  end in the middle of the turn
+    hang       open the session, then wait for ever
+    flood      so many bytes of noise first
+    logged_out nobody is logged in
+    limit      the limit of turns is reached
+    exit       end with this exit code, saying only `words`
+    retries    claude: asks the model's server so often again, with `status` each time, before
+               all else
+    rate_limit claude: what it says of the account's limit
+    healed     claude: those were all, the rest is as without `status`
+    recorded   replay a sample of `recorded/`, such as `codex-0.171.0/400`
 """
 
 from __future__ import annotations

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from maverick.checkpoints.refs.overview import Overview
     from maverick.checkpoints.refs.refs import Position, Ref
     from maverick.checkpoints.store import Store
-    from maverick.checkpoints.trees.codec import Value
     from maverick.checkpoints.trees.content import Content, blob, blob_from, existing, note, value
     from maverick.checkpoints.trees.snapshot import Snapshot
     from maverick.checkpoints.trees.tree_nodes import Checkpoint, CheckpointKind, Entry, EntryKind
+    from maverick.values import Value
 
 __all__ = [
     "BlobId",
@@ -64,7 +64,7 @@ _HOMES = {
     "Snapshot": "trees.snapshot",
     "Store": "store",
     "TreeId": "objects.ids",
-    "Value": "trees.codec",
+    "Value": ".values",
     "blob": "trees.content",
     "blob_from": "trees.content",
     "existing": "trees.content",
@@ -81,6 +81,6 @@ def __getattr__(name: str) -> object:
     """Load a public name from the module that it is defined in."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    found = getattr(import_module(f".{_HOMES[name]}", __name__), name)
     globals()[name] = found
     return found

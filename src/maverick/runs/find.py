@@ -25,6 +25,7 @@ from maverick.errors import (
     StoreDamaged,
     UsageError,
 )
+from maverick.values import same
 
 if TYPE_CHECKING:
     from maverick.dsl.catalog.catalog import Catalog
@@ -220,7 +221,7 @@ def asks_for_other_inputs(
     if not request.inputs:
         return False
     recorded = RunTree(store.snapshot(checkpoint)).inputs
-    return not _same(given_inputs(project, store, checkpoint, request), recorded)
+    return not same(given_inputs(project, store, checkpoint, request), recorded)
 
 
 def inputs_to_use(
@@ -237,7 +238,7 @@ def inputs_to_use(
     different = [
         f"{name} was {json.dumps(recorded.get(name))}, now {json.dumps(new)}"
         for name, new in given.items()
-        if not _same(recorded.get(name), new)
+        if not same(recorded.get(name), new)
     ]
     if different and not request.change_inputs:
         raise InputsDiffer(
@@ -259,10 +260,6 @@ def inputs_as_recorded(
         )
     except InputInvalid:
         return None
-
-
-def _same(one: Value, other: Value) -> bool:
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def new_run_id(workflow: str) -> str:

@@ -4,7 +4,6 @@ Writes nothing.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from difflib import unified_diff
 from typing import TYPE_CHECKING, NamedTuple
@@ -28,6 +27,7 @@ from maverick.errors import FilesDiffer, StepFailed, WorkflowInvalid
 from maverick.runs import amend, find
 from maverick.runs.prepare import Prepared, prepare_resume, prepare_start, refuse_secrets
 from maverick.runs.workspace_choice import Decision, expect
+from maverick.values import same
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -283,9 +283,7 @@ class _Differences:
                 )
         for name in read:
             old, new = self._recorded.get(name), self._inputs.get(name)
-            if json.dumps(old, sort_keys=True, default=repr) != json.dumps(
-                new, sort_keys=True, default=repr
-            ):
+            if not same(old, new):
                 yield Changed(part=f"inputs.{name}", known=True, old=old, new=new)
 
     def _definition(self, outlined: Outlined) -> str:

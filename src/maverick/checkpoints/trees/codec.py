@@ -11,18 +11,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.ids import BlobId, ObjectId
 from maverick.errors import StoreDamaged, ValueUnstorable
+from maverick.values import MAX_DEPTH, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Value: TypeAlias = "bool | int | float | str | bytes | list[Value] | dict[str, Value] | None"
-
-MAX_DEPTH = 200
 _MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _INFINITY = float("inf")

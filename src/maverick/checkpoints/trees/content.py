@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from maverick.checkpoints.objects.ids import ObjectId
-    from maverick.checkpoints.trees.codec import Value
     from maverick.checkpoints.trees.folders import Path as Names
     from maverick.checkpoints.trees.tree_nodes import EntryKind
+    from maverick.values import Value
 
 Objects: TypeAlias = "dict[ObjectId, NewObject]"
 

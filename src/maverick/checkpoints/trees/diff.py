@@ -16,14 +16,15 @@ from maverick.checkpoints.trees import folders
 from maverick.checkpoints.trees.snapshot import Snapshot
 from maverick.checkpoints.trees.tree_nodes import Entry, Fan, Leaf, Node
 from maverick.errors import UsageError
+from maverick.values import same
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from maverick.checkpoints.trees.codec import Value
     from maverick.checkpoints.trees.folders import Nodes, Path
     from maverick.checkpoints.trees.snapshot import Source
     from maverick.checkpoints.trees.tree_nodes import Checkpoint
+    from maverick.values import Value
 
 _DIGITS = re.compile(r"([0-9]+)")
 
@@ -171,21 +172,6 @@ def diff_values(
         yield from _diff_lists(old, new, path)
     elif not same(old, new):
         yield path, old, new
-
-
-def same(old: Value | Missing, new: Value | Missing) -> bool:
-    """Say whether two values are the same: also in type, NaN like NaN, whatever the order of
-    keys.
-    """
-    if type(old) is not type(new):
-        return False
-    if isinstance(old, float):
-        return repr(old) == repr(new)
-    if isinstance(old, dict) and isinstance(new, dict):
-        return old.keys() == new.keys() and all(same(item, new[key]) for key, item in old.items())
-    if isinstance(old, list) and isinstance(new, list):
-        return len(old) == len(new) and all(map(same, old, new))
-    return old == new
 
 
 def natural_key(name: str) -> tuple[tuple[str | tuple[int, str], ...], str]:

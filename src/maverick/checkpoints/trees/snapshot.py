@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from maverick.checkpoints.objects.ids import BlobId, ObjectId
-    from maverick.checkpoints.trees.codec import Value
     from maverick.checkpoints.trees.tree_nodes import Checkpoint, Entry, Node
+    from maverick.values import Value
 
 AnyPath: TypeAlias = "tuple[str, ...] | str"
 """A path inside a snapshot: its names, or their text with `/` between them (where no name holds

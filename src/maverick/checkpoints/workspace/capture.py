@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from maverick.checkpoints.objects.objects import OpenPack
     from maverick.checkpoints.store import Store
-    from maverick.checkpoints.trees.codec import Value
     from maverick.checkpoints.workspace.scan import Workspace
+    from maverick.values import Value
 
 FILES = ("workspace",)
 """Where a checkpoint holds the files."""
