@@ -49,13 +49,6 @@ def summarise(store: Runs, ref: Ref) -> Summary:
     )
 
 
-def summaries(store: Runs, damaged: list[RefDamaged] | None = None) -> list[Summary]:
-    """Give all runs, newest first, reading refs and nothing else; *damaged* gets an error for each
-    bad ref.
-    """
-    return [summarise(store, ref) for ref in store.refs(damaged)]
-
-
 def status_of(store: Runs, ref: Ref) -> RunStatus:
     """A run that is not done runs if a process owns it; if none does, its newest checkpoint says
     why it stopped.
