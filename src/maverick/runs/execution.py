@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from maverick.checkpoints import Checkpoint, Owner, Store
 from maverick.dsl.engine.blocks import Unfinished
+from maverick.dsl.engine.history import Undone
 from maverick.dsl.engine.requirements import all_steps
-from maverick.dsl.engine.rollback import Undone, finish_interrupted, roll_back
 from maverick.dsl.events import Event
 from maverick.dsl.journal.keeper import Keeper
 from maverick.dsl.journal.recorder import Recorder
@@ -128,7 +128,7 @@ class Execution:
         interrupted, undone = Undone(), Undone()
         failure: StepFailed | Fault | None = None
         try:
-            finish_interrupted(executor, recorder, workflow, inputs, interrupted)
+            self._end_rollbacks(executor, recorder, interrupted)
             try:
                 output = executor.run(workflow, inputs)
                 recorder.end("final", reason="done", output=output)
@@ -136,7 +136,7 @@ class Execution:
             except (StepFailed, Fault) as error:
                 failure = error
                 if tracking and workflow.on_failure == "rollback":
-                    roll_back(executor, recorder, workflow, inputs, undone)
+                    self._roll_back(executor, recorder, undone)
                 if isinstance(error, Fault):
                     raise
                 text = self._failed(error, undone)
@@ -173,6 +173,21 @@ class Execution:
         self.session.observe(Event(event="run_finished", message=result.status))
         errors = (*interrupted.errors, *undone.errors)
         return replace(result, checkpoint=recorder.tip.id, rollback_errors=errors)
+
+    def _end_rollbacks(self, executor: Executor, recorder: Recorder, undone: Undone) -> None:
+        """End those that were interrupted."""
+        if recorder.records.undoing():
+            from maverick.dsl.engine.rollback import finish_interrupted  # noqa: PLC0415 - few runs undo anything
+
+            prepared = self.prepared
+            finish_interrupted(executor, recorder, prepared.workflow, prepared.inputs, undone)
+
+    def _roll_back(self, executor: Executor, recorder: Recorder, undone: Undone) -> None:
+        """Undo what was done since the last checkpoints."""
+        from maverick.dsl.engine.rollback import roll_back  # noqa: PLC0415 - as above
+
+        prepared = self.prepared
+        roll_back(executor, recorder, prepared.workflow, prepared.inputs, undone)
 
     def _failed(self, error: StepFailed | Fault, undone: Undone) -> str:
         """Say what failed, and what was undone since."""

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from maverick.dsl.expressions.scope import Frame
     from maverick.dsl.workflow.model import Step
     from maverick.dsl.workflow.outcome import Result
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from maverick.dsl.expressions.scope import Frame
 
 
 class Finished(NamedTuple):
@@ -116,3 +122,21 @@ def _follows(later: Lineage, earlier: Lineage) -> bool:
         if one != other:
             return one.chain == other.chain and one.follows
     return False
+
+
+@dataclass(slots=True, eq=False)
+class Undone:
+    """What rolling back came to."""
+
+    steps: list[StepPath] = field(default_factory=list)
+    """Rolled back, in this order."""
+    forgotten: list[StepPath] = field(default_factory=list)
+    """They run again when the run is resumed; not those in others of them."""
+    errors: list[str] = field(default_factory=list)
+
+    def forget(self, paths: Iterable[StepPath]) -> None:
+        """Note what was forgotten."""
+        every = dict.fromkeys((*self.forgotten, *paths))
+        self.forgotten = [
+            path for path in every if not any(around in every for around in path.ancestors())
+        ]

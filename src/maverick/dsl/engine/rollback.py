@@ -12,12 +12,11 @@ second walk, which looks only, finds what is left.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from maverick.dsl.engine.blocks import Block, Unfinished
+from maverick.dsl.engine.history import Undone
 from maverick.dsl.expressions import resolve
 from maverick.dsl.paths import StepPath
 from maverick.dsl.workflow.model import PythonStep
@@ -31,24 +30,6 @@ if TYPE_CHECKING:
     from maverick.dsl.journal.recorder import Recorder
     from maverick.dsl.workflow.model import Workflow
     from maverick.values import Value
-
-
-@dataclass(slots=True, eq=False)
-class Undone:
-    """What rolling back came to."""
-
-    steps: list[StepPath] = field(default_factory=list)
-    """Rolled back, in this order."""
-    forgotten: list[StepPath] = field(default_factory=list)
-    """They run again when the run is resumed; not those in others of them."""
-    errors: list[str] = field(default_factory=list)
-
-    def forget(self, paths: Iterable[StepPath]) -> None:
-        """Note what was forgotten."""
-        every = dict.fromkeys((*self.forgotten, *paths))
-        self.forgotten = [
-            path for path in every if not any(around in every for around in path.ancestors())
-        ]
 
 
 def roll_back(
@@ -78,8 +59,6 @@ def finish_interrupted(
     A step that has no rollback any more, or is gone, runs again as it is.
     """
     marked = walk.recall.records.undoing()
-    if not marked:
-        return
     history = _recorded(walk, workflow, inputs)
     known = history.at(marked, walk.recall.records.orders())
     for path in sorted({*marked} - {each.path for each in known}):

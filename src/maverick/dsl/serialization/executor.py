@@ -22,7 +22,6 @@ from maverick.dsl.engine import composites, leaves
 from maverick.dsl.engine.blocks import Block, Deadline, Unfinished, follows, is_chained
 from maverick.dsl.engine.history import Finished, History
 from maverick.dsl.engine.plan import Plan, kind_of
-from maverick.dsl.engine.refusals import Refusals
 from maverick.dsl.engine.retries import Retries
 from maverick.dsl.events import Event, Kind
 from maverick.dsl.expressions import evaluate, resolve
@@ -46,6 +45,7 @@ from maverick.errors import Fault, MaverickError, StepFailed
 from maverick.values import Value
 
 if TYPE_CHECKING:
+    from maverick.dsl.engine.refusals import Refusals
     from maverick.dsl.journal.recall import Recall
     from maverick.dsl.journal.recorder import Recorder
 
@@ -96,6 +96,8 @@ class Executor:
             Stopped: A stop was requested. What had finished is recorded.
         """
         if self.recorder is None and not self.keep_records:
+            from maverick.dsl.engine.refusals import Refusals  # noqa: PLC0415 - running, none
+
             self.refusals = Refusals(self.recall, workflow, self.tools.catalog, self.plan)
         frame = Frame(
             inputs=inputs,
