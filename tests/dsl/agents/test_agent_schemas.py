@@ -19,7 +19,8 @@ from maverick.dsl.events import Event
 from maverick.dsl.processes.programs import python_command
 from maverick.errors import StepFailed
 from maverick.project import Project
-from maverick.runs.start import Request, Session, start
+from maverick.runs.request import Request, Session
+from maverick.runs.start import start
 from maverick.values import Value
 
 SCHEMA = {
