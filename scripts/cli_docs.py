@@ -42,9 +42,8 @@ def generated() -> str:
     before = Path.cwd(), os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = "80"
     with tempfile.TemporaryDirectory() as empty:
-        Path(
-            empty, "maverick.yaml"
-        ).touch()  # `fly` would take the options of a project's own workflow.
+        # `fly` would take the options of a project's own workflow.
+        Path(empty, "maverick.yaml").touch()
         os.chdir(empty)
         try:
             parts = [f"## maverick\n```\n{help_of([])}```\n"]

@@ -163,10 +163,8 @@ def _plain(obj: object, depth: int, inside: set[int]) -> Value:
         return _container(obj, depth, inside)
     except (_UnstorableError, MemoryError):
         raise
-    except (
-        Exception,
-        SystemExit,
-    ) as error:  # its own code answers: a lazy result, a mapping of somebody's
+    except (Exception, SystemExit) as error:
+        # its own code answers: a lazy result, a mapping of somebody's
         raise _UnstorableError(
             f"{_article(obj)} cannot be read: {type(error).__name__}: {error}"
         ) from error

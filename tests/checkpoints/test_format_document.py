@@ -85,9 +85,8 @@ class Reader:
         for path in (root / "objects").iterdir():
             self.read_pack(path.stem, path.read_bytes())
         whole = set(self.objects)
-        for row in [
-            row for row in self.leaning if row[2] == 1
-        ]:  # chunks may have bases, bases lean on nothing
+        for row in [row for row in self.leaning if row[2] == 1]:
+            # chunks may have bases, bases lean on nothing
             self.read_leaning(*row, whole=whole)
         lists = [row for row in self.leaning if row[2] == 2]
         for upper in (False, True):  # of chunks, then of such lists

@@ -24,9 +24,8 @@ def store(tmp_path: Path, request: pytest.FixtureRequest) -> Store:
 
 
 def _extracted(name: str, to: Path) -> Store:
-    safe: dict[str, Any] = (
-        {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
-    )  # Python 3.11.4 has it.
+    # Python 3.11.4 has it.
+    safe: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
     with tarfile.open(GOLDEN / name) as archive:
         archive.extractall(to, **safe)
     return Store.open(to / "store")

@@ -119,9 +119,8 @@ def test_the_10000th_save_reads_and_writes_no_more_than_a_few_nodes(store: Store
     fresh.save("run-1", step(10_000), parent=start)
 
     assert isinstance(fresh.files, CountingFiles)
-    assert (
-        fresh.files.reads <= 6
-    )  # the nodes on the way, each found by some blocks of the pack's index
+    # the nodes on the way, each found by some blocks of the pack's index
+    assert fresh.files.reads <= 6
     assert fresh.files.look_ups <= 40
     assert fresh.files.read_bytes < 40_000
     assert sum(pack.size for pack in fresh.objects.packs()) - size < 10_000

@@ -269,16 +269,12 @@ def test_what_root_writes_into_a_store_is_its_owners(
     program, run = _fill(folder, monkeypatch)
 
     store = program.root / ".maverick"
-    left = {
-        "tmp/1-0011223344556677",
-        "quarantine/old.ref",
-        f"trash/{'0' * 64}.pack",
-    }  # by hand, above
+    # by hand, above
+    left = {"tmp/1-0011223344556677", "quarantine/old.ref", f"trash/{'0' * 64}.pack"}
     made = [path for path in store.rglob("*") if not any(str(path).endswith(name) for name in left)]
     for path in (store, *made):
-        given = path.stat().st_ino in giving.given or (
-            path.is_dir() and not IS_ROOT
-        )  # whose folders are his already
+        # whose folders are his already
+        given = path.stat().st_ino in giving.given or (path.is_dir() and not IS_ROOT)
         assert (OTHER, True) == (path.stat().st_uid, given), path
     for name in left:
         (store / "checkpoints" / name).unlink()
@@ -357,6 +353,5 @@ def test_who_is_no_root_and_whose_own_store_it_is_asks_the_system_nothing_more(
 
     monkeypatch.setattr(os, "open", watch)
     extend(store, at, range(1))
-    assert (
-        len(opened) == len([path for path in opened if not Path(path).is_dir()]) + 2
-    )  # two folders are synced
+    # two folders are synced
+    assert len(opened) == len([path for path in opened if not Path(path).is_dir()]) + 2

@@ -26,10 +26,8 @@ def test_the_page_of_the_command_line_is_up_to_date() -> None:
     if f"\ntyper=={metadata.version('typer')} " not in (
         ROOT / "requirements" / "run.txt"
     ).read_text("utf-8"):
-        page, written = (
-            _plain(page),
-            _plain(written),
-        )  # Each release brackets arguments as it likes.
+        # Each release brackets arguments as it likes.
+        page, written = _plain(page), _plain(written)
 
     assert page == written, "run `.venv/bin/python scripts/cli_docs.py`"
 

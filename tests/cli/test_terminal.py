@@ -185,9 +185,8 @@ def test_no_command_lets_a_text_reach_the_terminal_as_it_is(
     done = quick(*args)
 
     _check(done.err, command)
-    if (
-        command[0] != "run" or "--plan" in command
-    ):  # Its output is a value, which a pipe gets as it is.
+    if command[0] != "run" or "--plan" in command:
+        # Its output is a value, which a pipe gets as it is.
         _check(done.out, command)
     if (command[0] == "run" or command in LOOKS) and "undo" not in command:
         _check(quick(*args, "--json").out, command)

@@ -173,7 +173,7 @@ def test_every_name_operator_and_function_gives_what_the_contract_says(program: 
     outputs |= {f"t{number}": text for number, text in enumerate(TEXTS)}
     outputs["deep"] = {
         "list": [{"value": "${{ inputs.list[0] + 1 }}", "text": "n=${{ inputs.n }}"}]
-    }  # type: ignore[assignment]
+    }
     program.flow(f"{INPUTS}{STEPS}outputs: {json.dumps(outputs)}\n")
     done = program.run("run", "flow.yaml", "--json", GREETING="hello there")
 

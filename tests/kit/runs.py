@@ -211,9 +211,8 @@ class Execution:
 
 
 def _is_composite(event: Event) -> bool:
-    if (
-        event.type == "validate"
-    ):  # The step, and each of its attempts (`check[0]`), are of this type.
+    if event.type == "validate":
+        # The step, and each of its attempts (`check[0]`), are of this type.
         return not event.step.endswith("]") or event.step.rpartition("[")[2].startswith('"')
     return event.type in {"loop", "branch", "subworkflow"}
 
@@ -412,9 +411,8 @@ class Runs:
             execution.outcome = act(
                 _Project(self.root, self.environment, execution.files), request, session
             )
-        except (
-            BaseException
-        ):  # Once it is dead, whatever else its threads ran into is of no account.
+        except BaseException:
+            # Once it is dead, whatever else its threads ran into is of no account.
             if not point.dead:
                 raise
             execution.killed = True

@@ -51,9 +51,8 @@ def as_ordinary_user(act: Callable[[], Any]) -> Any:
         return act()
     ours, theirs = os.pipe()
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # Of forking beside the threads of the test runner.
+        # Of forking beside the threads of the test runner.
+        warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
         status = 1

@@ -132,9 +132,8 @@ def test_a_random_workflow_survives_random_kills(steps: list[Step], kills: list[
             execution = killed.kill_at(number, resuming=begun)
             assert not finished & set(execution.executed)
             finished |= {told.step for told in execution.events if told.event == "step_done"}
-            begun = any(
-                (killed.root / ".maverick" / "checkpoints" / "refs").glob("*")
-            )  # Its event may be yet to come.
+            # Its event may be yet to come.
+            begun = any((killed.root / ".maverick" / "checkpoints" / "refs").glob("*"))
 
         last = killed.resume() if begun else killed.start()
 

@@ -857,9 +857,8 @@ def test_a_failing_run_that_is_killed_anywhere_ends_right(tmp_path: Path) -> Non
     assert _effects(whole) == KEPT
     assert {"-two-x", "-one-y", "-two-y", "-x", "-['two-x', 'two-y']"} == taken
     points = failing.point.points
-    for number in range(
-        points.index("step_started sub"), len(points)
-    ):  # test_kill_everywhere has what is before.
+    for number in range(points.index("step_started sub"), len(points)):
+        # test_kill_everywhere has what is before.
         runs = _everywhere(tmp_path / str(number))
         killed = runs.kill_at(number)
         assert killed.killed

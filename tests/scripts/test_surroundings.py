@@ -29,9 +29,8 @@ def test_git_has_an_identity_and_no_other_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever runs the tests, and whatever the machine's administrator has set."""
-    monkeypatch.setenv(
-        "GIT_CEILING_DIRECTORIES", str(tmp_path.parent)
-    )  # A repository above has settings.
+    # A repository above has settings.
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     command = ["git", "config", "--list", "--name-only"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
 

@@ -45,9 +45,8 @@ def _adopt_as(store: StoreFolder, name: str, ref: Ref, frames: Iterable[Frame]) 
     with store.changing("take in the run"):
         if store.find_ref(ref.run) is None:
             with store.own(ref.run) as owner:
-                owner.note_dropped(
-                    store.files
-                )  # Its checkpoints are there, and nobody is to miss the run.
+                # Its checkpoints are there, and nobody is to miss the run.
+                owner.note_dropped(store.files)
         _take_frames(store, ref, frames)
         at = store.checkpoint(ref.checkpoint)
         save(store, Saving(name, at, at.kind, at.label, at.step, f"imported {ref.run}", ""), {}, {})

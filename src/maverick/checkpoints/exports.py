@@ -119,9 +119,8 @@ def _remove_leftovers(store: Store, path: Path) -> None:
     """
     prefix = _temporary_prefix(path)
     names: list[str] = []
-    with suppress(
-        PermissionError
-    ):  # A folder that may be written into need not be one that may be read.
+    with suppress(PermissionError):
+        # A folder that may be written into need not be one that may be read.
         names = [name for name in store.files.list(path.parent) if name.startswith(prefix)]
     for name in names:
         rest = name.removeprefix(prefix)
@@ -212,9 +211,8 @@ def take_in(
 @contextmanager
 def _opened(path: Path) -> Iterator[_Export]:
     try:
-        descriptor = os.open(
-            path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-        )  # a FIFO would wait for a writer
+        # a FIFO would wait for a writer
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     try:

@@ -96,9 +96,8 @@ class Incoming:
             for checkpoint in self._checkpoints:
                 entry = folders.lookup(self._nodes, checkpoint.tree, (top,))
                 trees = [entry] if entry is not None and entry.kind == "tree" else []
-                if (
-                    top == "artifacts"
-                ):  # those of each step stand below its path, which is no name of a file
+                if top == "artifacts":
+                    # those of each step stand below its path, which is no name of a file
                     trees = [
                         inner
                         for it in trees

@@ -130,9 +130,8 @@ class Program(entry.Group):
         except Exception as error:  # noqa: BLE001 - one that nobody foresaw is told as such
             message, code = _told(error)
             return _fail(message, answer, code)
-        if (
-            code == Interrupted.exit_code and not answer.given
-        ):  # Ctrl-C; a run that it paused has answered.
+        if code == Interrupted.exit_code and not answer.given:
+            # Ctrl-C; a run that it paused has answered.
             return _fail("interrupted", answer, code)
         return code if isinstance(code, int) else 0
 

@@ -53,9 +53,8 @@ class Tools:
         """What a process of a step inherits in *folder*: variables of git stay in the project's own
         repository.
         """
-        return environment_in(
-            self.environment, folder, self.catalog.root
-        )  # `root` may be a step's `cwd`
+        # `root` may be a step's `cwd`
+        return environment_in(self.environment, folder, self.catalog.root)
 
     def workflow(self, reference: str, calling_file: str) -> Workflow:
         """The workflow that a step of *calling_file* names."""

@@ -227,9 +227,8 @@ class Execution:
         try:
             try:
                 self._end(recorder, "failure", reason, facts)
-            except (
-                RefMoved
-            ):  # By the save that broke: nobody else may move it, for the run is owned.
+            except RefMoved:
+                # By the save that broke: nobody else may move it, for the run is owned.
                 store, run = self.store, recorder.tip.run
                 recorder = self.recorder(store.checkpoint(store.ref(run).checkpoint))
                 self._end(recorder, "failure", reason, facts)

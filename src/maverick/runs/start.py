@@ -89,15 +89,13 @@ def _resume(project: Project, request: Request, session: Session) -> Outcome:
     whole = find.names_a_run(request.revision, found)
     if found.kind != "final" and (whole or find.is_newest(store, found)):
         with store.own(found.run) as owner:
-            now = _newest(
-                store, found.run, session
-            )  # It may have been advanced until it was owned.
+            # It may have been advanced until it was owned.
+            now = _newest(store, found.run, session)
             if now.kind != "final" and (whole or now.id == found.id):
                 try:
                     return _resume_owned(project, store, now, owner, request, session)
-                except (
-                    StoreDamaged
-                ) as damage:  # What ran since the damage is lost with it: its records lead to it.
+                except StoreDamaged as damage:
+                    # What ran since the damage is lost with it: its records lead to it.
                     now = _fall_back(store, found.run, damage, session)
                     return _resume_owned(project, store, now, owner, request, session)
             found = now if whole else found

@@ -140,7 +140,7 @@ def test_checkpoints_lean_on_one_of_the_last_eight(store: Store) -> None:
         places[checkpoint.id] - places[bases[checkpoint.id]]
         for checkpoint in made
         if checkpoint.id in bases
-    ]  # type: ignore[index]
+    ]
     assert {1, 2, 3, 4, 5, 6, 7} == set(gaps)
     assert 4 == len(made) - len(gaps)
 

@@ -74,7 +74,7 @@ def test_content_that_is_one_chunk_is_stored(store: Store, size: int) -> None:
     found = Store.open(store.root)
     assert (
         b"x" * size == found.load("r~1").data("memory") == found.load("r").value("value").encode()
-    )  # type: ignore[union-attr]
+    )
     assert (b"y" * size, b"z" * size) == (
         found.load("r").data("stream"),
         found.load("r").data("memory"),

@@ -165,7 +165,7 @@ def test_a_blob_listed_flatly_goes_on_in_lists(
 )
 def test_whatever_is_edited_comes_back(
     tmp_path_factory: pytest.TempPathFactory, edits: list
-) -> None:  # type: ignore[type-arg]
+) -> None:
     """What is cut out or put in, at any place, from memory or streamed."""
     store = Store.create(tmp_path_factory.mktemp("edits") / "store", files=CountingFiles())
     data = _bytes(3 * MIB)

@@ -58,9 +58,8 @@ def record(name: str, case: str) -> dict[str, Any]:
         with ModelServer(folder).serving() as server:
             if case in {"tools", "refused_edit"}:
                 server.play("Do it", Write("made.txt", "hello\n"), Run("exit 3"), Say("I tried."))
-            if (
-                case == "refused_edit" and name == "opencode"
-            ):  # It has no switch that forbids; what it asks for is refused.
+            if case == "refused_edit" and name == "opencode":
+                # It has no switch that forbids; what it asks for is refused.
                 server.play("Do it", Write("../outside.txt", "hello\n"), Say("I tried."))
             if case[:3].isdigit():
                 server.refuse(int(case[:3]), 1 if case.endswith("_once") else None)

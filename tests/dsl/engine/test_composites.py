@@ -293,10 +293,8 @@ def test_an_attempt_that_was_validated_is_recalled(runs: Runs) -> None:
     resumed = runs.resume()
 
     assert (["check[0]", "check[0].fix", "check[1]"], ["c"]) == (resumed.recalled, resumed.executed)
-    assert (1, []) == (
-        len(began.notices),
-        resumed.notices,
-    )  # A failed attempt is told when it was made.
+    # A failed attempt is told when it was made.
+    assert (1, []) == (len(began.notices), resumed.notices)
 
 
 # --- requires -------------------------------------------------------------------------------------

@@ -525,9 +525,8 @@ class TestAfterAKill:
             tmp_path, "sleep 1000 & echo $! >> pids; echo $$ >> pids; wait", victims, 2
         )
         assert all(map(runs, victims))
-        until(
-            lambda: groups.find_process(victims[0]).command == "sleep"
-        )  # A fork has its parent's name first.
+        # A fork has its parent's name first.
+        until(lambda: groups.find_process(victims[0]).command == "sleep")
 
         [text] = stop_leftovers(noted)
 

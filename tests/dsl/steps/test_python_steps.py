@@ -274,9 +274,8 @@ def test_what_was_due_before_a_timeout_is_in_time_however_late_the_loop_wakes(ac
         return "in time"
     """)
 
-    for (
-        seconds
-    ) in GROWING_SECONDS:  # A busy machine may begin the action when the time is nearly over.
+    for seconds in GROWING_SECONDS:
+        # A busy machine may begin the action when the time is nearly over.
         acting.flow(
             f"- {{name: a, type: python, action: stand_still, args: [{seconds}], timeout: "
             f"{seconds}}}"

@@ -109,10 +109,8 @@ def _common_digits(node: Leaf) -> str:
 
 def _common(digits: list[str]) -> str:
     """Give what all of *digits* begin with; nothing if there are none."""
-    first, last = (
-        min(digits, default=""),
-        max(digits, default=""),
-    )  # what these two have in common all have
+    # what these two have in common all have
+    first, last = min(digits, default=""), max(digits, default="")
     return first[
         : next((at for at, digit in enumerate(first) if digit != last[at : at + 1]), len(first))
     ]

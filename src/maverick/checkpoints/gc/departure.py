@@ -115,9 +115,8 @@ class Departure:
     def _still_needed(self, refs: list[Ref]) -> dict[str, int]:
         """Give the notes of runs that have checkpoints, and no ref; all, if nobody can say."""
         runs = self._survey.runs
-        if (
-            runs is None or self._had_trash or self._has_trash()
-        ):  # whose packs may have come back since
+        if runs is None or self._had_trash or self._has_trash():
+            # whose packs may have come back since
             return self._noted
         refs_of = {ref.run for ref in refs}
         return {
@@ -131,9 +130,8 @@ class Departure:
         if notes == self._noted:
             return
         if not self._noted.keys() <= notes.keys():
-            self._files.sync_folder(
-                self._store.root / "trash"
-            )  # what was purged stays purged, or `repair` finds it
+            # what was purged stays purged, or `repair` finds it
+            self._files.sync_folder(self._store.root / "trash")
         try:
             write_dropped(self._files, self._store.root, notes)
         except OSError as error:

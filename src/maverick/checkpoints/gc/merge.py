@@ -80,10 +80,8 @@ class Merger:
             return
         try:
             self._work()
-        except (
-            OSError,
-            MaverickError,
-        ):  # a full disk, a damaged pack: gc and fsck say so, and mend it
+        except (OSError, MaverickError):
+            # a full disk, a damaged pack: gc and fsck say so, and mend it
             self._given_up = True
 
     def _work(self) -> None:

@@ -63,9 +63,8 @@ class Bases:
         """Give *former* as base, or what it is itself based on; None if neither is stored whole any
         more.
         """
-        with suppress(
-            StoreDamaged, StoreTooNew, FrameDamaged, OSError
-        ):  # then the new object is stored whole
+        with suppress(StoreDamaged, StoreTooNew, FrameDamaged, OSError):
+            # then the new object is stored whole
             place = self._stored.find(former)
             base_id: ObjectId | None = former
             if place is not None and place.leans:

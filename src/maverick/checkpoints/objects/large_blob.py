@@ -97,9 +97,8 @@ class LargeBlob:
         new: list[NewObject] = []
         for chunk, part in zip(found[1:], window, strict=True):
             like = formers.next(chunk)
-            if chunk == self._known or self._pack.wants(
-                chunk
-            ):  # a blob of one chunk was asked for already
+            if chunk == self._known or self._pack.wants(chunk):
+                # a blob of one chunk was asked for already
                 new.append(NewObject(ObjectKind.BLOB, chunk, part, like))
         for frame in self._pack.frames(new):
             self._pack.add(frame)

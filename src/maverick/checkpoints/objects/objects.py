@@ -314,9 +314,8 @@ class Objects:
         if actual != object_id:
             raise _corrupt(object_id, f"its content hashes to {actual[:12]}", place)
         if header.kind is ids.ObjectKind.TREE and not header.flags:
-            self.bases.keep(
-                object_id, data
-            )  # what is read of a folder is what the next save changes
+            # what is read of a folder is what the next save changes
+            self.bases.keep(object_id, data)
         return data
 
     def _trash(self) -> list[str]:

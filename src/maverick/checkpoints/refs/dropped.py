@@ -66,8 +66,7 @@ class Dropped:
         if note.get(DROPPED):
             return False
         until = self._until.get(run, -1)
-        if (
-            note.get("started", 0) > until
-        ):  # somebody has owned it since: it was brought back, or begun anew
+        if note.get("started", 0) > until:
+            # somebody has owned it since: it was brought back, or begun anew
             until = -1
         return any(it.sequence > 1 and it.created > until for it in checkpoints)

@@ -127,9 +127,8 @@ class _Finder:
 
     def look(self, folder: str) -> _Folder:
         """Give what is in *folder*, without what never belongs to a workspace."""
-        stamp = look_at_folders(
-            self.root, [folder]
-        )  # ahead of the names, so that a later change shows
+        # ahead of the names, so that a later change shows
+        stamp = look_at_folders(self.root, [folder])
         names = _Folder()
         try:
             with os.scandir(self.at(folder)) as found:

@@ -160,9 +160,8 @@ class _Worker(threading.Thread, Generic[T]):
         except BaseException as error:  # noqa: BLE001 - raised again in the main thread
             self._error = error
         finally:
-            if (
-                os.getpid() == self._process
-            ):  # And not a child that an action forked, which has the pipe as well.
+            if os.getpid() == self._process:
+                # And not a child that an action forked, which has the pipe as well.
                 os.write(self._end, b"!")
                 os.close(self._end)
 

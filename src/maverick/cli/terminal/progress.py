@@ -77,11 +77,8 @@ def _message(event: Event) -> str:
         return ""
     text = last_states(event.message).strip().partition("\n")[0][:_LONGEST_MESSAGE]
     match event.data:
-        case {
-            "attempt": attempt,
-            "of": attempts,
-            "wait": float() | int() as wait,
-        }:  # of a step that is tried again
+        case {"attempt": attempt, "of": attempts, "wait": float() | int() as wait}:
+            # of a step that is tried again
             again = f", again in {duration(wait)}" if wait else ""
             text = f"attempt {attempt} of {attempts} failed{again}: {text}"
     if not text:
@@ -142,9 +139,8 @@ class Progress:
         first, *others = str(event.data.get("text", "")).split("\n")
         lines = [self._unended.pop(stream, "") + first, *others]
         if rest := lines.pop():
-            repainted = (
-                "\r" if rest.endswith("\r") else ""
-            )  # Or the end of the line, if \n comes next.
+            # Or the end of the line, if \n comes next.
+            repainted = "\r" if rest.endswith("\r") else ""
             self._unended[stream] = last_states(rest)[: _LONGEST_LINE + 1] + repainted
         said = [_cut(line) for line in map(last_states, lines) if line.strip()]
         if len(said) > _MOST_LINES:
@@ -194,9 +190,8 @@ class Bar:
 
     def _draw(self, line: str) -> None:
         if self._shown:
-            line = line[
-                : _columns() - 1
-            ]  # a longer one would be two, of which only the last is drawn anew
+            # a longer one would be two, of which only the last is drawn anew
+            line = line[: _columns() - 1]
             before, verb, after = line.partition(self._verb)
             rest = " " * (self._drawn - len(line))
             write_err(

@@ -165,9 +165,8 @@ def _descriptor_kept(real: Any) -> Iterator[IO[str]]:
     try:
         yield clean
     finally:
-        with suppress(
-            OSError
-        ):  # Every print is flushed: what is left in it was told by the print that failed.
+        with suppress(OSError):
+            # Every print is flushed: what is left in it was told by the print that failed.
             clean.close()
         os.dup2(kept, 1)
         os.close(kept)

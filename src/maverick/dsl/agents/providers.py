@@ -223,12 +223,8 @@ CODEX: Final = Provider(
     name="codex",
     command=("codex", "exec", "--skip-git-repo-check"),
     fresh=("--json", "-"),
-    again=(
-        "resume",
-        "--json",
-        "{session}",
-        "-",
-    ),  # The sandbox has to stand before the word `resume`.
+    # The sandbox has to stand before the word `resume`.
+    again=("resume", "--json", "{session}", "-"),
     model_flag="-m",
     settings=(
         # In `workspace-write` .git is read-only: the workflow commits, not the agent.

@@ -165,10 +165,8 @@ def validate(value: Value, schema: Value) -> None:
         ) from None
     except RecursionError:
         raise AnswerWrong("it is nested too deeply") from None
-    except (
-        ArithmeticError,
-        ValueError,
-    ) as error:  # NaN, or an integer of hundreds of digits, under `multipleOf`.
+    except (ArithmeticError, ValueError) as error:
+        # NaN, or an integer of hundreds of digits, under `multipleOf`.
         raise AnswerWrong(
             f"a number in it cannot be compared as output_schema asks for: {error}"
         ) from None

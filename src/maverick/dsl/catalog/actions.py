@@ -252,9 +252,8 @@ def add_to_path(folder: str) -> None:
     """
     if folder in sys.path and (folder not in _roots or folder == _roots[0]):
         return
-    with suppress(
-        ImportError
-    ):  # Several packages share it, so that it would give way to any module of that name.
+    with suppress(ImportError):
+        # Several packages share it, so that it would give way to any module of that name.
         importlib.import_module("backports")
     before = {root for root in _roots if root != folder}
     others = [root for root in _roots if root in before and root in sys.path]

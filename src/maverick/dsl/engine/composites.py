@@ -93,9 +93,8 @@ def validate(walk: Walk, step: ValidateStep, path: StepPath, block: Block) -> Re
             success = evaluate.truth(_field(result.output, "success"))
             if success or number == again:
                 break
-            if (
-                walk.recall.records.get(path.item(number)) is not known
-            ):  # It ran, and was told by nobody yet.
+            if walk.recall.records.get(path.item(number)) is not known:
+                # It ran, and was told by nobody yet.
                 walk.emit(
                     "notice",
                     path.item(number),

@@ -46,9 +46,8 @@ class History:
     def add(self, finished: Finished) -> None:
         """Note that a step finished, or was recalled."""
         with self._lock:
-            self._finished.pop(
-                finished.path, None
-            )  # Another attempt of what is around it came to it again.
+            # Another attempt of what is around it came to it again.
+            self._finished.pop(finished.path, None)
             self._finished[finished.path] = finished
 
     def add_missing(self, other: History) -> None:

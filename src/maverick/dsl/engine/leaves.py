@@ -52,9 +52,8 @@ def leaf(walk: Walk, step: Step, path: StepPath, block: Block) -> Result:
         walk.emit("step_started", path, step)
         walk.tell_failed(path, step, error, goes_on=block.takes(step, error))
         raise
-    except (
-        Unfinished
-    ) as unfinished:  # It reads what another one is to give, and may find that nothing changed.
+    except Unfinished as unfinished:
+        # It reads what another one is to give, and may find that nothing changed.
         walk.plan.waits(step, path, block, walk.recall, unfinished)
         raise Unfinished(path, chained=walk.recall.records.get(path) is None) from None
     record, again = walk.recall.records.get(path), walk.recall.records.again.get(path)
@@ -77,9 +76,8 @@ def _is_recallable(
     walk: Walk, step: Step, path: StepPath, record: Record, key: Key, block: Block
 ) -> bool:
     if step.always_run or block.always:
-        return (
-            walk.recorder is None
-        )  # It runs each time; what follows is judged by what it gave last.
+        # It runs each time; what follows is judged by what it gave last.
+        return walk.recorder is None
     if walk.keep_records:
         return True
     if not step.pure and record.order < block.newest:

@@ -131,9 +131,8 @@ def inside(item: object, container: object, work: Work) -> bool:
     """`item in container`: an entry of a list, a key of a mapping, a part of a text."""
     if isinstance(container, list):
         work.spend(ENTRY_SEEN * len(container))
-        if (
-            not isinstance(item, (list, Mapping)) and item not in container
-        ):  # fast; equality here is stricter
+        if not isinstance(item, (list, Mapping)) and item not in container:
+            # fast; equality here is stricter
             return False
         return any(equal(item, entry, work) for entry in container)
     if isinstance(container, Mapping):

@@ -248,9 +248,8 @@ class Recorder(Recall):
     def mark_undoing(self, path: str) -> None:
         """Write down that the rollback of the step at *path* begins."""
         reason = f"rolling back {path}"
-        if (
-            self._draft.changes.get(step_place(path)) is not None
-        ):  # Of a step made of steps: it rides along otherwise.
+        if self._draft.changes.get(step_place(path)) is not None:
+            # Of a step made of steps: it rides along otherwise.
             self.write(reason)
         with self._lock:
             marked = self._mark(path, undoing=True)

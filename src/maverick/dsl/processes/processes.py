@@ -213,9 +213,8 @@ class Processes:
                 if survivors
                 else ""
             )
-            stdout, stderr = self._written(
-                child, alias
-            )  # What it said last, while it tidied up, too.
+            # What it said last, while it tidied up, too.
+            stdout, stderr = self._written(child, alias)
             if ended == "timeout":
                 message = f"`{command}` took longer than {allowed} and was stopped{but}"
                 raise StepTimeout(message, step=step, stdout=stdout, stderr=stderr)
@@ -267,9 +266,8 @@ class Processes:
         while left and time.monotonic() < deadline:
             child.pump(0.01)
             left = [process for process in left if still_runs(process)] or reach.living()
-        left = (
-            left and reach.living()
-        )  # By the names that they have now: a fork has its parent's first.
+        # By the names that they have now: a fork has its parent's first.
+        left = left and reach.living()
         if left:
             self._end(child, reach, grace, signal.SIGTERM)
         stdout, stderr = self._written(child, alias)

@@ -57,9 +57,8 @@ class Scratch:
                 path.mkdir(0o700)
             yield path
         finally:
-            shutil.rmtree(
-                path, ignore_errors=True
-            )  # A program that still runs there may have made more.
+            # A program that still runs there may have made more.
+            shutil.rmtree(path, ignore_errors=True)
 
     def close(self) -> None:
         """Remove everything."""
@@ -84,9 +83,8 @@ def remove_scratch(folder: object) -> None:
     """Remove the *folder* that a killed run had noted, if it is one, and this user's."""
     if not isinstance(folder, str) or not _NAME.fullmatch(os.path.basename(folder)):  # noqa: PTH119 - may be no path
         return
-    with suppress(
-        OSError, ValueError
-    ):  # It has gone with the machine or the container that it was on.
+    with suppress(OSError, ValueError):
+        # It has gone with the machine or the container that it was on.
         if _is_own(Path(folder)):
             shutil.rmtree(folder, ignore_errors=True)
 

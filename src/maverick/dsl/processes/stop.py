@@ -41,9 +41,8 @@ class Stop:
     def request(self, reason: str) -> None:
         """Ask to stop. The first reason stays; a second request makes it urgent."""
         self._reasons.append(reason)
-        with suppress(
-            BlockingIOError
-        ):  # 64 KiB of earlier requests stand there: whoever waits is awake.
+        with suppress(BlockingIOError):
+            # 64 KiB of earlier requests stand there: whoever waits is awake.
             os.write(self._write, b"!")
 
     @property

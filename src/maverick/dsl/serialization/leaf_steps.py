@@ -143,9 +143,8 @@ def _place_entries(fields: Fields, common: Common, field: str) -> None:
 def read_checkpoint(fields: Fields, common: Common) -> CheckpointStep:
     """Read the fields of a `checkpoint` step."""
     label = fields.template("checkpoint_id")
-    if (
-        common["name"] if label is None else label
-    ) == "latest":  # Others are known when the step is reached.
+    if (common["name"] if label is None else label) == "latest":
+        # Others are known when the step is reached.
         node = fields.node_of("checkpoint_id") or fields.node
         text = (
             "a label cannot be `latest`, which stands for a run's newest checkpoint; give another "

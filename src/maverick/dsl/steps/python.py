@@ -241,10 +241,8 @@ def _loop() -> asyncio.AbstractEventLoop:
         while True:
             try:
                 loop.run_forever()
-            except (
-                KeyboardInterrupt,
-                SystemExit,
-            ):  # Of a task that an action made; whoever awaits it has it.
+            except (KeyboardInterrupt, SystemExit):
+                # Of a task that an action made; whoever awaits it has it.
                 continue
             return
 
@@ -291,9 +289,8 @@ def _on_the_loop(
     loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(limited())))
     try:
         ended = call.wait(stop, None if limit is None else max(limit.left, 0))
-        if (
-            not ended and not stop.requested
-        ):  # This thread may have stood still, and the loop with it.
+        if not ended and not stop.requested:
+            # This thread may have stood still, and the loop with it.
             ended = call.wait(stop, _ANSWER_SECONDS)
         if not ended and not stop.requested and cancelled.is_set():
             ended = call.wait(stop, GRACE_SECONDS + _ANSWER_SECONDS)

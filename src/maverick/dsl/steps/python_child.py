@@ -66,7 +66,6 @@ def main(answer_file: str) -> None:
         raised = raised_by(error, action.file)
         log = [list(it) for it in raised.log]
         answer = ["raised", {"message": str(raised), "causes": list(raised.causes), "log": log}]
-    if (
-        os.getpid() == process
-    ):  # And not a child that the action forked, which came back from it as well.
+    if os.getpid() == process:
+        # And not a child that the action forked, which came back from it as well.
         Path(answer_file).write_bytes(pack(answer))
