@@ -1,5 +1,4 @@
-"""The content-addressed store: immutable checkpoints of runs, each object stored once, verified on
-each read.
+"""The content-addressed store: checkpoints of runs, each object stored once, verified when read.
 
 Knows nothing of workflows, YAML or terminals. `docs/format.md` describes every byte it writes.
 

@@ -1,5 +1,6 @@
-"""What ships with maverick: actions, agents, workflows and fragments. Importing this loads none of
-them.
+"""What ships with maverick: actions, agents, workflows and fragments.
+
+Importing this loads none of them.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""runs."""
+"""Starts, resumes, previews and lists the runs of a project."""

@@ -1,1 +1,1 @@
-"""disk."""
+"""The store's folder: its files and their names, kernel locks, JSON that seals itself."""

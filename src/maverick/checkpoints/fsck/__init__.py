@@ -1,1 +1,1 @@
-"""fsck."""
+"""The check of a store, and the repair of a damaged one."""

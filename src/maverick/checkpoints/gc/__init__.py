@@ -1,1 +1,1 @@
-"""gc."""
+"""Garbage collection: plans what no run needs, removes it, and merges small packs."""

@@ -1,1 +1,1 @@
-"""objects."""
+"""Objects, named by their hashes, and the packs that hold them."""

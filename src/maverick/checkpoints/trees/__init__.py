@@ -1,1 +1,1 @@
-"""trees."""
+"""Trees and checkpoints: values, folders, snapshots, and what differs between two."""

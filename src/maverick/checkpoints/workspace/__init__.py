@@ -1,5 +1,4 @@
-"""The project's files in a checkpoint: taken by `capture`, compared by `diff_files`, restored by
-`plan_restore`.
+"""The project's files in a checkpoint: taken, compared, and restored.
 
 ::
 

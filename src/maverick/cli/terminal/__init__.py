@@ -1,1 +1,1 @@
-"""terminal."""
+"""What people see and how they interrupt: streams, tables, progress, signals."""

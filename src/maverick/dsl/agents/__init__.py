@@ -1,3 +1,1 @@
-"""Coding agents: other people's command-line programs, described by data and driven by one piece of
-code.
-"""
+"""Coding agents: other people's programs, described by data and driven by one piece of code."""

@@ -1,1 +1,1 @@
-"""catalog."""
+"""What a project offers to its workflows, and whether a workflow uses it right."""

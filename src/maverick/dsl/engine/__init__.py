@@ -1,1 +1,1 @@
-"""engine."""
+"""The parts of the walk: blocks, composites, leaves, retries, rollbacks, plans."""

@@ -1,1 +1,1 @@
-"""expressions."""
+"""What stands in `${{ }}`: parsed, checked, and evaluated within limits."""

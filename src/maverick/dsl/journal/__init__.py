@@ -1,1 +1,1 @@
-"""journal."""
+"""What a run has done, kept in the store: records, logs, files, agents' sessions."""

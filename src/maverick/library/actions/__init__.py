@@ -1,9 +1,8 @@
 """The actions that ship: plain functions that work on the folder *cwd* (default: the current one).
 
-Each can be used alone: `from maverick.library.actions import git_commit`; a step gets the folder
-that it runs in as
-*cwd*. What goes wrong is a `StepFailed` that says what, which, and what to do; all of them are safe
-to repeat.
+Each can be used alone: `from maverick.library.actions import git_commit`. A step gives it the
+folder that it runs in as *cwd*. What goes wrong is a `StepFailed` that says what, which, and what
+to do. All of them are safe to repeat.
 """
 
 from __future__ import annotations
