@@ -20,12 +20,9 @@ from maverick.cli import app  # noqa: E402
 
 def commands() -> Iterator[list[str]]:
     """Every command, in the order of the help."""
-    for name, entry in app.Program.entries.items():
+    for name, command in app.typer.main.get_command(app.app).commands.items():
         yield [name]
-        inner = (
-            getattr(entry.make(name), "commands", {}) if name in ("workflow", "checkpoint") else {}
-        )
-        for child in inner:
+        for child in getattr(command, "commands", ()):
             yield [name, child]
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from kit.program import Ended, Program, Quick
-from maverick.cli import app
+from maverick.cli.app import app
 
 FLOW = """
     - {name: first, type: shell, run: echo one}
@@ -49,11 +50,11 @@ def _commands() -> list[tuple[str, ...]]:
         "checkpoint export": ("a", "b"),
         "checkpoint import": ("a",),
     }
-    names = [*app.Program.entries, *(f"workflow {it}" for it in app.WorkflowGroup.entries)]
-    names += [f"checkpoint {it}" for it in app.Checkpoint.entries]
-    return [
-        (*it.split(), *given.get(it, ())) for it in names if it not in ("workflow", "checkpoint")
-    ]
+    commands: Any = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    groups = ("workflow", "checkpoint")
+    names = [name for name in commands if name not in groups]
+    names += [f"{group} {name}" for group in groups for name in commands[group].commands]
+    return [(*name.split(), *given.get(name, ())) for name in names]
 
 
 def _file_in(done: Ended) -> Path:

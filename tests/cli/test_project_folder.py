@@ -217,7 +217,8 @@ class TestNamingTheRoot:
             "maverick.checkpoints.gc.automatic.collecting_pays", lambda _store: True
         )
         monkeypatch.setattr(
-            "maverick.cli.commands.maintain.subprocess", SimpleNamespace(Popen=start, DEVNULL=-3)
+            "maverick.cli.commands.checkpoint.gc.subprocess",
+            SimpleNamespace(Popen=start, DEVNULL=-3),
         )
         monkeypatch.chdir(tmp_path)
         monkeypatch.setitem(nested.program.environment, "MAVERICK_PROJECT", "project")
@@ -383,5 +384,5 @@ def test_a_check_imports_modules_and_a_check_of_syntax_does_not(quick: Quick) ->
     assert not ran.exists()
     assert 3 == quick("workflow", "check", "flow.yaml").code
     assert ran.exists()
-    assert "--syntax nothing is" in " ".join(quick("workflow", "check", "--help").out.split())
+    assert "With --syntax it imports nothing" in " ".join(quick("workflow", "check", "--help").out.split())
     assert "Modules of actions are imported" in " ".join(quick("run", "--help").out.split())

@@ -10,22 +10,24 @@ from maverick.cli.terminal.render import json_text
 from maverick.cli.terminal.streams import print_out
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from maverick.dsl.workflow.outcome import Outcome
 
-ANSWERING: Final = frozenset({"run", "fly", "refuel", "review"})
-"""The commands that run workflows."""
 _COUNTS: Final = ("ran", "recalled", "skipped", "failed")
 
 
 class Answer:
-    """What is known of the command's run so far. `arguments` are those of the program.
+    """What is known of the command's run so far.
 
-    With `one_line` the object is printed as the last of a stream of JSON lines. `out` is standard
-    output while a run goes on.
+    `arguments` are those of the program, `runners` the commands that run workflows. With `one_line`
+    the object is printed as the last of a stream of JSON lines. `out` is standard output while a
+    run goes on.
     """
 
-    def __init__(self, arguments: list[str]) -> None:
+    def __init__(self, arguments: list[str], runners: Collection[str]) -> None:
         self.arguments = arguments
+        self.runners = runners
         self.workflow: str | None = None
         self.run: str | None = None
         self.folders: tuple[str, ...] = ()
@@ -85,7 +87,7 @@ class Answer:
     def _is_wanted(self) -> bool:
         end = self.arguments.index("--") if "--" in self.arguments else None
         before = self.arguments[:end]
-        return "--json" in before and _command(before) in ANSWERING
+        return "--json" in before and _command(before) in self.runners
 
     def _print(self, it: dict[str, Any]) -> None:
         self.given = True

@@ -1,8 +1,4 @@
-"""The program's commands, and the one place where errors become messages and exit codes.
-
-Each command's module is imported when the command is asked for: what a command does not need costs
-it nothing.
-"""
+"""The program: its commands, and the one place where errors become messages and exit codes."""
 
 import os
 import sys
@@ -14,9 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from maverick import __version__
-from maverick.cli import entry
+from maverick.cli import commands
 from maverick.cli.answer import Answer
-from maverick.cli.entry import Entry, function
+from maverick.cli.entry import PLAIN, Entry, Group, help_text, require_command, usage_message
 from maverick.cli.terminal.render import plural
 from maverick.cli.terminal.streams import StdoutClosed, complain, prepare_streams
 from maverick.errors import Fault, Interrupted, MaverickError, UsageError, WorkflowInvalid
@@ -24,79 +20,19 @@ from maverick.errors import Fault, Interrupted, MaverickError, UsageError, Workf
 
 def _shipped(name: str) -> Any:
     """The command that runs the workflow *name*, with its inputs as options."""
-    from maverick.cli.commands.shipped import shipped  # noqa: PLC0415 - reads the workflow
+    from maverick.cli.shipped import shipped  # noqa: PLC0415 - reads the workflow
 
     return shipped(name)
 
 
-class Checkpoint(entry.Group):
-    """Look at what runs recorded, compare it, and tidy it.
+class Program(Group):
+    """The commands of this program: the folder `commands`, and the workflows that ship."""
 
-    A revision names a checkpoint: RUN (its newest), RUN~2 (two before it), RUN@LABEL, @latest (of
-    all runs), fly@latest (of a workflow's runs), or four or more digits of an id. REV:PATH names
-    what is in it, such as steps.plan.output. The first @ ends the run's name; a label may hold more
-    of them, and goes before a ~2.
-
-    Examples:
-      maverick checkpoint log @latest
-      maverick checkpoint show @latest:steps.plan.output
-    """
-
-    entries = {  # noqa: RUF012 - never changed
-        "list": Entry("List the runs with their labels.", function("runs:list_checkpoints")),
-        "log": Entry("List the checkpoints of a run.", function("runs:log")),
-        "show": Entry("Show a checkpoint, or a value in it.", function("show:show")),
-        "cat": Entry("Write a value's bytes.", function("show:cat")),
-        "diff": Entry("Compare two checkpoints.", function("show:diff")),
-        "create": Entry("Save the project's files as they are now.", function("files:create")),
-        "restore": Entry("Make files what they were in a checkpoint.", function("files:restore")),
-        "tag": Entry("Give a checkpoint a name that stays.", function("amend:tag")),
-        "drop": Entry("Forget runs.", function("amend:drop")),
-        "fork": Entry("Begin a new run at a checkpoint.", function("amend:fork")),
-        "edit": Entry("Correct what a step gave, or a run's inputs.", function("edit:edit")),
-        "undo": Entry("Take back the last change made by hand.", function("amend:undo")),
-        "export": Entry("Write a run into one file.", function("transfer:export")),
-        "import": Entry("Take in a run from a file.", function("transfer:import_run")),
-        "gc": Entry("Remove what no run needs any more.", function("maintain:gc")),
-        "fsck": Entry("Check the store for damage.", function("maintain:fsck")),
-    }
-
-
-class WorkflowGroup(entry.Group):
-    """Look at workflows.
-
-    Examples:
-      maverick workflow list
-      maverick workflow check deploy.yaml
-    """
-
-    entries = {  # noqa: RUF012
-        "list": Entry(
-            "List the workflows that can be run here.", function("workflows:list_workflows")
-        ),
-        "show": Entry(
-            "Show a workflow's description, inputs and steps.", function("workflows:show")
-        ),
-        "check": Entry("Report every problem of a workflow file.", function("workflows:check")),
-    }
-
-
-class Program(entry.Group):
-    """Run workflows; each run is a history that can be resumed, looked into and compared.
-
-    Examples:
-      maverick run hello.yaml -i name=World
-      maverick runs
-    """
-
-    entries = {  # noqa: RUF012
-        "run": Entry("Run a workflow, or go on with a run.", function("run:run")),
+    package = commands.__name__
+    others = {  # noqa: RUF012 - never changed
         "fly": Entry("Run the workflow `fly`: from a task list to a pull request.", _shipped),
         "refuel": Entry("Run the workflow `refuel`: fix the issues that have a label.", _shipped),
         "review": Entry("Run the workflow `review`: judge a pull request or a branch.", _shipped),
-        "runs": Entry("List the runs of this project.", function("runs:runs")),
-        "workflow": Entry("Look at workflows.", entry.group(WorkflowGroup)),
-        "checkpoint": Entry("Look at what runs recorded, and tidy it.", entry.group(Checkpoint)),
     }
 
     def main(
@@ -111,7 +47,7 @@ class Program(entry.Group):
         """Run the command that *args* name, and exit with its code."""
         arguments = list(sys.argv[1:] if args is None else args)
         prepare_streams()
-        answer = Answer(arguments)
+        answer = Answer(arguments, {"run", *self.others})
         with _coming_back(answer):
             code = self._guarded(arguments, answer, {**extra, "prog_name": prog_name or "maverick"})
         sys.exit(code)
@@ -154,7 +90,7 @@ def _told(error: Exception) -> tuple[str, int]:
     """What is said of *error*, and the exit code."""
     if isinstance(error, MaverickError) and not isinstance(error, Fault):
         return str(error), error.exit_code
-    usage = entry.usage_message(error)
+    usage = usage_message(error)
     if usage is not None:
         return usage, UsageError.exit_code
     from maverick.cli.here import explained  # noqa: PLC0415 - nearly never needed
@@ -185,7 +121,7 @@ def _refuse_system() -> None:
         refuse_system(sys.platform)
 
 
-app = typer.Typer(cls=Program, help=entry.help_text(Program), **entry.PLAIN)
+app = typer.Typer(cls=Program, help=help_text(commands.__doc__), **PLAIN)
 
 
 @app.callback()
@@ -211,7 +147,7 @@ def _root(
         context.obj.folders, context.obj.is_lost = tuple(folder), True
         go_to(folder)
         context.obj.is_lost = False
-    entry.require_command(context)
+    require_command(context)
 
 
 def program() -> None:

@@ -1,12 +1,12 @@
-"""How commands are made: loaded when asked for, with examples in their help and options that may
-stand bare.
-"""
+"""How a file becomes a command: loaded when it is asked for, and listed without being loaded."""
 
 import inspect
+import os
 from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, NamedTuple, TypeAlias
 
 import typer
@@ -15,9 +15,6 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 from maverick.cli.terminal.streams import print_err
 from maverick.errors import Fault
 from maverick.visible import shown
-
-Maker: TypeAlias = Callable[[str], Any]
-"""Makes the command of that name."""
 
 PLAIN: Final[dict[str, Any]] = {
     "add_completion": False,
@@ -29,13 +26,14 @@ PLAIN: Final[dict[str, Any]] = {
 BARE_RESUME: Final = "@resumable"
 """What `--resume` without a value stands for: the newest run that can be resumed."""
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 class Entry(NamedTuple):
-    """One line of a group's help, and how the command is made."""
+    """A command that is no file: its line in the help, and what makes it of its name."""
 
     summary: str
-    make: Maker
+    make: Callable[[str], Any]
 
 
 @contextmanager
@@ -50,51 +48,78 @@ def _told() -> Iterator[None]:
 
 
 class Group(TyperGroup):
-    """A group whose commands are made when they are asked for; `entries` has them in the order of
-    the help.
-    """
+    """The commands of `package`, and those of `others`."""
 
-    entries: ClassVar[Mapping[str, Entry]] = {}
+    package: ClassVar[str]
+    others: ClassVar[Mapping[str, Entry]] = {}
+    commands: "Commands"
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.commands = _Made(self.entries)
+        self.commands = Commands(self.package, self.others)
 
     def invoke(self, ctx: Any) -> Any:
-        """Make and run a command."""
         with _told():
             return super().invoke(ctx)
 
     def get_help(self, ctx: Any) -> str:
-        """Give the help as a terminal may have it."""
         return shown(super().get_help(ctx))
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         """List the commands without making them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.summary) for name, entry in self.entries.items()])
+            formatter.write_dl([(name, self.commands.summary(name)) for name in self.commands])
 
 
-class _Made(UserDict[str, Any]):
-    """Name -> command, made on access."""
+class Commands(UserDict[str, Any]):
+    """Name -> command, each made when it is asked for: of the files in *package*, and *others*.
 
-    def __init__(self, entries: Mapping[str, Entry]) -> None:
+    `run.py` is the command `run`, and so is `import_.py` the command `import`, whose name Python
+    keeps for itself. A package is a group. What begins with `_` is no command. ORDER of the package
+    says which come first; the others follow by name.
+    """
+
+    def __init__(self, package: str, others: Mapping[str, Entry]) -> None:
         super().__init__()
-        self._entries = entries
+        self._package = import_module(package)
+        self._folder = os.path.dirname(str(self._package.__file__))  # noqa: PTH120 - for speed
+        self._others = others
+        files = os.listdir(self._folder)  # noqa: PTH208
+        stems = [file.removesuffix(".py") for file in files if "." not in file.removesuffix(".py")]
+        self._modules = {stem.rstrip("_"): stem for stem in stems if not stem.startswith("_")}
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.data:
-            self.data[name] = self._entries[name].make(name)
+            self.data[name] = self._make(name)
         return self.data[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        return name in self._modules or name in self._others
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
+        names = {*self._modules, *self._others}
+        first = [name for name in self._package.ORDER if name in names]
+        return iter([*first, *sorted(names.difference(first))])
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._modules) + len(self._others)
+
+    def summary(self, name: str) -> str:
+        """Give the first line of the docstring of a command's file, without importing it."""
+        if name in self._others:
+            return self._others[name].summary
+        path = Path(self._folder, self._modules[name])
+        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        with file.open(encoding="utf-8") as lines:
+            return lines.readline().strip().strip('"')
+
+    def _make(self, name: str) -> Any:
+        if name in self._others:
+            return self._others[name].make(name)
+        module = import_module(f"{self._package.__name__}.{self._modules[name]}")
+        if hasattr(module, "__path__"):
+            return _group(name, module.__name__, help_text(module.__doc__))
+        return command(name, module.command, help_text(module.__doc__))
 
 
 class Command(TyperCommand):
@@ -139,35 +164,18 @@ def with_resume_value(args: list[str], valued: set[str], *, named: bool) -> list
     return result
 
 
-def command(name: str, callback: Callable[..., None]) -> Any:
-    """Make the command *name* of a function with typer's annotations. Its docstring is the help."""
+def command(name: str, callback: Callable[..., None], about: str) -> Any:
+    """Make the command *name* of a function with typer's annotations; *about* is its help."""
     one = typer.Typer(**{**PLAIN, "invoke_without_command": False})
-    one.command(name, cls=Command, help=help_text(callback))(callback)
+    one.command(name, cls=Command, help=about)(callback)
     return typer.main.get_command(one)
 
 
-def function(target: str) -> Maker:
-    """Make a command of the function at *target*, `module:function` in `maverick.cli.commands`."""
-
-    def make(name: str) -> Any:
-        module, _, attribute = target.partition(":")
-        return command(name, getattr(import_module(f"maverick.cli.commands.{module}"), attribute))
-
-    return make
-
-
-def group(cls: type[Group]) -> Maker:
-    """Make a group of commands. The class's docstring is its help."""
-
-    def callback(context: typer.Context) -> None:
-        require_command(context)
-
-    def make(name: str) -> Any:
-        inner = typer.Typer(cls=cls, name=name, help=help_text(cls), **PLAIN)
-        inner.callback()(callback)
-        return typer.main.get_command(inner)
-
-    return make
+def _group(name: str, package: str, about: str) -> Any:
+    cls = type("Group", (Group,), {"package": package})
+    one = typer.Typer(cls=cls, name=name, help=about, **PLAIN)
+    one.callback()(require_command)
+    return typer.main.get_command(one)
 
 
 def require_command(context: typer.Context) -> None:
@@ -177,9 +185,9 @@ def require_command(context: typer.Context) -> None:
         raise typer.Exit(2)
 
 
-def help_text(of: object) -> str:
-    """The docstring of *of*; paragraphs with indented lines (examples) keep their line breaks."""
-    paragraphs = inspect.cleandoc(of.__doc__ or "").split("\n\n")
+def help_text(docstring: str | None) -> str:
+    """Give a docstring as help; paragraphs with indented lines (examples) keep their lines."""
+    paragraphs = inspect.cleandoc(docstring or "").split("\n\n")
     return "\n\n".join(f"\b\n{text}" if "\n  " in text else text for text in paragraphs)
 
 

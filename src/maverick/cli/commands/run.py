@@ -1,4 +1,16 @@
-"""`maverick run`: start a run or go on with one, show its progress, report what it came to."""
+"""Run a workflow, or go on with a run.
+
+Each step is saved as it finishes. When a run fails or is interrupted, the last line on standard
+error is the command that resumes it. The output goes to standard output, progress to standard
+error.
+
+Examples:
+  maverick run hello.yaml -i name=World
+  maverick run release --inputs inputs.json --json
+  maverick run release --resume
+  maverick run release --resume --plan
+  maverick run --resume=release-20261123-101502-k3x9
+"""
 
 import os
 import shlex
@@ -107,7 +119,7 @@ class Order(NamedTuple):
         return shlex.join(["maverick", *begin, *words])
 
 
-def run(
+def command(
     context: typer.Context,
     workflow: Annotated[
         str,
@@ -202,19 +214,6 @@ def run(
     ] = False,
     plain: Annotated[bool, typer.Option("--plain", help="Print progress without colour.")] = False,
 ) -> None:
-    """Run a workflow, or go on with a run.
-
-    Each finished step is saved as it finishes. When a run failed or was interrupted, the last line
-    on standard error is the command that resumes it. The output goes to standard output, progress
-    to standard error.
-
-    Examples:
-      maverick run hello.yaml -i name=World
-      maverick run release --inputs inputs.json --json
-      maverick run release --resume
-      maverick run release --resume --plan
-      maverick run --resume=release-20261123-101502-k3x9
-    """
     order = Order(
         command=context.info_name or "run",
         workflow=workflow,
@@ -310,7 +309,7 @@ def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: 
             )
         _report(outcome, order, project, answer, time.monotonic() - clock)
         if outcome.status == "done":
-            from maverick.cli.commands.maintain import collect_in_background  # noqa: PLC0415
+            from maverick.cli.commands.checkpoint.gc import collect_in_background  # noqa: PLC0415
 
             collect_in_background(project, _unless(order.quiet))
         if outcome.status in ("paused", "killed") and threads_left():
@@ -322,8 +321,8 @@ def _plan(
     order: Order, project: "Project", request: "Request", observe: "Observer", answer: Answer
 ) -> int:
     """Print what would be done."""
-    from maverick.cli.commands.plan import show  # noqa: PLC0415
     from maverick.cli.here import asking, current_folder  # noqa: PLC0415
+    from maverick.cli.planned import show  # noqa: PLC0415
     from maverick.runs import preview  # noqa: PLC0415
 
     with current_folder(project.root):

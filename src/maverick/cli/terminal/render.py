@@ -16,6 +16,8 @@ from maverick.visible import Shown, one_line, visible_json
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from maverick.checkpoints.workspace import RestorePlan
+
 _COLOURS: Final = {
     "red": "31",
     "green": "32",
@@ -171,6 +173,16 @@ def _typed(char: str) -> str:
     return "".join(f"\\{byte:03o}" for byte in char.encode("utf-8", "surrogateescape"))
 
 
+def label_text(label: str) -> str:
+    """Give a label as a person can type it behind `RUN@`.
+
+    It has quotes where it has blanks; others where a shell needs them.
+    """
+    words = label.split(" ")
+    is_plain = all(word and shell_word(word) == word for word in words)
+    return label if is_plain else shell_word(label)
+
+
 def has_colour(stream: Any, *, plain: bool = False) -> bool:
     """Whether *stream* is a terminal that is to be coloured (`NO_COLOR` and `TERM=dumb` say no)."""
     return not plain and not os.environ.get("NO_COLOR") and can_draw(stream)
@@ -185,3 +197,30 @@ def paint(text: str, colour: str, *, on: bool) -> Shown:
     """Give *text*, made visible as one line, in *colour*, if colour is *on*."""
     line = one_line(text)
     return Shown(f"\x1b[{_COLOURS[colour]}m{line}\x1b[0m" if on and colour and line else line)
+
+
+# --- files that are written or removed -----------------------------------------------------------
+
+SIGNS: Final = {"added": "+", "removed": "-", "changed": "~", "mode": "~"}
+
+
+def changes_lines(plan: RestorePlan) -> list[str]:
+    """Give a line for each file that *plan* writes or removes, and for each that it leaves
+    alone.
+    """
+    modes = [
+        f" ({it.old_mode} -> {it.new_mode})" if it.change == "mode" else "" for it in plan.changes
+    ]
+    lines = [
+        f"{SIGNS[it.change]} {one_line(it.path)}{mode}"
+        for it, mode in zip(plan.changes, modes, strict=True)
+    ]
+    return lines + [f"left alone: {one_line(it.path)} ({it.reason})" for it in plan.kept]
+
+
+def changes_json(plan: RestorePlan) -> dict[str, Any]:
+    """Give the same for scripts."""
+    return {
+        "changes": [{"path": it.path, "change": it.change} for it in plan.changes],
+        "kept": [{"path": it.path, "reason": it.reason} for it in plan.kept],
+    }

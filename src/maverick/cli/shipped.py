@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from maverick.cli import entry
 from maverick.cli.commands import run
+from maverick.cli.entry import command, help_text
 from maverick.cli.here import this_project
 from maverick.cli.terminal.render import json_text
 
@@ -36,7 +36,7 @@ def shipped(name: str) -> Any:
             problems.
     """
     workflow = this_project().catalog().workflow(name)
-    usual = inspect.signature(run.run, eval_str=True)
+    usual = inspect.signature(run.command, eval_str=True)
     taken = {"help", "input", "inputs", "json", *(it.replace("_", "-") for it in usual.parameters)}
     options = [
         _option(declared)
@@ -51,7 +51,7 @@ def shipped(name: str) -> Any:
             if _is_given(it, value)
         ]
         others = {it: value for it, value in given.items() if not it.startswith(_MARK)}
-        run.run(**{**others, "workflow": name, "inputs": [*pairs, *(others["inputs"] or [])]})
+        run.command(**{**others, "workflow": name, "inputs": [*pairs, *(others["inputs"] or [])]})
 
     kept = [
         it.replace(kind=it.KEYWORD_ONLY)
@@ -60,8 +60,7 @@ def shipped(name: str) -> Any:
     ]
     callback.__signature__ = inspect.Signature([*options, *kept])  # type: ignore[attr-defined]
     callback.__annotations__ = {}
-    callback.__doc__ = _help(name, workflow.description)
-    return entry.command(name, callback)
+    return command(name, callback, help_text(_help(name, workflow.description)))
 
 
 def _option(declared: Input) -> inspect.Parameter:

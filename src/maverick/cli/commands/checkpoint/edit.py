@@ -1,4 +1,18 @@
-"""`checkpoint edit`: give a step another output than it recorded, or a run other inputs."""
+"""Correct what a step gave, or a run's inputs.
+
+PATH is such as steps.plan.output, steps.plan.output.tasks[0] or inputs.limit. The PATH of --set
+begins there and may be empty, or it is the whole path. Without --set and --file an editor opens
+($VISUAL, else $EDITOR).
+
+It writes a new checkpoint; the history stays. If the revision is not the newest of its run, it
+forks a new run. When the run is resumed, the step is recalled with the new output, and what follows
+it runs again, unasked.
+
+Examples:
+  maverick checkpoint edit @latest steps.plan.output --set tasks[0].title=Refactor
+  maverick checkpoint edit @latest inputs.limit --set =5
+  maverick checkpoint edit @latest steps.summary.output --file summary.txt
+"""
 
 from __future__ import annotations
 
@@ -14,7 +28,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from maverick.cli.commands.amend import report
+from maverick.cli.commands.checkpoint.fork import report
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
 from maverick.cli.inside import (
@@ -42,7 +56,7 @@ class Target(NamedTuple):
     inside: list[str | int]
 
 
-def edit(
+def command(
     revision: Annotated[str, typer.Argument(metavar="REV", help="A run or another revision.")],
     path: Annotated[str, typer.Argument(metavar="PATH", help="What to edit.")] = "",
     settings: Annotated[
@@ -60,21 +74,6 @@ def edit(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Correct what a step gave, or a run's inputs.
-
-    PATH is such as steps.plan.output, steps.plan.output.tasks[0] or inputs.limit; the PATH of --set
-    begins there, and may be empty, or is the whole one. Without --set and --file an editor is
-    opened ($VISUAL, else $EDITOR).
-
-    A new checkpoint is written, the history stays; of a revision that is not its run's newest, a
-    new run is forked. When the run is resumed, the step is recalled with the new output, and what
-    follows it runs again, unasked.
-
-    Examples:
-      maverick checkpoint edit @latest steps.plan.output --set tasks[0].title=Refactor
-      maverick checkpoint edit @latest inputs.limit --set =5
-      maverick checkpoint edit @latest steps.summary.output --file summary.txt
-    """
     from maverick.runs import amend  # noqa: PLC0415 - loads the engine's records
 
     project = this_project()
@@ -131,9 +130,6 @@ def target_of(store: Store, snapshot: Snapshot, path: str) -> Target:
         f"{path} cannot be edited; inputs and the outputs of steps can: inputs.NAME, "
         "steps.NAME.output"
     )
-
-
-# --- the change -----------------------------------------------------------------------------------
 
 
 def _change(
@@ -240,9 +236,6 @@ def _parsed(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return text
-
-
-# --- files and editors ----------------------------------------------------------------------------
 
 
 def _from_file(file: str, before: Any) -> Any:

@@ -7,8 +7,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from maverick.cli.commands.files import changes_json, changes_lines
-from maverick.cli.terminal.render import has_colour, json_text, paint, plural, size
+from maverick.cli.terminal.render import (
+    changes_json,
+    changes_lines,
+    has_colour,
+    json_text,
+    paint,
+    plural,
+    size,
+)
 from maverick.cli.terminal.streams import print_err, print_out
 from maverick.visible import Shown, one_line, shown
 

@@ -1,14 +1,23 @@
-"""`checkpoint gc` and `checkpoint fsck`: keep the store small, and find out whether it is whole."""
+"""Remove what no run needs any more.
+
+A run that is not done keeps everything. A done run stays if it is among the newest of its workflow,
+is young enough, or has a tag; it keeps its newest checkpoint and those with a label. `checkpoints:`
+in maverick.yaml sets the limits; without it the newest 5 of each workflow stay. An option replaces
+both limits.
+
+A run that ends starts this in the background, with --keep-dropped, if much can be removed.
+
+Examples:
+  maverick checkpoint gc --dry-run
+  maverick checkpoint gc --keep-last 3 --keep-within 14d
+"""
 
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,18 +25,18 @@ import typer
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
 from maverick.cli.terminal.render import json_text, plural, size, table
-from maverick.cli.terminal.streams import print_err, print_out, warn
-from maverick.errors import StoreDamaged, StoreUnwritable, UsageError
+from maverick.cli.terminal.streams import print_out, warn
+from maverick.errors import StoreUnwritable, UsageError
 
 if TYPE_CHECKING:
-    from maverick.checkpoints.fsck.findings import Finding, Repair
     from maverick.checkpoints.gc.collection import GcPlan, Removal
     from maverick.project import Project
+
 
 DEFAULT_KEEP_LAST = 5
 
 
-def gc(
+def command(
     keep_last: Annotated[
         int | None,
         typer.Option(
@@ -62,19 +71,6 @@ def gc(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove what no run needs any more.
-
-    A run that is not done keeps everything. A done run stays if it is among the newest of its
-    workflow, is young enough, or has a tag; it keeps its newest checkpoint and those with a label.
-    `checkpoints:` in maverick.yaml sets the limits; without it the newest 5 of each workflow stay.
-    An option replaces both limits.
-
-    A run that ends starts this in the background, with --keep-dropped, if much can be removed.
-
-    Examples:
-      maverick checkpoint gc --dry-run
-      maverick checkpoint gc --keep-last 3 --keep-within 14d
-    """
     project = this_project()
     from maverick.checkpoints.byhand import needed  # noqa: PLC0415
     from maverick.checkpoints.gc.automatic import note_collected  # noqa: PLC0415 - light commands do without
@@ -137,60 +133,6 @@ def _collect_in_background(project: "Project", tell: Callable[[str], None]) -> N
     tell("collecting garbage in the background")
 
 
-def fsck(
-    *,
-    read_data: Annotated[
-        bool, typer.Option("--read-data", help="Read and verify every object, too.")
-    ] = False,
-    repair: Annotated[
-        bool, typer.Option("--repair", help="Repair what is damaged, then check again.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Check the store for damage. Nothing is changed, unless by --repair.
-
-    The exit code is 20 if there is any. Each finding names the runs that it affects.
-
-    A repair removes nothing: it copies what is whole out of damaged files, moves those to
-    quarantine/, and makes each run stand at its newest whole checkpoint.
-
-    Examples:
-      maverick checkpoint fsck
-      maverick checkpoint fsck --read-data --json
-      maverick checkpoint fsck --repair
-    """
-    from maverick.checkpoints.fsck.check import check  # noqa: PLC0415
-
-    folder = this_project().store_folder
-    done = _repair(folder) if repair else []
-    found = list(check(folder, read_data=read_data or repair))
-    if as_json:
-        findings = [_finding(it) for it in found]
-        print_out(
-            json_text(
-                {"repaired": [asdict(it) for it in done], "findings": findings}
-                if repair
-                else findings
-            )
-            + "\n"
-        )
-    else:
-        print_out("".join(f"{it.kind}: {it.message}\n" for it in done))
-        print_out("".join(_finding_text(it) for it in found) or "the store is whole\n")
-    if any(it.severity == "error" for it in found):
-        if not repair and not as_json:
-            print_err(
-                "`maverick checkpoint fsck --repair` saves what is whole, and removes nothing"
-            )
-        raise typer.Exit(StoreDamaged.exit_code)
-
-
-def _repair(folder: Path) -> "list[Repair]":
-    from maverick.checkpoints.fsck.repair import repair  # noqa: PLC0415
-
-    return repair(folder, clock=lambda: time.time_ns() // 1_000_000)
-
-
 def _limits(
     project: "Project", keep_last: int | None, keep_within: str | None
 ) -> tuple[int, timedelta | None]:
@@ -239,19 +181,3 @@ def _what_goes(it: "Removal") -> str:
     if it.dropped:
         return "the run"
     return plural(len(it.positions), "checkpoint") if it.positions else "leftovers"
-
-
-def _finding(it: "Finding") -> dict[str, Any]:
-    return {
-        "severity": it.severity,
-        "kind": it.kind,
-        "object": it.object or None,
-        "file": it.file or None,
-        "runs": list(it.runs),
-        "message": it.message,
-    }
-
-
-def _finding_text(it: "Finding") -> str:
-    affected = f" (runs: {', '.join(it.runs)})" if it.runs else ""
-    return f"{it.severity}: {it.message}{affected}\n"

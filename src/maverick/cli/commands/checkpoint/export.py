@@ -1,0 +1,47 @@
+"""Write a run into one file.
+
+Another store takes the run in from it. The file holds everything that resuming needs: definition,
+inputs, outputs, labels, files. A run is written with its last checkpoints and its tags; another
+revision is that checkpoint alone, with the labelled ones before it.
+
+Examples:
+  maverick checkpoint export fly@latest run.maverick
+  maverick checkpoint export @latest~2 run.maverick
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maverick.cli.entry import AsJson
+from maverick.cli.here import this_project
+from maverick.cli.terminal.render import json_text, plural, size
+from maverick.cli.terminal.streams import print_err, print_out
+
+
+def command(
+    revision: Annotated[str, typer.Argument(metavar="REV", help="A run or another revision.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="The file to write; it must not exist.")
+    ],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    from maverick.checkpoints import exports  # noqa: PLC0415 - light commands do without
+
+    store = this_project().open_store()
+    done = exports.export(store, store.resolve(revision), Path(file))
+    if as_json:
+        it = {
+            "run": done.run,
+            "checkpoint": done.checkpoint,
+            "file": file,
+            "objects": done.objects,
+            "bytes": done.bytes,
+        }
+        print_out(json_text(it) + "\n")
+    else:
+        print_err(
+            f"wrote {done.run} into {file}: {plural(done.objects, 'object')}, {size(done.bytes)}"
+        )

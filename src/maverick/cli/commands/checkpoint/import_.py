@@ -1,0 +1,64 @@
+"""Take in a run from a file.
+
+It verifies every byte before anything of it can be seen, and refuses a file that is cut off or
+altered. It also refuses a run that would take more than 1 TB or 10,000,000 names to restore, which
+a few kilobytes can say.
+
+The run can be resumed here. Where the workflow's file is missing, its recorded text is used.
+Resuming a run executes what its definition says, so import only what you would run.
+
+Examples:
+  maverick checkpoint import run.maverick
+  maverick checkpoint import run.maverick --as from-ci
+"""
+
+import shlex
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from maverick.cli.entry import AsJson
+from maverick.cli.here import this_project
+from maverick.cli.terminal.render import json_text
+from maverick.cli.terminal.streams import print_err, print_out
+from maverick.errors import UsageError
+
+
+def command(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="What `maverick checkpoint export` wrote.")
+    ],
+    as_run: Annotated[
+        str, typer.Option("--as", metavar="RUN", help="Give the run this name.", show_default=False)
+    ] = "",
+    *,
+    any_size: Annotated[
+        bool,
+        typer.Option(
+            "--any-size", help="Take it in also if it holds more than anybody could restore."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    from maverick.checkpoints import exports  # noqa: PLC0415
+    from maverick.cli.terminal.progress import Bar  # noqa: PLC0415
+
+    project = this_project()
+    store = project.create_store()
+    with Bar("verify", shown=not as_json) as bar:
+        ref = exports.take_in(store, Path(file), as_run, any_size=any_size, progress=bar)
+    resume = None if ref.done else shlex.join(["maverick", "run", f"--resume={ref.run}"])
+    if as_json:
+        print_out(
+            json_text({"run": ref.run, "checkpoint": ref.checkpoint, "resume": resume}) + "\n"
+        )
+        return
+    print_out(f"{ref.run}\n{resume}\n" if resume else f"{ref.run}\n")
+    if resume:
+        from maverick.runs.workspace_choice import way_back  # noqa: PLC0415 - loads the project's files
+
+        with suppress(UsageError):  # A home folder or `/`, whose files no run keeps.
+            if text := way_back(store, store.checkpoint(ref.checkpoint), project.root):
+                print_err(f"note: {text}")
