@@ -4,6 +4,9 @@ then.
 `tests/kit/disks.py` is the model of the disk. Each disk that it allows must be a store: it opens, fsck
 finds no damage, all that was promised and not collected loads, a save works, and gc works after
 that.
+
+The disks of a case are dealt to its shards by their number. Every day checks one shard of each
+case, another one from case to case; `--thorough` checks all.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import pytest
 
 from kit.disks import Image, RecordingFiles, power_cuts, write_image
 from kit.faults import CountingFiles, Killed
+from kit.shards import SHARDS, sharded, shards, share
 from kit.stores import begin, extend, read_all
 from maverick.checkpoints import Checkpoint, Store, blob, value
 from maverick.checkpoints.disk.files import Files
@@ -255,46 +259,60 @@ class Checker:
         shutil.rmtree(root)
 
 
-@pytest.mark.parametrize("act", [*SAVING, collect_between_saves, collect_what_was_dropped])
-def test_every_disk_that_a_power_cut_may_leave_is_a_whole_store(tmp_path: Path, act: Act) -> None:
+@pytest.mark.parametrize(
+    ("act", "shard"), sharded(*SAVING, collect_between_saves, collect_what_was_dropped)
+)
+def test_every_disk_that_a_power_cut_may_leave_is_a_whole_store(
+    tmp_path: Path, act: Act, shard: int
+) -> None:
     """Where locks are trusted, nobody reads what is in the trash."""
-    check_all(tmp_path, act, ("tmp", "trash"))
+    check_all(tmp_path, act, shard, ("tmp", "trash"))
 
 
+@pytest.mark.parametrize(("act", "shard"), sharded(collect_twice))
 def test_so_is_every_disk_where_locks_cannot_be_trusted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, act: Act, shard: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There gc moves packs to the trash, and back, and purges in a later cycle."""
     monkeypatch.setattr(sweep.filesystem, "locks_are_trusted", lambda _: False)
-    check_all(tmp_path, collect_twice)
+    check_all(tmp_path, act, shard)
 
 
 @pytest.mark.thorough
+@pytest.mark.parametrize("shard", range(SHARDS))
 @pytest.mark.parametrize(
     ("act", "trusted"),
     [*((act, True) for act in (*SAVING, *COLLECTING)), *((act, False) for act in COLLECTING)],
 )
 def test_so_is_every_disk_with_more_of_them(
-    tmp_path: Path, act: Act, trusted: bool, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, act: Act, trusted: bool, shard: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Up to 256 for each prefix of each operation."""
     monkeypatch.setattr(sweep.filesystem, "locks_are_trusted", lambda _: trusted)
-    check_all(tmp_path, act, most=256)
+    check_all(tmp_path, act, shard, most=256)
 
 
 def check_all(
-    tmp_path: Path, act: Act, together: tuple[str, ...] = ("tmp",), most: int = 16
+    tmp_path: Path, act: Act, shard: int, together: tuple[str, ...] = ("tmp",), most: int = 16
 ) -> None:
-    """Do *act*; check all the disks on the way."""
+    """Do *act*; check the disks of *shard* on the way."""
     store, files, ledger = prepared(tmp_path / "store")
     act(store, ledger)
-    checker = Checker(tmp_path)
-    for begun, image in power_cuts(files, most, together):
+    check_disks(ledger, Checker(tmp_path), shard, list(power_cuts(files, most, together)))
+
+
+def check_disks(
+    ledger: Ledger, checker: Checker, shard: int, disks: list[tuple[int, Image]]
+) -> None:
+    """Check those of *disks* that are in *shard*."""
+    for begun, image in share(shard, disks):
         checker.check(image, list(ledger.due(begun)))
-    assert checker.count >= len(files.log)
+    assert len(disks) >= len(ledger.files.log)
+    assert checker.count >= len(disks) // SHARDS
 
 
-def test_a_repair_that_loses_power_is_finished_by_the_next(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shard", shards())
+def test_a_repair_that_loses_power_is_finished_by_the_next(tmp_path: Path, shard: int) -> None:
     """On every disk that it may leave; what was whole before, or could be salvaged, is there."""
     store, _, _ = prepared(tmp_path / "store")
     at = newest(store, "open")
@@ -307,16 +325,14 @@ def test_a_repair_that_loses_power_is_finished_by_the_next(tmp_path: Path) -> No
     damage(store, store.snapshot(lost).entry("b").id, FRAME_BYTES + 10)
     (store.root / "refs" / "done-1").write_bytes(b"torn")
     (store.root / "format.json").write_bytes(b"torn")
-    files = RecordingFiles(store.root)
+    files = ledger.files = RecordingFiles(store.root)
 
     done = repair(store.root, clock=lambda: 1_000_000_000_000, files=files)
 
     kinds = ["format", "quarantined", "quarantined", "rebuilt", "rolled-back", "salvaged"]
     assert kinds == sorted(it.kind for it in done)
     checker = Checker(tmp_path, mend=True)
-    for begun, image in power_cuts(files, 16):
-        checker.check(image, list(ledger.due(begun)))
-    assert checker.count >= len(files.log)
+    check_disks(ledger, checker, shard, list(power_cuts(files, 16)))
 
 
 def damage(store: Store, object_id: str, at: int) -> None:

@@ -448,7 +448,7 @@ class UnlockedStoreMachine(StoreMachine):
 
 SHORT = settings(
     max_examples=20,
-    stateful_step_count=25,
+    stateful_step_count=30,
     suppress_health_check=list(HealthCheck),
     derandomize=True,
     database=None,
