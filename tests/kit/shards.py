@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
+from zlib import crc32
 
 import pytest
 
@@ -20,10 +21,12 @@ def shards(everyday: int = 0) -> list[Any]:
     return [pytest.param(shard, marks=_marks(shard, everyday)) for shard in range(SHARDS)]
 
 
-def sharded(*cases: Any) -> list[Any]:
-    """The values of a test's parameters `(case, shard)`."""
+def sharded(*cases: Any, everyday: int = 0) -> list[Any]:
+    """The values of a test's parameters `(case, shard)`; *everyday* is the shard of the first case
+    that is not thorough, and each case has the next one.
+    """
     return [
-        pytest.param(case, shard, marks=_marks(shard, position))
+        pytest.param(case, shard, marks=_marks(shard, everyday + position))
         for position, case in enumerate(cases)
         for shard in range(SHARDS)
     ]
@@ -32,6 +35,11 @@ def sharded(*cases: Any) -> list[Any]:
 def share(shard: int, items: Sequence[_Item]) -> Sequence[_Item]:
     """Those of *items* that *shard* has."""
     return items[shard::SHARDS]
+
+
+def shard_of(name: str) -> int:
+    """The shard of what has a name, but no number, since its order is not always the same."""
+    return crc32(name.encode()) % SHARDS
 
 
 def _marks(shard: int, everyday: int) -> list[pytest.MarkDecorator]:

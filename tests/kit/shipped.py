@@ -19,6 +19,7 @@ import pytest
 
 from kit.faults import Killed
 from kit.repositories import Repository
+from kit.shards import shard_of
 from maverick.checkpoints import Checkpoint, Store
 from maverick.dsl.events import Event
 from maverick.dsl.journal.recorder import Recorder
@@ -88,8 +89,10 @@ class Execution:
 
     outcome: Outcome
     events: list[Event] = field(default_factory=list)
+    recorded: list[str] = field(default_factory=list)
+    """The steps that came to their record, in all of its executions."""
     kills: list[str] = field(default_factory=list)
-    """The steps at which it was killed, after their effect and before their record."""
+    """Those of them at which it was killed, after their effect and before their record."""
 
     @property
     def output(self) -> dict[str, Any]:
@@ -210,14 +213,19 @@ class Workshop:
         return execution.output
 
     def killed_everywhere(
-        self, monkeypatch: pytest.MonkeyPatch, workflow: str, **inputs: Any
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        workflow: str,
+        shard: int | None = None,
+        **inputs: Any,
     ) -> Execution:
-        """Run a workflow that is killed at each step, after its effect and before its record, and
-        resumed.
+        """Run a workflow that is killed at each step (those of *shard*, if one is given), after its
+        effect and before its record, and resumed.
         """
+        recorded: list[str] = []
         kills: list[str] = []
         events: list[Event] = []
-        with _killing(monkeypatch, kills):
+        with _killing(monkeypatch, recorded, kills, shard):
             act, given = engine.start, inputs
             while True:
                 before = len(kills)
@@ -229,11 +237,13 @@ class Workshop:
                     act, given = engine.resume, {}
                     continue
                 assert len(kills) == before
-                return Execution(outcome, events, kills)
+                return Execution(outcome, events, recorded, kills)
 
 
 @contextmanager
-def _killing(monkeypatch: pytest.MonkeyPatch, kills: list[str]) -> Any:
+def _killing(
+    monkeypatch: pytest.MonkeyPatch, recorded: list[str], kills: list[str], shard: int | None
+) -> Any:
     """Kill whatever is about to record a step for the first time, and all that goes on beside
     it.
     """
@@ -241,9 +251,11 @@ def _killing(monkeypatch: pytest.MonkeyPatch, kills: list[str]) -> Any:
     dead: set[int] = set()
 
     def finish_or_die(self: Recorder, path: str, *args: Any, **options: Any) -> Checkpoint:
-        if path not in kills:
-            kills.append(path)
-            dead.add(id(self))
+        if path not in recorded:
+            recorded.append(path)
+            if shard is None or shard == shard_of(path):
+                kills.append(path)
+                dead.add(id(self))
         if id(self) in dead:
             raise Killed
         return finish(self, path, *args, **options)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from kit.shards import shards
 from kit.shipped import Workshop, names_of, without
 
 
@@ -62,8 +63,9 @@ class TestFlying:
             prompts.count(task) for task in ("write file-one", "write file-two and break")
         ]
 
+    @pytest.mark.parametrize("shard", shards())
     def test_killed_at_every_step_does_everything_once(
-        self, shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shard: int
     ) -> None:
         """Each step's effect happens, its record is lost, and the run goes on: the outcome is the
         same.
@@ -71,7 +73,7 @@ class TestFlying:
         whole = Workshop(tmp_path / "whole")
         expected = whole.done("fly", branch_name="feature")
 
-        execution = shop.killed_everywhere(monkeypatch, "fly", branch_name="feature")
+        execution = shop.killed_everywhere(monkeypatch, "fly", shard, branch_name="feature")
 
         effects = {
             "init",
@@ -84,7 +86,8 @@ class TestFlying:
             "create_pr",
             "save",
         }
-        assert effects <= names_of(execution.kills)
+        assert effects <= names_of(execution.recorded)
+        assert len(execution.kills) > 5
         assert without(expected, "commit") == without(execution.output, "commit")
         assert whole.tree("feature") == shop.tree("feature")
         assert whole.remote.subjects("feature") == shop.remote.subjects("feature")

@@ -125,8 +125,17 @@ def uninterrupted(known: dict[str, Left], tmp_path_factory: pytest.TempPathFacto
     return known["left"]
 
 
-@pytest.mark.parametrize("mode", ["label", "step"])
-@pytest.mark.parametrize("at", ["part-one", "part-two", "fixer"])
+@pytest.mark.parametrize(
+    ("at", "mode"),
+    [
+        ("part-one", "label"),
+        ("part-two", "step"),
+        ("fixer", "label"),
+        pytest.param("part-one", "step", marks=pytest.mark.thorough),
+        pytest.param("part-two", "label", marks=pytest.mark.thorough),
+        pytest.param("fixer", "step", marks=pytest.mark.thorough),
+    ],
+)
 def test_the_result_is_that_of_an_uninterrupted_run(
     tmp_path: Path, uninterrupted: Left, at: str, mode: str
 ) -> None:

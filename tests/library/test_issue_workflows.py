@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from kit.shards import sharded
 from kit.shipped import Workshop, names_of, without
 
 TITLES = ("one", "two will break", "three")
@@ -81,9 +82,9 @@ class TestRefuel:
         assert (shop.root / ".maverick/pull-requests/fix/issue-3.md").exists()
         assert 3 == len(list((shop.root / ".maverick/issues").glob("*.md")))
 
-    @pytest.mark.parametrize("parallel", ["no", "yes"])
+    @pytest.mark.parametrize(("parallel", "shard"), sharded("no", "yes", everyday=2))
     def test_killed_at_every_step_does_everything_once(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parallel: str
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parallel: str, shard: int
     ) -> None:
         whole, shop = Workshop(tmp_path / "whole"), Workshop(tmp_path / "killed")
         titles = ("one will break", "impossible")
@@ -91,12 +92,13 @@ class TestRefuel:
         shop.issues(*titles)
         expected = whole.done("refuel", parallel=parallel)
 
-        execution = shop.killed_everywhere(monkeypatch, "refuel", parallel=parallel)
+        execution = shop.killed_everywhere(monkeypatch, "refuel", shard, parallel=parallel)
 
         assert {"branch", "fix", "commit", "push", "create_pr", "summary"} <= names_of(
-            execution.kills
+            execution.recorded
         )
-        assert ("worktree" in names_of(execution.kills)) == (parallel == "yes")
+        assert len(execution.kills) > 2
+        assert ("worktree" in names_of(execution.recorded)) == (parallel == "yes")
         assert without(expected, "issues") == without(execution.output, "issues")
         assert ["pr create"] == [
             asked for asked in shop.asked if asked in {"pr create", "api PATCH"}
