@@ -384,5 +384,7 @@ def test_a_check_imports_modules_and_a_check_of_syntax_does_not(quick: Quick) ->
     assert not ran.exists()
     assert 3 == quick("workflow", "check", "flow.yaml").code
     assert ran.exists()
-    assert "With --syntax it imports nothing" in " ".join(quick("workflow", "check", "--help").out.split())
+    assert "With --syntax it imports nothing" in " ".join(
+        quick("workflow", "check", "--help").out.split()
+    )
     assert "Modules of actions are imported" in " ".join(quick("run", "--help").out.split())
