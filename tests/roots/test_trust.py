@@ -362,7 +362,7 @@ class TestModules:
 
         for name in ("act", f"{module}:act"):
             with pytest.raises(UsageError, match=f"{module}.py belongs to uid 4002"):
-                catalog.has_action(name)
+                catalog.has("action", name)
         assert not (shared / "trace").exists()
 
     def test_nor_what_another_one_imports(self, shared: Path, module: str) -> None:
@@ -372,7 +372,7 @@ class TestModules:
         ).catalog()
 
         with pytest.raises(UsageError, match=f"{module}.py belongs to uid 4002"):
-            catalog.has_action(f"outer_{module}:act")
+            catalog.has("action", f"outer_{module}:act")
         assert not (shared / "trace").exists()
 
     def test_nor_what_is_compiled_already(self, shared: Path, module: str) -> None:
@@ -383,20 +383,20 @@ class TestModules:
         catalog = opened(Place(shared / "sub", shared), {compiled: STRANGER}).catalog()
 
         with pytest.raises(UsageError, match="__pycache__"):
-            catalog.has_action(f"{module}:act")
+            catalog.has("action", f"{module}:act")
         assert not (shared / "trace").exists()
 
     def test_ones_own_is(self, shared: Path, module: str) -> None:
         catalog = opened(Place(shared / "sub", shared), {}).catalog()
 
-        assert catalog.has_action(f"{module}:act")
+        assert catalog.has("action", f"{module}:act")
         assert (shared / "trace").exists()
 
     def test_without_a_module_it_is_the_same_failure_as_ever(self, shared: Path) -> None:
         catalog = opened(Place(shared / "sub", shared), {}).catalog()
 
         with pytest.raises(StepFailed, match="there is no such module"):
-            catalog.has_action("nosuch_module:act")
+            catalog.has("action", "nosuch_module:act")
 
 
 class TestWorkflowFiles:

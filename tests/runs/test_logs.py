@@ -292,7 +292,7 @@ def test_a_fault_of_maverick_keeps_what_was_written(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the attempt wrote until then may tell why."""
-    monkeypatch.setattr("maverick.dsl.steps.shell.lines_of", lambda _: 1 / 0)
+    monkeypatch.setattr("maverick.dsl.steps.scripts.lines_of", lambda _: 1 / 0)
     runs.flow("- {name: a, type: shell, run: echo before, parse: lines}")
 
     runs.start()

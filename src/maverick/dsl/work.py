@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from maverick.dsl.journal.logs import Stream
     from maverick.dsl.processes.processes import Processes
     from maverick.dsl.processes.stop import Stop
-    from maverick.dsl.workflow.model import Workflow, Workspace
+    from maverick.dsl.workflow.model import KeepFiles, Workflow
     from maverick.values import Value
 
 
@@ -90,10 +90,11 @@ class Work(NamedTuple):
     the caller.
     """
 
-    type: str
     parts: Mapping[str, Value]
     run: Callable[[Attempt], object]
     label: str = ""
     """Of the checkpoint that recording the step makes."""
-    workspace: Workspace | None = None
+    workspace: KeepFiles | None = None
     """Whether that one keeps the project's files; None leaves it to the workflow."""
+    folder: Path | None = None
+    """Where it is done, if the step names a folder of its own for all that it does."""

@@ -17,7 +17,7 @@ from maverick.dsl.journal.recorder import Recorder
 from maverick.dsl.journal.sessions import Sessions
 from maverick.dsl.processes.processes import Group, Processes, Stopped
 from maverick.dsl.serialization.executor import Executor
-from maverick.dsl.steps import Tools
+from maverick.dsl.work import Tools
 from maverick.dsl.workflow.outcome import Outcome
 from maverick.errors import (
     Fault,

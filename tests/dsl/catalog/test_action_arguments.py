@@ -12,7 +12,8 @@ from kit.runs import Runs
 from maverick import library
 from maverick.dsl.catalog.actions import load_action
 from maverick.dsl.serialization.loader import load_workflow
-from maverick.dsl.workflow.model import PythonStep, steps_in
+from maverick.dsl.steps.python import PythonStep
+from maverick.dsl.workflow.model import steps_in
 from maverick.errors import WorkflowInvalid
 from maverick.project import Project
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import pytest
 
 from maverick.dsl.catalog.actions import Action
-from maverick.dsl.catalog.lint import Kind, check, lint
+from maverick.dsl.catalog.lint import check, lint
 from maverick.dsl.serialization.loader import parse_workflow
-from maverick.dsl.workflow.model import Workflow
+from maverick.dsl.workflow.model import MentionKind, Workflow
 from maverick.errors import StepFailed
 
 HEAD = 'version: "1.0"\nname: w\ninputs: {a: {type: string}}\nsteps:\n'
@@ -35,10 +35,10 @@ class Project:
         self.workflows = workflows
         self.asked: list[str] = []
 
-    def has_action(self, name: str) -> bool:
-        if name.startswith("broken:"):
+    def has(self, kind: MentionKind, name: str) -> bool:
+        if kind == "action" and name.startswith("broken:"):
             raise StepFailed(f"cannot import {name}")
-        return name in NAMES["action"] or ":" in name
+        return name in NAMES[kind] or (kind == "action" and ":" in name)
 
     def wrong_arguments(
         self, action: str, args: Sequence[object] | None, kwargs: Mapping[str, object] | None
@@ -47,19 +47,7 @@ class Project:
             return []
         return Action(action, "", _git_commit, "", "").wrong_arguments(args, kwargs)
 
-    def has_agent(self, name: str) -> bool:
-        return name in NAMES["agent"]
-
-    def has_generator(self, name: str) -> bool:
-        return name in NAMES["generator"]
-
-    def has_context_builder(self, name: str) -> bool:
-        return name in NAMES["context builder"]
-
-    def has_stages(self, name: str) -> bool:
-        return name in NAMES["validation stage"]
-
-    def names(self, kind: Kind) -> Iterable[str]:
+    def names(self, kind: MentionKind) -> Iterable[str]:
         return self.workflows if kind == "workflow" else NAMES[kind]
 
     def find_workflow(self, name: str, from_file: str) -> Workflow | None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from maverick.dsl.expressions.expressions import Expression, Place, Template
 from maverick.dsl.serialization.loader import check_workflow, parse_workflow
+from maverick.dsl.steps.agent import AgentStep
+from maverick.dsl.steps.checkpoint import CheckpointStep
+from maverick.dsl.steps.generate import GenerateStep
+from maverick.dsl.steps.python import PythonStep
+from maverick.dsl.steps.shell import ShellStep
 from maverick.dsl.workflow.model import (
-    AgentStep,
     BranchStep,
-    CheckpointStep,
-    GenerateStep,
     LoopStep,
-    PythonStep,
     Retry,
     Rollback,
-    ShellStep,
     Step,
     SubworkflowStep,
     ValidateStep,

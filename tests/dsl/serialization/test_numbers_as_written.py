@@ -12,7 +12,7 @@ from kit.runs import Runs
 from maverick.dsl.catalog.config import parse_config
 from maverick.dsl.expressions.evaluate import as_text
 from maverick.dsl.serialization.loader import check_workflow
-from maverick.dsl.workflow.model import ShellStep
+from maverick.dsl.steps.shell import ShellStep
 
 _HEAD = 'version: "1.0"\nname: flow\n'
 _NUMBERS = st.one_of(

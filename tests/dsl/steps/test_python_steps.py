@@ -8,7 +8,7 @@ import pytest
 
 from kit.patience import GROWING_SECONDS
 from kit.runs import Runs
-from maverick.dsl.steps import python
+from maverick.dsl.steps import calls
 from maverick.errors import WorkflowInvalid
 
 ACTIONS = """
@@ -212,7 +212,7 @@ def test_a_timeout_of_more_than_one_wait_is_waited_for(
     acting: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The system waits for 25 days at once at most; so long are timeouts cut into pieces."""
-    monkeypatch.setattr(python, "LONGEST_WAIT_SECONDS", 0.001)
+    monkeypatch.setattr(calls, "LONGEST_WAIT_SECONDS", 0.001)
     acting.set_actions(
         "import asyncio\nasync def nap():\n    await asyncio.sleep(0.05)\n    return 'woken'\n"
     )
@@ -296,7 +296,7 @@ def test_a_system_that_starts_no_thread_fails_the_step_in_one_line(
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    python._loop.cache_clear()
+    calls._loop.cache_clear()
     monkeypatch.setattr(threading.Thread, "start", refuse)
     acting.flow(f"- {{name: a, type: python, action: {action}, args: [a]}}")
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from kit.program import Program
 from kit.runs import Execution, Runs
 from maverick.dsl.processes.processes import Processes
-from maverick.dsl.steps.shell import _input
+from maverick.dsl.steps.scripts import _input
 from maverick.values import Value
 
 LONG = "head -c 200000 /dev/zero | tr '\\0' y"

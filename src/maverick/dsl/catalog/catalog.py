@@ -41,10 +41,9 @@ from maverick.values import normalise
 
 if TYPE_CHECKING:
     from maverick.dsl.catalog.config import AgentConfig, Config
-    from maverick.dsl.catalog.lint import Kind
     from maverick.dsl.catalog.scene import Scene
     from maverick.dsl.serialization.loader import Checked
-    from maverick.dsl.workflow.model import Workflow
+    from maverick.dsl.workflow.model import MentionKind, Workflow
     from maverick.values import Value
 
 _GENERATOR = "_generator"
@@ -118,13 +117,34 @@ class Catalog:
 
     # --- what the linter asks ---------------------------------------------------------------------
 
-    def has_action(self, name: str) -> bool:
-        """Whether there is such an action. Raises StepFailed if its module, or one of the
-        project's, does not load.
+    def has(self, kind: MentionKind, name: str) -> bool:
+        """Whether there is such a thing.
+
+        A `default` agent plays any agent; a name that looks mistyped is none. Any agent is a
+        generator, `module:function` an action, and a program that can be run a validation stage.
+
+        Raises:
+            StepFailed: An action's module, or one of the project's, does not load.
         """
-        if ":" in name:
-            return bool(self.action(name))
-        return name in self._builtins.actions or name in self.action_names
+        match kind:
+            case "action" if ":" in name:
+                return bool(self.action(name))
+            case "action" if name in self._builtins.actions:  # Nothing is imported for it.
+                return True
+            case "agent" | "generator":
+                return self._is_played(name, set(self.names(kind)))
+            case "validation stage":
+                is_program = name != MEANS_A_STAGE and shutil.which(name) is not None
+                return is_program or name in self.stages
+            case "workflow":
+                return self.find_workflow(name) is not None
+            case _:
+                return name in self.names(kind)
+
+    def _is_played(self, name: str, known: set[str]) -> bool:
+        if name in known:
+            return True
+        return "default" in self.config.agents and not nearest(name, known, likeness=_MISTYPED)
 
     def wrong_arguments(
         self, action: str, args: Sequence[object] | None, kwargs: Mapping[str, object] | None
@@ -135,32 +155,7 @@ class Catalog:
             kwargs = loaded.in_folder(args, dict(kwargs), str(self.root))
         return loaded.wrong_arguments(args, kwargs)
 
-    def has_agent(self, name: str) -> bool:
-        """Whether there is such an agent. A `default` plays any; a name that looks mistyped is
-        none.
-        """
-        return self._is_played(name, self.agent_names())
-
-    def has_generator(self, name: str) -> bool:
-        """Whether there is such a generator; any agent is one."""
-        return self._is_played(name, self.generator_names())
-
-    def _is_played(self, name: str, known: set[str]) -> bool:
-        if name in known:
-            return True
-        return "default" in self.config.agents and not nearest(name, known, likeness=_MISTYPED)
-
-    def has_context_builder(self, name: str) -> bool:
-        """Whether there is such a context builder."""
-        return name in self._builtins.contexts
-
-    def has_stages(self, name: str) -> bool:
-        """Whether a validation stage of that name is configured, or a program of that name can be
-        run.
-        """
-        return name in self.stages or (name != MEANS_A_STAGE and shutil.which(name) is not None)
-
-    def names(self, kind: Kind) -> Iterable[str]:
+    def names(self, kind: MentionKind) -> Iterable[str]:
         """The names that there are."""
         match kind:
             case "action":

@@ -5,18 +5,15 @@ sub-workflows.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from maverick.dsl.catalog.references import check_references, expressions_in
 from maverick.dsl.serialization.loader import Checked, check_workflow
 from maverick.dsl.suggest import nearest
 from maverick.dsl.workflow.inputs import check_choice, fit
 from maverick.dsl.workflow.model import (
-    AgentStep,
-    GenerateStep,
-    PythonStep,
+    Mention,
     SubworkflowStep,
-    ValidateStep,
     steps_in,
 )
 from maverick.errors import Problem, StepFailed, WorkflowInvalid
@@ -25,12 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from maverick.dsl.expressions.expressions import Field, Place
-    from maverick.dsl.workflow.model import Step, Workflow
+    from maverick.dsl.workflow.model import MentionKind, Step, Workflow
     from maverick.values import Value
-
-Kind: TypeAlias = Literal[
-    "action", "agent", "generator", "context builder", "validation stage", "workflow"
-]
 
 BUILT_IN = "<built in>/"
 """How the files of workflows that ship begin. Their calls are looked at by tests, so that no run
@@ -51,32 +44,22 @@ class Lookup(Protocol):
     reported as a problem.
     """
 
-    def has_action(self, name: str) -> bool:
-        """Whether there is such an action; `module:function` is one, too."""
+    def has(self, kind: MentionKind, name: str) -> bool:
+        """Whether there is such a thing: of stages also a program of that name, of actions also
+        `module:function`.
+        """
 
     def wrong_arguments(
         self, action: str, args: Sequence[object] | None, kwargs: Mapping[str, object] | None
     ) -> Iterable[tuple[str, str]]:
         """Say what is wrong with calling an action so; see `Action.wrong_arguments`."""
 
-    def has_agent(self, name: str) -> bool:
-        """Whether there is such an agent."""
-
-    def has_generator(self, name: str) -> bool:
-        """Whether there is such a generator."""
-
-    def has_context_builder(self, name: str) -> bool:
-        """Whether there is such a context builder."""
-
-    def has_stages(self, name: str) -> bool:
-        """Whether a validation stage of that name can be run."""
-
     def find_workflow(self, name: str, from_file: str) -> Workflow | None:
         """Give the workflow of that name, or at that path from *from_file*'s folder; raises
         WorkflowInvalid.
         """
 
-    def names(self, kind: Kind) -> Iterable[str]:
+    def names(self, kind: MentionKind) -> Iterable[str]:
         """Give the names that there are, for suggestions."""
 
 
@@ -105,20 +88,6 @@ def check(text: str, file: str, lookup: Lookup | None = None) -> Checked:
     return checked._replace(problems=problems, workflow=None if problems else checked.workflow)
 
 
-def _has(lookup: Lookup, kind: Kind, name: str) -> bool:
-    match kind:
-        case "action":
-            return lookup.has_action(name)
-        case "agent":
-            return lookup.has_agent(name)
-        case "generator":
-            return lookup.has_generator(name)
-        case "context builder":
-            return lookup.has_context_builder(name)
-        case _:
-            return lookup.has_stages(name)
-
-
 class _Linter:
     def __init__(self, lookup: Lookup | None) -> None:
         self.lookup = lookup
@@ -141,7 +110,7 @@ class _Linter:
                 continue
             for step in steps_in(caller.steps):
                 self.names(step, self.lookup)
-                if isinstance(step, PythonStep) and not caller.file.startswith(BUILT_IN):
+                if not caller.file.startswith(BUILT_IN):
                     self.arguments(step, self.lookup)
                 called = self.called(step, caller, self.lookup)
                 if called is None:
@@ -153,39 +122,28 @@ class _Linter:
         self.cycles(_identity(workflow))
 
     def names(self, step: Step, lookup: Lookup) -> None:
-        """Look up what *step* names."""
+        """Look up what *step* names, but for the workflow that it runs."""
         if step.rollback is not None and step.rollback.action is not None:
-            self.name(step, "rollback", "action", step.rollback.action, lookup)
-        match step:
-            case PythonStep():
-                self.name(step, "action", "action", step.action, lookup)
-            case AgentStep():
-                self.name(step, "agent", "agent", step.agent, lookup)
-                self.name(step, "context", "context builder", step.context, lookup)
-            case GenerateStep():
-                self.name(step, "generator", "generator", step.generator, lookup)
-                self.name(step, "context", "context builder", step.context, lookup)
-            case ValidateStep():
-                for stage in step.stages if isinstance(step.stages, list) else [step.stages]:
-                    if isinstance(stage, str) and len(stage.split()) == 1:
-                        self.name(step, "stages", "validation stage", stage, lookup)
-            case _:
-                pass
+            self.name(step, Mention("action", step.rollback.action, "rollback"), lookup)
+        for mention in step.mentions():
+            if mention.kind != "workflow":
+                self.name(step, mention, lookup)
 
-    def arguments(self, step: PythonStep, lookup: Lookup) -> None:
+    def arguments(self, step: Step, lookup: Lookup) -> None:
         """Look at how many arguments the action gets and how they are called; what they are is not
         known yet.
         """
-        args = [] if step.args is None else step.args
-        kwargs = {} if step.kwargs is None else step.kwargs
-        if not step.action or step.action in self.unknown:
+        given = step.arguments()
+        action = next((each.name for each in step.mentions() if each.kind == "action"), None)
+        if given is None or not isinstance(action, str) or not action or action in self.unknown:
             return
+        args, kwargs = ([] if given[0] is None else given[0], {} if given[1] is None else given[1])
         place = step.places.get(
             "kwargs", step.places.get("args", step.places.get("action", step.place))
         )
         try:
             for name, message in lookup.wrong_arguments(
-                step.action,
+                action,
                 args if isinstance(args, list) else None,
                 kwargs if isinstance(kwargs, dict) else None,
             ):
@@ -193,17 +151,18 @@ class _Linter:
         except StepFailed as error:
             self.problem(step.places.get("action", step.place), str(error))
 
-    def name(self, step: Step, field: str, kind: Kind, name: Field, lookup: Lookup) -> None:
+    def name(self, step: Step, mention: Mention, lookup: Lookup) -> None:
+        kind, name = mention.kind, mention.name
         if not isinstance(name, str) or not name:
             return
-        place = step.places.get(field, step.place)
+        place = step.places.get(mention.field, step.place)
         try:
-            known = _has(lookup, kind, name)
+            is_known = lookup.has(kind, name)
         except StepFailed as error:
             self.unknown.add(name)
             self.problem(place, str(error))
             return
-        if not known:
+        if not is_known:
             self.unknown.add(name)
             hint = nearest(name, lookup.names(kind)) or _ADVICE.get(kind, "")
             self.problem(place, f"unknown {kind} `{name}`{hint}")

@@ -5,14 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl.paths import ROOT, StepPath
-from maverick.dsl.workflow.model import (
-    BranchStep,
-    LoopStep,
-    Step,
-    SubworkflowStep,
-    ValidateStep,
-    Workflow,
-)
+from maverick.dsl.workflow.model import Step, SubworkflowStep, Workflow
 from maverick.errors import WorkflowInvalid
 
 if TYPE_CHECKING:
@@ -48,26 +41,13 @@ def _steps(
     for step in steps:
         at, here = path.child(step.name), inside.child(step.name)
         yield at, Outlined(step, workflow, here)
-        match step:
-            case BranchStep():
-                chosen = [option.step for option in step.options] + (
-                    [step.otherwise] if step.otherwise else []
-                )
-                yield from _steps(chosen, at, here, workflow, catalog)
-            case LoopStep():
-                if step.has_for_each or step.until is not None:
-                    at, here = StepPath(f"{at}[]"), StepPath(f"{here}[]")
-                yield from _steps(step.steps, at, here, workflow, catalog)
-            case ValidateStep():
-                again = [step.on_failure] if step.on_failure else []
-                at, here = StepPath(f"{at}[]"), StepPath(f"{here}[]")
-                yield from _steps(again, at, here, workflow, catalog)
-            case SubworkflowStep():
-                called = None if catalog is None else _called(step, workflow, catalog)
-                if called is not None:
-                    yield from _steps(called.steps, at, ROOT, called, catalog)
-            case _:
-                pass
+        for mark, inner in step.inside():
+            around, there = StepPath(at + mark), StepPath(here + mark)
+            yield from _steps([inner], around, there, workflow, catalog)
+        if isinstance(step, SubworkflowStep):
+            called = None if catalog is None else _called(step, workflow, catalog)
+            if called is not None:
+                yield from _steps(called.steps, at, ROOT, called, catalog)
 
 
 def _called(step: SubworkflowStep, workflow: Workflow, catalog: Catalog) -> Workflow | None:

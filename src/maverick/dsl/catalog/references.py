@@ -13,15 +13,7 @@ from typing import TYPE_CHECKING
 
 from maverick.dsl.expressions.expressions import Expression, Template
 from maverick.dsl.suggest import nearest
-from maverick.dsl.workflow.model import (
-    BranchStep,
-    LoopStep,
-    Retry,
-    Step,
-    ValidateStep,
-    steps_in,
-    visible_names,
-)
+from maverick.dsl.workflow.model import LoopStep, Step, steps_in
 from maverick.errors import Problem
 
 if TYPE_CHECKING:
@@ -34,10 +26,8 @@ _MANY_PROBLEMS = 20
 _RUN_NAMES = ("id", "attempt", "idempotency_key")
 _STEP_NAMES = ("output", "status")
 _LOOP_NAMES = ("item", "index", "parent")
-_NOT_FIELDS = frozenset(
-    {"name", "place", "places", "description", "metadata", "rollback", "output_schema"}
-    | {"steps", "options", "otherwise", "on_failure", "key", "until"}
-)
+_NOT_FIELDS = frozenset({"place", "places", "key", "until"})
+"""What holds no expressions; and those of a loop that see something else than its others."""
 
 
 def expressions_in(value: object) -> Iterator[Expression]:
@@ -53,8 +43,6 @@ def expressions_in(value: object) -> Iterator[Expression]:
         case dict():
             for item in value.values():
                 yield from expressions_in(item)
-        case Retry():
-            yield from expressions_in([value.attempts, value.delay, value.backoff, value.max_delay])
         case _:
             pass
 
@@ -73,7 +61,7 @@ def check_references(workflow: Workflow) -> list[Problem]:
 def _places(steps: Iterable[Step]) -> dict[str, Place]:
     places: dict[str, Place] = {}
     for step in steps:
-        places |= visible_names(step)
+        places |= step.visible_names()
     return places
 
 
@@ -108,7 +96,7 @@ class _Checker:
 
     def block(self, steps: Iterable[Step], block: _Block, loops: tuple[LoopStep, ...]) -> None:
         for step in steps:
-            block.current = visible_names(step)
+            block.current = step.visible_names()
             self.step(step, block, loops)
             if not block.concurrent:
                 block.seen |= block.current.keys()
@@ -118,19 +106,11 @@ class _Checker:
         for name in _field_names(step):
             for expression in expressions_in(getattr(step, name)):
                 self.expression(expression, block, loops)
-        match step:
-            case BranchStep():
-                for option in step.options:
-                    self.expression(option.when, block, loops)
-                    self.step(option.step, block, loops)
-                if step.otherwise is not None:
-                    self.step(step.otherwise, block, loops)
-            case LoopStep():
-                self.loop(step, block, loops)
-            case ValidateStep(on_failure=on_failure) if on_failure is not None:
-                self.step(on_failure, _Block(block, seen={step.name}), loops)
-            case _:
-                pass
+        if isinstance(step, LoopStep):
+            self.loop(step, block, loops)
+        else:
+            for mark, inner in step.inside():
+                self.step(inner, _Block(block, seen={step.name}) if mark else block, loops)
         if step.rollback is not None and step.rollback.step is not None:
             self.step(step.rollback.step, _Block(block, seen={step.name}), loops)
 

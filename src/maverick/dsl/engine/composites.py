@@ -20,7 +20,6 @@ from maverick.dsl.processes.threads import run_all
 from maverick.dsl.workflow.inputs import convert_inputs
 from maverick.dsl.workflow.model import (
     BranchStep,
-    CheckpointStep,
     LoopStep,
     Step,
     SubworkflowStep,
@@ -41,9 +40,7 @@ if TYPE_CHECKING:
 
 def last_of(steps: Sequence[Step], results: Sequence[Result]) -> Result:
     """The result of a block: that of its last step that is not a checkpoint."""
-    working = [
-        r for step, r in zip(steps, results, strict=True) if not isinstance(step, CheckpointStep)
-    ]
+    working = [r for step, r in zip(steps, results, strict=True) if not step.is_checkpoint]
     return Result("done", lambda: working[-1].output if working else None)
 
 

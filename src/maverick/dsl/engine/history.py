@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl.engine.blocks import is_chained
 from maverick.dsl.paths import StepPath
-from maverick.dsl.workflow.model import CheckpointStep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -65,7 +64,7 @@ class History:
         """
         undoable: list[Finished] = []
         for each in self._finished.values():
-            if isinstance(each.step, CheckpointStep):
+            if each.step.is_checkpoint:
                 undoable = [it for it in undoable if not _ends(each, it, orders)]
             elif each.step.rollback is not None and each.result.status == "done":
                 undoable.append(each)

@@ -17,8 +17,8 @@ from maverick.dsl.journal.records import key_of
 from maverick.dsl.paths import StepPath
 from maverick.dsl.processes.last_words import cut
 from maverick.dsl.processes.stop import Stopped
-from maverick.dsl.steps import Attempt, Work, prepare
-from maverick.dsl.work import Streams
+from maverick.dsl.steps import prepare
+from maverick.dsl.work import Attempt, Streams, Work
 from maverick.dsl.workflow.model import Step
 from maverick.dsl.workflow.outcome import (
     Key,
@@ -43,7 +43,7 @@ def leaf(walk: Walk, step: Step, path: StepPath, block: Block) -> Result:
     """Recall the step at *path*, or run and record it."""
     try:
         work = prepare(step, block.frame, walk.tools)
-        key = key_of({"type": work.type, **work.parts})
+        key = key_of({"type": step.kind, **work.parts})
     except StepFailed as error:
         walk.plan.add(step, path, "run", f"it would fail: {error}")
         if walk.recorder is None:

@@ -57,7 +57,7 @@ class Plan:
         """Say what becomes of a step."""
         if self.wanted:
             self.steps.append(
-                Planned(step=path, type=kind_of(step), action=action, why=why, parts=parts)
+                Planned(step=path, type=step.kind, action=action, why=why, parts=parts)
             )
 
     def stands(self, step: Step, path: StepPath) -> None:
@@ -117,9 +117,7 @@ class Plan:
         else:
             why = f"its {in_words(parts)} changed"
         self.steps.append(
-            Planned(
-                step=path, type=kind_of(step), action="rerun", why=why, parts=parts, agent=agent
-            )
+            Planned(step=path, type=step.kind, action="rerun", why=why, parts=parts, agent=agent)
         )
 
     def waits(
@@ -151,8 +149,3 @@ class Plan:
             self.add(step, path, "unknown", why)
         else:
             self.add(step, path, "rerun" if any(recall.records.finished(path, 0)) else "run", why)
-
-
-def kind_of(step: Step) -> str:
-    """The type of a step, as events name it."""
-    return type(step).__name__.removesuffix("Step").lower()

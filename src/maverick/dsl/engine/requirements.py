@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from maverick.dsl.processes.programs import is_there
 from maverick.dsl.workflow.model import (
-    AgentStep,
-    GenerateStep,
+    Mention,
     Step,
     SubworkflowStep,
     Workflow,
@@ -35,8 +34,9 @@ def require_programs(workflow: Workflow, catalog: Catalog, environment: Mapping[
     for step in all_steps(workflow, catalog):
         for program in step.requires:
             needed.setdefault(program, []).append(step.name)
-        if (missing := _missing_agent(step, catalog, environment)) is not None:
-            playing.setdefault(missing, []).append(step.name)
+        for mention in step.mentions():
+            if (missing := _missing_agent(mention, catalog, environment)) is not None:
+                playing.setdefault(missing, []).append(step.name)
     root = catalog.root
     problems = [f"{why} ({_needed_by(steps)})" for why, steps in playing.items()]
     if gone := {
@@ -55,12 +55,14 @@ def require_programs(workflow: Workflow, catalog: Catalog, environment: Mapping[
         raise StepFailed("\n".join(problems))
 
 
-def _missing_agent(step: Step, catalog: Catalog, environment: Mapping[str, str]) -> str | None:
-    """Say what is missing of the agent that *step* asks; None if nothing is, or it asks none."""
-    match step:
-        case AgentStep(agent=str(name)):
+def _missing_agent(
+    mention: Mention, catalog: Catalog, environment: Mapping[str, str]
+) -> str | None:
+    """Say what is missing of the agent that a step asks; None if nothing is, or it asks none."""
+    match mention:
+        case Mention("agent", str(name)):
             config = catalog.agent(name)
-        case GenerateStep(generator=str(name)) if (
+        case Mention("generator", str(name)) if (
             played := catalog.generator(name).config
         ) is not None:
             config = played

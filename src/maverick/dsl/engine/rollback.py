@@ -19,7 +19,6 @@ from maverick.dsl.engine.blocks import Block, Unfinished
 from maverick.dsl.engine.history import Undone
 from maverick.dsl.expressions import resolve
 from maverick.dsl.paths import StepPath
-from maverick.dsl.workflow.model import PythonStep
 from maverick.errors import StepFailed
 
 if TYPE_CHECKING:
@@ -128,8 +127,9 @@ def _call(walk: Walk, beside: Recorder, finished: Finished, name: str, frame: Fr
     """Call the action *name* with what it takes of the step's arguments and its output."""
     step, path = finished.step, finished.path.child("rollback")
     action = walk.tools.catalog.action(name)
-    args = resolve.sequence(step.args, frame, "args") if isinstance(step, PythonStep) else []
-    kwargs = resolve.mapping(step.kwargs, frame, "kwargs") if isinstance(step, PythonStep) else {}
+    by_position, by_name = step.arguments() or (None, None)
+    args = resolve.sequence(by_position, frame, "args")
+    kwargs = resolve.mapping(by_name, frame, "kwargs")
     args, kwargs = _taken(action, args, kwargs, finished.result.output, str(frame.project_root))
     environment = {
         **walk.tools.environment,
@@ -137,7 +137,7 @@ def _call(walk: Walk, beside: Recorder, finished: Finished, name: str, frame: Fr
         "MAVERICK_STEP": path,
         "MAVERICK_IDEMPOTENCY_KEY": beside.idempotency_key(path),
     }
-    from maverick.dsl.steps.python import call  # noqa: PLC0415 - few runs undo anything
+    from maverick.dsl.steps.calls import call  # noqa: PLC0415 - few runs undo anything
 
     call(action, args, kwargs, walk.tools, environment, path=path)
 

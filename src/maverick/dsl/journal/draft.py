@@ -14,7 +14,7 @@ from maverick.errors import StepFailed, WorkspaceUnreadable
 
 if TYPE_CHECKING:
     from maverick.dsl.journal.keeper import Keeper
-    from maverick.dsl.workflow.model import Workspace
+    from maverick.dsl.workflow.model import KeepFiles
     from maverick.values import Value
 
 _NAMED_REASONS = 3
@@ -28,7 +28,7 @@ class Save:
     kind: CheckpointKind = "auto"
     label: str = ""
     step: str = ""
-    workspace: Workspace | None = None
+    workspace: KeepFiles | None = None
     """Whether it keeps the project's files; None leaves that to the workflow."""
     changes: Mapping[tuple[str, ...], Content | None] = field(default_factory=dict)
     facts: Mapping[tuple[str, ...], Content | None] = field(default_factory=dict)

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maverick.dsl.journal.tree import FILES
-from maverick.dsl.workflow.model import CheckpointStep
 from maverick.errors import FilesDiffer, StepFailed, UsageError, WorkspaceUnwritable
 
 if TYPE_CHECKING:
     from maverick.checkpoints import Content, Entry, Store
     from maverick.checkpoints.workspace import Capture
-    from maverick.dsl.workflow.model import Step, Workflow, Workspace
+    from maverick.dsl.workflow.model import KeepFiles, Step, Workflow
 
 SHOWN = 5
 """Names of files that are left out, in a notice."""
@@ -48,7 +47,7 @@ class Keeper:
         self._holds_secret = holds_secret
         self._told: set[object] = set()
 
-    def take(self, *, asked: Workspace | None, labelled: bool) -> Capture | None:
+    def take(self, *, asked: KeepFiles | None, labelled: bool) -> Capture | None:
         """The files for the checkpoint that is about to be saved; None if it keeps none.
 
         *asked* is what a checkpoint step says. Nothing is read before the save.
@@ -130,5 +129,5 @@ def _some(names: list[str]) -> str:
 
 def keeps_files(workflow: Workflow, steps: Iterable[Step]) -> bool:
     """Whether any checkpoint of a run of *workflow*, which comes to *steps*, keeps files."""
-    asked = (step.workspace for step in steps if isinstance(step, CheckpointStep))
+    asked = (step.kept_files() for step in steps)
     return workflow.workspace != "false" or any(it not in {None, False, ()} for it in asked)

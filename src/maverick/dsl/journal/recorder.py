@@ -40,7 +40,7 @@ from maverick.dsl.workflow.outcome import Key, Record, Status
 
 if TYPE_CHECKING:
     from maverick.dsl.journal.keeper import Keeper
-    from maverick.dsl.workflow.model import Workspace
+    from maverick.dsl.workflow.model import KeepFiles
     from maverick.values import Value
 
 
@@ -158,7 +158,7 @@ class Recorder(Recall):
         facts: Facts,
         *,
         label: str = "",
-        workspace: Workspace | None = None,
+        workspace: KeepFiles | None = None,
         artifacts: Content | None = None,
     ) -> Record:
         """Record the outcome of the step at *path*, durably. With *label*, as a labelled

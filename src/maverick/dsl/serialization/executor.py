@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from maverick.dsl.engine import composites, leaves
 from maverick.dsl.engine.blocks import Block, Deadline, Unfinished, follows, is_chained
 from maverick.dsl.engine.history import Finished, History
-from maverick.dsl.engine.plan import Plan, kind_of
+from maverick.dsl.engine.plan import Plan
 from maverick.dsl.engine.retries import Retries
 from maverick.dsl.events import Event, Kind
 from maverick.dsl.expressions import evaluate, resolve
@@ -31,7 +31,7 @@ from maverick.dsl.journal.keeper import take_artifacts
 from maverick.dsl.journal.records import key_of
 from maverick.dsl.paths import ROOT, StepPath
 from maverick.dsl.processes.stop import Stopped
-from maverick.dsl.steps import Tools
+from maverick.dsl.work import Tools
 from maverick.dsl.workflow.model import (
     BranchStep,
     LoopStep,
@@ -380,13 +380,12 @@ class Executor:
     ) -> None:
         """Tell whoever watches; the checking walk is silent."""
         if self.recorder is not None:
-            kind = kind_of(step)
             message = self.tools.scrub.text(message)
             self.tools.observe(
                 Event(
                     event=event,
                     step=path,
-                    type=kind,
+                    type=step.kind,
                     seconds=seconds,
                     message=message,
                     data=data or {},

@@ -7,7 +7,7 @@ once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from maverick.dsl.durations import parse_duration
 from maverick.dsl.expressions.expressions import Expression, Template
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from maverick.dsl.expressions.expressions import Field, Place
     from maverick.values import Value
+
+Common: TypeAlias = dict[str, Any]
+"""The keyword arguments that every step's record takes."""
 
 _Word = TypeVar("_Word", bound=str)
 _DURATION = "a number of seconds, or a duration such as 90s, 15m or 2h"
@@ -78,6 +81,12 @@ class Fields:
     def places(self) -> dict[str, Place]:
         """Where the value of each field stands."""
         return {name: self.report.place(node) for name, (_, node) in self.node.entries.items()}
+
+    def entry_places(self, name: str) -> dict[str, Place]:
+        """Where the entries of the field, a mapping, stand: under `NAME.ENTRY`."""
+        node = self.node.entries[name][1] if name in self.node.entries else None
+        entries = node.entries.items() if isinstance(node, MappingNode) else ()
+        return {f"{name}.{entry}": self.report.place(key) for entry, (key, _) in entries}
 
     def wrong(self, name: str, node: Node, wanted: str) -> None:
         """Report that the field's value is not what is *wanted*."""

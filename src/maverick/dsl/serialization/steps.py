@@ -1,36 +1,29 @@
-"""Reads steps: each type has one function that reads its fields; what every step has is read
-once.
+"""Reads steps: what every step has, and those that are made of other steps.
+
+A type that does something itself reads the rest of its fields in its own file of
+`maverick.dsl.steps`, which is loaded when a step of it is read.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 from maverick.dsl.expressions.expressions import Expression, parse_expression
-from maverick.dsl.serialization.fields import Fields
-from maverick.dsl.serialization.leaf_steps import (
-    Common,
-    read_agent,
-    read_checkpoint,
-    read_generate,
-    read_python,
-    read_shell,
-    read_subworkflow,
-)
+from maverick.dsl.serialization.fields import Common, Fields
 from maverick.dsl.serialization.report import Report, describe
 from maverick.dsl.serialization.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode
 from maverick.dsl.workflow.inputs import truth_of
 from maverick.dsl.workflow.model import (
     BranchStep,
-    CheckpointStep,
     LoopStep,
     Option,
     Retry,
     Rollback,
     Step,
+    SubworkflowStep,
     ValidateStep,
-    visible_names,
 )
 
 if TYPE_CHECKING:
@@ -38,6 +31,9 @@ if TYPE_CHECKING:
 
     from maverick.dsl.expressions.expressions import Field
 
+_TYPES: Final = import_module("maverick.dsl.steps")
+"""By its name only: the types stand above what reads them, and use it."""
+STEP_TYPES: tuple[str, ...] = tuple(_TYPES.TYPES)
 MAX_STEP_DEPTH = 50
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]+")
@@ -69,7 +65,7 @@ def read_block(report: Report, node: SequenceNode, depth: int) -> tuple[Step, ..
         step = read_step(report, item, depth)
         if step is None:
             continue
-        for name, place in visible_names(step).items():
+        for name, place in step.visible_names().items():
             if name and name in names:
                 report.problem_at(
                     place, f"duplicate step name `{name}`; it stands at line {names[name]} already"
@@ -82,8 +78,8 @@ def read_block(report: Report, node: SequenceNode, depth: int) -> tuple[Step, ..
 def read_step(report: Report, node: Node, depth: int, *, default_name: str = "") -> Step | None:
     """Give the step that *node* describes; None where it is none.
 
-    A step of an unknown type becomes a checkpoint of its name, so that what refers to it is no
-    problem, too.
+    A step of an unknown type becomes one of its name that has no type, so that what refers to it
+    is no problem, too.
     """
     if not isinstance(node, MappingNode):
         report.problem(
@@ -97,14 +93,14 @@ def read_step(report: Report, node: Node, depth: int, *, default_name: str = "")
     if kind is None:
         named = node.entries.get("name")
         name = read_name(report, named[1], "a step") if named else default_name
-        return CheckpointStep(name=name, place=report.place(node))
-    article = "an" if kind == "agent" else "a"
+        return Step(name=name, place=report.place(node))
+    article = "an" if kind[0] in "aeiou" else "a"
     fields = Fields(report, node, f"{article} {kind} step")
     common = _common(fields, kind, default_name, depth)
-    step = (
-        _LEAVES[kind](fields, common)
-        if kind in _LEAVES
-        else _COMPOSITES[kind](fields, common, depth)
+    step: Step = (
+        _COMPOSITES[kind](fields, common, depth)
+        if kind in _COMPOSITES
+        else _TYPES.load_type(kind).read(fields, common)
     )
     fields.finish()
     return step
@@ -260,7 +256,7 @@ def _branch(fields: Fields, common: Common, depth: int) -> Step:
         on_no_match=fields.word("on_no_match", ("null", "fail"), "null"),
     )
     for chosen in [option.step for option in options] + [branch.otherwise]:
-        if chosen is not None and branch.name and branch.name in visible_names(chosen):
+        if chosen is not None and branch.name and branch.name in chosen.visible_names():
             fields.report.problem_at(
                 chosen.place,
                 f"duplicate step name `{branch.name}`: it is the name of the branch itself",
@@ -353,19 +349,20 @@ def _concurrency(fields: Fields, *, parallel: bool) -> tuple[Field, Expression |
     return limit, None
 
 
-_LEAVES: dict[str, Callable[[Fields, Common], Step]] = {
-    "python": read_python,
-    "shell": read_shell,
-    "agent": read_agent,
-    "generate": read_generate,
-    "subworkflow": read_subworkflow,
-    "checkpoint": read_checkpoint,
-}
+def _subworkflow(fields: Fields, common: Common, _depth: int) -> Step:
+    common["places"] |= fields.entry_places("inputs")
+    return SubworkflowStep(
+        **common,
+        workflow=fields.text("workflow", required=True),
+        inputs=fields.shaped("inputs", (MappingNode,), "a mapping", typed=True),
+        cwd=fields.template("cwd"),
+    )
+
+
 _COMPOSITES: dict[str, Callable[[Fields, Common, int], Step]] = {
+    "subworkflow": _subworkflow,
     "validate": _validate,
     "branch": _branch,
     "loop": _loop,
     "parallel": _parallel,
 }
-STEP_TYPES = (*_LEAVES, *_COMPOSITES)
-"""The types of steps."""

@@ -4,34 +4,63 @@ JSON.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from maverick.dsl.agents import schemas
-from maverick.dsl.agents.conversation import Conversation, Player
-from maverick.dsl.agents.prompts import correction, correction_afresh, prompt
-from maverick.dsl.agents.providers import provider_of
-from maverick.dsl.agents.schemas import AnswerWrong, check_schema, parse
-from maverick.dsl.catalog.scene import Scene
-from maverick.dsl.expressions import evaluate, resolve
-from maverick.dsl.processes.last_words import failure
-from maverick.dsl.processes.programs import python_command
-from maverick.dsl.work import Attempt, Tools, Work
-from maverick.errors import StepFailed, StepTimeout
+from maverick.dsl.serialization.yaml_nodes import MappingNode, ScalarNode
+from maverick.dsl.workflow.model import Mention, Step
 
 if TYPE_CHECKING:
-    from maverick.dsl.catalog.config import AgentConfig
-    from maverick.dsl.expressions.expressions import Field
+    from maverick.dsl.expressions.expressions import Field, Template
     from maverick.dsl.expressions.scope import Frame
-    from maverick.dsl.workflow.model import AgentStep
+    from maverick.dsl.serialization.fields import Common, Fields
+    from maverick.dsl.work import Attempt, Tools, Work
     from maverick.values import Value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AgentStep(Step):
+    """Asks a coding agent."""
+
+    kind = "agent"
+
+    agent: str | Template
+    context: Field = None
+    output_schema: Value = None
+    cwd: Field = None
+
+    def mentions(self) -> Iterator[Mention]:
+        yield Mention("agent", self.agent, "agent")
+        yield Mention("context builder", self.context, "context")
+
+
+def read(fields: Fields, common: Common) -> AgentStep:
+    """Read the fields; a `context` that is a text is the name of a context builder."""
+    schema = fields.mapping("output_schema")
+    return AgentStep(
+        **common,
+        agent=fields.template("agent", required=True) or "",
+        context=fields.shaped(
+            "context", (MappingNode, ScalarNode), "a mapping, or the name of a context builder"
+        ),
+        output_schema=None if schema is None else fields.report.value(schema),
+        cwd=fields.template("cwd"),
+    )
 
 
 def prepare(step: AgentStep, frame: Frame, tools: Tools) -> Work:
     """The key is made of the agent's program and model, its instructions, the context and the
     schema.
     """
+    from maverick.dsl.agents import questions  # noqa: PLC0415 - see maverick.dsl.steps
+    from maverick.dsl.agents.conversation import Player  # noqa: PLC0415
+    from maverick.dsl.agents.providers import provider_of  # noqa: PLC0415
+    from maverick.dsl.agents.schemas import check_schema  # noqa: PLC0415
+    from maverick.dsl.expressions import resolve  # noqa: PLC0415
+    from maverick.dsl.work import Work  # noqa: PLC0415
+
+    tools = replace(tools, root=resolve.folder(step.cwd, frame))
     name = resolve.text(step.agent, frame, "agent")
     config = tools.catalog.agent(name)
     player = Player(name=name, provider=provider_of(name, config), config=config)
@@ -39,114 +68,15 @@ def prepare(step: AgentStep, frame: Frame, tools: Tools) -> Work:
     if step.output_schema is not None:
         check_schema(step.output_schema)
     parts: dict[str, Value] = {
-        "agent": identity(name, config),
+        "agent": questions.identity(name, config),
         "instructions": instructions,
-        "context": context_key(step.context, frame, tools),
+        "context": questions.context_key(step.context, frame, tools),
         "output_schema": step.output_schema,
     }
 
     def run(attempt: Attempt) -> Value:
-        context = context_value(step.context, attempt.frame, tools)
-        return ask(Question(player, instructions, context, step.output_schema), attempt, tools)
+        context = questions.context_value(step.context, attempt.frame, tools)
+        question = questions.Question(player, instructions, context, step.output_schema)
+        return questions.ask(question, attempt, tools)
 
-    return Work(type="agent", parts=parts, run=run)
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked, and of whom. With a schema (JSON Schema) the answer is the value that it
-    describes.
-    """
-
-    player: Player
-    instructions: str
-    context: Value
-    schema: Value = None
-
-
-def ask(question: Question, attempt: Attempt, tools: Tools) -> Value:
-    """The agent's answer. One that is not what the schema asks for may be corrected once.
-
-    Raises:
-        StepFailed: It gave none, or a wrong one twice.
-    """
-    schema = question.schema
-    told = prompt(question.instructions, question.context, schema)
-    if not told.strip() and question.player.provider.reader is not None:
-        name = question.player.name
-        raise StepFailed(
-            f"agent {name} is asked nothing: it has no instructions (.maverick/agents/{name}.md), "
-            "no context"
-        )
-    conversation = Conversation(question.player, question.context, told, attempt, tools)
-    answer = conversation.ask(told)
-    if schema is None and not answer.is_json:
-        return answer.text.strip()
-    check = partial(_check_apart, conversation, attempt, tools)
-    try:
-        return parse(answer.text, schema, whole=answer.is_json, check=check)
-    except AnswerWrong as wrong:
-        problem = str(wrong)
-    conversation.tell(f"its answer is not what was asked for, and it is asked once more: {problem}")
-    answer = conversation.ask(
-        correction_afresh(told, answer.text, problem, schema), following=correction(problem, schema)
-    )
-    try:
-        return parse(answer.text, schema, whole=answer.is_json, check=check)
-    except AnswerWrong as wrong:
-        conversation.forget()
-        raise StepFailed(
-            f"agent {question.player.name}: its answer is not what was asked for, also when asked "
-            f"again: {wrong}"
-        ) from None
-
-
-def _check_apart(
-    conversation: Conversation, attempt: Attempt, tools: Tools, text: str, schema: Value
-) -> None:
-    """Check an answer, the JSON *text*, where the step's timeout and a signal can stop it: a slow
-    pattern cannot be.
-    """
-    limit = conversation.time_left()
-    try:
-        done = tools.processes.run(
-            python_command(schemas.__name__),
-            cwd=tools.root,
-            env={**tools.environment, **attempt.environment},
-            stdin=schemas.request(text, schema),
-            timeout=limit,
-            step=attempt.path,
-        )
-    except StepTimeout:
-        raise StepTimeout(
-            f"checking an answer against output_schema took longer than {limit}"
-        ) from None
-    if done.exit_code != 0:
-        raise StepFailed(f"an answer could not be checked against output_schema: {failure(done)}")
-    schemas.conclude(done.stdout)
-
-
-def identity(name: str, config: AgentConfig) -> Value:
-    """What of an agent's configuration makes the key: who plays it, not how long it may take or
-    what it may do.
-    """
-    return {
-        "name": name,
-        "provider": config.provider,
-        "command": list(config.command),
-        "model": config.model,
-    }
-
-
-def context_key(context: Field, frame: Frame, tools: Tools) -> Value:
-    """What of `context` makes the key: of a builder, what it gives."""
-    if isinstance(context, str):
-        return context_value(context, frame, tools)
-    return evaluate.key_view(context, frame)
-
-
-def context_value(context: Field, frame: Frame, tools: Tools) -> Value:
-    """What `context` comes to; a plain text is the name of a context builder."""
-    if isinstance(context, str):
-        return tools.catalog.build_context(context, Scene.of(frame))
-    return evaluate.render(context, frame)
+    return Work(parts=parts, run=run, folder=tools.root)

@@ -8,43 +8,74 @@ function writes it, and that is told.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from maverick.dsl.agents.conversation import Player
-from maverick.dsl.agents.providers import provider_of
-from maverick.dsl.events import Event
-from maverick.dsl.expressions import resolve
-from maverick.dsl.steps.agent import Question, ask, context_key, context_value, identity
-from maverick.dsl.work import Attempt, Tools, Work
+from maverick.dsl.serialization.yaml_nodes import MappingNode, ScalarNode
+from maverick.dsl.workflow.model import Mention, Step
 from maverick.errors import StepFailed
 
 if TYPE_CHECKING:
+    from maverick.dsl.expressions.expressions import Field, Template
     from maverick.dsl.expressions.scope import Frame
-    from maverick.dsl.workflow.model import GenerateStep
+    from maverick.dsl.serialization.fields import Common, Fields
+    from maverick.dsl.work import Attempt, Tools, Work
     from maverick.values import Value
 
 _FENCED = re.compile(r"\A```[^\n]*\n(.*?)\n?```\s*\Z", re.DOTALL)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GenerateStep(Step):
+    """Asks a generator for text."""
+
+    kind = "generate"
+
+    generator: str | Template
+    context: Field = None
+
+    def mentions(self) -> Iterator[Mention]:
+        yield Mention("generator", self.generator, "generator")
+        yield Mention("context builder", self.context, "context")
+
+
+def read(fields: Fields, common: Common) -> GenerateStep:
+    """Read the fields; a `context` that is a text is the name of a context builder."""
+    return GenerateStep(
+        **common,
+        generator=fields.template("generator", required=True) or "",
+        context=fields.shaped(
+            "context", (MappingNode, ScalarNode), "a mapping, or the name of a context builder"
+        ),
+    )
+
+
 def prepare(step: GenerateStep, frame: Frame, tools: Tools) -> Work:
     """The key is made of the generator's program and model, its instructions, and the context."""
+    from maverick.dsl.agents import questions  # noqa: PLC0415 - see maverick.dsl.steps
+    from maverick.dsl.agents.conversation import Player  # noqa: PLC0415
+    from maverick.dsl.agents.providers import provider_of  # noqa: PLC0415
+    from maverick.dsl.events import Event  # noqa: PLC0415
+    from maverick.dsl.expressions import resolve  # noqa: PLC0415
+    from maverick.dsl.work import Work  # noqa: PLC0415
+
     generator = tools.catalog.generator(resolve.text(step.generator, frame, "generator"))
     plain = generator.plain
     player = None
-    if generator.config is not None:
-        provider = provider_of(generator.name, generator.config)
-        player = Player(
-            name=generator.name, provider=provider, config=generator.config, writes=False
-        )
+    config = generator.config
+    if config is not None:
+        provider = provider_of(generator.name, config)
+        player = Player(name=generator.name, provider=provider, config=config, writes=False)
     parts: dict[str, Value] = {
         "generator": generator.name,
-        "agent": None if generator.config is None else identity(generator.name, generator.config),
-        "instructions": None if generator.config is None else generator.instructions,
-        "context": context_key(step.context, frame, tools),
+        "agent": None if config is None else questions.identity(generator.name, config),
+        "instructions": None if config is None else generator.instructions,
+        "context": questions.context_key(step.context, frame, tools),
     }
 
     def run(attempt: Attempt) -> str:
-        context = context_value(step.context, attempt.frame, tools)
+        context = questions.context_value(step.context, attempt.frame, tools)
         if player is None:
             if plain is None:
                 raise StepFailed(
@@ -52,8 +83,9 @@ def prepare(step: GenerateStep, frame: Frame, tools: Tools) -> Work:
                     "maverick.yaml"
                 )
             return plain(context)
+        question = questions.Question(player, generator.instructions, context)
         try:
-            return _tidy(ask(Question(player, generator.instructions, context), attempt, tools))
+            return _tidy(questions.ask(question, attempt, tools))
         except StepFailed as error:
             if plain is None:
                 raise
@@ -67,7 +99,7 @@ def prepare(step: GenerateStep, frame: Frame, tools: Tools) -> Work:
             )
             return plain(context)
 
-    return Work(type="generate", parts=parts, run=run)
+    return Work(parts=parts, run=run)
 
 
 def _tidy(answer: Value) -> str:

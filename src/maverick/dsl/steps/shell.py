@@ -1,170 +1,105 @@
-"""`shell`: a script in a shell of its own, in a process group of its own."""
+"""`shell`: a script in a shell of its own."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import shlex
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from maverick.dsl.events import Event
-from maverick.dsl.expressions import evaluate, resolve
-from maverick.dsl.expressions.expressions import Template
-from maverick.dsl.expressions.text import to_json
-from maverick.dsl.processes.last_words import failure, text_of, timed_out
-from maverick.dsl.processes.processes import LIMIT_BYTES, Script
-from maverick.dsl.processes.programs import is_there
-from maverick.dsl.work import Attempt, Tools, Work
-from maverick.encoding import encode, file_name, lines_of, name_text
-from maverick.errors import StepFailed, StepTimeout
+from maverick.dsl.expressions import nodes
+from maverick.dsl.expressions.expressions import Expression, Template
+from maverick.dsl.serialization.report import as_written
+from maverick.dsl.serialization.yaml_nodes import MappingNode, ScalarNode, SequenceNode
+from maverick.dsl.workflow.model import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from maverick.dsl.expressions.expressions import Field
     from maverick.dsl.expressions.scope import Frame
-    from maverick.dsl.processes.processes import Completed
-    from maverick.dsl.workflow.model import ShellStep
-    from maverick.values import Value
+    from maverick.dsl.serialization.fields import Common, Fields
+    from maverick.dsl.steps.scripts import Parse
+    from maverick.dsl.work import Tools, Work
 
-_SHELL = re.compile(r"(.*/)?(sh|bash|dash|ash|ksh|mksh|zsh)")
-_PYTHON = re.compile(r"(.*/)?python[0-9.]*")
+_UNQUOTED = (
+    "an unquoted expression in a shell script: use `${{ quote(…) }}`, or hand the value over in "
+    "`env`"
+)
+# What these give cannot change what a shell script does.
+_HARMLESS_CALLS = frozenset({"quote", "len", "int", "float", "bool", "exists", "hash"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ShellStep(Step):
+    """Runs a script in a shell. `shell` None is `bash -euo pipefail`, else `sh -eu`."""
+
+    kind = "shell"
+
+    run: Field
+    shell: Field = None
+    cwd: Field = None
+    env: Field = None
+    stdin: Field = None
+    grace: Field = None
+    """Seconds from the first signal to SIGKILL when it is stopped; None is what maverick.yaml says.
+    """
+    parse: Parse = "text"
+
+
+def read(fields: Fields, common: Common) -> ShellStep:
+    """Read the fields; an expression that the shell would split or run is warned of."""
+    run = fields.template("run", required=True)
+    if isinstance(run, Template):
+        _warn_unquoted(fields, run)
+    return ShellStep(
+        **common,
+        run=run,
+        shell=fields.shaped("shell", (ScalarNode, SequenceNode), "a command such as `bash -eu`"),
+        cwd=fields.template("cwd"),
+        env=_environment(fields),
+        stdin=fields.field("stdin"),
+        grace=fields.seconds("grace"),
+        parse=fields.word("parse", ("text", "json", "lines"), "text"),
+    )
+
+
+def _environment(fields: Fields) -> Field:
+    """Give the variables; a number or a boolean is the text that it is in the file."""
+    given = fields.node_of("env")
+    if isinstance(given, MappingNode):
+        entries = {name: (key, as_written(node)) for name, (key, node) in given.entries.items()}
+        for _, node in entries.values():
+            fields.report.warn_of_numbers(node)
+        return fields.report.field(replace(given, entries=entries))
+    return fields.shaped("env", (MappingNode,), "a mapping")
+
+
+def _warn_unquoted(fields: Fields, run: Template) -> None:
+    for part in run.parts:
+        if isinstance(part, Expression) and not _is_harmless(part.node):
+            fields.report.warn_at(part.place, _UNQUOTED)
+
+
+def _is_harmless(node: nodes.Node) -> bool:
+    match node:
+        case nodes.Call(function, _):
+            return function.name in _HARMLESS_CALLS
+        case nodes.Access(nodes.Name("run"), _) | nodes.Name("index") | nodes.Literal():
+            return True
+        case nodes.Choice(_, then, otherwise):
+            return _is_harmless(then) and _is_harmless(otherwise)
+        case _:
+            return False
 
 
 def prepare(step: ShellStep, frame: Frame, tools: Tools) -> Work:
     """The key is made of the script, the shell, the folder, the variables, the input and
     `parse`.
     """
-    named = ("run", "shell", "cwd", "env", "stdin")
-    parts = {name: evaluate.key_view(getattr(step, name), frame) for name in named}
+    from maverick.dsl.expressions import evaluate  # noqa: PLC0415 - see maverick.dsl.steps
+    from maverick.dsl.steps.scripts import run_script  # noqa: PLC0415
+    from maverick.dsl.work import Work  # noqa: PLC0415
 
-    def run(attempt: Attempt) -> dict[str, Value]:
-        scope = attempt.frame
-        folder = (
-            tools.root
-            if step.cwd is None
-            else tools.root / file_name(resolve.text(step.cwd, scope, "cwd"))
-        )
-        environment = _environment(
-            step.env, scope, {**tools.environment_in(folder), **attempt.environment}
-        )
-        shell = _shell(evaluate.render(step.shell, scope), folder, environment)
-        script = Script(
-            evaluate.as_text(evaluate.render(step.run, scope)), sourced=_sources(step.shell, shell)
-        )
-        try:
-            done = tools.processes.run(
-                shell,
-                script=script,
-                cwd=folder,
-                env=_with_modules(shell, folder, environment),
-                stdin=b"" if step.stdin is None else _input(evaluate.render(step.stdin, scope)),
-                timeout=attempt.limit,
-                grace=resolve.seconds(step.grace, scope, "grace"),
-                on_output=attempt.say,
-                step=attempt.path,
-            )
-        except StepTimeout as error:
-            raise timed_out(error) from None
-        if done.leftovers:
-            message = f"stopped what the script left running: {', '.join(done.leftovers)}"
-            tools.observe(Event(event="notice", step=attempt.path, message=message))
-        if done.exit_code != 0:
-            raise StepFailed(failure(done))
-        return _output(done, step, attempt, tools)
-
+    fields = {name: getattr(step, name) for name in ("run", "shell", "cwd", "env", "stdin")}
+    parts = {name: evaluate.key_view(field, frame) for name, field in fields.items()}
     return Work(
-        type="shell",
         parts={**parts, "parse": None if step.parse == "text" else step.parse},
-        run=run,
+        run=lambda attempt: run_script(fields, step.parse, step.grace, attempt, tools),
     )
-
-
-def _output(done: Completed, step: ShellStep, attempt: Attempt, tools: Tools) -> dict[str, Value]:
-    stdout, stderr = text_of(done.stdout), text_of(done.stderr)
-    output: dict[str, Value] = {"stdout": stdout, "stderr": stderr, "exit_code": 0}
-    if done.cut:
-        streams = " and ".join(
-            {"stdout": "standard output", "stderr": "standard error"}[name] for name in done.cut
-        )
-        message = f"its {streams} had more than {LIMIT_BYTES >> 20} MiB, of which the end is kept"
-        if "stdout" in done.cut and step.parse != "text":
-            raise StepFailed(
-                f"parse: {step.parse} needs all of the output, but {message}; send it to a file"
-            )
-        tools.observe(Event(event="notice", step=attempt.path, message=message))
-        return {**output, "value": _parse(stdout, step.parse), "truncated": True}
-    return {**output, "value": _parse(stdout, step.parse)}
-
-
-def _environment(given: Field, scope: Frame, around: Mapping[str, str]) -> dict[str, str]:
-    """The variables *around* with those of `env`. A null that stands there takes the variable away;
-    an expression that comes to null is an empty text, as everywhere.
-    """
-    variables = dict(around)
-    for name, value in resolve.mapping(given, scope, "env").items():
-        is_computed = isinstance(given, dict) and isinstance(given[name], Template)
-        if value is None and not is_computed:
-            variables.pop(name, None)
-        else:
-            variables[name] = evaluate.as_text(value)
-    return variables
-
-
-def _input(value: Value) -> bytes:
-    """What standard input holds: text and bytes as they are, all else as JSON."""
-    if isinstance(value, bytes):
-        return value
-    return encode(value if isinstance(value, str) else to_json(value), "stdin")
-
-
-def _shell(given: Value, folder: Path, environment: Mapping[str, str]) -> list[str]:
-    if given is None:
-        return (
-            ["bash", "-euo", "pipefail"] if is_there("bash", folder, environment) else ["sh", "-eu"]
-        )
-    if isinstance(given, str) and given.strip():
-        return shlex.split(given)
-    if (
-        isinstance(given, list)
-        and given
-        and given[0]
-        and all(isinstance(word, str) for word in given)
-    ):
-        return [str(word) for word in given]
-    raise StepFailed(f"shell has to be a command such as `bash -eu`, not {resolve.describe(given)}")
-
-
-def _sources(given: Field, shell: list[str]) -> bool:
-    """Whether *shell* reads the script by its `.`: one that was named stays `$0`, as with `-c`."""
-    return given is not None and _SHELL.fullmatch(shell[0]) is not None
-
-
-def _with_modules(shell: list[str], folder: Path, environment: dict[str, str]) -> dict[str, str]:
-    """Let Python import what is in the step's folder, as `python -c` does: it looks where the
-    script's file is.
-    """
-    if (
-        not any(_PYTHON.fullmatch(word) for word in shell)
-        or "-P" in shell
-        or environment.get("PYTHONSAFEPATH")
-    ):
-        return environment
-    path = os.pathsep.join(filter(None, (name_text(folder), environment.get("PYTHONPATH"))))
-    return {**environment, "PYTHONPATH": path}
-
-
-def _parse(stdout: str, how: str) -> Value:
-    if how == "lines":
-        return list(lines_of(stdout))
-    if how == "json":
-        try:
-            value: Value = json.loads(stdout)
-        except (ValueError, RecursionError) as error:
-            raise StepFailed(
-                f"parse: json, but the output is no JSON ({error}): {stdout[:80]!r}"
-            ) from None
-        return value
-    return stdout.removesuffix("\n")

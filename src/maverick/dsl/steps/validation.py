@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from maverick.dsl.catalog.config import MEANS_A_STAGE, Stage
@@ -29,6 +30,7 @@ TIMED_OUT = 124
 
 def prepare(step: ValidateStep, frame: Frame, tools: Tools) -> Work:
     """The key is made of the stages' commands."""
+    tools = replace(tools, root=resolve.folder(step.cwd, frame))
     stages = stages_of(evaluate.render(step.stages, frame), tools.catalog.stages)
 
     def run(attempt: Attempt) -> dict[str, Value]:
@@ -46,7 +48,9 @@ def prepare(step: ValidateStep, frame: Frame, tools: Tools) -> Work:
         return {"success": success, "passed": success, "stages": results}
 
     return Work(
-        type="validate", parts={"stages": [[stage.name, stage.run] for stage in stages]}, run=run
+        parts={"stages": [[stage.name, stage.run] for stage in stages]},
+        run=run,
+        folder=tools.root,
     )
 
 

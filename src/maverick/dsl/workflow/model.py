@@ -8,9 +8,9 @@ comparing them would take a third of this module's import time, and nothing does
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, TypeAlias
 
-from maverick.dsl.expressions.expressions import Expression, Field, Place, Template
+from maverick.dsl.expressions.expressions import Expression, Field, Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 InputType = Literal["string", "integer", "float", "number", "boolean", "array", "object"]
-Workspace: TypeAlias = bool | tuple[str, ...]
+KeepFiles: TypeAlias = bool | tuple[str, ...]
 """False, True, or globs: what a checkpoint step asks to be kept of the project's files."""
 
 
@@ -57,9 +57,34 @@ class Rollback(NamedTuple):
     step: Step | None = None
 
 
+MentionKind: TypeAlias = Literal[
+    "action", "agent", "generator", "context builder", "validation stage", "workflow"
+]
+
+
+class Mention(NamedTuple):
+    """Something of the project that a step names in one of its fields.
+
+    A `name` that holds an expression is known when the step is reached.
+    """
+
+    kind: MentionKind
+    name: Field
+    field: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class BaseStep:
-    """What every step has."""
+class Step:
+    """What every step has, whatever its type; each type is a class of its own.
+
+    The types that do something themselves stand in `maverick.dsl.steps`, those that are made of
+    other steps below.
+    """
+
+    kind: ClassVar[str] = ""
+    """The type's name; empty where the file gives none that there is."""
+    is_checkpoint: ClassVar[bool] = False
+    """Recording it makes a checkpoint: it undoes nothing before it, and gives nothing."""
 
     name: str
     place: Place
@@ -82,52 +107,36 @@ class BaseStep:
     places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
     """Where the value of each of the step's fields stands."""
 
+    def mentions(self) -> Iterable[Mention]:
+        """What it names of the project, its rollback aside; who does its work comes first."""
+        return ()
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class PythonStep(BaseStep):
-    """Calls a Python function."""
+    def arguments(self) -> tuple[Field, Field] | None:
+        """What it calls its action with, by position and by name; None if it calls none."""
+        return None
 
-    action: str
-    args: Field = None
-    kwargs: Field = None
+    def kept_files(self) -> KeepFiles | None:
+        """What a checkpoint keeps of the project's files; None is what the workflow says."""
+        return None
 
+    def inside(self) -> Iterable[tuple[str, Step]]:
+        """The steps that it is made of, in the order of the file.
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ShellStep(BaseStep):
-    """Runs a script in a shell. `shell` None is `bash -euo pipefail`, else `sh -eu`."""
+        Each comes with what stands behind this step's path in theirs: `[]` where they may be
+        repeated.
+        """
+        return ()
 
-    run: Field
-    shell: Field = None
-    cwd: Field = None
-    env: Field = None
-    stdin: Field = None
-    grace: Field = None
-    """Seconds from the first signal to SIGKILL when it is stopped; None is what maverick.yaml says.
-    """
-    parse: Literal["text", "json", "lines"] = "text"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class AgentStep(BaseStep):
-    """Asks a coding agent."""
-
-    agent: str | Template
-    context: Field = None
-    output_schema: Value = None
-    cwd: Field = None
+    def visible_names(self) -> dict[str, Place]:
+        """The names under which its block sees it, and where each stands."""
+        return {self.name: self.place}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class GenerateStep(BaseStep):
-    """Asks a generator for text."""
-
-    generator: str | Template
-    context: Field = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ValidateStep(BaseStep):
+class ValidateStep(Step):
     """Runs validation stages; `again` is the language's `retry: N`, how often to validate again."""
+
+    kind = "validate"
 
     stages: Field = None
     again: Field = 0
@@ -135,17 +144,31 @@ class ValidateStep(BaseStep):
     fail: bool = False
     cwd: Field = None
 
+    def mentions(self) -> Iterator[Mention]:
+        for stage in self.stages if isinstance(self.stages, list) else [self.stages]:
+            if isinstance(stage, str) and len(stage.split()) == 1:
+                yield Mention("validation stage", stage, "stages")
+
+    def inside(self) -> Iterator[tuple[str, Step]]:
+        if self.on_failure is not None:
+            yield "[]", self.on_failure
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SubworkflowStep(BaseStep):
+class SubworkflowStep(Step):
     """Runs another workflow; `workflow` is a name or a path relative to the calling file's folder.
 
     With a `cwd`, all its steps run as if that folder were the project's root.
     """
 
+    kind = "subworkflow"
+
     workflow: str
     inputs: Field = None
     cwd: Field = None
+
+    def mentions(self) -> Iterator[Mention]:
+        yield Mention("workflow", self.workflow, "workflow")
 
 
 class Option(NamedTuple):
@@ -156,19 +179,37 @@ class Option(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class BranchStep(BaseStep):
+class BranchStep(Step):
     """Takes the first option that holds."""
+
+    kind = "branch"
 
     options: tuple[Option, ...]
     otherwise: Step | None = None
     on_no_match: Literal["null", "fail"] = "null"
 
+    def inside(self) -> Iterator[tuple[str, Step]]:
+        for option in self.options:
+            yield "", option.step
+        if self.otherwise is not None:
+            yield "", self.otherwise
+
+    def visible_names(self) -> dict[str, Place]:
+        """Its own name, and those of its options: the chosen one is seen after the branch."""
+        names = {self.name: self.place}
+        for _, chosen in self.inside():
+            for name, place in chosen.visible_names().items():
+                names.setdefault(name, place)
+        return names
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LoopStep(BaseStep):
+class LoopStep(Step):
     """Repeats its steps. `max_concurrency` None means all at once (`parallel: true`, `type:
     parallel`).
     """
+
+    kind = "loop"
 
     steps: tuple[Step, ...]
     for_each: Field | Expression = None
@@ -185,42 +226,10 @@ class LoopStep(BaseStep):
     """What becomes of it when its `until` was true after no round."""
     has_for_each: bool = False
 
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class CheckpointStep(BaseStep):
-    """Makes a labelled checkpoint. `workspace` None means what the workflow's `checkpoints` say."""
-
-    checkpoint_id: Field = None
-    workspace: Workspace | None = None
-
-
-Step: TypeAlias = (
-    PythonStep
-    | ShellStep
-    | AgentStep
-    | GenerateStep
-    | ValidateStep
-    | SubworkflowStep
-    | BranchStep
-    | LoopStep
-    | CheckpointStep
-)
-
-
-def visible_names(step: Step) -> dict[str, Place]:
-    """Give the names under which the block sees *step*: its own, and those of a branch's
-    options.
-    """
-    names = {step.name: step.place}
-    if isinstance(step, BranchStep):
-        chosen = [option.step for option in step.options] + (
-            [step.otherwise] if step.otherwise else []
-        )
-        for option in chosen:
-            names |= {
-                name: place for name, place in visible_names(option).items() if name not in names
-            }
-    return names
+    def inside(self) -> Iterator[tuple[str, Step]]:
+        mark = "[]" if self.has_for_each or self.until is not None else ""
+        for step in self.steps:
+            yield mark, step
 
 
 def steps_in(steps: Iterable[Step]) -> Iterator[Step]:
@@ -229,16 +238,7 @@ def steps_in(steps: Iterable[Step]) -> Iterator[Step]:
     """
     for step in steps:
         yield step
-        match step:
-            case BranchStep():
-                yield from steps_in(option.step for option in step.options)
-                yield from steps_in([step.otherwise] if step.otherwise else [])
-            case LoopStep():
-                yield from steps_in(step.steps)
-            case ValidateStep():
-                yield from steps_in([step.on_failure] if step.on_failure else [])
-            case _:
-                pass
+        yield from steps_in(inner for _, inner in step.inside())
         if step.rollback is not None and step.rollback.step is not None:
             yield from steps_in([step.rollback.step])
 

@@ -18,7 +18,8 @@ from maverick.cli.terminal.streams import print_out
 if TYPE_CHECKING:
     from maverick.dsl.workflow.model import Input, Step, Workflow
 
-
+_PERFORMERS = ("action", "agent", "generator", "workflow")
+"""What does a step's work, so that its type is shown with the name."""
 _Name = Annotated[str, typer.Argument(metavar="WORKFLOW", help="Name of a workflow, or its file.")]
 
 
@@ -54,42 +55,15 @@ def input_row(it: "Input") -> dict[str, Any]:
 
 def _step(it: "Step") -> dict[str, Any]:
     row: dict[str, Any] = {"name": it.name, "type": type_of(it), "description": it.description}
-    inside = [_step(child) for child in steps_within(it)]
+    inside = [_step(inner) for _, inner in it.inside()]
     return {**row, "steps": inside} if inside else row
 
 
 def type_of(step: "Step") -> str:
     """Give the type of a step, with what it names: `agent implementer`, `subworkflow review`."""
-    from maverick.dsl.workflow import model  # noqa: PLC0415
-
-    kind = type(step).__name__.removesuffix("Step").lower()
-    match step:
-        case model.PythonStep():
-            what: object = step.action
-        case model.AgentStep():
-            what = step.agent
-        case model.GenerateStep():
-            what = step.generator
-        case model.SubworkflowStep():
-            what = step.workflow
-        case _:
-            what = ""
-    return f"{kind} {getattr(what, 'text', what)}".rstrip()
-
-
-def steps_within(step: "Step") -> "list[Step]":
-    """Give the steps that *step* is made of."""
-    from maverick.dsl.workflow import model  # noqa: PLC0415
-
-    match step:
-        case model.LoopStep():
-            return list(step.steps)
-        case model.BranchStep():
-            return [it.step for it in step.options] + ([step.otherwise] if step.otherwise else [])
-        case model.ValidateStep():
-            return [step.on_failure] if step.on_failure else []
-        case _:
-            return []
+    performers = (each.name for each in step.mentions() if each.kind in _PERFORMERS)
+    what = next(iter(performers), "")
+    return f"{step.kind} {getattr(what, 'text', what)}".rstrip()
 
 
 def _text(workflow: "Workflow") -> str:
@@ -123,4 +97,4 @@ def _default(it: "Input") -> str:
 def _tree(steps: "tuple[Step, ...] | list[Step]", indent: str) -> "Iterator[tuple[str, Step]]":
     for step in steps:
         yield indent, step
-        yield from _tree(steps_within(step), indent + "  ")
+        yield from _tree([inner for _, inner in step.inside()], indent + "  ")
