@@ -23,7 +23,7 @@ from kit.program import Program
 from kit.real import forget_sessions, installed, node_environment
 from kit.runs import Execution, Runs
 from maverick.checkpoints import Store
-from maverick.dsl.agents.providers import PROVIDERS
+from maverick.dsl.agents.provider import load_provider
 from maverick.dsl.processes.stop import Stop
 from maverick.project import Project
 from maverick.runs import start as engine
@@ -66,7 +66,7 @@ class Real:
 
     def helper(self, options: str = "args: []", more: str = "") -> None:
         """Configure the agent."""
-        model = f"model: standin/{MODEL}, " if PROVIDERS[self.provider].needs_model else ""
+        model = f"model: standin/{MODEL}, " if load_provider(self.provider).needs_model else ""
         agent = f"{{provider: {self.provider}, {model}timeout: 100s, options: {{{options}}}{more}}}"
         self.runs.file("maverick.yaml", f"agents: {{helper: {agent}}}\n")
 
@@ -165,7 +165,7 @@ def test_says_how_to_log_in_where_its_key_is_refused(real: Real) -> None:
     execution = real.ask()
 
     assert "failed" == execution.status
-    assert execution.error.endswith(PROVIDERS[real.provider].login)
+    assert execution.error.endswith(load_provider(real.provider).login)
     assert "took longer" not in execution.error
 
 
@@ -186,7 +186,7 @@ def test_says_what_the_model_refuses_in_words(real: Real) -> None:
 
     assert "this model does not take images" in execution.error
     assert '{"' not in execution.error
-    assert PROVIDERS[real.provider].login not in execution.error
+    assert load_provider(real.provider).login not in execution.error
 
 
 def test_goes_on_in_its_session_after_a_pause(real: Real) -> None:

@@ -24,7 +24,7 @@ sys.path[:0] = [str(TESTS), str(TESTS.parent / "src")]
 
 from kit.models_server import MODEL, ModelServer, Run, Say, Write  # noqa: E402
 from kit.real import PROGRAMS, call, forget_sessions, installed, node_environment  # noqa: E402
-from maverick.dsl.agents.providers import PROVIDERS  # noqa: E402
+from maverick.dsl.agents.provider import load_provider  # noqa: E402
 from maverick.dsl.catalog.config import AgentConfig  # noqa: E402
 
 RECORDED = TESTS / "standins" / "recorded"
@@ -39,7 +39,7 @@ _TIME = re.compile(r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"
 
 def record(name: str, case: str) -> dict[str, Any]:
     """Run a program once, and give its command line, exit code and output."""
-    provider = PROVIDERS[name.partition("-")[0]]
+    provider = load_provider(name.partition("-")[0])
     program = installed(name)
     assert program is not None, f"{name} is not installed"
     with tempfile.TemporaryDirectory(prefix="record-") as made:
@@ -48,7 +48,7 @@ def record(name: str, case: str) -> dict[str, Any]:
         subprocess.run(["git", "init", "-q", "-b", "main", folder], check=True)
         model = f"standin/{MODEL}" if provider.needs_model else ""
         argv = provider.argv(
-            AgentConfig(provider=provider.name, model=model),  # type: ignore[arg-type]
+            AgentConfig(provider=provider.name, model=model),
             session=("ses_1111111111111111111111" if name == "opencode" else UNKNOWN)
             if case == "lost_session"
             else "",

@@ -128,7 +128,7 @@ def test_claude_tells_when_the_limit_of_the_account_ends(
     status: str,
     expected: list[float],
 ) -> None:
-    monkeypatch.setattr("maverick.dsl.agents.readers.time.time", lambda: 1_796_000_000.0)
+    monkeypatch.setattr("maverick.dsl.agents.providers.claude.time.time", lambda: 1_796_000_000.0)
     limit = {"status": status, "resetsAt": 1_796_000_060}
 
     agents.ask("claude", {"status": 429, "rate_limit": limit}, {})

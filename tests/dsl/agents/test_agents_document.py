@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from maverick import library
-from maverick.dsl.agents.providers import PROVIDERS, Provider
+from maverick.dsl.agents.provider import Provider, load_provider
+from maverick.dsl.catalog.config import provider_names
 
+PROVIDERS = [load_provider(name) for name in provider_names()]
 TEXT = (Path(__file__).parents[3] / "docs" / "agents.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
+@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
 def test_every_provider_is_described_with_all_its_options(provider: Provider) -> None:
     names = [provider.name, *(setting.option for setting in provider.settings)]
     packages = [provider.package] if provider.package else []
@@ -25,7 +27,7 @@ def test_every_provider_is_described_with_all_its_options(provider: Provider) ->
     assert [] == missing
 
 
-@pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
+@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
 def test_what_an_unattended_program_may_do_is_described(provider: Provider) -> None:
     decided = [
         value

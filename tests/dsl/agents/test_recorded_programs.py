@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from kit.agents import STANDINS, Agents
-from maverick.dsl.agents.providers import PROVIDERS
+from maverick.dsl.agents.provider import load_provider
 
 PROGRAMS = sorted(path.name for path in (STANDINS / "recorded").iterdir())
 
@@ -83,7 +83,7 @@ def test_an_edit_that_was_refused_is_told(agents: Agents, program: str) -> None:
 def test_a_key_that_is_refused_is_told_with_how_to_log_in(agents: Agents, program: str) -> None:
     error = agents.failure(provider_of(program), {"recorded": f"{program}/401"})
 
-    assert error.endswith(f"\n{PROVIDERS[provider_of(program)].login}")
+    assert error.endswith(f"\n{load_provider(provider_of(program)).login}")
     assert 1 == len(agents.calls)
 
 
@@ -103,7 +103,7 @@ def test_what_the_model_refuses_is_told_in_words(agents: Agents, program: str) -
 
     assert "this model does not take images" in error
     assert "{" not in error
-    assert PROVIDERS[provider_of(program)].login not in error
+    assert load_provider(provider_of(program)).login not in error
     assert 1 == len(agents.calls)
 
 

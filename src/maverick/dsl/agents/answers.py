@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from maverick.dsl.agents.lines import JsonLine
+
 ANSWER_CHARACTERS = 16 * 1024 * 1024
 """The longest answer that is taken."""
 LINE_BYTES = 16 * 1024 * 1024
@@ -115,46 +117,7 @@ class Answer:
                 self.usage[name] = self.usage.get(name, 0) + number
 
 
-class Line:
-    """One JSON object of a program's output. What is missing, or of another type, is empty."""
-
-    __slots__ = ("_fields",)
-
-    def __init__(self, fields: dict[str, object]) -> None:
-        self._fields = fields
-
-    def at(self, *keys: str) -> object:
-        """The value at that path, or None."""
-        value: object = self._fields
-        for key in keys:
-            value = value.get(key) if isinstance(value, dict) else None
-        return value
-
-    def text(self, *keys: str) -> str:
-        """The text at that path, or an empty one."""
-        value = self.at(*keys)
-        return value if isinstance(value, str) else ""
-
-    def number(self, *keys: str) -> int | float:
-        """The number at that path, or 0."""
-        value = self.at(*keys)
-        return value if isinstance(value, (int, float)) and not isinstance(value, bool) else 0
-
-    def status(self, *keys: str) -> int | None:
-        """The HTTP status at that path; None where there is none."""
-        return int(self.number(*keys)) or None
-
-    def lines(self, *keys: str) -> list[Line]:
-        """The objects in the list at that path."""
-        value = self.at(*keys)
-        return (
-            [Line(item) for item in value if isinstance(item, dict)]
-            if isinstance(value, list)
-            else []
-        )
-
-
-Reader: TypeAlias = Callable[[Line, Answer], str]
+Reader: TypeAlias = Callable[[JsonLine, Answer], str]
 """Takes one line into the answer, and gives what a person who watches should see of it, ends of
 lines included.
 """
@@ -278,4 +241,4 @@ class JsonLines:
             fields = None
         if not isinstance(fields, dict):
             return self.words.add(data)
-        return self._reader(Line(fields), self._answer)
+        return self._reader(JsonLine(fields), self._answer)

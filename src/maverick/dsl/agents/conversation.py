@@ -24,7 +24,7 @@ import blake3
 from maverick.dsl.agents.answers import ANSWER_CHARACTERS, Answer, JsonLines, Words
 from maverick.dsl.agents.limits import seconds_to_wait
 from maverick.dsl.agents.prompts import INTERRUPTED, as_json
-from maverick.dsl.agents.providers import environment_of, missing
+from maverick.dsl.agents.provider import environment_of, missing
 from maverick.dsl.durations import Limit, shortest
 from maverick.dsl.events import Event
 from maverick.dsl.processes.child import StreamName
@@ -35,8 +35,7 @@ from maverick.encoding import name_text
 from maverick.errors import StepFailed, StepTimeout
 
 if TYPE_CHECKING:
-    from maverick.dsl.agents.providers import Provider
-    from maverick.dsl.catalog.config import AgentConfig
+    from maverick.dsl.agents.provider import Player, Provider
     from maverick.dsl.processes.processes import Completed
     from maverick.dsl.work import Attempt, Tools
     from maverick.values import Value
@@ -71,16 +70,6 @@ _ABOUT_LOGIN = re.compile(
     r"log.?in|logged.?out|api.?key|credential|authenticat|unauthori[sz]ed|forbidden", re.IGNORECASE
 )
 _LIMIT_WORDS = re.compile(r"\blimit|\bquota|too many requests", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Player:
-    """Who plays the agent *name*. Not *writes*: it is only asked for text."""
-
-    name: str
-    provider: Provider
-    config: AgentConfig
-    writes: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from maverick.dsl.agents import schemas
-from maverick.dsl.agents.conversation import Conversation, Player
+from maverick.dsl.agents.conversation import Conversation
 from maverick.dsl.agents.prompts import correction, correction_afresh, prompt
 from maverick.dsl.agents.schemas import AnswerWrong, parse
 from maverick.dsl.catalog.scene import Scene
@@ -17,6 +17,7 @@ from maverick.dsl.processes.programs import python_command
 from maverick.errors import StepFailed, StepTimeout
 
 if TYPE_CHECKING:
+    from maverick.dsl.agents.provider import Player
     from maverick.dsl.catalog.config import AgentConfig
     from maverick.dsl.expressions.expressions import Field
     from maverick.dsl.expressions.scope import Frame

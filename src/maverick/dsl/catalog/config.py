@@ -8,7 +8,9 @@ import os
 import re
 import shlex
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl.durations import GRACE_SECONDS, Limit
 from maverick.dsl.serialization.fields import Fields
@@ -25,13 +27,13 @@ from maverick.errors import WorkflowInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from maverick.values import Value
 
 FILE_NAME = "maverick.yaml"
-Provider: TypeAlias = Literal["claude", "codex", "gemini", "opencode", "copilot", "command", "none"]
-_PROVIDERS: tuple[Provider, ...] = get_args(Provider)
+_PROVIDERS = Path(__file__).parents[1] / "agents" / "providers"
+_LISTED_FIRST = ("claude", "codex", "gemini", "opencode", "copilot")
+"""The order in which messages list the providers; others follow by their names."""
 MEANS_A_STAGE = "test"
 """A program, too, but one that fails where nothing follows it: who writes it alone means a stage of
 that name.
@@ -50,7 +52,7 @@ class AgentConfig:
     the provider.
     """
 
-    provider: Provider = "claude"
+    provider: str = "claude"
     command: tuple[str, ...] = ()
     model: str = ""
     timeout: float | None = None
@@ -100,6 +102,14 @@ class Config:
     def agent(self, name: str) -> AgentConfig:
         """Give the agent called *name*, else the one called `default`, else Claude."""
         return self.agents.get(name) or self.agents.get("default") or AgentConfig()
+
+
+@cache
+def provider_names() -> tuple[str, ...]:
+    """The programs that can play an agent: each is a file of `dsl/agents/providers`."""
+    names = sorted(file.stem for file in _PROVIDERS.glob("[a-z]*.py"))
+    first = [name for name in _LISTED_FIRST if name in names]
+    return (*first, *(name for name in names if name not in {*first, "command"}), "command")
 
 
 def load_config(root: Path) -> Config:
@@ -175,8 +185,9 @@ def _agent(report: Report, node: Node) -> AgentConfig:
     fields = Fields(report, node, "an agent", fixed=True)
     command = _command(fields)
     given = fields.has("provider")
-    default: Provider = "command" if command else "claude"
-    provider = fields.word("provider", _PROVIDERS, default)
+    words = (*provider_names(), "none")
+    default = "command" if command else "claude"
+    provider = fields.word("provider", words, default)
     if provider == "command" and not fields.has("command"):
         report.problem(node, "an agent with `provider: command` needs a `command`")
     if provider == "none" and fields.has("command"):
@@ -186,7 +197,7 @@ def _agent(report: Report, node: Node) -> AgentConfig:
         )
     if not given and not fields.has("command"):
         report.problem(
-            node, f"missing field `provider`: an agent needs it; there are {', '.join(_PROVIDERS)}"
+            node, f"missing field `provider`: an agent needs it; there are {', '.join(words)}"
         )
     agent = AgentConfig(
         provider=provider,

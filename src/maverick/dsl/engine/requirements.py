@@ -68,7 +68,7 @@ def _missing_agent(
             config = played
         case _:
             return None
-    from maverick.dsl.agents.providers import missing, provider_of  # noqa: PLC0415 - only for workflows with agents
+    from maverick.dsl.agents.provider import missing, provider_of  # noqa: PLC0415 - only for workflows with agents
 
     provider = provider_of(name, config)
     program = provider.argv(config)[0]

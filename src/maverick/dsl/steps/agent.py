@@ -54,8 +54,7 @@ def prepare(step: AgentStep, frame: Frame, tools: Tools) -> Work:
     schema.
     """
     from maverick.dsl.agents import questions  # noqa: PLC0415 - see maverick.dsl.steps
-    from maverick.dsl.agents.conversation import Player  # noqa: PLC0415
-    from maverick.dsl.agents.providers import provider_of  # noqa: PLC0415
+    from maverick.dsl.agents.provider import Player, provider_of  # noqa: PLC0415
     from maverick.dsl.agents.schemas import check_schema  # noqa: PLC0415
     from maverick.dsl.expressions import resolve  # noqa: PLC0415
     from maverick.dsl.work import Work  # noqa: PLC0415

@@ -54,8 +54,7 @@ def read(fields: Fields, common: Common) -> GenerateStep:
 def prepare(step: GenerateStep, frame: Frame, tools: Tools) -> Work:
     """The key is made of the generator's program and model, its instructions, and the context."""
     from maverick.dsl.agents import questions  # noqa: PLC0415 - see maverick.dsl.steps
-    from maverick.dsl.agents.conversation import Player  # noqa: PLC0415
-    from maverick.dsl.agents.providers import provider_of  # noqa: PLC0415
+    from maverick.dsl.agents.provider import Player, provider_of  # noqa: PLC0415
     from maverick.dsl.events import Event  # noqa: PLC0415
     from maverick.dsl.expressions import resolve  # noqa: PLC0415
     from maverick.dsl.work import Work  # noqa: PLC0415

@@ -1,8 +1,5 @@
-"""The programs that can play an agent, each as one record: how it is called, and what its answers
-look like.
-
-A new program is a new record (and a reader of its output), nothing else. `command` is the record of
-a program that the project brings itself.
+"""What the programs that can play an agent have in common: how each is called, and what its
+answers look like.
 """
 
 from __future__ import annotations
@@ -10,10 +7,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
-from maverick.dsl.agents import readers
+from maverick.dsl.catalog.config import provider_names
 from maverick.dsl.suggest import nearest
 from maverick.errors import StepFailed
 
@@ -184,142 +182,19 @@ class Provider:
         return answer.wait is not None or self.status_of(exit_code, answer) in _LIMIT_STATUS
 
 
-CLAUDE: Final = Provider(
-    name="claude",
-    command=("claude", "-p", "--output-format", "stream-json", "--verbose"),
-    again=("--resume", "{session}"),
-    model_flag="--model",
-    settings=(
-        # As root, `bypassPermissions` is refused unless IS_SANDBOX=1 is in the environment;
-        # `acceptEdits` is not.
-        Setting(
-            option="permission_mode",
-            flag="--permission-mode",
-            default="acceptEdits",
-            asking="dontAsk",
-            # `default` is what 2.1.197 calls `manual`: each version knows one of the two.
-            values=(
-                "acceptEdits",
-                "auto",
-                "bypassPermissions",
-                "default",
-                "dontAsk",
-                "manual",
-                "plan",
-            ),
-        ),
-        Setting(option="allowed_tools", flag="--allowedTools", asking="", listed="joined"),
-        Setting(option="max_turns", flag="--max-turns"),
-        Setting(option="max_budget_usd", flag="--max-budget-usd"),
-    ),
-    reader=readers.claude,
-    package="@anthropic-ai/claude-code",
-    login_check=("claude", "auth", "status"),
-    login="log in with `claude` and /login, or set ANTHROPIC_API_KEY",
-    stubborn=True,
-)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Player:
+    """Who plays the agent *name*. Not *writes*: it is only asked for text."""
 
-CODEX: Final = Provider(
-    name="codex",
-    command=("codex", "exec", "--skip-git-repo-check"),
-    fresh=("--json", "-"),
-    # The sandbox has to stand before the word `resume`.
-    again=("resume", "--json", "{session}", "-"),
-    model_flag="-m",
-    settings=(
-        # In `workspace-write` .git is read-only: the workflow commits, not the agent.
-        Setting(
-            option="sandbox",
-            flag="-s",
-            default="workspace-write",
-            asking="read-only",
-            values=("read-only", "workspace-write", "danger-full-access"),
-        ),
-    ),
-    reader=readers.codex,
-    package="@openai/codex",
-    login_check=("codex", "login", "status"),
-    login="log in with `codex login`, or set CODEX_API_KEY (`codex exec` does not read "
-    "OPENAI_API_KEY)",
-    silent_without="CODEX_API_KEY",
-    own_provider=("CODEX_HOME", ".codex", "config.toml"),
-    exit_codes={2: "it does not know one of its options"},
-)
+    name: str
+    provider: Provider
+    config: AgentConfig
+    writes: bool = True
 
-GEMINI: Final = Provider(
-    name="gemini",
-    command=("gemini", "-o", "stream-json", "--skip-trust"),
-    again=("-r", "{session}"),
-    model_flag="-m",
-    settings=(
-        # `default` has no tool that writes, `auto_edit` none that runs commands.
-        Setting(
-            option="approval_mode",
-            flag="--approval-mode",
-            default="auto_edit",
-            asking="default",
-            values=("default", "auto_edit", "yolo"),
-        ),
-    ),
-    reader=readers.gemini,
-    package="@google/gemini-cli",
-    login="set GEMINI_API_KEY, or log in with `gemini`",
-    exit_codes={
-        41: "it is not logged in",
-        42: "it cannot read its input",
-        44: "its sandbox failed",
-        52: "its configuration is wrong",
-        53: "its limit of turns was reached",
-        54: "a tool failed",
-        55: "it does not trust the folder",
-        130: "it was cancelled",
-    },
-    exit_is_status=True,
-    noise=(
-        r"Warning: 256-color support|Warning: Basic terminal|Ripgrep is not available|YOLO mode "
-        r"is enabled|Loaded cached credentials|\[STARTUP\]"
-    ),
-)
 
-OPENCODE: Final = Provider(
-    name="opencode",
-    command=("opencode", "run", "--format", "json"),
-    again=("-s", "{session}"),
-    model_flag="-m",
-    needs_model="without one it may send the project's code to a free hosted model",
-    settings=(Setting(option="variant", flag="--variant"), Setting(option="agent", flag="--agent")),
-    reader=readers.opencode,
-    package="opencode-ai",
-    login="log in with `opencode auth login`, and name a model as provider/model (`opencode "
-    "models` lists them)",
-)
-
-COPILOT: Final = Provider(
-    name="copilot",
-    command=("copilot", "--output-format", "json", "--no-auto-update"),
-    fresh=("--session-id", "{session}"),
-    again=("--resume={session}",),
-    model_flag="--model",
-    settings=(
-        # Without any, each tool that changes something is refused: nobody is there to be asked.
-        Setting(
-            option="allowed_tools",
-            flag="--allow-tool",
-            default="write",
-            asking="",
-            listed="repeated",
-        ),
-    ),
-    reader=readers.copilot,
-    package="@github/copilot",
-    login="log in with `copilot` and /login, or set COPILOT_GITHUB_TOKEN, GH_TOKEN or GITHUB_TOKEN",
-)
-
-COMMAND: Final = Provider(name="command")
-
-PROVIDERS: Final[Mapping[str, Provider]] = {
-    each.name: each for each in (CLAUDE, CODEX, GEMINI, OPENCODE, COPILOT, COMMAND)
-}
+def load_provider(name: str) -> Provider:
+    """The program of that name, one of `provider_names()`."""
+    return cast("Provider", import_module(f"maverick.dsl.agents.providers.{name}").PROVIDER)
 
 
 def provider_of(name: str, agent: AgentConfig) -> Provider:
@@ -328,12 +203,12 @@ def provider_of(name: str, agent: AgentConfig) -> Provider:
     Raises:
         StepFailed: It is configured in a way that cannot work.
     """
-    provider = PROVIDERS.get(agent.provider)
-    if provider is None:
+    if agent.provider not in provider_names():
         raise StepFailed(
             f"agent {name!r} has the provider {agent.provider!r}, which only generators can do "
-            f"with; give it one of {', '.join(PROVIDERS)} in maverick.yaml"
+            f"with; give it one of {', '.join(provider_names())} in maverick.yaml"
         )
+    provider = load_provider(agent.provider)
     if provider.needs_model and not agent.model:
         raise StepFailed(
             f"agent {name!r} needs a `model` in maverick.yaml (as provider/model): "
