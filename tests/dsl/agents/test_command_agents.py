@@ -7,7 +7,7 @@ import json
 import pytest
 
 from kit.agents import Agents
-from maverick.dsl.agents import answers, conversation
+from maverick.dsl.agents import answers, conversation, heard
 
 SCHEMA = '{"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}'
 ASK = "- {name: ask, type: agent, agent: helper, context: {task: Write it, n: [1]}}"
@@ -128,8 +128,8 @@ def test_its_network_is_its_own_business(agents: Agents) -> None:
 def test_an_answer_without_end_is_refused(
     agents: Agents, monkeypatch: pytest.MonkeyPatch, text: str, expected: str
 ) -> None:
-    monkeypatch.setattr(conversation, "ANSWER_CHARACTERS", 2000)
-    monkeypatch.setattr(answers, "ANSWER_CHARACTERS", 2000)
+    for module in (answers, conversation, heard):
+        monkeypatch.setattr(module, "ANSWER_CHARACTERS", 2000)
     script(agents, text)
 
     assert f"agent helper: it {expected}" == agents.failure("", flow=ASK)

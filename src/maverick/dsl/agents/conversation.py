@@ -13,7 +13,6 @@ import re
 import signal
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,21 +20,20 @@ from typing import TYPE_CHECKING, cast
 
 import blake3
 
-from maverick.dsl.agents.answers import ANSWER_CHARACTERS, Answer, JsonLines, Words
+from maverick.dsl.agents.answers import ANSWER_CHARACTERS, Answer
+from maverick.dsl.agents.heard import REFUSALS, Heard, Hopeless
 from maverick.dsl.agents.limits import seconds_to_wait
 from maverick.dsl.agents.prompts import INTERRUPTED, as_json
 from maverick.dsl.agents.provider import environment_of, missing
 from maverick.dsl.durations import Limit, shortest
 from maverick.dsl.events import Event
-from maverick.dsl.processes.child import StreamName
-from maverick.dsl.processes.last_words import how_it_ended, text_of
+from maverick.dsl.processes.last_words import how_it_ended
 from maverick.dsl.processes.programs import is_there
-from maverick.dsl.processes.scratch import read_plain_file
 from maverick.encoding import name_text
 from maverick.errors import StepFailed, StepTimeout
 
 if TYPE_CHECKING:
-    from maverick.dsl.agents.provider import Player, Provider
+    from maverick.dsl.agents.provider import Player
     from maverick.dsl.processes.processes import Completed
     from maverick.dsl.work import Attempt, Tools
     from maverick.values import Value
@@ -53,14 +51,11 @@ LEAST_SECONDS = 30.0
 """What has to be left of the time for another attempt, or a tenth of it; but never more than half
 of it.
 """
-REFUSALS = 3
-"""A program that is refused its key so often in a row is ended: it may go on for minutes."""
 LOGIN_CHECK_SECONDS = 10.0
 NOISE_BYTES = 64 * 1024
 """How much of a program's output is held beside its answer."""
 CALLS_KEPT = 8
 """How many calls of a step are kept in its facts, the last ones; there is not room for many."""
-_WORDS_BYTES = 8 * 1024
 _KILLED = frozenset(
     128 + number for number in (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM)
 )
@@ -83,10 +78,6 @@ class _Failure:
     goes_on: bool = False
     limit: bool = False
     wait: float | None = None
-
-
-class _Hopeless(Exception):
-    """The program goes on asking a server that refuses its key."""
 
 
 class Conversation:
@@ -200,7 +191,7 @@ class Conversation:
         argv = player.provider.argv(player.config, session=session, new=new, writes=player.writes)
         if not is_there(argv[0], tools.root, tools.environment):
             raise StepFailed(f"agent {player.name}: {missing(player.provider, player.config)}")
-        heard = _Heard(player.provider, attempt, self._keep, session or new)
+        heard = Heard(player.provider, attempt, self._keep, session or new)
         attempt.keep("prompt", tools.scrub.text(prompt).encode("utf-8", "backslashreplace"))
         allowed = self.time_left()
         started = time.monotonic()
@@ -224,7 +215,7 @@ class Conversation:
                 raise StepTimeout(
                     f"agent {player.name}: {self._too_long(error, heard, allowed)}"
                 ) from None
-            except _Hopeless:
+            except Hopeless:
                 status = heard.answer.complaint_status
                 said = f" ({heard.answer.complaint})" if heard.answer.complaint else ""
                 message = (
@@ -254,7 +245,7 @@ class Conversation:
         options = environment_of(self._player.config)
         return {"NO_COLOR": "1", **self._inherited, **self._attempt.environment, **options, **names}
 
-    def _judge(self, heard: _Heard, done: Completed) -> _Failure | None:
+    def _judge(self, heard: Heard, done: Completed) -> _Failure | None:
         """What is wrong with how a call ended; None if nothing is."""
         if heard.answer.failure or done.exit_code != 0:
             return self._failure(heard, done)
@@ -268,7 +259,7 @@ class Conversation:
             return _Failure(f"it printed nothing{heard.last_words()}")
         return None
 
-    def _failure(self, heard: _Heard, done: Completed) -> _Failure:
+    def _failure(self, heard: Heard, done: Completed) -> _Failure:
         """Why a call failed: its exit code and what that means, its error, else the last lines it
         wrote.
         """
@@ -301,7 +292,7 @@ class Conversation:
             )
         )
 
-    def _too_long(self, error: StepTimeout, heard: _Heard, allowed: Limit | None) -> str:
+    def _too_long(self, error: StepTimeout, heard: Heard, allowed: Limit | None) -> str:
         """What took too long; when a later call began; and what was last heard."""
         late = ""
         if self._limit is not None and allowed is not None and allowed.left < self._limit.left:
@@ -396,112 +387,6 @@ class Conversation:
     def _has_time_for(self, seconds: float) -> bool:
         limit = self.time_left()
         return limit is None or limit.left > seconds
-
-
-class _Heard:
-    """What one call's output comes to, as it arrives. *session* is the one that the caller
-    named.
-    """
-
-    def __init__(
-        self, provider: Provider, attempt: Attempt, keep: Callable[[str], None], session: str
-    ) -> None:
-        self.answer = Answer()
-        self.too_long = ""
-        self._attempt = attempt
-        self._keep = keep
-        self._kept = ""
-        self._named = session
-        self._stubborn = provider.stubborn
-        self._lines = (
-            JsonLines(provider.reader, self.answer, provider.noise) if provider.reader else None
-        )
-        self._words = Words(provider.noise)
-
-    def listen(self, stream: StreamName, piece: bytes) -> None:
-        if self._lines is None:
-            if stream == "stderr":
-                self._words.feed(piece)
-            self._attempt.say(stream, piece)
-            return
-        if stream == "stderr":
-            self._show(stream, self._words.feed(piece))
-            return
-        self._show(stream, self._lines.feed(piece))
-        if self.answer.begun and not self.answer.session:
-            self.answer.session = self._named
-        if self.answer.session != self._kept:
-            self._kept = self.answer.session
-            self._keep(self._kept)
-        if self._stubborn and self.answer.refusals >= REFUSALS:
-            raise _Hopeless
-
-    def _show(self, stream: StreamName, text: str) -> None:
-        if text:
-            self._attempt.say(stream, text.encode("utf-8", "backslashreplace"))
-
-    def end(self, done: Completed, output: Path) -> None:
-        """Take what the command left: for a program without JSON lines, its file or its whole
-        output.
-        """
-        rest = self._words.end()
-        if self._lines is not None:
-            self._show("stderr", rest)
-            self._show("stdout", self._lines.end())
-            if self.answer.too_long or self._lines.left_out:
-                self.too_long = (
-                    f"wrote an answer, or a line, of more than {ANSWER_CHARACTERS >> 20} MiB"
-                )
-            return
-        self.answer.begun = self.answer.finished = True
-        if done.exit_code != 0:
-            self.answer.say(text_of(done.stdout[-_WORDS_BYTES:]))
-        elif (written := _written(output)) is not None:
-            self.answer.is_json = True
-            if len(written) > ANSWER_CHARACTERS:
-                self.too_long = f"wrote more than {ANSWER_CHARACTERS >> 20} MiB to MAVERICK_OUTPUT"
-            else:
-                self.answer.say(text_of(written))
-        elif len(done.stdout) == ANSWER_CHARACTERS and done.truncated:
-            self.too_long = (
-                f"printed more than {ANSWER_CHARACTERS >> 20} MiB; its answer is all that it "
-                "prints, unless it writes one to MAVERICK_OUTPUT"
-            )
-        else:
-            self.answer.say(text_of(done.stdout))
-
-    def words(self) -> str:
-        """The first and the last lines that are no part of the answer: of standard error, else of
-        standard output.
-        """
-        if self._words.text:
-            return self._words.text
-        if self._lines is not None:
-            return self._lines.words.text
-        printed = Words()
-        for line in self.answer.text.encode("utf-8", "backslashreplace").split(b"\n"):
-            printed.add(line)
-        return printed.text
-
-    def last_words(self) -> str:
-        """What the model's server answered last, and what the program said."""
-        answer = self.answer
-        said = [self.words()]
-        status = answer.complaint_status
-        if status is None:
-            said.append(answer.complaint)
-        last = "\n".join(filter(None, said))
-        server = f"; the last answer of the model's server was {status}" if status else ""
-        server += f" ({answer.complaint})" if status and answer.complaint else ""
-        return server + (f"; the last it said: {last}" if last else "")
-
-
-def _written(output: Path) -> bytes | None:
-    """What a program wrote to MAVERICK_OUTPUT; more than an answer may be long is cut."""
-    try:
-        return read_plain_file(output, ANSWER_CHARACTERS + 1)
-    except StepFailed as error:
-        raise StepFailed(f"MAVERICK_OUTPUT: {error}") from None
 
 
 def _time(seconds: float) -> str:
