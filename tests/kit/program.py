@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,6 +117,15 @@ class Program:
     def flow(self, steps: str, name: str = "flow") -> Path:
         """Make *steps* a workflow file."""
         return self.file(f"{name}.yaml", whole(steps, name))
+
+    def own_sources(self) -> Path:
+        """Run a copy of maverick from now on, which a test may add to; give its folder."""
+        sources = self.root.parent / "sources"
+        shutil.copytree(
+            SOURCES / "maverick", sources / "maverick", ignore=shutil.ignore_patterns("__pycache__")
+        )
+        self.environment["PYTHONPATH"] = str(sources)
+        return sources / "maverick"
 
     def run(
         self, *args: str, stdin: str = "", cwd: Path | None = None, **environment: str
