@@ -13,7 +13,7 @@ import pytest
 
 from maverick import library
 from maverick.dsl.expressions import evaluate
-from maverick.dsl.expressions.expressions import Place, parse_expression
+from maverick.dsl.expressions.expressions import SourcePlace, parse_expression
 from maverick.dsl.expressions.functions import FUNCTIONS
 from maverick.dsl.expressions.scope import Frame
 from maverick.dsl.serialization.steps import STEP_TYPES
@@ -80,7 +80,7 @@ def test_expressions_give_what_is_shown(expression: str, value: str, tmp_path: P
     inputs = {"name": "Ada", "tags": ["a", "b"], "none": None}
 
     answer = evaluate.evaluate(
-        parse_expression(expression, Place("guide", 1, 1)), Frame(inputs, {}, {}, tmp_path)
+        parse_expression(expression, SourcePlace("guide", 1, 1)), Frame(inputs, {}, {}, tmp_path)
     )
 
     assert json.loads(value) == answer

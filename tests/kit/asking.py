@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from maverick.dsl.expressions.evaluate import evaluate, render
-from maverick.dsl.expressions.expressions import Place, parse_expression, parse_template
+from maverick.dsl.expressions.expressions import SourcePlace, parse_expression, parse_template
 from maverick.dsl.expressions.scope import Frame
 from maverick.values import Value
 
-PLACE = Place("flow.yaml", 12, 7)
+PLACE = SourcePlace("flow.yaml", 12, 7)
 
 
 def frame(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kit.runs import Runs
 from maverick.dsl.expressions import evaluate
-from maverick.dsl.expressions.expressions import Place, parse_expression
+from maverick.dsl.expressions.expressions import SourcePlace, parse_expression
 from maverick.dsl.expressions.scope import Frame
 from maverick.errors import ExpressionFailed
 from maverick.values import Value
@@ -27,7 +27,7 @@ _WORDS = st.sampled_from(FALSE_TEXTS).flatmap(
 
 def _holds(text: str, **inputs: Value) -> bool:
     frame = Frame(inputs=inputs, env={}, run={}, project_root=None)  # type: ignore[arg-type]
-    expression = parse_expression(text, Place("flow.yaml", 7, 9))
+    expression = parse_expression(text, SourcePlace("flow.yaml", 7, 9))
     return evaluate.holds(expression, evaluate.condition(expression, frame))
 
 

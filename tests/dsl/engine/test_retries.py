@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from maverick.dsl.durations import LONGEST_SECONDS
 from maverick.dsl.engine.retries import Retries
-from maverick.dsl.expressions.expressions import Place, Template, parse_template
+from maverick.dsl.expressions.expressions import SourcePlace, Template, parse_template
 from maverick.dsl.expressions.scope import Frame
 from maverick.dsl.processes.stop import Stop, Stopped
 from maverick.dsl.workflow.model import Retry
@@ -28,7 +28,7 @@ class Waits(Stop):
 
 
 def _expression(text: str) -> Template:
-    template = parse_template(f"${{{{ {text} }}}}", Place("flow.yaml", 1, 1))
+    template = parse_template(f"${{{{ {text} }}}}", SourcePlace("flow.yaml", 1, 1))
     assert isinstance(template, Template)
     return template
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from maverick.dsl.expressions.expressions import Expression, Place, Template
+from maverick.dsl.expressions.expressions import Expression, SourcePlace, Template
 from maverick.dsl.serialization.loader import check_workflow, parse_workflow
 from maverick.dsl.steps.agent import AgentStep
 from maverick.dsl.steps.checkpoint import CheckpointStep
@@ -60,8 +60,8 @@ def test_a_python_step_is_read_with_what_every_step_has() -> None:
     assert (True, True, False) == (step.continue_on_error, step.pure, step.always_run)
     assert Rollback(action="undo") == step.rollback
     assert {"progress": {"stage": "planning", "weight": 2}} == step.metadata
-    assert Place("w.yaml", 5, 5) == step.place
-    assert Place("w.yaml", 8, 13) == step.places["action"]
+    assert SourcePlace("w.yaml", 5, 5) == step.place
+    assert SourcePlace("w.yaml", 8, 13) == step.places["action"]
 
 
 def test_a_shell_step_is_read() -> None:

@@ -21,7 +21,7 @@ from maverick.errors import Problem, StepFailed, WorkflowInvalid
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from maverick.dsl.expressions.expressions import Field, Place
+    from maverick.dsl.expressions.expressions import Field, SourcePlace
     from maverick.dsl.workflow.model import MentionKind, Step, Workflow
     from maverick.values import Value
 
@@ -94,9 +94,9 @@ class _Linter:
         self.problems: list[Problem] = []
         self.known: dict[str, Workflow] = {}
         self.unknown: set[str] = set()
-        self.calls: dict[str, list[tuple[str, Place]]] = {}
+        self.calls: dict[str, list[tuple[str, SourcePlace]]] = {}
 
-    def problem(self, place: Place, message: str) -> None:
+    def problem(self, place: SourcePlace, message: str) -> None:
         self.problems.append(Problem(place.file, place.line, place.column, message))
 
     def run(self, workflow: Workflow) -> None:
@@ -205,7 +205,7 @@ class _Linter:
                     f"the workflow `{called.name}` needs the input `{name}` ({declared.type})",
                 )
 
-    def constant(self, called: Workflow, name: str, value: Field, place: Place) -> None:
+    def constant(self, called: Workflow, name: str, value: Field, place: SourcePlace) -> None:
         declared = called.inputs[name]
         if value is None and not declared.required:
             return

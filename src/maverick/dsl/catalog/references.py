@@ -19,7 +19,7 @@ from maverick.errors import Problem
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from maverick.dsl.expressions.expressions import Path, Place
+    from maverick.dsl.expressions.expressions import Path, SourcePlace
     from maverick.dsl.workflow.model import Workflow
 
 _MANY_PROBLEMS = 20
@@ -58,8 +58,8 @@ def check_references(workflow: Workflow) -> list[Problem]:
     return checker.problems
 
 
-def _places(steps: Iterable[Step]) -> dict[str, Place]:
-    places: dict[str, Place] = {}
+def _places(steps: Iterable[Step]) -> dict[str, SourcePlace]:
+    places: dict[str, SourcePlace] = {}
     for step in steps:
         places |= step.visible_names()
     return places
@@ -70,9 +70,9 @@ class _Block:
     """A block while it is walked: the steps it has, those seen so far, and the one at hand."""
 
     outer: _Block | None
-    places: dict[str, Place] = field(default_factory=dict)
+    places: dict[str, SourcePlace] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
-    current: dict[str, Place] = field(default_factory=dict)
+    current: dict[str, SourcePlace] = field(default_factory=dict)
     concurrent: bool = False
 
     def chain(self) -> Iterator[_Block]:

@@ -16,7 +16,7 @@ from maverick.dsl.expressions.parser import MAX_NESTING, TOO_DEEP, Parser
 __all__ = [
     "Expression",
     "ExpressionSyntaxError",
-    "Place",
+    "SourcePlace",
     "Template",
     "parse_expression",
     "parse_template",
@@ -28,7 +28,7 @@ Path: TypeAlias = tuple[str | int, ...]
 """A static access path, such as `("steps", "plan", "output", 0)`."""
 
 
-class Place(NamedTuple):
+class SourcePlace(NamedTuple):
     """Where a field stands in a file. `line` and `column` count from 1."""
 
     file: str
@@ -51,7 +51,7 @@ class Expression(NamedTuple):
     """
 
     text: str
-    place: Place
+    place: SourcePlace
     node: Node
     reads: tuple[Path, ...]
     names: tuple[Path, ...]
@@ -70,7 +70,7 @@ class Template(NamedTuple):
     """
 
     text: str
-    place: Place
+    place: SourcePlace
     parts: tuple[str | Expression, ...]
 
     @property
@@ -79,7 +79,7 @@ class Template(NamedTuple):
         return tuple(part for part in self.parts if isinstance(part, Expression))
 
 
-def parse_expression(text: str, place: Place) -> Expression:
+def parse_expression(text: str, place: SourcePlace) -> Expression:
     """Parse *text*, which may stand in `${{ }}` and between blanks.
 
     Raises `ExpressionSyntaxError` with the offset in *text*.
@@ -95,7 +95,7 @@ def parse_expression(text: str, place: Place) -> Expression:
     return _parse(text, place, found, start + 3)
 
 
-def parse_template(text: str, place: Place) -> str | Template:
+def parse_template(text: str, place: SourcePlace) -> str | Template:
     """Parse *text* with any number of `${{ … }}` in it; give it back as it is when there is none.
 
     Raises `ExpressionSyntaxError` with the offset in *text*.
@@ -115,13 +115,13 @@ def parse_template(text: str, place: Place) -> str | Template:
     return Template(text, place, tuple(parts))
 
 
-def _parse(text: str, place: Place, found: list[Token], start: int) -> Expression:
+def _parse(text: str, place: SourcePlace, found: list[Token], start: int) -> Expression:
     node = Parser(found).whole()
     inner = text[start : found[-1].offset].strip()
     return _examined(inner, place, node, start)
 
 
-def _examined(text: str, place: Place, root: Node, offset: int) -> Expression:
+def _examined(text: str, place: SourcePlace, root: Node, offset: int) -> Expression:
     """Collect what the tree reads and calls; refuse one that is too deep to evaluate."""
     names: dict[Path, None] = {}
     calls: set[str] = set()

@@ -18,7 +18,7 @@ from maverick.dsl.workflow.inputs import truth_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from maverick.dsl.expressions.expressions import Field, Place
+    from maverick.dsl.expressions.expressions import Field, SourcePlace
     from maverick.values import Value
 
 Common: TypeAlias = dict[str, Any]
@@ -73,16 +73,16 @@ class Fields:
         """Give the node of a mapping; one that is left empty counts as not given."""
         return None if self.optional(name) is None else self.mapping(name)
 
-    def place_of(self, name: str) -> Place:
+    def place_of(self, name: str) -> SourcePlace:
         """Where the field's value stands, or the mapping if it is not given."""
         entry = self.node.entries.get(name)
         return self.report.place(entry[1] if entry else self.node)
 
-    def places(self) -> dict[str, Place]:
+    def places(self) -> dict[str, SourcePlace]:
         """Where the value of each field stands."""
         return {name: self.report.place(node) for name, (_, node) in self.node.entries.items()}
 
-    def entry_places(self, name: str) -> dict[str, Place]:
+    def entry_places(self, name: str) -> dict[str, SourcePlace]:
         """Where the entries of the field, a mapping, stand: under `NAME.ENTRY`."""
         node = self.node.entries[name][1] if name in self.node.entries else None
         entries = node.entries.items() if isinstance(node, MappingNode) else ()

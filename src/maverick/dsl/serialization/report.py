@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from maverick.dsl.expressions.expressions import (
     Expression,
     ExpressionSyntaxError,
-    Place,
+    SourcePlace,
     Template,
     parse_expression,
     parse_template,
@@ -90,11 +90,11 @@ class Report:
         """Note a warning at *node*: the file can be used as it is."""
         self.warnings.append(Problem(self.file, node.line, node.column, message))
 
-    def problem_at(self, place: Place, message: str) -> None:
+    def problem_at(self, place: SourcePlace, message: str) -> None:
         """Note a problem at *place*."""
         self.problems.append(Problem(self.file, place.line, place.column, message))
 
-    def warn_at(self, place: Place, message: str) -> None:
+    def warn_at(self, place: SourcePlace, message: str) -> None:
         """Note a warning at *place*."""
         self.warnings.append(Problem(self.file, place.line, place.column, message))
 
@@ -102,9 +102,9 @@ class Report:
         """Suggest one of *names*; nothing once there are many problems, for it takes its time."""
         return nearest(name, names) if len(self.problems) < _MANY_PROBLEMS else ""
 
-    def place(self, node: Node) -> Place:
+    def place(self, node: Node) -> SourcePlace:
         """Where *node* starts."""
-        return Place(self.file, node.line, node.column)
+        return SourcePlace(self.file, node.line, node.column)
 
     def value(self, node: Node) -> Value:
         """Give the plain value of *node*; expressions in it stay texts."""
@@ -170,7 +170,7 @@ class Report:
         start = len(text) - len(text.lstrip())
         if text.startswith("${{", start):
             start = _skip_blanks(text, start + 3)
-        return expression._replace(place=Place(self.file, *where.place(start)))
+        return expression._replace(place=SourcePlace(self.file, *where.place(start)))
 
     def _placed(self, template: Template, where: TextMap) -> Template:
         """Give each expression the place where it starts, instead of that of the whole text."""
@@ -182,7 +182,7 @@ class Report:
                 parts.append(part)
                 continue
             start = _skip_blanks(template.text, position + 3)
-            parts.append(part._replace(place=Place(self.file, *where.place(start))))
+            parts.append(part._replace(place=SourcePlace(self.file, *where.place(start))))
             position = _skip_blanks(template.text, start + len(part.text)) + 2
         return template._replace(parts=tuple(parts))
 

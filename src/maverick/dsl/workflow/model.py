@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, TypeAlias
 
-from maverick.dsl.expressions.expressions import Expression, Field, Place
+from maverick.dsl.expressions.expressions import Expression, Field, SourcePlace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -33,7 +33,7 @@ class Input(NamedTuple):
     has_default: bool = False
     choices: tuple[Value, ...] = ()
     description: str = ""
-    place: Place | None = None
+    place: SourcePlace | None = None
 
 
 class Retry(NamedTuple):
@@ -87,7 +87,7 @@ class Step:
     """Recording it makes a checkpoint: it undoes nothing before it, and gives nothing."""
 
     name: str
-    place: Place
+    place: SourcePlace
     description: str = ""
     when: Expression | None = None
     requires: tuple[str, ...] = ()
@@ -104,7 +104,7 @@ class Step:
     logs: bool = True
     """Whether what its attempts write is kept."""
     metadata: Mapping[str, Value] = field(default_factory=dict)
-    places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
+    places: Mapping[str, SourcePlace] = field(default_factory=dict, compare=False, repr=False)
     """Where the value of each of the step's fields stands."""
 
     def mentions(self) -> Iterable[Mention]:
@@ -127,7 +127,7 @@ class Step:
         """
         return ()
 
-    def visible_names(self) -> dict[str, Place]:
+    def visible_names(self) -> dict[str, SourcePlace]:
         """The names under which its block sees it, and where each stands."""
         return {self.name: self.place}
 
@@ -194,7 +194,7 @@ class BranchStep(Step):
         if self.otherwise is not None:
             yield "", self.otherwise
 
-    def visible_names(self) -> dict[str, Place]:
+    def visible_names(self) -> dict[str, SourcePlace]:
         """Its own name, and those of its options: the chosen one is seen after the branch."""
         names = {self.name: self.place}
         for _, chosen in self.inside():
@@ -259,4 +259,4 @@ class Workflow:
     outputs: Field = None
     has_outputs: bool = False
     metadata: Mapping[str, Value] = field(default_factory=dict)
-    place: Place | None = None
+    place: SourcePlace | None = None
