@@ -28,7 +28,7 @@ from maverick.dsl.expressions.nodes import (
     Not,
     Or,
 )
-from maverick.dsl.expressions.operators import Work, truth
+from maverick.dsl.expressions.operators import Budget, truth
 from maverick.dsl.expressions.text import as_text
 from maverick.errors import ExpressionFailed
 from maverick.values import Value, key_path, kind_of
@@ -45,7 +45,7 @@ _FALSE_TEXTS = frozenset({"false", "no", "off", "0"})
 def evaluate(expression: Expression, scope: Scope) -> Value:
     """The value of *expression*: plain, and sharing no list or mapping with the scope."""
     with _Placed(expression):
-        return texts.plain(_value(expression.node, Context(scope, Work())))
+        return texts.plain(_value(expression.node, Context(scope, Budget())))
 
 
 def condition(expression: Expression, scope: Scope) -> Value:
@@ -55,7 +55,7 @@ def condition(expression: Expression, scope: Scope) -> Value:
     also beside `and`, `or` and behind `not`, that is an error.
     """
     with _Placed(expression):
-        return texts.plain(_asked(expression.node, Context(scope, Work())))
+        return texts.plain(_asked(expression.node, Context(scope, Budget())))
 
 
 def holds(expression: Expression, value: Value) -> bool:
@@ -136,7 +136,7 @@ def _insert(template: Template, scope: Scope) -> str:
             value = evaluate(part, scope)
             with _Placed(part):
                 piece = as_text(value)
-                Work().build_text(length + len(piece))
+                Budget().build_text(length + len(piece))
         pieces.append(piece)
         length += len(piece)
     return "".join(pieces)
@@ -187,7 +187,7 @@ def _value(node: Node, context: Context) -> object:  # noqa: C901, PLR0911, PLR0
         case Arithmetic(first, rest):
             result = _value(first, context)
             for sign, operand in rest:
-                result = operators.calculate(sign, result, _value(operand, context), context.work)
+                result = operators.calculate(sign, result, _value(operand, context), context.budget)
             return result
         case And(operands):
             return _first(operands, context, stop_at=False)
@@ -239,7 +239,7 @@ def _compared(node: Comparison, context: Context) -> bool:
     left = _value(node.first, context)
     for sign, operand in node.rest:
         right = _value(operand, context)
-        if not operators.compare(sign, left, right, context.work):
+        if not operators.compare(sign, left, right, context.budget):
             return False
         left = right
     return True

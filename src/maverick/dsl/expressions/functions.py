@@ -2,7 +2,7 @@
 for each.
 
 All fail with `ExpressionFailed`; what scans or builds a large value pays for it from the
-evaluation's `Work`.
+evaluation's `Budget`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl.expressions import operators
-from maverick.dsl.expressions.operators import ENTRY_BUILT, ENTRY_SEEN, Work, ordered, truth
+from maverick.dsl.expressions.operators import ENTRY_BUILT, ENTRY_SEEN, Budget, ordered, truth
 from maverick.dsl.expressions.text import as_text, digest, to_json
 from maverick.errors import ExpressionFailed
 from maverick.values import kind_of
 
 if TYPE_CHECKING:
-    from maverick.dsl.expressions.operators import Work
+    from maverick.dsl.expressions.operators import Budget
     from maverick.dsl.expressions.scope import Scope
 
 
@@ -28,7 +28,7 @@ class Context(NamedTuple):
     """What a call may use beside its arguments."""
 
     scope: Scope
-    work: Work
+    budget: Budget
 
 
 def text_of(name: str, value: object) -> str:
@@ -69,13 +69,13 @@ MAX_PARTS = 1_000_000
 
 def str_(context: Context, value: object) -> str:
     """A value as text, as it would be inserted into text."""
-    return as_text(value, context.work)
+    return as_text(value, context.budget)
 
 
 def json_(context: Context, text: object) -> object:
     """The value that a JSON text means."""
     source = text_of("json", text)
-    context.work.spend(ENTRY_BUILT * (source.count(",") + source.count("[") + source.count("{")))
+    context.budget.spend(ENTRY_BUILT * (source.count(",") + source.count("[") + source.count("{")))
     try:
         return json.loads(source)
     except RecursionError:
@@ -86,7 +86,7 @@ def json_(context: Context, text: object) -> object:
 
 def to_json_(context: Context, value: object) -> str:
     """A value as JSON text."""
-    return to_json(value, context.work)
+    return to_json(value, context.budget)
 
 
 def join_(context: Context, entries: object, separator: object) -> str:
@@ -95,11 +95,11 @@ def join_(context: Context, entries: object, separator: object) -> str:
     parts: list[str] = []
     length = 0
     for entry in entries_of("join", entries):
-        parts.append(as_text(entry, context.work))
+        parts.append(as_text(entry, context.budget))
         length += len(parts[-1]) + len(between)
         if length > operators.MAX_TEXT + len(between):
             break
-    context.work.build_text(max(length - len(between), 0))
+    context.budget.build_text(max(length - len(between), 0))
     return between.join(parts)
 
 
@@ -112,7 +112,7 @@ def split_(context: Context, text: object, separator: object = None) -> list[str
     parts = source.split(between, MAX_PARTS)
     if len(parts) > MAX_PARTS:
         raise ExpressionFailed(f"split() would give more than {MAX_PARTS:,} entries")
-    context.work.spend(ENTRY_BUILT * len(parts))
+    context.budget.spend(ENTRY_BUILT * len(parts))
     return parts
 
 
@@ -145,7 +145,9 @@ def replace_(context: Context, text: object, old: object, new: object) -> str:
     )
     if not before:
         raise ExpressionFailed("replace() cannot replace an empty string")
-    context.work.build_text(max(len(source) + source.count(before) * (len(after) - len(before)), 0))
+    context.budget.build_text(
+        max(len(source) + source.count(before) * (len(after) - len(before)), 0)
+    )
     return source.replace(before, after)
 
 
@@ -172,7 +174,7 @@ def format_(context: Context, text: object, *values: object) -> str:
     for match in _PLACEHOLDER.finditer(source):
         parts.append(source[position : match.start()])
         position = match.end()
-        context.work.spend(4 * ENTRY_BUILT)
+        context.budget.spend(4 * ENTRY_BUILT)
         if match[0] in ("{{", "}}"):
             parts.append(match[0][0])
         elif match[0] in ("{", "}"):
@@ -186,18 +188,18 @@ def format_(context: Context, text: object, *values: object) -> str:
                 raise ExpressionFailed(
                     f"format() has no value number {number}: {len(values)} given"
                 )
-            parts.append(_formatted(values[number], match[2] or "", context.work))
-            context.work.spend(len(parts[-1]))
+            parts.append(_formatted(values[number], match[2] or "", context.budget))
+            context.budget.spend(len(parts[-1]))
     parts.append(source[position:])
-    context.work.build_text(sum(map(len, parts)))
+    context.budget.build_text(sum(map(len, parts)))
     return "".join(parts)
 
 
-def _formatted(value: object, spec: str, work: Work) -> str:
+def _formatted(value: object, spec: str, budget: Budget) -> str:
     if not spec:
-        return as_text(value, work)
+        return as_text(value, budget)
     try:
-        return format(value if operators.is_number(value) else as_text(value, work), spec)
+        return format(value if operators.is_number(value) else as_text(value, budget), spec)
     except (ValueError, OverflowError):
         raise ExpressionFailed(f"format() cannot write {kind_of(value)} as `{{:{spec}}}`") from None
 
@@ -206,8 +208,8 @@ def quote_(context: Context, value: object) -> str:
     """A value as one word of a shell command."""
     from shlex import quote  # noqa: PLC0415 - only expressions that quote pay for it
 
-    text = as_text(value, context.work)
-    context.work.build_text(len(text) + 4 * text.count("'") + 2)
+    text = as_text(value, context.budget)
+    context.budget.build_text(len(text) + 4 * text.count("'") + 2)
     return quote(text)
 
 
@@ -223,7 +225,7 @@ def dirname_(_: Context, path: object) -> str:
 
 def hash_(context: Context, value: object) -> str:
     """BLAKE3, in hex, of the value's canonical JSON."""
-    return digest(value, context.work)
+    return digest(value, context.budget)
 
 
 # --- numbers, lists, mappings and the project's files ---------------------------------------------
@@ -286,7 +288,7 @@ def bool_(_: Context, value: object) -> bool:
 
 def contains_(context: Context, container: object, item: object) -> bool:
     """Whether a list, mapping or text holds an item: `item in container`."""
-    return operators.inside(item, container, context.work)
+    return operators.inside(item, container, context.budget)
 
 
 def keys_(_: Context, mapping: object) -> list[object]:
@@ -311,28 +313,28 @@ def range_(context: Context, *bounds: object) -> list[int]:
     entries = range(*numbers)
     if entries[MAX_ENTRIES : MAX_ENTRIES + 1]:
         raise ExpressionFailed(f"range() gives at most {MAX_ENTRIES:,} entries")
-    context.work.spend(ENTRY_BUILT * len(entries))
+    context.budget.spend(ENTRY_BUILT * len(entries))
     return list(entries)
 
 
 def min_(context: Context, *values: object) -> object:
     """The smallest entry of a list, or of several arguments."""
-    return _extreme("min", "<", values, context.work)
+    return _extreme("min", "<", values, context.budget)
 
 
 def max_(context: Context, *values: object) -> object:
     """The largest entry of a list, or of several arguments."""
-    return _extreme("max", ">", values, context.work)
+    return _extreme("max", ">", values, context.budget)
 
 
-def _extreme(name: str, sign: str, values: tuple[object, ...], work: Work) -> object:
+def _extreme(name: str, sign: str, values: tuple[object, ...], budget: Budget) -> object:
     entries = entries_of(name, values[0]) if len(values) == 1 else list(values)
     if not entries:
         raise ExpressionFailed(f"{name}() of an empty list: there is no such entry")
     best = entries[0]
-    ordered(sign, best, best, work)
+    ordered(sign, best, best, budget)
     for entry in entries[1:]:
-        if ordered(sign, entry, best, work):
+        if ordered(sign, entry, best, budget):
             best = entry
     return best
 
@@ -345,7 +347,7 @@ def sum_(context: Context, entries: object) -> object:
             raise ExpressionFailed(
                 f"sum() takes a list of numbers; there is a {kind_of(entry)} in it"
             )
-        total = operators.calculate("+", total, entry, context.work)
+        total = operators.calculate("+", total, entry, context.budget)
     return total
 
 
@@ -367,7 +369,7 @@ def default_(_: Context, value: object, fallback: object) -> object:
 def glob_(context: Context, pattern: object) -> list[str]:
     """The project's paths that match a pattern, sorted; `**` crosses folders."""
     paths = context.scope.glob(text_of("glob", pattern))
-    context.work.spend(ENTRY_BUILT * len(paths))
+    context.budget.spend(ENTRY_BUILT * len(paths))
     return paths
 
 
@@ -460,7 +462,7 @@ def call(function: Function, arguments: list[object], context: Context) -> objec
     if function.name not in _FREE:
         for argument in arguments:
             if isinstance(argument, (str, bytes)):
-                context.work.spend(len(argument))
+                context.budget.spend(len(argument))
             elif isinstance(argument, (list, Mapping)):
-                context.work.spend(ENTRY_SEEN * len(argument))
+                context.budget.spend(ENTRY_SEEN * len(argument))
     return function.call(context, *arguments)

@@ -1,7 +1,7 @@
 """What the operators of the expression language mean, on values and on mappings that load lazily.
 
 Every failure is an `ExpressionFailed` that says why; `evaluate` adds the place. Operations that
-grow or scan a value spend from a `Work` budget, so that an expression takes bounded time and memory
+grow or scan a value spend from a `Budget`, so that an expression takes bounded time and memory
 whatever its text.
 """
 
@@ -28,7 +28,7 @@ ENTRY_SEEN = 16
 ENTRY_BUILT = 32
 
 
-class Work:
+class Budget:
     """What is left of the work that one evaluation may do."""
 
     __slots__ = ("left",)
@@ -86,7 +86,7 @@ def access(base: object, key: object) -> object:
     return None
 
 
-def equal(left: object, right: object, work: Work) -> bool:
+def equal(left: object, right: object, budget: Budget) -> bool:
     """`left == right`: unlike types differ (`true` and 1, too), 1 equals 1.0, the order of keys is
     free.
     """
@@ -96,11 +96,11 @@ def equal(left: object, right: object, work: Work) -> bool:
         if isinstance(one, list) and isinstance(other, list):
             if len(one) != len(other):
                 return False
-            work.spend(ENTRY_SEEN * len(one))
+            budget.spend(ENTRY_SEEN * len(one))
             if not _entries_may_equal(one, other, pending):
                 return False
         elif isinstance(one, Mapping) and isinstance(other, Mapping):
-            work.spend(ENTRY_SEEN * len(one))
+            budget.spend(ENTRY_SEEN * len(one))
             if set(one) != set(other):
                 return False
             pending.extend((one[key], other[key]) for key in one)
@@ -108,7 +108,7 @@ def equal(left: object, right: object, work: Work) -> bool:
             return False
         else:
             if isinstance(one, (str, bytes)):
-                work.spend(len(one))
+                budget.spend(len(one))
             if one != other:
                 return False
     return True
@@ -127,18 +127,18 @@ def _entries_may_equal(
     return True
 
 
-def inside(item: object, container: object, work: Work) -> bool:
+def inside(item: object, container: object, budget: Budget) -> bool:
     """`item in container`: an entry of a list, a key of a mapping, a part of a text."""
     if isinstance(container, list):
-        work.spend(ENTRY_SEEN * len(container))
+        budget.spend(ENTRY_SEEN * len(container))
         if not isinstance(item, (list, Mapping)) and item not in container:
             # fast; equality here is stricter
             return False
-        return any(equal(item, entry, work) for entry in container)
+        return any(equal(item, entry, budget) for entry in container)
     if isinstance(container, Mapping):
         return isinstance(item, str) and item in container
     if isinstance(container, (str, bytes)):
-        work.spend(len(container))
+        budget.spend(len(container))
         if isinstance(container, str) and isinstance(item, str):
             return item in container
         if isinstance(container, bytes) and isinstance(item, bytes):
@@ -150,30 +150,30 @@ def inside(item: object, container: object, work: Work) -> bool:
     )
 
 
-def compare(sign: Comparator, left: object, right: object, work: Work) -> bool:
+def compare(sign: Comparator, left: object, right: object, budget: Budget) -> bool:
     """Apply one comparison operator."""
     match sign:
         case "==":
-            return equal(left, right, work)
+            return equal(left, right, budget)
         case "!=":
-            return not equal(left, right, work)
+            return not equal(left, right, budget)
         case "in":
-            return inside(left, right, work)
+            return inside(left, right, budget)
         case "not in":
-            return not inside(left, right, work)
+            return not inside(left, right, budget)
         case "<" | "<=" | ">" | ">=":
-            return ordered(sign, left, right, work)
+            return ordered(sign, left, right, budget)
 
 
-def ordered(sign: str, left: object, right: object, work: Work) -> bool:
+def ordered(sign: str, left: object, right: object, budget: Budget) -> bool:
     """`<`, `<=`, `>` or `>=` between two numbers, two texts or two bytes; anything else has no
     order.
     """
     if isinstance(left, str) and isinstance(right, str):
-        work.spend(min(len(left), len(right)))
+        budget.spend(min(len(left), len(right)))
         return _holds(sign, before=left < right, after=left > right)
     if isinstance(left, bytes) and isinstance(right, bytes):
-        work.spend(min(len(left), len(right)))
+        budget.spend(min(len(left), len(right)))
         return _holds(sign, before=left < right, after=left > right)
     if is_number(left) and is_number(right):
         if left != left or right != right:  # NaN: neither before, after nor equal  # noqa: PLR0124
@@ -199,14 +199,14 @@ def _holds(sign: str, *, before: bool, after: bool) -> bool:
             return not before
 
 
-def calculate(sign: Operator, left: object, right: object, work: Work) -> object:
+def calculate(sign: Operator, left: object, right: object, budget: Budget) -> object:
     """Apply one arithmetic operator. `+` also joins two texts, bytes or lists; the others take
     numbers.
     """
     if is_number(left) and is_number(right):
         return _numbers(sign, left, right)
     if sign == "+":
-        return _join(left, right, work)
+        return _join(left, right, budget)
     wrong = right if is_number(left) else left
     raise ExpressionFailed(f"`{sign}` takes numbers only, not {a(wrong)}")
 
@@ -218,15 +218,15 @@ def negative(value: object) -> float:
     return -value
 
 
-def _join(left: object, right: object, work: Work) -> object:
+def _join(left: object, right: object, budget: Budget) -> object:
     if isinstance(left, str) and isinstance(right, str):
-        work.build_text(len(left) + len(right))
+        budget.build_text(len(left) + len(right))
         return left + right
     if isinstance(left, bytes) and isinstance(right, bytes):
-        work.build_text(len(left) + len(right))
+        budget.build_text(len(left) + len(right))
         return left + right
     if isinstance(left, list) and isinstance(right, list):
-        work.spend(ENTRY_SEEN * (len(left) + len(right)))
+        budget.spend(ENTRY_SEEN * (len(left) + len(right)))
         return left + right
     hint = (
         "; write `str(…)` to make text of a value"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from maverick.dsl.expressions.operators import ENTRY_SEEN, MAX_BITS, Work, a
+from maverick.dsl.expressions.operators import ENTRY_SEEN, MAX_BITS, Budget, a
 from maverick.errors import ExpressionFailed
 from maverick.values import Value, canonical_json, kind_of
 
@@ -42,13 +42,13 @@ def plain(
     return result
 
 
-def as_text(value: object, work: Work | None = None) -> str:  # noqa: PLR0911 - one case a type
+def as_text(value: object, budget: Budget | None = None) -> str:  # noqa: PLR0911 - one case a type
     """*value* as it is inserted into text.
 
     Null is nothing, booleans are `true` and `false`, numbers as Python prints them, bytes must be
     UTF-8, lists and mappings are JSON (`to_json`).
     """
-    work = work or Work()
+    budget = budget or Budget()
     match value:
         case None:
             return ""
@@ -61,50 +61,50 @@ def as_text(value: object, work: Work | None = None) -> str:  # noqa: PLR0911 - 
         case float():
             return repr(value)
         case bytes():
-            work.build_text(len(value))
+            budget.build_text(len(value))
             try:
                 return value.decode("utf-8")
             except UnicodeDecodeError:
                 raise ExpressionFailed("the bytes are no UTF-8 text") from None
         case _:
-            return to_json(value, work)
+            return to_json(value, budget)
 
 
-def to_json(value: object, work: Work | None = None) -> str:
+def to_json(value: object, budget: Budget | None = None) -> str:
     """JSON of *value* with `, ` and `: `, keys in their order, characters beyond ASCII as they
     are.
     """
-    work = work or Work()
-    copy = _weighed(value, work)
+    budget = budget or Budget()
+    copy = _weighed(value, budget)
     try:
         text = json.dumps(copy, ensure_ascii=False, default=_refuse_bytes)
     except ValueError:  # Python's limit on the digits of an integer
         raise ExpressionFailed("an integer in it is too large to be written as text") from None
-    work.build_text(len(text))
+    budget.build_text(len(text))
     return text
 
 
-def digest(value: object, work: Work) -> str:
+def digest(value: object, budget: Budget) -> str:
     """BLAKE3, in hex, of the canonical JSON of *value* (UTF-8, keys sorted, no spaces)."""
     from blake3 import blake3  # noqa: PLC0415 - only expressions that hash pay for it
 
-    return blake3(canonical_json(_weighed(value, work))).hexdigest()
+    return blake3(canonical_json(_weighed(value, budget))).hexdigest()
 
 
-def _weighed(value: object, work: Work) -> Value:
+def _weighed(value: object, budget: Budget) -> Value:
     """The plain form of *value*, paid for as often as each part occurs in it."""
     result = plain(value)
     pending = [result]
     while pending:
         part = pending.pop()
         if isinstance(part, list):
-            work.spend(ENTRY_SEEN * len(part))
+            budget.spend(ENTRY_SEEN * len(part))
             pending.extend(part)
         elif isinstance(part, dict):
-            work.spend(ENTRY_SEEN * len(part) + sum(map(len, part)))
+            budget.spend(ENTRY_SEEN * len(part) + sum(map(len, part)))
             pending.extend(part.values())
         elif isinstance(part, (str, bytes)):
-            work.spend(len(part))
+            budget.spend(len(part))
     return result
 
 
