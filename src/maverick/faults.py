@@ -1,5 +1,4 @@
-"""Exceptions that nobody foresaw: what to say of them, and the file that keeps the traceback for a
-report.
+"""Exceptions that nobody foresaw: what to say of them, and the file that keeps the traceback.
 
 Nothing here raises, whatever state the process is in: it is the last thing that speaks.
 """

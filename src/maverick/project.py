@@ -1,6 +1,4 @@
-"""A project: the folder that steps run in, its configuration, its store, and what its workflows can
-name.
-"""
+"""A project: its folder, its configuration, its store, and what its workflows can name."""
 
 from __future__ import annotations
 
