@@ -1,4 +1,4 @@
-"""The JSON object that `run --json` answers with, whatever happens: also when no run came to be."""
+"""What a command answers: JSON for programs, or text for people. `run --json` always answers."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from maverick.cli.terminal.render import json_text
-from maverick.cli.terminal.streams import print_out
+from maverick.cli.terminal.streams import print_err, print_json, print_out
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -15,6 +14,30 @@ if TYPE_CHECKING:
     from maverick.dsl.workflow.outcome import Outcome
 
 _COUNTS: Final = ("ran", "recalled", "skipped", "failed")
+
+
+def reply(value: object, *, as_json: bool, text: str = "", note: str = "") -> None:
+    """Print *value* as JSON, or for people *text* and, on standard error, the line *note*."""
+    if as_json:
+        print_json(value)
+        return
+    print_out(text)
+    if note:
+        print_err(note)
+
+
+def reply_run(run: str, checkpoint: str, *, as_json: bool, done: bool = False) -> None:
+    """Print a run that stands at *checkpoint*, and the command that resumes it, unless it is
+    *done*.
+    """
+    import shlex  # noqa: PLC0415 - few commands make a run
+
+    resume = None if done else shlex.join(["maverick", "run", f"--resume={run}"])
+    reply(
+        {"run": run, "checkpoint": checkpoint, "resume": resume},
+        as_json=as_json,
+        text="".join(f"{line}\n" for line in (run, resume) if line),
+    )
 
 
 class Answer:
@@ -89,9 +112,9 @@ class Answer:
         before = self.arguments[:end]
         return "--json" in before and _command(before) in self.runners
 
-    def _print(self, it: dict[str, Any]) -> None:
+    def _print(self, outcome: dict[str, Any]) -> None:
         self.given = True
-        print_out(json_text(it, indent=None if self.one_line else 2) + "\n", self.out)
+        print_json(outcome, self.out, indent=None if self.one_line else 2)
 
 
 def _command(arguments: list[str]) -> str:

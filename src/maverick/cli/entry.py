@@ -26,6 +26,9 @@ PLAIN: Final[dict[str, Any]] = {
 BARE_RESUME: Final = "@resumable"
 """What `--resume` without a value stands for: the newest run that can be resumed."""
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+WorkflowName: TypeAlias = Annotated[
+    str, typer.Argument(metavar="WORKFLOW", help="Name of a workflow, or its file.")
+]
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 

@@ -26,10 +26,18 @@ _OUTSIDE: Final = "the checkpoint"
 STREAMS: Final = ("stdout", "stderr")
 
 
-class Folder(NamedTuple):
-    """A path names a folder: its entries, each (name, kind, size in bytes)."""
+class Row(NamedTuple):
+    """An entry of a folder; its size is in bytes."""
 
-    rows: tuple[tuple[str, str, int], ...]
+    name: str
+    kind: str
+    size: int
+
+
+class Folder(NamedTuple):
+    """A path names a folder: what stands in it."""
+
+    rows: tuple[Row, ...]
 
 
 class File(NamedTuple):
@@ -79,7 +87,7 @@ def look_up(store: Store, snapshot: Snapshot, path: str) -> Inside:
     top = re.split(r"[.\[]", top, maxsplit=1)[0]
     rest = path[len(top) :]
     if not path.strip("./"):
-        return _folder(snapshot.entries())
+        return folder_of(snapshot.entries())
     if top == "steps":
         return _step(store, snapshot, rest.lstrip("./"), path)
     entry = snapshot.find((top,))
@@ -109,7 +117,7 @@ def _file(snapshot: Snapshot, top: str, rest: str, path: str) -> Inside:
         if entries[name].kind == "note":
             raise NotFound(f"{'/'.join(folder)} is an empty folder")
         return Found(snapshot.value(folder))
-    return _folder(snapshot.entries(folder))
+    return folder_of(snapshot.entries(folder))
 
 
 # --- steps ----------------------------------------------------------------------------------------
@@ -118,7 +126,7 @@ def _file(snapshot: Snapshot, top: str, rest: str, path: str) -> Inside:
 def _step(store: Store, snapshot: Snapshot, rest: str, path: str) -> Inside:
     entries = recorded_steps(snapshot)
     if not rest:
-        return _folder({name: it for name, it in entries.items() if "?" not in name})
+        return folder_of({name: it for name, it in entries.items() if "?" not in name})
     fitting = [
         name
         for name in entries
@@ -136,7 +144,7 @@ def _step(store: Store, snapshot: Snapshot, rest: str, path: str) -> Inside:
         if name.startswith((f"{rest}.", f"{rest}[")) and "?" not in name
     }
     if below:
-        return _folder(below)
+        return folder_of(below)
     names = [name for name in entries if "?" not in name]
     parts = [f"{name}.{part}" for name in names for part in ("output", "status")]
     raise _nothing(path, rest, names + parts if "." in rest else names, "steps")
@@ -324,8 +332,9 @@ def _part_of(value: Any, part: str | int, path: str, at: str) -> Any:
     raise NotFound(f"there is no {path}: {at} is {kinds.get(type(value), 'a number')}")
 
 
-def _folder(entries: Mapping[str, Entry]) -> Folder:
-    return Folder(tuple((name, it.kind, it.size) for name, it in entries.items()))
+def folder_of(entries: Mapping[str, Entry]) -> Folder:
+    """Give the folder that has *entries*."""
+    return Folder(tuple(Row(name, entry.kind, entry.size) for name, entry in entries.items()))
 
 
 def _nothing(path: str, name: str, names: Iterable[str], where: str) -> NotFound:

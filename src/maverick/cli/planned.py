@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 from maverick.cli.terminal.render import (
     changes_json,
     changes_lines,
-    has_colour,
     json_text,
     paint,
     plural,
     size,
 )
-from maverick.cli.terminal.streams import print_err, print_out
+from maverick.cli.terminal.streams import has_colour, print_err, print_json, print_out
 from maverick.visible import Shown, one_line, shown
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def show(plan: RunPlan, *, as_json: bool, plain: bool, out: IO[str] | None) -> N
     error.
     """
     if as_json:
-        print_out(json_text(_whole(plan)) + "\n", out)
+        print_json(_whole(plan), out)
     else:
         colour = has_colour(out, plain=plain)
         print_out(

@@ -12,12 +12,13 @@ Examples:
   maverick runs --json
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from maverick.cli.answer import reply
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.terminal.render import age, iso_time, json_text, now_ms, size, table
-from maverick.cli.terminal.streams import print_err, print_out, warn
+from maverick.cli.terminal.render import age, iso_time, now_ms, size, table
+from maverick.cli.terminal.streams import warn
 from maverick.errors import NotFound, RefDamaged
 from maverick.runs.listing import Runs, Summary, summarise
 
@@ -25,23 +26,26 @@ if TYPE_CHECKING:
     from maverick.checkpoints import Ref
 
 
+HEADERS: Final = ("RUN", "STATUS", "STEP", "CHECKPOINTS", "AGE", "SIZE")
+NUMBERS: Final = (3, 4, 5)
+"""Which of these columns hold numbers."""
+
+
 def command(*, as_json: AsJson = False) -> None:
     try:
         store = this_project().open_overview()
     except NotFound:
-        if as_json:
-            print_out("[]\n")
-        else:
-            print_err("no runs here yet; start one with `maverick run WORKFLOW`")
+        hint = "no runs here yet; start one with `maverick run WORKFLOW`"
+        reply([], as_json=as_json, note=hint)
         return
-    found = [summarise(store, ref) for ref in whole_refs(store)]
-    if as_json:
-        print_out(json_text([row(it) for it in found]) + "\n")
-        return
+    summaries = [summarise(store, ref) for ref in whole_refs(store)]
     now = now_ms()
-    headers = ("RUN", "STATUS", "STEP", "CHECKPOINTS", "AGE", "SIZE")
-    rows = [cells(it, now) for it in found]
-    print_out(table(headers, rows, right=(3, 4, 5)) if rows else "")
+    lines = [cells(summary, now) for summary in summaries]
+    reply(
+        [row(summary) for summary in summaries],
+        as_json=as_json,
+        text=table(HEADERS, lines, right=NUMBERS) if lines else "",
+    )
 
 
 def whole_refs(store: "Runs") -> "list[Ref]":
@@ -53,27 +57,27 @@ def whole_refs(store: "Runs") -> "list[Ref]":
     return refs
 
 
-def row(it: Summary) -> dict[str, Any]:
+def row(summary: Summary) -> dict[str, Any]:
     """Give a run for scripts."""
     return {
-        "run": it.run,
-        "workflow": it.workflow,
-        "status": it.status,
-        "started": iso_time(it.started),
-        "updated": iso_time(it.updated),
-        "step": it.step,
-        "checkpoints": it.checkpoints,
-        "bytes": it.bytes,
+        "run": summary.run,
+        "workflow": summary.workflow,
+        "status": summary.status,
+        "started": iso_time(summary.started),
+        "updated": iso_time(summary.updated),
+        "step": summary.step,
+        "checkpoints": summary.checkpoints,
+        "bytes": summary.bytes,
     }
 
 
-def cells(it: Summary, now: int) -> list[str]:
+def cells(summary: Summary, now: int) -> list[str]:
     """Give a run for people, who read it at *now* (milliseconds since the epoch)."""
     return [
-        it.run,
-        it.status,
-        it.step or "-",
-        str(it.checkpoints),
-        age(it.updated, now),
-        size(it.bytes),
+        summary.run,
+        summary.status,
+        summary.step or "-",
+        str(summary.checkpoints),
+        age(summary.updated, now),
+        size(summary.bytes),
     ]

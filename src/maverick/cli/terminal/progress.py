@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
-from maverick.cli.terminal.render import can_draw, duration, has_colour, json_text, paint, size
-from maverick.cli.terminal.streams import print_err, warn, write_err
+from maverick.cli.terminal.render import duration, json_text, paint, size
+from maverick.cli.terminal.streams import can_draw, has_colour, print_err, warn, write_err
 from maverick.visible import Shown, last_states, one_line, shown
 
 if TYPE_CHECKING:

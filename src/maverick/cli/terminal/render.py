@@ -5,12 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import math
-import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from maverick.cli.terminal.streams import is_terminal
 from maverick.visible import Shown, one_line, visible_json
 
 if TYPE_CHECKING:
@@ -181,16 +179,6 @@ def label_text(label: str) -> str:
     words = label.split(" ")
     is_plain = all(word and shell_word(word) == word for word in words)
     return label if is_plain else shell_word(label)
-
-
-def has_colour(stream: Any, *, plain: bool = False) -> bool:
-    """Whether *stream* is a terminal that is to be coloured (`NO_COLOR` and `TERM=dumb` say no)."""
-    return not plain and not os.environ.get("NO_COLOR") and can_draw(stream)
-
-
-def can_draw(stream: Any) -> bool:
-    """Whether *stream* is a terminal on which a line can be drawn anew (`TERM=dumb` says no)."""
-    return os.environ.get("TERM") != "dumb" and is_terminal(stream)
 
 
 def paint(text: str, colour: str, *, on: bool) -> Shown:

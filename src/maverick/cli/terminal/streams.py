@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from maverick.cli.terminal.render import json_text
 from maverick.errors import MaverickError
 from maverick.visible import shown
 
@@ -43,6 +44,11 @@ def print_out(text: str, stream: IO[str] | None = None) -> None:
     _print(shown(text), stream)
 
 
+def print_json(value: object, stream: IO[str] | None = None, *, indent: int | None = 2) -> None:
+    """Print *value* as JSON and end the line; else as `print_out`."""
+    print_out(json_text(value, indent=indent) + "\n", stream)
+
+
 def print_value(text: str, stream: IO[str] | None = None) -> None:
     """Print *text* as it is, but to a terminal made visible; else as `print_out`."""
     _print(shown(text) if is_terminal(stream or sys.stdout) else text, stream)
@@ -68,6 +74,16 @@ def is_terminal(stream: Any) -> bool:
         return bool(stream.isatty())
     except (AttributeError, ValueError):
         return False
+
+
+def has_colour(stream: Any, *, plain: bool = False) -> bool:
+    """Whether *stream* is a terminal that is to be coloured (`NO_COLOR` and `TERM=dumb` say no)."""
+    return not plain and not os.environ.get("NO_COLOR") and can_draw(stream)
+
+
+def can_draw(stream: Any) -> bool:
+    """Whether *stream* is a terminal on which a line can be drawn anew (`TERM=dumb` says no)."""
+    return os.environ.get("TERM") != "dumb" and is_terminal(stream)
 
 
 def _print(text: str, stream: IO[str] | None) -> None:

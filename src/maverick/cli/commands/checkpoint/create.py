@@ -9,14 +9,16 @@ Examples:
   maverick checkpoint diff REV @latest --stat
 """
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from maverick.cli.answer import reply
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.terminal.render import json_text, plural, size
-from maverick.cli.terminal.streams import print_out, warn
+from maverick.cli.terminal.render import plural, size
+from maverick.cli.terminal.streams import warn
 from maverick.errors import UsageError, WorkflowInvalid, WorkspaceUnreadable
 
 if TYPE_CHECKING:
@@ -52,21 +54,17 @@ def command(
         warn(f"not in the checkpoint: {skipped.path} ({skipped.reason})")
     for path in report.watched:
         warn(f"the checkpoint keeps a file that holds a secret: {path}")
-    if as_json:
-        print_out(
-            json_text(
-                {
-                    "run": made.run,
-                    "checkpoint": made.id,
-                    "files": report.files,
-                    "bytes": report.size_bytes,
-                    "skipped": [{"path": it.path, "reason": it.reason} for it in report.skipped],
-                }
-            )
-            + "\n"
-        )
-    else:
-        print_out(f"{made.run}: {plural(report.files, 'file')}, {size(report.size_bytes)}\n")
+    reply(
+        {
+            "run": made.run,
+            "checkpoint": made.id,
+            "files": report.files,
+            "bytes": report.size_bytes,
+            "skipped": [asdict(skipped) for skipped in report.skipped],
+        },
+        as_json=as_json,
+        text=f"{made.run}: {plural(report.files, 'file')}, {size(report.size_bytes)}\n",
+    )
 
 
 def _secrets(project: "Project") -> "Callable[[bytes], bool] | None":

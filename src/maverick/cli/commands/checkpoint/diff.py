@@ -29,7 +29,7 @@ from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
 from maverick.cli.inside import begun_steps, recorded_steps, status_of
 from maverick.cli.terminal.render import SIGNS, json_text, plural, size
-from maverick.cli.terminal.streams import print_err, print_out
+from maverick.cli.terminal.streams import print_err, print_json, print_out
 from maverick.dsl.paths import is_within
 from maverick.errors import NotFound
 from maverick.visible import one_line
@@ -65,7 +65,7 @@ def command(
         _values_that_differ(store, before, after, step), _files_that_differ(store, *sides, step)
     )
     if as_json:
-        print_out(json_text([row for each in differences for row in each.rows()]) + "\n")
+        print_json([row for difference in differences for row in difference.rows()])
         return
     counts: Counter[str] = Counter()
     for difference in differences:

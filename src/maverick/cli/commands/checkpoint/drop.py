@@ -15,8 +15,8 @@ import typer
 
 from maverick.cli.entry import AsJson, Yes
 from maverick.cli.here import has_consent, this_project
-from maverick.cli.terminal.render import json_text, plural
-from maverick.cli.terminal.streams import print_err, print_out
+from maverick.cli.terminal.render import plural
+from maverick.cli.terminal.streams import print_err, print_json
 from maverick.errors import RunOwned
 
 
@@ -42,4 +42,4 @@ def command(
         if not as_json:
             print_err(f"dropped {run}")
     if as_json:
-        print_out(json_text({"dropped": names}) + "\n")
+        print_json({"dropped": names})

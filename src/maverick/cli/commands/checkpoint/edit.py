@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from maverick.cli.commands.checkpoint.fork import report
+from maverick.cli.answer import reply_run
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
 from maverick.cli.inside import (
@@ -100,7 +100,7 @@ def command(
         print_err(f"{how} {inner}; what follows runs again when the run is resumed")
         for key in dict.fromkeys(added):
             print_err(f"note: there was no {key}; it was added")
-    report(edited.checkpoint, as_json=as_json)
+    reply_run(edited.checkpoint.run, edited.checkpoint.id, as_json=as_json)
 
 
 def target_of(store: Store, snapshot: Snapshot, path: str) -> Target:

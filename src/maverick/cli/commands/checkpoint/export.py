@@ -14,10 +14,10 @@ from typing import Annotated
 
 import typer
 
+from maverick.cli.answer import reply
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.terminal.render import json_text, plural, size
-from maverick.cli.terminal.streams import print_err, print_out
+from maverick.cli.terminal.render import plural, size
 
 
 def command(
@@ -32,16 +32,14 @@ def command(
 
     store = this_project().open_store()
     done = exports.export(store, store.resolve(revision), Path(file))
-    if as_json:
-        it = {
+    reply(
+        {
             "run": done.run,
             "checkpoint": done.checkpoint,
             "file": file,
             "objects": done.objects,
             "bytes": done.bytes,
-        }
-        print_out(json_text(it) + "\n")
-    else:
-        print_err(
-            f"wrote {done.run} into {file}: {plural(done.objects, 'object')}, {size(done.bytes)}"
-        )
+        },
+        as_json=as_json,
+        note=f"wrote {done.run} into {file}: {plural(done.objects, 'object')}, {size(done.bytes)}",
+    )

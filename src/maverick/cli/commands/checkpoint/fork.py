@@ -8,18 +8,13 @@ Examples:
   maverick checkpoint fork fly@validation_complete --as second-try
 """
 
-import shlex
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from maverick.cli.answer import reply_run
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.terminal.render import json_text
-from maverick.cli.terminal.streams import print_out
-
-if TYPE_CHECKING:
-    from maverick.checkpoints import Checkpoint
 
 
 def command(
@@ -33,13 +28,5 @@ def command(
     from maverick.runs import amend  # noqa: PLC0415 - loads the engine's records
 
     store = this_project().open_store()
-    report(amend.fork(store, store.resolve(revision), as_run), as_json=as_json)
-
-
-def report(at: "Checkpoint", *, as_json: bool) -> None:
-    """Print a run that waits to be resumed, and the command that does so."""
-    resume = shlex.join(["maverick", "run", f"--resume={at.run}"])
-    if as_json:
-        print_out(json_text({"run": at.run, "checkpoint": at.id, "resume": resume}) + "\n")
-    else:
-        print_out(f"{at.run}\n{resume}\n")
+    fork = amend.fork(store, store.resolve(revision), as_run)
+    reply_run(fork.run, fork.id, as_json=as_json)

@@ -12,17 +12,16 @@ Examples:
   maverick checkpoint import run.maverick --as from-ci
 """
 
-import shlex
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from maverick.cli.answer import reply_run
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.terminal.render import json_text
-from maverick.cli.terminal.streams import print_err, print_out
+from maverick.cli.terminal.streams import print_err
 from maverick.errors import UsageError
 
 
@@ -49,14 +48,8 @@ def command(
     store = project.create_store()
     with Bar("verify", shown=not as_json) as bar:
         ref = exports.take_in(store, Path(file), as_run, any_size=any_size, progress=bar)
-    resume = None if ref.done else shlex.join(["maverick", "run", f"--resume={ref.run}"])
-    if as_json:
-        print_out(
-            json_text({"run": ref.run, "checkpoint": ref.checkpoint, "resume": resume}) + "\n"
-        )
-        return
-    print_out(f"{ref.run}\n{resume}\n" if resume else f"{ref.run}\n")
-    if resume:
+    reply_run(ref.run, ref.checkpoint, as_json=as_json, done=ref.done)
+    if not ref.done and not as_json:
         from maverick.runs.workspace_choice import way_back  # noqa: PLC0415 - loads the project's files
 
         with suppress(UsageError):  # A home folder or `/`, whose files no run keeps.

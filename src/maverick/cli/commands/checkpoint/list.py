@@ -11,17 +11,17 @@ Examples:
 
 from typing import TYPE_CHECKING
 
+from maverick.cli.answer import reply
+from maverick.cli.commands.runs import HEADERS, NUMBERS, cells, row, whole_refs
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.terminal.render import json_text, now_ms, table
-from maverick.cli.terminal.streams import print_out, warn
+from maverick.cli.terminal.render import label_text, now_ms, table
+from maverick.cli.terminal.streams import warn
 from maverick.errors import StoreDamaged
 from maverick.runs.listing import summarise
 
 if TYPE_CHECKING:
     from maverick.checkpoints import Ref, Store
-from maverick.cli.commands.runs import cells, row, whole_refs
-from maverick.cli.terminal.render import label_text
 
 
 def command(*, as_json: AsJson = False) -> None:
@@ -29,14 +29,14 @@ def command(*, as_json: AsJson = False) -> None:
     overview = project.open_overview()
     refs = whole_refs(overview)
     store = project.open_store() if any(ref.labelled for ref in refs) else None
-    found = [(summarise(overview, ref), _labels(store, ref) if store else []) for ref in refs]
-    if as_json:
-        print_out(json_text([{**row(it), "labels": labels} for it, labels in found]) + "\n")
-        return
+    runs = [(summarise(overview, ref), _labels(store, ref) if store else []) for ref in refs]
     now = now_ms()
-    headers = ("RUN", "STATUS", "STEP", "CHECKPOINTS", "AGE", "SIZE", "LABELS")
-    rows = [[*cells(it, now), ", ".join(map(label_text, labels))] for it, labels in found]
-    print_out(table(headers, rows, right=(3, 4, 5)) if rows else "")
+    lines = [[*cells(run, now), ", ".join(map(label_text, labels))] for run, labels in runs]
+    reply(
+        [{**row(run), "labels": labels} for run, labels in runs],
+        as_json=as_json,
+        text=table((*HEADERS, "LABELS"), lines, right=NUMBERS) if lines else "",
+    )
 
 
 def _labels(store: "Store", ref: "Ref") -> list[str]:
@@ -44,12 +44,12 @@ def _labels(store: "Store", ref: "Ref") -> list[str]:
     first.
     """
     labels: dict[str, None] = {}
-    at = ref.labelled
+    labelled = ref.labelled
     try:
-        while at:
-            checkpoint = store.checkpoint(at)
+        while labelled:
+            checkpoint = store.checkpoint(labelled)
             labels.setdefault(checkpoint.label)
-            at = checkpoint.labelled
+            labelled = checkpoint.labelled
     except StoreDamaged as error:
         warn(f"labels of {ref.run}: {error}")
     return list(reversed(labels))

@@ -17,14 +17,13 @@ import typer
 
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.terminal.render import age, iso_time, json_text, now_ms
-from maverick.cli.terminal.streams import print_out, warn
+from maverick.cli.terminal.render import age, iso_time, label_text, now_ms
+from maverick.cli.terminal.streams import print_json, print_out, warn
 from maverick.errors import RefDamaged
 from maverick.visible import one_line
 
 if TYPE_CHECKING:
     from maverick.checkpoints import Checkpoint, Store
-from maverick.cli.terminal.render import label_text
 
 
 def command(
@@ -37,21 +36,24 @@ def command(
     store = this_project().open_store()
     history = store.history(revision)
     if as_json:
-        print_out(json_text([_entry(it) for it in history]) + "\n")
+        print_json([_row(checkpoint) for checkpoint in history])
         return
     now = now_ms()
     reasons: dict[str, dict[str, str]] = {}
-    for it in history:
-        step = one_line(it.step) or "-"
-        label = f"  @{label_text(it.label)}" if it.label else ""
-        if it.run not in reasons:
-            reasons[it.run] = _reasons(store, it.run)
-        reason = reasons[it.run].get(it.id, "")
-        why = f"  ({one_line(reason)})" if reason not in ("", it.step) else ""
-        print_out(
-            f"{it.id[:12]}  {it.sequence:>5}  {age(it.created, now):>4}  {it.kind:<7}  "
-            f"{step}{label}{why}\n"
-        )
+    for checkpoint in history:
+        if checkpoint.run not in reasons:
+            reasons[checkpoint.run] = _reasons(store, checkpoint.run)
+        print_out(_line(checkpoint, now, reasons[checkpoint.run].get(checkpoint.id, "")))
+
+
+def _line(checkpoint: "Checkpoint", now: int, reason: str) -> str:
+    step = one_line(checkpoint.step) or "-"
+    label = f"  @{label_text(checkpoint.label)}" if checkpoint.label else ""
+    why = f"  ({one_line(reason)})" if reason not in ("", checkpoint.step) else ""
+    return (
+        f"{checkpoint.id[:12]}  {checkpoint.sequence:>5}  {age(checkpoint.created, now):>4}  "
+        f"{checkpoint.kind:<7}  {step}{label}{why}\n"
+    )
 
 
 def _reasons(store: "Store", run: str) -> dict[str, str]:
@@ -61,15 +63,17 @@ def _reasons(store: "Store", run: str) -> dict[str, str]:
     except RefDamaged as error:
         warn(str(error))
         return {}
-    return {it.checkpoint: it.reason for it in ref.positions} if ref is not None else {}
+    if ref is None:
+        return {}
+    return {position.checkpoint: position.reason for position in ref.positions}
 
 
-def _entry(it: "Checkpoint") -> dict[str, Any]:
+def _row(checkpoint: "Checkpoint") -> dict[str, Any]:
     return {
-        "checkpoint": it.id,
-        "kind": it.kind,
-        "label": it.label or None,
-        "step": it.step or None,
-        "created": iso_time(it.created),
-        "parent": it.parent or None,
+        "checkpoint": checkpoint.id,
+        "kind": checkpoint.kind,
+        "label": checkpoint.label or None,
+        "step": checkpoint.step or None,
+        "created": iso_time(checkpoint.created),
+        "parent": checkpoint.parent or None,
     }

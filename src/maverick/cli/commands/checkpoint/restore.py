@@ -15,17 +15,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from maverick.cli.entry import AsJson
+from maverick.cli.answer import reply
+from maverick.cli.entry import AsJson, Yes
 from maverick.cli.here import asking, this_project
-from maverick.cli.terminal.render import json_text, plural, size
-from maverick.cli.terminal.streams import print_err, print_out
+from maverick.cli.terminal.render import changes_json, changes_lines, plural, size
+from maverick.cli.terminal.streams import print_err
 from maverick.errors import UsageError
 
 if TYPE_CHECKING:
     from maverick.checkpoints import Snapshot
     from maverick.checkpoints.workspace import RestorePlan
-from maverick.cli.entry import Yes
-from maverick.cli.terminal.render import changes_json, changes_lines
 
 
 def command(
@@ -56,7 +55,7 @@ def command(
     store = project.open_store()
     snapshot = store.load(revision)
     workspace_choice.require_files(store, snapshot)
-    inside = [_in_project(it) for it in paths or []]
+    inside = [_in_project(path) for path in paths or []]
     if to:
         _restore_to(snapshot, Path(to), inside, as_json=as_json)
         return
@@ -72,17 +71,15 @@ def command(
                 raise typer.Exit(1)
 
     plan, safety = workspace_choice.restore(store, project.root, snapshot, inside, confirm)
-    if as_json:
-        print_out(_json(plan, safety.run if safety else None))
-    elif safety is None:
-        print_err(
-            "\n".join([*changes_lines(plan), "nothing is to be restored; nothing was changed"])
-        )
-    else:
-        print_err(
-            f"restored {plural(len(plan.changes), 'file')}; `maverick checkpoint undo` takes it "
-            "back"
-        )
+    restored = (
+        f"restored {plural(len(plan.changes), 'file')}; `maverick checkpoint undo` takes it back"
+    )
+    nothing = [*changes_lines(plan), "nothing is to be restored; nothing was changed"]
+    reply(
+        {**changes_json(plan), "undo": safety.run if safety else None},
+        as_json=as_json,
+        note=restored if safety else "\n".join(nothing),
+    )
 
 
 def _restore_to(snapshot: "Snapshot", folder: Path, paths: list[str], *, as_json: bool) -> None:
@@ -98,12 +95,11 @@ def _restore_to(snapshot: "Snapshot", folder: Path, paths: list[str], *, as_json
         )
     plan = plan_copy(this_project().open_store(), snapshot, folder, paths)
     plan.execute()
-    if as_json:
-        print_out(_json(plan, None))
-    else:
-        print_err(
-            f"wrote {plural(len(plan.writes), 'file')}, {size(plan.write_bytes)}, into {folder}"
-        )
+    reply(
+        {**changes_json(plan), "undo": None},
+        as_json=as_json,
+        note=f"wrote {plural(len(plan.writes), 'file')}, {size(plan.write_bytes)}, into {folder}",
+    )
 
 
 def _in_project(path: str) -> str:
@@ -120,7 +116,3 @@ def _listing(plan: "RestorePlan") -> str:
             "note: HEAD is not where it was when the checkpoint was made; only files are restored"
         )
     return "\n".join(lines)
-
-
-def _json(plan: "RestorePlan", safety: str | None) -> str:
-    return json_text({**changes_json(plan), "undo": safety}) + "\n"

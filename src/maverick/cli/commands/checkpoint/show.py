@@ -15,20 +15,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from maverick.cli.answer import reply
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.inside import File, Folder, Found, look_up, split_revision
+from maverick.cli.inside import File, Folder, Found, Row, folder_of, look_up, split_revision
 from maverick.cli.terminal.render import iso_time, json_text, size, table, value_text
-from maverick.cli.terminal.streams import print_bytes, print_out, print_value
+from maverick.cli.terminal.streams import print_bytes, print_json, print_value
 from maverick.visible import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from maverick.checkpoints import Checkpoint, Snapshot
 
 
 def command(
     place: Annotated[
-        str, typer.Argument(metavar="REV[:PATH]", help="A revision, and what to look at in it.")
+        str,
+        typer.Argument(metavar="REV[:PATH]", help="A revision, and what to look at in it."),
     ] = "@latest",
     *,
     as_json: AsJson = False,
@@ -38,45 +42,31 @@ def command(
     snapshot = store.snapshot(checkpoint)
     if path is None:
         facts = _facts(checkpoint, snapshot)
-        print_out(json_text(facts) + "\n" if as_json else _described(facts))
+        reply(facts, as_json=as_json, text=_described(facts))
         return
     match look_up(store, snapshot, path):
-        case Folder(rows) if as_json:
-            print_out(
-                json_text([{"name": name, "kind": kind, "size": n} for name, kind, n in rows])
-                + "\n"
-            )
         case Folder(rows):
-            print_out(
-                table(
-                    ("NAME", "KIND", "SIZE"),
-                    [(name, kind, size(n)) for name, kind, n in rows],
-                    right=(2,),
-                )
-            )
+            reply([row._asdict() for row in rows], as_json=as_json, text=_listed(rows))
         case File(parts) if as_json:
-            print_out(json_text(_text_or_bytes(b"".join(parts))) + "\n")
+            print_json(_text_or_bytes(b"".join(parts)))
         case File(parts):
             print_bytes(parts)
         case Found(value):
             print_value(json_text(value) + "\n" if as_json else value_text(value) or "null\n")
 
 
-def _facts(it: "Checkpoint", snapshot: "Snapshot") -> dict[str, Any]:
+def _facts(checkpoint: "Checkpoint", snapshot: "Snapshot") -> dict[str, Any]:
     return {
-        "checkpoint": it.id,
-        "run": it.run,
-        "workflow": it.group,
-        "sequence": it.sequence,
-        "kind": it.kind,
-        "label": it.label or None,
-        "step": it.step or None,
-        "created": iso_time(it.created),
-        "parent": it.parent or None,
-        "entries": [
-            {"name": name, "kind": entry.kind, "size": entry.size}
-            for name, entry in snapshot.entries().items()
-        ],
+        "checkpoint": checkpoint.id,
+        "run": checkpoint.run,
+        "workflow": checkpoint.group,
+        "sequence": checkpoint.sequence,
+        "kind": checkpoint.kind,
+        "label": checkpoint.label or None,
+        "step": checkpoint.step or None,
+        "created": iso_time(checkpoint.created),
+        "parent": checkpoint.parent or None,
+        "entries": [row._asdict() for row in folder_of(snapshot.entries()).rows],
     }
 
 
@@ -87,8 +77,12 @@ def _described(facts: dict[str, Any]) -> str:
         for name, value in shown.items()
         if name != "entries" and value
     ]
-    rows = [(it["name"], it["kind"], size(it["size"])) for it in facts["entries"]]
-    return "\n".join(lines) + "\n\n" + table(("NAME", "KIND", "SIZE"), rows, right=(2,))
+    return "\n".join(lines) + "\n\n" + _listed(Row(**row) for row in facts["entries"])
+
+
+def _listed(rows: "Iterable[Row]") -> str:
+    cells = [(row.name, row.kind, size(row.size)) for row in rows]
+    return table(("NAME", "KIND", "SIZE"), cells, right=(2,))
 
 
 def _text_or_bytes(data: bytes) -> str | bytes:

@@ -11,10 +11,9 @@ from typing import Annotated
 
 import typer
 
+from maverick.cli.answer import reply
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.terminal.render import json_text
-from maverick.cli.terminal.streams import print_err, print_out
 
 
 def command(
@@ -29,15 +28,12 @@ def command(
     from maverick.checkpoints import byhand  # noqa: PLC0415 - light commands do without
 
     store = this_project().open_store()
-    at = store.resolve(revision)
-    byhand.tag(store, at.run, name, None if delete else at)
-    if as_json:
-        print_out(
-            json_text({"run": at.run, "tag": name, "checkpoint": None if delete else at.id}) + "\n"
-        )
-    else:
-        print_err(
-            f"removed the tag {name} of {at.run}"
-            if delete
-            else f"{at.run}@{name} is checkpoint {at.id[:12]}"
-        )
+    checkpoint = store.resolve(revision)
+    run = checkpoint.run
+    byhand.tag(store, run, name, None if delete else checkpoint)
+    standing = f"{run}@{name} is checkpoint {checkpoint.id[:12]}"
+    reply(
+        {"run": run, "tag": name, "checkpoint": None if delete else checkpoint.id},
+        as_json=as_json,
+        note=f"removed the tag {name} of {run}" if delete else standing,
+    )

@@ -13,10 +13,11 @@ from typing import Annotated
 
 import typer
 
+from maverick.cli.answer import reply
 from maverick.cli.entry import AsJson, Yes
 from maverick.cli.here import has_consent, this_project
-from maverick.cli.terminal.render import age, json_text, now_ms
-from maverick.cli.terminal.streams import print_err, print_out
+from maverick.cli.terminal.render import age, now_ms
+from maverick.cli.terminal.streams import print_err
 
 
 def command(
@@ -38,12 +39,11 @@ def command(
     if change.action == "restore":
         from maverick.runs import workspace_choice  # noqa: PLC0415
 
-        said = workspace_choice.undo_restore(store, this_project().root, change)
+        done = workspace_choice.undo_restore(store, this_project().root, change)
     else:
-        said = byhand.undo(store, change)
-    if as_json:
-        print_out(
-            json_text({"run": change.run, "action": change.action, "undone": change.reason}) + "\n"
-        )
-    else:
-        print_err(f"took back {what}; {said}")
+        done = byhand.undo(store, change)
+    reply(
+        {"run": change.run, "action": change.action, "undone": change.reason},
+        as_json=as_json,
+        note=f"took back {what}; {done}",
+    )

@@ -15,17 +15,14 @@ from typing import Annotated, Any
 
 import typer
 
-from maverick.cli.entry import AsJson
+from maverick.cli.entry import AsJson, WorkflowName
 from maverick.cli.here import from_here, this_project
-from maverick.cli.terminal.render import json_text
-from maverick.cli.terminal.streams import print_out, warn
+from maverick.cli.terminal.streams import print_json, print_out, warn
 from maverick.errors import Problem, WorkflowInvalid
-
-_Name = Annotated[str, typer.Argument(metavar="WORKFLOW", help="Name of a workflow, or its file.")]
 
 
 def command(
-    name: _Name,
+    name: WorkflowName,
     *,
     syntax: Annotated[
         bool,
@@ -35,10 +32,10 @@ def command(
 ) -> None:
     problems, warnings = _problems(from_here(name), syntax=syntax)
     if as_json:
-        rows = [_row(it, "error") for it in problems] + [_row(it, "warning") for it in warnings]
-        print_out(json_text(rows) + "\n")
-    for it in warnings:
-        warn(str(it))
+        errors = [_row(problem, "error") for problem in problems]
+        print_json(errors + [_row(warning, "warning") for warning in warnings])
+    for warning in warnings:
+        warn(str(warning))
     if problems:
         raise WorkflowInvalid(problems)
     if not as_json:
@@ -54,11 +51,11 @@ def _problems(reference: str, *, syntax: bool) -> tuple[list[Problem], list[Prob
     return list(checked.problems), list(checked.warnings)
 
 
-def _row(it: Problem, severity: str) -> dict[str, Any]:
+def _row(problem: Problem, severity: str) -> dict[str, Any]:
     return {
         "severity": severity,
-        "file": it.file,
-        "line": it.line or None,
-        "column": it.column or None,
-        "message": it.message,
+        "file": problem.file,
+        "line": problem.line or None,
+        "column": problem.column or None,
+        "message": problem.message,
     }

@@ -12,11 +12,12 @@ Examples:
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from maverick.cli.answer import reply
 from maverick.cli.commands.workflow.show import input_row
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.terminal.render import json_text, table
-from maverick.cli.terminal.streams import print_out, warn
+from maverick.cli.terminal.render import table
+from maverick.cli.terminal.streams import warn
 from maverick.errors import WorkflowInvalid
 
 if TYPE_CHECKING:
@@ -27,28 +28,26 @@ def command(*, as_json: AsJson = False) -> None:
     catalog = this_project().catalog()
     for folder, why in catalog.unreadable_folders():
         warn(f"{folder} is left out, it cannot be listed: {why}")
-    rows = list(_listed(catalog))
-    if as_json:
-        print_out(json_text(rows) + "\n")
-        return
-    cells = [
+    rows = list(_rows(catalog))
+    lines = [
         (
-            it["name"],
-            it["source"],
-            _taken(it["inputs"]),
-            it["description"].partition("\n")[0],
-            _over(it["overrides"]),
+            row["name"],
+            row["source"],
+            _inputs_text(row["inputs"]),
+            row["description"].partition("\n")[0],
+            f"(instead of {', '.join(row['overrides'])})" if row["overrides"] else "",
         )
-        for it in rows
+        for row in rows
     ]
-    print_out(table(("NAME", "SOURCE", "INPUTS", "DESCRIPTION", ""), cells) if cells else "")
+    headers = ("NAME", "SOURCE", "INPUTS", "DESCRIPTION", "")
+    reply(rows, as_json=as_json, text=table(headers, lines) if lines else "")
 
 
-def _listed(catalog: "Catalog") -> Iterator[dict[str, Any]]:
+def _rows(catalog: "Catalog") -> Iterator[dict[str, Any]]:
     from maverick.dsl.serialization.loader import parse_workflow  # noqa: PLC0415
     from maverick.dsl.serialization.source_text import read_text  # noqa: PLC0415
 
-    found: dict[str, dict[str, Any]] = {}
+    by_name: dict[str, dict[str, Any]] = {}
     for source, path in catalog.listing():
         try:
             workflow = parse_workflow(read_text(path), catalog.shown(path))
@@ -61,9 +60,9 @@ def _listed(catalog: "Catalog") -> Iterator[dict[str, Any]]:
             "file": workflow.file,
             "description": workflow.description.strip(),
             "overrides": [],
-            "inputs": [input_row(it) for it in workflow.inputs.values()],
+            "inputs": [input_row(declared) for declared in workflow.inputs.values()],
         }
-        first = found.setdefault(workflow.name.replace("-", "_"), row)
+        first = by_name.setdefault(workflow.name.replace("-", "_"), row)
         if first is row:
             continue
         if first["source"] == source.name:
@@ -73,15 +72,11 @@ def _listed(catalog: "Catalog") -> Iterator[dict[str, Any]]:
             )
         else:
             first["overrides"].append(row["file"])
-    yield from sorted(found.values(), key=lambda row: str(row["name"]))
+    yield from sorted(by_name.values(), key=lambda row: str(row["name"]))
 
 
-def _taken(inputs: list[dict[str, Any]]) -> str:
+def _inputs_text(inputs: list[dict[str, Any]]) -> str:
     """The inputs that have to be given, and how many may be."""
-    required = [it["name"] for it in inputs if it["required"]]
+    required = [declared["name"] for declared in inputs if declared["required"]]
     optional = len(inputs) - len(required)
     return " ".join([*required, *([f"[{optional}]"] if optional else [])])
-
-
-def _over(files: list[str]) -> str:
-    return f"(instead of {', '.join(files)})" if files else ""

@@ -6,29 +6,23 @@ Examples:
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from maverick.cli.entry import AsJson
+from maverick.cli.answer import reply
+from maverick.cli.entry import AsJson, WorkflowName
 from maverick.cli.here import from_here, this_project
 from maverick.cli.terminal.render import json_text, table
-from maverick.cli.terminal.streams import print_out
 
 if TYPE_CHECKING:
     from maverick.dsl.workflow.model import Input, Step, Workflow
 
 _PERFORMERS = ("action", "agent", "generator", "workflow")
 """What does a step's work, so that its type is shown with the name."""
-_Name = Annotated[str, typer.Argument(metavar="WORKFLOW", help="Name of a workflow, or its file.")]
 
 
-def command(name: _Name, *, as_json: AsJson = False) -> None:
+def command(name: WorkflowName, *, as_json: AsJson = False) -> None:
     workflow = this_project().catalog().workflow(from_here(name))
-    if as_json:
-        print_out(json_text(_described(workflow)) + "\n")
-    else:
-        print_out(_text(workflow))
+    reply(_described(workflow), as_json=as_json, text=_text(workflow))
 
 
 def _described(workflow: "Workflow") -> dict[str, Any]:
@@ -36,26 +30,30 @@ def _described(workflow: "Workflow") -> dict[str, Any]:
         "name": workflow.name,
         "file": workflow.file,
         "description": workflow.description.strip(),
-        "inputs": [input_row(it) for it in workflow.inputs.values()],
-        "steps": [_step(it) for it in workflow.steps],
+        "inputs": [input_row(declared) for declared in workflow.inputs.values()],
+        "steps": [_step_row(step) for step in workflow.steps],
     }
 
 
-def input_row(it: "Input") -> dict[str, Any]:
+def input_row(declared: "Input") -> dict[str, Any]:
     """Give an input for scripts."""
     return {
-        "name": it.name,
-        "type": it.type,
-        "required": it.required,
-        "default": it.default,
-        "choices": list(it.choices),
-        "description": it.description,
+        "name": declared.name,
+        "type": declared.type,
+        "required": declared.required,
+        "default": declared.default,
+        "choices": list(declared.choices),
+        "description": declared.description,
     }
 
 
-def _step(it: "Step") -> dict[str, Any]:
-    row: dict[str, Any] = {"name": it.name, "type": type_of(it), "description": it.description}
-    inside = [_step(inner) for _, inner in it.inside()]
+def _step_row(step: "Step") -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "name": step.name,
+        "type": type_of(step),
+        "description": step.description,
+    }
+    inside = [_step_row(child) for _, child in step.inside()]
     return {**row, "steps": inside} if inside else row
 
 
@@ -72,26 +70,24 @@ def _text(workflow: "Workflow") -> str:
         parts.append(workflow.description.strip() + "\n")
     if workflow.inputs:
         inputs = [
-            (f"  {it.name}", it.type, _default(it), it.description)
-            for it in workflow.inputs.values()
+            (f"  {declared.name}", declared.type, _default(declared), declared.description)
+            for declared in workflow.inputs.values()
         ]
         parts.append("Inputs:\n" + table(["", "", "", ""], inputs).partition("\n")[2])
     rows = [
-        (f"  {indent}{it.name}", type_of(it), it.description)
-        for indent, it in _tree(workflow.steps, "")
+        (f"  {indent}{step.name}", type_of(step), step.description)
+        for indent, step in _tree(workflow.steps, "")
     ]
     parts.append("Steps:\n" + table(["", "", ""], rows).partition("\n")[2])
     return "\n".join(parts)
 
 
-def _default(it: "Input") -> str:
-    return (
-        "required"
-        if it.required
-        else "optional"
-        if it.default is None
-        else f"= {json_text(it.default, indent=None)}"
-    )
+def _default(declared: "Input") -> str:
+    if declared.required:
+        return "required"
+    if declared.default is None:
+        return "optional"
+    return f"= {json_text(declared.default, indent=None)}"
 
 
 def _tree(steps: "tuple[Step, ...] | list[Step]", indent: str) -> "Iterator[tuple[str, Step]]":
