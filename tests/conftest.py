@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from kit.agents import Agents
+from kit.program import Program, Quick
 from kit.runs import Runs
 from kit.surroundings import Surroundings
 
@@ -37,6 +38,19 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Path:
 def runs(tmp_path: Path) -> Runs:
     """A project without a workflow; `runs.flow(...)` writes one."""
     return Runs(tmp_path / "project")
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    """The real program, in processes of its own, and a project."""
+    return Program(tmp_path / "project")
+
+
+@pytest.fixture
+def quick(program: Program, monkeypatch: pytest.MonkeyPatch) -> Quick:
+    """The program in this process, in the project's folder."""
+    monkeypatch.chdir(program.root)
+    return Quick(program)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.program import Program
+from kit.program import Program, Quick
 from maverick.checkpoints.disk import sealed
 
 ANSWER = [
@@ -115,43 +115,43 @@ def test_the_life_of_a_run(program: Program) -> None:
     assert 2 == len(program.run("runs", "--json").json)
 
 
-def test_inputs_choose_among_runs(program: Program) -> None:
+def test_inputs_choose_among_runs(quick: Quick) -> None:
     """None given: the recorded ones; the same: fine; others: 12, with both values, unless
     `--change-inputs`.
     """
-    program.flow(RELEASE, "release")
-    program.run("run", "release.yaml", "-i", "who=Ada")
-    bob = program.run("run", "release.yaml", "-i", "who=Bob", "--json").json["run"]
-    program.run("run", "release.yaml", "-i", "who=Eve", "-i", "level=2")
+    quick.program.flow(RELEASE, "release")
+    quick("run", "release.yaml", "-i", "who=Ada")
+    bob = quick("run", "release.yaml", "-i", "who=Bob", "--json").json["run"]
+    quick("run", "release.yaml", "-i", "who=Eve", "-i", "level=2")
 
     def resumed(*args: str) -> str:
-        return str(program.run("run", "release.yaml", "--resume", *args, "--json").json["run"])
+        return str(quick("run", "release.yaml", "--resume", *args, "--json").json["run"])
 
     assert bob == resumed("-i", "who=Bob")
     assert resumed("-i", "level=2") == resumed() not in {bob, ""}
-    other = program.run("run", "release.yaml", "--resume", "-i", "who=Zoe", "-i", "level=9")
+    other = quick("run", "release.yaml", "--resume", "-i", "who=Zoe", "-i", "level=9")
     assert 12 == other.code
     for said in ('who was "Eve", now "Zoe"', "level was 2, now 9", "--change-inputs"):
         assert said in other.err
-    program.file("ready", "")
-    lines = len(_log(program))
-    changed = program.run("run", "release.yaml", "--resume", "-i", "who=Zoe", "--change-inputs")
+    quick.program.file("ready", "")
+    lines = len(_log(quick.program))
+    changed = quick("run", "release.yaml", "--resume", "-i", "who=Zoe", "--change-inputs")
     assert (0, "Zoe 2\n") == (changed.code, changed.out)
-    assert ["build", "publish"] == _log(program)[lines:]
+    assert ["build", "publish"] == _log(quick.program)[lines:]
 
 
-def test_inputs_choose_among_finished_runs_where_no_other_is_left(program: Program) -> None:
+def test_inputs_choose_among_finished_runs_where_no_other_is_left(quick: Quick) -> None:
     """The same: told again; others: 12, unless `--change-inputs`, which goes on in a run of its
     own.
     """
-    program.flow(
+    quick.program.flow(
         "inputs: {n: {type: integer, default: 1}}\nsteps: [{name: a, type: checkpoint}]\noutputs: "
         "${{ inputs.n }}"
     )
-    done = program.run("run", "flow.yaml", "--json").json
-    same = program.run("run", "flow.yaml", "--resume", "-i", "n=1", "--json").json
-    other = program.run("run", "flow.yaml", "--resume", "-i", "n=2")
-    changed = program.run("run", "flow.yaml", "--resume", "-i", "n=2", "--change-inputs", "--json")
+    done = quick("run", "flow.yaml", "--json").json
+    same = quick("run", "flow.yaml", "--resume", "-i", "n=1", "--json").json
+    other = quick("run", "flow.yaml", "--resume", "-i", "n=2")
+    changed = quick("run", "flow.yaml", "--resume", "-i", "n=2", "--change-inputs", "--json")
 
     assert (done["run"], 1, 0) == (same["run"], same["output"], same["steps"]["ran"])
     assert 12 == other.code
@@ -196,18 +196,18 @@ def test_what_finished_runs_again_only_if_asked(program: Program) -> None:
 
 
 def test_a_word_after_resume_is_its_value_only_if_the_workflow_stood_before(
-    program: Program,
+    quick: Quick,
 ) -> None:
     """`--resume release.yaml` and `release.yaml --resume RUN` both mean what they look like."""
-    program.flow(RELEASE, "release")
-    run = program.run("run", "release.yaml", "--json").json["run"]
+    quick.program.flow(RELEASE, "release")
+    run = quick("run", "release.yaml", "--json").json["run"]
 
-    assert run == program.run("run", "--resume", "release.yaml", "--json").json["run"]
-    assert run == program.run("run", "release.yaml", "--resume", run, "--json").json["run"]
-    assert run == program.run("run", f"--resume={run}", "--json").json["run"]
-    assert run == program.run("run", "--json", "--resume=@latest").json["run"]
-    assert 2 == program.run("run", "--resume").code
-    assert 10 == program.run("run", "release.yaml", "--resume", "no-such-run").code
+    assert run == quick("run", "--resume", "release.yaml", "--json").json["run"]
+    assert run == quick("run", "release.yaml", "--resume", run, "--json").json["run"]
+    assert run == quick("run", f"--resume={run}", "--json").json["run"]
+    assert run == quick("run", "--json", "--resume=@latest").json["run"]
+    assert 2 == quick("run", "--resume").code
+    assert 10 == quick("run", "release.yaml", "--resume", "no-such-run").code
 
 
 def test_a_definition_that_is_gone_is_taken_from_the_run(program: Program) -> None:
@@ -273,20 +273,20 @@ def test_a_value_of_the_command_line_becomes_the_declared_type(program: Program)
 
 
 @pytest.mark.parametrize(("declared", "text"), NOT_FITTING)
-def test_a_value_that_does_not_fit_is_refused(program: Program, declared: str, text: str) -> None:
+def test_a_value_that_does_not_fit_is_refused(quick: Quick, declared: str, text: str) -> None:
     """The error names input, type and value."""
-    _declare(program, [declared])
-    done = program.run("run", "flow.yaml", "-i", f"i0={text}")
+    _declare(quick.program, [declared])
+    done = quick("run", "flow.yaml", "-i", f"i0={text}")
 
     assert 2 == done.code
     for said in ("i0", declared, text):
         assert said in done.err
-    assert not (program.root / ".maverick").exists()
+    assert not (quick.program.root / ".maverick").exists()
 
 
-def test_inputs_are_checked_before_anything_runs(program: Program) -> None:
+def test_inputs_are_checked_before_anything_runs(quick: Quick) -> None:
     """Missing, unknown (with a suggestion), not among the choices: exit 2."""
-    program.flow(
+    quick.program.flow(
         """
         inputs:
           branch: {type: string, required: true}
@@ -302,15 +302,15 @@ def test_inputs_are_checked_before_anything_runs(program: Program) -> None:
         (["-i", "branch=x", "-i", "mode=slow"], "fast"),
         (["-i", "branch"], "KEY=VALUE"),
     ):
-        done = program.run("run", "flow.yaml", *args)
+        done = quick("run", "flow.yaml", *args)
         assert 2 == done.code
         assert said.lower() in done.err.lower(), done.err
-    assert not (program.root / ".maverick").exists()
-    program.file("in.json", '{"branch": "a", "maybe": null}')
-    assert ["fast", None] == program.run("run", "flow.yaml", "--inputs", "in.json", "--json").json[
+    assert not (quick.program.root / ".maverick").exists()
+    quick.program.file("in.json", '{"branch": "a", "maybe": null}')
+    assert ["fast", None] == quick("run", "flow.yaml", "--inputs", "in.json", "--json").json[
         "output"
     ]
-    assert ["full", 3] == program.run(
+    assert ["full", 3] == quick(
         "run", "flow.yaml", "--inputs", "in.json", "-i", "mode=full", "-i", "maybe=3", "--json"
     ).json["output"]
 
@@ -409,27 +409,27 @@ def test_a_run_that_is_executed_elsewhere_is_refused(program: Program) -> None:
 # --- the store, when it is not as it should be ----------------------------------------------------
 
 
-def _some_run(program: Program) -> Path:
-    program.flow(
+def _some_run(quick: Quick) -> Path:
+    quick.program.flow(
         "- {name: a, type: shell, run: echo a}\n- {name: b, type: shell, run: test -e ready}"
     )
-    assert 1 == program.run("run", "flow.yaml").code
-    return program.root / ".maverick" / "checkpoints"
+    assert 1 == quick("run", "flow.yaml").code
+    return quick.program.root / ".maverick" / "checkpoints"
 
 
 @pytest.mark.parametrize(
     "args",
     [("runs",), ("run", "flow.yaml", "--resume"), ("run", "flow.yaml"), ("checkpoint", "log")],
 )
-def test_a_store_of_a_newer_version_is_left_alone(program: Program, args: tuple[str, ...]) -> None:
+def test_a_store_of_a_newer_version_is_left_alone(quick: Quick, args: tuple[str, ...]) -> None:
     """Exit 20, and the message names the versions."""
-    store = _some_run(program)
+    store = _some_run(quick)
     before = {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
     del before[store / "format.json"]
     content = sealed.unseal((store / "format.json").read_bytes())
     assert content is not None
     (store / "format.json").write_bytes(sealed.seal({**content, "version": 99}))
-    done = program.run(*args)
+    done = quick(*args)
 
     assert 20 == done.code, done.err
     assert "99" in done.err or "newer" in done.err
@@ -437,12 +437,12 @@ def test_a_store_of_a_newer_version_is_left_alone(program: Program, args: tuple[
 
 
 @pytest.mark.parametrize("gone", ["format.json", "refs"])
-def test_a_store_that_lost_a_part_is_damaged_and_not_new(program: Program, gone: str) -> None:
+def test_a_store_that_lost_a_part_is_damaged_and_not_new(quick: Quick, gone: str) -> None:
     """Exit 20: never a silent restart."""
-    store = _some_run(program)
+    store = _some_run(quick)
     for path in [store / gone] if gone == "format.json" else (store / gone).iterdir():
         path.unlink()
-    done = program.run("run", "flow.yaml", "--resume")
+    done = quick("run", "flow.yaml", "--resume")
 
     assert 20 == done.code, done.err
     assert "fsck" in done.err
@@ -486,10 +486,10 @@ def test_a_full_disk_fails_the_run_and_loses_nothing(program: Program) -> None:
     assert ["a", "big", "big", "c"] == _log(program)
 
 
-def test_a_store_that_cannot_be_written_is_said_before_anything_runs(program: Program) -> None:
+def test_a_store_that_cannot_be_written_is_said_before_anything_runs(quick: Quick) -> None:
     """Exit 1, and no step runs; it can be looked at all the same."""
-    _some_run(program)
-    store = program.root / ".maverick"
+    _some_run(quick)
+    store = quick.program.root / ".maverick"
     mounted = subprocess.run(
         ["mount", "--bind", str(store), str(store)], capture_output=True, check=False
     )
@@ -501,20 +501,20 @@ def test_a_store_that_cannot_be_written_is_said_before_anything_runs(program: Pr
     ):
         pytest.skip("nothing can be mounted here")
     try:
-        before = _log(program)
-        done = program.run("run", "flow.yaml")
-        resumed = program.run("run", "flow.yaml", "--resume")
+        before = _log(quick.program)
+        done = quick("run", "flow.yaml")
+        resumed = quick("run", "flow.yaml", "--resume")
         looked = [
-            program.run("runs"),
-            program.run("checkpoint", "log"),
-            program.run("checkpoint", "show", "@latest:steps.a.output.value"),
+            quick("runs"),
+            quick("checkpoint", "log"),
+            quick("checkpoint", "show", "@latest:steps.a.output.value"),
         ]
     finally:
         subprocess.run(["umount", str(store)], check=True)
 
     assert (1, 1) == (done.code, resumed.code), done.err + resumed.err
     assert "read-only" in done.err.lower()
-    assert before == _log(program)
+    assert before == _log(quick.program)
     assert [0, 0, 0] == [it.code for it in looked], looked
     assert "a\n" == looked[2].out
 
@@ -531,19 +531,19 @@ def test_a_store_that_cannot_be_written_is_said_before_anything_runs(program: Pr
     ],
 )
 def test_what_is_wrong_with_the_configuration_is_said_with_its_place(
-    program: Program, text: str, said: str
+    quick: Quick, text: str, said: str
 ) -> None:
     """Exit 3, before anything runs."""
-    program.flow("- {name: a, type: checkpoint}")
-    program.file("maverick.yaml", text)
-    done = program.run("run", "flow.yaml")
+    quick.program.flow("- {name: a, type: checkpoint}")
+    quick.program.file("maverick.yaml", text)
+    done = quick("run", "flow.yaml")
 
     assert 3 == done.code, done.err
     assert said in done.err
-    assert not (program.root / ".maverick").exists()
+    assert not (quick.program.root / ".maverick").exists()
 
 
-def test_wrong_usage_exits_2_and_help_0(program: Program) -> None:
+def test_wrong_usage_exits_2_and_help_0(quick: Quick) -> None:
     """Whatever the command."""
     for args in (
         (),
@@ -554,15 +554,15 @@ def test_wrong_usage_exits_2_and_help_0(program: Program) -> None:
         ("checkpoint", "show", "a", "b"),
         ("workflow",),
     ):
-        assert 2 == program.run(*args).code, args
-    version = program.run("--version")
+        assert 2 == quick(*args).code, args
+    version = quick("--version")
     assert (0, True) == (
         version.code,
         bool(re.fullmatch(r"maverick \d+\.\d+\.\d+\S*\n", version.out)),
     )
-    assert 0 == program.run("run", "--help").code
-    assert 10 == program.run("checkpoint", "show", "@latest").code
-    assert 3 == program.run("run", "nosuch.yaml").code
+    assert 0 == quick("run", "--help").code
+    assert 10 == quick("checkpoint", "show", "@latest").code
+    assert 3 == quick("run", "nosuch.yaml").code
 
 
 CHECKPOINT = [
@@ -583,24 +583,24 @@ CHECKPOINT += ["export", "import", "gc", "fsck"]
 
 
 @pytest.mark.parametrize("command", CHECKPOINT)
-def test_every_command_of_the_store_has_json_and_an_example(program: Program, command: str) -> None:
+def test_every_command_of_the_store_has_json_and_an_example(quick: Quick, command: str) -> None:
     """Helping makes no store."""
-    shown = program.run("checkpoint", command, "--help")
+    shown = quick("checkpoint", command, "--help")
 
     assert 0 == shown.code
     assert "--json" in shown.out
     assert f"maverick checkpoint {command}" in shown.out
-    assert not (program.root / ".maverick").exists()
+    assert not (quick.program.root / ".maverick").exists()
 
 
-def test_a_workflow_s_runs_are_found_with_either_dash(program: Program) -> None:
+def test_a_workflow_s_runs_are_found_with_either_dash(quick: Quick) -> None:
     """As the workflow itself is."""
-    program.flow("- {name: a, type: checkpoint}", "my-long_flow")
-    program.run("run", "my-long_flow.yaml")
+    quick.program.flow("- {name: a, type: checkpoint}", "my-long_flow")
+    quick("run", "my-long_flow.yaml")
 
     for name in ("my-long_flow", "my_long-flow"):
-        assert "a" == program.run("checkpoint", "show", f"{name}@a", "--json").json["label"]
-    assert 10 == program.run("checkpoint", "show", "my-flow@latest").code
+        assert "a" == quick("checkpoint", "show", f"{name}@a", "--json").json["label"]
+    assert 10 == quick("checkpoint", "show", "my-flow@latest").code
 
 
 def test_cat_gives_json_if_asked(program: Program) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kit.program import Program
+from kit.program import Program, Quick
 
 
 def _flow(name: str, text: str, inputs: str = "{}") -> str:
@@ -68,21 +68,21 @@ def test_a_project_s_workflow_goes_before_a_user_s_and_that_before_one_that_ship
     )
 
 
-def test_a_name_is_the_same_with_either_dash(program: Program) -> None:
+def test_a_name_is_the_same_with_either_dash(quick: Quick) -> None:
     """`-` and `_` are one letter when a workflow is looked up."""
-    _project(program, "any.yaml", _flow("my-long_name", "found"))
+    _project(quick.program, "any.yaml", _flow("my-long_name", "found"))
 
     for name in ("my-long_name", "my_long-name"):
-        assert 0 == program.run("run", name, "--quiet").code
+        assert 0 == quick("run", name, "--quiet").code
 
 
-def test_two_of_one_name_at_one_level_are_an_error_naming_both(program: Program) -> None:
+def test_two_of_one_name_at_one_level_are_an_error_naming_both(quick: Quick) -> None:
     """Whichever was meant."""
-    _project(program, "one.yaml", _flow("twin-flow", "one"))
-    _project(program, "two.yml", _flow("twin_flow", "two"))
-    run = program.run("run", "twin_flow")
-    check = program.run("workflow", "check", "twin-flow")
-    listed = program.run("workflow", "list")
+    _project(quick.program, "one.yaml", _flow("twin-flow", "one"))
+    _project(quick.program, "two.yml", _flow("twin_flow", "two"))
+    run = quick("run", "twin_flow")
+    check = quick("workflow", "check", "twin-flow")
+    listed = quick("workflow", "list")
 
     assert (3, 3, 0) == (run.code, check.code, listed.code)
     for done in (run, check, listed):
@@ -111,11 +111,9 @@ def test_an_invalid_file_is_a_warning_in_a_list_and_an_error_when_it_is_run(
 @pytest.mark.parametrize(
     ("asked", "near"), [("reviw", "review"), ("refule", "refuel"), ("nosuchthing", "")]
 )
-def test_an_unknown_name_is_answered_with_near_ones(
-    program: Program, asked: str, near: str
-) -> None:
+def test_an_unknown_name_is_answered_with_near_ones(quick: Quick, asked: str, near: str) -> None:
     """And with all there are."""
-    done = program.run("run", asked)
+    done = quick("run", asked)
 
     assert 3 == done.code
     assert f"there is no workflow '{asked}'" in done.err
@@ -154,27 +152,27 @@ def test_cycles_are_found_before_a_run(program: Program) -> None:
     assert "cycle" in done.err.lower() or "calls itself" in done.err.lower()
 
 
-def test_actions_are_the_public_functions_of_the_modules_that_are_named(program: Program) -> None:
+def test_actions_are_the_public_functions_of_the_modules_that_are_named(quick: Quick) -> None:
     """Or those in `__all__`; built-in ones come first; what is imported from elsewhere is none."""
-    program.file(
+    quick.program.file(
         "tools/one.py",
         "from os.path import join\n\n\ndef mine():\n    return 1\n\n\ndef _hidden():\n    return "
         "2\n",
     )
-    program.file(
+    quick.program.file(
         "tools/two.py",
         "__all__ = ['listed']\n\n\ndef listed():\n    return 3\n\n\ndef unlisted():\n    return "
         "4\n",
     )
-    program.file("maverick.yaml", "actions: [tools.one, tools.two]\n")
-    program.flow(
+    quick.program.file("maverick.yaml", "actions: [tools.one, tools.two]\n")
+    quick.program.flow(
         "- {name: a, type: python, action: mine}\n- {name: b, type: python, action: listed}\n"
         "- {name: c, type: python, action: 'tools.two:unlisted'}"
     )
-    assert 0 == program.run("run", "flow.yaml").code
+    assert 0 == quick("run", "flow.yaml").code
     for name in ("join", "_hidden", "unlisted", "tools.one:nosuch", "nosuch.module:f"):
-        program.flow(f"- {{name: a, type: python, action: '{name}'}}")
-        done = program.run("workflow", "check", "flow.yaml")
+        quick.program.flow(f"- {{name: a, type: python, action: '{name}'}}")
+        done = quick("workflow", "check", "flow.yaml")
         assert 3 == done.code, name
         assert "flow.yaml:4:" in done.err
 
@@ -190,21 +188,21 @@ def test_a_workflow_runs_in_a_fresh_folder_without_configuration(program: Progra
     assert "*\n" == (program.root / ".maverick" / "checkpoints" / ".gitignore").read_text()
 
 
-def test_default_plays_any_agent_that_is_not_named(program: Program) -> None:
+def test_default_plays_any_agent_that_is_not_named(quick: Quick) -> None:
     """Not one whose name looks mistyped; and without it, only those that are named or ship are
     known.
     """
-    program.file(
+    quick.program.file(
         "maverick.yaml",
         "agents: {default: {provider: command, command: [sh, -c, 'echo $MAVERICK_AGENT']}}\n",
     )
-    program.flow("- {name: a, type: agent, agent: reviewer, context: {task: x}}")
-    done = program.run("run", "flow.yaml")
-    program.flow("- {name: a, type: agent, agent: implementor, context: {task: x}}")
-    mistyped = program.run("run", "flow.yaml")
-    program.file("maverick.yaml", "")
-    program.flow("- {name: a, type: agent, agent: reviewer, context: {task: x}}")
-    unknown = program.run("run", "flow.yaml")
+    quick.program.flow("- {name: a, type: agent, agent: reviewer, context: {task: x}}")
+    done = quick("run", "flow.yaml")
+    quick.program.flow("- {name: a, type: agent, agent: implementor, context: {task: x}}")
+    mistyped = quick("run", "flow.yaml")
+    quick.program.file("maverick.yaml", "")
+    quick.program.flow("- {name: a, type: agent, agent: reviewer, context: {task: x}}")
+    unknown = quick("run", "flow.yaml")
 
     assert (0, "reviewer\n") == (done.code, done.out)
     assert 3 == mistyped.code
@@ -223,19 +221,20 @@ def test_default_plays_any_agent_that_is_not_named(program: Program) -> None:
     ],
 )
 def test_a_file_that_is_not_there_is_told_with_one_that_is(
-    program: Program, asked: str, hint: str
+    quick: Quick, asked: str, hint: str
 ) -> None:
     """A mistyped file name is as likely as a mistyped name."""
-    program.file(
+    quick.program.file(
         "deploy.yaml", "version: '1.0'\nname: deploy\nsteps: [{name: a, type: checkpoint}]\n"
     )
-    program.file(
+    quick.program.file(
         "sub/release.yml", "version: '1.0'\nname: release\nsteps: [{name: a, type: checkpoint}]\n"
     )
 
-    refused = program.run("run", asked)
+    refused = quick("run", asked)
 
     assert 3 == refused.code
-    assert f"there is no workflow file '{program.root / asked}'; {hint}" in refused.err.replace(
-        "/./", "/"
+    assert (
+        f"there is no workflow file '{quick.program.root / asked}'; {hint}"
+        in refused.err.replace("/./", "/")
     )

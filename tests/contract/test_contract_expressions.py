@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kit.program import Program
+from kit.program import Program, Quick
 
 INPUTS = """
 inputs:
@@ -228,10 +228,10 @@ def test_what_is_no_expression_or_reads_what_is_not_there_is_an_error_before_the
         "${{ " + "(" * 500 + "1" + ")" * 500 + " }}",
     ],
 )
-def test_no_expression_takes_the_machine(program: Program, text: str) -> None:
+def test_no_expression_takes_the_machine(quick: Quick, text: str) -> None:
     """Time and memory are bounded."""
-    program.flow(f"steps:\n  - {{name: a, type: checkpoint}}\noutputs: {json.dumps(text)}\n")
-    done = program.run("run", "flow.yaml")
+    quick.program.flow(f"steps:\n  - {{name: a, type: checkpoint}}\noutputs: {json.dumps(text)}\n")
+    done = quick("run", "flow.yaml")
 
     assert done.code in {1, 3}
     assert "Traceback" not in done.err

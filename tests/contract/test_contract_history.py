@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kit.program import Program
+from kit.program import Program, Quick
 
 TOOLS = """
 def plan():
@@ -58,81 +58,86 @@ def failed(program: Program) -> Program:
     return program
 
 
-def _resumed(program: Program, *args: str) -> tuple[list[str], dict[str, int]]:
-    done = program.run("run", "flow.yaml", "--resume", "--json", *args)
+@pytest.fixture
+def quick(failed: Program, monkeypatch: pytest.MonkeyPatch) -> Quick:
+    """The same project, and the program in this process."""
+    monkeypatch.chdir(failed.root)
+    return Quick(failed)
+
+
+def _resumed(quick: Quick, *args: str) -> tuple[list[str], dict[str, int]]:
+    done = quick("run", "flow.yaml", "--resume", "--json", *args)
     assert 0 == done.code, done.err
-    return _log(program), done.json["steps"]
+    return _log(quick.program), done.json["steps"]
 
 
-def test_from_a_step_on_everything_runs_again(failed: Program) -> None:
+def test_from_a_step_on_everything_runs_again(quick: Quick) -> None:
     """Whatever is recorded, also from one iteration, and from the step that failed."""
     assert (["two", "last"], {"ran": 2, "recalled": 3, "skipped": 0, "failed": 0}) == _resumed(
-        failed, "--from", "each[1].work"
+        quick, "--from", "each[1].work"
     )
 
 
 @pytest.mark.parametrize(("step", "ran"), [("each", ["one", "two", "last"]), ("last", ["last"])])
 def test_from_takes_steps_made_of_steps_and_the_one_that_failed(
-    failed: Program, step: str, ran: list[str]
+    quick: Quick, step: str, ran: list[str]
 ) -> None:
-    assert ran == _resumed(failed, "--from", step)[0]
+    assert ran == _resumed(quick, "--from", step)[0]
 
 
-def test_a_skipped_step_gives_null_or_what_is_said(failed: Program) -> None:
+def test_a_skipped_step_gives_null_or_what_is_said(quick: Quick) -> None:
     """It is recorded as skipped, and the log tells that it was by hand."""
-    ran, steps = _resumed(failed, "--skip", "last")
+    ran, steps = _resumed(quick, "--skip", "last")
 
     assert ([], {"ran": 0, "recalled": 4, "skipped": 1, "failed": 0}) == (ran, steps)
-    assert "skipped" == failed.run("checkpoint", "show", "@latest:steps.last.status", "--json").json
-    assert failed.run("checkpoint", "show", "@latest:steps.last.output", "--json").json is None
+    assert "skipped" == quick("checkpoint", "show", "@latest:steps.last.status", "--json").json
+    assert quick("checkpoint", "show", "@latest:steps.last.output", "--json").json is None
 
 
-def test_a_step_that_is_not_there_cannot_be_skipped(failed: Program) -> None:
-    done = failed.run("run", "flow.yaml", "--resume", "--skip", "lst")
+def test_a_step_that_is_not_there_cannot_be_skipped(quick: Quick) -> None:
+    done = quick("run", "flow.yaml", "--resume", "--skip", "lst")
 
-    assert (10, []) == (done.code, _log(failed))
+    assert (10, []) == (done.code, _log(quick.program))
     assert "last" in done.err
 
 
-def test_a_plan_says_what_would_run_and_writes_nothing(failed: Program) -> None:
+def test_a_plan_says_what_would_run_and_writes_nothing(quick: Quick) -> None:
     """For a new run as for one that goes on; of an edit it names what changed."""
 
     def everything() -> dict[Path, bytes]:
-        return {path: path.read_bytes() for path in failed.root.rglob("*") if path.is_file()}
+        return {path: path.read_bytes() for path in quick.program.root.rglob("*") if path.is_file()}
 
     before = everything()
-    fresh = failed.run("run", "flow.yaml", "--plan")
-    resumed = failed.run("run", "flow.yaml", "--resume", "--plan").out
+    fresh = quick("run", "flow.yaml", "--plan")
+    resumed = quick("run", "flow.yaml", "--resume", "--plan").out
     assert (0, before) == (fresh.code, everything())
     assert ["recall", "run"] == [
         line.split()[0] for line in resumed.splitlines() if line.split()[1] in ("plan", "last")
     ]
 
-    failed.flow(FLOW.replace("| tee -a log", "| tee -a log # new"))
+    quick.program.flow(FLOW.replace("| tee -a log", "| tee -a log # new"))
     before = everything()
-    edited = failed.run("run", "flow.yaml", "--resume", "--plan").out
+    edited = quick("run", "flow.yaml", "--resume", "--plan").out
     assert before == everything()
     assert "+" in edited
     assert "# new" in edited
 
 
-def test_a_corrected_output_is_recalled_and_what_follows_runs_again(failed: Program) -> None:
+def test_a_corrected_output_is_recalled_and_what_follows_runs_again(quick: Quick) -> None:
     """A new checkpoint; history stays; undo takes it back."""
-    run = failed.run("runs", "--json").json[0]["run"]
+    run = quick("runs", "--json").json[0]["run"]
     title = f"{run}:steps.plan.output.tasks[0].title"
-    edited = failed.run(
+    edited = quick(
         "checkpoint", "edit", run, "steps.plan.output", "--set", "tasks[0].title=New", "--json"
     )
-    assert (0, "New") == (edited.code, failed.run("checkpoint", "show", title, "--json").json)
+    assert (0, "New") == (edited.code, quick("checkpoint", "show", title, "--json").json)
     assert (
         "one"
-        == failed.run(
-            "checkpoint", "show", f"{run}~1:steps.plan.output.tasks[0].title", "--json"
-        ).json
+        == quick("checkpoint", "show", f"{run}~1:steps.plan.output.tasks[0].title", "--json").json
     )
-    assert 0 == failed.run("checkpoint", "undo", "--yes").code
-    assert "one" == failed.run("checkpoint", "show", title, "--json").json
-    failed.run(
+    assert 0 == quick("checkpoint", "undo", "--yes").code
+    assert "one" == quick("checkpoint", "show", title, "--json").json
+    quick(
         "checkpoint",
         "edit",
         run,
@@ -141,7 +146,7 @@ def test_a_corrected_output_is_recalled_and_what_follows_runs_again(failed: Prog
         "steps.plan.output.tasks[0].title=New",
     )
 
-    assert ["New", "two", "last"] == _resumed(failed)[0]
+    assert ["New", "two", "last"] == _resumed(quick)[0]
 
 
 def test_a_fork_a_tag_and_a_drop_can_be_taken_back(failed: Program) -> None:

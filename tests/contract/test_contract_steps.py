@@ -8,7 +8,7 @@ import re
 import pytest
 
 from kit.patience import ASLEEP
-from kit.program import Program
+from kit.program import Program, Quick
 
 ACTIONS = '''
 import asyncio
@@ -317,10 +317,10 @@ FAILING = {
 
 
 @pytest.mark.parametrize("step", FAILING)
-def test_what_fails_a_step_fails_the_run_and_says_why(program: Program, step: str) -> None:
+def test_what_fails_a_step_fails_the_run_and_says_why(quick: Quick, step: str) -> None:
     """Exit code 1; the run can be resumed by the command that stands last."""
-    program.flow(f"- {step}")
-    done = program.run("run", "flow.yaml", "--json")
+    quick.program.flow(f"- {step}")
+    done = quick("run", "flow.yaml", "--json")
 
     assert 1 == done.code, done.err
     assert "failed" == done.json["status"]
@@ -349,8 +349,8 @@ def test_only_what_is_named_is_worth_another_attempt(program: Program) -> None:
           - name: late
             type: shell
             run: "test -e late || { touch late; sleep 6000; }"
-            timeout: 3
-            retry: {attempts: 20, on: [timeout]}
+            timeout: 0.5
+            retry: {attempts: 600, on: [timeout]}
           - name: not_late
             type: shell
             run: "echo x >> c2; exit 1"
@@ -496,10 +496,10 @@ def test_a_workflow_says_everything_that_is_wrong_with_it_at_once(program: Progr
         ("\x00", ""),
     ],
 )
-def test_a_hostile_file_gives_an_error_and_no_crash(program: Program, text: str, said: str) -> None:
+def test_a_hostile_file_gives_an_error_and_no_crash(quick: Quick, text: str, said: str) -> None:
     """Whatever it holds."""
-    (program.root / "flow.yaml").write_text(text)
-    done = program.run("workflow", "check", "flow.yaml")
+    (quick.program.root / "flow.yaml").write_text(text)
+    done = quick("workflow", "check", "flow.yaml")
 
     assert 3 == done.code
     assert said in done.err
@@ -507,16 +507,14 @@ def test_a_hostile_file_gives_an_error_and_no_crash(program: Program, text: str,
 
 
 @pytest.mark.parametrize("names", [["shel"], ["shel", "pyton"]])
-def test_each_problem_is_a_line_that_begins_with_its_place(
-    program: Program, names: list[str]
-) -> None:
+def test_each_problem_is_a_line_that_begins_with_its_place(quick: Quick, names: list[str]) -> None:
     """However many there are; with `--json`, `error` holds nothing else."""
-    program.flow("\n".join(f"- {{name: {name}, type: {name}}}" for name in names))
+    quick.program.flow("\n".join(f"- {{name: {name}, type: {name}}}" for name in names))
     expected = [
         rf"flow\.yaml:{line}:\d+: unknown step type `{name}`" for line, name in enumerate(names, 4)
     ]
-    checked = program.run("workflow", "check", "flow.yaml")
-    run = program.run("run", "flow.yaml", "--json")
+    checked = quick("workflow", "check", "flow.yaml")
+    run = quick("run", "flow.yaml", "--json")
     found = [line for line in checked.err.splitlines() if line.startswith("flow.yaml:")]
 
     assert (3, 3) == (checked.code, run.code)

@@ -217,10 +217,12 @@ class Quick:
     def __init__(self, program: Program) -> None:
         self.program = program
 
-    def __call__(self, *args: str, stdin: str = "") -> Ended:
+    def __call__(self, *args: str, stdin: str = "", **environment: str) -> Ended:
         """Run a command, in the folder that is the current one."""
-        with _environment(self.program.environment):
+        path = list(sys.path)
+        with _environment({**self.program.environment, **environment}):
             done = CliRunner().invoke(app, list(args), input=stdin)
+        sys.path[:] = path  # The project's folder is none of the next one's.
         assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
         return Ended(done.exit_code, done.stdout, done.stderr)
 

@@ -35,12 +35,6 @@ outputs: ${{ [steps.each.output[0].value, steps.each.output[3].value] }}
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Program:
-    """A project of its own, and the program."""
-    return Program(tmp_path / "project")
-
-
-@pytest.fixture
 def pids(program: Program) -> Iterator[Path]:
     """A file into which steps write the pids of what they leave behind; none of it survives the
     test.

@@ -21,12 +21,6 @@ from maverick.values import Value
 LONG = "head -c 200000 /dev/zero | tr '\\0' y"
 
 
-@pytest.fixture
-def program(tmp_path: Path) -> Program:
-    """The program in an empty project."""
-    return Program(tmp_path / "project")
-
-
 def _value(runs: Runs, step: str) -> Value:
     return _output(_done(runs, f"- {{name: a, type: shell, {step}}}"))["value"]
 
