@@ -1,8 +1,10 @@
 """Holds the prose of the documentation at 100 columns: `--check` names the lines that are longer,
-`--fix` wraps them.
+and the tables that hold prose; `--fix` wraps.
 
-Left as they are: fenced and indented code, tables, headings, comments, generated parts, and a line
-that is one word (an address, the name of a test). A paragraph whose lines all fit is left alone.
+Left as they are: fenced and indented code, headings, quotations, comments, generated parts, and a
+line that is one word (an address, the name of a test). A paragraph whose lines all fit is left
+alone. A table is for short facts: a cell of more than 100 characters is prose, and belongs into a
+list or a section.
 """
 
 import re
@@ -17,8 +19,9 @@ _FOLDERS = (".", "docs", "docs/decisions", ".github", "tests/golden", "examples/
 _GENERATED = "<!-- what follows is generated"
 _FENCE = re.compile(r"\s*(```|~~~)")
 _ITEM = re.compile(r"(\s*)([*+-]|\d+\.) +")
-_NO_PROSE = re.compile(r"\s*(#|\||<!--|\[[^]]+\]: )|-{3,}$| {4}(?=\S)")
-_UNBROKEN = re.compile(r"`[^`\n]{1,60}`[^\s`]*")
+_NO_PROSE = re.compile(r"\s*([#|>]|<!--|\[[^]]+\]: )|-{3,}$| {4}(?=\S)")
+_CODE = re.compile(r"`[^`]+`")
+_UNBROKEN_COLUMNS = 80
 _BEGINS_BLOCK = re.compile(r"([*+>#|-]|\d+\.|```)(\s|$)")
 _BLANK = "\0"
 
@@ -64,13 +67,10 @@ def is_long(line: str) -> bool:
 def wrapped(block: list[str]) -> list[str]:
     """The lines of a block of prose, wrapped."""
     item = _ITEM.match(block[0])
-    quote = re.match(r"> ?", block[0])
-    first = item[0] if item else quote[0] if quote else ""
-    indent = len(block[0]) - len(block[0].lstrip())
-    rest = " " * len(first) if item else first or " " * indent
-    first = first or rest
+    first = item[0] if item else block[0][: len(block[0]) - len(block[0].lstrip())]
+    rest = " " * len(first)
     text = " ".join([block[0].removeprefix(first), *(line.strip() for line in block[1:])])
-    text = _UNBROKEN.sub(lambda code: code[0].replace(" ", _BLANK), text)
+    text = _CODE.sub(_unbroken, text)
     lines = textwrap.wrap(
         " ".join(text.split()),
         COLUMNS,
@@ -85,6 +85,10 @@ def wrapped(block: list[str]) -> list[str]:
     return lines
 
 
+def _unbroken(code: re.Match[str]) -> str:
+    return code[0].replace(" ", _BLANK) if len(code[0]) <= _UNBROKEN_COLUMNS else code[0]
+
+
 def fixed(text: str) -> str:
     """The page with its prose wrapped."""
     lines: list[str] = []
@@ -93,14 +97,14 @@ def fixed(text: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def long_lines(text: str) -> list[int]:
-    """The numbers of the lines of prose that are too long."""
-    return [
-        first + position
-        for first, block, prose in blocks(text)
-        for position, line in enumerate(block)
-        if prose and is_long(line)
-    ]
+def problems(text: str) -> Iterator[tuple[int, str]]:
+    """What is wrong with a page, each with the number of its line."""
+    for first, block, prose in blocks(text):
+        for number, line in enumerate(block, first):
+            if prose and is_long(line):
+                yield number, f"longer than {COLUMNS} columns"
+            elif line.startswith("|") and max(map(len, line.split(" | "))) > COLUMNS:
+                yield number, "prose in a table; make it a list, or a section"
 
 
 def main() -> None:
@@ -111,11 +115,11 @@ def main() -> None:
         if "--fix" in sys.argv:
             page.write_text(fixed(text), "utf-8")
             continue
-        for number in long_lines(text):
+        for number, problem in problems(text):
             failed = True
-            print(f"{page.relative_to(ROOT)}:{number}: longer than {COLUMNS} columns")
+            print(f"{page.relative_to(ROOT)}:{number}: {problem}")
     if failed:
-        raise SystemExit("run `.venv/bin/python scripts/prose.py --fix`, and look at what it did")
+        raise SystemExit("`.venv/bin/python scripts/prose.py --fix` wraps; look at what it did")
 
 
 if __name__ == "__main__":
