@@ -24,7 +24,7 @@ def test_every_package_says_what_it_holds_in_one_short_sentence() -> None:
     sentences = {path: MAP["sentence"](path) for path in packages}
 
     assert len(packages) > 20
-    assert [] == [path for path, text in sentences.items() if not 20 < len(text) <= 100]
+    assert [] == [path for path, text in sentences.items() if not 10 < len(text) <= 100]
     assert [] == [path for path, text in sentences.items() if not text.endswith(".")]
 
 
