@@ -244,7 +244,7 @@ def test_a_fault_rolls_back_as_a_failure_does(runs: Runs, monkeypatch: pytest.Mo
         patched.setattr(
             "maverick.dsl.processes.processes.Processes.run", _raise(OverflowError("x"))
         )
-        patched.setattr("maverick.runs.execution.roll_back", _raise(KeyError("in undoing")))
+        patched.setattr("maverick.dsl.engine.rollback.roll_back", _raise(KeyError("in undoing")))
         broken = runs.resume()
     assert re.search(
         r"KeyError: 'in undoing'.*it had failed: .*OverflowError: x", broken.error, re.DOTALL
