@@ -90,14 +90,14 @@ class Project:
         """What workflows can name here; *recorded* (file -> text) stands in for workflow files that
         are gone.
         """
-        from maverick.dsl.catalog.catalog import Builtins, Catalog, Source  # noqa: PLC0415
+        from maverick.dsl.catalog.catalog import Builtins, Catalog, WorkflowFolder  # noqa: PLC0415
 
         own = config_folder(self.environment)
         sources = [
-            Source("project", self.root / FOLDER / "workflows"),
-            *([Source("user", own / "workflows")] if own else []),
-            Source("built in", library.WORKFLOWS),
-            Source("built in", library.FRAGMENTS),
+            WorkflowFolder("project", self.root / FOLDER / "workflows"),
+            *([WorkflowFolder("user", own / "workflows")] if own else []),
+            WorkflowFolder("built in", library.WORKFLOWS),
+            WorkflowFolder("built in", library.FRAGMENTS),
         ]
         builtins = Builtins(
             actions=library.ACTIONS,

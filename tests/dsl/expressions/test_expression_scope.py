@@ -70,7 +70,7 @@ def test_parent_leads_outwards_as_far_as_there_are_loops() -> None:
 
 
 def test_a_block_that_is_no_iteration_sees_the_item_of_the_loop_around_it() -> None:
-    assert ["a", 3, None] == ask("[item, index, parent]", frame().child(item="a", index=3).nested())
+    assert ["a", 3, None] == ask("[item, index, parent]", frame().child(item="a", index=3).child())
 
 
 def test_an_iteration_without_items_has_an_index() -> None:
@@ -200,4 +200,4 @@ def test_steps_can_be_published_while_others_read() -> None:
         thread.join()
 
     assert [] == failures
-    assert sorted(names) == sorted(scope.block.names())
+    assert sorted(names) == sorted(scope.visible.names())

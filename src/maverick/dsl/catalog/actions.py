@@ -284,7 +284,8 @@ def check_hidden(module: str, root: Path) -> None:
     parts = module.split(".")
     own = root.joinpath(*parts)
     file = next(
-        (it for it in (own.with_name(f"{own.name}.py"), own / "__init__.py") if it.is_file()), None
+        (path for path in (own.with_name(f"{own.name}.py"), own / "__init__.py") if path.is_file()),
+        None,
     )
     if file is None:
         return

@@ -48,16 +48,16 @@ if TYPE_CHECKING:
 
 _GENERATOR = "_generator"
 _SHIPPED = "built in"
-"""The name of the source of what ships."""
+"""The name of the folders of what ships."""
 _MISTYPED = 0.8
 """How alike a name and a known one are where the one is taken for the other, mistyped."""
 
 
-class Source(NamedTuple):
+class WorkflowFolder(NamedTuple):
     """A folder of workflows, and what it is called in listings: `project`, `user`, `built in`."""
 
     name: str
-    folder: Path
+    path: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Catalog:
         self,
         root: Path,
         config: Config,
-        sources: Sequence[Source],
+        folders: Sequence[WorkflowFolder],
         builtins: Builtins,
         recorded: Mapping[str, str] | None = None,
         *,
@@ -105,7 +105,7 @@ class Catalog:
         """*vet* raises UsageError for a file of the project that is not to be taken."""
         self.root = root
         self.config = config
-        self.sources = tuple(sources)
+        self.folders = tuple(folders)
         self.recorded_in_use: set[str] = set()
         """Files that are gone, so that their recorded texts were taken."""
         self._builtins = builtins
@@ -165,7 +165,7 @@ class Catalog:
             case "validation stage":
                 return self.stages
             case "workflow":
-                return {name for source in self.sources for name in names_in(source.folder)}
+                return {name for folder in self.folders for name in names_in(folder.path)}
             case "generator":
                 return self.generator_names()
             case "context builder":
@@ -236,9 +236,9 @@ class Catalog:
         """How a workflow file is called in messages and records: relative to the project if it is
         inside.
         """
-        for source in self.sources:
-            if source.name == _SHIPPED and path.is_relative_to(source.folder):
-                return f"<built in>/{path.relative_to(source.folder).as_posix()}"
+        for folder in self.folders:
+            if folder.name == _SHIPPED and path.is_relative_to(folder.path):
+                return f"<built in>/{path.relative_to(folder.path).as_posix()}"
         return (
             path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
         )
@@ -246,26 +246,24 @@ class Catalog:
     def path_of(self, file: str) -> Path:
         """The file that `shown` called so."""
         if file.startswith("<built in>/"):
-            folders = [source.folder for source in self.sources if source.name == _SHIPPED]
-            for folder in folders:
-                if (folder / file.removeprefix("<built in>/")).exists():
-                    return folder / file.removeprefix("<built in>/")
-            return folders[-1] / file.removeprefix("<built in>/")
+            name = file.removeprefix("<built in>/")
+            shipped = [folder.path / name for folder in self.folders if folder.name == _SHIPPED]
+            return next((path for path in shipped if path.exists()), shipped[-1])
         return self.root / file
 
-    def listing(self) -> Iterator[tuple[Source, Path]]:
-        """Every workflow file of every source, in the order in which names are looked up."""
-        for source in self.sources:
-            for path in sorted(files_in(source.folder)):
-                yield source, path
+    def listing(self) -> Iterator[tuple[WorkflowFolder, Path]]:
+        """Every workflow file of every folder, in the order in which names are looked up."""
+        for folder in self.folders:
+            for path in sorted(files_in(folder.path)):
+                yield folder, path
 
     def unreadable_folders(self) -> Iterator[tuple[Path, str]]:
         """Every folder of workflows that is there and cannot be listed, so that it holds none; and
         why not.
         """
-        for source in self.sources:
-            if why := why_unlisted(source.folder):
-                yield source.folder, why
+        for folder in self.folders:
+            if why := why_unlisted(folder.path):
+                yield folder.path, why
 
     def overriding(self) -> list[str]:
         """Say of each workflow that was loaded by a name that ships, and is another file, which
@@ -273,14 +271,14 @@ class Catalog:
         """
         shipped = {
             name
-            for source in self.sources
-            if source.name == _SHIPPED
-            for name in names_in(source.folder)
+            for folder in self.folders
+            if folder.name == _SHIPPED
+            for name in names_in(folder.path)
         }
         return [
             f"the workflow {name} is {file}, instead of the one that ships"
             for file, name in sorted(self._by_name.items())
-            if file in self._workflows and any(same_name(name, it) for it in shipped)
+            if file in self._workflows and any(same_name(name, other) for other in shipped)
         ]
 
     def loaded(self) -> dict[str, str]:
@@ -294,18 +292,20 @@ class Catalog:
                 self._vet(str(path))
             file = self.shown(path)
             return file if is_there(self.path_of(file)) or file in self._recorded else None
-        for source in self.sources:
-            found = [
-                path for path in files_in(source.folder) if same_name(name_in(path), reference)
+        for folder in self.folders:
+            files = [
+                self.shown(path)
+                for path in files_in(folder.path)
+                if same_name(name_in(path), reference)
             ]
-            if len(found) > 1:
-                files = " and ".join(self.shown(path) for path in sorted(found))
-                message = f"{files} both define the workflow {reference!r}; remove one"
-                raise WorkflowInvalid([Problem(self.shown(found[0]), 0, 0, message)])
-            if found:
-                if source.name != _SHIPPED:
-                    self._by_name[self.shown(found[0])] = reference
-                return self.shown(found[0])
+            if len(files) > 1:
+                both = " and ".join(sorted(files))
+                message = f"{both} both define the workflow {reference!r}; remove one"
+                raise WorkflowInvalid([Problem(files[0], 0, 0, message)])
+            if files:
+                if folder.name != _SHIPPED:
+                    self._by_name[files[0]] = reference
+                return files[0]
         return next(
             (file for file in self._recorded if same_name(Path(file).stem, reference)), None
         )

@@ -19,7 +19,7 @@ from maverick.errors import Problem
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from maverick.dsl.expressions.expressions import Path, SourcePlace
+    from maverick.dsl.expressions.expressions import NamePath, SourcePlace
     from maverick.dsl.workflow.model import Workflow
 
 _MANY_PROBLEMS = 20
@@ -50,7 +50,7 @@ def expressions_in(value: object) -> Iterator[Expression]:
 def check_references(workflow: Workflow) -> list[Problem]:
     """Give a problem for each name in an expression that is not there, or not there yet."""
     checker = _Checker(workflow)
-    top = _Block(None, _places(workflow.steps))
+    top = _Sight(None, _places(workflow.steps))
     checker.block(workflow.steps, top, ())
     top.current = {}
     for expression in expressions_in(workflow.outputs):
@@ -66,18 +66,18 @@ def _places(steps: Iterable[Step]) -> dict[str, SourcePlace]:
 
 
 @dataclass(slots=True)
-class _Block:
+class _Sight:
     """A block while it is walked: the steps it has, those seen so far, and the one at hand."""
 
-    outer: _Block | None
+    outer: _Sight | None
     places: dict[str, SourcePlace] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     current: dict[str, SourcePlace] = field(default_factory=dict)
     concurrent: bool = False
 
-    def chain(self) -> Iterator[_Block]:
+    def chain(self) -> Iterator[_Sight]:
         """This block and those around it."""
-        block: _Block | None = self
+        block: _Sight | None = self
         while block is not None:
             yield block
             block = block.outer
@@ -94,7 +94,7 @@ class _Checker:
             for name in _places(loop.steps)
         }
 
-    def block(self, steps: Iterable[Step], block: _Block, loops: tuple[LoopStep, ...]) -> None:
+    def block(self, steps: Iterable[Step], block: _Sight, loops: tuple[LoopStep, ...]) -> None:
         for step in steps:
             block.current = step.visible_names()
             self.step(step, block, loops)
@@ -102,7 +102,7 @@ class _Checker:
                 block.seen |= block.current.keys()
         block.current = {}
 
-    def step(self, step: Step, block: _Block, loops: tuple[LoopStep, ...]) -> None:
+    def step(self, step: Step, block: _Sight, loops: tuple[LoopStep, ...]) -> None:
         for name in _field_names(step):
             for expression in expressions_in(getattr(step, name)):
                 self.expression(expression, block, loops)
@@ -110,13 +110,13 @@ class _Checker:
             self.loop(step, block, loops)
         else:
             for mark, inner in step.inside():
-                self.step(inner, _Block(block, seen={step.name}) if mark else block, loops)
+                self.step(inner, _Sight(block, seen={step.name}) if mark else block, loops)
         if step.rollback is not None and step.rollback.step is not None:
-            self.step(step.rollback.step, _Block(block, seen={step.name}), loops)
+            self.step(step.rollback.step, _Sight(block, seen={step.name}), loops)
 
-    def loop(self, step: LoopStep, block: _Block, loops: tuple[LoopStep, ...]) -> None:
+    def loop(self, step: LoopStep, block: _Sight, loops: tuple[LoopStep, ...]) -> None:
         iterates = step.has_for_each or step.until is not None
-        inner = _Block(
+        inner = _Sight(
             block, _places(step.steps), concurrent=not iterates and step.max_concurrency != 1
         )
         if iterates:
@@ -128,7 +128,7 @@ class _Checker:
             self.expression(step.until, inner, loops)
 
     def expression(
-        self, expression: Expression, block: _Block, loops: tuple[LoopStep, ...]
+        self, expression: Expression, block: _Sight, loops: tuple[LoopStep, ...]
     ) -> None:
         for path in expression.names:
             match path[0]:
@@ -152,7 +152,7 @@ class _Checker:
         hint = nearest(name, self.workflow.inputs) or "; declare it under `inputs`"
         return f"there is no input `{name}`{hint}"
 
-    def step_message(self, path: Path, block: _Block) -> str:
+    def step_message(self, path: NamePath, block: _Sight) -> str:
         name = str(path[1])
         if any(name in around.seen for around in block.chain()):
             if len(path) > 2 and path[2] not in _STEP_NAMES:
@@ -173,7 +173,7 @@ class _Checker:
                 return f"step `{name}` comes later, at line {around.places[name].line}"
         return self.unseen_message(name, block)
 
-    def unseen_message(self, name: str, block: _Block) -> str:
+    def unseen_message(self, name: str, block: _Sight) -> str:
         if name in self.inside:
             loop = self.inside[name]
             return (
@@ -190,7 +190,7 @@ def _field_names(step: Step) -> list[str]:
     return [declared.name for declared in fields(step) if declared.name not in _NOT_FIELDS]
 
 
-def _loop_message(path: Path, loops: tuple[LoopStep, ...]) -> str:
+def _loop_message(path: NamePath, loops: tuple[LoopStep, ...]) -> str:
     """Say what is wrong with `item`, `index` or `parent.….item` where *loops* stand around it,
     innermost last.
     """

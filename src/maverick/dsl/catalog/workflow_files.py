@@ -22,7 +22,9 @@ def files_in(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
             return [
-                Path(it.path) for it in entries if Path(it.name).suffix in ENDINGS and _is_file(it)
+                Path(entry.path)
+                for entry in entries
+                if Path(entry.name).suffix in ENDINGS and _is_file(entry)
             ]
     except OSError:
         return []

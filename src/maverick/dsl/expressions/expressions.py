@@ -24,7 +24,7 @@ __all__ = [
 
 _VOLATILE_ROOTS = ("env", "run")
 
-Path: TypeAlias = tuple[str | int, ...]
+NamePath: TypeAlias = tuple[str | int, ...]
 """A static access path, such as `("steps", "plan", "output", 0)`."""
 
 
@@ -53,8 +53,8 @@ class Expression(NamedTuple):
     text: str
     place: SourcePlace
     node: Node
-    reads: tuple[Path, ...]
-    names: tuple[Path, ...]
+    reads: tuple[NamePath, ...]
+    names: tuple[NamePath, ...]
     calls: frozenset[str]
     volatile: bool
 
@@ -123,7 +123,7 @@ def _parse(text: str, place: SourcePlace, found: list[Token], start: int) -> Exp
 
 def _examined(text: str, place: SourcePlace, root: Node, offset: int) -> Expression:
     """Collect what the tree reads and calls; refuse one that is too deep to evaluate."""
-    names: dict[Path, None] = {}
+    names: dict[NamePath, None] = {}
     calls: set[str] = set()
     pending: list[tuple[Node, int]] = [(root, 1)]
     while pending:
@@ -151,7 +151,7 @@ def _examined(text: str, place: SourcePlace, root: Node, offset: int) -> Express
     return Expression(text, place, root, reads, tuple(names), frozenset(calls), volatile)
 
 
-def _static(keys: tuple[Node, ...]) -> Path:
+def _static(keys: tuple[Node, ...]) -> NamePath:
     path: list[str | int] = []
     for key in keys:
         if (

@@ -33,12 +33,12 @@ class Scope(Protocol):
         """Whether the project has something at *path*."""
 
 
-class Block:
+class Visible:
     """The finished steps of one block of the workflow, on top of those of the blocks around it."""
 
     __slots__ = ("_lock", "outer", "steps")
 
-    def __init__(self, outer: Block | None = None) -> None:
+    def __init__(self, outer: Visible | None = None) -> None:
         self.outer = outer
         self.steps: Mapping[str, Mapping[str, object]] = {}
         self._lock = threading.Lock()
@@ -52,11 +52,11 @@ class Block:
 
     def find(self, name: str) -> Mapping[str, object] | None:
         """The step called *name* in this block or the nearest one around it."""
-        block: Block | None = self
-        while block is not None:
-            if (view := block.steps.get(name)) is not None:
+        around: Visible | None = self
+        while around is not None:
+            if (view := around.steps.get(name)) is not None:
                 return view
-            block = block.outer
+            around = around.outer
         return None
 
     def names(self) -> dict[str, None]:
@@ -72,26 +72,26 @@ class Block:
 class Steps(Mapping[str, object]):
     """`steps` as an expression sees it: name -> mapping with `output` and `status`."""
 
-    __slots__ = ("_block",)
+    __slots__ = ("_visible",)
 
-    def __init__(self, block: Block) -> None:
-        self._block = block
+    def __init__(self, visible: Visible) -> None:
+        self._visible = visible
 
     def __getitem__(self, name: str) -> object:
-        if (view := self._block.find(name)) is None:
+        if (view := self._visible.find(name)) is None:
             raise KeyError(name)
         return view
 
     def get(self, name: str, default: object = None) -> object:
         """The step's view, or *default*."""
-        view = self._block.find(name)
+        view = self._visible.find(name)
         return default if view is None else view
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._block.names())
+        return iter(self._visible.names())
 
     def __len__(self) -> int:
-        return len(self._block.names())
+        return len(self._visible.names())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +106,7 @@ class Frame:
     env: Mapping[str, str]
     run: Mapping[str, object]
     project_root: Path
-    block: Block = field(default_factory=Block, repr=False)
+    visible: Visible = field(default_factory=Visible, repr=False)
     loop: Mapping[str, object] | None = None
 
     def lookup(self, name: str) -> object:
@@ -117,7 +117,7 @@ class Frame:
             case "inputs":
                 return self.inputs
             case "steps":
-                return Steps(self.block)
+                return Steps(self.visible)
             case "env":
                 return self.env
             case "run":
@@ -135,17 +135,13 @@ class Frame:
         loop = self.loop
         if item is not _MISSING or index is not None:
             loop = {"item": None if item is _MISSING else item, "index": index, "parent": self.loop}
-        return replace(self, block=Block(self.block), loop=loop)
-
-    def nested(self) -> Frame:
-        """The scope of a block inside this one that is no iteration: it sees the same `item`."""
-        return self.child()
+        return replace(self, visible=Visible(self.visible), loop=loop)
 
     def for_workflow(self, inputs: Mapping[str, object]) -> Frame:
         """The scope of a sub-workflow: it sees its own inputs, no step and no loop of the
         caller.
         """
-        return replace(self, inputs=inputs, block=Block(), loop=None)
+        return replace(self, inputs=inputs, visible=Visible(), loop=None)
 
     def within(self, folder: Path) -> Frame:
         """The same scope for steps that run in *folder* as if it were the project's root."""
@@ -157,7 +153,7 @@ class Frame:
 
     def set_step(self, name: str, view: Mapping[str, object]) -> None:
         """Publish a finished step under its name to this block and the blocks inside it."""
-        self.block.set(name, view)
+        self.visible.set(name, view)
 
     def glob(self, pattern: str) -> list[str]:
         """The project's paths that match *pattern*: see `project_paths.glob`."""
