@@ -84,11 +84,10 @@ def parse_value(text: str, shown: str) -> Value:
         return cast("Value", json.loads(text))
     except (ValueError, RecursionError):  # No JSON: YAML.
         pass
-    from maverick.dsl.serialization.report import Report  # noqa: PLC0415
-    from maverick.dsl.serialization.yaml_nodes import compose  # noqa: PLC0415 - loads the YAML parser
+    from maverick.dsl.serialization.yaml_nodes import compose, plain_value  # noqa: PLC0415 - loads the YAML parser
 
     node, problems = compose(text, shown)
     if node is None or problems:
         lines = "\n".join(f"  {problem}" for problem in problems) or f"  {shown} is empty"
         raise UsageError(f"{shown} cannot be read:\n{lines}")
-    return Report(shown, text).value(node)
+    return plain_value(node)

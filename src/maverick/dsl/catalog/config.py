@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl.durations import GRACE_SECONDS, Limit
 from maverick.dsl.serialization.fields import Fields
-from maverick.dsl.serialization.report import Report, describe
+from maverick.dsl.serialization.problems import Problems, describe
 from maverick.dsl.serialization.source_text import read_text
 from maverick.dsl.serialization.yaml_nodes import (
     MappingNode,
@@ -22,6 +22,7 @@ from maverick.dsl.serialization.yaml_nodes import (
     ScalarNode,
     SequenceNode,
     compose,
+    plain_value,
 )
 from maverick.errors import WorkflowInvalid
 
@@ -128,16 +129,16 @@ def parse_config(text: str, file: str = FILE_NAME) -> Config:
     """
     if not says_anything(text):
         return Config()
-    node, problems = compose(text, file)
-    report = Report(file, text)
-    report.problems += problems
+    node, syntax = compose(text, file)
+    problems = Problems(file, text)
+    problems.errors += syntax
     config = Config()
     if isinstance(node, MappingNode):
-        config = _config(Fields(report, node, FILE_NAME, fixed=True))
+        config = _config(Fields(problems, node, FILE_NAME, fixed=True))
     elif node is not None:
-        report.problem(node, f"{FILE_NAME} must be a mapping, not {describe(node)}")
-    if report.problems:
-        raise WorkflowInvalid(sorted(set(report.problems)))
+        problems.add(node, f"{FILE_NAME} must be a mapping, not {describe(node)}")
+    if problems.errors:
+        raise WorkflowInvalid(sorted(set(problems.errors)))
     return config
 
 
@@ -148,16 +149,16 @@ def says_anything(text: str) -> bool:
 
 
 def _config(fields: Fields) -> Config:
-    report = fields.report
+    problems = fields.problems
     agents = fields.optional_mapping("agents")
     github = fields.optional_mapping("github")
     repo = None
     if github is not None:
-        inner = Fields(report, github, "`github`", fixed=True)
+        inner = Fields(problems, github, "`github`", fixed=True)
         repo = _repo(inner)
         inner.finish()
     config = Config(
-        agents={name: _agent(report, node) for name, (_, node) in agents.entries.items()}
+        agents={name: _agent(problems, node) for name, (_, node) in agents.entries.items()}
         if agents
         else {},
         stages=_stages(fields),
@@ -176,27 +177,27 @@ def _config(fields: Fields) -> Config:
     return config
 
 
-def _agent(report: Report, node: Node) -> AgentConfig:
+def _agent(problems: Problems, node: Node) -> AgentConfig:
     if not isinstance(node, MappingNode):
-        report.problem(
+        problems.add(
             node, f"an agent must be a mapping such as {{provider: claude}}, not {describe(node)}"
         )
         return AgentConfig()
-    fields = Fields(report, node, "an agent", fixed=True)
+    fields = Fields(problems, node, "an agent", fixed=True)
     command = _command(fields)
     given = fields.has("provider")
     words = (*provider_names(), "none")
     default = "command" if command else "claude"
     provider = fields.word("provider", words, default)
     if provider == "command" and not fields.has("command"):
-        report.problem(node, "an agent with `provider: command` needs a `command`")
+        problems.add(node, "an agent with `provider: command` needs a `command`")
     if provider == "none" and fields.has("command"):
-        report.problem(
+        problems.add(
             node,
             "an agent with `provider: none` runs no program, so `command` says nothing; remove one",
         )
     if not given and not fields.has("command"):
-        report.problem(
+        problems.add(
             node, f"missing field `provider`: an agent needs it; there are {', '.join(words)}"
         )
     agent = AgentConfig(
@@ -219,13 +220,13 @@ def _options(fields: Fields) -> dict[str, Value]:
     node = given[1].entries.get("env") if given and isinstance(given[1], MappingNode) else None
     if node is not None and isinstance(node[1], MappingNode):
         entries = node[1].entries
-        options["env"] = {name: _text(fields.report, item) for name, (_, item) in entries.items()}
+        options["env"] = {name: _text(item) for name, (_, item) in entries.items()}
     return options
 
 
-def _text(report: Report, node: Node) -> Value:
+def _text(node: Node) -> Value:
     if not isinstance(node, ScalarNode):
-        return report.value(node)
+        return plain_value(node)
     return "" if node.value is None else node.text
 
 
@@ -247,7 +248,7 @@ def _command(fields: Fields) -> tuple[str, ...]:
         try:
             words = shlex.split(node.value)
         except ValueError as error:
-            fields.report.problem(node, f"`command` cannot be split into words: {error}")
+            fields.problems.add(node, f"`command` cannot be split into words: {error}")
             return ("",)
     if not words or not words[0]:
         fields.wrong("command", node, "a command line, or a list of its words")
@@ -259,25 +260,25 @@ def _stages(fields: Fields) -> dict[str, Stage]:
     validation = fields.optional_mapping("validation")
     if validation is None:
         return {}
-    inner = Fields(fields.report, validation, "`validation`", fixed=True)
+    inner = Fields(fields.problems, validation, "`validation`", fixed=True)
     stages = inner.optional_mapping("stages")
     inner.finish()
     return (
-        {name: _stage(fields.report, name, node) for name, (_, node) in stages.entries.items()}
+        {name: _stage(fields.problems, name, node) for name, (_, node) in stages.entries.items()}
         if stages
         else {}
     )
 
 
-def _stage(report: Report, name: str, node: Node) -> Stage:
+def _stage(problems: Problems, name: str, node: Node) -> Stage:
     if isinstance(node, ScalarNode) and isinstance(node.value, str) and node.value.strip():
         return Stage(name, node.value)
     if not isinstance(node, MappingNode):
-        report.problem(
+        problems.add(
             node, f"a stage must be a command line, or {{run, timeout}}, not {describe(node)}"
         )
         return Stage(name, "")
-    fields = Fields(report, node, "a stage", fixed=True)
+    fields = Fields(problems, node, "a stage", fixed=True)
     run = str(fields.text("run", required=True))
     seconds = _seconds(fields, "timeout", positive=True)
     stage = Stage(name, run, None if seconds is None else Limit.own(seconds, f"the stage {name}"))
@@ -296,7 +297,7 @@ def _checkpoints(fields: Fields) -> CheckpointsConfig:
     mapping = fields.optional_mapping("checkpoints")
     if mapping is None:
         return CheckpointsConfig()
-    inner = Fields(fields.report, mapping, "`checkpoints`", fixed=True)
+    inner = Fields(fields.problems, mapping, "`checkpoints`", fixed=True)
     keep_last = inner.count("keep_last", None, least=0)
     checkpoints = CheckpointsConfig(
         keep_last=keep_last if isinstance(keep_last, int) else None,
@@ -311,7 +312,7 @@ def _processes(fields: Fields) -> ProcessesConfig:
     mapping = fields.optional_mapping("processes")
     if mapping is None:
         return ProcessesConfig()
-    inner = Fields(fields.report, mapping, "`processes`", fixed=True)
+    inner = Fields(fields.problems, mapping, "`processes`", fixed=True)
     grace = _seconds(inner, "grace")
     inner.finish()
     return ProcessesConfig() if grace is None else ProcessesConfig(grace)
@@ -336,5 +337,5 @@ def _words(fields: Fields, name: str, pattern: re.Pattern[str], wanted: str) -> 
         ):
             words.append(item.value)
         else:  # What stands there is not repeated: it may be a secret itself.
-            fields.report.problem(item, f"`{name}` must be {wanted}")
+            fields.problems.add(item, f"`{name}` must be {wanted}")
     return tuple(words)

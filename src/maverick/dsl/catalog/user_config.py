@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from maverick.dsl.catalog.config import says_anything
 from maverick.dsl.serialization.fields import Fields
-from maverick.dsl.serialization.report import Report, describe
+from maverick.dsl.serialization.problems import Problems, describe
 from maverick.dsl.serialization.yaml_nodes import MappingNode, ScalarNode, SequenceNode, compose
 from maverick.errors import WorkflowInvalid
 
@@ -24,18 +24,18 @@ def parse_user_config(text: str, file: str, home: str | None) -> UserConfig:
     """Read the user's configuration; `~` is *home*. Raises WorkflowInvalid with every problem."""
     if not says_anything(text):
         return UserConfig()
-    node, problems = compose(text, file)
-    report = Report(file, text)
-    report.problems += problems
+    node, syntax = compose(text, file)
+    problems = Problems(file, text)
+    problems.errors += syntax
     trust: tuple[str, ...] = ()
     if isinstance(node, MappingNode):
-        fields = Fields(report, node, f"the user's {FILE_NAME}", fixed=True)
+        fields = Fields(problems, node, f"the user's {FILE_NAME}", fixed=True)
         trust = _paths(fields, home)
         fields.finish()
     elif node is not None:
-        report.problem(node, f"{FILE_NAME} must be a mapping, not {describe(node)}")
-    if report.problems:
-        raise WorkflowInvalid(sorted(set(report.problems)))
+        problems.add(node, f"{FILE_NAME} must be a mapping, not {describe(node)}")
+    if problems.errors:
+        raise WorkflowInvalid(sorted(set(problems.errors)))
     return UserConfig(trust)
 
 
@@ -51,7 +51,7 @@ def _paths(fields: Fields, home: str | None) -> tuple[str, ...]:
             paths.append(path)
         else:
             wanted = "paths that begin with / or ~, of a home that there is"
-            fields.report.problem(item, f"`trust` must be a list of {wanted}, not {describe(item)}")
+            fields.problems.add(item, f"`trust` must be a list of {wanted}, not {describe(item)}")
     return tuple(paths)
 
 

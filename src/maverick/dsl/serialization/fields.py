@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from maverick.dsl.durations import parse_duration
 from maverick.dsl.expressions.expressions import Expression, Template
-from maverick.dsl.serialization.report import Report, describe, is_null, is_sole
-from maverick.dsl.serialization.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode
+from maverick.dsl.serialization.problems import Problems, describe, is_null, is_sole
+from maverick.dsl.serialization.yaml_nodes import (
+    MappingNode,
+    Node,
+    ScalarNode,
+    SequenceNode,
+    plain_value,
+)
 from maverick.dsl.workflow.inputs import truth_of
 
 if TYPE_CHECKING:
@@ -35,9 +41,9 @@ class Fields:
     """
 
     def __init__(
-        self, report: Report, node: MappingNode, what: str, *, fixed: bool = False
+        self, problems: Problems, node: MappingNode, what: str, *, fixed: bool = False
     ) -> None:
-        self.report = report
+        self.problems = problems
         self.node = node
         self.what = what
         self._fixed = fixed
@@ -48,8 +54,8 @@ class Fields:
         for name, (key, _) in self.node.entries.items():
             if name in self._asked or name.startswith("x-"):
                 continue
-            hint = self.report.near(name, self._asked) or f"; there are {', '.join(self._asked)}"
-            self.report.problem(key, f"unknown field `{name[:60]}` in {self.what}{hint}")
+            hint = self.problems.near(name, self._asked) or f"; there are {', '.join(self._asked)}"
+            self.problems.add(key, f"unknown field `{name[:60]}` in {self.what}{hint}")
 
     def has(self, name: str) -> bool:
         """Whether the field is given."""
@@ -61,7 +67,7 @@ class Fields:
         if name in self.node.entries:
             return self.node.entries[name][1]
         if required:
-            self.report.problem(self.node, f"missing field `{name}`: {self.what} needs it")
+            self.problems.add(self.node, f"missing field `{name}`: {self.what} needs it")
         return None
 
     def optional(self, name: str) -> Node | None:
@@ -76,27 +82,27 @@ class Fields:
     def place_of(self, name: str) -> SourcePlace:
         """Where the field's value stands, or the mapping if it is not given."""
         entry = self.node.entries.get(name)
-        return self.report.place(entry[1] if entry else self.node)
+        return self.problems.place(entry[1] if entry else self.node)
 
     def places(self) -> dict[str, SourcePlace]:
         """Where the value of each field stands."""
-        return {name: self.report.place(node) for name, (_, node) in self.node.entries.items()}
+        return {name: self.problems.place(node) for name, (_, node) in self.node.entries.items()}
 
     def entry_places(self, name: str) -> dict[str, SourcePlace]:
         """Where the entries of the field, a mapping, stand: under `NAME.ENTRY`."""
         node = self.node.entries[name][1] if name in self.node.entries else None
         entries = node.entries.items() if isinstance(node, MappingNode) else ()
-        return {f"{name}.{entry}": self.report.place(key) for entry, (key, _) in entries}
+        return {f"{name}.{entry}": self.problems.place(key) for entry, (key, _) in entries}
 
     def wrong(self, name: str, node: Node, wanted: str) -> None:
         """Report that the field's value is not what is *wanted*."""
-        self.report.problem(node, f"`{name}` must be {wanted}, not {describe(node)}")
+        self.problems.add(node, f"`{name}` must be {wanted}, not {describe(node)}")
 
     def text(self, name: str, *, required: bool = False) -> str:
         """Give a text that holds no expression."""
         value = self.template(name, required=required)
         if isinstance(value, Template):
-            self.report.problem(
+            self.problems.add(
                 self.node.entries[name][1], f"`{name}` must be a fixed text, without expressions"
             )
             return ""
@@ -114,8 +120,8 @@ class Fields:
             self.wrong(name, node, "a text (in quotes)" if quotable else "a text")
             return None
         if required and not node.value.strip():
-            self.report.problem(node, f"`{name}` is empty")
-        return self.report.template(node)
+            self.problems.add(node, f"`{name}` is empty")
+        return self.problems.template(node)
 
     def free_text(self, name: str) -> str:
         """Give a description: any scalar, as it is written."""
@@ -147,11 +153,11 @@ class Fields:
         for word in words:
             if text == word or (word == "null" and is_null(node)):
                 return word
-        hint = self.report.near(text, words) if text else ""
+        hint = self.problems.near(text, words) if text else ""
         self.wrong(name, node, f"{', '.join(words[:-1])} or {words[-1]}")
         if hint:
-            last = self.report.problems.pop()
-            self.report.problem(node, last.message + hint)
+            last = self.problems.errors.pop()
+            self.problems.add(node, last.message + hint)
         return default
 
     def texts(self, name: str) -> tuple[str, ...]:
@@ -171,8 +177,8 @@ class Fields:
         node = self.node_of(name, required=required)
         if node is None:
             return None
-        self.report.warn_of_numbers(node)
-        return self.report.field(node)
+        self.problems.warn_of_numbers(node)
+        return self.problems.field(node)
 
     def shaped(
         self, name: str, kinds: tuple[type[Node], ...], wanted: str, *, typed: bool = False
@@ -186,7 +192,7 @@ class Fields:
         node = self.node_of(name)
         if node is None or is_null(node):
             return None
-        value = self.report.field(node)
+        value = self.problems.field(node)
         inside = (
             [item for _, item in node.entries.values()]
             if typed and isinstance(node, MappingNode)
@@ -194,7 +200,7 @@ class Fields:
         )
         for item in inside:
             if not (typed and isinstance(item, ScalarNode)):
-                self.report.warn_of_numbers(item)
+                self.problems.warn_of_numbers(item)
         if isinstance(node, kinds):
             if not isinstance(node, ScalarNode) or isinstance(node.value, str):
                 return value
@@ -210,7 +216,7 @@ class Fields:
     def value(self, name: str) -> Value:
         """Give any value as it is written; expressions in it stay texts."""
         node = self.node_of(name)
-        return None if node is None else self.report.value(node)
+        return None if node is None else plain_value(node)
 
     def free_mapping(self, name: str) -> dict[str, Value]:
         """Give a mapping of anything, as it is written."""
@@ -218,7 +224,7 @@ class Fields:
         return (
             {}
             if node is None
-            else {key: self.report.value(item) for key, (_, item) in node.entries.items()}
+            else {key: plain_value(item) for key, (_, item) in node.entries.items()}
         )
 
     def mapping(self, name: str, *, required: bool = False) -> MappingNode | None:
@@ -238,7 +244,7 @@ class Fields:
             self.wrong(name, node, "a list")
             return None
         if not node.items:
-            self.report.problem(
+            self.problems.add(
                 node, f"`{name}` is empty: {self.what} needs at least one entry in it"
             )
         return node
@@ -285,7 +291,7 @@ class Fields:
         if node is None:
             return default
         if isinstance(node, ScalarNode):
-            value = node.value if self._fixed else self.report.field(node)
+            value = node.value if self._fixed else self.problems.field(node)
             if isinstance(value, Template):
                 return value
             if isinstance(value, str) and "${{" in value and not self._fixed:
@@ -304,4 +310,4 @@ class Fields:
         if not isinstance(node, ScalarNode) or not node.text.strip() or (is_null(node)):
             self.wrong(name, node, "an expression")
             return None
-        return self.report.expression(node)
+        return self.problems.expression(node)

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from maverick.dsl.serialization.fields import Fields
-from maverick.dsl.serialization.report import Report, describe
+from maverick.dsl.serialization.problems import Problems, describe
 from maverick.dsl.serialization.source_text import read_text
 from maverick.dsl.serialization.steps import read_block, read_name
 from maverick.dsl.serialization.yaml_nodes import (
@@ -20,6 +20,7 @@ from maverick.dsl.serialization.yaml_nodes import (
     ScalarNode,
     SequenceNode,
     compose,
+    plain_value,
 )
 from maverick.dsl.workflow.inputs import check_choice, fit
 from maverick.dsl.workflow.model import Input, InputType, Workflow
@@ -67,24 +68,24 @@ def parse_workflow(text: str, file: str) -> Workflow:
 
 def check_workflow(text: str, file: str) -> Checked:
     """Read a workflow from *text* and give it with all problems and warnings; raises nothing."""
-    node, problems = compose(text, file)
-    report = Report(file, text)
-    report.problems += problems
+    node, syntax = compose(text, file)
+    problems = Problems(file, text)
+    problems.errors += syntax
     workflow = None
     if isinstance(node, MappingNode):
-        workflow = _workflow(report, node, text)
+        workflow = _workflow(problems, node, text)
     elif node is not None:
-        report.problem(
+        problems.add(
             node, f"a workflow must be a mapping with `name` and `steps`, not {describe(node)}"
         )
-    found = tuple(sorted(set(report.problems)))
+    found = tuple(sorted(set(problems.errors)))
     return Checked(
-        None if found else workflow, found, tuple(sorted(set(report.warnings))), workflow
+        None if found else workflow, found, tuple(sorted(set(problems.warnings))), workflow
     )
 
 
-def _workflow(report: Report, node: MappingNode, text: str) -> Workflow:
-    fields = Fields(report, node, "a workflow")
+def _workflow(problems: Problems, node: MappingNode, text: str) -> Workflow:
+    fields = Fields(problems, node, "a workflow")
     version = _version(fields)
     name = _name(fields)
     description = fields.free_text("description")
@@ -95,24 +96,24 @@ def _workflow(report: Report, node: MappingNode, text: str) -> Workflow:
     checkpoints = fields.mapping("checkpoints")
     workspace: Literal["false", "label", "step"] = "false"
     if checkpoints is not None:
-        inner = Fields(report, checkpoints, "`checkpoints`")
+        inner = Fields(problems, checkpoints, "`checkpoints`")
         workspace = inner.word("workspace", ("false", "label", "step"), "false")
         inner.finish()
     block = fields.sequence("steps", required=True)
     workflow = Workflow(
         name=name,
         version=version,
-        file=report.file,
+        file=problems.file,
         text=text,
         description=description,
         inputs=inputs,
         on_failure=on_failure,
         workspace=workspace,
-        steps=() if block is None else read_block(report, block, 1),
+        steps=() if block is None else read_block(problems, block, 1),
         outputs=fields.field("outputs"),
         has_outputs=fields.has("outputs"),
         metadata=fields.free_mapping("metadata"),
-        place=report.place(node),
+        place=problems.place(node),
     )
     fields.finish()
     return workflow
@@ -125,7 +126,7 @@ def _version(fields: Fields) -> str:
     if isinstance(node, ScalarNode) and _VERSION.fullmatch(node.text):
         return node.text
     shown = f"`{node.text[:40]}`" if isinstance(node, ScalarNode) and node.text else describe(node)
-    fields.report.problem(
+    fields.problems.add(
         node, f'version {shown} is not supported; this is version 1 of the language: "1.0"'
     )
     return ""
@@ -141,7 +142,7 @@ def _name(fields: Fields) -> str:
     if not _WORKFLOW_NAME.fullmatch(node.value):
         better = re.sub(r"[^a-z0-9_-]+", "-", node.value.lower()).strip("_-0123456789")[:64]
         hint = f"; for instance `{better}`" if _WORKFLOW_NAME.fullmatch(better) else ""
-        fields.report.problem(
+        fields.problems.add(
             node,
             f"bad name {node.value[:80]!r} of a workflow: "
             f"lower-case letters, digits, `_` and `-`, at most 64, a letter first{hint}",
@@ -155,18 +156,18 @@ def _inputs(fields: Fields) -> dict[str, Input]:
         return {}
     inputs: dict[str, Input] = {}
     for name, (key, node) in mapping.entries.items():
-        read_name(fields.report, key, "an input")
-        inputs[name] = _input(fields.report, name, node)
+        read_name(fields.problems, key, "an input")
+        inputs[name] = _input(fields.problems, name, node)
     return inputs
 
 
-def _input(report: Report, name: str, node: Node) -> Input:
+def _input(problems: Problems, name: str, node: Node) -> Input:
     if not isinstance(node, MappingNode):
-        report.problem(
+        problems.add(
             node, f"an input must be a mapping such as {{type: string}}, not {describe(node)}"
         )
         return Input(name=name, type="string", required=False)
-    fields = Fields(report, node, "an input")
+    fields = Fields(problems, node, "an input")
     given = fields.node_of("type", required=True)
     kind = fields.word("type", _INPUT_TYPES, "string")
     known = given is not None and isinstance(given, ScalarNode) and given.text in _INPUT_TYPES
@@ -174,7 +175,7 @@ def _input(report: Report, name: str, node: Node) -> Input:
     default_node = fields.node_of("default")
     has_default = default_node is not None
     if has_default and required and fields.has("required"):
-        report.problem(
+        problems.add(
             node.entries["required"][1], "`required: true` and `default` exclude each other"
         )
     choices = _choices(fields, kind) if known else ()
@@ -182,33 +183,33 @@ def _input(report: Report, name: str, node: Node) -> Input:
         name=name,
         type=kind,
         required=required and not has_default,
-        default=None if default_node is None or not known else _default(report, default_node, kind),
+        default=_default(problems, default_node, kind) if default_node and known else None,
         has_default=has_default,
         choices=choices,
         description=fields.free_text("description"),
-        place=report.place(node),
+        place=problems.place(node),
     )
     if default_node is not None and known and declared.default is not None:
         try:
             check_choice(declared.default, declared)
         except ValueError as error:
-            report.problem(default_node, f"`default`: {error}")
+            problems.add(default_node, f"`default`: {error}")
     fields.node_of("choices")
     fields.finish()
     return declared
 
 
-def _default(report: Report, node: Node, kind: InputType) -> Value:
+def _default(problems: Problems, node: Node, kind: InputType) -> Value:
     """Give the default as the input's type has it; a null fits every type."""
-    value = report.value(node)
+    value = plain_value(node)
     if value is None:
         return None
     if not isinstance(node, ScalarNode):
-        report.warn_of_numbers(node)
+        problems.warn_of_numbers(node)
     try:
         return fit(value, kind)
     except ValueError as error:
-        report.problem(node, f"`default`: {error}")
+        problems.add(node, f"`default`: {error}")
         return None
 
 
@@ -217,7 +218,7 @@ def _choices(fields: Fields, kind: InputType) -> tuple[Value, ...]:
     choices: list[Value] = []
     for item in sequence.items if isinstance(sequence, SequenceNode) else ():
         try:
-            choices.append(fit(fields.report.value(item), kind))
+            choices.append(fit(plain_value(item), kind))
         except ValueError as error:
-            fields.report.problem(item, f"`choices`: {error}")
+            fields.problems.add(item, f"`choices`: {error}")
     return tuple(choices)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from maverick.dsl.expressions.expressions import Expression, parse_expression
 from maverick.dsl.serialization.fields import Common, Fields
-from maverick.dsl.serialization.report import Report, describe
+from maverick.dsl.serialization.problems import Problems, describe
 from maverick.dsl.serialization.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode
 from maverick.dsl.workflow.inputs import truth_of
 from maverick.dsl.workflow.model import (
@@ -39,17 +39,17 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]+")
 
 
-def read_name(report: Report, node: Node, what: str) -> str:
+def read_name(problems: Problems, node: Node, what: str) -> str:
     """Give the name that *node* is; one that cannot be used in expressions and paths is a
     problem.
     """
     if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
-        report.problem(node, f"the name of {what} must be a text, not {describe(node)}")
+        problems.add(node, f"the name of {what} must be a text, not {describe(node)}")
         return ""
     if not _NAME.fullmatch(node.value):
         better = _UNFIT.sub("_", node.value).strip("_-")[:64]
         hint = f"; for instance `{better}`" if _NAME.fullmatch(better) else ""
-        report.problem(
+        problems.add(
             node,
             f"bad name {node.value[:80]!r} of {what}: "
             f"letters, digits, `_` and `-`, at most 64, not a digit first{hint}",
@@ -57,17 +57,17 @@ def read_name(report: Report, node: Node, what: str) -> str:
     return node.value
 
 
-def read_block(report: Report, node: SequenceNode, depth: int) -> tuple[Step, ...]:
+def read_block(problems: Problems, node: SequenceNode, depth: int) -> tuple[Step, ...]:
     """Give the steps of a block; their names, and those of a branch's options, differ."""
     steps: list[Step] = []
     names: dict[str, int] = {}
     for item in node.items:
-        step = read_step(report, item, depth)
+        step = read_step(problems, item, depth)
         if step is None:
             continue
         for name, place in step.visible_names().items():
             if name and name in names:
-                report.problem_at(
+                problems.add_at(
                     place, f"duplicate step name `{name}`; it stands at line {names[name]} already"
                 )
             names.setdefault(name, place.line)
@@ -75,27 +75,25 @@ def read_block(report: Report, node: SequenceNode, depth: int) -> tuple[Step, ..
     return tuple(steps)
 
 
-def read_step(report: Report, node: Node, depth: int, *, default_name: str = "") -> Step | None:
+def read_step(problems: Problems, node: Node, depth: int, *, default_name: str = "") -> Step | None:
     """Give the step that *node* describes; None where it is none.
 
     A step of an unknown type becomes one of its name that has no type, so that what refers to it
     is no problem, too.
     """
     if not isinstance(node, MappingNode):
-        report.problem(
-            node, f"a step must be a mapping with `name` and `type`, not {describe(node)}"
-        )
+        problems.add(node, f"a step must be a mapping with `name` and `type`, not {describe(node)}")
         return None
     if depth > MAX_STEP_DEPTH:
-        report.problem(node, f"steps are nested too deeply: more than {MAX_STEP_DEPTH} levels")
+        problems.add(node, f"steps are nested too deeply: more than {MAX_STEP_DEPTH} levels")
         return None
-    kind = _type_of(report, node)
+    kind = _type_of(problems, node)
     if kind is None:
         named = node.entries.get("name")
-        name = read_name(report, named[1], "a step") if named else default_name
-        return Step(name=name, place=report.place(node))
+        name = read_name(problems, named[1], "a step") if named else default_name
+        return Step(name=name, place=problems.place(node))
     article = "an" if kind[0] in "aeiou" else "a"
-    fields = Fields(report, node, f"{article} {kind} step")
+    fields = Fields(problems, node, f"{article} {kind} step")
     common = _common(fields, kind, default_name, depth)
     step: Step = (
         _COMPOSITES[kind](fields, common, depth)
@@ -106,10 +104,10 @@ def read_step(report: Report, node: Node, depth: int, *, default_name: str = "")
     return step
 
 
-def _type_of(report: Report, node: MappingNode) -> str | None:
+def _type_of(problems: Problems, node: MappingNode) -> str | None:
     entry = node.entries.get("type")
     if entry is None:
-        report.problem(
+        problems.add(
             node, f"missing field `type`: a step needs it; there are {', '.join(STEP_TYPES)}"
         )
         return None
@@ -117,13 +115,14 @@ def _type_of(report: Report, node: MappingNode) -> str | None:
     text = value.text if isinstance(value, ScalarNode) else ""
     if text in STEP_TYPES:
         return text
-    hint = (report.near(text, STEP_TYPES) if text else "") or f"; there are {', '.join(STEP_TYPES)}"
+    near = problems.near(text, STEP_TYPES) if text else ""
+    hint = near or f"; there are {', '.join(STEP_TYPES)}"
     shown = (
         f"unknown step type `{text[:60]}`"
         if text
         else f"`type` must be a step type, not {describe(value)}"
     )
-    report.problem(value, shown + hint)
+    problems.add(value, shown + hint)
     return None
 
 
@@ -133,12 +132,12 @@ def _common(fields: Fields, kind: str, default_name: str, depth: int) -> Common:
     """
     fields.node_of("type")
     name_node = fields.node_of("name", required=not default_name)
-    name = default_name if name_node is None else read_name(fields.report, name_node, fields.what)
+    name = default_name if name_node is None else read_name(fields.problems, name_node, fields.what)
     retry_node = fields.node_of("retry")
     own_retry = kind == "validate" and not isinstance(retry_node, MappingNode)
     return {
         "name": name,
-        "place": fields.report.place(fields.node),
+        "place": fields.problems.place(fields.node),
         "description": fields.free_text("description"),
         "when": fields.expression("when"),
         "requires": fields.texts("requires"),
@@ -160,7 +159,7 @@ def _retry(fields: Fields, node: Node) -> Retry | None:
         example = node.text if isinstance(node, ScalarNode) and isinstance(node.value, int) else "3"
         fields.wrong("retry", node, f"a mapping such as {{attempts: {example}}}")
         return None
-    retry = Fields(fields.report, node, "`retry`")
+    retry = Fields(fields.problems, node, "`retry`")
     record = Retry(
         attempts=retry.count("attempts", 1),
         delay=retry.seconds("delay", 0),
@@ -177,7 +176,7 @@ def _rollback(fields: Fields, depth: int) -> Rollback | None:
     if node is None:
         return None
     if isinstance(node, MappingNode):
-        step = read_step(fields.report, node, depth + 1, default_name="rollback")
+        step = read_step(fields.problems, node, depth + 1, default_name="rollback")
         return None if step is None else Rollback(step=step)
     if (
         isinstance(node, ScalarNode)
@@ -197,7 +196,7 @@ def _step_in(
     return (
         None
         if node is None
-        else read_step(fields.report, node, depth + 1, default_name=default_name)
+        else read_step(fields.problems, node, depth + 1, default_name=default_name)
     )
 
 
@@ -224,7 +223,7 @@ def _stages(fields: Fields) -> Field:
         return value
     for item in node.items:
         if isinstance(item, MappingNode):
-            stage = Fields(fields.report, item, "a stage")
+            stage = Fields(fields.problems, item, "a stage")
             stage.template("name")
             stage.template("run", required=True)
             stage.seconds("timeout", positive=True)
@@ -239,11 +238,11 @@ def _branch(fields: Fields, common: Common, depth: int) -> Step:
     options: list[Option] = []
     for item in node.items if node else ():
         if not isinstance(item, MappingNode):
-            fields.report.problem(
+            fields.problems.add(
                 item, f"an option must be a mapping with `when` and `step`, not {describe(item)}"
             )
             continue
-        option = Fields(fields.report, item, "an option")
+        option = Fields(fields.problems, item, "an option")
         when = option.expression("when", required=True)
         step = _step_in(option, "step", depth, required=True)
         option.finish()
@@ -257,7 +256,7 @@ def _branch(fields: Fields, common: Common, depth: int) -> Step:
     )
     for chosen in [option.step for option in options] + [branch.otherwise]:
         if chosen is not None and branch.name and branch.name in chosen.visible_names():
-            fields.report.problem_at(
+            fields.problems.add_at(
                 chosen.place,
                 f"duplicate step name `{branch.name}`: it is the name of the branch itself",
             )
@@ -277,7 +276,7 @@ def _repeat(fields: Fields, common: Common, depth: int, *, parallel: bool) -> St
     limit, side_by_side = _concurrency(fields, parallel=parallel)
     loop = LoopStep(
         **common,
-        steps=() if block is None else read_block(fields.report, block, depth + 1),
+        steps=() if block is None else read_block(fields.problems, block, depth + 1),
         has_for_each=fields.has("for_each"),
         for_each=_for_each(fields),
         until=fields.expression("until") or (_unread(fields) if fields.has("until") else None),
@@ -292,17 +291,17 @@ def _repeat(fields: Fields, common: Common, depth: int, *, parallel: bool) -> St
         name = next(
             (name for name in ("parallel", "max_concurrency", "type") if fields.has(name)), "until"
         )
-        fields.report.problem_at(
+        fields.problems.add_at(
             fields.place_of(name),
             "`until` needs one round after the other: it cannot run concurrently",
         )
     for name in ("max_iterations", "on_exhausted"):
         if fields.has(name) and not fields.has("until"):
-            fields.report.warning(
+            fields.problems.warn(
                 fields.node.entries[name][0], f"`{name}` has no effect without `until`"
             )
     if not fields.has("for_each") and fields.has("key"):
-        fields.report.warning(
+        fields.problems.warn(
             fields.node.entries["key"][0], "`key` has no effect without `for_each`"
         )
     return loop
@@ -310,16 +309,16 @@ def _repeat(fields: Fields, common: Common, depth: int, *, parallel: bool) -> St
 
 def _unread(fields: Fields) -> Expression:
     """Stand in for an expression with a problem, so that the rest of the step can be looked at."""
-    return parse_expression("false", fields.report.place(fields.node))
+    return parse_expression("false", fields.problems.place(fields.node))
 
 
 def _for_each(fields: Fields) -> Field | Expression:
     node = fields.node_of("for_each")
     if isinstance(node, SequenceNode):
-        fields.report.warn_of_numbers(node)
-        return fields.report.field(node)
+        fields.problems.warn_of_numbers(node)
+        return fields.problems.field(node)
     if isinstance(node, ScalarNode) and isinstance(node.value, str) and node.value.strip():
-        return fields.report.expression(node)
+        return fields.problems.expression(node)
     if node is not None:
         fields.wrong("for_each", node, "a list, or an expression that gives one")
     return None
@@ -339,7 +338,7 @@ def _concurrency(fields: Fields, *, parallel: bool) -> tuple[Field, Expression |
     if value is not None:
         return (limit if fields.has("max_concurrency") else (None if value else 1)), None
     if isinstance(node, ScalarNode) and "${{" in node.text:
-        condition = fields.report.expression(node)
+        condition = fields.problems.expression(node)
         return (
             (limit, None)
             if condition is None or fields.has("max_concurrency")

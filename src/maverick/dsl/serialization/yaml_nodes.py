@@ -22,6 +22,8 @@ from maverick.errors import Problem
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from maverick.values import Value
+
 MAX_TEXT_CHARACTERS = 1 << 20
 MAX_DEPTH = 150
 MAX_NODES = 100_000
@@ -80,7 +82,16 @@ class MappingNode:
 Node: TypeAlias = ScalarNode | SequenceNode | MappingNode
 
 
-class _Stop(Exception):
+def plain_value(node: Node) -> Value:
+    """The value of *node* as it is written; expressions in it stay texts."""
+    if isinstance(node, ScalarNode):
+        return node.value
+    if isinstance(node, SequenceNode):
+        return [plain_value(item) for item in node.items]
+    return {name: plain_value(item) for name, (_, item) in node.entries.items()}
+
+
+class _Unreadable(Exception):
     """The rest of the text cannot be read."""
 
 
@@ -107,7 +118,7 @@ def compose(text: str, file: str) -> tuple[Node | None, list[Problem]]:
     text = text.removeprefix("\ufeff")
     try:
         return composer.document(yaml.parse(text, Loader=_Loader)), composer.problems
-    except _Stop:
+    except _Unreadable:
         return None, composer.problems
     except yaml.YAMLError as error:
         opened = nested_too_deeply(error)
@@ -123,7 +134,7 @@ def _too_deep(opening: str, end: yaml.Mark, file: str) -> list[Problem]:
     The parser reads ahead: it may stop before it has given the events of what it has read.
     """
     composer = _Composer(file)
-    with suppress(_Stop, yaml.YAMLError):
+    with suppress(_Unreadable, yaml.YAMLError):
         composer.document(yaml.parse(opening, Loader=_Loader))
     if not any(problem.message == _TOO_DEEP for problem in composer.problems):
         composer.problem(end.line + 1, end.column + 1, _TOO_DEEP)
@@ -140,9 +151,9 @@ class _Composer:
     def problem(self, line: int, column: int, message: str) -> None:
         self.problems.append(Problem(self.file, line, column, message))
 
-    def stop(self, line: int, column: int, message: str) -> _Stop:
+    def stop(self, line: int, column: int, message: str) -> _Unreadable:
         self.problem(line, column, message)
-        return _Stop()
+        return _Unreadable()
 
     def check_text(self, text: str) -> list[Problem]:
         if len(text) > MAX_TEXT_CHARACTERS:
@@ -161,7 +172,7 @@ class _Composer:
         return self.problems
 
     def document(self, events: Iterator[yaml.Event]) -> Node | None:
-        """Give the only document's node; raises _Stop, or YAMLError of the parser."""
+        """Give the only document's node; raises _Unreadable, or YAMLError of the parser."""
         root: Node | None = None
         documents = 0
         stack: list[_Open] = []

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from maverick.dsl.serialization.yaml_nodes import MappingNode, ScalarNode
+from maverick.dsl.serialization.yaml_nodes import MappingNode, ScalarNode, plain_value
 from maverick.dsl.workflow.model import Mention, Step
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def read(fields: Fields, common: Common) -> AgentStep:
         context=fields.shaped(
             "context", (MappingNode, ScalarNode), "a mapping, or the name of a context builder"
         ),
-        output_schema=None if schema is None else fields.report.value(schema),
+        output_schema=None if schema is None else plain_value(schema),
         cwd=fields.template("cwd"),
     )
 

@@ -41,7 +41,7 @@ def read(fields: Fields, common: Common) -> CheckpointStep:
             "a label cannot be `latest`, which stands for a run's newest checkpoint; give another "
             "`checkpoint_id`"
         )
-        fields.report.problem(node, text)
+        fields.problems.add(node, text)
     return CheckpointStep(**common, checkpoint_id=label, workspace=_workspace(fields))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from maverick.dsl.expressions import nodes
 from maverick.dsl.expressions.expressions import Expression, Template
-from maverick.dsl.serialization.report import as_written
+from maverick.dsl.serialization.problems import as_written
 from maverick.dsl.serialization.yaml_nodes import MappingNode, ScalarNode, SequenceNode
 from maverick.dsl.workflow.model import Step
 
@@ -66,15 +66,15 @@ def _environment(fields: Fields) -> Field:
     if isinstance(given, MappingNode):
         entries = {name: (key, as_written(node)) for name, (key, node) in given.entries.items()}
         for _, node in entries.values():
-            fields.report.warn_of_numbers(node)
-        return fields.report.field(replace(given, entries=entries))
+            fields.problems.warn_of_numbers(node)
+        return fields.problems.field(replace(given, entries=entries))
     return fields.shaped("env", (MappingNode,), "a mapping")
 
 
 def _warn_unquoted(fields: Fields, run: Template) -> None:
     for part in run.parts:
         if isinstance(part, Expression) and not _is_harmless(part.node):
-            fields.report.warn_at(part.place, _UNQUOTED)
+            fields.problems.warn_at(part.place, _UNQUOTED)
 
 
 def _is_harmless(node: nodes.Node) -> bool:

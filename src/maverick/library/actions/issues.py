@@ -196,8 +196,7 @@ def _read(path: Path, next_number: int) -> Issue:
 def _facts(text: str, shown: str) -> dict[str, Any]:
     if not _COMMENTS.sub("", text).strip():
         return {}
-    from maverick.dsl.serialization.report import Report  # noqa: PLC0415
-    from maverick.dsl.serialization.yaml_nodes import compose  # noqa: PLC0415 - loads the YAML parser
+    from maverick.dsl.serialization.yaml_nodes import compose, plain_value  # noqa: PLC0415 - loads the YAML parser
 
     text = "\n" + text  # It begins in the file's second line.
     node, problems = compose(text, shown)
@@ -205,7 +204,7 @@ def _facts(text: str, shown: str) -> dict[str, Any]:
         raise StepFailed(
             f"the front matter of {shown} is no YAML: " + "; ".join(map(str, problems))
         )
-    facts = Report(shown, text).value(node)
+    facts = plain_value(node)
     return facts if isinstance(facts, dict) else {}
 
 

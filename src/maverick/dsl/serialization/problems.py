@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from maverick.dsl.expressions.expressions import Field
-    from maverick.values import Value
 
 _MANY_PROBLEMS = 100
 _MORE_ERRORS = 20
@@ -73,26 +72,26 @@ def as_written(node: Node) -> Node:
     return node
 
 
-class Report:
+class Problems:
     """Gathers the problems and warnings of one file."""
 
     def __init__(self, file: str, source: str) -> None:
         self.file = file
         self.source = source.removeprefix("\ufeff")
-        self.problems: list[Problem] = []
+        self.errors: list[Problem] = []
         self.warnings: list[Problem] = []
 
-    def problem(self, node: Node, message: str) -> None:
+    def add(self, node: Node, message: str) -> None:
         """Note a problem at *node*."""
-        self.problems.append(Problem(self.file, node.line, node.column, message))
+        self.errors.append(Problem(self.file, node.line, node.column, message))
 
-    def warning(self, node: Node, message: str) -> None:
+    def warn(self, node: Node, message: str) -> None:
         """Note a warning at *node*: the file can be used as it is."""
         self.warnings.append(Problem(self.file, node.line, node.column, message))
 
-    def problem_at(self, place: SourcePlace, message: str) -> None:
+    def add_at(self, place: SourcePlace, message: str) -> None:
         """Note a problem at *place*."""
-        self.problems.append(Problem(self.file, place.line, place.column, message))
+        self.errors.append(Problem(self.file, place.line, place.column, message))
 
     def warn_at(self, place: SourcePlace, message: str) -> None:
         """Note a warning at *place*."""
@@ -100,19 +99,11 @@ class Report:
 
     def near(self, name: str, names: Iterable[str]) -> str:
         """Suggest one of *names*; nothing once there are many problems, for it takes its time."""
-        return nearest(name, names) if len(self.problems) < _MANY_PROBLEMS else ""
+        return nearest(name, names) if len(self.errors) < _MANY_PROBLEMS else ""
 
     def place(self, node: Node) -> SourcePlace:
         """Where *node* starts."""
         return SourcePlace(self.file, node.line, node.column)
-
-    def value(self, node: Node) -> Value:
-        """Give the plain value of *node*; expressions in it stay texts."""
-        if isinstance(node, ScalarNode):
-            return node.value
-        if isinstance(node, SequenceNode):
-            return [self.value(item) for item in node.items]
-        return {name: self.value(item) for name, (_, item) in node.entries.items()}
 
     def field(self, node: Node) -> Field:
         """Give the value of *node* with its expressions parsed, at any depth."""
@@ -128,7 +119,7 @@ class Report:
         """
         if isinstance(node, ScalarNode):
             if is_rewritten(node):
-                self.warning(
+                self.warn(
                     node,
                     f"`{node.text[:60]}` is read as the number {node.value}: quote it if it is a "
                     "text",
@@ -204,7 +195,7 @@ class Report:
     def _syntax(self, node: ScalarNode, where: TextMap, message: str, offset: int) -> None:
         if not node.style and self.source[node.end : node.end + 2] == " #":
             message += " (` #` starts a comment: quote the text)"
-        self.problems.append(Problem(self.file, *where.place(offset), message))
+        self.errors.append(Problem(self.file, *where.place(offset), message))
 
 
 def is_sole(value: object) -> bool:
