@@ -28,7 +28,7 @@ validation:
 github: {repo: owner/name}
 actions: [tools.maverick_actions]
 secrets: [GITHUB_TOKEN, ANTHROPIC_API_KEY]
-checkpoints: {keep_last: 5, keep_within: 30d, remote: s3://bucket/prefix}
+checkpoints: {keep_last: 5, keep_within: 30d}
 processes: {grace: 1m}
 x-ours: anything
 """
@@ -65,10 +65,7 @@ def test_every_key_is_read() -> None:
     assert ("tools.maverick_actions",) == config.actions
     assert ("GITHUB_TOKEN", "ANTHROPIC_API_KEY") == config.secrets
     assert ProcessesConfig(grace=60) == config.processes
-    assert (
-        CheckpointsConfig(keep_last=5, keep_within=2_592_000, remote="s3://bucket/prefix")
-        == config.checkpoints
-    )
+    assert CheckpointsConfig(keep_last=5, keep_within=2_592_000) == config.checkpoints
 
 
 def test_an_agent_that_is_not_named_is_the_default_one() -> None:
@@ -166,6 +163,17 @@ def test_a_link_that_leads_nowhere_is_not_taken_for_no_file(tmp_path: Path) -> N
         (
             "checkpoints: {keep_last: -1}\n",
             "1:26: `keep_last` must be an integer from 0, not the number -1",
+        ),
+        (
+            "checkpoints: {remote: s3://bucket/prefix}\n",
+            (
+                "1:15: `checkpoints.remote`: pushing runs to a remote is not yet possible; remove "
+                "the key"
+            ),
+        ),
+        (
+            "checkpoints: {xyz: 1}\n",
+            "1:15: unknown field `xyz` in `checkpoints`; there are keep_last, keep_within",
         ),
         (
             "checkpoints: {keep_last: '${{ 1 }}'}\n",

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -77,13 +77,10 @@ class ProcessesConfig(NamedTuple):
 
 
 class CheckpointsConfig(NamedTuple):
-    """Which checkpoints of done runs gc keeps, and where they are pushed. `keep_within` is in
-    seconds.
-    """
+    """Which checkpoints of done runs gc keeps. `keep_within` is in seconds."""
 
     keep_last: int | None = None
     keep_within: float | None = None
-    remote: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,12 +294,18 @@ def _checkpoints(fields: Fields) -> CheckpointsConfig:
     mapping = fields.optional_mapping("checkpoints")
     if mapping is None:
         return CheckpointsConfig()
+    entries = dict(mapping.entries)
+    if (remote := entries.pop("remote", None)) is not None:
+        fields.problems.add(
+            remote[0],
+            "`checkpoints.remote`: pushing runs to a remote is not yet possible; remove the key",
+        )
+    mapping = replace(mapping, entries=entries)
     inner = Fields(fields.problems, mapping, "`checkpoints`", fixed=True)
     keep_last = inner.count("keep_last", None, least=0)
     checkpoints = CheckpointsConfig(
         keep_last=keep_last if isinstance(keep_last, int) else None,
         keep_within=_seconds(inner, "keep_within"),
-        remote=inner.text("remote") or None,
     )
     inner.finish()
     return checkpoints
