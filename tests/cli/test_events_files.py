@@ -25,11 +25,11 @@ def _kinds(path: Path) -> list[str]:
     return [json.loads(line)["event"] for line in path.read_text().splitlines()]
 
 
-def test_a_full_disk_is_said_once_and_the_run_is_done(program: Program) -> None:
+def test_a_full_disk_is_said_once_and_the_run_is_done(quick: Quick) -> None:
     """Neither writing nor closing the file ends anything."""
-    program.flow("- {name: a, type: shell, run: pwd}\n- {name: b, type: shell, run: pwd}")
+    quick.program.flow("- {name: a, type: shell, run: pwd}\n- {name: b, type: shell, run: pwd}")
 
-    done = program.run("run", "flow.yaml", "--events", "/dev/full")
+    done = quick("run", "flow.yaml", "--events", "/dev/full")
 
     assert 0 == done.code, done.err
     assert 1 == done.err.count(
@@ -143,18 +143,18 @@ def test_a_file_that_cannot_be_opened_is_a_wrong_usage(quick: Quick) -> None:
     )
 
 
-def test_every_text_can_be_an_event(program: Program) -> None:
+def test_every_text_can_be_an_event(quick: Quick) -> None:
     """Bytes that are no text stand as escapes in a file of UTF-8."""
-    (program.root / "flow.yaml").write_bytes(
+    (quick.program.root / "flow.yaml").write_bytes(
         b'version: "1.0"\nname: flow\nsteps:\n  - {name: a, type: python, action: "acts:say"}\n'
     )
-    program.file("acts.py", "def say():\n    raise ValueError('a\\udc80b\\x9b')\n")
+    quick.program.file("acts.py", "def say():\n    raise ValueError('a\\udc80b\\x9b')\n")
 
-    done = program.run("run", "flow.yaml", "--events", "events.jsonl")
+    done = quick("run", "flow.yaml", "--events", "events.jsonl")
 
     assert 1 == done.code
     assert "events are not written" not in done.err
-    assert "\\udc80" in (program.root / "events.jsonl").read_text("utf-8")
+    assert "\\udc80" in (quick.program.root / "events.jsonl").read_text("utf-8")
 
 
 def test_standard_output_stays_a_stream_of_json_lines(program: Program) -> None:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM
+from signal import SIGHUP, SIGINT, SIGTERM
 from types import SimpleNamespace
 
 import pytest
@@ -40,27 +40,6 @@ async def ignore():
         except asyncio.CancelledError:
             pass
 """
-
-
-@pytest.mark.parametrize("number", [SIGINT, SIGTERM, SIGHUP])
-def test_a_signal_pauses_the_run_and_the_last_line_resumes_it(
-    program: Program, number: signal.Signals
-) -> None:
-    program.flow(WAITING)
-
-    ended = program.begin("run", "flow.yaml", "--json").wait_for(program.mark).signal(number).end()
-
-    assert 130 == ended.code
-    answer = ended.json
-    assert ("paused", 1, None) == (answer["status"], answer["steps"]["ran"], answer["output"])
-    assert f"maverick run flow.yaml --resume={answer['run']}" == ended.last_line == answer["resume"]
-    assert "paused" == program.run("runs", "--json").json[0]["status"]
-    program.file("fixed", "")
-    resumed = program.shell(f"{ended.last_line} --json")
-    assert (0, {"ran": 2, "recalled": 1, "skipped": 0, "failed": 0}) == (
-        resumed.code,
-        resumed.json["steps"],
-    )
 
 
 HOLDING = """
@@ -209,30 +188,6 @@ def test_who_cannot_be_told_may_ask_again_after_a_second(monkeypatch: pytest.Mon
     signals.handle(SIGINT, None)
 
     assert signals.stop.urgent
-
-
-def test_a_killed_run_is_listed_as_killed_and_resumes(program: Program) -> None:
-    """SIGKILL leaves no time to save anything; what had finished was saved as it finished."""
-    program.flow(WAITING)
-    ended = program.begin("run", "flow.yaml").wait_for(program.mark).signal(SIGKILL).end()
-    assert -9 == ended.code
-
-    assert "killed" == program.run("runs", "--json").json[0]["status"]
-    program.file("fixed", "")
-    resumed = program.run("run", "flow.yaml", "--resume", "--json")
-    assert {"ran": 2, "recalled": 1, "skipped": 0, "failed": 0} == resumed.json["steps"]
-
-
-def test_a_run_that_another_process_executes_is_refused(program: Program) -> None:
-    program.flow(WAITING)
-    running = program.begin("run", "flow.yaml").wait_for(program.mark)
-
-    refused = program.run("run", "flow.yaml", "--resume", "--json")
-    listed = program.run("runs", "--json").json[0]["status"]
-    running.signal(SIGTERM).end()
-
-    assert (11, None, "running") == (refused.code, refused.json["run"], listed)
-    assert str(running.pid) in refused.err
 
 
 def test_nohup_keeps_a_run_alive_when_the_terminal_goes(program: Program) -> None:

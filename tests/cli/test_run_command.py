@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -12,21 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from kit.program import Program, Quick
+from kit.program import ANSWER_KEYS, Program, Quick
 
-KEYS = [
-    "run",
-    "resumed_from",
-    "workflow",
-    "status",
-    "output",
-    "error",
-    "checkpoint",
-    "resume",
-    "steps",
-    "rollback_errors",
-    "project",
-]
 HELLO = """
     inputs:
       name: {type: string, default: World}
@@ -41,10 +27,10 @@ FRAGILE = """
     """
 
 
-def test_text_output_is_printed_as_it_is_and_progress_goes_to_stderr(program: Program) -> None:
-    program.flow(HELLO)
+def test_text_output_is_printed_as_it_is_and_progress_goes_to_stderr(quick: Quick) -> None:
+    quick.program.flow(HELLO)
 
-    done = program.run("run", "flow.yaml", "-i", "name=Ada")
+    done = quick("run", "flow.yaml", "-i", "name=Ada")
 
     assert (0, "hello Ada\n") == (done.code, done.out)
     run = re.search(r"flow-[0-9]{8}-[0-9]{6}-\w+", done.err)
@@ -72,15 +58,15 @@ def test_other_output_is_printed_as_json_and_null_not_at_all(quick: Quick) -> No
     assert "" == quick("run", "nothing.yaml").out
 
 
-def test_json_is_one_object_with_exactly_these_keys(program: Program) -> None:
+def test_json_is_one_object_with_exactly_these_keys(quick: Quick) -> None:
     """Scripts read them by name; what the steps print must not come between."""
-    program.flow(HELLO)
+    quick.program.flow(HELLO)
 
-    done = program.run("run", "flow.yaml", "--json")
+    done = quick("run", "flow.yaml", "--json")
 
     answer = done.json
-    assert KEYS == list(answer)
-    assert answer["checkpoint"] == program.run("checkpoint", "log", "--json").json[0]["checkpoint"]
+    assert ANSWER_KEYS == list(answer)
+    assert answer["checkpoint"] == quick("checkpoint", "log", "--json").json[0]["checkpoint"]
     expected = {
         "run": answer["run"],
         "resumed_from": None,
@@ -92,66 +78,9 @@ def test_json_is_one_object_with_exactly_these_keys(program: Program) -> None:
         "resume": None,
         "steps": {"ran": 1, "recalled": 0, "skipped": 0, "failed": 0},
         "rollback_errors": [],
-        "project": str(program.root),
+        "project": str(quick.program.root),
     }
     assert expected == answer
-
-
-def test_a_failed_step_exits_1_and_the_last_line_is_the_command_that_resumes(
-    program: Program,
-) -> None:
-    program.flow(FRAGILE)
-
-    done = program.run("run", "flow.yaml", "--json")
-
-    assert 1 == done.code
-    answer = done.json
-    assert ("failed", {"ran": 1, "recalled": 0, "skipped": 0, "failed": 1}) == (
-        answer["status"],
-        answer["steps"],
-    )
-    assert "no such luck" in answer["error"]
-    assert f"maverick run flow.yaml --resume={answer['run']}" == answer["resume"] == done.last_line
-
-
-def test_the_command_that_is_printed_resumes(program: Program) -> None:
-    """It is there to be copied into the same shell."""
-    program.flow(FRAGILE)
-    failed = program.run("run", "flow.yaml", "--json")
-    program.file("fixed", "")
-
-    done = program.shell(f"{failed.last_line} --json")
-
-    assert 0 == done.code
-    assert {"ran": 1, "recalled": 1, "skipped": 0, "failed": 0} == done.json["steps"]
-    assert (failed.json["run"], failed.json["checkpoint"]) == (
-        done.json["run"],
-        done.json["resumed_from"],
-    )
-
-
-def test_resuming_a_run_that_is_done_reports_it_and_runs_nothing(quick: Quick) -> None:
-    quick.program.flow(HELLO)
-    first = quick("run", "flow.yaml", "--json").json
-
-    again = quick("run", "flow.yaml", "--resume", "--json")
-
-    assert (0, f"run {first['run']} is done; nothing was run") == (again.code, again.last_line)
-    assert ("done", "hello World", 0) == (
-        again.json["status"],
-        again.json["output"],
-        again.json["steps"]["ran"],
-    )
-
-
-def test_nothing_to_resume_exits_10_and_runs_nothing(quick: Quick) -> None:
-    """A restart that nobody asked for would be worse than an error."""
-    quick.program.flow("- {name: touch, type: shell, run: 'touch $MARK'}")
-
-    done = quick("run", "flow.yaml", "--resume")
-
-    assert 10 == done.code
-    assert not quick.program.mark.exists()
 
 
 def test_quiet_leaves_errors_and_the_result(quick: Quick) -> None:
@@ -237,7 +166,7 @@ def test_wrong_usage_exits_2_and_answers_in_json_if_asked(
 
     assert (2, "") == (done.code, done.out)
     assert said in done.err
-    assert KEYS == list(asked.json)
+    assert ANSWER_KEYS == list(asked.json)
     assert (None, None, True) == (
         asked.json["run"],
         asked.json["status"],
@@ -245,46 +174,18 @@ def test_wrong_usage_exits_2_and_answers_in_json_if_asked(
     )
 
 
-def test_an_invalid_workflow_exits_3_with_every_problem_on_its_line(quick: Quick) -> None:
-    quick.program.file(
-        "bad.yaml", 'version: "1.0"\nname: bad\nsteps:\n  - {name: a, type: shel}\n  - {name: a}\n'
-    )
-
-    done = quick("run", "bad.yaml", "--json")
-
-    assert 3 == done.code
-    places = re.findall(r"^bad\.yaml:(\d+):\d+: ", done.err, re.MULTILINE)
-    assert {"4", "5"} == set(places)
-    assert KEYS == list(done.json)
-
-
-def test_inputs_that_differ_exit_12_naming_both_values(quick: Quick) -> None:
-    quick.program.flow(
-        "inputs: {who: {type: string}}\nsteps:\n  - {name: no, type: shell, run: 'exit 1'}"
-    )
-    quick("run", "flow.yaml", "-i", "who=Ada")
-
-    done = quick("run", "flow.yaml", "--resume", "-i", "who=Bob")
-
-    assert 12 == done.code
-    assert "Ada" in done.err
-    assert "Bob" in done.err
-
-
-def test_a_workflow_file_is_found_from_the_callers_folder(program: Program) -> None:
+def test_a_workflow_file_is_found_from_the_callers_folder(
+    quick: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Steps run in the project's root, but the command line speaks of the folder it is typed in."""
-    program.file(
-        "deep/down/flow.yaml",
-        'version: "1.0"\nname: f\nsteps:\n  - {name: where, type: shell, run: pwd}\n',
-    )
-    program.file("deep/down/in.yaml", "{}")
-    deep = program.root / "deep" / "down"
+    text = 'version: "1.0"\nname: f\nsteps:\n  - {name: where, type: shell, run: pwd}\n'
+    deep = quick.program.file("deep/down/flow.yaml", text).parent
+    quick.program.file("deep/down/in.yaml", "{}")
+    monkeypatch.chdir(deep)
 
-    done = program.run(
-        "run", "./flow.yaml", "--inputs", "in.yaml", "--events", "log", "--json", cwd=deep
-    )
+    done = quick("run", "./flow.yaml", "--inputs", "in.yaml", "--events", "log", "--json")
 
-    assert f"{program.root}\n" == done.json["output"]["stdout"]
+    assert f"{quick.program.root}\n" == done.json["output"]["stdout"]
     assert (deep / "log").exists()
     assert not (deep / ".maverick").exists()
 
@@ -307,52 +208,19 @@ def test_what_python_actions_print_does_not_spoil_the_result(program: Program) -
     assert {"printed", "spoken"} <= set(done.err.splitlines())
 
 
-def test_values_that_json_does_not_know_are_written_as_documented(program: Program) -> None:
+def test_values_that_json_does_not_know_are_written_as_documented(quick: Quick) -> None:
     source = (
         "def give():\n    return {'b': b'\\x00\\xff', 'n': float('nan'), 'i': float('-inf'), "
         "'big': 7 ** 10000}\n"
     )
-    program.file("acts.py", source)
-    program.flow("- {name: give, type: python, action: 'acts:give'}")
+    quick.program.file("acts.py", source)
+    quick.program.flow("- {name: give, type: python, action: 'acts:give'}")
 
-    output = program.run("run", "flow.yaml", "--json").json["output"]
+    output = quick("run", "flow.yaml", "--json").json["output"]
 
     big = output.pop("big")
     assert {"b": {"$bytes": "AP8="}, "n": "NaN", "i": "-Infinity"} == output
     assert 7**10000 == int(big["$int"], 16)
-
-
-def test_events_are_one_json_object_per_line(program: Program) -> None:
-    program.flow(HELLO)
-
-    program.run("run", "flow.yaml", "--events", "events.jsonl")
-
-    events = [json.loads(line) for line in (program.root / "events.jsonl").read_text().splitlines()]
-    assert ["run_started", "step_started", "step_output", "step_done", "run_finished"] == [
-        it["event"] for it in events
-    ]
-    assert ["event", "step", "type", "time", "seconds", "message", "data"] == list(events[0])
-
-
-def test_events_on_stdout_make_it_json_lines_to_the_end(program: Program) -> None:
-    program.flow(HELLO)
-
-    alone = program.run("run", "flow.yaml", "--events", "-")
-    both = program.run("run", "flow.yaml", "--events", "-", "--json")
-
-    assert "run_finished" == json.loads(alone.out.splitlines()[-1])["event"]
-    assert KEYS == list(json.loads(both.out.splitlines()[-1]))
-
-
-def test_a_reader_that_leaves_is_no_error(program: Program) -> None:
-    """`| head` closes the pipe: no traceback, and the run's own exit code."""
-    program.flow("steps: [{name: a, type: checkpoint}]\noutputs: ${{ range(10000) }}")
-
-    done = program.shell("set -o pipefail; maverick run flow.yaml --quiet | head -1")
-    listed = program.shell("set -o pipefail; maverick checkpoint show @latest:output | head -1")
-
-    assert (0, "[\n", "") == (done.code, done.out, done.err)
-    assert (0, "[\n", "") == (listed.code, listed.out, listed.err)
 
 
 def test_stdout_that_takes_nothing_is_an_error(program: Program) -> None:
@@ -397,13 +265,6 @@ def test_a_bug_keeps_its_traceback_in_a_file(program: Program) -> None:
     file = Path(done.err.partition("the traceback is in ")[2].partition(";")[0])
     assert "Traceback" in file.read_text()
     file.unlink()
-
-
-def test_the_version_is_printed(program: Program) -> None:
-    done = program.run("--version")
-
-    assert (0, "maverick 0.1.0\n") == (done.code, done.out)
-    assert "maverick 0.1.0\n" == program.run("--version", "runs").out
 
 
 def test_a_log_in_the_project_is_no_change_of_it(program: Program) -> None:
@@ -455,12 +316,12 @@ def test_a_step_may_remove_the_folder_that_the_command_was_given_in(program: Pro
     ],
 )
 def test_a_failed_run_says_where_all_is_that_the_step_wrote(
-    program: Program, step: str, places: list[str]
+    quick: Quick, step: str, places: list[str]
 ) -> None:
     """A command for each stream that has something, which prints it as text."""
-    program.flow(f"- {{name: a, {step}}}")
+    quick.program.flow(f"- {{name: a, {step}}}")
 
-    ended = program.run("run", "flow.yaml")
+    ended = quick("run", "flow.yaml")
 
     hints = [
         line.partition(": ")[2]
@@ -468,19 +329,19 @@ def test_a_failed_run_says_where_all_is_that_the_step_wrote(
         if line.startswith("all that it wrote")
     ]
     assert places == [shlex.split(hint)[-1].partition(":")[2] for hint in hints]
-    shown = [program.shell(hint).out for hint in hints]
+    shown = [quick(*shlex.split(hint)[1:]).out for hint in hints]
     assert [{"stderr": "err\n"}.get(place.rpartition(".")[2], "out\n") for place in places] == shown
 
 
-def test_what_a_failed_agent_was_asked_can_be_looked_at(program: Program) -> None:
-    program.file(
+def test_what_a_failed_agent_was_asked_can_be_looked_at(quick: Quick) -> None:
+    quick.program.file(
         "maverick.yaml",
         "agents: {x: {provider: command, command: [sh, -c, 'cat >/dev/null; exit 4']}}\n",
     )
-    program.flow("- {name: a, type: agent, agent: x, context: {task: dig deep}}")
-    program.run("run", "flow.yaml")
+    quick.program.flow("- {name: a, type: agent, agent: x, context: {task: dig deep}}")
+    quick("run", "flow.yaml")
 
-    shown = program.run("checkpoint", "show", "@latest:steps.a.output.prompt")
+    shown = quick("checkpoint", "show", "@latest:steps.a.output.prompt")
 
     assert (0, True) == (shown.code, "dig deep" in shown.out)
 
@@ -541,8 +402,11 @@ def test_a_process_that_an_action_forks_does_not_hold_its_step(
 
     ended = program.begin("run", "flow.yaml", "--json").end()
 
-    assert ("done", 0) == (ended.json["status"], ended.code), ended.err
-    assert "forked" == program.run("checkpoint", "show", "@latest:steps.a.output").out.strip()
+    assert ("done", "forked", 0) == (
+        ended.json["status"],
+        ended.json["output"],
+        ended.code,
+    ), ended.err
     if (program.root / "pid").exists():
         with suppress(ProcessLookupError):  # With a timeout it was stopped with its step's process.
             os.kill(int((program.root / "pid").read_text()), signal.SIGKILL)
@@ -551,26 +415,26 @@ def test_a_process_that_an_action_forks_does_not_hold_its_step(
 @pytest.mark.parametrize(
     "remove", ["rm -rf .maverick", "git init -q . && git clean -qfdx -e '*.yaml'"]
 )
-def test_a_step_that_removes_the_store_is_told_as_that(program: Program, remove: str) -> None:
+def test_a_step_that_removes_the_store_is_told_as_that(quick: Quick, remove: str) -> None:
     """It is no fault of maverick, and there is nothing to resume."""
-    program.flow(
+    quick.program.flow(
         f"- {{name: a, type: shell, run: echo one}}\n- {{name: clean, type: shell, run: {remove}}}"
     )
 
-    ended = program.run("run", "flow.yaml", "--json")
+    ended = quick("run", "flow.yaml", "--json")
 
     assert (1, None) == (ended.code, ended.json["resume"])
-    store = program.root / ".maverick" / "checkpoints"
+    store = quick.program.root / ".maverick" / "checkpoints"
     assert ended.json["error"].startswith(
         f"step clean: the store {store} was removed while the run went on"
     )
     assert "fault" not in ended.err
 
 
-def test_inputs_without_an_end_are_refused(program: Program) -> None:
-    program.flow("- {name: a, type: shell, run: echo one}")
+def test_inputs_without_an_end_are_refused(quick: Quick) -> None:
+    quick.program.flow("- {name: a, type: shell, run: echo one}")
 
-    ended = program.run("run", "flow.yaml", "--inputs", "/dev/zero")
+    ended = quick("run", "flow.yaml", "--inputs", "/dev/zero")
 
     assert (2, True) == (
         ended.code,

@@ -11,22 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from kit.program import Program, Quick
+from kit.program import ANSWER_KEYS, Program, Quick
 from maverick.checkpoints.disk import sealed
 
-ANSWER = [
-    "run",
-    "resumed_from",
-    "workflow",
-    "status",
-    "output",
-    "error",
-    "checkpoint",
-    "resume",
-    "steps",
-    "rollback_errors",
-    "project",
-]
 RUN = ["run", "workflow", "status", "started", "updated", "step", "checkpoints", "bytes"]
 RELEASE = """
 inputs:
@@ -52,12 +39,12 @@ def test_the_life_of_a_run(program: Program) -> None:
     program.flow(RELEASE, "release")
 
     nothing = program.run("run", "release.yaml", "--resume", "--json")
-    assert (10, [], ANSWER) == (nothing.code, _log(program), list(nothing.json))
+    assert (10, [], ANSWER_KEYS) == (nothing.code, _log(program), list(nothing.json))
     assert (None, None) == (nothing.json["run"], nothing.json["status"])
     assert [] == program.run("runs", "--json").json
 
     failed = program.run("run", "release.yaml", "--json")
-    assert (1, ANSWER, "failed") == (failed.code, list(failed.json), failed.json["status"])
+    assert (1, ANSWER_KEYS, "failed") == (failed.code, list(failed.json), failed.json["status"])
     assert {"ran": 2, "recalled": 0, "skipped": 0, "failed": 1} == failed.json["steps"]
     run = failed.json["run"]
     assert "release" == failed.json["workflow"]
@@ -71,15 +58,17 @@ def test_the_life_of_a_run(program: Program) -> None:
     assert failed.json["error"].startswith("step publish: exit code 1")
 
     program.file("ready", "")
-    resumed = program.shell(failed.json["resume"])
-    assert (0, "Ada 1\n") == (resumed.code, resumed.out)
+    resumed = program.shell(f"{failed.last_line} --json")
+    assert (0, run, "Ada 1") == (resumed.code, resumed.json["run"], resumed.json["output"])
+    assert failed.json["checkpoint"] == resumed.json["resumed_from"]
+    assert {"ran": 1, "recalled": 2, "skipped": 0, "failed": 0} == resumed.json["steps"]
     assert ["build", "publish", "publish"] == _log(program)
 
     again = program.run("run", "release.yaml", "--resume", "--json")
     assert (0, "done", "Ada 1") == (again.code, again.json["status"], again.json["output"])
     assert dict.fromkeys(("ran", "recalled", "skipped", "failed"), 0) == again.json["steps"]
     assert (again.json["checkpoint"], None) == (again.json["resumed_from"], again.json["resume"])
-    assert f"run {run} is done; nothing was run" in again.err
+    assert f"run {run} is done; nothing was run" == again.last_line
 
     rows = program.run("runs", "--json").json
     assert [RUN] == [list(row) for row in rows]
@@ -177,7 +166,7 @@ def test_what_finished_runs_again_only_if_asked(program: Program) -> None:
 
     assert 12 == refused.code
     assert "step build has finished, and its field `run` changed since" in refused.err
-    assert (12, ANSWER, "release", None) == (
+    assert (12, ANSWER_KEYS, "release", None) == (
         told.code,
         list(told.json),
         told.json["workflow"],
@@ -324,6 +313,7 @@ def test_results_go_to_stdout_and_everything_else_to_stderr(program: Program) ->
     )
     plain = program.run("run", "flow.yaml")
     quiet = program.run("run", "flow.yaml", "--quiet")
+    alone = program.run("run", "flow.yaml", "--events", "-").out.splitlines()
     lines = program.run("run", "flow.yaml", "--events", "-", "--json").out.splitlines()
 
     assert ("result\n", "result\n", "") == (plain.out, quiet.out, quiet.err)
@@ -332,18 +322,26 @@ def test_results_go_to_stdout_and_everything_else_to_stderr(program: Program) ->
     assert ["run_started", "step_started", "step_output", "step_done", "run_finished"] == [
         it["event"] for it in events[:-1]
     ]
-    assert ANSWER == list(events[-1])
+    assert ANSWER_KEYS == list(events[-1])
+    assert [event["event"] for event in events[:-1]] == [json.loads(it)["event"] for it in alone]
 
 
 def test_a_reader_that_leaves_is_no_error(program: Program) -> None:
-    """`| head -1` has seen enough."""
+    """`| head -1` has seen enough: no traceback, and the command's own exit code."""
     program.flow("steps: [{name: a, type: checkpoint}]\noutputs: ${{ join(range(100000), '\\n') }}")
+    program.flow("steps: [{name: a, type: checkpoint}]\noutputs: ${{ range(10000) }}", "list")
+
     done = program.shell(
-        "set -o pipefail; maverick run flow.yaml --quiet | head -1; maverick runs | head -0; echo "
-        "$?"
+        """
+        set -o pipefail
+        maverick run flow.yaml --quiet | head -1; echo $?
+        maverick run list.yaml --quiet | head -1; echo $?
+        maverick checkpoint show @latest:output | head -1; echo $?
+        maverick runs | head -0; echo $?
+        """
     )
 
-    assert ("0\n0\n", "") == (done.out, done.err)
+    assert ("0\n0\n[\n0\n[\n0\n0\n", "") == (done.out, done.err)
 
 
 def test_paths_may_hold_anything(tmp_path: Path) -> None:
@@ -383,7 +381,7 @@ def test_a_run_that_is_executed_elsewhere_is_refused(program: Program) -> None:
     """Exit 11, naming pid and host; killed, it is resumable at once; interrupted, exit 130."""
     program.flow("- {name: a, type: shell, run: 'touch $MARK; test -e ready || exec sleep 6000'}")
     running = program.begin("run", "flow.yaml").wait_for(program.mark)
-    refused = program.run("run", "flow.yaml", "--resume")
+    refused = program.run("run", "flow.yaml", "--resume", "--json")
     listed = program.run("runs", "--json").json[0]["status"]
     running.signal(signal.SIGKILL).end()
     killed = program.run("runs", "--json").json[0]["status"]
@@ -397,7 +395,7 @@ def test_a_run_that_is_executed_elsewhere_is_refused(program: Program) -> None:
     paused = program.run("runs", "--json").json[0]["status"]
     program.file("ready", "")
 
-    assert 11 == refused.code
+    assert (11, None) == (refused.code, refused.json["run"])
     assert f"process {running.pid} on " in refused.err
     assert os.uname().nodename in refused.err
     assert ("running", "killed", "paused") == (listed, killed, paused)
@@ -543,7 +541,7 @@ def test_what_is_wrong_with_the_configuration_is_said_with_its_place(
     assert not (quick.program.root / ".maverick").exists()
 
 
-def test_wrong_usage_exits_2_and_help_0(quick: Quick) -> None:
+def test_wrong_usage_exits_2_and_help_0(program: Program, quick: Quick) -> None:
     """Whatever the command."""
     for args in (
         (),
@@ -555,11 +553,12 @@ def test_wrong_usage_exits_2_and_help_0(quick: Quick) -> None:
         ("workflow",),
     ):
         assert 2 == quick(*args).code, args
-    version = quick("--version")
+    version = program.run("--version")
     assert (0, True) == (
         version.code,
         bool(re.fullmatch(r"maverick \d+\.\d+\.\d+\S*\n", version.out)),
     )
+    assert version.out == quick("--version", "runs").out
     assert 0 == quick("run", "--help").code
     assert 10 == quick("checkpoint", "show", "@latest").code
     assert 3 == quick("run", "nosuch.yaml").code

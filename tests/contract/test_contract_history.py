@@ -301,8 +301,14 @@ def test_a_signal_pauses_the_run_and_stops_what_runs(
     program.file("ready", "")
     resumed = program.run("run", "flow.yaml", "--resume", "--json")
 
-    assert (130, "paused", "pause") == (paused.code, json.loads(paused.out)["status"], kinds[0])
-    assert number.name in json.loads(paused.out)["error"]
+    answer = paused.json
+    assert (130, "paused", "pause") == (paused.code, answer["status"], kinds[0])
+    assert (1, None, True) == (
+        answer["steps"]["ran"],
+        answer["output"],
+        number.name in answer["error"],
+    )
+    assert f"maverick run flow.yaml --resume={answer['run']}" == paused.last_line
     assert (0, 1, ["a", "z"]) == (resumed.code, resumed.json["steps"]["recalled"], _log(program))
 
 

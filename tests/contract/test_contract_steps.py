@@ -8,7 +8,7 @@ import re
 import pytest
 
 from kit.patience import ASLEEP
-from kit.program import Program, Quick
+from kit.program import ANSWER_KEYS, Program, Quick
 
 ACTIONS = '''
 import asyncio
@@ -517,7 +517,7 @@ def test_each_problem_is_a_line_that_begins_with_its_place(quick: Quick, names: 
     run = quick("run", "flow.yaml", "--json")
     found = [line for line in checked.err.splitlines() if line.startswith("flow.yaml:")]
 
-    assert (3, 3) == (checked.code, run.code)
+    assert (3, 3, ANSWER_KEYS) == (checked.code, run.code, list(run.json))
     assert all(re.match(*pair) for pair in zip(expected, found, strict=True)), checked.err
     assert found == run.json["error"].splitlines()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import pty
@@ -26,6 +27,20 @@ from kit.surroundings import PLAIN_GIT
 from maverick.cli.app import app
 
 SOURCES = Path(__file__).parents[2] / "src"
+ANSWER_KEYS = [
+    "run",
+    "resumed_from",
+    "workflow",
+    "status",
+    "output",
+    "error",
+    "checkpoint",
+    "resume",
+    "steps",
+    "rollback_errors",
+    "project",
+]
+"""The keys of what a run answers with `--json`, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,11 +235,22 @@ class Quick:
     def __call__(self, *args: str, stdin: str = "", **environment: str) -> Ended:
         """Run a command, in the folder that is the current one."""
         path = list(sys.path)
+        modules = set(sys.modules)
         with _environment({**self.program.environment, **environment}):
             done = CliRunner().invoke(app, list(args), input=stdin)
-        sys.path[:] = path  # The project's folder is none of the next one's.
+        sys.path[:] = path
+        self._forget(set(sys.modules) - modules)
         assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
         return Ended(done.exit_code, done.stdout, done.stderr)
+
+    def _forget(self, modules: set[str]) -> None:
+        """Let the next command import the project's modules anew, as another process would."""
+        importlib.invalidate_caches()
+        for name in modules:
+            module = sys.modules[name]
+            places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+            if any(Path(place).is_relative_to(self.program.root) for place in places if place):
+                del sys.modules[name]
 
 
 class _environment:  # noqa: N801 - used as a function
