@@ -51,10 +51,10 @@ PLACES = [
     "maverick.dsl.expressions.evaluate.render",
     "maverick.dsl.expressions.evaluate.truth",
     "maverick.dsl.steps.calls.printing_to",
-    "maverick.dsl.engine.composites.loop",
-    "maverick.dsl.engine.composites.branch",
-    "maverick.dsl.engine.composites.validate",
-    "maverick.dsl.engine.composites.subworkflow",
+    "maverick.dsl.engine.composites.walk_loop",
+    "maverick.dsl.engine.composites.walk_branch",
+    "maverick.dsl.engine.composites.walk_validate",
+    "maverick.dsl.engine.composites.walk_subworkflow",
     "maverick.dsl.engine.composites.convert_inputs",
     "maverick.dsl.journal.recorder.Recorder.finish",
     "maverick.dsl.journal.recorder.Recorder.note_decision",
@@ -64,7 +64,7 @@ PLACES = [
     "maverick.dsl.expressions.scope.Frame.set_step",
     "maverick.dsl.serialization.executor.Executor.decide",
     "maverick.dsl.serialization.executor.Executor._conclude",
-    "maverick.dsl.engine.blocks.Block.took",
+    "maverick.dsl.engine.blocks.Block.note_record",
 ]
 """In every layer that a step goes through."""
 
@@ -273,7 +273,7 @@ def test_in_one_of_several_iterations_it_goes_before_failures(
         """
     )
     with monkeypatch.context() as patched:
-        patched.setattr("maverick.dsl.engine.composites.branch", _raise(OverflowError("x")))
+        patched.setattr("maverick.dsl.engine.composites.walk_branch", _raise(OverflowError("x")))
         broken = runs.start()
 
     _check_fault(runs, broken)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Unfinished(Exception):
-    """No error: the checking walk has come to what remains to be done, the step at `path`."""
+    """No error: the checking walk came to the step at `path`, which is to be done yet."""
 
     def __init__(self, path: StepPath, *, chained: bool) -> None:
         self.path = path
@@ -26,14 +26,12 @@ class Unfinished(Exception):
         """Whether what stands behind it has to run, too."""
         super().__init__(path)
 
-    def over(self, earlier: Unfinished | None) -> Unfinished:
-        """This one, or *earlier*: the first that makes what stands behind it run, else the
-        first.
-        """
+    def pick_first(self, earlier: Unfinished | None) -> Unfinished:
+        """Give this one or *earlier*: the first that makes what follows run, else the first."""
         return self if earlier is None or (self.chained and not earlier.chained) else earlier
 
     def view(self) -> Mapping[str, object]:
-        """What `steps.NAME` is meanwhile: reading it raises this."""
+        """Give what `steps.NAME` is meanwhile: reading it raises this."""
         return _Unread(self)
 
 
@@ -42,25 +40,21 @@ class _Unread(Mapping[str, object]):
         self._unfinished = unfinished
 
     def __getitem__(self, name: str) -> object:
-        raise self._again()
+        raise self._renewed()
 
     def __iter__(self) -> Iterator[str]:
-        raise self._again()
+        raise self._renewed()
 
     def __len__(self) -> int:
-        raise self._again()
+        raise self._renewed()
 
-    def _again(self) -> Unfinished:
-        """One of its own for each reader, who may say that what stands behind it does not have to
-        run.
-        """
+    def _renewed(self) -> Unfinished:
+        """Give each reader a copy: it may note there that what follows need not run."""
         return Unfinished(self._unfinished.path, chained=self._unfinished.chained)
 
 
 def is_chained(step: Step) -> bool:
-    """Whether the step's running makes the rest of its block run, and is made by what stands before
-    it.
-    """
+    """Whether the rest of the block runs once *step* does, and *step* once one before it does."""
     return not step.pure and not step.always_run
 
 
@@ -69,8 +63,8 @@ def follows(step: Step) -> bool:
     return is_chained(step) and not (isinstance(step, LoopStep) and step.key is not None)
 
 
-class Place(NamedTuple):
-    """A step in a block, or in an iteration: where it and that stand."""
+class StepPosition(NamedTuple):
+    """Where a step stands in its block or iteration."""
 
     step: str
     block: str
@@ -79,16 +73,16 @@ class Place(NamedTuple):
     follows: bool
     """Whether a step before it in its chain that runs makes all of it run."""
 
-    def shares_block(self, other: Place) -> bool:
+    def shares_block(self, other: StepPosition) -> bool:
         """Whether both stand in one block or iteration."""
         return (self.block, self.chain) == (other.block, other.chain)
 
 
-Lineage: TypeAlias = tuple[Place, ...]
+Lineage: TypeAlias = tuple[StepPosition, ...]
 """Where a step stands, from the workflow down."""
 
 
-Repeats: TypeAlias = Callable[[StepFailed], bool]
+IsRepeated: TypeAlias = Callable[[StepFailed], bool]
 
 
 def _never(_: StepFailed) -> bool:
@@ -96,7 +90,7 @@ def _never(_: StepFailed) -> bool:
 
 
 class Deadline(NamedTuple):
-    """When the timeout of a step is over, on the monotonic clock; how long it is, and whose."""
+    """When a step's timeout ends, on the monotonic clock, how long it is, and whose."""
 
     moment: float
     seconds: float
@@ -104,13 +98,12 @@ class Deadline(NamedTuple):
 
     @classmethod
     def of(cls, limit: Limit | None, path: StepPath) -> Deadline | None:
-        """That of a step at *path* which begins now."""
+        """Give the deadline of a step at *path* that begins now."""
         if limit is None:
             return None
         return cls(time.monotonic() + limit.left, limit.seconds, limit.whose or f"the step {path}")
 
     def limit(self) -> Limit:
-        """What is left of it."""
         return Limit(self.moment - time.monotonic(), self.seconds, self.whose)
 
 
@@ -122,33 +115,33 @@ class Block:
     file: str
     """Of the workflow that is walked: relative references start at its folder."""
     newest: int = 0
-    """The order of the latest record before here, of this block and those around it: older records
-    are not reused, so that what follows a step that ran, now or in an earlier execution, runs.
+    """The order of the latest record before here, in this block and those around it.
+
+    Older records are not reused: what follows a step that ran runs, too, in whichever execution.
     """
     asked: int = 0
-    """As `newest`, and also behind what stands outside the chain: an older record that is not
-    reused is one that somebody asked to run again.
+    """As `newest`, counting also what stands outside the chain and was asked to run again.
+
+    If an older record is not reused, somebody asked for that.
     """
     because: str = ""
     """In a plan: the step whose running makes the rest run."""
-    always: bool = False
+    always_run: bool = False
     """A step around it is marked `always_run`."""
     tolerant: bool = False
     """A step around it takes failures as outcomes: they are recorded and recalled like any."""
-    repeats: Repeats = field(default=_never)
-    """Whether a step around it, up to the one that takes failures as outcomes, is tried again after
-    a failure.
-    """
+    is_repeated_around: IsRepeated = field(default=_never)
+    """Whether a step around it, up to the tolerant one, is tried again after a failure."""
     deadline: Deadline | None = None
-    """Of the steps around it that have a timeout, the first."""
-    attempt: Repeats = field(default=_never)
+    """The earliest of those of the steps around it."""
+    is_repeated: IsRepeated = field(default=_never)
     """Whether the step of this block that is walked is tried again after a failure."""
     lineage: Lineage = ()
     """Of the step that this block is inside."""
     chain: str = ""
-    """See `Place`."""
+    """See `StepPosition`."""
 
-    def inside(
+    def enter(
         self,
         step: Step,
         path: StepPath,
@@ -158,10 +151,10 @@ class Block:
         alone: bool = False,
         chain: str = "",
     ) -> Block:
-        """The block of the steps that *step*, at *path*, is made of; *alone*: whatever stands
-        before it.
+        """Give the block of the steps that *step*, at *path*, is made of.
 
-        *chain* is the iteration's path where iterations are no chain.
+        With *alone*, what stands before it makes none of them run. *chain* is the iteration's path
+        where iterations are no chain.
         """
         return Block(
             frame,
@@ -169,44 +162,43 @@ class Block:
             newest=0 if alone or step.pure else self.newest,
             asked=self.asked,
             because=self.because,
-            always=self.always or step.always_run,
+            always_run=self.always_run or step.always_run,
             tolerant=self.tolerant or step.continue_on_error,
-            repeats=self.attempt
+            is_repeated_around=self.is_repeated
             if step.continue_on_error
-            else lambda error: self.attempt(error) or self.repeats(error),
+            else lambda error: self.is_repeated(error) or self.is_repeated_around(error),
             deadline=self.deadline,
-            lineage=self.place_of(step, path),
+            lineage=self.lineage_of(step, path),
             chain=chain or path,
         )
 
-    def takes(self, step: Step, error: StepFailed) -> bool:
-        """Whether the failure of *step* of this block is an outcome like any: the walk goes on with
-        it.
-        """
+    def goes_on_after(self, step: Step, error: StepFailed) -> bool:
+        """Whether the walk goes on after *step* of this block failed: its failure is an outcome."""
         return step.continue_on_error or self.tolerates(error)
 
     def tolerates(self, error: StepFailed) -> bool:
         """Whether a step around this block goes on after *error*."""
-        return self.tolerant and not self.repeats(error)
+        return self.tolerant and not self.is_repeated_around(error)
 
-    def place_of(self, step: Step, path: StepPath) -> Lineage:
-        """Where *step* of this block, at *path*, stands."""
-        return (*self.lineage, Place(path, path[: -len(step.name) - 1], self.chain, follows(step)))
+    def lineage_of(self, step: Step, path: StepPath) -> Lineage:
+        """Give where *step* of this block, at *path*, stands."""
+        block = path[: -len(step.name) - 1]
+        return (*self.lineage, StepPosition(path, block, self.chain, follows(step)))
 
-    def took(self, step: Step, order: int, *, asked: bool = False) -> None:
-        """Note the latest record of *step* of this block; *asked*: see `Record`."""
+    def note_record(self, step: Step, order: int, *, asked: bool = False) -> None:
+        """Note the order of the record of *step*; *asked*: see `Record`."""
         if is_chained(step):
             self.newest = max(self.newest, order)
         if asked or is_chained(step):
             self.asked = max(self.asked, order)
 
-    def left(self, step: Step, inner: Block) -> None:
-        """Note what *inner*, a block that *step* of this one is made of, took."""
-        self.took(step, inner.newest)
+    def leave(self, step: Step, inner: Block) -> None:
+        """Note the records of *inner*, a block that *step* of this one is made of."""
+        self.note_record(step, inner.newest)
         self.asked = max(self.asked, inner.asked)
 
     def limit(self, own: Limit | None) -> Limit | None:
-        """How long a step with the timeout *own* may take; None is for ever.
+        """Give how long a step with the timeout *own* may take; None is for ever.
 
         Raises:
             StepTimeout: The time of a step around it is over.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl.engine.blocks import Block, Unfinished, follows
-from maverick.dsl.engine.leaves import leaf
+from maverick.dsl.engine.leaves import walk_leaf
 from maverick.dsl.expressions import evaluate, resolve
 from maverick.dsl.paths import StepPath
 from maverick.dsl.processes.last_words import LAST_LINES
@@ -39,12 +39,13 @@ if TYPE_CHECKING:
 
 
 def last_of(steps: Sequence[Step], results: Sequence[Result]) -> Result:
-    """The result of a block: that of its last step that is not a checkpoint."""
-    working = [r for step, r in zip(steps, results, strict=True) if not step.is_checkpoint]
+    """Give the result of a block: that of its last step that is no checkpoint."""
+    every = zip(steps, results, strict=True)
+    working = [result for step, result in every if not step.is_checkpoint]
     return Result("done", lambda: working[-1].output if working else None)
 
 
-def branch(walk: Walk, step: BranchStep, path: StepPath, block: Block) -> Result:
+def walk_branch(walk: Walk, step: BranchStep, path: StepPath, block: Block) -> Result:
     """Walk the first option that holds. Its step is visible under its own name, too."""
     chosen = step.otherwise
     for number, option in enumerate(step.options):
@@ -55,14 +56,14 @@ def branch(walk: Walk, step: BranchStep, path: StepPath, block: Block) -> Result
         if step.on_no_match == "fail":
             raise StepFailed("no option of the branch holds, and it says `on_no_match: fail`")
         return Result("done", lambda: None)
-    inner = block.inside(step, path, block.frame)
+    inner = block.enter(step, path, block.frame)
     try:
-        return walk.step(chosen, path.child(chosen.name), inner)
+        return walk.walk_step(chosen, path.child(chosen.name), inner)
     finally:
-        block.left(step, inner)
+        block.leave(step, inner)
 
 
-def subworkflow(walk: Walk, step: SubworkflowStep, path: StepPath, block: Block) -> Result:
+def walk_subworkflow(walk: Walk, step: SubworkflowStep, path: StepPath, block: Block) -> Result:
     """Walk another workflow, in a scope of its own."""
     workflow = walk.tools.workflow(step.workflow, block.file)
     given = resolve.mapping(step.inputs, block.frame, "inputs")
@@ -71,38 +72,35 @@ def subworkflow(walk: Walk, step: SubworkflowStep, path: StepPath, block: Block)
     except InputInvalid as error:
         raise StepFailed(str(error)) from error
     frame = block.frame.within(resolve.folder(step.cwd, block.frame)).for_workflow(inputs)
-    inner = block.inside(step, path, frame, file=workflow.file)
+    inner = block.enter(step, path, frame, file=workflow.file)
     try:
-        return walk.workflow(workflow, path, inner)
+        return walk.walk_workflow(workflow, path, inner)
     finally:
-        block.left(step, inner)
+        block.leave(step, inner)
 
 
-def validate(walk: Walk, step: ValidateStep, path: StepPath, block: Block) -> Result:
+def walk_validate(walk: Walk, step: ValidateStep, path: StepPath, block: Block) -> Result:
     """Run the stages; while they fail and attempts remain, walk `on_failure` and run them again."""
     again = resolve.count(step.again, block.frame, "retry", minimum=0)
     once = replace(step, continue_on_error=False, retry=None)
-    inner = block.inside(step, path, block.frame.child())
+    inner = block.enter(step, path, block.frame.child())
     try:
         for number in range(again + 1):
-            known = walk.recall.records.get(path.item(number))
-            result = leaf(walk, once, path.item(number), inner)
+            attempt = path.item(number)
+            record = walk.recall.records.get(attempt)
+            result = walk_leaf(walk, once, attempt, inner)
             success = evaluate.truth(_field(result.output, "success"))
             if success or number == again:
                 break
-            if walk.recall.records.get(path.item(number)) is not known:
-                # It ran, and was told by nobody yet.
-                walk.emit(
-                    "notice",
-                    path.item(number),
-                    step,
-                    message=_failed_validation(_fields(result.output), 1),
-                )
+            if walk.recall.records.get(attempt) is not record:
+                # It ran now; an attempt that is recalled was told when it was made.
+                why = _describe_failure(_fields(result.output), 1)
+                walk.emit("notice", attempt, step, message=why)
             inner.frame.set_step(step.name, result.view())
             if step.on_failure is not None:
-                walk.step(step.on_failure, path.item(number).child(step.on_failure.name), inner)
+                walk.walk_step(step.on_failure, attempt.child(step.on_failure.name), inner)
     finally:
-        block.left(step, inner)
+        block.leave(step, inner)
     output = {**_fields(result.output), "attempts": number + 1}
     if not output["stages"]:
         walk.emit(
@@ -112,14 +110,14 @@ def validate(walk: Walk, step: ValidateStep, path: StepPath, block: Block) -> Re
             message="nothing was validated: there are no stages (validation.stages)",
         )
     if not success:
-        why = _failed_validation(output, number + 1)
+        why = _describe_failure(output, number + 1)
         if step.fail:
             raise StepFailed(why)
         walk.emit("notice", path, step, message=why)
     return Result("done", lambda: output)
 
 
-def _failed_validation(output: Mapping[str, Value], attempts: int) -> str:
+def _describe_failure(output: Mapping[str, Value], attempts: int) -> str:
     stages = output["stages"] if isinstance(output["stages"], list) else []
     bad = [stage for stage in stages if not _field(stage, "success")]
     names = ", ".join(str(_field(stage, "name")) for stage in bad)
@@ -169,7 +167,7 @@ class _Iterations:
         return map(self.make, range(number + 1, self.count))
 
 
-def loop(walk: Walk, step: LoopStep, path: StepPath, block: Block) -> Result:
+def walk_loop(walk: Walk, step: LoopStep, path: StepPath, block: Block) -> Result:
     """Walk every iteration. The output is a list with what each gave."""
     limit = None  # all at once
     if step.parallel is not None:
@@ -196,13 +194,13 @@ def loop(walk: Walk, step: LoopStep, path: StepPath, block: Block) -> Result:
 def _rounds(walk: Walk, step: LoopStep, path: StepPath, block: Block) -> _Iterations:
     items: list[Value] | None = None
     if step.has_for_each:
-        given = walk.decide(path, "for_each", step.for_each, block)
-        if not isinstance(given, list):
-            hint = "; `default(…, [])` makes an empty one of null" if given is None else ""
+        answer = walk.decide(path, "for_each", step.for_each, block)
+        if not isinstance(answer, list):
+            hint = "; `default(…, [])` makes an empty one of null" if answer is None else ""
             raise ExpressionFailed(
-                f"{step.place}: for_each has to be a list, not {resolve.describe(given)}{hint}"
+                f"{step.place}: for_each has to be a list, not {resolve.describe(answer)}{hint}"
             )
-        items = given
+        items = answer
     counts = [] if items is None else [len(items)]
     if step.until is not None:
         counts.append(resolve.count(step.max_iterations, block.frame, "max_iterations", minimum=1))
@@ -218,20 +216,18 @@ def _rounds(walk: Walk, step: LoopStep, path: StepPath, block: Block) -> _Iterat
         _refuse_lost(walk, walk.refusals, step, path, block, range(count) if keys is None else keys)
 
     def make(number: int) -> _Iteration:
-        at = path.item(number if keys is None else keys[number])
+        iteration = path.item(number if keys is None else keys[number])
+        following = tuple(iteration.child(each.name) for each in step.steps if follows(each))
 
         def body(inner: Block) -> Result:
-            results = walk.block(step.steps, at, inner)
+            results = walk.walk_block(step.steps, iteration, inner)
             if step.collect == "steps":
-                return Result(
-                    "done",
-                    lambda: {s.name: r.output for s, r in zip(step.steps, results, strict=True)},
-                )
+                names = [each.name for each in step.steps]
+                named = dict(zip(names, results, strict=True))
+                return Result("done", lambda: {name: named[name].output for name in names})
             return last_of(step.steps, results)
 
-        return _Iteration(
-            at, frame(number), body, tuple(at.child(s.name) for s in step.steps if follows(s))
-        )
+        return _Iteration(iteration, frame(number), body, following)
 
     return _Iterations(count, make)
 
@@ -244,20 +240,18 @@ def _refuse_lost(
     block: Block,
     names: Sequence[int | str],
 ) -> None:
-    """Refuse a list that leaves out items whose iterations have finished; *names* are those of the
-    iterations now.
-    """
+    """Refuse a list that leaves out finished iterations; *names* are those of now."""
     record = walk.recall.records.get(f"{path}?for_each")
-    before = record.load() if record is not None else None
-    if not isinstance(before, list):
+    items = record.load() if record is not None else None
+    if not isinstance(items, list):
         return
-    known: Sequence[int | str] = range(len(before))
+    earlier: Sequence[int | str] = range(len(items))
     if step.key is not None:
-        frames = [block.frame.child(item=it, index=number) for number, it in enumerate(before)]
-        known = _keys(step, step.key, frames, walk.tools.scrub)
+        frames = [block.frame.child(item=item, index=number) for number, item in enumerate(items)]
+        earlier = _keys(step, step.key, frames, walk.tools.scrub)
     staying = set(names)
-    refusals.left_out(
-        path, "for_each", (path.item(name) for name in known if name not in staying), block
+    refusals.refuse_left_out(
+        path, "for_each", (path.item(name) for name in earlier if name not in staying), block
     )
 
 
@@ -279,11 +273,15 @@ def _each_step_once(
     shared = block.frame.child()
 
     def make(number: int) -> _Iteration:
-        inside = step.steps[number]
-        at = path.child(inside.name)
+        inner_step = step.steps[number]
+        inner_path = path.child(inner_step.name)
         frame = shared if alone else block.frame.child()
-        following = (at,) if follows(inside) else ()
-        return _Iteration(at, frame, lambda inner: walk.step(inside, at, inner), following)
+        following = (inner_path,) if follows(inner_step) else ()
+
+        def body(inner: Block) -> Result:
+            return walk.walk_step(inner_step, inner_path, inner)
+
+        return _Iteration(inner_path, frame, body, following)
 
     return _Iterations(len(step.steps), make)
 
@@ -291,11 +289,11 @@ def _each_step_once(
 def _chain(
     walk: Walk, step: LoopStep, path: StepPath, iterations: _Iterations, block: Block
 ) -> list[Result]:
-    """One after the other; once a step of an iteration ran, the iterations after it run."""
+    """Walk one after the other; once a step of an iteration ran, the iterations after it run."""
     results: list[Result] = []
     first: Unfinished | None = None
     held = False
-    inner = block.inside(step, path, block.frame)
+    inner = block.enter(step, path, block.frame)
     try:
         for number in range(iterations.count):
             iteration = iterations.make(number)
@@ -305,31 +303,26 @@ def _chain(
             except Unfinished as unfinished:
                 chained = unfinished.chained and not walk.looking
                 if chained and walk.refusals is not None:
-                    later = (
-                        path
-                        for iteration in iterations.after(number)
-                        for path in iteration.following
-                    )
-                    walk.refusals.behind(unfinished, later, inner)
+                    later = (path for after in iterations.after(number) for path in after.following)
+                    walk.refusals.refuse_behind(unfinished, later, inner)
                 if step.until is not None:
                     _plan_next_round(walk, step, path, iteration, number + 1, iterations.count)
                     raise
                 if chained and not walk.plan.wanted:
                     raise
                 if chained:
-                    walk.plan.rest_runs(inner, unfinished)
-                first = unfinished.over(first)
+                    walk.plan.run_rest(inner, unfinished)
+                first = unfinished.pick_first(first)
                 continue
             held = step.until is not None and walk.holds(iteration.path, "until", step.until, inner)
             if held:
                 break
         if walk.refusals is not None and step.until is not None:
-            left_out = [each.path for each in iterations.after(len(results) - 1)] or [
-                path.item(len(results))
-            ]
-            walk.refusals.left_out(path, "until", left_out, inner)
+            left_out = [later.path for later in iterations.after(len(results) - 1)]
+            left_out = left_out or [path.item(len(results))]
+            walk.refusals.refuse_left_out(path, "until", left_out, inner)
     finally:
-        block.left(step, inner)
+        block.leave(step, inner)
     if first is not None:
         raise first
     _check_until(walk, step, path, results, held=held)
@@ -339,7 +332,7 @@ def _chain(
 def _plan_next_round(
     walk: Walk, step: LoopStep, path: StepPath, before: _Iteration, number: int, most: int
 ) -> None:
-    """Say of the round *number* that it depends on the one *before* it, if there may be one."""
+    """Plan the round *number*, if there may be one: it depends on the one *before* it."""
     if number < most:
         why = f"whether there is another round depends on what {before.path} comes to"
         why += "" if step.has_for_each else f"; {most} at most (`max_iterations`)"
@@ -349,9 +342,7 @@ def _plan_next_round(
 def _check_until(
     walk: Walk, step: LoopStep, path: StepPath, rounds: list[Result], *, held: bool
 ) -> None:
-    """Fail a loop whose `until` was true after none of its rounds, or say so where `on_exhausted`
-    goes on.
-    """
+    """Fail a loop whose `until` never held, or say so where `on_exhausted` goes on."""
     if step.until is None or held or not rounds:
         return
     never = f"until never held in {len(rounds)} {'round' if len(rounds) == 1 else 'rounds'}"
@@ -368,27 +359,26 @@ def _check_until(
 def _independent(
     walk: Walk, step: LoopStep, path: StepPath, iterations: _Iterations, block: Block, limit: int
 ) -> list[Result]:
-    """Each a block of its own; what is true of one says nothing about another."""
-    all_of_them = [iterations.make(number) for number in range(iterations.count)]
+    """Walk each as a block of its own; what is true of one says nothing about another."""
+    every = [iterations.make(number) for number in range(iterations.count)]
     alone = step.key is not None
     blocks = [
-        block.inside(step, path, each.frame, alone=alone, chain=each.path) for each in all_of_them
+        block.enter(step, path, iteration.frame, alone=alone, chain=iteration.path)
+        for iteration in every
     ]
     try:
         if walk.recorder is None:
-            return _check_all(step, all_of_them, blocks)
-        return _run_all(step, all_of_them, blocks, limit)
+            return _check_all(step, every, blocks)
+        return _run_all(step, every, blocks, limit)
     finally:
         for inner in blocks:
-            block.left(step, inner)
+            block.leave(step, inner)
 
 
 def _run_all(
     step: LoopStep, iterations: list[_Iteration], blocks: list[Block], limit: int
 ) -> list[Result]:
-    """Run every iteration, at most *limit* at a time; the failure that ends them names the others
-    beside it.
-    """
+    """Run all, at most *limit* at a time; the failure that ends them names the others."""
     failures: dict[int, StepFailed] = {}
 
     def attempt(number: int) -> Result:

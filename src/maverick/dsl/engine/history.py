@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl.engine.blocks import is_chained
@@ -15,12 +16,6 @@ if TYPE_CHECKING:
     from maverick.dsl.expressions.scope import Frame
     from maverick.dsl.workflow.model import Step
     from maverick.dsl.workflow.outcome import Result
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from maverick.dsl.expressions.scope import Frame
 
 
 class Finished(NamedTuple):
@@ -50,60 +45,63 @@ class History:
             self._finished[finished.path] = finished
 
     def add_missing(self, other: History) -> None:
-        """Note what *other* knows beside."""
-        for path, each in other._finished.items():
+        """Note the steps of *other* that are not here."""
+        for path, finished in other._finished.items():
             if path not in self._finished:
-                self._finished[path] = each
+                self._finished[path] = finished
                 self._added.add(path)
 
     def undoable(self, orders: Mapping[str, int]) -> list[Finished]:
-        """What a failure undoes, last finished first; *orders* as `Journal.orders` gives them.
+        """Give what a failure undoes, last finished first; *orders* as `Records.orders` gives them.
 
-        A checkpoint ends what stands before it in its iteration and in the blocks around. One that
-        has to run again, since something before it ran after it, does not end that.
+        A checkpoint ends what stands before it in its iteration and in the blocks around. It does
+        not if it has to run again, because something before it ran since.
         """
         undoable: list[Finished] = []
-        for each in self._finished.values():
-            if each.step.is_checkpoint:
-                undoable = [it for it in undoable if not _ends(each, it, orders)]
-            elif each.step.rollback is not None and each.result.status == "done":
-                undoable.append(each)
+        for finished in self._finished.values():
+            if finished.step.is_checkpoint:
+                undoable = [earlier for earlier in undoable if not _ends(finished, earlier, orders)]
+            elif finished.step.rollback is not None and finished.result.status == "done":
+                undoable.append(finished)
         return self._last_first(undoable, orders)
 
-    def at(self, paths: Iterable[StepPath], orders: Mapping[str, int]) -> list[Finished]:
-        """Those at *paths* that have a rollback, last finished first."""
-        found = [self._finished[path] for path in paths if path in self._finished]
-        return self._last_first([each for each in found if each.step.rollback is not None], orders)
+    def undoable_among(
+        self, paths: Iterable[StepPath], orders: Mapping[str, int]
+    ) -> list[Finished]:
+        """Give the steps at *paths* that have a rollback, last finished first."""
+        every = (self._finished[path] for path in paths if path in self._finished)
+        return self._last_first([one for one in every if one.step.rollback is not None], orders)
 
     def followers(self, undone: Finished) -> list[StepPath]:
-        """The steps that have to run again once *undone* has: those behind it in its chain of
-        blocks.
-        """
+        """Give the steps that run again once *undone* does: those after it in its chain."""
         if not is_chained(undone.step):
             return []
         paths = list(self._finished)
         later = paths[paths.index(undone.path) + 1 :]
         return [path for path in later if _follows(self._finished[path].lineage, undone.lineage)]
 
-    def _last_first(self, some: list[Finished], orders: Mapping[str, int]) -> list[Finished]:
-        """*some* in reverse order. What is no part of the chain counts as finished where it stands.
+    def _last_first(self, steps: list[Finished], orders: Mapping[str, int]) -> list[Finished]:
+        """Give *steps*, last finished first.
 
-        So does what is to run again, since something before it did since it finished.
+        A step outside the chain counts as finished where it stands in the workflow. So does one
+        that is to run again, because something before it ran since it finished.
         """
-        places: dict[StepPath, int] = {}
+        ranks: dict[StepPath, int] = {}
         latest = 0
-        for path, each in self._finished.items():
-            if is_chained(each.step):
+        for path, finished in self._finished.items():
+            if is_chained(finished.step):
                 latest = orders.get(path) or latest
-            places[path] = latest
+            ranks[path] = latest
             if path in self._added:
-                before = (it for it, place in places.items() if place > latest)
-                follows = [
-                    it for it in before if _follows(each.lineage, self._finished[it].lineage)
+                later = (other for other, rank in ranks.items() if rank > latest)
+                followed = [
+                    other
+                    for other in later
+                    if _follows(finished.lineage, self._finished[other].lineage)
                 ]
-                places[path] = max([latest, *(places[it] for it in follows)])
-        stand = {path: number for number, path in enumerate(self._finished)}
-        return sorted(some, key=lambda each: (places[each.path], stand[each.path]), reverse=True)
+                ranks[path] = max([latest, *(ranks[other] for other in followed)])
+        numbers = {path: number for number, path in enumerate(self._finished)}
+        return sorted(steps, key=lambda step: (ranks[step.path], numbers[step.path]), reverse=True)
 
 
 def _ends(checkpoint: Finished, earlier: Finished, orders: Mapping[str, int]) -> bool:
@@ -129,12 +127,11 @@ class Undone:
     steps: list[StepPath] = field(default_factory=list)
     """Rolled back, in this order."""
     forgotten: list[StepPath] = field(default_factory=list)
-    """They run again when the run is resumed; not those in others of them."""
+    """They run again when the run is resumed. A step inside one of them is not named."""
     errors: list[str] = field(default_factory=list)
 
-    def forget(self, paths: Iterable[StepPath]) -> None:
-        """Note what was forgotten."""
+    def note_forgotten(self, paths: Iterable[StepPath]) -> None:
         every = dict.fromkeys((*self.forgotten, *paths))
         self.forgotten = [
-            path for path in every if not any(around in every for around in path.ancestors())
+            path for path in every if not any(ancestor in every for ancestor in path.ancestors())
         ]

@@ -1,6 +1,4 @@
-"""The steps that do something themselves: recalled where they are recorded, run and recorded where
-they are not.
-"""
+"""The steps that do something themselves: recalled where they are recorded, else run."""
 
 from __future__ import annotations
 
@@ -39,7 +37,7 @@ if TYPE_CHECKING:
 _MOST_PLAYER_CHARACTERS = 800
 
 
-def leaf(walk: Walk, step: Step, path: StepPath, block: Block) -> Result:
+def walk_leaf(walk: Walk, step: Step, path: StepPath, block: Block) -> Result:
     """Recall the step at *path*, or run and record it."""
     try:
         work = prepare(step, block.frame, walk.tools)
@@ -50,21 +48,21 @@ def leaf(walk: Walk, step: Step, path: StepPath, block: Block) -> Result:
             raise Unfinished(path, chained=True) from None
         walk.count("failed")
         walk.emit("step_started", path, step)
-        walk.tell_failed(path, step, error, goes_on=block.takes(step, error))
+        walk.tell_failed(path, step, error, goes_on=block.goes_on_after(step, error))
         raise
     except Unfinished as unfinished:
-        # It reads what another one is to give, and may find that nothing changed.
-        walk.plan.waits(step, path, block, walk.recall, unfinished)
+        # It reads what another step is to give, and may find that nothing changed.
+        walk.plan.add_waiting(step, path, block, walk.recall, unfinished)
         raise Unfinished(path, chained=walk.recall.records.get(path) is None) from None
     record, again = walk.recall.records.get(path), walk.recall.records.again.get(path)
     if again is not None and not walk.looking:
-        block.took(step, again, asked=True)
+        block.note_record(step, again, asked=True)
     elif record is not None and record.key and _is_recallable(walk, step, path, record, key, block):
-        block.took(step, record.order, asked=record.asked)
-        walk.plan.recalled(step, path, block)
+        block.note_record(step, record.order, asked=record.asked)
+        walk.plan.add_recalled(step, path, block)
         return _recall(walk, step, path, record)
     agent = work.parts.get("agent")
-    walk.plan.runs(step, path, block, walk.recall, key, asked=again is not None, agent=agent)
+    walk.plan.add_run(step, path, block, walk.recall, key, asked=again is not None, agent=agent)
     recorder = walk.recorder
     if recorder is None:
         raise Unfinished(path, chained=True)
@@ -75,7 +73,7 @@ def leaf(walk: Walk, step: Step, path: StepPath, block: Block) -> Result:
 def _is_recallable(
     walk: Walk, step: Step, path: StepPath, record: Record, key: Key, block: Block
 ) -> bool:
-    if step.always_run or block.always:
+    if step.always_run or block.always_run:
         # It runs each time; what follows is judged by what it gave last.
         return walk.recorder is None
     if walk.keep_records:
@@ -85,7 +83,7 @@ def _is_recallable(
         return False
     changed = changed_parts(record.key, key)
     if changed and walk.refusals is not None and record.order >= block.asked:
-        walk.refusals.changed(path, changed)
+        walk.refusals.refuse_changed(path, changed)
     return not changed
 
 
@@ -118,57 +116,57 @@ def _execute(
     walk.emit("step_started", path, step)
     started, clock = time.time(), time.monotonic()
     attempts, before = 1, walk.recall.failed_attempts(path)
-    told: dict[str, object] = {}
+    facts: dict[str, object] = {}
 
     def attempt(number: int) -> Value:
         nonlocal attempts
         attempts = number
-        return _attempt_logged(walk, recorder, step, path, block, work, before + number, told)
+        return _attempt_logged(walk, recorder, step, path, block, work, before + number, facts)
 
-    def record(status: Status, output: Value) -> None:
-        facts = {
-            **told,
+    def keep(status: Status, output: Value) -> None:
+        noted = {
+            **facts,
             **_player(walk, work),
             "started": int(started * 1000),
             "seconds": round(time.monotonic() - clock, 3),
             "attempts": attempts,
         }
-        facts = {
-            name: walk.tools.scrub.value(normalise(fact, name)) for name, fact in facts.items()
+        noted = {
+            name: walk.tools.scrub.value(normalise(fact, name)) for name, fact in noted.items()
         }
         artifacts = None
         if step.artifacts and status == "done":
             artifacts = take_artifacts(recorder.store, walk.tools.root, step.artifacts)
-        made = recorder.finish(
+        record = recorder.finish(
             path,
             status,
             key,
             output,
-            facts,
+            noted,
             label=work.label,
             workspace=work.workspace,
             artifacts=artifacts,
         )
-        block.took(step, made.order, asked=made.asked)
+        block.note_record(step, record.order, asked=record.asked)
 
     try:
-        output = walk.retrying(Retries.of(step.retry, block.frame), step, path, attempt)
-        record("done", output)
+        output = walk.run_attempts(Retries.of(step.retry, block.frame), step, path, attempt)
+        keep("done", output)
     except StepFailed as error:
         error.step = error.step or path
         error.args = (cut(walk.tools.scrub.text(str(error)), ERROR_CHARACTERS),)
         walk.count("failed")
         took = time.monotonic() - clock
-        goes_on = block.takes(step, error)
+        goes_on = block.goes_on_after(step, error)
         walk.tell_failed(path, step, error, goes_on=goes_on, seconds=took, attempts=attempts)
-        recorder.note_failed_attempts(path, before + attempts, told)
+        recorder.note_failed_attempts(path, before + attempts, facts)
         if goes_on:
-            record("failed", {"error": str(error)})
+            keep("failed", {"error": str(error)})
         if step.continue_on_error:
             return failed(error)
         raise
     except Stopped:
-        recorder.note_interrupted(path, told)
+        recorder.note_interrupted(path, facts)
         raise
     walk.count("ran")
     walk.emit(
@@ -187,35 +185,35 @@ def _attempt_logged(
     block: Block,
     work: Work,
     number: int,
-    told: dict[str, object],
+    facts: dict[str, object],
 ) -> Value:
-    """Make one attempt, and keep what it writes; of one that does not succeed also how it ended."""
+    """Make one attempt and keep what it writes; if it does not succeed, also how it ended."""
     log = recorder.begin_log(path, keep=step.logs and walk.tools.keep_logs)
     started, clock = time.time(), time.monotonic()
 
-    def ended(status: str, why: str) -> None:
+    def end_log(status: str, why: str) -> None:
         error = walk.tools.scrub.text(why)[:ERROR_CHARACTERS]
         seconds = round(time.monotonic() - clock, 3)
         log.end(status, error=error, started=int(started * 1000), seconds=seconds)
 
     try:
-        output = work.run(_attempt(walk, step, path, block, number, told, log))
+        output = work.run(_attempt(walk, step, path, block, number, facts, log))
         output = walk.tools.scrub.value(normalise(output, f"steps.{path}.output"))
     except StepFailed as error:
-        ended("failed", str(error))
+        end_log("failed", str(error))
         raise
     except Stopped as stopped:
-        ended("stopped", f"interrupted by {stopped.reason}")
+        end_log("stopped", f"interrupted by {stopped.reason}")
         raise
     except Exception as fault:  # Nobody foresaw it; what the attempt wrote until then may tell why.
-        ended("failed", f"{type(fault).__name__}: {fault}")
+        end_log("failed", f"{type(fault).__name__}: {fault}")
         raise
     log.end("done")
     return output
 
 
 def _player(walk: Walk, work: Work) -> dict[str, object]:
-    """Who plays the agent of a step, for those who ask later what changed."""
+    """Give who plays the agent of a step, for those who ask later what changed."""
     player = walk.tools.scrub.value(work.parts.get("agent"))
     return (
         {"player": player}

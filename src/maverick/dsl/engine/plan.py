@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from maverick.dsl.workflow.outcome import Key
     from maverick.values import Value
 
-Action: TypeAlias = Literal["recall", "run", "rerun", "skip", "unknown"]
+PlannedAction: TypeAlias = Literal["recall", "run", "rerun", "skip", "unknown"]
 """`recall` takes what the run itself recorded; `rerun` is to run a step that has finished;
 `unknown` depends on what is not there yet.
 """
@@ -29,7 +29,7 @@ class Planned(NamedTuple):
 
     step: str
     type: str
-    action: Action
+    action: PlannedAction
     why: str
     parts: tuple[str, ...] = ()
     agent: Value = None
@@ -38,49 +38,48 @@ class Planned(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Plan:
-    """What the steps of a run would come to, in the order of the walk, and what would be
-    refused.
-    """
+    """What would become of a run's steps, in the order of the walk, and what would be refused."""
 
     steps: list[Planned] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
-    """Why resuming would stop before anything runs; the first reason is the one that it would give.
-    """
+    """Why resuming would stop before anything runs; it would give the first of these reasons."""
     artifacts: list[str] = field(default_factory=list)
-    """The steps of which nothing runs, and that record files."""
+    """The steps that record files, and of which nothing runs."""
     wanted: bool = True
-    """False for the plan of a walk that is no planning one: it is told, and keeps nothing."""
+    """False for a walk that plans nothing: then all that is added is dropped."""
 
     def add(
-        self, step: Step, path: StepPath, action: Action, why: str, parts: tuple[str, ...] = ()
+        self,
+        step: Step,
+        path: StepPath,
+        action: PlannedAction,
+        why: str,
+        parts: tuple[str, ...] = (),
     ) -> None:
-        """Say what becomes of a step."""
         if self.wanted:
             self.steps.append(
                 Planned(step=path, type=step.kind, action=action, why=why, parts=parts)
             )
 
-    def stands(self, step: Step, path: StepPath) -> None:
-        """Note that nothing of a step runs, so that files that it made are brought back if they are
-        missing.
-        """
+    def note_standing(self, step: Step, path: StepPath) -> None:
+        """Note that nothing of a step runs, so that its files are brought back where missing."""
         if self.wanted and step.artifacts:
             self.artifacts.append(path)
 
-    def rest_runs(self, block: Block, unfinished: Unfinished) -> None:
-        """Note that what follows in *block* runs because *unfinished* does."""
+    def run_rest(self, block: Block, unfinished: Unfinished) -> None:
+        """Make what follows in *block* run, because *unfinished* does."""
         block.newest = block.asked = EVERYTHING
         block.because = block.because or unfinished.path
 
-    def recalled(self, step: Step, path: StepPath, block: Block) -> None:
-        """Say that the record of a step counts, though it may run all the same."""
-        if step.always_run or block.always:
+    def add_recalled(self, step: Step, path: StepPath, block: Block) -> None:
+        """Add a step whose record counts, though it may run all the same."""
+        if step.always_run or block.always_run:
             self.add(step, path, "rerun", "it runs each time (`always_run`)")
         else:
             self.add(step, path, "recall", "it has finished, and nothing of it changed")
-            self.stands(step, path)
+            self.note_standing(step, path)
 
-    def runs(
+    def add_run(
         self,
         step: Step,
         path: StepPath,
@@ -91,9 +90,7 @@ class Plan:
         asked: bool = False,
         agent: Value = None,
     ) -> None:
-        """Say why a step runs; *key* is None where it cannot be known yet. *agent*: who plays
-        it.
-        """
+        """Add a step that runs, and why; *key* is None where it cannot be known yet."""
         if not self.wanted:
             return
         record = recall.records.get(path)
@@ -120,17 +117,17 @@ class Plan:
             Planned(step=path, type=step.kind, action="rerun", why=why, parts=parts, agent=agent)
         )
 
-    def waits(
+    def add_waiting(
         self, step: Step, path: StepPath, block: Block, recall: Recall, unfinished: Unfinished
     ) -> None:
-        """Say what becomes of a step that reads what *unfinished* is to give."""
+        """Add a step that reads what *unfinished* is to give."""
         record = recall.records.get(path)
         if record is not None and record.key and (step.pure or record.order >= block.newest):
             self.add(step, path, "unknown", f"it depends on what {unfinished.path} gives")
         else:
-            self.runs(step, path, block, recall)
+            self.add_run(step, path, block, recall)
 
-    def not_entered(
+    def add_unentered(
         self,
         step: Step,
         path: StepPath,
@@ -139,10 +136,8 @@ class Plan:
         unfinished: Unfinished,
         since: int,
     ) -> None:
-        """Say what becomes of a step made of steps, if nothing was said of what is in it since
-        *since* others.
-        """
-        if not self.wanted or any(it.step.startswith(path) for it in self.steps[since:]):
+        """Add a step made of steps, unless one inside it was added since there were *since*."""
+        if not self.wanted or any(planned.step.startswith(path) for planned in self.steps[since:]):
             return
         why = f"what is in it depends on what {unfinished.path} gives"
         if block.newest < EVERYTHING:

@@ -1,6 +1,4 @@
-"""When resuming is refused: finished steps would run again, or be left out, though nobody asked for
-it.
-"""
+"""When resuming is refused: finished steps would run again or be left out, and nobody asked."""
 
 from __future__ import annotations
 
@@ -24,9 +22,7 @@ if TYPE_CHECKING:
 
 
 class Refusals:
-    """What a checking walk objects to: it raises StepsDiffer; one that plans notes it and goes
-    on.
-    """
+    """What a checking walk objects to: it raises StepsDiffer; one that plans notes it, goes on."""
 
     def __init__(self, recall: Recall, workflow: Workflow, catalog: Catalog, plan: Plan) -> None:
         self._recall = recall
@@ -34,16 +30,19 @@ class Refusals:
         self._catalog = catalog
         self._plan = plan
 
-    def changed(self, path: StepPath, parts: Collection[str]) -> None:
-        """The finished step at *path* would run again: *parts* of its key changed."""
+    def refuse_changed(self, path: StepPath, parts: Collection[str]) -> None:
+        """Refuse that the finished step at *path* runs again because *parts* of its key changed."""
         self._refuse(
             f"step {path} has finished, and its {in_words(parts)} changed since: --rerun runs it "
             "and what follows again, --as-recorded keeps what is recorded"
         )
 
-    def left_out(self, path: StepPath, what: str, left_out: Iterable[str], block: Block) -> None:
-        """*what* of the step at *path* comes to something else now: steps at or below *left_out*
-        would not count.
+    def refuse_left_out(
+        self, path: StepPath, what: str, left_out: Iterable[str], block: Block
+    ) -> None:
+        """Refuse that *what* of the step at *path* gives something else now.
+
+        Finished steps at or below *left_out* would no longer count.
         """
         for ancestor in left_out:
             for step in self._recall.records.finished(ancestor, block.asked):
@@ -53,10 +52,8 @@ class Refusals:
                 )
                 return
 
-    def behind(self, unfinished: Unfinished, following: Iterable[str], block: Block) -> None:
-        """Steps at or below *following* would run again, because the *unfinished* one before them
-        has to run.
-        """
+    def refuse_behind(self, unfinished: Unfinished, following: Iterable[str], block: Block) -> None:
+        """Refuse that steps at or below *following* run again because *unfinished* has to run."""
         for ancestor in following:
             for step in self._recall.records.finished(ancestor, block.asked):
                 if self._runs_again(StepPath(step), ancestor):
@@ -72,23 +69,23 @@ class Refusals:
         self._plan.refused.append(why)
 
     def _runs_again(self, path: StepPath, ancestor: str) -> bool:
-        """Whether the finished step at *path*, at or below *ancestor*, runs again once *ancestor*
-        is made to run.
+        """Whether the finished step at *path* runs again once *ancestor*, at or above it, does.
 
-        Not if it, or a step around it, stands outside the chain, and not if the workflow has it no
-        more. What a sub-workflow holds whose name only a run knows is taken to run.
+        It does not if it, or a step around it, stands outside the chain, or if the workflow has it
+        no more. What stands in a sub-workflow whose name only a run knows is taken to run.
         """
         pattern = path.pattern
-        around = [each.pattern for each in (*path.ancestors(), path) if len(each) >= len(ancestor)]
-        known = [each for each in around if each in self._outline]
-        if not known:
+        around = (*path.ancestors(), path)
+        patterns = [place.pattern for place in around if len(place) >= len(ancestor)]
+        outlined = [place for place in patterns if place in self._outline]
+        if not outlined:
             return False
-        *outer, nearest = (self._outline[each].step for each in known)
+        *outer, nearest = (self._outline[place].step for place in outlined)
         if not all(map(follows, outer)):
             return False
-        if known[-1] == pattern:
+        if outlined[-1] == pattern:
             return is_chained(nearest)
-        attempt = isinstance(nearest, ValidateStep) and pattern == f"{known[-1]}[]"
+        attempt = isinstance(nearest, ValidateStep) and pattern == f"{outlined[-1]}[]"
         return follows(nearest) and (attempt or isinstance(nearest, SubworkflowStep))
 
     @cached_property

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 
 def require_programs(workflow: Workflow, catalog: Catalog, environment: Mapping[str, str]) -> None:
-    """Check the programs under `requires` of all steps, and those that play their agents,
-    sub-workflows included.
+    """Check the programs that all steps require, sub-workflows included, and those of their agents.
 
     An agent that an expression names is not known before its step begins.
 
@@ -58,7 +57,7 @@ def require_programs(workflow: Workflow, catalog: Catalog, environment: Mapping[
 def _missing_agent(
     mention: Mention, catalog: Catalog, environment: Mapping[str, str]
 ) -> str | None:
-    """Say what is missing of the agent that a step asks; None if nothing is, or it asks none."""
+    """Say what is missing of the agent that a step asks; None if nothing is or it asks none."""
     match mention:
         case Mention("agent", str(name)):
             config = catalog.agent(name)
@@ -81,19 +80,19 @@ def _needed_by(steps: list[str]) -> str:
 
 
 def all_steps(workflow: Workflow, catalog: Catalog) -> Iterator[Step]:
-    """Every step of *workflow* at any depth, and of the workflows it calls (each once)."""
+    """Yield every step of *workflow* at any depth, and of the workflows it calls (each once)."""
     done: set[str] = set()
 
     waiting = [workflow]
     while waiting:
-        each = waiting.pop()
-        if each.file in done:
+        current = waiting.pop()
+        if current.file in done:
             continue
-        done.add(each.file)
-        for step in steps_in(each.steps):
+        done.add(current.file)
+        for step in steps_in(current.steps):
             yield step
             called = (
-                catalog.find_workflow(step.workflow, each.file)
+                catalog.find_workflow(step.workflow, current.file)
                 if isinstance(step, SubworkflowStep)
                 else None
             )

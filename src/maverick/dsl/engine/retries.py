@@ -45,9 +45,7 @@ class Retries(NamedTuple):
         )
 
     def pause(self, number: int) -> float:
-        """The seconds between attempt *number* and the one after it: they grow up to
-        `max_delay`.
-        """
+        """Give the seconds between attempt *number* and the next: they grow up to `max_delay`."""
         try:
             pause = self.delay * float(self.backoff) ** (number - 1)
         except OverflowError:
@@ -55,8 +53,9 @@ class Retries(NamedTuple):
         return min(pause, self.max_delay)
 
     def repeats(self, number: int, error: StepFailed) -> bool:
-        """Whether another attempt follows attempt *number*, which failed so. A failure that was
-        recalled is final.
+        """Whether another attempt follows attempt *number*, which failed with *error*.
+
+        None follows a failure that was recalled.
         """
         if number >= self.attempts or error.recalled:
             return False
@@ -64,10 +63,14 @@ class Retries(NamedTuple):
         return not self.on or bool(kinds.intersection(self.on))
 
     def run(
-        self, stop: Stop, attempt: Callable[[int], T], told: Callable[[int, StepFailed], None]
+        self,
+        stop: Stop,
+        attempt: Callable[[int], T],
+        note_failure: Callable[[int, StepFailed], None],
     ) -> T:
-        """Give what `attempt(n)` gives, n = 1, 2, …; *told* hears of each failure that is tried
-        again.
+        """Give what `attempt(n)` gives, n = 1, 2, …
+
+        *note_failure* is called before each pause, with the failure that is tried again.
 
         Raises:
             StepFailed: Of the last attempt.
@@ -80,7 +83,7 @@ class Retries(NamedTuple):
             except StepFailed as error:
                 if not self.repeats(number, error):
                     raise
-                told(number, error)
+                note_failure(number, error)
             stop.wait(self.pause(number))
             stop.check()
             number += 1

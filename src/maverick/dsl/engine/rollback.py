@@ -41,7 +41,7 @@ def roll_back(
             `finish_interrupted`.
     """
     history = walk.history
-    history.add_missing(_recorded(walk, workflow, inputs))
+    history.add_missing(_recorded_steps(walk, workflow, inputs))
     _undo(walk, recorder, history, history.undoable(walk.recall.records.orders()), undone)
 
 
@@ -52,24 +52,23 @@ def finish_interrupted(
     inputs: dict[str, Value],
     undone: Undone,
 ) -> None:
-    """Finish the rollbacks that were under way when the run was interrupted. Raises Stopped, as
-    `roll_back`.
+    """Finish the rollbacks that were under way when the run was interrupted.
 
-    A step that has no rollback any more, or is gone, runs again as it is.
+    A step that has no rollback any more, or is gone, runs again as it is. Raises as `roll_back`.
     """
     marked = walk.recall.records.undoing()
-    history = _recorded(walk, workflow, inputs)
-    known = history.at(marked, walk.recall.records.orders())
-    for path in sorted({*marked} - {each.path for each in known}):
+    history = _recorded_steps(walk, workflow, inputs)
+    steps = history.undoable_among(marked, walk.recall.records.orders())
+    for path in sorted({*marked} - {finished.path for finished in steps}):
         walk.tell(
             path,
             "its rollback was interrupted, and is no part of the workflow now; the step runs again",
         )
         recorder.run_again(path)
-    _undo(walk, recorder, history, known, undone)
+    _undo(walk, recorder, history, steps, undone)
 
 
-def _recorded(walk: Walk, workflow: Workflow, inputs: dict[str, Value]) -> History:
+def _recorded_steps(walk: Walk, workflow: Workflow, inputs: dict[str, Value]) -> History:
     looking = walk.look()
     with suppress(Unfinished, StepFailed):  # As far as it was recorded.
         looking.run(workflow, inputs)
@@ -79,32 +78,32 @@ def _recorded(walk: Walk, workflow: Workflow, inputs: dict[str, Value]) -> Histo
 def _undo(
     walk: Walk, recorder: Recorder, history: History, finished: list[Finished], undone: Undone
 ) -> None:
-    waiting = {each.path for each in finished}
+    waiting = {step.path for step in finished}
     doomed: set[StepPath] = set()
-    for each in finished:
-        waiting.remove(each.path)
-        recorder.mark_undoing(each.path)
+    for step in finished:
+        waiting.remove(step.path)
+        recorder.mark_undoing(step.path)
         try:
-            _run(walk, recorder, each)
+            _run_rollback(walk, recorder, step)
         except StepFailed as error:
-            if each.path in doomed:
-                recorder.forget([each.path])
+            if step.path in doomed:
+                recorder.forget([step.path])
             else:
-                recorder.unmark(each.path)
+                recorder.unmark(step.path)
             text = walk.tools.scrub.text(str(error))
-            walk.tell(each.path, f"rolling back failed: {text}")
-            undone.errors.append(f"{each.path}: {text}")
+            walk.tell(step.path, f"rolling back failed: {text}")
+            undone.errors.append(f"{step.path}: {text}")
             continue
-        again = [each.path, *history.followers(each)]
+        again = [step.path, *history.followers(step)]
         inside = {path for path in waiting if any(path.is_within(gone) for gone in again)}
         doomed |= inside  # Its rollbacks are to run yet; it is gone whatever comes of them.
         recorder.forget(again, undoing=inside)
-        walk.tell(each.path, "rolled back")
-        undone.steps.append(each.path)
-        undone.forget(again)
+        walk.tell(step.path, "rolled back")
+        undone.steps.append(step.path)
+        undone.note_forgotten(again)
 
 
-def _run(walk: Walk, recorder: Recorder, finished: Finished) -> None:
+def _run_rollback(walk: Walk, recorder: Recorder, finished: Finished) -> None:
     step, rollback, path = finished.step, finished.step.rollback, finished.path
     if rollback is None:
         return
@@ -114,23 +113,23 @@ def _run(walk: Walk, recorder: Recorder, finished: Finished) -> None:
     frame.set_step(step.name, finished.result.view())
     try:
         if rollback.step is not None:
-            walk.beside(recorder.beside(path)).step(
+            walk.beside(recorder.beside(path)).walk_step(
                 rollback.step, path.child("rollback"), Block(frame, finished.file)
             )
         else:
-            _call(walk, recorder.beside(path), finished, str(rollback.action), frame)
+            _call_action(walk, recorder.beside(path), finished, str(rollback.action), frame)
     except Unfinished as unread:
         raise StepFailed(f"it reads {unread.path}, which has not finished") from None
 
 
-def _call(walk: Walk, beside: Recorder, finished: Finished, name: str, frame: Frame) -> None:
+def _call_action(walk: Walk, beside: Recorder, finished: Finished, name: str, frame: Frame) -> None:
     """Call the action *name* with what it takes of the step's arguments and its output."""
     step, path = finished.step, finished.path.child("rollback")
     action = walk.tools.catalog.action(name)
     by_position, by_name = step.arguments() or (None, None)
     args = resolve.sequence(by_position, frame, "args")
     kwargs = resolve.mapping(by_name, frame, "kwargs")
-    args, kwargs = _taken(action, args, kwargs, finished.result.output, str(frame.project_root))
+    args, kwargs = _fitting(action, args, kwargs, finished.result.output, str(frame.project_root))
     environment = {
         **walk.tools.environment,
         "MAVERICK_RUN": beside.run,
@@ -142,19 +141,21 @@ def _call(walk: Walk, beside: Recorder, finished: Finished, name: str, frame: Fr
     call(action, args, kwargs, walk.tools, environment, path=path)
 
 
-def _taken(
+def _fitting(
     action: Action, args: list[Value], kwargs: dict[str, Value], output: Value, folder: str
 ) -> tuple[list[Value], dict[str, Value]]:
-    """The step's arguments, and its *output* if the action accepts one; where that does not fit,
-    what does.
+    """Give the step's arguments, and its *output* if the action accepts one.
 
-    Those of the arguments that the action has names for; else the output alone, whatever it is
-    called there.
+    Where they do not fit: those that the action has names for; else the output alone, whatever it
+    is called there.
     """
     named = {
         name: value for name, value in {**kwargs, "output": output}.items() if action.accepts(name)
     }
     every = {**kwargs, "output": output} if "output" in named else kwargs
     ways: list[tuple[list[Value], dict[str, Value]]] = [(args, every), ([], named), ([output], {})]
-    ways = [(some, action.in_folder(some, by_name, folder)) for some, by_name in ways]
+    ways = [
+        (positional, action.in_folder(positional, named_args, folder))
+        for positional, named_args in ways
+    ]
     return next((way for way in ways if action.takes(*way)), ways[0])

@@ -1,7 +1,8 @@
 """The walk: one recursive pass over a workflow's steps, which is also how a run is resumed.
 
 `block -> step -> leaf or composite`. What holds for every step at every depth (`when`, recall,
-retry, `continue_on_error`, records, events) is done in `step`, `leaf` and `_composite`, once.
+retry, `continue_on_error`, records, events) is done once, in `walk_step`, `walk_leaf` and
+`_walk_composite`.
 Resuming is walking again from the start: at each step its key is computed and the journal asked;
 what is recorded under that key is returned, what is not is run. There is no other notion of a
 position.
@@ -56,9 +57,7 @@ _OF_LOOPS = {"for_each", "until"}
 
 
 class Executor:
-    """Walks a workflow for one run. `counts` tells what the walk did; `tools.observe` hears it as
-    it happens.
-    """
+    """Walks a workflow for one run. `counts` tells what it did; `tools.observe` hears of it."""
 
     def __init__(
         self,
@@ -70,11 +69,11 @@ class Executor:
         tracking: bool = False,
         plan: Plan | None = None,
     ) -> None:
-        """Without a *recorder* it checks: it runs and writes nothing. *keep_records* recalls every
-        record, whatever changed; *tracking* fills `history`.
+        """Without a *recorder* the walk checks: it runs and writes nothing.
 
-        Checking and tracking, it goes on behind what has not finished, to whatever is recorded.
-        Checking with a *plan* it tells the plan of each step, and goes on behind what has to run.
+        *keep_records* recalls every record, whatever changed; *tracking* fills `history`. A walk
+        that checks and tracks goes on after what has not finished, to whatever is recorded. One
+        that checks with a *plan* adds each step to it, and goes on after what has to run.
         """
         self.counts = Counts()
         self._counting = threading.Lock()
@@ -105,41 +104,41 @@ class Executor:
             run=self.run_names(ROOT, 1),
             project_root=self.tools.root,
         )
-        return self.workflow(
+        return self.walk_workflow(
             workflow, ROOT, Block(frame, workflow.file, asked=self.recall.records.asked)
         ).output
 
     # --- blocks and steps -------------------------------------------------------------------------
 
-    def workflow(self, workflow: Workflow, path: StepPath, block: Block) -> Result:
-        """Walk a workflow or sub-workflow, whose steps stand below *path*."""
-        results = self.block(workflow.steps, path, block)
+    def walk_workflow(self, workflow: Workflow, path: StepPath, block: Block) -> Result:
+        """Walk a workflow or sub-workflow whose steps stand below *path*."""
+        results = self.walk_block(workflow.steps, path, block)
         if not workflow.has_outputs:
             return composites.last_of(workflow.steps, results)
         output = self.tools.scrub.value(evaluate.render(workflow.outputs, block.frame))
         return Result("done", lambda: output)
 
-    def block(self, steps: Sequence[Step], path: StepPath, block: Block) -> list[Result]:
+    def walk_block(self, steps: Sequence[Step], path: StepPath, block: Block) -> list[Result]:
         """Walk *steps* in order; give the result of each."""
         results, first = [], None
         for number, step in enumerate(steps):
             try:
-                results.append(self.step(step, path.child(step.name), block))
+                results.append(self.walk_step(step, path.child(step.name), block))
             except Unfinished as unfinished:
-                first = unfinished.over(first)
+                first = unfinished.pick_first(first)
                 if unfinished.chained and not self.looking:
-                    later = (path.child(s.name) for s in steps[number + 1 :] if follows(s))
+                    later = (path.child(each.name) for each in steps[number + 1 :] if follows(each))
                     if self.refusals is not None:
-                        self.refusals.behind(unfinished, later, block)
+                        self.refusals.refuse_behind(unfinished, later, block)
                     if not self.plan.wanted:
                         raise
-                    self.plan.rest_runs(block, unfinished)
+                    self.plan.run_rest(block, unfinished)
                 block.frame.set_step(step.name, unfinished.view())
         if first is not None:
             raise first
         return results
 
-    def step(self, step: Step, path: StepPath, block: Block) -> Result:
+    def walk_step(self, step: Step, path: StepPath, block: Block) -> Result:
         """Walk one step, whatever its type; what it gave is visible to the steps after it."""
         self.tools.stop.check()
         try:
@@ -153,9 +152,7 @@ class Executor:
             raise self._fault(error, step, path) from error
 
     def _fault(self, error: Exception, step: Step, path: StepPath) -> Fault:
-        """What ends the run, whatever goes on after errors: an exception of ours that nobody
-        foresaw.
-        """
+        """Give what ends the run, whatever goes on after errors: nobody foresaw *error*."""
         fault = Fault.of(error, step=path)
         fault.args = (self.tools.scrub.text(str(fault)),)
         self.count("failed")
@@ -165,7 +162,7 @@ class Executor:
     def _step(self, step: Step, path: StepPath, block: Block) -> Result:
         record = self.recall.records.get(path)
         if record is not None and record.by_hand and not record.key:
-            block.took(step, record.order, asked=True)
+            block.note_record(step, record.order, asked=True)
             self.count("skipped")
             self.emit("step_skipped", path, step, message="by hand")
             self.plan.add(step, path, "skip", "it was skipped by hand")
@@ -187,7 +184,7 @@ class Executor:
         block.frame.set_step(step.name, result.view())
         if self._tracking and result.status != "skipped":
             self.history.add(
-                Finished(path, step, block.frame, block.file, block.place_of(step, path), result)
+                Finished(path, step, block.frame, block.file, block.lineage_of(step, path), result)
             )
         return result
 
@@ -207,61 +204,57 @@ class Executor:
             raise
 
     def beside(self, recorder: Recorder) -> Executor:
-        """A walk with the same tools that has nothing to recall, and another *recorder*."""
+        """Give a walk with the same tools, another *recorder* and nothing to recall."""
         return Executor(recorder, self.tools, recorder=recorder)
 
     def look(self) -> Executor:
-        """A walk that runs and records nothing, and whose `history` comes to hold all that is
-        recorded.
-        """
+        """Give a walk that runs nothing, and whose `history` comes to hold all that is recorded."""
         return Executor(self.recall, self.tools, keep_records=True, tracking=True)
 
     def _perform(self, step: Step, path: StepPath, block: Block) -> Result:
         match step:
             case LoopStep():
-                return self._composite(
-                    step, path, block, lambda: composites.loop(self, step, path, block)
+                return self._walk_composite(
+                    step, path, block, lambda: composites.walk_loop(self, step, path, block)
                 )
             case BranchStep():
-                return self._composite(
-                    step, path, block, lambda: composites.branch(self, step, path, block)
+                return self._walk_composite(
+                    step, path, block, lambda: composites.walk_branch(self, step, path, block)
                 )
             case SubworkflowStep():
-                return self._composite(
-                    step, path, block, lambda: composites.subworkflow(self, step, path, block)
+                return self._walk_composite(
+                    step, path, block, lambda: composites.walk_subworkflow(self, step, path, block)
                 )
             case ValidateStep():
-                return self._composite(
-                    step, path, block, lambda: composites.validate(self, step, path, block)
+                return self._walk_composite(
+                    step, path, block, lambda: composites.walk_validate(self, step, path, block)
                 )
             case _:
-                return leaves.leaf(self, step, path, block)
+                return leaves.walk_leaf(self, step, path, block)
 
-    def _composite(
+    def _walk_composite(
         self, step: Step, path: StepPath, block: Block, walk: Callable[[], Result]
     ) -> Result:
-        """Walk a step made of steps. It is never recalled whole; its output is kept for those who
-        look at the run.
-        """
+        """Walk a step made of steps. It is never recalled whole; its output is kept to be shown."""
         self.emit("step_started", path, step)
         clock = time.monotonic()
         planned = len(self.plan.steps)
         try:
-            result = self._attempts(step, path, block, walk)
+            result = self._walk_attempts(step, path, block, walk)
         except Unfinished as unfinished:
-            self.plan.not_entered(step, path, block, self.recall, unfinished, planned)
+            self.plan.add_unentered(step, path, block, self.recall, unfinished, planned)
             raise
         except (StepFailed, Fault) as error:
             if not error.step:  # It failed itself, and not for a step in it.
                 self.count("failed")
             error.step = error.step or path
-            goes_on = isinstance(error, StepFailed) and block.takes(step, error)
+            goes_on = isinstance(error, StepFailed) and block.goes_on_after(step, error)
             self.tell_failed(path, step, error, goes_on=goes_on, seconds=time.monotonic() - clock)
             raise
         stands = self._stands(path, result)
         self._conclude(path, result)
         if stands:
-            self.plan.stands(step, path)
+            self.plan.note_standing(step, path)
         if (
             step.artifacts
             and not (stands and leaves.bring_back_artifacts(self, step, path))
@@ -272,10 +265,10 @@ class Executor:
         self.emit("step_done", path, step, seconds=time.monotonic() - clock)
         return result
 
-    def _attempts(
+    def _walk_attempts(
         self, step: Step, path: StepPath, block: Block, walk: Callable[[], Result]
     ) -> Result:
-        """Walk a composite until it succeeds. An attempt recalls what those before it finished."""
+        """Walk a composite until it succeeds; an attempt recalls what those before it finished."""
         retries = Retries.of(step.retry, block.frame)
         before, newest, deadline = block.newest, block.newest, block.deadline
 
@@ -285,11 +278,11 @@ class Executor:
             block.deadline = Deadline.of(
                 block.limit(resolve.limit(step.timeout, block.frame)), path
             )
-            block.attempt = partial(retries.repeats, number)
+            block.is_repeated = partial(retries.repeats, number)
             return walk()
 
         try:
-            return self.retrying(retries, step, path, attempt)
+            return self.run_attempts(retries, step, path, attempt)
         finally:
             block.newest, block.deadline = max(newest, block.newest), deadline
 
@@ -300,25 +293,23 @@ class Executor:
         return result
 
     def _stands(self, path: StepPath, result: Result) -> bool:
-        """Whether that is kept of the step at *path*. (A step in it that runs drops what is
-        kept.)
-        """
+        """Whether *result* is kept of the step at *path*; a step in it that runs drops it."""
         record = self.recall.records.get(path)
         if record is None or record.status != result.status:
             return False
         return result.status != "failed" or record.load() == result.output
 
     def run_names(self, path: StepPath, attempt: int) -> dict[str, Value]:
-        """What `run` is in the expressions of the step at *path*, in its *attempt* (from 1)."""
+        """Give what `run` is in the expressions of the step at *path*; attempts count from 1."""
         key = self.recall.idempotency_key(path)
         return {"id": self.recall.run, "attempt": attempt, "idempotency_key": key}
 
-    def retrying(
+    def run_attempts(
         self, retries: Retries, step: Step, path: StepPath, attempt: Callable[[int], T]
     ) -> T:
         """Call *attempt* as often as the step's *retries* say, with the number of the attempt."""
 
-        def told(number: int, error: StepFailed) -> None:
+        def tell_failure(number: int, error: StepFailed) -> None:
             data: dict[str, object] = {
                 "attempt": number,
                 "of": retries.attempts,
@@ -326,7 +317,7 @@ class Executor:
             }
             self.emit("step_retried", path, step, message=str(error), data=data)
 
-        return retries.run(self.tools.stop, attempt, told)
+        return retries.run(self.tools.stop, attempt, tell_failure)
 
     # --- decisions --------------------------------------------------------------------------------
 
@@ -339,9 +330,7 @@ class Executor:
     def decide(
         self, path: StepPath, what: str, question: Field | Expression, block: Block
     ) -> Value:
-        """What a `for_each` comes to: as recorded, unless what it reads changed or something before
-        it ran.
-        """
+        """Give what a `for_each` comes to: as recorded, unless that is out of date."""
         return self._decide(path, what, question, block, evaluate.render)
 
     def _decide(
@@ -363,7 +352,7 @@ class Executor:
         if self.recorder is not None:
             self.recorder.note_decision(name, key, answer, urgent=resolve.is_volatile(question))
         elif self.refusals is not None and record is not None and record.load() != answer:
-            self.refusals.left_out(path, what, () if what in _OF_LOOPS else [path], block)
+            self.refusals.refuse_left_out(path, what, () if what in _OF_LOOPS else [path], block)
         return answer
 
     # --- events -----------------------------------------------------------------------------------
@@ -402,15 +391,14 @@ class Executor:
         seconds: float | None = None,
         attempts: int = 0,
     ) -> None:
-        """Tell that the step at *path* failed, or one in it; unless the walk *goes_on*, the run's
-        own error tells why.
+        """Tell that the step at *path* failed, or one in it.
 
-        (Or a retry of a step around it.)
+        Unless the walk *goes_on*, the run's own error tells why, or a retry of a step around it.
         """
-        at = error.step or path
+        failed_at = error.step or path
         data: dict[str, object] = {
             **({"attempts": attempts} if attempts else {}),
-            **({"failed_at": at} if at != path else {}),
+            **({"failed_at": failed_at} if failed_at != path else {}),
             **({} if goes_on else {"fatal": True}),
         }
         self.emit("step_failed", path, step, seconds=seconds, message=str(error), data=data)
