@@ -9,6 +9,7 @@ need, tabs.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import Final
 
@@ -87,6 +88,12 @@ def last_lines(text: str, count: int) -> list[str]:
     """
     stripped = last_states(text.strip())
     return stripped.split("\n")[-count:] if stripped else []
+
+
+def list_names(names: Sequence[str], most: int) -> str:
+    """Give `a, b and 3 more`: the first *most* of *names*, and how many others there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def _last_state(line: str) -> str:

@@ -183,7 +183,7 @@ def edit_inputs(
                 "steps that need it"
             )
         recorder.amend({INPUTS: value(inputs)})
-        recorder.ask()
+        recorder.allow_reruns()
 
     return _edited(store, at, what, write)
 
@@ -192,7 +192,7 @@ def _edited(store: Store, at: Checkpoint, what: str, write: Callable[[Recorder],
     def changes(of: Checkpoint) -> tuple[byhand.Changes, byhand.Changes]:
         recorder = Recorder(store, of)
         write(recorder)
-        state, facts = recorder.waiting()
+        state, facts = recorder.pending_changes()
         return {**state, OUTPUT: None}, {**facts, END: None}
 
     if find.is_newest(store, at):

@@ -59,7 +59,7 @@ class Execution:
             StepFailed: The files cannot be kept. There is no run then.
         """
         keeper = self._keeper()
-        taken = keeper.take(asked=None, labelled=True) if keeper else None
+        taken = keeper.take_files(asked=None, labelled=True) if keeper else None
         try:
             tip = self.store.save(
                 run,
@@ -72,7 +72,7 @@ class Execution:
         except WorkspaceUnreadable as error:
             raise StepFailed(f"the run cannot keep the files: {error}") from error
         if keeper and taken:
-            keeper.took(taken)
+            keeper.tell_of(taken)
         return Recorder(self.store, tip, keeper=keeper, tell=self.session.tell)
 
     def recorder(self, tip: Checkpoint) -> Recorder:

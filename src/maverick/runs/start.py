@@ -166,7 +166,7 @@ def _resume_owned(
         if said:
             recorder.write("; ".join(said))
     if request.change_inputs or request.policy == "rerun":
-        recorder.ask()
+        recorder.allow_reruns()
     data: dict[str, object] = {"workflow": prepared.workflow.name, "from": tip.id}
     session.observe(Event(event="run_resumed", message=recorder.run, data=data))
     recorder.amend(prepared.definition)
@@ -220,7 +220,7 @@ def _amend(
 def _amended(recorder: Recorder, said: list[str]) -> Amended:
     from maverick.runs.workspace_choice import Amended  # noqa: PLC0415 - as below
 
-    return Amended(*recorder.waiting(), said)
+    return Amended(*recorder.pending_changes(), said)
 
 
 def _decide_files(execution: Execution, tip: Checkpoint, request: Request) -> Decision | None:

@@ -11,6 +11,7 @@ from maverick.checkpoints import Checkpoint, CheckpointKind, Content, Store
 from maverick.dsl.journal.group_commit import GroupCommit
 from maverick.dsl.journal.tree import ABOUT_FILES, FILES, Changes
 from maverick.errors import StepFailed, WorkspaceUnreadable
+from maverick.visible import list_names
 
 if TYPE_CHECKING:
     from maverick.dsl.journal.keeper import Keeper
@@ -22,7 +23,7 @@ _NAMED_REASONS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Save:
-    """A checkpoint that is asked for. What waits in the draft goes with it."""
+    """A checkpoint that is asked for. Whatever waits in the draft goes with it."""
 
     reason: str
     kind: CheckpointKind = "auto"
@@ -43,10 +44,10 @@ class Save:
 
 
 class Draft:
-    """What is to go with a run's next save. Whoever changes it holds `lock`; `save` takes it
-    itself.
+    """What is to go with a run's next save; `tip` is the run's newest checkpoint.
 
-    `tip` is the run's newest checkpoint. Threads that save at the same time share a checkpoint.
+    Whoever changes it holds `lock`; `save` takes it itself. Threads that save at the same time
+    share a checkpoint.
     """
 
     def __init__(
@@ -58,8 +59,9 @@ class Draft:
         holds_files: bool,
         writes: bool = True,
     ) -> None:
-        """*keeper* takes the project's files for the checkpoints that keep them; *holds_files*:
-        *tip* is one. Without *writes* saving does nothing.
+        """*keeper* takes the project's files for the checkpoints that keep them.
+
+        *holds_files*: *tip* is one of these. Without *writes* saving does nothing.
         """
         self._store = store
         self.tip = tip
@@ -67,7 +69,7 @@ class Draft:
         self.changes: Changes = {}
         self.facts: Changes = {}
         self.outputs: dict[str, Value] = {}
-        """Of steps that are made of steps, by path, until they are saved."""
+        """Those of steps that are made of steps, by path, until they are saved."""
         self.decided = 0
         """How many decisions were noted that could come out differently next time."""
         self._settled = 0
@@ -78,13 +80,13 @@ class Draft:
         self._saves = GroupCommit(self._save, Save.ends_group)
 
     def save(self, save: Save) -> Checkpoint:
-        """Write all that waits, and what *save* says; returns when it is on the disk. Not to be
-        called with the lock.
+        """Write all that waits and what *save* says, and return when it is on the disk.
+
+        Not to be called with the lock.
 
         Raises:
             StepFailed: An earlier save was the last one, or the project's files cannot be kept.
-            MaverickError: As `Store.save`. All that waits goes on waiting; what *save* says does
-                not.
+            MaverickError: As `Store.save`. What waits goes on waiting; what *save* says is lost.
         """
         if self._writes:
             self._saves.submit(save)
@@ -107,9 +109,10 @@ class Draft:
             return
         last = saves[-1]
         labelled = last.kind in {"label", "pause"}
-        taken = self._keeper.take(asked=last.workspace, labelled=labelled) if self._keeper else None
-        files: Changes = dict(taken.changes) if taken else {}
-        if not taken and self._holds_files:
+        keeper = self._keeper
+        capture = keeper.take_files(asked=last.workspace, labelled=labelled) if keeper else None
+        files: Changes = dict(capture.changes) if capture else {}
+        if not capture and self._holds_files:
             files = dict.fromkeys((FILES, ABOUT_FILES))
         with self.lock:
             changes, self.changes = self.changes, {}
@@ -123,7 +126,7 @@ class Draft:
                 kind=last.kind,
                 label=last.label,
                 step=next((save.step for save in reversed(saves) if save.step), self.tip.step),
-                reason=_in_words([save.reason for save in saves]),
+                reason=list_names([save.reason for save in saves], _NAMED_REASONS),
                 group=self.tip.group,
                 facts={**facts, **_all(save.facts for save in saves)},
             )
@@ -134,11 +137,11 @@ class Draft:
             if isinstance(error, WorkspaceUnreadable):
                 raise StepFailed(f"the checkpoint cannot keep the files: {error}") from error
             raise
-        if self._keeper and taken:
-            self._keeper.took(taken)
+        if keeper and capture:
+            keeper.tell_of(capture)
         with self.lock:
             self.tip = tip
-            self._holds_files = taken is not None
+            self._holds_files = capture is not None
             self._closed = last.closes
             self._settled = decided
             for path, output in outputs.items():
@@ -147,10 +150,4 @@ class Draft:
 
 
 def _all(changes: Iterable[Mapping[tuple[str, ...], Content | None]]) -> Changes:
-    return {path: content for each in changes for path, content in each.items()}
-
-
-def _in_words(reasons: Sequence[str]) -> str:
-    """What is said of a checkpoint that several things led to."""
-    more = len(reasons) - _NAMED_REASONS
-    return ", ".join(reasons[:_NAMED_REASONS]) + (f" and {more} more" if more > 0 else "")
+    return {path: content for change in changes for path, content in change.items()}

@@ -13,22 +13,21 @@ from typing import TYPE_CHECKING
 
 from maverick.dsl.journal.tree import FILES
 from maverick.errors import FilesDiffer, StepFailed, UsageError, WorkspaceUnwritable
+from maverick.visible import list_names
 
 if TYPE_CHECKING:
     from maverick.checkpoints import Content, Entry, Store
     from maverick.checkpoints.workspace import Capture
     from maverick.dsl.workflow.model import KeepFiles, Step, Workflow
 
-SHOWN = 5
-"""Names of files that are left out, in a notice."""
+_NAMED_FILES = 5
+"""Of those that are left out, in a notice."""
 
 
 class Keeper:
-    """Takes the files for the checkpoints of one run. *tell* hears which ones are left out, and
-    why.
+    """Takes the files for the checkpoints of one run, as they are.
 
-    Files are kept as they are. Of those that are read, it also hears which hold what *holds_secret*
-    is true of.
+    *tell* hears which are left out and why, and of which that were read *holds_secret* is true.
     """
 
     def __init__(
@@ -47,8 +46,8 @@ class Keeper:
         self._holds_secret = holds_secret
         self._told: set[object] = set()
 
-    def take(self, *, asked: KeepFiles | None, labelled: bool) -> Capture | None:
-        """The files for the checkpoint that is about to be saved; None if it keeps none.
+    def take_files(self, *, asked: KeepFiles | None, labelled: bool) -> Capture | None:
+        """Give the files for the checkpoint that is about to be saved; None if it keeps none.
 
         *asked* is what a checkpoint step says. Nothing is read before the save.
 
@@ -71,24 +70,25 @@ class Keeper:
         except UsageError as error:
             raise StepFailed(f"the checkpoint cannot keep the files: {error}") from error
 
-    def took(self, taken: Capture) -> None:
+    def tell_of(self, capture: Capture) -> None:
         """Tell what was left out, unless that was told before, and what should not be kept."""
-        skipped = [it for it in taken.report.skipped if it not in self._told]
+        skipped = [file for file in capture.report.skipped if file not in self._told]
         if skipped:
-            self._tell(
-                f"not in the checkpoint: {_some([f'{it.path} ({it.reason})' for it in skipped])}"
-            )
+            names = [f"{file.path} ({file.reason})" for file in skipped]
+            self._tell(f"not in the checkpoint: {list_names(names, _NAMED_FILES)}")
         self._told.update(skipped)
-        if taken.watched:
+        if capture.watched:
+            names = sorted(capture.watched)
             self._tell(
                 "warning: the checkpoint keeps files that hold a secret: "
-                f"{_some(sorted(taken.watched))}"
+                f"{list_names(names, _NAMED_FILES)}"
             )
 
 
 def take_artifacts(store: Store, root: Path, globs: tuple[str, ...]) -> Content:
-    """The files under *root* that match *globs*, ignored ones included, for a save. Nothing is read
-    before it.
+    """Give the files under *root* that match *globs*, ignored ones included, for a save.
+
+    Nothing is read before it.
 
     Raises:
         StepFailed: *root* is `/` or the home folder.
@@ -96,16 +96,16 @@ def take_artifacts(store: Store, root: Path, globs: tuple[str, ...]) -> Content:
     from maverick.checkpoints.workspace import capture, open_workspace  # noqa: PLC0415
 
     try:
-        taken = capture(store, open_workspace(root, globs=globs, ignored=True)).changes[FILES]
+        files = capture(store, open_workspace(root, globs=globs, ignored=True)).changes[FILES]
     except UsageError as error:
         raise StepFailed(f"the step's artifacts cannot be kept: {error}") from error
-    if taken is None:
+    if files is None:
         raise AssertionError("a capture always has files")
-    return taken
+    return files
 
 
 def bring_back(store: Store, kept: Entry, root: Path) -> list[str]:
-    """Write those of the files *kept* that are not under *root* any more; give their paths.
+    """Write those files of *kept* that are no longer under *root*; give their paths.
 
     Raises:
         StepFailed: One cannot be written.
@@ -122,12 +122,7 @@ def bring_back(store: Store, kept: Entry, root: Path) -> list[str]:
     return [change.path for change in plan.changes]
 
 
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
-
-
 def keeps_files(workflow: Workflow, steps: Iterable[Step]) -> bool:
     """Whether any checkpoint of a run of *workflow*, which comes to *steps*, keeps files."""
-    asked = (step.kept_files() for step in steps)
-    return workflow.workspace != "false" or any(it not in {None, False, ()} for it in asked)
+    choices = {step.kept_files() for step in steps}
+    return workflow.workspace != "false" or not choices <= {None, False, ()}

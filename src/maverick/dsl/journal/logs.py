@@ -47,8 +47,10 @@ _COMPACT_BYTES: Final = 8 * STREAM_BYTES
 
 @dataclass(slots=True)
 class Logged:
-    """One attempt. `end` says how it ended (`status`, `error`, `started`, `seconds`); empty of one
-    that is done, or that was killed. `left_out` is how many bytes of each stream were let go.
+    """One attempt. `left_out` is how many bytes of each stream were let go.
+
+    `end` says how it ended (`status`, `error`, `started`, `seconds`); it is empty for an attempt
+    that is done or was killed.
     """
 
     number: int
@@ -58,13 +60,14 @@ class Logged:
     left_out: dict[str, int] = field(default_factory=dict)
 
     def stream(self, name: Stream) -> bytes:
-        """What is kept of the stream *name*."""
+        """Give what is kept of the stream *name*."""
         return b"".join(data for stream, data in self.pieces if stream == name)
 
 
 def read_log(data: bytes) -> list[Logged]:
-    """Give the attempts of a log, in their order. What begins with a frame that is none is left
-    out: a kill, a full disk or a power cut may end a log anywhere.
+    """Give the attempts of a log, in order, up to what is no frame.
+
+    A kill, a full disk or a power cut may end a log anywhere.
     """
     attempts: list[Logged] = []
     for number, payload in _frames(data):
@@ -85,9 +88,7 @@ def write_log(attempts: Iterable[Logged]) -> bytes:
 
 
 def find_log(tree: RunTree, path: str) -> list[Logged]:
-    """Give the attempts that *tree* holds of the step at *path*; none where nothing is kept of
-    it.
-    """
+    """Give the attempts that *tree* holds of the step at *path*."""
     entry = tree.facts_entry(path)
     return (
         read_log(tree.snapshot.data_of(entry)) if entry is not None and entry.kind == "blob" else []
@@ -95,10 +96,9 @@ def find_log(tree: RunTree, path: str) -> list[Logged]:
 
 
 def unsaved_logs(store: Store, checkpoint: Checkpoint) -> dict[str, list[Logged]]:
-    """Give what steps of a run have written since its newest checkpoint, by path; nothing of an
-    older checkpoint.
+    """Give what steps of a run have written since *checkpoint*, by path, if that is its newest.
 
-    That is of steps that run now, or ran when their process was killed.
+    These are steps that run now, or ran when their process was killed.
     """
     ref = store.find_ref(checkpoint.run)
     if ref is None or ref.checkpoint != checkpoint.id:
@@ -108,21 +108,20 @@ def unsaved_logs(store: Store, checkpoint: Checkpoint) -> dict[str, list[Logged]
         with suppress(FileNotFoundError):  # The run goes on meanwhile.
             for attempt in read_log(store.files.read(file)):
                 logs.setdefault(attempt.step, []).append(attempt)
-    known = {path: len(find_log(tree, path)) for path in logs}
+    stored = {path: len(find_log(tree, path)) for path in logs}
     newer = {
-        path: [it for it in attempts if it.number > known[path]] for path, attempts in logs.items()
+        path: [attempt for attempt in attempts if attempt.number > stored[path]]
+        for path, attempts in logs.items()
     }
     return {path: attempts for path, attempts in newer.items() if attempts}
 
 
 def _frames(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the frames of *data* up to the first that is none; the first of all begins an
-    attempt.
-    """
-    place, begun = 0, False
-    while len(data) - place >= _HEADER.size:
-        number, length = _HEADER.unpack_from(data, place)
-        payload = data[place + _HEADER.size : place + _HEADER.size + length]
+    """Yield the frames of *data*, the first of which begins an attempt, up to what is none."""
+    offset, begun = 0, False
+    while len(data) - offset >= _HEADER.size:
+        number, length = _HEADER.unpack_from(data, offset)
+        payload = data[offset + _HEADER.size : offset + _HEADER.size + length]
         begins = number == _ABOUT and _is_begin(payload)
         if len(payload) < length or not (
             begins or (begun and (number in _NAMES or _is_end(number, payload)))
@@ -130,7 +129,7 @@ def _frames(data: bytes) -> Iterator[tuple[int, bytes]]:
             return
         begun = True
         yield number, payload
-        place += _HEADER.size + length
+        offset += _HEADER.size + length
 
 
 def whole_length(data: bytes) -> int:
@@ -194,8 +193,7 @@ def _tail(attempt: Logged) -> Logged:
 
 
 class AttemptLog:
-    """What one attempt writes, as it writes it. Its file is made by the first byte; threads may
-    share it.
+    """What one attempt writes. Its first byte makes the file; threads may share it.
 
     Where *keep* is false only a bad end is kept, and nothing that the attempt wrote.
     """
@@ -225,7 +223,7 @@ class AttemptLog:
                     self._compact()
 
     def end(self, status: str, **how: object) -> None:
-        """Take no more. Of an attempt that is not done *how* says more: `error` and the like."""
+        """Take no more. *how* says more of an attempt that is not done: `error` and the like."""
         with self._lock:
             if how or not self.is_empty:
                 self._append(_about({"status": status, **how}))
@@ -247,7 +245,7 @@ class AttemptLog:
     def _compact(self) -> None:
         """Take out of the file what is beyond the ends of its streams."""
         try:
-            data = self._logs.files.read(self._logs.file(self._path))
+            data = self._logs.files.read(self._logs.file_of(self._path))
             former, own = data[: self._begin], read_log(data[self._begin :])
             self._close()
             self._logs.replace(self._path, former + write_log(own))
@@ -270,8 +268,7 @@ class AttemptLog:
 
 
 class Logs:
-    """The logs of one run's steps: files of the execution that goes on, and what the run's newest
-    checkpoint holds.
+    """The logs of one run's steps: this execution's files, and what the newest checkpoint holds.
 
     *tree* gives that checkpoint. One thread at a time works on a step.
     """
@@ -292,40 +289,34 @@ class Logs:
 
     @property
     def files(self) -> Files:
-        """The store's way to files."""
         return self._store.files
 
-    def begin(self, path: str, stored: Mapping[str, object], *, keep: bool) -> AttemptLog:
-        """Begin the next attempt at the step at *path*, of which the facts *stored* are known."""
+    def begin_attempt(self, path: str, stored: Mapping[str, object], *, keep: bool) -> AttemptLog:
+        """Begin the next attempt at the step at *path*, of which the facts *stored* are noted."""
         number = max(self._begun.get(path, 0), _tries(stored)) + 1
         if path not in self._begun and not _tries(stored):
             self._unlogged.add(path)
         self._begun[path] = number
         return AttemptLog(self, path, number, keep=keep)
 
-    def content(self, path: str, facts: Mapping[str, object]) -> Content:
-        """Give what is to stand at the facts of the step at *path*: *facts*, and its log where it
-        has one.
-        """
+    def content_of(self, path: str, facts: Mapping[str, object]) -> Content:
+        """Give what is to stand at the facts of the step at *path*: *facts*, and any log."""
         if path in self._unlogged and path not in self._filed:
             return note(facts_text(facts))
         self._unlogged.discard(path)
         entry = self._tree().facts_entry(path)
-        kept = entry if entry is not None and entry.kind == "blob" else None
-        attempts = self._read(path)
-        known = _tries(json.loads(entry.note)) if kept is not None and entry is not None else 0
-        new = [attempt for attempt in attempts if attempt.number > known]
+        stored = entry if entry is not None and entry.kind == "blob" else None
+        count = _tries(json.loads(stored.note)) if stored is not None else 0
+        new = [attempt for attempt in self._read(path) if attempt.number > count]
         if not new:
-            if kept is None:
+            if stored is None:
                 return note(facts_text(facts))
-            return existing(kept._replace(note=facts_text({**facts, TRIES: known})))
-        old = self._stored(kept) if kept is not None else []
+            return existing(stored._replace(note=facts_text({**facts, TRIES: count})))
+        old = self._stored(stored) if stored is not None else []
         return blob(write_log([*old, *new]), note=facts_text({**facts, TRIES: new[-1].number}))
 
-    def left(self) -> list[str]:
-        """Give the paths of the steps whose files are there; the attempts in them count as
-        begun.
-        """
+    def recover_paths(self) -> list[str]:
+        """Give the paths of the steps whose files are there; their attempts count as begun."""
         paths: set[str] = set()
         for file in self._store.log_files(self._run):
             for attempt in read_log(self._bytes(file)):
@@ -339,23 +330,22 @@ class Logs:
         if path in self._filed:
             self._filed.discard(path)
             with suppress(OSError):  # Whoever resumes the run knows it by its numbers.
-                self.files.unlink(self.file(path))
+                self.files.unlink(self.file_of(path))
 
     def remove_all(self) -> None:
         """Remove all files of the run: its last checkpoint holds what they held."""
         self._store.remove_logs(self._run)
 
-    def file(self, path: str) -> Path:
-        """Where the step at *path* writes while it runs."""
+    def file_of(self, path: str) -> Path:
+        """Give where the step at *path* writes while it runs."""
         return self._store.log_file(self._run, path)
 
     def open(self, path: str) -> tuple[int, int]:
         """Open the file of the step at *path* to append to it; give its descriptor and its length.
 
-        What an earlier attempt left of half a frame goes: what is written behind it could not be
-        read.
+        Half a frame that an earlier attempt left goes: what is written after it could not be read.
         """
-        file = self.file(path)
+        file = self.file_of(path)
         self._filed.add(path)
         try:
             descriptor, length = self.files.append(file)
@@ -370,7 +360,7 @@ class Logs:
 
     def replace(self, path: str, data: bytes) -> None:
         """Make the file of the step at *path* hold *data*, by way of another one."""
-        other = self.file(path).with_name(f"{self.file(path).name}.new")
+        other = self.file_of(path).with_name(f"{self.file_of(path).name}.new")
         with suppress(FileNotFoundError):
             self.files.unlink(other)
         descriptor = self.files.create(other)
@@ -378,10 +368,10 @@ class Logs:
             self.files.write(descriptor, data)
         finally:
             self.files.close(descriptor)
-        self.files.rename(other, self.file(path))
+        self.files.rename(other, self.file_of(path))
 
     def _read(self, path: str) -> list[Logged]:
-        return read_log(self._bytes(self.file(path)))
+        return read_log(self._bytes(self.file_of(path)))
 
     def _bytes(self, file: Path) -> bytes:
         try:

@@ -1,4 +1,4 @@
-"""What a run has done, as a walk asks for it at every step; nothing of it can be changed."""
+"""What a run has done, as a walk asks for it at every step; nothing here changes it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 class Recall:
     """The records of one run, and what is noted of its steps. Threads may share it.
 
-    `records` holds nothing of a run that has not begun: one without a tree.
+    `records` is empty where there is no tree: the run has not begun.
     """
 
     def __init__(self, tree: RunTree | None) -> None:
         self._tree = tree
         self._lock = threading.RLock()
         self._generations: dict[str, int] = {}
-        self._noted: tuple[str, str, Mapping[str, Any]] | None = None
-        self.records = Records() if tree is None else Records.stored(tree, self._load)
+        self._cached_facts: tuple[str, str, Mapping[str, Any]] | None = None
+        self.records = Records() if tree is None else Records.load(tree, self._load)
 
     @property
     def tree(self) -> RunTree | None:
@@ -37,32 +37,31 @@ class Recall:
 
     @property
     def run(self) -> str:
-        """The run's id; empty of one that has not begun."""
+        """The run's id; empty where it has not begun."""
         return self.tree.checkpoint.run if self.tree is not None else ""
 
     def _load(self, path: str) -> Value:
         return self.tree.output_of(path) if self.tree is not None else None
 
     def artifacts(self, path: str) -> Entry | None:
-        """The files that the step at *path* recorded; None if it recorded none."""
+        """Give the files that the step at *path* recorded; None if it recorded none."""
         return self.tree.artifacts(path) if self.tree is not None else None
 
     def paths(self) -> list[StepPath]:
-        """The paths of all steps that are recorded, or that were begun and failed."""
+        """Give the paths of all steps that are recorded, or were begun and failed."""
         begun = self.tree.begun if self.tree is not None else []
         recorded = (StepPath(name) for name in self.records if not is_decision(name))
         return sorted({*recorded, *begun})
 
     def idempotency_key(self, path: str) -> str:
-        """The same over all attempts at the step at *path*; a new one once it was recorded or
-        rolled back.
+        """Give the key of all attempts at the step at *path*, until it is recorded or rolled back.
 
         Forks have other ones: the run's id is part of it.
         """
         return self._key_of_generation(path, self._generation(path))
 
     def former_idempotency_key(self, path: str) -> str:
-        """The one that the step at *path* had when it ran, which has been recorded since."""
+        """Give the key that the step at *path*, recorded since, had when it ran."""
         return self._key_of_generation(path, self._generation(path) - 1)
 
     def _key_of_generation(self, path: str, generation: int) -> str:
@@ -75,18 +74,14 @@ class Recall:
             return self._generations[path]
 
     def failed_attempts(self, path: str) -> int:
-        """How many attempts at the step at *path* have failed since it was last recorded or rolled
-        back.
-        """
+        """Count the failed attempts at the step at *path* since it was recorded or rolled back."""
         return int(self._stored_facts(path).get("failed_attempts", 0))
 
     def _stored_facts(self, path: str) -> Mapping[str, Any]:
-        """What the run's newest checkpoint notes of the step at *path*; a step that runs asks
-        several times.
-        """
-        tree, noted = self.tree, self._noted
+        """Give what the newest checkpoint notes of the step at *path*; one that runs asks often."""
+        tree, cached = self.tree, self._cached_facts
         if tree is None:
             return {}
-        if noted is None or (noted[0], noted[1]) != (tree.checkpoint.id, path):
-            self._noted = noted = (tree.checkpoint.id, path, tree.facts_of(path))
-        return noted[2]
+        if cached is None or (cached[0], cached[1]) != (tree.checkpoint.id, path):
+            self._cached_facts = cached = (tree.checkpoint.id, path, tree.facts_of(path))
+        return cached[2]

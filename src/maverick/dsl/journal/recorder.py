@@ -1,4 +1,4 @@
-"""What a run has done, in the store: asked at every step, told of every finished one.
+"""What a run has done, in the store: read at every step, added to by every finished one.
 
 A step is *recorded* when `finish` returns: a crash after that loses nothing, a crash before it
 leaves the run at the step before. Decisions and the outputs of composite steps ride along with the
@@ -49,8 +49,9 @@ def _silently(_text: str) -> None:
 
 
 class Recorder(Recall):
-    """The records of one run, and what is added to them. Threads may share it; a process that
-    writes it must own the run.
+    """The records of one run, and what is added to them.
+
+    Threads may share it; a process that writes it must own the run.
     """
 
     def __init__(
@@ -62,8 +63,9 @@ class Recorder(Recall):
         tell: Callable[[str], None] = _silently,
         beside: int | None = None,
     ) -> None:
-        """*keeper* takes the project's files for the checkpoints that keep them; *tell* hears of
-        logs that are lost. *beside*: see `Recorder.beside`.
+        """*keeper* takes the project's files for the checkpoints that keep them.
+
+        *tell* hears of logs that are lost. *beside*: see `Recorder.beside`.
         """
         tree = RunTree(store.snapshot(tip))
         self._beside = beside
@@ -85,7 +87,6 @@ class Recorder(Recall):
 
     @property
     def store(self) -> Store:
-        """The store that the run is in."""
         return self._store
 
     def _generation(self, path: str) -> int:
@@ -94,60 +95,52 @@ class Recorder(Recall):
     def _record(self, path: str, status: Status, key: Key, order: int = 0) -> Record:
         return Record(status, key, load=lambda: self._load(path), order=order)
 
-    def note_interrupted(self, path: str, told: Facts) -> None:
-        """Keep what a step *told* that was stopped, with the next save."""
+    def _note_facts(self, path: str, facts: Facts) -> None:
+        """Keep *facts*, the step's log and where it stands in the order, with the next save."""
+        facts = {**facts, **self.records.standing(path)}
+        self._draft.facts[step_place(path)] = self._logs.content_of(path, facts)
+
+    def _remove_record(self, name: str) -> Record | None:
+        """Remove a record, with the next save, and give it; None if there is none."""
+        record = self.records.pop(name)
+        if record is not None:
+            self._draft.changes[step_place(name)] = None
+        return record
+
+    def note_interrupted(self, path: str, facts: Facts) -> None:
+        """Keep the *facts* of a step that was stopped, with the next save."""
         with self._lock:
-            facts = {
-                **told,
-                "failed_attempts": self.failed_attempts(path),
-                "generation": self._generation(path),
-            }
-            self._draft.facts[step_place(path)] = self._content(
-                path, {**facts, **self.records.standing(path)}
-            )
+            failed, generation = self.failed_attempts(path), self._generation(path)
+            own = {"failed_attempts": failed, "generation": generation}
+            self._note_facts(path, {**facts, **own})
 
-    def note_failed_attempts(self, path: str, count: int, told: Facts) -> None:
-        """Keep that count and what the step *told* with the next save; its earlier record goes.
+    def note_failed_attempts(self, path: str, count: int, facts: Facts) -> None:
+        """Keep *count* and the step's *facts* with the next save; its earlier record goes.
 
-        What follows a step that had a record is still to run again: it was asked for when that step
-        began to.
+        What follows a step that had a record is still to run again: that was asked for when the
+        step itself was.
         """
         with self._lock:
-            if self.records.pop(path):
+            if self._remove_record(path):
                 self.records.again.setdefault(path, self.records.next_order())
-                self._draft.changes[step_place(path)] = None
-            facts = {**told, "failed_attempts": count, "generation": self._generation(path)}
-            self._draft.facts[step_place(path)] = self._content(
-                path, {**facts, **self.records.standing(path)}
-            )
+            own = {"failed_attempts": count, "generation": self._generation(path)}
+            self._note_facts(path, {**facts, **own})
 
     def begin_log(self, path: str, *, keep: bool) -> AttemptLog:
-        """Begin the log of the next attempt at the step at *path*; without *keep* only a bad end is
-        kept.
-        """
-        return self._logs.begin(path, self._stored_facts(path), keep=keep)
+        """Begin the log of the next attempt at a step; without *keep* only a bad end is kept."""
+        return self._logs.begin_attempt(path, self._stored_facts(path), keep=keep)
 
     def take_in_logs(self) -> None:
-        """Keep with the next save what steps have written that noted nothing: a kill or a fault
-        ended them.
+        """Keep with the next save what steps wrote that a kill or a fault ended.
 
         Whoever calls this owns the run.
         """
-        for path in self._logs.left():
+        for path in self._logs.recover_paths():
             with self._lock:
                 if step_place(path) in self._draft.facts:
                     continue
-                standing = self.records.standing(path)
-                facts = {
-                    "generation": self._generation(path),
-                    **self._stored_facts(path),
-                    **standing,
-                }
-                self._draft.facts[step_place(path)] = self._content(path, facts)
-
-    def _content(self, path: str, facts: Facts) -> Content:
-        """What is to stand at the facts of the step at *path*."""
-        return self._logs.content(path, facts)
+                generation = {"generation": self._generation(path)}
+                self._note_facts(path, {**generation, **self._stored_facts(path)})
 
     def finish(
         self,
@@ -161,11 +154,10 @@ class Recorder(Recall):
         workspace: KeepFiles | None = None,
         artifacts: Content | None = None,
     ) -> Record:
-        """Record the outcome of the step at *path*, durably. With *label*, as a labelled
-        checkpoint.
+        """Record the outcome of a step, durably; with *label*, as a labelled checkpoint.
 
-        *workspace* says whether that one keeps the project's files; None leaves it to the workflow.
-        *artifacts* are files of the step's own.
+        *workspace* says whether the checkpoint keeps the project's files; None leaves that to the
+        workflow. *artifacts* are files of the step's own.
         """
         content = value(output, note=_note_of(self._record(path, status, key)), path="output")
         with self._lock:
@@ -185,7 +177,7 @@ class Recorder(Recall):
                 step=path,
                 workspace=workspace,
                 changes=changes,
-                facts={step_place(path): self._content(path, facts)},
+                facts={step_place(path): self._logs.content_of(path, facts)},
             )
         )
         self._logs.remove(path)
@@ -196,25 +188,23 @@ class Recorder(Recall):
             return record
 
     def _drop_around(self, path: str) -> None:
-        """Drop with the next save what is kept of the composite steps around *path*: it holds no
-        longer.
-        """
-        for around in StepPath(path).ancestors():
-            self._drop(around)
+        """Drop with the next save what is kept of the composite steps around *path*."""
+        for ancestor in StepPath(path).ancestors():
+            self._drop_composite(ancestor)
 
-    def _drop(self, composite: str) -> None:
-        if (record := self.records.get(composite)) is not None and not record.key:
-            self.records.pop(composite)
-            self._draft.changes[step_place(composite)] = None
+    def _drop_composite(self, path: str) -> None:
+        if (record := self.records.get(path)) is not None and not record.key:
+            self._remove_record(path)
 
     def note_decision(self, name: str, key: Key, answer: Value, *, urgent: bool) -> None:
-        """Keep what was decided (`path?when`, …) with the next save; *urgent*: before any step acts
-        on it.
+        """Keep what was decided (`path?when`, …) with the next save.
+
+        An *urgent* decision is saved before any step acts on it.
         """
         with self._lock:
             record = Record("done", key, load=lambda: answer, order=self.records.next_order())
             step = step_of(name)
-            self._drop(step)
+            self._drop_composite(step)
             self._drop_around(step)
             self._draft.changes[step_place(name)] = value(answer, note=_note_of(record), path=name)
             self._draft.facts[step_place(name)] = note(facts_text({"order": record.order}))
@@ -222,10 +212,10 @@ class Recorder(Recall):
             self._draft.decided += urgent
 
     def note_composite(self, path: str, status: Status, output: Value) -> None:
-        """Keep the outcome of a step that is made of steps, or was skipped, with the next save."""
+        """Keep the outcome of a composite or skipped step with the next save."""
         with self._lock:
             saved = self._record(path, status, {})
-            record = saved._replace(load=lambda: _either(self._draft.outputs, path, saved.load))
+            record = saved._replace(load=lambda: _output_of(self._draft.outputs, path, saved.load))
             self._draft.changes[step_place(path)] = value(
                 output, note=_note_of(record), path="output"
             )
@@ -233,9 +223,7 @@ class Recorder(Recall):
             self.records[path] = record
 
     def keep_artifacts(self, path: str, files: Content) -> None:
-        """Record the *files* of the step at *path*, which is made of steps, with what is noted of
-        it.
-        """
+        """Record the *files* of the composite step at *path*, with what is noted of it."""
         self._draft.save(
             Save(reason=f"artifacts of {path}", step=path, changes={artifacts_place(path): files})
         )
@@ -252,16 +240,16 @@ class Recorder(Recall):
             # Of a step made of steps: it rides along otherwise.
             self.write(reason)
         with self._lock:
-            marked = self._mark(path, undoing=True)
+            marked = self._mark_record(path, undoing=True)
         if marked:
             self.write(reason)
 
     def unmark(self, path: str) -> None:
-        """Take that back with the next save: the rollback failed, and the step stays recorded."""
+        """Take that back with the next save: the rollback failed, the step stays recorded."""
         with self._lock:
-            self._mark(path, undoing=False)
+            self._mark_record(path, undoing=False)
 
-    def _mark(self, path: str, *, undoing: bool) -> bool:
+    def _mark_record(self, path: str, *, undoing: bool) -> bool:
         record = self.records.get(path)
         if record is None:
             return False
@@ -271,10 +259,9 @@ class Recorder(Recall):
         return True
 
     def forget(self, paths: Iterable[str], undoing: AbstractSet[str] = frozenset()) -> None:
-        """Remove the records of these steps, of all below them and of the steps around them, in one
-        save.
+        """Remove the records of *paths*, of all below them and around them, in one save.
 
-        In the same save those of *undoing* stay, marked as by `mark_undoing`.
+        Those of *undoing* stay, marked in that save as by `mark_undoing`.
         """
         gone = [
             name
@@ -284,58 +271,50 @@ class Recorder(Recall):
         ]
         with self._lock:
             for name in undoing:
-                self._mark(name, undoing=True)
+                self._mark_record(name, undoing=True)
             for name in dict.fromkeys(gone):
                 if name in undoing:
                     continue
                 self.records.again.pop(name, None)
-                record = self.records.pop(name)
+                record = self._remove_record(name)
                 if record is not None and record.key and not is_decision(name):
                     self._generations[name] = self._generation(name) + 1
-                    self._draft.facts[step_place(name)] = self._content(
-                        name, {"generation": self._generations[name]}
-                    )
-                self._draft.changes[step_place(name)] = None
+                    self._note_facts(name, {"generation": self._generations[name]})
         self.write("rolled back")
 
     # --- by hand ----------------------------------------------------------------------------------
 
     def run_again(self, path: str) -> bool:
-        """Have the step at *path* and all below it run again, and what follows; False if none of
-        them is recorded.
+        """Have the step at *path*, all below it and what follows run again, from the next save on.
 
-        Written with the next save. What they recorded stays to be looked at until they have run.
+        What they recorded stays to be looked at until they have run. Gives False if nothing is
+        recorded of them.
         """
         with self._lock:
             within = [
                 name for name in self.records if is_within(name, path) and name != f"{path}?when"
             ]
             leaves = [
-                it
-                for it in within
-                if not is_decision(it) and (self.records[it].key or self.records[it].by_hand)
+                name
+                for name in within
+                if not is_decision(name) and (self.records[name].key or self.records[name].by_hand)
             ]
             if not leaves:
                 return False
             order = self.records.next_order()
             for name in within:
-                if name in leaves and self.records[name].key:
-                    self.records.again[name] = order
-                    facts = {**self._stored_facts(name), **self.records.standing(name)}
-                    self._draft.facts[step_place(name)] = self._content(name, facts)
-                    continue
-                self.records.pop(name)
-                self._draft.changes[step_place(name)] = None
                 if name in leaves:
                     self.records.again[name] = order
-                facts = {"generation": self._generation(name), **self.records.standing(name)}
-                self._draft.facts[step_place(name)] = self._content(name, facts)
+                if name in leaves and self.records[name].key:
+                    self._note_facts(name, self._stored_facts(name))
+                else:
+                    self._remove_record(name)
+                    self._note_facts(name, {"generation": self._generation(name)})
             self._drop_around(path)
             return True
 
     def set_output(self, path: str, output: Value, *, skip: bool = False) -> None:
-        """Have the step at *path* recalled with *output*, and what follows it run again; written
-        with the next save.
+        """Have the step at *path* recalled with *output*, and what follows run, from the next save.
 
         With *skip* it counts as skipped, whether or not it is recorded; else its record keeps its
         key.
@@ -355,28 +334,21 @@ class Recorder(Recall):
             self._drop_around(path)
             self.records.again.pop(path, None)
             self.records[path] = record
-            facts = {
-                **self._stored_facts(path),
-                "generation": self._generation(path),
-                "order": order,
-                "asked": True,
-            }
+            facts = {**self._stored_facts(path), "generation": self._generation(path)}
             facts.pop("again", None)
             self._draft.changes[step_place(path)] = value(
                 output, note=_note_of(record), path="output"
             )
-            self._draft.facts[step_place(path)] = self._content(path, facts)
+            self._note_facts(path, facts)
 
-    def ask(self) -> None:
-        """Let what changed since it was recorded run again unasked, until the walk has come to an
-        end.
-        """
+    def allow_reruns(self) -> None:
+        """Let what changed since it was recorded run again unasked, until the walk has ended."""
         with self._lock:
             self.records.asked = self.records.next_order()
             self._draft.facts[ASKED] = note(str(self.records.asked))
 
-    def waiting(self) -> tuple[Changes, Changes]:
-        """What waits for the next save: of the state, and of the facts."""
+    def pending_changes(self) -> tuple[Changes, Changes]:
+        """Give what waits for the next save: changes of the state, and of the facts."""
         with self._lock:
             return dict(self._draft.changes), dict(self._draft.facts)
 
@@ -391,8 +363,7 @@ class Recorder(Recall):
         self._draft.settle()
 
     def beside(self, path: str) -> Recorder:
-        """One that knows nothing and writes nothing: for what is done beside the run about the
-        step at *path*.
+        """Give one that holds and writes nothing, for what is done about the step at *path*.
 
         Idempotency keys are new ones once that step was recorded or rolled back again.
         """
@@ -407,9 +378,7 @@ class Recorder(Recall):
         facts: Mapping[str, Value] | None = None,
         keep_files: bool = True,
     ) -> Checkpoint:
-        """Write the last checkpoint of this execution (`pause`, `failure` or `final`) and take no
-        more.
-        """
+        """Write the last checkpoint of this execution, of the given *kind*, and take no more."""
         self.take_in_logs()
         with self._lock:
             if not keep_files:
@@ -429,5 +398,5 @@ def _note_of(record: Record) -> str:
     return StepNote(record.status, record.key, record.by_hand, record.undoing).text()
 
 
-def _either(unsaved: Mapping[str, Value], path: str, load: Callable[[], Value]) -> Value:
+def _output_of(unsaved: Mapping[str, Value], path: str, load: Callable[[], Value]) -> Value:
     return unsaved[path] if path in unsaved else load()

@@ -1,6 +1,6 @@
 """What is recorded of a run, in memory: by path, and in the order in which it came.
 
-A key is the hashes of what a step does and is given, by which its record is recognised
+A key is the hashes of what a step does and is given; its record is recognised by them
 (docs/design.md).
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ HEX_DIGITS = 20
 
 
 def key_of(parts: Mapping[str, Value]) -> Key:
-    """The key of a step whose parts are *parts*; a part that is null counts as absent."""
+    """Give the key of a step that has *parts*; a part that is null counts as absent."""
     return {name: _digest(part) for name, part in sorted(parts.items()) if part is not None}
 
 
@@ -36,16 +37,14 @@ def _digest(part: Value) -> str:
 
 
 Facts = Mapping[str, object]
-"""What may differ from run to run without meaning anything: times, attempts, host. Never part of
-the state.
-"""
+"""What may differ between runs and mean nothing: times, attempts, host. No part of the state."""
 
 
 class Records:
     """The records of a run's steps (`path`) and decisions (`path?what`).
 
-    `again` says of a path where in the order somebody asked for it to run again. `asked` is an
-    order, too: what is older may run again where it changed, since somebody asked for that.
+    `again` says at which order somebody asked for a path to run again. `asked` is an order, too:
+    what is older may run again where it changed.
     """
 
     def __init__(self) -> None:
@@ -56,30 +55,28 @@ class Records:
         self._finished: list[str] | None = None
 
     @classmethod
-    def stored(cls, tree: RunTree, load: Callable[[str], Value]) -> Records:
-        """Those that *tree* holds. *load* reads the output of the step at a path when it is asked
-        for.
-        """
+    def load(cls, tree: RunTree, load_output: Callable[[str], Value]) -> Records:
+        """Load those that *tree* holds; *load_output* reads an output when it is asked for."""
         records = cls()
         facts = tree.facts
-        records.again = {path: told["again"] for path, told in facts.items() if "again" in told}
+        records.again = {path: own["again"] for path, own in facts.items() if "again" in own}
         records.asked = tree.asked
         for path, entry in tree.entries.items():
-            noted, told = StepNote.of(entry), facts.get(path, {})
-            record = Record(
-                noted.status, noted.key, _loading(load, path), order=told.get("order", 0)
+            step, own = StepNote.of(entry), facts.get(path, {})
+            records[path] = Record(
+                step.status,
+                step.key,
+                partial(load_output, path),
+                undoing=step.undoing,
+                by_hand=step.by_hand,
+                order=own.get("order", 0),
+                asked="asked" in own,
             )
-            if noted.undoing or noted.by_hand or "asked" in told:
-                record = record._replace(
-                    undoing=noted.undoing, by_hand=noted.by_hand, asked="asked" in told
-                )
-            records[path] = record
         orders = [record.order for record in records._by_path.values()]
         records._latest = max([records.asked, *orders, *records.again.values()])
         return records
 
     def get(self, path: str) -> Record | None:
-        """The record at *path*; None if there is none."""
         return self._by_path.get(path)
 
     def __getitem__(self, path: str) -> Record:
@@ -98,12 +95,12 @@ class Records:
         return iter(self._by_path)
 
     def next_order(self) -> int:
-        """A place behind all that is recorded."""
+        """Give an order later than all that is recorded."""
         self._latest += 1
         return self._latest
 
     def standing(self, path: str) -> Facts:
-        """The facts that say where the step at *path* stands in the order."""
+        """Give the facts that say where the step at *path* stands in the order."""
         record, again = self.get(path), self.again.get(path)
         facts: dict[str, object] = {}
         if record is not None and record.order:
@@ -113,14 +110,15 @@ class Records:
         return facts if again is None else {**facts, "again": again}
 
     def finished(self, ancestor: str, newest: int) -> Iterator[str]:
-        """The finished steps at or below *ancestor* that are not being undone.
+        """Yield the finished steps at or below *ancestor* that are not being undone.
 
         Records older than *newest* do not count: a step before them ran again since.
         """
         if self._finished is None:
-            known = self._by_path.items()
             self._finished = sorted(
-                path for path, it in known if it.key and not it.undoing and not is_decision(path)
+                path
+                for path, record in self._by_path.items()
+                if record.key and not record.undoing and not is_decision(path)
             )
         for prefix in (ancestor, f"{ancestor}.", f"{ancestor}["):
             for path in islice(self._finished, bisect_left(self._finished, prefix), None):
@@ -130,20 +128,14 @@ class Records:
                     yield path
 
     def orders(self) -> dict[str, int]:
-        """Where in the order each step came, by path; of those made of steps, their latest
-        record.
-        """
+        """Give the order of each step by path; that of a composite is its latest record's."""
         orders: dict[str, int] = {}
         for path, record in self._by_path.items():
             if not is_decision(path):
-                for around in (*StepPath(path).ancestors(), path):
-                    orders[around] = max(orders.get(around, 0), record.order)
+                for place in (*StepPath(path).ancestors(), path):
+                    orders[place] = max(orders.get(place, 0), record.order)
         return orders
 
     def undoing(self) -> list[StepPath]:
-        """The paths of the steps whose rollback had begun when the run was interrupted."""
+        """Give the paths of the steps whose rollback had begun when the run was interrupted."""
         return [StepPath(path) for path, record in self._by_path.items() if record.undoing]
-
-
-def _loading(load: Callable[[str], Value], path: str) -> Callable[[], Value]:
-    return lambda: load(path)

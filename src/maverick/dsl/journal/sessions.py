@@ -19,10 +19,10 @@ class Sessions:
     """
 
     def __init__(
-        self, known: object = None, note: Callable[[Mapping[str, str]], None] | None = None
+        self, noted: object = None, note: Callable[[Mapping[str, str]], None] | None = None
     ) -> None:
-        """*known* is what an earlier execution noted, as it was read back."""
-        entries = known.items() if isinstance(known, dict) else ()
+        """*noted* is what an earlier execution noted, as it was read back."""
+        entries = noted.items() if isinstance(noted, dict) else ()
         self._ids = {
             asked: session
             for asked, session in entries

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from maverick.dsl.workflow.outcome import Key, Status
     from maverick.values import Value
 
-Place: TypeAlias = tuple[str, ...]
-Changes: TypeAlias = dict[Place, Content | None]
-"""What is to stand at some places; None removes."""
+TreePath: TypeAlias = tuple[str, ...]
+Changes: TypeAlias = dict[TreePath, Content | None]
+"""What is to stand at paths of a tree; None removes."""
 
 INPUTS: Final = ("inputs",)
 OUTPUT: Final = ("output",)
@@ -43,20 +43,18 @@ _ARTIFACTS: Final = "artifacts"
 _MAIN: Final = "main"
 
 
-def step_place(name: str) -> Place:
-    """Where the step or decision *name* stands, of the state and of the facts."""
+def step_place(name: str) -> TreePath:
+    """Give where the step or decision *name* stands, in the state and in the facts."""
     return (_STEPS, name)
 
 
-def artifacts_place(path: str) -> Place:
-    """Where the files that the step at *path* made stand."""
+def artifacts_place(path: str) -> TreePath:
+    """Give where the files that the step at *path* made stand."""
     return (_ARTIFACTS, path)
 
 
 def beginning(inputs: Mapping[str, Value], texts: Mapping[str, str], main: str) -> Changes:
-    """What a run begins with: its inputs, and the texts of its definition by file; *main* is the
-    file of its workflow.
-    """
+    """Give what a run begins with: inputs and definition; *main* is its workflow's file."""
     files: Changes = {
         (_DEFINITION, file): blob(text.encode(), note=_MAIN if file == main else "")
         for file, text in texts.items()
@@ -74,12 +72,12 @@ class StepNote(NamedTuple):
 
     @classmethod
     def of(cls, entry: Entry) -> StepNote:
-        """The one of the step that stands at *entry*."""
+        """Read the note of the step that stands at *entry*."""
         fields = json.loads(entry.note) if entry.note else {"status": "done", "key": {}}
         return cls(**fields)
 
     def text(self) -> str:
-        """The note, as canonical JSON."""
+        """Give the note as canonical JSON."""
         marks = {name: True for name in ("by_hand", "undoing") if getattr(self, name)}
         fields = {"key": dict(self.key), "status": self.status, **marks}
         return json.dumps(fields, sort_keys=True, separators=(",", ":"))
@@ -93,18 +91,17 @@ class RunTree:
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """The checkpoint itself."""
         return self.snapshot.checkpoint
 
     @property
     def inputs(self) -> dict[str, Value]:
-        """The inputs as the run recorded them."""
+        """The inputs as they were recorded."""
         recorded = self.snapshot.value(INPUTS)
         return recorded if isinstance(recorded, dict) else {}
 
     @property
     def output(self) -> Value:
-        """What the run gave, which is done."""
+        """What the run gave, if it is done."""
         return self.snapshot.value(OUTPUT)
 
     @property
@@ -117,9 +114,7 @@ class RunTree:
 
     @property
     def main_file(self) -> str:
-        """The file of the run's workflow; empty of a run that has none, such as `checkpoint
-        create` makes.
-        """
+        """The file of the run's workflow; empty where it has none (`checkpoint create`)."""
         entries = self._entries(_DEFINITION)
         return next((file for file, entry in entries.items() if entry.note == _MAIN), "")
 
@@ -136,10 +131,10 @@ class RunTree:
 
     @property
     def end(self) -> Mapping[str, Value]:
-        """Of a run that failed: `step`, which failed it, and `error`; else nothing."""
+        """The `step` that failed the run, and the `error`; empty where it did not fail."""
         entry = self.snapshot.find_fact(END)
-        told = self.snapshot.value_of(entry) if entry is not None else None
-        return told if isinstance(told, dict) else {}
+        end = self.snapshot.value_of(entry) if entry is not None else None
+        return end if isinstance(end, dict) else {}
 
     @property
     def entries(self) -> dict[str, Entry]:
@@ -164,20 +159,20 @@ class RunTree:
         return [StepPath(name) for name in self._fact_entries() if not is_decision(name)]
 
     def output_of(self, name: str) -> Value:
-        """What the step or decision *name* recorded. Raises NotFound if it recorded nothing."""
+        """Give what the step or decision *name* recorded. Raises NotFound if that is nothing."""
         return self.snapshot.value(step_place(name))
 
     def facts_of(self, path: str) -> dict[str, Any]:
-        """What is noted of the step at *path*; nothing where nothing is."""
+        """Give what is noted of the step at *path*; empty where nothing is."""
         entry = self.facts_entry(path)
         return json.loads(entry.note) if entry is not None else {}
 
     def facts_entry(self, path: str) -> Entry | None:
-        """Where the facts of the step at *path* stand: a note, or a blob, which is its log, too."""
+        """Give the entry of the facts of the step at *path*: a note, or a blob with its log."""
         return self.snapshot.find_fact(step_place(path)) if path else None
 
     def artifacts(self, path: str) -> Entry | None:
-        """The files that the step at *path* recorded; None if it recorded none."""
+        """Give the files that the step at *path* recorded; None if it recorded none."""
         return self.snapshot.find(artifacts_place(path))
 
     def _entries(self, folder: str) -> dict[str, Entry]:
