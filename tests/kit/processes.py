@@ -12,7 +12,7 @@ from typing import Any
 from kit.patience import PATIENCE_SECONDS
 from maverick.dsl.processes import groups
 from maverick.dsl.processes.child import OnOutput
-from maverick.dsl.processes.processes import Completed, Group, Processes, Stop
+from maverick.dsl.processes.processes import Completed, NotedGroup, Processes, Stop
 
 IGNORES_TERM = "trap '' TERM; echo $$; while :; do sleep 60; done"
 
@@ -37,7 +37,7 @@ class Bench:
 
     folder: Path
     stop: Stop = field(default_factory=Stop)
-    noted: list[list[Group]] = field(default_factory=list)
+    noted: list[list[NotedGroup]] = field(default_factory=list)
     grace: float = 5.0
 
     def __post_init__(self) -> None:

@@ -47,7 +47,7 @@ PLACES = [
     "maverick.dsl.steps.calls.call",
     "maverick.dsl.steps.scripts.text_of",
     "maverick.dsl.processes.processes.Processes.run",
-    "maverick.dsl.processes.child.Child.__init__",
+    "maverick.dsl.processes.child.ChildProcess.__init__",
     "maverick.dsl.expressions.evaluate.render",
     "maverick.dsl.expressions.evaluate.truth",
     "maverick.dsl.steps.calls.printing_to",

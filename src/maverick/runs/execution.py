@@ -15,7 +15,7 @@ from maverick.dsl.events import Event
 from maverick.dsl.journal.keeper import Keeper
 from maverick.dsl.journal.recorder import Recorder
 from maverick.dsl.journal.sessions import Sessions
-from maverick.dsl.processes.processes import Group, Processes, Stopped
+from maverick.dsl.processes.processes import NotedGroup, Processes, Stopped
 from maverick.dsl.serialization.executor import Executor
 from maverick.dsl.work import Tools
 from maverick.dsl.workflow.outcome import Outcome
@@ -287,7 +287,7 @@ class _Noted:
         }
         self._lock = threading.Lock()
 
-    def groups(self, groups: list[Group]) -> None:
+    def groups(self, groups: list[NotedGroup]) -> None:
         """Note the process groups that run."""
         self._note("groups", groups)
 

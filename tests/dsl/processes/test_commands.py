@@ -7,7 +7,7 @@ import pytest
 
 from kit.patience import PATIENCE_SECONDS
 from maverick.dsl.processes.commands import attach, run_command
-from maverick.dsl.processes.processes import Group, Processes, Stop, Stopped
+from maverick.dsl.processes.processes import NotedGroup, Processes, Stop, Stopped
 from maverick.errors import StepFailed, StepTimeout
 
 
@@ -31,7 +31,7 @@ def test_alone_a_missing_program_is_named(tmp_path: Path) -> None:
 
 
 def test_attached_it_is_noted_with_the_step_and_gets_its_environment(tmp_path: Path) -> None:
-    noted: list[list[Group]] = []
+    noted: list[list[NotedGroup]] = []
     environment = {**os.environ, "MAVERICK_IDEMPOTENCY_KEY": "key"}
 
     with attach(Processes(Stop(), noted.append), env=environment, step="commit"):

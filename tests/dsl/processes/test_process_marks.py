@@ -16,7 +16,7 @@ from kit.processes import Bench, Clock, runs, until
 from maverick.dsl.processes import process_table
 from maverick.dsl.processes import processes as processes_module
 from maverick.dsl.processes.process_table import MARK, living, send, send_to_groups
-from maverick.dsl.processes.processes import Group, Stopped, stop_leftovers
+from maverick.dsl.processes.processes import NotedGroup, Stopped, stop_leftovers
 from maverick.errors import StepTimeout
 
 pytestmark = pytest.mark.skipif(
@@ -129,13 +129,13 @@ Processes(Stop(), note, grace=5).run(["bash", "-c", sys.argv[1]], cwd=".", step=
 """
 
 
-def _killed_engine(folder: Path, script: str) -> list[Group]:
+def _killed_engine(folder: Path, script: str) -> list[NotedGroup]:
     """What an engine noted that was killed once *script* had made the file `ready`."""
     engine = subprocess.Popen([sys.executable, "-c", ENGINE, script], cwd=folder)
     until((folder / "ready").exists)
     engine.kill()
     engine.wait()
-    noted: list[Group] = json.loads((folder / "noted").read_text())
+    noted: list[NotedGroup] = json.loads((folder / "noted").read_text())
     return noted
 
 

@@ -16,10 +16,10 @@ from kit.patience import ASLEEP, GROWING_SECONDS, PATIENCE_SECONDS
 from kit.processes import IGNORES_TERM, Bench, runs, until
 from maverick.dsl.processes import child as child_module
 from maverick.dsl.processes import groups, process_table
-from maverick.dsl.processes.child import Child, Tail
+from maverick.dsl.processes.child import ChildProcess, Tail
 from maverick.dsl.processes.processes import (
     Completed,
-    Group,
+    NotedGroup,
     Processes,
     Stop,
     Stopped,
@@ -199,7 +199,7 @@ class TestNoting:
         ran = bench.folder / "ran"
         seen: list[bool] = []
 
-        def note(noted: list[Group]) -> None:
+        def note(noted: list[NotedGroup]) -> None:
             seen.append(ran.exists())
             bench.noted.append(noted)
 
@@ -217,7 +217,7 @@ class TestNoting:
         assert json.loads(json.dumps(group)) == group
 
     def test_what_cannot_be_noted_does_not_run(self, bench: Bench) -> None:
-        def full(noted: list[Group]) -> None:
+        def full(noted: list[NotedGroup]) -> None:
             bench.noted.append(noted)
             if noted:
                 raise OSError("disk full")
@@ -236,7 +236,9 @@ class TestNoting:
         """
         monkeypatch.setattr("tempfile.tempdir", str(bench.folder))
         argv = ["bash", "-c", "touch ran"]
-        child = Child(argv, cwd=bench.folder, env=os.environ, stdin=b"x", limit=1, on_output=None)
+        child = ChildProcess(
+            argv, cwd=bench.folder, env=os.environ, stdin=b"x", limit=1, on_output=None
+        )
 
         child._process.stdin.close()  # type: ignore[union-attr]
         while not child.exited:
@@ -507,7 +509,9 @@ class TestAfterAKill:
     left.
     """
 
-    def kill_engine(self, folder: Path, script: str, victims: list[int], pids: int) -> list[Group]:
+    def kill_engine(
+        self, folder: Path, script: str, victims: list[int], pids: int
+    ) -> list[NotedGroup]:
         """The groups noted by an engine that was killed once *script* had written so many pids to
         `pids`.
         """
@@ -517,7 +521,7 @@ class TestAfterAKill:
         engine.kill()
         engine.wait()
         victims.extend(map(int, file.read_text().split()))
-        noted: list[Group] = json.loads((folder / "noted").read_text())
+        noted: list[NotedGroup] = json.loads((folder / "noted").read_text())
         return noted
 
     def test_the_group_is_stopped_and_described(self, tmp_path: Path, victims: list[int]) -> None:
@@ -570,7 +574,7 @@ class TestAfterAKill:
         victims.append(stranger.pid)
         process = groups.find_process(stranger.pid)
         assert process
-        group = Group(
+        group = NotedGroup(
             pid=process.pid,
             start_time=process.start_time,
             host=groups.this_host(),
@@ -596,7 +600,7 @@ class TestAfterAKill:
         daemon.stdout.close()
         daemon.wait()
 
-        group = Group(
+        group = NotedGroup(
             pid=daemon.pid,
             start_time=0,
             host=groups.this_host(),

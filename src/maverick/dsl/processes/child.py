@@ -50,7 +50,7 @@ class Tail:
         self.truncated = False
 
     def add(self, piece: bytes) -> None:
-        """Append, and let go of what is too old."""
+        """Append *piece*, and let go of what is too old."""
         self._kept += piece
         if len(self._kept) > 2 * self._limit:
             self._cut()
@@ -67,9 +67,8 @@ class Tail:
         self.truncated = True
 
 
-class Child:
-    """A command that waits at its gate until `open_gate`, in a session of its own (session id:
-    `pid`).
+class ChildProcess:
+    """A command that waits at its gate until `open_gate`; it leads a session of its own, `pid`.
 
     `exited` becomes true in `pump`; the dead leader is kept unreaped until `close`, so that no
     other process can get its pid while its group is dealt with. `StepFailed` if it cannot be
@@ -132,12 +131,11 @@ class Child:
         self._selector.register(stop, selectors.EVENT_READ, "stop")
 
     def unwatch(self, stop: Stop) -> None:
-        """The request is known; do not return at once for it again."""
+        """Let `pump` wait again although the stop was requested."""
         self._selector.unregister(stop)
 
     def pump(self, timeout: float | None) -> None:
-        """Wait for output, the command's end or a request to stop, *timeout* seconds at most; take
-        output.
+        """Wait *timeout* seconds for output, the command's end or a stop request; take output.
 
         It may return earlier without any of these: a selector cannot wait for a month.
         """
@@ -193,9 +191,7 @@ class Child:
 
 
 def _with_odd_names(argv: Sequence[str], env: Mapping[str, str]) -> list[str]:
-    """Some shells do not hand on variables whose names are no identifiers, exported functions among
-    them.
-    """
+    """Let `env` set variables whose names are no identifiers: some shells do not hand them on."""
     odd = [
         f"{name}={value}"
         for name, value in env.items()
@@ -205,12 +201,12 @@ def _with_odd_names(argv: Sequence[str], env: Mapping[str, str]) -> list[str]:
 
 
 def encoded_words(argv: Sequence[str]) -> list[bytes]:
-    """The arguments as the system takes them, in UTF-8. Raises StepFailed."""
+    """Give the arguments as the system takes them, in UTF-8. Raises StepFailed."""
     return [encode(word, "an argument") for word in argv]
 
 
 def encoded_environment(env: Mapping[str, str]) -> dict[bytes, bytes]:
-    """The variables as the system takes them, in UTF-8. Raises StepFailed."""
+    """Give the variables as the system takes them, in UTF-8. Raises StepFailed."""
     what = "the variable {} of the environment"
     for name, value in env.items():
         if "\0" in value:
@@ -226,9 +222,7 @@ def encoded_environment(env: Mapping[str, str]) -> dict[bytes, bytes]:
 def why_not_started(
     error: OSError | ValueError, argv: Sequence[str], env: Mapping[str, str]
 ) -> str:
-    """Why the system did not start a command; what is too long is named, with what to do
-    instead.
-    """
+    """Say why the system did not start a command; name what is too long, and what to do instead."""
     if not isinstance(error, OSError):
         return str(error)
     if error.errno != errno.E2BIG:
@@ -270,7 +264,7 @@ def _write_input(stdin: bytes) -> Path:
 
 
 def _watch_exit(pid: int) -> _Watch:
-    """Something that becomes readable when that child has ended, without reaping it."""
+    """Give what becomes readable when that child has ended, without reaping it."""
     if sys.platform != "linux":
         queue = select.kqueue()
         event = select.kevent(pid, select.KQ_FILTER_PROC, select.KQ_EV_ADD, select.KQ_NOTE_EXIT)

@@ -1,10 +1,9 @@
-"""Commands that an action starts: under the run's `Processes` where the engine attached one, else
-plainly.
-"""
+"""Commands that an action starts: under the run's `Processes` if one is attached, else plainly."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tempfile
 import time
@@ -51,11 +50,10 @@ def attach(
     root: str | Path | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> Iterator[None]:
-    """Let the commands that this thread starts run under *processes*, so that they are noted and
-    stopped with it, and what it says by `notice` reach *tell*. *root* is the project's (default:
-    the current folder).
+    """Let the commands that this thread starts run under *processes*: noted, and stopped with it.
 
-    To be used in the thread that calls the action: it does not reach into other threads.
+    What the thread says by `notice` reaches *tell*. *root* is the project's (default: the current
+    folder). To be used in the thread that calls the action: it does not reach into other threads.
     """
     token = _attached.set(_Attached(processes, env, step, root, tell))
     try:
@@ -65,15 +63,18 @@ def attach(
 
 
 def environment() -> Mapping[str, str]:
-    """The environment of the step at hand; where nothing is attached, this process's."""
+    """Give the environment of the step at hand; where nothing is attached, this process's."""
     attached = _attached.get()
     return attached.env if attached else inherited()
 
 
+def find_program(name: str) -> str | None:
+    """Give where the step at hand finds the program *name* on its PATH; None if it does not."""
+    return shutil.which(name, path=environment().get("PATH"))
+
+
 def notice(message: str, *, level: int = 30) -> None:
-    """Tell whoever watches the run; where nothing is attached, the logger `maverick.workflow`, at
-    *level*.
-    """
+    """Tell whoever watches the run; where nothing is attached, log to `maverick.workflow`."""
     attached = _attached.get()
     if attached and attached.tell:
         attached.tell(message)
@@ -92,36 +93,36 @@ def run_command(
     timeout: float | None = None,
     bound: bool = True,
 ) -> Completed:
-    """Run a command for the step at hand; *env* is added to the step's environment. As
-    `Processes.run`.
+    """Run a command for the step at hand, as `Processes.run`; *env* is added to its environment.
 
     Of the variables that bind git to a repository it inherits what any process of a step does in
-    *cwd*; with
-    *bound* false, none: it works in the repository that *cwd* is in.
+    *cwd*; with *bound* false, none: it works in the repository that *cwd* is in.
 
     Where nothing is attached (an action used alone, or in a process of its own) the command stays
     in the group of the calling process, so that what stops the caller stops the command.
     """
     attached = _attached.get()
     root = attached.root if attached else None
-    base = (
-        environment_in(environment(), cwd, root or ".")
-        if bound
-        else without_repository(environment())
-    )
-    if attached:
-        try:
-            return attached.processes.run(
-                argv,
-                cwd=cwd,
-                env={**base, **(env or {})},
-                stdin=stdin,
-                timeout=timeout,
-                step=attached.step,
-            )
-        except StepTimeout as error:
-            raise timed_out(error) from None
+    given = environment()
+    base = environment_in(given, cwd, root or ".") if bound else without_repository(given)
     variables = {**base, "GIT_TERMINAL_PROMPT": "0", **(env or {})}
+    if attached is None:
+        return _run_plainly(argv, cwd, variables, stdin, timeout)
+    try:
+        return attached.processes.run(
+            argv, cwd=cwd, env=variables, stdin=stdin, timeout=timeout, step=attached.step
+        )
+    except StepTimeout as error:
+        raise timed_out(error) from None
+
+
+def _run_plainly(
+    argv: Sequence[str],
+    cwd: str | Path,
+    variables: Mapping[str, str],
+    stdin: bytes,
+    timeout: float | None,
+) -> Completed:
     program = check_startable(argv, cwd, variables)
     with ExitStack() as cleanup:
         try:
@@ -145,10 +146,10 @@ def run_command(
             process.kill()
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
-            message = (
-                f"`{summary(argv)}` took longer than {Limit.own(timeout or 0)} and was stopped"
-            )
-            raise StepTimeout(message) from None
+            allowed = Limit.own(timeout or 0)
+            raise StepTimeout(
+                f"`{summary(argv)}` took longer than {allowed} and was stopped"
+            ) from None
     code = process.returncode if process.returncode >= 0 else 128 - process.returncode
     return Completed(exit_code=code, stdout=stdout, stderr=stderr)
 
@@ -162,8 +163,7 @@ def _file_of(data: bytes) -> Iterator[IO[bytes]]:
 
 
 def _communicate(process: subprocess.Popen[bytes], timeout: float | None) -> tuple[bytes, bytes]:
-    """What it writes until it ends, waiting in pieces: nobody can be asked to wait for a month at
-    once.
+    """Give what it writes until it ends, waiting in pieces: no system waits for a month at once.
 
     After the timeout it is looked at once more: this process may have stood still while the command
     ended.

@@ -1,14 +1,13 @@
-"""Groups of running processes: who belongs to one, how it is stopped, and what a killed run left of
-them.
+"""Groups of running processes: who belongs to one, how it is stopped, what a killed run left.
 
 A child is the leader of a session of its own, so its descendants are those processes that have its
 pid as session id, in however many process groups. On Linux those that left the session are known by
 the mark in the environment that they were started with.
 
-A group is stopped by a signal, a grace, and SIGKILL.
-Each process hears a signal once: many take the second one for an order to leave at once, without
-tidying up. So those that begin during the grace (a clean-up's own commands), and those of a nested
-run, which that run stops itself, are told only when all that were told first have gone.
+A group is stopped by a signal, a grace, and SIGKILL. Each process gets a signal once: many take the
+second one for an order to leave at once, without tidying up. Those that begin during the grace (a
+clean-up's own commands), and those of a nested run, which that run stops itself, get it only when
+all that got it first have gone.
 
 A `Reaper` reaps orphans: as process 1 of a container, or as a subreaper, this process inherits what
 loses its parent. Only what came from a step is reaped at once; whoever started another child of
@@ -49,21 +48,17 @@ PATIENCE_SECONDS = 5.0
 
 
 class Reaper:
-    """Knows the sessions of the steps' processes. Its caller sees to it that calls come one at a
-    time.
-    """
+    """Knows the sessions of the steps' processes. Its caller makes one call at a time."""
 
     def __init__(self) -> None:
         self.is_init = os.getpid() == 1
         self._sessions: set[int] = set()
         self._dead: dict[tuple[int, int], float] = {}
-        """Since when, on the monotonic clock, those are known to be dead for whom somebody may
-        wait.
-        """
+        """Since when, on the monotonic clock, those are dead for whom somebody may wait."""
         self._children = Path(f"/proc/self/task/{os.getpid()}/children")
 
     def watch(self, session: int) -> None:
-        """A command runs, as the leader of *session*."""
+        """Note that a command runs, as the leader of *session*."""
         self._sessions.add(session)
 
     def reap(self, leaders: Collection[int]) -> None:
@@ -81,9 +76,9 @@ class Reaper:
             process = None if pid in leaders else find_process(pid)
             if process is None or not process.zombie or process.session == os.getsid(0):
                 continue
-            known = process.session in self._sessions and pid != process.session
+            is_known = process.session in self._sessions and pid != process.session
             since = self._dead.get(process.identity, time.monotonic())
-            if known or time.monotonic() - since >= PATIENCE_SECONDS:
+            if is_known or time.monotonic() - since >= PATIENCE_SECONDS:
                 with suppress(ChildProcessError):
                     os.waitpid(pid, os.WNOHANG)
             else:
@@ -91,14 +86,14 @@ class Reaper:
         self._dead = dead
 
 
-__all__ = ["Group", "Reach", "find_process", "members", "stop", "stop_leftovers", "this_host"]
+__all__ = ["NotedGroup", "Reach", "find_process", "members", "stop", "stop_leftovers", "this_host"]
 
 _KILL_SECONDS = 5.0
 """How long a killed process may take to go (it may hang in the kernel) before it is given up."""
 _POLL_SECONDS = 0.01
 
 
-class Group(TypedDict):
+class NotedGroup(TypedDict):
     """What is noted of a running group. `start_time` is the leader's: see `Process`.
 
     `mark` is its own, the last of those in its processes' environment; `grace` is how many seconds
@@ -115,22 +110,18 @@ class Group(TypedDict):
 
 
 class Reach(NamedTuple):
-    """Whom to stop: the processes of *sessions*, and those that carry one of *marks*, in whatever
-    session.
-    """
+    """Whom to stop: the processes of `sessions`, and those anywhere that carry one of `marks`."""
 
     sessions: frozenset[int] = frozenset()
     marks: frozenset[str] = frozenset()
 
-    def living(self) -> list[Process]:
-        """The processes of it that are there."""
+    def find_living(self) -> list[Process]:
+        """Give its processes that are there."""
         return living(self.sessions, self.marks) if self.sessions or self.marks else []
 
-    def rest(self) -> list[Process]:
-        """As `living`, and if there are none, at a second look: one may have forked and ended
-        meanwhile.
-        """
-        return self.living() or self.living()
+    def find_rest(self) -> list[Process]:
+        """As `find_living`; looks twice before it gives none: one may have forked and ended."""
+        return self.find_living() or self.find_living()
 
 
 def stop(
@@ -141,8 +132,7 @@ def stop(
     pause: Callable[[float], None] = time.sleep,
     urgent: Callable[[], bool] = lambda: False,
 ) -> list[Process]:
-    """Stop all that *reach* names: signal *first*, up to *grace* seconds, SIGKILL. Returns those
-    that survive.
+    """Stop all in *reach* by signal *first*, up to *grace* seconds, SIGKILL; give the survivors.
 
     If *first* is SIGINT, SIGTERM follows when half of the grace is over; at once for what ignores
     SIGINT, as a shell's background jobs do, if the leader of its session has gone. *pause* is
@@ -164,47 +154,48 @@ def stop(
 class _Wave:
     """One signal on its way through the processes."""
 
-    def __init__(self, reach: Reach, number: signal.Signals, told: set[tuple[int, int]]) -> None:
-        """Send it to those that are there, except to those that were *told*."""
+    def __init__(
+        self, reach: Reach, number: signal.Signals, signalled: set[tuple[int, int]]
+    ) -> None:
+        """Send it to those that are there, except to those *signalled* already."""
         self.number = number
         self._reach = reach
-        self._told = told
+        self._signalled = signalled
         self._hastened: set[tuple[int, int]] = set()
-        self._known = reach.rest()
-        self._tell([it for it in self._known if not it.nested] or self._known)
+        self._awaited = reach.find_rest()
+        self._signal([process for process in self._awaited if not process.nested] or self._awaited)
 
     def is_awaited(self) -> bool:
-        """Whether anybody is left. When all that were told have gone, those that remain are
-        told.
-        """
-        self._known = [it for it in self._known if still_runs(it)]
-        if not any(it.identity in self._told for it in self._known):
-            self._known = self._reach.rest()
-            self._tell(self._known)
-        return bool(self._known)
+        """Whether anybody is left. Once all that got the signal have gone, the others get it."""
+        self._awaited = [process for process in self._awaited if still_runs(process)]
+        if not any(process.identity in self._signalled for process in self._awaited):
+            self._awaited = self._reach.find_rest()
+            self._signal(self._awaited)
+        return bool(self._awaited)
 
     def hasten(self) -> set[tuple[int, int]]:
         """Send SIGTERM to what cannot have heard SIGINT, and has no leader who could pass it on."""
-        if not any(it.pid in self._reach.sessions for it in self._known):
-            for process in self._known:
+        if not any(process.pid in self._reach.sessions for process in self._awaited):
+            for process in self._awaited:
                 if process.identity not in self._hastened and ignores(process, SIGINT):
                     self._hastened.add(process.identity)
                     send(process, SIGTERM, SIGCONT)
         return self._hastened
 
-    def _tell(self, processes: list[Process]) -> None:
-        fresh = [it for it in processes if it.identity not in self._told]
-        mixed = {it.group for it in processes if it.identity in self._told}
-        _send([it for it in fresh if it.group not in mixed], self._reach, self.number, SIGCONT)
+    def _signal(self, processes: list[Process]) -> None:
+        fresh = [process for process in processes if process.identity not in self._signalled]
+        mixed = {process.group for process in processes if process.identity in self._signalled}
+        whole = [process for process in fresh if process.group not in mixed]
+        _send(whole, self._reach, self.number, SIGCONT)
         for process in fresh:
             if process.group in mixed:
                 send(process, self.number, SIGCONT)
-        self._told |= {it.identity for it in fresh}
+        self._signalled |= {process.identity for process in fresh}
 
 
 def _kill(reach: Reach, pause: Callable[[float], None]) -> list[Process]:
     deadline = time.monotonic() + _KILL_SECONDS
-    while left := reach.rest():
+    while left := reach.find_rest():
         if time.monotonic() >= deadline:
             return left
         _send(left, reach, SIGKILL)
@@ -232,8 +223,7 @@ def stop_leftovers(
     grace: float | None = None,
     urgent: Callable[[], bool] = lambda: False,
 ) -> list[str]:
-    """Stop what still runs of the groups (`Group`) that a killed run had noted; describe each that
-    was found.
+    """Stop what still runs of the groups (`NotedGroup`) that a killed run had noted; describe them.
 
     On Linux that is all that carries the group's mark in its environment, in whatever session. The
     rest of the group's session is stopped if its leader is the very process that was noted (start
@@ -247,33 +237,28 @@ def stop_leftovers(
     graces = [0.0]
     for group in groups:
         reach = _reach_of(group)
-        found = reach.rest()
-        if not found:
+        processes = reach.find_rest()
+        if not processes:
             continue
-        what = f"{', '.join(map(str, found))} of step {group['step']}"
-        if any(process.pid == os.getpid() for process in found):
+        what = f"{', '.join(map(str, processes))} of step {group['step']}"
+        if any(process.pid == os.getpid() for process in processes):
             described.append(([], f"{what}: left alone, because this process is one of them"))
             continue
-        described.append((found, what))
+        described.append((processes, what))
         reaches.append(reach)
-        noted = group.get("grace")
-        graces.append(
-            grace
-            if grace is not None
-            else noted
-            if isinstance(noted, int | float)
-            else GRACE_SECONDS
-        )
+        noted = group.get("grace") if grace is None else grace
+        graces.append(noted if isinstance(noted, int | float) else GRACE_SECONDS)
     whole = Reach(
         frozenset().union(*(reach.sessions for reach in reaches)),
         frozenset().union(*(reach.marks for reach in reaches)),
     )
     survivors = stop(whole, grace=max(graces), urgent=urgent) if reaches else []
-    return [what + _but(found, survivors) for found, what in described]
+    return [what + _unstopped(processes, survivors) for processes, what in described]
 
 
-def _but(found: list[Process], survivors: list[Process]) -> str:
-    left = [str(it) for it in survivors if it.identity in {process.identity for process in found}]
+def _unstopped(processes: list[Process], survivors: list[Process]) -> str:
+    identities = {process.identity for process in processes}
+    left = [str(survivor) for survivor in survivors if survivor.identity in identities]
     return f": {', '.join(left)} could not be stopped" if left else ""
 
 
@@ -286,14 +271,15 @@ def _reach_of(group: Mapping[str, object]) -> Reach:
 
 
 def _is_ours(pid: int, group: Mapping[str, object]) -> bool:
-    """A pid is not given away while a session of that number lives: a stranger under it rules it
-    out.
+    """Whether the session *pid* is the one noted.
+
+    No pid is given away while a session of that number lives: a stranger under it rules that out.
     """
     started = group["start_time"]
     leader = find_process(pid)
     if leader is not None:
         return leader.start_time == started
-    found = members(pid)
+    processes = members(pid)
     if sys.platform == "linux":
-        return any(carries(process, str(group["mark"])) for process in found)
-    return any(isinstance(started, int) and process.start_time >= started for process in found)
+        return any(carries(process, str(group["mark"])) for process in processes)
+    return any(isinstance(started, int) and process.start_time >= started for process in processes)

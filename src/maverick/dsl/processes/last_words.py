@@ -22,11 +22,10 @@ END_BYTES = 64 * 1024
 
 
 def failure(done: Completed) -> str:
-    """Say how a command failed: its exit code or signal, its last line, and the ends of both
-    streams, each named.
+    """Say how a command failed: its exit code or signal, its last line, the ends of both streams.
 
-    The last line, of standard error if that has any, stands in the first line, which is what a list
-    of runs shows.
+    The last line (of standard error, if that has any) stands in the first one, which a list of runs
+    shows.
     """
     how = how_it_ended(done)
     ends = ends_of(done.stdout, done.stderr)
@@ -37,9 +36,7 @@ def failure(done: Completed) -> str:
 
 
 def timed_out(error: StepTimeout, message: str = "") -> StepTimeout:
-    """Give *error* with the ends of what its command had written, and another *message* if one is
-    given.
-    """
+    """Give *error* with the ends of what its command wrote, and *message* in place of its own."""
     ends = ends_of(error.stdout, error.stderr)
     return StepTimeout("\n".join([message or str(error), *named(ends)]), step=error.step)
 
@@ -60,9 +57,7 @@ def named(ends: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def how_it_ended(done: Completed) -> str:
-    """Say by which exit code or signal a command ended, and what a code means that many take for
-    another.
-    """
+    """Say by which exit code or signal a command ended, and what a misleading code means."""
     if done.signal:
         return f"killed by {done.signal}"
     if done.exit_code == 128 + SIGPIPE:
@@ -85,5 +80,5 @@ def cut(text: str, most: int = LINE_CHARACTERS) -> str:
 
 
 def text_of(output: bytes) -> str:
-    r"""The text of a program's output; bytes that are no UTF-8 are shown as `\xNN`."""
+    r"""Give a program's output as text; bytes that are no UTF-8 are shown as `\xNN`."""
     return output.decode("utf-8", "backslashreplace")

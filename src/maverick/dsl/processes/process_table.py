@@ -1,4 +1,4 @@
-"""The processes of this machine: who is there, and how a signal reaches that very one and no other.
+"""The processes of this machine: who is there, and how a signal reaches one and no other.
 
 A pid names a process only together with its start time and the boot (and pid namespace) it was seen
 in; nothing is ever signalled on the strength of a pid alone.
@@ -32,9 +32,7 @@ _DEAD = {b"Z", b"X"}
 _PF_KTHREAD = 0x00200000
 """include/linux/sched.h: a thread of the kernel, which never has an environment."""
 _EXEC_SECONDS = 5.0
-"""How long the change of a process's program is waited for. It takes microseconds; a busy machine
-may pause it.
-"""
+"""How long to wait while a process changes its program. It takes microseconds, or a pause more."""
 _POLL_SECONDS = 0.001
 
 
@@ -51,7 +49,7 @@ class Process(NamedTuple):
     command: str
     zombie: bool = False
     nested: bool = False
-    """It is in a group of a run that one of the group's processes executes."""
+    """It belongs to a run that one of the group's processes executes."""
 
     @property
     def identity(self) -> tuple[int, int]:
@@ -65,7 +63,7 @@ class Process(NamedTuple):
 
 @cache
 def this_host() -> str:
-    """What a pid is relative to: the boot and, on Linux, the pid namespace."""
+    """Give what a pid is relative to: the boot and, on Linux, the pid namespace."""
     if sys.platform == "linux":
         with suppress(OSError):
             boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
@@ -77,28 +75,25 @@ def this_host() -> str:
 
 
 def find_process(pid: int) -> Process | None:
-    """The process with that pid, dead but not yet reaped ones included; None if there is none."""
+    """Give the process with that pid, also a dead one not yet reaped; None if there is none."""
     if sys.platform == "linux":
         return _read_stat(pid)
     return next(iter(_ps("-p", str(pid))), None)
 
 
 def members(session: int) -> list[Process]:
-    """The living processes of the session that *session* leads or led, in whatever process
-    groups.
-    """
+    """Give the living processes of the session that *session* leads or led, in whatever groups."""
     return living({session}, set())
 
 
 def living(sessions: Collection[int], marks: Collection[str]) -> list[Process]:
-    """The living processes that are in one of *sessions*, or carry one of *marks* (known on Linux
-    only).
+    """Give the living processes that are in one of *sessions*, or carry one of *marks* (on Linux).
 
     A process that is started while the list is made may be missing from it.
     """
     if sys.platform == "linux":
-        found = list(_living_on_linux(sessions, marks))
-        return [process._replace(command=_command(process)) for process in found]
+        processes = list(_living_on_linux(sessions, marks))
+        return [process._replace(command=_command(process)) for process in processes]
     return [process for process in _ps("-A") if process.session in sessions and not process.zombie]
 
 
@@ -109,12 +104,12 @@ def still_runs(process: Process) -> bool:
 
 
 def new_mark() -> str:
-    """A mark that no group has had."""
+    """Make a mark that no group has had."""
     return os.urandom(8).hex()
 
 
 def carried(marks: str, mark: str) -> str:
-    """What a process that carries *marks* hands on to the group of *mark*."""
+    """Give what a process that carries *marks* hands on to the group of *mark*."""
     return f"{marks}:{mark}" if marks else mark
 
 
@@ -145,17 +140,15 @@ def send(process: Process, *signals: signal.Signals) -> None:
 
 
 def send_to_groups(processes: Iterable[Process], *signals: signal.Signals) -> None:
-    """Signal the process groups of *processes* as a whole, so that none of them is in the middle of
-    a fork.
+    """Signal the process groups of *processes* as a whole: none of them can be forking meanwhile.
 
-    A group's number is known to be its own by one of its processes, which is looked at again just
-    before.
+    That a group's number still is its own is shown by one of its processes, looked at just before.
     """
     witnesses: dict[int, list[Process]] = {}
     for process in processes:
         witnesses.setdefault(process.group, []).append(process)
-    for group, known in witnesses.items():
-        if any(_is_in(process, group) for process in known):
+    for group, inside in witnesses.items():
+        if any(_is_in(process, group) for process in inside):
             for number in signals:
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(group, number)
@@ -204,14 +197,14 @@ def _living_on_linux(sessions: Collection[int], marks: Collection[str]) -> Itera
 
 
 def _stat(pid: int) -> tuple[bytes, list[bytes]]:
-    """The short name of the process, and the fields of proc(5) from `state` on."""
+    """Give the short name of the process, and the fields of proc(5) from `state` on."""
     with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123 - done often
         head, _, rest = file.read(2000).rpartition(b")")  # The name may hold spaces and brackets.
     return head.partition(b"(")[2], rest.split()
 
 
 def _read_stat(pid: int) -> Process | None:
-    """The process as proc(5) describes it, with its short name as command."""
+    """Give the process as proc(5) describes it, with its short name as command."""
     try:
         name, fields = _stat(pid)
     except (FileNotFoundError, ProcessLookupError):
@@ -232,21 +225,20 @@ def _command(process: Process) -> str:
 
 
 def _marks(pid: int) -> list[str]:
-    """The marks that a process of this user was started with."""
+    """Give the marks that a process of this user was started with."""
     data = _started_with(pid, "environ")
     wanted = f"{MARK}=".encode()
     if wanted not in data:
         return []
-    found = next((entry for entry in data.split(b"\0") if entry.startswith(wanted)), b"")
-    return found[len(wanted) :].decode(errors="replace").split(":")
+    variable = next((entry for entry in data.split(b"\0") if entry.startswith(wanted)), b"")
+    return variable[len(wanted) :].decode(errors="replace").split(":")
 
 
 def _started_with(pid: int, what: str) -> bytes:
-    """What the process was started with, `cmdline` or `environ`; empty if it has gone, or is
-    another user's.
+    """Give what the process was started with: *what* is `cmdline` or `environ`.
 
-    While execve(2) puts one program in the place of another both are empty. That is waited for,
-    since the process is not to be missed, and only that: not for a process that was given nothing.
+    Empty if it has gone, or is another user's. While execve(2) replaces a program both are empty:
+    that is waited for, so that the process is not missed, and nothing else is.
     """
     deadline = time.monotonic() + _EXEC_SECONDS
     while True:
@@ -261,9 +253,7 @@ def _started_with(pid: int, what: str) -> bytes:
 
 
 def _has_none(pid: int, what: str) -> bool:
-    """Whether the process has no such thing, and not only none yet: proc(5), `arg_start` to
-    `env_end`.
-    """
+    """Whether the process has none, not only none yet: proc(5), `arg_start` to `env_end`."""
     try:
         _, fields = _stat(pid)
     except OSError:
@@ -278,7 +268,7 @@ def _has_none(pid: int, what: str) -> bool:
 
 
 def _ps(*which: str) -> Iterator[Process]:
-    """What ps(1) tells. Its `sess` is no session id on macOS, so the kernel is asked for that."""
+    """Yield what ps(1) tells. Its `sess` is no session id on macOS, so the kernel is asked."""
     command = ["ps", *which, "-o", "pid=,pgid=,stat=,lstart=,command="]
     environment = {"PATH": "/bin:/usr/bin", "LC_ALL": "C", "TZ": "UTC0"}
     listing = subprocess.run(
@@ -301,6 +291,6 @@ def _ps(*which: str) -> Iterator[Process]:
 
 
 def summary(words: Iterable[str], length: int = 120) -> str:
-    """A command on one line of at most *length* characters."""
+    """Give a command on one line of at most *length* characters."""
     text = " ".join(" ".join(words).split())
     return text if len(text) <= length else text[: length - 1] + "…"

@@ -1,5 +1,4 @@
-"""Child processes of a run: started only once they are noted, stopped as whole groups, never lost
-sight of.
+"""Child processes of a run: started once they are noted, stopped as groups, never lost sight of.
 
 Each child leads a session of its own. It is held at a gate until its group has been noted (durably,
 if the caller's `note` is), so that whatever happens to this process, no child runs that a later one
@@ -20,9 +19,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from maverick.dsl.durations import GRACE_SECONDS, Limit
-from maverick.dsl.processes.child import Child, OnOutput, StreamName
+from maverick.dsl.processes.child import ChildProcess, OnOutput, StreamName
 from maverick.dsl.processes.groups import (
-    Group,
+    NotedGroup,
     Reach,
     Reaper,
     find_process,
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["Completed", "Group", "Processes", "Script", "Stop", "Stopped", "stop_leftovers"]
+__all__ = ["Completed", "NotedGroup", "Processes", "Script", "Stop", "Stopped", "stop_leftovers"]
 
 LIMIT_BYTES = 16 * 1024 * 1024
 """Of each stream, that a step can record."""
@@ -83,16 +82,17 @@ class Completed(NamedTuple):
 
 
 class Script(NamedTuple):
-    """A script that a command runs from a file; a shell that *sourced* it is still the script's
-    `$0`.
-    """
+    """A script that a command runs from a file; where it is *sourced*, `$0` is still the shell."""
 
     text: str
     sourced: bool = False
 
     def data(self) -> bytes:
-        """What its file holds. Shells drop some NULs, and take a file that begins with one for no
-        script.
+        """Give what its file holds.
+
+        Raises:
+            StepFailed: It holds a NUL: shells drop some, and take a file that begins with one for
+                no script.
         """
         data = encode(self.text, "the script")
         if b"\0" in data:
@@ -116,7 +116,7 @@ class Processes:
     def __init__(
         self,
         stop: Stop,
-        note: Callable[[list[Group]], None],
+        note: Callable[[list[NotedGroup]], None],
         *,
         note_folder: Callable[[str], None] = lambda _: None,
         scrub: Scrubber | None = None,
@@ -126,7 +126,7 @@ class Processes:
         self._note = note
         self._scrub = scrub or Scrubber()
         self._grace = grace
-        self._groups: dict[int, Group] = {}
+        self._groups: dict[int, NotedGroup] = {}
         self._lock = threading.Lock()
         self._reaper = Reaper()
         self.scratch = Scratch(note_folder)
@@ -150,80 +150,81 @@ class Processes:
         step: str = "",
         wholly: bool = False,
     ) -> Completed:
-        """Run a command in *cwd* to its end and give what it wrote. An exit code other than 0 is no
-        error.
+        """Run a command in *cwd* to its end and give what it wrote. Any exit code is no error.
 
         *env* is its whole environment (default: this process's). A *script* stands in a file that
         the command is told of by its last argument. The command ends when its process does, whoever
-        still holds its pipes.
-        *on_output* is called in this thread with each piece as it comes. At most four times *limit*
-        bytes of output are held in memory. However this is left, nothing of the group still runs:
-        when the command ended by itself, nothing of its session, and *wholly*, nothing that it
-        started at all (where marks are
-        known: on Linux).
+        still holds its pipes. *on_output* is called in this thread with each piece as it comes. At
+        most four times *limit* bytes of output are held in memory.
 
-        Raises `StepFailed` if it cannot be started, `StepTimeout` after *timeout* (seconds, or what
-        a message calls by its name), `Stopped` when a stop is requested.
+        However this is left, nothing of the group still runs: after a command that ended by itself,
+        nothing of its session; *wholly*, nothing that it started (where marks are known: on Linux).
+
+        Raises:
+            StepFailed: It cannot be started.
+            StepTimeout: It took longer than *timeout* (seconds, or a limit that names itself).
+            Stopped: A stop was requested.
         """
         self._stop.check()
         allowed = Limit.own(timeout) if isinstance(timeout, int | float) else timeout
+        command = self._scrub.text(summary([script.text] if script else argv))
+        mark = new_mark()
         with ExitStack() as cleanup:
-            alias = None
-            called = list(argv)
-            if script is not None:
-                path = name_text(cleanup.enter_context(self.scratch.file(script.data())))
-                alias = Alias(path, os.path.basename(argv[0]))  # noqa: PTH119 - no path of a file here
-                called += ["-c", f". {shlex.quote(path)}"] if script.sourced else [path]
-            given = inherited() if env is None else env
-            mark = new_mark()
-            environment = {
-                **given,
-                "GIT_TERMINAL_PROMPT": "0",
-                MARK: carried(given.get(MARK, ""), mark),
-            }
-            command = self._scrub.text(summary([script.text] if script else argv))
-            told = self._masked(on_output, cleanup) if on_output else None
-            if alias and told:
-                told = alias.applied(told, cleanup)
-            child = Child(
-                called, cwd=cwd, env=environment, stdin=stdin, limit=limit, on_output=told
+            called, alias = self._place_script(argv, script, cleanup)
+            child = ChildProcess(
+                called,
+                cwd=cwd,
+                env=_marked(inherited() if env is None else env, mark),
+                stdin=stdin,
+                limit=limit,
+                on_output=self._filtered(on_output, alias, cleanup),
             )
             cleanup.callback(self._forget, child.pid)
             cleanup.callback(child.close)
-            grace = self._grace if grace is None else grace
-            everything = Reach(frozenset([child.pid]), frozenset([mark]))
+            running = _Running(
+                child,
+                Reach(frozenset([child.pid]), frozenset([mark])),
+                self._grace if grace is None else grace,
+                alias,
+            )
             try:
-                self._remember(child.pid, command, mark, step, grace)
+                self._remember(running, command, mark, step)
                 child.open_gate()
                 ended = self._attend(child, None if allowed is None else allowed.left)
             except BaseException:
-                stop(everything, grace=0)
+                stop(running.reach, grace=0)
                 raise
             if ended == "exited":
-                reach = everything if wholly else Reach(everything.sessions)
-                return self._complete(child, reach, grace, alias)
-            first = (
-                signal.SIGINT
-                if ended == "stopped" and self._stop.reason == "SIGINT"
-                else signal.SIGTERM
-            )
-            survivors = self._end(child, everything, grace, first)
-            but = (
-                f" (but {self._scrub.text(_names(survivors))} could not be stopped)"
-                if survivors
-                else ""
-            )
+                return self._complete(running, wholly=wholly)
+            but = self._stop_early(running, ended)
             # What it said last, while it tidied up, too.
-            stdout, stderr = self._written(child, alias)
-            if ended == "timeout":
-                message = f"`{command}` took longer than {allowed} and was stopped{but}"
-                raise StepTimeout(message, step=step, stdout=stdout, stderr=stderr)
-            raise Stopped(self._stop.reason + but)
+            stdout, stderr = self._written(running)
+            if ended == "stopped":
+                raise Stopped(self._stop.reason + but)
+            message = f"`{command}` took longer than {allowed} and was stopped{but}"
+            raise StepTimeout(message, step=step, stdout=stdout, stderr=stderr)
+
+    def _place_script(
+        self, argv: Sequence[str], script: Script | None, cleanup: ExitStack
+    ) -> tuple[list[str], Alias | None]:
+        """Give the words to be called, which name the file of a *script*, and that file's alias."""
+        if script is None:
+            return list(argv), None
+        path = name_text(cleanup.enter_context(self.scratch.file(script.data())))
+        alias = Alias(path, os.path.basename(argv[0]))  # noqa: PTH119 - no path of a file here
+        return [*argv, *(["-c", f". {shlex.quote(path)}"] if script.sourced else [path])], alias
+
+    def _filtered(
+        self, on_output: OnOutput | None, alias: Alias | None, cleanup: ExitStack
+    ) -> OnOutput | None:
+        """Give *on_output*, told of no secrets, and of the name of a script's *alias*."""
+        if on_output is None:
+            return None
+        masked = self._masked(on_output, cleanup)
+        return masked if alias is None else alias.apply_to(masked, cleanup)
 
     def _masked(self, on_output: OnOutput, cleanup: ExitStack) -> OnOutput:
-        """*on_output*, told of nothing that could be part of a secret; what is held back comes at
-        the end.
-        """
+        """Give *on_output*, told of no part of a secret; what is held back comes at the end."""
         if not self._scrub:
             return on_output
         writers: dict[StreamName, Callable[[bytes], None]] = {}
@@ -234,7 +235,7 @@ class Processes:
         return lambda stream, data: writers[stream](data)
 
     def _attend(
-        self, child: Child, timeout: float | None
+        self, child: ChildProcess, timeout: float | None
     ) -> Literal["exited", "timeout", "stopped"]:
         """Take the command's output until something ends the wait. Its own end comes first.
 
@@ -259,60 +260,76 @@ class Processes:
         finally:
             child.unwatch(self._stop)
 
-    def _complete(self, child: Child, reach: Reach, grace: float, alias: Alias | None) -> Completed:
+    def _stop_early(self, running: _Running, ended: Literal["timeout", "stopped"]) -> str:
+        """Stop a command that has not ended; say of what survives that it could not be stopped."""
+        by_ctrl_c = ended == "stopped" and self._stop.reason == "SIGINT"
+        first = signal.SIGINT if by_ctrl_c else signal.SIGTERM
+        survivors = self._end(running, running.reach, first)
+        if not survivors:
+            return ""
+        names = self._scrub.text(", ".join(map(str, survivors)))
+        return f" (but {names} could not be stopped)"
+
+    def _complete(self, running: _Running, *, wholly: bool) -> Completed:
         """Stop what the command left behind, and take what is in the pipes."""
+        child, alias = running.child, running.alias
+        reach = running.reach if wholly else Reach(running.reach.sessions)
         deadline = time.monotonic() + LINGER_SECONDS
-        left = reach.rest() if reach.marks else reach.living()
+        left = reach.find_rest() if reach.marks else reach.find_living()
         while left and time.monotonic() < deadline:
             child.pump(0.01)
-            left = [process for process in left if still_runs(process)] or reach.living()
+            left = [process for process in left if still_runs(process)] or reach.find_living()
         # By the names that they have now: a fork has its parent's first.
-        left = left and reach.living()
+        left = left and reach.find_living()
         if left:
-            self._end(child, reach, grace, signal.SIGTERM)
-        stdout, stderr = self._written(child, alias)
+            self._end(running, reach, signal.SIGTERM)
+        stdout, stderr = self._written(running)
         code = child.wait()
-        leftovers = (str(process) for process in left)
+        leftovers = [str(process) for process in left]
+        if alias:
+            leftovers = [alias.text(text) for text in leftovers]
         return Completed(
             exit_code=code if code >= 0 else 128 - code,
             signal=_signal_name(-code) if code < 0 else "",
             stdout=stdout,
             stderr=stderr,
-            leftovers=tuple(
-                self._scrub.text(alias.text(text) if alias else text) for text in leftovers
-            ),
+            leftovers=tuple(map(self._scrub.text, leftovers)),
             cut=tuple(name for name, tail in child.tails.items() if tail.truncated),
         )
 
-    def _written(self, child: Child, alias: Alias | None) -> tuple[bytes, bytes]:
-        """What it wrote to standard output and error, without secrets."""
+    def _written(self, running: _Running) -> tuple[bytes, bytes]:
+        """Give what it wrote to standard output and error, without secrets."""
+        child, alias = running.child, running.alias
         child.drain()
         stdout, stderr = child.tails["stdout"].data, child.tails["stderr"].data
         return self._scrub.data(stdout), self._scrub.data(alias.data(stderr) if alias else stderr)
 
-    def _end(
-        self, child: Child, reach: Reach, grace: float, first: signal.Signals
-    ) -> list[Process]:
+    def _end(self, running: _Running, reach: Reach, first: signal.Signals) -> list[Process]:
         return stop(
-            reach, grace=grace, first=first, pause=child.pump, urgent=lambda: self._stop.urgent
+            reach,
+            grace=running.grace,
+            first=first,
+            pause=running.child.pump,
+            urgent=lambda: self._stop.urgent,
         )
 
     def _reap(self) -> None:
         with self._lock:
             self._reaper.reap(self._groups)
 
-    def _remember(self, pid: int, command: str, mark: str, step: str, grace: float) -> None:
+    def _remember(self, running: _Running, command: str, mark: str, step: str) -> None:
+        pid = running.child.pid
         leader = find_process(pid)
         if leader is None:
             raise StepFailed(f"`{command}` ended before it was started", step=step)
-        group = Group(
+        group = NotedGroup(
             pid=pid,
             start_time=leader.start_time,
             host=this_host(),
             mark=mark,
             command=command,
             step=step,
-            grace=grace,
+            grace=running.grace,
         )
         with self._lock:
             self._reaper.watch(pid)
@@ -327,10 +344,9 @@ class Processes:
 
 
 class Alias:
-    """Lets a shell's messages name the shell, as in `bash: line 3:`, where they name the file of
-    its script.
+    """Lets a shell's messages name the shell (`bash: line 3:`) in place of its script's file.
 
-    The file's path is another one each time, and what a step writes should not be.
+    The file's path differs each time, and what a step writes should not.
     """
 
     def __init__(self, path: str, name: str) -> None:
@@ -338,27 +354,23 @@ class Alias:
         self._name = name.encode("utf-8", "surrogateescape")
 
     def data(self, data: bytes) -> bytes:
-        """*data*, with the name in place of the path."""
+        """Give *data* with the name in place of the path."""
         return data.replace(self._path, self._name)
 
     def text(self, text: str) -> str:
-        """*text*, with the name in place of the path."""
+        """Give *text* with the name in place of the path."""
         return self.data(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
 
-    def applied(self, on_output: OnOutput, cleanup: ExitStack) -> OnOutput:
-        """*on_output*, told so of standard error; the begin of a path is held back until the rest
-        comes.
-        """
+    def apply_to(self, on_output: OnOutput, cleanup: ExitStack) -> OnOutput:
+        """Give *on_output*, told so of standard error; a path's beginning waits for the rest."""
         held = b""
 
         def tell(stream: StreamName, data: bytes) -> None:
             nonlocal held
             if stream == "stderr":
                 data = self.data(held + data)
-                size = next(
-                    (n for n in range(len(self._path) - 1, 0, -1) if data.endswith(self._path[:n])),
-                    0,
-                )
+                sizes = range(len(self._path) - 1, 0, -1)
+                size = next((n for n in sizes if data.endswith(self._path[:n])), 0)
                 data, held = data[: len(data) - size], data[len(data) - size :]
             if data:
                 on_output(stream, data)
@@ -367,8 +379,19 @@ class Alias:
         return tell
 
 
-def _names(processes: Sequence[Process]) -> str:
-    return ", ".join(map(str, processes))
+class _Running(NamedTuple):
+    """A command that was started: whom to stop, and how long they have to end by themselves."""
+
+    child: ChildProcess
+    reach: Reach
+    grace: float
+    alias: Alias | None
+
+
+def _marked(environment: Mapping[str, str], mark: str) -> dict[str, str]:
+    """Give the environment of a command whose group has *mark*."""
+    marks = carried(environment.get(MARK, ""), mark)
+    return {**environment, "GIT_TERMINAL_PROMPT": "0", MARK: marks}
 
 
 def _signal_name(number: int) -> str:

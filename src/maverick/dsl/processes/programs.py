@@ -1,9 +1,6 @@
 """Where a command's program is, looked for as execvp(3) does.
 
-What cannot be read is remembered, and said only if nothing is found elsewhere.
-
-`python_command` is a child of this Python: a module of maverick whose work has to be stopped from
-outside, in a process of its own.
+What cannot be read is remembered, and told only if nothing is found elsewhere.
 """
 
 from __future__ import annotations
@@ -30,11 +27,11 @@ import_module(module).main(*words)
 
 
 def python_command(module: str, *words: str) -> list[str]:
-    """The command that calls `main(*words)` of *module*, which imports from where this process
-    does.
+    """Give the command that calls `main(*words)` of *module* in a process that can be stopped.
 
-    The path is handed over beside the environment: what the child starts itself has the user's
-    PYTHONPATH. Nothing of the current folder is taken for a module (`-P`).
+    It imports from where this process does. The path is handed over beside the environment: what
+    the child starts itself has the user's PYTHONPATH. Nothing of the current folder is taken for a
+    module (`-P`).
     """
     return [sys.executable, "-P", "-c", _BEGIN, module, "\n".join(filter(None, sys.path)), *words]
 

@@ -1,6 +1,4 @@
-"""The temporary files of a run: one folder that only its user can read, and that outlives no
-run.
-"""
+"""The temporary files of a run: a folder that only its user can read, and that outlives no run."""
 
 from __future__ import annotations
 
@@ -35,14 +33,14 @@ class Scratch:
 
     @contextmanager
     def file(self, data: bytes) -> Iterator[Path]:
-        """A file that holds *data*, mode 0600, while the block runs.
+        """Keep a file that holds *data*, mode 0600, while the block runs.
 
         Raises:
             StepFailed: It cannot be written.
         """
         path = self._new()
         try:
-            with _explained(path):
+            with _failing_step(path):
                 _write(path, data)
             yield path
         finally:
@@ -50,10 +48,10 @@ class Scratch:
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """An empty folder, mode 0700, while the block runs. Raises as `file`."""
+        """Keep an empty folder, mode 0700, while the block runs. Raises as `file`."""
         path = self._new()
         try:
-            with _explained(path):
+            with _failing_step(path):
                 path.mkdir(0o700)
             yield path
         finally:
@@ -68,14 +66,14 @@ class Scratch:
                 self._folder = None
 
     def _new(self) -> Path:
-        """The path of something new, in the folder."""
+        """Give the path of something new, in the folder."""
         with self._lock:
             if self._folder is None:
-                folder = _named()
+                folder = _new_folder()
                 self._note(str(folder))
                 self._folder = folder
-            with _explained(self._folder):
-                _make(self._folder)
+            with _failing_step(self._folder):
+                _ensure_folder(self._folder)
             return self._folder / str(next(self._numbers))
 
 
@@ -89,7 +87,7 @@ def remove_scratch(folder: object) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _named() -> Path:
+def _new_folder() -> Path:
     try:
         return Path(tempfile.gettempdir()) / f"maverick-{os.urandom(8).hex()}"
     except FileNotFoundError as error:
@@ -98,7 +96,7 @@ def _named() -> Path:
         ) from None
 
 
-def _make(folder: Path) -> None:
+def _ensure_folder(folder: Path) -> None:
     """Make it; it may have been removed since it was last used, as what is old in /tmp is."""
     try:
         folder.mkdir(0o700)
@@ -119,7 +117,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _failing_step(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -127,7 +125,7 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def read_plain_file(path: Path, most: int | None = None) -> bytes | None:
-    """Give what a program wrote to the file *path*, *most* bytes of it; None if there is nothing.
+    """Give what a program wrote to the file *path*, *most* bytes of it; None if it is not there.
 
     Raises:
         StepFailed: It is no plain file, or cannot be read. A pipe, a device, a link is not waited

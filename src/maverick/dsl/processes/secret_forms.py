@@ -1,9 +1,8 @@
-"""Finds secrets in text, in every form in which they may come out, also where the text is not at
-its end yet.
+"""Finds secrets in text, in every form in which they may come out, also while text goes on coming.
 
 A secret has four forms: its characters, each of which may be escaped, and its base64 at three
 offsets. Where one may begin is found by the first few characters of all of them at once; whether it
-does, by walking that form. So a text is looked through once, however many secrets there are.
+does, by matching that form. So a text is looked through once, however many secrets there are.
 
 Bytes are looked through as text of which each character is one byte; the letters of a secret are
 then those bytes.
@@ -38,7 +37,7 @@ _ESCAPING: Final = re.compile("[\\\\%'\r\n\x80-\xff]")
 _LONGEST_PART: Final = 40
 """Of one character, escaped (four bytes, each after four backslashes)."""
 _ANCHOR: Final = 4
-"""How many characters of a form have to be there before it is walked."""
+"""How many characters of a form have to be there before it is matched."""
 _BASE64_BREAK: Final = re.compile(r"[\r\n\\]")
 _LINE_END: Final = re.compile(rf"\r?\n|(?:{_SLASHES}r)?{_SLASHES}n")
 _BREAK: Final = r"(?:[\r\n\\][\r\nrn\\]{0,9})?"
@@ -49,19 +48,17 @@ Ways: TypeAlias = tuple[re.Pattern[str], ...]
 """What a character may be written as: any of these matches it."""
 
 
-class Walk(NamedTuple):
-    """Where a form that begins at a place ends (-1 if it does not), and whether more text might
-    make another end.
-    """
+class Match(NamedTuple):
+    """Where a form ends that begins at a place (-1: nowhere); whether more text may change it."""
 
     end: int
     is_open: bool
 
 
-_NOWHERE: Final = Walk(-1, is_open=False)
+_NOWHERE: Final = Match(-1, is_open=False)
 
 
-class Found(NamedTuple):
+class Matches(NamedTuple):
     """What is to be masked. What more text cannot change ends at `certain`."""
 
     spans: tuple[tuple[int, int], ...]
@@ -69,23 +66,23 @@ class Found(NamedTuple):
 
     def masked(self, text: str) -> str:
         """Give *text*, which may end at `certain`, masked."""
-        pieces, at = [], 0
+        pieces, copied = [], 0
         for start, end in self.spans:
             if end > len(text):
                 break
-            pieces += [text[at:start], MASK]
-            at = end
-        return "".join([*pieces, text[at:]])
+            pieces += [text[copied:start], MASK]
+            copied = end
+        return "".join([*pieces, text[copied:]])
 
 
 class Form(Protocol):
     """One way to write a secret."""
 
-    def walk(self, text: str, start: int) -> Walk:
+    def match(self, text: str, start: int) -> Match:
         """Say whether *text* has the form at *start*."""
 
 
-class Finder:
+class SecretFinder:
     """Finds *secrets*. With *in_bytes* each character of a text stands for a byte."""
 
     def __init__(self, secrets: Iterable[str], *, in_bytes: bool = False) -> None:
@@ -125,13 +122,11 @@ class Finder:
 
     def mask(self, text: str) -> str:
         """Give *text* with every secret masked."""
-        found = self.find(text)
-        return found.masked(text) if found.spans else text
+        matches = self.find(text)
+        return matches.masked(text) if matches.spans else text
 
-    def find(self, text: str, *, goes_on: bool = False) -> Found:
-        """Find every secret in *text*; *goes_on*: more text may follow, so that the last one may be
-        cut off.
-        """
+    def find(self, text: str, *, goes_on: bool = False) -> Matches:
+        """Find every secret in *text*; where it *goes_on*, the last one may be cut off."""
         spans: list[tuple[int, int]] = []
         ends: dict[Form, int] = {}
         first_open = len(text)
@@ -142,11 +137,11 @@ class Finder:
             for form in self._forms_at(text, start):
                 if start < ends.get(form, 0):  # Nothing is looked for inside of itself.
                     continue
-                walk = form.walk(text, start)
-                if walk.end >= 0:
-                    ends[form] = walk.end
-                    end = max(end, walk.end)
-                if walk.is_open and goes_on:
+                match = form.match(text, start)
+                if match.end >= 0:
+                    ends[form] = match.end
+                    end = max(end, match.end)
+                if match.is_open and goes_on:
                     first_open = start
             if end >= 0:
                 if spans and start < spans[-1][1]:
@@ -156,7 +151,7 @@ class Finder:
         certain = first_open
         if spans and spans[-1][1] > first_open:
             certain = spans[-1][0]
-        return Found(tuple(spans), certain)
+        return Matches(tuple(spans), certain)
 
     def _forms_at(self, text: str, start: int) -> Iterator[Form]:
         letter = text[start]
@@ -167,10 +162,10 @@ class Finder:
     def _candidates(self, text: str, *, goes_on: bool) -> list[int]:
         """Where a form may begin, in order: where its first characters stand, or may be cut off."""
         places = set()
-        found = self._anchors.search(text)
-        while found is not None:  # Also inside of other matches.
-            places.add(found.start())
-            found = self._anchors.search(text, found.start() + 1)
+        anchor = self._anchors.search(text)
+        while anchor is not None:  # Also inside of other matches.
+            places.add(anchor.start())
+            anchor = self._anchors.search(text, anchor.start() + 1)
         for first in self._escaped_firsts.finditer(text):
             if self._escaped_anchors.match(text, first.start()):
                 places.add(first.start())
@@ -207,64 +202,63 @@ class _Characters:
         self._offsets = [0, *accumulate(len(part.own) for part in parts)]
         self._may_grow = parts[-1].is_ambiguous
         self._clear_until = [0] * len(parts)
-        """For each part the first one from it on that is ambiguous: up to there only one thing
-        stands for what is written as it is.
-        """
+        """For each part the first ambiguous one from it on: up to there, text has one reading."""
         stop = len(parts)
         for number in reversed(range(len(parts))):
             stop = number if parts[number].is_ambiguous else stop
             self._clear_until[number] = stop
 
-    def walk(self, text: str, start: int) -> Walk:
+    def match(self, text: str, start: int) -> Match:
         number, places, is_open = 0, {start}, False
         while number < len(self._ways):
             if len(places) == 1:
-                (at,) = places
-                number, at = self._skip(text, number, at)
-                places = {at}
+                (place,) = places
+                number, place = self._skip(text, number, place)
+                places = {place}
                 if number == len(self._ways):
                     break
             ends: set[int] = set()
-            for at in places:
+            for place in places:
                 if ways := self._ways[number]:
-                    ends.update(found.end() for way in ways if (found := way.match(text, at)))
-                    is_open = is_open or _may_go_on(text, at)
+                    ends.update(
+                        matched.end() for way in ways if (matched := way.match(text, place))
+                    )
+                    is_open = is_open or _may_go_on(text, place)
                 else:
                     own = self._own[self._offsets[number] : self._offsets[number + 1]]
-                    ends.update([at + len(own)] if text.startswith(own, at) else [])
-                    is_open = is_open or at == len(text)
+                    ends.update([place + len(own)] if text.startswith(own, place) else [])
+                    is_open = is_open or place == len(text)
             places, number = ends, number + 1
             if not places:
-                return Walk(-1, is_open)
+                return Match(-1, is_open)
         if self._may_grow:
-            is_open = is_open or any(_may_go_on(text, at) for at in places)
-        return Walk(max(places), is_open)
+            is_open = is_open or any(_may_go_on(text, place) for place in places)
+        return Match(max(places), is_open)
 
-    def _skip(self, text: str, number: int, at: int) -> tuple[int, int]:
-        """Pass the parts from *number* on that *text* has as they are, from *at* on: give which
-        comes then, and where.
+    def _skip(self, text: str, number: int, place: int) -> tuple[int, int]:
+        """Pass the parts from *number* on that *text* has as they are, from *place* on.
 
-        Whatever their number, that takes few comparisons.
+        Give which part comes then, and where. That takes few comparisons, whatever their number.
         """
         first = self._offsets[number]
         run = self._own[first : self._offsets[self._clear_until[number]]]
-        if text.startswith(run, at):
-            return self._clear_until[number], at + len(run)
+        if text.startswith(run, place):
+            return self._clear_until[number], place + len(run)
         agreed, beyond = 0, len(run)
         while beyond - agreed > 1:
             middle = (agreed + beyond) // 2
-            if text.startswith(run[agreed:middle], at + agreed):
+            if text.startswith(run[agreed:middle], place + agreed):
                 agreed = middle
             else:
                 beyond = middle
         number = bisect_right(self._offsets, first + agreed) - 1
-        return number, at + self._offsets[number] - first
+        return number, place + self._offsets[number] - first
 
 
-def _may_go_on(text: str, at: int) -> bool:
-    """Whether *text* may not hold all of what stands at *at*."""
-    return at == len(text) or (
-        len(text) - at < _LONGEST_PART and _ESCAPING.match(text, at) is not None
+def _may_go_on(text: str, place: int) -> bool:
+    """Whether *text* may not hold all of what stands at *place*."""
+    return place == len(text) or (
+        len(text) - place < _LONGEST_PART and _ESCAPING.match(text, place) is not None
     )
 
 
@@ -295,9 +289,8 @@ def _escaped(letter: str, slashes: str) -> Iterator[str]:
     data = letter.encode("utf-8", "surrogateescape")
     units = letter.encode("utf-16-be", "surrogatepass").hex()
     yield "(?i:" + "".join(f"%{byte:02x}" for byte in data) + ")"
-    yield (
-        "(?i:" + "".join(f"{slashes}u{units[at : at + 4]}" for at in range(0, len(units), 4)) + ")"
-    )
+    codes = [units[start : start + 4] for start in range(0, len(units), 4)]
+    yield "(?i:" + "".join(f"{slashes}u{code}" for code in codes) + ")"
     yield "(?i:" + "".join(f"{slashes}x{byte:02x}" for byte in data) + ")"
     yield "".join(f"{slashes}{byte:03o}" for byte in data)
     if ord(letter) > 0xFFFF:
@@ -326,23 +319,23 @@ class _Base64:
     def __init__(self, letters: str) -> None:
         self._letters = letters
 
-    def walk(self, text: str, start: int) -> Walk:
-        at, done, size = start, 0, len(self._letters)
+    def match(self, text: str, start: int) -> Match:
+        place, done, size = start, 0, len(self._letters)
         while True:
-            end = at + size - done
-            stop = _BASE64_BREAK.search(text, at, end)
-            piece = text[at : stop.start() if stop else end].translate(_STANDARD)
-            if not self._letters.startswith(piece, done) or (not piece and at < len(text)):
+            end = place + size - done
+            stop = _BASE64_BREAK.search(text, place, end)
+            piece = text[place : stop.start() if stop else end].translate(_STANDARD)
+            if not self._letters.startswith(piece, done) or (not piece and place < len(text)):
                 return _NOWHERE
-            done, at = done + len(piece), at + len(piece)
+            done, place = done + len(piece), place + len(piece)
             if done == size:
-                return Walk(at, is_open=False)
-            if at == len(text):
-                return Walk(-1, is_open=True)
-            line_end = _LINE_END.match(text, at)
+                return Match(place, is_open=False)
+            if place == len(text):
+                return Match(-1, is_open=True)
+            line_end = _LINE_END.match(text, place)
             if line_end is None:
-                return Walk(-1, is_open=_may_go_on(text, at))
-            at = line_end.end()
+                return Match(-1, is_open=_may_go_on(text, place))
+            place = line_end.end()
 
 
 def _base64_of(secret: str) -> Iterator[str]:
@@ -354,9 +347,7 @@ def _base64_of(secret: str) -> Iterator[str]:
 
 
 def _base64_inside(data: bytes, offset: int) -> str:
-    """The characters that *data* alone decides, where it stands *offset* bytes into a group of
-    three.
-    """
+    """Give the characters that *data* alone decides, *offset* bytes into a group of three."""
     text = base64.b64encode(bytes(offset) + data).decode()
     first = (offset * 8 + 5) // 6
     whole_bits = (offset + len(data)) * 8
@@ -367,7 +358,6 @@ def _spellings(letters: str) -> Iterator[str]:
     """Give *letters* in each alphabet of base64, also mixed."""
     spelled = [""]
     for letter in letters:
-        spelled = [
-            each + other for each in spelled for other in {"+": "+-", "/": "/_"}.get(letter, letter)
-        ]
+        others = {"+": "+-", "/": "/_"}.get(letter, letter)
+        spelled = [beginning + other for beginning in spelled for other in others]
     return iter(spelled)

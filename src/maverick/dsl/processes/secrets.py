@@ -18,14 +18,12 @@ from typing import TYPE_CHECKING, Final
 from maverick.errors import UsageError
 
 if TYPE_CHECKING:
-    from maverick.dsl.processes.secret_forms import Finder
+    from maverick.dsl.processes.secret_forms import SecretFinder
     from maverick.values import Value
 
 MASK: Final = "***"
 SHORTEST: Final = 8
-"""Characters: a shorter value would stand in harmless text by chance, and be found out by where it
-was masked.
-"""
+"""Characters: a shorter value would stand in harmless text, and masking would give it away."""
 
 CREDENTIALS: Final = (
     "ANTHROPIC_API_KEY",
@@ -42,36 +40,32 @@ CREDENTIALS: Final = (
     "GITHUB_ENTERPRISE_TOKEN",
     "COPILOT_GITHUB_TOKEN",
 )
-"""The variables that the shipped agents' programs and `gh` read their credentials from: secrets
-unasked.
-"""
+"""The variables that shipped agents' programs and `gh` read credentials from: secrets unasked."""
 
 
 def secrets_of(names: Iterable[str], environment: Mapping[str, str]) -> dict[str, str]:
-    """Every secret there is: those of *names*, and the credentials. Raises as `secrets_in`."""
+    """Give every secret there is: those of *names* and the credentials. Raises as `secrets_in`."""
     return {**credentials_in(environment), **secrets_in(names, environment)}
 
 
 def secrets_in(names: Iterable[str], environment: Mapping[str, str]) -> dict[str, str]:
-    """The secrets that are set: name -> value.
+    """Give the secrets that are set: name -> value.
 
     Raises:
         UsageError: One is too short to be masked.
     """
-    found = {name: environment[name] for name in names if environment.get(name)}
-    short = [name for name, secret in found.items() if len(secret.strip()) < SHORTEST]
+    secrets = {name: environment[name] for name in names if environment.get(name)}
+    short = [name for name, secret in secrets.items() if len(secret.strip()) < SHORTEST]
     if short:
         raise UsageError(
             f"the secret {', '.join(short)} has less than {SHORTEST} characters and cannot be "
             "kept out of records: use a longer one, or take it out of `secrets:` in maverick.yaml"
         )
-    return found
+    return secrets
 
 
 def credentials_in(environment: Mapping[str, str]) -> dict[str, str]:
-    """Those of the shipped agents' programs and of `gh` that are set, and long enough to be masked:
-    name -> value.
-    """
+    """Give the credentials that are set and long enough to be masked: name -> value."""
     return {
         name: environment[name]
         for name in CREDENTIALS
@@ -90,28 +84,28 @@ class Scrubber:
         return bool(self._secrets)
 
     @cached_property
-    def _in_text(self) -> Finder:
-        from maverick.dsl.processes.secret_forms import Finder  # noqa: PLC0415 - most projects have no secrets
+    def _in_text(self) -> SecretFinder:
+        from maverick.dsl.processes.secret_forms import SecretFinder  # noqa: PLC0415 - most projects have no secrets
 
-        return Finder(self._secrets)
+        return SecretFinder(self._secrets)
 
     @cached_property
-    def _in_bytes(self) -> Finder:
+    def _in_bytes(self) -> SecretFinder:
         """Finds in bytes, each taken as a character."""
-        from maverick.dsl.processes.secret_forms import Finder  # noqa: PLC0415
+        from maverick.dsl.processes.secret_forms import SecretFinder  # noqa: PLC0415
 
         return (
             self._in_text
             if all(map(str.isascii, self._secrets))
-            else Finder(self._secrets, in_bytes=True)
+            else SecretFinder(self._secrets, in_bytes=True)
         )
 
     def text(self, text: str) -> str:
-        """*text* with every secret masked."""
+        """Give *text* with every secret masked."""
         return self._in_text.mask(text) if self else text
 
     def data(self, data: bytes) -> bytes:
-        """*data* with every secret masked."""
+        """Give *data* with every secret masked."""
         return self._in_bytes.mask(data.decode("latin-1")).encode("latin-1") if self else data
 
     def holds(self, data: bytes) -> bool:
@@ -119,7 +113,7 @@ class Scrubber:
         return bool(self) and bool(self._in_bytes.find(data.decode("latin-1")).spans)
 
     def value(self, value: Value) -> Value:
-        """*value* with every secret masked, at any depth, in the keys of mappings, too."""
+        """Give *value* with every secret masked, at any depth, in the keys of mappings, too."""
         if not self:
             return value
         match value:
@@ -137,10 +131,10 @@ class Scrubber:
     def stream(
         self, write: Callable[[bytes], None]
     ) -> tuple[Callable[[bytes], None], Callable[[], None]]:
-        """A writer that masks secrets which come in pieces, and what ends it.
+        """Give a writer that masks secrets which come in pieces, and what ends it.
 
-        What it writes is what `data` gives for the whole. It holds back only what could still
-        become a secret, until `end` is called.
+        It writes what `data` gives for the whole. It holds back only what could still become a
+        secret, until it is ended.
         """
         if not self:
             return write, lambda: None
@@ -149,10 +143,10 @@ class Scrubber:
         def add(piece: bytes) -> None:
             nonlocal held
             held += piece.decode("latin-1")
-            found = finder.find(held, goes_on=True)
-            if found.certain:
-                write(found.masked(held[: found.certain]).encode("latin-1"))
-                held = held[found.certain :]
+            matches = finder.find(held, goes_on=True)
+            if matches.certain:
+                write(matches.masked(held[: matches.certain]).encode("latin-1"))
+                held = held[matches.certain :]
 
         def end() -> None:
             nonlocal held
@@ -167,14 +161,11 @@ class Scrubber:
 
 _MARK_OF_KEY: Final = re.compile(r"-----(BEGIN|END) ")
 _LINE_BREAK: Final = re.compile(r"\r?\n|\r|(?:\\r)?\\n")
-"""Also as it stands in a variable of one line that holds several, to be unescaped by who reads it.
-"""
+"""Also as it stands escaped in a variable of one line that holds several."""
 
 
 def parts_of(secret: str) -> Iterator[str]:
-    """Give *secret*, its lines if there are several, the texts in it if it is JSON, and of each of
-    them the same.
-    """
+    """Give *secret*, its lines, the texts in it if it is JSON, and of each of these the same."""
     pending, seen = [secret.strip()], set[str]()
     while pending:
         part = pending.pop()
@@ -189,7 +180,7 @@ def parts_of(secret: str) -> Iterator[str]:
 
 
 def _texts_in(part: str) -> list[str]:
-    """The texts at any depth of what *part* says as JSON; none where it says none."""
+    """Give the texts at any depth of the JSON in *part*; none where it is no JSON."""
     if part[0] not in '{["':
         return []
     try:

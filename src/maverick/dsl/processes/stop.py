@@ -9,15 +9,11 @@ import time
 from contextlib import suppress
 
 LONGEST_WAIT_SECONDS = 86400.0
-"""The most that the system is asked to wait at once: it takes 25 days at most, and timeouts may be
-longer.
-"""
+"""The longest wait asked of the system: it takes 25 days at most, and timeouts may be longer."""
 
 
 class Stopped(Exception):
-    """No error: work ended because a stop was requested. `reason` is the text of the first
-    request.
-    """
+    """No error: work ended because a stop was requested. `reason` is that of the first request."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -52,9 +48,7 @@ class Stop:
 
     @property
     def urgent(self) -> bool:
-        """Whether it was asked for more than once: processes are killed without waiting for them to
-        end.
-        """
+        """Whether anybody asked twice: then processes are killed without waiting for their end."""
         return len(self._reasons) > 1
 
     @property
@@ -81,9 +75,7 @@ class Stop:
         return self.requested
 
     def fileno(self) -> int:
-        """A file descriptor that becomes readable with the first request and stays so. Never read
-        from it.
-        """
+        """Give a descriptor that the first request makes readable for good. Never read from it."""
         return self._read
 
     def __del__(self) -> None:

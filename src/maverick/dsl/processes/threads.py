@@ -28,25 +28,23 @@ def start_thread(thread: threading.Thread) -> None:
 
 
 def run_all(count: int, limit: int, work: Callable[[int], T]) -> list[T]:
-    """Give `[work(0), …, work(count - 1)]`, at most *limit* of them under way at a time, begun in
-    order.
+    """Give `[work(0), …, work(count - 1)]`, begun in order, at most *limit* at a time.
 
-    An exception stops new ones from beginning, lets those under way end, and is raised then. If
-    there are several, a fault that nobody foresaw goes before failures; else the one with the
-    lowest number is raised. Where the system gives fewer threads than *limit*, those do all the
-    work.
+    After an exception no more begin; it is raised once those under way have ended. Of several, a
+    fault that nobody foresaw is raised first, then the one with the lowest number. Where the system
+    gives fewer threads than *limit*, those do all the work.
     """
     results: dict[int, T] = {}
     errors: dict[int, BaseException] = {}
     numbers: Iterator[int] = iter(range(count))
     lock = threading.Lock()
 
-    def take() -> int | None:
+    def take_number() -> int | None:
         with lock:
             return None if errors else next(numbers, None)
 
     def worker() -> None:
-        while (number := take()) is not None:
+        while (number := take_number()) is not None:
             try:
                 results[number] = work(number)
             except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
