@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from maverick import library, repositories, roots
 from maverick.errors import NotFound, UsageError
 from maverick.owners import config_folder, owners_of
-from maverick.roots import FOLDER, OwnersOf, Place, Trust
+from maverick.roots import FOLDER, Location, OwnersOf, Trust
 
 if TYPE_CHECKING:
     from maverick.checkpoints import Overview, Store
@@ -110,7 +110,7 @@ class Project:
 
 
 def open_project(
-    place: Place, environment: Mapping[str, str], owners: OwnersOf = owners_of
+    place: Location, environment: Mapping[str, str], owners: OwnersOf = owners_of
 ) -> Project:
     """Give the project at *place*, whose files are to be taken; git may work in its repository
     then.

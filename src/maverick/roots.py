@@ -27,7 +27,7 @@ _ACTED_ON = ("workflows", "agents", "issues")
 _ROOT_USER = 0
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """The current folder and the root of the project that it is in, both as absolute paths without
     links.
     """
@@ -80,7 +80,7 @@ def is_open_to_all(folder: Path) -> bool:
         return False
 
 
-def locate(environment: Mapping[str, str]) -> Place:
+def locate(environment: Mapping[str, str]) -> Location:
     """Say where this process is, and which project it is in; MAVERICK_PROJECT names one.
 
     Raises:
@@ -98,7 +98,7 @@ def locate(environment: Mapping[str, str]) -> Place:
     named = environment.get(VARIABLE, "")
     if not named:
         _require_open(here, "go to another folder")  # What stands in it would be overlooked.
-        return Place(here, find_root(here, environment))
+        return Location(here, find_root(here, environment))
     try:
         status = os.stat(named)  # noqa: PTH116 - a text of whatever kind
     except (OSError, ValueError) as error:
@@ -114,7 +114,7 @@ def locate(environment: Mapping[str, str]) -> Place:
         )
     root = Path(os.path.realpath(named))
     _require_open(root, f"set {VARIABLE} to another one")
-    return Place(here, root, named=True)
+    return Location(here, root, named=True)
 
 
 def _require_open(root: Path, advice: str) -> None:
@@ -196,7 +196,9 @@ class Trust(NamedTuple):
         return f"if you trust it, write `trust: [{path}]` into {self.config}{note}"
 
 
-def load_trust(place: Place, environment: Mapping[str, str], owners: OwnersOf = owners_of) -> Trust:
+def load_trust(
+    place: Location, environment: Mapping[str, str], owners: OwnersOf = owners_of
+) -> Trust:
     """Give whose files are taken at *place*: the user's, root's, and those of the owner of the
     current folder.
 
@@ -243,7 +245,7 @@ def _trusted_paths(
     return tuple(os.path.realpath(it) for it in config.trust), ""
 
 
-def check_trust(place: Place, trust: Trust) -> bool:
+def check_trust(place: Location, trust: Trust) -> bool:
     """Refuse a project whose files are not to be taken; say whether their owners count there.
 
     They count where the root is above the current folder, or is a folder that everybody may write

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maverick.errors import UsageError
-from maverick.roots import Place, find_root, locate
+from maverick.roots import Location, find_root, locate
 
 MARKS = ("", "maverick.yaml", ".maverick", "dangling", "git", "git-file", "empty-git")
 KINDS = ("plain", "home", "open")
@@ -134,7 +134,9 @@ class TestLocate:
         (outside / "link").symlink_to("real")
         monkeypatch.chdir(outside / "link")
 
-        assert Place(outside / "real", outside / "real") == locate({"PWD": str(outside / "link")})
+        assert Location(outside / "real", outside / "real") == locate(
+            {"PWD": str(outside / "link")}
+        )
 
     def test_a_name_wins_and_may_be_relative(
         self, outside: Path, monkeypatch: pytest.MonkeyPatch
@@ -143,10 +145,10 @@ class TestLocate:
         (outside / "there").mkdir()
         monkeypatch.chdir(outside / "here")
 
-        expected = Place(outside / "here", outside / "there", named=True)
+        expected = Location(outside / "here", outside / "there", named=True)
         assert expected == locate({"MAVERICK_PROJECT": "../there"})
         assert expected == locate({"MAVERICK_PROJECT": str(outside / "there")})
-        assert Place(outside / "here", outside / "here") == locate({"MAVERICK_PROJECT": ""})
+        assert Location(outside / "here", outside / "here") == locate({"MAVERICK_PROJECT": ""})
 
     @pytest.mark.parametrize("name", ["nosuch", "file", "file/in", "nul\0", "x" * 5000])
     def test_a_name_of_no_folder_is_refused(

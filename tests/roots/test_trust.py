@@ -16,7 +16,7 @@ from maverick import repositories
 from maverick.errors import StepFailed, UsageError, WorkflowInvalid
 from maverick.owners import owners_of
 from maverick.project import Project, open_project
-from maverick.roots import Place
+from maverick.roots import Location
 
 ME, OWNER, STRANGER = os.geteuid(), 4001, 4002
 WORKFLOW = 'version: "1.0"\nname: {}\nsteps: [{{name: a, type: shell, run: "true"}}]\n'
@@ -58,7 +58,7 @@ def owned(owners: dict[str, int]) -> Callable[[str], tuple[int, ...]]:
     return lambda path: (owners.get(path, ME),) * bool(owners_of(path))
 
 
-def opened(place: Place, owners: dict[str, int], **environment: str) -> Project:
+def opened(place: Location, owners: dict[str, int], **environment: str) -> Project:
     return open_project(
         place, {"HOME": str(place.root.parent / "home"), **environment}, owned(owners)
     )
@@ -74,7 +74,7 @@ def test_every_file_that_is_acted_on_counts_by_its_owner(shared: Path, name: str
         (ME, 0, OWNER, STRANGER), ("", "sub"), (ME, OWNER), (0o755, 0o777)
     ):
         shared.chmod(mode)
-        place = Place(shared / where if where else shared, shared)
+        place = Location(shared / where if where else shared, shared)
         owners = {str(place.here): here_uid, path: uid} if path != str(place.here) else {path: uid}
         counts = bool(where) or mode == 0o777
         taken = {ME, 0, owners[str(place.here)]}
@@ -89,7 +89,7 @@ def test_every_file_that_is_acted_on_counts_by_its_owner(shared: Path, name: str
 
 
 def test_the_message_has_the_way_out_and_it_leads_out(shared: Path) -> None:
-    place, owners = Place(shared / "sub", shared), {str(shared / "maverick.yaml"): STRANGER}
+    place, owners = Location(shared / "sub", shared), {str(shared / "maverick.yaml"): STRANGER}
     config = shared.parent / "home/.config/maverick/config.yaml"
 
     with pytest.raises(UsageError) as refused:
@@ -106,7 +106,7 @@ def test_in_a_folder_that_everybody_may_write_to_only_the_file_is_advised(shared
     shared.chmod(0o777)
 
     with pytest.raises(UsageError, match=r"write `trust: \[.*/shared/maverick\.yaml\]`"):
-        opened(Place(shared, shared), {str(shared / "maverick.yaml"): STRANGER})
+        opened(Location(shared, shared), {str(shared / "maverick.yaml"): STRANGER})
 
 
 def test_a_link_is_as_good_as_its_owner_and_its_target(shared: Path, tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_a_link_is_as_good_as_its_owner_and_its_target(shared: Path, tmp_path: P
             return uids if path == link else (ME,) * bool(owners_of(path))
 
         with pytest.raises(UsageError, match=r"b\.yaml belongs to uid 4002"):
-            open_project(Place(shared / "sub", shared), {"HOME": str(tmp_path)}, owners)
+            open_project(Location(shared / "sub", shared), {"HOME": str(tmp_path)}, owners)
 
 
 def test_what_real_links_belong_to_is_asked(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_what_real_links_belong_to_is_asked(tmp_path: Path) -> None:
 class TestSudo:
     def test_who_called_it_is_the_user(self, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, "geteuid", lambda: 0)
-        place, owners = Place(shared / "sub", shared), {str(shared / "maverick.yaml"): STRANGER}
+        place, owners = Location(shared / "sub", shared), {str(shared / "maverick.yaml"): STRANGER}
 
         assert shared == opened(place, owners, SUDO_UID=str(STRANGER)).root
         for other in ("", "0", "4001", "-1", "²"):
@@ -151,7 +151,7 @@ class TestSudo:
 
         with pytest.raises(UsageError):
             opened(
-                Place(shared / "sub", shared),
+                Location(shared / "sub", shared),
                 {str(shared / "maverick.yaml"): STRANGER, str(shared / "sub"): ME},
                 SUDO_UID=str(STRANGER),
             )
@@ -163,7 +163,7 @@ class TestNamedRoots:
         counts.
         """
         (tmp_path / "elsewhere").mkdir()
-        place = Place(tmp_path / "elsewhere", shared, named=True)
+        place = Location(tmp_path / "elsewhere", shared, named=True)
         owners = {str(shared): OWNER, str(shared / "maverick.yaml"): OWNER}
 
         assert shared == opened(place, owners).root
@@ -175,7 +175,8 @@ class TestNamedRoots:
     def test_naming_the_root_above_changes_nothing(self, shared: Path) -> None:
         with pytest.raises(UsageError):
             opened(
-                Place(shared / "sub", shared, named=True), {str(shared / "maverick.yaml"): STRANGER}
+                Location(shared / "sub", shared, named=True),
+                {str(shared / "maverick.yaml"): STRANGER},
             )
 
 
@@ -184,7 +185,7 @@ class TestLinksOutOfTheProject:
     @pytest.mark.parametrize("there", [True, False])
     def test_they_are_refused_in_any_folder(self, tmp_path: Path, name: str, there: bool) -> None:
         link, target = self._linked(tmp_path, name, there=there)
-        place = Place(tmp_path / "p", tmp_path / "p")
+        place = Location(tmp_path / "p", tmp_path / "p")
 
         with pytest.raises(UsageError) as refused:
             opened(place, {})
@@ -201,7 +202,7 @@ class TestLinksOutOfTheProject:
         config = tmp_path / "home/.config/maverick/config.yaml"
         config.parent.mkdir(parents=True)
         config.write_text(f"trust: ['{tmp_path}/else']\n")
-        place = Place(tmp_path / "p", tmp_path / "p")
+        place = Location(tmp_path / "p", tmp_path / "p")
 
         assert tmp_path / "p" == opened(place, {}).root
         target.rmdir()
@@ -220,10 +221,10 @@ class TestLinksOutOfTheProject:
         (root / ".maverick").symlink_to(target)
 
         if target == "inside":
-            assert root == opened(Place(root, root), {}).root
+            assert root == opened(Location(root, root), {}).root
             return
         with pytest.raises(UsageError, match=r"\.maverick is a link to .*, which is not there"):
-            opened(Place(root, root), {})
+            opened(Location(root, root), {})
 
     def _linked(self, tmp_path: Path, name: str, *, there: bool) -> tuple[Path, Path]:
         link, target = tmp_path / "p" / name, tmp_path / "else/where"
@@ -249,7 +250,7 @@ class TestUserConfig:
             "HOME": str(shared.parent),
             **environment,
         }
-        return open_project(Place(shared / "sub", shared), where, owned(everyone))
+        return open_project(Location(shared / "sub", shared), where, owned(everyone))
 
     @pytest.mark.parametrize(
         "trust", ["{}", "[{}]", "[/nowhere, '{}/']", "[~/shared]", "['~']", "[{}/maverick.yaml]"]
@@ -357,7 +358,7 @@ class TestModules:
     def test_a_strangers_is_not_run(self, shared: Path, module: str) -> None:
         (shared / "maverick.yaml").write_text(f"actions: [{module}]\n")
         catalog = opened(
-            Place(shared / "sub", shared), {str(shared / f"{module}.py"): STRANGER}
+            Location(shared / "sub", shared), {str(shared / f"{module}.py"): STRANGER}
         ).catalog()
 
         for name in ("act", f"{module}:act"):
@@ -368,7 +369,7 @@ class TestModules:
     def test_nor_what_another_one_imports(self, shared: Path, module: str) -> None:
         (shared / f"outer_{module}.py").write_text(f"import {module}\n\n\ndef act():\n    pass\n")
         catalog = opened(
-            Place(shared / "sub", shared), {str(shared / f"{module}.py"): STRANGER}
+            Location(shared / "sub", shared), {str(shared / f"{module}.py"): STRANGER}
         ).catalog()
 
         with pytest.raises(UsageError, match=f"{module}.py belongs to uid 4002"):
@@ -380,20 +381,20 @@ class TestModules:
         source = shared / f"{module}.py"
         py_compile.compile(str(source))
         compiled = importlib.util.cache_from_source(str(source))
-        catalog = opened(Place(shared / "sub", shared), {compiled: STRANGER}).catalog()
+        catalog = opened(Location(shared / "sub", shared), {compiled: STRANGER}).catalog()
 
         with pytest.raises(UsageError, match="__pycache__"):
             catalog.has("action", f"{module}:act")
         assert not (shared / "trace").exists()
 
     def test_ones_own_is(self, shared: Path, module: str) -> None:
-        catalog = opened(Place(shared / "sub", shared), {}).catalog()
+        catalog = opened(Location(shared / "sub", shared), {}).catalog()
 
         assert catalog.has("action", f"{module}:act")
         assert (shared / "trace").exists()
 
     def test_without_a_module_it_is_the_same_failure_as_ever(self, shared: Path) -> None:
-        catalog = opened(Place(shared / "sub", shared), {}).catalog()
+        catalog = opened(Location(shared / "sub", shared), {}).catalog()
 
         with pytest.raises(StepFailed, match="there is no such module"):
             catalog.has("action", "nosuch_module:act")
@@ -406,7 +407,7 @@ class TestWorkflowFiles:
         )
         (shared / "b.yaml").write_text(call)
         (shared / "c.yaml").write_text(WORKFLOW.format("c"))
-        place, named = Place(shared / "sub", shared), str(shared / "b.yaml")
+        place, named = Location(shared / "sub", shared), str(shared / "b.yaml")
 
         owners = {named: STRANGER}
         assert () == opened(place, owners).catalog().check(named).problems
@@ -429,7 +430,7 @@ class TestGit:
         """A container that runs as root in somebody's checkout."""
         owners = {str(repository): OWNER, str(repository / ".git"): OWNER}
 
-        opened(Place(repository, repository), owners)
+        opened(Location(repository, repository), owners)
 
         assert ["-c", f"safe.directory={repository}"] == repositories.safe_settings()
 
@@ -442,7 +443,7 @@ class TestGit:
         inner = repository / "sub"
         (inner / "maverick.yaml").touch()
 
-        opened(Place(inner, inner), {path: STRANGER})
+        opened(Location(inner, inner), {path: STRANGER})
 
         assert [] == repositories.safe_settings()
 
@@ -453,16 +454,16 @@ class TestGit:
         (shared / ".git").write_text("gitdir: ../theirs\n")
         (shared.parent / "theirs").mkdir()
 
-        opened(Place(shared, shared), {str(shared.parent / "theirs"): STRANGER})
+        opened(Location(shared, shared), {str(shared.parent / "theirs"): STRANGER})
         assert [] == repositories.safe_settings()
 
-        opened(Place(shared, shared), {})
+        opened(Location(shared, shared), {})
         assert ["-c", f"safe.directory={shared}"] == repositories.safe_settings()
 
     def test_not_without_one(self, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(repositories, "_safe", {})
         monkeypatch.setattr(repositories, "work_tree_of", lambda _folder: None)
 
-        opened(Place(shared, shared), {})
+        opened(Location(shared, shared), {})
 
         assert [] == repositories.safe_settings()

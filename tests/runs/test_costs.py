@@ -65,7 +65,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Long:
         syncs.append(files.syncs - synced)
         return files.bytes_written - before
 
-    journal = Recorder(store, find.newest(store, runs.run))
+    journal = Recorder(store, find.newest_readable(store, runs.run))
     written = [finish(journal, number) for number in range(15)]
     note_text = StepNote("done", KEY).text()
     between = range(15, STEPS - 10)

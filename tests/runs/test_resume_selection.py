@@ -335,15 +335,15 @@ def test_a_run_that_moved_on_since_it_was_looked_up_is_not_forked(
     the first.
     """
     started = flow.start()
-    find = selection.find
+    find = selection.find_checkpoint
 
     def late(project: Project, store: Store, request: Request, observe: Observer) -> Checkpoint:
         found = find(project, store, request, observe)
-        monkeypatch.setattr(selection, "find", find)
+        monkeypatch.setattr(selection, "find_checkpoint", find)
         flow.resume()
         return found
 
-    monkeypatch.setattr(selection, "find", late)
+    monkeypatch.setattr(selection, "find_checkpoint", late)
 
     again = flow.resume(revision.replace("RUN", _run(started)))
 

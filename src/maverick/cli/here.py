@@ -38,7 +38,7 @@ def _circumstances() -> tuple[Path | None, Callable[[str], str]]:
 
     What is looked for here may be the very thing that does not work.
     """
-    from maverick.dsl.processes.secrets import Scrubber, credentials_in, secrets_of  # noqa: PLC0415
+    from maverick.dsl.processes.secrets import Scrubber, credentials_in  # noqa: PLC0415
 
     scrub, folder = Scrubber(credentials_in(os.environ).values()), None
     with suppress(Exception):
@@ -46,7 +46,7 @@ def _circumstances() -> tuple[Path | None, Callable[[str], str]]:
 
         project = this_project()
         folder = project.store_folder
-        scrub = Scrubber(secrets_of(project.config.secrets, project.environment).values())
+        scrub = Scrubber.of(project.config.secrets, project.environment)
     return folder, scrub.text
 
 

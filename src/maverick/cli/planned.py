@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import IO
 
     from maverick.runs.preview import Changed, PlannedStep, RunPlan
-    from maverick.runs.workspace_choice import Decision, Difference
+    from maverick.runs.workspace_choice import Decision, FileDifference
 
 _COLOURS: Final = {
     "recall": "dim",
@@ -107,30 +107,30 @@ def _lines(it: PlannedStep, *, colour: bool) -> Shown:
 
 
 def _differing(decision: Decision) -> dict[str, Any] | None:
-    found = decision.found
-    if found is None:
+    difference = decision.difference
+    if difference is None:
         return None
     return {
         "action": decision.action,
-        "checkpoint": found.checkpoint.id,
-        "sequence": found.checkpoint.sequence,
-        "label": found.checkpoint.label or None,
-        "head_moved": found.plan.head_moved,
-        **changes_json(found.plan),
+        "checkpoint": difference.checkpoint.id,
+        "sequence": difference.checkpoint.sequence,
+        "label": difference.checkpoint.label or None,
+        "head_moved": difference.plan.head_moved,
+        **changes_json(difference.plan),
     }
 
 
 def _files(plan: RunPlan, *, colour: bool) -> Shown:
     """What would be done about the project's files: counts, then names."""
     parts: list[str] = []
-    found = plan.files.found if plan.files else None
-    if plan.files and found and (plan.files.restores or not found.plan.is_empty):
+    difference = plan.files.difference if plan.files else None
+    if plan.files and difference and (plan.files.restores or not difference.plan.is_empty):
         action = plan.files.action
         parts += [
             paint(f"{action:<8}", _FILES[action], on=colour),
-            f" {_said(plan.files, found)}\n",
+            f" {_said(plan.files, difference)}\n",
         ]
-        parts += [f"           {one_line(line)}\n" for line in changes_lines(found.plan)]
+        parts += [f"           {one_line(line)}\n" for line in changes_lines(difference.plan)]
     label = paint(f"{'restore':<8}", _FILES["restore"], on=colour)
     for it in plan.missing:
         parts += [
@@ -140,8 +140,8 @@ def _files(plan: RunPlan, *, colour: bool) -> Shown:
     return shown(*parts)
 
 
-def _said(decision: Decision, found: Difference) -> str:
-    plan, name = found.plan, one_line(found.name)
+def _said(decision: Decision, difference: FileDifference) -> str:
+    plan, name = difference.plan, one_line(difference.name)
     moved = "; HEAD has moved since" if plan.head_moved else ""
     counts = (
         f"{len(plan.writes)} written ({size(plan.write_bytes)}), {len(plan.removes)} removed{moved}"

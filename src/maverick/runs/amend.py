@@ -1,5 +1,4 @@
-"""What is changed of a run by hand before it goes on: steps that run again or are skipped, and
-outputs and inputs.
+"""What people change of a run before it goes on: steps to run again or to skip, outputs, inputs.
 
 Each is written into the run before anything runs, so that whoever resumes it after a kill finds it.
 """
@@ -15,7 +14,7 @@ from maverick.dsl.catalog.outline import outline
 from maverick.dsl.journal.recorder import Recorder
 from maverick.dsl.journal.tree import END, INPUTS, OUTPUT, RunTree
 from maverick.dsl.paths import StepPath
-from maverick.dsl.processes.secrets import Scrubber, secrets_of
+from maverick.dsl.processes.secrets import Scrubber
 from maverick.dsl.suggest import nearest
 from maverick.dsl.workflow.inputs import convert_inputs
 from maverick.errors import NotFound, RefMoved, UsageError, WorkflowInvalid
@@ -31,62 +30,61 @@ if TYPE_CHECKING:
     from maverick.project import Project
     from maverick.runs.request import Request
 
-Change: TypeAlias = Callable[[Value], object]
+Edit: TypeAlias = Callable[[Value], object]
 """Gives what a value is to be instead."""
 
 
 def apply(
     recorder: Recorder, request: Request, workflow: Workflow, catalog: Catalog, scrub: Scrubber
 ) -> list[str]:
-    """Mark in *recorder*, unwritten, what *request* asks for; give what the log is to say of it.
+    """Mark in *recorder*, unwritten, what *request* asks for; give reasons for the log.
 
     Raises:
         NotFound: A step that is to run again, or to be skipped, does not exist.
     """
     if not request.amends:
         return []
-    known = outline(workflow, catalog)
-    said = []
+    steps = outline(workflow, catalog)
+    reasons = []
     for path, output in request.skip.items():
-        if StepPath(path).pattern not in known:
-            raise _no_step(path, "there is no step", recorder, [*known])
+        if StepPath(path).pattern not in steps:
+            raise _no_step(path, "there is no step", recorder, [*steps])
         recorder.set_output(path, scrub.value(normalise(output, f"steps.{path}.output")), skip=True)
-        said.append(f"skipped {path} by hand")
+        reasons.append(f"skipped {path} by hand")
     if request.from_step:
         again = recorder.run_again(request.from_step)  # What has recorded nothing runs in any case.
-        if not again and StepPath(request.from_step).pattern not in known:
-            raise _no_step(request.from_step, "there is no step", recorder, [*known])
-        said.append(
+        if not again and StepPath(request.from_step).pattern not in steps:
+            raise _no_step(request.from_step, "there is no step", recorder, [*steps])
+        reasons.append(
             "to run again from "
             f"{request.from_step}{'' if again else ', which had recorded nothing'}"
         )
-    return said
+    return reasons
 
 
 class Carried(NamedTuple):
-    """What becomes of the outputs that were set by hand when a run goes back: paths of steps."""
+    """The steps whose outputs were set by hand, and whether these are kept when a run goes back."""
 
     kept: list[str]
     lost: list[str]
 
 
 def carry_over(store: Store, tip: Checkpoint, recorder: Recorder) -> Carried:
-    """Set in *recorder*, unwritten, what was set by hand up to *tip* and since the checkpoint that
-    it is of.
+    """Set in *recorder*, unwritten, what was set by hand between its checkpoint and *tip*.
 
-    A step that was recorded later than that one runs again, and what was set for it is lost.
+    A step that was recorded in between runs again, and what was set for it is lost.
     """
     carried = Carried([], [])
     if tip.id == recorder.tip.id:
         return carried
-    before = Recorder(store, tip).records
-    for path in before:
-        record, known = before[path], recorder.records.get(path)
+    latest = Recorder(store, tip).records
+    for path in latest:
+        record, current = latest[path], recorder.records.get(path)
         if not record.by_hand or (
-            known is not None and known.by_hand and known.order == record.order
+            current is not None and current.by_hand and current.order == record.order
         ):
             continue
-        if record.key and known is None:
+        if record.key and current is None:
             carried.lost.append(path)
         else:
             recorder.set_output(path, record.load(), skip=not record.key)
@@ -95,7 +93,7 @@ def carry_over(store: Store, tip: Checkpoint, recorder: Recorder) -> Carried:
 
 
 def _no_step(path: str, what: str, recorder: Recorder, others: Iterable[str]) -> NotFound:
-    names = dict.fromkeys([*recorder.paths(), *(it for it in others if "[]" not in it)])
+    names = dict.fromkeys([*recorder.paths(), *(other for other in others if "[]" not in other)])
     hint = (
         nearest(path, names)
         or f"; it has {', '.join(list(names)[:8])}{', …' if len(names) > 8 else ''}"
@@ -115,14 +113,13 @@ class Edited:
 
 
 def edit_output(
-    project: Project, store: Store, at: Checkpoint, path: str, change: Change, what: str
+    project: Project, store: Store, checkpoint: Checkpoint, path: str, edit: Edit, what: str
 ) -> Edited:
-    """Give the step at *path* another output than it recorded, so that what follows it runs again
-    on resuming.
+    """Give the step at *path* another output, so that what follows it runs again on resuming.
 
-    *change* gives the new output for the old one; *what* is edited, in words for the log. A new
-    checkpoint is written on top of *at*, or, where that is not its run's newest, a new run is
-    forked from it.
+    *edit* gives the new output for the old one; *what* is edited, in words for the log. A new
+    checkpoint is written on top of *checkpoint*, or, where that is not its run's newest, a new run
+    is forked from it.
 
     Raises:
         NotFound: The step has recorded nothing.
@@ -134,8 +131,8 @@ def edit_output(
         record = recorder.records.get(path)
         if record is None:
             raise NotFound(
-                f"step {path} has recorded nothing in {at.run}; `--resume={at.run} --skip "
-                f"'{path}=…'` gives it one"
+                f"step {path} has recorded nothing in {checkpoint.run}; "
+                f"`--resume={checkpoint.run} --skip '{path}=…'` gives it one"
             )
         if not record.key and not record.by_hand:
             how = (
@@ -146,37 +143,36 @@ def edit_output(
             raise UsageError(
                 f"step {path} {how}; its output cannot be edited (--skip '{path}=…' replaces it)"
             )
-        if _runs_each_time(project, store, at, path):
+        if _runs_each_time(project, store, checkpoint, path):
             raise UsageError(
                 f"step {path} is marked `always_run`: it runs on every resumption, and gives "
                 "another output"
             )
-        output = normalise(change(record.load()), f"steps.{path}.output")
+        output = normalise(edit(record.load()), f"steps.{path}.output")
         recorder.set_output(path, _scrubber(project).value(output))
 
-    return _edited(store, at, what, write)
+    return _edited(store, checkpoint, what, write)
 
 
 def edit_inputs(
-    project: Project, store: Store, at: Checkpoint, change: Change, what: str
+    project: Project, store: Store, checkpoint: Checkpoint, edit: Edit, what: str
 ) -> Edited:
-    """Give a run other inputs; on resuming, what they change runs again unasked. As `edit_output`
-    otherwise.
+    """Give a run other inputs, as `edit_output`; on resuming, what they change runs again unasked.
 
-    Texts that *change* gives are converted to the declared types.
+    Texts that *edit* gives are converted to the declared types.
 
     Raises:
         InputInvalid: They do not fit the workflow.
     """
 
     def write(recorder: Recorder) -> None:
-        recorded = RunTree(store.snapshot(at)).inputs
-        catalog = find.catalog_of(project, store, at)
-        workflow = catalog.workflow(find.reference_of(catalog, store, at))
-        changed = change(recorded)
-        if not isinstance(changed, dict):
+        recorded = RunTree(store.snapshot(checkpoint)).inputs
+        catalog = find.catalog_of(project, store, checkpoint)
+        workflow = catalog.workflow(find.reference_of(catalog, store, checkpoint))
+        edited = edit(recorded)
+        if not isinstance(edited, dict):
             raise UsageError("inputs have to be a mapping of names to values")
-        inputs = convert_inputs(workflow, changed, from_text=True)
+        inputs = convert_inputs(workflow, edited, from_text=True)
         if _scrubber(project).value(inputs) != inputs:
             raise UsageError(
                 "an input holds a secret, which must not be recorded; use ${{ env.NAME }} in the "
@@ -185,55 +181,59 @@ def edit_inputs(
         recorder.amend({INPUTS: value(inputs)})
         recorder.allow_reruns()
 
-    return _edited(store, at, what, write)
+    return _edited(store, checkpoint, what, write)
 
 
-def _edited(store: Store, at: Checkpoint, what: str, write: Callable[[Recorder], None]) -> Edited:
-    def changes(of: Checkpoint) -> tuple[byhand.Changes, byhand.Changes]:
-        recorder = Recorder(store, of)
+def _edited(
+    store: Store, checkpoint: Checkpoint, what: str, write: Callable[[Recorder], None]
+) -> Edited:
+    def changes(base: Checkpoint) -> tuple[byhand.Changes, byhand.Changes]:
+        recorder = Recorder(store, base)
         write(recorder)
         state, facts = recorder.pending_changes()
         return {**state, OUTPUT: None}, {**facts, END: None}
 
-    if find.is_newest(store, at):
-        with store.own(at.run):
-            if not find.is_newest(store, at):
-                raise RefMoved(f"run {at.run} was advanced by another process; nothing was changed")
-            state, facts = changes(at)
+    if find.is_newest(store, checkpoint):
+        with store.own(checkpoint.run):
+            if not find.is_newest(store, checkpoint):
+                raise RefMoved(
+                    f"run {checkpoint.run} was advanced by another process; nothing was changed"
+                )
+            state, facts = changes(checkpoint)
             return Edited(
-                byhand.edit(store, at, changes=state, facts=facts, what=what), forked=False
+                byhand.edit(store, checkpoint, changes=state, facts=facts, what=what), forked=False
             )
-    state, facts = changes(at)
-    reason = f"forked from {at.run} at {at.id[:12]}, edited {what}"
-    run = find.new_run_id(at.group)
+    state, facts = changes(checkpoint)
+    reason = f"forked from {checkpoint.run} at {checkpoint.id[:12]}, edited {what}"
+    run = find.new_run_id(checkpoint.group)
     return Edited(
-        byhand.fork(store, at, run, changes=state, facts=facts, reason=reason), forked=True
+        byhand.fork(store, checkpoint, run, changes=state, facts=facts, reason=reason), forked=True
     )
 
 
-def fork(store: Store, at: Checkpoint, run: str = "") -> Checkpoint:
-    """Begin a run at *at*, called *run* or by a new name. Raises UsageError, NotFound."""
-    gone: byhand.Changes = {OUTPUT: None}
-    reason = f"forked from {at.run} at {at.id[:12]}"
+def fork(store: Store, checkpoint: Checkpoint, run: str = "") -> Checkpoint:
+    """Begin a run at *checkpoint*, called *run* or by a new id. Raises UsageError, NotFound."""
+    state: byhand.Changes = {OUTPUT: None}
+    reason = f"forked from {checkpoint.run} at {checkpoint.id[:12]}"
     return byhand.fork(
         store,
-        at,
-        run or find.new_run_id(at.group),
-        changes=gone,
+        checkpoint,
+        run or find.new_run_id(checkpoint.group),
+        changes=state,
         facts={END: None},
         reason=reason,
     )
 
 
-def _runs_each_time(project: Project, store: Store, at: Checkpoint, path: str) -> bool:
-    catalog = find.catalog_of(project, store, at)
+def _runs_each_time(project: Project, store: Store, checkpoint: Checkpoint, path: str) -> bool:
+    catalog = find.catalog_of(project, store, checkpoint)
     try:
-        known = outline(catalog.workflow(find.reference_of(catalog, store, at)), catalog)
+        steps = outline(catalog.workflow(find.reference_of(catalog, store, checkpoint)), catalog)
     except WorkflowInvalid:
         return False
-    outlined = known.get(StepPath(path).pattern)
+    outlined = steps.get(StepPath(path).pattern)
     return outlined is not None and outlined.step.always_run
 
 
 def _scrubber(project: Project) -> Scrubber:
-    return Scrubber(secrets_of(project.config.secrets, project.environment).values())
+    return Scrubber.of(project.config.secrets, project.environment)

@@ -44,26 +44,27 @@ _GONE: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Execution:
-    """What one owner executes, and with what."""
+    """What the owner of a run executes, and with what."""
 
     prepared: Prepared
     store: Store
     session: Session
     owner: Owner
 
-    def begin(self, run: str, facts: Changes) -> Recorder:
-        """Make the new *run*, with *facts* beside it; its first checkpoint keeps the files where
-        labelled ones do.
+    def begin_run(self, run: str, facts: Changes) -> Recorder:
+        """Make the new *run*, with *facts* beside it.
+
+        Its first checkpoint keeps the files if labelled ones do.
 
         Raises:
             StepFailed: The files cannot be kept. There is no run then.
         """
         keeper = self._keeper()
-        taken = keeper.take_files(asked=None, labelled=True) if keeper else None
+        captured = keeper.take_files(asked=None, labelled=True) if keeper else None
         try:
             tip = self.store.save(
                 run,
-                {**self.prepared.definition, **(taken.changes if taken else {})},
+                {**self.prepared.definition, **(captured.changes if captured else {})},
                 parent=None,
                 reason="started",
                 group=self.prepared.workflow.name,
@@ -71,12 +72,12 @@ class Execution:
             )
         except WorkspaceUnreadable as error:
             raise StepFailed(f"the run cannot keep the files: {error}") from error
-        if keeper and taken:
-            keeper.tell_of(taken)
+        if keeper and captured:
+            keeper.tell_of(captured)
         return Recorder(self.store, tip, keeper=keeper, tell=self.session.tell)
 
-    def recorder(self, tip: Checkpoint) -> Recorder:
-        """The recorder of the run that stands at *tip*."""
+    def open_recorder(self, tip: Checkpoint) -> Recorder:
+        """Give the recorder of the run that stands at *tip*."""
         return Recorder(self.store, tip, keeper=self._keeper(), tell=self.session.tell)
 
     def _keeper(self) -> Keeper | None:
@@ -96,18 +97,14 @@ class Execution:
         return self.prepared.scrub.holds if self.prepared.scrub else None
 
     def check(self, inputs: dict[str, Value], recorder: Recorder) -> None:
-        """Raise StepsDiffer if a finished step would run again with *inputs*. Runs and writes
-        nothing.
-        """
+        """Raise StepsDiffer if a finished step would run again with *inputs*; run nothing."""
         try:
             Executor(recorder, self._tools()).run(self.prepared.workflow, inputs)
         except (Unfinished, StepFailed):
             return  # What comes next will run; whatever fails here fails there, too.
 
-    def go(self, recorder: Recorder, *, keep_records: bool = False) -> Outcome:
-        """Walk the workflow and close the run with what came of it. *keep_records*:
-        whatever changed.
-        """
+    def run_to_end(self, recorder: Recorder, *, keep_records: bool = False) -> Outcome:
+        """Walk the workflow and close the run. With *keep_records* no change makes a step rerun."""
         tools = self._tools()
         try:
             return self._walk(recorder, tools, keep_records=keep_records)
@@ -139,7 +136,7 @@ class Execution:
                     self._roll_back(executor, recorder, undone)
                 if isinstance(error, Fault):
                     raise
-                text = self._failed(error, undone)
+                text = self._failure_text(error, undone)
                 self._end(
                     recorder,
                     "failure",
@@ -149,7 +146,7 @@ class Execution:
                 result = replace(result, error=text, failed_at=error.step)
         except Stopped as stopped:
             self._end(recorder, "pause", f"paused: {stopped.reason}")
-            failed = f"; it had failed: {self._failed(failure, undone)}" if failure else ""
+            failed = f"; it had failed: {self._failure_text(failure, undone)}" if failure else ""
             result = replace(
                 result, status="paused", error=f"interrupted by {stopped.reason}{failed}"
             )
@@ -162,7 +159,7 @@ class Execution:
                 and not isinstance(error, Fault)
             ):
                 raise
-            text = self._explain(error) if failure is None else self._failed(failure, undone)
+            text = self._explain(error) if failure is None else self._failure_text(failure, undone)
             if failure is not None and error is not failure:
                 text = f"{self._explain(error)}\nit had failed: {text}"
             if self.prepared.project.store_folder.exists():
@@ -175,7 +172,7 @@ class Execution:
         return replace(result, checkpoint=recorder.tip.id, rollback_errors=errors)
 
     def _end_rollbacks(self, executor: Executor, recorder: Recorder, undone: Undone) -> None:
-        """End those that were interrupted."""
+        """Finish the rollbacks that were interrupted."""
         if recorder.records.undoing():
             from maverick.dsl.engine.rollback import finish_interrupted  # noqa: PLC0415 - few runs undo anything
 
@@ -189,17 +186,17 @@ class Execution:
         prepared = self.prepared
         roll_back(executor, recorder, prepared.workflow, prepared.inputs, undone)
 
-    def _failed(self, error: StepFailed | Fault, undone: Undone) -> str:
+    def _failure_text(self, error: StepFailed | Fault, undone: Undone) -> str:
         """Say what failed, and what was undone since."""
         if isinstance(error, Fault):
             text = self._explain(error)
         else:
-            every = error.every()
+            failures = error.every()
             lines = [
-                f"step {each.step}: {each}" if each.step else str(each)
-                for each in every[:_NAMED_FAILURES]
+                f"step {failure.step}: {failure}" if failure.step else str(failure)
+                for failure in failures[:_NAMED_FAILURES]
             ]
-            more = len(every) - len(lines)
+            more = len(failures) - len(lines)
             text = self.prepared.scrub.text(
                 "\n".join([*lines, *([f"and {more} more failed"] if more else [])])
             )
@@ -219,9 +216,7 @@ class Execution:
         return explain(error, self.prepared.project.store_folder, self.prepared.scrub.text)
 
     def _close_by_fault(self, recorder: Recorder, text: str, step: str) -> tuple[Recorder, str]:
-        """Close the run after an exception that nobody foresaw, whatever it left; give what is to
-        be said.
-        """
+        """Close the run after an exception that nobody foresaw; give what is to be told."""
         facts: dict[str, Value] = {"step": str(step), "error": text}
         reason = f"failed at {step}" if step else "failed by a fault of maverick"
         try:
@@ -230,12 +225,12 @@ class Execution:
             except RefMoved:
                 # By the save that broke: nobody else may move it, for the run is owned.
                 store, run = self.store, recorder.tip.run
-                recorder = self.recorder(store.checkpoint(store.ref(run).checkpoint))
+                recorder = self.open_recorder(store.checkpoint(store.ref(run).checkpoint))
                 self._end(recorder, "failure", reason, facts)
         except Exception as error:  # noqa: BLE001 - the first one is what is to be told
-            said = str(error) if isinstance(error, MaverickError) else self._explain(error)
+            why = str(error) if isinstance(error, MaverickError) else self._explain(error)
             text = (
-                f"{text}\nthe run could not be closed, and stands at its last finished step: {said}"
+                f"{text}\nthe run could not be closed, and stands at its last finished step: {why}"
             )
         return recorder, text
 
@@ -246,9 +241,7 @@ class Execution:
         reason: str,
         facts: Mapping[str, Value] | None = None,
     ) -> None:
-        """Save where the run stands, without the files if they cannot be kept: the records come
-        first.
-        """
+        """Save where the run stands, without the files if these cannot be kept."""
         try:
             recorder.end(kind, reason=reason, facts=facts)
         except StepFailed as error:
@@ -256,15 +249,15 @@ class Execution:
             recorder.end(kind, reason=reason, facts=facts, keep_files=False)
 
     def _tools(self) -> Tools:
-        noted = _Noted(self.owner)
+        note = _OwnerNote(self.owner)
         return Tools(
             root=self.prepared.project.root,
             catalog=self.prepared.catalog,
             stop=self.session.stop,
             processes=Processes(
                 self.session.stop,
-                noted.groups,
-                note_folder=noted.folder,
+                note.note_groups,
+                note_folder=note.note_folder,
                 scrub=self.prepared.scrub,
                 grace=self.prepared.project.config.processes.grace,
             ),
@@ -272,11 +265,11 @@ class Execution:
             environment=self.prepared.project.step_environment,
             observe=self.session.observe,
             keep_logs=self.prepared.project.config.logs,
-            sessions=Sessions(self.owner.previous.get("sessions"), noted.sessions),
+            sessions=Sessions(self.owner.previous.get("sessions"), note.note_sessions),
         )
 
 
-class _Noted:
+class _OwnerNote:
     """The owner's note, whose parts change one by one."""
 
     def __init__(self, owner: Owner) -> None:
@@ -287,15 +280,15 @@ class _Noted:
         }
         self._lock = threading.Lock()
 
-    def groups(self, groups: list[NotedGroup]) -> None:
+    def note_groups(self, groups: list[NotedGroup]) -> None:
         """Note the process groups that run."""
         self._note("groups", groups)
 
-    def folder(self, folder: str) -> None:
+    def note_folder(self, folder: str) -> None:
         """Note the folder of temporary files that will be made."""
         self._note("folder", folder)
 
-    def sessions(self, sessions: Mapping[str, str]) -> None:
+    def note_sessions(self, sessions: Mapping[str, str]) -> None:
         """Note the sessions of agents that are at work."""
         self._note("sessions", sessions)
 

@@ -1,6 +1,4 @@
-"""What a resumption goes on with: which run, which definition, which inputs. Reads the store and
-writes nothing.
-"""
+"""What a resumption goes on with: which run, which definition, which inputs. Writes nothing."""
 
 from __future__ import annotations
 
@@ -37,10 +35,12 @@ if TYPE_CHECKING:
 # --- which run ------------------------------------------------------------------------------------
 
 
-def find(project: Project, store: Store, request: Request, observe: Observer) -> Checkpoint:
-    """The checkpoint that *request* means: of its revision, else of the newest run that fits.
+def find_checkpoint(
+    project: Project, store: Store, request: Request, observe: Observer
+) -> Checkpoint:
+    """Find the checkpoint that *request* means: of its revision, else of the newest run that fits.
 
-    Refs that cannot be read are told, since one of them may be that of the run that is meant.
+    Refs that cannot be read are told: one of them may be that of the run that is meant.
 
     Raises:
         NotFound: There is none.
@@ -50,10 +50,10 @@ def find(project: Project, store: Store, request: Request, observe: Observer) ->
     if request.revision:
         return _revision(project, store, request)
     damaged: list[RefDamaged] = []
-    known = store.refs(damaged)
+    readable = store.refs(damaged)
     for error in damaged:
         observe(Event(event="notice", message=f"{error}; this run is left out"))
-    refs = list(_of_workflow(project, store, known, request.workflow))
+    refs = list(_of_workflow(project, store, readable, request.workflow))
     what = f"of {request.workflow} " if request.workflow else ""
     if not refs:
         _refuse_lost(store, lambda newest: _is_run_of(project, newest, request.workflow))
@@ -66,9 +66,7 @@ def find(project: Project, store: Store, request: Request, observe: Observer) ->
 
 
 def _refuse_lost(store: Store, is_meant: Callable[[Checkpoint], bool]) -> None:
-    """Raise RefDamaged if what is meant may be a run whose ref is gone: it is not as if there were
-    none.
-    """
+    """Raise RefDamaged if what is meant may be a run that is there, and whose ref is gone."""
     for run, newest in store.lost_runs().items():
         if is_meant(newest):
             raise RefDamaged(
@@ -78,7 +76,7 @@ def _refuse_lost(store: Store, is_meant: Callable[[Checkpoint], bool]) -> None:
 
 
 def _is_run_of(project: Project, checkpoint: Checkpoint, reference: str) -> bool:
-    """Whether it belongs to the workflow *reference* (any, if that is empty)."""
+    """Whether *checkpoint* is of a run of the workflow *reference* (any, if that is empty)."""
     workflow = project.catalog().find_workflow(reference) if reference else None
     name = workflow.name if workflow is not None else Path(reference).stem
     return not reference or checkpoint.group.replace("-", "_") == name.replace("-", "_")
@@ -86,7 +84,7 @@ def _is_run_of(project: Project, checkpoint: Checkpoint, reference: str) -> bool
 
 def _revision(project: Project, store: Store, request: Request) -> Checkpoint:
     try:
-        found = store.resolve(request.revision)
+        checkpoint = store.resolve(request.revision)
     except RefDamaged:
         raise
     except NotFound:
@@ -96,20 +94,18 @@ def _revision(project: Project, store: Store, request: Request) -> Checkpoint:
         run, _, name = request.revision.partition("@")
         if name not in ("", "latest") or run not in {ref.run for ref in store.refs()}:
             raise
-        found = newest(store, run)
+        checkpoint = newest_readable(store, run)
     if request.workflow:
-        name = catalog_of(project, store, found).workflow(request.workflow).name
-        if name != found.group:
+        name = catalog_of(project, store, checkpoint).workflow(request.workflow).name
+        if name != checkpoint.group:
             raise UsageError(
-                f"{request.revision} is a run of the workflow {found.group!r}, not of {name!r}"
+                f"{request.revision} is a run of the workflow {checkpoint.group!r}, not of {name!r}"
             )
-    return found
+    return checkpoint
 
 
 def _of_workflow(project: Project, store: Store, refs: list[Ref], reference: str) -> Iterator[Ref]:
-    """Those of the workflow *reference* (all, if it is empty); a file that is gone is still what a
-    run recorded.
-    """
+    """Yield those of the workflow *reference* (empty: all), also where its file is gone."""
     if not reference:
         yield from refs
         return
@@ -122,7 +118,7 @@ def _of_workflow(project: Project, store: Store, refs: list[Ref], reference: str
     for ref in refs:
         if (
             ref.group.replace("-", "_") == reference.replace("-", "_")
-            or RunTree(store.snapshot(newest(store, ref.run))).main_file == file
+            or RunTree(store.snapshot(newest_readable(store, ref.run))).main_file == file
         ):
             yield ref
 
@@ -130,15 +126,15 @@ def _of_workflow(project: Project, store: Store, refs: list[Ref], reference: str
 def _with_inputs(
     project: Project, store: Store, refs: list[Ref], request: Request, what: str
 ) -> Checkpoint:
-    """The first of *refs* whose inputs are those that are given."""
-    first = newest(store, refs[0].run)
+    """Find the first of *refs* whose inputs are those that are given."""
+    first = newest_readable(store, refs[0].run)
     if not request.inputs:
         return first
     difference = ""
     for ref in refs:
-        checkpoint = newest(store, ref.run)
+        checkpoint = newest_readable(store, ref.run)
         try:
-            given_inputs(project, store, checkpoint, replace(request, change_inputs=False))
+            inputs_to_resume(project, store, checkpoint, replace(request, change_inputs=False))
         except InputsDiffer as error:
             difference = difference or str(error)
         else:
@@ -151,22 +147,21 @@ def _with_inputs(
     )
 
 
-def names_a_run(revision: str, found: Checkpoint) -> bool:
-    """Whether *revision*, which gave *found*, names a run, wherever it stands, and no checkpoint of
-    it.
-    """
-    return not revision or revision == found.run or revision.partition("@")[2] == "latest"
+def names_a_run(revision: str, checkpoint: Checkpoint) -> bool:
+    """Whether *revision*, which gave *checkpoint*, names a run and no checkpoint of it."""
+    return not revision or revision == checkpoint.run or revision.partition("@")[2] == "latest"
 
 
 def is_newest(store: Store, checkpoint: Checkpoint) -> bool:
-    """Whether a run stands at *checkpoint*; it does not where the run was dropped."""
+    """Whether a run stands at *checkpoint*; one that was dropped does not."""
     ref = store.find_ref(checkpoint.run)
     return ref is not None and ref.checkpoint == checkpoint.id
 
 
-def newest(store: Store, run: str) -> Checkpoint:
-    """The newest checkpoint of *run*; if that cannot be read, the newest whole one, where resuming
-    makes it stand.
+def newest_readable(store: Store, run: str) -> Checkpoint:
+    """Give the newest checkpoint of *run*; if that cannot be read, the newest whole one.
+
+    Resuming makes the run stand there.
     """
     try:
         return store.checkpoint(store.ref(run).checkpoint)
@@ -184,14 +179,12 @@ def _starts_with(revision: str, run: str) -> bool:
 
 
 def catalog_of(project: Project, store: Store, checkpoint: Checkpoint) -> Catalog:
-    """The project's catalog, with the recorded texts in place of files that are gone."""
+    """Give the project's catalog, with the recorded texts in place of files that are gone."""
     return project.catalog(RunTree(store.snapshot(checkpoint)).definition)
 
 
 def reference_of(catalog: Catalog, store: Store, checkpoint: Checkpoint) -> str:
-    """How the main workflow of a run is found again: its file, else its name, else what was
-    recorded.
-    """
+    """Give what names the main workflow of a run: its file, else its name."""
     file = RunTree(store.snapshot(checkpoint)).main_file
     if not file or not catalog.path_of(file).exists():
         return checkpoint.group
@@ -202,10 +195,10 @@ def reference_of(catalog: Catalog, store: Store, checkpoint: Checkpoint) -> str:
 # --- which inputs ---------------------------------------------------------------------------------
 
 
-def given_inputs(
+def inputs_to_resume(
     project: Project, store: Store, checkpoint: Checkpoint, request: Request
 ) -> dict[str, Value]:
-    """The inputs with which *checkpoint* would be resumed. Raises InputsDiffer."""
+    """Give the inputs with which *checkpoint* would be resumed. Raises InputsDiffer."""
     workflow = catalog_of(project, store, checkpoint).workflow(request.workflow or checkpoint.group)
     return inputs_to_use(workflow, RunTree(store.snapshot(checkpoint)).inputs, request)
 
@@ -221,18 +214,18 @@ def asks_for_other_inputs(
     if not request.inputs:
         return False
     recorded = RunTree(store.snapshot(checkpoint)).inputs
-    return not same(given_inputs(project, store, checkpoint, request), recorded)
+    return not same(inputs_to_resume(project, store, checkpoint, request), recorded)
 
 
 def inputs_to_use(
     workflow: Workflow, recorded: Mapping[str, Value], request: Request
 ) -> dict[str, Value]:
-    """The recorded inputs, with those given in their place.
+    """Give the recorded inputs, with those of *request* in their place.
 
     Raises:
         InputsDiffer: One that is given differs, and `change_inputs` does not stand.
     """
-    kept = {name: v for name, v in recorded.items() if name in workflow.inputs}
+    kept = {name: old for name, old in recorded.items() if name in workflow.inputs}
     inputs = convert_inputs(workflow, {**kept, **request.inputs}, from_text=True)
     given = {name: inputs[name] for name in request.inputs}
     different = [
@@ -251,11 +244,11 @@ def inputs_to_use(
 def inputs_as_recorded(
     workflow: Workflow, recorded: Mapping[str, Value]
 ) -> dict[str, Value] | None:
-    """The recorded inputs alone; None where the workflow as it stands now does not take them."""
+    """Give the recorded inputs alone; None where the workflow does not take them now."""
     try:
         return convert_inputs(
             workflow,
-            {name: v for name, v in recorded.items() if name in workflow.inputs},
+            {name: old for name, old in recorded.items() if name in workflow.inputs},
             from_text=True,
         )
     except InputInvalid:
@@ -263,7 +256,7 @@ def inputs_as_recorded(
 
 
 def new_run_id(workflow: str) -> str:
-    """Such as `fly-20261123-101502-k3x9`: sortable by time, easy to say."""
+    """Make an id such as `fly-20261123-101502-k3x9`: sortable by time, easy to say."""
     alphabet = "abcdefghijkmnpqrstuvwxyz23456789"
     suffix = "".join(random.SystemRandom().choice(alphabet) for _ in range(4))
     return f"{workflow}-{time.strftime('%Y%m%d-%H%M%S')}-{suffix}"

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from maverick.errors import RefDamaged
 
 
-class Summary(NamedTuple):
-    """One run. `started` and `updated` are milliseconds since the epoch, `bytes` the size of what
-    the newest checkpoint holds; `step` is None where none had finished.
+class RunSummary(NamedTuple):
+    """One run. `started` and `updated` are milliseconds since the epoch.
+
+    `bytes` is the size of what the newest checkpoint holds; `step` is None where none had finished.
     """
 
     run: str
@@ -35,9 +36,9 @@ class Runs(Protocol):
         """Say whether some process owns *run*."""
 
 
-def summarise(store: Runs, ref: Ref) -> Summary:
+def summarise(store: Runs, ref: Ref) -> RunSummary:
     """Give what a listing says of the run of *ref*. Asks for its lock, reads nothing."""
-    return Summary(
+    return RunSummary(
         run=ref.run,
         workflow=ref.group,
         status=status_of(store, ref),
@@ -50,9 +51,7 @@ def summarise(store: Runs, ref: Ref) -> Summary:
 
 
 def status_of(store: Runs, ref: Ref) -> RunStatus:
-    """A run that is not done runs if a process owns it; if none does, its newest checkpoint says
-    why it stopped.
-    """
+    """Give `done`, `running` if a process owns the run, or why it stopped at its checkpoint."""
     if ref.done:
         return "done"
     if store.is_owned(ref.run):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from maverick.dsl.engine.requirements import all_steps, require_programs
 from maverick.dsl.journal.keeper import keeps_files
 from maverick.dsl.journal.tree import RunTree, beginning
-from maverick.dsl.processes.secrets import Scrubber, credentials_in, secrets_in, secrets_of
+from maverick.dsl.processes.secrets import Scrubber, credentials_in, secrets_in
 from maverick.dsl.workflow.inputs import convert_inputs
 from maverick.errors import MaverickError, UsageError, WorkflowInvalid
 from maverick.runs import find
@@ -45,9 +45,7 @@ class Prepared:
 
     @property
     def definition(self) -> Changes:
-        """What a run begins with: its inputs, and the texts of the workflow and of all that it
-        calls.
-        """
+        """What a run begins with: its inputs, and the texts of all workflows that it calls."""
         texts = self.catalog.loaded()  # Checking the workflow has loaded them.
         return beginning(self.inputs, texts, self.workflow.file)
 
@@ -85,8 +83,7 @@ def prepare_start(project: Project, request: Request, tell: Callable[[str], None
 def prepare_resume(
     project: Project, store: Store, tip: Checkpoint, request: Request, tell: Callable[[str], None]
 ) -> Prepared:
-    """Prepare going on with the run that stands at *tip*; *tell* hears as for a start, and which
-    files are gone.
+    """Prepare going on with the run that stands at *tip*; *tell* hears also which files are gone.
 
     Raises as `prepare_start`; InputsDiffer if inputs are given that are not the recorded ones, and
     `change_inputs` does not stand.
@@ -114,8 +111,10 @@ def prepare_resume(
 
 
 def _checked(catalog: Catalog, reference: str, tell: Callable[[str], None]) -> Workflow:
-    """The workflow *reference*. A file of the project or the user that stands in for what ships is
-    code that nobody may have read, so *tell* hears of it.
+    """Give the workflow *reference*, without problems.
+
+    A file of the project or the user that stands in for what ships is code that nobody may have
+    read, so *tell* hears of it.
     """
     checked = catalog.check(reference)
     if checked.workflow is None:
@@ -128,12 +127,10 @@ def _checked(catalog: Catalog, reference: str, tell: Callable[[str], None]) -> W
 def _tell_way_back(
     project: Project, store: Store, tip: Checkpoint, tell: Callable[[str], None]
 ) -> None:
-    """What is missing may be among the files that the run kept: in another folder, on another
-    machine.
-    """
+    """Tell how the files that the run kept come here: what is missing may be among them."""
     from maverick.runs import workspace_choice  # noqa: PLC0415 - nearly never needed
 
-    with suppress(MaverickError):  # What is wrong with the workflow is told.
+    with suppress(MaverickError):  # Only what is wrong with the workflow is told.
         if text := workspace_choice.way_back(store, tip, project.root):
             tell(text)
 
@@ -142,7 +139,7 @@ def _tell_way_back(
 
 
 def _scrubber(project: Project, inputs: Mapping[str, Value], catalog: Catalog) -> Scrubber:
-    """What masks the project's secrets.
+    """Give what masks the project's secrets.
 
     Raises:
         UsageError: A secret is too short to be masked, or stands in what the run has to record as
@@ -154,12 +151,12 @@ def _scrubber(project: Project, inputs: Mapping[str, Value], catalog: Catalog) -
 
 
 def refuse_secrets(project: Project, inputs: Mapping[str, Value]) -> Scrubber:
-    """What masks the project's secrets. Called ahead of whatever may name a value in its message.
+    """Give what masks the project's secrets; called ahead of what may name a value in a message.
 
     Raises:
         UsageError: A secret is too short to be masked, or one of *inputs* holds one.
     """
-    scrub = Scrubber(secrets_of(project.config.secrets, project.environment).values())
+    scrub = Scrubber.of(project.config.secrets, project.environment)
     _refuse(project, scrub, {f"the input {name}": given for name, given in inputs.items()})
     return scrub
 
@@ -175,12 +172,12 @@ def _refuse(project: Project, scrub: Scrubber, values: Mapping[str, Value]) -> N
         whose = f"{', '.join(named)} (`secrets:` in maverick.yaml)"
     else:
         credentials = credentials_in(project.environment).items()
-        found = [
-            it
-            for it, secret in credentials
-            if any(Scrubber([secret]).value(v) != v for v in holding.values())
+        names = [
+            name
+            for name, secret in credentials
+            if any(Scrubber([secret]).value(given) != given for given in holding.values())
         ]
-        whose = f"{', '.join(found)}, which an agent's program or `gh` reads as its credential"
+        whose = f"{', '.join(names)}, which an agent's program or `gh` reads as its credential"
     raise UsageError(
         f"{' and '.join(holding)} holds a value of {whose}, which must not be recorded; "
         "use ${{ env.NAME }} in the steps that need it"

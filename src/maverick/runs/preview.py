@@ -1,6 +1,4 @@
-"""What `run --plan` shows: what a start or a resumption would do, step by step, and what changed.
-Writes nothing.
-"""
+"""What `run --plan` shows: what a start or resumption would do. Writes nothing."""
 
 from __future__ import annotations
 
@@ -43,11 +41,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changed:
-    """Something that changed since a step was recorded: a part of its key, an input, its
-    definition.
+    """A part of a step's key, an input, or its definition that changed since it was recorded.
 
-    `old` and `new` are given where they are known (`known`), and the difference of texts as a
-    unified diff.
+    `known` says that `old` and `new` are; `diff` is a unified diff of texts.
     """
 
     part: str
@@ -66,9 +62,7 @@ class PlannedStep:
 
 
 class MissingFile(NamedTuple):
-    """An artifact of a step that would be recalled, which is not there and would be brought
-    back.
-    """
+    """An artifact of a step to be recalled that is not there, and would be brought back."""
 
     step: str
     path: str
@@ -76,10 +70,10 @@ class MissingFile(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
-    """What would be done. `run` is empty for a new one; `refused` says why a resumption would stop
-    with exit 12.
+    """What would be done. `run` is empty for a new run.
 
-    `files` says what would become of the project's files, None where nothing would be looked at.
+    `refused` says why a resumption would stop with exit 12; `files` what would become of the
+    project's files, None where none would be looked at.
     """
 
     workflow: str
@@ -111,7 +105,7 @@ def plan_resume(
     notes: list[str] = []
     refuse_secrets(project, request.inputs)
     store = project.open_store()
-    tip = find.find(project, store, request, observe)
+    tip = find.find_checkpoint(project, store, request, observe)
     prepared = prepare_resume(project, store, tip, request, notes.append)
     decision, refused = None, ""
     is_over = _is_over(project, store, tip, request)
@@ -145,24 +139,24 @@ def plan_resume(
 
 
 def _files(
-    store: Store, found: Checkpoint, root: Path, request: Request, *, can_ask: bool
+    store: Store, checkpoint: Checkpoint, root: Path, request: Request, *, can_ask: bool
 ) -> tuple[Decision, str]:
-    """What would become of the project's files, and why the resumption would be refused for their
-    sake.
-    """
+    """Give what would become of the project's files, and why they would make it refuse."""
     try:
-        return expect(store, found, root, choice=request.workspace or None, can_ask=can_ask), ""
+        return expect(
+            store, checkpoint, root, choice=request.workspace or None, can_ask=can_ask
+        ), ""
     except FilesDiffer as error:
-        return expect(store, found, root, choice="keep", can_ask=False), str(error)
+        return expect(store, checkpoint, root, choice="keep", can_ask=False), str(error)
 
 
 def _missing(
     project: Project, recorder: Recorder, plan: Plan, decision: Decision | None
 ) -> Iterator[MissingFile]:
-    """The artifacts of the steps to be recalled that would be brought back."""
+    """Yield the artifacts of the steps to be recalled that would be brought back."""
     written = set()
-    if decision and decision.restores and decision.found:
-        written = {step.path for step in decision.found.plan.writes}
+    if decision and decision.restores and decision.difference:
+        written = {step.path for step in decision.difference.plan.writes}
     for path in plan.artifacts:
         kept = recorder.artifacts(path)
         for write in plan_missing(recorder.store, kept, project.root).writes if kept else ():
@@ -171,34 +165,32 @@ def _missing(
 
 
 def _circumstances(
-    project: Project, store: Store, found: Checkpoint, request: Request
+    project: Project, store: Store, checkpoint: Checkpoint, request: Request
 ) -> Iterator[str]:
-    """What else a resumption would do."""
-    if store.is_owned(found.run):
+    """Say what else a resumption would do."""
+    if store.is_owned(checkpoint.run):
         yield (
-            f"run {found.run} is being executed by another process; resuming it is refused "
+            f"run {checkpoint.run} is being executed by another process; resuming it is refused "
             "meanwhile"
         )
-    if _is_over(project, store, found, request):
+    if _is_over(project, store, checkpoint, request):
         yield (
-            f"run {found.run} is done: resuming it prints the recorded output and runs none of "
-            "these"
+            f"run {checkpoint.run} is done: resuming it prints the recorded output and runs none "
+            "of these"
         )
-    elif found.kind == "final" or not find.is_newest(store, found):
-        yield f"a new run would be forked from {found.run} at {found.id[:12]}"
+    elif checkpoint.kind == "final" or not find.is_newest(store, checkpoint):
+        yield f"a new run would be forked from {checkpoint.run} at {checkpoint.id[:12]}"
 
 
-def _is_over(project: Project, store: Store, found: Checkpoint, request: Request) -> bool:
+def _is_over(project: Project, store: Store, checkpoint: Checkpoint, request: Request) -> bool:
     """Whether there is nothing left to be done."""
-    return found.kind == "final" and not (
-        request.amends or find.asks_for_other_inputs(project, store, found, request)
+    return checkpoint.kind == "final" and not (
+        request.amends or find.asks_for_other_inputs(project, store, checkpoint, request)
     )
 
 
 class _Planner:
-    """Walks a workflow as it would be executed; runs and writes nothing. *notes* gets what is to
-    be said beside the steps.
-    """
+    """Walks a workflow as it would be executed; *notes* gets what else is to be told."""
 
     def __init__(self, prepared: Prepared, recall: Recall, notes: list[str]) -> None:
         self._workflow = prepared.workflow
@@ -242,18 +234,18 @@ class _Differences:
         self._tree = tree
         self._definition_then = tree.definition
         self._workflow = prepared.workflow
-        self._known = outline(prepared.workflow, prepared.catalog)
+        self._outline = outline(prepared.workflow, prepared.catalog)
         self._recorded = prepared.recorded
         self._inputs = prepared.inputs
         self._before: dict[str, dict[str, Outlined]] = {}
 
     def of(self, planned: Planned) -> Iterator[Changed]:
-        """What changed of a step that has finished."""
+        """Yield what changed of a step that has finished."""
         if not planned.parts:
             return
         pattern = StepPath(planned.step).pattern
         # An attempt of a validate step has no pattern of its own.
-        outlined = self._known.get(pattern) or self._known.get(pattern.removesuffix("[]"))
+        outlined = self._outline.get(pattern) or self._outline.get(pattern.removesuffix("[]"))
         for part in planned.parts:
             old = self._agent(planned.step) if part == "agent" else None
             if old is not None:
@@ -287,19 +279,15 @@ class _Differences:
                 yield Changed(part=f"inputs.{name}", known=True, old=old, new=new)
 
     def _definition(self, outlined: Outlined) -> str:
-        """How the lines of a step differ from those recorded; empty if they do not, or are not
-        known.
-        """
+        """Give how the recorded lines of a step differ; empty if they do not or are unknown."""
         file = outlined.workflow.file
         if file not in self._before:
             self._before[file] = self._outline_recorded(file)
         before = self._before[file].get(outlined.inside)
         if before is None:
             return ""
-        old, new = (
-            _lines(before.step, before.workflow.text),
-            _lines(outlined.step, outlined.workflow.text),
-        )
+        old = _lines(before.step, before.workflow.text)
+        new = _lines(outlined.step, outlined.workflow.text)
         return "\n".join(list(unified_diff(old, new, "recorded", "now", lineterm=""))[2:])
 
     def _outline_recorded(self, file: str) -> dict[str, Outlined]:
@@ -314,7 +302,7 @@ class _Differences:
 
 
 def _lines(step: Step, text: str) -> list[str]:
-    """The lines that a step stands in: from its first one on as long as they are indented more."""
+    """Give the lines of a step: its first one, and those after it that are indented more."""
     lines = text.splitlines()
     first = step.place.line - 1
     while first > 0 and lines[first].strip() and not lines[first].lstrip().startswith("-"):

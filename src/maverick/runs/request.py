@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from maverick.values import Value
 
 Policy: TypeAlias = Literal["refuse", "rerun", "recorded"]
-"""What becomes of finished steps that would run again: refuse to resume, run them, or keep their
-records.
-"""
+"""What becomes of finished steps that would run again: refuse, run them, keep their records."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -29,14 +27,12 @@ class Request:
     policy: Policy = "refuse"
     change_inputs: bool = False
     workspace: Literal["", "restore", "force-restore", "keep"] = ""
-    """What becomes of the project's files where they differ from what the run last kept; empty:
-    ask, or keep.
+    """What becomes of the project's files if they differ from those last kept; empty: ask, or keep.
 
     Only `force-restore` restores them although HEAD has moved.
     """
     from_step: str = ""
-    """The path of a step that runs again with what follows it in its chain, whatever is recorded.
-    """
+    """The path of a step that runs again with what follows it in its chain."""
     skip: Mapping[str, Value] = field(default_factory=dict)
     """Paths of steps that count as skipped, with their outputs."""
 
@@ -59,5 +55,5 @@ class Session:
         object.__setattr__(self, "observe", guarded(self.observe))
 
     def tell(self, text: str) -> None:
-        """Tell whoever watches."""
+        """Give whoever watches a notice."""
         self.observe(Event(event="notice", message=text))

@@ -1,6 +1,6 @@
-"""Runs: start one, resume one, list them. Ties workflow, actions, store and journal together.
+"""Starts and resumes runs: ties workflow, actions, store and journal together.
 
-A run exists, its ref durable, before its first step begins; whoever executes it owns it by a kernel
+A run exists, its ref durable, before its first step begins. Whoever executes it owns it by a kernel
 lock.
 """
 
@@ -59,17 +59,16 @@ def _start(project: Project, request: Request, session: Session) -> Outcome:
     run = find.new_run_id(prepared.workflow.name)
     with store.own(run) as owner:
         execution = Execution(prepared=prepared, store=store, session=session, owner=owner)
-        recorder = execution.begin(run, _circumstances())
+        recorder = execution.begin_run(run, _circumstances())
         data: dict[str, object] = {"workflow": prepared.workflow.name}
         session.observe(Event(event="run_started", message=run, data=data))
-        return execution.go(recorder)
+        return execution.run_to_end(recorder)
 
 
 def resume(project: Project, request: Request, session: Session) -> Outcome:
-    """Go on with a run where it stopped; of a run that is done, report what it recorded and run
-    nothing.
+    """Go on with a run where it stopped; of a done run, report what it recorded and run nothing.
 
-    With a revision that is not its run's newest, a new run is forked from there.
+    From a revision that is not its run's newest, a new run is forked.
 
     Raises:
         NotFound: There is nothing to resume, no such revision, or no such step to begin at or to
@@ -85,28 +84,28 @@ def resume(project: Project, request: Request, session: Session) -> Outcome:
 
 def _resume(project: Project, request: Request, session: Session) -> Outcome:
     store = project.open_store()
-    found = find.find(project, store, request, session.observe)
-    whole = find.names_a_run(request.revision, found)
-    if found.kind != "final" and (whole or find.is_newest(store, found)):
-        with store.own(found.run) as owner:
-            # It may have been advanced until it was owned.
-            now = _newest(store, found.run, session)
-            if now.kind != "final" and (whole or now.id == found.id):
+    checkpoint = find.find_checkpoint(project, store, request, session.observe)
+    whole = find.names_a_run(request.revision, checkpoint)
+    if checkpoint.kind != "final" and (whole or find.is_newest(store, checkpoint)):
+        with store.own(checkpoint.run) as owner:
+            # Another process may have advanced it until it was owned.
+            newest = _newest(store, checkpoint.run, session)
+            if newest.kind != "final" and (whole or newest.id == checkpoint.id):
                 try:
-                    return _resume_owned(project, store, now, owner, request, session)
+                    return _resume_owned(project, store, newest, owner, request, session)
                 except StoreDamaged as damage:
                     # What ran since the damage is lost with it: its records lead to it.
-                    now = _fall_back(store, found.run, damage, session)
-                    return _resume_owned(project, store, now, owner, request, session)
-            found = now if whole else found
-    other_inputs = found.kind == "final" and find.asks_for_other_inputs(
-        project, store, found, request
+                    newest = _fall_back(store, checkpoint.run, damage, session)
+                    return _resume_owned(project, store, newest, owner, request, session)
+            checkpoint = newest if whole else checkpoint
+    other_inputs = checkpoint.kind == "final" and find.asks_for_other_inputs(
+        project, store, checkpoint, request
     )
-    if found.kind == "final" and not (other_inputs or request.amends):
-        return _report(store, found)
-    run = find.new_run_id(found.group)
+    if checkpoint.kind == "final" and not (other_inputs or request.amends):
+        return _report(store, checkpoint)
+    run = find.new_run_id(checkpoint.group)
     with store.own(run) as owner:
-        return _resume_owned(project, store, found, owner, request, session, fork=run)
+        return _resume_owned(project, store, checkpoint, owner, request, session, fork=run)
 
 
 def _newest(store: Store, run: str, session: Session) -> Checkpoint:
@@ -145,14 +144,14 @@ def _resume_owned(
     _clear_up(owner, session, prepared.scrub)
     execution = Execution(prepared=prepared, store=store, session=session, owner=owner)
     decision = _decide_files(execution, tip, request)
-    recorder = execution.recorder(decision.start if decision else tip)
-    said, lost = _amend(execution, recorder, tip, request)
+    recorder = execution.open_recorder(decision.start if decision else tip)
+    reasons, lost = _amend(execution, recorder, tip, request)
     _refuse_changes(execution, recorder, request)
-    at = _fork(store, tip, fork, session) if fork else tip
+    base = _fork(store, tip, fork, session) if fork else tip
     if decision and decision.restores:
-        amended = _amended(recorder, said)
-        recorder = execution.recorder(
-            decision.for_fork(at).carry_out(store, project.root, session.tell, amended)
+        amended = _amended(recorder, reasons)
+        recorder = execution.open_recorder(
+            decision.for_fork(base).carry_out(store, project.root, session.tell, amended)
         )
         for path in lost:
             session.tell(
@@ -161,17 +160,17 @@ def _resume_owned(
             )
     else:
         if fork:
-            recorder = execution.recorder(at)
-            _amend(execution, recorder, at, request)
-        if said:
-            recorder.write("; ".join(said))
+            recorder = execution.open_recorder(base)
+            _amend(execution, recorder, base, request)
+        if reasons:
+            recorder.write("; ".join(reasons))
     if request.change_inputs or request.policy == "rerun":
         recorder.allow_reruns()
     data: dict[str, object] = {"workflow": prepared.workflow.name, "from": tip.id}
     session.observe(Event(event="run_resumed", message=recorder.run, data=data))
     recorder.amend(prepared.definition)
     recorder.take_in_logs()
-    outcome = execution.go(recorder, keep_records=request.policy == "recorded")
+    outcome = execution.run_to_end(recorder, keep_records=request.policy == "recorded")
     return replace(outcome, resumed_from=tip.id)
 
 
@@ -196,37 +195,34 @@ def _fork(store: Store, tip: Checkpoint, run: str, session: Session) -> Checkpoi
 def _amend(
     execution: Execution, recorder: Recorder, tip: Checkpoint, request: Request
 ) -> tuple[list[str], list[str]]:
-    """Mark in *recorder* what is to be other than recorded; give what the log is to say of it, and
-    what is lost.
+    """Mark in *recorder* what is to be other than recorded; give reasons for the log, and losses.
 
     Where *recorder* is of an earlier checkpoint than *tip*, that includes what was set by hand
-    since.
+    since. Lost are outputs of the steps whose paths are given.
     """
     if not request.amends and recorder.tip.id == tip.id:
         return [], []
     from maverick.runs import amend  # noqa: PLC0415 - few resumptions change anything by hand
 
     kept, lost = amend.carry_over(execution.store, tip, recorder)
-    said = amend.apply(
+    reasons = amend.apply(
         recorder,
         request,
         execution.prepared.workflow,
         execution.prepared.catalog,
         execution.prepared.scrub,
     )
-    return [*(f"kept the output of {path} as set by hand" for path in kept), *said], lost
+    return [*(f"kept the output of {path} as set by hand" for path in kept), *reasons], lost
 
 
-def _amended(recorder: Recorder, said: list[str]) -> Amended:
+def _amended(recorder: Recorder, reasons: list[str]) -> Amended:
     from maverick.runs.workspace_choice import Amended  # noqa: PLC0415 - as below
 
-    return Amended(*recorder.pending_changes(), said)
+    return Amended(*recorder.pending_changes(), reasons)
 
 
 def _decide_files(execution: Execution, tip: Checkpoint, request: Request) -> Decision | None:
-    """What becomes of the project's files, where the run keeps some or something is said about
-    them.
-    """
+    """Decide what becomes of the project's files, if it keeps some or the request says so."""
     if not execution.prepared.keeps_files and not request.workspace:
         return None
     from maverick.runs import workspace_choice  # noqa: PLC0415 - reads and writes the project's files, which few runs keep
@@ -255,7 +251,7 @@ def _refuse_changes(execution: Execution, recorder: Recorder, request: Request) 
 
 
 def _report(store: Store, checkpoint: Checkpoint) -> Outcome:
-    """What a run that is done recorded."""
+    """Give what a done run recorded."""
     output = RunTree(store.snapshot(checkpoint)).output
     return Outcome(
         run=checkpoint.run,

@@ -1,5 +1,4 @@
-"""Going back with the files: what a resumption and `checkpoint restore` do about the project's
-folder.
+"""Going back with the files: what resumptions and `checkpoint restore` do to the project's folder.
 
 Before anything is written, what is there now is saved as a *safety checkpoint* of the run, so that
 every restoration can be undone. Files and records always come from one checkpoint.
@@ -24,34 +23,29 @@ from maverick.checkpoints.workspace import (
 )
 from maverick.dsl.journal.tree import INPUTS, OUTPUT, RunTree
 from maverick.errors import FilesDiffer, NotFound
+from maverick.visible import list_names
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 Choice: TypeAlias = Literal["restore", "force-restore", "keep"]
-"""What becomes of files that differ. `restore` leaves them alone where HEAD has moved,
-`force-restore` does not.
-"""
+"""What becomes of files that differ. Where HEAD has moved only `force-restore` restores them."""
 SAFETY = "before restoring files"
-"""The reason that a safety checkpoint stands in the log with."""
-SHOWN = 10
+"""The reason that the log gives for a safety checkpoint."""
+_NAMED_FILES = 10
 
 
 class Amended(NamedTuple):
-    """What is to be other than recorded: changes of state and facts, and what the log is to say of
-    them.
-    """
+    """What is to be other than recorded, and the reasons that the log gives for it."""
 
     state: Mapping[tuple[str, ...], Content | None]
     facts: Mapping[tuple[str, ...], Content | None]
-    said: Sequence[str]
+    reasons: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """How the project's folder differs from the newest checkpoint of a run that holds files, if it
-    does.
-    """
+class FileDifference:
+    """How the project's folder differs, if at all, from a run's newest checkpoint with files."""
 
     checkpoint: Checkpoint
     plan: RestorePlan
@@ -59,11 +53,10 @@ class Difference:
     def __str__(self) -> str:
         """Say it: counts first, then names."""
         changes = self.plan.changes
-        names = ", ".join(change.path for change in changes[:SHOWN])
-        more = f" and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
+        names = list_names([change.path for change in changes], _NAMED_FILES)
         moved = "; HEAD has moved since, too" if self.plan.head_moved else ""
         differ = f"{count_of(changes)} differ{'s' if len(changes) == 1 else ''}"
-        return f"{differ} from {self.name}, the newest with files: {names}{more}{moved}"
+        return f"{differ} from {self.name}, the newest with files: {names}{moved}"
 
     @property
     def name(self) -> str:
@@ -74,32 +67,34 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of the project's files when a run that stands at `tip` goes on; `found` None: it
-    kept none.
+    """What becomes of the project's files when a run that stands at `tip` goes on.
+
+    `difference` is None if it kept none.
     """
 
     tip: Checkpoint
     action: Literal["restore", "keep", "ask"]
-    found: Difference | None
+    difference: FileDifference | None
 
     @property
     def restores(self) -> bool:
         """Whether the run goes back to an earlier checkpoint, or files are written or removed."""
-        if self.action != "restore" or self.found is None:
+        if self.action != "restore" or self.difference is None:
             return False
-        return self.found.checkpoint.id != self.tip.id or not self.found.plan.is_empty
+        return self.difference.checkpoint.id != self.tip.id or not self.difference.plan.is_empty
 
     @property
     def start(self) -> Checkpoint:
         """The checkpoint with the records that the run goes on with."""
-        return self.found.checkpoint if self.restores and self.found is not None else self.tip
+        difference = self.difference if self.restores else None
+        return difference.checkpoint if difference is not None else self.tip
 
     def for_fork(self, fork: Checkpoint) -> Decision:
-        """The same for *fork*, which holds what `tip` does."""
-        found = self.found
-        if found is not None and found.checkpoint.id == self.tip.id:
-            found = replace(found, checkpoint=fork)
-        return Decision(fork, self.action, found)
+        """Give the same decision for *fork*, which holds what `tip` does."""
+        difference = self.difference
+        if difference is not None and difference.checkpoint.id == self.tip.id:
+            difference = replace(difference, checkpoint=fork)
+        return Decision(fork, self.action, difference)
 
     def carry_out(
         self, store: Store, root: Path, tell: Callable[[str], None], amended: Amended | None = None
@@ -107,79 +102,75 @@ class Decision:
         """Do what was decided; give where the run stands then.
 
         To restore is to make the run's records and the project's files those of one checkpoint, but
-        for what is
-        *amended* in the same save; what was recorded since runs again. After a crash the run stands
-        before, or at the new checkpoint with each file the old or the new one; doing it again ends
-        it.
+        for what is *amended* in the same save; what was recorded since runs again. After a crash
+        the run stands before, or at the new checkpoint with each file old or new; doing it again
+        ends it.
 
         Raises:
             FilesDiffer: A file changed since it was decided; the run stands at the new checkpoint.
             WorkspaceUnwritable: A file cannot be written; the run stands at the new checkpoint.
         """
-        tip, found = self.tip, self.found
-        if found is None or not self.restores:
+        tip, difference = self.tip, self.difference
+        if difference is None or not self.restores:
             return tip
         amended = amended or Amended({}, {}, [])
         reason = "; ".join(
-            [f"restored files and records of {found.checkpoint.id[:12]}", *amended.said]
+            [f"restored files and records of {difference.checkpoint.id[:12]}", *amended.reasons]
         )
         safety = save_safety(store, tip, root)
         byhand.note_restore(store, safety, reason)
-        at = move(store, safety, found.checkpoint, amended, reason=reason)
-        found.plan.execute(head_may_differ=True)
-        changes = found.plan.changes
-        none = f"went back to {found.name}, from which no file differs"
-        tell(f"restored {count_of(changes)} from {found.name}" if changes else none)
-        return at
+        checkpoint = copy_onto(store, safety, difference.checkpoint, amended, reason=reason)
+        difference.plan.execute(head_may_differ=True)
+        changes = difference.plan.changes
+        none = f"went back to {difference.name}, from which no file differs"
+        tell(f"restored {count_of(changes)} from {difference.name}" if changes else none)
+        return checkpoint
 
 
 def newest_with_files(store: Store, tip: Checkpoint) -> Checkpoint | None:
-    """The newest checkpoint of the run up to *tip* that holds files; None if there is none."""
+    """Give the newest checkpoint of the run up to *tip* that holds files; None if there is none."""
     for checkpoint in store.history(tip.id):
         if RunTree(store.snapshot(checkpoint)).holds_files:
             return checkpoint
     return None
 
 
-def difference(
+def find_difference(
     store: Store, tip: Checkpoint, root: Path, *, remember: bool = True
-) -> Difference | None:
-    """How the folder *root* differs from what the run last kept of it; None if nothing was kept.
+) -> FileDifference | None:
+    """Give how the folder *root* differs from what the run last kept; None if it kept nothing.
 
-    Not to *remember* is to write nothing, not even the cache of the files.
+    Unless it may *remember*, nothing is written, not even the cache of the files.
     """
     checkpoint = newest_with_files(store, tip)
     if checkpoint is None:
         return None
     plan = plan_restore(store, store.snapshot(checkpoint), open_workspace(root), remember=remember)
-    return Difference(checkpoint, plan)
+    return FileDifference(checkpoint, plan)
 
 
 def way_back(store: Store, tip: Checkpoint, root: Path) -> str:
-    """Say how the files come here that the run kept up to *tip*; empty if it kept none, or if none
-    differs.
-    """
-    found = difference(store, tip, root, remember=False)
-    if found is None or not found.plan.changes:
+    """Say how the files that the run kept come here; empty if it kept none or none differs."""
+    difference = find_difference(store, tip, root, remember=False)
+    if difference is None or not difference.plan.changes:
         return ""
-    checkpoint = found.checkpoint
+    checkpoint = difference.checkpoint
     revision = f"{checkpoint.run}@{checkpoint.label}" if checkpoint.label else checkpoint.id[:12]
     command = shlex.join(["maverick", "checkpoint", "restore", revision])
-    return f"{found}; this makes the project's files what they were there: {command}"
+    return f"{difference}; this makes the project's files what they were there: {command}"
 
 
 def expect(
     store: Store, tip: Checkpoint, root: Path, *, choice: Choice | None, can_ask: bool
 ) -> Decision:
-    """What a resumption would decide about the files, as far as nobody has to be asked. Writes
-    nothing.
+    """Give what a resumption would decide about the files; `ask` where it would ask somebody.
 
-    Raises as `decide`.
+    Writes nothing. Raises as `decide`.
     """
-    found = difference(store, tip, root, remember=False)
-    if choice is None and can_ask and found is not None and not found.plan.is_empty:
-        return Decision(tip, "ask", found)
-    return _decided(tip, found, choice)
+    difference = find_difference(store, tip, root, remember=False)
+    if choice is None and can_ask and difference is not None and not difference.plan.is_empty:
+        return Decision(tip, "ask", difference)
+    return _decided(tip, difference, choice)
 
 
 def decide(
@@ -191,86 +182,81 @@ def decide(
     ask: Callable[[str], bool] | None,
     tell: Callable[[str], None],
 ) -> Decision:
-    """Before a resumption: compare the files, and decide whether to go back to them. Changes
-    nothing but the cache.
+    """Compare the files before a resumption, and decide whether to go back to them.
 
-    Without a *choice* a person is asked (*ask*: whether to restore) where files differ; where
-    nobody can be, the files are kept, and that is told. Under another HEAD they are restored if a
-    person says so, or by `force-restore`.
+    Nothing but the cache is changed. Without a *choice* a person is asked (*ask*: whether to
+    restore) where files differ; where nobody can be, the files are kept, and that is told. Under
+    another HEAD they are restored if a person says so, or by `force-restore`.
 
     Raises:
         NotFound: They are to be restored, and no checkpoint holds files.
         FilesDiffer: They are to be restored, and HEAD has moved since.
     """
-    found = difference(store, tip, root) if choice != "keep" else None
-    if found is not None and not found.plan.is_empty and ask is not None:
+    difference = find_difference(store, tip, root) if choice != "keep" else None
+    if difference is not None and not difference.plan.is_empty and ask is not None:
         if choice is None:
             choice = (
                 "force-restore"
-                if ask(f"{found}. Restore them, and go on from there? (Else they are kept.)")
+                if ask(f"{difference}. Restore them, and go on from there? (Else they are kept.)")
                 else None
             )
         elif (
             choice == "restore"
-            and found.plan.head_moved
-            and ask(f"{found}. Restore them all the same?")
+            and difference.plan.head_moved
+            and ask(f"{difference}. Restore them all the same?")
         ):
             choice = "force-restore"
-    decision = _decided(tip, found, choice)
-    if choice is None and found is not None and not found.plan.is_empty:
-        tell(f"{found}; kept as they are (--workspace restore goes back to that checkpoint)")
+    decision = _decided(tip, difference, choice)
+    if choice is None and difference is not None and not difference.plan.is_empty:
+        tell(f"{difference}; kept as they are (--workspace restore goes back to that checkpoint)")
     return decision
 
 
-def _decided(tip: Checkpoint, found: Difference | None, choice: Choice | None) -> Decision:
+def _decided(tip: Checkpoint, difference: FileDifference | None, choice: Choice | None) -> Decision:
     if choice in {None, "keep"}:
-        return Decision(tip, "keep", found)
-    if found is None:
+        return Decision(tip, "keep", difference)
+    if difference is None:
         raise NotFound(f"no checkpoint of {tip.run} holds files; resume with --workspace keep")
-    if found.plan.head_moved and choice == "restore":
-        commit = found.plan.head_then.commit[:12] if found.plan.head_then else ""
+    if difference.plan.head_moved and choice == "restore":
+        commit = difference.plan.head_then.commit[:12] if difference.plan.head_then else ""
         raise FilesDiffer(
-            f"{found}; files are not restored under another HEAD: check out the commit {commit} "
-            "first, or resume with --workspace keep, or with --workspace force-restore"
+            f"{difference}; files are not restored under another HEAD: check out the commit "
+            f"{commit} first, or resume with --workspace keep, or with --workspace force-restore"
         )
-    return Decision(tip, "restore", found)
+    return Decision(tip, "restore", difference)
 
 
 def save_safety(store: Store, tip: Checkpoint, root: Path) -> Checkpoint:
-    """Save the project's files as they are now, beside the run's records; what cannot be read is
-    left out.
-    """
-    taken = capture(store, open_workspace(root), skip_unreadable=True)
-    return store.save(tip.run, taken.changes, parent=tip, step=tip.step, reason=SAFETY)
+    """Save the project's files as they are now, beside the run's records, except the unreadable."""
+    captured = capture(store, open_workspace(root), skip_unreadable=True)
+    return store.save(tip.run, captured.changes, parent=tip, step=tip.step, reason=SAFETY)
 
 
-def move(
-    store: Store, tip: Checkpoint, to: Checkpoint, amended: Amended, *, reason: str
+def copy_onto(
+    store: Store, tip: Checkpoint, source: Checkpoint, amended: Amended, *, reason: str
 ) -> Checkpoint:
-    """Save a checkpoint on top of *tip* that holds what *to* holds, facts included, but for what is
-    *amended*.
-    """
-    state = byhand.replacing(store.snapshot(tip).entries(), store.snapshot(to).entries())
-    facts = byhand.replacing(store.snapshot(tip).facts(), store.snapshot(to).facts())
+    """Save on top of *tip* what *source* holds, facts included, but for what is *amended*."""
+    state = byhand.replacing(store.snapshot(tip).entries(), store.snapshot(source).entries())
+    facts = byhand.replacing(store.snapshot(tip).facts(), store.snapshot(source).facts())
     return store.save(
         tip.run,
         {**state, **amended.state},
         facts={**facts, **amended.facts},
         parent=tip,
-        step=to.step,
+        step=source.step,
         reason=reason,
     )
 
 
 def count_of(changes: Sequence[object]) -> str:
-    """How many files, in words."""
+    """Say how many files there are."""
     return "1 file" if len(changes) == 1 else f"{len(changes)} files"
 
 
 # --- by hand --------------------------------------------------------------------------------------
 
 
-def create(
+def save_files(
     store: Store,
     root: Path,
     *,
@@ -279,50 +265,49 @@ def create(
     skip_unreadable: bool = False,
     holds_secret: Callable[[bytes], bool] | None = None,
 ) -> tuple[Checkpoint, Report]:
-    """Save the project's files as they are now, into a run of its own; it is tagged, so that gc
-    keeps it.
+    """Save the project's files as they are now into a run of its own, tagged so that gc keeps it.
 
-    The report names those of the files read of which *holds_secret* is true; they are kept all the
-    same.
+    The report names the files read of which *holds_secret* is true; they are kept all the same.
 
     Raises:
         WorkspaceUnreadable: Files cannot be read; none if *skip_unreadable*.
         UsageError: *root* is `/` or the home folder.
     """
     workspace = open_workspace(root)
-    taken = capture(store, workspace, skip_unreadable=skip_unreadable, watch_for=holds_secret)
+    captured = capture(store, workspace, skip_unreadable=skip_unreadable, watch_for=holds_secret)
     run = f"{group}-{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(2).hex()}"
-    changes = {INPUTS: value({}), OUTPUT: value(None), **taken.changes}
-    made = store.save(run, changes, parent=None, kind="final", reason=reason, group=group)
-    store.tag(run, "files", made)
-    return made, taken.report
+    changes = {INPUTS: value({}), OUTPUT: value(None), **captured.changes}
+    checkpoint = store.save(run, changes, parent=None, kind="final", reason=reason, group=group)
+    store.tag(run, "files", checkpoint)
+    return checkpoint, captured.report
 
 
 def require_files(store: Store, snapshot: Snapshot) -> None:
     """Raise NotFound if *snapshot* holds no files, naming the newest before it that does."""
-    at = snapshot.checkpoint
+    checkpoint = snapshot.checkpoint
     if RunTree(snapshot).holds_files:
         return
-    before = newest_with_files(store, at)
+    earlier = newest_with_files(store, checkpoint)
     hint = "neither does one before it; workflows keep them with `checkpoints: {workspace: label}`"
-    if before is not None:
-        name = f"{before.run}@{shlex.quote(before.label)}" if before.label else before.id[:12]
+    if earlier is not None:
+        name = f"{earlier.run}@{shlex.quote(earlier.label)}" if earlier.label else earlier.id[:12]
         hint = f"the newest before it that does is {name}"
-    raise NotFound(f"checkpoint {at.id[:12]} (run {at.run}, {at.sequence}) holds no files; {hint}")
+    run = f"run {checkpoint.run}, {checkpoint.sequence}"
+    raise NotFound(f"checkpoint {checkpoint.id[:12]} ({run}) holds no files; {hint}")
 
 
-def restore(
+def restore_files(
     store: Store,
     root: Path,
     snapshot: Snapshot,
     paths: Sequence[str],
     confirm: Callable[[RestorePlan], None],
 ) -> tuple[RestorePlan, Checkpoint | None]:
-    """Make the project's files those of *snapshot* (only *paths*, if given); give what was done and
-    its way back.
+    """Make the project's files those of *snapshot* (only *paths*, if given).
 
     *confirm* sees the plan and raises to leave everything as it is. What is there now is saved
-    first, in a run of the group `restore`; None where there was nothing to do.
+    first, in a run of the group `restore`. Gives the plan and that checkpoint; None where there was
+    nothing to do.
 
     Raises:
         NotFound: The checkpoint holds no files, or not these.
@@ -333,21 +318,20 @@ def restore(
     if plan.is_empty:
         return plan, None
     confirm(plan)
-    of = snapshot.checkpoint.id[:12]
-    safety, _ = create(
-        store, root, group="restore", reason=f"{SAFETY} of {of}", skip_unreadable=True
+    short_id = snapshot.checkpoint.id[:12]
+    safety, _ = save_files(
+        store, root, group="restore", reason=f"{SAFETY} of {short_id}", skip_unreadable=True
     )
-    byhand.note_restore(store, safety, f"restored files of {of}")
+    byhand.note_restore(store, safety, f"restored files of {short_id}")
     plan.execute(head_may_differ=True)  # Whoever confirmed the plan saw that HEAD moved.
     return plan, safety
 
 
 def undo_restore(store: Store, root: Path, change: byhand.HandChange) -> str:
-    """Bring back the files as they were before the restoration *change*, and give what was done, in
-    words.
+    """Bring back the files as they were before the restoration *change*; say what was done.
 
-    So are the records, if a run went back with its files and has not gone on since. What is there
-    now is saved first, in a run of the group `restore`.
+    The records come back, too, if a run went back with its files and has not gone on since. What is
+    there now is saved first, in a run of the group `restore`.
 
     Raises:
         RunOwned: The run went on meanwhile, in another process.
@@ -356,7 +340,7 @@ def undo_restore(store: Store, root: Path, change: byhand.HandChange) -> str:
     safety = byhand.safety_of(store, change)
     plan = plan_restore(store, store.snapshot(safety), open_workspace(root))
     if not plan.is_empty:
-        create(
+        save_files(
             store,
             root,
             group="restore",
@@ -380,5 +364,5 @@ def _undo_records(store: Store, safety: Checkpoint, change: byhand.HandChange) -
         tip = store.checkpoint(store.ref(change.run).checkpoint)
         if tip.parent != safety.id:
             return False
-        move(store, tip, safety, Amended({}, {}, []), reason=f"{byhand.UNDID}{change.reason}")
+        copy_onto(store, tip, safety, Amended({}, {}, []), reason=f"{byhand.UNDID}{change.reason}")
     return True

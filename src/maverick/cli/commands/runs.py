@@ -20,7 +20,7 @@ from maverick.cli.here import this_project
 from maverick.cli.terminal.render import age, iso_time, now_ms, size, table
 from maverick.cli.terminal.streams import warn
 from maverick.errors import NotFound, RefDamaged
-from maverick.runs.listing import Runs, Summary, summarise
+from maverick.runs.listing import Runs, RunSummary, summarise
 
 if TYPE_CHECKING:
     from maverick.checkpoints import Ref
@@ -57,7 +57,7 @@ def whole_refs(store: "Runs") -> "list[Ref]":
     return refs
 
 
-def row(summary: Summary) -> dict[str, Any]:
+def row(summary: RunSummary) -> dict[str, Any]:
     """Give a run for scripts."""
     return {
         "run": summary.run,
@@ -71,7 +71,7 @@ def row(summary: Summary) -> dict[str, Any]:
     }
 
 
-def cells(summary: Summary, now: int) -> list[str]:
+def cells(summary: RunSummary, now: int) -> list[str]:
     """Give a run for people, who read it at *now* (milliseconds since the epoch)."""
     return [
         summary.run,

@@ -79,6 +79,11 @@ class Scrubber:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets = sorted({part for secret in secrets for part in parts_of(secret)})
 
+    @classmethod
+    def of(cls, names: Iterable[str], environment: Mapping[str, str]) -> Scrubber:
+        """Make one for `secrets_of(names, environment)`."""
+        return cls(secrets_of(names, environment).values())
+
     def __bool__(self) -> bool:
         """Whether there is anything to replace."""
         return bool(self._secrets)

@@ -40,7 +40,7 @@ def command(
     project = this_project()
     open_workspace(project.root)  # What is refused gets no store, which would make it a project.
     try:
-        made, report = workspace_choice.create(
+        made, report = workspace_choice.save_files(
             project.create_store(),
             project.root,
             skip_unreadable=skip_unreadable,

@@ -70,7 +70,7 @@ def command(
             if not ask("Restore them?"):
                 raise typer.Exit(1)
 
-    plan, safety = workspace_choice.restore(store, project.root, snapshot, inside, confirm)
+    plan, safety = workspace_choice.restore_files(store, project.root, snapshot, inside, confirm)
     restored = (
         f"restored {plural(len(plan.changes), 'file')}; `maverick checkpoint undo` takes it back"
     )
