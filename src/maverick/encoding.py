@@ -12,7 +12,7 @@ from maverick.errors import StepFailed
 
 
 def encode(text: str, what: str) -> bytes:
-    """The bytes of *text*; *what* names it in the message of the StepFailed where it has none."""
+    """Give the bytes of *text*; *what* names it in the StepFailed where it has none."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
@@ -23,22 +23,22 @@ def encode(text: str, what: str) -> bytes:
 
 
 def inherited() -> dict[str, str]:
-    """The environment of this process, read as UTF-8."""
+    """Give the environment of this process, read as UTF-8."""
     return {_decode(name): _decode(value) for name, value in os.environb.items()}
 
 
 def file_name(text: str) -> str:
-    """The name by which Python finds the file that *text* names in UTF-8."""
+    """Give the name by which Python finds the file that *text* names in UTF-8."""
     return os.fsdecode(encode(text, "a file's name"))
 
 
 def name_text(path: str | os.PathLike[str]) -> str:
-    """The text that names the file at *path*: what a command's argument or variable may hold."""
+    """Give the text that names the file at *path*, for a command's argument or variable."""
     return _decode(os.fsencode(path))
 
 
 def lines_of(text: str) -> list[str]:
-    r"""The lines of *text*: what `\n` or `\r\n` ends, and what follows the last of them.
+    r"""Give the lines of *text*: what `\n` or `\r\n` ends, and what follows the last of them.
 
     `str.splitlines` breaks at nine other characters, which file names and progress bars hold.
     """

@@ -64,9 +64,7 @@ class InputInvalid(UsageError):
 
 
 class Problem(NamedTuple):
-    """One problem of a file, with its place. `line` and `column` count from 1; 0 means the whole
-    file.
-    """
+    """One problem of a file, with its place. `line` and `column` count from 1; 0: all of it."""
 
     file: str
     line: int
@@ -93,8 +91,8 @@ class StepFailed(MaverickError):
     """A step could not do its work.
 
     `step` is its path where it is known, else empty; `causes` names the classes of the exception
-    that a Python action raised, most special first; `recalled` says that the failure is a recorded
-    one; `others` are those of steps that failed side by side with this one.
+    that a Python action raised, most special first; `recalled` says that the failure was recorded
+    before; `others` are those of steps that failed side by side with this one.
     """
 
     def __init__(self, message: str, *, step: str = "", causes: tuple[str, ...] = ()) -> None:
@@ -105,14 +103,12 @@ class StepFailed(MaverickError):
         super().__init__(message)
 
     def every(self) -> list[StepFailed]:
-        """This failure, and all those beside it."""
-        return [self, *(each for other in self.others for each in other.every())]
+        """Give this failure and all those beside it."""
+        return [self, *(failure for other in self.others for failure in other.every())]
 
 
 class StepTimeout(StepFailed):
-    """A step took longer than its `timeout`. `stdout` and `stderr` are what its command had
-    written.
-    """
+    """A step took longer than its `timeout`; `stdout` and `stderr` are what its command wrote."""
 
     def __init__(
         self, message: str, *, step: str = "", stdout: bytes = b"", stderr: bytes = b""
@@ -123,15 +119,11 @@ class StepTimeout(StepFailed):
 
 
 class ExpressionFailed(StepFailed):
-    """An expression could not be evaluated: unlike types, a wrong argument, a limit that was
-    reached.
-    """
+    """An expression could not be evaluated: unlike types, a wrong argument, a limit reached."""
 
 
 class ValueUnstorable(StepFailed):
-    """A value cannot be stored. `path` leads to the part that cannot, such as
-    `output.rows[3].conn`.
-    """
+    """A value cannot be stored. `path` leads to the part at fault: `output.rows[3].conn`."""
 
     def __init__(self, path: str, why: str) -> None:
         self.path = path
@@ -182,9 +174,7 @@ class FilesDiffer(RunDiffers):
 
 
 class WorkspaceUnreadable(MaverickError):
-    """Files of the workspace cannot be read, or change while they are read. `reasons` says why, by
-    path.
-    """
+    """Files of the workspace cannot be read, or change meanwhile; `reasons` says why, by path."""
 
     def __init__(self, message: str, reasons: dict[str, str]) -> None:
         self.reasons = reasons
@@ -192,9 +182,7 @@ class WorkspaceUnreadable(MaverickError):
 
 
 class WorkspaceUnwritable(MaverickError):
-    """Files of the workspace cannot be restored: the disk is full, or something does not let itself
-    be written.
-    """
+    """Files of the workspace cannot be restored: the disk is full, or a path cannot be written."""
 
 
 class StoreUnwritable(MaverickError):
@@ -202,8 +190,7 @@ class StoreUnwritable(MaverickError):
 
 
 class StoreDenied(StoreUnwritable, PermissionError):
-    """The system does not let this user read or change a file of the store. Nothing says that
-    anything is damaged.
+    """The system does not let this user read or change a file of the store; it may be whole.
 
     `why` says whose it is, and the way out.
     """
@@ -271,25 +258,27 @@ class Fault(MaverickError):
             text = f"its text cannot be had ({type(second).__name__})"
         text = text if len(text) <= _FAULT_CHARACTERS else text[: _FAULT_CHARACTERS - 1] + "…"
         what = f"{type(error).__name__}: {text}" if text else type(error).__name__
-        at = f" (at step {step})" if step else ""
+        where = f" (at step {step})" if step else ""
         if isinstance(error, MemoryError):
             return cls(
-                f"there is not enough memory for what maverick has to do: {what}{at}",
+                f"there is not enough memory for what maverick has to do: {what}{where}",
                 step=step,
                 is_ours=False,
             )
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return cls(f"the disk is full; free some space: {what}{at}", step=step, is_ours=False)
+            return cls(
+                f"the disk is full; free some space: {what}{where}", step=step, is_ours=False
+            )
         if isinstance(error, RuntimeError) and "start new thread" in text:
             few = "the system lets this user start no more threads; allow more, as with `ulimit -u`"
-            return cls(f"{few}: {what}{at}", step=step, is_ours=False)
+            return cls(f"{few}: {what}{where}", step=step, is_ours=False)
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
             few = (
                 "maverick may not open as many files as it has to; allow more, as with `ulimit -n "
                 "1024`"
             )
-            return cls(f"{few}: {what}{at}", step=step, is_ours=False)
-        return cls(f"this is a fault of maverick, not of your workflow: {what}{at}", step=step)
+            return cls(f"{few}: {what}{where}", step=step, is_ours=False)
+        return cls(f"this is a fault of maverick, not of your workflow: {what}{where}", step=step)
 
 
 class Interrupted(MaverickError):

@@ -27,8 +27,8 @@ def explain(error: BaseException, store_folder: Path | None, scrub: Callable[[st
     """Say what *error* is, where its traceback is now, and what to do with that file.
 
     The file is in *store_folder* if that is there, else among the temporary files; only its owner
-    reads it.
-    *scrub* masks secrets. Where no file can be written, the traceback is part of what is said.
+    reads it. *scrub* masks secrets. Where no file can be written, the traceback is part of the
+    text.
     """
     cause = error.__cause__ if isinstance(error, Fault) and error.__cause__ is not None else error
     fault = error if isinstance(error, Fault) else Fault.of(error)
@@ -43,7 +43,7 @@ def explain(error: BaseException, store_folder: Path | None, scrub: Callable[[st
 
 
 def _address() -> str:
-    """Where to: the project's page, if the package names one."""
+    """Say where to report: the project's page, if the package names one."""
     from importlib.metadata import PackageNotFoundError, metadata  # noqa: PLC0415 - nearly never needed
 
     try:
@@ -52,7 +52,7 @@ def _address() -> str:
         named = []
     urls = {
         label.strip().lower(): url.strip()
-        for label, _, url in (each.partition(",") for each in named)
+        for label, _, url in (line.partition(",") for line in named)
     }
     url = urls.get("issues") or next(iter(urls.values()), "")
     return f" at {url}" if url else " to the maintainers of maverick"

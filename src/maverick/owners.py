@@ -1,6 +1,4 @@
-"""Whose a file is, in words; and where the user's own folders are. Nothing here fails or changes
-anything.
-"""
+"""Whose a file is, in words, and where the user's folders are. Nothing here fails or writes."""
 
 from __future__ import annotations
 
@@ -14,8 +12,7 @@ if TYPE_CHECKING:
 
 
 def owners_of(path: str | os.PathLike[str]) -> tuple[int, ...]:
-    """Give the uids of those who decide what is read at *path*: of a link its owner, and its
-    target's.
+    """Give the uids of those who decide what is read at *path*: owners of a link and its target.
 
     Empty where there is nothing, or nothing that this user can see.
     """
@@ -42,16 +39,13 @@ def user_text(uid: int) -> str:
 
 
 def ownership(path: str | os.PathLike[str]) -> str:
-    """Give `it belongs to root (uid 0) and has mode 0600`, of what may not be read; empty where
-    nobody can tell.
+    """Give `it belongs to root (uid 0) and has mode 0600`; empty where nobody can tell.
 
-    Of a path whose folder may not be searched it is that folder which is named.
+    If the path's folder may not be searched, the folder is named.
     """
-    place = Path(path)
-    for part, name in (
-        (place, "it"),
-        *((folder, str(folder)) for folder in place.absolute().parents),
-    ):
+    target = Path(path)
+    named = {target: "it", **{folder: str(folder) for folder in target.absolute().parents}}
+    for part, name in named.items():
         try:
             status = part.stat()
         except OSError:
@@ -64,9 +58,7 @@ def ownership(path: str | os.PathLike[str]) -> str:
 
 
 def home_folder(environment: Mapping[str, str]) -> str | None:
-    """Give the user's home: $HOME, or what the system has noted where that is no absolute path;
-    None without both.
-    """
+    """Give the user's home: $HOME if that is absolute, else what the system noted; None without."""
     if os.path.isabs(given := environment.get("HOME", "")):  # noqa: PTH117 - a text
         return given
     import pwd  # noqa: PLC0415 - as above

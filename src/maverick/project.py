@@ -41,9 +41,7 @@ class Project:
 
     @property
     def step_environment(self) -> dict[str, str]:
-        """What steps find in their environment; `github.repo` of maverick.yaml as `GH_REPO`, as
-        `gh` reads it.
-        """
+        """What steps find in their environment; `gh` reads `github.repo` of maverick.yaml there."""
         repo = self.config.github_repo
         return {**self.environment, "GH_REPO": repo} if repo else self.environment
 
@@ -53,25 +51,25 @@ class Project:
         return self.root / FOLDER / "checkpoints"
 
     def open_store(self) -> Store:
-        """The project's store.
+        """Open the project's store.
 
         Raises:
             NotFound: Nothing was run here yet.
         """
         from maverick.checkpoints import Store  # noqa: PLC0415 - a listing does without
 
-        with self._explained():
+        with self._with_advice():
             return Store.open(self.store_folder)
 
     def open_overview(self) -> Overview:
-        """The runs of the project's store, without what they hold. Raises as `open_store`."""
+        """Open the runs of the project's store, without what they hold. Raises as `open_store`."""
         from maverick.checkpoints import Overview  # noqa: PLC0415
 
-        with self._explained():
+        with self._with_advice():
             return Overview(self.store_folder)
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _with_advice(self) -> Iterator[None]:
         try:
             yield
         except NotFound:
@@ -81,15 +79,13 @@ class Project:
             ) from None
 
     def create_store(self) -> Store:
-        """The project's store, made if there is none."""
+        """Open the project's store; make it if there is none."""
         from maverick.checkpoints import Store  # noqa: PLC0415
 
         return Store.create(self.store_folder)
 
     def catalog(self, recorded: Mapping[str, str] | None = None) -> Catalog:
-        """What workflows can name here; *recorded* (file -> text) stands in for workflow files that
-        are gone.
-        """
+        """Give what workflows can name here; *recorded* (file -> text) stands in for lost files."""
         from maverick.dsl.catalog.catalog import Builtins, Catalog, WorkflowFolder  # noqa: PLC0415
 
         own = config_folder(self.environment)
@@ -110,22 +106,21 @@ class Project:
 
 
 def open_project(
-    place: Location, environment: Mapping[str, str], owners: OwnersOf = owners_of
+    location: Location, environment: Mapping[str, str], owners: OwnersOf = owners_of
 ) -> Project:
-    """Give the project at *place*, whose files are to be taken; git may work in its repository
-    then.
+    """Give the project at *location*, whose files are taken, and let git work in its repository.
 
     Raises:
         UsageError: Files of it belong to somebody else, or its store is a link that leads out of
             it.
         WorkflowInvalid: The user's configuration has problems.
     """
-    trust = roots.load_trust(place, environment, owners)
-    counts = roots.check_trust(place, trust)
-    repositories.trust_repository(place.root, trust.is_ours)
+    trust = roots.load_trust(location, environment, owners)
+    counts = roots.check_trust(location, trust)
+    repositories.trust_repository(location.root, trust.is_ours)
     # Steps and the collector run in other folders, where a relative name would lead elsewhere.
-    named = {roots.VARIABLE: str(place.root)} if place.named else {}
-    return Project(place.root, {**environment, **named}, trust if counts else None)
+    named = {roots.VARIABLE: str(location.root)} if location.named else {}
+    return Project(location.root, {**environment, **named}, trust if counts else None)
 
 
 def refuse_system(platform: str) -> None:

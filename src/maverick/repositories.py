@@ -36,8 +36,7 @@ LOCAL_VARIABLES: Final = frozenset(
         "GIT_WORK_TREE",
     }
 )
-"""What `git rev-parse --local-env-vars` prints, of all versions; a test asks the git that is there.
-"""
+"""What `git rev-parse --local-env-vars` prints, in all versions; a test asks the installed git."""
 
 NO_REPOSITORY: Final = "not a git repository"
 """What git says where there is none (with LC_ALL=C)."""
@@ -73,8 +72,7 @@ def environment_in(
 
 @contextmanager
 def bound_as_in(root: str | Path, environment: MutableMapping[str, str]) -> Iterator[None]:
-    """Keep in *environment* (this process's) only what a process in *root* would get, until the
-    block ends.
+    """Keep in this process's *environment* what a process in *root* would get, while a block runs.
 
     For the functions of a project, which run in this process and may start git.
     """
@@ -91,10 +89,10 @@ def bound_as_in(root: str | Path, environment: MutableMapping[str, str]) -> Iter
 
 
 def _redundant(environment: Mapping[str, str], top: Path, root: Path) -> frozenset[str]:
-    """The variables that say what git finds in the work tree *top* by itself."""
+    """Give the variables that say what git finds in the work tree *top* by itself."""
     folder = git_folder(top)
-    said = environment.get("GIT_DIR")
-    if said is not None and _real(root / said) != folder:
+    named = environment.get("GIT_DIR")
+    if named is not None and _real(root / named) != folder:
         return frozenset()
     dropped = {"GIT_DIR"}
     if "GIT_WORK_TREE" in environment and _real(root / environment["GIT_WORK_TREE"]) == top:
@@ -119,16 +117,12 @@ def is_top(folder: str | Path) -> bool:
 
 
 def work_tree_of(folder: Path) -> Path | None:
-    """Give the nearest folder, *folder* or one above it, that has a `.git` which git accepts; None
-    if none has.
-    """
-    return next((place for place in (folder, *folder.parents) if is_top(place)), None)
+    """Give *folder* or the nearest one above it with a `.git` that git accepts, else None."""
+    return next((parent for parent in (folder, *folder.parents) if is_top(parent)), None)
 
 
 def git_folder(top: Path) -> Path:
-    """Give the folder that holds the repository of the work tree *top*: its `.git`, or what that
-    file names.
-    """
+    """Give where the repository of the work tree *top* is: its `.git`, or what that file names."""
     marker = top / ".git"
     try:
         with marker.open("rb") as file:
@@ -139,12 +133,16 @@ def git_folder(top: Path) -> Path:
 
 
 def _repository_of(folder: str | Path) -> Path | None:
-    """The top of the work tree that *folder* is in, or the repository itself where it is in one."""
-    place = _real(folder)
-    for it in (place, *place.parents):
-        if is_top(it) or all(os.path.lexists(it / name) for name in ("HEAD", "objects", "refs")):
-            return it
+    """Give the top of the work tree that *folder* is in, or the repository that it is inside."""
+    start = _real(folder)
+    for parent in (start, *start.parents):
+        if is_top(parent) or _is_repository(parent):
+            return parent
     return None
+
+
+def _is_repository(folder: Path) -> bool:
+    return all(os.path.lexists(folder / name) for name in ("HEAD", "objects", "refs"))
 
 
 def _real(path: str | Path) -> Path:
@@ -155,8 +153,7 @@ def _real(path: str | Path) -> Path:
 
 
 def trust_repository(root: Path, is_ours: Callable[[str], bool]) -> None:
-    """Let this process's git work in the repository that the trusted project at *root* is in,
-    whoever owns it.
+    """Let this process's git work in the repository of the trusted project at *root*, whoever's.
 
     That is, if the folder at its top and its `.git` are ours; else git itself judges.
     """
@@ -166,9 +163,7 @@ def trust_repository(root: Path, is_ours: Callable[[str], bool]) -> None:
 
 
 def trusted_repositories() -> list[str]:
-    """Give the tops of the work trees that this process's git may work in; for a process that it
-    starts.
-    """
+    """Give the tops of the work trees where this process's git may work, for one that it starts."""
     return list(_safe)
 
 
@@ -178,7 +173,5 @@ def trust_repositories(tops: list[str]) -> None:
 
 
 def safe_settings() -> list[str]:
-    """Give the options by which git works in those repositories. Git before 2.38 does not honour
-    them there.
-    """
+    """Give the options by which git works in those repositories (from git 2.38 on)."""
     return [word for top in _safe for word in ("-c", f"safe.directory={top}")]

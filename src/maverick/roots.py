@@ -28,9 +28,7 @@ _ROOT_USER = 0
 
 
 class Location(NamedTuple):
-    """The current folder and the root of the project that it is in, both as absolute paths without
-    links.
-    """
+    """The current folder and the root of its project, as absolute paths without links."""
 
     here: Path
     root: Path
@@ -60,9 +58,7 @@ def find_root(start: Path, environment: Mapping[str, str]) -> Path:
 
 
 def _is_shared(folder: Path, environment: Mapping[str, str]) -> bool:
-    """Whether *folder* is no single project's: the home, `/`, or one that everybody may write
-    to.
-    """
+    """Whether *folder* is no single project's: the home, `/`, or open to all."""
     if folder.parent == folder or is_open_to_all(folder):
         return True
     home = home_folder(environment)
@@ -126,8 +122,7 @@ def _require_open(root: Path, advice: str) -> None:
 
 
 class Trust(NamedTuple):
-    """Whose files are taken. `users` are their uids; `paths` (without links) are taken whoever owns
-    them.
+    """Whose files are taken: those of `users` (uids), and `paths` (without links), whoever's.
 
     `config` is the file that says so, empty for a user without a home; `unread` says why it was not
     read.
@@ -140,9 +135,7 @@ class Trust(NamedTuple):
     owners_of: OwnersOf = owners_of
 
     def stranger(self, path: str) -> int | None:
-        """Give the uid of somebody else who decides what is read at *path*; None if it is to be
-        taken.
-        """
+        """Give the uid of a stranger who decides what is read at *path*; None if it is taken."""
         foreign = next((uid for uid in self.owners_of(path) if uid not in self.users), None)
         return None if foreign is None or self.covers(path) else foreign
 
@@ -153,11 +146,10 @@ class Trust(NamedTuple):
     def covers(self, path: str) -> bool:
         """Whether *path*, behind all links, is at or below one of `paths`."""
         real = os.path.realpath(path)
-        return any(real == it or real.startswith(f"{it.rstrip('/')}/") for it in self.paths)
+        return any(f"{real}/".startswith(f"{trusted.rstrip('/')}/") for trusted in self.paths)
 
     def require(self, path: str, *, advised: str = "") -> None:
-        """Refuse what belongs to somebody else; *advised* is the path to trust, *path* itself if it
-        is empty.
+        """Refuse what belongs to somebody else; *advised* is the path to trust (default: *path*).
 
         Raises:
             UsageError: Names the file, its owner, and the way out.
@@ -197,10 +189,9 @@ class Trust(NamedTuple):
 
 
 def load_trust(
-    place: Location, environment: Mapping[str, str], owners: OwnersOf = owners_of
+    location: Location, environment: Mapping[str, str], owners: OwnersOf = owners_of
 ) -> Trust:
-    """Give whose files are taken at *place*: the user's, root's, and those of the owner of the
-    current folder.
+    """Give whose files are taken at *location*: the user's, root's, the current folder's owner's.
 
     Under sudo the one who called it is the user, too. A root that was named and is not above the
     current folder stands for it: naming it is going there.
@@ -209,14 +200,14 @@ def load_trust(
         WorkflowInvalid: The user's configuration has problems.
     """
     users = _users(environment)
-    here = place.here if place.here.is_relative_to(place.root) else place.root
-    taken = users | frozenset(owners(str(here))[-1:])
+    here = location.here if location.here.is_relative_to(location.root) else location.root
+    accepted = users | frozenset(owners(str(here))[-1:])
     folder = config_folder(environment)
     if folder is None:
-        return Trust(users=taken, owners_of=owners)
+        return Trust(users=accepted, owners_of=owners)
     path = str(folder / "config.yaml")
     paths, unread = _trusted_paths(path, users, environment, owners)
-    return Trust(users=taken, paths=paths, config=path, unread=unread, owners_of=owners)
+    return Trust(users=accepted, paths=paths, config=path, unread=unread, owners_of=owners)
 
 
 def _users(environment: Mapping[str, str]) -> frozenset[int]:
@@ -230,7 +221,7 @@ def _users(environment: Mapping[str, str]) -> frozenset[int]:
 def _trusted_paths(
     path: str, users: frozenset[int], environment: Mapping[str, str], owners: OwnersOf
 ) -> tuple[tuple[str, ...], str]:
-    """What the user's configuration says under `trust`, without links; and why it was not read."""
+    """Give what the user's configuration trusts, without links, and why it was not read."""
     if not owners(path):
         return (), ""
     foreign = next((uid for uid in owners(path) if uid not in users), None)
@@ -242,10 +233,10 @@ def _trusted_paths(
     from maverick.dsl.serialization.source_text import read_text  # noqa: PLC0415 - most users have no such file
 
     config = parse_user_config(read_text(Path(path)), path, home_folder(environment))
-    return tuple(os.path.realpath(it) for it in config.trust), ""
+    return tuple(os.path.realpath(trusted) for trusted in config.trust), ""
 
 
-def check_trust(place: Location, trust: Trust) -> bool:
+def check_trust(location: Location, trust: Trust) -> bool:
     """Refuse a project whose files are not to be taken; say whether their owners count there.
 
     They count where the root is above the current folder, or is a folder that everybody may write
@@ -254,11 +245,11 @@ def check_trust(place: Location, trust: Trust) -> bool:
     Raises:
         UsageError: Names file, owner, and the way out.
     """
-    root = place.root
+    root = location.root
     for link in (root / FOLDER, root / FOLDER / "checkpoints"):
         trust.require_inside(str(link), str(root))
     is_open = is_open_to_all(root)
-    counts = is_open or (place.here != root and place.here.is_relative_to(root))
+    counts = is_open or (location.here != root and location.here.is_relative_to(root))
     if counts:
         for path in _acted_on(root):
             trust.require(path, advised="" if is_open else str(root))
@@ -266,7 +257,7 @@ def check_trust(place: Location, trust: Trust) -> bool:
 
 
 def _acted_on(root: Path) -> Iterator[str]:
-    """The paths of what is read and acted on in a project, its modules apart."""
+    """Yield the paths of what is read and acted on in a project, its modules apart."""
     folder = root / FOLDER
     yield from map(str, (root, root / CONFIG, folder, folder / "checkpoints"))
     for name in _ACTED_ON:

@@ -32,9 +32,7 @@ _ADVICE = {
 
 
 def kind_of(value: object) -> str:  # noqa: PLR0911 - one case a type
-    """Name the type of *value* in the language's words; what is no value is named by its Python
-    type.
-    """
+    """Name the type of *value* in the language's words, or, if it is no value, in Python's."""
     match value:
         case None:
             return "null"
@@ -100,7 +98,7 @@ def same(one: object, other: object) -> bool:
 
 
 def canonical_json(value: Value) -> bytes:
-    """JSON of *value*: keys sorted, no spaces, UTF-8.
+    """Give the JSON of *value*: keys sorted, no spaces, UTF-8.
 
     Bytes are `{"$bytes": hex}`; where an integer is beyond what Python writes, the large ones are
     `{"$int": hex}`.
@@ -144,9 +142,7 @@ class _UnstorableError(Exception):
 
 
 def _plain(obj: object, depth: int, inside: set[int]) -> Value:
-    """One level of `normalise`. *inside* holds the ids of the objects that are being converted
-    further up.
-    """
+    """Convert one level; *inside* holds the ids of the objects converted above it."""
     if type(obj) in _PLAIN:
         return obj  # type: ignore[return-value]
     scalar = _scalar(obj)
@@ -173,7 +169,7 @@ def _plain(obj: object, depth: int, inside: set[int]) -> Value:
 
 
 def _scalar(obj: object) -> Value:  # noqa: PLR0911 - one case a type
-    """The value of *obj* if it is one without entries, else null."""
+    """Give the value of *obj* if it is one without entries, else null."""
     match obj:
         case enum.Enum():
             return None
@@ -273,7 +269,7 @@ def _key(key: object) -> str:
 
 
 def key_path(key: str | int) -> str:
-    """How a path goes on to *key*: `.name`, `["any text"]`, `[0]`."""
+    """Give how a path goes on to *key*: `.name`, `["any text"]`, `[0]`."""
     if isinstance(key, str) and key.replace("-", "_").isidentifier():
         return f".{key}"
     return f"[{json.dumps(key, ensure_ascii=False)}]"

@@ -27,16 +27,12 @@ _IN_JSON: Final = ""
 
 @cache
 def _hidden_or(others: str) -> re.Pattern[str]:
-    """What finds a hidden character, or one of *others*. Most texts need none, and making one takes
-    a millisecond.
-    """
+    """Make what finds a hidden character or one of *others*. Few texts need it; it takes 1 ms."""
     return re.compile(f"[{others}{_HIDDEN}]")
 
 
 class Shown(str):
-    """Text in which nothing is hidden any more; colours in it are ours. `shown` makes one of
-    parts.
-    """
+    """Text in which nothing is hidden any more; colours in it are ours. `shown` makes it."""
 
     __slots__ = ()
 
@@ -47,9 +43,7 @@ def shown(*parts: str) -> Shown:
 
 
 def visible(text: str) -> str:
-    r"""Give *text* with what a terminal would obey as escapes; line feeds stay, and `\r\n` is
-    one.
-    """
+    r"""Give *text* with what a terminal would obey as escapes; line feeds stay, `\r\n` is one."""
     if text.isascii() and text.replace("\n", "").isprintable():
         return text
     return _hidden_or(_IN_TEXT).sub(_escape, text.replace("\r\n", "\n"))
@@ -63,17 +57,14 @@ def one_line(text: str) -> str:
 
 
 def visible_json(text: str) -> str:
-    r"""Give the JSON *text* with what a terminal would obey as `\uXXXX`: another spelling of the
-    same value.
-    """
+    r"""Give the JSON *text* with what a terminal would obey as `\uXXXX`: the value is the same."""
     if text.isascii() and "\x7f" not in text:
         return text
-    return _hidden_or(_IN_JSON).sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _hidden_or(_IN_JSON).sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def last_states(text: str) -> str:
-    r"""Give *text* as it stands in the end: of a line that was painted again after `\r`, what was
-    painted last.
+    r"""Give *text* as it stands in the end: of a line repainted after `\r`, the last state.
 
     So a progress bar is one line, whatever it went through.
     """
@@ -83,9 +74,7 @@ def last_states(text: str) -> str:
 
 
 def last_lines(text: str, count: int) -> list[str]:
-    """Give the last *count* lines of what a program wrote, as they stand in the end; none of what
-    is empty.
-    """
+    """Give the last *count* lines of what a program wrote, as they stand in the end."""
     stripped = last_states(text.strip())
     return stripped.split("\n")[-count:] if stripped else []
 
@@ -101,5 +90,5 @@ def _last_state(line: str) -> str:
     return next(states, "")
 
 
-def _escape(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape", "backslashreplace").decode()
+def _escape(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape", "backslashreplace").decode()
