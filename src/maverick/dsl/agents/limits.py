@@ -31,30 +31,30 @@ def seconds_to_wait(text: str, now: datetime) -> float | None:
 
     A time of day without a zone is one of this machine's; *now* is aware.
     """
-    if found := _AFTER.search(text):
-        return _amount(text, found.end())
-    if found := _HEADER.search(text):
-        return float(found[1])
-    if found := _MOMENT.search(text):
-        return _until_moment(found[1], now)
-    if found := _UNIX.search(text):
-        return _until(datetime.fromtimestamp(int(found[1]), UTC), now)
-    if found := _CLOCK.search(text):
-        return _until_clock(found, now)
+    if match := _AFTER.search(text):
+        return _amount(text, match.end())
+    if match := _HEADER.search(text):
+        return float(match[1])
+    if match := _MOMENT.search(text):
+        return _until_moment(match[1], now)
+    if match := _UNIX.search(text):
+        return _until(datetime.fromtimestamp(int(match[1]), UTC), now)
+    if match := _CLOCK.search(text):
+        return _until_clock(match, now)
     return None
 
 
 def _amount(text: str, start: int) -> float | None:
     """The sum of `1h 2m 3.5s` from *start* on."""
-    total, found = 0.0, _AMOUNT.match(text, start)
-    if found is None:
+    total, match = 0.0, _AMOUNT.match(text, start)
+    if match is None:
         return None
-    while found is not None:
-        unit = found[2].lower()
+    while match is not None:
+        unit = match[2].lower()
         total += (
-            float(found[1]) * _UNITS_SECONDS["ms" if unit.startswith(("ms", "milli")) else unit[0]]
+            float(match[1]) * _UNITS_SECONDS["ms" if unit.startswith(("ms", "milli")) else unit[0]]
         )
-        found = _AMOUNT.match(text, found.end())
+        match = _AMOUNT.match(text, match.end())
     return total
 
 
@@ -69,15 +69,15 @@ def _until_moment(text: str, now: datetime) -> float | None:
         return None
 
 
-def _until_clock(found: re.Match[str], now: datetime) -> float | None:
-    hour, minute, half = int(found[1]), int(found[2] or 0), (found[3] or "").lower()
-    if not half and found[2] is None:
+def _until_clock(match: re.Match[str], now: datetime) -> float | None:
+    hour, minute, half = int(match[1]), int(match[2] or 0), (match[3] or "").lower()
+    if not half and match[2] is None:
         return None  # `resets 3` may be anything.
     if half:
         hour = hour % 12 + (12 if half == "pm" else 0)
     if hour > 23 or minute > 59:
         return None
-    here = now.astimezone(_zone(found[4]) or now.astimezone().tzinfo)
+    here = now.astimezone(_zone(match[4]) or now.astimezone().tzinfo)
     moment = here.replace(hour=hour, minute=minute, second=0, microsecond=0)
     return _until(moment if moment > here else moment + timedelta(days=1), now)
 

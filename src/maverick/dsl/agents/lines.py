@@ -90,5 +90,5 @@ def first_line(text: str) -> str:
 
 def status_in(message: str) -> int | None:
     """The HTTP status that a message names; None if it names none."""
-    found = _STATUS.search(message)
-    return int(found[1] or found[2] or found[3]) if found else None
+    match = _STATUS.search(message)
+    return int(match[1] or match[2] or match[3]) if match else None

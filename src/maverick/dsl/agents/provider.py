@@ -151,8 +151,8 @@ class Provider:
             text = Path(home, file).read_text("utf-8", "replace")
         except OSError:
             return False
-        found = re.search(r"^\s*model_provider\s*=\s*[\"']([^\"']+)", text, re.MULTILINE)
-        return found is not None and found[1] != "openai"
+        match = re.search(r"^\s*model_provider\s*=\s*[\"']([^\"']+)", text, re.MULTILINE)
+        return match is not None and match[1] != "openai"
 
     def asks_for_login(self, agent: AgentConfig) -> list[str]:
         """The command that tells whether anybody is logged in; empty if there is none."""
@@ -217,8 +217,8 @@ def provider_of(name: str, agent: AgentConfig) -> Provider:
     settings = {setting.option: setting for setting in provider.settings}
     for option, value in agent.options.items():
         if option not in settings and option not in _COMMON_OPTIONS:
-            known = (*settings, *_COMMON_OPTIONS)
-            hint = nearest(option, known) or f"; there are {', '.join(known)}"
+            options = (*settings, *_COMMON_OPTIONS)
+            hint = nearest(option, options) or f"; there are {', '.join(options)}"
             raise StepFailed(
                 f"agent {name!r} has an unknown option {option!r} for {provider.name}{hint}"
             )

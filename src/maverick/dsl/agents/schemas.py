@@ -158,7 +158,7 @@ def validate(value: Value, schema: Value) -> None:
     # A registry of its own, so that a `$ref` never reaches the network.
     validator = Draft202012Validator(cast("Mapping[str, Any]", schema), registry=Registry())
     try:
-        found = next(iter(validator.iter_errors(value)), None)
+        misfit = next(iter(validator.iter_errors(value)), None)
     except Unresolvable as error:
         raise StepFailed(
             f"output_schema refers to something that is not in it: {error.ref}"
@@ -170,9 +170,9 @@ def validate(value: Value, schema: Value) -> None:
         raise AnswerWrong(
             f"a number in it cannot be compared as output_schema asks for: {error}"
         ) from None
-    if found is not None:
+    if misfit is not None:
         raise AnswerWrong(
-            f"it does not fit output_schema at {found.json_path}: {found.message[:_SHOWN]}"
+            f"it does not fit output_schema at {misfit.json_path}: {misfit.message[:_SHOWN]}"
         )
 
 

@@ -141,10 +141,10 @@ class Catalog:
             case _:
                 return name in self.names(kind)
 
-    def _is_played(self, name: str, known: set[str]) -> bool:
-        if name in known:
+    def _is_played(self, name: str, names: set[str]) -> bool:
+        if name in names:
             return True
-        return "default" in self.config.agents and not nearest(name, known, likeness=_MISTYPED)
+        return "default" in self.config.agents and not nearest(name, names, likeness=_MISTYPED)
 
     def wrong_arguments(
         self, action: str, args: Sequence[object] | None, kwargs: Mapping[str, object] | None

@@ -92,7 +92,7 @@ class _Linter:
     def __init__(self, lookup: Lookup | None) -> None:
         self.lookup = lookup
         self.problems: list[Problem] = []
-        self.known: dict[str, Workflow] = {}
+        self.workflows: dict[str, Workflow] = {}
         self.unknown: set[str] = set()
         self.calls: dict[str, list[tuple[str, SourcePlace]]] = {}
 
@@ -101,7 +101,7 @@ class _Linter:
 
     def run(self, workflow: Workflow) -> None:
         waiting = [workflow]
-        self.known[_identity(workflow)] = workflow
+        self.workflows[_identity(workflow)] = workflow
         while waiting:
             caller = waiting.pop()
             calls = self.calls.setdefault(_identity(caller), [])
@@ -116,8 +116,8 @@ class _Linter:
                 if called is None:
                     continue
                 calls.append((_identity(called), step.places.get("workflow", step.place)))
-                if _identity(called) not in self.known:
-                    self.known[_identity(called)] = called
+                if _identity(called) not in self.workflows:
+                    self.workflows[_identity(called)] = called
                     waiting.append(called)
         self.cycles(_identity(workflow))
 
@@ -190,14 +190,14 @@ class _Linter:
             return
         place = step.places.get("inputs", step.place)
         for name, value in given.items():
-            at = step.places.get(f"inputs.{name}", place)
+            where = step.places.get(f"inputs.{name}", place)
             if name not in called.inputs:
                 hint = (
                     nearest(name, called.inputs) or f"; it has {', '.join(called.inputs) or 'none'}"
                 )
-                self.problem(at, f"the workflow `{called.name}` has no input `{name}`{hint}")
+                self.problem(where, f"the workflow `{called.name}` has no input `{name}`{hint}")
             elif next(expressions_in(value), None) is None:
-                self.constant(called, name, value, at)
+                self.constant(called, name, value, where)
         for name, declared in called.inputs.items():
             if declared.required and name not in given:
                 self.problem(
@@ -225,9 +225,8 @@ class _Linter:
         while pending:
             for called, place in pending[-1]:
                 if called in trail:
-                    names = [
-                        self.known[file].name for file in (*trail[trail.index(called) :], called)
-                    ]
+                    cycle = (*trail[trail.index(called) :], called)
+                    names = [self.workflows[file].name for file in cycle]
                     self.problem(place, f"a cycle of sub-workflows: {' -> '.join(names)}")
                 elif called not in done:
                     trail.append(called)

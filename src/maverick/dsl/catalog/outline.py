@@ -39,15 +39,15 @@ def _steps(
     catalog: Catalog | None,
 ) -> Iterator[tuple[str, Outlined]]:
     for step in steps:
-        at, here = path.child(step.name), inside.child(step.name)
-        yield at, Outlined(step, workflow, here)
+        step_path, step_inside = path.child(step.name), inside.child(step.name)
+        yield step_path, Outlined(step, workflow, step_inside)
         for mark, inner in step.inside():
-            around, there = StepPath(at + mark), StepPath(here + mark)
+            around, there = StepPath(step_path + mark), StepPath(step_inside + mark)
             yield from _steps([inner], around, there, workflow, catalog)
         if isinstance(step, SubworkflowStep):
             called = None if catalog is None else _called(step, workflow, catalog)
             if called is not None:
-                yield from _steps(called.steps, at, ROOT, called, catalog)
+                yield from _steps(called.steps, step_path, ROOT, called, catalog)
 
 
 def _called(step: SubworkflowStep, workflow: Workflow, catalog: Catalog) -> Workflow | None:

@@ -182,8 +182,8 @@ class _Checker:
             )
         if len(self.problems) >= _MANY_PROBLEMS:  # Suggestions take their time.
             return f"there is no step `{name}`"
-        known = {other for around in block.chain() for other in (*around.seen, *around.places)}
-        return f"there is no step `{name}`{nearest(name, known)}"
+        names = {other for around in block.chain() for other in (*around.seen, *around.places)}
+        return f"there is no step `{name}`{nearest(name, names)}"
 
 
 def _field_names(step: Step) -> list[str]:

@@ -8,26 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from maverick.dsl.expressions import operators
+from maverick.dsl.expressions import nodes, operators
 from maverick.dsl.expressions import text as texts
 from maverick.dsl.expressions.expressions import Expression, Template
 from maverick.dsl.expressions.functions import Context, call
-from maverick.dsl.expressions.nodes import (
-    Access,
-    And,
-    Arithmetic,
-    Call,
-    Choice,
-    Comparison,
-    ListOf,
-    Literal,
-    MappingOf,
-    Name,
-    Negative,
-    Node,
-    Not,
-    Or,
-)
 from maverick.dsl.expressions.operators import Budget, truth
 from maverick.dsl.expressions.text import as_text
 from maverick.errors import ExpressionFailed
@@ -168,58 +152,58 @@ class _Placed:
         raise ExpressionFailed(f"{self.expression.place}: `{text}`: {why}") from error
 
 
-def _value(node: Node, context: Context) -> object:  # noqa: C901, PLR0911, PLR0912 - one case a node
+def _value(node: nodes.Node, context: Context) -> object:  # noqa: C901, PLR0911, PLR0912 - one case a node
     """The value of one node; mappings that load lazily are left as they are."""
     match node:
-        case Literal(value):
+        case nodes.Literal(value):
             return value
-        case Name(name):
+        case nodes.Name(name):
             return context.scope.lookup(name)
-        case Access(base, keys):
-            found = _value(base, context)
+        case nodes.Access(base, keys):
+            reached = _value(base, context)
             for key in keys:
-                found = operators.access(found, _value(key, context))
-            return found
-        case Call(function, arguments):
+                reached = operators.access(reached, _value(key, context))
+            return reached
+        case nodes.Call(function, arguments):
             return call(function, [_value(argument, context) for argument in arguments], context)
-        case Comparison():
+        case nodes.Comparison():
             return _compared(node, context)
-        case Arithmetic(first, rest):
+        case nodes.Arithmetic(first, rest):
             result = _value(first, context)
             for sign, operand in rest:
                 result = operators.calculate(sign, result, _value(operand, context), context.budget)
             return result
-        case And(operands):
+        case nodes.And(operands):
             return _first(operands, context, stop_at=False)
-        case Or(operands):
+        case nodes.Or(operands):
             return _first(operands, context, stop_at=True)
-        case Not(operand):
+        case nodes.Not(operand):
             return not truth(_value(operand, context))
-        case Negative(operand):
+        case nodes.Negative(operand):
             return operators.negative(_value(operand, context))
-        case Choice(condition, then, otherwise):
+        case nodes.Choice(condition, then, otherwise):
             return _value(then if truth(_value(condition, context)) else otherwise, context)
-        case ListOf(items):
+        case nodes.ListOf(items):
             return [_value(item, context) for item in items]
-        case MappingOf(pairs):
+        case nodes.MappingOf(pairs):
             return {_key(_value(key, context)): _value(value, context) for key, value in pairs}
         case _:
             assert_never(node)
 
 
-def _asked(node: Node, context: Context) -> object:
+def _asked(node: nodes.Node, context: Context) -> object:
     """As `_value`, of a node that is asked whether it is true."""
     match node:
-        case Not(operand):
+        case nodes.Not(operand):
             return not truth(_asked(operand, context))
-        case And(operands) | Or(operands):
-            stop_at = isinstance(node, Or)
+        case nodes.And(operands) | nodes.Or(operands):
+            stop_at = isinstance(node, nodes.Or)
             for operand in operands[:-1]:
                 value = _asked(operand, context)
                 if truth(value) is stop_at:
                     return value
             return _asked(operands[-1], context)
-        case Choice(question, then, otherwise):
+        case nodes.Choice(question, then, otherwise):
             return _asked(then if truth(_asked(question, context)) else otherwise, context)
         case _:
             return _no_false_text(_value(node, context))
@@ -235,7 +219,7 @@ def _no_false_text(value: object) -> object:
     return value
 
 
-def _compared(node: Comparison, context: Context) -> bool:
+def _compared(node: nodes.Comparison, context: Context) -> bool:
     left = _value(node.first, context)
     for sign, operand in node.rest:
         right = _value(operand, context)
@@ -245,7 +229,7 @@ def _compared(node: Comparison, context: Context) -> bool:
     return True
 
 
-def _first(operands: tuple[Node, ...], context: Context, *, stop_at: bool) -> object:
+def _first(operands: tuple[nodes.Node, ...], context: Context, *, stop_at: bool) -> object:
     """The first operand whose truth is *stop_at*, else the last; what follows it is not
     evaluated.
     """

@@ -87,12 +87,12 @@ def parse_expression(text: str, place: SourcePlace) -> Expression:
     start = len(text) - len(text.lstrip())
     if not text.startswith("${{", start):
         return _parse(text, place, tokens(text, start), start)
-    found = tokens(text, start + 3, braced=True)
-    end = found[-1].offset + 2
+    scanned = tokens(text, start + 3, braced=True)
+    end = scanned[-1].offset + 2
     if text[end:].strip():
         message = "expected nothing after `}}`: write the whole expression inside one `${{ }}`"
         raise ExpressionSyntaxError(message, end + len(text[end:]) - len(text[end:].lstrip()))
-    return _parse(text, place, found, start + 3)
+    return _parse(text, place, scanned, start + 3)
 
 
 def parse_template(text: str, place: SourcePlace) -> str | Template:
@@ -105,9 +105,9 @@ def parse_template(text: str, place: SourcePlace) -> str | Template:
     while (start := text.find("${{", position)) >= 0:
         if start > position:
             parts.append(text[position:start])
-        found = tokens(text, start + 3, braced=True)
-        parts.append(_parse(text, place, found, start + 3))
-        position = found[-1].offset + 2
+        scanned = tokens(text, start + 3, braced=True)
+        parts.append(_parse(text, place, scanned, start + 3))
+        position = scanned[-1].offset + 2
     if not parts:
         return text
     if position < len(text):
@@ -115,9 +115,9 @@ def parse_template(text: str, place: SourcePlace) -> str | Template:
     return Template(text, place, tuple(parts))
 
 
-def _parse(text: str, place: SourcePlace, found: list[Token], start: int) -> Expression:
-    node = Parser(found).whole()
-    inner = text[start : found[-1].offset].strip()
+def _parse(text: str, place: SourcePlace, scanned: list[Token], start: int) -> Expression:
+    node = Parser(scanned).whole()
+    inner = text[start : scanned[-1].offset].strip()
     return _examined(inner, place, node, start)
 
 

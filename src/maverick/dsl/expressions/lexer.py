@@ -82,7 +82,7 @@ def tokens(text: str, start: int = 0, *, braced: bool = False) -> list[Token]:
     The last token is always of kind "end"; its offset is that of the `}}` or the length of the
     text.
     """
-    found: list[Token] = []
+    scanned: list[Token] = []
     braces = 0
     position = start
     while position < len(text):
@@ -91,9 +91,9 @@ def tokens(text: str, start: int = 0, *, braced: bool = False) -> list[Token]:
                 f"an expression has at most {MAX_LENGTH:,} characters", start
             )
         if braced and braces == 0 and text.startswith("}}", position):
-            found.append(Token("end", "", None, position))
-            return found
-        after_dot = bool(found) and found[-1].text == "." and found[-1].kind == "operator"
+            scanned.append(Token("end", "", None, position))
+            return scanned
+        after_dot = bool(scanned) and scanned[-1].text == "." and scanned[-1].kind == "operator"
         match = (_NAME_AFTER_DOT.match(text, position) if after_dot else None) or _TOKEN.match(
             text, position
         )
@@ -105,15 +105,15 @@ def tokens(text: str, start: int = 0, *, braced: bool = False) -> list[Token]:
             braces += (token.text == "{") - (token.text == "}") if kind == "operator" else 0
             if braced and braces < 0:
                 raise ExpressionSyntaxError(f"unexpected `}}`: {_HINTS['}']}", position)
-            _check_gap(found, token, text)
-            found.append(token)
+            _check_gap(scanned, token, text)
+            scanned.append(token)
         position = match.end()
     if braced:
         raise ExpressionSyntaxError("`${{` is never closed: expected `}}`", max(start - 3, 0))
     if position - start > MAX_LENGTH:
         raise ExpressionSyntaxError(f"an expression has at most {MAX_LENGTH:,} characters", start)
-    found.append(Token("end", "", None, len(text)))
-    return found
+    scanned.append(Token("end", "", None, len(text)))
+    return scanned
 
 
 def _token(kind: str, text: str, offset: int) -> Token:
@@ -166,18 +166,18 @@ def _escape(match: re.Match[str], offset: int) -> str:
     raise ExpressionSyntaxError(message, offset + 1 + match.start())
 
 
-def _check_gap(found: list[Token], token: Token, text: str) -> None:
+def _check_gap(scanned: list[Token], token: Token, text: str) -> None:
     """Refuse `1abc`, `a.0.b` and `step-2.output`, which would otherwise give a misleading message
     later.
     """
-    last = found[-1] if found else None
+    last = scanned[-1] if scanned else None
     if last is None or last.kind != "number" or token.offset != last.offset + len(last.text):
         return
     if token.kind not in ("name", "number") and token.text != ".":
         return
     rest = re.compile(r"[\w.-]*").match(text, last.offset, last.offset + 40)
     written = rest[0] if rest else last.text
-    before = found[-2].text if len(found) > 1 else ""
+    before = scanned[-2].text if len(scanned) > 1 else ""
     hint = ""
     if before == ".":
         hint = f": an index is written `[{last.text}]`"
@@ -193,7 +193,7 @@ def _unknown(text: str, position: int) -> str:
     character = text[position]
     if character in "'\"":
         return f"the string that begins here is never closed: expected `{character}`"
-    found = next((sign for sign in _HINTS if text.startswith(sign, position)), character)
-    hint = f": {_HINTS[found]}" if found in _HINTS else ""
-    shown = found if found.isprintable() else ascii(found)[1:-1]
+    unread = next((sign for sign in _HINTS if text.startswith(sign, position)), character)
+    hint = f": {_HINTS[unread]}" if unread in _HINTS else ""
+    shown = unread if unread.isprintable() else ascii(unread)[1:-1]
     return f"unexpected `{shown}`{hint}"

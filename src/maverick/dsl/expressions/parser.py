@@ -67,10 +67,10 @@ TOO_DEEP = f"the expression is nested more than {MAX_NESTING} deep: compute a pa
 class Parser:
     """Precedence climbing over a list of tokens whose last one is the end."""
 
-    def __init__(self, found: list[Token]) -> None:
-        self.tokens = found
+    def __init__(self, tokens: list[Token]) -> None:
+        self.tokens = tokens
         self.position = 0
-        self.token = found[0]
+        self.token = tokens[0]
         self.depth = 0
 
     def whole(self) -> Node:
@@ -91,8 +91,8 @@ class Parser:
         if self.depth > MAX_NESTING:
             raise self.error(TOO_DEEP)
         node = self.prefix(level)
-        while (found := self.level()) >= level:
-            node = self.choice(node) if found == _CHOICE else self.chain(node, found)
+        while (next_level := self.level()) >= level:
+            node = self.choice(node) if next_level == _CHOICE else self.chain(node, next_level)
         self.depth -= 1
         return node
 
@@ -229,14 +229,14 @@ class Parser:
 
     def entries(self, close: str, purpose: str) -> tuple[Node, ...]:
         """Expressions between commas up to *close*; a comma may follow the last."""
-        found: list[Node] = []
+        entries: list[Node] = []
         while not self.at(close):
-            found.append(self.expression(_CHOICE))
+            entries.append(self.expression(_CHOICE))
             if not self.at(","):
                 break
             self.advance()
         self.expect(close, purpose)
-        return tuple(found)
+        return tuple(entries)
 
     def mapping(self) -> Node:
         """A mapping literal after its `{`."""

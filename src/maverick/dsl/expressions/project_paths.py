@@ -35,7 +35,7 @@ def glob(root: Path, pattern: str) -> list[str]:
     segments = [_segment(part) for part in parts]
     if segments and segments[-1] is None:
         segments.append(_segment("*"))  # what is below, not the folder itself
-    found: set[str] = set()
+    paths: set[str] = set()
     listed = 0
     pending: list[tuple[str, frozenset[int]]] = [("", _closed({0}, segments))]
     while pending:
@@ -49,10 +49,10 @@ def glob(root: Path, pattern: str) -> list[str]:
             states_below = _after(entry, states, segments)
             path = f"{folder}/{entry.name}" if folder else entry.name
             if len(segments) in states_below:
-                found.add(path)
+                paths.add(path)
             if any(state < len(segments) for state in states_below) and entry.is_dir():
                 pending.append((path, states_below))
-    return sorted(found)
+    return sorted(paths)
 
 
 def exists(root: Path, path: str) -> bool:

@@ -78,9 +78,9 @@ def check_workflow(text: str, file: str) -> Checked:
         problems.add(
             node, f"a workflow must be a mapping with `name` and `steps`, not {describe(node)}"
         )
-    found = tuple(sorted(set(problems.errors)))
+    errors = tuple(sorted(set(problems.errors)))
     return Checked(
-        None if found else workflow, found, tuple(sorted(set(problems.warnings))), workflow
+        None if errors else workflow, errors, tuple(sorted(set(problems.warnings))), workflow
     )
 
 
@@ -170,7 +170,7 @@ def _input(problems: Problems, name: str, node: Node) -> Input:
     fields = Fields(problems, node, "an input")
     given = fields.node_of("type", required=True)
     kind = fields.word("type", _INPUT_TYPES, "string")
-    known = given is not None and isinstance(given, ScalarNode) and given.text in _INPUT_TYPES
+    has_type = given is not None and isinstance(given, ScalarNode) and given.text in _INPUT_TYPES
     required = fields.flag("required", default=True)
     default_node = fields.node_of("default")
     has_default = default_node is not None
@@ -178,18 +178,18 @@ def _input(problems: Problems, name: str, node: Node) -> Input:
         problems.add(
             node.entries["required"][1], "`required: true` and `default` exclude each other"
         )
-    choices = _choices(fields, kind) if known else ()
+    choices = _choices(fields, kind) if has_type else ()
     declared = Input(
         name=name,
         type=kind,
         required=required and not has_default,
-        default=_default(problems, default_node, kind) if default_node and known else None,
+        default=_default(problems, default_node, kind) if default_node and has_type else None,
         has_default=has_default,
         choices=choices,
         description=fields.free_text("description"),
         place=problems.place(node),
     )
-    if default_node is not None and known and declared.default is not None:
+    if default_node is not None and has_type and declared.default is not None:
         try:
             check_choice(declared.default, declared)
         except ValueError as error:

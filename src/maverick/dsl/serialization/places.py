@@ -85,12 +85,12 @@ def _content_start(raw: str, style: str) -> int:
     return start + len(style)
 
 
-def _escape(raw: str, at: int) -> tuple[int, int]:
-    """Give the offset after the escape at *at* and how many characters of text it makes."""
-    letter = raw[at + 1 : at + 2]
+def _escape(raw: str, start: int) -> tuple[int, int]:
+    """Give the offset after the escape at *start* and how many characters of text it makes."""
+    letter = raw[start + 1 : start + 2]
     if letter not in {"\n", "\r"}:
-        return at + _ESCAPE_LENGTHS.get(letter, 2), 1
-    at += 1
-    while at < len(raw) and raw[at] in _BLANKS:
-        at += 1
-    return at, 0
+        return start + _ESCAPE_LENGTHS.get(letter, 2), 1
+    start += 1
+    while start < len(raw) and raw[start] in _BLANKS:
+        start += 1
+    return start, 0

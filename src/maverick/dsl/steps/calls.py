@@ -131,7 +131,7 @@ def _told(
     )
 
 
-class _Call:
+class _Pending:
     """One call of an action, made elsewhere: what came of it, and a wait for that.
 
     A process that the action forks has the pipe as well, and may even come back from the action: it
@@ -186,7 +186,7 @@ class _Call:
 
 
 def _in_a_thread(work: Callable[[], object], action: Action, stop: Stop) -> object:
-    call = _Call()
+    call = _Pending()
 
     def run() -> None:
         try:
@@ -245,7 +245,7 @@ def _on_the_loop(
     """An action whose time is over is cancelled, and has a grace to tidy up; one that stops the
     loop has none.
     """
-    loop, call = _loop(), _Call()
+    loop, call = _loop(), _Pending()
     late = StepTimeout(f"action {action.name} took longer than {limit}")
     tasks: list[asyncio.Task[Any]] = []
     cancelled = threading.Event()

@@ -64,7 +64,7 @@ def main(answer_file: str) -> None:
         answer = ["failed", {"message": str(error), "causes": [type(error).__name__]}]
     except BaseException as error:  # noqa: BLE001 - whatever it raises is the step's failure, SystemExit too
         raised = raised_by(error, action.file)
-        log = [list(it) for it in raised.log]
+        log = [list(entry) for entry in raised.log]
         answer = ["raised", {"message": str(raised), "causes": list(raised.causes), "log": log}]
     if os.getpid() == process:
         # And not a child that the action forked, which came back from it as well.

@@ -80,11 +80,11 @@ def _stage(entry: Value, configured: Mapping[str, Stage]) -> Stage:
     ):
         return Stage(entry, entry)
     if isinstance(entry, str):
-        known = ", ".join(configured) or "none"
+        names = ", ".join(configured) or "none"
         hint = nearest(entry, configured)
         raise StepFailed(
             f"there is no validation stage {entry!r}{hint} (validation.stages in maverick.yaml: "
-            f"{known})"
+            f"{names})"
         )
     if isinstance(entry, dict):
         command = entry.get("run", entry.get("command"))
