@@ -44,7 +44,7 @@ PLACES = [
     "maverick.dsl.engine.leaves.resolve.seconds",
     "maverick.dsl.engine.leaves.Retries.of",
     "maverick.dsl.engine.retries.Retries.run",
-    "maverick.dsl.steps.calls.call",
+    "maverick.dsl.steps.calls.call_action",
     "maverick.dsl.steps.scripts.text_of",
     "maverick.dsl.processes.processes.Processes.run",
     "maverick.dsl.processes.child.ChildProcess.__init__",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pytest
 
 from maverick.dsl.catalog.actions import Action
-from maverick.dsl.catalog.lint import check, lint
+from maverick.dsl.catalog.lint import check_text, lint
 from maverick.dsl.serialization.loader import parse_workflow
 from maverick.dsl.workflow.model import MentionKind, Workflow
 from maverick.errors import StepFailed
@@ -458,7 +458,7 @@ def test_problems_of_reading_and_of_names_come_together() -> None:
         + "  - {name: g, type: checkpoint, when: steps.f.output}\n"
     )
 
-    checked = check(text, "w.yaml", Project())
+    checked = check_text(text, "w.yaml", Project())
 
     assert checked.workflow is None
     assert [
@@ -471,7 +471,7 @@ def test_problems_of_reading_and_of_names_come_together() -> None:
 
 
 def test_a_file_without_problems_is_given_with_its_warnings() -> None:
-    checked = check(
+    checked = check_text(
         HEAD + "  - {name: a, type: shell, run: '${{ inputs.a }}'}\n", "w.yaml", Project()
     )
 

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from maverick.dsl.catalog.config import parse_config
-from maverick.dsl.catalog.lint import check
+from maverick.dsl.catalog.lint import check_text
 from maverick.dsl.serialization.loader import parse_workflow
 from maverick.dsl.serialization.source_text import decode_text
 from maverick.dsl.serialization.yaml_nodes import (
@@ -272,7 +272,7 @@ def read_everything(text: str) -> None:
             read(text, "f")
         except WorkflowInvalid as error:
             assert error.problems  # noqa: PT017 - the point is that nothing else is raised.
-    check(text, "f")
+    check_text(text, "f")
 
 
 @settings(max_examples=200)

@@ -23,7 +23,7 @@ import blake3
 from maverick.dsl.agents.answers import ANSWER_CHARACTERS, Answer
 from maverick.dsl.agents.heard import REFUSALS, Heard, Hopeless
 from maverick.dsl.agents.limits import seconds_to_wait
-from maverick.dsl.agents.prompts import INTERRUPTED, as_json
+from maverick.dsl.agents.prompts import INTERRUPTED, context_json
 from maverick.dsl.agents.provider import environment_of, missing
 from maverick.dsl.durations import Limit, shortest
 from maverick.dsl.events import Event
@@ -197,7 +197,8 @@ class Conversation:
         started = time.monotonic()
         self._started = self._started or started
         with tools.processes.scratch.folder() as files:
-            (files / "context.json").write_text(as_json(self._context), "utf-8", "backslashreplace")
+            context = context_json(self._context)
+            (files / "context.json").write_text(context, "utf-8", "backslashreplace")
             try:
                 done = tools.processes.run(
                     argv,

@@ -77,7 +77,7 @@ def failed_action(name: str, line: JsonLine, *where: str) -> str:
     return first_line(f"[{name or 'tool'}] {error}".strip())
 
 
-def shown(text: str) -> str:
+def own_lines(text: str) -> str:
     """A text as lines of their own; gemini alone gives its text in pieces."""
     return f"{text.strip()}\n" if text.strip() else ""
 

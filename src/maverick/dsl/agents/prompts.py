@@ -60,7 +60,7 @@ def correction_afresh(told: str, answer: str, problem: str, schema: Value) -> st
     return _EARLIER.format(prompt=told, answer=shown, correction=correction(problem, schema))
 
 
-def as_json(value: Value) -> str:
+def context_json(value: Value) -> str:
     """A value as agents see it: indented JSON; what JSON cannot say, as Python shows it."""
     return json.dumps(value, indent=2, ensure_ascii=False, default=repr)
 
@@ -68,8 +68,8 @@ def as_json(value: Value) -> str:
 def _asked(schema: Value) -> str:
     if schema is None:
         return "Write JSON, and nothing else."
-    return _SCHEMA.format(schema=as_json(schema))
+    return _SCHEMA.format(schema=context_json(schema))
 
 
 def _shown(value: Value) -> str:
-    return value if isinstance(value, str) else f"```json\n{as_json(value)}\n```"
+    return value if isinstance(value, str) else f"```json\n{context_json(value)}\n```"

@@ -102,7 +102,7 @@ def parse(
             first = first or error
             continue
         if check is None or is_quick(candidate, schema):
-            validate(value, schema)
+            check_fits(value, schema)
         else:
             check(candidate, schema)
         return value
@@ -142,7 +142,7 @@ def _last_fenced(text: str) -> str | None:
     return fenced
 
 
-def validate(value: Value, schema: Value) -> None:
+def check_fits(value: Value, schema: Value) -> None:
     """Check *value* in this process.
 
     Raises:
@@ -198,7 +198,7 @@ def main() -> None:
     text, schema = json.loads(sys.stdin.buffer.read())
     outcome = ("right", "")
     try:
-        validate(json.loads(text), schema)
+        check_fits(json.loads(text), schema)
     except AnswerWrong as error:
         outcome = ("wrong", str(error))
     except StepFailed as error:

@@ -26,7 +26,7 @@ from maverick.dsl.catalog.config import MEANS_A_STAGE, Stage
 from maverick.dsl.catalog.workflow_files import (
     files_in,
     is_path,
-    is_there,
+    may_exist,
     name_in,
     names_in,
     same_name,
@@ -198,12 +198,12 @@ class Catalog:
         Raises:
             WorkflowInvalid: There is none.
         """
-        from maverick.dsl.catalog.lint import check  # noqa: PLC0415 - what only lists or shows workflows does without
+        from maverick.dsl.catalog.lint import check_text  # noqa: PLC0415 - what only lists or shows workflows does without
 
         file = self._file_of(reference, "")
         if file is None:
             raise WorkflowInvalid([Problem(reference, 0, 0, self.unknown_workflow(reference))])
-        checked = check(self._text(file), file, None if syntax else self)
+        checked = check_text(self._text(file), file, None if syntax else self)
         if checked.workflow is not None:
             self._workflows[file] = checked.workflow
         return checked
@@ -291,7 +291,7 @@ class Catalog:
             if self._vet and calling_file and path.is_relative_to(self.root):
                 self._vet(str(path))
             file = self.shown(path)
-            return file if is_there(self.path_of(file)) or file in self._recorded else None
+            return file if may_exist(self.path_of(file)) or file in self._recorded else None
         for folder in self.folders:
             files = [
                 self.shown(path)
@@ -329,7 +329,7 @@ class Catalog:
 
     def _text(self, file: str) -> str:
         path = self.path_of(file)
-        if is_there(path) or file not in self._recorded:
+        if may_exist(path) or file not in self._recorded:
             return read_text(path)
         self.recorded_in_use.add(file)
         return self._recorded[file]

@@ -177,7 +177,8 @@ def _config(fields: Fields) -> Config:
 def _agent(problems: Problems, node: Node) -> AgentConfig:
     if not isinstance(node, MappingNode):
         problems.add(
-            node, f"an agent must be a mapping such as {{provider: claude}}, not {describe(node)}"
+            node,
+            f"an agent must be a mapping such as {{provider: claude}}, not {describe(node)}",
         )
         return AgentConfig()
     fields = Fields(problems, node, "an agent", fixed=True)

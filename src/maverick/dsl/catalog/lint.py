@@ -77,7 +77,7 @@ def _identity(workflow: Workflow) -> str:
     return os.path.realpath(workflow.file)
 
 
-def check(text: str, file: str, lookup: Lookup | None = None) -> Checked:
+def check_text(text: str, file: str, lookup: Lookup | None = None) -> Checked:
     """Read a workflow from *text* and lint it: all its problems at once, those of what could be
     read included.
     """

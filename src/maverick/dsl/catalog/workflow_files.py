@@ -51,7 +51,7 @@ def why_unlisted(folder: Path) -> str:
         return f"{error.strerror}{closed}"
 
 
-def is_there(path: Path) -> bool:
+def may_exist(path: Path) -> bool:
     """Whether something stands at *path*; what cannot be looked at is there: reading it says why
     not.
     """

@@ -194,13 +194,12 @@ def walk_loop(walk: Walk, step: LoopStep, path: StepPath, block: Block) -> Resul
 def _rounds(walk: Walk, step: LoopStep, path: StepPath, block: Block) -> _Iterations:
     items: list[Value] | None = None
     if step.has_for_each:
-        answer = walk.decide(path, "for_each", step.for_each, block)
-        if not isinstance(answer, list):
-            hint = "; `default(…, [])` makes an empty one of null" if answer is None else ""
-            raise ExpressionFailed(
-                f"{step.place}: for_each has to be a list, not {resolve.describe(answer)}{hint}"
-            )
-        items = answer
+        given = walk.decide(path, "for_each", step.for_each, block)
+        if not isinstance(given, list):
+            hint = "; `default(…, [])` makes an empty one of null" if given is None else ""
+            shown = resolve.describe_value(given)
+            raise ExpressionFailed(f"{step.place}: for_each has to be a list, not {shown}{hint}")
+        items = given
     counts = [] if items is None else [len(items)]
     if step.until is not None:
         counts.append(resolve.count(step.max_iterations, block.frame, "max_iterations", minimum=1))

@@ -136,9 +136,9 @@ def _call_action(walk: Walk, beside: Recorder, finished: Finished, name: str, fr
         "MAVERICK_STEP": path,
         "MAVERICK_IDEMPOTENCY_KEY": beside.idempotency_key(path),
     }
-    from maverick.dsl.steps.calls import call  # noqa: PLC0415 - few runs undo anything
+    from maverick.dsl.steps.calls import call_action  # noqa: PLC0415 - few runs undo anything
 
-    call(action, args, kwargs, walk.tools, environment, path=path)
+    call_action(action, args, kwargs, walk.tools, environment, path=path)
 
 
 def _fitting(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, assert_never
 from maverick.dsl.expressions import nodes, operators
 from maverick.dsl.expressions import text as texts
 from maverick.dsl.expressions.expressions import Expression, Template
-from maverick.dsl.expressions.functions import Context, call
+from maverick.dsl.expressions.functions import Context, call_function
 from maverick.dsl.expressions.operators import Budget, truth
 from maverick.dsl.expressions.text import as_text
 from maverick.errors import ExpressionFailed
@@ -165,7 +165,9 @@ def _value(node: nodes.Node, context: Context) -> object:  # noqa: C901, PLR0911
                 reached = operators.access(reached, _value(key, context))
             return reached
         case nodes.Call(function, arguments):
-            return call(function, [_value(argument, context) for argument in arguments], context)
+            return call_function(
+                function, [_value(argument, context) for argument in arguments], context
+            )
         case nodes.Comparison():
             return _compared(node, context)
         case nodes.Arithmetic(first, rest):

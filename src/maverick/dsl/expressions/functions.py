@@ -31,7 +31,7 @@ class Context(NamedTuple):
     budget: Budget
 
 
-def text_of(name: str, value: object) -> str:
+def require_text(name: str, value: object) -> str:
     """*value* if it is text; *name* is that of the function."""
     if isinstance(value, str):
         return value
@@ -40,21 +40,21 @@ def text_of(name: str, value: object) -> str:
     )
 
 
-def entries_of(name: str, value: object) -> list[object]:
+def require_list(name: str, value: object) -> list[object]:
     """*value* if it is a list."""
     if isinstance(value, list):
         return value
     raise ExpressionFailed(f"{name}() takes a list, not {kind_of(value)}")
 
 
-def mapping_of(name: str, value: object) -> Mapping[str, object]:
+def require_mapping(name: str, value: object) -> Mapping[str, object]:
     """*value* if it is a mapping."""
     if isinstance(value, Mapping):
         return value
     raise ExpressionFailed(f"{name}() takes a mapping, not {kind_of(value)}")
 
 
-def shown(text: str) -> str:
+def quoted(text: str) -> str:
     """*text* in quotes, short enough for a message."""
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
@@ -74,14 +74,14 @@ def str_(context: Context, value: object) -> str:
 
 def json_(context: Context, text: object) -> object:
     """The value that a JSON text means."""
-    source = text_of("json", text)
+    source = require_text("json", text)
     context.budget.spend(ENTRY_BUILT * (source.count(",") + source.count("[") + source.count("{")))
     try:
         return json.loads(source)
     except RecursionError:
         raise ExpressionFailed("json() was given a text that is nested too deeply") from None
     except ValueError as error:
-        raise ExpressionFailed(f"json() cannot read {shown(source)}: {error}") from None
+        raise ExpressionFailed(f"json() cannot read {quoted(source)}: {error}") from None
 
 
 def to_json_(context: Context, value: object) -> str:
@@ -91,10 +91,10 @@ def to_json_(context: Context, value: object) -> str:
 
 def join_(context: Context, entries: object, separator: object) -> str:
     """The entries of a list as one text, with a separator between them."""
-    between = text_of("join", separator)
+    between = require_text("join", separator)
     parts: list[str] = []
     length = 0
-    for entry in entries_of("join", entries):
+    for entry in require_list("join", entries):
         parts.append(as_text(entry, context.budget))
         length += len(parts[-1]) + len(between)
         if length > operators.MAX_TEXT + len(between):
@@ -105,8 +105,8 @@ def join_(context: Context, entries: object, separator: object) -> str:
 
 def split_(context: Context, text: object, separator: object = None) -> list[str]:
     """The parts of a text between separators (default: blanks)."""
-    source = text_of("split", text)
-    between = None if separator is None else text_of("split", separator)
+    source = require_text("split", text)
+    between = None if separator is None else require_text("split", separator)
     if between == "":
         raise ExpressionFailed("split() cannot split at an empty string")
     parts = source.split(between, MAX_PARTS)
@@ -118,30 +118,30 @@ def split_(context: Context, text: object, separator: object = None) -> list[str
 
 def lower_(_: Context, text: object) -> str:
     """A text in lower case."""
-    return text_of("lower", text).lower()
+    return require_text("lower", text).lower()
 
 
 def upper_(_: Context, text: object) -> str:
     """A text in upper case."""
-    return text_of("upper", text).upper()
+    return require_text("upper", text).upper()
 
 
 def strip_(_: Context, text: object, characters: object = None) -> str:
     """A text without blanks (or the given characters) at both ends."""
     if characters is None:
-        return text_of("strip", text).strip()
-    unwanted = set(text_of("strip", characters))
+        return require_text("strip", text).strip()
+    unwanted = set(require_text("strip", characters))
     if len(unwanted) > MAX_STRIPPED:  # each is compared with each end's characters
         raise ExpressionFailed(f"strip() takes at most {MAX_STRIPPED} different characters")
-    return text_of("strip", text).strip("".join(unwanted))
+    return require_text("strip", text).strip("".join(unwanted))
 
 
 def replace_(context: Context, text: object, old: object, new: object) -> str:
     """A text with every occurrence of one part replaced by another."""
     source, before, after = (
-        text_of("replace", text),
-        text_of("replace", old),
-        text_of("replace", new),
+        require_text("replace", text),
+        require_text("replace", old),
+        require_text("replace", new),
     )
     if not before:
         raise ExpressionFailed("replace() cannot replace an empty string")
@@ -153,12 +153,12 @@ def replace_(context: Context, text: object, old: object, new: object) -> str:
 
 def startswith_(_: Context, text: object, prefix: object) -> bool:
     """Whether a text begins with another."""
-    return text_of("startswith", text).startswith(text_of("startswith", prefix))
+    return require_text("startswith", text).startswith(require_text("startswith", prefix))
 
 
 def endswith_(_: Context, text: object, suffix: object) -> bool:
     """Whether a text ends with another."""
-    return text_of("endswith", text).endswith(text_of("endswith", suffix))
+    return require_text("endswith", text).endswith(require_text("endswith", suffix))
 
 
 _PLACEHOLDER = re.compile(
@@ -168,7 +168,7 @@ _PLACEHOLDER = re.compile(
 
 def format_(context: Context, text: object, *values: object) -> str:
     """A text with `{}`, `{0}` or `{:.2f}` replaced by the values."""
-    source = text_of("format", text)
+    source = require_text("format", text)
     parts: list[str] = []
     position = count = 0
     for match in _PLACEHOLDER.finditer(source):
@@ -215,12 +215,12 @@ def quote_(context: Context, value: object) -> str:
 
 def basename_(_: Context, path: object) -> str:
     """The part of a path after the last slash."""
-    return posixpath.basename(text_of("basename", path))
+    return posixpath.basename(require_text("basename", path))
 
 
 def dirname_(_: Context, path: object) -> str:
     """The part of a path before the last slash."""
-    return posixpath.dirname(text_of("dirname", path))
+    return posixpath.dirname(require_text("dirname", path))
 
 
 def hash_(context: Context, value: object) -> str:
@@ -256,7 +256,7 @@ def int_(_: Context, value: object) -> int:
     if isinstance(value, str):
         if re.fullmatch(r"[+-]?[0-9]+", text := value.strip()) and len(text) <= MAX_DIGITS:
             return int(text)
-        raise ExpressionFailed(f"int() cannot convert {shown(value)}: expected digits")
+        raise ExpressionFailed(f"int() cannot convert {quoted(value)}: expected digits")
     raise ExpressionFailed(
         f"int() cannot convert {kind_of(value)}: expected a number or a string of digits"
     )
@@ -275,7 +275,7 @@ def float_(_: Context, value: object) -> float:
                 return float(value)
         except ValueError:
             pass
-        raise ExpressionFailed(f"float() cannot convert {shown(value)}: expected a number")
+        raise ExpressionFailed(f"float() cannot convert {quoted(value)}: expected a number")
     raise ExpressionFailed(
         f"float() cannot convert {kind_of(value)}: expected a number or a string"
     )
@@ -293,12 +293,12 @@ def contains_(context: Context, container: object, item: object) -> bool:
 
 def keys_(_: Context, mapping: object) -> list[object]:
     """The keys of a mapping, in order."""
-    return list(mapping_of("keys", mapping))
+    return list(require_mapping("keys", mapping))
 
 
 def values_(_: Context, mapping: object) -> list[object]:
     """The values of a mapping, in order."""
-    return list(mapping_of("values", mapping).values())
+    return list(require_mapping("values", mapping).values())
 
 
 def range_(context: Context, *bounds: object) -> list[int]:
@@ -328,7 +328,7 @@ def max_(context: Context, *values: object) -> object:
 
 
 def _extreme(name: str, sign: str, values: tuple[object, ...], budget: Budget) -> object:
-    entries = entries_of(name, values[0]) if len(values) == 1 else list(values)
+    entries = require_list(name, values[0]) if len(values) == 1 else list(values)
     if not entries:
         raise ExpressionFailed(f"{name}() of an empty list: there is no such entry")
     best = entries[0]
@@ -342,7 +342,7 @@ def _extreme(name: str, sign: str, values: tuple[object, ...], budget: Budget) -
 def sum_(context: Context, entries: object) -> object:
     """The sum of a list of numbers."""
     total: object = 0
-    for entry in entries_of("sum", entries):
+    for entry in require_list("sum", entries):
         if not operators.is_number(entry):
             raise ExpressionFailed(
                 f"sum() takes a list of numbers; there is a {kind_of(entry)} in it"
@@ -353,12 +353,12 @@ def sum_(context: Context, entries: object) -> object:
 
 def any_(_: Context, entries: object) -> bool:
     """Whether an entry of a list counts as true."""
-    return any(entries_of("any", entries))
+    return any(require_list("any", entries))
 
 
 def all_(_: Context, entries: object) -> bool:
     """Whether every entry of a list counts as true."""
-    return all(entries_of("all", entries))
+    return all(require_list("all", entries))
 
 
 def default_(_: Context, value: object, fallback: object) -> object:
@@ -368,14 +368,14 @@ def default_(_: Context, value: object, fallback: object) -> object:
 
 def glob_(context: Context, pattern: object) -> list[str]:
     """The project's paths that match a pattern, sorted; `**` crosses folders."""
-    paths = context.scope.glob(text_of("glob", pattern))
+    paths = context.scope.glob(require_text("glob", pattern))
     context.budget.spend(ENTRY_BUILT * len(paths))
     return paths
 
 
 def exists_(context: Context, path: object) -> bool:
     """Whether the project has a file or folder at a path."""
-    return context.scope.exists(text_of("exists", path))
+    return context.scope.exists(require_text("exists", path))
 
 
 # --- the list -------------------------------------------------------------------------------------
@@ -457,7 +457,7 @@ FUNCTIONS: Mapping[str, Function] = {
 """Every function that an expression can call, by its name. The help of each is its docstring."""
 
 
-def call(function: Function, arguments: list[object], context: Context) -> object:
+def call_function(function: Function, arguments: list[object], context: Context) -> object:
     """Call *function*, paying for a look at each argument."""
     if function.name not in _FREE:
         for argument in arguments:

@@ -26,7 +26,7 @@ def number(field: Field, scope: Scope, what: str, *, minimum: int) -> int | floa
     value = evaluate.render(field, scope)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not minimum <= value < inf:
         raise ExpressionFailed(
-            f"{what} has to be a number of at least {minimum}, not {describe(value)}"
+            f"{what} has to be a number of at least {minimum}, not {describe_value(value)}"
         )
     return value
 
@@ -35,7 +35,7 @@ def count(field: Field, scope: Scope, what: str, *, minimum: int) -> int:
     """The whole number that *field* comes to."""
     value = number(field, scope, what, minimum=minimum)
     if isinstance(value, float):
-        raise ExpressionFailed(f"{what} has to be a whole number, not {describe(value)}")
+        raise ExpressionFailed(f"{what} has to be a whole number, not {describe_value(value)}")
     return value
 
 
@@ -52,7 +52,7 @@ def duration(value: Value, what: str) -> float | None:
         return None
     if not isinstance(value, (str, int, float)):
         raise ExpressionFailed(
-            f"{what} has to be a duration such as 90s or 15m, not {describe(value)}"
+            f"{what} has to be a duration such as 90s or 15m, not {describe_value(value)}"
         )
     try:
         return parse_duration(value)
@@ -69,7 +69,7 @@ def own_limit(value: Value, whose: str = "") -> Limit | None:
     """The limit that a `timeout` of *value* is; None is for ever."""
     length = duration(value, "timeout")
     if length == 0:
-        raise ExpressionFailed(f"timeout has to be above 0, not {describe(value)}")
+        raise ExpressionFailed(f"timeout has to be above 0, not {describe_value(value)}")
     return None if length is None else Limit.own(length, whose)
 
 
@@ -77,7 +77,7 @@ def text(field: Field, scope: Scope, what: str) -> str:
     """The text that *field* comes to."""
     value = evaluate.render(field, scope)
     if not isinstance(value, str):
-        raise ExpressionFailed(f"{what} has to be a text, not {describe(value)}")
+        raise ExpressionFailed(f"{what} has to be a text, not {describe_value(value)}")
     return value
 
 
@@ -89,7 +89,7 @@ def folder(field: Field, frame: Frame) -> Path:
     if value is None:
         return frame.project_root
     if not isinstance(value, str):
-        raise ExpressionFailed(f"cwd has to be a folder, not {describe(value)}")
+        raise ExpressionFailed(f"cwd has to be a folder, not {describe_value(value)}")
     return frame.project_root / file_name(value)
 
 
@@ -99,7 +99,7 @@ def mapping(field: Field, scope: Scope, what: str) -> dict[str, Value]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise ExpressionFailed(f"{what} has to be a mapping, not {describe(value)}")
+        raise ExpressionFailed(f"{what} has to be a mapping, not {describe_value(value)}")
     return value
 
 
@@ -109,11 +109,11 @@ def sequence(field: Field, scope: Scope, what: str) -> list[Value]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise ExpressionFailed(f"{what} has to be a list, not {describe(value)}")
+        raise ExpressionFailed(f"{what} has to be a list, not {describe_value(value)}")
     return value
 
 
-def describe(value: Value) -> str:
+def describe_value(value: Value) -> str:
     """Give `string 'abc'`, `boolean true` or `null` for messages; long values are cut."""
     if value is None:
         return "null"

@@ -239,7 +239,8 @@ def _branch(fields: Fields, common: Common, depth: int) -> Step:
     for item in node.items if node else ():
         if not isinstance(item, MappingNode):
             fields.problems.add(
-                item, f"an option must be a mapping with `when` and `step`, not {describe(item)}"
+                item,
+                f"an option must be a mapping with `when` and `step`, not {describe(item)}",
             )
             continue
         option = Fields(fields.problems, item, "an option")

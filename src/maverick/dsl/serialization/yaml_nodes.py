@@ -280,7 +280,7 @@ class _Composer:
         try:
             if event.tag is None:
                 if not event.style:
-                    value = resolve(event.value)
+                    value = resolve_scalar(event.value)
             elif event.tag != "!":
                 value = _tagged(event.tag, event.value)
         except ValueError as error:
@@ -316,7 +316,7 @@ _NUMBER_STARTS = frozenset("+-.0123456789")
 _DIGITS_MAX = 1000
 
 
-def resolve(text: str) -> Scalar:
+def resolve_scalar(text: str) -> Scalar:
     """Give the value of an unquoted scalar by the YAML 1.2 core schema.
 
     Raises ValueError for a number that is too large to be read.
@@ -352,7 +352,7 @@ def _tagged(tag: str, text: str) -> Scalar:
         return text
     if kind not in kinds or tag == kind:
         raise ValueError(_tag_message(tag))
-    value = resolve(text)
+    value = resolve_scalar(text)
     if type(value) not in kinds[kind]:
         raise ValueError(f"{text[:40]!r} does not fit its tag `!!{kind}`")
     return float(value) if kind == "float" and isinstance(value, int) else value

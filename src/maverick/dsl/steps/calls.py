@@ -59,7 +59,7 @@ _CRASH = "Fatal Python error: "
 """So faulthandler begins what it tells of a crash in C."""
 
 
-def call_for(
+def call_in_attempt(
     attempt: Attempt, action: Action, args: list[Value], kwargs: dict[str, Value], tools: Tools
 ) -> object:
     """Give what the action gives in an attempt at a step. Raises StepFailed, Stopped."""
@@ -82,7 +82,7 @@ def _in_this_process(
     environment = {**tools.environment, **attempt.environment}
     try:
         with printing_to(keep):
-            return call(
+            return call_action(
                 action, args, kwargs, tools, environment, path=attempt.path, limit=attempt.limit
             )
     except ActionRaised as raised:
@@ -90,7 +90,7 @@ def _in_this_process(
         raise told from raised.__cause__
 
 
-def call(
+def call_action(
     action: Action,
     args: list[Value],
     kwargs: dict[str, Value],

@@ -49,7 +49,7 @@ def prepare(step: PythonStep, frame: Frame, tools: Tools) -> Work:
     arguments.
     """
     from maverick.dsl.expressions import evaluate, resolve  # noqa: PLC0415 - see maverick.dsl.steps
-    from maverick.dsl.steps.calls import call_for  # noqa: PLC0415
+    from maverick.dsl.steps.calls import call_in_attempt  # noqa: PLC0415
     from maverick.dsl.work import Work  # noqa: PLC0415
 
     action = tools.catalog.action(step.action)
@@ -62,6 +62,6 @@ def prepare(step: PythonStep, frame: Frame, tools: Tools) -> Work:
     def run(attempt: Attempt) -> object:
         args = resolve.sequence(step.args, attempt.frame, "args")
         kwargs = resolve.mapping(step.kwargs, attempt.frame, "kwargs")
-        return call_for(attempt, action, args, kwargs, tools)
+        return call_in_attempt(attempt, action, args, kwargs, tools)
 
     return Work(parts=parts, run=run)

@@ -130,7 +130,9 @@ def _shell(given: Value, folder: Path, environment: Mapping[str, str]) -> list[s
         and all(isinstance(word, str) for word in given)
     ):
         return [str(word) for word in given]
-    raise StepFailed(f"shell has to be a command such as `bash -eu`, not {resolve.describe(given)}")
+    raise StepFailed(
+        f"shell has to be a command such as `bash -eu`, not {resolve.describe_value(given)}"
+    )
 
 
 def _sources(given: Field, shell: list[str]) -> bool:

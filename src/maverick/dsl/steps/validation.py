@@ -94,7 +94,7 @@ def _stage(entry: Value, configured: Mapping[str, Stage]) -> Stage:
                 name, command, resolve.own_limit(entry.get("timeout"), f"the stage {name}")
             )
     raise StepFailed(
-        f"a stage is a name, a command or {{name, run}}, not {resolve.describe(entry)}"
+        f"a stage is a name, a command or {{name, run}}, not {resolve.describe_value(entry)}"
     )
 
 

@@ -75,7 +75,7 @@ def fit(value: Value, wanted: InputType) -> Value:
         if wanted == "string" and isinstance(value, int | float)
         else ""
     )
-    raise ValueError(f"{_SHOWN[wanted]} is expected, not {shown(value)}{hint}")
+    raise ValueError(f"{_SHOWN[wanted]} is expected, not {_shown(value)}{hint}")
 
 
 def from_text(text: str, wanted: InputType) -> Value:
@@ -96,23 +96,18 @@ def from_text(text: str, wanted: InputType) -> Value:
             return _INFINITIES[plain.lower()]
         if _FLOAT.fullmatch(plain) and abs(float(plain)) != float("inf"):
             return float(plain)
-    raise ValueError(f"{_SHOWN[wanted]} is expected, not {shown(text)}")
+    raise ValueError(f"{_SHOWN[wanted]} is expected, not {_shown(text)}")
 
 
 def _from_json(text: str, wanted: InputType) -> Value:
     try:
         value: Value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{_SHOWN[wanted]} is expected, not {shown(text)}") from error
+        raise ValueError(f"{_SHOWN[wanted]} is expected, not {_shown(text)}") from error
     return fit(value, wanted)
 
 
-def same(left: Value, right: Value) -> bool:
-    """Whether two values are equal and of like types (`1` is not `true`)."""
-    return left == right and isinstance(left, bool) == isinstance(right, bool)
-
-
-def shown(value: Value) -> str:
+def _shown(value: Value) -> str:
     """Give *value* for a message, cut to a length that fits a line."""
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 256:
         return "an integer of more than 77 digits"
@@ -124,11 +119,16 @@ def shown(value: Value) -> str:
     return text if len(text) <= 80 else text[:79] + "…"
 
 
+def _is_same(value: Value, choice: Value) -> bool:
+    """Whether two values are equal, and both a boolean or none (`1` is not `true`)."""
+    return value == choice and isinstance(value, bool) == isinstance(choice, bool)
+
+
 def check_choice(value: Value, declared: Input) -> None:
     """Raise ValueError unless *value* is among the declared choices, or there are none."""
-    if declared.choices and not any(same(value, choice) for choice in declared.choices):
-        choices = ", ".join(map(shown, declared.choices))
-        raise ValueError(f"one of {choices} is expected, not {shown(value)}")
+    if declared.choices and not any(_is_same(value, choice) for choice in declared.choices):
+        choices = ", ".join(map(_shown, declared.choices))
+        raise ValueError(f"one of {choices} is expected, not {_shown(value)}")
 
 
 def convert_inputs(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from maverick.dsl.agents.lines import action, shown
+from maverick.dsl.agents.lines import action, own_lines
 from maverick.dsl.agents.provider import Provider, Setting
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ def _retry(line: JsonLine, answer: Answer) -> str:
 
 def _block(block: JsonLine) -> str:
     if block.text("type") == "tool_use":
-        return shown(action(block.text("name"), block, "input"))
-    return shown(block.text("text"))
+        return own_lines(action(block.text("name"), block, "input"))
+    return own_lines(block.text("text"))
 
 
 def _result(line: JsonLine, subtype: str, answer: Answer) -> None:

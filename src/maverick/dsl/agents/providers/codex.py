@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from maverick.dsl.agents.lines import first_line, readable, shown, status_in
+from maverick.dsl.agents.lines import first_line, own_lines, readable, status_in
 from maverick.dsl.agents.provider import Provider, Setting
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def read(line: JsonLine, answer: Answer) -> str:
         case "error":
             said = line.text("message")
             answer.complain(readable(said), status_in(said))
-            return shown(answer.complaint)
+            return own_lines(answer.complaint)
         case _:
             pass
     return ""
@@ -51,19 +51,19 @@ def _item(line: JsonLine, answer: Answer) -> str:
         case "agent_message":
             answer.progress()
             answer.say(line.text("item", "text"))
-            return shown(answer.text)
+            return own_lines(answer.text)
         case "command_execution":
             answer.progress()
-            return shown(
+            return own_lines(
                 first_line(
                     f"[shell] {line.text('item', 'command')} (exit code "
                     f"{line.at('item', 'exit_code')})"
                 )
             )
         case "error":
-            return shown(line.text("item", "message"))
+            return own_lines(line.text("item", "message"))
         case other:
-            return shown(f"[{other}]" if other else "")
+            return own_lines(f"[{other}]" if other else "")
 
 
 PROVIDER: Final = Provider(

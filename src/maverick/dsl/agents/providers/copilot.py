@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from maverick.dsl.agents.lines import action, failed_action, readable, shown
+from maverick.dsl.agents.lines import action, failed_action, own_lines, readable
 from maverick.dsl.agents.provider import Provider, Setting
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ def read(line: JsonLine, answer: Answer) -> str:
             answer.model = line.text("data", "model") or answer.model
             answer.finished = not line.lines("data", "toolRequests")
             answer.say(line.text("data", "content"))
-            return shown(answer.text)
+            return own_lines(answer.text)
         case "tool.execution_start":
             answer.name_tool(
                 line.text("data", "toolCallId"), line.text("data", "toolName") or "tool"
             )
-            return shown(action(line.text("data", "toolName"), line, "data", "arguments"))
+            return own_lines(action(line.text("data", "toolName"), line, "data", "arguments"))
         case "tool.execution_complete" if line.at("data", "success") is False:
             tool = answer.tool_of(line.text("data", "toolCallId"))
             answer.refused.append(failed_action(tool, line, "data", "error"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from maverick.dsl.agents.lines import action, failed_action, readable, shown, status_in
+from maverick.dsl.agents.lines import action, failed_action, own_lines, readable, status_in
 from maverick.dsl.agents.provider import Provider, Setting
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def read(line: JsonLine, answer: Answer) -> str:
         case "error":
             said = line.text("message")
             answer.complain(readable(said), status_in(said))
-            return shown(answer.complaint)
+            return own_lines(answer.complaint)
         case "result":
             answer.finished = True
             answer.count(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from maverick.dsl.agents.lines import action, failed_action, readable, shown
+from maverick.dsl.agents.lines import action, failed_action, own_lines, readable
 from maverick.dsl.agents.provider import Provider, Setting
 
 if TYPE_CHECKING:
@@ -30,14 +30,14 @@ def read(line: JsonLine, answer: Answer) -> str:
         case "text":
             answer.add(line.text("part", "text"))
             answer.finished = True
-            return shown(line.text("part", "text"))
+            return own_lines(line.text("part", "text"))
         case "tool_use":
             answer.finished = False
             if line.text("part", "state", "status") == "error":
                 answer.refused.append(
                     failed_action(line.text("part", "tool"), line, "part", "state", "error")
                 )
-            return shown(action(line.text("part", "tool"), line, "part", "state", "input"))
+            return own_lines(action(line.text("part", "tool"), line, "part", "state", "input"))
         case "step_finish":
             answer.finished = line.text("part", "reason") != "tool-calls"
             answer.count(
