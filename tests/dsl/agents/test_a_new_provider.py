@@ -18,7 +18,7 @@ from maverick.dsl.agents.provider import Provider, Setting
 def read(line, answer):
     answer.begun = answer.finished = True
     answer.session = line.text("session")
-    answer.say(line.text("said"))
+    answer.set_text(line.text("said"))
     return f"{line.text('said')}\\n"
 
 

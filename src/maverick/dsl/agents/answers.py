@@ -66,7 +66,6 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The final text."""
         return "".join(self._pieces)
 
     @property
@@ -74,29 +73,29 @@ class Answer:
         """Whether text was lost."""
         return self._length > ANSWER_CHARACTERS
 
-    def say(self, text: str) -> None:
+    def set_text(self, text: str) -> None:
         """Text that is all of the answer, in place of what stood before."""
         self._pieces, self._length = [], 0
-        self.add(text)
+        self.add_text(text)
 
-    def add(self, text: str) -> None:
-        """A piece of text; the first one after `turn` begins the answer anew."""
+    def add_text(self, text: str) -> None:
+        """A piece of text; the first one after `begin_turn` begins the answer anew."""
         if self._starts_anew:
             self._pieces, self._length, self._starts_anew = [], 0, False
         self._length += len(text)
         if not self.too_long:
             self._pieces.append(text)
 
-    def turn(self) -> None:
+    def begin_turn(self) -> None:
         """What was said so far is the answer only if nothing more is said."""
         self._starts_anew = True
 
-    def complain(self, text: str, status: int | None = None) -> None:
+    def note_complaint(self, text: str, status: int | None = None) -> None:
         """It complained, and goes on trying."""
         self.complaint, self.complaint_status = text, status
         self.refusals = self.refusals + 1 if status in {401, 403} else 0
 
-    def progress(self) -> None:
+    def drop_complaint(self) -> None:
         """It went on: what it complained of is over."""
         self.complaint, self.complaint_status, self.refusals = "", None, 0
 
@@ -110,8 +109,7 @@ class Answer:
         """The tool of a call; the call itself where it was never named."""
         return self._tools.get(call, call)
 
-    def count(self, **numbers: float) -> None:
-        """Add to the usage."""
+    def add_usage(self, **numbers: float) -> None:
         for name, number in numbers.items():
             if number:
                 self.usage[name] = self.usage.get(name, 0) + number

@@ -128,12 +128,12 @@ class Conversation:
                 self.tell(
                     f"session {session} cannot be continued ({failure.message}); a new one is begun"
                 )
-                self.forget()
+                self.forget_session()
                 continue
             pause, reason = self._pause(failure)
             if pause is None:
                 if not (failure.transport or failure.goes_on):
-                    self.forget()
+                    self.forget_session()
                 raise StepFailed(f"agent {self._player.name}: {failure.message}{reason}")
             self._retries += 1
             self._waited += pause
@@ -178,7 +178,7 @@ class Conversation:
             else min(max(LEAST_SECONDS, self._limit.left / 10), self._limit.left / 2)
         )
 
-    def forget(self) -> None:
+    def forget_session(self) -> None:
         """The session is not to be continued."""
         self._session = ""
         self._tools.sessions.drop(self._asked)
@@ -375,7 +375,6 @@ class Conversation:
         facts["called"] = cast("int", facts["called"]) + 1
 
     def tell(self, message: str) -> None:
-        """Tell whoever watches the run."""
         text = self._tools.scrub.text(f"agent {self._player.name}: {message}")
         self._tools.observe(Event(event="notice", step=self._attempt.path, message=text))
 

@@ -85,20 +85,20 @@ class Heard:
             return
         self.answer.begun = self.answer.finished = True
         if done.exit_code != 0:
-            self.answer.say(text_of(done.stdout[-_WORDS_BYTES:]))
+            self.answer.set_text(text_of(done.stdout[-_WORDS_BYTES:]))
         elif (written := _written(output)) is not None:
             self.answer.is_json = True
             if len(written) > ANSWER_CHARACTERS:
                 self.too_long = f"wrote more than {ANSWER_CHARACTERS >> 20} MiB to MAVERICK_OUTPUT"
             else:
-                self.answer.say(text_of(written))
+                self.answer.set_text(text_of(written))
         elif len(done.stdout) == ANSWER_CHARACTERS and done.truncated:
             self.too_long = (
                 f"printed more than {ANSWER_CHARACTERS >> 20} MiB; its answer is all that it "
                 "prints, unless it writes one to MAVERICK_OUTPUT"
             )
         else:
-            self.answer.say(text_of(done.stdout))
+            self.answer.set_text(text_of(done.stdout))
 
     def words(self) -> str:
         """The first and the last lines that are no part of the answer: of standard error, else of

@@ -67,7 +67,7 @@ def ask(question: Question, attempt: Attempt, tools: Tools) -> Value:
     try:
         return parse(answer.text, schema, whole=answer.is_json, check=check)
     except AnswerWrong as wrong:
-        conversation.forget()
+        conversation.forget_session()
         raise StepFailed(
             f"agent {question.player.name}: its answer is not what was asked for, also when asked "
             f"again: {wrong}"

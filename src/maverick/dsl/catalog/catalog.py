@@ -156,7 +156,6 @@ class Catalog:
         return loaded.wrong_arguments(args, kwargs)
 
     def names(self, kind: MentionKind) -> Iterable[str]:
-        """The names that there are."""
         match kind:
             case "action":
                 return self.action_names
@@ -406,7 +405,6 @@ class Catalog:
             ) from None
 
     def agent_names(self) -> set[str]:
-        """The agents that a step may name."""
         try:
             own = {
                 path.stem
@@ -439,7 +437,6 @@ class Catalog:
         )
 
     def generator_names(self) -> set[str]:
-        """The generators that a step may name."""
         shipped = self._builtins.generators
         return {*shipped, *(f"{name}{_GENERATOR}" for name in shipped), *self.agent_names()}
 

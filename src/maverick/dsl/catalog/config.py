@@ -153,7 +153,7 @@ def _config(fields: Fields) -> Config:
     if github is not None:
         inner = Fields(problems, github, "`github`", fixed=True)
         repo = _repo(inner)
-        inner.finish()
+        inner.refuse_others()
     config = Config(
         agents={name: _agent(problems, node) for name, (_, node) in agents.entries.items()}
         if agents
@@ -170,7 +170,7 @@ def _config(fields: Fields) -> Config:
         logs=fields.flag("logs", default=True),
         processes=_processes(fields),
     )
-    fields.finish()
+    fields.refuse_others()
     return config
 
 
@@ -205,7 +205,7 @@ def _agent(problems: Problems, node: Node) -> AgentConfig:
         timeout=_seconds(fields, "timeout", positive=True),
         options=_options(fields),
     )
-    fields.finish()
+    fields.refuse_others()
     return agent
 
 
@@ -260,7 +260,7 @@ def _stages(fields: Fields) -> dict[str, Stage]:
         return {}
     inner = Fields(fields.problems, validation, "`validation`", fixed=True)
     stages = inner.optional_mapping("stages")
-    inner.finish()
+    inner.refuse_others()
     return (
         {name: _stage(fields.problems, name, node) for name, (_, node) in stages.entries.items()}
         if stages
@@ -280,7 +280,7 @@ def _stage(problems: Problems, name: str, node: Node) -> Stage:
     run = str(fields.text("run", required=True))
     seconds = _seconds(fields, "timeout", positive=True)
     stage = Stage(name, run, None if seconds is None else Limit.own(seconds, f"the stage {name}"))
-    fields.finish()
+    fields.refuse_others()
     return stage
 
 
@@ -308,7 +308,7 @@ def _checkpoints(fields: Fields) -> CheckpointsConfig:
         keep_last=keep_last if isinstance(keep_last, int) else None,
         keep_within=_seconds(inner, "keep_within"),
     )
-    inner.finish()
+    inner.refuse_others()
     return checkpoints
 
 
@@ -318,7 +318,7 @@ def _processes(fields: Fields) -> ProcessesConfig:
         return ProcessesConfig()
     inner = Fields(fields.problems, mapping, "`processes`", fixed=True)
     grace = _seconds(inner, "grace")
-    inner.finish()
+    inner.refuse_others()
     return ProcessesConfig() if grace is None else ProcessesConfig(grace)
 
 

@@ -69,7 +69,7 @@ def lint(workflow: Workflow, lookup: Lookup | None = None) -> list[Problem]:
     Without *lookup* nothing outside the file is looked at.
     """
     linter = _Linter(lookup)
-    linter.run(workflow)
+    linter.check_all(workflow)
     return sorted(set(linter.problems))
 
 
@@ -96,10 +96,10 @@ class _Linter:
         self.unknown: set[str] = set()
         self.calls: dict[str, list[tuple[str, SourcePlace]]] = {}
 
-    def problem(self, place: SourcePlace, message: str) -> None:
+    def add_problem(self, place: SourcePlace, message: str) -> None:
         self.problems.append(Problem(place.file, place.line, place.column, message))
 
-    def run(self, workflow: Workflow) -> None:
+    def check_all(self, workflow: Workflow) -> None:
         waiting = [workflow]
         self.workflows[_identity(workflow)] = workflow
         while waiting:
@@ -109,27 +109,27 @@ class _Linter:
             if self.lookup is None:
                 continue
             for step in steps_in(caller.steps):
-                self.names(step, self.lookup)
+                self.check_names(step, self.lookup)
                 if not caller.file.startswith(BUILT_IN):
-                    self.arguments(step, self.lookup)
-                called = self.called(step, caller, self.lookup)
+                    self.check_arguments(step, self.lookup)
+                called = self.called_by(step, caller, self.lookup)
                 if called is None:
                     continue
                 calls.append((_identity(called), step.places.get("workflow", step.place)))
                 if _identity(called) not in self.workflows:
                     self.workflows[_identity(called)] = called
                     waiting.append(called)
-        self.cycles(_identity(workflow))
+        self.check_cycles(_identity(workflow))
 
-    def names(self, step: Step, lookup: Lookup) -> None:
+    def check_names(self, step: Step, lookup: Lookup) -> None:
         """Look up what *step* names, but for the workflow that it runs."""
         if step.rollback is not None and step.rollback.action is not None:
-            self.name(step, Mention("action", step.rollback.action, "rollback"), lookup)
+            self.check_name(step, Mention("action", step.rollback.action, "rollback"), lookup)
         for mention in step.mentions():
             if mention.kind != "workflow":
-                self.name(step, mention, lookup)
+                self.check_name(step, mention, lookup)
 
-    def arguments(self, step: Step, lookup: Lookup) -> None:
+    def check_arguments(self, step: Step, lookup: Lookup) -> None:
         """Look at how many arguments the action gets and how they are called; what they are is not
         known yet.
         """
@@ -147,11 +147,11 @@ class _Linter:
                 args if isinstance(args, list) else None,
                 kwargs if isinstance(kwargs, dict) else None,
             ):
-                self.problem(step.places.get(f"kwargs.{name}", place), message)
+                self.add_problem(step.places.get(f"kwargs.{name}", place), message)
         except StepFailed as error:
-            self.problem(step.places.get("action", step.place), str(error))
+            self.add_problem(step.places.get("action", step.place), str(error))
 
-    def name(self, step: Step, mention: Mention, lookup: Lookup) -> None:
+    def check_name(self, step: Step, mention: Mention, lookup: Lookup) -> None:
         kind, name = mention.kind, mention.name
         if not isinstance(name, str) or not name:
             return
@@ -160,14 +160,14 @@ class _Linter:
             is_known = lookup.has(kind, name)
         except StepFailed as error:
             self.unknown.add(name)
-            self.problem(place, str(error))
+            self.add_problem(place, str(error))
             return
         if not is_known:
             self.unknown.add(name)
             hint = nearest(name, lookup.names(kind)) or _ADVICE.get(kind, "")
-            self.problem(place, f"unknown {kind} `{name}`{hint}")
+            self.add_problem(place, f"unknown {kind} `{name}`{hint}")
 
-    def called(self, step: Step, caller: Workflow, lookup: Lookup) -> Workflow | None:
+    def called_by(self, step: Step, caller: Workflow, lookup: Lookup) -> Workflow | None:
         """Give the workflow that *step* runs, after a look at the inputs it hands over."""
         if not isinstance(step, SubworkflowStep) or not step.workflow:
             return None
@@ -179,12 +179,12 @@ class _Linter:
             return None
         if called is None:
             hint = nearest(step.workflow, lookup.names("workflow"))
-            self.problem(place, f"unknown workflow `{step.workflow}`{hint}")
+            self.add_problem(place, f"unknown workflow `{step.workflow}`{hint}")
             return None
-        self.inputs(step, called)
+        self.check_inputs(step, called)
         return called
 
-    def inputs(self, step: SubworkflowStep, called: Workflow) -> None:
+    def check_inputs(self, step: SubworkflowStep, called: Workflow) -> None:
         given = step.inputs if step.inputs is not None else {}
         if not isinstance(given, dict):
             return
@@ -195,29 +195,29 @@ class _Linter:
                 hint = (
                     nearest(name, called.inputs) or f"; it has {', '.join(called.inputs) or 'none'}"
                 )
-                self.problem(where, f"the workflow `{called.name}` has no input `{name}`{hint}")
+                self.add_problem(where, f"the workflow `{called.name}` has no input `{name}`{hint}")
             elif next(expressions_in(value), None) is None:
-                self.constant(called, name, value, where)
+                self.check_constant(called, name, value, where)
         for name, declared in called.inputs.items():
             if declared.required and name not in given:
-                self.problem(
+                self.add_problem(
                     place,
                     f"the workflow `{called.name}` needs the input `{name}` ({declared.type})",
                 )
 
-    def constant(self, called: Workflow, name: str, value: Field, place: SourcePlace) -> None:
+    def check_constant(self, called: Workflow, name: str, value: Field, place: SourcePlace) -> None:
         declared = called.inputs[name]
         if value is None and not declared.required:
             return
         try:
             check_choice(fit(cast("Value", value), declared.type), declared)
         except ValueError as error:
-            self.problem(
+            self.add_problem(
                 place,
                 f"the input `{name}` ({declared.type}) of the workflow `{called.name}`: {error}",
             )
 
-    def cycles(self, root: str) -> None:
+    def check_cycles(self, root: str) -> None:
         """Report each call that leads back to a workflow which is being walked."""
         trail = [root]
         pending = [iter(self.calls[root])]
@@ -227,7 +227,7 @@ class _Linter:
                 if called in trail:
                     cycle = (*trail[trail.index(called) :], called)
                     names = [self.workflows[file].name for file in cycle]
-                    self.problem(place, f"a cycle of sub-workflows: {' -> '.join(names)}")
+                    self.add_problem(place, f"a cycle of sub-workflows: {' -> '.join(names)}")
                 elif called not in done:
                     trail.append(called)
                     pending.append(iter(self.calls.get(called, ())))

@@ -9,7 +9,7 @@ the step they belong to.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from maverick.dsl.expressions.expressions import Expression, Template
 from maverick.dsl.suggest import nearest
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _MANY_PROBLEMS = 20
 _RUN_NAMES = ("id", "attempt", "idempotency_key")
 _STEP_NAMES = ("output", "status")
+_Loops: TypeAlias = tuple[LoopStep, ...]
+"""Those around an expression, innermost last."""
 _LOOP_NAMES = ("item", "index", "parent")
 _NOT_FIELDS = frozenset({"place", "places", "key", "until"})
 """What holds no expressions; and those of a loop that see something else than its others."""
@@ -51,10 +53,10 @@ def check_references(workflow: Workflow) -> list[Problem]:
     """Give a problem for each name in an expression that is not there, or not there yet."""
     checker = _Checker(workflow)
     top = _Sight(None, _places(workflow.steps))
-    checker.block(workflow.steps, top, ())
+    checker.check_block(workflow.steps, top, ())
     top.current = {}
     for expression in expressions_in(workflow.outputs):
-        checker.expression(expression, top, ())
+        checker.check_expression(expression, top, ())
     return checker.problems
 
 
@@ -94,27 +96,27 @@ class _Checker:
             for name in _places(loop.steps)
         }
 
-    def block(self, steps: Iterable[Step], block: _Sight, loops: tuple[LoopStep, ...]) -> None:
+    def check_block(self, steps: Iterable[Step], block: _Sight, loops: _Loops) -> None:
         for step in steps:
             block.current = step.visible_names()
-            self.step(step, block, loops)
+            self.check_step(step, block, loops)
             if not block.concurrent:
                 block.seen |= block.current.keys()
         block.current = {}
 
-    def step(self, step: Step, block: _Sight, loops: tuple[LoopStep, ...]) -> None:
+    def check_step(self, step: Step, block: _Sight, loops: _Loops) -> None:
         for name in _field_names(step):
             for expression in expressions_in(getattr(step, name)):
-                self.expression(expression, block, loops)
+                self.check_expression(expression, block, loops)
         if isinstance(step, LoopStep):
-            self.loop(step, block, loops)
+            self.check_loop(step, block, loops)
         else:
             for mark, inner in step.inside():
-                self.step(inner, _Sight(block, seen={step.name}) if mark else block, loops)
+                self.check_step(inner, _Sight(block, seen={step.name}) if mark else block, loops)
         if step.rollback is not None and step.rollback.step is not None:
-            self.step(step.rollback.step, _Sight(block, seen={step.name}), loops)
+            self.check_step(step.rollback.step, _Sight(block, seen={step.name}), loops)
 
-    def loop(self, step: LoopStep, block: _Sight, loops: tuple[LoopStep, ...]) -> None:
+    def check_loop(self, step: LoopStep, block: _Sight, loops: _Loops) -> None:
         iterates = step.has_for_each or step.until is not None
         inner = _Sight(
             block, _places(step.steps), concurrent=not iterates and step.max_concurrency != 1
@@ -122,14 +124,12 @@ class _Checker:
         if iterates:
             loops = (*loops, step)
         if step.key is not None:
-            self.expression(step.key, block, loops)
-        self.block(step.steps, inner, loops)
+            self.check_expression(step.key, block, loops)
+        self.check_block(step.steps, inner, loops)
         if step.until is not None:
-            self.expression(step.until, inner, loops)
+            self.check_expression(step.until, inner, loops)
 
-    def expression(
-        self, expression: Expression, block: _Sight, loops: tuple[LoopStep, ...]
-    ) -> None:
+    def check_expression(self, expression: Expression, block: _Sight, loops: _Loops) -> None:
         for path in expression.names:
             match path[0]:
                 case "inputs" if len(path) > 1:
@@ -190,7 +190,7 @@ def _field_names(step: Step) -> list[str]:
     return [declared.name for declared in fields(step) if declared.name not in _NOT_FIELDS]
 
 
-def _loop_message(path: NamePath, loops: tuple[LoopStep, ...]) -> str:
+def _loop_message(path: NamePath, loops: _Loops) -> str:
     """Say what is wrong with `item`, `index` or `parent.….item` where *loops* stand around it,
     innermost last.
     """

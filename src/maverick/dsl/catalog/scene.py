@@ -26,7 +26,6 @@ class Scene(NamedTuple):
 
     @classmethod
     def of(cls, frame: Frame) -> Scene:
-        """The scene of a step in this scope."""
         return cls(
             cast("Mapping[str, Value]", frame.inputs),
             _Outputs(cast("Mapping[str, Mapping[str, Value]]", frame.lookup("steps"))),

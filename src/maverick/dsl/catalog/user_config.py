@@ -31,7 +31,7 @@ def parse_user_config(text: str, file: str, home: str | None) -> UserConfig:
     if isinstance(node, MappingNode):
         fields = Fields(problems, node, f"the user's {FILE_NAME}", fixed=True)
         trust = _paths(fields, home)
-        fields.finish()
+        fields.refuse_others()
     elif node is not None:
         problems.add(node, f"{FILE_NAME} must be a mapping, not {describe(node)}")
     if problems.errors:

@@ -60,7 +60,6 @@ class Expression(NamedTuple):
 
     @property
     def env_names(self) -> tuple[str, ...]:
-        """The environment variables that it names."""
         return tuple(str(path[1]) for path in self.names if path[0] == "env" and len(path) > 1)
 
 
@@ -75,7 +74,6 @@ class Template(NamedTuple):
 
     @property
     def expressions(self) -> tuple[Expression, ...]:
-        """The parts that are expressions."""
         return tuple(part for part in self.parts if isinstance(part, Expression))
 
 

@@ -74,7 +74,6 @@ class Parser:
         self.depth = 0
 
     def whole(self) -> Node:
-        """The tree of all tokens."""
         if len(self.tokens) == 1:
             raise self.error("the expression is empty: expected a value")
         node = self.expression(_CHOICE)
@@ -239,7 +238,6 @@ class Parser:
         return tuple(entries)
 
     def mapping(self) -> Node:
-        """A mapping literal after its `{`."""
         pairs: list[tuple[Node, Node]] = []
         while not self.at("}"):
             key = self.expression(_CHOICE)

@@ -160,5 +160,4 @@ class Frame:
         return glob(self.project_root, pattern)
 
     def exists(self, path: str) -> bool:
-        """Whether the project has a file or folder at *path*."""
         return exists(self.project_root, path)

@@ -49,16 +49,17 @@ class Fields:
         self._fixed = fixed
         self._asked: dict[str, None] = {}
 
-    def finish(self) -> None:
+    def refuse_others(self) -> None:
         """Report each field that nobody asked for, except `x-…`."""
         for name, (key, _) in self.node.entries.items():
             if name in self._asked or name.startswith("x-"):
                 continue
-            hint = self.problems.near(name, self._asked) or f"; there are {', '.join(self._asked)}"
+            hint = (
+                self.problems.suggest(name, self._asked) or f"; there are {', '.join(self._asked)}"
+            )
             self.problems.add(key, f"unknown field `{name[:60]}` in {self.what}{hint}")
 
     def has(self, name: str) -> bool:
-        """Whether the field is given."""
         return name in self.node.entries
 
     def node_of(self, name: str, *, required: bool = False) -> Node | None:
@@ -85,7 +86,6 @@ class Fields:
         return self.problems.place(entry[1] if entry else self.node)
 
     def places(self) -> dict[str, SourcePlace]:
-        """Where the value of each field stands."""
         return {name: self.problems.place(node) for name, (_, node) in self.node.entries.items()}
 
     def entry_places(self, name: str) -> dict[str, SourcePlace]:
@@ -153,7 +153,7 @@ class Fields:
         for word in words:
             if text == word or (word == "null" and is_null(node)):
                 return word
-        hint = self.problems.near(text, words) if text else ""
+        hint = self.problems.suggest(text, words) if text else ""
         self.wrong(name, node, f"{', '.join(words[:-1])} or {words[-1]}")
         if hint:
             last = self.problems.errors.pop()
@@ -228,7 +228,6 @@ class Fields:
         )
 
     def mapping(self, name: str, *, required: bool = False) -> MappingNode | None:
-        """Give the node of a mapping."""
         node = self.node_of(name, required=required)
         if node is None or isinstance(node, MappingNode):
             return node

@@ -98,7 +98,7 @@ def _workflow(problems: Problems, node: MappingNode, text: str) -> Workflow:
     if checkpoints is not None:
         inner = Fields(problems, checkpoints, "`checkpoints`")
         workspace = inner.word("workspace", ("false", "label", "step"), "false")
-        inner.finish()
+        inner.refuse_others()
     block = fields.sequence("steps", required=True)
     workflow = Workflow(
         name=name,
@@ -115,7 +115,7 @@ def _workflow(problems: Problems, node: MappingNode, text: str) -> Workflow:
         metadata=fields.free_mapping("metadata"),
         place=problems.place(node),
     )
-    fields.finish()
+    fields.refuse_others()
     return workflow
 
 
@@ -195,7 +195,7 @@ def _input(problems: Problems, name: str, node: Node) -> Input:
         except ValueError as error:
             problems.add(default_node, f"`default`: {error}")
     fields.node_of("choices")
-    fields.finish()
+    fields.refuse_others()
     return declared
 
 

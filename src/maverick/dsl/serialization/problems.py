@@ -82,7 +82,6 @@ class Problems:
         self.warnings: list[Problem] = []
 
     def add(self, node: Node, message: str) -> None:
-        """Note a problem at *node*."""
         self.errors.append(Problem(self.file, node.line, node.column, message))
 
     def warn(self, node: Node, message: str) -> None:
@@ -90,19 +89,16 @@ class Problems:
         self.warnings.append(Problem(self.file, node.line, node.column, message))
 
     def add_at(self, place: SourcePlace, message: str) -> None:
-        """Note a problem at *place*."""
         self.errors.append(Problem(self.file, place.line, place.column, message))
 
     def warn_at(self, place: SourcePlace, message: str) -> None:
-        """Note a warning at *place*."""
         self.warnings.append(Problem(self.file, place.line, place.column, message))
 
-    def near(self, name: str, names: Iterable[str]) -> str:
+    def suggest(self, name: str, names: Iterable[str]) -> str:
         """Suggest one of *names*; nothing once there are many problems, for it takes its time."""
         return nearest(name, names) if len(self.errors) < _MANY_PROBLEMS else ""
 
     def place(self, node: Node) -> SourcePlace:
-        """Where *node* starts."""
         return SourcePlace(self.file, node.line, node.column)
 
     def field(self, node: Node) -> Field:

@@ -100,7 +100,7 @@ def read_step(problems: Problems, node: Node, depth: int, *, default_name: str =
         if kind in _COMPOSITES
         else _TYPES.load_type(kind).read(fields, common)
     )
-    fields.finish()
+    fields.refuse_others()
     return step
 
 
@@ -115,7 +115,7 @@ def _type_of(problems: Problems, node: MappingNode) -> str | None:
     text = value.text if isinstance(value, ScalarNode) else ""
     if text in STEP_TYPES:
         return text
-    near = problems.near(text, STEP_TYPES) if text else ""
+    near = problems.suggest(text, STEP_TYPES) if text else ""
     hint = near or f"; there are {', '.join(STEP_TYPES)}"
     shown = (
         f"unknown step type `{text[:60]}`"
@@ -167,7 +167,7 @@ def _retry(fields: Fields, node: Node) -> Retry | None:
         on=retry.texts("on"),
         max_delay=retry.seconds("max_delay"),
     )
-    retry.finish()
+    retry.refuse_others()
     return record
 
 
@@ -227,7 +227,7 @@ def _stages(fields: Fields) -> Field:
             stage.template("name")
             stage.template("run", required=True)
             stage.seconds("timeout", positive=True)
-            stage.finish()
+            stage.refuse_others()
         elif not isinstance(item, ScalarNode) or not isinstance(item.value, str):
             fields.wrong("stages", item, wanted)
     return value
@@ -246,7 +246,7 @@ def _branch(fields: Fields, common: Common, depth: int) -> Step:
         option = Fields(fields.problems, item, "an option")
         when = option.expression("when", required=True)
         step = _step_in(option, "step", depth, required=True)
-        option.finish()
+        option.refuse_others()
         if step is not None:
             options.append(Option(when=when or _unread(fields), step=step))
     branch = BranchStep(

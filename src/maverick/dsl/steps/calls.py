@@ -164,7 +164,6 @@ class _Pending:
                 return bool(self._outcome)
 
     def close(self) -> None:
-        """Wait no more."""
         os.close(self._read)
 
     def discard(self) -> None:

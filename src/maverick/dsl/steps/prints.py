@@ -111,17 +111,14 @@ class _Kept:
             listener.masked[self].add(data)
 
     def write(self, text: str) -> int:
-        """Write *text*, masked."""
         self.add(text.encode("utf-8", "backslashreplace"))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
-        """Write *lines*, masked."""
         for line in lines:
             self.write(line)
 
     def flush(self) -> None:
-        """Flush the stream."""
         if self.stream is not None:
             self.stream.flush()
 
@@ -148,17 +145,14 @@ class _KeptBytes:
         self._kept = kept
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
-        """Write *data*, masked."""
         self._kept.add(bytes(data))
         return len(data)
 
     def writelines(self, lines: Iterable[bytes]) -> None:
-        """Write *lines*, masked."""
         for line in lines:
             self.write(line)
 
     def flush(self) -> None:
-        """Flush the stream."""
         self._kept.flush()
 
     close = flush

@@ -66,7 +66,6 @@ class Result:
 
     @property
     def output(self) -> Value:
-        """The step's output."""
         if self._load is not None:
             self._output = self._load()
             self._load = None

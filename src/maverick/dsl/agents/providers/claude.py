@@ -34,7 +34,7 @@ def read(line: JsonLine, answer: Answer) -> str:
             )
         case "assistant", _:
             if line.text("message", "model") != "<synthetic>":
-                answer.progress()
+                answer.drop_complaint()
             return "".join(_block(block) for block in line.lines("message", "content"))
         case "result", subtype:
             _result(line, subtype, answer)
@@ -45,7 +45,7 @@ def read(line: JsonLine, answer: Answer) -> str:
 
 def _retry(line: JsonLine, answer: Answer) -> str:
     status, kind = line.status("error_status"), line.text("error")
-    answer.complain(
+    answer.note_complaint(
         kind if status else f"the model's server cannot be reached ({kind or 'no status'})", status
     )
     said = f"the model's server answered {status}" if status else answer.complaint
@@ -63,13 +63,13 @@ def _result(line: JsonLine, subtype: str, answer: Answer) -> None:
     # to continue.
     answer.finished = True
     answer.session = line.text("session_id") or answer.session
-    answer.say(line.text("result"))
+    answer.set_text(line.text("result"))
     answer.status = line.status("api_error_status")
     answer.refused += [
         action(denial.text("tool_name"), denial, "tool_input")
         for denial in line.lines("permission_denials")
     ]
-    answer.count(
+    answer.add_usage(
         input_tokens=line.number("usage", "input_tokens"),
         output_tokens=line.number("usage", "output_tokens"),
         cached_tokens=line.number("usage", "cache_read_input_tokens"),
@@ -83,7 +83,7 @@ def _result(line: JsonLine, subtype: str, answer: Answer) -> None:
             answer.text or told or line.text("terminal_reason") or subtype or "it failed"
         )
         answer.cut_short = subtype.startswith("error_max")
-        answer.say("")
+        answer.set_text("")
 
 
 def _seconds_until(moment: float) -> float | None:

@@ -27,7 +27,7 @@ def read(line: JsonLine, answer: Answer) -> str:
             return _item(line, answer)
         case "turn.completed":
             answer.finished = True
-            answer.count(
+            answer.add_usage(
                 input_tokens=line.number("usage", "input_tokens"),
                 output_tokens=line.number("usage", "output_tokens"),
                 cached_tokens=line.number("usage", "cached_input_tokens"),
@@ -39,7 +39,7 @@ def read(line: JsonLine, answer: Answer) -> str:
             answer.status = status_in(said)
         case "error":
             said = line.text("message")
-            answer.complain(readable(said), status_in(said))
+            answer.note_complaint(readable(said), status_in(said))
             return own_lines(answer.complaint)
         case _:
             pass
@@ -49,11 +49,11 @@ def read(line: JsonLine, answer: Answer) -> str:
 def _item(line: JsonLine, answer: Answer) -> str:
     match line.text("item", "type"):
         case "agent_message":
-            answer.progress()
-            answer.say(line.text("item", "text"))
+            answer.drop_complaint()
+            answer.set_text(line.text("item", "text"))
             return own_lines(answer.text)
         case "command_execution":
-            answer.progress()
+            answer.drop_complaint()
             return own_lines(
                 first_line(
                     f"[shell] {line.text('item', 'command')} (exit code "

@@ -23,10 +23,10 @@ def read(line: JsonLine, answer: Answer) -> str:
         case "user.message":
             answer.begun = True
         case "assistant.message":
-            answer.progress()
+            answer.drop_complaint()
             answer.model = line.text("data", "model") or answer.model
             answer.finished = not line.lines("data", "toolRequests")
-            answer.say(line.text("data", "content"))
+            answer.set_text(line.text("data", "content"))
             return own_lines(answer.text)
         case "tool.execution_start":
             answer.name_tool(
@@ -38,7 +38,7 @@ def read(line: JsonLine, answer: Answer) -> str:
             answer.refused.append(failed_action(tool, line, "data", "error"))
         case "model.call_failure":
             status = line.status("data", "statusCode")
-            answer.complain(line.text("data", "failureKind"), status)
+            answer.note_complaint(line.text("data", "failureKind"), status)
             return f"(the model's server answered {status})\n" if status else ""
         case "session.error":
             answer.finished = True
@@ -50,7 +50,7 @@ def read(line: JsonLine, answer: Answer) -> str:
             answer.status = line.status("data", "statusCode")
         case "result":
             answer.session = line.text("sessionId") or answer.session
-            answer.count(premium_requests=line.number("usage", "premiumRequests"))
+            answer.add_usage(premium_requests=line.number("usage", "premiumRequests"))
         case _:
             pass
     return ""

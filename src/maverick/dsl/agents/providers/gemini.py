@@ -23,10 +23,10 @@ def read(line: JsonLine, answer: Answer) -> str:
             answer.session = line.text("session_id")
             answer.model = line.text("model")
         case "message" if line.text("role") == "assistant":
-            answer.add(line.text("content"))
+            answer.add_text(line.text("content"))
             return line.text("content")
         case "tool_use":
-            answer.turn()
+            answer.begin_turn()
             answer.name_tool(line.text("tool_id"), line.text("tool_name") or "tool")
             return f"\n{action(line.text('tool_name') or 'tool', line, 'parameters')}\n"
         case "tool_result" if line.text("status") == "error":
@@ -34,11 +34,11 @@ def read(line: JsonLine, answer: Answer) -> str:
             answer.refused.append(failed_action(tool, line, "error"))
         case "error":
             said = line.text("message")
-            answer.complain(readable(said), status_in(said))
+            answer.note_complaint(readable(said), status_in(said))
             return own_lines(answer.complaint)
         case "result":
             answer.finished = True
-            answer.count(
+            answer.add_usage(
                 input_tokens=line.number("stats", "input_tokens"),
                 output_tokens=line.number("stats", "output_tokens"),
                 cached_tokens=line.number("stats", "cached"),

@@ -25,10 +25,10 @@ def read(line: JsonLine, answer: Answer) -> str:
     answer.session = line.text("sessionID") or answer.session
     match line.text("type"):
         case "step_start":
-            answer.turn()
+            answer.begin_turn()
             answer.finished = False
         case "text":
-            answer.add(line.text("part", "text"))
+            answer.add_text(line.text("part", "text"))
             answer.finished = True
             return own_lines(line.text("part", "text"))
         case "tool_use":
@@ -40,7 +40,7 @@ def read(line: JsonLine, answer: Answer) -> str:
             return own_lines(action(line.text("part", "tool"), line, "part", "state", "input"))
         case "step_finish":
             answer.finished = line.text("part", "reason") != "tool-calls"
-            answer.count(
+            answer.add_usage(
                 input_tokens=line.number("part", "tokens", "input"),
                 output_tokens=line.number("part", "tokens", "output"),
                 cached_tokens=line.number("part", "tokens", "cache", "read"),
