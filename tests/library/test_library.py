@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from maverick import library
-from maverick.dsl.serialization.loader import load_workflow
+from maverick.dsl.serialization.loader import parse_workflow
+from maverick.dsl.serialization.source_text import read_text
 from maverick.library.actions.tasks import get_phases
 
 FILES = sorted([*library.WORKFLOWS.glob("*.yaml"), *library.FRAGMENTS.glob("*.yaml")])
@@ -50,7 +51,7 @@ def test_importing_the_library_loads_nothing_of_it() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_workflow_is_valid_and_says_what_it_does(path: Path) -> None:
-    workflow = load_workflow(path)
+    workflow = parse_workflow(read_text(path), str(path))
 
     assert path.stem == workflow.name
     for part in ("Purpose:", "Inputs:", "Output:", "Steps, in order"):
@@ -62,7 +63,7 @@ def test_every_workflow_is_valid_and_says_what_it_does(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_the_description_names_the_steps_in_their_order(path: Path) -> None:
-    workflow = load_workflow(path)
+    workflow = parse_workflow(read_text(path), str(path))
     described = workflow.description.partition("Steps, in order")[2]
 
     outermost = [line.split() for line in described.splitlines() if re.match("  [^ ]", line)]

@@ -11,7 +11,8 @@ import pytest
 from kit.runs import Runs
 from maverick import library
 from maverick.dsl.catalog.actions import load_action
-from maverick.dsl.serialization.loader import load_workflow
+from maverick.dsl.serialization.loader import parse_workflow
+from maverick.dsl.serialization.source_text import read_text
 from maverick.dsl.steps.python import PythonStep
 from maverick.dsl.workflow.model import steps_in
 from maverick.errors import WorkflowInvalid
@@ -133,7 +134,7 @@ def test_an_action_that_is_unknown_is_told_once(acting: Runs) -> None:
 def test_what_ships_calls_its_actions_rightly(folder: Path) -> None:
     """No run looks at that: it would have to load them all."""
     for file in folder.glob("*.yaml"):
-        for step in steps_in(load_workflow(file).steps):
+        for step in steps_in(parse_workflow(read_text(file), str(file)).steps):
             if isinstance(step, PythonStep):
                 action = load_action(library.ACTIONS[step.action], name=step.action)
                 args = step.args if isinstance(step.args, list) else []

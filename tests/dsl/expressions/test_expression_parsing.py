@@ -286,7 +286,6 @@ def test_names_for_checks_before_the_run() -> None:
     """A check wants to know variables, calls and every name in the order of the text."""
     expression = parse_expression("default(env.TOKEN, env['HOME']) + inputs.x", PLACE)
 
-    assert ("TOKEN", "HOME") == expression.env_names
     assert frozenset({"default"}) == expression.calls
     assert (("env", "TOKEN"), ("env", "HOME"), ("inputs", "x")) == expression.names
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from maverick.dsl.serialization.loader import check_workflow, load_workflow, parse_workflow
+from maverick.dsl.serialization.loader import check_workflow, parse_workflow
+from maverick.dsl.serialization.source_text import read_text
 from maverick.errors import WorkflowInvalid
 
 HEAD = 'version: "1.0"\nname: w\n'
@@ -399,12 +400,12 @@ def test_steps_nest_only_so_deep() -> None:
 
 def test_a_folder_is_no_workflow(tmp_path: Path) -> None:
     with pytest.raises(WorkflowInvalid, match="is a folder, not a file"):
-        load_workflow(tmp_path)
+        read_text(tmp_path)
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(WorkflowInvalid, match="there is no such file"):
-        load_workflow(tmp_path / "w.yaml")
+        read_text(tmp_path / "w.yaml")
 
 
 def test_bytes_that_are_not_utf_8_are_told_with_their_place(tmp_path: Path) -> None:
@@ -413,13 +414,13 @@ def test_bytes_that_are_not_utf_8_are_told_with_their_place(tmp_path: Path) -> N
     with pytest.raises(
         WorkflowInvalid, match=r"w\.yaml:2:5: not UTF-8: byte 0xfc; save the file as UTF-8"
     ):
-        load_workflow(tmp_path / "w.yaml")
+        read_text(tmp_path / "w.yaml")
 
 
 def test_a_file_may_start_with_a_byte_order_mark_and_have_any_line_ends(tmp_path: Path) -> None:
     (tmp_path / "w.yaml").write_bytes(b"\xef\xbb\xbf" + STEP.replace("\n", "\r\n").encode())
 
-    workflow = load_workflow(tmp_path / "w.yaml")
+    workflow = parse_workflow(read_text(tmp_path / "w.yaml"), "w.yaml")
 
     assert ("w", ["a"]) == (workflow.name, [step.name for step in workflow.steps])
 

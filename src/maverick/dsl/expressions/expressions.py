@@ -58,10 +58,6 @@ class Expression(NamedTuple):
     calls: frozenset[str]
     volatile: bool
 
-    @property
-    def env_names(self) -> tuple[str, ...]:
-        return tuple(str(path[1]) for path in self.names if path[0] == "env" and len(path) > 1)
-
 
 class Template(NamedTuple):
     """A text with expressions in it. With one part that is an `Expression` it keeps the value's

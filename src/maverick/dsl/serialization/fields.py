@@ -213,11 +213,6 @@ class Fields:
         self.wrong(name, node, wanted)
         return None
 
-    def value(self, name: str) -> Value:
-        """Give any value as it is written; expressions in it stay texts."""
-        node = self.node_of(name)
-        return None if node is None else plain_value(node)
-
     def free_mapping(self, name: str) -> dict[str, Value]:
         """Give a mapping of anything, as it is written."""
         node = self.mapping(name)

@@ -1,7 +1,7 @@
 """YAML text -> Workflow: every problem of a file at once, each with its line and column.
 
-`check_workflow` gives workflow, problems and warnings; `parse_workflow` and `load_workflow` raise
-them. What takes other files or the project to judge (references, actions, sub-workflows) is
+`check_workflow` gives workflow, problems and warnings; `parse_workflow` raises them. What takes
+other files or the project to judge (references, actions, sub-workflows) is
 `maverick.dsl.catalog.lint`'s.
 """
 
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from maverick.dsl.serialization.fields import Fields
 from maverick.dsl.serialization.problems import Problems, describe
-from maverick.dsl.serialization.source_text import read_text
 from maverick.dsl.serialization.steps import read_block, read_name
 from maverick.dsl.serialization.yaml_nodes import (
     MappingNode,
@@ -27,8 +26,6 @@ from maverick.dsl.workflow.model import Input, InputType, Workflow
 from maverick.errors import Problem, WorkflowInvalid
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from maverick.values import Value
 
 _WORKFLOW_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
@@ -48,11 +45,6 @@ class Checked(NamedTuple):
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...] = ()
     draft: Workflow | None = None
-
-
-def load_workflow(path: Path) -> Workflow:
-    """Read the workflow file at *path*. Raises WorkflowInvalid, also when it cannot be read."""
-    return parse_workflow(read_text(path), str(path))
 
 
 def parse_workflow(text: str, file: str) -> Workflow:
