@@ -11,6 +11,8 @@ import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
+from maverick.dsl.journal.tree import RunTree, StepNote, step_place
+from maverick.dsl.paths import is_decision
 from maverick.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
@@ -46,13 +48,13 @@ class File(NamedTuple):
     parts: Iterator[bytes]
 
 
-class Found(NamedTuple):
+class Held(NamedTuple):
     """A path names a value, or what is in one."""
 
     value: Value
 
 
-Inside: TypeAlias = Folder | File | Found
+Inside: TypeAlias = Folder | File | Held
 
 
 def split_revision(store: Store, text: str) -> tuple[Checkpoint, str | None]:
@@ -89,7 +91,7 @@ def look_up(store: Store, snapshot: Snapshot, path: str) -> Inside:
     if not path.strip("./"):
         return folder_of(snapshot.entries())
     if top == "steps":
-        return _step(store, snapshot, rest.lstrip("./"), path)
+        return _of_steps(store, RunTree(snapshot), rest.lstrip("./"), path)
     entry = snapshot.find((top,))
     if entry is None:
         raise _nothing(path, top, snapshot.names(), _OUTSIDE)
@@ -103,10 +105,10 @@ def _file(snapshot: Snapshot, top: str, rest: str, path: str) -> Inside:
     folder: tuple[str, ...] = (top,)
     while rest:
         entries = snapshot.entries(folder)
-        fitting = [name for name in entries if rest == name or rest.startswith(f"{name}/")]
+        fitting = _that_begin(entries, rest, "/")
         if not fitting:
             raise _nothing(path, rest, entries, "/".join(folder))
-        name = max(fitting, key=len)
+        name = fitting[0]
         folder, rest = (*folder, name), rest[len(name) :].lstrip("/")
         if entries[name].kind == "tree":
             continue
@@ -116,83 +118,69 @@ def _file(snapshot: Snapshot, top: str, rest: str, path: str) -> Inside:
             return File(snapshot.stream(folder))
         if entries[name].kind == "note":
             raise NotFound(f"{'/'.join(folder)} is an empty folder")
-        return Found(snapshot.value(folder))
+        return Held(snapshot.value(folder))
     return folder_of(snapshot.entries(folder))
 
 
 # --- steps ----------------------------------------------------------------------------------------
 
 
-def _step(store: Store, snapshot: Snapshot, rest: str, path: str) -> Inside:
-    entries = recorded_steps(snapshot)
+def _of_steps(store: Store, tree: RunTree, rest: str, path: str) -> Inside:
+    entries = tree.entries
+    steps = {name: entry for name, entry in entries.items() if not is_decision(name)}
     if not rest:
-        return folder_of({name: it for name, it in entries.items() if "?" not in name})
+        return folder_of(steps)
+    for name in _that_begin(entries, rest, ".["):
+        named = _of_step(tree, name, entries[name], rest[len(name) :], path)
+        if named is not None:
+            return named
+    if (unfinished := _of_unfinished(store, tree, rest, path)) is not None:
+        return unfinished
+    inner = (f"{rest}.", f"{rest}[")
+    if below := {name: entry for name, entry in steps.items() if name.startswith(inner)}:
+        return folder_of(below)
+    parts = [f"{name}.{part}" for name in steps for part in ("output", "status")]
+    raise _nothing(path, rest, [*steps, *parts] if "." in rest else steps, "steps")
+
+
+def _that_begin(names: Iterable[str], text: str, follow: str) -> list[str]:
+    """The *names* that *text* is, or begins with where one of the characters *follow* comes next;
+    the longest first.
+    """
     fitting = [
         name
-        for name in entries
-        if rest == name or (rest.startswith(name) and rest[len(name)] in ".[")
+        for name in names
+        if text == name or (text.startswith(name) and text[len(name)] in follow)
     ]
-    for name in sorted(fitting, key=len, reverse=True):
-        found = _of_step(snapshot, name, entries[name], rest[len(name) :], path)
-        if found is not None:
-            return found
-    if (unfinished := _of_unfinished(store, snapshot, rest, path)) is not None:
-        return unfinished
-    below = {
-        name: it
-        for name, it in entries.items()
-        if name.startswith((f"{rest}.", f"{rest}[")) and "?" not in name
-    }
-    if below:
-        return folder_of(below)
-    names = [name for name in entries if "?" not in name]
-    parts = [f"{name}.{part}" for name in names for part in ("output", "status")]
-    raise _nothing(path, rest, names + parts if "." in rest else names, "steps")
+    return sorted(fitting, key=len, reverse=True)
 
 
-def _of_step(snapshot: Snapshot, name: str, entry: Entry, rest: str, path: str) -> Inside | None:
+def _of_step(tree: RunTree, name: str, entry: Entry, rest: str, path: str) -> Inside | None:
     """What *rest* names of a step; None if it can only be meant for a shorter step's path."""
+    status = StepNote.of(entry).status
     if not rest:
-        return Found({"status": status_of(entry), "output": snapshot.value(("steps", name))})
+        return Held({"status": status, "output": tree.output_of(name)})
     if rest == ".status":
-        return Found(status_of(entry))
+        return Held(status)
     if rest == ".output" or rest.startswith((".output.", ".output[")):
-        return _descend(snapshot, ("steps", name), rest.removeprefix(".output"), path)
+        return _descend(tree.snapshot, step_place(name), rest.removeprefix(".output"), path)
     return None
 
 
-def recorded_steps(snapshot: Snapshot) -> Mapping[str, Entry]:
-    """Give what stands at the paths of the steps that are recorded; of a run that has none,
-    nothing.
-    """
-    return snapshot.entries(("steps",)) if snapshot.find(("steps",)) is not None else {}
-
-
-def begun_steps(snapshot: Snapshot) -> Iterable[str]:
-    """Give the paths of the steps of which something is noted, recorded or not."""
-    return snapshot.facts(("steps",)) if snapshot.find_fact(("steps",)) is not None else ()
-
-
-def unfinished_steps(store: Store, snapshot: Snapshot) -> dict[str, Unfinished]:
+def unfinished_steps(store: Store, tree: RunTree) -> dict[str, Unfinished]:
     """Give the steps that were begun and have not finished, by path, with what is not saved yet."""
     from maverick.dsl.journal.logs import find_log, unsaved_logs  # noqa: PLC0415 - only of a step that has not finished
-    from maverick.dsl.journal.tree import RunTree  # noqa: PLC0415
 
-    recorded = recorded_steps(snapshot)
-    end = snapshot.find_fact(("end",))
-    told = snapshot.value_of(end) if end is not None else None
-    failed = (
-        {str(told["step"]): str(told["error"])}
-        if isinstance(told, dict) and told.get("step")
-        else {}
-    )
-    unsaved = unsaved_logs(store, snapshot.checkpoint)
-    begun = (*begun_steps(snapshot), *failed, *unsaved)
-    names = dict.fromkeys(name for name in begun if name not in recorded and "?" not in name)
-    is_running = bool(unsaved) and store.is_owned(snapshot.checkpoint.run)
+    recorded = tree.steps
+    end = tree.end
+    failed = {str(end["step"]): str(end["error"])} if end.get("step") else {}
+    unsaved = unsaved_logs(store, tree.checkpoint)
+    begun = (*tree.begun, *failed, *unsaved)
+    names = dict.fromkeys(name for name in begun if name not in recorded and not is_decision(name))
+    is_running = bool(unsaved) and store.is_owned(tree.checkpoint.run)
     return {
         name: Unfinished(
-            (*find_log(RunTree(snapshot), name), *unsaved.get(name, ())),
+            (*find_log(tree, name), *unsaved.get(name, ())),
             failed.get(name),
             is_running=is_running and name in unsaved,
         )
@@ -200,30 +188,30 @@ def unfinished_steps(store: Store, snapshot: Snapshot) -> dict[str, Unfinished]:
     }
 
 
-def written_by(store: Store, snapshot: Snapshot, step: str) -> dict[str, str]:
-    """Give where all is that the step at the path *step* wrote, which failed: what it is -> the
-    path to look at it.
+def paths_written_by(store: Store, tree: RunTree, step: str) -> dict[str, str]:
+    """Give the paths of all that the failed step at the path *step* wrote, each under words that
+    say what it is: `to stderr`.
 
     Of a validation that is the output of the stage that failed, in its last attempt.
     """
-    unfinished = unfinished_steps(store, snapshot).get(step)
+    unfinished = unfinished_steps(store, tree).get(step)
     if unfinished is not None and unfinished.attempts:
         last = unfinished.attempts[-1]
         return {
             f"to {name}": f"steps.{step}.output.{name}" for name in STREAMS if last.stream(name)
         }
-    recorded = recorded_steps(snapshot)
-    number = next((n for n in range(len(recorded), -1, -1) if f"{step}[{n}]" in recorded), None)
-    output = snapshot.value(("steps", f"{step}[{number}]")) if number is not None else None
+    steps = tree.steps
+    number = next((n for n in range(len(steps), -1, -1) if f"{step}[{n}]" in steps), None)
+    output = tree.output_of(f"{step}[{number}]") if number is not None else None
     stages = output.get("stages") if isinstance(output, dict) else None
-    for place, stage in enumerate(stages if isinstance(stages, list) else []):
+    for position, stage in enumerate(stages if isinstance(stages, list) else []):
         if isinstance(stage, dict) and stage.get("success") is False and stage.get("output"):
-            path = f"steps.{step}[{number}].output.stages[{place}].output"
+            path = f"steps.{step}[{number}].output.stages[{position}].output"
             return {f"in the stage {stage.get('name')!s}": path}
     return {}
 
 
-_SAID: Final = {
+_ERRORS: Final = {
     "running": "it runs",
     "killed": "its process was killed",
     "done": "it had ended well, and is to be done again: it was rolled back, or its record was "
@@ -241,18 +229,13 @@ class Unfinished(NamedTuple):
     def outcome(self) -> dict[str, Value] | None:
         """What the step would be in a path if it had finished; None if nothing is known of it."""
         if not self.attempts:
-            return (
-                None
-                if self.error is None
-                else {"status": "failed", "output": {"error": self.error}}
-            )
+            if self.error is None:
+                return None
+            return {"status": "failed", "output": {"error": self.error}}
         last = self.attempts[-1]
         status = str(last.end.get("status", "running" if self.is_running else "killed"))
-        said = _SAID.get(status)
-        output: dict[str, Value] = {
-            "error": str(last.end.get("error", said)),
-            "attempt": last.number,
-        }
+        error = str(last.end.get("error", _ERRORS.get(status)))
+        output: dict[str, Value] = {"error": error, "attempt": last.number}
         for stream in STREAMS:
             output[stream] = last.stream(stream).decode("utf-8", "backslashreplace")
         if prompt := last.stream("prompt"):
@@ -260,11 +243,11 @@ class Unfinished(NamedTuple):
         return {"status": status, "output": output}
 
 
-def _of_unfinished(store: Store, snapshot: Snapshot, rest: str, path: str) -> Inside | None:
+def _of_unfinished(store: Store, tree: RunTree, rest: str, path: str) -> Inside | None:
     """What *rest* names of a step that has not finished: how its last attempt ended, and what that
     wrote.
     """
-    steps = unfinished_steps(store, snapshot)
+    steps = unfinished_steps(store, tree)
     fitting = [
         name
         for name in steps
@@ -275,13 +258,8 @@ def _of_unfinished(store: Store, snapshot: Snapshot, rest: str, path: str) -> In
         if outcome is not None:
             for part in parse_value_path(rest[len(name) :], path):
                 outcome = _part_of(outcome, part, path, f"steps.{name}")
-            return Found(outcome)
+            return Held(outcome)
     return None
-
-
-def status_of(entry: Entry) -> str:
-    """The status in the record of a step."""
-    return str(json.loads(entry.note)["status"]) if entry.note else "done"
 
 
 # --- values ---------------------------------------------------------------------------------------
@@ -289,11 +267,11 @@ def status_of(entry: Entry) -> str:
 
 def _descend(snapshot: Snapshot, names: tuple[str, ...], rest: str, path: str) -> Inside:
     value: Any = snapshot.value(names)
-    at = path[: len(path) - len(rest)]
+    holder = path[: len(path) - len(rest)]
     for part in parse_value_path(rest, path):
-        value = _part_of(value, part, path, at)
-        at += f"[{json.dumps(part)}]" if isinstance(part, int) else f".{part}"
-    return Found(value)
+        value = _part_of(value, part, path, holder)
+        holder += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return Held(value)
 
 
 def parse_value_path(text: str, path: str) -> list[str | int]:
@@ -301,9 +279,9 @@ def parse_value_path(text: str, path: str) -> list[str | int]:
     no such way.
     """
     parts: list[str | int] = []
-    place = 0
-    while place < len(text):
-        match = _PART.match(text, place)
+    end = 0
+    while end < len(text):
+        match = _PART.match(text, end)
         if match is None:
             raise UsageError(
                 f"{path!r} is no path: write names after dots, positions as [0], other keys as "
@@ -311,25 +289,25 @@ def parse_value_path(text: str, path: str) -> list[str | int]:
             )
         if match["name"] is not None:
             parts.append(match["name"])
+        elif match["index"] is not None:
+            parts.append(int(match["index"]))
         else:
-            parts.append(
-                int(match["index"]) if match["index"] is not None else str(json.loads(match["key"]))
-            )
-        place = match.end()
+            parts.append(str(json.loads(match["key"])))
+        end = match.end()
     return parts
 
 
-def _part_of(value: Any, part: str | int, path: str, at: str) -> Any:
+def _part_of(value: Any, part: str | int, path: str, holder: str) -> Any:
     if isinstance(value, dict):
         if (key := str(part)) in value:
             return value[key]
-        raise _nothing(path, key, value, at)
+        raise _nothing(path, key, value, holder)
     if isinstance(value, list) and isinstance(part, int):
         if -len(value) <= part < len(value):
             return value[part]
-        raise NotFound(f"there is no {path}: {at} has {len(value)} items")
+        raise NotFound(f"there is no {path}: {holder} has {len(value)} items")
     kinds = {list: "a list", str: "a text", bytes: "bytes", bool: "a boolean", type(None): "null"}
-    raise NotFound(f"there is no {path}: {at} is {kinds.get(type(value), 'a number')}")
+    raise NotFound(f"there is no {path}: {holder} is {kinds.get(type(value), 'a number')}")
 
 
 def folder_of(entries: Mapping[str, Entry]) -> Folder:
@@ -337,15 +315,14 @@ def folder_of(entries: Mapping[str, Entry]) -> Folder:
     return Folder(tuple(Row(name, entry.kind, entry.size) for name, entry in entries.items()))
 
 
-def _nothing(path: str, name: str, names: Iterable[str], where: str) -> NotFound:
-    known = list(names)
-    near = get_close_matches(name, known, n=3, cutoff=0.5)
+def _nothing(path: str, name: str, names: Iterable[str], holder: str) -> NotFound:
+    """The error that says what *holder*, which has no *name*, has instead."""
+    present = list(names)
+    near = get_close_matches(name, present, n=3, cutoff=0.5)
     if near:
         hint = f"did you mean {' or '.join(near)}?"
+    elif present:
+        hint = f"{holder} has {', '.join(present[:8])}{', …' if len(present) > 8 else ''}"
     else:
-        hint = (
-            f"{where} has {', '.join(known[:8])}{', …' if len(known) > 8 else ''}"
-            if known
-            else f"{where} is empty"
-        )
+        hint = f"{holder} is empty"
     return NotFound(f"there is no {path}; {hint}")

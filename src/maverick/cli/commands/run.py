@@ -434,12 +434,13 @@ def _tell_what_it_wrote(outcome: "Outcome", order: Order, project: "Project") ->
     """Print the commands that show all that the step wrote which failed the run: a message has the
     end of it.
     """
-    from maverick.cli.inside import written_by  # noqa: PLC0415 - of failed runs only
+    from maverick.cli.inside import paths_written_by  # noqa: PLC0415 - of failed runs only
+    from maverick.dsl.journal.tree import RunTree  # noqa: PLC0415
 
     with suppress(MaverickError, OSError):  # The failure itself has been told.
         store = project.open_store()
-        snapshot = store.load(outcome.run)
-        for what, path in written_by(store, snapshot, outcome.failed_at).items():
+        tree = RunTree(store.load(outcome.run))
+        for what, path in paths_written_by(store, tree, outcome.failed_at).items():
             command = order.command_line("checkpoint", "show", f"{outcome.run}:{path}")
             print_err(f"all that it wrote {what}: {command}")
 

@@ -31,6 +31,8 @@ FILES: Final = ("workspace",)
 """The project's files, where a checkpoint keeps them."""
 ABOUT_FILES: Final = ("workspace-about",)
 """How they were found."""
+ARTIFACTS: Final = ("artifacts",)
+"""The files that steps made, by step."""
 RUN: Final = ("run",)
 """A fact: where and by which version the run was started."""
 ASKED: Final = ("asked",)
@@ -39,7 +41,6 @@ END: Final = ("end",)
 """A fact: which step failed the run, and its error."""
 _DEFINITION: Final = "definition"
 _STEPS: Final = "steps"
-_ARTIFACTS: Final = "artifacts"
 _MAIN: Final = "main"
 
 
@@ -48,9 +49,14 @@ def step_place(name: str) -> TreePath:
     return (_STEPS, name)
 
 
+def step_at(place: TreePath) -> str | None:
+    """The step or decision that stands at *place*, which may be of the state or of the facts."""
+    return place[1] if place[:1] == (_STEPS,) and len(place) > 1 else None
+
+
 def artifacts_place(path: str) -> TreePath:
     """Give where the files that the step at *path* made stand."""
-    return (_ARTIFACTS, path)
+    return (*ARTIFACTS, path)
 
 
 def beginning(inputs: Mapping[str, Value], texts: Mapping[str, str], main: str) -> Changes:

@@ -16,7 +16,7 @@ import typer
 from maverick.cli.commands.checkpoint import show
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.inside import File, Folder, Found, look_up, split_revision
+from maverick.cli.inside import File, Folder, Held, look_up, split_revision
 from maverick.cli.terminal.streams import write_out
 from maverick.errors import NotFound, UsageError
 
@@ -45,11 +45,11 @@ def command(
         case File(parts):
             for part in parts:
                 write_out(part)
-        case Found(bytes() as data):
+        case Held(bytes() as data):
             write_out(data)
-        case Found(str() as text):
+        case Held(str() as text):
             write_out(text.encode("utf-8", "surrogateescape"))
-        case Found(value):
+        case Held(value):
             from maverick.checkpoints.trees import codec  # noqa: PLC0415
 
             write_out(codec.encode(value).data)

@@ -27,21 +27,30 @@ from maverick.checkpoints.trees.diff import MISSING, Change, diff_checkpoints, d
 from maverick.checkpoints.workspace import FileChange, change_of, is_binary, tree_of
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.inside import begun_steps, recorded_steps, status_of
 from maverick.cli.terminal.render import SIGNS, json_text, plural, size
 from maverick.cli.terminal.streams import print_err, print_json, print_out
-from maverick.dsl.paths import is_within
+from maverick.dsl.journal.tree import (
+    ABOUT_FILES,
+    ARTIFACTS,
+    FILES,
+    INPUTS,
+    Place,
+    RunTree,
+    StepNote,
+    step_at,
+)
+from maverick.dsl.paths import StepPath, is_decision, is_within
 from maverick.errors import NotFound
 from maverick.visible import one_line
 
 if TYPE_CHECKING:
-    from maverick.checkpoints import Checkpoint, Entry, ObjectId, Snapshot, Store
+    from maverick.checkpoints import Checkpoint, Entry, ObjectId, Store
 
 TEXT_LIMIT_BYTES: Final = 1_000_000
 """Of a longer file only the size is shown."""
 _LINK, _FOLDER = "120000", "040000"
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-_FILES: Final = frozenset({"artifacts", "workspace"})
+_FOLDERS_OF_FILES: Final = frozenset({*ARTIFACTS, *FILES})
 
 
 def command(
@@ -58,7 +67,7 @@ def command(
 ) -> None:
     store = this_project().open_store()
     before, after = store.resolve(old), store.resolve(new)
-    sides = store.snapshot(before), store.snapshot(after)
+    sides = RunTree(store.snapshot(before)), RunTree(store.snapshot(after))
     if step:
         _check_step(sides, step)
     differences: Iterator[_Value | _File] = chain(
@@ -73,16 +82,15 @@ def command(
         counts[difference.change] += 1
     if stat:
         print_out(_summary(counts))
-    without = [name for name, side in zip((old, new), sides, strict=True) if not _holds_files(side)]
+    without = [name for name, side in zip((old, new), sides, strict=True) if not side.holds_files]
     if len(without) == 1 and not step:
         print_err(f"note: files are not compared: {without[0]} holds none")
 
 
-def _check_step(sides: Iterable[Snapshot], step: str) -> None:
+def _check_step(sides: Iterable[RunTree], step: str) -> None:
     """Refuse a *step* that none of *sides* knows, recorded or begun, itself or below it."""
-    recorded = {name for side in sides for name in (*recorded_steps(side), *begun_steps(side))}
-    steps = [name for name in recorded if "?" not in name]
-    if not any(is_within(name, step) for name in steps):
+    steps = {name for side in sides for name in (*side.steps, *side.begun)}
+    if not any(name.is_within(step) for name in steps):
         from maverick.dsl.suggest import nearest  # noqa: PLC0415 - of the engine
 
         hint = nearest(step, steps) or f"; there are {', '.join(sorted(steps)[:8]) or 'none'}"
@@ -160,36 +168,25 @@ def _values_that_differ(
     hold some.
     """
     changes = [
-        change
-        for change in diff_checkpoints(store, old, new, without=_FILES)
-        if not _is_decision(change)
+        (step_at(change.path), change)
+        for change in diff_checkpoints(store, old, new, without=_FOLDERS_OF_FILES)
     ]
-    steps = {change.path[1] for change in changes if change.path[0] == "steps"}
-    around = {name for path in steps for name in _around(path)}
-    for change in changes:
-        if change.path[0] == "steps":
-            name = change.path[1]
-            if not step or is_within(name, step):
-                yield from _of_step(change, hidden=name in around)
-        elif not step:
-            yield from _of_other(change)
+    around = {
+        outer
+        for name, _ in changes
+        if name is not None and not is_decision(name)
+        for outer in StepPath(name).ancestors()
+    }
+    for name, change in changes:
+        if name is None:
+            yield from () if step else _of_other(change)
+        elif not is_decision(name) and (not step or is_within(name, step)):
+            yield from _of_step(name, change, hidden=name in around)
 
 
-def _is_decision(change: Change) -> bool:
-    return change.path[0] == "steps" and "?" in change.path[1]
-
-
-def _around(path: str) -> Iterator[str]:
-    """The paths of the steps around the one at *path*."""
-    for match in re.finditer(r'\["(?:[^"\\]|\\.)*"\]|[.\[]', path):
-        yield path[: match.start()]
-        if match[0].startswith('["'):
-            yield path[: match.end()]
-
-
-def _of_step(change: Change, *, hidden: bool) -> Iterator[_Value]:
+def _of_step(path: str, change: Change, *, hidden: bool) -> Iterator[_Value]:
     """A record's status where it differs, and its output, unless it is *hidden*."""
-    name = f"steps.{change.path[1]}"
+    name = f"steps.{path}"
     before, after = _status(change.before), _status(change.after)
     if change.part == "note":
         if before != after:
@@ -203,12 +200,12 @@ def _of_step(change: Change, *, hidden: bool) -> Iterator[_Value]:
 
 
 def _status(entry: Entry | None) -> str | None:
-    return None if entry is None else status_of(entry)
+    return None if entry is None else StepNote.of(entry).status
 
 
 def _of_other(change: Change) -> Iterator[_Value]:
     name = change.path[0]
-    if name == "workspace-about" and (change.before is None or change.after is None):
+    if change.path == ABOUT_FILES and (change.before is None or change.after is None):
         return
     if change.part == "note":
         return  # It says which definition is the main one.
@@ -221,7 +218,7 @@ def _of_other(change: Change) -> Iterator[_Value]:
 def _by_key(value: _Value) -> Iterator[_Value]:
     """A whole mapping of inputs that one side lacks, input by input."""
     mapping = value.new if value.change == "added" else value.old
-    if value.change == "changed" or value.path != "inputs" or not isinstance(mapping, dict):
+    if value.change == "changed" or value.path != INPUTS[0] or not isinstance(mapping, dict):
         yield value
         return
     for key, item in mapping.items():
@@ -354,33 +351,29 @@ def _kind(mode: str, count: int) -> str:
             return size(count)
 
 
-def _files_that_differ(store: Store, old: Snapshot, new: Snapshot, step: str) -> Iterator[_File]:
+def _files_that_differ(store: Store, old: RunTree, new: RunTree, step: str) -> Iterator[_File]:
     """Give the artifacts of steps, then the project's files.
 
     These are compared where both hold some. *step* limits it to the artifacts of that step and
     those below.
     """
-    for path, file in _below(store, old, new, "artifacts"):
+    for path, file in _below(store, old, new, ARTIFACTS):
         if not step or is_within(path[0], step):
             yield file
-    if not step and _holds_files(old) and _holds_files(new):
-        for _, file in _below(store, old, new, "workspace"):
+    if not step and old.holds_files and new.holds_files:
+        for _, file in _below(store, old, new, FILES):
             yield file
-
-
-def _holds_files(snapshot: Snapshot) -> bool:
-    return snapshot.find(("workspace",)) is not None
 
 
 def _below(
-    store: Store, old: Snapshot, new: Snapshot, top: str
+    store: Store, old: RunTree, new: RunTree, folder: Place
 ) -> Iterator[tuple[tuple[str, ...], _File]]:
     """What differs in a folder of files, with the names that lead to it from there."""
-    before, after = (tree_of(side.find((top,))) for side in (old, new))
+    before, after = (tree_of(side.snapshot.find(folder)) for side in (old, new))
     for difference in diff_trees(store, before, after):
         was, now = (
             entry if entry is None or entry.kind != "tree" else None
             for entry in (difference.old, difference.new)
         )
-        path = "/".join((top, *difference.path))
+        path = "/".join((*folder, *difference.path))
         yield difference.path, _File(path, change_of(path, was, now), store)

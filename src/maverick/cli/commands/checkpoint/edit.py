@@ -34,17 +34,17 @@ from maverick.cli.here import this_project
 from maverick.cli.inside import (
     look_up,
     parse_value_path,
-    recorded_steps,
     split_revision,
     unfinished_steps,
 )
 from maverick.cli.terminal.streams import print_err
+from maverick.dsl.journal.tree import RunTree
 from maverick.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from maverick.checkpoints import Snapshot, Store
+    from maverick.checkpoints import Store
 
 
 class Target(NamedTuple):
@@ -86,7 +86,7 @@ def command(
         )
     if settings and file:
         raise UsageError("--set and --file exclude each other")
-    target = target_of(store, store.snapshot(at), inner)
+    target = target_of(store, RunTree(store.snapshot(at)), inner)
     added: list[str] = []
     change = _change(
         target, [_inside(inner, setting) for setting in settings or []], file, added.append
@@ -103,7 +103,7 @@ def command(
     reply_run(edited.checkpoint.run, edited.checkpoint.id, as_json=as_json)
 
 
-def target_of(store: Store, snapshot: Snapshot, path: str) -> Target:
+def target_of(store: Store, tree: RunTree, path: str) -> Target:
     """Give what *path* names, which is there or can be put there.
 
     Raises:
@@ -114,17 +114,18 @@ def target_of(store: Store, snapshot: Snapshot, path: str) -> Target:
         return Target("", parse_value_path(path.removeprefix("inputs"), path))
     if path.startswith("steps."):
         rest = path.removeprefix("steps.")
-        for name in sorted(recorded_steps(snapshot), key=len, reverse=True):
+        for name in sorted(tree.steps, key=len, reverse=True):
             begin = f"{name}.output"
-            if "?" not in name and (rest == begin or rest.startswith((f"{begin}.", f"{begin}["))):
+            if rest == begin or rest.startswith((f"{begin}.", f"{begin}[")):
                 return Target(name, parse_value_path(rest.removeprefix(begin), path))
             if rest == name:
                 return Target(name, [])
-    look_up(store, snapshot, path)  # Raises NotFound with near names.
-    for name in unfinished_steps(store, snapshot):
-        if path == f"steps.{name}" or path.startswith(f"steps.{name}.output"):
+    look_up(store, tree.snapshot, path)  # Raises NotFound with near names.
+    for unfinished in unfinished_steps(store, tree):
+        if path == f"steps.{unfinished}" or path.startswith(f"steps.{unfinished}.output"):
             raise NotFound(
-                f"step {name} has not finished; `--resume --skip '{name}=…'` gives it an output"
+                f"step {unfinished} has not finished; `--resume --skip '{unfinished}=…'` gives it "
+                "an output"
             )
     raise UsageError(
         f"{path} cannot be edited; inputs and the outputs of steps can: inputs.NAME, "

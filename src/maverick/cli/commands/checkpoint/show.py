@@ -18,7 +18,7 @@ import typer
 from maverick.cli.answer import reply
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.inside import File, Folder, Found, Row, folder_of, look_up, split_revision
+from maverick.cli.inside import File, Folder, Held, Row, folder_of, look_up, split_revision
 from maverick.cli.terminal.render import iso_time, json_text, size, table, value_text
 from maverick.cli.terminal.streams import print_bytes, print_json, print_value
 from maverick.visible import one_line
@@ -51,7 +51,7 @@ def command(
             print_json(_text_or_bytes(b"".join(parts)))
         case File(parts):
             print_bytes(parts)
-        case Found(value):
+        case Held(value):
             print_value(json_text(value) + "\n" if as_json else value_text(value) or "null\n")
 
 
