@@ -8,6 +8,7 @@ import pytest
 
 from kit.patience import GROWING_SECONDS
 from kit.runs import Runs
+from maverick.dsl.processes import threads
 from maverick.dsl.steps import calls
 from maverick.errors import WorkflowInvalid
 
@@ -212,7 +213,7 @@ def test_a_timeout_of_more_than_one_wait_is_waited_for(
     acting: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The system waits for 25 days at once at most; so long are timeouts cut into pieces."""
-    monkeypatch.setattr(calls, "LONGEST_WAIT_SECONDS", 0.001)
+    monkeypatch.setattr(threads, "LONGEST_WAIT_SECONDS", 0.001)
     acting.set_actions(
         "import asyncio\nasync def nap():\n    await asyncio.sleep(0.05)\n    return 'woken'\n"
     )

@@ -14,8 +14,10 @@ import signal
 import sys
 import threading
 import time
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final, Generic, NoReturn, TypeVar
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
+
+from maverick.dsl.processes.threads import Future
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -119,18 +121,18 @@ def attend(work: Callable[[], T], signals: Signals, tell: Callable[[str], None])
         GaveUp: Twice a stop was requested, and the work does not end.
     """
     stop = signals.stop
-    thread = _Worker(work)
-    with _woken_by_signals() as wakened:
-        thread.start()
+    run: Future[T] = Future()
+    with _woken_by_signals() as wakened, closing(run):
+        threading.Thread(target=run.do, args=(work,), name="run", daemon=True).start()
         waiting = select.poll()
-        waiting.register(thread.done, select.POLLIN)
+        waiting.register(run, select.POLLIN)
         waiting.register(wakened, select.POLLIN)
         deadline = math.inf
         while True:
             left = max(min(signals.telling, deadline) - time.monotonic(), 0) * 1000
             ready = {fd for fd, _ in waiting.poll(None if math.isinf(left) else math.ceil(left))}
-            if thread.done in ready:
-                return thread.result()
+            if run.fileno() in ready:
+                return run.result()
             if wakened in ready:
                 with suppress(BlockingIOError):
                     os.read(wakened, 1024)
@@ -141,36 +143,6 @@ def attend(work: Callable[[], T], signals: Signals, tell: Callable[[str], None])
                 signals.tell(tell)
             if now >= deadline:
                 raise GaveUp
-
-
-class _Worker(threading.Thread, Generic[T]):
-    """Does one piece of work. `done` becomes readable when it has ended."""
-
-    def __init__(self, work: Callable[[], T]) -> None:
-        super().__init__(name="run", daemon=True)
-        self._work = work
-        self._value: list[T] = []
-        self._error: BaseException | None = None
-        self.done, self._end = os.pipe()
-        self._process = os.getpid()
-
-    def run(self) -> None:
-        try:
-            self._value.append(self._work())
-        except BaseException as error:  # noqa: BLE001 - raised again in the main thread
-            self._error = error
-        finally:
-            if os.getpid() == self._process:
-                # And not a child that an action forked, which has the pipe as well.
-                os.write(self._end, b"!")
-                os.close(self._end)
-
-    def result(self) -> T:
-        """Give what the work gave, or raise what it raised."""
-        os.close(self.done)
-        if self._error is not None:
-            raise self._error
-        return self._value[0]
 
 
 @contextmanager

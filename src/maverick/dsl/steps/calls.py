@@ -7,14 +7,9 @@ what it gives is not recorded.
 
 from __future__ import annotations
 
-import math
-import os
-import select
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
 from contextvars import copy_context
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -33,8 +28,8 @@ from maverick.dsl.processes.last_words import (
 )
 from maverick.dsl.processes.last_words import failure as failure_of
 from maverick.dsl.processes.scratch import read_plain_file
-from maverick.dsl.processes.stop import LONGEST_WAIT_SECONDS, Stop, Stopped
-from maverick.dsl.processes.threads import start_thread
+from maverick.dsl.processes.stop import Stop, Stopped
+from maverick.dsl.processes.threads import Future, start_thread
 from maverick.dsl.steps.exceptions import ActionRaised, raised_by
 from maverick.dsl.steps.prints import printing_to
 from maverick.errors import StepFailed, StepTimeout
@@ -131,73 +126,11 @@ def _told(
     )
 
 
-class _Pending:
-    """One call of an action, made elsewhere: what came of it, and a wait for that.
-
-    A process that the action forks has the pipe as well, and may even come back from the action: it
-    tells nothing.
-    """
-
-    def __init__(self) -> None:
-        self._read, self._write = os.pipe()
-        self._process = os.getpid()
-        self._outcome: list[tuple[object, BaseException | None]] = []
-
-    def end(self, value: object, error: BaseException | None) -> None:
-        """Tell what came of it, whether or not anybody still waits; the first word counts."""
-        if os.getpid() == self._process and not self._outcome:
-            self._outcome.append((value, error))
-            with suppress(BrokenPipeError):
-                os.write(self._write, b"!")
-            os.close(self._write)
-
-    def wait(self, stop: Stop, seconds: float | None = None) -> bool:
-        """Wait for the end or for *stop*, *seconds* at most; whether it has ended."""
-        poll = select.poll()
-        poll.register(self._read, select.POLLIN)
-        poll.register(stop, select.POLLIN)
-        end = math.inf if seconds is None else time.monotonic() + seconds
-        while True:
-            left = end - time.monotonic()
-            some = min(max(left, 0), LONGEST_WAIT_SECONDS)
-            if poll.poll(math.ceil(some * 1000)) or left <= some:
-                return bool(self._outcome)
-
-    def close(self) -> None:
-        os.close(self._read)
-
-    def discard(self) -> None:
-        """Nobody will make it."""
-        os.close(self._write)
-
-    def result(self, action: Action, stop: Stop) -> object:
-        """Give what the action gave, or raise what it raised. Raises Stopped if it has not
-        ended.
-        """
-        if not self._outcome:
-            stop.check()
-        value, error = self._outcome[0]
-        if isinstance(error, Stopped | StepFailed):
-            raise error
-        if error is not None:
-            raise raised_by(error, action.file) from error
-        return value
-
-
 def _in_a_thread(work: Callable[[], object], action: Action, stop: Stop) -> object:
-    call = _Pending()
-
-    def run() -> None:
-        try:
-            value = work()
-        except BaseException as error:  # noqa: BLE001 - whatever it raises is the step's failure, SystemExit too
-            call.end(None, error)
-        else:
-            call.end(value, None)
-
+    call: Future[object] = Future()
     context = copy_context()
     thread = threading.Thread(
-        target=context.run, args=(run,), name=f"action {action.name}", daemon=True
+        target=context.run, args=(call.do, work), name=f"action {action.name}", daemon=True
     )
     try:
         try:
@@ -208,7 +141,17 @@ def _in_a_thread(work: Callable[[], object], action: Action, stop: Stop) -> obje
         call.wait(stop)
     finally:
         call.close()
-    return call.result(action, stop)
+    return _result(call, action, stop)
+
+
+def _result(call: Future[object], action: Action, stop: Stop) -> object:
+    """Give what the action gave, or raise what it raised. Raises Stopped if it has not ended."""
+    if not call.has_ended:
+        stop.check()
+    error = call.error
+    if error is None or isinstance(error, Stopped | StepFailed):
+        return call.result()
+    raise raised_by(error, action.file) from error
 
 
 # --- async actions --------------------------------------------------------------------------------
@@ -244,7 +187,8 @@ def _on_the_loop(
     """An action whose time is over is cancelled, and has a grace to tidy up; one that stops the
     loop has none.
     """
-    loop, call = _loop(), _Pending()
+    loop = _loop()
+    call: Future[object] = Future()
     late = StepTimeout(f"action {action.name} took longer than {limit}")
     tasks: list[asyncio.Task[Any]] = []
     cancelled = threading.Event()
@@ -257,13 +201,17 @@ def _on_the_loop(
         try:
             await _ended_or_late(task, None if limit is None else limit.left)
             if task.done():
-                call.end(*task.result())
+                value, error = task.result()
+                if error is None:
+                    call.succeed(value)
+                else:
+                    call.fail(error)
                 return
             cancelled.set()
             task.cancel()
             await asyncio.wait([task], timeout=GRACE_SECONDS)
         finally:
-            call.end(None, late)  # Of one that is stopped nobody hears it.
+            call.fail(late)  # Of one that is stopped nobody hears it.
 
     def cancel() -> None:
         for task in tasks:
@@ -281,7 +229,7 @@ def _on_the_loop(
         if not ended and not stop.requested:
             _loop.cache_clear()  # It does not answer: others have to have another one.
             raise late
-        return call.result(action, stop)
+        return _result(call, action, stop)
     finally:
         call.close()
         loop.call_soon_threadsafe(cancel)
