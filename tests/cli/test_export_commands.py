@@ -157,8 +157,8 @@ def test_an_export_replaces_no_file(exported: Path, program: Program) -> None:
 def test_files_that_a_resumption_lacks_are_named_with_the_command_that_brings_them(
     tmp_path: Path,
 ) -> None:
-    """In an empty folder the actions of the run are not there: import says so, and the refusal,
-    too.
+    """In an empty folder the actions of the run are not there: import says so, and so do a plan and
+    the refusal.
     """
     program, other = Program(tmp_path / "here"), Program(tmp_path / "there")
     program.file("tools.py", "def work():\n    return 'worked'\n")
@@ -176,10 +176,10 @@ def test_files_that_a_resumption_lacks_are_named_with_the_command_that_brings_th
 
     imported = other.run("checkpoint", "import", str(tmp_path / "run.maverick"))
     run, resume = imported.out.splitlines()
-    refused = other.run(*resume.split()[1:])
+    refused = [other.run(*resume.split()[1:], *words) for words in ([], ["--plan"])]
 
     command = f"maverick checkpoint restore {run}@half"
-    assert 3 == refused.code
-    assert (True, True) == (imported.err.strip().endswith(command), command in refused.err)
+    assert imported.err.strip().endswith(command)
+    assert [(3, True)] * 2 == [(done.code, command in done.err) for done in refused]
     assert 0 == other.run(*command.split()[1:], "--yes").code
     assert "worked\n" == other.run(*resume.split()[1:]).out

@@ -12,6 +12,7 @@ from maverick.dsl.catalog.outline import Outlined, outline
 from maverick.dsl.catalog.references import expressions_in
 from maverick.dsl.engine.blocks import Unfinished
 from maverick.dsl.engine.plan import Plan, Planned
+from maverick.dsl.events import Event
 from maverick.dsl.journal.recall import Recall
 from maverick.dsl.journal.recorder import Recorder
 from maverick.dsl.journal.tree import RunTree
@@ -106,7 +107,12 @@ def plan_resume(
     refuse_secrets(project, request.inputs)
     store = project.open_store()
     tip = find.find_checkpoint(project, store, request, observe)
-    prepared = prepare_resume(project, store, tip, request, notes.append)
+    try:
+        prepared = prepare_resume(project, store, tip, request, notes.append)
+    except WorkflowInvalid:  # There is no plan to note it in.
+        for text in notes:
+            observe(Event(event="notice", message=text))
+        raise
     decision, refused = None, ""
     is_over = _is_over(project, store, tip, request)
     if (request.workspace or prepared.keeps_files) and not is_over:
