@@ -162,11 +162,11 @@ def test_an_editor_shows_json_and_text_as_it_is(
 @pytest.mark.parametrize(
     ("editor", "message"),
     [
-        ("", "no editor is set; set $EDITOR, or say the new value by --set or --file"),
+        ("", "no editor is set; set $EDITOR, or give the new value by --set or --file"),
         ("true", "nothing was changed in the editor; no checkpoint was written"),
         ("false", "the editor 'false' ended with exit code 1; nothing was changed"),
         ("/no/such", "the editor '/no/such' cannot be started: No such file or directory"),
-        ("sed -i s/[{]/x/", "what was edited is no JSON"),
+        ("sed -i s/[{]/x/", "the edited text is not JSON"),
     ],
 )
 def test_an_editor_that_does_not_edit_changes_nothing(
@@ -374,7 +374,7 @@ def test_dropping_needs_consent_and_is_taken_back(failed: Quick) -> None:
 
     done = failed("checkpoint", "drop", run, "--yes", "--json")
 
-    question = f"error: Drop 1 run ({run})? Nobody can be asked here: say --yes\n"
+    question = f"error: Drop 1 run ({run})? Nobody can be asked here: give --yes\n"
     assert (2, question) == (refused.code, refused.err)
     assert {"dropped": [run]} == done.json
     assert [] == _runs(failed)

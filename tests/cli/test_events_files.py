@@ -33,7 +33,7 @@ def test_a_full_disk_is_said_once_and_the_run_is_done(quick: Quick) -> None:
 
     assert 0 == done.code, done.err
     assert 1 == done.err.count(
-        "warning: events are not written any more: [Errno 28] No space left on device"
+        "warning: events are no longer written: [Errno 28] No space left on device"
     )
     assert "Traceback" not in done.err
 
@@ -43,7 +43,7 @@ def test_a_full_disk_is_said_once_and_the_run_is_done(quick: Quick) -> None:
     [
         (
             "> /dev/full",
-            "warning: events are not written any more: [Errno 28] No space left on device\n",
+            "warning: events are no longer written: [Errno 28] No space left on device\n",
         ),
         ("| head -c 1", ""),
     ],

@@ -181,9 +181,9 @@ def test_where_no_file_can_be_written_it_is_printed(
     [
         (
             "maverick.cli.terminal.progress.progress_line",
-            "warning: progress is not shown any more: ",
+            "warning: progress is no longer shown: ",
         ),
-        ("maverick.cli.terminal.progress.json_text", "warning: events are not written any more: "),
+        ("maverick.cli.terminal.progress.json_text", "warning: events are no longer written: "),
     ],
 )
 def test_a_watcher_that_breaks_is_left_out(

@@ -103,7 +103,7 @@ def test_nothing_is_done_where_nothing_differs(kept: Quick) -> None:
 
     again = kept("checkpoint", "restore", run, "--yes")
 
-    assert (0, "nothing is to be restored; nothing was changed", count) == (
+    assert (0, "there is nothing to restore; nothing was changed", count) == (
         again.code,
         again.last_line,
         len(kept("runs", "--json").json),

@@ -170,7 +170,7 @@ def test_signals_count_as_one_until_it_is_said_what_the_first_does(
     signals.handle(SIGINT, None)
     assert (True, False) == (signals.stop.requested, signals.stop.urgent)
 
-    signals.tell(print)
+    signals.announce(print)
     signals.handle(SIGTERM, None)
     assert signals.stop.urgent
 

@@ -326,7 +326,7 @@ def test_a_failed_run_says_where_all_is_that_the_step_wrote(
     hints = [
         line.partition(": ")[2]
         for line in ended.err.splitlines()
-        if line.startswith("all that it wrote")
+        if line.startswith("everything it wrote")
     ]
     assert places == [shlex.split(hint)[-1].partition(":")[2] for hint in hints]
     shown = [quick(*shlex.split(hint)[1:]).out for hint in hints]

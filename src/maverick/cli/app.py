@@ -48,23 +48,25 @@ class Program(Group):
         arguments = list(sys.argv[1:] if args is None else args)
         prepare_streams()
         answer = Answer(arguments, {"run", *self.others})
-        with _coming_back(answer):
-            code = self._guarded(arguments, answer, {**extra, "prog_name": prog_name or "maverick"})
+        with _folder_kept(answer):
+            code = self._run_guarded(
+                arguments, answer, {**extra, "prog_name": prog_name or "maverick"}
+            )
         sys.exit(code)
 
-    def _guarded(self, arguments: list[str], answer: Answer, settings: dict[str, Any]) -> int:
+    def _run_guarded(self, arguments: list[str], answer: Answer, settings: dict[str, Any]) -> int:
         """Run a command. Whatever it raises becomes a message and an exit code."""
         try:
             _refuse_system()
             code = super().main(arguments, **{**settings, "standalone_mode": False, "obj": answer})
         except WorkflowInvalid as error:
-            return _invalid(error, answer)
+            return _fail_invalid(error, answer)
         except StdoutClosed:  # `| head` has seen enough.
             return 0
         except KeyboardInterrupt:
             code = Interrupted.exit_code
         except Exception as error:  # noqa: BLE001 - one that nobody foresaw is told as such
-            message, code = _told(error)
+            message, code = _message_and_code(error)
             return _fail(message, answer, code)
         if code == Interrupted.exit_code and not answer.given:
             # Ctrl-C; a run that it paused has answered.
@@ -73,7 +75,7 @@ class Program(Group):
 
 
 @contextmanager
-def _coming_back(answer: Answer) -> Iterator[None]:
+def _folder_kept(answer: Answer) -> Iterator[None]:
     """Undo `-C` in the end, for a program that runs this one in its own process."""
     before = None
     with suppress(OSError):  # It was removed.
@@ -86,8 +88,8 @@ def _coming_back(answer: Answer) -> Iterator[None]:
                 os.chdir(before)
 
 
-def _told(error: Exception) -> tuple[str, int]:
-    """What is said of *error*, and the exit code."""
+def _message_and_code(error: Exception) -> tuple[str, int]:
+    """What to print of *error*, and the exit code."""
     if isinstance(error, MaverickError) and not isinstance(error, Fault):
         return str(error), error.exit_code
     usage = usage_message(error)
@@ -105,12 +107,14 @@ def _fail(message: str, answer: Answer, code: int, *, head: str = "") -> int:
     return code
 
 
-def _invalid(error: WorkflowInvalid, answer: Answer) -> int:
-    """Say what is wrong with a workflow; a problem that has a place stands on a line that begins
+def _fail_invalid(error: WorkflowInvalid, answer: Answer) -> int:
+    """Print what is wrong with a workflow; a problem that has a place stands on a line that begins
     with it.
     """
-    lines = [str(it) if it.line else f"{it.file}: {it.message}" for it in error.problems]
-    head = f"{plural(len(lines), 'problem')}:\n" if any(it.line for it in error.problems) else ""
+    problems = error.problems
+    lines = [str(each) if each.line else f"{each.file}: {each.message}" for each in problems]
+    has_places = any(each.line for each in problems)
+    head = f"{plural(len(lines), 'problem')}:\n" if has_places else ""
     return _fail("\n".join(lines), answer, error.exit_code, head=head)
 
 
@@ -133,7 +137,7 @@ def _root(
         typer.Option(
             "-C",
             metavar="DIR",
-            help="Begin in this folder; relative files are meant from there. Before the command.",
+            help="Work in this folder; relative paths count from there. Goes before the command.",
         ),
     ] = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,

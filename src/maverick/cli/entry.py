@@ -40,9 +40,9 @@ class Entry(NamedTuple):
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Have these two exceptions told as faults: typer would end the program without a word of
-    use.
+def _faults_kept() -> Iterator[None]:
+    """Raise as faults the two exceptions of which typer would end the program without a useful
+    word.
     """
     try:
         yield
@@ -62,7 +62,7 @@ class Group(TyperGroup):
         self.commands = Commands(self.package, self.others)
 
     def invoke(self, ctx: Any) -> Any:
-        with _told():
+        with _faults_kept():
             return super().invoke(ctx)
 
     def get_help(self, ctx: Any) -> str:
@@ -134,10 +134,10 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse, after giving a bare `--resume` its value."""
-        options = [it for it in self.params if isinstance(it, TyperOption)]
-        if any("--resume" in it.opts for it in options):
-            valued = {name for it in options if not it.is_flag for name in it.opts}
-            takes_word = any(it.param_type_name == "argument" for it in self.params)
+        options = [param for param in self.params if isinstance(param, TyperOption)]
+        if any("--resume" in option.opts for option in options):
+            valued = {name for option in options if not option.is_flag for name in option.opts}
+            takes_word = any(param.param_type_name == "argument" for param in self.params)
             args = with_resume_value(args, valued, named=not takes_word)
         return super().parse_args(ctx, args)
 

@@ -59,26 +59,24 @@ def given_outputs(pairs: Iterable[str]) -> dict[str, Value]:
 
 def read_inputs(file: str) -> dict[str, Value]:
     """Read a mapping of inputs; raises as `given_inputs`."""
-    shown = "standard input" if file == "-" else file
+    source = "standard input" if file == "-" else file
     try:
         with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as stream:
             data = stream.read(_MOST_BYTES + 1)
         text = data.decode("utf-8")
     except OSError as error:
-        raise UsageError(f"cannot read the inputs from {shown}: {error.strerror}") from error
+        raise UsageError(f"cannot read the inputs from {source}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"cannot read the inputs from {shown}: it is not UTF-8") from error
+        raise UsageError(f"cannot read the inputs from {source}: it is not UTF-8") from error
     if len(data) > _MOST_BYTES:
-        raise UsageError(
-            f"cannot read the inputs from {shown}: more than {_MOST_BYTES >> 20} MiB are no inputs"
-        )
-    value = parse_value(text, shown)
+        raise UsageError(f"cannot read the inputs from {source}: more than {_MOST_BYTES >> 20} MiB")
+    value = parse_value(text, source)
     if not isinstance(value, dict):
-        raise UsageError(f"{shown} has to hold a mapping of input names to values")
+        raise UsageError(f"{source} has to hold a mapping of input names to values")
     return value
 
 
-def parse_value(text: str, shown: str) -> Value:
+def parse_value(text: str, source: str) -> Value:
     """Give the value that *text* holds, JSON or YAML. Raises UsageError."""
     try:
         return cast("Value", json.loads(text))
@@ -86,8 +84,8 @@ def parse_value(text: str, shown: str) -> Value:
         pass
     from maverick.dsl.serialization.yaml_nodes import compose, plain_value  # noqa: PLC0415 - loads the YAML parser
 
-    node, problems = compose(text, shown)
+    node, problems = compose(text, source)
     if node is None or problems:
-        lines = "\n".join(f"  {problem}" for problem in problems) or f"  {shown} is empty"
-        raise UsageError(f"{shown} cannot be read:\n{lines}")
+        lines = "\n".join(f"  {problem}" for problem in problems) or f"  {source} is empty"
+        raise UsageError(f"{source} cannot be read:\n{lines}")
     return plain_value(node)

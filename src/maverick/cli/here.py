@@ -1,7 +1,4 @@
-"""The project that the command was given in, and files as they are found from there.
-
-It also tells of an exception that nobody foresaw: the project says where its traceback is kept.
-"""
+"""Where the command was given: the project, files as found from there, and who can be asked."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ def explained(error: BaseException) -> str:
     """
     from maverick.faults import explain  # noqa: PLC0415 - nearly never needed
 
-    return explain(error, *_circumstances())
+    return explain(error, *_store_and_mask())
 
 
 def warn_of(what: str, error: Exception) -> None:
@@ -33,7 +30,7 @@ def warn_of(what: str, error: Exception) -> None:
     warn(f"{what}: {error if isinstance(error, MaverickError) else explained(error)}")
 
 
-def _circumstances() -> tuple[Path | None, Callable[[str], str]]:
+def _store_and_mask() -> tuple[Path | None, Callable[[str], str]]:
     """The folder of the store, and what masks the project's secrets; as far as they can be had.
 
     What is looked for here may be the very thing that does not work.
@@ -42,8 +39,6 @@ def _circumstances() -> tuple[Path | None, Callable[[str], str]]:
 
     scrub, folder = Scrubber(credentials_in(os.environ).values()), None
     with suppress(Exception):
-        from maverick.cli.here import this_project  # noqa: PLC0415
-
         project = this_project()
         folder = project.store_folder
         scrub = Scrubber.of(project.config.secrets, project.environment)
@@ -130,5 +125,5 @@ def has_consent(question: str, *, yes: bool) -> bool:
         return True
     ask = asking()
     if ask is None:
-        raise UsageError(f"{question} Nobody can be asked here: say --yes")
+        raise UsageError(f"{question} Nobody can be asked here: give --yes")
     return ask(question)

@@ -1,4 +1,4 @@
-"""What a path inside a checkpoint names, such as `steps.phases[2].implement.output.tasks[0]`.
+"""What a path in a checkpoint names: `steps.phases[2].implement.output.tasks[0]`.
 
 The first word is `inputs`, `output`, `steps`, `definition` or another folder. A step's path is the
 longest one that is recorded; `output` or `status` follows it, and then the way into the value.

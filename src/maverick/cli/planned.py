@@ -1,6 +1,4 @@
-"""`run --plan`: what would run, and why, and what would become of files, as people and scripts read
-it.
-"""
+"""What `run --plan` prints: what would run, and why, and what would become of files."""
 
 from __future__ import annotations
 
@@ -41,23 +39,26 @@ _TO_DO: Final = {
 _FILES: Final = {"restore": "yellow", "keep": "dim", "ask": "cyan"}
 
 
-def show(plan: RunPlan, *, as_json: bool, plain: bool, out: IO[str] | None) -> None:
+def print_plan(plan: RunPlan, *, as_json: bool, plain: bool, out: IO[str] | None) -> None:
     """Print a plan: steps and files to standard output, what else is to be said to standard
     error.
     """
     if as_json:
-        print_json(_whole(plan), out)
+        print_json(_plan_row(plan), out)
     else:
         colour = has_colour(out, plain=plain)
         print_out(
-            shown(*(_lines(it, colour=colour) for it in plan.steps), _files(plan, colour=colour)),
+            shown(
+                *(_step_lines(step, colour=colour) for step in plan.steps),
+                _file_lines(plan, colour=colour),
+            ),
             out,
         )
     for note in plan.notes:
         print_err(f"note: {note}")
     if plan.refused:
         print_err(f"resuming would stop before anything runs (exit code 12): {plan.refused}")
-    counts: Counter[str] = Counter(it.step.action for it in plan.steps)
+    counts: Counter[str] = Counter(planned.step.action for planned in plan.steps)
     summary = ", ".join(
         f"{counts[action]} {what}" for action, what in _TO_DO.items() if counts[action]
     )
@@ -65,37 +66,39 @@ def show(plan: RunPlan, *, as_json: bool, plain: bool, out: IO[str] | None) -> N
     print_err(f"{steps}this is a plan, nothing was run")
 
 
-def _whole(plan: RunPlan) -> dict[str, Any]:
+def _plan_row(plan: RunPlan) -> dict[str, Any]:
     return {
         "run": plan.run or None,
         "workflow": plan.workflow,
         "refused": plan.refused or None,
         "notes": list(plan.notes),
-        "steps": [_row(it) for it in plan.steps],
-        "files": _differing(plan.files) if plan.files else None,
-        "missing": [{"step": it.step, "path": it.path} for it in plan.missing],
+        "steps": [_step_row(planned) for planned in plan.steps],
+        "files": _files_row(plan.files) if plan.files else None,
+        "missing": [missing._asdict() for missing in plan.missing],
     }
 
 
-def _row(it: PlannedStep) -> dict[str, Any]:
+def _step_row(planned: PlannedStep) -> dict[str, Any]:
+    step = planned.step
     return {
-        "step": it.step.step,
-        "type": it.step.type,
-        "action": it.step.action,
-        "why": it.step.why,
-        "changed": [_change(each) for each in it.changed],
+        "step": step.step,
+        "type": step.type,
+        "action": step.action,
+        "why": step.why,
+        "changed": [_change_row(change) for change in planned.changed],
     }
 
 
-def _change(it: Changed) -> dict[str, Any]:
-    values = {"old": it.old, "new": it.new} if it.known else {}
-    return {"part": it.part, **values, **({"diff": it.diff} if it.diff else {})}
+def _change_row(change: Changed) -> dict[str, Any]:
+    values = {"old": change.old, "new": change.new} if change.known else {}
+    return {"part": change.part, **values, **({"diff": change.diff} if change.diff else {})}
 
 
-def _lines(it: PlannedStep, *, colour: bool) -> Shown:
-    action = paint(f"{it.step.action:<8}", _COLOURS[it.step.action], on=colour)
-    lines = [f" {one_line(it.step.step)}  ({one_line(it.step.why)})"]
-    for change in it.changed:
+def _step_lines(planned: PlannedStep, *, colour: bool) -> Shown:
+    step = planned.step
+    action = paint(f"{step.action:<8}", _COLOURS[step.action], on=colour)
+    lines = [f" {one_line(step.step)}  ({one_line(step.why)})"]
+    for change in planned.changed:
         if change.known:
             old, new = (json_text(side, indent=None) for side in (change.old, change.new))
             lines.append(f"           {one_line(change.part)}: {old} -> {new}")
@@ -106,41 +109,38 @@ def _lines(it: PlannedStep, *, colour: bool) -> Shown:
 # --- files ----------------------------------------------------------------------------------------
 
 
-def _differing(decision: Decision) -> dict[str, Any] | None:
+def _files_row(decision: Decision) -> dict[str, Any] | None:
     difference = decision.difference
     if difference is None:
         return None
+    checkpoint, plan = difference.checkpoint, difference.plan
     return {
         "action": decision.action,
-        "checkpoint": difference.checkpoint.id,
-        "sequence": difference.checkpoint.sequence,
-        "label": difference.checkpoint.label or None,
-        "head_moved": difference.plan.head_moved,
-        **changes_json(difference.plan),
+        "checkpoint": checkpoint.id,
+        "sequence": checkpoint.sequence,
+        "label": checkpoint.label or None,
+        "head_moved": plan.head_moved,
+        **changes_json(plan),
     }
 
 
-def _files(plan: RunPlan, *, colour: bool) -> Shown:
+def _file_lines(plan: RunPlan, *, colour: bool) -> Shown:
     """What would be done about the project's files: counts, then names."""
     parts: list[str] = []
-    difference = plan.files.difference if plan.files else None
-    if plan.files and difference and (plan.files.restores or not difference.plan.is_empty):
-        action = plan.files.action
-        parts += [
-            paint(f"{action:<8}", _FILES[action], on=colour),
-            f" {_said(plan.files, difference)}\n",
-        ]
+    decision = plan.files
+    difference = decision.difference if decision else None
+    if decision and difference and (decision.restores or not difference.plan.is_empty):
+        action = paint(f"{decision.action:<8}", _FILES[decision.action], on=colour)
+        parts += [action, f" {_decision_text(decision, difference)}\n"]
         parts += [f"           {one_line(line)}\n" for line in changes_lines(difference.plan)]
-    label = paint(f"{'restore':<8}", _FILES["restore"], on=colour)
-    for it in plan.missing:
-        parts += [
-            label,
-            f" {one_line(it.path)}  (it is missing, and {one_line(it.step)} is recalled)\n",
-        ]
+    action = paint(f"{'restore':<8}", _FILES["restore"], on=colour)
+    for missing in plan.missing:
+        path, step = one_line(missing.path), one_line(missing.step)
+        parts += [action, f" {path}  (it is missing, and {step} is recalled)\n"]
     return shown(*parts)
 
 
-def _said(decision: Decision, difference: FileDifference) -> str:
+def _decision_text(decision: Decision, difference: FileDifference) -> str:
     plan, name = difference.plan, one_line(difference.name)
     moved = "; HEAD has moved since" if plan.head_moved else ""
     counts = (

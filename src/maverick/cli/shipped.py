@@ -1,4 +1,4 @@
-"""Commands that run one workflow, with the workflow's inputs as options: `maverick fly`."""
+"""Commands that run one workflow that ships, whose inputs are their options: `maverick fly`."""
 
 from __future__ import annotations
 
@@ -37,26 +37,32 @@ def shipped(name: str) -> Any:
     """
     workflow = this_project().catalog().workflow(name)
     usual = inspect.signature(run.command, eval_str=True)
-    taken = {"help", "input", "inputs", "json", *(it.replace("_", "-") for it in usual.parameters)}
+    taken = {
+        "help",
+        "input",
+        "inputs",
+        "json",
+        *(option.replace("_", "-") for option in usual.parameters),
+    }
     options = [
         _option(declared)
-        for it, declared in workflow.inputs.items()
-        if it.replace("_", "-") not in taken
+        for declared in workflow.inputs.values()
+        if declared.name.replace("_", "-") not in taken
     ]
 
     def callback(**given: Any) -> None:
         pairs = [
-            f"{it.removeprefix(_MARK)}={_text(value)}"
-            for it, value in given.items()
-            if _is_given(it, value)
+            f"{key.removeprefix(_MARK)}={_text(value)}"
+            for key, value in given.items()
+            if key.startswith(_MARK) and value is not None
         ]
-        others = {it: value for it, value in given.items() if not it.startswith(_MARK)}
+        others = {key: value for key, value in given.items() if not key.startswith(_MARK)}
         run.command(**{**others, "workflow": name, "inputs": [*pairs, *(others["inputs"] or [])]})
 
     kept = [
-        it.replace(kind=it.KEYWORD_ONLY)
-        for it in usual.parameters.values()
-        if it.name != "workflow"
+        parameter.replace(kind=parameter.KEYWORD_ONLY)
+        for parameter in usual.parameters.values()
+        if parameter.name != "workflow"
     ]
     callback.__signature__ = inspect.Signature([*options, *kept])  # type: ignore[attr-defined]
     callback.__annotations__ = {}
@@ -102,10 +108,6 @@ def _help(name: str, description: str) -> str:
       maverick {name} --help
       maverick {name} --resume
     """
-
-
-def _is_given(name: str, value: object) -> bool:
-    return name.startswith(_MARK) and value is not None
 
 
 def _text(value: object) -> str:

@@ -99,8 +99,8 @@ class Order(NamedTuple):
             )
         if not self.workflow and self.resume in (None, BARE_RESUME):
             raise UsageError(
-                "which workflow? name one or give its file; it can be left out with --resume=RUN "
-                "only"
+                "which workflow? name one or give its file; only with --resume=RUN can it be "
+                "left out"
             )
 
     @property
@@ -148,17 +148,19 @@ def command(
         str | None,
         typer.Option(
             metavar="[REV]",
-            help="Go on where the workflow's newest run that is not done stopped, or the run REV.",
+            help="Resume the workflow's newest run that is not done, or the run REV.",
         ),
     ] = None,
     *,
     change_inputs: Annotated[
-        bool, typer.Option("--change-inputs", help="Resume with other inputs than were recorded.")
+        bool,
+        typer.Option("--change-inputs", help="Resume with inputs other than the recorded ones."),
     ] = False,
     rerun: Annotated[
         bool,
         typer.Option(
-            "--rerun", help="On resuming, run finished steps that changed again, and what follows."
+            "--rerun",
+            help="On resuming, run again the finished steps that changed, and what follows.",
         ),
     ] = False,
     as_recorded: Annotated[
@@ -202,8 +204,8 @@ def command(
         str,
         typer.Option(
             metavar="FILE",
-            help="Write each event as a line of JSON; - is standard output. A start writes the "
-            "file anew, a resumption writes behind what it holds.",
+            help="Write each event as a line of JSON; - is standard output. A start "
+            "overwrites the file, a resumption appends to it.",
         ),
     ] = "",
     as_json: Annotated[
@@ -295,7 +297,7 @@ def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: 
             outcome = attend(
                 lambda: perform(project, request, Session(observe, stop, asking())),
                 signals,
-                _unless(order.quiet),
+                _teller(order.quiet),
             )
         except GaveUp:
             if answer.run is None:
@@ -311,7 +313,7 @@ def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: 
         if outcome.status == "done":
             from maverick.cli.commands.checkpoint.gc import collect_in_background  # noqa: PLC0415
 
-            collect_in_background(project, _unless(order.quiet))
+            collect_in_background(project, _teller(order.quiet))
         if outcome.status in ("paused", "killed") and threads_left():
             leave_at_once(EXIT_CODES[outcome.status])
     return EXIT_CODES[outcome.status]
@@ -322,7 +324,7 @@ def _plan(
 ) -> int:
     """Print what would be done."""
     from maverick.cli.here import asking, current_folder  # noqa: PLC0415
-    from maverick.cli.planned import show  # noqa: PLC0415
+    from maverick.cli.planned import print_plan  # noqa: PLC0415
     from maverick.runs import preview  # noqa: PLC0415
 
     with current_folder(project.root):
@@ -330,11 +332,11 @@ def _plan(
             plan = preview.plan_start(project, request)
         else:
             plan = preview.plan_resume(project, request, observe, can_ask=asking() is not None)
-    show(plan, as_json=order.as_json, plain=order.plain, out=answer.out)
+    print_plan(plan, as_json=order.as_json, plain=order.plain, out=answer.out)
     return 0
 
 
-def _unless(quiet: bool) -> Callable[[str], None]:
+def _teller(quiet: bool) -> Callable[[str], None]:
     return (lambda _text: None) if quiet else print_err
 
 
@@ -349,12 +351,12 @@ def _observing(order: Order, answer: Answer) -> "Iterator[Observer]":
     """
     from maverick.cli.terminal.progress import Progress  # noqa: PLC0415
 
-    observers: dict[str, Observer] = {"what the run is called is not known": _remembering(answer)}
+    observers: dict[str, Observer] = {"the run's name is not known": _remembering(answer)}
     if not order.quiet:
-        observers["progress is not shown any more"] = Progress(plain=order.plain)
+        observers["progress is no longer shown"] = Progress(plain=order.plain)
     with ExitStack() as stack:
         if order.events:
-            observers["events are not written any more"] = _event_lines(order, answer, stack)
+            observers["events are no longer written"] = _event_lines(order, answer, stack)
 
         def observe(event: "Event") -> None:
             for what, observer in list(observers.items()):
@@ -379,9 +381,7 @@ def _remembering(answer: Answer) -> "Observer":
 
 
 def _event_lines(order: Order, answer: Answer, stack: ExitStack) -> "Observer":
-    """What writes the events: a start writes the file anew, a resumption writes behind what the
-    file holds.
-    """
+    """What writes the events: a start overwrites the file, a resumption appends to it."""
     from maverick.cli.terminal.progress import EventLines, empty, end_line  # noqa: PLC0415
 
     name = order.events
@@ -442,7 +442,7 @@ def _tell_what_it_wrote(outcome: "Outcome", order: Order, project: "Project") ->
         tree = RunTree(store.load(outcome.run))
         for what, path in paths_written_by(store, tree, outcome.failed_at).items():
             command = order.command_line("checkpoint", "show", f"{outcome.run}:{path}")
-            print_err(f"all that it wrote {what}: {command}")
+            print_err(f"everything it wrote {what}: {command}")
 
 
 def _counts(outcome: "Outcome") -> str:

@@ -30,8 +30,8 @@ T = TypeVar("T")
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE_SECONDS: Final = 3.0
 """How long after the second signal the run may take to save that it was paused."""
-TOLD_AFTER_SECONDS: Final = 0.05
-"""How long after a signal it is said what it does."""
+ANNOUNCED_AFTER_SECONDS: Final = 0.05
+"""How long after a signal it is announced what it does."""
 REPEATED_AFTER_SECONDS: Final = 1.0
 """How long after a signal another one is the same request, where nothing can be said (a terminal
 that is paused).
@@ -46,24 +46,24 @@ class GaveUp(Exception):
 
 
 class Signals:
-    """The signals that came, in the order in which they ask for more: 1 stops the run, 2 at once, 3
-    ends the process.
+    """The signals that came: the first stops the run, the second at once, the third ends the
+    process.
 
-    "Once more" is meant by who was told of the signal before. What comes earlier is the same
-    request: `timeout`, and other supervisors, signal their child and then its whole group. So it is
-    told a moment later.
+    Another signal counts once the one before has been announced. What comes earlier is the same
+    request: `timeout`, and other supervisors, signal their child and then its whole group. So a
+    signal is announced a moment later.
     """
 
     def __init__(self, stop: Stop) -> None:
         self.stop = stop
-        self.told = 0
-        """Up to which of them it was said what happens."""
-        self._heard = 0
+        self.announced = 0
+        """How many of them were announced."""
+        self._received = 0
         self._moment = 0.0
         self._process = os.getpid()
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
-        """Hear one. Runs in the middle of whatever the main thread does.
+        """Receive one. Runs in the middle of whatever the main thread does.
 
         A child that an action forked has this handler, too, and the pipe of `stop`: it ends as it
         would without.
@@ -73,24 +73,24 @@ class Signals:
             os.kill(os.getpid(), number)
             return
         now = time.monotonic()
-        if self._heard > self.told and now - self._moment < REPEATED_AFTER_SECONDS:
+        if self._received > self.announced and now - self._moment < REPEATED_AFTER_SECONDS:
             return
-        self._heard += 1
+        self._received += 1
         self._moment = now
-        if self._heard > 2:
+        if self._received > 2:
             os._exit(INTERRUPTED)
         self.stop.request(signal.Signals(number).name)
 
     @property
-    def telling(self) -> float:
-        """The moment at which it is to be said what the newest one does; infinite if that has been
-        said.
-        """
-        return self._moment + TOLD_AFTER_SECONDS if self.told < self._heard else math.inf
+    def announce_at(self) -> float:
+        """The moment at which the newest one is to be announced; infinite once it has been."""
+        return (
+            self._moment + ANNOUNCED_AFTER_SECONDS if self.announced < self._received else math.inf
+        )
 
-    def tell(self, tell: Callable[[str], None]) -> None:
-        """Say it."""
-        self.told = self._heard  # Who reads it may answer before `tell` is back.
+    def announce(self, tell: Callable[[str], None]) -> None:
+        """Tell a person what the newest one does."""
+        self.announced = self._received  # Who reads it may answer before `tell` is back.
         reason = self.stop.reason
         once = f"{reason}: stopping what runs and saving the run; once more stops at once"
         tell("stopping at once" if self.stop.urgent else once)
@@ -103,8 +103,12 @@ def catching(stop: Stop) -> Iterator[Signals]:
     A SIGHUP that was ignored when the program began (`nohup`) stays ignored.
     """
     signals = Signals(stop)
-    caught = [it for it in SIGNALS if it != signal.SIGHUP or signal.getsignal(it) != signal.SIG_IGN]
-    before = {it: signal.signal(it, signals.handle) for it in caught}
+    caught = [
+        number
+        for number in SIGNALS
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+    ]
+    before = {number: signal.signal(number, signals.handle) for number in caught}
     try:
         yield signals
     finally:
@@ -129,7 +133,7 @@ def attend(work: Callable[[], T], signals: Signals, tell: Callable[[str], None])
         waiting.register(wakened, select.POLLIN)
         deadline = math.inf
         while True:
-            left = max(min(signals.telling, deadline) - time.monotonic(), 0) * 1000
+            left = max(min(signals.announce_at, deadline) - time.monotonic(), 0) * 1000
             ready = {fd for fd, _ in waiting.poll(None if math.isinf(left) else math.ceil(left))}
             if run.fileno() in ready:
                 return run.result()
@@ -139,8 +143,8 @@ def attend(work: Callable[[], T], signals: Signals, tell: Callable[[str], None])
             now = time.monotonic()
             if stop.urgent:
                 deadline = min(deadline, now + PATIENCE_SECONDS)
-            if now >= signals.telling:
-                signals.tell(tell)
+            if now >= signals.announce_at:
+                signals.announce(tell)
             if now >= deadline:
                 raise GaveUp
 
@@ -164,7 +168,7 @@ def _woken_by_signals() -> Iterator[int]:
 
 def threads_left() -> bool:
     """Whether threads still run beside the main one: actions that were abandoned."""
-    return any(it is not threading.main_thread() for it in threading.enumerate())
+    return any(thread is not threading.main_thread() for thread in threading.enumerate())
 
 
 def leave_at_once(code: int) -> NoReturn:

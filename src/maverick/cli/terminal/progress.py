@@ -5,7 +5,6 @@ event for programs.
 from __future__ import annotations
 
 import os
-import re
 import stat
 import sys
 import threading
@@ -15,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Final
 
 from maverick.cli.terminal.render import duration, json_text, paint, size
 from maverick.cli.terminal.streams import can_draw, has_colour, print_err, warn, write_err
+from maverick.dsl.paths import StepPath
 from maverick.visible import Shown, last_states, one_line, shown
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from maverick.dsl.events import Event, Kind
 
-_KEY: Final = re.compile(r'\["(?:[^"\\]|\\.)*"\]')
 _VERBS: Final[Mapping[Kind, tuple[str, str]]] = {
     "step_started": ("start", ""),
     "step_done": ("done", "green"),
@@ -46,14 +45,6 @@ _START_OF_LINE: Final = Shown("\r")
 _ENDS: Final = frozenset({"step_done", "step_failed", "step_retried"})
 
 
-def depth(path: str) -> int:
-    """How deep a step stands: the number of steps around it, iterations of a loop counted with
-    it.
-    """
-    plain = _KEY.sub("[]", path)
-    return plain.count(".") + plain.endswith("]")
-
-
 def progress_line(event: Event, *, colour: bool) -> Shown | None:
     """Give what a person sees of *event*; None for an event that is not shown."""
     match event.event:
@@ -63,7 +54,7 @@ def progress_line(event: Event, *, colour: bool) -> Shown | None:
         case "step_output" | "run_finished":
             return None
     verb, tint = _VERBS.get(event.event, (event.event, ""))
-    indent = "  " * depth(event.step)
+    indent = "  " * StepPath(event.step).depth
     time = f"  {duration(event.seconds)}" if event.seconds is not None else ""
     head = shown(paint(f"{verb:>8}", tint, on=colour), f"  {indent}{one_line(event.step)}")
     return Shown(shown(head, paint(time, "dim", on=colour), _message(event)).rstrip())
@@ -102,36 +93,38 @@ class Progress:
     def __call__(self, event: Event) -> None:
         """Print *event*."""
         if event.type == "agent":
-            self._hear(event)
+            self._follow_agent(event)
         line = progress_line(event, colour=self._colour)
         if line is not None:
             print_err(line)
 
-    def _hear(self, event: Event) -> None:
+    def _follow_agent(self, event: Event) -> None:
         """Show what the agent of a step says; the rest of a line, once the attempt is over."""
         if event.event == "step_started":
             self._agents.add(event.step)
         elif event.event == "step_output":
-            self._show(event.step, self._said(event))
+            self._print_lines(event.step, self._whole_lines(event))
         elif event.event in _ENDS:
             rests = [
                 self._unended.pop(stream)
                 for stream in list(self._unended)
                 if stream[0] == event.step
             ]
-            self._show(event.step, [_cut(line) for line in map(last_states, rests) if line.strip()])
+            self._print_lines(
+                event.step, [_cut(line) for line in map(last_states, rests) if line.strip()]
+            )
             if event.event != "step_retried":
                 self._agents.discard(event.step)
 
-    def _show(self, step: str, lines: list[str]) -> None:
+    def _print_lines(self, step: str, lines: list[str]) -> None:
         if not lines:
             return
-        bar, indent = paint("|", "dim", on=self._colour), "  " * depth(step)
+        bar, indent = paint("|", "dim", on=self._colour), "  " * StepPath(step).depth
         who = f"{one_line(step)} | " if len(self._agents) > 1 else ""
         head = shown(f"{'':>7}", bar, f"  {indent}{who}")
         print_err(Shown("\n".join(head + one_line(line) for line in lines)))
 
-    def _said(self, event: Event) -> list[str]:
+    def _whole_lines(self, event: Event) -> list[str]:
         """The lines that have come to their end, not all of a flood; the rest waits for what
         follows it.
         """
@@ -142,10 +135,10 @@ class Progress:
             # Or the end of the line, if \n comes next.
             repainted = "\r" if rest.endswith("\r") else ""
             self._unended[stream] = last_states(rest)[: _LONGEST_LINE + 1] + repainted
-        said = [_cut(line) for line in map(last_states, lines) if line.strip()]
-        if len(said) > _MOST_LINES:
-            said[_MOST_LINES:] = [f"({len(said) - _MOST_LINES:,} more lines)"]
-        return said
+        whole = [_cut(line) for line in map(last_states, lines) if line.strip()]
+        if len(whole) > _MOST_LINES:
+            whole[_MOST_LINES:] = [f"({len(whole) - _MOST_LINES:,} more lines)"]
+        return whole
 
 
 def _cut(line: str) -> str:
@@ -167,7 +160,7 @@ class Bar:
         self._next = 0.0
         self._drawn = 0
 
-    def say(self, text: str) -> None:
+    def show_text(self, text: str) -> None:
         """Show what is done before anybody knows how much there is to do."""
         self._draw(f"{self._verb:>8}  {text}")
 
@@ -266,7 +259,7 @@ class EventLines:
     def _break(self, error: Exception) -> None:
         self._broken = True
         if not isinstance(error, BrokenPipeError):
-            warn(f"events are not written any more: {error}")
+            warn(f"events are no longer written: {error}")
 
 
 def empty(file: IO[str]) -> None:

@@ -196,19 +196,16 @@ def changes_lines(plan: RestorePlan) -> list[str]:
     """Give a line for each file that *plan* writes or removes, and for each that it leaves
     alone.
     """
-    modes = [
-        f" ({it.old_mode} -> {it.new_mode})" if it.change == "mode" else "" for it in plan.changes
-    ]
-    lines = [
-        f"{SIGNS[it.change]} {one_line(it.path)}{mode}"
-        for it, mode in zip(plan.changes, modes, strict=True)
-    ]
-    return lines + [f"left alone: {one_line(it.path)} ({it.reason})" for it in plan.kept]
+    lines = []
+    for file in plan.changes:
+        mode = f" ({file.old_mode} -> {file.new_mode})" if file.change == "mode" else ""
+        lines.append(f"{SIGNS[file.change]} {one_line(file.path)}{mode}")
+    return lines + [f"left alone: {one_line(kept.path)} ({kept.reason})" for kept in plan.kept]
 
 
 def changes_json(plan: RestorePlan) -> dict[str, Any]:
     """Give the same for scripts."""
     return {
-        "changes": [{"path": it.path, "change": it.change} for it in plan.changes],
-        "kept": [{"path": it.path, "reason": it.reason} for it in plan.kept],
+        "changes": [{"path": file.path, "change": file.change} for file in plan.changes],
+        "kept": [{"path": kept.path, "reason": kept.reason} for kept in plan.kept],
     }

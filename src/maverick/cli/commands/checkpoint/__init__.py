@@ -2,8 +2,8 @@
 
 A revision names a checkpoint: RUN (its newest), RUN~2 (two before it), RUN@LABEL, @latest (of all
 runs), fly@latest (of a workflow's runs), or four or more digits of an id. REV:PATH names what is in
-it, such as steps.plan.output. The first @ ends the run's name; a label may hold more of them, and
-goes before a ~2.
+it, such as steps.plan.output. The first @ ends the run's name; a label may hold others. ~2
+comes after a label.
 
 Examples:
   maverick checkpoint log @latest

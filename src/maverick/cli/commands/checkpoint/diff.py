@@ -34,9 +34,9 @@ from maverick.dsl.journal.tree import (
     ARTIFACTS,
     FILES,
     INPUTS,
-    Place,
     RunTree,
     StepNote,
+    TreePath,
     step_at,
 )
 from maverick.dsl.paths import StepPath, is_decision, is_within
@@ -366,7 +366,7 @@ def _files_that_differ(store: Store, old: RunTree, new: RunTree, step: str) -> I
 
 
 def _below(
-    store: Store, old: RunTree, new: RunTree, folder: Place
+    store: Store, old: RunTree, new: RunTree, folder: TreePath
 ) -> Iterator[tuple[tuple[str, ...], _File]]:
     """What differs in a folder of files, with the names that lead to it from there."""
     before, after = (tree_of(side.snapshot.find(folder)) for side in (old, new))

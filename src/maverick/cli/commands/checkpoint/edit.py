@@ -78,7 +78,7 @@ def command(
 
     project = this_project()
     store = project.open_store()
-    at, inner = (store.resolve(revision), path) if path else split_revision(store, revision)
+    tip, inner = (store.resolve(revision), path) if path else split_revision(store, revision)
     inner = inner or _named_by(settings or [])
     if not inner:
         raise UsageError(
@@ -86,17 +86,17 @@ def command(
         )
     if settings and file:
         raise UsageError("--set and --file exclude each other")
-    target = target_of(store, RunTree(store.snapshot(at)), inner)
+    target = target_of(store, RunTree(store.snapshot(tip)), inner)
     added: list[str] = []
     change = _change(
         target, [_inside(inner, setting) for setting in settings or []], file, added.append
     )
     if target.step:
-        edited = amend.edit_output(project, store, at, target.step, change, inner)
+        edited = amend.edit_output(project, store, tip, target.step, change, inner)
     else:
-        edited = amend.edit_inputs(project, store, at, change, inner)
+        edited = amend.edit_inputs(project, store, tip, change, inner)
     if not as_json:
-        how = f"forked from {at.run}, and edited" if edited.forked else "edited"
+        how = f"forked from {tip.run}, and edited" if edited.forked else "edited"
         print_err(f"{how} {inner}; what follows runs again when the run is resumed")
         for key in dict.fromkeys(added):
             print_err(f"note: there was no {key}; it was added")
@@ -141,23 +141,23 @@ def _change(
     def change(old: Any) -> Any:
         new = deepcopy(old)
         for setting in settings:
-            where, equals, text = _split(setting)
+            path, equals, text = _split(setting)
             if not equals:
                 raise UsageError(
                     f"--set takes PATH=VALUE, or =VALUE for the whole, not {setting!r}"
                 )
-            inside = [*target.inside, *parse_value_path(where, setting)]
+            inside = [*target.inside, *parse_value_path(path, setting)]
             is_input = not target.step and len(inside) == 1
             if (
                 inside
-                and isinstance(holder := _at(new, inside[:-1]), dict)
+                and isinstance(holder := _value_at(new, inside[:-1]), dict)
                 and str(inside[-1]) not in holder
             ):
-                add(where.lstrip("."))
+                add(path.lstrip("."))
             new = put(new, inside, text if is_input else _parsed(text))
         if settings:
             return new
-        before = _at(new, target.inside)
+        before = _value_at(new, target.inside)
         after = _from_file(file, before) if file else _from_editor(before)
         return put(new, target.inside, after)
 
@@ -184,10 +184,10 @@ def _inside(path: str, setting: str) -> str:
 def _split(setting: str) -> tuple[str, str, str]:
     """Split at the first `=` outside of brackets."""
     depth = 0
-    for place, letter in enumerate(setting):
+    for position, letter in enumerate(setting):
         depth += (letter == "[") - (letter == "]")
         if letter == "=" and depth <= 0:
-            return setting[:place], "=", setting[place + 1 :]
+            return setting[:position], "=", setting[position + 1 :]
     return setting, "", ""
 
 
@@ -200,7 +200,7 @@ def put(value: Any, inside: list[str | int], new: Any) -> Any:
     """
     if not inside:
         return new
-    holder = _at(value, inside[:-1])
+    holder = _value_at(value, inside[:-1])
     last = inside[-1]
     if isinstance(holder, dict):
         holder[str(last)] = new
@@ -213,7 +213,7 @@ def put(value: Any, inside: list[str | int], new: Any) -> Any:
     return value
 
 
-def _at(value: Any, inside: list[str | int]) -> Any:
+def _value_at(value: Any, inside: list[str | int]) -> Any:
     for part in inside:
         if isinstance(value, dict) and str(part) in value:
             value = value[str(part)]
@@ -240,46 +240,46 @@ def _parsed(text: str) -> Any:
 
 
 def _from_file(file: str, before: Any) -> Any:
-    shown = "standard input" if file == "-" else file
+    source = "standard input" if file == "-" else file
     try:
         data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     except OSError as error:
-        raise UsageError(f"cannot read the new value from {shown}: {error.strerror}") from error
+        raise UsageError(f"cannot read the new value from {source}: {error.strerror}") from error
     if isinstance(before, bytes):
         return data
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UsageError(f"cannot read the new value from {shown}: it is not UTF-8") from error
-    return text if isinstance(before, str) else _parse_file(text, shown)
+        raise UsageError(f"cannot read the new value from {source}: it is not UTF-8") from error
+    return text if isinstance(before, str) else _parse_file(text, source)
 
 
-def _parse_file(text: str, shown: str) -> Any:
+def _parse_file(text: str, source: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        if not shown.endswith((".yaml", ".yml")):
-            raise UsageError(f"{shown} holds no JSON: {error}") from None
+        if not source.endswith((".yaml", ".yml")):
+            raise UsageError(f"{source} holds no JSON: {error}") from None
     from maverick.cli.given import parse_value  # noqa: PLC0415 - loads the YAML parser
 
-    return parse_value(text, shown)
+    return parse_value(text, source)
 
 
 def _from_editor(before: Any) -> Any:
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
     if not editor:
-        raise UsageError("no editor is set; set $EDITOR, or say the new value by --set or --file")
+        raise UsageError("no editor is set; set $EDITOR, or give the new value by --set or --file")
     if _holds_bytes(before):
         raise UsageError(
-            "it holds bytes, which an editor cannot show; edit another part of it, or take it "
-            "--file"
+            "it holds bytes, which an editor cannot show; edit another part of it, or give a file "
+            "by --file"
         )
     is_text = isinstance(before, str)
-    shown = before if is_text else json.dumps(before, indent=2, ensure_ascii=False) + "\n"
+    source = before if is_text else json.dumps(before, indent=2, ensure_ascii=False) + "\n"
     with tempfile.NamedTemporaryFile(
         "w", suffix=".txt" if is_text else ".json", delete=False, encoding="utf-8"
     ) as made:
-        made.write(shown)
+        made.write(source)
     path = Path(made.name)
     try:
         code = subprocess.call([*shlex.split(editor), str(path)])
@@ -292,7 +292,7 @@ def _from_editor(before: Any) -> Any:
             "kept)"
         )
     text = path.read_text("utf-8")
-    if text == shown:
+    if text == source:
         path.unlink()
         raise UsageError("nothing was changed in the editor; no checkpoint was written")
     if is_text:
@@ -302,7 +302,7 @@ def _from_editor(before: Any) -> Any:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UsageError(
-            f"what was edited is no JSON: {error}; mend {path} and give it as --file"
+            f"the edited text is not JSON: {error}; correct {path} and give it by --file"
         ) from None
     path.unlink()
     return value

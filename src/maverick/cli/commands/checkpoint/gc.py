@@ -81,7 +81,7 @@ def command(
     spared = needed(store) if keep_dropped else []
     result = None
     with Bar("collect", shown=not (quiet or as_json)) as bar:
-        bar.say("looking for what is needed")
+        bar.show_text("looking for what is needed")
         plan = store.plan_gc(keep_last=last, keep_within=within, run=run, spared=spared)
         if not dry_run:
             result = plan.execute(bar)

@@ -74,7 +74,7 @@ def command(
     restored = (
         f"restored {plural(len(plan.changes), 'file')}; `maverick checkpoint undo` takes it back"
     )
-    nothing = [*changes_lines(plan), "nothing is to be restored; nothing was changed"]
+    nothing = [*changes_lines(plan), "there is nothing to restore; nothing was changed"]
     reply(
         {**changes_json(plan), "undo": safety.run if safety else None},
         as_json=as_json,

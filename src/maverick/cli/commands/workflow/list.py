@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def command(*, as_json: AsJson = False) -> None:
     catalog = this_project().catalog()
     for folder, why in catalog.unreadable_folders():
-        warn(f"{folder} is left out, it cannot be listed: {why}")
+        warn(f"{folder} is left out because it cannot be listed: {why}")
     rows = list(_rows(catalog))
     lines = [
         (
