@@ -14,6 +14,20 @@ if TYPE_CHECKING:
     from maverick.dsl.workflow.outcome import Outcome
 
 _COUNTS: Final = ("ran", "recalled", "skipped", "failed")
+_NO_RUN: Final[dict[str, Any]] = {
+    "run": None,
+    "resumed_from": None,
+    "workflow": None,
+    "status": None,
+    "output": None,
+    "error": None,
+    "checkpoint": None,
+    "resume": None,
+    "steps": dict.fromkeys(_COUNTS, 0),
+    "rollback_errors": [],
+    "project": None,
+}
+"""What `run --json` answers where nothing is known of a run."""
 
 
 def reply(value: object, *, as_json: bool, text: str = "", note: str = "") -> None:
@@ -93,16 +107,10 @@ class Answer:
 
             self._print(
                 {
+                    **_NO_RUN,
                     "run": self.run,
-                    "resumed_from": None,
                     "workflow": _name_of(self.workflow),
-                    "status": None,
-                    "output": None,
                     "error": error,
-                    "checkpoint": None,
-                    "resume": None,
-                    "steps": dict.fromkeys(_COUNTS, 0),
-                    "rollback_errors": [],
                     "project": self.project or (None if self.is_lost else root_if_known()),
                 }
             )

@@ -91,7 +91,6 @@ class Progress:
         """The paths of the agent steps that are at work."""
 
     def __call__(self, event: Event) -> None:
-        """Print *event*."""
         if event.type == "agent":
             self._follow_agent(event)
         line = progress_line(event, colour=self._colour)
@@ -172,11 +171,9 @@ class Bar:
             self._draw(bar_line(self._verb, done, total))
 
     def __enter__(self) -> Self:
-        """Begin."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Clear the line."""
         if self._drawn:
             self._draw("")
             write_err(_START_OF_LINE)
@@ -223,7 +220,6 @@ class EventLines:
         self._broken = False
 
     def __call__(self, event: Event) -> None:
-        """Write *event*."""
         line = json_text(
             {
                 "event": event.event,
