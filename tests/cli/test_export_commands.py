@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
 
-from kit.program import Program
+from kit.program import Ended, Program, Quick
 from maverick.checkpoints import Store, existing, exports
 from maverick.checkpoints.objects.frames import NewObject
 from maverick.checkpoints.objects.ids import ObjectKind, tree_id
@@ -22,12 +23,18 @@ FLOW = """
     """
 
 
+def _run(project: Program, *args: str) -> Ended:
+    """Run a command in the folder of *project*, in this process."""
+    with chdir(project.root):
+        return Quick(project)(*args)
+
+
 @pytest.fixture
 def exported(program: Program) -> Path:
     """A run that failed at `last`, in a file."""
     program.flow(FLOW)
-    program.run("run", "flow.yaml", "--quiet", "-i", "name=Ada")
-    done = program.run("checkpoint", "export", "@latest", "../run.maverick", "--json")
+    _run(program, "run", "flow.yaml", "--quiet", "-i", "name=Ada")
+    done = _run(program, "checkpoint", "export", "@latest", "../run.maverick", "--json")
     assert 0 == done.code, done.err
     assert ["run", "checkpoint", "file", "objects", "bytes"] == list(done.json)
     return program.root.parent / "run.maverick"
@@ -36,15 +43,15 @@ def exported(program: Program) -> Path:
 def test_an_imported_run_is_resumed_in_another_project(exported: Path, tmp_path: Path) -> None:
     """Without the workflow's file: the recorded text is used, and that is said."""
     other = Program(tmp_path / "other")
-    imported = other.run("checkpoint", "import", str(exported), "--json").json
+    imported = _run(other, "checkpoint", "import", str(exported), "--json").json
     other.file("ready", "")
 
-    done = other.run(*imported["resume"].split()[1:], "--json")
+    done = _run(other, *imported["resume"].split()[1:], "--json")
 
     assert (0, "hello Ada") == (done.code, done.json["output"])
     assert {"ran": 1, "recalled": 2, "skipped": 0, "failed": 0} == done.json["steps"]
     assert "flow.yaml is gone; its text as the run recorded it is used" in done.err
-    assert 0 == other.run("checkpoint", "show", f"{imported['run']}@half").code
+    assert 0 == _run(other, "checkpoint", "show", f"{imported['run']}@half").code
 
 
 KEEPING = """
@@ -63,20 +70,20 @@ def test_an_imported_run_is_resumed_with_its_files(program: Program, tmp_path: P
     """
     program.file("run.sh", "echo run\n")
     program.flow(KEEPING)
-    assert 1 == program.run("run", "flow.yaml", "--quiet").code
-    assert 0 == program.run("checkpoint", "export", "@latest", "../run.maverick").code
+    assert 1 == _run(program, "run", "flow.yaml", "--quiet").code
+    assert 0 == _run(program, "checkpoint", "export", "@latest", "../run.maverick").code
     (tmp_path / "away").mkdir()
     other = Program(tmp_path / "away" / "other")
     other.file("mine", "my own\n")
     other.file("../ready", "")
-    imported = other.run(
-        "checkpoint", "import", str(program.root.parent / "run.maverick"), "--json"
+    imported = _run(
+        other, "checkpoint", "import", str(program.root.parent / "run.maverick"), "--json"
     ).json
 
-    planned = other.run(
-        *imported["resume"].split()[1:], "--workspace", "restore", "--plan", "--json"
+    planned = _run(
+        other, *imported["resume"].split()[1:], "--workspace", "restore", "--plan", "--json"
     ).json["files"]
-    done = other.run(*imported["resume"].split()[1:], "--workspace", "restore", "--json")
+    done = _run(other, *imported["resume"].split()[1:], "--workspace", "restore", "--json")
 
     assert {"flow.yaml", "run.sh", "src/made", "src/link"} == {
         it["path"] for it in planned["changes"] if it["change"] == "added"
@@ -88,12 +95,12 @@ def test_an_imported_run_is_resumed_with_its_files(program: Program, tmp_path: P
         (other.root / "run.sh").stat().st_mode & 0o777,
     )
     assert not (other.root / "mine").exists()
-    assert 0 == other.run("checkpoint", "undo", "--yes").code
+    assert 0 == _run(other, "checkpoint", "undo", "--yes").code
     assert "my own\n" == (other.root / "mine").read_text()
 
 
 def test_it_prints_the_run_and_how_to_go_on(exported: Path, program: Program) -> None:
-    done = program.run("checkpoint", "import", str(exported), "--as", "copy")
+    done = _run(program, "checkpoint", "import", str(exported), "--as", "copy")
 
     assert (0, "copy\nmaverick run --resume=copy\n", "") == (done.code, done.out, done.err)
 
@@ -103,9 +110,9 @@ def test_a_run_that_exists_a_damaged_file_and_none_are_refused(
 ) -> None:
     (program.root / "cut").write_bytes(exported.read_bytes()[:-30])
 
-    exists = program.run("checkpoint", "import", str(exported))
-    damaged = program.run("checkpoint", "import", "cut", "--as", "cut")
-    none = program.run("checkpoint", "import", "flow.yaml")
+    exists = _run(program, "checkpoint", "import", str(exported))
+    damaged = _run(program, "checkpoint", "import", "cut", "--as", "cut")
+    none = _run(program, "checkpoint", "import", "flow.yaml")
 
     assert (2, True) == (
         exists.code,
@@ -135,8 +142,8 @@ def test_what_nobody_could_restore_is_refused_and_taken_if_told(
     bomb = there.save("bomb", {("workspace",): existing(entry)}, parent=None, kind="final")
     exports.export(there, bomb, tmp_path / "bomb")
 
-    refused = program.run("checkpoint", "import", str(tmp_path / "bomb"))
-    taken = program.run("checkpoint", "import", str(tmp_path / "bomb"), "--any-size")
+    refused = _run(program, "checkpoint", "import", str(tmp_path / "bomb"))
+    taken = _run(program, "checkpoint", "import", str(tmp_path / "bomb"), "--any-size")
 
     assert (2, True) == (
         refused.code,
@@ -146,7 +153,7 @@ def test_what_nobody_could_restore_is_refused_and_taken_if_told(
 
 
 def test_an_export_replaces_no_file(exported: Path, program: Program) -> None:
-    done = program.run("checkpoint", "export", "@latest", str(exported))
+    done = _run(program, "checkpoint", "export", "@latest", str(exported))
 
     assert (2, f"error: {exported} exists already; remove it, or choose another name\n") == (
         done.code,
@@ -170,16 +177,19 @@ def test_files_that_a_resumption_lacks_are_named_with_the_command_that_brings_th
       - {name: last, type: python, action: 'tools:work'}
     outputs: ${{ steps.last.output }}
     """)
-    assert 1 == program.run("run", "flow.yaml", "--quiet").code
-    assert 0 == program.run("checkpoint", "export", "@latest", str(tmp_path / "run.maverick")).code
+    assert 1 == _run(program, "run", "flow.yaml", "--quiet").code
+    assert (
+        0 == _run(program, "checkpoint", "export", "@latest", str(tmp_path / "run.maverick")).code
+    )
     (tmp_path / "ready").touch()
 
-    imported = other.run("checkpoint", "import", str(tmp_path / "run.maverick"))
+    imported = _run(other, "checkpoint", "import", str(tmp_path / "run.maverick"))
     run, resume = imported.out.splitlines()
-    refused = [other.run(*resume.split()[1:], *words) for words in ([], ["--plan"])]
+    refused = [_run(other, *resume.split()[1:], *words) for words in ([], ["--plan"])]
 
     command = f"maverick checkpoint restore {run}@half"
     assert imported.err.strip().endswith(command)
     assert [(3, True)] * 2 == [(done.code, command in done.err) for done in refused]
-    assert 0 == other.run(*command.split()[1:], "--yes").code
-    assert "worked\n" == other.run(*resume.split()[1:]).out
+    assert 0 == _run(other, *command.split()[1:], "--yes").code
+    assert "worked
+" == _run(other, *resume.split()[1:]).out
