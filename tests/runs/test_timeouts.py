@@ -107,6 +107,26 @@ def test_every_step_made_of_steps_hands_its_timeout_on(slow: Runs, around: str) 
     assert f"took longer than the timeout of {timeout} of the step work" in error
 
 
+def test_a_timeout_on_a_composite_ends_what_is_inside(runs: Runs) -> None:
+    """At whatever depth."""
+    for seconds in GROWING_SECONDS:
+        runs.flow(f"""
+        - name: each
+          type: loop
+          timeout: {seconds}
+          for_each: [1, 2]
+          steps:
+            - {{name: slow, type: shell, run: sleep 6000}}
+        """)
+        failed = runs.start()
+        if failed.executed:
+            break
+
+    assert ("failed", ["each[0].slow"]) == (failed.status, failed.executed)
+    assert "each[0].slow" in failed.error
+    assert "timeout" in failed.error
+
+
 def test_of_two_timeouts_around_a_step_the_first_that_is_over_is_named(slow: Runs) -> None:
     flow = """
     - name: outer

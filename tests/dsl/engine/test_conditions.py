@@ -114,3 +114,13 @@ def test_the_plan_says_that_the_condition_would_fail(runs: Runs) -> None:
 
     assert "it gives the text 'False'" in again.error
     assert [] == again.executed
+
+
+def test_a_condition_that_cannot_be_evaluated_fails_the_run_with_its_place(runs: Runs) -> None:
+    """It is no `false`."""
+    runs.flow("- {name: a, type: python, action: do, args: [a], when: 1 < 'x'}")
+
+    failed = runs.start()
+
+    assert ("failed", []) == (failed.status, runs.log)
+    assert "flow.yaml:4:" in failed.error
