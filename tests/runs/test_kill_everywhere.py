@@ -5,11 +5,13 @@ been.
 from __future__ import annotations
 
 from collections import Counter
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from kit.runs import Execution, Runs
+from kit.shards import SHARDS, sharded, shards
 from maverick.errors import NotFound, StepsDiffer
 from maverick.values import Value
 
@@ -115,19 +117,19 @@ def _finished(execution: Execution) -> set[str]:
     return {event.step for event in execution.events if event.event == "step_done"}
 
 
-def _check_every_kill(folder: Path, workflow: str) -> int:
-    """Kill at every point. Gives the number of points."""
+def _check_every_kill(folder: Path, workflow: str, shard: int) -> int:
+    """Kill at every point of *shard*. Gives the number of the first that there is not."""
     whole = _project(folder / "whole", workflow)
     expected: Value = whole.start().output
     usual = Counter(whole.log)
-    number = 0
+    number = shard
     while True:
         project = _project(folder / str(number), workflow)
         killed = project.kill_at(number)
         if not killed.killed:
             return number
         where = f"killed at {number}, after {killed.point.points[-3:]}"
-        number += 1
+        number += SHARDS
         try:
             resumed = project.resume()
         except NotFound:
@@ -162,10 +164,12 @@ RERUN = """
 """
 
 
-def test_a_rerun_that_is_killed_anywhere_is_finished_by_a_resumption(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shard", shards(everyday=1))
+def test_a_rerun_that_is_killed_anywhere_is_finished_by_a_resumption(
+    tmp_path: Path, shard: int
+) -> None:
     """Once the edited step ran, what follows it has to, whatever had been recorded of it before."""
-    number = 0
-    while True:
+    for number in count(shard, SHARDS):
         project = _project(tmp_path / str(number), RERUN)
         project.start()
         project.edit("old-", "new-")
@@ -173,7 +177,6 @@ def test_a_rerun_that_is_killed_anywhere_is_finished_by_a_resumption(tmp_path: P
         before = Counter(project.log)
         killed = project.kill_at(number, resuming=True, policy="rerun")
         where = f"killed at {number}, after {killed.point.points[-3:]}"
-        number += 1
         try:
             resumed = project.resume()
         except StepsDiffer:
@@ -188,11 +191,12 @@ def test_a_rerun_that_is_killed_anywhere_is_finished_by_a_resumption(tmp_path: P
             return
 
 
-@pytest.mark.parametrize(
-    "workflow", [SEQUENTIAL, CONCURRENT, VALIDATING], ids=["sequential", "concurrent", "validating"]
-)
+WORKFLOWS = {"sequential": SEQUENTIAL, "concurrent": CONCURRENT, "validating": VALIDATING}
+
+
+@pytest.mark.parametrize(("workflow", "shard"), sharded(*WORKFLOWS))
 def test_killed_anywhere_a_resumed_run_ends_as_an_uninterrupted_one(
-    tmp_path: Path, workflow: str
+    tmp_path: Path, workflow: str, shard: int
 ) -> None:
     """Recorded steps run once, those in flight twice at most, and the output is the same."""
-    assert _check_every_kill(tmp_path, workflow) > 20
+    assert _check_every_kill(tmp_path, WORKFLOWS[workflow], shard) > 20
