@@ -40,6 +40,7 @@ docs: ## write the generated parts of the documentation, and wrap its prose
 	scripts/venv dev
 	.venv/bin/python scripts/cli_docs.py
 	.venv/bin/python scripts/map.py --write
+	.venv/bin/python scripts/test_index.py
 	.venv/bin/python scripts/prose.py --fix
 
 bench: ## what maverick costs; scripts/bench peers compares it with others

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from kit.program import Quick
+from maverick.checkpoints.workspace import Disk
 
 
 @pytest.fixture
@@ -47,6 +49,28 @@ def test_created_files_say_how_many_and_where(quick: Quick) -> None:
 
     assert ["run", "checkpoint", "files", "bytes", "skipped"] == list(made)
     assert (2, 1, []) == (made["files"], made["bytes"], made["skipped"])  # maverick.yaml is empty
+
+
+def test_a_file_that_cannot_be_read_is_left_out_only_if_asked(
+    quick: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkpoint that silently lacks a file is worse than none."""
+    quick.program.file("secret", "s")
+    read = Disk.read
+
+    def refuse(self: Disk, path: str, size: int) -> tuple[bytes, os.stat_result]:
+        if path.endswith("secret"):  # Permissions do not stop root, who runs tests.
+            raise PermissionError(13, "Permission denied")
+        return read(self, path, size)
+
+    monkeypatch.setattr(Disk, "read", refuse)
+
+    refused = quick("checkpoint", "create")
+    made = quick("checkpoint", "create", "--skip-unreadable")
+
+    assert (1, True) == (refused.code, "--skip-unreadable leaves them out" in refused.err)
+    assert 0 == made.code
+    assert "warning: not in the checkpoint: secret (permission denied)" in made.err
 
 
 def test_restoring_lists_what_it_would_do_and_needs_a_yes(kept: Quick) -> None:

@@ -14,6 +14,8 @@
 | what a power cut leaves of a store | `disks` |
 | a disk that is full, stops or fails; operations counted | `faults` |
 | another user's folders | `users` |
+| steps that can be undone | `rollbacks` |
+| an enumeration that takes long | `shards` |
 
 `patience` says how long a test waits for what has to happen, `surroundings` what a test has around
 it. `asking` asks for the value of one expression, `gc_saver` saves beside a collection.

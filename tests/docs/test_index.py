@@ -1,0 +1,40 @@
+"""The index of docs/testing.md is the one that the tests have."""
+
+from __future__ import annotations
+
+import runpy
+import subprocess
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+INDEX: dict[str, Any] = runpy.run_path(str(ROOT / "scripts" / "test_index.py"))
+
+
+def test_the_index_is_up_to_date() -> None:
+    """Who looks for the tests of a word is led to where they are."""
+    assert INDEX["page"]() == INDEX["PAGE"].read_text("utf-8"), "run `make docs`"
+
+
+def test_every_word_of_the_language_has_a_test() -> None:
+    index = INDEX["index"]()
+
+    assert len(index) == 10
+    assert sum(map(len, index.values())) > 180
+    assert [] == [word for words in index.values() for word, files in words.items() if not files]
+
+
+def test_a_file_that_is_named_for_a_word_comes_first() -> None:
+    fields = INDEX["index"]()["Fields of steps"]
+
+    assert "tests/runs/test_retries.py" == fields["retry"][0]
+    assert "tests/dsl/engine/test_loops.py" == fields["for_each"][0]
+
+
+def test_where_prints_definitions_and_tests() -> None:
+    done = subprocess.run(
+        [ROOT / "scripts" / "where", "power", "cut"], capture_output=True, text=True, check=True
+    )
+
+    assert "defined\ntested\n  tests/crash/test_power_cuts.py:" in done.stdout
+    assert done.stdout.endswith("\n  tests/crash/test_power_cuts.py\n")
