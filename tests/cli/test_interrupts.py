@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 from signal import SIGHUP, SIGINT, SIGTERM
-from types import SimpleNamespace
 
 import pytest
 
@@ -155,14 +154,9 @@ def test_a_supervisor_that_signals_the_child_and_its_group_asks_once(program: Pr
     assert (program.root / "tidied").exists()
 
 
-def test_signals_count_as_one_until_it_is_said_what_the_first_does(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_signals_count_as_one_until_it_is_said_what_the_first_does() -> None:
     now = [100.0]
-    monkeypatch.setattr(
-        "maverick.cli.terminal.interrupt.time", SimpleNamespace(monotonic=lambda: now[0])
-    )
-    signals = Signals(Stop())
+    signals = Signals(Stop(), clock=lambda: now[0])
 
     signals.handle(SIGTERM, None)
     signals.handle(SIGTERM, None)
@@ -175,13 +169,10 @@ def test_signals_count_as_one_until_it_is_said_what_the_first_does(
     assert signals.stop.urgent
 
 
-def test_who_cannot_be_told_may_ask_again_after_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_cannot_be_told_may_ask_again_after_a_second() -> None:
     """A terminal that takes nothing (Ctrl-S) keeps what would be said."""
     now = [100.0]
-    monkeypatch.setattr(
-        "maverick.cli.terminal.interrupt.time", SimpleNamespace(monotonic=lambda: now[0])
-    )
-    signals = Signals(Stop())
+    signals = Signals(Stop(), clock=lambda: now[0])
 
     signals.handle(SIGINT, None)
     now[0] += 1.0
@@ -285,10 +276,7 @@ def test_signals_are_told_of_while_the_work_goes_on() -> None:
     assert set(told) <= {"SIGTERM: stopping what runs and saving the run; once more stops at once"}
 
 
-def test_work_that_does_not_end_is_given_up_after_the_second_signal(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("maverick.cli.terminal.interrupt.PATIENCE_SECONDS", 0.2)
+def test_work_that_does_not_end_is_given_up_after_the_second_signal() -> None:
     stop, never = Stop(), threading.Event()
     told: list[str] = []
 
@@ -299,7 +287,7 @@ def test_work_that_does_not_end_is_given_up_after_the_second_signal(
         never.wait()
 
     with catching(stop) as signals, pytest.raises(GaveUp):
-        attend(work, signals, told.append)
+        attend(work, signals, told.append, patience=0.2)
     never.set()
     assert "stopping at once" == told[-1]
 

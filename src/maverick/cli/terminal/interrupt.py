@@ -51,11 +51,12 @@ class Signals:
 
     Another signal counts once the one before has been announced. What comes earlier is the same
     request: `timeout`, and other supervisors, signal their child and then its whole group. So a
-    signal is announced a moment later.
+    signal is announced a moment later. *clock* gives seconds that never go back.
     """
 
-    def __init__(self, stop: Stop) -> None:
+    def __init__(self, stop: Stop, clock: Callable[[], float] = time.monotonic) -> None:
         self.stop = stop
+        self.clock = clock
         self.announced = 0
         """How many of them were announced."""
         self._received = 0
@@ -72,7 +73,7 @@ class Signals:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
-        now = time.monotonic()
+        now = self.clock()
         if self._received > self.announced and now - self._moment < REPEATED_AFTER_SECONDS:
             return
         self._received += 1
@@ -116,13 +117,18 @@ def catching(stop: Stop) -> Iterator[Signals]:
             signal.signal(number, handler)
 
 
-def attend(work: Callable[[], T], signals: Signals, tell: Callable[[str], None]) -> T:
+def attend(
+    work: Callable[[], T],
+    signals: Signals,
+    tell: Callable[[str], None],
+    patience: float = PATIENCE_SECONDS,
+) -> T:
     """Do *work* in a thread of its own; give what it gives, raise what it raises.
 
     *tell* hears of the signals that came, by messages for people.
 
     Raises:
-        GaveUp: Twice a stop was requested, and the work does not end.
+        GaveUp: Twice a stop was requested, and *patience* seconds later the work has not ended.
     """
     stop = signals.stop
     run: Future[T] = Future()
@@ -133,16 +139,16 @@ def attend(work: Callable[[], T], signals: Signals, tell: Callable[[str], None])
         waiting.register(wakened, select.POLLIN)
         deadline = math.inf
         while True:
-            left = max(min(signals.announce_at, deadline) - time.monotonic(), 0) * 1000
+            left = max(min(signals.announce_at, deadline) - signals.clock(), 0) * 1000
             ready = {fd for fd, _ in waiting.poll(None if math.isinf(left) else math.ceil(left))}
             if run.fileno() in ready:
                 return run.result()
             if wakened in ready:
                 with suppress(BlockingIOError):
                     os.read(wakened, 1024)
-            now = time.monotonic()
+            now = signals.clock()
             if stop.urgent:
-                deadline = min(deadline, now + PATIENCE_SECONDS)
+                deadline = min(deadline, now + patience)
             if now >= signals.announce_at:
                 signals.announce(tell)
             if now >= deadline:
