@@ -191,5 +191,4 @@ def test_files_that_a_resumption_lacks_are_named_with_the_command_that_brings_th
     assert imported.err.strip().endswith(command)
     assert [(3, True)] * 2 == [(done.code, command in done.err) for done in refused]
     assert 0 == _run(other, *command.split()[1:], "--yes").code
-    assert "worked
-" == _run(other, *resume.split()[1:]).out
+    assert "worked\n" == _run(other, *resume.split()[1:]).out
