@@ -7,7 +7,7 @@ from maverick import repositories
 from maverick.errors import StepFailed
 from maverick.library.actions.commits import git_commit, git_push
 from maverick.library.actions.git import (
-    FileChange,
+    ChangedFile,
     Status,
     check_repository,
     current_branch,
@@ -79,7 +79,7 @@ class TestLooking:
 
         diff = git_diff(cwd=repository.cwd)
 
-        assert [FileChange(path="README.md", added=1, removed=0)] == diff.files
+        assert [ChangedFile(path="README.md", added=1, removed=0)] == diff.files
         assert "+world" in diff.text
 
     def test_diff_from_a_base_leaves_out_what_the_base_did_since(
@@ -97,7 +97,7 @@ class TestLooking:
         (repository.folder / "x.bin").write_bytes(b"\0\1\2")
         repository.git("add", "x.bin")
 
-        assert [FileChange(path="x.bin", added=None, removed=None)] == git_diff(
+        assert [ChangedFile(path="x.bin", added=None, removed=None)] == git_diff(
             cwd=repository.cwd
         ).files
 

@@ -28,9 +28,7 @@ _FORMS = {
 
 
 def implementation_context(scene: Scene) -> Context:
-    """For `implementer`: the phase (the loop's item, else a step's) as its file has it, and the
-    branch.
-    """
+    """For `implementer`: the branch and the phase (the loop's item, else a step's)."""
     phase = scene.item if _is(scene.item, "phase") else _newest(scene, "phase")
     given: Context = {
         "branch_name": _input(scene, "branch_name"),
@@ -44,9 +42,7 @@ def implementation_context(scene: Scene) -> Context:
 
 
 def review_context(scene: Scene) -> Context:
-    """For `code_reviewer`: what is to be reviewed against what, the diff, and what validation
-    gave.
-    """
+    """For `code_reviewer`: what is to be reviewed, its base, the diff, and what validation gave."""
     return _without_gaps(
         {
             "pull_request": _newest(scene, "pull_request"),
@@ -63,7 +59,7 @@ def issue_fix_context(scene: Scene) -> Context:
     candidates = (scene.item, _input(scene, "issue"), _newest(scene, "issue"))
     return _without_gaps(
         {
-            "issue": next((each for each in candidates if _is(each, "issue")), None),
+            "issue": next((candidate for candidate in candidates if _is(candidate, "issue")), None),
             "branch_name": _input(scene, "branch_name"),
             "base_branch": _input(scene, "base_branch"),
         }
@@ -115,7 +111,7 @@ def _newest(scene: Scene, form: str) -> Value:
 
 
 def _outputs(scene: Scene) -> Iterator[Value]:
-    """What finished steps gave, newest first."""
+    """Yield what finished steps gave, newest first."""
     names: Iterable[str] = reversed(list(scene.steps))
     return (scene.steps[name] for name in names)
 
@@ -167,7 +163,9 @@ def _validation(scene: Scene) -> Value:
         return None
     stages = validation["stages"] if isinstance(validation["stages"], list) else []
     named = [
-        {"name": s.get("name"), "success": s.get("success")} for s in stages if isinstance(s, dict)
+        {"name": stage.get("name"), "success": stage.get("success")}
+        for stage in stages
+        if isinstance(stage, dict)
     ]
     return {"success": validation["success"], "stages": list(named)}
 

@@ -42,9 +42,7 @@ def pr_title(context: Value) -> str:
 
 
 def pr_body(context: Value) -> str:
-    """Purpose, commits, changed files, validation, review, and the issue that it closes: each where
-    it is given.
-    """
+    """Purpose, commits, changed files, validation, review, and the closed issue, where given."""
     given = context if isinstance(context, dict) else {}
     issue = given.get("issue")
     parts = [

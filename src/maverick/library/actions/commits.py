@@ -8,7 +8,6 @@ from maverick.dsl.processes.commands import notice
 from maverick.encoding import lines_of
 from maverick.errors import StepFailed
 from maverick.library.actions.git import (
-    alone,
     check_repository,
     commit_id,
     current_branch,
@@ -16,6 +15,7 @@ from maverick.library.actions.git import (
     git,
     remotes,
     run_git,
+    settings_locked,
     split,
     staged_files,
     words,
@@ -23,6 +23,8 @@ from maverick.library.actions.git import (
 
 TRAILER = "Maverick-Step"
 """The trailer of a commit that a step made; its value is the step's idempotency key."""
+LOG_FORMAT = f"--format=%H %(trailers:key={TRAILER},valueonly,separator=%x20)"
+"""Of `git log`: a commit and the keys of the steps that made it."""
 _SEARCHED_COMMITS = 200
 
 
@@ -42,11 +44,9 @@ class Commit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Push:
-    """`commit` is what the branch is at on the remote now. `updated` is false if the remote had it
-    already.
+    """`commit` is what the branch is at on the remote now; `updated`: it was not there before.
 
-    Without any remote, and that being fine, `pushed` is false and `commit` is where the branch is
-    here.
+    Without any remote, where none is required, `pushed` is false and `commit` is the local one.
     """
 
     pushed: bool
@@ -103,8 +103,7 @@ def git_push(
 ) -> Push:
     """Push a branch (default: the one checked out) to its namesake and make that its upstream.
 
-    Never by force. Unless it is *required*, a repository that has no remote at all is left as it
-    is.
+    Never by force. Unless it is *required*, a repository without any remote is left as it is.
     """
     check_repository(cwd)
     name = branch or current_branch(cwd)
@@ -116,15 +115,15 @@ def git_push(
     commit = commit_id(f"refs/heads/{name}", cwd)
     if commit is None:
         raise StepFailed(f"there is no branch `{name}` with a commit to push")
-    known = remotes(cwd)
-    if not known and not required:
+    names = remotes(cwd)
+    if not names and not required:
         notice(
             f"{name} was not pushed: the repository has no remote (`git remote add origin URL` "
             "adds one)"
         )
         return Push(pushed=False, remote=remote, branch=name, commit=commit, updated=False)
-    if remote not in known:
-        there = f"only {', '.join(known)}" if known else "none at all"
+    if remote not in names:
+        there = f"only {', '.join(names)}" if names else "none at all"
         raise StepFailed(
             f"there is no remote `{remote}` ({there}); add it with `git remote add {remote} URL`, "
             "then resume"
@@ -144,7 +143,7 @@ def git_push(
             f"cannot push {name} to {remote}: {words(done)}\n"
             f"Make sure that `git push {remote} {name}` works without asking anything, then resume"
         )
-    with alone(cwd):
+    with settings_locked(cwd):
         git("branch", "--quiet", f"--set-upstream-to={remote}/{name}", name, cwd=cwd)
     updated = not all(line.startswith("=") for line in outcomes)
     return Push(pushed=True, remote=remote, branch=name, commit=commit, updated=updated)
@@ -153,8 +152,7 @@ def git_push(
 def _find_commit(key: str, cwd: str) -> str | None:
     if commit_id("HEAD", cwd) is None:
         return None
-    layout = f"%H %(trailers:key={TRAILER},valueonly,separator=%x20)"
-    log = git("log", "-z", f"--max-count={_SEARCHED_COMMITS}", f"--format={layout}", cwd=cwd)
+    log = git("log", "-z", f"--max-count={_SEARCHED_COMMITS}", LOG_FORMAT, cwd=cwd)
     for entry in split(log):
         commit, *keys = entry.split()
         if _one_line(key) in keys:
@@ -163,7 +161,7 @@ def _find_commit(key: str, cwd: str) -> str | None:
 
 
 def _one_line(key: str) -> str:
-    """A key as one word, so that it can be a trailer's value."""
+    """Give a key as one word, so that it can be a trailer's value."""
     return "-".join(key.split())
 
 

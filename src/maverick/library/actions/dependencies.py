@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from maverick.dsl.processes.commands import environment, run_command
+from maverick.dsl.processes.commands import environment, find_program, run_command
 from maverick.errors import StepFailed
 from maverick.library.actions.git import words
 
@@ -52,7 +51,7 @@ def sync_dependencies(timeout_seconds: float = 1800, cwd: str = ".") -> Synced:
                 )
                 continue
             command = [python, "-m", "pip", *args, file]
-        elif shutil.which(program, path=environment().get("PATH")) is None:
+        elif find_program(program) is None:
             raise StepFailed(
                 f"{file} needs the program `{program}`, which is not on PATH; install it, then "
                 "resume"

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from maverick.dsl.processes.commands import environment, run_command
+from maverick.dsl.processes.commands import environment, find_program, run_command
 from maverick.encoding import lines_of
 from maverick.errors import StepFailed
-from maverick.library.actions.git import ask, decode, words
+from maverick.library.actions.git import ask_git, decode, words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,29 +44,33 @@ class Repository:
 
 
 def find_repository(cwd: str) -> Repository | None:
-    """The repository on GitHub that the folder *cwd* belongs to, if `gh` is there to speak of it.
+    """Find the repository on GitHub that the folder *cwd* belongs to, if `gh` is there to use it.
 
     GH_REPO (`github.repo` of maverick.yaml) names it, else a remote of git, in the order in which
     `gh` takes them. None without `gh`, and without such a remote.
     """
     variables = environment()
-    if shutil.which("gh", path=variables.get("PATH")) is None:
+    if find_program("gh") is None:
         return None
     if given := variables.get("GH_REPO"):
         return _parse(given, variables.get("GH_HOST") or "github.com")
-    found = {
+    repositories = {
         name: repository for name, url in _remotes(cwd).items() if (repository := _from_url(url))
     }
     chosen = next(
-        (name for name in found if ask("config", f"remote.{name}.gh-resolved", cwd=cwd) == "base"),
+        (
+            name
+            for name in repositories
+            if ask_git("config", f"remote.{name}.gh-resolved", cwd=cwd) == "base"
+        ),
         None,
     )
-    names = [name for name in (chosen, *_REMOTES_FIRST, *found) if name in found]
-    return found[names[0]] if names else None
+    names = [name for name in (chosen, *_REMOTES_FIRST, *repositories) if name in repositories]
+    return repositories[names[0]] if names else None
 
 
 def owner_of(remote: str, cwd: str) -> str | None:
-    """Whose repository on GitHub the remote of git leads to; None if to none."""
+    """Give the owner of the repository on GitHub that the remote leads to; None if to none."""
     repository = _from_url(_remotes(cwd).get(remote, ""))
     return repository.owner if repository else None
 
@@ -80,17 +83,35 @@ def gh(*args: str, repository: Repository, cwd: str) -> str:
     """
     output, problem = ask_gh(*args, repository=repository, cwd=cwd)
     if problem:
-        raise StepFailed(explain(problem, repository, cwd))
+        raise StepFailed(explain_problem(problem, repository, cwd))
     return output
 
 
 def gh_json(*args: str, fields: str, repository: Repository, cwd: str) -> Any:
     """Run `gh … --json` and give what it answers."""
-    return parse_json(gh(*args, "--json", fields, repository=repository, cwd=cwd), args)
+    return _parse_json(gh(*args, "--json", fields, repository=repository, cwd=cwd), args)
 
 
-def parse_json(text: str, args: Sequence[str]) -> Any:
-    """The value of an answer of `gh`; *args* name the question."""
+def gh_view(
+    kind: Literal["issue", "pr"], number: int, *, fields: str, repository: Repository, cwd: str
+) -> Any:
+    """Give what `gh issue view` or `gh pr view` answers.
+
+    Raises:
+        StepFailed: There is no such thing, or as `gh`.
+    """
+    args = (kind, "view", str(number), "--json", fields)
+    text, problem = ask_gh(*args, repository=repository, cwd=cwd)
+    if "Could not resolve to" in problem and "a Repository" not in problem:
+        name = "pull request" if kind == "pr" else "issue"
+        raise StepFailed(f"there is no {name} #{number} in {repository} ({problem})")
+    if problem:
+        raise StepFailed(explain_problem(problem, repository, cwd))
+    return _parse_json(text, args)
+
+
+def _parse_json(text: str, args: Sequence[str]) -> Any:
+    """Give the value of an answer of `gh`; *args* name the question."""
     try:
         return json.loads(text)
     except ValueError:
@@ -130,9 +151,7 @@ def _run(*args: str, cwd: str) -> Completed:
 
 
 def is_logged_out(cwd: str) -> bool:
-    """Whether `gh` knows of no login at all. A token that does not work, or no network, is another
-    matter.
-    """
+    """Whether `gh` knows of no login at all: not where a token does not work, or the network."""
     done = _run("auth", "status", cwd=cwd)
     return done.exit_code != 0 and "not logged into any" in decode(done.stderr + done.stdout)
 
@@ -162,23 +181,23 @@ _EXPLANATIONS: Final = {
 }
 
 
-def explain(problem: str, repository: Repository, cwd: str) -> str:
-    """What `gh` said, with what it means and what to do."""
+def explain_problem(problem: str, repository: Repository, cwd: str) -> str:
+    """Explain what `gh` said: what it means and what to do."""
     if _RATE_LIMITED in problem:
         return f"GitHub's rate limit is used up; wait{_until_reset(cwd)}, then resume ({problem})"
     for sign, meaning in _EXPLANATIONS.items():
         if sign in problem:
-            said = meaning.format(repository=repository)
-            return said if problem == sign else f"{said} ({problem})"
+            text = meaning.format(repository=repository)
+            return text if problem == sign else f"{text} ({problem})"
     return f"`gh` failed: {problem}"
 
 
 def _until_reset(cwd: str) -> str:
-    """` until 14:03`, where GitHub tells. Asking does not count against the limit."""
+    """Give ` until 14:03`, where GitHub tells. Asking does not count against the limit."""
     done = _run("api", "rate_limit", cwd=cwd)
     try:
         resources = json.loads(done.stdout)["resources"].values()
-        resets = [each["reset"] for each in resources if not each["remaining"]]
+        resets = [limit["reset"] for limit in resources if not limit["remaining"]]
         return f" until {time.strftime('%H:%M', time.localtime(max(resets)))}"
     except (ValueError, KeyError, TypeError, AttributeError):
         return " up to an hour"
@@ -188,8 +207,8 @@ def _until_reset(cwd: str) -> str:
 
 
 def _remotes(cwd: str) -> dict[str, str]:
-    """The remotes' URLs as they are configured."""
-    listed = ask("config", "--get-regexp", r"^remote\..*\.url$", cwd=cwd) or ""
+    """Give the remotes' URLs as they are configured."""
+    listed = ask_git("config", "--get-regexp", r"^remote\..*\.url$", cwd=cwd) or ""
     pairs = (line.partition(" ") for line in lines_of(listed))
     return {
         key.removeprefix("remote.").removesuffix(".url"): url
@@ -207,13 +226,13 @@ def _from_url(url: str) -> Repository | None:
 
 
 def _is_github(host: str) -> bool:
-    known = {
+    hosts = {
         "github.com",
         "www.github.com",
         "ssh.github.com",
         (environment().get("GH_HOST") or "").lower(),
     }
-    return host in known or host.endswith(".ghe.com") or host.startswith("github.")
+    return host in hosts or host.endswith(".ghe.com") or host.startswith("github.")
 
 
 def _parse(text: str, host: str) -> Repository | None:

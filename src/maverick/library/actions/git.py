@@ -66,8 +66,8 @@ def git(*args: str, cwd: str, stdin: bytes = b"", advice: str = "") -> str:
     return decode(done.stdout).removesuffix("\n")
 
 
-def ask(*args: str, cwd: str) -> str | None:
-    """What git answers; None where it has no answer (it ends with an exit code other than 0).
+def ask_git(*args: str, cwd: str) -> str | None:
+    """Give what git answers; None where it has no answer (an exit code other than 0).
 
     Raises:
         StepFailed: Git refuses the repository, which belongs to somebody else.
@@ -79,8 +79,9 @@ def ask(*args: str, cwd: str) -> str | None:
 
 
 def words(done: Completed) -> str:
-    """The ends of what a command said, each stream named where both have something; no credentials
-    of URLs.
+    """Give the ends of what a command said, without credentials of URLs.
+
+    Each stream is named where both have something.
     """
     ends = ends_of(done.stdout, done.stderr)
     if not ends:
@@ -90,12 +91,12 @@ def words(done: Completed) -> str:
 
 
 def decode(data: bytes) -> str:
-    """Text of git's output; bytes that are no UTF-8 (file names may be anything) become U+FFFD."""
+    """Give git's output as text; bytes that are no UTF-8 (as in file names) become U+FFFD."""
     return data.decode("utf-8", "replace")
 
 
 def split(text: str) -> list[str]:
-    """The entries of a NUL-separated list."""
+    """Give the entries of a NUL-separated list."""
     return [entry for entry in text.split("\0") if entry]
 
 
@@ -120,23 +121,28 @@ def check_repository(cwd: str) -> None:
 
 
 def current_branch(cwd: str) -> str | None:
-    """The branch that is checked out (it may have no commit yet); None where HEAD is detached."""
-    return ask("symbolic-ref", "--quiet", "--short", "HEAD", cwd=cwd)
+    """Give the branch that is checked out (maybe without a commit); None for a detached HEAD."""
+    return ask_git("symbolic-ref", "--quiet", "--short", "HEAD", cwd=cwd)
 
 
 def commit_id(revision: str, cwd: str) -> str | None:
-    """The full id of the commit that *revision* names; None if there is none."""
-    return ask("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", cwd=cwd)
+    """Give the full id of the commit that *revision* names; None if there is none."""
+    return ask_git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", cwd=cwd)
 
 
-def count(revisions: str, cwd: str) -> int:
-    """How many commits a range such as `main..HEAD` holds."""
+def find_base(base_branch: str, cwd: str, remote: str = "origin") -> str | None:
+    """Give the commit of *base_branch*, here or else on *remote* (as last fetched), or None."""
+    here = commit_id(f"refs/heads/{base_branch}", cwd)
+    return here or commit_id(f"refs/remotes/{remote}/{base_branch}", cwd)
+
+
+def count_commits(revisions: str, cwd: str) -> int:
+    """Give how many commits a range such as `main..HEAD` holds."""
     return int(git("rev-list", "--count", revisions, cwd=cwd))
 
 
 def is_ahead(base_branch: str, cwd: str, branch: str | None = None) -> bool:
-    """Whether *branch* (default: HEAD) has commits that *base_branch* has not, neither here nor on
-    origin.
+    """Whether *branch* (default: HEAD) has commits that *base_branch* lacks, here and on origin.
 
     Where there is no such base, or no commit, it has.
     """
@@ -146,35 +152,36 @@ def is_ahead(base_branch: str, cwd: str, branch: str | None = None) -> bool:
         *([] if name == base_branch else [f"refs/heads/{base_branch}"]),
     ]
     head = f"refs/heads/{branch}" if branch else "HEAD"
-    known = [base for base in bases if commit_id(base, cwd)]
-    return commit_id(head, cwd) is None or all(count(f"{base}..{head}", cwd) > 0 for base in known)
+    existing = [base for base in bases if commit_id(base, cwd)]
+    return commit_id(head, cwd) is None or all(
+        count_commits(f"{base}..{head}", cwd) > 0 for base in existing
+    )
 
 
 def remotes(cwd: str) -> list[str]:
-    """The names of the remotes."""
+    """Give the names of the remotes."""
     return git("remote", cwd=cwd).split()
 
 
 def prefix(cwd: str) -> str:
-    """The path of *cwd* from the root of its work tree, such as `app/`; empty at the root."""
+    """Give the path of *cwd* from the root of its work tree, such as `app/`; empty at the root."""
     return git("rev-parse", "--show-prefix", cwd=cwd)
 
 
 def main_work_tree(cwd: str) -> Path:
-    """The root of the repository's first work tree, whichever of its worktrees *cwd* is in."""
+    """Give the root of the repository's first work tree, whichever of its worktrees *cwd* is in."""
     first = git("worktree", "list", "--porcelain", "-z", cwd=cwd).partition("\0")[0]
     return Path(first.removeprefix("worktree "))
 
 
 def main_folder(cwd: str) -> Path:
-    """The folder of the main work tree that *cwd* is in, or is the counterpart of."""
+    """Give the folder of the main work tree that *cwd* is, or is the counterpart of."""
     return main_work_tree(cwd) / prefix(cwd)
 
 
 @contextmanager
-def alone(cwd: str) -> Iterator[None]:
-    """Keep other actions, of this process or another, from changing the repository's settings
-    meanwhile.
+def settings_locked(cwd: str) -> Iterator[None]:
+    """Keep all other actions from changing the repository's settings while the block runs.
 
     Git itself refuses where two commands write its configuration or its list of worktrees at once.
     The lock is the kernel's, on the folder that all worktrees share: it ends with the process.
@@ -192,8 +199,7 @@ _DESCRIPTORS: Final = Path("/dev/fd")
 
 
 def own_outputs(cwd: str) -> list[str]:
-    """Give the paths, from the root of the work tree that *cwd* is in, of the files that this
-    program writes.
+    """Give the files that this program writes in the work tree of *cwd*, by paths from its root.
 
     The store's are left out: they are in `.maverick`, which no action takes into a commit.
     """
@@ -205,24 +211,22 @@ def own_outputs(cwd: str) -> list[str]:
 
 
 def without_own(cwd: str) -> list[str]:
-    """Give pathspecs that leave them out."""
+    """Give pathspecs that leave out `own_outputs`."""
     return [f":(top,exclude,literal){path}" for path in own_outputs(cwd)]
 
 
 def _written() -> set[Path]:
-    """The files that are open to be written, wherever standard output was put meanwhile."""
+    """Give the files that are open to be written, wherever standard output was put meanwhile."""
     try:
         names = os.listdir(_DESCRIPTORS)  # noqa: PTH208
     except OSError:  # A system without /proc does not tell.
         return set()
-    found = (_file_of(int(name)) for name in names if name.isdecimal())
-    return {path for path in found if path is not None}
+    paths = (_file_of(int(name)) for name in names if name.isdecimal())
+    return {path for path in paths if path is not None}
 
 
 def _file_of(descriptor: int) -> Path | None:
-    """The path of the regular file that *descriptor* writes; None for any other, and for one
-    without a name.
-    """
+    """Give the path of the regular file that *descriptor* writes; else None."""
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -250,9 +254,7 @@ WITHOUT_OURS = (":/", ":(top,exclude,glob)**/.maverick/**")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Branch:
-    """What is checked out. `name` is null where HEAD is detached, `head` (a commit id) where there
-    is no commit.
-    """
+    """What is checked out: `name` is null for a detached HEAD, `head` (an id) before any commit."""
 
     name: str | None
     head: str | None
@@ -261,9 +263,7 @@ class Branch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """The changed files of a work tree, as paths from its root. A file may be both staged and
-    modified.
-    """
+    """The changed files of a work tree, by paths from its root; one may be staged and modified."""
 
     clean: bool
     staged: list[str] = field(default_factory=list)
@@ -273,7 +273,7 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FileChange:
+class ChangedFile:
     """How many lines of a file changed; null for a binary one."""
 
     path: str
@@ -286,7 +286,7 @@ class Diff:
     """A unified diff (its first megabyte: `truncated`), and the files in it."""
 
     text: str
-    files: list[FileChange]
+    files: list[ChangedFile]
     truncated: bool
 
 
@@ -298,14 +298,14 @@ class Staged:
 
 
 def git_branch(cwd: str = ".") -> Branch:
-    """The branch that is checked out."""
+    """Give the branch that is checked out."""
     check_repository(cwd)
     name = current_branch(cwd)
     return Branch(name=name, head=commit_id("HEAD", cwd), detached=name is None)
 
 
 def git_status(cwd: str = ".") -> Status:
-    """The files that differ from HEAD, and those that git does not know (ignored ones left out).
+    """Give the files that differ from HEAD, and those that git neither knows nor ignores.
 
     What this program itself writes, such as the file that its output was sent to, is left out.
     """
@@ -314,25 +314,25 @@ def git_status(cwd: str = ".") -> Status:
     text = git(
         "--no-optional-locks", "status", "--porcelain=v2", "-z", "--untracked-files=all", cwd=cwd
     )
-    found: dict[str, list[str]] = {"staged": [], "modified": [], "untracked": [], "conflicted": []}
+    files: dict[str, list[str]] = {"staged": [], "modified": [], "untracked": [], "conflicted": []}
     entries = iter(split(text))
     for entry in entries:
         kind, _, rest = entry.partition(" ")
         if kind == "?":
-            found["untracked"].append(rest)
+            files["untracked"].append(rest)
         elif kind == "u":
-            found["conflicted"].append(rest.split(" ", 9)[-1])
+            files["conflicted"].append(rest.split(" ", 9)[-1])
         elif kind in {"1", "2"}:
             path = rest.split(" ", 7 if kind == "1" else 8)[-1]
             if kind == "2":
                 next(entries)  # The name it had before.
             if rest[0] != ".":
-                found["staged"].append(path)
+                files["staged"].append(path)
             if rest[1] != ".":
-                found["modified"].append(path)
+                files["modified"].append(path)
     for where in ("modified", "untracked"):
-        found[where] = [path for path in found[where] if path not in own]
-    return Status(clean=not any(found.values()), **found)
+        files[where] = [path for path in files[where] if path not in own]
+    return Status(clean=not any(files.values()), **files)
 
 
 def git_has_changes(cwd: str = ".") -> bool:
@@ -341,17 +341,13 @@ def git_has_changes(cwd: str = ".") -> bool:
 
 
 def git_is_ahead(base_branch: str, cwd: str = ".") -> bool:
-    """Whether HEAD has commits that *base_branch* has not, neither here nor on origin. Without such
-    a branch it has.
-    """
+    """Whether HEAD has commits that *base_branch* lacks, here and on origin; so without a base."""
     check_repository(cwd)
     return is_ahead(base_branch, cwd)
 
 
 def changed_files(cwd: str) -> list[str]:
-    """What `git_stage_all` would stage, and what is staged: new files in `.maverick` are left
-    out.
-    """
+    """Give what is staged and what `git_stage_all` would stage: no new files in `.maverick`."""
     status = git_status(cwd)
     new = [path for path in status.untracked if ".maverick" not in path.split("/")[:-1]]
     return [*status.staged, *status.modified, *status.conflicted, *new]
@@ -360,10 +356,10 @@ def changed_files(cwd: str) -> list[str]:
 def git_diff(
     base: str = "", paths: Sequence[str] = (), staged: bool = False, cwd: str = "."
 ) -> Diff:
-    """What changed in the work tree since HEAD, or since it left the branch *base*. New files show
-    once staged.
+    """Give what changed in the work tree since HEAD, or since it left the branch *base*.
 
-    *staged* leaves out what is not staged; *paths* limits it to files and folders.
+    New files show once staged. *staged* leaves out what is not staged; *paths* limits it to files
+    and folders.
     """
     check_repository(cwd)
     options = ["--cached"] if staged else []
@@ -374,19 +370,8 @@ def git_diff(
     done = run_git("diff", "--no-ext-diff", *options, "--", *paths, cwd=cwd)
     if done.exit_code != 0:
         git("diff", *options, "--", *paths, cwd=cwd)
-    numbers = split(
-        git(
-            "diff",
-            "--no-ext-diff",
-            "--no-renames",
-            "--numstat",
-            "-z",
-            *options,
-            "--",
-            *paths,
-            cwd=cwd,
-        )
-    )
+    counting = ("--no-ext-diff", "--no-renames", "--numstat", "-z")
+    numbers = split(git("diff", *counting, *options, "--", *paths, cwd=cwd))
     return Diff(
         text=decode(done.stdout[:DIFF_BYTES]),
         files=[_file_change(line) for line in numbers],
@@ -408,7 +393,7 @@ def git_stage_all(cwd: str = ".") -> Staged:
 
 
 def staged_files(cwd: str) -> list[str]:
-    """The files that the next commit would change."""
+    """Give the files that the next commit would change."""
     return split(git("diff", "--cached", "--name-only", "--no-renames", "-z", cwd=cwd))
 
 
@@ -427,9 +412,9 @@ def _merge_base(base: str, cwd: str) -> str:
     )
 
 
-def _file_change(line: str) -> FileChange:
+def _file_change(line: str) -> ChangedFile:
     added, removed, path = line.split("\t", 2)
-    return FileChange(path=path, added=_number(added), removed=_number(removed))
+    return ChangedFile(path=path, added=_number(added), removed=_number(removed))
 
 
 def _number(text: str) -> int | None:

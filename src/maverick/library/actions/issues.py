@@ -1,5 +1,4 @@
-"""Issues: from GitHub through `gh`; where that is not to be had, from the files
-`.maverick/issues/*.md`.
+"""Issues: from GitHub through `gh`, else from the files `.maverick/issues/*.md`.
 
 A file is one issue, in Markdown. All of it is optional: front matter with `number`, `title`,
 `labels`, `state` and `author`; a first heading, which is the title; a line `Labels: one, two`. The
@@ -15,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from maverick.errors import StepFailed
-from maverick.library.actions.gh import ask_gh, explain, find_repository, gh_json, parse_json
-from maverick.library.actions.git import ask, main_folder
-from maverick.library.actions.tasks import without_closing
+from maverick.library.actions.gh import find_repository, gh_json, gh_view
+from maverick.library.actions.git import ask_git, main_folder
+from maverick.library.actions.tasks import read_markdown, without_closing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,9 +33,7 @@ _LABELS = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comment:
-    """What somebody wrote below an issue; `created` as GitHub writes times, such as
-    2026-11-23T10:15:02Z.
-    """
+    """What somebody wrote below an issue; `created` is a time such as 2026-11-23T10:15:02Z."""
 
     author: str
     body: str
@@ -59,63 +56,58 @@ class Issue:
 
 
 def fetch_github_issues(label: str = "", limit: int = 30, cwd: str = ".") -> list[Issue]:
-    """The open issues that have *label* (empty: all), at most *limit*: the newest of GitHub, else
-    the files' by number.
+    """Fetch at most *limit* open issues with *label* (empty: any).
+
+    They are the newest of GitHub, or else the first of the files, by number.
     """
     if limit < 1:
         raise StepFailed(f"limit has to be at least 1, not {limit}")
     repository = find_repository(cwd)
     if repository is None:
         fitting = (
-            i
-            for i in _read_all(cwd)
-            if i.state == "open" and (not label or not i.labels or label in i.labels)
+            issue
+            for issue in _read_all(cwd)
+            if issue.state == "open" and (not label or not issue.labels or label in issue.labels)
         )
         return list(fitting)[:limit]
     labels = ["--label", label] if label else []
     args = ["issue", "list", "--state", "open", *labels, "--limit", str(limit)]
     return [
-        _issue(found) for found in gh_json(*args, fields=_FIELDS, repository=repository, cwd=cwd)
+        _issue(fields) for fields in gh_json(*args, fields=_FIELDS, repository=repository, cwd=cwd)
     ]
 
 
 def fetch_github_issue(issue_number: int, cwd: str = ".") -> Issue:
-    """One issue, open or not, with its comments."""
+    """Fetch one issue, open or not, with its comments."""
     repository = find_repository(cwd)
     if repository is None:
         return _from_files(issue_number, cwd)
-    args = ("issue", "view", str(issue_number), "--json", _FIELDS)
-    text, problem = ask_gh(*args, repository=repository, cwd=cwd)
-    if "Could not resolve to an issue" in problem:
-        raise StepFailed(f"there is no issue #{issue_number} in {repository} ({problem})")
-    if problem:
-        raise StepFailed(explain(problem, repository, cwd))
-    return _issue(parse_json(text, args))
+    return _issue(gh_view("issue", issue_number, fields=_FIELDS, repository=repository, cwd=cwd))
 
 
-def _issue(found: Mapping[str, Any]) -> Issue:
+def _issue(fields: Mapping[str, Any]) -> Issue:
     return Issue(
-        number=found["number"],
-        title=found["title"],
-        body=found.get("body") or "",
-        state=str(found.get("state") or "OPEN").lower(),
-        labels=[label["name"] for label in found.get("labels") or []],
-        author=_login(found),
-        url=found.get("url") or "",
+        number=fields["number"],
+        title=fields["title"],
+        body=fields.get("body") or "",
+        state=str(fields.get("state") or "OPEN").lower(),
+        labels=[label["name"] for label in fields.get("labels") or []],
+        author=_login(fields),
+        url=fields.get("url") or "",
         comments=[
             Comment(
                 author=_login(comment),
                 body=comment.get("body") or "",
                 created=comment.get("createdAt") or "",
             )
-            for comment in found.get("comments") or []
+            for comment in fields.get("comments") or []
         ],
     )
 
 
-def _login(found: Mapping[str, Any]) -> str:
-    """Who wrote it; empty where the account is gone."""
-    return (found.get("author") or {}).get("login") or ""
+def _login(fields: Mapping[str, Any]) -> str:
+    """Give who wrote it; empty where the account is gone."""
+    return (fields.get("author") or {}).get("login") or ""
 
 
 # --- files ----------------------------------------------------------------------------------------
@@ -126,9 +118,9 @@ def _from_files(number: int, cwd: str) -> Issue:
     for issue in issues:
         if issue.number == number:
             return issue
-    known = ", ".join(f"#{issue.number}" for issue in issues) or "none"
+    numbers = ", ".join(f"#{issue.number}" for issue in issues) or "none"
     raise StepFailed(
-        f"there is no issue #{number} in {FOLDER} (there are: {known}), and GitHub cannot be "
+        f"there is no issue #{number} in {FOLDER} (there are: {numbers}), and GitHub cannot be "
         "asked: that needs the program `gh` and a remote on GitHub, or `github.repo` in "
         "maverick.yaml"
     )
@@ -136,7 +128,7 @@ def _from_files(number: int, cwd: str) -> Issue:
 
 def _read_all(cwd: str) -> list[Issue]:
     folder = Path(cwd) / FOLDER
-    if not folder.is_dir() and ask("rev-parse", "--show-prefix", cwd=cwd) is not None:
+    if not folder.is_dir() and ask_git("rev-parse", "--show-prefix", cwd=cwd) is not None:
         folder = main_folder(cwd) / FOLDER  # In a worktree, where what is not committed is missing.
     if not folder.is_dir():
         raise StepFailed(
@@ -159,12 +151,7 @@ def _read_all(cwd: str) -> list[Issue]:
 
 def _read(path: Path, next_number: int) -> Issue:
     shown = f"{FOLDER}/{path.name}"
-    try:
-        text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise StepFailed(
-            f"{shown} is no UTF-8 text ({error.reason} at byte {error.start})"
-        ) from None
+    text = read_markdown(path, shown)
     front = _FRONT_MATTER.match(text)
     facts = _facts(front[1] or "", shown) if front else {}
     body = text[front.end() :] if front else text

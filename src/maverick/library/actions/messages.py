@@ -1,6 +1,4 @@
-"""Messages of a workflow to whoever watches it; of actions used alone, through the logger
-`maverick.workflow`.
-"""
+"""Messages of a workflow to whoever watches it; used alone, to the logger `maverick.workflow`."""
 
 from __future__ import annotations
 
@@ -40,9 +38,7 @@ class DryRun:
 
 
 def log_message(message: str, level: Level = "info") -> Message:
-    """Tell *message* to whoever watches the run, as a note, and give it as output; `debug` only to
-    the logger.
-    """
+    """Tell *message* to whoever watches the run, and give it; `debug` goes only to the logger."""
     if level not in _LEVELS:
         raise StepFailed(f"there is no level {level!r}; there are {', '.join(_LEVELS)}")
     _tell(message, level)

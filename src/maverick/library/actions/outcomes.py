@@ -1,6 +1,4 @@
-"""What came of the work of agents: of one piece of it, of the phases of a task file, of several
-issues.
-"""
+"""What came of the work of agents: of one piece, a task file's phases, or several issues."""
 
 from __future__ import annotations
 
@@ -47,8 +45,9 @@ class PhasesSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssueOutcome:
-    """What came of one issue. `pull_request` is the address, or the file, of its pull request;
-    `said` what the agent said that changed nothing.
+    """What came of one issue. `pull_request` is the address, or the file, of its pull request.
+
+    `said` is what the agent said if it changed nothing.
     """
 
     number: int
@@ -63,7 +62,7 @@ class IssueOutcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
+class IssuesSummary:
     """`report` is Markdown."""
 
     processed: int
@@ -77,10 +76,9 @@ class Summary:
 def judge_work(
     about: str, said: Any = None, base_branch: str = "main", cwd: str = "."
 ) -> WorkOutcome:
-    """Whether there is anything to hand over: changes in the work tree, or commits that
-    *base_branch* has not.
+    """Judge whether there is anything to hand over: changes, or commits that *base_branch* lacks.
 
-    If there is nothing, that is told in a notice, with what the agent *said*.
+    If there is nothing, a notice tells so, with what the agent *said*.
     """
     text = _text(said)
     if changed_files(cwd) or is_ahead(base_branch, cwd):
@@ -92,10 +90,9 @@ def judge_work(
 def judge_phase(
     phase: Mapping[str, Any], since: str | None, said: Any = None, cwd: str = "."
 ) -> PhaseOutcome:
-    """Whether anything changed since the commit *since*, and which tasks of the phase are not
-    ticked.
+    """Judge whether anything changed since the commit *since*, and which tasks are not ticked.
 
-    What is missing is told in a notice.
+    A notice tells what is missing.
     """
     text, name = _text(said), str(phase["name"])
     changed = commit_id("HEAD", cwd) != since or bool(changed_files(cwd))
@@ -114,7 +111,7 @@ def judge_phase(
 
 
 def summarize_phases(outcomes: Sequence[Mapping[str, Any]]) -> PhasesSummary:
-    """All phases: an outcome has `judge`, what `judge_phase` gave."""
+    """Sum up all phases: an outcome has `judge`, what `judge_phase` gave."""
     phases = [PhaseOutcome(**outcome["judge"]) for outcome in outcomes]
     nothing = bool(phases) and all(phase.status == "unchanged" for phase in phases)
     return PhasesSummary(status="unchanged" if nothing else "done", phases=phases)
@@ -124,9 +121,8 @@ def summarize_issues(
     issues: Sequence[Mapping[str, Any]],
     outcomes: Sequence[Mapping[str, Any]],
     dry_run: bool = False,
-) -> Summary:
-    """Each issue with what came of it: an outcome has `process` (what working on it gave) and
-    `tidy`.
+) -> IssuesSummary:
+    """Sum up each issue: an outcome has `process` (what working on it gave) and `tidy`.
 
     In a *dry_run* nothing came of any: the report says which ones would be worked on.
     """
@@ -134,23 +130,23 @@ def summarize_issues(
         lines = "".join(
             f"- #{issue['number']} {issue['title']}: would be worked on\n" for issue in issues
         )
-        return Summary(
+        return IssuesSummary(
             processed=0, succeeded=0, unchanged=0, failed=0, issues=[], report=lines or _report([])
         )
     if len(issues) != len(outcomes):
         raise StepFailed(f"there are {len(issues)} issues, but {len(outcomes)} outcomes")
-    each = [_outcome(issue, outcome) for issue, outcome in zip(issues, outcomes, strict=True)]
+    results = [_outcome(issue, outcome) for issue, outcome in zip(issues, outcomes, strict=True)]
     by_status = {
-        status: sum(one.status == status for one in each)
+        status: sum(result.status == status for result in results)
         for status in ("done", "unchanged", "failed")
     }
-    return Summary(
-        processed=len(each),
+    return IssuesSummary(
+        processed=len(results),
         succeeded=by_status["done"],
         unchanged=by_status["unchanged"],
         failed=by_status["failed"],
-        issues=each,
-        report=_report(each),
+        issues=results,
+        report=_report(results),
     )
 
 
@@ -177,7 +173,9 @@ def _outcome(issue: Mapping[str, Any], outcome: Mapping[str, Any]) -> IssueOutco
 def _report(outcomes: Sequence[IssueOutcome]) -> str:
     if not outcomes:
         return "There were no issues to work on.\n"
-    return "".join(f"- #{each.number} {each.title}: {_words(each)}\n" for each in outcomes)
+    return "".join(
+        f"- #{outcome.number} {outcome.title}: {_words(outcome)}\n" for outcome in outcomes
+    )
 
 
 def _words(outcome: IssueOutcome) -> str:
@@ -195,34 +193,28 @@ def _words(outcome: IssueOutcome) -> str:
 
 
 def _open_tasks(phase: Mapping[str, Any], cwd: str) -> list[str]:
-    """The tasks of the phase that are not ticked, as its file stands now; none where it is gone
-    from there.
-    """
+    """Give the tasks of the phase that its file has unticked now; none where the file is gone."""
     try:
-        now = get_phases(phase["file"], cwd=cwd)
+        phases = get_phases(phase["file"], cwd=cwd)
     except StepFailed:  # The agent moved the file, or changed its form: nothing can be said.
         return []
     return [
         task.text
-        for each in now
-        if each.name == phase["name"]
-        for task in each.tasks
+        for current in phases
+        if current.name == phase["name"]
+        for task in current.tasks
         if not task.done
     ]
 
 
 def _text(said: Any) -> str:
-    return (
-        said.strip()
-        if isinstance(said, str)
-        else ""
-        if said is None
-        else json.dumps(said, ensure_ascii=False)
-    )
+    if said is None:
+        return ""
+    return said.strip() if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
 
 
 def _quoted(said: str) -> str:
-    """`; it said: …`, on one line."""
+    """Give `; it said: …`, on one line."""
     line = " ".join(said.split())
     return (
         f"; it said: {line[:SAID_CHARACTERS]}{'…' * (len(line) > SAID_CHARACTERS)}" if line else ""

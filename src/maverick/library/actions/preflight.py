@@ -1,15 +1,12 @@
-"""Checks before a workflow changes anything: it should not fail in an hour for what is known
-now.
-"""
+"""Checks before a workflow changes anything, lest it fail in an hour for what is known now."""
 
 from __future__ import annotations
 
 import logging
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from maverick.dsl.processes.commands import environment
+from maverick.dsl.processes.commands import find_program
 from maverick.errors import StepFailed
 from maverick.library.actions.gh import find_repository, is_logged_out
 from maverick.library.actions.git import (
@@ -21,20 +18,18 @@ from maverick.library.actions.git import (
     own_outputs,
     remotes,
 )
-from maverick.visible import visible
+from maverick.visible import list_names, visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _LOGGER = logging.getLogger("maverick.workflow")
-_SHOWN_FILES = 10
+_NAMED_FILES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One thing that was looked at; `message` says what is wrong and what to do, or what was left
-    out.
-    """
+class PreflightCheck:
+    """One thing that was checked; `message` says what is wrong and what to do, or was left out."""
 
     name: str
     passed: bool
@@ -46,7 +41,7 @@ class Preflight:
     """All checks passed, or there would be an error instead."""
 
     passed: bool
-    checks: list[Check]
+    checks: list[PreflightCheck]
 
 
 def run_preflight_checks(
@@ -79,61 +74,60 @@ def run_preflight_checks(
     return Preflight(passed=True, checks=checks)
 
 
-def _program(name: str) -> Check:
-    found = shutil.which(name, path=environment().get("PATH")) is not None
-    return Check(
+def _program(name: str) -> PreflightCheck:
+    is_there = find_program(name) is not None
+    return PreflightCheck(
         name=name,
-        passed=found,
-        message="" if found else f"the program `{name}` is not on PATH; install it",
+        passed=is_there,
+        message="" if is_there else f"the program `{name}` is not on PATH; install it",
     )
 
 
-def _repository(cwd: str) -> Check:
+def _repository(cwd: str) -> PreflightCheck:
     try:
         check_repository(cwd)
     except StepFailed as error:
-        return Check(name="repository", passed=False, message=str(error))
-    return Check(name="repository", passed=True)
+        return PreflightCheck(name="repository", passed=False, message=str(error))
+    return PreflightCheck(name="repository", passed=True)
 
 
-def _commit(cwd: str) -> Check:
-    there = commit_id("HEAD", cwd) is not None
+def _commit(cwd: str) -> PreflightCheck:
+    is_there = commit_id("HEAD", cwd) is not None
     message = "the repository has no commit yet; make a first one with `git add` and `git commit`"
-    return Check(name="commit", passed=there, message="" if there else message)
+    return PreflightCheck(name="commit", passed=is_there, message="" if is_there else message)
 
 
-def _branch(cwd: str) -> Check:
-    """A detached HEAD whose commit is on no branch would be hard to find again."""
+def _branch(cwd: str) -> PreflightCheck:
+    """Check that HEAD, if detached, is on some branch: its commit would be hard to find again."""
     head = commit_id("HEAD", cwd)
     if current_branch(cwd) or head is None:
-        return Check(name="branch", passed=True)
+        return PreflightCheck(name="branch", passed=True)
     if git("for-each-ref", "--count=1", f"--contains={head}", cwd=cwd):
-        return Check(name="branch", passed=True)
+        return PreflightCheck(name="branch", passed=True)
     message = (
         f"HEAD is detached at {head[:10]}, and no branch or tag holds that commit; keep it with "
         "`git switch -c BRANCH`, or leave it with `git switch BRANCH`"
     )
-    return Check(name="branch", passed=False, message=message)
+    return PreflightCheck(name="branch", passed=False, message=message)
 
 
-def _clean(cwd: str) -> Check:
+def _clean(cwd: str) -> PreflightCheck:
     status = git_status(cwd)
     untracked = [path for path in status.untracked if not path.startswith(".maverick/")]
     files = sorted({*status.staged, *status.modified, *status.conflicted, *untracked})
     if not files:
-        return Check(name="clean", passed=True, message=_left_out(own_outputs(cwd)))
-    shown = ", ".join(files[:_SHOWN_FILES])
-    more = f" and {len(files) - _SHOWN_FILES} more" if len(files) > _SHOWN_FILES else ""
+        return PreflightCheck(name="clean", passed=True, message=_left_out(own_outputs(cwd)))
+    names = list_names(files, _NAMED_FILES)
     message = (
-        f"there are changes that are not committed ({shown}{more}), and they would become part of "
+        f"there are changes that are not committed ({names}), and they would become part of "
         "the workflow's commits; commit or stash them, or list new files in .gitignore. If they "
         "are those of an interrupted run, resume it with --resume"
     )
-    return Check(name="clean", passed=False, message=message)
+    return PreflightCheck(name="clean", passed=False, message=message)
 
 
 def _left_out(own: list[str]) -> str:
-    """Say, also to whoever watches, that files were not looked at."""
+    """Say, also to whoever watches, which files were not looked at."""
     if not own:
         return ""
     message = f"left out, since this program writes it: {', '.join(own)}"
@@ -141,18 +135,18 @@ def _left_out(own: list[str]) -> str:
     return message
 
 
-def _remote(remote: str, cwd: str) -> Check:
-    there = remote in remotes(cwd)
+def _remote(remote: str, cwd: str) -> PreflightCheck:
+    is_there = remote in remotes(cwd)
     message = f"there is no remote `{remote}` to push to; add it with `git remote add {remote} URL`"
-    return Check(name="remote", passed=there, message="" if there else message)
+    return PreflightCheck(name="remote", passed=is_there, message="" if is_there else message)
 
 
-def _github(cwd: str) -> Check:
+def _github(cwd: str) -> PreflightCheck:
     repository = find_repository(cwd)
     if repository is None or not is_logged_out(cwd):
-        return Check(name="github", passed=True)
+        return PreflightCheck(name="github", passed=True)
     message = (
         f"`gh` is not logged in, and {repository} is on GitHub; run `gh auth login`, or set "
         "GH_TOKEN"
     )
-    return Check(name="github", passed=False, message=message)
+    return PreflightCheck(name="github", passed=False, message=message)

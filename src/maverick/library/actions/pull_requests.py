@@ -20,16 +20,16 @@ from maverick.library.actions.gh import (
     Repository,
     ask_gh,
     ask_rest,
-    explain,
+    explain_problem,
     find_repository,
     gh,
     gh_json,
+    gh_view,
     owner_of,
-    parse_json,
 )
 from maverick.library.actions.git import (
     DIFF_BYTES,
-    FileChange,
+    ChangedFile,
     check_repository,
     commit_id,
     current_branch,
@@ -49,8 +49,7 @@ _NOTHING = "No commits between"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullRequestContext:
-    """What is to be reviewed. `number`, `title`, `body` and `url` are those of a pull request, else
-    empty.
+    """What is to be reviewed. `number`, `title`, `body` and `url` are empty without a pull request.
 
     `diff` is a unified diff, its first megabyte (`truncated`); `commits` are the subjects, oldest
     first.
@@ -60,7 +59,7 @@ class PullRequestContext:
     base_branch: str
     head_branch: str
     diff: str
-    files: list[FileChange]
+    files: list[ChangedFile]
     commits: list[str]
     truncated: bool
     number: int | None = None
@@ -90,7 +89,7 @@ class PullRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
+class _Proposal:
     """A pull request as it should be. `head` is how GitHub is told of the branch."""
 
     title: str
@@ -104,9 +103,7 @@ class _Request:
 def gather_pr_context(
     pr_number: int | None = None, base_branch: str = "main", cwd: str = "."
 ) -> PullRequestContext:
-    """What a pull request changes; without a number, what the work tree has beyond
-    *base_branch*.
-    """
+    """Give what a pull request changes; without a number, what the work tree adds to its base."""
     if pr_number is not None:
         return _from_github(pr_number, cwd)
     diff = git_diff(base_branch, cwd=cwd)
@@ -147,7 +144,7 @@ def create_github_pr(
             "HEAD is detached, so there is no branch to open a pull request for; `git switch "
             "BRANCH`"
         )
-    request = _Request(
+    proposal = _Proposal(
         title=" ".join(title.split()) or head,
         body=_with_issue(body, closes),
         base=base_branch,
@@ -156,12 +153,12 @@ def create_github_pr(
     )
     repository = find_repository(cwd)
     if repository is None:
-        return _write_file(request, cwd)
+        return _write_file(proposal, cwd)
     if head == base_branch:
         raise StepFailed(
             f"`{head}` is the base branch itself; a pull request needs a branch of its own"
         )
-    return _open(request, repository, idempotency_key, remote, cwd)
+    return _open(proposal, repository, idempotency_key, remote, cwd)
 
 
 def _with_issue(body: str, closes: int | None) -> str:
@@ -177,89 +174,91 @@ def _with_issue(body: str, closes: int | None) -> str:
 
 
 def _open(
-    request: _Request, repository: Repository, key: str | None, remote: str, cwd: str
+    proposal: _Proposal, repository: Repository, key: str | None, remote: str, cwd: str
 ) -> PullRequest:
     owner = owner_of(remote, cwd) or repository.owner
     mark = f"<!-- maverick-step: {key} -->" if key else ""
-    if found := _find(request, repository, owner, cwd):
-        if mark and mark in found["body"]:
-            return _result(request, found, created=True)
-        return _update(request, found, mark, repository, cwd)
-    head = request.branch if owner == repository.owner else f"{owner}:{request.branch}"
-    draft = ["--draft"] if request.draft else []
-    where = ("--base", request.base, "--head", head)
-    with _body(request, mark) as file:
-        text = ("--title", request.title, "--body-file", str(file))
+    if existing := _find(proposal, repository, owner, cwd):
+        if mark and mark in existing["body"]:
+            return _result(proposal, existing, created=True)
+        return _update(proposal, existing, mark, repository, cwd)
+    head = proposal.branch if owner == repository.owner else f"{owner}:{proposal.branch}"
+    draft = ["--draft"] if proposal.draft else []
+    where = ("--base", proposal.base, "--head", head)
+    with _body(proposal, mark) as file:
+        text = ("--title", proposal.title, "--body-file", str(file))
         output, problem = ask_gh(
             "pr", "create", *where, *draft, *text, repository=repository, cwd=cwd
         )
-    if _EXISTS in problem and (found := _find(request, repository, owner, cwd)):
-        return _update(request, found, mark, repository, cwd)  # Somebody was faster.
+    if _EXISTS in problem and (existing := _find(proposal, repository, owner, cwd)):
+        return _update(proposal, existing, mark, repository, cwd)  # Somebody was faster.
     if _NOTHING in problem:
-        return _result(request, {}, created=False, reason=_nothing_new(request))
+        return _result(proposal, {}, created=False, reason=_nothing_new(proposal))
     if problem:
-        raise StepFailed(explain(problem, repository, cwd))
+        raise StepFailed(explain_problem(problem, repository, cwd))
     if (url := _URL.search(output)) is None:
         raise StepFailed(f"`gh pr create` gave no address: {output[:200]!r}")
     return _result(
-        request, {"number": int(url[1]), "url": url[0], "isDraft": request.draft}, created=True
+        proposal, {"number": int(url[1]), "url": url[0], "isDraft": proposal.draft}, created=True
     )
 
 
-def _find(request: _Request, repository: Repository, owner: str, cwd: str) -> dict[str, Any] | None:
-    """The open pull request of the branch; of several, the one with the same base."""
-    args = ("pr", "list", "--head", request.branch, "--state", "open")
+def _find(
+    proposal: _Proposal, repository: Repository, owner: str, cwd: str
+) -> dict[str, Any] | None:
+    """Find the open pull request of the branch; of several, the one with the same base."""
+    args = ("pr", "list", "--head", proposal.branch, "--state", "open")
     listed = gh_json(*args, fields=_LISTED, repository=repository, cwd=cwd)
     ours = [
-        each
-        for each in listed
-        if ((each.get("headRepositoryOwner") or {}).get("login") or owner) == owner
+        found
+        for found in listed
+        if ((found.get("headRepositoryOwner") or {}).get("login") or owner) == owner
     ]
-    ours.sort(key=lambda each: each.get("baseRefName") != request.base)
+    ours.sort(key=lambda found: found.get("baseRefName") != proposal.base)
     return {**ours[0], "body": ours[0].get("body") or ""} if ours else None
 
 
 def _update(
-    request: _Request, found: dict[str, Any], mark: str, repository: Repository, cwd: str
+    proposal: _Proposal, existing: dict[str, Any], mark: str, repository: Repository, cwd: str
 ) -> PullRequest:
-    with _body(request, mark) as file:
+    with _body(proposal, mark) as file:
         # Not by `gh pr edit`: before 2.82 it fails on github.com, whatever is to be changed.
         fields = (
             "-f",
-            f"title={request.title}",
+            f"title={proposal.title}",
             "-F",
             f"body=@{file}",
             "-f",
-            f"base={request.base}",
+            f"base={proposal.base}",
         )
         _, problem = ask_rest(
-            "PATCH", f"pulls/{found['number']}", *fields, repository=repository, cwd=cwd
+            "PATCH", f"pulls/{existing['number']}", *fields, repository=repository, cwd=cwd
         )
     if problem:
-        raise StepFailed(explain(problem, repository, cwd))
-    return _result(request, found, created=False)
+        raise StepFailed(explain_problem(problem, repository, cwd))
+    return _result(proposal, existing, created=False)
 
 
 @contextmanager
-def _body(request: _Request, mark: str) -> Iterator[Path]:
-    """A file with the body, as long as the block runs."""
+def _body(proposal: _Proposal, mark: str) -> Iterator[Path]:
+    """Keep a file with the body while the block runs."""
     with tempfile.TemporaryDirectory(prefix="maverick-") as folder:
         file = Path(folder) / "body.md"
-        file.write_text(f"{request.body}\n\n{mark}".strip() + "\n", "utf-8")
+        file.write_text(f"{proposal.body}\n\n{mark}".strip() + "\n", "utf-8")
         yield file
 
 
 def _result(
-    request: _Request, found: dict[str, Any], *, created: bool, reason: str = ""
+    proposal: _Proposal, fields: dict[str, Any], *, created: bool, reason: str = ""
 ) -> PullRequest:
     return PullRequest(
-        branch=request.branch,
-        base_branch=request.base,
-        title=request.title,
-        draft=bool(found.get("isDraft", request.draft)),
+        branch=proposal.branch,
+        base_branch=proposal.base,
+        title=proposal.title,
+        draft=bool(fields.get("isDraft", proposal.draft)),
         created=created,
-        number=found.get("number"),
-        url=found.get("url"),
+        number=fields.get("number"),
+        url=fields.get("url"),
         reason=reason,
     )
 
@@ -272,64 +271,58 @@ def _from_github(number: int, cwd: str) -> PullRequestContext:
             "remote on GitHub, or `github.repo` in maverick.yaml; without a number, the branch "
             "that is checked out is looked at"
         )
-    args = ("pr", "view", str(number), "--json", _VIEWED)
-    text, problem = ask_gh(*args, repository=repository, cwd=cwd)
-    if "Could not resolve to" in problem and "Repository" not in problem:
-        raise StepFailed(f"there is no pull request #{number} in {repository} ({problem})")
-    if problem:
-        raise StepFailed(explain(problem, repository, cwd))
-    found = parse_json(text, args)
+    fields = gh_view("pr", number, fields=_VIEWED, repository=repository, cwd=cwd)
     diff = gh("pr", "diff", str(number), "--color", "never", repository=repository, cwd=cwd)
     data = diff.encode()
     return PullRequestContext(
         source="github",
-        base_branch=found["baseRefName"],
-        head_branch=found["headRefName"],
+        base_branch=fields["baseRefName"],
+        head_branch=fields["headRefName"],
         diff=data[:DIFF_BYTES].decode("utf-8", "ignore"),
         files=[
-            FileChange(
-                path=each["path"], added=each.get("additions"), removed=each.get("deletions")
+            ChangedFile(
+                path=entry["path"], added=entry.get("additions"), removed=entry.get("deletions")
             )
-            for each in found.get("files") or []
+            for entry in fields.get("files") or []
         ],
-        commits=[each["messageHeadline"] for each in found.get("commits") or []],
+        commits=[entry["messageHeadline"] for entry in fields.get("commits") or []],
         truncated=len(data) > DIFF_BYTES,
-        number=found["number"],
-        title=found["title"],
-        body=found.get("body") or "",
-        url=found.get("url") or "",
+        number=fields["number"],
+        title=fields["title"],
+        body=fields.get("body") or "",
+        url=fields.get("url") or "",
     )
 
 
-def _nothing_new(request: _Request) -> str:
-    return f"{request.branch} has no commit that {request.base} has not"
+def _nothing_new(proposal: _Proposal) -> str:
+    return f"{proposal.branch} has no commit that {proposal.base} has not"
 
 
 # --- as a file ------------------------------------------------------------------------------------
 
 
-def _write_file(request: _Request, cwd: str) -> PullRequest:
+def _write_file(proposal: _Proposal, cwd: str) -> PullRequest:
     """Write the text below the main work tree, where no branch holds it and no worktree takes it
     along.
     """
-    if not is_ahead(request.base, cwd, request.branch):
-        return _result(request, {}, created=False, reason=_nothing_new(request))
+    if not is_ahead(proposal.base, cwd, proposal.branch):
+        return _result(proposal, {}, created=False, reason=_nothing_new(proposal))
     root = main_folder(cwd)
     folder = root / FOLDER
-    path = folder / f"{request.branch}.md"
+    path = folder / f"{proposal.branch}.md"
     path.parent.mkdir(parents=True, exist_ok=True)
     _replace(folder / ".gitignore", "*\n")
     heading = (
-        f"# {request.title}\n\n`{request.branch}` into "
-        f"`{request.base}`{', as a draft' if request.draft else ''}"
+        f"# {proposal.title}\n\n`{proposal.branch}` into "
+        f"`{proposal.base}`{', as a draft' if proposal.draft else ''}"
     )
     created = not path.exists()
-    _replace(path, f"{heading}\n\n{request.body}".rstrip() + "\n")
+    _replace(path, f"{heading}\n\n{proposal.body}".rstrip() + "\n")
     return PullRequest(
-        branch=request.branch,
-        base_branch=request.base,
-        title=request.title,
-        draft=request.draft,
+        branch=proposal.branch,
+        base_branch=proposal.base,
+        title=proposal.title,
+        draft=proposal.draft,
         created=created,
         file=str(path.relative_to(root)),
         reason="there is no `gh`, or no remote on GitHub: the text was written to the file",

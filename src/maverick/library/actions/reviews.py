@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from maverick.dsl.processes.commands import environment, run_command
+from maverick.dsl.processes.commands import find_program, run_command
 from maverick.encoding import lines_of
 from maverick.errors import StepTimeout
 from maverick.library.actions.git import check_repository, decode, words
@@ -38,7 +37,7 @@ _ENOUGH_WORDS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class ReviewFinding:
     """One thing that a reviewer found. `reviewers` are all who did."""
 
     severity: Severity
@@ -55,7 +54,7 @@ class Review:
 
     reviewer: str
     status: Literal["done", "skipped", "failed"]
-    issues: list[Finding] = field(default_factory=list)
+    issues: list[ReviewFinding] = field(default_factory=list)
     summary: str = ""
     reason: str = ""
 
@@ -65,7 +64,7 @@ class Combined:
     """All findings, the worst first; `report` is Markdown."""
 
     recommendation: Recommendation
-    issues: list[Finding]
+    issues: list[ReviewFinding]
     report: str
     counts: dict[str, int]
 
@@ -76,15 +75,14 @@ class Combined:
 def run_coderabbit_review(
     base_branch: str = "main", enabled: bool = True, timeout_seconds: float = 1200, cwd: str = "."
 ) -> Review:
-    """What CodeRabbit says of the changes since *base_branch*. It uploads them to the vendor.
+    """Ask CodeRabbit about the changes since *base_branch*. It uploads them to the vendor.
 
     Not asked for (*enabled* false), not installed or not logged in is `skipped`; a review that does
     not come to its end in time, or ends with an error, is `failed`. Neither is a failure of the
     step.
     """
     check_repository(cwd)
-    path = environment().get("PATH")
-    program = next((name for name in ("coderabbit", "cr") if shutil.which(name, path=path)), None)
+    program = next((name for name in ("coderabbit", "cr") if find_program(name)), None)
     if not enabled or program is None:
         return _not_reviewed(
             "skipped", "CodeRabbit is not installed" if enabled else "CodeRabbit was not asked for"
@@ -103,7 +101,9 @@ def run_coderabbit_review(
         )
     events = list(_events(decode(done.stdout)))
     complete = next((event for event in events if event.get("type") == "complete"), None)
-    findings = _findings((e for e in events if e.get("type") == "finding"), "coderabbit")
+    findings = _findings(
+        (event for event in events if event.get("type") == "finding"), "coderabbit"
+    )
     if done.exit_code != 0 or complete is None:
         errors = [str(event.get("message")) for event in events if event.get("type") == "error"]
         reason = "; ".join(errors) or words(done)
@@ -121,10 +121,10 @@ def _not_reviewed(status: Literal["skipped", "failed"], reason: str) -> Review:
 
 
 def _is_authenticated(answer: str) -> bool:
-    found = re.search(r'"authenticated"\s*:\s*(true|false)', answer)
+    match = re.search(r'"authenticated"\s*:\s*(true|false)', answer)
     return (
-        found[1] == "true"
-        if found
+        match[1] == "true"
+        if match
         else re.search(r"(?<!un)(?<!not )\bauthenticated\b", answer) is not None
     )
 
@@ -143,7 +143,7 @@ def _events(text: str) -> Iterator[dict[str, Any]]:
 
 
 def combine_review_results(reviews: Sequence[Any]) -> Combined:
-    """What several reviewers found as one list, without duplicates.
+    """Combine what several reviewers found into one list, without duplicates.
 
     A review is a mapping `{issues: [{severity, message, file, line, suggestion}], recommendation,
     summary, reviewer}`; null is left out. The same finding of two reviewers (the same place, much
@@ -152,27 +152,27 @@ def combine_review_results(reviews: Sequence[Any]) -> Combined:
     no reviewer came to an end, nothing is approved.
     """
     given = [
-        _review(each, f"reviewer {number}")
-        for number, each in enumerate(reviews, start=1)
-        if each is not None
+        _review(review, f"reviewer {number}")
+        for number, review in enumerate(reviews, start=1)
+        if review is not None
     ]
-    merged: list[Finding] = []
+    merged: list[ReviewFinding] = []
     for review in given:
         for finding in review.issues:
-            same = next((each for each in merged if _is_same(each, finding)), None)
+            same = next((earlier for earlier in merged if _is_same(earlier, finding)), None)
             if same is None:
                 merged.append(finding)
             else:
                 merged[merged.index(same)] = _merge(same, finding)
-    merged.sort(key=lambda f: (SEVERITIES.index(f.severity), f.file or "", f.line or 0))
+    merged.sort(key=_rank)
     recommendations: list[Recommendation] = [_RECOMMENDED[finding.severity] for finding in merged]
-    recommendations += [own for each in reviews if (own := _own_recommendation(each))]
+    recommendations += [own for review in reviews if (own := _own_recommendation(review))]
     if not any(review.status == "done" for review in given):
         recommendations.append("comment")
     strictest = max(map(_STRICTNESS.index, recommendations), default=0)
     recommendation = _STRICTNESS[strictest]
     counts: dict[str, int] = {
-        severity: sum(f.severity == severity for f in merged) for severity in SEVERITIES
+        severity: sum(finding.severity == severity for finding in merged) for severity in SEVERITIES
     }
     return Combined(
         recommendation=recommendation,
@@ -199,22 +199,22 @@ def _review(given: Any, name: str) -> Review:
     )
 
 
-def _findings(given: Iterable[Any], reviewer: str) -> list[Finding]:
+def _findings(given: Iterable[Any], reviewer: str) -> list[ReviewFinding]:
     return [
-        _finding(each if isinstance(each, Mapping) else {"message": each}, reviewer)
-        for each in given
+        _finding(entry if isinstance(entry, Mapping) else {"message": entry}, reviewer)
+        for entry in given
     ]
 
 
-def _finding(given: Mapping[str, Any], reviewer: str) -> Finding:
+def _finding(given: Mapping[str, Any], reviewer: str) -> ReviewFinding:
     severity = str(given.get("severity") or "minor").strip().lower()
     file = given.get("file") or given.get("fileName") or given.get("path")
     line = str(given.get("line") or given.get("startLine") or "")
     suggestion = given.get("suggestion") or "\n".join(map(str, given.get("suggestions") or []))
     text = next((str(given[name]) for name in _TEXT_NAMES if given.get(name)), "")
-    return Finding(
+    return ReviewFinding(
         severity=next(
-            (known for known in SEVERITIES if known == severity),
+            (one for one in SEVERITIES if one == severity),
             _OTHER_NAMES.get(severity, "minor"),
         ),
         message=text.strip() or str(given.get("codegenInstructions") or "no words"),
@@ -225,7 +225,7 @@ def _finding(given: Mapping[str, Any], reviewer: str) -> Finding:
     )
 
 
-def _is_same(one: Finding, other: Finding) -> bool:
+def _is_same(one: ReviewFinding, other: ReviewFinding) -> bool:
     if one.file != other.file or not _is_near(one.line, other.line):
         return False
     mine, theirs = _words_of(one.message), _words_of(other.message)
@@ -237,6 +237,10 @@ def _is_same(one: Finding, other: Finding) -> bool:
     )
 
 
+def _rank(finding: ReviewFinding) -> tuple[int, str, int]:
+    return SEVERITIES.index(finding.severity), finding.file or "", finding.line or 0
+
+
 def _is_near(one: int | None, other: int | None) -> bool:
     return one is None or other is None or abs(one - other) <= _NEAR_LINES
 
@@ -245,9 +249,9 @@ def _words_of(text: str) -> frozenset[str]:
     return frozenset(re.findall(r"\w+", text.lower()))
 
 
-def _merge(one: Finding, other: Finding) -> Finding:
+def _merge(one: ReviewFinding, other: ReviewFinding) -> ReviewFinding:
     severity = min(one.severity, other.severity, key=SEVERITIES.index)
-    return Finding(
+    return ReviewFinding(
         severity=severity,
         message=max(one.message, other.message, key=len),
         file=one.file,
@@ -260,11 +264,11 @@ def _merge(one: Finding, other: Finding) -> Finding:
 def _own_recommendation(review: Any) -> Recommendation | None:
     own = review.get("recommendation") if isinstance(review, Mapping) else None
     text = re.sub(r"[\s-]+", "_", str(own).strip().lower())
-    return next((known for known in _STRICTNESS if known == text), None)
+    return next((recommendation for recommendation in _STRICTNESS if recommendation == text), None)
 
 
 def _report(
-    recommendation: Recommendation, findings: Sequence[Finding], reviews: Sequence[Review]
+    recommendation: Recommendation, findings: Sequence[ReviewFinding], reviews: Sequence[Review]
 ) -> str:
     lines = ["## Review", "", f"Recommendation: **{recommendation.replace('_', ' ')}**"]
     for review in reviews:
@@ -281,7 +285,7 @@ def _report(
     return "\n".join(lines) + "\n"
 
 
-def _line(finding: Finding) -> str:
+def _line(finding: ReviewFinding) -> str:
     place = finding.file or ""
     if finding.file and finding.line is not None:
         place += f":{finding.line}"

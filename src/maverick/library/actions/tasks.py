@@ -16,8 +16,18 @@ _ITEM = re.compile(r"[ \t]*(?:[-*+]|\d+[.)])[ \t]+\[([ xX])\][ \t]+(.*)")
 _FENCE = re.compile(r" {0,3}(```+|~~~+)")
 
 
+def read_markdown(path: Path, name: str) -> str:
+    """Give the text of the file at *path*; *name* names it in the StepFailed if it is no UTF-8."""
+    try:
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise StepFailed(
+            f"{name} is no UTF-8 text ({error.reason} at byte {error.start})"
+        ) from None
+
+
 def without_closing(title: str) -> str:
-    """The text of a heading without the `#` that may stand behind it."""
+    """Give the text of a heading without the `#` that may stand behind it."""
     return title.rstrip("#").rstrip(" \t")
 
 
@@ -50,18 +60,12 @@ class Phase:
 def get_phases(
     task_file: str | None = None, branch_name: str = "", pending_only: bool = False, cwd: str = "."
 ) -> list[Phase]:
-    """The phases of a task file, in its order: by default `specs/<branch_name>/tasks.md`, then
-    `tasks.md`.
+    """Read the phases of a task file: by default `specs/<branch_name>/tasks.md`, then `tasks.md`.
 
     A phase is done when it has items and all are ticked; *pending_only* leaves those out.
     """
     path = _find(task_file, branch_name, cwd)
-    try:
-        text = (Path(cwd) / path).read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise StepFailed(
-            f"the task file {path} is no UTF-8 text ({error.reason} at byte {error.start})"
-        ) from None
+    text = read_markdown(Path(cwd) / path, f"the task file {path}")
     phases = _parse(text, path)
     if not phases:
         raise StepFailed(
@@ -73,7 +77,7 @@ def get_phases(
 def get_phase_names(
     task_file: str | None = None, branch_name: str = "", cwd: str = "."
 ) -> list[str]:
-    """The headings of the phases of a task file, done or not. As `get_phases`."""
+    """Read the headings of the phases of a task file, done or not. As `get_phases`."""
     return [phase.name for phase in get_phases(task_file, branch_name, cwd=cwd)]
 
 
@@ -95,15 +99,13 @@ def _parse(text: str, file: str) -> list[Phase]:
     numbers = [int(number) for number in stated if number]
     as_stated = len(set(numbers)) == len(sections)
     return [
-        _phase(heading, lines, numbers[at] if as_stated else at + 1, file)
-        for at, (heading, lines) in enumerate(sections)
+        _phase(heading, lines, numbers[index] if as_stated else index + 1, file)
+        for index, (heading, lines) in enumerate(sections)
     ]
 
 
 def _sections(text: str) -> list[tuple[str, list[str]]]:
-    """The phases' headings, each with its lines (the heading's too). A heading inside a fence is
-    none.
-    """
+    """Give the phases' headings, each with its lines (the heading's too); none inside a fence."""
     sections: list[tuple[str, list[str]]] = []
     inside, fence = False, ""
     for line in lines_of(text):

@@ -1,5 +1,4 @@
-"""Worktrees of git: a folder of its own for work that goes on beside other work, and no trace of it
-afterwards.
+"""Worktrees of git: a folder of its own for work beside other work, and no trace of it afterwards.
 
 They stand in `.maverick/worktrees`. Whatever is left of a kill, adding and removing once more ends
 in the same state, and no change is ever lost: what was not committed is set aside in `git stash`
@@ -17,16 +16,16 @@ from maverick.encoding import lines_of
 from maverick.errors import StepFailed
 from maverick.library.actions.git import (
     WITHOUT_OURS,
-    alone,
-    ask,
+    ask_git,
     check_repository,
-    commit_id,
     current_branch,
+    find_base,
     git,
     git_status,
     main_work_tree,
     prefix,
     run_git,
+    settings_locked,
     split,
     without_own,
 )
@@ -58,9 +57,7 @@ class Pruned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetAside:
-    """`stash` is the message with which `git stash list` shows what was set aside; null if there
-    was nothing.
-    """
+    """`stash` is the message in `git stash list` of what was set aside; null if nothing was."""
 
     stash: str | None
 
@@ -79,7 +76,7 @@ def git_worktree(
     again says what it had set aside before.
     """
     check_repository(cwd)
-    with alone(cwd):
+    with settings_locked(cwd):
         if operation == "prune":
             return _prune(cwd)
         if not name or name.startswith(".") or "/" in name:
@@ -100,14 +97,12 @@ def git_set_aside(message: str, idempotency_key: str | None = None, cwd: str = "
     again says what it had set aside before.
     """
     check_repository(cwd)
-    with alone(cwd):
+    with settings_locked(cwd):
         return SetAside(stash=_set_aside(message, idempotency_key, cwd))
 
 
 def _add(name: str, base_branch: str, key: str | None, cwd: str) -> Worktree:
-    base = commit_id(f"refs/heads/{base_branch}", cwd) or commit_id(
-        f"refs/remotes/origin/{base_branch}", cwd
-    )
+    base = find_base(base_branch, cwd)
     if base is None:
         raise StepFailed(f"there is no base branch `{base_branch}` to start a worktree from")
     path = _path(name, cwd)
@@ -154,15 +149,16 @@ def _path(name: str, cwd: str) -> Path:
 
 
 def _is_whole(path: Path, cwd: str) -> bool:
-    """Whether git knows the worktree and had finished making it: until then it holds a lock of its
-    own.
-    """
+    """Whether git knows the worktree and had finished making it (it holds a lock until then)."""
     entries = git("worktree", "list", "--porcelain", "-z", cwd=cwd).split("\0\0")
     for entry in entries:
         lines = split(entry)
         if lines and lines[0] == f"worktree {path.resolve()}":
             making = any(line.startswith("locked initializing") for line in lines)
-            return not making and ask("rev-parse", "--is-inside-work-tree", cwd=str(path)) == "true"
+            return (
+                not making
+                and ask_git("rev-parse", "--is-inside-work-tree", cwd=str(path)) == "true"
+            )
     return False
 
 
@@ -180,8 +176,9 @@ def _clear(path: Path, cwd: str) -> None:
 
 
 def _set_aside(message: str, key: str | None, cwd: str) -> str | None:
-    """The message that `git stash list` shows; None if nothing was set aside, now or by an earlier
-    attempt.
+    """Set changes aside; give the message that `git stash list` shows, None if there are none.
+
+    What an earlier attempt set aside counts.
     """
     status = git_status(cwd)
     new = [path for path in status.untracked if ".maverick" not in Path(path).parts]
