@@ -5,9 +5,7 @@ import os
 import sys
 
 _OBJECTS = 50_000
-"""How many come to be before the collector of cycles looks for any. Loading makes many times its
-usual 700.
-"""
+"""How many objects make the collector of cycles look. Loading makes many times the usual 700."""
 
 
 def main() -> None:

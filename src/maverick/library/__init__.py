@@ -53,6 +53,4 @@ CONTEXT_BUILDERS: Final[dict[str, str]] = {
     f"{name}_context": f"maverick.library.contexts:{name}_context"
     for name in ("implementation", "review", "issue_fix", "commit_message", "pr_body", "pr_title")
 }
-"""What a step's `context` may name: name -> `module:function`, which gets a
-`maverick.dsl.catalog.scene.Scene`.
-"""
+"""What a step's `context` may name: name -> `module:function`, which gets a `Scene`."""

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from maverick.values import Value
 
 PlannedAction: TypeAlias = Literal["recall", "run", "rerun", "skip", "unknown"]
-"""`recall` takes what the run itself recorded; `rerun` is to run a step that has finished;
-`unknown` depends on what is not there yet.
-"""
+"""`rerun` is to run a step that has finished; `unknown` depends on what is not there yet."""
 
 EVERYTHING: Final = 1 << 62
 """An order that no record has: behind a step that will run, no record counts."""

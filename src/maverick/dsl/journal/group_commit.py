@@ -46,7 +46,7 @@ class GroupCommit(Generic[T]):
         ticket = _Ticket(item)
         with self._turn:
             self._waiting.append(ticket)
-        while group := self._turn_of(ticket):
+        while group := self._await_turn(ticket):
             try:
                 self._write_all(group)
             finally:
@@ -54,10 +54,8 @@ class GroupCommit(Generic[T]):
         if ticket.error is not None:
             raise ticket.error
 
-    def _turn_of(self, ticket: _Ticket[T]) -> list[_Ticket[T]]:
-        """Wait until *ticket* is done, or until this thread is to write; then what it is to write,
-        else nothing.
-        """
+    def _await_turn(self, ticket: _Ticket[T]) -> list[_Ticket[T]]:
+        """Wait until *ticket* is done or this thread is to write; give what it is to write."""
         with self._turn:
             self._turn.wait_for(lambda: ticket.done or not self._busy)
             if ticket.done:

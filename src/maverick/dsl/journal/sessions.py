@@ -1,6 +1,4 @@
-"""Sessions of agents that were at work: kept while a run is executed, so that the next execution
-can continue them.
-"""
+"""Sessions of agents at work: kept while a run is executed, for the next execution to continue."""
 
 from __future__ import annotations
 

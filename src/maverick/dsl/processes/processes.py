@@ -54,9 +54,7 @@ LIMIT_BYTES = 16 * 1024 * 1024
 REAP_SECONDS = 1.0
 """How often orphans are reaped while a command runs, where this process is the one to do it."""
 LINGER_SECONDS = 0.5
-"""How long the rest of a group may take to end by itself after its leader (`> >(tee log)` needs a
-moment).
-"""
+"""How long the rest of a group may take to end after its leader: `> >(tee log)` needs a moment."""
 
 
 class Completed(NamedTuple):

@@ -263,9 +263,7 @@ def _may_go_on(text: str, place: int) -> bool:
 
 
 def _parts(secret: str, *, in_bytes: bool) -> Iterator[_Part]:
-    """Give the parts of *secret*. One of backslashes takes all that stand there, and gives none
-    back.
-    """
+    """Give the parts of *secret*. One of backslashes takes all that stand there for good."""
     slashes = _SLASHES
     for part in re.findall(r"\\+|[^\\]", secret):
         if part[0] == "\\":

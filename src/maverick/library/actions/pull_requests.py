@@ -302,9 +302,7 @@ def _nothing_new(proposal: _Proposal) -> str:
 
 
 def _write_file(proposal: _Proposal, cwd: str) -> PullRequest:
-    """Write the text below the main work tree, where no branch holds it and no worktree takes it
-    along.
-    """
+    """Write the text below the main work tree, where no branch and no worktree holds it."""
     if not is_ahead(proposal.base, cwd, proposal.branch):
         return _result(proposal, {}, created=False, reason=_nothing_new(proposal))
     root = main_folder(cwd)
