@@ -37,7 +37,7 @@ def copied(program: Program, tmp_path: Path) -> Path:
 def test_a_file_is_a_command(program: Program, copied: Path, group: str) -> None:
     """It stands in the list with the first line of its docstring, which is its help, and it runs."""
     words = [word for word in (group, "greet") if word]
-    (copied / group / "greet.py").write_text(COMMAND.format(path=" ".join(words)))
+    (copied / "_".join([*words[:-1], "greet.py"])).write_text(COMMAND.format(path=" ".join(words)))
 
     listed = program.run(*words[:-1], "--help").out
     about = program.run(*words, "--help").out
@@ -49,15 +49,12 @@ def test_a_file_is_a_command(program: Program, copied: Path, group: str) -> None
     assert (0, "hello Ada\n", "") == (ran.code, ran.out, ran.err)
 
 
-def test_a_folder_is_a_group_and_a_name_of_python_takes_a_stroke(
-    program: Program, copied: Path
-) -> None:
-    folder = copied / "people"
-    folder.mkdir()
-    (folder / "__init__.py").write_text('"""Meet people."""\n\nORDER = ("with",)\n')
-    (folder / "with_.py").write_text(COMMAND.format(path="people with"))
-    (folder / "ask.py").write_text(COMMAND.format(path="people ask"))
-    (folder / "_shared.py").write_text("")
+def test_a_file_without_a_command_is_a_group(program: Program, copied: Path) -> None:
+    """Its commands are the files that begin with its name; others begin with a stroke."""
+    (copied / "people.py").write_text('"""Meet people."""\n\nORDER = ("with",)\n')
+    (copied / "people_with.py").write_text(COMMAND.format(path="people with"))
+    (copied / "people_ask.py").write_text(COMMAND.format(path="people ask"))
+    (copied / "_shared.py").write_text("")
 
     listed = program.run("people", "--help").out
 

@@ -217,7 +217,7 @@ class TestNamingTheRoot:
             "maverick.checkpoints.gc.automatic.collecting_pays", lambda _store: True
         )
         monkeypatch.setattr(
-            "maverick.cli.commands.checkpoint.gc.subprocess",
+            "maverick.cli.commands.checkpoint_gc.subprocess",
             SimpleNamespace(Popen=start, DEVNULL=-3),
         )
         monkeypatch.chdir(tmp_path)

@@ -5,7 +5,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any
+from types import ModuleType
+from typing import Annotated, Any, ClassVar
 
 import typer
 
@@ -28,7 +29,7 @@ def _shipped(name: str) -> Any:
 class Program(Group):
     """The commands of this program: the folder `commands`, and the workflows that ship."""
 
-    package = commands.__name__
+    module: ClassVar[ModuleType] = commands
     others = {  # noqa: RUF012 - never changed
         "fly": Entry("Run the workflow `fly`: from a task list to a pull request.", _shipped),
         "refuel": Entry("Run the workflow `refuel`: fix the issues that have a label.", _shipped),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, ClassVar, Final, NamedTuple, TypeAlias
 
 import typer
@@ -51,15 +52,15 @@ def _faults_kept() -> Iterator[None]:
 
 
 class Group(TyperGroup):
-    """The commands of `package`, and those of `others`."""
+    """The commands that `module` is the group of, and those of `others`."""
 
-    package: ClassVar[str]
+    module: ClassVar[ModuleType]
     others: ClassVar[Mapping[str, Entry]] = {}
     commands: "Commands"
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.commands = Commands(self.package, self.others)
+        self.commands = Commands(self.module, self.others)
 
     def invoke(self, ctx: Any) -> Any:
         with _faults_kept():
@@ -75,21 +76,30 @@ class Group(TyperGroup):
 
 
 class Commands(UserDict[str, Any]):
-    """Name -> command, each made when it is asked for: of the files in *package*, and *others*.
+    """Name -> command, each made when it is asked for: of the files of a group, and *others*.
 
-    `run.py` is the command `run`, and so is `import_.py` the command `import`, whose name Python
-    keeps for itself. A package is a group. What begins with `_` is no command. ORDER of the package
-    says which come first; the others follow by name.
+    In the folder of commands `run.py` is the command `run`; `checkpoint_diff.py` is `diff` in the
+    group that `checkpoint.py` is. ORDER of the group says which come first; the others follow by
+    name.
     """
 
-    def __init__(self, package: str, others: Mapping[str, Entry]) -> None:
+    def __init__(self, group: ModuleType, others: Mapping[str, Entry]) -> None:
         super().__init__()
-        self._package = import_module(package)
-        self._folder = os.path.dirname(str(self._package.__file__))  # noqa: PTH120 - for speed
+        self._order: tuple[str, ...] = group.ORDER
+        is_top = hasattr(group, "__path__")
+        self._package = group.__name__ if is_top else group.__name__.rpartition(".")[0]
+        self._folder = os.path.dirname(str(group.__file__))  # noqa: PTH120 - for speed
         self._others = others
         files = os.listdir(self._folder)  # noqa: PTH208
-        stems = [file.removesuffix(".py") for file in files if "." not in file.removesuffix(".py")]
-        self._modules = {stem.rstrip("_"): stem for stem in stems if not stem.startswith("_")}
+        stems = {file[:-3] for file in files if file.endswith(".py") and not file.startswith("_")}
+        inside = {stem: stem.partition("_")[0] for stem in stems}
+        members = {stem for stem, first in inside.items() if first != stem and first in stems}
+        if is_top:
+            self._modules = {stem: stem for stem in stems - members}
+        else:
+            prefix = f"{group.__name__.rpartition('.')[2]}_"
+            own = (stem for stem in members if stem.startswith(prefix))
+            self._modules = {stem.removeprefix(prefix): stem for stem in own}
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.data:
@@ -101,7 +111,7 @@ class Commands(UserDict[str, Any]):
 
     def __iter__(self) -> Iterator[str]:
         names = {*self._modules, *self._others}
-        first = [name for name in self._package.ORDER if name in names]
+        first = [name for name in self._order if name in names]
         return iter([*first, *sorted(names.difference(first))])
 
     def __len__(self) -> int:
@@ -111,18 +121,17 @@ class Commands(UserDict[str, Any]):
         """Give the first line of the docstring of a command's file, without importing it."""
         if name in self._others:
             return self._others[name].summary
-        path = Path(self._folder, self._modules[name])
-        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        with file.open(encoding="utf-8") as lines:
+        with Path(self._folder, f"{self._modules[name]}.py").open(encoding="utf-8") as lines:
             return lines.readline().strip().strip('"')
 
     def _make(self, name: str) -> Any:
         if name in self._others:
             return self._others[name].make(name)
-        module = import_module(f"{self._package.__name__}.{self._modules[name]}")
-        if hasattr(module, "__path__"):
-            return _group(name, module.__name__, help_text(module.__doc__))
-        return command(name, module.command, help_text(module.__doc__))
+        module = import_module(f"{self._package}.{self._modules[name]}")
+        about = help_text(module.__doc__)
+        if not hasattr(module, "command"):
+            return _group(name, module, about)
+        return command(name, module.command, about)
 
 
 class Command(TyperCommand):
@@ -174,8 +183,8 @@ def command(name: str, callback: Callable[..., None], about: str) -> Any:
     return typer.main.get_command(one)
 
 
-def _group(name: str, package: str, about: str) -> Any:
-    cls = type("Group", (Group,), {"package": package})
+def _group(name: str, module: ModuleType, about: str) -> Any:
+    cls = type("Group", (Group,), {"module": module})
     one = typer.Typer(cls=cls, name=name, help=about, **PLAIN)
     one.callback()(require_command)
     return typer.main.get_command(one)

@@ -5,6 +5,6 @@ Examples:
   maverick runs
 """
 
-# Each file here is a command, and each folder a group of them: its docstring is its help, and the
-# first line of that its line in the list of commands.
+# Each file here is a command: its docstring is its help, and the first line of that its line in the
+# list of commands. `checkpoint_diff.py` is the command `diff` of the group `checkpoint.py`.
 ORDER = ("run", "fly", "refuel", "review", "runs", "workflow", "checkpoint")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from maverick.cli.answer import reply
-from maverick.cli.commands.workflow.show import input_row
+from maverick.cli.commands.workflow_show import input_row
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
 from maverick.cli.terminal.render import table

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from maverick.cli.commands.checkpoint import show
+from maverick.cli.commands import checkpoint_show
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
 from maverick.cli.inside import File, Folder, Held, look_up, split_revision
@@ -41,7 +41,7 @@ def command(
                 f"{path} is a folder, it has no bytes; `maverick checkpoint show {place}` lists it"
             )
         case _ if as_json:
-            show.command(place, as_json=True)
+            checkpoint_show.command(place, as_json=True)
         case File(parts):
             for part in parts:
                 write_out(part)
