@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from maverick.cli.answer import reply
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.terminal.render import json_text
-from maverick.cli.terminal.streams import print_err, print_out
+from maverick.cli.terminal.streams import print_err
 from maverick.errors import StoreDamaged
 
 if TYPE_CHECKING:
@@ -43,21 +43,15 @@ def command(
 
     folder = this_project().store_folder
     done = _repair(folder) if repair else []
-    found = list(check(folder, read_data=read_data or repair))
-    if as_json:
-        findings = [_finding(it) for it in found]
-        print_out(
-            json_text(
-                {"repaired": [asdict(it) for it in done], "findings": findings}
-                if repair
-                else findings
-            )
-            + "\n"
-        )
-    else:
-        print_out("".join(f"{it.kind}: {it.message}\n" for it in done))
-        print_out("".join(_finding_text(it) for it in found) or "the store is whole\n")
-    if any(it.severity == "error" for it in found):
+    findings = list(check(folder, read_data=read_data or repair))
+    rows = [_row(finding) for finding in findings]
+    reply(
+        {"repaired": [asdict(each) for each in done], "findings": rows} if repair else rows,
+        as_json=as_json,
+        text="".join(f"{each.kind}: {each.message}\n" for each in done)
+        + ("".join(map(_line, findings)) or "the store is whole\n"),
+    )
+    if any(finding.severity == "error" for finding in findings):
         if not repair and not as_json:
             print_err(
                 "`maverick checkpoint fsck --repair` saves what is whole, and removes nothing"
@@ -71,17 +65,17 @@ def _repair(folder: Path) -> "list[Repair]":
     return repair(folder, clock=lambda: time.time_ns() // 1_000_000)
 
 
-def _finding(it: "Finding") -> dict[str, Any]:
+def _row(finding: "Finding") -> dict[str, Any]:
     return {
-        "severity": it.severity,
-        "kind": it.kind,
-        "object": it.object or None,
-        "file": it.file or None,
-        "runs": list(it.runs),
-        "message": it.message,
+        "severity": finding.severity,
+        "kind": finding.kind,
+        "object": finding.object or None,
+        "file": finding.file or None,
+        "runs": list(finding.runs),
+        "message": finding.message,
     }
 
 
-def _finding_text(it: "Finding") -> str:
-    affected = f" (runs: {', '.join(it.runs)})" if it.runs else ""
-    return f"{it.severity}: {it.message}{affected}\n"
+def _line(finding: "Finding") -> str:
+    affected = f" (runs: {', '.join(finding.runs)})" if finding.runs else ""
+    return f"{finding.severity}: {finding.message}{affected}\n"

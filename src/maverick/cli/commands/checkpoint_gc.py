@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from maverick.cli.answer import reply
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.terminal.render import json_text, plural, size, table
-from maverick.cli.terminal.streams import print_out, warn
+from maverick.cli.terminal.render import plural, size, table
+from maverick.cli.terminal.streams import warn
 from maverick.errors import StoreUnwritable, UsageError
 
 if TYPE_CHECKING:
@@ -91,10 +92,11 @@ def command(
         name: getattr(result or plan, name)
         for name in ("removed_objects", "removed_bytes", "kept_objects")
     }
-    if as_json:
-        print_out(json_text({**numbers, "runs": [_removal(it) for it in plan.runs]}) + "\n")
-    else:
-        print_out(_gc_text(plan, numbers, result.freed_bytes if result is not None else None))
+    reply(
+        {**numbers, "runs": [_row(removal) for removal in plan.runs]},
+        as_json=as_json,
+        text=_text(plan, numbers, result.freed_bytes if result is not None else None),
+    )
 
 
 def collect_in_background(project: "Project", tell: Callable[[str], None]) -> None:
@@ -155,21 +157,23 @@ def _age(text: str) -> timedelta:
         raise UsageError(f"--keep-within: {error}") from None
 
 
-def _removal(it: "Removal") -> dict[str, Any]:
+def _row(removal: "Removal") -> dict[str, Any]:
     return {
-        "run": it.run or None,
-        "dropped": it.dropped,
-        "checkpoints": len(it.positions),
-        "objects": it.objects,
-        "bytes": it.bytes,
+        "run": removal.run or None,
+        "dropped": removal.dropped,
+        "checkpoints": len(removal.positions),
+        "objects": removal.objects,
+        "bytes": removal.bytes,
     }
 
 
-def _gc_text(plan: "GcPlan", numbers: Mapping[str, int], freed: int | None) -> str:
-    rows = [
-        (it.run or "(no run)", _what_goes(it), str(it.objects), size(it.bytes)) for it in plan.runs
+def _text(plan: "GcPlan", numbers: Mapping[str, int], freed: int | None) -> str:
+    """What was removed, of which *freed* bytes on the disk, or would be removed (None)."""
+    lines = [
+        (each.run or "(no run)", _what_goes(each), str(each.objects), size(each.bytes))
+        for each in plan.runs
     ]
-    listed = table(("RUN", "REMOVES", "OBJECTS", "BYTES"), rows, right=(2, 3)) if rows else ""
+    listed = table(("RUN", "REMOVES", "OBJECTS", "BYTES"), lines, right=(2, 3)) if lines else ""
     objects = plural(numbers["removed_objects"], "object")
     removed = f"{objects}, {size(numbers['removed_bytes'])}; {numbers['kept_objects']:,} stay"
     if freed is None:
@@ -177,7 +181,7 @@ def _gc_text(plan: "GcPlan", numbers: Mapping[str, int], freed: int | None) -> s
     return f"{listed}removed {removed}; {size(freed)} freed on the disk\n"
 
 
-def _what_goes(it: "Removal") -> str:
-    if it.dropped:
+def _what_goes(removal: "Removal") -> str:
+    if removal.dropped:
         return "the run"
-    return plural(len(it.positions), "checkpoint") if it.positions else "leftovers"
+    return plural(len(removal.positions), "checkpoint") if removal.positions else "leftovers"
