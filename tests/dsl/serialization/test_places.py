@@ -6,7 +6,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from maverick.dsl.serialization.places import TextMap
+from maverick.dsl.serialization.problems import TextMap
 from maverick.dsl.serialization.yaml_nodes import MappingNode, ScalarNode, compose
 
 MARK = "Ω"

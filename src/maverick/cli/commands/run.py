@@ -15,7 +15,7 @@ Examples:
 import os
 import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, cast
@@ -238,11 +238,9 @@ def command(
 
 def execute(order: Order, inputs_file: str, pairs: list[str], answer: Answer) -> None:
     """Do what *order* says, and exit."""
-    from maverick.cli.given import given_inputs  # noqa: PLC0415
-
     answer.workflow = order.workflow or None
     order.check()
-    inputs = given_inputs(inputs_file, pairs)
+    inputs = _given_inputs(inputs_file, pairs)
     with ExitStack() as stack:
         answer.one_line = order.events == "-"
         answer.out = stack.enter_context(stdout_kept_clean())
@@ -252,9 +250,24 @@ def execute(order: Order, inputs_file: str, pairs: list[str], answer: Answer) ->
     raise typer.Exit(code)
 
 
+def _given_inputs(file: str, pairs: list[str]) -> "dict[str, Value]":
+    if not file and not pairs:
+        return {}
+    from maverick.cli.given import given_inputs  # noqa: PLC0415 - few runs are given any
+
+    return given_inputs(file, pairs)
+
+
+def _given_outputs(pairs: "Sequence[str]") -> "dict[str, Value]":
+    if not pairs:
+        return {}
+    from maverick.cli.given import given_outputs  # noqa: PLC0415 - as above
+
+    return given_outputs(pairs)
+
+
 def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: Answer) -> int:
     """Start or resume, report what came of it, and give the exit code."""
-    from maverick.cli.given import given_outputs  # noqa: PLC0415
     from maverick.cli.here import asking, current_folder, from_here, this_project  # noqa: PLC0415
     from maverick.cli.terminal.interrupt import (  # noqa: PLC0415
         GaveUp,
@@ -281,7 +294,7 @@ def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: 
         change_inputs=order.change_inputs,
         workspace=cast("Literal['', 'restore', 'force-restore', 'keep']", order.workspace),
         from_step=order.from_step,
-        skip=given_outputs(order.skip),
+        skip=_given_outputs(order.skip),
     )
     if order.plan:
         return _plan(order, project, request, observe, answer)

@@ -12,8 +12,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from maverick.dsl.expressions.project_paths import exists, glob
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -157,7 +155,11 @@ class Frame:
 
     def glob(self, pattern: str) -> list[str]:
         """The project's paths that match *pattern*: see `project_paths.glob`."""
+        from maverick.dsl.expressions.project_paths import glob  # noqa: PLC0415 - few expressions look at files
+
         return glob(self.project_root, pattern)
 
     def exists(self, path: str) -> bool:
+        from maverick.dsl.expressions.project_paths import exists  # noqa: PLC0415
+
         return exists(self.project_root, path)
