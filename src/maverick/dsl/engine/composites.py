@@ -45,6 +45,21 @@ def last_of(steps: Sequence[Step], results: Sequence[Result]) -> Result:
     return Result("done", lambda: working[-1].output if working else None)
 
 
+def walk_of(walk: Walk, step: Step, path: StepPath, block: Block) -> Callable[[], Result] | None:
+    """Give what walks *step* once; None if it is made of no steps."""
+    match step:
+        case LoopStep():
+            return lambda: walk_loop(walk, step, path, block)
+        case BranchStep():
+            return lambda: walk_branch(walk, step, path, block)
+        case SubworkflowStep():
+            return lambda: walk_subworkflow(walk, step, path, block)
+        case ValidateStep():
+            return lambda: walk_validate(walk, step, path, block)
+        case _:
+            return None
+
+
 def walk_branch(walk: Walk, step: BranchStep, path: StepPath, block: Block) -> Result:
     """Walk the first option that holds. Its step is visible under its own name, too."""
     chosen = step.otherwise

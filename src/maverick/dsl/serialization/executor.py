@@ -33,14 +33,7 @@ from maverick.dsl.journal.records import key_of
 from maverick.dsl.paths import ROOT, StepPath
 from maverick.dsl.processes.stop import Stopped
 from maverick.dsl.work import Tools
-from maverick.dsl.workflow.model import (
-    BranchStep,
-    LoopStep,
-    Step,
-    SubworkflowStep,
-    ValidateStep,
-    Workflow,
-)
+from maverick.dsl.workflow.model import Step, Workflow
 from maverick.dsl.workflow.outcome import Counts, Result, failed
 from maverick.errors import Fault, MaverickError, StepFailed
 from maverick.values import Value
@@ -212,25 +205,10 @@ class Executor:
         return Executor(self.recall, self.tools, keep_records=True, tracking=True)
 
     def _perform(self, step: Step, path: StepPath, block: Block) -> Result:
-        match step:
-            case LoopStep():
-                return self._walk_composite(
-                    step, path, block, lambda: composites.walk_loop(self, step, path, block)
-                )
-            case BranchStep():
-                return self._walk_composite(
-                    step, path, block, lambda: composites.walk_branch(self, step, path, block)
-                )
-            case SubworkflowStep():
-                return self._walk_composite(
-                    step, path, block, lambda: composites.walk_subworkflow(self, step, path, block)
-                )
-            case ValidateStep():
-                return self._walk_composite(
-                    step, path, block, lambda: composites.walk_validate(self, step, path, block)
-                )
-            case _:
-                return leaves.walk_leaf(self, step, path, block)
+        walk = composites.walk_of(self, step, path, block)
+        if walk is None:
+            return leaves.walk_leaf(self, step, path, block)
+        return self._walk_composite(step, path, block, walk)
 
     def _walk_composite(
         self, step: Step, path: StepPath, block: Block, walk: Callable[[], Result]
