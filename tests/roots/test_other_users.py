@@ -64,7 +64,7 @@ def test_a_home_that_is_none_holds_no_workflow(place: Path, variables: dict[str,
         closed = place / "closed"
         assert f"warning: {closed}" in listed.err
         assert (
-            f"is left out, it cannot be listed: Permission denied; {closed} belongs to "
+            f"is left out because it cannot be listed: Permission denied; {closed} belongs to "
             in listed.err
         )
     else:
@@ -83,7 +83,7 @@ def test_a_folder_of_workflows_that_is_closed_is_left_out_and_named(place: Path)
     folder.chmod(0o700)
     assert 0 == listed.code, listed.err
     assert (
-        f"warning: {folder} is left out, it cannot be listed: Permission denied; it belongs to "
+        f"warning: {folder} is left out because it cannot be listed: Permission denied; it belongs to "
         in listed.err
     )
 
