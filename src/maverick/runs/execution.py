@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from maverick.checkpoints import Checkpoint, Owner, Store
 from maverick.dsl.engine.blocks import Unfinished
-from maverick.dsl.engine.history import Undone
 from maverick.dsl.engine.requirements import all_steps
 from maverick.dsl.events import Event
 from maverick.dsl.journal.keeper import Keeper
@@ -18,7 +17,7 @@ from maverick.dsl.journal.sessions import Sessions
 from maverick.dsl.processes.processes import NotedGroup, Processes, Stopped
 from maverick.dsl.serialization.executor import Executor
 from maverick.dsl.work import Tools
-from maverick.dsl.workflow.outcome import Outcome
+from maverick.dsl.workflow.outcome import Outcome, Undone
 from maverick.errors import (
     Fault,
     MaverickError,
@@ -29,6 +28,7 @@ from maverick.errors import (
 )
 
 if TYPE_CHECKING:
+    from maverick.dsl.engine.history import History
     from maverick.dsl.journal.tree import Changes
     from maverick.runs.prepare import Prepared
     from maverick.runs.request import Session
@@ -113,11 +113,9 @@ class Execution:
 
     def _walk(self, recorder: Recorder, tools: Tools, *, keep_records: bool) -> Outcome:
         workflow, inputs = self.prepared.workflow, self.prepared.inputs
-        tracking = any(
-            step.rollback is not None for step in all_steps(workflow, self.prepared.catalog)
-        )
+        history = self._history()
         executor = Executor(
-            recorder, tools, recorder=recorder, keep_records=keep_records, tracking=tracking
+            recorder, tools, recorder=recorder, keep_records=keep_records, history=history
         )
         result = Outcome(
             run=recorder.tip.run, workflow=workflow.name, status="failed", counts=executor.counts
@@ -132,8 +130,8 @@ class Execution:
                 result = replace(result, status="done", output=output)
             except (StepFailed, Fault) as error:
                 failure = error
-                if tracking and workflow.on_failure == "rollback":
-                    self._roll_back(executor, recorder, undone)
+                if history is not None and workflow.on_failure == "rollback":
+                    self._roll_back(executor, recorder, history, undone)
                 if isinstance(error, Fault):
                     raise
                 text = self._failure_text(error, undone)
@@ -171,6 +169,15 @@ class Execution:
         errors = (*interrupted.errors, *undone.errors)
         return replace(result, checkpoint=recorder.tip.id, rollback_errors=errors)
 
+    def _history(self) -> History | None:
+        """Give what will know which steps can be undone, if any can."""
+        steps = all_steps(self.prepared.workflow, self.prepared.catalog)
+        if all(step.rollback is None for step in steps):
+            return None
+        from maverick.dsl.engine.history import History  # noqa: PLC0415 - few runs undo anything
+
+        return History()
+
     def _end_rollbacks(self, executor: Executor, recorder: Recorder, undone: Undone) -> None:
         """Finish the rollbacks that were interrupted."""
         if recorder.records.undoing():
@@ -179,12 +186,14 @@ class Execution:
             prepared = self.prepared
             finish_interrupted(executor, recorder, prepared.workflow, prepared.inputs, undone)
 
-    def _roll_back(self, executor: Executor, recorder: Recorder, undone: Undone) -> None:
+    def _roll_back(
+        self, executor: Executor, recorder: Recorder, history: History, undone: Undone
+    ) -> None:
         """Undo what was done since the last checkpoints."""
         from maverick.dsl.engine.rollback import roll_back  # noqa: PLC0415 - as above
 
         prepared = self.prepared
-        roll_back(executor, recorder, prepared.workflow, prepared.inputs, undone)
+        roll_back(executor, recorder, history, prepared.workflow, prepared.inputs, undone)
 
     def _failure_text(self, error: StepFailed | Fault, undone: Undone) -> str:
         """Say what failed, and what was undone since."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl.engine.blocks import is_chained
@@ -37,12 +36,20 @@ class History:
         self._added: set[StepPath] = set()
         self._lock = threading.Lock()
 
-    def add(self, finished: Finished) -> None:
+    def add(
+        self,
+        path: StepPath,
+        step: Step,
+        frame: Frame,
+        file: str,
+        lineage: Lineage,
+        result: Result,
+    ) -> None:
         """Note that a step finished, or was recalled."""
         with self._lock:
-            # Another attempt of what is around it came to it again.
-            self._finished.pop(finished.path, None)
-            self._finished[finished.path] = finished
+            # Another attempt of what is around it may have come to it before.
+            self._finished.pop(path, None)
+            self._finished[path] = Finished(path, step, frame, file, lineage, result)
 
     def add_missing(self, other: History) -> None:
         """Note the steps of *other* that are not here."""
@@ -118,20 +125,3 @@ def _follows(later: Lineage, earlier: Lineage) -> bool:
         if one != other:
             return one.chain == other.chain and one.follows
     return False
-
-
-@dataclass(slots=True, eq=False)
-class Undone:
-    """What rolling back came to."""
-
-    steps: list[StepPath] = field(default_factory=list)
-    """Rolled back, in this order."""
-    forgotten: list[StepPath] = field(default_factory=list)
-    """They run again when the run is resumed. A step inside one of them is not named."""
-    errors: list[str] = field(default_factory=list)
-
-    def note_forgotten(self, paths: Iterable[StepPath]) -> None:
-        every = dict.fromkeys((*self.forgotten, *paths))
-        self.forgotten = [
-            path for path in every if not any(ancestor in every for ancestor in path.ancestors())
-        ]

@@ -16,14 +16,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from maverick.dsl.engine.blocks import Block, Unfinished
-from maverick.dsl.engine.history import Undone
+from maverick.dsl.engine.history import History
 from maverick.dsl.expressions import resolve
 from maverick.dsl.paths import StepPath
+from maverick.dsl.workflow.outcome import Undone
 from maverick.errors import StepFailed
 
 if TYPE_CHECKING:
     from maverick.dsl.catalog.actions import Action
-    from maverick.dsl.engine.history import Finished, History
+    from maverick.dsl.engine.history import Finished
     from maverick.dsl.engine.walk import Walk
     from maverick.dsl.expressions.scope import Frame
     from maverick.dsl.journal.recorder import Recorder
@@ -32,15 +33,20 @@ if TYPE_CHECKING:
 
 
 def roll_back(
-    walk: Walk, recorder: Recorder, workflow: Workflow, inputs: dict[str, Value], undone: Undone
+    walk: Walk,
+    recorder: Recorder,
+    history: History,
+    workflow: Workflow,
+    inputs: dict[str, Value],
+    undone: Undone,
 ) -> None:
-    """Undo what *walk* and the executions before it had done, back to the last checkpoints.
+    """Undo what *walk*, whose *history* is given, and the executions before it had done, back to
+    the last checkpoints.
 
     Raises:
         Stopped: A stop was requested. A rollback that had begun is finished by
             `finish_interrupted`.
     """
-    history = walk.history
     history.add_missing(_recorded_steps(walk, workflow, inputs))
     _undo(walk, recorder, history, history.undoable(walk.recall.records.orders()), undone)
 
@@ -69,10 +75,10 @@ def finish_interrupted(
 
 
 def _recorded_steps(walk: Walk, workflow: Workflow, inputs: dict[str, Value]) -> History:
-    looking = walk.look()
+    history = History()
     with suppress(Unfinished, StepFailed):  # As far as it was recorded.
-        looking.run(workflow, inputs)
-    return looking.history
+        walk.look(history).run(workflow, inputs)
+    return history
 
 
 def _undo(

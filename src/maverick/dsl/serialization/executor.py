@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from maverick.dsl.engine import composites, leaves
 from maverick.dsl.engine.blocks import Block, Deadline, Unfinished, follows, is_chained
-from maverick.dsl.engine.history import Finished, History
 from maverick.dsl.engine.plan import Plan
 from maverick.dsl.engine.retries import Retries
 from maverick.dsl.events import Event, Kind
@@ -39,6 +38,7 @@ from maverick.errors import Fault, MaverickError, StepFailed
 from maverick.values import Value
 
 if TYPE_CHECKING:
+    from maverick.dsl.engine.history import History
     from maverick.dsl.engine.refusals import Refusals
     from maverick.dsl.journal.recall import Recall
     from maverick.dsl.journal.recorder import Recorder
@@ -59,25 +59,25 @@ class Executor:
         *,
         recorder: Recorder | None = None,
         keep_records: bool = False,
-        tracking: bool = False,
+        history: History | None = None,
         plan: Plan | None = None,
     ) -> None:
         """Without a *recorder* the walk checks: it runs and writes nothing.
 
-        *keep_records* recalls every record, whatever changed; *tracking* fills `history`. A walk
-        that checks and tracks goes on after what has not finished, to whatever is recorded. One
-        that checks with a *plan* adds each step to it, and goes on after what has to run.
+        *keep_records* recalls every record, whatever changed. A *history* gets the steps that have
+        finished: a walk that checks goes on for it after what has not finished, to whatever is
+        recorded. One that checks with a *plan* adds each step to it, and goes on after what has to
+        run.
         """
         self.counts = Counts()
         self._counting = threading.Lock()
         self.recall = recall
         self.tools = tools
         self.recorder = recorder
-        self.looking = recorder is None and tracking
+        self.looking = recorder is None and history is not None
         self.plan = plan or Plan(wanted=False)
-        self.history = History()
         self.refusals: Refusals | None = None
-        self._tracking = tracking
+        self._history = history
         self.keep_records = keep_records
 
     def run(self, workflow: Workflow, inputs: dict[str, Value]) -> Value:
@@ -175,10 +175,9 @@ class Executor:
                     raise
                 result = self._conclude(path, failed(error))
         block.frame.set_step(step.name, result.view())
-        if self._tracking and result.status != "skipped":
-            self.history.add(
-                Finished(path, step, block.frame, block.file, block.lineage_of(step, path), result)
-            )
+        if self._history is not None and result.status != "skipped":
+            lineage = block.lineage_of(step, path)
+            self._history.add(path, step, block.frame, block.file, lineage, result)
         return result
 
     def _is_wanted(self, step: Step, path: StepPath, block: Block) -> bool:
@@ -200,9 +199,9 @@ class Executor:
         """Give a walk with the same tools, another *recorder* and nothing to recall."""
         return Executor(recorder, self.tools, recorder=recorder)
 
-    def look(self) -> Executor:
-        """Give a walk that runs nothing, and whose `history` comes to hold all that is recorded."""
-        return Executor(self.recall, self.tools, keep_records=True, tracking=True)
+    def look(self, history: History) -> Executor:
+        """Give a walk that runs nothing, and that tells *history* all that is recorded."""
+        return Executor(self.recall, self.tools, keep_records=True, history=history)
 
     def _perform(self, step: Step, path: StepPath, block: Block) -> Result:
         walk = composites.walk_of(self, step, path, block)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from maverick.dsl.paths import StepPath
 from maverick.errors import StepFailed
 from maverick.values import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 Status = Literal["done", "failed", "skipped"]
 RunStatus = Literal["running", "paused", "failed", "killed", "done"]
@@ -131,3 +136,20 @@ class Outcome:
     resumed_from: str | None = None
     counts: Counts = field(default_factory=Counts)
     rollback_errors: tuple[str, ...] = ()
+
+
+@dataclass(slots=True, eq=False)
+class Undone:
+    """What rolling back came to."""
+
+    steps: list[StepPath] = field(default_factory=list)
+    """Rolled back, in this order."""
+    forgotten: list[StepPath] = field(default_factory=list)
+    """They run again when the run is resumed. A step inside one of them is not named."""
+    errors: list[str] = field(default_factory=list)
+
+    def note_forgotten(self, paths: Iterable[StepPath]) -> None:
+        every = dict.fromkeys((*self.forgotten, *paths))
+        self.forgotten = [
+            path for path in every if not any(ancestor in every for ancestor in path.ancestors())
+        ]
