@@ -50,8 +50,8 @@ class Project:
         """Where the store is, or would be."""
         return self.root / FOLDER / "checkpoints"
 
-    def open_store(self) -> Store:
-        """Open the project's store.
+    def open_store(self, *, trust_locks: bool | None = None) -> Store:
+        """Open the project's store; *trust_locks* is as for `Store.open`.
 
         Raises:
             NotFound: Nothing was run here yet.
@@ -59,7 +59,7 @@ class Project:
         from maverick.checkpoints import Store  # noqa: PLC0415 - a listing does without
 
         with self._with_advice():
-            return Store.open(self.store_folder)
+            return Store.open(self.store_folder, trust_locks=trust_locks)
 
     def open_overview(self) -> Overview:
         """Open the runs of the project's store, without what they hold. Raises as `open_store`."""

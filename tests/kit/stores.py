@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from maverick.checkpoints import Checkpoint, Content, Store, blob, note, value
+from maverick.checkpoints.disk import filesystem
 from maverick.checkpoints.objects.ids import ObjectId, TreeId
 from maverick.checkpoints.trees.folders import Path as Names
 from maverick.checkpoints.trees.folders import walk
@@ -61,3 +64,8 @@ def read_all(store: Store, checkpoint: Checkpoint) -> dict[str, bytes]:
             elif entry.kind != "tree":
                 found[key] = store.read(entry.id)
     return found
+
+
+def on_a_network_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let everything be mounted from another host from now on."""
+    monkeypatch.setattr(filesystem, "_mounts", lambda: "1 1 0:1 / / rw - nfs4 server:/ rw")

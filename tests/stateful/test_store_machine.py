@@ -28,7 +28,7 @@ from kit.faults import CountingFiles
 from kit.stores import read_all
 from maverick.checkpoints import Checkpoint, Store, blob, value
 from maverick.checkpoints.trees.tree_nodes import NO_CHECKPOINT
-from maverick.errors import NotFound, RefMoved
+from maverick.errors import RefMoved, UsageError
 
 Holds = dict[str, bytes]
 """What a checkpoint holds: the bytes at each path."""
@@ -137,10 +137,13 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(which=either, path=paths, data=contents, labelled=st.booleans())
     def start(self, which: int, path: str, data: bytes, labelled: bool) -> None:
+        self.begin(self.stores[which], path, data, labelled=labelled)
+
+    def begin(self, store: Store, path: str, data: bytes, *, labelled: bool = False) -> None:
         self.count += 1
         kind = {"kind": "label", "label": "first"} if labelled else {}
         name = f"r{self.count}"
-        at = self.stores[which].save(
+        at = store.save(
             name,
             {tuple(path.split("/")): blob(data)},
             parent=None,
@@ -205,13 +208,7 @@ class StoreMachine(RuleBasedStateMachine):
                 positions[-1 - min(back, len(positions) - 1)].checkpoint
             )
             self.count += 1
-            try:
-                new = self.stores[which].save(f"r{self.count}", {}, parent=at)
-            except NotFound:
-                # where locks do nothing: until the next gc it is in the trash, on which nobody
-                # builds
-                assert not self.locked
-                return
+            new = self.stores[which].save(f"r{self.count}", {}, parent=at)
             self.acknowledge(f"r{self.count}", new, self.held[at.id])
 
     def acknowledge(self, name: str, at: Checkpoint, holds: Holds) -> None:
@@ -263,11 +260,7 @@ class StoreMachine(RuleBasedStateMachine):
         name = self.pick(choice)
         if name is not None:
             run = self.runs[name]
-            try:
-                self.stores[which].tag(name, tag, run.newest if on else None)
-            except NotFound:  # as with a fork
-                assert not self.locked
-                return
+            self.stores[which].tag(name, tag, run.newest if on else None)
             run.tags.pop(tag, None)
             if on:
                 run.tags[tag] = run.newest
@@ -281,7 +274,17 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(which=either, keep_last=st.integers(0, 2))
     def gc(self, which: int, keep_last: int) -> None:
-        self.collect(self.stores[which], keep_last)
+        self.collect(self.alone(self.stores[which]), keep_last)
+
+    def alone(self, store: Store) -> Store:
+        """Give the store that may collect and repair, when nothing else is at work."""
+        if self.locked:
+            return store
+        with pytest.raises(UsageError):
+            store.plan_gc()
+        with pytest.raises(UsageError):
+            store.repair()
+        return Store.open(self.root, files=HookedFiles(), clock=self.clock, trust_locks=True)
 
     def collect(self, store: Store, keep_last: int) -> None:
         """What must stay after it is what the rules of retention say, no more and no less of
@@ -315,12 +318,6 @@ class StoreMachine(RuleBasedStateMachine):
                 labelled = store.checkpoint(labelled).labelled
             for checkpoint in named:
                 self.assert_holds(store, store.checkpoint(checkpoint))
-
-    @rule()
-    def an_hour_passes(self) -> None:
-        """For what waits in the trash."""
-        for path in (self.root / "trash").iterdir():
-            os.utime(path, (1e9, 1e9))
 
     # --- damage ---
 
@@ -357,7 +354,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert name in self.runs or (gone and before.newest.sequence == 1)
 
     def repair(self) -> None:
-        self.stores[0].repair()
+        self.alone(self.stores[0]).repair()
         assert [] == [it for it in self.stores[0].check(read_data=True) if it.severity == "error"]
         store = Store.open(self.root, files=CountingFiles())
         refs = {ref.run: ref for ref in store.refs()}
@@ -372,7 +369,7 @@ class StoreMachine(RuleBasedStateMachine):
             tags = {tag: store.checkpoint(it) for tag, it in refs[name].tags.items()}
             self.runs[name] = Run(at, self.held[at.id], at.kind == "final", tags)
         self.everything_named_loads(store)
-        assert [] == self.stores[1].repair()
+        assert [] == self.alone(self.stores[1]).repair()
 
 
 class UnlockedStoreMachine(StoreMachine):
@@ -382,68 +379,34 @@ class UnlockedStoreMachine(StoreMachine):
 
     locked = False
 
-    @rule(
-        choice=number,
-        path=paths,
-        data=contents,
-        after=st.integers(0, 11),
-        keep_last=st.integers(0, 2),
-    )
-    def gc_during_a_save(
-        self, choice: int, path: str, data: bytes, after: int, keep_last: int
-    ) -> None:
+    @rule(choice=number, path=paths, data=contents, after=st.integers(0, 11))
+    def start_during_a_save(self, choice: int, path: str, data: bytes, after: int) -> None:
+        """With what the save is about to store, too."""
         name = self.pick(choice, done=False)
         if name is not None:
-            with self.files(0).hooked(
-                after, lambda: self.collect_quietly(self.stores[1], keep_last)
-            ):
+            with self.files(0).hooked(after, lambda: self.begin(self.stores[1], path, data)):
                 self.save_on(self.stores[0], name, path, data)
             self.everything_named_loads(self.stores[0])
 
-    @rule(
-        choice=number,
-        path=paths,
-        data=contents,
-        after=st.integers(0, 25),
-        keep_last=st.integers(0, 2),
-    )
-    def save_during_a_gc(
-        self, choice: int, path: str, data: bytes, after: int, keep_last: int
-    ) -> None:
+    @rule(choice=number, path=paths, data=contents, after=st.integers(0, 11))
+    def save_during_a_fork(self, choice: int, path: str, data: bytes, after: int) -> None:
+        """By the run that it begins at."""
         name = self.pick(choice, done=False)
-        if name is not None:
-            with self.files(1).hooked(
-                after, lambda: self.save_on(self.stores[0], name, path, data)
-            ):
-                self.collect_quietly(self.stores[1], keep_last)
-            self.everything_named_loads(self.stores[0])
-
-    @rule(choice=number, after=st.integers(0, 11), keep_last=st.integers(0, 2))
-    def gc_during_a_fork(self, choice: int, after: int, keep_last: int) -> None:
-        """Its parent may go while it looks at it."""
-        name = self.pick(choice)
         if name is not None:
             at = self.runs[name].newest
             self.count += 1
+            fork = f"r{self.count}"
             with self.files(0).hooked(
-                after, lambda: self.collect_quietly(self.stores[1], keep_last)
+                after, lambda: self.save_on(self.stores[1], name, path, data)
             ):
-                try:
-                    new = self.stores[0].save(f"r{self.count}", {}, parent=at)
-                except NotFound:
-                    return
-            self.acknowledge(f"r{self.count}", new, self.held[at.id])
+                new = self.stores[0].save(fork, {}, parent=at)
+            self.acknowledge(fork, new, self.held[at.id])
             self.everything_named_loads(self.stores[0])
 
     def files(self, which: int) -> HookedFiles:
         files = self.stores[which].files
         assert isinstance(files, HookedFiles)
         return files
-
-    def collect_quietly(self, store: Store, keep_last: int) -> None:
-        stays = set(self.staying(keep_last))
-        store.plan_gc(keep_last=keep_last).execute()
-        self.runs = {name: run for name, run in self.runs.items() if name in stays}
 
 
 SHORT = settings(

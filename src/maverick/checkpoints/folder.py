@@ -20,7 +20,7 @@ from maverick.checkpoints.refs.cached_refs import CachedRefs
 from maverick.checkpoints.refs.refs import no_such_run
 from maverick.checkpoints.trees.folders import NodeCache
 from maverick.checkpoints.trees.tree_nodes import Checkpoint, parse_checkpoint
-from maverick.errors import RunConflict, StoreUnwritable
+from maverick.errors import RunConflict, StoreUnwritable, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,12 +40,18 @@ class StoreFolder:
     """The folder `root` of a store. Threads may share one, processes may not."""
 
     def __init__(
-        self, root: Path, files: Files, form: layout.Format, clock: Callable[[], int]
+        self,
+        root: Path,
+        files: Files,
+        form: layout.Format,
+        clock: Callable[[], int],
+        *,
+        trust_locks: bool | None = None,
     ) -> None:
         self.root = root
         self.files = files
         self.format = form
-        self.locks = Locks(root)
+        self.locks = Locks(root, trust_locks)
         self.objects = Objects(files, root, self.announce)
         self.ref_files = CachedRefs(files, root)
         self.nodes = NodeCache(self.read)
@@ -158,8 +164,19 @@ class StoreFolder:
 
 
 @contextmanager
-def alone(store: StoreFolder) -> Iterator[None]:
-    """Keep every other gc out. Raises RunConflict if there is one."""
+def alone(store: StoreFolder, action: str) -> Iterator[None]:
+    """Keep every other gc, and every merge, out, to carry out *action*.
+
+    Raises:
+        UsageError: locks cannot be trusted to keep out anybody here.
+        RunConflict: a gc is at work.
+    """
+    if not store.locks.are_trusted:
+        raise UsageError(
+            f"cannot {action} ({store.root}): locks on this file system may not keep out what "
+            "other hosts do, and what they save meanwhile would be lost; when nothing else uses "
+            "the store, add `--alone`"
+        )
     held = False
     try:
         with store.locks.gc():

@@ -51,19 +51,30 @@ class Store(StoreFolder):
     """
 
     def __init__(
-        self, root: Path, files: Files, form: layout.Format, clock: Callable[[], int]
+        self,
+        root: Path,
+        files: Files,
+        form: layout.Format,
+        clock: Callable[[], int],
+        *,
+        trust_locks: bool | None = None,
     ) -> None:
-        super().__init__(root, files, form, clock)
+        super().__init__(root, files, form, clock, trust_locks=trust_locks)
         self._merger = Merger(self)
 
     @classmethod
     def create(
-        cls, root: Path, *, files: Files | None = None, clock: Callable[[], int] = _now
+        cls,
+        root: Path,
+        *,
+        files: Files | None = None,
+        clock: Callable[[], int] = _now,
+        trust_locks: bool | None = None,
     ) -> Store:
         """Open the store at *root*, making it if there is none; safe while another process does the
         same.
 
-        *clock* gives milliseconds since the epoch.
+        *clock* gives milliseconds since the epoch. *trust_locks* is as for `open`.
 
         Raises:
             StoreUnwritable: it cannot be made.
@@ -72,18 +83,27 @@ class Store(StoreFolder):
         """
         files = files or Files()
         with suppress(NotFound):
-            store = cls.open(root, files=files, clock=clock)
+            store = cls.open(root, files=files, clock=clock, trust_locks=trust_locks)
             layout.mend(files, root)
             return store
         with writing("make a store", root):
             layout.create(files, root)
-        return cls.open(root, files=files, clock=clock)
+        return cls.open(root, files=files, clock=clock, trust_locks=trust_locks)
 
     @classmethod
     def open(
-        cls, root: Path, *, files: Files | None = None, clock: Callable[[], int] = _now
+        cls,
+        root: Path,
+        *,
+        files: Files | None = None,
+        clock: Callable[[], int] = _now,
+        trust_locks: bool | None = None,
     ) -> Store:
         """Open the store at *root*. It may be read-only.
+
+        *trust_locks* says whether the locks of its file system keep out everybody, or nothing else
+        uses the store meanwhile; None: the store finds out. Only where they do, packs are merged
+        and removed.
 
         Raises:
             NotFound: there is none.
@@ -92,7 +112,8 @@ class Store(StoreFolder):
         """
         files = files or Files()
         with writing("open the store", root):
-            return cls(root, files, layout.read_format(files, root), clock)
+            form = layout.read_format(files, root)
+            return cls(root, files, form, clock, trust_locks=trust_locks)
 
     def save(
         self,
@@ -246,7 +267,12 @@ class Store(StoreFolder):
         """
         from maverick.checkpoints.fsck.repair import repair  # noqa: PLC0415 - a run does not need it
 
-        return repair(self.root, clock=self._clock, files=self.files)
+        return repair(
+            self.root,
+            clock=self._clock,
+            files=self.files,
+            trust_locks=self.locks.are_trusted,
+        )
 
     def newest_whole(self, run: str) -> Standing:
         """Give the newest whole checkpoint of *run*. `fallback.newest_whole` has the details and

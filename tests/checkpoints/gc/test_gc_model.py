@@ -1,8 +1,9 @@
 """The protocol of saves and gc as a model, of which every interleaving, kill and power cut is
 looked at.
 
-Three saves, a merge of packs and a gc of two cycles run in all orders. Any process may be killed
-between any two steps, which frees its locks; the power may go at any instant. A step is what the
+Three saves, a merge of packs and a gc of two cycles run in all orders; where locks do nothing there
+is no merge, and gc runs when nothing else does. Any process may be killed between any two steps,
+which frees its locks; the power may go at any instant. A step is what the
 code does between two looks of others at the disk, and is called what it is called there
 (`store.Store.save`, `merge.Merger`, `sweep._Sweeper`, `departure.Departure`). Whatever changes in
 their order, or in what a step leans on, changes here. Each rule of the protocol can be switched
@@ -35,6 +36,8 @@ class Rules:
     """What the protocol demands; each rule is one that the code keeps."""
 
     locks_work: bool = True
+    gc_is_alone: bool = True
+    """Where locks do nothing: it refuses, unless the user says that nothing else is at work."""
     save_holds_shared_lock: bool = True
     each_object_is_looked_for: bool = True
     """A hit on a tree says nothing about its children."""
@@ -44,39 +47,17 @@ class Rules:
     fork_looks_for_its_parent: bool = True
     gc_syncs_before_it_marks: bool = True
     gc_marks_again: bool = True
-    gc_brings_back: bool = True
     gc_syncs_dropped_refs: bool = True
-    purge_waits_for_saves: bool = True
-    """In the code: for an hour, where locks cannot be trusted."""
-    purge_waits_before_the_mark: bool = True
-    gc_syncs_before_it_purges: bool = True
-    """Where locks cannot be trusted: the mark may have found a pack that is not durable yet."""
     drop_is_noted_first: bool = True
     notes_stay_while_needed: bool = True
     """While a pack holds a checkpoint of the run."""
-    notes_wait_for_trash: bool = True
-    """Packs come back from there."""
-    notes_go_after_a_sync: bool = True
-    """Of `trash/`: what was purged may else come back, too."""
     merge_looks_for_its_pack: bool = True
     """gc may have taken the merged pack, and left those that it replaces."""
-
-    @property
-    def trusted(self) -> bool:
-        """Whether gc may remove what it moved at once."""
-        return self.locks_work
 
 
 class Pack(NamedTuple):
     name: str
     holds: Objects
-
-
-class Trashed(NamedTuple):
-    """A pack in `trash/`, with the saves that were under way when it came there and still are."""
-
-    pack: Pack
-    during: frozenset[str]
 
 
 class Saver(NamedTuple):
@@ -89,10 +70,7 @@ class Collector(NamedTuple):
     step: str = "list"
     listed: frozenset[Pack] = frozenset()
     live: Objects = NOTHING
-    old: frozenset[Pack] = frozenset()
-    """What may be purged of the trash that was there when the pass began."""
     going: frozenset[Pack] = frozenset()
-    moved: frozenset[Pack] = frozenset()
     needs_note: bool = True
 
 
@@ -107,13 +85,13 @@ class State(NamedTuple):
     packs: frozenset[Pack]
     unsynced: frozenset[Pack]
     """Those of `packs` whose names may be lost."""
-    trash: frozenset[Trashed]
+    trash: frozenset[Pack]
     refs: tuple[tuple[str, ...], ...]
     """For each run where its ref stood since `refs/` was synced, now last; empty text for none."""
     noted: bool
     """Whether it is noted, durably, that r4 was dropped."""
-    ghosts: frozenset[str]
-    """The folders in which a pack with E may be after a power cut that is there no more."""
+    ghost: bool
+    """Whether a pack with E, which is in `objects/` no more, may be there after a power cut."""
     locks: frozenset[str]
     savers: tuple[Saver, ...]
     merger: Merger
@@ -154,15 +132,14 @@ def start(savers: tuple[str, ...], kills: int, cycles: int) -> State:
     refs = (("L",), ("D",), ("",), ("",), ("E",))
     merger = Merger("copy" if "M" in savers else "end")
     saving = tuple(Saver(name) for name in savers if name != "M")
-    none: frozenset[str] = frozenset()
     return State(
         packs,
         frozenset(),
         frozenset(),
         refs,
         False,
-        none,
-        none,
+        False,
+        frozenset(),
         saving,
         merger,
         Collector(),
@@ -181,7 +158,7 @@ def refs_synced(state: State) -> State:
 
 
 def objects_synced(state: State) -> State:
-    return state._replace(unsynced=frozenset(), ghosts=state.ghosts - {"objects"})
+    return state._replace(unsynced=frozenset(), ghost=False)
 
 
 def with_pack(state: State, name: str, holds: Objects) -> State:
@@ -193,12 +170,14 @@ def with_pack(state: State, name: str, holds: Objects) -> State:
     )
 
 
-def with_ghost(state: State, folder: str, pack: Pack) -> State:
-    return state._replace(ghosts=state.ghosts | {folder}) if "E" in pack.holds else state
+def saves(state: State) -> bool:
+    """Whether a save is under way."""
+    return any(saver.step not in {"lock", "end"} for saver in state.savers)
 
 
-def under_way(state: State) -> frozenset[str]:
-    return frozenset(saver.name for saver in state.savers if saver.step not in {"lock", "end"})
+def collects(state: State) -> bool:
+    """Whether gc is at work."""
+    return state.gc.step not in {"list", "end"}
 
 
 # --- the steps ------------------------------------------------------------------------------------
@@ -222,7 +201,7 @@ def steps(state: State, rules: Rules) -> Iterator[tuple[str, State]]:
                 )
     yield from merge_steps(state, rules)
     yield from collect_steps(state, rules)
-    if state.kills and state.gc.step not in {"list", "end"}:
+    if state.kills and collects(state):
         freed = state.locks - {"gc"}
         yield "kill gc", next_cycle(state._replace(locks=freed, kills=state.kills - 1))
 
@@ -236,6 +215,8 @@ def save_steps(state: State, saver: Saver, rules: Rules) -> Iterator[SaveStep]:
     match saver.step:
         case "lock":
             locks = rules.locks_work and rules.save_holds_shared_lock
+            if not rules.locks_work and rules.gc_is_alone and collects(state):
+                return
             if not locks or not state.locks & {"gc", "M"}:
                 held_by = state.locks | {saver.name} if locks else state.locks
                 yield (
@@ -260,7 +241,7 @@ def list_objects(state: State, saver: Saver, rules: Rules) -> SaveStep:
     save = SAVES[saver.name]
     found = held(state.packs)
     if not rules.trash_is_no_hit:
-        found |= held(frozenset(it.pack for it in state.trash))
+        found |= held(state.trash)
     if save.forks and rules.fork_looks_for_its_parent and not closure([save.after]) <= found:
         return (
             "refuse: what it begins at was collected",
@@ -281,16 +262,15 @@ def write(state: State, saver: Saver, rules: Rules) -> SaveStep:
 
 
 def ended(state: State, saver: Saver) -> State:
-    """Without the save's locks; and nothing waits for it any more."""
-    trash = frozenset(it._replace(during=it.during - {saver.name}) for it in state.trash)
-    return state._replace(locks=state.locks - {saver.name}, trash=trash)
+    """Without the save's locks."""
+    return state._replace(locks=state.locks - {saver.name})
 
 
 def merge_steps(state: State, rules: Rules) -> Iterator[tuple[str, State]]:
     """`Merger._work`: at a save of this process, and, if others save, at a later one. Never while
     gc is at work.
     """
-    if state.gc.step not in {"list", "end"}:  # it holds merge.lock, too
+    if collects(state):  # it holds merge.lock, too
         return
     merger = state.merger
     match merger.step:
@@ -334,7 +314,8 @@ def next_cycle(state: State) -> State:
 def collect_steps(state: State, rules: Rules) -> Iterator[tuple[str, State]]:  # noqa: C901 - one case a step
     """`gc.take_survey`, then a pass of `sweep._Sweeper`."""
     gc = state.gc
-    if state.merger.step == "remove":  # it holds merge.lock
+    waits = not rules.locks_work and rules.gc_is_alone and saves(state)
+    if waits or state.merger.step == "remove":  # which holds merge.lock
         return
     match gc.step:
         case "list":
@@ -363,9 +344,9 @@ def collect_steps(state: State, rules: Rules) -> Iterator[tuple[str, State]]:  #
             after = moved(state, DROPPED_RUN, "")._replace(gc=gc._replace(step="sync dropped"))
             yield "gc: remove refs", after
         case "move":
-            yield from move(state, rules)
+            yield from move(state)
         case "purge":
-            yield from purge(state, rules)
+            yield from purge(state)
 
 
 def copy(state: State, rules: Rules) -> tuple[str, State]:
@@ -377,12 +358,11 @@ def copy(state: State, rules: Rules) -> tuple[str, State]:
         else state
     )
     after = gc._replace(
-        step="lock", old=old_trash(state, rules), live=NOTHING if rules.gc_marks_again else gc.live
+        step="lock",
+        live=NOTHING if rules.gc_marks_again else gc.live,
+        needs_note="E" in held(gc.listed),
     )
-    after = after._replace(needs_note="E" in held(gc.listed) or has_trash(state, rules))
-    return "gc: see what of trash/ is old; copy into a new pack, sync objects/", copied._replace(
-        gc=after
-    )
+    return "gc: copy into a new pack, sync objects/", copied._replace(gc=after)
 
 
 def sync(state: State, rules: Rules) -> tuple[str, State]:
@@ -399,78 +379,46 @@ def live(state: State) -> Objects:
     return closure([history[-1] for run, history in enumerate(state.refs) if run != DROPPED_RUN])
 
 
-def old_trash(state: State, rules: Rules) -> frozenset[Pack]:
-    """Give the packs in `trash/` that no save can have found before they came there."""
-    waits = not rules.trusted and rules.purge_waits_for_saves
-    return frozenset(it.pack for it in state.trash if not (waits and it.during))
-
-
 def mark_again(state: State, rules: Rules) -> tuple[str, State]:
-    """`_condemn`: mark, bring back, drop refs; and choose the packs that go."""
+    """`_condemn`: mark, drop refs; and choose the packs that go."""
     gc = state.gc
     alive = live(state) if rules.gc_marks_again else gc.live
-    if rules.gc_brings_back:
-        missing = alive - held(state.packs)
-        back = frozenset(it for it in state.trash if it.pack.holds & missing)
-        state = state._replace(
-            packs=state.packs | {it.pack for it in back}, trash=state.trash - back
-        )
     staying = {pack for pack in state.packs if pack not in gc.listed}
     going: set[Pack] = set()
     for pack in sorted(gc.listed & state.packs):
         (staying if pack.holds & alive - held(frozenset(staying)) else going).add(pack)
     after = gc._replace(step="note", live=NOTHING, listed=frozenset(), going=frozenset(going))
-    return "gc: mark again, bring back from trash/", state._replace(gc=after)
-
-
-def has_trash(state: State, rules: Rules) -> bool:
-    return bool(rules.notes_wait_for_trash and state.trash)
+    return "gc: mark again", state._replace(gc=after)
 
 
 def note(state: State, rules: Rules) -> tuple[str, State]:
     """`Departure.carry_out`: all the notes that are needed, in one file."""
     drops = state.refs[DROPPED_RUN][-1] != ""
-    needed = rules.notes_stay_while_needed and (state.gc.needs_note or has_trash(state, rules))
+    needed = rules.notes_stay_while_needed and state.gc.needs_note
     noted = (drops and rules.drop_is_noted_first) or (state.noted and needed)
-    ghosts = (
-        state.ghosts - {"trash"}
-        if state.noted > noted and rules.notes_go_after_a_sync
-        else state.ghosts
-    )
     after = state.gc._replace(step="drop" if drops else "sync dropped", needs_note=True)
-    return "gc: write dropped.json, durably", state._replace(gc=after, noted=noted, ghosts=ghosts)
+    return "gc: write dropped.json, durably", state._replace(gc=after, noted=noted)
 
 
-def move(state: State, rules: Rules) -> Iterator[tuple[str, State]]:
+def move(state: State) -> Iterator[tuple[str, State]]:
     gc = state.gc
     for pack in gc.going & state.packs:
         after = state._replace(
             packs=state.packs - {pack},
             unsynced=state.unsynced - {pack},
-            trash=state.trash | {Trashed(pack, under_way(state))},
-            gc=gc._replace(moved=gc.moved | {pack}),
+            trash=state.trash | {pack},
+            ghost=state.ghost or "E" in pack.holds,
         )
-        yield f"gc: move {pack.name} to trash/", with_ghost(after, "objects", pack)
+        yield f"gc: move {pack.name} to trash/", after
     if not gc.going & state.packs:
-        after = state._replace(
-            gc=gc._replace(step="purge", going=frozenset()), locks=state.locks - {"gc"}
-        )
-        syncs = rules.gc_syncs_before_it_purges and not rules.trusted
-        yield "gc: unlock, sync objects/", objects_synced(after) if syncs else after
+        after = gc._replace(step="purge", going=frozenset())
+        yield "gc: unlock", state._replace(gc=after, locks=state.locks - {"gc"})
 
 
-def purge(state: State, rules: Rules) -> Iterator[tuple[str, State]]:
-    gc = state.gc
-    may_go = gc.old | gc.moved if rules.trusted else gc.old - gc.moved
-    if not rules.purge_waits_before_the_mark:
-        may_go = old_trash(state, rules) - gc.moved
-    gone = [it for it in state.trash if it.pack in may_go]
-    for it in gone:
-        yield (
-            f"gc: purge {it.pack.name}",
-            with_ghost(state._replace(trash=state.trash - {it}), "trash", it.pack),
-        )
-    if not gone:
+def purge(state: State) -> Iterator[tuple[str, State]]:
+    for pack in state.trash:
+        yield f"gc: purge {pack.name}", state._replace(trash=state.trash - {pack})
+    if not state.trash:
         yield "gc: end", next_cycle(state)
 
 
@@ -479,15 +427,14 @@ def purge(state: State, rules: Rules) -> Iterator[tuple[str, State]]:
 
 def problem(state: State) -> str:
     """Say what is wrong: what a ref leads to is gone, now or after a power cut."""
-    trash = held(frozenset(it.pack for it in state.trash))
-    if closure([history[-1] for history in state.refs]) - held(state.packs) - trash:
+    if closure([history[-1] for history in state.refs]) - held(state.packs):
         return "a ref leads to what is gone"
-    if closure(list(chain.from_iterable(state.refs))) - held(state.packs - state.unsynced) - trash:
+    if closure(list(chain.from_iterable(state.refs))) - held(state.packs - state.unsynced):
         return "after a power cut a ref leads to what is gone"
     if (
         "" in state.refs[DROPPED_RUN]
         and not state.noted
-        and (state.ghosts or "E" in held(state.packs) | trash)
+        and (state.ghost or "E" in held(state.packs))
     ):
         return "after a power cut a run that was dropped looks lost"
     return ""
@@ -533,7 +480,7 @@ def test_the_protocol_is_safe(savers: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("savers", [("W1",), ("W2",), ("W3",)])
 def test_the_protocol_is_safe_where_locks_do_nothing(savers: tuple[str, ...]) -> None:
-    """By way of the trash, later cycles, and an hour."""
+    """Saves need none; gc runs when nothing else does."""
     assert [] == search(UNLOCKED, savers).counter_example
 
 
@@ -566,26 +513,11 @@ def without(rule: str, *savers: str, locked: bool = True) -> object:
         without("gc_syncs_dropped_refs", "W1"),
         without("drop_is_noted_first", "W1"),
         without("notes_stay_while_needed", "W3"),
-        without("notes_go_after_a_sync", "W1"),
         without("merge_looks_for_its_pack", "W1", "M"),
-        without("notes_wait_for_trash", "W1", locked=False),
-        without("trash_is_no_hit", "W1", locked=False),
-        without("gc_brings_back", "W1", locked=False),
-        without("purge_waits_for_saves", "W1", locked=False),
-        without("purge_waits_before_the_mark", "W1", locked=False),
+        without("trash_is_no_hit", "W1"),
+        without("gc_is_alone", "W1", locked=False),
     ],
 )
 def test_every_rule_is_needed(rules: Rules, savers: tuple[str, ...]) -> None:
     """Without it something is lost, and the search says how."""
     assert [] != search(rules, savers).counter_example
-
-
-@pytest.mark.thorough
-def test_a_purge_needs_what_the_mark_found_to_be_durable() -> None:
-    """Another save may have written it a moment ago."""
-    assert (
-        []
-        != search(
-            replace(UNLOCKED, gc_syncs_before_it_purges=False), ("W1", "W2"), kills=0
-        ).counter_example
-    )

@@ -18,7 +18,7 @@ from maverick.checkpoints.disk.files import Files
 from maverick.checkpoints.disk.locks import DROPPED, Locks
 from maverick.checkpoints.fsck.check import check
 from maverick.checkpoints.fsck.repair import repair
-from maverick.checkpoints.gc import departure, survey, sweep
+from maverick.checkpoints.gc import departure, survey
 from maverick.checkpoints.refs.dropped import FILE, read_dropped, write_dropped
 from maverick.errors import StoreUnwritable
 
@@ -162,22 +162,23 @@ def test_the_note_stays_while_a_pack_cannot_be_read(
     assert {"done", "gone"} == noted(store)
 
 
-def test_the_note_stays_while_there_is_trash(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is in there may come back: gc brings back what a save has found in it, and repair all of
-    it.
-    """
-    monkeypatch.setattr(sweep.filesystem, "locks_are_trusted", lambda _: False)
+def test_what_a_killed_gc_left_in_the_trash_needs_no_note(store: Store) -> None:
+    """Nothing brings it back: gc removes it, and repair leaves it there."""
     run_to_end(store, "done")
+    packs = {path.name: path.read_bytes() for path in (store.root / "objects").iterdir()}
     begin(store, "open")
     begin(store, "another")
-
     for _ in range(3):
         store.plan_gc(keep_last=0).execute()
-        assert {"done"} <= noted(store)
+    assert set() == noted(store)
+    for name, data in packs.items():
+        (store.root / "trash" / name).write_bytes(data)
+
     repair(store.root, clock=store.now)
 
     assert ["another", "open"] == runs(store)
-    assert [] == problems(store)
+    assert sorted(packs) == sorted(path.name for path in (store.root / "trash").iterdir())
+    assert {"leftover"} == {kind for kind, _ in problems(store)}
 
 
 def test_a_run_that_was_dropped_alone_is_in_the_list_before_its_owners_note_goes(

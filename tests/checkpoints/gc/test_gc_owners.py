@@ -13,7 +13,6 @@ from maverick.checkpoints import Store, value
 from maverick.checkpoints.disk import locks
 from maverick.checkpoints.disk.files import Files
 from maverick.checkpoints.disk.locks import Locks
-from maverick.checkpoints.gc import sweep
 from maverick.errors import RunOwned
 
 
@@ -74,18 +73,6 @@ def test_the_note_of_a_run_that_is_being_begun_stays(store: Store) -> None:
         assert [1] == store.owner_note("new")["groups"]
         with pytest.raises(RunOwned), store.own("new"):
             pass
-
-
-def test_where_locks_cannot_be_trusted_owners_notes_stay(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nobody knows who has them open."""
-    monkeypatch.setattr(sweep.filesystem, "locks_are_trusted", lambda _: False)
-    run_to_end(store, "done")
-
-    store.plan_gc(keep_last=0).execute()
-
-    assert ["done"] == owners(store)
 
 
 def test_who_waits_for_the_lock_of_a_note_that_is_removed_begins_a_new_one(

@@ -145,11 +145,6 @@ class Files:
         with DenialExplained("read", path):
             return os.stat(path).st_size  # noqa: PTH116 - as above
 
-    def touch(self, path: Path) -> None:
-        """Make the file *path* modified now, by the clock of its file system."""
-        with DenialExplained("write", path):
-            os.utime(path)
-
     def modified(self, path: Path) -> int:
         """Give when the file *path* was modified, in milliseconds since the epoch."""
         with DenialExplained("read", path):

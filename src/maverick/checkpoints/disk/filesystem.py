@@ -1,10 +1,7 @@
-"""What the file system under a store can be trusted with: whether its locks hold off every other
-process.
-"""
+"""Which file systems other hosts may have mounted, too: what locks there keep out is unknown."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -21,15 +18,6 @@ _SHARED = frozenset({
     "panfs", "prl_fs", "pvfs2", "smb2", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs", "wekafs",
 })
 # fmt: on
-
-
-def locks_are_trusted(lock: Path) -> bool:
-    """Say whether a lock on *lock*, which this process holds alone, keeps out everybody.
-
-    It does not where two descriptors can lock the file at once, nor, whatever they show, on a file
-    system that other hosts may have mounted, or of which nothing is known.
-    """
-    return not is_shared(lock) and _excludes(lock)
 
 
 def is_shared(path: Path) -> bool:
@@ -71,7 +59,7 @@ def _darwin_mounts() -> str:
     """Give what `mount` says, in the form of Linux; what is not marked local is of the kind
     `nfs`.
     """
-    import subprocess  # noqa: PLC0415 - only gc on macOS comes here
+    import subprocess  # noqa: PLC0415 - only gc and merges on macOS come here
 
     text = subprocess.run(["/sbin/mount"], capture_output=True, text=True, check=False).stdout
     return "\n".join(_darwin_line(line) for line in text.splitlines())
@@ -91,16 +79,3 @@ def _unescaped(field: str) -> str:
     for code, text in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
         field = field.replace(code, text)
     return field
-
-
-def _excludes(lock: Path) -> bool:
-    descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return False

@@ -5,6 +5,7 @@ it.
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,11 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maverick.checkpoints.disk.files import Files
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 VERSION = 1
 RESERVE_BYTES = 1 << 20
@@ -212,8 +208,15 @@ def fill_reserve(files: Files, root: Path) -> None:
         replace(files, temporary(root), root / "reserve", [os.urandom(RESERVE_BYTES)])
 
 
-GRACE_MS = 3_600_000
-"""How old a leftover must be whose writer may still be at work, where locks do not say so."""
+_GRACE_MS = 3_600_000
+
+
+def is_leftover(files: Files, path: Path) -> bool:
+    """Say whether the file *path* in `tmp/` was left by a writer that is gone: its process has
+    ended, or it is an hour old. Raises FileNotFoundError.
+    """
+    age_ms = time.time_ns() // 1_000_000 - files.modified(path)
+    return age_ms >= _GRACE_MS or not writer_lives(path.name)
 
 
 def writer_lives(name: str) -> bool:

@@ -15,7 +15,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from maverick.checkpoints.disk import sealed
+from maverick.checkpoints.disk import filesystem, sealed
 from maverick.checkpoints.disk.files import UNREADABLE, Files, open_file, open_lock, writing
 from maverick.checkpoints.disk.names import file_name
 from maverick.errors import RunOwned
@@ -52,10 +52,37 @@ os.register_at_fork(after_in_child=_drop_in_child)
 
 
 class Locks:
-    """The locks of the store at *root*. Threads exclude each other just as processes do."""
+    """The locks of the store at *root*. Threads exclude each other just as processes do.
 
-    def __init__(self, root: Path) -> None:
+    *trusted* says whether they keep out everybody; None: it is found out when it matters.
+    """
+
+    def __init__(self, root: Path, trusted: bool | None = None) -> None:
         self._root = root
+        self._trusted = trusted
+
+    @property
+    def are_trusted(self) -> bool:
+        """Whether a lock here keeps out every other process, as far as that can be known.
+
+        It does not where two descriptors can lock a file at once, nor, whatever they show, on a
+        file system that other hosts may have mounted, or of which nothing is known. Raises
+        StoreUnwritable where there are none.
+        """
+        if self._trusted is None:
+            self._trusted = not filesystem.is_shared(self._root) and self._exclude()
+        return self._trusted
+
+    def _exclude(self) -> bool:
+        """Say whether the file system refuses to lock `store.lock` alone while it is shared."""
+        try:
+            with (
+                _locked(self._root, "store.lock", fcntl.LOCK_SH | fcntl.LOCK_NB),
+                _locked(self._root, "store.lock", fcntl.LOCK_EX | fcntl.LOCK_NB),
+            ):
+                return False
+        except BlockingIOError:
+            return True
 
     @contextmanager
     def shared(self) -> Iterator[None]:

@@ -8,7 +8,6 @@ headers, indexes, trailers and frame headers, refs, checkpoints, tree nodes), bu
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from contextlib import ExitStack
 from dataclasses import replace
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from maverick.checkpoints.disk import layout, names
 from maverick.checkpoints.disk.files import Files
-from maverick.checkpoints.disk.layout import GRACE_MS, writer_lives
 from maverick.checkpoints.disk.locks import Locks
 from maverick.checkpoints.fsck.findings import Finding, FindingKind, error, warning
 from maverick.checkpoints.fsck.pack_check import check_pack
@@ -266,14 +264,11 @@ class _Check:
                 yield _of_run(run, error("ref-missing", text, file=f"refs/{names.file_name(run)}"))
 
     def _check_leftovers(self) -> Iterator[Finding]:
-        now = _now()
         for name in self._list("tmp"):
-            if not writer_lives(name) or now - self._modified(f"tmp/{name}") >= GRACE_MS:
-                yield warning(
-                    "leftover",
-                    f"tmp/{name} was left by a process that ended early",
-                    file=f"tmp/{name}",
-                )
+            file = f"tmp/{name}"
+            if self._is_leftover(file):
+                text = f"{file} was left by a process that ended early"
+                yield warning("leftover", text, file=file)
         for folder, text in (
             ("trash", "waits to be removed by gc"),
             ("quarantine", "was set aside"),
@@ -281,11 +276,11 @@ class _Check:
             for name in self._list(folder):
                 yield warning("leftover", f"{folder}/{name} {text}", file=f"{folder}/{name}")
 
-    def _modified(self, file: str) -> int:
+    def _is_leftover(self, file: str) -> bool:
         try:
-            return self._files.modified(self._root / file)
+            return layout.is_leftover(self._files, self._root / file)
         except OSError:
-            return _now()
+            return not layout.writer_lives(file.partition("/")[2])
 
 
 def _problems(visit: Visit, encoded: bytes, length: int) -> Iterator[str]:
@@ -339,7 +334,3 @@ def _with_places(finding: Finding, places: dict[str, str]) -> Finding:
     more = f" and {len(places) - _SHOWN_RUNS} more" if len(places) > _SHOWN_RUNS else ""
     text = finding.message.removesuffix("; run `maverick checkpoint fsck`")
     return replace(finding, runs=tuple(places), message=f"{text}; affects {', '.join(shown)}{more}")
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

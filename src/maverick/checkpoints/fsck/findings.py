@@ -8,7 +8,6 @@ from typing import Literal, TypeAlias
 RepairKind: TypeAlias = Literal[
     "format",  # format.json was written anew
     "folder",  # a missing folder was made
-    "brought-back",  # a pack in trash/ may be needed
     "salvaged",  # the whole objects of damaged packs were copied into a new one
     "quarantined",  # a damaged file was set aside
     "rolled-back",  # a run stands at an older checkpoint

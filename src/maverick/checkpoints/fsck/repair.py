@@ -19,7 +19,6 @@ from maverick.checkpoints.disk.names import file_name
 from maverick.checkpoints.folder import StoreFolder, alone
 from maverick.checkpoints.fsck.fallback import free_name, keep_copy, set_aside, standing_at
 from maverick.checkpoints.fsck.findings import Repair
-from maverick.checkpoints.fsck.pack_check import check_pack
 from maverick.checkpoints.fsck.salvage import Salvage, check_packs
 from maverick.checkpoints.fsck.whole import Wholeness, all_checkpoints, lost_runs
 from maverick.checkpoints.objects import ids
@@ -38,11 +37,18 @@ if TYPE_CHECKING:
     from maverick.checkpoints.trees.tree_nodes import Checkpoint
 
 
-def repair(root: Path, *, clock: Callable[[], int], files: Files | None = None) -> list[Repair]:
+def repair(
+    root: Path,
+    *,
+    clock: Callable[[], int],
+    files: Files | None = None,
+    trust_locks: bool | None = None,
+) -> list[Repair]:
     """Repair the store at *root*, alone in it; gives what was done, in order. *clock* gives
-    milliseconds.
+    milliseconds, *trust_locks* is as for `Store.open`.
 
     Raises:
+        UsageError: locks cannot be trusted to keep out anybody; nothing was changed.
         NotFound: there is no store.
         StoreTooNew: a newer version wrote some of it; nothing was changed.
         RunConflict: gc is at work.
@@ -53,11 +59,9 @@ def repair(root: Path, *, clock: Callable[[], int], files: Files | None = None) 
     files = files or Files()
     with writing("repair the store", root):
         form = _format_of(files, root)
-        done = list(_make_folders(files, root))
-        store = StoreFolder(root, files, form or layout.CURRENT, clock)
-        with alone(store), store.locks.exclusive(), store.locks.refs():
-            done += _set_aside_folders(store)
-            done += _bring_back(store)
+        store = StoreFolder(root, files, form or layout.CURRENT, clock, trust_locks=trust_locks)
+        with alone(store, "repair the store"), store.locks.exclusive(), store.locks.refs():
+            done = [*_make_folders(files, root), *_set_aside_folders(store)]
             salvage = Salvage(store, dict(check_packs(store)))
             if form is None:
                 done.append(_write_format(store))
@@ -117,23 +121,6 @@ def _set_aside_folders(store: StoreFolder) -> Iterator[Repair]:
                     f"{set_aside(store, f'{folder}/{name}')}"
                 )
                 yield Repair("quarantined", text, file=f"{folder}/{name}")
-
-
-def _bring_back(store: StoreFolder) -> Iterator[Repair]:
-    """Move what is whole in `trash/` back: a ref that is built anew may need it, and gc moves the
-    rest again.
-    """
-    for file in sorted(store.files.list(store.root / "trash")):
-        path = store.root / "trash" / file
-        if (
-            file.endswith(".pack")
-            and not check_pack(store.files, path, store.objects.fetch, read_data=True).found
-        ):
-            store.files.rename(path, store.root / "objects" / file)
-            store.files.sync_folder(store.root / "objects")
-            yield Repair(
-                "brought-back", f"pack {file[:12]} was taken out of trash/", file=f"objects/{file}"
-            )
 
 
 def _set_aside_notes(store: StoreFolder) -> Iterator[Repair]:

@@ -1,5 +1,5 @@
 """When collecting garbage pays, judged by a few file sizes: as git does it, seldom and without
-being asked.
+being asked, and only where locks can be trusted.
 
 After a collection the store notes how large it is. It pays again when the packs have grown to twice
 that and by more than 32 MiB, or when there are so many packs that finding an object costs. The note
@@ -24,9 +24,12 @@ MANY_PACKS = 1000
 
 
 def collecting_pays(store: StoreFolder) -> bool:
-    """Whether the store has grown enough since the last collection. Looks at the packs' sizes
-    only.
+    """Whether the store has grown enough since the last collection, and may be collected unasked.
+
+    Looks at the packs' sizes only.
     """
+    if not store.locks.are_trusted:
+        return False
     count, size = _packs(store)
     before = 0
     with suppress(OSError, ValueError):

@@ -98,6 +98,7 @@ def plan_gc(
     *spared* checkpoints stays, although no run may lead to them.
 
     Raises:
+        UsageError: locks cannot be trusted, so that nothing may be removed.
         RunConflict: a gc is at work.
         StoreDamaged: something that must be kept cannot be read, so nobody knows what it leads to.
         NotFound: there is no such *run*.
@@ -105,7 +106,7 @@ def plan_gc(
     """
     policy = replace(retention.make_policy(keep_last, keep_within, run, now), spared=tuple(spared))
     store.format.require_gc(store.root)
-    with alone(store):
+    with alone(store, "collect garbage"):
         survey = take_survey(store, policy)
         try:
             return _plan(store, survey)

@@ -35,22 +35,19 @@ class Departure:
     order.
     """
 
-    def __init__(self, store: StoreFolder, survey: Survey, *, trusted: bool) -> None:
+    def __init__(self, store: StoreFolder, survey: Survey) -> None:
         self._store = store
         self._files = store.files
         self._survey = survey
-        self._trusted = trusted
         self._noted = read_dropped(store.files, store.root) or {}
         self._shorter: dict[str, Path] = {}
         self._shortened: set[str] = set()
-        self._had_trash = True
         self.dropped: dict[str, int] = {}
 
     def prepare(self, *, tight: bool) -> None:
         """Write the refs that lose positions under temporary names; on a *tight* disk as many as
         fit.
         """
-        self._had_trash = self._has_trash()
         for ref in self._survey.refs.values():
             lost = self._lost(ref, self._survey.fates)
             if not lost or ref.run in self._shortened:
@@ -79,12 +76,12 @@ class Departure:
                 fates[ref.run] = Fate.WHOLE
 
     def carry_out(self, refs: list[Ref], fates: dict[str, Fate], *, tight: bool) -> None:
-        """Remove and shorten refs, durably, alone in the store. What was removed of `refs/` before
-        is durable.
+        """Remove and shorten refs, durably, alone in the store. What was removed of `refs/` and of
+        `objects/` before is durable.
 
         On a *tight* disk that has no space for a note refs go without; `finish` makes up for it.
         """
-        gone = list(self._gone(refs)) if self._trusted else []
+        gone = list(self._gone(refs))
         now = self._store.now()
         going = [ref for ref in refs if fates[ref.run] is Fate.DROPPED]
         notes = self._still_needed(refs) | self.dropped
@@ -115,23 +112,16 @@ class Departure:
     def _still_needed(self, refs: list[Ref]) -> dict[str, int]:
         """Give the notes of runs that have checkpoints, and no ref; all, if nobody can say."""
         runs = self._survey.runs
-        if runs is None or self._had_trash or self._has_trash():
-            # whose packs may have come back since
+        if runs is None:
             return self._noted
         refs_of = {ref.run for ref in refs}
         return {
             run: until for run, until in self._noted.items() if run in runs and run not in refs_of
         }
 
-    def _has_trash(self) -> bool:
-        return bool(self._files.list(self._store.root / "trash"))
-
     def _note(self, notes: dict[str, int], *, tight: bool) -> None:
         if notes == self._noted:
             return
-        if not self._noted.keys() <= notes.keys():
-            # what was purged stays purged, or `repair` finds it
-            self._files.sync_folder(self._store.root / "trash")
         try:
             write_dropped(self._files, self._store.root, notes)
         except OSError as error:
@@ -146,9 +136,8 @@ class Departure:
         try:
             with self._store.locks.hold(ref.run) as owner:
                 self._files.unlink(path)
-                if self._trusted:
-                    self._store.remove_logs(ref.run)
-                    owner.forget(self._files)
+                self._store.remove_logs(ref.run)
+                owner.forget(self._files)
         except RunOwned:  # since an instant ago
             self._survey.mark([ref], {ref.run: Fate.WHOLE})
             return False

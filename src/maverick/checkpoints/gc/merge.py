@@ -4,7 +4,7 @@ When eight packs of about one size have come together they are copied into one, 
 size: so there are at most seven of each of some sizes, and each byte is copied once for each size.
 The new pack is durable before anything else happens; the old ones, all of whose frames it holds,
 are removed alone in the store, at once or, while other saves are under way, after one of the next
-saves. Nothing waits for anybody.
+saves. Nothing waits for anybody. Where locks cannot be trusted, nothing is merged.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import suppress
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from maverick.checkpoints.disk import filesystem, layout
+from maverick.checkpoints.disk import layout
 from maverick.checkpoints.objects import packs
 from maverick.checkpoints.objects.ids import ObjectId
 from maverick.checkpoints.objects.packs import Frame
@@ -72,26 +72,23 @@ class Merger:
         self._store = store
         # Packs whose frames a merged one holds, by the name of that; they wait to be removed.
         self._replaced: dict[str, list[str]] = {}
-        self._given_up = self._may_remove = False
+        self._given_up = False
 
     def after_save(self) -> None:
         """Do what there is to do: usually nothing. Costs 2 fsyncs when packs are merged."""
         if self._given_up or not (self._replaced or due(self._store.objects.set.known())):
             return
         try:
-            self._work()
+            if self._store.locks.are_trusted:
+                self._work()
+            else:
+                self._given_up = True
         except (OSError, MaverickError):
             # a full disk, a damaged pack: gc and fsck say so, and mend it
             self._given_up = True
 
     def _work(self) -> None:
         with suppress(BlockingIOError), self._store.locks.merge():
-            if not self._may_remove and not filesystem.locks_are_trusted(
-                self._store.root / "merge.lock"
-            ):
-                self._given_up = True
-                return
-            self._may_remove = True
             self._store.objects.refresh()
             waiting = {name for names in self._replaced.values() for name in names}
             chosen = due(

@@ -153,15 +153,6 @@ class Survey:
         bases = {bytes.fromhex(object_id) for object_id in self._walk.bases}
         return {leaning_copy(raw_id) if raw_id in leaning else raw_id for raw_id in live} | bases
 
-    def note_leans(self, object_ids: Iterable[ObjectId]) -> None:
-        """Take what *object_ids* lean on, now that they are there, for as much alive as they
-        are.
-        """
-        for object_id in object_ids:
-            leans = self._objects.leans(object_id)
-            self._walk.bases.update(leans.bases)
-            self._walk.seen.update(chunk for chunk, _ in leans.chunks)
-
     def mark(self, refs: Iterable[Ref], fates: dict[str, Fate]) -> None:
         """Find what must stay of *refs*. Raises StoreDamaged if some of it cannot be read."""
         for ref in refs:

@@ -3,13 +3,10 @@ instant.
 
 Without a lock: the live objects of the packs to be rewritten are copied into a new pack, durably.
 Then, alone in the store (no save is under way): refs and objects are synced, what is new is marked,
-refs are removed and shortened and synced, and only then dead packs are moved to `trash/`. A process
-that dies leaves garbage.
-
-Where kernel locks hold off everybody, the packs just moved are removed at once: a save keeps the
-shared lock from listing the packs to syncing its ref, so none can rely on them, and nothing leads
-to them. Where locks cannot be trusted a save may be under way; its ref shows up in a later mark,
-which brings the packs back from `trash/`. There they wait for a cycle that begins an hour later.
+refs are removed and shortened and synced, and only then dead packs are moved to `trash/`. What is
+in there is removed when saves go on again: a save keeps the shared lock from listing the packs to
+syncing its ref, so none can rely on them, and nothing leads to them. A process that dies leaves
+garbage.
 """
 
 from __future__ import annotations
@@ -19,12 +16,11 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from maverick.checkpoints.disk import filesystem, layout
+from maverick.checkpoints.disk import layout
 from maverick.checkpoints.disk.files import is_full, writing
 from maverick.checkpoints.folder import alone
 from maverick.checkpoints.gc.departure import Departure
 from maverick.checkpoints.gc.survey import decide, read_refs, take_survey
-from maverick.checkpoints.gc.trash import Trash
 from maverick.checkpoints.objects import packs
 from maverick.checkpoints.objects.ids import ObjectId
 from maverick.checkpoints.objects.packs import Frame
@@ -44,8 +40,8 @@ class GcResult:
     """What gc did. `removed_bytes` are bytes of objects, `freed_bytes` those that the disk has
     gained.
 
-    `trashed_bytes` are those that a later gc frees, where locks cannot be trusted. `left` names the
-    packs that were to be rewritten, but could not be read, or for which there was no space.
+    `left` names the packs that were to be rewritten, but could not be read, or for which there was
+    no space.
     """
 
     runs: tuple[str, ...] = ()
@@ -53,7 +49,6 @@ class GcResult:
     removed_bytes: int = 0
     kept_objects: int = 0
     freed_bytes: int = 0
-    trashed_bytes: int = 0
     left: tuple[str, ...] = ()
 
 
@@ -62,13 +57,12 @@ def sweep(
 ) -> GcResult:
     """Do what *survey* found; `GcPlan.execute` says what that guarantees."""
     layout.read_format(store.files, store.root).require_gc(store.root)
-    with alone(store), writing("collect garbage", store.root):
-        trusted = filesystem.locks_are_trusted(store.root / "gc.lock")
+    with alone(store, "collect garbage"), writing("collect garbage", store.root):
         store.objects.refresh()
         names = {index.name for index in store.objects.packs()}
         if not names.issuperset(index.name for index in survey.packs):  # another gc was here
             survey = take_survey(store, survey.policy, survey)
-        sweeper = _Sweeper(store, survey, trusted, progress)
+        sweeper = _Sweeper(store, survey, progress)
         try:
             sweeper.run()
         finally:
@@ -79,20 +73,15 @@ def sweep(
 
 class _Sweeper:
     def __init__(
-        self,
-        store: StoreFolder,
-        survey: Survey,
-        trusted: bool,
-        progress: Callable[[int, int], None] | None,
+        self, store: StoreFolder, survey: Survey, progress: Callable[[int, int], None] | None
     ) -> None:
         self._store = store
         self._files = store.files
         self._survey = survey
         self._progress = _Progress(progress)
-        self._trash = Trash(store, trusted=trusted)
-        self._runs = Departure(store, survey, trusted=trusted)
+        self._runs = Departure(store, survey)
         self._removed: dict[bytes, int] = {}
-        self._copied = 0
+        self._freed = self._copied = 0
         self._left: dict[str, None] = {}
         self._tight = False
 
@@ -123,8 +112,7 @@ class _Sweeper:
             removed_objects=len(removed),
             removed_bytes=sum(removed.values()),
             kept_objects=len(kept),
-            freed_bytes=self._trash.freed - self._copied,
-            trashed_bytes=self._trash.waiting,
+            freed_bytes=self._freed - self._copied,
             left=tuple(self._left),
         )
 
@@ -137,7 +125,6 @@ class _Sweeper:
             self._left[index.name] = None
 
     def _pass(self, rewrite: list[PackIndex]) -> None:
-        before = self._trash.purgeable()
         try:
             self._runs.prepare(tight=self._tight)
             self._copy(rewrite)
@@ -145,11 +132,13 @@ class _Sweeper:
                 index for index in (*self._survey.delete, *rewrite) if index.name not in self._left
             ]
             with self._store.locks.exclusive(), self._store.locks.refs():
-                condemned = self._condemn(victims)
+                self._condemn(victims)
         finally:
             self._runs.clean_up()
-            self._survey.source.close()  # else what is purged keeps its space
-        self._trash.purge(before, condemned)
+            self._survey.source.close()  # else what is removed keeps its space
+        for name in self._files.list(self._store.root / "trash"):
+            if name.endswith(".pack"):
+                self._remove(self._store.root / "trash" / name)
 
     def _live_bytes(self, index: PackIndex) -> int:
         live = self._survey.live_copies()
@@ -157,6 +146,12 @@ class _Sweeper:
 
     def _path(self, folder: str, name: str) -> Path:
         return self._store.root / folder / f"{name}.pack"
+
+    def _remove(self, path: Path) -> None:
+        with suppress(FileNotFoundError):
+            size = self._files.size(path)
+            self._files.unlink(path)
+            self._freed += size
 
     # Without a lock.
 
@@ -196,10 +191,8 @@ class _Sweeper:
 
     # Alone in the store.
 
-    def _condemn(self, victims: list[PackIndex]) -> list[str]:
-        """Remove and shorten refs, then move the packs to `trash/` that nothing leads to; gives
-        their names.
-        """
+    def _condemn(self, victims: list[PackIndex]) -> None:
+        """Remove and shorten refs, then move the packs to `trash/` that nothing leads to."""
         root, survey = self._store.root, self._survey
         # What a save has written counts here, so it has to be durable before anything goes.
         self._files.sync_folder(root / "refs")
@@ -209,56 +202,48 @@ class _Sweeper:
         fates = decide(self._store, refs, survey.policy, survey)
         self._runs.keep_unprepared(refs, fates)
         survey.mark(refs, fates)
-        self._heal()
+        self._require_all()
         self._runs.carry_out(refs, fates, tight=self._tight)
-        self._trash.remove_stale()
-        return self._move(victims)
+        self._remove_leftovers()
+        self._move(victims)
 
-    def _heal(self) -> None:
-        """Bring back the packs from `trash/` with what is alive after all; else refuse to go on."""
-        missing = self._missing()
-        while missing and self._bring_back({copy[:32] for copy in missing}):
-            missing = self._missing()
+    def _require_all(self) -> None:
+        """Raise StoreDamaged unless all that is alive is in `objects/`."""
+        missing = self._survey.live_copies()
+        for index in self._store.objects.packs():
+            missing.difference_update(copy for copy, _ in index.copies())
         for copy in missing:
             raise StoreDamaged(
                 f"gc removed nothing, because object {copy[:32].hex()[:12]} is missing; run "
                 "`maverick checkpoint fsck`"
             )
 
-    def _bring_back(self, missing: set[bytes]) -> bool:
-        """Bring back the packs from `trash/` that hold some of *missing*; says whether there were
-        any.
-        """
-        found = self._trash.bring_back(missing)
-        self._store.objects.refresh()
-        self._survey.note_leans(ObjectId(raw_id.hex()) for raw_id in missing)
-        return found
+    def _remove_leftovers(self) -> None:
+        """Remove what writers that are gone have left in `tmp/`."""
+        for name in self._files.list(self._store.root / "tmp"):
+            path = self._store.root / "tmp" / name
+            with suppress(FileNotFoundError):
+                if layout.is_leftover(self._files, path):
+                    self._remove(path)
 
-    def _missing(self) -> set[bytes]:
-        missing = self._survey.live_copies()
-        for index in self._store.objects.packs():
-            missing.difference_update(copy for copy, _ in index.copies())
-        return missing
-
-    def _move(self, victims: list[PackIndex]) -> list[str]:
+    def _move(self, victims: list[PackIndex]) -> None:
         """Move those of *victims* to `trash/` that hold nothing alive that is nowhere else."""
         going = {index.name for index in victims}
         needed = self._survey.live_copies()
         for index in self._store.objects.packs():
             if index.name not in going:
                 needed.difference_update(copy for copy, _ in index.copies())
-        moved: list[str] = []
         for index in victims:
             rows = dict(index.copies())
             if not needed.isdisjoint(rows):
                 needed.difference_update(rows)
                 continue
             with suppress(FileNotFoundError):  # an earlier pass has moved it
-                self._trash.put(index.name)
-                moved.append(index.name)
+                self._files.rename(
+                    self._path("objects", index.name), self._path("trash", index.name)
+                )
                 self._removed.update((copy, place.length) for copy, place in rows.items())
         self._store.objects.refresh()
-        return moved
 
 
 class _Progress:

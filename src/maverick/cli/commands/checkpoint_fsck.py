@@ -4,7 +4,8 @@ The exit code is 20 if there is any. Each finding names the runs that it affects
 changed, unless by --repair.
 
 A repair removes nothing: it copies what is whole out of damaged files, moves those to quarantine/,
-and makes each run stand at its newest whole checkpoint.
+and makes each run stand at its newest whole checkpoint. On network file systems other hosts cannot
+be kept out of the store. Nothing is repaired there, unless by --alone.
 
 Examples:
   maverick checkpoint fsck
@@ -37,12 +38,19 @@ def command(
     repair: Annotated[
         bool, typer.Option("--repair", help="Repair what is damaged, then check again.")
     ] = False,
+    alone: Annotated[
+        bool,
+        typer.Option(
+            "--alone",
+            help="Nothing else uses the store now: repair also where locks keep nobody out.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     from maverick.checkpoints.fsck.check import check  # noqa: PLC0415
 
     folder = this_project().store_folder
-    done = _repair(folder) if repair else []
+    done = _repair(folder, trust_locks=alone or None) if repair else []
     findings = list(check(folder, read_data=read_data or repair))
     rows = [_row(finding) for finding in findings]
     reply(
@@ -59,10 +67,10 @@ def command(
         raise typer.Exit(StoreDamaged.exit_code)
 
 
-def _repair(folder: Path) -> "list[Repair]":
+def _repair(folder: Path, *, trust_locks: bool | None) -> "list[Repair]":
     from maverick.checkpoints.fsck.repair import repair  # noqa: PLC0415
 
-    return repair(folder, clock=lambda: time.time_ns() // 1_000_000)
+    return repair(folder, clock=lambda: time.time_ns() // 1_000_000, trust_locks=trust_locks)
 
 
 def _row(finding: "Finding") -> dict[str, Any]:

@@ -7,6 +7,9 @@ both limits.
 
 A run that ends starts this in the background, with --keep-dropped, if much can be removed.
 
+On network file systems other hosts cannot be kept out of the store. Nothing is collected there,
+unless by --alone.
+
 Examples:
   maverick checkpoint gc --dry-run
   maverick checkpoint gc --keep-last 3 --keep-within 14d
@@ -64,6 +67,13 @@ def command(
             help="Keep what `checkpoint undo` would bring back, such as dropped runs.",
         ),
     ] = False,
+    alone: Annotated[
+        bool,
+        typer.Option(
+            "--alone",
+            help="Nothing else uses the store now: collect also where locks keep nobody out.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would go, and remove nothing.")
     ] = False,
@@ -77,7 +87,8 @@ def command(
     from maverick.checkpoints.gc.automatic import note_collected  # noqa: PLC0415 - light commands do without
     from maverick.cli.terminal.progress import Bar  # noqa: PLC0415
 
-    store = project.open_store()
+    # A dry run removes nothing, so it may be made anywhere.
+    store = project.open_store(trust_locks=alone or dry_run or None)
     last, within = _limits(project, keep_last, keep_within)
     spared = needed(store) if keep_dropped else []
     result = None
