@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kit.faults import CrashingFiles, FullFiles, Killed
-from kit.stores import begin, extend, read_all
+from kit.stores import begin, extend, read_all, take_in
 from maverick.checkpoints import Checkpoint, Store, blob, byhand, exports, note, value
 from maverick.checkpoints.disk import sealed as canonical
 from maverick.checkpoints.disk.files import Files
@@ -66,7 +66,7 @@ def test_a_run_goes_to_another_store_with_everything(
     at = _filled(store)
 
     done = exports.export(store, at, tmp_path / "run")
-    ref = exports.take_in(there, tmp_path / "run")
+    ref = take_in(there, tmp_path / "run")
 
     assert ("run-1", at.id, (tmp_path / "run").stat().st_size) == (
         done.run,
@@ -97,7 +97,7 @@ def test_an_older_checkpoint_goes_alone_with_the_labelled_ones_before_it(
     older = store.checkpoint(at.parent)
 
     exports.export(store, older, tmp_path / "run")
-    ref = exports.take_in(there, tmp_path / "run")
+    ref = take_in(there, tmp_path / "run")
 
     assert (older.id, 1, {}) == (ref.checkpoint, len(ref.positions), ref.tags)
     assert "half" == there.resolve("run-1@half").label
@@ -111,8 +111,8 @@ def test_under_another_name_it_is_a_run_of_its_own(
     at = _filled(store)
     exports.export(store, at, tmp_path / "run")
 
-    beside = exports.take_in(store, tmp_path / "run", "copy")
-    alone = exports.take_in(there, tmp_path / "run", "copy")
+    beside = take_in(store, tmp_path / "run", "copy")
+    alone = take_in(there, tmp_path / "run", "copy")
 
     assert read_all(store, at) == read_all(there, there.resolve("copy"))
     assert at.tree == beside.tree == alone.tree
@@ -128,7 +128,7 @@ def test_a_second_import_of_the_same_content_stores_nothing_twice(
     exports.export(store, at, tmp_path / "run")
     before = _objects(store)
 
-    exports.take_in(store, tmp_path / "run", "copy")
+    take_in(store, tmp_path / "run", "copy")
 
     assert 1 == _objects(store) - before
 
@@ -141,7 +141,7 @@ def test_a_run_that_exists_is_refused(store: Store, tmp_path: Path) -> None:
             UsageError,
             match="there is a run run-1 already; import it under another name: --as NAME",
         ):
-            exports.take_in(store, tmp_path / "run", name)
+            take_in(store, tmp_path / "run", name)
 
 
 def test_a_dropped_run_can_be_imported_again(store: Store, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_a_dropped_run_can_be_imported_again(store: Store, tmp_path: Path) -> No
     byhand.drop(store, "run-1")
     store.plan_gc().execute()
 
-    exports.take_in(store, tmp_path / "run")
+    take_in(store, tmp_path / "run")
 
     assert [] == list(store.check(read_data=True))
     assert at == store.resolve("run-1")
@@ -196,7 +196,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 def _import(folder: Path, data: bytes) -> None:
     (folder / "run").write_bytes(data)
-    exports.take_in(Store.create(folder / "there"), folder / "run")
+    take_in(Store.create(folder / "there"), folder / "run")
 
 
 @pytest.fixture(scope="module")
@@ -331,7 +331,7 @@ def test_a_file_whose_name_leads_out_is_refused(
     exports.export(store, at, tmp_path / "run")
 
     with pytest.raises(UsageError, match="run is refused: no file of a project can be called"):
-        exports.take_in(there, tmp_path / "run")
+        take_in(there, tmp_path / "run")
 
     assert ([], 0) == (there.refs(), _objects(there))
 
@@ -344,14 +344,14 @@ def test_a_name_that_leads_out_does_not_hide_behind_an_equal_tree(
     exports.export(store, store.save("run-1", same, parent=begin(store)), tmp_path / "run")
 
     with pytest.raises(UsageError, match="is refused"):
-        exports.take_in(there, tmp_path / "run")
+        take_in(there, tmp_path / "run")
 
 
 def test_a_folder_or_nothing_is_no_export(there: Store, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a folder, not the file of a run"):
-        exports.take_in(there, tmp_path)
+        take_in(there, tmp_path)
     with pytest.raises(UsageError, match=r"cannot read .*/none: No such file or directory"):
-        exports.take_in(there, tmp_path / "none")
+        take_in(there, tmp_path / "none")
 
 
 def test_a_kill_at_any_point_of_an_import_leaves_the_run_or_nothing(
@@ -365,14 +365,14 @@ def test_a_kill_at_any_point_of_an_import_leaves_the_run_or_nothing(
         root = tmp_path / str(after)
         Store.create(root)
         try:
-            exports.take_in(Store.open(root, files=CrashingFiles(after)), tmp_path / "run")
+            take_in(Store.open(root, files=CrashingFiles(after)), tmp_path / "run")
             ended = True
         except Killed:
             pass
         there = Store.open(root)
         assert [] == [it for it in there.check(read_data=True) if it.severity == "error"]
         if not there.refs():
-            exports.take_in(there, tmp_path / "run")
+            take_in(there, tmp_path / "run")
         assert read_all(store, at) == read_all(there, there.resolve("run-1"))
         after += 1
     assert after > 5

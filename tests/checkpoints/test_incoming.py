@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kit.stores import begin
+from kit.stores import begin, take_in
 from maverick.checkpoints import Checkpoint, Content, Store, blob, existing, exports, value
 from maverick.checkpoints.disk import sealed
 from maverick.checkpoints.incoming import MOST_BYTES
@@ -73,10 +73,10 @@ def test_one_folder_under_many_names_is_counted_and_refused(
         UsageError,
         match=r"bomb is refused: .* holds 1,111,111,111,\d+ names .*; --any-size takes it",
     ):
-        exports.take_in(there, tmp_path / "bomb")
+        take_in(there, tmp_path / "bomb")
     assert [] == there.refs()
 
-    exports.take_in(there, tmp_path / "bomb", any_size=True)
+    take_in(there, tmp_path / "bomb", any_size=True)
     assert [] == list(there.check(read_data=True))
 
 
@@ -88,14 +88,14 @@ def test_many_bytes_are_refused_though_the_names_are_few(
     with pytest.raises(
         UsageError, match=r"and 2,000,000,000,\d+ bytes, more than anybody could restore"
     ):
-        exports.take_in(there, tmp_path / "bomb")
+        take_in(there, tmp_path / "bomb")
 
 
 def test_some_repetition_is_no_bomb(store: Store, there: Store, tmp_path: Path) -> None:
     """A folder may be there a thousand times."""
     exports.export(store, _bomb(store, 3, b"text"), tmp_path / "run")
 
-    exports.take_in(there, tmp_path / "run")
+    take_in(there, tmp_path / "run")
     plan_copy(there, there.load("run-1"), tmp_path / "copy").execute()
 
     assert 1000 == sum(path.is_file() for path in (tmp_path / "copy").rglob("*"))
@@ -232,7 +232,7 @@ def test_lists_of_lists_of_chunks_are_refused_before_they_are_read(
         UsageError,
         match=r"bomb is refused: 1,600,\d+,\d+,\d+ bytes have to be read to verify it, more",
     ):
-        exports.take_in(there, tmp_path / "bomb")
+        take_in(there, tmp_path / "bomb")
 
 
 def test_what_does_not_fit_into_memory_is_refused(
@@ -248,7 +248,7 @@ def test_what_does_not_fit_into_memory_is_refused(
     with pytest.raises(
         UsageError, match="one part of it has 1,200,000,000 bytes, more than 1,073,741,824"
     ):
-        exports.take_in(there, tmp_path / "bomb")
+        take_in(there, tmp_path / "bomb")
 
 
 def test_verifying_tells_how_far_it_is(store: Store, there: Store, tmp_path: Path) -> None:
@@ -256,9 +256,7 @@ def test_verifying_tells_how_far_it_is(store: Store, there: Store, tmp_path: Pat
     exports.export(store, _save(store, {("large",): blob(os.urandom(900_000))}), tmp_path / "run")
     told: list[tuple[int, int]] = []
 
-    exports.take_in(
-        there, tmp_path / "run", progress=lambda done, total: told.append((done, total))
-    )
+    take_in(there, tmp_path / "run", progress=lambda done, total: told.append((done, total)))
 
     assert told == sorted(told)
     assert {told[-1][0]} == {total for _, total in told}
@@ -290,7 +288,7 @@ def test_what_says_a_wrong_size_of_another_is_refused(
     with pytest.raises(
         StoreDamaged, match="has another size than what names it says; nothing was imported"
     ):
-        exports.take_in(there, tmp_path / "run")
+        take_in(there, tmp_path / "run")
 
 
 def test_wide_folders_that_share_their_parts_are_refused(
@@ -309,7 +307,7 @@ def test_wide_folders_that_share_their_parts_are_refused(
     exports.export(store, at, tmp_path / "run")
 
     with pytest.raises(StoreDamaged, match=r"is not well-formed: .* stands under 0"):
-        exports.take_in(there, tmp_path / "run")
+        take_in(there, tmp_path / "run")
     assert {"object-malformed"} == {it.kind for it in store.check()}
 
 
@@ -334,7 +332,7 @@ def test_what_restoring_would_refuse_is_refused_at_once(
     exports.export(store, at, tmp_path / "run")
 
     with pytest.raises(UsageError, match="run is refused: no file of a project can be called"):
-        exports.take_in(there, tmp_path / "run")
+        take_in(there, tmp_path / "run")
     assert [] == there.refs()
 
 
@@ -345,7 +343,7 @@ def test_a_step_with_artifacts_may_be_called_anything(
     at = _save(store, {("artifacts", 'loop["../.git"].x', "report.txt"): blob(b"x")})
     exports.export(store, at, tmp_path / "run")
 
-    assert at.id == exports.take_in(there, tmp_path / "run").checkpoint
+    assert at.id == take_in(there, tmp_path / "run").checkpoint
 
 
 def _fifo(path: Path) -> None:
@@ -370,4 +368,4 @@ def test_what_is_no_file_is_not_waited_for(
         UsageError,
         match=f"run is {what}, not the file of a run" if what else "cannot read .*/run: ",
     ):
-        exports.take_in(there, tmp_path / "run")
+        take_in(there, tmp_path / "run")

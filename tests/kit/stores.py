@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
-from maverick.checkpoints import Checkpoint, Content, Store, blob, note, value
+from maverick.checkpoints import Checkpoint, Content, Ref, Store, blob, exports, note, value
 from maverick.checkpoints.disk import filesystem
 from maverick.checkpoints.objects.ids import ObjectId, TreeId
 from maverick.checkpoints.trees.folders import Path as Names
 from maverick.checkpoints.trees.folders import walk
+from maverick.runs.imports import import_check
+
+Progress = Callable[[int, int], None] | None
 
 STEP_KEY = "0123456789abcdef" * 4
 
@@ -69,3 +75,11 @@ def read_all(store: Store, checkpoint: Checkpoint) -> dict[str, bytes]:
 def on_a_network_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let everything be mounted from another host from now on."""
     monkeypatch.setattr(filesystem, "_mounts", lambda: "1 1 0:1 / / rw - nfs4 server:/ rw")
+
+
+def take_in(
+    store: Store, path: Path, run: str = "", *, any_size: bool = False, progress: Progress = None
+) -> Ref:
+    """Take in the run in the file *path*, as `maverick checkpoint import` does."""
+    check = import_check()
+    return exports.take_in(store, path, run, check=check, any_size=any_size, progress=progress)

@@ -35,6 +35,7 @@ from maverick.checkpoints.refs.refs import Ref
 from maverick.checkpoints.refs.retention import Fate
 from maverick.checkpoints.trees import tree_nodes
 from maverick.checkpoints.trees.closure import Visit, Walk
+from maverick.checkpoints.trees.snapshot import Snapshot
 from maverick.checkpoints.workspace.stat_cache import kind_of
 from maverick.errors import StoreDamaged, StoreDenied, StoreTooNew, StoreUnwritable, UsageError
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from maverick.checkpoints.store import Store
     from maverick.checkpoints.trees.tree_nodes import Checkpoint, Node
 
+    Check = Callable[[Snapshot], None]
     Progress = Callable[[int, int], None]
 
 FORMAT: Final = 1
@@ -176,18 +178,20 @@ def take_in(
     path: Path,
     run: str = "",
     *,
+    check: Check,
     any_size: bool = False,
     progress: Progress | None = None,
 ) -> Ref:
     """Take the run in the file *path* into *store*, by its own name or as *run*; gives its ref.
 
-    Every byte is verified first, and that nothing is missing. After a crash the run is there or it
-    is not. *progress* hears how many bytes of how many are verified.
+    Every byte is verified first, and that nothing is missing; then *check* gets each checkpoint,
+    and may refuse what it holds. After a crash the run is there or it is not. *progress* hears how
+    many bytes of how many are verified.
 
     Raises:
-        UsageError: the file cannot be read, or is none that `export` wrote; the run's name, or that
-            of a file in it, is none; there is such a run; it holds more than anybody could restore,
-            and not *any_size* is taken.
+        UsageError: the file cannot be read, or is none that `export` wrote; the run's name is none;
+            there is such a run; *check* raised it; it holds more than anybody could restore, and
+            not *any_size* is taken.
         StoreDamaged: it is cut off or altered.
         StoreTooNew: a newer version wrote it.
     """
@@ -203,7 +207,7 @@ def take_in(
             raise UsageError(
                 f"there is a run {name} already; import it under another name: --as NAME"
             )
-        opened.verify(any_size=any_size, progress=progress)
+        opened.verify(check, any_size=any_size, progress=progress)
         store.adopt(ref, opened.frames(), name=name, is_new=True)
     return store.ref(name)
 
@@ -271,7 +275,7 @@ class _Export:
             f"{self.path} is damaged: {why}; nothing was imported, export the run again"
         )
 
-    def verify(self, *, any_size: bool, progress: Progress | None) -> None:
+    def verify(self, check: Check, *, any_size: bool, progress: Progress | None) -> None:
         """Read every byte. Raises StoreDamaged, StoreTooNew, UsageError."""
         lengths = self._check(read_data=False).lengths
         total = sum(lengths.values())
@@ -286,7 +290,7 @@ class _Export:
                 progress(min(read, total), total)
 
         self._check(read_data=True, tell_read=tell_read)
-        self._check_visits(lengths, any_size=any_size)
+        self._check_visits(lengths, check, any_size=any_size)
         at = tree_nodes.parse_checkpoint(
             self.ref.checkpoint, self._objects.read(self.ref.checkpoint)
         )
@@ -340,21 +344,21 @@ class _Export:
     def _too_large(self, why: str) -> UsageError:
         return UsageError(f"{self.path} is refused: {why}; --any-size takes it all the same")
 
-    def _check_visits(self, lengths: dict[ObjectId, int], *, any_size: bool) -> None:
-        """Check that nothing is missing, that all fits together, and that nothing leads out of its
-        folder.
-        """
-        incoming = Incoming(_Nodes(self._objects), lengths)
+    def _check_visits(self, lengths: dict[ObjectId, int], check: Check, *, any_size: bool) -> None:
+        """Check that nothing is missing, that all fits together, and that nobody refuses it."""
+        source = _Source(self._objects)
+        incoming = Incoming(source, lengths)
         for visit in _walked(self._objects, self.ref, f"{self.path} is not whole"):
             if not is_canonical(visit):
                 raise self.damaged(f"object {visit.id[:12]} is not written canonically")
             incoming.add(visit)
         for problem in incoming.problems(self._objects.read):
             raise self.damaged(problem)
-        for names in incoming.bad_names():
-            raise UsageError(
-                f"{self.path} is refused: no file of a project can be called {'/'.join(names)!r}"
-            )
+        try:
+            for checkpoint in incoming.checkpoints:
+                check(Snapshot(checkpoint, source))
+        except UsageError as error:
+            raise UsageError(f"{self.path} is refused: {error}") from None
         if not any_size:
             try:
                 incoming.require_restorable()
@@ -384,9 +388,13 @@ def _walked(objects: Objects, ref: Ref, what: str) -> Iterator[Visit]:
         yield visit
 
 
-class _Nodes:
+class _Source:
+    """What the snapshots of an export read from."""
+
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
+        self.read = objects.read
+        self.read_chunks = objects.read_chunks
 
     def node(self, node_id: TreeId) -> Node:
         return tree_nodes.parse_node(node_id, self._objects.read(node_id))

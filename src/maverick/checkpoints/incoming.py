@@ -1,5 +1,4 @@
-"""What of an export may come in: its parts fit together, its files have safe names, and somebody
-could restore them.
+"""What of an export may come in: its parts fit together, and somebody could restore them.
 
 A few kilobytes can say that they are more than any disk holds: equal folders under many names,
 lists of chunks that name the same chunk again and again. So everything here looks at each object
@@ -15,17 +14,13 @@ from maverick.checkpoints.objects.ids import ObjectId, TreeId
 from maverick.checkpoints.trees import folders, tree_nodes
 from maverick.checkpoints.trees.closure import UNKNOWN
 from maverick.checkpoints.trees.tree_nodes import Checkpoint, Fan, Leaf
-from maverick.checkpoints.workspace.target import is_restorable
 from maverick.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from maverick.checkpoints.trees.closure import Visit
-    from maverick.checkpoints.trees.folders import Nodes, Path
-    from maverick.checkpoints.trees.tree_nodes import Entry
-
-    Allows = Callable[[str, Entry], bool]
+    from maverick.checkpoints.trees.folders import Nodes
 
 MOST_BYTES: Final = 1_000_000_000_000
 """More bytes than these nobody verifies or restores, unless told to."""
@@ -45,13 +40,16 @@ class _Said(NamedTuple):
 
 
 class Incoming:
-    """Gathers the visits of a walk over an export, whose objects have these *lengths*."""
+    """Gathers the visits of a walk over an export, whose objects have these *lengths*.
+
+    `checkpoints` are those that were visited.
+    """
 
     def __init__(self, nodes: Nodes, lengths: dict[ObjectId, int]) -> None:
         self._nodes = nodes
         self._true = {it: _Said(length, UNKNOWN) for it, length in lengths.items()}
         self._said: set[tuple[ObjectId, _Said]] = set()
-        self._checkpoints: list[Checkpoint] = []
+        self.checkpoints: list[Checkpoint] = []
         self._placement = Placement()
 
     def add(self, visit: Visit) -> None:
@@ -59,7 +57,7 @@ class Incoming:
         self._placement.add(visit)
         self._said.update((link.id, _Said(link.size, link.count)) for link in visit.links)
         if isinstance(visit.content, Checkpoint):
-            self._checkpoints.append(visit.content)
+            self.checkpoints.append(visit.content)
         elif visit.content is not None:
             self._true[visit.id] = _Said(visit.content.size, visit.content.count)
 
@@ -75,7 +73,7 @@ class Incoming:
     def require_restorable(self) -> None:
         """Refuse what is more than anybody could restore. Raises UsageError, with the numbers."""
         known: dict[TreeId, int] = {}
-        for checkpoint in self._checkpoints:
+        for checkpoint in self.checkpoints:
             for tree in (checkpoint.tree, checkpoint.facts):
                 count, size = folders.count_paths(self._nodes, tree, known), self._true[tree].size
                 if count > folders.MOST_PATHS or size > MOST_BYTES:
@@ -84,45 +82,6 @@ class Incoming:
                         f"bytes, more than anybody could restore ({folders.MOST_PATHS:,} and "
                         f"{MOST_BYTES:,})"
                     )
-
-    def bad_names(self) -> Iterator[Path]:
-        """Yield the paths, each with its last name, of what no project can hold."""
-        for top, allows in (
-            ("workspace", is_restorable),
-            ("definition", _stays_inside),
-            ("artifacts", is_restorable),
-        ):
-            seen: set[TreeId] = set()
-            for checkpoint in self._checkpoints:
-                entry = folders.lookup(self._nodes, checkpoint.tree, (top,))
-                trees = [entry] if entry is not None and entry.kind == "tree" else []
-                if top == "artifacts":
-                    # those of each step stand below its path, which is no name of a file
-                    trees = [
-                        inner
-                        for it in trees
-                        for _, inner in folders.scan(self._nodes, TreeId(it.id))
-                    ]
-                for tree in trees:
-                    if tree.kind == "tree":
-                        yield from self._bad_below(TreeId(tree.id), allows, seen)
-
-    def _bad_below(self, tree: TreeId, allows: Allows, seen: set[TreeId]) -> Iterator[Path]:
-        todo: list[tuple[TreeId, Path]] = [(tree, ())]
-        while todo:
-            node_id, path = todo.pop()
-            if node_id in seen:
-                continue
-            seen.add(node_id)
-            node = self._nodes.node(node_id)
-            if isinstance(node, Fan):
-                todo += [(child.id, path) for child in node.children.values()]
-                continue
-            for name, entry in node.entries.items():
-                if not allows(name, entry):
-                    yield (*path, name)
-                if entry.kind == "tree":
-                    todo.append((TreeId(entry.id), (*path, name)))
 
 
 def is_canonical(visit: Visit) -> bool:
@@ -137,8 +96,3 @@ def is_canonical(visit: Visit) -> bool:
             return tree_nodes.encode_node(node) == visit.data and is_wide is isinstance(node, Fan)
         case None:
             return True
-
-
-def _stays_inside(name: str, _: Entry) -> bool:
-    """Say whether the file *name* of a definition, which may hold `/`, leads to no folder above."""
-    return ".." not in name.split("/") and "\0" not in name

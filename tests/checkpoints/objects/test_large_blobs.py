@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kit.faults import CountingFiles
-from kit.stores import flip
+from kit.stores import flip, take_in
 from maverick.checkpoints import Store, blob, blob_from, exports
 from maverick.checkpoints.objects import chunking
 from maverick.checkpoints.objects.frames import HAS_CHUNKS, Frame, compressor
@@ -201,7 +201,7 @@ def test_gc_and_exports_keep_what_lists_name(store: Store) -> None:
     assert [] == list(fresh.check(read_data=True))
     exports.export(fresh, fresh.resolve("r"), store.root.parent / "run")
     other = Store.create(store.root.parent / "other")
-    exports.take_in(other, store.root.parent / "run")
+    take_in(other, store.root.parent / "run")
     assert keep == Store.open(other.root).load("r").data("keep")
     assert [] == list(other.check(read_data=True))
 

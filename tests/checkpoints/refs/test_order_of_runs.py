@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kit.faults import CountingFiles
-from kit.stores import begin, extend
+from kit.stores import begin, extend, take_in
 from maverick.checkpoints import Checkpoint, Store, byhand, exports
 from maverick.checkpoints.disk.layout import CURRENT, encode_format
 from maverick.checkpoints.refs.refs import encode_ref, parse_ref
@@ -144,8 +144,8 @@ def test_an_imported_run_counts_as_started_when_it_was_imported(
     byhand.drop(store, "old")
     _begin(store, clock, "other", NOW + 1)
 
-    exports.take_in(store, tmp_path / "one")
-    exports.take_in(store, tmp_path / "one", "copy")
+    take_in(store, tmp_path / "one")
+    take_in(store, tmp_path / "one", "copy")
 
     assert ["copy", "old", "other"] == _names(store)
     store.drop("copy")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from kit.stores import take_in
 from kit.workspaces import Project, git
 from maverick.checkpoints import Store, blob, exports
 from maverick.checkpoints.objects.ids import TreeId
@@ -87,7 +88,7 @@ def test_deep_folders_are_saved_compared_restored_and_go_elsewhere(
 
     exports.export(store, first, tmp_path / "file")
     there = Store.create(tmp_path / "there")
-    exports.take_in(there, tmp_path / "file")
+    take_in(there, tmp_path / "file")
     assert [] == list(there.check(read_data=True))
     plan_copy(there, there.load("run"), tmp_path / "copy").execute()
     assert {3: "near", LEVELS: "one"} == _found(tmp_path / "copy")

@@ -195,6 +195,27 @@ def walk(nodes: Nodes, folder: TreeId, path: Path = ()) -> Iterator[tuple[Path, 
             todo.pop()
 
 
+def walk_once(nodes: Nodes, folder: TreeId, seen: set[TreeId]) -> Iterator[tuple[Path, Entry]]:
+    """Yield the entries below *folder* with their paths, in no order, those of equal nodes once.
+
+    Nodes that are *seen* are passed over; those that are read are added.
+    """
+    todo: list[tuple[TreeId, Path]] = [(folder, ())]
+    while todo:
+        node_id, path = todo.pop()
+        if node_id in seen:
+            continue
+        seen.add(node_id)
+        node = nodes.node(node_id)
+        if isinstance(node, Fan):
+            todo += [(child.id, path) for child in node.children.values()]
+            continue
+        for name, entry in node.entries.items():
+            yield (*path, name), entry
+            if entry.kind == "tree":
+                todo.append((TreeId(entry.id), (*path, name)))
+
+
 def count_paths(nodes: Nodes, folder: TreeId, known: dict[TreeId, int] | None = None) -> int:
     """Give how many entries `walk` would yield, reading each node once; *known* keeps what was
     counted.

@@ -111,6 +111,16 @@ class Snapshot:
             self._source, self._folder(self.checkpoint.tree, path), parse_path(path)
         )
 
+    def walk_once(
+        self, path: AnyPath, seen: set[TreeId]
+    ) -> Iterator[tuple[tuple[str, ...], Entry]]:
+        """Yield what is below the folder at *path*, with its path from there; equal folders once.
+
+        For what may be too much to be walked: some kilobytes can say that they are a million names.
+        What is in *seen* is passed over; the nodes that are read are added to it.
+        """
+        return folders.walk_once(self._source, self._folder(self.checkpoint.tree, path), seen)
+
     def fact(self, path: AnyPath) -> str:
         """Give the text of the fact at *path* (not empty)."""
         return self._found(self.find_fact(path), path).note

@@ -43,11 +43,14 @@ def command(
 ) -> None:
     from maverick.checkpoints import exports  # noqa: PLC0415
     from maverick.cli.terminal.progress import Bar  # noqa: PLC0415
+    from maverick.runs.imports import import_check  # noqa: PLC0415
 
     project = this_project()
     store = project.create_store()
     with Bar("verify", shown=not as_json) as bar:
-        ref = exports.take_in(store, Path(file), as_run, any_size=any_size, progress=bar)
+        ref = exports.take_in(
+            store, Path(file), as_run, check=import_check(), any_size=any_size, progress=bar
+        )
     reply_run(ref.run, ref.checkpoint, as_json=as_json, done=ref.done)
     if not ref.done and not as_json:
         from maverick.runs.workspace_choice import way_back  # noqa: PLC0415 - loads the project's files

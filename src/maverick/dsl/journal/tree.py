@@ -26,6 +26,8 @@ Changes: TypeAlias = dict[TreePath, Content | None]
 """What is to stand at paths of a tree; None removes."""
 
 INPUTS: Final = ("inputs",)
+DEFINITION: Final = ("definition",)
+"""The texts of the workflow and of all that it calls, by file."""
 OUTPUT: Final = ("output",)
 FILES: Final = ("workspace",)
 """The project's files, where a checkpoint keeps them."""
@@ -39,7 +41,7 @@ ASKED: Final = ("asked",)
 """A fact: the order before which everything may run again (`Records.asked`)."""
 END: Final = ("end",)
 """A fact: which step failed the run, and its error."""
-_DEFINITION: Final = "definition"
+_DEFINITION: Final = DEFINITION[0]
 _STEPS: Final = "steps"
 _MAIN: Final = "main"
 
