@@ -14,9 +14,9 @@ from pathlib import Path
 from kit.faults import Killed
 from maverick.checkpoints import Checkpoint, Store
 from maverick.checkpoints.workspace import (
+    CaptureReport,
     Disk,
     Places,
-    Report,
     Workspace,
     capture,
     open_workspace,
@@ -160,7 +160,7 @@ class Project:
         file.write_bytes(text.encode() if isinstance(text, str) else text)
         return file
 
-    def save(self, *, skip_unreadable: bool = False) -> Report:
+    def save(self, *, skip_unreadable: bool = False) -> CaptureReport:
         """Save a snapshot."""
         taken = capture(self.store, self.workspace, skip_unreadable=skip_unreadable)
         self.tip = self.store.save("run", taken.changes, parent=self.tip)

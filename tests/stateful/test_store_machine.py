@@ -27,7 +27,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from kit.faults import CountingFiles
 from kit.stores import read_all
 from maverick.checkpoints import Checkpoint, Store, blob, value
-from maverick.checkpoints.trees.tree_nodes import NO_CHECKPOINT
+from maverick.checkpoints.trees.checkpoint import NO_CHECKPOINT
 from maverick.errors import RefMoved, UsageError
 
 Holds = dict[str, bytes]

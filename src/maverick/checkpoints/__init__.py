@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from maverick.checkpoints.refs.overview import Overview
     from maverick.checkpoints.refs.refs import Position, Ref
     from maverick.checkpoints.store import Store
+    from maverick.checkpoints.trees.checkpoint import Checkpoint, CheckpointKind
     from maverick.checkpoints.trees.content import Content, blob, blob_from, existing, note, value
     from maverick.checkpoints.trees.snapshot import Snapshot
-    from maverick.checkpoints.trees.tree_nodes import Checkpoint, CheckpointKind, Entry, EntryKind
+    from maverick.checkpoints.trees.tree_nodes import Entry, EntryKind
     from maverick.values import Value
 
 __all__ = [
@@ -48,9 +49,9 @@ __all__ = [
 
 _HOMES = {
     "BlobId": "objects.ids",
-    "Checkpoint": "trees.tree_nodes",
+    "Checkpoint": "trees.checkpoint",
     "CheckpointId": "objects.ids",
-    "CheckpointKind": "trees.tree_nodes",
+    "CheckpointKind": "trees.checkpoint",
     "Content": "trees.content",
     "Entry": "trees.tree_nodes",
     "EntryKind": "trees.tree_nodes",

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from maverick.checkpoints.store import Store
+    from maverick.checkpoints.trees.checkpoint import Checkpoint
     from maverick.checkpoints.trees.folders import Path
-    from maverick.checkpoints.trees.tree_nodes import Checkpoint, Entry
+    from maverick.checkpoints.trees.tree_nodes import Entry
 
 Action: TypeAlias = Literal["edit", "fork", "tag", "drop", "restore"]
 Changes: TypeAlias = "Mapping[Path, Content | None]"

@@ -34,6 +34,7 @@ from maverick.checkpoints.refs import refs, retention
 from maverick.checkpoints.refs.refs import Ref
 from maverick.checkpoints.refs.retention import Fate
 from maverick.checkpoints.trees import tree_nodes
+from maverick.checkpoints.trees.checkpoint import parse_checkpoint
 from maverick.checkpoints.trees.closure import Visit, Walk
 from maverick.checkpoints.trees.snapshot import Snapshot
 from maverick.checkpoints.workspace.stat_cache import kind_of
@@ -43,7 +44,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from maverick.checkpoints.store import Store
-    from maverick.checkpoints.trees.tree_nodes import Checkpoint, Node
+    from maverick.checkpoints.trees.checkpoint import Checkpoint
+    from maverick.checkpoints.trees.tree_nodes import Node
 
     Check = Callable[[Snapshot], None]
     Progress = Callable[[int, int], None]
@@ -291,9 +293,7 @@ class _Export:
 
         self._check(read_data=True, tell_read=tell_read)
         self._check_visits(lengths, check, any_size=any_size)
-        at = tree_nodes.parse_checkpoint(
-            self.ref.checkpoint, self._objects.read(self.ref.checkpoint)
-        )
+        at = parse_checkpoint(self.ref.checkpoint, self._objects.read(self.ref.checkpoint))
         says = (
             self.ref.run,
             self.ref.sequence,

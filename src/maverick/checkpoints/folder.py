@@ -18,8 +18,8 @@ from maverick.checkpoints.disk.names import file_name
 from maverick.checkpoints.objects.objects import Objects
 from maverick.checkpoints.refs.cached_refs import CachedRefs
 from maverick.checkpoints.refs.refs import no_such_run
+from maverick.checkpoints.trees.checkpoint import Checkpoint, parse_checkpoint
 from maverick.checkpoints.trees.folders import NodeCache
-from maverick.checkpoints.trees.tree_nodes import Checkpoint, parse_checkpoint
 from maverick.errors import RunConflict, StoreUnwritable, UsageError
 
 if TYPE_CHECKING:

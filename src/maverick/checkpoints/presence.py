@@ -13,7 +13,7 @@ from maverick.errors import NotFound, ObjectMissing
 
 if TYPE_CHECKING:
     from maverick.checkpoints.folder import StoreFolder
-    from maverick.checkpoints.trees.tree_nodes import Checkpoint
+    from maverick.checkpoints.trees.checkpoint import Checkpoint
 
 
 def require_checkpoint(store: StoreFolder, checkpoint: Checkpoint) -> None:

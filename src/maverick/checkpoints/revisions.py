@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from maverick.checkpoints.folder import StoreFolder
     from maverick.checkpoints.refs.refs import Ref
-    from maverick.checkpoints.trees.tree_nodes import Checkpoint
+    from maverick.checkpoints.trees.checkpoint import Checkpoint
 
 _BEFORE = re.compile(r"(?P<base>.+)~(?P<count>[0-9]{0,9})", re.DOTALL)
 _BEFORES = re.compile(r"(~[0-9]{0,9})+\Z")

@@ -15,9 +15,14 @@ from maverick.checkpoints.objects.frames import NewObject
 from maverick.checkpoints.objects.ids import ObjectKind
 from maverick.checkpoints.presence import require_checkpoint, require_entry
 from maverick.checkpoints.refs import refs
-from maverick.checkpoints.trees import folders, tree_nodes
+from maverick.checkpoints.trees import folders
+from maverick.checkpoints.trees.checkpoint import (
+    CHECKPOINT_KINDS,
+    NO_CHECKPOINT,
+    Checkpoint,
+    encode_checkpoint,
+)
 from maverick.checkpoints.trees.content import prepare, stream
-from maverick.checkpoints.trees.tree_nodes import NO_CHECKPOINT, Checkpoint, encode_checkpoint
 from maverick.errors import RefDamaged, RefMoved, UsageError
 
 if TYPE_CHECKING:
@@ -28,9 +33,10 @@ if TYPE_CHECKING:
     from maverick.checkpoints.objects.ids import CheckpointId, ObjectId
     from maverick.checkpoints.objects.open_pack import OpenPack
     from maverick.checkpoints.refs.refs import Ref
+    from maverick.checkpoints.trees.checkpoint import CheckpointKind
     from maverick.checkpoints.trees.content import Content
     from maverick.checkpoints.trees.folders import Update
-    from maverick.checkpoints.trees.tree_nodes import CheckpointKind, Entry
+    from maverick.checkpoints.trees.tree_nodes import Entry
 
     Changes: TypeAlias = Mapping[folders.Path, Content | None]
 
@@ -53,7 +59,7 @@ class Saving:
     def check(self) -> None:
         """Raise UsageError for what cannot be stored."""
         names.file_name(self.run)
-        if self.kind not in tree_nodes.CHECKPOINT_KINDS:
+        if self.kind not in CHECKPOINT_KINDS:
             raise UsageError(f"{self.kind!r} is no kind of checkpoint")
         if (self.kind == "label") != bool(self.label):
             raise UsageError("a checkpoint of kind label has a label, and no other has one")

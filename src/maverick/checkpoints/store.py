@@ -19,8 +19,8 @@ from maverick.checkpoints.gc.merge import Merger
 from maverick.checkpoints.presence import require_checkpoint
 from maverick.checkpoints.refs import refs
 from maverick.checkpoints.saving import Saving, save
+from maverick.checkpoints.trees.checkpoint import Checkpoint
 from maverick.checkpoints.trees.snapshot import Snapshot
-from maverick.checkpoints.trees.tree_nodes import Checkpoint
 from maverick.errors import NotFound
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from maverick.checkpoints.objects.ids import CheckpointId
     from maverick.checkpoints.refs.refs import Ref
     from maverick.checkpoints.saving import Changes
+    from maverick.checkpoints.trees.checkpoint import CheckpointKind
     from maverick.checkpoints.trees.diff import Change
-    from maverick.checkpoints.trees.tree_nodes import CheckpointKind
     from maverick.errors import RefDamaged
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from maverick.checkpoints import Checkpoint, Content, Snapshot, Store, byhand, value
 from maverick.checkpoints.workspace import (
-    Report,
+    CaptureReport,
     RestorePlan,
     capture,
     open_workspace,
@@ -264,7 +264,7 @@ def save_files(
     reason: str = "created by hand",
     skip_unreadable: bool = False,
     holds_secret: Callable[[bytes], bool] | None = None,
-) -> tuple[Checkpoint, Report]:
+) -> tuple[Checkpoint, CaptureReport]:
     """Save the project's files as they are now into a run of its own, tagged so that gc keeps it.
 
     The report names the files read of which *holds_secret* is true; they are kept all the same.

@@ -22,6 +22,7 @@ from maverick.checkpoints.objects.ids import ObjectKind
 from maverick.checkpoints.objects.objects import NewObject
 from maverick.checkpoints.refs.refs import encode_ref
 from maverick.checkpoints.trees import folders, tree_nodes
+from maverick.checkpoints.trees.checkpoint import encode_checkpoint
 from maverick.checkpoints.trees.tree_nodes import Fan, Leaf
 from maverick.errors import NotFound
 
@@ -166,9 +167,7 @@ def save_raw(store: Store, kind: ObjectKind, data: bytes) -> ObjectId:
 def stand_at(store: Store, run: str, tree: bytes) -> None:
     """Make the ref of *run* stand at a checkpoint whose tree has these bytes."""
     at = store.resolve(run)._replace(tree=TreeId(save_raw(store, ObjectKind.TREE, tree)))
-    checkpoint = CheckpointId(
-        save_raw(store, ObjectKind.CHECKPOINT, tree_nodes.encode_checkpoint(at))
-    )
+    checkpoint = CheckpointId(save_raw(store, ObjectKind.CHECKPOINT, encode_checkpoint(at)))
     ref = store.ref(run)
     position = ref.positions[-1]._replace(checkpoint=checkpoint)
     size = tree_nodes.parse_node(at.tree, tree).size

@@ -19,7 +19,7 @@ from maverick.checkpoints.disk.locks import Locks
 from maverick.checkpoints.fsck.findings import Finding, FindingKind, error, warning
 from maverick.checkpoints.fsck.pack_check import check_pack
 from maverick.checkpoints.fsck.placement import Placement
-from maverick.checkpoints.fsck.reach import Graph, Source
+from maverick.checkpoints.fsck.reach import DamageSource, Graph
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.ids import CheckpointId, ObjectId, ObjectKind
 from maverick.checkpoints.objects.objects import Objects
@@ -27,9 +27,10 @@ from maverick.checkpoints.refs import refs, retention
 from maverick.checkpoints.refs.dropped import FILE, Dropped, read_dropped
 from maverick.checkpoints.refs.retention import Fate
 from maverick.checkpoints.trees import tree_nodes
+from maverick.checkpoints.trees.checkpoint import Checkpoint, encode_checkpoint, parse_checkpoint
 from maverick.checkpoints.trees.closure import UNKNOWN, Visit, Walk
 from maverick.checkpoints.trees.folders import WIDTH
-from maverick.checkpoints.trees.tree_nodes import Checkpoint, Fan, Leaf
+from maverick.checkpoints.trees.tree_nodes import Fan, Leaf
 from maverick.errors import (
     FormatDamaged,
     ObjectCorrupt,
@@ -94,7 +95,7 @@ class _Check:
         self._root = root
         self._files = files
         self._read_data = read_data
-        self._source = Source(Objects(files, root))
+        self._source = DamageSource(Objects(files, root))
         self._refs: dict[str, Ref] = {}
         self._unread_runs: set[str] = set()
         self._damage: list[tuple[Finding, list[ObjectId]]] = []
@@ -189,7 +190,7 @@ class _Check:
         content = visit.content
         if isinstance(content, Checkpoint):
             self._checkpoints[visit.id] = content
-            encoded = tree_nodes.encode_checkpoint(content)
+            encoded = encode_checkpoint(content)
         elif content is not None:
             if visit.path == ("tree",):
                 self._tree_sizes[visit.id] = content.size
@@ -239,9 +240,7 @@ class _Check:
         found: dict[str, list[Checkpoint]] = defaultdict(list)
         for object_id in self._source.checkpoints() - self._walk.seen:
             try:
-                at = tree_nodes.parse_checkpoint(
-                    CheckpointId(object_id), self._source.read(object_id)
-                )
+                at = parse_checkpoint(CheckpointId(object_id), self._source.read(object_id))
             except (StoreDamaged, StoreTooNew):
                 continue
             if at.run not in self._refs and at.run not in self._unread_runs:

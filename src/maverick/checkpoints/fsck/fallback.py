@@ -21,7 +21,7 @@ from maverick.errors import RefMoved, StoreDamaged
 if TYPE_CHECKING:
     from maverick.checkpoints.folder import StoreFolder
     from maverick.checkpoints.refs.refs import Ref
-    from maverick.checkpoints.trees.tree_nodes import Checkpoint
+    from maverick.checkpoints.trees.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from maverick.checkpoints.refs.refs import Ref
 
 
-class Source:
+class DamageSource:
     """The objects of the store as the walk wants them: what the system cannot read is damage."""
 
     def __init__(self, objects: Objects) -> None:
@@ -74,7 +74,7 @@ class Graph:
     them.
     """
 
-    def __init__(self, source: Source, known: Iterable[Ref]) -> None:
+    def __init__(self, source: DamageSource, known: Iterable[Ref]) -> None:
         self._runs: dict[ObjectId, dict[str, None]] = defaultdict(dict)
         self._above: dict[ObjectId, list[tuple[ObjectId, str]]] = defaultdict(list)
         walk = Walk(source)

@@ -27,14 +27,14 @@ from maverick.checkpoints.objects.objects import NewObject
 from maverick.checkpoints.refs import refs
 from maverick.checkpoints.refs.dropped import FILE, read_dropped
 from maverick.checkpoints.refs.refs import LOG_LENGTH, Position, Ref
-from maverick.checkpoints.trees.tree_nodes import NO_CHECKPOINT, encode_checkpoint
+from maverick.checkpoints.trees.checkpoint import NO_CHECKPOINT, encode_checkpoint
 from maverick.errors import FormatDamaged, RunOwned, StoreDenied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from maverick.checkpoints.trees.tree_nodes import Checkpoint
+    from maverick.checkpoints.trees.checkpoint import Checkpoint
 
 
 def repair(

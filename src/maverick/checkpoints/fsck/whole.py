@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from maverick.checkpoints.folder import StoreFolder
     from maverick.checkpoints.refs.refs import Ref
-    from maverick.checkpoints.trees.tree_nodes import Checkpoint
+    from maverick.checkpoints.trees.checkpoint import Checkpoint
 
 READ_UP_TO_BYTES = 16 << 20
 """Blobs of more bytes are only looked for: they are files of a workspace, which a resumption does

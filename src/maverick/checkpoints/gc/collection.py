@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from maverick.checkpoints.gc.sweep import GcResult
     from maverick.checkpoints.objects.ids import CheckpointId, ObjectId
     from maverick.checkpoints.refs.refs import Position
-    from maverick.checkpoints.trees.tree_nodes import Checkpoint
+    from maverick.checkpoints.trees.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ from maverick.checkpoints.objects.ids import CheckpointId, ObjectId, ObjectKind
 from maverick.checkpoints.objects.pack_index import leaning as leaning_copy
 from maverick.checkpoints.refs import retention
 from maverick.checkpoints.refs.retention import Fate, Policy
+from maverick.checkpoints.trees.checkpoint import Checkpoint, parse_checkpoint
 from maverick.checkpoints.trees.closure import Walk
-from maverick.checkpoints.trees.tree_nodes import Checkpoint, parse_checkpoint
 from maverick.errors import StoreDamaged, StoreTooNew
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class BulkSource:
     """The objects in *known* packs, as they were; the store's as they are now, where an object is
     in none of these.
 
-    A `Source` for a walk. It keeps files open, and with them the space of packs that are removed,
-    until `close`.
+    An `ObjectSource` for a walk. It keeps files open, and with them the space of packs that are
+    removed, until `close`.
     """
 
     def __init__(self, store: StoreFolder, known: Iterable[PackIndex]) -> None:

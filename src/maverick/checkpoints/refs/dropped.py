@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maverick.checkpoints.disk.files import Files
-    from maverick.checkpoints.trees.tree_nodes import Checkpoint
+    from maverick.checkpoints.trees.checkpoint import Checkpoint
 
 FILE = "dropped.json"
 

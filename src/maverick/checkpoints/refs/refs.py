@@ -19,7 +19,7 @@ from maverick.checkpoints.disk.files import UNREADABLE, replace
 from maverick.checkpoints.disk.layout import list_folder, temporary
 from maverick.checkpoints.disk.names import file_name, run_name
 from maverick.checkpoints.objects import ids
-from maverick.checkpoints.trees.tree_nodes import CHECKPOINT_KINDS, Checkpoint, CheckpointKind
+from maverick.checkpoints.trees.checkpoint import CHECKPOINT_KINDS, Checkpoint, CheckpointKind
 from maverick.errors import NotFound, RefDamaged, StoreDenied
 
 if TYPE_CHECKING:

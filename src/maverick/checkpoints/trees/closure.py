@@ -13,14 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from maverick.checkpoints.objects.ids import CheckpointId, ObjectId, ObjectKind
-from maverick.checkpoints.trees.tree_nodes import (
-    Checkpoint,
-    Entry,
-    Leaf,
-    Node,
-    parse_checkpoint,
-    parse_node,
-)
+from maverick.checkpoints.trees.checkpoint import Checkpoint, parse_checkpoint
+from maverick.checkpoints.trees.tree_nodes import Entry, Leaf, Node, parse_node
 from maverick.errors import StoreDamaged, StoreTooNew
 
 if TYPE_CHECKING:
@@ -32,7 +26,7 @@ UNKNOWN = -1
 """The size or count of a link that does not say it."""
 
 
-class Source(Protocol):
+class ObjectSource(Protocol):
     """Where the walk finds objects: the store's `objects`."""
 
     def holds(self, object_id: ObjectId) -> bool:
@@ -91,7 +85,7 @@ class Walk:
     """
 
     def __init__(
-        self, source: Source, seen: Iterable[ObjectId] = (), known: Iterable[Checkpoint] = ()
+        self, source: ObjectSource, seen: Iterable[ObjectId] = (), known: Iterable[Checkpoint] = ()
     ) -> None:
         self._source = source
         self._known: dict[ObjectId, Checkpoint] = {it.id: it for it in known}

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Objects: TypeAlias = "dict[ObjectId, NewObject]"
 
 
-class Source(Protocol):
+class Streamed(Protocol):
     """Content that is too much to be held: it puts its objects into the pack of a save while that
     is written.
     """
@@ -51,7 +51,7 @@ class Content:
     attachments: Mapping[BlobId, bytes] = field(default_factory=dict)
     text: str = ""
     entry: Entry | None = None
-    source: Source | None = None
+    source: Streamed | None = None
 
     @property
     def has_bytes(self) -> bool:
@@ -94,7 +94,7 @@ def existing(entry: Entry) -> Content:
     return Content(entry.kind, entry=entry)
 
 
-def streamed(source: Source) -> Content:
+def streamed(source: Streamed) -> Content:
     """Give content that *source* reads and stores while the save is written."""
     return Content("tree", source=source)
 

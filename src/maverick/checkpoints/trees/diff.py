@@ -21,9 +21,9 @@ from maverick.values import same
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+    from maverick.checkpoints.trees.checkpoint import Checkpoint
     from maverick.checkpoints.trees.folders import Nodes, Path
-    from maverick.checkpoints.trees.snapshot import Source
-    from maverick.checkpoints.trees.tree_nodes import Checkpoint
+    from maverick.checkpoints.trees.snapshot import NodeSource
     from maverick.values import Value
 
 _DIGITS = re.compile(r"([0-9]+)")
@@ -47,7 +47,7 @@ MISSING: Final = Missing.MISSING
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class EntryChange:
     """A name that stands for something else in two trees. The side that lacks it is None."""
 
     path: Path
@@ -82,7 +82,7 @@ class Change:
 
 
 def diff_checkpoints(
-    source: Source, old: Checkpoint, new: Checkpoint, *, without: Collection[str] = ()
+    source: NodeSource, old: Checkpoint, new: Checkpoint, *, without: Collection[str] = ()
 ) -> Iterator[Change]:
     """Yield what differs between the state of two checkpoints, in the natural order of the paths.
 
@@ -92,19 +92,19 @@ def diff_checkpoints(
     left, right = Snapshot(old, source), Snapshot(new, source)
     for it in diff_trees(source, old.tree, new.tree):
         match it:
-            case Difference(path=(top, *_)) if top in without:
+            case EntryChange(path=(top, *_)) if top in without:
                 continue
-            case Difference(old=Entry() as before, new=Entry() as after):
+            case EntryChange(old=Entry() as before, new=Entry() as after):
                 yield from _changed(it, (left, before), (right, after))
-            case Difference(new=Entry() as after):
+            case EntryChange(new=Entry() as after):
                 yield _change(it, "added", MISSING, _content(right, after), _part(after))
-            case Difference(old=Entry() as before):
+            case EntryChange(old=Entry() as before):
                 yield _change(it, "removed", _content(left, before), MISSING, _part(before))
 
 
 def diff_trees(
     nodes: Nodes, old: TreeId | None, new: TreeId | None, path: Path = ()
-) -> Iterator[Difference]:
+) -> Iterator[EntryChange]:
     """Yield the entries that differ between two folders (None: an empty one) and the folders below.
 
     Names come in natural order (`step[2]` before `step[10]`). A folder itself is none of the
@@ -128,11 +128,11 @@ def diff_trees(
         if count == folders.COUNTED_FROM:
             _require_listable(nodes, old, new)
         if before is not None and after is not None and folders_both and before.note != after.note:
-            yield Difference(here, before, after)
+            yield EntryChange(here, before, after)
         if not folders_both:
             shown = [None if _is_folder(entry) else entry for entry in (before, after)]
             if any(shown):
-                yield Difference(here, shown[0], shown[1])
+                yield EntryChange(here, shown[0], shown[1])
         if _is_folder(before) or _is_folder(after):
             todo.append((here, _pairs(nodes, _folder_id(before), _folder_id(after))))
 
@@ -244,7 +244,7 @@ def _folder_id(entry: Entry | None) -> TreeId | None:
     return TreeId(entry.id) if entry is not None and entry.kind == "tree" else None
 
 
-def _changed(it: Difference, left: _Side, right: _Side) -> Iterator[Change]:
+def _changed(it: EntryChange, left: _Side, right: _Side) -> Iterator[Change]:
     before, after = left[1], right[1]
     if before.note != after.note:
         yield _change(it, "changed", before.note, after.note, "note")
@@ -266,7 +266,7 @@ def _changed(it: Difference, left: _Side, right: _Side) -> Iterator[Change]:
 
 
 def _change(
-    it: Difference,
+    it: EntryChange,
     change: ChangeKind,
     old: Value | Missing,
     new: Value | Missing,

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from maverick.checkpoints.objects.ids import BlobId, ObjectId
-    from maverick.checkpoints.trees.tree_nodes import Checkpoint, Entry, Node
+    from maverick.checkpoints.trees.checkpoint import Checkpoint
+    from maverick.checkpoints.trees.tree_nodes import Entry, Node
     from maverick.values import Value
 
 AnyPath: TypeAlias = "tuple[str, ...] | str"
@@ -24,7 +25,7 @@ one).
 """
 
 
-class Source(Protocol):
+class NodeSource(Protocol):
     """Where a snapshot reads from: the store."""
 
     def node(self, node_id: TreeId) -> Node:
@@ -46,7 +47,7 @@ class Snapshot:
     """
 
     checkpoint: Checkpoint
-    _source: Source
+    _source: NodeSource
 
     def find(self, path: AnyPath) -> Entry | None:
         """Give the entry at *path* (not empty), or None."""

@@ -1,7 +1,7 @@
-"""The two objects with a structure: tree nodes and checkpoints, and their canonical JSON.
+"""Tree nodes and their canonical JSON.
 
-A tree node is narrow (`Leaf`, at most 48 entries) or wide (`Fan`, up to 16 narrower nodes);
-`folders` keeps them so. Nothing here touches a disk.
+A node is narrow (`Leaf`, at most 48 entries) or wide (`Fan`, up to 16 narrower nodes); `folders`
+keeps them so.
 """
 
 from __future__ import annotations
@@ -12,17 +12,13 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from maverick.checkpoints.disk import sealed
 from maverick.checkpoints.objects import ids
-from maverick.checkpoints.objects.ids import CheckpointId, ObjectId, ObjectKind, TreeId
-from maverick.errors import StoreDamaged, StoreTooNew, UsageError
+from maverick.checkpoints.objects.ids import ObjectId, ObjectKind, TreeId
+from maverick.errors import StoreDamaged, UsageError
 
 EntryKind: TypeAlias = Literal["blob", "value", "bundle", "tree", "note"]
-CheckpointKind: TypeAlias = Literal["auto", "label", "pause", "failure", "final"]
 
 ENTRY_KINDS: frozenset[str] = frozenset(get_args(EntryKind))
-CHECKPOINT_KINDS: frozenset[str] = frozenset(get_args(CheckpointKind))
 MAX_NOTE_BYTES = 4096
-CHECKPOINT_FORMAT = 1
-NO_CHECKPOINT = CheckpointId(ObjectId(""))
 NO_OBJECT = ObjectId("")
 
 
@@ -95,35 +91,6 @@ class Fan:
 Node: TypeAlias = Leaf | Fan
 
 
-class Checkpoint(NamedTuple):
-    """An immutable snapshot of a run. `created` is in milliseconds since the epoch.
-
-    `parent` is a weak link (gc may have collected it, it may be in another run), `labelled` a
-    strong one to the newest labelled checkpoint before this one; both are empty where there is
-    none.
-    """
-
-    id: CheckpointId
-    run: str
-    sequence: int
-    kind: CheckpointKind
-    label: str
-    step: str
-    group: str
-    created: int
-    tree: TreeId
-    facts: TreeId
-    parent: CheckpointId
-    labelled: CheckpointId
-
-    @property
-    def last_labelled(self) -> CheckpointId:
-        """The newest labelled checkpoint up to and including this one; empty where there is
-        none.
-        """
-        return self.id if self.kind == "label" else self.labelled
-
-
 def encode_node(node: Node) -> bytes:
     """Give the canonical JSON of *node*."""
     if isinstance(node, Leaf):
@@ -153,8 +120,8 @@ def parse_node(node_id: ObjectId, data: bytes) -> Node:
             case {"fan": dict(rows), **rest} if not rest:
                 return Fan({nibble: _child(nibble, *row) for nibble, row in rows.items()})
     except (ValueError, TypeError, RecursionError) as error:
-        raise StoreDamaged(_malformed("tree", node_id, error)) from error
-    raise StoreDamaged(_malformed("tree", node_id, "it has other fields"))
+        raise StoreDamaged(malformed("tree", node_id, error)) from error
+    raise StoreDamaged(malformed("tree", node_id, "it has other fields"))
 
 
 def _entry(kind: Any, object_id: Any, size: Any, note: Any = "") -> Entry:
@@ -171,62 +138,6 @@ def _child(nibble: str, node_id: Any, count: Any, size: Any) -> Child:
     if type(count) is not int or type(size) is not int:
         raise ValueError("a child's count or size is no integer")
     return Child(TreeId(ObjectId(node_id)), count, size)
-
-
-def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
-    """Give the canonical JSON of *checkpoint*, which does not hold its id."""
-    return sealed.encode(
-        {
-            "created": checkpoint.created,
-            "facts": checkpoint.facts,
-            "format": CHECKPOINT_FORMAT,
-            "group": checkpoint.group,
-            "kind": checkpoint.kind,
-            "label": checkpoint.label,
-            "labelled": checkpoint.labelled,
-            "parent": checkpoint.parent,
-            "run": checkpoint.run,
-            "sequence": checkpoint.sequence,
-            "step": checkpoint.step,
-            "tree": checkpoint.tree,
-        }
-    )
-
-
-def parse_checkpoint(checkpoint_id: CheckpointId, data: bytes) -> Checkpoint:
-    """Read the checkpoint *checkpoint_id* from its canonical JSON.
-
-    Raises:
-        StoreTooNew: it has a format that this version does not know.
-        StoreDamaged: it is no checkpoint by these rules.
-    """
-    try:
-        fields = json.loads(data)
-        version = fields.pop("format")
-        if type(version) is int and version > CHECKPOINT_FORMAT:
-            raise StoreTooNew(
-                f"checkpoint {checkpoint_id[:12]} has format {version}, "
-                f"this version reads {CHECKPOINT_FORMAT}; update maverick"
-            )
-        checkpoint = Checkpoint(id=checkpoint_id, **fields)
-        _validate(checkpoint)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise StoreDamaged(_malformed("checkpoint", checkpoint_id, error)) from error
-    return checkpoint
-
-
-def _validate(checkpoint: Checkpoint) -> None:
-    texts = (checkpoint.run, checkpoint.label, checkpoint.step, checkpoint.group)
-    if not all(type(text) is str for text in texts):
-        raise ValueError("a text has another type")
-    if type(checkpoint.sequence) is not int or type(checkpoint.created) is not int:
-        raise ValueError("a number has another type")
-    if checkpoint.kind not in CHECKPOINT_KINDS:
-        raise ValueError(f"unknown kind {checkpoint.kind!r}")
-    if not (ids.is_id(checkpoint.tree) and ids.is_id(checkpoint.facts)):
-        raise ValueError("a tree's id is no id")
-    if not all(link == "" or ids.is_id(link) for link in (checkpoint.parent, checkpoint.labelled)):
-        raise ValueError("a link is no id")
 
 
 def check_name(name: str) -> str:
@@ -262,5 +173,6 @@ def check_note(note: str) -> str:
     return note
 
 
-def _malformed(kind: str, object_id: ObjectId, why: object) -> str:
+def malformed(kind: str, object_id: ObjectId, why: object) -> str:
+    """Give the message for an object of *kind* that is not what anybody writes."""
     return f"{kind} {object_id[:12]} is not well-formed ({why}); run `maverick checkpoint fsck`"

@@ -10,7 +10,7 @@
     plan.execute()
 """
 
-from maverick.checkpoints.workspace.capture import ABOUT, FILES, Capture, Report, capture
+from maverick.checkpoints.workspace.capture import ABOUT, FILES, Capture, CaptureReport, capture
 from maverick.checkpoints.workspace.changes import (
     FileChange,
     FileChangeKind,
@@ -36,12 +36,12 @@ __all__ = [
     "ABOUT",
     "FILES",
     "Capture",
+    "CaptureReport",
     "Disk",
     "FileChange",
     "FileChangeKind",
     "Head",
     "Places",
-    "Report",
     "RestorePlan",
     "Skipped",
     "Workspace",

@@ -45,7 +45,7 @@ _MOST_SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class CaptureReport:
     """What a snapshot holds and what it took. `size_bytes` is that of all files in it."""
 
     files: int
@@ -80,13 +80,13 @@ class Capture:
         return {FILES: streamed(self), ABOUT: streamed(_About(self))}
 
     @property
-    def report(self) -> Report:
+    def report(self) -> CaptureReport:
         """What the snapshot holds and what it took."""
         files = self.found.table.ids
         count = len(files) // ID_BYTES
         if files.find(NO_ID) >= 0:
             count = sum(self.found.table.id(n) != NO_ID for n in range(count))
-        return Report(
+        return CaptureReport(
             files=count,
             folders=len(self.found.table.selection.folders),
             size_bytes=self.found.table.sizes[0],

@@ -76,7 +76,7 @@ class Disk:
         return os.fsencode(os.readlink(path)), os.lstat(path)  # noqa: PTH115 - plain system calls
 
 
-class Outcome(NamedTuple):
+class FileRead(NamedTuple):
     """What reading one file gave.
 
     `row` is its status as it was read, GONE if there is no such file any more; `why` says why it
@@ -92,7 +92,7 @@ class Outcome(NamedTuple):
     """Whether `FileReader.watch_for` is true of its bytes."""
 
 
-class Target(Protocol):
+class BlobSink(Protocol):
     """Where the objects go."""
 
     def wants(self, object_id: ObjectId) -> bool:
@@ -111,10 +111,10 @@ class FileReader:
     disk: Disk
     root: str
     limit_bytes: int
-    target: Target | None
+    target: BlobSink | None
     watch_for: Callable[[bytes], bool] | None = None
 
-    def read(self, wanted: Sequence[Wanted]) -> Iterator[Outcome]:
+    def read(self, wanted: Sequence[Wanted]) -> Iterator[FileRead]:
         """Read the files *wanted*; yields the outcomes as they are there, those of large files at
         the end.
 
@@ -127,10 +127,10 @@ class FileReader:
         for it in large:
             yield self._large(*it)
 
-    def _read_small(self, wanted: Sequence[Wanted]) -> Iterator[Outcome]:
+    def _read_small(self, wanted: Sequence[Wanted]) -> Iterator[FileRead]:
         local = threading.local()
 
-        def work(batch: list[Wanted]) -> list[Outcome]:
+        def work(batch: list[Wanted]) -> list[FileRead]:
             if not hasattr(local, "compressor"):
                 local.compressor = packs.Compressor()
             return [self._one(local.compressor, *it) for it in batch]
@@ -138,39 +138,39 @@ class FileReader:
         for _, outcome in batched(work, wanted, lambda it: it[2][0]):
             yield outcome
 
-    def _one(self, compressor: packs.Compressor, number: int, path: str, row: Row) -> Outcome:
+    def _one(self, compressor: packs.Compressor, number: int, path: str, row: Row) -> FileRead:
         try:
             data, row = self._settled(f"{self.root}/{path}", row)
         except (FileNotFoundError, NotADirectoryError):
-            return Outcome(number, GONE, _NO_OBJECT, None)
+            return FileRead(number, GONE, _NO_OBJECT, None)
         except OSError as error:
-            return Outcome(number, row, _NO_OBJECT, None, _why(error))
+            return FileRead(number, row, _NO_OBJECT, None, _why(error))
         except _UnsettledError as error:
-            return Outcome(number, row, _NO_OBJECT, None, str(error))
+            return FileRead(number, row, _NO_OBJECT, None, str(error))
         if data is None:
-            return Outcome(number, row, _NO_OBJECT, None)
+            return FileRead(number, row, _NO_OBJECT, None)
         object_id = ids.blob_id(data)
         watched = self.watch_for is not None and self.watch_for(data)
         frame = None
         if self.target is not None and self.target.wants(object_id):
             frame = compressor.frame(ObjectKind.BLOB, object_id, data)
-        return Outcome(number, row, object_id, frame, watched=watched)
+        return FileRead(number, row, object_id, frame, watched=watched)
 
-    def _large(self, number: int, path: str, row: Row) -> Outcome:
+    def _large(self, number: int, path: str, row: Row) -> FileRead:
         try:
             for _ in range(_ATTEMPTS):
                 if not _is_large(row) or row[0] > self.limit_bytes:
                     return self._one(packs.Compressor(), number, path, row)
                 streamed, after = self._streamed(f"{self.root}/{path}", row[0])
                 if after == row and streamed.size == row[0]:
-                    return Outcome(number, row, streamed.id, None, watched=streamed.watched)
+                    return FileRead(number, row, streamed.id, None, watched=streamed.watched)
                 row = row_of(os.lstat(f"{self.root}/{path}"))
         except (FileNotFoundError, NotADirectoryError):
-            return Outcome(number, GONE, _NO_OBJECT, None)
+            return FileRead(number, GONE, _NO_OBJECT, None)
         except OSError as error:
             if error.errno != errno.ELOOP:
-                return Outcome(number, row, _NO_OBJECT, None, _why(error))
-        return Outcome(number, row, _NO_OBJECT, None, "it changes while it is read")
+                return FileRead(number, row, _NO_OBJECT, None, _why(error))
+        return FileRead(number, row, _NO_OBJECT, None, "it changes while it is read")
 
     def _streamed(self, path: str, size: int) -> tuple[_Streamed, Row]:
         """Read the file *path* of *size* bytes; of one that has grown since, a byte more."""
