@@ -25,8 +25,8 @@ def parts(root: Path) -> Counter[str]:
     the rest.
     """
     store, found = Store.open(root), Counter[str]()
-    store.objects.refresh()
-    for index in store.objects.packs():
+    store.objects.packs.refresh()
+    for index in store.objects.packs.indexes():
         found["headers and trailers of packs"] += packs.HEADER_BYTES + packs.TRAILER_BYTES
         found["rows of indexes"] += packs.INDEX_BYTES * len(index)
         found["headers of frames"] += packs.FRAME_BYTES * len(index)

@@ -56,7 +56,7 @@ def _filled(store: Store) -> Checkpoint:
 
 
 def _objects(store: Store) -> int:
-    return sum(len(index) for index in store.objects.packs())
+    return sum(len(index) for index in store.objects.packs.indexes())
 
 
 def test_a_run_goes_to_another_store_with_everything(

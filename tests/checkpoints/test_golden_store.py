@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kit.stores import extend, read_all
+from kit.stores import extend, raw_frames, read_all
 from maverick.checkpoints import Store, blob
 from maverick.checkpoints.objects.ids import ObjectKind
 
@@ -45,9 +45,11 @@ def test_what_version_2_added_is_read(tmp_path: Path) -> None:
         large[turn * 1000 : turn * 1000 + 700].hex() for turn in range(10)
     )
     assert {"text": text} == store.load("large").value("transcript")
-    flags = [raw[6] for index in store.objects.packs() for _, raw in store.objects.frames(index)]
+    flags = [
+        raw[6] for index in store.objects.packs.indexes() for _, raw in raw_frames(store, index)
+    ]
     assert {0, 1, 2} == set(flags)
-    assert len(store.objects.packs()) < 20
+    assert len(store.objects.packs.indexes()) < 20
     assert [] == list(store.check(read_data=True))
 
 
@@ -61,14 +63,16 @@ def test_what_version_3_added_is_read(tmp_path: Path) -> None:
     for turn in range(4):
         assert long + b"more" * turn == store.load(f"long~{3 - turn}").data("file")
     objects = store.objects
-    place = objects.find(store.load("long").entry("file").id)
+    place = objects.packs.find(store.load("long").entry("file").id)
     assert place is not None
     inner = [
-        at for it, _ in objects.leans_at(place).chunks if (at := objects.find(it)) and at.leans
+        at
+        for it, _ in objects.leans_at(place).chunks
+        if (at := objects.packs.find(it)) and at.leans
     ]
     assert inner
     assert all(objects.leans_at(at).chunks for at in inner)
-    kinds = {at.kind for index in objects.packs() for _, at in index if at.leans}
+    kinds = {at.kind for index in objects.packs.indexes() for _, at in index if at.leans}
     assert ObjectKind.CHECKPOINT in kinds
     assert [] == list(store.check(read_data=True))
 
@@ -126,6 +130,6 @@ def test_a_store_of_version_1_goes_on(store: Store) -> None:
 
     assert at == Store.open(store.root).resolve("fly-1")
     assert report == store.load("again").entry("report")
-    packs = Store.open(store.root).objects
+    packs = Store.open(store.root).objects.packs
     packs.refresh()
-    assert 1 == sum(pack.find(bytes.fromhex(report.id)) is not None for pack in packs.packs())
+    assert 1 == sum(pack.find(bytes.fromhex(report.id)) is not None for pack in packs.indexes())

@@ -17,9 +17,9 @@ from kit.stores import begin, take_in
 from maverick.checkpoints import Checkpoint, Content, Store, blob, existing, exports, value
 from maverick.checkpoints.disk import sealed
 from maverick.checkpoints.incoming import MOST_BYTES
-from maverick.checkpoints.objects.frames import NewObject, compressor
+from maverick.checkpoints.objects.frames import Frame, NewObject, compressor
 from maverick.checkpoints.objects.ids import ObjectId, ObjectKind, TreeId, blob_id, tree_id
-from maverick.checkpoints.objects.packs import Frame, PackWriter
+from maverick.checkpoints.objects.packs import PackWriter
 from maverick.checkpoints.refs.refs import encode_ref
 from maverick.checkpoints.trees import folders, tree_nodes
 from maverick.checkpoints.trees.closure import Walk

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kit.faults import CountingFiles
-from kit.stores import begin, extend, step
+from kit.stores import begin, extend, raw_frames, step
 from maverick.checkpoints import Checkpoint, Store
 from maverick.cli.inside import split_revision
 from maverick.errors import NotFound, RefDamaged, RevisionAmbiguous
@@ -196,14 +196,14 @@ def test_history_follows_parents_then_labels(store: Store, saved: list[Checkpoin
 
 def _collect(store: Store, gone: list[Checkpoint]) -> None:
     """Remove checkpoints as gc does: by packs that hold what stays."""
-    from maverick.checkpoints.objects.packs import Frame  # noqa: PLC0415
+    from maverick.checkpoints.objects.frames import Frame  # noqa: PLC0415
 
     ids = {checkpoint.id for checkpoint in gone}
-    packs = store.objects.packs()
+    packs = store.objects.packs.indexes()
     frames = [
         Frame(place.kind, object_id, raw)
         for pack in packs
-        for place, raw in store.objects.frames(pack)
+        for place, raw in raw_frames(store, pack)
         for object_id in (next(i for i, p in pack if p == place),)
         if object_id not in ids
     ]

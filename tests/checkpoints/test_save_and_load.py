@@ -84,13 +84,13 @@ def test_a_repeated_output_adds_no_object_but_trees(store: Store) -> None:
     """A re-run of an unchanged step stores nothing."""
     content = {("steps", "a"): value("x" * 10_000), ("steps", "b"): blob(b"y" * 10_000)}
     store.save("run-1", content, parent=None)
-    before = {object_id for pack in store.objects.packs() for object_id, _ in pack}
+    before = {object_id for pack in store.objects.packs.indexes() for object_id, _ in pack}
 
     again = store.save("run-2", content, parent=None, facts={("steps", "a"): note("another time")})
 
-    added = {object_id for pack in store.objects.packs() for object_id, _ in pack} - before
+    added = {object_id for pack in store.objects.packs.indexes() for object_id, _ in pack} - before
     assert again.id in added
-    assert all(store.objects.find(i).kind != 1 for i in added)  # type: ignore[union-attr]
+    assert all(store.objects.packs.find(i).kind != 1 for i in added)  # type: ignore[union-attr]
     assert again.tree == store.resolve("run-1").tree
 
 
@@ -114,7 +114,7 @@ def test_the_10000th_save_reads_and_writes_no_more_than_a_few_nodes(store: Store
     changes = {path: it for number in range(10_000) for path, it in step(number).items()}
     start = store.save("run-1", changes, parent=None)
     fresh = Store.open(store.root, files=CountingFiles())
-    size = sum(pack.size for pack in store.objects.packs())
+    size = sum(pack.size for pack in store.objects.packs.indexes())
 
     fresh.save("run-1", step(10_000), parent=start)
 
@@ -123,7 +123,7 @@ def test_the_10000th_save_reads_and_writes_no_more_than_a_few_nodes(store: Store
     assert fresh.files.reads <= 6
     assert fresh.files.look_ups <= 40
     assert fresh.files.read_bytes < 40_000
-    assert sum(pack.size for pack in fresh.objects.packs()) - size < 10_000
+    assert sum(pack.size for pack in fresh.objects.packs.indexes()) - size < 10_000
 
 
 def test_a_save_on_a_stale_checkpoint_changes_nothing(store: Store) -> None:

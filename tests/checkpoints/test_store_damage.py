@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from kit.faults import CountingFiles
-from kit.stores import begin, extend, read_all
+from kit.stores import begin, extend, raw_frames, read_all
 from maverick.checkpoints import Store
 from maverick.checkpoints.disk.layout import Format, encode_format
-from maverick.checkpoints.objects.packs import FRAME_BYTES, INDEX_BYTES, TRAILER_BYTES, Frame
+from maverick.checkpoints.objects.frames import FRAME_BYTES, Frame
+from maverick.checkpoints.objects.pack_index import INDEX_BYTES
+from maverick.checkpoints.objects.packs import TRAILER_BYTES
 from maverick.errors import (
     FormatDamaged,
     MaverickError,
@@ -44,7 +46,7 @@ def _only_pack(store: Store) -> Path:
 
 
 def _place_of_inputs(store: Store) -> int:
-    place = store.objects.find(store.load("run-1").entry("inputs").id)
+    place = store.objects.packs.find(store.load("run-1").entry("inputs").id)
     assert place is not None
     return place.offset
 
@@ -108,7 +110,7 @@ def test_a_damaged_pack_is_named_and_keeps_no_other_from_being_read(
     fresh = Store.open(store.root)
     with pytest.raises(PackDamaged, match=rf"pack {path.stem[:12]} is damaged.*checkpoint fsck"):
         fresh.load("run-1")
-    assert [path.stem[:12]] == [str(error)[5:17] for error in fresh.objects.damaged()]
+    assert [path.stem[:12]] == [str(error)[5:17] for error in fresh.objects.packs.damaged()]
     assert whole == fresh.resolve("run-2")
     again = begin(fresh, "run-3")
     assert 3 == len(read_all(fresh, again))
@@ -127,9 +129,9 @@ def test_a_damaged_object_is_read_from_another_pack_that_has_it(store: Store) ->
     """As gc's merging, or two saves at once, leave them."""
     begin(store)
     offset, path = _place_of_inputs(store), _only_pack(store)
-    (pack,) = store.objects.packs()
+    (pack,) = store.objects.packs.indexes()
     by_place = {place: object_id for object_id, place in pack}
-    frames = [Frame(place.kind, by_place[place], raw) for place, raw in store.objects.frames(pack)]
+    frames = [Frame(place.kind, by_place[place], raw) for place, raw in raw_frames(store, pack)]
     store.objects.write_frames(frames)
     path.write_bytes(_flip(offset + FRAME_BYTES)(path.read_bytes()))
 
@@ -144,7 +146,7 @@ def test_what_is_no_pack_is_passed_over(store: Store) -> None:
 
     fresh = Store.open(store.root)
     read_all(fresh, fresh.resolve("run-1"))
-    assert [] == fresh.objects.damaged()
+    assert [] == fresh.objects.packs.damaged()
 
 
 def test_an_object_that_another_process_added_is_found(store: Store) -> None:

@@ -104,7 +104,7 @@ def test_a_damaged_run_stands_at_its_newest_whole_checkpoint_there(store: Store)
     """Falling back removes nothing: the damaged checkpoint and the former ref are kept."""
     before = store.resolve("open")
     at = extend(store, before, range(1))
-    place = store.objects.set.find(at.id)
+    place = store.objects.packs.find(at.id)
     assert place is not None
     path = store.root / "objects" / f"{place.pack}.pack"
     data = bytearray(path.read_bytes())

@@ -27,8 +27,9 @@ from kit.stores import begin, extend, read_all
 from maverick.checkpoints import Checkpoint, Store, blob, value
 from maverick.checkpoints.disk.files import Files
 from maverick.checkpoints.fsck.repair import repair
+from maverick.checkpoints.objects.frames import FRAME_BYTES
 from maverick.checkpoints.objects.ids import ObjectId
-from maverick.checkpoints.objects.packs import FRAME_BYTES, TRAILER_BYTES
+from maverick.checkpoints.objects.packs import TRAILER_BYTES
 from maverick.checkpoints.refs.dropped import read_dropped
 from maverick.errors import StoreUnwritable
 
@@ -95,10 +96,10 @@ def save_and_merge(store: Store, ledger: Ledger) -> None:
     """As many saves as it takes until packs are merged."""
     at = newest(store, "open")
     for number in range(20, 40):
-        before = len(store.objects.set.known())
+        before = len(store.objects.packs.listed())
         at = extend(store, at, range(number, number + 1))
         ledger.promise(store, at)
-        if len(store.objects.set.known()) < before:
+        if len(store.objects.packs.listed()) < before:
             return
     raise AssertionError("nothing was merged")
 
@@ -342,7 +343,7 @@ def damage(store: Store, object_id: str, at: int) -> None:
     """Flip a bit of the pack that holds an object: at a place in its frame, or, below 0, from the
     end.
     """
-    place = store.objects.find(ObjectId(object_id))
+    place = store.objects.packs.find(ObjectId(object_id))
     assert place is not None
     path = store.root / "objects" / f"{place.pack}.pack"
     data = bytearray(path.read_bytes())

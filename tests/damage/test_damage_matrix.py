@@ -19,8 +19,9 @@ from maverick.checkpoints.fsck.check import check
 from maverick.checkpoints.fsck.findings import Finding
 from maverick.checkpoints.fsck.repair import repair
 from maverick.checkpoints.objects import ids
+from maverick.checkpoints.objects.frames import FRAME_BYTES
 from maverick.checkpoints.objects.pack_index import INDEX_BYTES
-from maverick.checkpoints.objects.packs import FRAME_BYTES, TRAILER_BYTES
+from maverick.checkpoints.objects.packs import TRAILER_BYTES
 from maverick.errors import StoreDamaged
 
 PAYLOAD = b"".join(bytes([number % 251]) for number in range(0, 4000, 7))
@@ -43,9 +44,9 @@ class Sound:
         if name == "format":
             return root / "format.json", 40
         store = Store.open(root)
-        place = store.objects.find(ids.blob_id(PAYLOAD))
+        place = store.objects.packs.find(ids.blob_id(PAYLOAD))
         assert place is not None
-        (index,) = (it for it in store.objects.packs() if it.name == place.pack)
+        (index,) = (it for it in store.objects.packs.indexes() if it.name == place.pack)
         path = root / "objects" / f"{place.pack}.pack"
         end = path.stat().st_size - TRAILER_BYTES
         at = {

@@ -10,6 +10,7 @@ import pytest
 from maverick.checkpoints import Checkpoint, Content, Ref, Store, blob, exports, note, value
 from maverick.checkpoints.disk import filesystem
 from maverick.checkpoints.objects.ids import ObjectId, TreeId
+from maverick.checkpoints.objects.pack_index import PackIndex, Place
 from maverick.checkpoints.trees.folders import Path as Names
 from maverick.checkpoints.trees.folders import walk
 from maverick.runs.imports import import_check
@@ -47,7 +48,7 @@ def extend(store: Store, at: Checkpoint, steps: range) -> Checkpoint:
 
 def flip(store: Store, object_id: str, offset: int, bit: int = 1) -> bytes:
     """Flip a bit of an object's frame, *offset* bytes into it; gives what the pack holds now."""
-    place = store.objects.find(ObjectId(object_id))
+    place = store.objects.packs.find(ObjectId(object_id))
     assert place is not None
     path = store.root / "objects" / f"{place.pack}.pack"
     data = bytearray(path.read_bytes())
@@ -83,3 +84,10 @@ def take_in(
     """Take in the run in the file *path*, as `maverick checkpoint import` does."""
     check = import_check()
     return exports.take_in(store, path, run, check=check, any_size=any_size, progress=progress)
+
+
+def raw_frames(store: Store, index: PackIndex) -> list[tuple[Place, bytes]]:
+    """Give the frames of a pack as they are, in the order in which they stand there."""
+    data = (store.root / "objects" / f"{index.name}.pack").read_bytes()
+    places = sorted((place for _, place in index.rows()), key=lambda place: place.offset)
+    return [(place, data[place.offset : place.offset + place.length]) for place in places]

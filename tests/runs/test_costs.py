@@ -136,10 +136,10 @@ def test_a_run_repeated_unchanged_adds_no_blob(runs: Runs) -> None:
     """)
 
     def blobs() -> int:
-        runs.store.objects.refresh()
+        runs.store.objects.packs.refresh()
         kinds = [
             place.kind.name
-            for pack in runs.store.objects.packs()
+            for pack in runs.store.objects.packs.indexes()
             for _, place in pack.with_prefix("")
         ]
         return kinds.count("BLOB")

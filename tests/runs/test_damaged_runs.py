@@ -25,7 +25,7 @@ def damaged(runs: Runs, request: pytest.FixtureRequest) -> Runs:
     store = Store.open(runs.root / ".maverick" / "checkpoints")
     entry = store.load(runs.run).entry("steps/b") if damage == "payload" else None
     object_id = entry.id if entry is not None else store.ref(runs.run).checkpoint
-    place = store.objects.find(object_id)
+    place = store.objects.packs.find(object_id)
     assert place is not None
     path = store.root / "objects" / f"{place.pack}.pack"
     if damage == "gone":

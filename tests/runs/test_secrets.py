@@ -176,8 +176,8 @@ def _everything(store: Path) -> Iterator[tuple[str, bytes]]:
         if path.is_file():
             yield str(path.relative_to(store)), path.read_bytes()
     opened = Store.open(store)
-    opened.objects.refresh()
-    for pack in opened.objects.packs():
+    opened.objects.packs.refresh()
+    for pack in opened.objects.packs.indexes():
         for object_id, _ in pack:
             yield f"object {object_id}", opened.objects.read(object_id)
 

@@ -54,7 +54,7 @@ def _adopt_as(store: StoreFolder, name: str, ref: Ref, frames: Iterable[Frame]) 
 
 def _take_frames(store: StoreFolder, ref: Ref, frames: Iterable[Frame]) -> None:
     """StoreFolder *frames*, durably, and see to it that they are all that *ref* stands at."""
-    store.objects.refresh()
+    store.objects.packs.refresh()
     coming = iter(frames)
     first = next(coming, None)
     if first is not None:

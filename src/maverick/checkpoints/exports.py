@@ -26,9 +26,10 @@ from maverick.checkpoints.disk.layout import writer_lives
 from maverick.checkpoints.fsck.pack_check import PackReport, check_pack
 from maverick.checkpoints.incoming import MOST_BYTES, MOST_HELD_BYTES, Incoming, is_canonical
 from maverick.checkpoints.objects import packs
-from maverick.checkpoints.objects.frames import Frame, check_frame
+from maverick.checkpoints.objects.frames import Frame
 from maverick.checkpoints.objects.ids import CheckpointId, ObjectId, TreeId
 from maverick.checkpoints.objects.objects import Objects
+from maverick.checkpoints.objects.pack_index import PackIndex
 from maverick.checkpoints.objects.packs import FEATURES, PACK_MAGIC, PackWriter
 from maverick.checkpoints.refs import refs, retention
 from maverick.checkpoints.refs.refs import Ref
@@ -86,7 +87,7 @@ def export(store: Store, at: Checkpoint, path: Path) -> Exported:
     if os.path.lexists(path):
         raise UsageError(f"{path} exists already; remove it, or choose another name")
     with store.locks.shared():
-        store.objects.refresh()
+        store.objects.packs.refresh()
         ref = _ref_of(store, at)
         visits = list(_walked(store.objects, ref, f"run {ref.run} cannot be exported"))
         temporary = path.with_name(f"{_temporary_prefix(path)}{os.getpid()}-{os.urandom(8).hex()}")
@@ -367,12 +368,12 @@ class _Export:
 
     def frames(self) -> Iterator[Frame]:
         """Yield the frames of its pack, in the order in which they stand there."""
-        for object_id, place in sorted(self._index(), key=lambda row: row[1].offset):
-            raw = self._files.pread(self._files.pack, place.offset, place.length)
-            check_frame(raw)
-            yield Frame(place.kind, object_id, raw)
+        for _, frame in self._objects.frames_at(self._files.name, self._index().rows()):
+            if frame is None:
+                raise self.damaged("it was altered while it was read")
+            yield frame
 
-    def _index(self) -> packs.PackIndex:
+    def _index(self) -> PackIndex:
         return packs.read_index(
             self._files.name, self._files.bytes, partial(self._files.pread, self._files.pack)
         )

@@ -71,6 +71,6 @@ def _require_tree(store: StoreFolder, tree: TreeId, seen: set[TreeId]) -> None:
 
 def _require(store: StoreFolder, object_id: ObjectId) -> None:
     if not store.objects.holds(object_id):
-        for damaged in store.objects.damaged():
+        for damaged in store.objects.packs.damaged():
             raise damaged
         raise ObjectMissing(f"object {object_id[:12]} is gone; run `maverick checkpoint fsck`")

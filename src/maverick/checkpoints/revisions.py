@@ -135,7 +135,7 @@ def _in_run(store: StoreFolder, ref: Ref, name: str, prefix: str) -> Checkpoint:
 
 
 def _by_prefix(store: StoreFolder, prefix: str) -> Checkpoint:
-    found = sorted(store.objects.with_prefix(prefix, ObjectKind.CHECKPOINT))
+    found = sorted(store.objects.packs.with_prefix(prefix, ObjectKind.CHECKPOINT))
     if not found:
         raise no_such_run(prefix, [ref.run for ref in store.refs()])
     if len(found) == 1:

@@ -121,7 +121,7 @@ def save(store: StoreFolder, saving: Saving, changes: Changes, facts: Changes) -
     state, volatile = prepare(changes, new), prepare(facts, new)
     with store.changing("save the checkpoint"):
         begins = saving.expected(store) is None
-        store.objects.refresh()
+        store.objects.packs.refresh()
         _require_whole(store, saving, changes)
         with store.objects.packing() as pack:
             state |= stream(changes, pack, partial(_find, store, parent))

@@ -190,7 +190,7 @@ class Store(StoreFolder):
             StoreUnwritable: the disk takes nothing.
         """
         with self.changing("tag the checkpoint"):
-            self.objects.refresh()
+            self.objects.packs.refresh()
             if checkpoint is not None:
                 require_checkpoint(self, checkpoint)
             with self.locks.refs():

@@ -18,8 +18,8 @@ from maverick.checkpoints.disk.files import Files
 from maverick.checkpoints.fsck.check import check
 from maverick.checkpoints.fsck.findings import Finding
 from maverick.checkpoints.objects import ids
+from maverick.checkpoints.objects.frames import NewObject
 from maverick.checkpoints.objects.ids import ObjectKind
-from maverick.checkpoints.objects.objects import NewObject
 from maverick.checkpoints.refs.refs import encode_ref
 from maverick.checkpoints.trees import folders, tree_nodes
 from maverick.checkpoints.trees.checkpoint import encode_checkpoint
@@ -42,7 +42,7 @@ def rewrite_ref(store: Store, run: str, **fields: object) -> None:
 
 
 def delete_pack_of(store: Store, object_id: str) -> None:
-    place = store.objects.find(ObjectId(object_id))
+    place = store.objects.packs.find(ObjectId(object_id))
     assert place is not None
     (store.root / "objects" / f"{place.pack}.pack").unlink()
 

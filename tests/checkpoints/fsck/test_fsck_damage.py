@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from kit.faults import CountingFiles
-from kit.stores import read_all
+from kit.stores import raw_frames, read_all
 from maverick.checkpoints import Checkpoint, Store, blob, value
 from maverick.checkpoints.fsck.check import check
 from maverick.checkpoints.objects import ids, packs
+from maverick.checkpoints.objects.frames import FRAME_BYTES, FRAME_MAGIC, Frame, parse_header
 from maverick.checkpoints.objects.pack_index import INDEX_BYTES
-from maverick.checkpoints.objects.packs import FRAME_BYTES, HEADER_BYTES, TRAILER_BYTES
+from maverick.checkpoints.objects.packs import HEADER_BYTES, TRAILER_BYTES
 from maverick.errors import PackDamaged, StoreDamaged
 
 Damage = Callable[[bytes, int], bytes]
@@ -62,7 +63,7 @@ class Prepared:
         self.payload = b"".join(bytes([n % 251]) for n in range(0, 4000, 7))
         self.victim = store.save("victim", {("steps", "b"): blob(self.payload)}, parent=at)
         (self.pack,) = set((root / "objects").iterdir()) - before
-        place = store.objects.find(ids.blob_id(self.payload))
+        place = store.objects.packs.find(ids.blob_id(self.payload))
         assert place is not None
         self.frame = place.offset
         self.size = self.pack.stat().st_size
@@ -253,9 +254,11 @@ def test_a_format_file_that_is_gone_is_found(root: Path) -> None:
 def test_damage_that_another_pack_makes_good_affects_no_run(sound: Prepared, root: Path) -> None:
     """It is damage all the same: the disk has written something else than it was told."""
     store = Store.open(root)
-    store.objects.refresh()
-    frames = [frame for index in store.objects.packs() for frame in store.objects.frames(index)]
-    copies = [packs.Frame(place.kind, packs.parse_header(raw).id, raw) for place, raw in frames]
+    store.objects.packs.refresh()
+    frames = [
+        frame for index in store.objects.packs.indexes() for frame in raw_frames(store, index)
+    ]
+    copies = [Frame(place.kind, parse_header(raw).id, raw) for place, raw in frames]
     store.objects.write_frames(copies)
     pack = root / "objects" / sound.pack.name
     pack.write_bytes(flip(pack.read_bytes(), sound.offsets()["payload"]))
@@ -270,8 +273,8 @@ def test_headers_are_where_the_format_says(sound: Prepared) -> None:
     """Else the places above are not what they are called."""
     data = sound.pack.read_bytes()
     assert packs.PACK_MAGIC == data[:8]
-    assert packs.FRAME_MAGIC == data[HEADER_BYTES : HEADER_BYTES + 4]
-    assert packs.FRAME_MAGIC == data[sound.frame : sound.frame + 4]
+    assert FRAME_MAGIC == data[HEADER_BYTES : HEADER_BYTES + 4]
+    assert FRAME_MAGIC == data[sound.frame : sound.frame + 4]
 
 
 def test_a_pack_that_cannot_be_read_is_in_no_other_runs_way(sound: Prepared, root: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 from kit.faults import CountingFiles
 from kit.stores import begin, extend, flip, read_all, step
 from maverick.checkpoints import Checkpoint, Store, blob, value
+from maverick.checkpoints.objects.frames import NewObject
 from maverick.checkpoints.objects.ids import ObjectKind, blob_id
-from maverick.checkpoints.objects.objects import NewObject
 from maverick.checkpoints.refs import retention
 from maverick.errors import (
     NotFound,
@@ -60,8 +60,8 @@ def runs(store: Store) -> list[str]:
 
 
 def objects(store: Store) -> set[str]:
-    store.objects.refresh()
-    return {object_id for index in store.objects.packs() for object_id, _ in index}
+    store.objects.packs.refresh()
+    return {object_id for index in store.objects.packs.indexes() for object_id, _ in index}
 
 
 def listed(store: Store, folder: str) -> list[str]:
@@ -241,7 +241,7 @@ def test_gc_leaves_one_small_pack_and_then_nothing_to_do(store: Store) -> None:
     store.plan_gc().execute()
     again = store.plan_gc()
 
-    assert 1 == len(store.objects.packs())
+    assert 1 == len(store.objects.packs.indexes())
     assert ((), (), 0, ()) == (again.runs, again.delete, again.removed_objects, again.rewrite)
     assert again.execute().removed_objects == 0
     assert [] == listed(store, "trash")
@@ -251,7 +251,7 @@ def test_a_large_pack_is_rewritten_only_when_enough_of_it_is_dead(store: Store) 
     """What stays in it counts as kept."""
     large = {(f"{number}",): blob(os.urandom(1 << 20)) for number in range(5)}
     at = store.save("r", {**large}, parent=None)
-    (pack,) = store.objects.packs()
+    (pack,) = store.objects.packs.indexes()
     at = store.save("r", {("0",): None}, parent=at, kind="final")
 
     one_dead = store.plan_gc()
@@ -346,7 +346,7 @@ def test_gc_refuses_while_a_live_object_cannot_be_read(store: Store) -> None:
     extend(store, begin(store), range(2))
     run_to_end(store, "other")
     before = store.ref("run-1")
-    for index in store.objects.packs():
+    for index in store.objects.packs.indexes():
         if index.find(bytes.fromhex(before.tree)):
             (store.root / "objects" / f"{index.name}.pack").unlink()
     fresh = Store.open(store.root)
@@ -373,7 +373,7 @@ def test_damage_that_comes_after_the_plan_stops_gc_before_it_removes_anything(st
     at = extend(store, begin(store), range(2))
     plan = store.plan_gc(keep_last=0)
     at = extend(store, at, range(2, 3))
-    for index in store.objects.packs():
+    for index in store.objects.packs.indexes():
         if index.find(bytes.fromhex(at.tree)):
             (store.root / "objects" / f"{index.name}.pack").unlink()
 
@@ -389,7 +389,7 @@ def test_a_pack_with_a_damaged_live_frame_stays_as_it_is(store: Store) -> None:
     )
     at = store.save("r", {("b",): None}, parent=at)
     damaged = store.load("r").entry("a").id
-    place = store.objects.find(damaged)
+    place = store.objects.packs.find(damaged)
     assert place is not None
     data = flip(store, damaged, 100)
     store.save("r", {}, parent=at, kind="final")

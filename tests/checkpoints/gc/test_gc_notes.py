@@ -50,7 +50,7 @@ def one_pack(store: Store, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None
     def pack() -> None:
         begin(store, "open")
         store.plan_gc(keep_last=99).execute()
-        assert 1 == len(store.objects.packs())
+        assert 1 == len(store.objects.packs.indexes())
         monkeypatch.setattr(survey, "SMALL_PACK_BYTES", 0)
         monkeypatch.setattr(survey, "_WORTH", 0)
 
@@ -149,7 +149,9 @@ def test_the_note_stays_while_a_pack_cannot_be_read(
     one_pack()
     store.plan_gc(keep_last=0).execute()
     at = store.save("other", {("a",): value(1)}, parent=None)
-    (damaged,) = (index for index in store.objects.packs() if index.find(bytes.fromhex(at.id)))
+    (damaged,) = (
+        index for index in store.objects.packs.indexes() if index.find(bytes.fromhex(at.id))
+    )
     store.drop("other")
     path = store.root / "objects" / f"{damaged.name}.pack"
     path.write_bytes(path.read_bytes()[:-9])

@@ -16,8 +16,8 @@ from kit.stores import begin, extend, read_all
 from maverick.checkpoints import Store, blob
 from maverick.checkpoints.disk import layout
 from maverick.checkpoints.gc import merge
+from maverick.checkpoints.objects.frames import NewObject
 from maverick.checkpoints.objects.ids import ObjectKind, blob_id
-from maverick.checkpoints.objects.open_pack import NewObject
 
 
 @pytest.fixture
@@ -34,9 +34,9 @@ def _before_merge(root: Path) -> Store:
     store = Store.create(root, files=CountingFiles())
     at = begin(store)
     for number in range(100):
-        assert not merge.due(store.objects.set.known())
+        assert not merge.due(store.objects.packs.listed())
         if len(_names(store)) == merge.FACTOR - 1:
-            sizes = {merge._size_class(index.size) for index in store.objects.set.known()}
+            sizes = {merge._size_class(index.size) for index in store.objects.packs.listed()}
             if len(sizes) == 1:
                 return store
         at = extend(store, at, range(number, number + 1))
@@ -51,8 +51,8 @@ def test_the_number_of_packs_stays_about_the_logarithm_of_the_objects(store: Sto
     for number in range(600):
         at = extend(store, at, range(number, number + 1))
         most = max(most, len(_names(store)))
-    objects = sum(len(index) for index in store.objects.packs())
-    written = sum(len(index) for index in store.objects.packs())
+    objects = sum(len(index) for index in store.objects.packs.indexes())
+    written = sum(len(index) for index in store.objects.packs.indexes())
 
     assert most <= 2 * math.log2(objects)
     assert objects == written
@@ -121,7 +121,7 @@ def test_a_reader_with_an_old_list_finds_what_was_merged(tmp_path: Path) -> None
     store = _before_merge(tmp_path / "store")
     reader = Store.open(store.root)
     snapshot = reader.load("run-1")
-    reader.objects.refresh()
+    reader.objects.packs.refresh()
     content = read_all(store, snapshot.checkpoint)
 
     extend(store, store.resolve("run-1"), range(500, 501))
@@ -220,7 +220,7 @@ def test_of_several_copies_the_one_that_leans_on_nothing_is_kept(store: Store) -
     for data in (first, second):
         copies = [
             index.find(bytes.fromhex(blob_id(data)))
-            for index in Store.open(store.root, files=store.files).objects.packs()
+            for index in Store.open(store.root, files=store.files).objects.packs.indexes()
         ]
         assert all(place is None or not place.leans for place in copies)
         assert data == Store.open(store.root).read(blob_id(data))

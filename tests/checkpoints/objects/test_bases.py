@@ -13,13 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kit.faults import CountingFiles
-from kit.stores import begin, extend, flip, read_all, step
+from kit.stores import begin, extend, flip, raw_frames, read_all, step
 from maverick.checkpoints import Store, blob, note, value
 from maverick.checkpoints.disk import layout
-from maverick.checkpoints.objects import packs
-from maverick.checkpoints.objects.frames import Base, Compressor, FrameDamaged, leans_of, open_frame
+from maverick.checkpoints.objects.frames import (
+    FLAGS,
+    Base,
+    Compressor,
+    FrameDamaged,
+    NewObject,
+    leans_of,
+    open_frame,
+    parse_header,
+)
 from maverick.checkpoints.objects.ids import ObjectId, ObjectKind, blob_id
-from maverick.checkpoints.objects.open_pack import NewObject
 from maverick.errors import ObjectMissing, StoreTooNew
 
 
@@ -36,12 +43,12 @@ def _words(count: int, seed: int = 0) -> bytes:
 def _leaning(store: Store) -> dict[ObjectId, ObjectId]:
     """The objects of a store that are stored with a base, and that base."""
     found: dict[ObjectId, ObjectId] = {}
-    store.objects.refresh()
-    for index in store.objects.packs():
-        for place, raw in store.objects.frames(index):
+    store.objects.packs.refresh()
+    for index in store.objects.packs.indexes():
+        for place, raw in raw_frames(store, index):
             assert place.leans == bool(raw[6])
             if place.leans:
-                found[packs.parse_header(raw).id] = leans_of(raw).bases[0]
+                found[parse_header(raw).id] = leans_of(raw).bases[0]
     return found
 
 
@@ -60,7 +67,7 @@ def test_what_was_compressed_with_a_base_comes_back(
     )
 
     assert (new, blob_id(new)) == (back, header.id)
-    if frame.flags:
+    if frame.raw[FLAGS]:
         assert (base.id,) == leans_of(frame.raw[:88]).bases
         with pytest.raises(FrameDamaged):
             open_frame(frame.raw)
@@ -70,13 +77,13 @@ def test_an_output_that_changes_a_little_is_stored_as_the_change(store: Store) -
     """At the same path of the parent checkpoint; a value, or bytes."""
     text = _words(4000)
     at = store.save("r", {("log",): blob(text), ("out",): value(text.decode())}, parent=None)
-    before = sum(index.size for index in store.objects.packs())
+    before = sum(index.size for index in store.objects.packs.indexes())
 
     store.save(
         "r", {("log",): blob(text + b" more"), ("out",): value(text.decode() + " more")}, parent=at
     )
 
-    assert sum(index.size for index in store.objects.packs()) - before < 2000
+    assert sum(index.size for index in store.objects.packs.indexes()) - before < 2000
     fresh = Store.open(store.root).load("r")
     assert text + b" more" == fresh.data("log") == str(fresh.value("out")).encode()
 
@@ -100,7 +107,7 @@ def test_a_base_is_always_stored_whole(store: Store) -> None:
     leaning = _leaning(store)
     assert len(leaning) > 400
     assert leaning.keys().isdisjoint(leaning.values())
-    assert all(store.objects.find(base, whole=True) for base in leaning.values())
+    assert all(store.objects.packs.find(base, whole=True) for base in leaning.values())
     assert at == Store.open(store.root).resolve("run-1")
     read_all(Store.open(store.root), at)
 
@@ -117,7 +124,7 @@ def test_a_checkpoint_after_each_step_costs_little_beside_the_output(store: Stor
             "r", changes, parent=at, facts={("steps", f"s{number}"): note(f"{number} ms")}
         )
 
-    stored = sum(index.size for index in store.objects.packs())
+    stored = sum(index.size for index in store.objects.packs.indexes())
     assert (stored - outputs) / 400 < 2500
 
 
@@ -151,13 +158,13 @@ def test_a_checkpoint_in_which_little_is_new_costs_little(store: Store) -> None:
     at = None
     for change in changes:
         at = store.save("first", change, parent=at)
-    before = sum(index.size for index in store.objects.packs())
+    before = sum(index.size for index in store.objects.packs.indexes())
 
     at = store.save("second", {("inputs",): value("other")}, parent=None)
     for change in changes:
         at = store.save("second", change, parent=at)
 
-    assert (sum(index.size for index in store.objects.packs()) - before) / 40 < 900
+    assert (sum(index.size for index in store.objects.packs.indexes()) - before) / 40 < 900
 
 
 def test_gc_keeps_bases_and_what_leans_on_them(store: Store) -> None:
@@ -204,7 +211,9 @@ def test_a_hit_counts_only_with_its_base(store: Store) -> None:
     store.objects.write([NewObject(ObjectKind.BLOB, blob_id(first), first)])
     store.objects.write([NewObject(ObjectKind.BLOB, blob_id(second), second, blob_id(first))])
     (lost,) = [
-        index for index in store.objects.packs() if index.find(bytes.fromhex(blob_id(first)))
+        index
+        for index in store.objects.packs.indexes()
+        if index.find(bytes.fromhex(blob_id(first)))
     ]
     (store.root / "objects" / f"{lost.name}.pack").unlink()
     store = Store.open(store.root)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kit.faults import CountingFiles
-from kit.stores import flip
+from kit.stores import flip, raw_frames
 from maverick.checkpoints import Store, blob, blob_from, value
 from maverick.checkpoints.objects import chunking
 from maverick.checkpoints.objects.frames import leans_of
@@ -33,8 +33,8 @@ def _bytes(size: int, seed: int = 0) -> bytes:
 
 
 def _stored(store: Store) -> int:
-    store.objects.refresh()
-    return sum(index.size for index in store.objects.packs())
+    store.objects.packs.refresh()
+    return sum(index.size for index in store.objects.packs.indexes())
 
 
 @pytest.mark.parametrize("size", [0, 1, 128 * 1024 - 1, 128 * 1024, 3 * MIB, 20 * MIB])
@@ -135,7 +135,7 @@ def test_cuts_follow_those_of_what_was_there_before(store: Store) -> None:
     store.save("r", {("x",): blob_from([longer])}, parent=at)
 
     def lengths(content: bytes) -> list[int]:
-        place = store.objects.find(blob_id(content))
+        place = store.objects.packs.find(blob_id(content))
         assert place is not None
         return [length for _, length in store.objects.leans_at(place).chunks]
 
@@ -204,7 +204,7 @@ def test_a_damaged_chunk_is_reported_with_the_blob_and_never_read(store: Store) 
     """Reading raises before any wrong byte is given."""
     data = _bytes(MIB)
     store.save("r", {("x",): blob(data)}, parent=None)
-    place = store.objects.find(blob_id(data))
+    place = store.objects.packs.find(blob_id(data))
     assert place is not None
     chunk = store.objects.leans_at(place).chunks[3][0]
     flip(store, chunk, 99, bit=4)
@@ -224,9 +224,11 @@ def test_a_list_of_chunks_names_them_in_order(store: Store) -> None:
     """It is how the blob is stored, no object of its own."""
     data = _bytes(MIB)
     store.save("r", {("x",): blob(data)}, parent=None)
-    place = store.objects.find(blob_id(data))
+    place = store.objects.packs.find(blob_id(data))
     assert place is not None
-    raw = next(raw for at, raw in store.objects.frames(store.objects.packs()[0]) if at == place)
+    raw = next(
+        raw for at, raw in raw_frames(store, store.objects.packs.indexes()[0]) if at == place
+    )
 
     chunks = leans_of(raw).chunks
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kit.faults import CountingFiles
-from kit.stores import flip, take_in
+from kit.stores import flip, raw_frames, take_in
 from maverick.checkpoints import Store, blob, blob_from, exports
 from maverick.checkpoints.objects import chunking
 from maverick.checkpoints.objects.frames import HAS_CHUNKS, Frame, compressor
@@ -33,7 +33,7 @@ def _bytes(size: int, seed: int = 0) -> bytes:
 
 def _chunks(store: Store, blob: ObjectId) -> list[tuple[ObjectId, int]]:
     """What the list of *blob* names; nothing if it is no list."""
-    place = store.objects.find(blob)
+    place = store.objects.packs.find(blob)
     assert place is not None
     return list(store.objects.leans_at(place).chunks)
 
@@ -45,8 +45,10 @@ def _lists(store: Store, blob: ObjectId) -> list[ObjectId]:
 
 def _lists_bytes(store: Store) -> int:
     """How much is stored in lists of chunks."""
-    store.objects.refresh()
-    frames = (frame for index in store.objects.packs() for _, frame in store.objects.frames(index))
+    store.objects.packs.refresh()
+    frames = (
+        frame for index in store.objects.packs.indexes() for _, frame in raw_frames(store, index)
+    )
     return sum(len(frame) for frame in frames if frame[6] & HAS_CHUNKS)
 
 
@@ -147,12 +149,12 @@ def test_a_blob_listed_flatly_goes_on_in_lists(
         patch.setattr(chunking, "ends_list", lambda *_: False)
         at = store.save("r", {("x",): blob(data)}, parent=None)
     assert [] == _lists(store, blob_id(data))
-    before = sum(index.size for index in store.objects.packs())
+    before = sum(index.size for index in store.objects.packs.indexes())
 
     store.save("r", {("x",): blob(data + b"more" * 9)}, parent=at)
 
     assert _lists(store, blob_id(data + b"more" * 9))
-    assert sum(index.size for index in store.objects.packs()) - before < 20_000
+    assert sum(index.size for index in store.objects.packs.indexes()) - before < 20_000
     fresh = Store.open(store.root)
     assert (data, data + b"more" * 9) == (fresh.load("r~1").data("x"), fresh.load("r").data("x"))
 
@@ -197,7 +199,7 @@ def test_gc_and_exports_keep_what_lists_name(store: Store) -> None:
 
     fresh = Store.open(store.root)
     assert keep == fresh.load("r").data("keep")
-    assert sum(index.size for index in fresh.objects.packs()) < 8.1 * MIB
+    assert sum(index.size for index in fresh.objects.packs.indexes()) < 8.1 * MIB
     assert [] == list(fresh.check(read_data=True))
     exports.export(fresh, fresh.resolve("r"), store.root.parent / "run")
     other = Store.create(store.root.parent / "other")
@@ -256,11 +258,11 @@ class MovingFiles(CountingFiles):
         if self.times and path.parent.name == "objects":
             self.times -= 1
             other = Store.open(self._root)
-            other.objects.refresh()
-            (index,) = [it for it in other.objects.set.packs() if it.name == path.stem]
+            other.objects.packs.refresh()
+            (index,) = [it for it in other.objects.packs.indexes() if it.name == path.stem]
             frames: Iterator[Frame] = (
                 Frame(place.kind, ObjectId(raw[16:48].hex()), raw)
-                for place, raw in other.objects.frames(index)
+                for place, raw in raw_frames(other, index)
             )
             other.objects.write_frames(list(frames))
             path.unlink()
@@ -282,7 +284,7 @@ def test_what_is_gone_is_looked_for_in_one_more_listing(store: Store) -> None:
     """Not for ever."""
     store.save("r", {("x",): blob(b"content")}, parent=None)
     reader = Store.open(store.root)
-    reader.objects.refresh()
+    reader.objects.packs.refresh()
     shutil.rmtree(store.root / "objects")
     (store.root / "objects").mkdir()
 

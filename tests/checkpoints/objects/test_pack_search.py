@@ -18,6 +18,7 @@ from kit.faults import CountingFiles
 from kit.stores import begin, extend, read_all, step
 from maverick.checkpoints import Store, note
 from maverick.checkpoints.objects import packs
+from maverick.checkpoints.objects.frames import Compressor
 from maverick.checkpoints.objects.ids import ObjectKind, blob_id
 from maverick.checkpoints.objects.pack_index import BLOCK_ROWS, ROW_BYTES, search
 from maverick.errors import PackDamaged
@@ -88,8 +89,7 @@ def add_big_pack(root: Path, count: int) -> list[bytes]:
     their ids.
     """
     first, last = (
-        packs.Compressor().frame(ObjectKind.BLOB, blob_id(data), data)
-        for data in (b"first", b"last")
+        Compressor().frame(ObjectKind.BLOB, blob_id(data), data) for data in (b"first", b"last")
     )
     between = 1000 * count
     start = packs.HEADER_BYTES + len(first.raw) + between + len(last.raw)
@@ -161,7 +161,7 @@ def test_operations_cost_the_same_in_a_store_with_very_many_objects(
         assert read_bytes <= 2 * small[name][1], name
     store = Store.open(tmp_path / "large")
     assert [b"first", b"last"] == [store.read(blob_id(data)) for data in (b"first", b"last")]
-    assert all(store.objects.find(raw_id.hex()) for raw_id in Random(1).sample(ids, 100))  # type: ignore[arg-type]
+    assert all(store.objects.packs.find(raw_id.hex()) for raw_id in Random(1).sample(ids, 100))  # type: ignore[arg-type]
 
 
 def test_a_large_index_that_is_overwritten_is_reported_as_damage(tmp_path: Path) -> None:
@@ -173,6 +173,6 @@ def test_a_large_index_that_is_overwritten_is_reported_as_damage(tmp_path: Path)
     path.write_bytes(damaged)
     store = Store.open(tmp_path)
 
-    assert path.stem not in [index.name for index in store.objects.packs()]
+    assert path.stem not in [index.name for index in store.objects.packs.indexes()]
     with pytest.raises(PackDamaged, match="its index is damaged"):
         store.read(blob_id(b"elsewhere"))

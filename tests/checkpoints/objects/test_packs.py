@@ -8,14 +8,22 @@ import pytest
 from blake3 import blake3
 
 from maverick.checkpoints.objects import packs
-from maverick.checkpoints.objects.ids import ObjectKind, blob_id
-from maverick.checkpoints.objects.packs import (
+from maverick.checkpoints.objects.frames import (
+    FRAME_MAGIC,
+    HAS_BASE,
+    HAS_CHUNKS,
+    STORED,
+    ZSTD,
     Compressor,
     Frame,
     FrameDamaged,
-    PackIndex,
-    PackWriter,
+    check_frame,
+    open_frame,
+    parse_header,
 )
+from maverick.checkpoints.objects.ids import ObjectKind, blob_id
+from maverick.checkpoints.objects.pack_index import PackIndex
+from maverick.checkpoints.objects.packs import PackWriter
 from maverick.errors import PackDamaged, StoreTooNew
 
 DATAS = [
@@ -52,7 +60,7 @@ def test_each_object_is_found_by_its_id_and_read_back() -> None:
     for content in DATAS:
         place = index.find(bytes.fromhex(blob_id(content)))
         assert place is not None
-        header, back = packs.open_frame(data[place.offset : place.offset + place.length])
+        header, back = open_frame(data[place.offset : place.offset + place.length])
         assert (content, blob_id(content)) == (back, header.id)
     assert index.find(bytes(32)) is None
     assert len(DATAS) == len(index) == len(list(index))
@@ -75,8 +83,8 @@ def test_an_object_is_compressed_only_if_that_makes_it_smaller() -> None:
     """The codec is one byte of the frame; ids do not depend on it."""
     small, large = _frame(b"x"), _frame(b"a" * 5000)
 
-    assert packs.STORED == packs.parse_header(small.raw).codec
-    assert packs.ZSTD == packs.parse_header(large.raw).codec
+    assert STORED == parse_header(small.raw).codec
+    assert ZSTD == parse_header(large.raw).codec
     assert len(large.raw) < 200
 
 
@@ -94,7 +102,7 @@ def test_prefixes_find_the_ids_that_begin_with_them() -> None:
 def test_frames_are_found_without_the_index() -> None:
     """An index can be lost without the objects being lost."""
     data, _ = _written(DATAS)
-    end = data.rfind(packs.FRAME_MAGIC)
+    end = data.rfind(FRAME_MAGIC)
 
     found = list(packs.scan(len(data), _reader(data)))
     assert [blob_id(content) for content in DATAS] == [header.id for header, _ in found]
@@ -121,7 +129,7 @@ def test_every_flipped_byte_of_a_frame_is_noticed() -> None:
             broken = bytearray(raw)
             broken[position] ^= 0x01
             with pytest.raises(FrameDamaged):
-                packs.check_frame(bytes(broken))
+                check_frame(bytes(broken))
 
 
 def test_every_flipped_byte_of_index_and_trailer_is_noticed() -> None:
@@ -145,9 +153,7 @@ def test_every_truncation_is_noticed() -> None:
             packs.read_index(index.name, length, _reader(data[:length]))
 
 
-@pytest.mark.parametrize(
-    ("offset", "byte"), [(4, 9), (5, 7), (6, 4), (6, packs.HAS_BASE | packs.HAS_CHUNKS)]
-)
+@pytest.mark.parametrize(("offset", "byte"), [(4, 9), (5, 7), (6, 4), (6, HAS_BASE | HAS_CHUNKS)])
 def test_what_a_newer_version_wrote_is_told_from_damage(offset: int, byte: int) -> None:
     """A kind, a codec or a flag that this version does not know, in a frame that is whole."""
     from zlib import crc32  # noqa: PLC0415
@@ -157,4 +163,4 @@ def test_what_a_newer_version_wrote_is_told_from_damage(offset: int, byte: int) 
     raw[52:56] = crc32(raw[:52]).to_bytes(4)
 
     with pytest.raises(StoreTooNew):
-        packs.open_frame(bytes(raw))
+        open_frame(bytes(raw))

@@ -83,13 +83,13 @@ def test_only_the_trees_above_a_change_are_new(project: Project) -> None:
     facts are the same.
     """
     project.save()
-    before = sum(len(index) for index in project.store.objects.packs())
+    before = sum(len(index) for index in project.store.objects.packs.indexes())
     project.put("src/part3/file3.txt", "other text")
 
     project.save()
 
     # blob; trees of part3, src, the workspace and the root; the checkpoint
-    assert 6 == sum(len(index) for index in project.store.objects.packs()) - before
+    assert 6 == sum(len(index) for index in project.store.objects.packs.indexes()) - before
 
 
 def test_the_id_does_not_depend_on_the_way_it_was_found(project: Project) -> None:
@@ -167,7 +167,10 @@ def test_equal_files_are_stored_once(tmp_path: Path) -> None:
     # the blob; the root and the workspace's trees; how it was found; the facts; the checkpoint
     assert 300 == len(project.saved())
     places = [
-        place for index in project.store.objects.packs() for _, place in index if place.kind == 1
+        place
+        for index in project.store.objects.packs.indexes()
+        for _, place in index
+        if place.kind == 1
     ]
     assert 2 == len(places)
 

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 
 from maverick.checkpoints.fsck.findings import Finding, error
 from maverick.checkpoints.objects import ids, packs
-from maverick.checkpoints.objects.frames import fetch_chunks, leans_of
+from maverick.checkpoints.objects.frames import (
+    FRAME_BYTES,
+    HAS_CHUNKS,
+    FrameDamaged,
+    check_frame,
+    fetch_chunks,
+    leans_of,
+    open_frame,
+    parse_header,
+)
 from maverick.checkpoints.objects.pack_index import INDEX_BYTES
 from maverick.errors import PackDamaged, StoreDamaged, StoreTooNew
 
@@ -102,19 +111,19 @@ def _check_frames(
 ) -> Iterator[tuple[ObjectId, str]]:
     for object_id, place in sorted(index, key=lambda row: row[1].offset):
         try:
-            header = packs.parse_header(pread(place.offset, packs.FRAME_BYTES))
+            header = parse_header(pread(place.offset, FRAME_BYTES))
             if (header.id, header.kind, header.flags != 0) != (object_id, place.kind, place.leans):
                 yield object_id, "its frame says that it is another object"
-            elif packs.FRAME_BYTES + header.length != place.length:
+            elif FRAME_BYTES + header.length != place.length:
                 yield object_id, "its frame has another length than the index says"
             else:
                 lengths[object_id] = header.raw_length
-                if header.flags & packs.HAS_CHUNKS:
+                if header.flags & HAS_CHUNKS:
                     leans = leans_of(pread(place.offset, place.length))
                     lengths[object_id] = sum(length for _, length in leans.chunks)
                 if read_data:
                     yield from _check_content(object_id, place, pread, fetch, tell_read)
-        except (packs.FrameDamaged, StoreTooNew) as problem:
+        except (FrameDamaged, StoreTooNew) as problem:
             yield object_id, str(problem)
 
 
@@ -126,9 +135,9 @@ def _check_content(
     tell_read: Callable[[int], None] | None,
 ) -> Iterator[tuple[ObjectId, str]]:
     raw = pread(place.offset, place.length)
-    header = packs.check_frame(raw)
+    header = check_frame(raw)
     try:
-        if header.flags & packs.HAS_CHUNKS:  # may be more than can be held
+        if header.flags & HAS_CHUNKS:  # may be more than can be held
             hashed = ids.Hasher()
             for part in fetch_chunks(iter(leans_of(raw).chunks), fetch):
                 hashed.update(part)
@@ -136,7 +145,7 @@ def _check_content(
                     tell_read(len(part))
             actual: ObjectId = hashed.blob_id()
         else:
-            actual = ids.object_id(place.kind, packs.open_frame(raw, fetch)[1])
+            actual = ids.object_id(place.kind, open_frame(raw, fetch)[1])
             if tell_read is not None:
                 tell_read(header.raw_length)
     except StoreDamaged:

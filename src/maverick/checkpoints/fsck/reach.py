@@ -60,12 +60,12 @@ class DamageSource:
     def checkpoints(self) -> set[ObjectId]:
         """Give all checkpoints in packs that can be read, whether anything leads to them or not."""
         try:
-            self._objects.refresh()
+            self._objects.packs.refresh()
         except StoreDenied:
             raise
         except (StoreDamaged, StoreTooNew, OSError):
             return set()
-        packs = self._objects.packs()
+        packs = self._objects.packs.indexes()
         return {it for index in packs for it, place in index if place.kind is ObjectKind.CHECKPOINT}
 
 

@@ -22,8 +22,8 @@ from maverick.checkpoints.fsck.findings import Repair
 from maverick.checkpoints.fsck.salvage import Salvage, check_packs
 from maverick.checkpoints.fsck.whole import Wholeness, all_checkpoints, lost_runs
 from maverick.checkpoints.objects import ids
+from maverick.checkpoints.objects.frames import NewObject
 from maverick.checkpoints.objects.ids import ObjectKind
-from maverick.checkpoints.objects.objects import NewObject
 from maverick.checkpoints.refs import refs
 from maverick.checkpoints.refs.dropped import FILE, read_dropped
 from maverick.checkpoints.refs.refs import LOG_LENGTH, Position, Ref

@@ -11,8 +11,8 @@ from maverick.checkpoints.fsck.fallback import set_aside
 from maverick.checkpoints.fsck.findings import Repair
 from maverick.checkpoints.fsck.pack_check import check_pack
 from maverick.checkpoints.objects import ids, packs
+from maverick.checkpoints.objects.frames import FRAME_BYTES, Frame, FrameDamaged, check_frame
 from maverick.checkpoints.objects.pack_index import leaning
-from maverick.checkpoints.objects.packs import Frame
 from maverick.errors import PackDamaged, StoreDenied, StoreTooNew
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Salvage:
             yield Repair(
                 "quarantined", f"{why}; it was moved to {set_aside(self._store, file)}", file=file
             )
-        self._store.objects.refresh()
+        self._store.objects.packs.refresh()
 
     def _salvage(self) -> tuple[str, int]:
         """Copy what only damaged packs hold; gives the new pack's name, and how many objects that
@@ -102,11 +102,11 @@ class Salvage:
         """Yield the frames of damaged packs that are whole, each object once, unless a sound pack
         has it.
         """
-        self._store.objects.refresh()
-        sound = {index.name for index in self._store.objects.packs()} - set(self._damaged)
+        self._store.objects.packs.refresh()
+        sound = {index.name for index in self._store.objects.packs.indexes()} - set(self._damaged)
         seen = {
             it
-            for index in self._store.objects.packs()
+            for index in self._store.objects.packs.indexes()
             if index.name in sound
             for it, _ in index.copies()
         }
@@ -116,8 +116,8 @@ class Salvage:
             for offset, length in _frames_in(name, self._files.size(path), pread):
                 raw = pread(offset, length)
                 try:
-                    header = packs.check_frame(raw)
-                except (packs.FrameDamaged, StoreTooNew):
+                    header = check_frame(raw)
+                except (FrameDamaged, StoreTooNew):
                     continue
                 raw_id = bytes.fromhex(header.id)
                 copy = leaning(raw_id) if header.flags else raw_id
@@ -142,7 +142,7 @@ def _frames_in(
         index = packs.read_index(name, size, pread)
     except PackDamaged:
         for header, offset in packs.scan(size, pread):
-            yield offset, packs.FRAME_BYTES + header.length
+            yield offset, FRAME_BYTES + header.length
     else:
         for place in sorted((place for _, place in index), key=lambda place: place.offset):
             yield place.offset, place.length

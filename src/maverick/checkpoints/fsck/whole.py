@@ -130,10 +130,10 @@ def checkpoints_of(store: StoreFolder, run: str) -> list[Checkpoint]:
 
 def all_checkpoints(store: StoreFolder) -> Iterator[Checkpoint]:
     """Yield all checkpoints in packs that can be read, whether a ref leads to them or not."""
-    store.objects.refresh()
+    store.objects.packs.refresh()
     ids = {
         it
-        for pack in store.objects.packs()
+        for pack in store.objects.packs.indexes()
         for it, place in pack
         if place.kind is ObjectKind.CHECKPOINT
     }

@@ -10,13 +10,11 @@ saves. Nothing waits for anybody. Where locks cannot be trusted, nothing is merg
 from __future__ import annotations
 
 from contextlib import suppress
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints.disk import layout
-from maverick.checkpoints.objects import packs
-from maverick.checkpoints.objects.ids import ObjectId
-from maverick.checkpoints.objects.packs import Frame
+from maverick.checkpoints.objects.frames import ID, Frame
+from maverick.checkpoints.objects.pack_index import damaged
 from maverick.errors import MaverickError
 
 if TYPE_CHECKING:
@@ -76,7 +74,7 @@ class Merger:
 
     def after_save(self) -> None:
         """Do what there is to do: usually nothing. Costs 2 fsyncs when packs are merged."""
-        if self._given_up or not (self._replaced or due(self._store.objects.set.known())):
+        if self._given_up or not (self._replaced or due(self._store.objects.packs.listed())):
             return
         try:
             if self._store.locks.are_trusted:
@@ -89,10 +87,10 @@ class Merger:
 
     def _work(self) -> None:
         with suppress(BlockingIOError), self._store.locks.merge():
-            self._store.objects.refresh()
+            self._store.objects.packs.refresh()
             waiting = {name for names in self._replaced.values() for name in names}
             chosen = due(
-                index for index in self._store.objects.set.known() if index.name not in waiting
+                index for index in self._store.objects.packs.listed() if index.name not in waiting
             )
             if chosen:
                 self._announce()
@@ -110,14 +108,14 @@ class Merger:
         them.
         """
         with suppress(BlockingIOError), self._store.locks.exclusive(wait=False):
-            self._store.objects.refresh()
-            there = {index.name for index in self._store.objects.set.known()}
+            self._store.objects.packs.refresh()
+            there = {index.name for index in self._store.objects.packs.listed()}
             for merged, replaced in self._replaced.items():
                 for name in replaced if merged in there else ():
                     with suppress(FileNotFoundError):
                         self._store.files.unlink(self._path(name))
             self._replaced.clear()
-            self._store.objects.refresh()
+            self._store.objects.packs.refresh()
 
     def _path(self, name: str) -> Path:
         return self._store.root / "objects" / f"{name}.pack"
@@ -128,10 +126,8 @@ def _frames(store: StoreFolder, chosen: list[PackIndex]) -> Iterator[Frame]:
     there is one.
     """
     best: dict[bytes, Place] = {}
-    places: dict[str, list[Place]] = {index.name: [] for index in chosen}
     for index in chosen:
         for raw_id, place in index.rows():
-            places[index.name].append(place)
             known = best.setdefault(raw_id, place)
             if (
                 known is not place
@@ -139,14 +135,12 @@ def _frames(store: StoreFolder, chosen: list[PackIndex]) -> Iterator[Frame]:
                 and (not place.leans or not _can_be_read(store, known))
             ):
                 best[raw_id] = place
-    for pack, found in places.items():
-        found.sort(key=attrgetter("offset"))
-        for place, raw in store.objects.frames_at(pack, found):
-            if not packs.is_sound(raw):
-                raise packs.damaged(pack, "one of its frames is not what was written")
-            raw_id = raw[packs.ID]
-            if best.get(raw_id) is place:
-                yield Frame(place.kind, ObjectId(raw_id.hex()), raw)
+    for index in chosen:
+        for place, frame in store.objects.frames_at(index.name, index.rows()):
+            if frame is None:
+                raise damaged(index.name, "one of its frames is not what was written")
+            if best[frame.raw[ID]] == place:
+                yield frame
 
 
 def _can_be_read(store: StoreFolder, place: Place) -> bool:
@@ -154,5 +148,5 @@ def _can_be_read(store: StoreFolder, place: Place) -> bool:
     another.
     """
     leans = store.objects.leans_at(place)
-    bases = all(store.objects.find(base, whole=True) for base in leans.bases)
+    bases = all(store.objects.packs.find(base, whole=True) for base in leans.bases)
     return bases and all(store.objects.holds(chunk) for chunk, _ in leans.chunks)

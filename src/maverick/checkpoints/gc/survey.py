@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from maverick.checkpoints.disk.files import OpenFiles
 from maverick.checkpoints.fsck.whole import lost_runs
-from maverick.checkpoints.objects import ids, packs
-from maverick.checkpoints.objects.frames import Leans
+from maverick.checkpoints.objects import ids
+from maverick.checkpoints.objects.frames import FrameDamaged, Leans, open_frame
 from maverick.checkpoints.objects.ids import CheckpointId, ObjectId, ObjectKind
 from maverick.checkpoints.objects.pack_index import leaning as leaning_copy
 from maverick.checkpoints.refs import retention
@@ -74,9 +74,9 @@ class BulkSource:
         """Give the bytes of an object, verified. Raises as `Objects.read`."""
         place = self._places.get(bytes.fromhex(object_id))
         if place is not None:
-            with suppress(packs.FrameDamaged, OSError):
+            with suppress(FrameDamaged, OSError):
                 raw = self._files.pread(self._paths[place.pack], place.offset, place.length)
-                header, data = packs.open_frame(raw, self._objects.fetch)
+                header, data = open_frame(raw, self._objects.fetch)
                 if ids.object_id(header.kind, data) == object_id:
                     return data
         return self._objects.read(object_id)  # finds another copy, or says what is wrong
@@ -145,7 +145,7 @@ class Survey:
         """
         whole: set[bytes] = set()
         leaning: set[bytes] = set()
-        for index in self._objects.packs():
+        for index in self._objects.packs.indexes():
             for raw_id, place in index.rows():
                 (leaning if place.leans else whole).add(raw_id)
         leaning -= whole
@@ -177,7 +177,7 @@ class Survey:
         read = [self._checkpoint(object_id) for object_id in ids - self.live]
         self.dead = [it for it in read if it is not None]
         self._runs.update(it.run for it in self.dead)
-        self._is_complete = len(self.dead) == len(read) and not store.objects.damaged()
+        self._is_complete = len(self.dead) == len(read) and not store.objects.packs.damaged()
         for found in lost_runs(store, self.refs, self.dead).values():
             self.spare(it.id for it in found)
 
@@ -198,8 +198,8 @@ def take_survey(store: StoreFolder, policy: Policy, before: Survey | None = None
     """List the packs, then mark, without any lock but gc's. *before* is a survey whose decisions
     bind this one.
     """
-    store.objects.refresh()
-    survey = Survey(store, policy, store.objects.packs())
+    store.objects.packs.refresh()
+    survey = Survey(store, policy, store.objects.packs.indexes())
     refs = read_refs(store)
     survey.refs = {ref.run: ref for ref in refs}
     survey.fates = decide(store, refs, policy, before)

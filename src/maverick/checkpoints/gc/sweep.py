@@ -21,9 +21,7 @@ from maverick.checkpoints.disk.files import is_full, writing
 from maverick.checkpoints.folder import alone
 from maverick.checkpoints.gc.departure import Departure
 from maverick.checkpoints.gc.survey import decide, read_refs, take_survey
-from maverick.checkpoints.objects import packs
-from maverick.checkpoints.objects.ids import ObjectId
-from maverick.checkpoints.objects.packs import Frame
+from maverick.checkpoints.objects.frames import Frame
 from maverick.errors import StoreDamaged, StoreUnwritable
 
 if TYPE_CHECKING:
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
 
     from maverick.checkpoints.folder import StoreFolder
     from maverick.checkpoints.gc.survey import Survey
-    from maverick.checkpoints.objects.pack_index import PackIndex, Place
+    from maverick.checkpoints.objects.pack_index import PackIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +56,8 @@ def sweep(
     """Do what *survey* found; `GcPlan.execute` says what that guarantees."""
     layout.read_format(store.files, store.root).require_gc(store.root)
     with alone(store, "collect garbage"), writing("collect garbage", store.root):
-        store.objects.refresh()
-        names = {index.name for index in store.objects.packs()}
+        store.objects.packs.refresh()
+        names = {index.name for index in store.objects.packs.indexes()}
         if not names.issuperset(index.name for index in survey.packs):  # another gc was here
             survey = take_survey(store, survey.policy, survey)
         sweeper = _Sweeper(store, survey, progress)
@@ -105,7 +103,7 @@ class _Sweeper:
 
     def result(self) -> GcResult:
         """Say what was done."""
-        kept = {copy for index in self._store.objects.packs() for copy, _ in index.copies()}
+        kept = {copy for index in self._store.objects.packs.indexes() for copy, _ in index.copies()}
         removed = {copy: size for copy, size in self._removed.items() if copy not in kept}
         return GcResult(
             runs=tuple(self._runs.dropped),
@@ -159,7 +157,7 @@ class _Sweeper:
         """Write the live objects that only *rewrite* holds into one new pack, durably."""
         going = {index.name for index in (*self._survey.delete, *rewrite)}
         wanted = self._survey.live_copies()
-        for index in self._store.objects.packs():
+        for index in self._store.objects.packs.indexes():
             if index.name not in going:
                 wanted.difference_update(copy for copy, _ in index.copies())
         copies = {
@@ -176,17 +174,14 @@ class _Sweeper:
 
     def _live_frames(self, rewrite: list[PackIndex], wanted: set[bytes]) -> Iterator[Frame]:
         for index in rewrite:
-            path = self._path("objects", index.name)
-            for copy, place in sorted(index.copies(), key=lambda row: row[1].offset):
-                if copy not in wanted:
-                    continue
-                object_id = ObjectId(copy[:32].hex())
-                raw = self._files.pread(path, place.offset, place.length)
-                if not _is_whole(raw, object_id, place):
+            copies = {place: copy for copy, place in index.copies() if copy in wanted}
+            rows = [(copy[:32], place) for place, copy in copies.items()]
+            for place, frame in self._store.objects.frames_at(index.name, rows):
+                if frame is None:
                     self._left[index.name] = None  # the pack stays as it is, for fsck
                     continue
-                wanted.discard(copy)
-                yield Frame(place.kind, object_id, raw)
+                wanted.discard(copies[place])
+                yield frame
                 self._progress.add(place.length)
 
     # Alone in the store.
@@ -197,7 +192,7 @@ class _Sweeper:
         # What a save has written counts here, so it has to be durable before anything goes.
         self._files.sync_folder(root / "refs")
         self._files.sync_folder(root / "objects")
-        self._store.objects.refresh()
+        self._store.objects.packs.refresh()
         refs = read_refs(self._store)
         fates = decide(self._store, refs, survey.policy, survey)
         self._runs.keep_unprepared(refs, fates)
@@ -210,7 +205,7 @@ class _Sweeper:
     def _require_all(self) -> None:
         """Raise StoreDamaged unless all that is alive is in `objects/`."""
         missing = self._survey.live_copies()
-        for index in self._store.objects.packs():
+        for index in self._store.objects.packs.indexes():
             missing.difference_update(copy for copy, _ in index.copies())
         for copy in missing:
             raise StoreDamaged(
@@ -230,7 +225,7 @@ class _Sweeper:
         """Move those of *victims* to `trash/` that hold nothing alive that is nowhere else."""
         going = {index.name for index in victims}
         needed = self._survey.live_copies()
-        for index in self._store.objects.packs():
+        for index in self._store.objects.packs.indexes():
             if index.name not in going:
                 needed.difference_update(copy for copy, _ in index.copies())
         for index in victims:
@@ -243,7 +238,7 @@ class _Sweeper:
                     self._path("objects", index.name), self._path("trash", index.name)
                 )
                 self._removed.update((copy, place.length) for copy, place in rows.items())
-        self._store.objects.refresh()
+        self._store.objects.packs.refresh()
 
 
 class _Progress:
@@ -280,11 +275,3 @@ class _Progress:
         self._told = done
         if self._tell is not None:
             self._tell(done, self._total)
-
-
-def _is_whole(raw: bytes, object_id: ObjectId, place: Place) -> bool:
-    try:
-        header = packs.check_frame(raw)
-    except packs.FrameDamaged:
-        return False
-    return (header.id, header.kind) == (object_id, place.kind)

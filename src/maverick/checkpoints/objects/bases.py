@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from maverick.checkpoints.objects.frames import Leans
     from maverick.checkpoints.objects.ids import ObjectId
     from maverick.checkpoints.objects.pack_index import Place
+    from maverick.checkpoints.objects.pack_set import PackSet
 
 MAX_BASE_BYTES = 256 << 10
 """Larger objects are no bases: chunks are at most this large, and anything else is chunked."""
@@ -28,8 +29,7 @@ _CACHED_LINKS = 8192
 class Stored(Protocol):
     """The objects that are stored."""
 
-    def find(self, object_id: ObjectId, *, whole: bool = False) -> Place | None:
-        """Give the place of an object; of no copy that leans on others, if *whole*."""
+    packs: PackSet
 
     def leans_at(self, place: Place) -> Leans:
         """Give what the frame at *place* leans on."""
@@ -42,9 +42,6 @@ class Stored(Protocol):
 
     def holds(self, object_id: ObjectId) -> bool:
         """Say whether an object is there with all that it leans on."""
-
-    def absent(self, object_ids: Iterable[ObjectId]) -> set[ObjectId]:
-        """Give those that are in no pack."""
 
 
 class Bases:
@@ -65,11 +62,11 @@ class Bases:
         """
         with suppress(StoreDamaged, StoreTooNew, FrameDamaged, OSError):
             # then the new object is stored whole
-            place = self._stored.find(former)
+            place = self._stored.packs.find(former)
             base_id: ObjectId | None = former
             if place is not None and place.leans:
                 base_id = self.based_on(former, place)
-                place = self._stored.find(base_id, whole=True) if base_id else None
+                place = self._stored.packs.find(base_id, whole=True) if base_id else None
             if place is not None and base_id is not None and place.length <= MAX_BASE_BYTES:
                 return Base(
                     base_id, self.data(base_id), place.length - FRAME_BYTES, base_id == former

@@ -30,8 +30,8 @@ FRAME_BYTES = _FRAME.size
 BASED_BYTES = FRAME_BYTES + 32
 """The first bytes of a frame with a base, from which that is known."""
 
-FLAGS = 6
-"""Where a frame's flags stand in it."""
+KIND, FLAGS, ID = 4, 6, slice(16, 48)
+"""Where the object's kind, the frame's flags and the object's id stand in a frame."""
 STORED, ZSTD = 0, 1
 HAS_BASE, HAS_CHUNKS = 1, 2
 _LEVEL = 3
@@ -72,11 +72,6 @@ class Frame(NamedTuple):
     kind: ObjectKind
     id: ObjectId
     raw: bytes
-
-    @property
-    def flags(self) -> int:
-        """What the frame leans on: HAS_BASE, HAS_CHUNKS."""
-        return self.raw[FLAGS]
 
 
 class Base(NamedTuple):

@@ -151,12 +151,12 @@ class LargeBlob:
             chunks = self._chunks_of(blob)
             if chunks:
                 return [_Item(chunk, length, self._chunks_of(chunk)) for chunk, length in chunks]
-            if self._pack.objects.find(blob) is not None:
+            if self._pack.objects.packs.find(blob) is not None:
                 return [_Item(blob, len(self._pack.objects.read(blob)))]
         return []
 
     def _chunks_of(self, blob: ObjectId) -> Chunks:
-        place = self._pack.objects.find(blob)
+        place = self._pack.objects.packs.find(blob)
         return (
             self._pack.objects.leans_at(place).chunks if place is not None and place.leans else ()
         )

@@ -6,15 +6,27 @@ from __future__ import annotations
 
 from contextlib import contextmanager, suppress
 from functools import partial
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints.disk.files import creating, removing_on_error
 from maverick.checkpoints.disk.layout import temporary
 from maverick.checkpoints.objects import ids, packs
 from maverick.checkpoints.objects.bases import Bases
-from maverick.checkpoints.objects.frames import BASED_BYTES, Leans, leans_of
-from maverick.checkpoints.objects.open_pack import NewObject, OpenPack
+from maverick.checkpoints.objects.frames import (
+    BASED_BYTES,
+    HAS_BASE,
+    HAS_CHUNKS,
+    Compressor,
+    Frame,
+    FrameDamaged,
+    Leans,
+    NewObject,
+    check_frame,
+    leans_of,
+    open_frame,
+    parse_header,
+)
+from maverick.checkpoints.objects.open_pack import OpenPack
 from maverick.checkpoints.objects.pack_set import PackSet, pack_name
 from maverick.errors import ObjectCorrupt, ObjectMissing, PackDamaged, StoreDenied
 
@@ -25,17 +37,12 @@ if TYPE_CHECKING:
     from maverick.checkpoints.disk.files import Files
     from maverick.checkpoints.objects.ids import ObjectId, ObjectKind
     from maverick.checkpoints.objects.pack_index import PackIndex, Place
-    from maverick.checkpoints.objects.packs import Frame
 
-__all__ = ["NewObject", "Objects", "OpenPack"]
-
-_WINDOW_BYTES = 256 << 10
 _LISTS = 2
 """A large blob is a list of lists of chunks at most."""
 # Packs may be merged again and again while one object is looked for; each listing that finds a
 # change is progress.
 _MOST_LISTINGS = 100
-_offset = attrgetter("offset")
 
 
 def _no_feature(name: str) -> None:
@@ -57,56 +64,22 @@ class Objects:
         self._files = files
         self._root = root
         self._announce = announce
-        self.set = PackSet(files, root)
+        self.packs = PackSet(files, root)
         self.bases = Bases(self)
-
-    def refresh(self) -> None:
-        """List `objects/`, open the indexes of new packs, forget the packs that are gone.
-
-        A damaged pack is remembered as that: its objects are not found, reading one says why.
-        """
-        self.set.refresh()
-
-    def packs(self) -> list[PackIndex]:
-        """Give the indexes of the packs in `objects/` as of the last refresh, read whole, damaged
-        ones left out.
-        """
-        return self.set.packs()
-
-    def damaged(self) -> list[PackDamaged | StoreDenied]:
-        """Give what is wrong with the packs in `objects/` that cannot be read, as of the last
-        refresh.
-        """
-        return self.set.damaged()
-
-    def find(self, object_id: ObjectId, *, whole: bool = False) -> Place | None:
-        """Give the place of an object in `objects/` as of the last refresh; None if it is not
-        there.
-
-        If there are several, one of a copy that leans on nothing is preferred, and *whole* wants no
-        other.
-        """
-        return self.set.find(object_id, whole=whole)
-
-    def absent(self, object_ids: Iterable[ObjectId]) -> set[ObjectId]:
-        """Give those that are in no pack in `objects/`, as of the last refresh; `holds` says more
-        of the others.
-        """
-        return self.set.absent(object_ids)
 
     def holds(self, object_id: ObjectId) -> bool:
         """Say whether an object is in `objects/` with all that it leans on. Says nothing of what it
         names.
         """
-        place = self.find(object_id)
+        place = self.packs.find(object_id)
         if place is None or not place.leans:
             return place is not None
         try:
             base = self.bases.based_on(object_id, place)
             leans = Leans(bases=(base,)) if base else self.leans_at(place)
-        except (packs.FrameDamaged, FileNotFoundError):
+        except (FrameDamaged, FileNotFoundError):
             return False
-        bases = all(self.find(it, whole=True) is not None for it in leans.bases)
+        bases = all(self.packs.find(it, whole=True) is not None for it in leans.bases)
         return bases and all(self.holds(chunk) for chunk, _ in leans.chunks)
 
     def leans(self, object_id: ObjectId) -> Leans:
@@ -116,8 +89,8 @@ class Objects:
         As long as that is there, each copy can be read, also when the others are gone.
         """
         parts: list[Leans] = []
-        for place in self.set.leaning(object_id):
-            with suppress(packs.FrameDamaged, FileNotFoundError):
+        for place in self.packs.leaning(object_id):
+            with suppress(FrameDamaged, FileNotFoundError):
                 parts.append(self.leans_at(place))
         if len(parts) < 2:
             return parts[0] if parts else Leans()
@@ -130,13 +103,9 @@ class Objects:
         """Give what the frame at *place* leans on. Raises FrameDamaged, FileNotFoundError."""
         path = self._path("objects", place.pack)
         raw = self._files.pread(path, place.offset, min(place.length, BASED_BYTES))
-        if packs.parse_header(raw).flags & packs.HAS_CHUNKS:
+        if parse_header(raw).flags & HAS_CHUNKS:
             raw = self._files.pread(path, place.offset, place.length)
         return leans_of(raw)
-
-    def with_prefix(self, prefix: str, kind: ObjectKind) -> set[ObjectId]:
-        """Give the objects of *kind* whose ids begin with the hexadecimal digits *prefix*."""
-        return self.set.with_prefix(prefix, kind)
 
     def read(self, object_id: ObjectId) -> bytes:
         """Give the bytes of an object, whose hash is its id.
@@ -164,10 +133,10 @@ class Objects:
         return self._parts(object_id, 0)
 
     def _parts(self, object_id: ObjectId, depth: int) -> Iterator[bytes]:
-        place = self.find(object_id)
+        place = self.packs.find(object_id)
         chunks: tuple[tuple[ObjectId, int], ...] = ()
         if place is not None and place.leans and depth < _LISTS:
-            with suppress(packs.FrameDamaged, FileNotFoundError):  # `read` will say what is wrong
+            with suppress(FrameDamaged, FileNotFoundError):  # `read` will say what is wrong
                 chunks = self.leans_at(place).chunks
         if place is None or not chunks:
             yield self.read(object_id)
@@ -195,15 +164,15 @@ class Objects:
         Raises:
             StoreDamaged: it is missing or damaged.
         """
-        place = self.find(object_id)
+        place = self.packs.find(object_id)
         if place is not None:
-            with suppress(packs.FrameDamaged, FileNotFoundError):
+            with suppress(FrameDamaged, FileNotFoundError):
                 raw = self._files.pread(
                     self._path("objects", place.pack), place.offset, place.length
                 )
-                if not packs.check_frame(raw).flags & packs.HAS_BASE:
-                    return packs.Frame(place.kind, object_id, raw)
-        return packs.Compressor().frame(kind, object_id, self.read(object_id))
+                if not check_frame(raw).flags & HAS_BASE:
+                    return Frame(place.kind, object_id, raw)
+        return Compressor().frame(kind, object_id, self.read(object_id))
 
     def fetch(self, object_id: ObjectId, *, whole: bool) -> bytes:
         """Give what a frame leans on."""
@@ -216,19 +185,19 @@ class Objects:
         if whole:
             return self.bases.data(object_id)
         if depth == _LISTS:
-            raise packs.FrameDamaged("its lists of chunks are nested too deep")
+            raise FrameDamaged("its lists of chunks are nested too deep")
         return self._read(object_id, depth=depth + 1)
 
     def _read(self, object_id: ObjectId, *, whole: bool = False, depth: int = 0) -> bytes:
         # gc or a merge may have moved it since the last refresh, or another process added it.
         for _ in range(_MOST_LISTINGS):
-            known = self.set.changes
-            place = self.find(object_id, whole=whole)
+            known = self.packs.changes
+            place = self.packs.find(object_id, whole=whole)
             if place is not None:
                 with suppress(FileNotFoundError):
                     return self._read_any(object_id, place, whole=whole, depth=depth)
-            self.refresh()
-            if self.set.changes == known:
+            self.packs.refresh()
+            if self.packs.changes == known:
                 break
         return self._read_trash(object_id, whole=whole, depth=depth)
 
@@ -269,23 +238,13 @@ class Objects:
         with removing_on_error(self._files, path):
             self._files.rename(path, self._path("objects", index.name))
         self._files.sync_folder(self._root / "objects")
-        self.set.add(index)
+        self.packs.add(index)
 
-    def frames(self, index: PackIndex) -> Iterator[tuple[Place, bytes]]:
-        """Yield the raw frames of a pack in `objects/`, in the order in which they stand there."""
-        return self.frames_at(index.name, sorted([place for _, place in index.rows()], key=_offset))
-
-    def frames_at(self, pack: str, places: Iterable[Place]) -> Iterator[tuple[Place, bytes]]:
-        """Yield the raw frames of a pack in `objects/` at *places*, which are in the order of the
-        file.
-        """
-        path = self._path("objects", pack)
-        window, start = b"", 0
-        for place in places:
-            _, offset, length, _, _ = place
-            if offset + length > start + len(window):
-                window, start = self._files.pread(path, offset, max(length, _WINDOW_BYTES)), offset
-            yield place, window[offset - start : offset - start + length]
+    def frames_at(
+        self, pack: str, rows: Iterable[tuple[bytes, Place]]
+    ) -> Iterator[tuple[Place, Frame | None]]:
+        """Yield the frames of *rows* of a pack in `objects/`, as `read_frames` does."""
+        return packs.read_frames(rows, partial(self._files.pread, self._path("objects", pack)))
 
     def _path(self, folder: str, name: str) -> Path:
         return self._root / f"{folder}/{name}.pack"
@@ -297,7 +256,7 @@ class Objects:
         try:
             return self._read_at(object_id, place, "objects", depth)
         except (ObjectCorrupt, ObjectMissing):
-            for index in self.packs():
+            for index in self.packs.indexes():
                 other = index.find(bytes.fromhex(object_id))
                 if other is not None and other != place and not (whole and other.leans):
                     with suppress(ObjectCorrupt, ObjectMissing, FileNotFoundError):
@@ -307,8 +266,8 @@ class Objects:
     def _read_at(self, object_id: ObjectId, place: Place, folder: str, depth: int) -> bytes:
         raw = self._files.pread(self._path(folder, place.pack), place.offset, place.length)
         try:
-            header, data = packs.open_frame(raw, partial(self._fetch, depth))
-        except packs.FrameDamaged as error:
+            header, data = open_frame(raw, partial(self._fetch, depth))
+        except FrameDamaged as error:
             raise _corrupt(object_id, str(error), place) from error
         actual = ids.object_id(header.kind, data)
         if actual != object_id:
@@ -334,8 +293,8 @@ class Objects:
                 ).find(raw_id)
                 if place is not None and not (whole and place.leans):
                     return self._read_at(object_id, place, "trash", depth)
-        self.packs()  # checks the large indexes, too
-        damaged = self.damaged()
+        self.packs.indexes()  # checks the large indexes, too
+        damaged = self.packs.damaged()
         for denied in damaged:
             if isinstance(denied, StoreDenied):  # it may be in there, whole
                 raise denied

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from maverick.checkpoints.objects.ids import BlobId, ObjectId
     from maverick.checkpoints.objects.packs import PackWriter
 
-__all__ = ["NewObject", "OpenPack"]
-
 
 class OpenPack:
     """A pack that is being written, and what need not be put into it. Only one thread adds to
@@ -59,7 +57,7 @@ class OpenPack:
     def add_all(self, new: Iterable[NewObject]) -> None:
         """Append those of *new*, children first, that are in no pack yet."""
         items = list(new)
-        absent = self.objects.absent(item.id for item in items)
+        absent = self.objects.packs.absent(item.id for item in items)
         self.add_anyway(
             [it for it in items if (self._take(it.id) if it.id in absent else self.wants(it.id))]
         )

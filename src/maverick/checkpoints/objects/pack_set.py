@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from maverick.checkpoints.disk.files import UNREADABLE, OpenFiles
 from maverick.checkpoints.disk.layout import list_folder
 from maverick.checkpoints.objects import ids, packs
+from maverick.checkpoints.objects.pack_index import damaged
 from maverick.errors import PackDamaged, StoreDenied
 
 if TYPE_CHECKING:
@@ -71,12 +72,12 @@ class PackSet:
             self._names.add(f"{index.name}.pack")
             self._register(index)
 
-    def known(self) -> list[PackIndex]:
+    def listed(self) -> list[PackIndex]:
         """Give the packs, for their names, sizes and counts; nothing is read."""
         with self._lock:
             return list(self._packs.values())
 
-    def packs(self) -> list[PackIndex]:
+    def indexes(self) -> list[PackIndex]:
         """Give the indexes of the packs, read whole and checked, damaged ones left out."""
         with self._lock:
             for index in list(self._packs.values()):
@@ -159,7 +160,7 @@ class PackSet:
         except OSError as error:
             if error.errno not in UNREADABLE:
                 raise
-            self._damaged[name] = packs.damaged(name, f"it cannot be read ({error.strerror})")
+            self._damaged[name] = damaged(name, f"it cannot be read ({error.strerror})")
         else:
             self._register(index)
         if name in self._damaged or len(index) <= _SMALL_COUNT:

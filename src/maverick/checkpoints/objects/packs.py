@@ -20,17 +20,15 @@ from maverick.checkpoints.objects.frames import (
     FRAME_MAGIC,
     HAS_BASE,
     HAS_CHUNKS,
-    STORED,
-    ZSTD,
-    Compressor,
+    ID,
+    KIND,
     Frame,
     FrameDamaged,
     FrameHeader,
-    check_frame,
     is_sound,
-    open_frame,
     parse_header,
 )
+from maverick.checkpoints.objects.ids import ObjectId
 from maverick.checkpoints.objects.pack_index import (
     INDEX_BYTES,
     LEANS,
@@ -42,43 +40,8 @@ from maverick.checkpoints.objects.pack_index import (
 from maverick.errors import StoreTooNew
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-__all__ = [
-    "FEATURES",
-    "FRAME_BYTES",
-    "FRAME_MAGIC",
-    "HAS_BASE",
-    "HAS_CHUNKS",
-    "HEADER_BYTES",
-    "ID",
-    "INDEX_BYTES",
-    "PACK_MAGIC",
-    "PACK_VERSION",
-    "STORED",
-    "TRAILER_BYTES",
-    "TRAILER_MAGIC",
-    "ZSTD",
-    "Compressor",
-    "Frame",
-    "FrameDamaged",
-    "FrameHeader",
-    "PackIndex",
-    "PackWriter",
-    "Place",
-    "check_frame",
-    "damaged",
-    "hash_pack",
-    "is_sound",
-    "open_frame",
-    "open_index",
-    "parse_header",
-    "read_index",
-    "scan",
-]
-
-ID = slice(16, 48)
-"""Where the id of the object stands in a frame."""
 PACK_MAGIC = b"MVRKPACK"
 PACK_VERSION = 1
 TRAILER_MAGIC = b"MVRKTAIL"
@@ -89,6 +52,7 @@ _AFTER_HASHED_BYTES = 40  # the hash, and the magic at the very end
 HEADER_BYTES, TRAILER_BYTES = _HEADER.size, _TRAILER.size
 
 _BUFFER_BYTES = 1 << 20
+_WINDOW_BYTES = 256 << 10
 FEATURES = {HAS_BASE: "bases", HAS_CHUNKS: "chunks"}
 """What a store must announce that holds frames with these flags."""
 # What is read of a pack at first: header and all of a small save, or the index of about 88 objects.
@@ -242,3 +206,25 @@ def _next_magic(offset: int, size: int, pread: Callable[[int, int], bytes]) -> i
             break
         offset += len(window) - len(FRAME_MAGIC) + 1
     return size
+
+
+def read_frames(
+    rows: Iterable[tuple[bytes, Place]], pread: Callable[[int, int], bytes]
+) -> Iterator[tuple[Place, Frame | None]]:
+    """Yield the frames of *rows* (raw ids and places) of a pack in the order in which they stand in
+    it, to be copied; None in place of one that is not what was written.
+    """
+    window, start = b"", 0
+    for raw_id, place in sorted(rows, key=_offset):
+        offset, length = place.offset, place.length
+        if offset + length > start + len(window):
+            window, start = pread(offset, max(length, _WINDOW_BYTES)), offset
+        raw = window[offset - start : offset - start + length]
+        if is_sound(raw) and raw[ID] == raw_id and raw[KIND] == place.kind:
+            yield place, Frame(place.kind, ObjectId(raw_id.hex()), raw)
+        else:
+            yield place, None
+
+
+def _offset(row: tuple[bytes, Place]) -> int:
+    return row[1].offset

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias
 
 from maverick.checkpoints.objects import ids
+from maverick.checkpoints.objects.frames import NewObject
 from maverick.checkpoints.objects.ids import BlobId, ObjectKind
-from maverick.checkpoints.objects.objects import NewObject, OpenPack
+from maverick.checkpoints.objects.open_pack import OpenPack
 from maverick.checkpoints.objects.parallel import spread
 from maverick.checkpoints.trees import codec, folders, tree_nodes
 from maverick.checkpoints.trees.tree_nodes import Entry

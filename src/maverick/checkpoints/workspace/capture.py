@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints.objects import ids
+from maverick.checkpoints.objects.frames import NewObject
 from maverick.checkpoints.objects.ids import ObjectId, ObjectKind
-from maverick.checkpoints.objects.objects import NewObject
 from maverick.checkpoints.trees import codec, folders, tree_nodes
 from maverick.checkpoints.trees.content import Content, streamed
 from maverick.checkpoints.trees.tree_nodes import Entry
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from maverick.checkpoints.objects.objects import OpenPack
+    from maverick.checkpoints.objects.open_pack import OpenPack
     from maverick.checkpoints.store import Store
     from maverick.checkpoints.workspace.scan import Workspace
     from maverick.values import Value

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
-from maverick.checkpoints.objects import ids, packs
+from maverick.checkpoints.objects import ids
+from maverick.checkpoints.objects.frames import Compressor
 from maverick.checkpoints.objects.ids import ObjectId, ObjectKind
 from maverick.checkpoints.objects.parallel import batched
 from maverick.checkpoints.workspace.stat_cache import GONE, UNSEEN, Row, kind_of, row_of
@@ -24,7 +25,7 @@ from maverick.checkpoints.workspace.stat_cache import GONE, UNSEEN, Row, kind_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from maverick.checkpoints.objects.packs import Frame
+    from maverick.checkpoints.objects.frames import Frame
 
 STREAMED_FROM_BYTES = 16 << 20
 """Files of this size and above are read in parts."""
@@ -132,13 +133,13 @@ class FileReader:
 
         def work(batch: list[Wanted]) -> list[FileRead]:
             if not hasattr(local, "compressor"):
-                local.compressor = packs.Compressor()
+                local.compressor = Compressor()
             return [self._one(local.compressor, *it) for it in batch]
 
         for _, outcome in batched(work, wanted, lambda it: it[2][0]):
             yield outcome
 
-    def _one(self, compressor: packs.Compressor, number: int, path: str, row: Row) -> FileRead:
+    def _one(self, compressor: Compressor, number: int, path: str, row: Row) -> FileRead:
         try:
             data, row = self._settled(f"{self.root}/{path}", row)
         except (FileNotFoundError, NotADirectoryError):
@@ -160,7 +161,7 @@ class FileReader:
         try:
             for _ in range(_ATTEMPTS):
                 if not _is_large(row) or row[0] > self.limit_bytes:
-                    return self._one(packs.Compressor(), number, path, row)
+                    return self._one(Compressor(), number, path, row)
                 streamed, after = self._streamed(f"{self.root}/{path}", row[0])
                 if after == row and streamed.size == row[0]:
                     return FileRead(number, row, streamed.id, None, watched=streamed.watched)
