@@ -17,7 +17,9 @@ import subjects
 from workloads import SCALES, WORKLOADS, Bench, Sample, Scale, Stored
 
 from maverick.checkpoints import Store
-from maverick.checkpoints.objects import packs
+from maverick.checkpoints.objects.frames import FLAGS, FRAME_BYTES, HAS_BASE, HAS_CHUNKS
+from maverick.checkpoints.objects.pack_index import INDEX_BYTES
+from maverick.checkpoints.objects.packs import HEADER_BYTES, TRAILER_BYTES
 
 
 def parts(root: Path) -> Counter[str]:
@@ -27,14 +29,16 @@ def parts(root: Path) -> Counter[str]:
     store, found = Store.open(root), Counter[str]()
     store.objects.packs.refresh()
     for index in store.objects.packs.indexes():
-        found["headers and trailers of packs"] += packs.HEADER_BYTES + packs.TRAILER_BYTES
-        found["rows of indexes"] += packs.INDEX_BYTES * len(index)
-        found["headers of frames"] += packs.FRAME_BYTES * len(index)
-        for place, raw in store.objects.frames(index):
-            how = {0: "", packs.HAS_BASE: ", with a base", packs.HAS_CHUNKS: ", lists of chunks"}[
-                raw[6]
+        found["headers and trailers of packs"] += HEADER_BYTES + TRAILER_BYTES
+        found["rows of indexes"] += INDEX_BYTES * len(index)
+        found["headers of frames"] += FRAME_BYTES * len(index)
+        for place, frame in store.objects.frames_at(index.name, index.rows()):
+            if frame is None:
+                raise SystemExit(f"pack {index.name} is damaged")
+            how = {0: "", HAS_BASE: ", with a base", HAS_CHUNKS: ", lists of chunks"}[
+                frame.raw[FLAGS]
             ]
-            found[f"{place.kind.name.lower()}s{how}"] += place.length - packs.FRAME_BYTES
+            found[f"{place.kind.name.lower()}s{how}"] += place.length - FRAME_BYTES
     found["refs"] = sum(path.stat().st_size for path in (root / "refs").iterdir())
     return found
 

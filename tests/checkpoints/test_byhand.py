@@ -275,7 +275,7 @@ def test_a_torn_note_is_damage_and_names_the_file(store: Store) -> None:
 
     with pytest.raises(
         StoreDamaged,
-        match=rf"torn or altered \(.*{note.name}\); remove it to take back an older one",
+        match=rf"torn or altered \(.*{note.name}\); move it away to take back an older one",
     ):
         byhand.newest(store)
 
@@ -286,7 +286,7 @@ def test_a_folder_in_the_place_of_a_note_is_named_and_in_nobodys_way(store: Stor
     (store.root / byhand.FOLDER / "9999999999999999-a").mkdir()
 
     with pytest.raises(
-        StoreDamaged, match=r"cannot be read \(.*-a\): Is a directory; move it away"
+        StoreDamaged, match=r"cannot be read: Is a directory \(.*-a\); move it away"
     ):
         byhand.newest(store)
     assert [store.ref("run-1").checkpoint] == byhand.needed(store)

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from maverick.checkpoints.disk import sealed
-from maverick.checkpoints.disk.files import UNREADABLE, writing
 from maverick.checkpoints.disk.files import replace as replace_file
+from maverick.checkpoints.disk.files import writing
 from maverick.checkpoints.disk.layout import temporary
 from maverick.checkpoints.objects.ids import CheckpointId, ObjectId
 from maverick.checkpoints.refs.refs import Ref, encode_ref, parse_ref
@@ -25,6 +25,7 @@ from maverick.errors import NotFound, RefMoved, StoreDamaged, StoreTooNew, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path as File
 
     from maverick.checkpoints.store import Store
     from maverick.checkpoints.trees.checkpoint import Checkpoint
@@ -354,14 +355,9 @@ def _names(store: Store) -> list[str]:
 def _read(store: Store, name: str) -> HandChange:
     path = store.root / FOLDER / name
     try:
-        fields = sealed.unseal(store.files.read(path))
-    except OSError as error:
-        if error.errno not in UNREADABLE:
-            raise
-        raise StoreDamaged(
-            f"the note of a change by hand cannot be read ({path}): {error.strerror}; "
-            "move it away to take back an older one"
-        ) from error
+        fields = sealed.read(store.files, path)
+    except sealed.Broken as broken:
+        raise _broken_note(path, str(broken)) from broken
     match fields:
         case {"format": int(version)} if version > 1:
             raise StoreTooNew(f"{path} was written by a newer version; update maverick")
@@ -381,9 +377,12 @@ def _read(store: Store, name: str) -> HandChange:
             ref = parse_ref(before.encode()) if before else None
             if bool(before) is (ref is not None):
                 return HandChange(action, run, reason, created, ref, detail, name)  # type: ignore[arg-type]
-    raise StoreDamaged(
-        f"the note of a change by hand is torn or altered ({path}); remove it to take back an "
-        "older one"
+    raise _broken_note(path, "is torn or altered")
+
+
+def _broken_note(path: File, how: str) -> StoreDamaged:
+    return StoreDamaged(
+        f"the note of a change by hand {how} ({path}); move it away to take back an older one"
     )
 
 

@@ -150,7 +150,7 @@ def _ref_of(store: Store, at: Checkpoint) -> Ref:
     ref = store.find_ref(at.run)
     if ref is not None and ref.checkpoint == at.id:
         return ref._replace(order=0)
-    return refs.advanced(None, at, size_bytes=store.node(at.tree).size, reason="exported")
+    return Ref.at(at, size=store.node(at.tree).size, reason="exported")
 
 
 def _write(store: Store, ref: Ref, visits: Iterable[Visit], path: Path) -> None:

@@ -16,8 +16,7 @@ from maverick.checkpoints.disk.files import FULL, writing
 from maverick.checkpoints.disk.locks import Locks
 from maverick.checkpoints.disk.names import file_name
 from maverick.checkpoints.objects.objects import Objects
-from maverick.checkpoints.refs.cached_refs import CachedRefs
-from maverick.checkpoints.refs.refs import no_such_run
+from maverick.checkpoints.refs.refs import Refs, no_such_run
 from maverick.checkpoints.trees.checkpoint import Checkpoint, parse_checkpoint
 from maverick.checkpoints.trees.folders import NodeCache
 from maverick.errors import RunConflict, StoreUnwritable, UsageError
@@ -53,7 +52,7 @@ class StoreFolder:
         self.format = form
         self.locks = Locks(root, trust_locks)
         self.objects = Objects(files, root, self.announce)
-        self.ref_files = CachedRefs(files, root)
+        self.ref_files = Refs(files, root)
         self.nodes = NodeCache(self.read)
         self._clock = clock
 

@@ -14,7 +14,7 @@ from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.frames import NewObject
 from maverick.checkpoints.objects.ids import ObjectKind
 from maverick.checkpoints.presence import require_checkpoint, require_entry
-from maverick.checkpoints.refs import refs
+from maverick.checkpoints.refs.refs import Ref
 from maverick.checkpoints.trees import folders
 from maverick.checkpoints.trees.checkpoint import (
     CHECKPOINT_KINDS,
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from maverick.checkpoints.folder import StoreFolder
     from maverick.checkpoints.objects.ids import CheckpointId, ObjectId
     from maverick.checkpoints.objects.open_pack import OpenPack
-    from maverick.checkpoints.refs.refs import Ref
     from maverick.checkpoints.trees.checkpoint import CheckpointKind
     from maverick.checkpoints.trees.content import Content
     from maverick.checkpoints.trees.folders import Update
@@ -134,13 +133,10 @@ def save(store: StoreFolder, saving: Saving, changes: Changes, facts: Changes) -
         with store.locks.refs():
             before = saving.expected(store)
             order = 0 if before is not None else store.ref_files.next_order()
-            _move(
-                store,
-                before,
-                refs.advanced(
-                    before, checkpoint, size_bytes=tree.size, reason=saving.reason, order=order
-                ),
+            ref = Ref.at(
+                checkpoint, size=tree.size, reason=saving.reason, before=before, order=order
             )
+            _move(store, before, ref)
             if before is None:
                 store.ref_files.note_order(order)
     for node in (*tree.nodes, *fact_tree.nodes):

@@ -294,12 +294,13 @@ class Store(StoreFolder):
         """Give the newest checkpoint of each run whose ref is gone, though nobody dropped it. Reads
         all checkpoints.
         """
-        from maverick.checkpoints.fsck.whole import all_checkpoints, lost_runs  # noqa: PLC0415 - as above
+        from maverick.checkpoints.fsck.whole import all_checkpoints  # noqa: PLC0415 - as above
+        from maverick.checkpoints.refs.dropped import lost_runs  # noqa: PLC0415
 
         damaged: list[RefDamaged] = []
-        known = {ref.run for ref in self.refs(damaged)}
+        runs = {ref.run for ref in self.refs(damaged)}
         if damaged:
             # A run whose ref is torn is damaged, and not lost; which one it is cannot be read.
             return {}
-        lost = lost_runs(self, known, all_checkpoints(self))
-        return {run: max(found, key=lambda it: it.sequence) for run, found in lost.items()}
+        lost = lost_runs(self.files, self.root, runs, all_checkpoints(self))
+        return {run: max(left, key=lambda it: it.sequence) for run, left in lost.items()}

@@ -203,6 +203,8 @@ def test_a_folder_in_the_place_of_a_ref_is_damage_of_that_run_alone(store: Store
     damaged: list[RefDamaged] = []
     assert ["other"] == [ref.run for ref in store.refs(damaged)]
     assert "the ref of run victim cannot be read" in str(damaged[0])
+    with pytest.raises(RefDamaged, match="the ref of run victim cannot be read: Is a directory"):
+        store.ref("victim")
     with pytest.raises(RefDamaged, match="Is a directory"):
         store.plan_gc(keep_last=0)
     assert [("unreadable", ("victim",))] == [(it.kind, it.runs) for it in store.check()]

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from maverick.checkpoints.disk import filesystem, sealed
-from maverick.checkpoints.disk.files import UNREADABLE, Files, open_file, open_lock, writing
+from maverick.checkpoints.disk.files import Files, open_file, open_lock, writing
 from maverick.checkpoints.disk.names import file_name
 from maverick.errors import RunOwned
 
@@ -163,10 +163,8 @@ class Locks:
         read.
         """
         try:
-            return _parse_note(Files().read(self._owner_path(run)))
-        except OSError as error:
-            if error.errno not in {errno.ENOENT, *UNREADABLE}:
-                raise
+            return sealed.read(Files(), self._owner_path(run))
+        except (FileNotFoundError, sealed.Broken):
             return {}
 
     def _owner_path(self, run: str) -> Path:

@@ -9,9 +9,16 @@ bytes.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
+
+from maverick.checkpoints.disk.files import UNREADABLE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from maverick.checkpoints.disk.files import Files
 
 _ENCODER = json.JSONEncoder(
     ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
@@ -19,6 +26,10 @@ _ENCODER = json.JSONEncoder(
 _SEAL_KEY = b',"~blake3":"'
 _SEAL_END = b'"}\n'
 _SEAL_BYTES = len(_SEAL_KEY) + 64 + len(_SEAL_END)
+
+
+class Broken(Exception):
+    """A small file is not what was written. The text says how: `is torn or altered`."""
 
 
 def encode(value: Any) -> bytes:
@@ -44,3 +55,23 @@ def unseal(data: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return fields if isinstance(fields, dict) else None
+
+
+def load(files: Files, path: Path) -> bytes:
+    """Give the bytes of the small file *path*. Raises FileNotFoundError, and Broken if it is this
+    file that the system cannot read.
+    """
+    try:
+        return files.read(path)
+    except OSError as error:
+        if error.errno not in UNREADABLE:
+            raise
+        raise Broken(f"cannot be read: {error.strerror}") from error
+
+
+def read(files: Files, path: Path) -> dict[str, Any]:
+    """Give the fields of the sealed file *path*. Raises FileNotFoundError, and Broken."""
+    fields = unseal(load(files, path))
+    if fields is None:
+        raise Broken("is torn or altered")
+    return fields

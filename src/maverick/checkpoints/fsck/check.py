@@ -8,7 +8,6 @@ headers, indexes, trailers and frame headers, refs, checkpoints, tree nodes), bu
 
 from __future__ import annotations
 
-from collections import defaultdict
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -21,13 +20,13 @@ from maverick.checkpoints.fsck.pack_check import check_pack
 from maverick.checkpoints.fsck.placement import Placement
 from maverick.checkpoints.fsck.reach import DamageSource, Graph
 from maverick.checkpoints.objects import ids
-from maverick.checkpoints.objects.ids import CheckpointId, ObjectId, ObjectKind
+from maverick.checkpoints.objects.ids import ObjectId, ObjectKind
 from maverick.checkpoints.objects.objects import Objects
 from maverick.checkpoints.refs import refs, retention
-from maverick.checkpoints.refs.dropped import FILE, Dropped, read_dropped
+from maverick.checkpoints.refs.dropped import FILE, lost_runs, read_dropped
 from maverick.checkpoints.refs.retention import Fate
 from maverick.checkpoints.trees import tree_nodes
-from maverick.checkpoints.trees.checkpoint import Checkpoint, encode_checkpoint, parse_checkpoint
+from maverick.checkpoints.trees.checkpoint import Checkpoint, encode_checkpoint, read_all
 from maverick.checkpoints.trees.closure import UNKNOWN, Visit, Walk
 from maverick.checkpoints.trees.folders import WIDTH
 from maverick.checkpoints.trees.tree_nodes import Fan, Leaf
@@ -237,30 +236,21 @@ class _Check:
 
     def _check_orphans(self) -> Iterator[Finding]:
         """Look for runs that have had a ref: with a second checkpoint, and not dropped."""
-        found: dict[str, list[Checkpoint]] = defaultdict(list)
-        for object_id in self._source.checkpoints() - self._walk.seen:
-            try:
-                at = parse_checkpoint(CheckpointId(object_id), self._source.read(object_id))
-            except (StoreDamaged, StoreTooNew):
-                continue
-            if at.run not in self._refs and at.run not in self._unread_runs:
-                found[at.run].append(at)
         if read_dropped(self._files, self._root) is None:
             yield error(
                 "dropped",
                 f"the list of the runs that gc dropped, {FILE}, is torn or altered",
                 file=FILE,
             )
-        dropped = Dropped(self._files, self._root)
-        begun = set(self._list("refs"))  # runs that were begun since their refs were read have one
-        for run, checkpoints in sorted(found.items()):
-            if names.file_name(run) not in begun and dropped.is_lost(run, checkpoints):
-                newest = max(it.sequence for it in checkpoints)
-                text = (
-                    f"run {run} has checkpoints, the newest of them number {newest}, but its ref "
-                    "is gone"
-                )
-                yield _of_run(run, error("ref-missing", text, file=f"refs/{names.file_name(run)}"))
+        orphans = read_all(self._source.checkpoints() - self._walk.seen, self._source.read)
+        runs = self._refs.keys() | self._unread_runs
+        for run, left in lost_runs(self._files, self._root, runs, orphans).items():
+            newest = max(checkpoint.sequence for checkpoint in left)
+            text = (
+                f"run {run} has checkpoints, the newest of them number {newest}, but its ref "
+                "is gone"
+            )
+            yield _of_run(run, error("ref-missing", text, file=f"refs/{names.file_name(run)}"))
 
     def _check_leftovers(self) -> Iterator[Finding]:
         for name in self._list("tmp"):

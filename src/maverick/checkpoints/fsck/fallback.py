@@ -15,12 +15,11 @@ from maverick.checkpoints.disk.files import writing
 from maverick.checkpoints.disk.layout import temporary
 from maverick.checkpoints.disk.names import file_name
 from maverick.checkpoints.fsck.whole import Damage, Wholeness
-from maverick.checkpoints.refs.refs import LOG_LENGTH, Position, Refs, encode_ref
+from maverick.checkpoints.refs.refs import Ref, encode_ref
 from maverick.errors import RefMoved, StoreDamaged
 
 if TYPE_CHECKING:
     from maverick.checkpoints.folder import StoreFolder
-    from maverick.checkpoints.refs.refs import Ref
     from maverick.checkpoints.trees.checkpoint import Checkpoint
 
 
@@ -70,10 +69,14 @@ def fall_back(store: StoreFolder, run: str, now: int) -> Standing:
     standing = _newest_whole(store, ref)
     if standing.damage is None:
         return standing
-    found = standing.checkpoint
-    positions = tuple(position for position in ref.positions if position.sequence < found.sequence)
-    new = standing_at(
-        store, ref, found, positions, now, f"went back from {ref.sequence}, which is damaged"
+    sequence = standing.checkpoint.sequence
+    log = tuple(position for position in ref.positions if position.sequence < sequence)
+    new = Ref.at(
+        standing.checkpoint,
+        size=store.node(standing.checkpoint.tree).size,
+        reason=f"went back from {ref.sequence}, which is damaged",
+        before=ref._replace(positions=log),
+        time=now,
     )
     with (
         writing("go back to an older checkpoint", store.root),
@@ -86,34 +89,8 @@ def fall_back(store: StoreFolder, run: str, now: int) -> Standing:
                 f"run {run} was advanced by another process; resume the run to go on from there"
             )
         keep_copy(store, ref)
-        Refs(store.files, store.root).put(new)
+        store.ref_files.put(new)
     return standing
-
-
-def standing_at(
-    store: StoreFolder,
-    ref: Ref,
-    checkpoint: Checkpoint,
-    before: tuple[Position, ...],
-    now: int,
-    reason: str,
-) -> Ref:
-    """Give *ref*, moved at *now* to *checkpoint*, with the positions *before* in its log."""
-    position = Position(
-        checkpoint.id, checkpoint.sequence, now, reason, checkpoint.kind, checkpoint.label
-    )
-    return ref._replace(
-        group=checkpoint.group,
-        checkpoint=checkpoint.id,
-        tree=checkpoint.tree,
-        sequence=checkpoint.sequence,
-        kind=checkpoint.kind,
-        step=checkpoint.step,
-        updated=now,
-        bytes=store.node(checkpoint.tree).size,
-        labelled=checkpoint.last_labelled,
-        positions=(*before, position)[-LOG_LENGTH:],
-    )
 
 
 def keep_copy(store: StoreFolder, ref: Ref) -> str:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints.objects.ids import ObjectKind
+from maverick.checkpoints.objects.pack_index import ids_of
 from maverick.checkpoints.refs import retention
 from maverick.checkpoints.refs.retention import Fate
 from maverick.checkpoints.trees.closure import Walk
@@ -65,8 +66,7 @@ class DamageSource:
             raise
         except (StoreDamaged, StoreTooNew, OSError):
             return set()
-        packs = self._objects.packs.indexes()
-        return {it for index in packs for it, place in index if place.kind is ObjectKind.CHECKPOINT}
+        return ids_of(self._objects.packs.indexes(), ObjectKind.CHECKPOINT)
 
 
 class Graph:

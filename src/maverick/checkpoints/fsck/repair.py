@@ -17,15 +17,15 @@ from maverick.checkpoints.disk.files import DenialExplained, Files, writing
 from maverick.checkpoints.disk.files import replace as replace_file
 from maverick.checkpoints.disk.names import file_name
 from maverick.checkpoints.folder import StoreFolder, alone
-from maverick.checkpoints.fsck.fallback import free_name, keep_copy, set_aside, standing_at
+from maverick.checkpoints.fsck.fallback import free_name, keep_copy, set_aside
 from maverick.checkpoints.fsck.findings import Repair
 from maverick.checkpoints.fsck.salvage import Salvage, check_packs
-from maverick.checkpoints.fsck.whole import Wholeness, all_checkpoints, lost_runs
+from maverick.checkpoints.fsck.whole import Wholeness, all_checkpoints
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.frames import NewObject
 from maverick.checkpoints.objects.ids import ObjectKind
 from maverick.checkpoints.refs import refs
-from maverick.checkpoints.refs.dropped import FILE, read_dropped
+from maverick.checkpoints.refs.dropped import FILE, lost_runs, read_dropped
 from maverick.checkpoints.refs.refs import LOG_LENGTH, Position, Ref
 from maverick.checkpoints.trees.checkpoint import NO_CHECKPOINT, encode_checkpoint
 from maverick.errors import FormatDamaged, RunOwned, StoreDenied
@@ -141,7 +141,6 @@ class _Refs:
     def __init__(self, store: StoreFolder, now: int) -> None:
         self._store = store
         self._now = now
-        self._refs = refs.Refs(store.files, store.root)
         self._whole = Wholeness(store, read_data=False)
         self._by_id = {it.id: it for it in all_checkpoints(store)}
         self._by_run: dict[str, list[Checkpoint]] = {}
@@ -171,7 +170,8 @@ class _Refs:
                 yield from self._rebuild(run, f"refs/{name}")
             else:
                 yield from self._mend(ref)
-        for run in lost_runs(self._store, known, self._by_id.values()):
+        checkpoints = self._by_id.values()
+        for run in lost_runs(self._store.files, self._store.root, known, checkpoints):
             yield from self._rebuild(run, "")
 
     def _mend(self, ref: Ref) -> Iterator[Repair]:
@@ -185,7 +185,7 @@ class _Refs:
         reason = (
             f"repaired: {ref.sequence} is damaged" if found.id != ref.checkpoint else "repaired"
         )
-        new = standing_at(self._store, ref, at, before, self._now, reason)._replace(tags=tags)
+        new = self._moved(ref._replace(positions=before, tags=tags), at, reason)
         if at.id == ref.checkpoint:  # what is right stays as it is
             last = (
                 ref.positions[-1:]
@@ -196,7 +196,7 @@ class _Refs:
         if new == ref:
             return
         copy = keep_copy(self._store, ref)
-        self._refs.put(new)
+        self._store.ref_files.put(new)
         yield _moved(ref, found, copy)
 
     def _positions(self, ref: Ref, at: Checkpoint) -> tuple[Position, ...]:
@@ -236,26 +236,20 @@ class _Refs:
 
     def _rebuild(self, run: str, file: str) -> Iterator[Repair]:
         """Build the ref of *run* from its newest whole checkpoint and those before it."""
-        newest = sorted(
-            self._by_run.get(run, []), key=lambda it: (it.sequence, it.created), reverse=True
-        )
-        found = next((it for it in newest if self._whole.damage(it.id) is None), None)
-        if found is None:
+        newest = self._whole.newest_of(self._by_run.get(run, []))
+        if newest is None:
             yield from self._give_up(run, file)
             return
-        at = self._with_whole_labels(found)
+        at = self._with_whole_labels(newest)
         log = self._log(at)
-        oldest = log[0] if log else at
+        started = log[0].created if log else at.created
         # Its number is lost: it comes right behind the runs that were started before it by the
         # clock.
-        order = max(
-            (ref.order for ref in self._refs.list() if ref.started <= oldest.created), default=0
-        )
-        blank = _blank_ref(at, started=oldest.created)._replace(order=order)
-        before = tuple(
-            Position(it.id, it.sequence, it.created, it.step, it.kind, it.label) for it in log
-        )
-        new = standing_at(self._store, blank, at, before, self._now, "rebuilt by fsck")
+        order = max((ref.order for ref in self._store.refs() if ref.started <= started), default=0)
+        new: Ref | None = None
+        for checkpoint in log:
+            new = Ref.at(checkpoint, size=0, reason=checkpoint.step, before=new, order=order)
+        new = self._moved(new, at, "rebuilt by fsck", order)
         text = (
             f"the ref of run {run} was rebuilt; it stands at checkpoint {at.sequence}, tags are "
             "lost"
@@ -265,8 +259,12 @@ class _Refs:
             data = self._store.files.read(self._store.root / file)
             replace_file(self._store.files, layout.temporary(self._store.root), copy, [data])
             text += f"; what the file held is in quarantine/{copy.name}"
-        self._refs.put(new)
+        self._store.ref_files.put(new)
         yield Repair("rebuilt", text, file=f"refs/{file_name(run)}", run=run)
+
+    def _moved(self, before: Ref | None, at: Checkpoint, reason: str, order: int = 0) -> Ref:
+        size = self._store.node(at.tree).size
+        return Ref.at(at, size=size, reason=reason, before=before, time=self._now, order=order)
 
     def _log(self, at: Checkpoint) -> list[Checkpoint]:
         """Give the whole checkpoints of the run before *at*, oldest first, as many as a log
@@ -291,24 +289,6 @@ class _Refs:
         if file:
             text += f"; its ref was moved to {set_aside(self._store, file)}"
         yield Repair("given-up", text, file=file, run=run)
-
-
-def _blank_ref(at: Checkpoint, *, started: int) -> Ref:
-    """Give a ref of the run of *at* with an empty log and no size."""
-    return Ref(
-        run=at.run,
-        group=at.group,
-        checkpoint=at.id,
-        tree=at.tree,
-        sequence=at.sequence,
-        kind=at.kind,
-        step=at.step,
-        started=started,
-        updated=started,
-        bytes=0,
-        labelled=at.last_labelled,
-        positions=(),
-    )
 
 
 def _moved(ref: Ref, found: Checkpoint, copy: str) -> Repair:

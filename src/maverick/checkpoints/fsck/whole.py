@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from maverick.checkpoints.disk.layout import list_folder
-from maverick.checkpoints.disk.names import file_name
 from maverick.checkpoints.objects.ids import CheckpointId, ObjectId, ObjectKind
-from maverick.checkpoints.refs.dropped import Dropped
+from maverick.checkpoints.objects.pack_index import ids_of
 from maverick.checkpoints.trees import tree_nodes
-from maverick.checkpoints.trees.closure import Link, links_of
+from maverick.checkpoints.trees.checkpoint import read_all
+from maverick.checkpoints.trees.closure import Link, follow, links_of
 from maverick.errors import StoreDamaged, StoreDenied, StoreTooNew
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from maverick.checkpoints.folder import StoreFolder
     from maverick.checkpoints.refs.refs import Ref
@@ -46,9 +45,8 @@ class Wholeness:
         if checkpoint_id not in self._damage:
             try:
                 checkpoint = self._store.checkpoint(checkpoint_id)
-                self._follow(
-                    [link for link in links_of(checkpoint) if link.kind is ObjectKind.TREE]
-                )
+                trees = [link for link in links_of(checkpoint) if link.kind is ObjectKind.TREE]
+                self._whole |= follow(trees, self._links, self._whole)
             except (StoreDamaged, StoreTooNew) as error:
                 self._damage[checkpoint_id] = error
             except StoreDenied:
@@ -81,8 +79,13 @@ class Wholeness:
                 found = self._store.checkpoint(checkpoint_id)
                 if found.run == ref.run:
                     return found
-        rest = checkpoints_of(self._store, ref.run)
-        return next((it for it in rest if self.damage(it.id) is None), None)
+        rest = [it for it in all_checkpoints(self._store) if it.run == ref.run]
+        return self.newest_of(rest)
+
+    def newest_of(self, checkpoints: Iterable[Checkpoint]) -> Checkpoint | None:
+        """Give the newest of *checkpoints*, which are of one run, that is whole."""
+        newest = sorted(checkpoints, key=lambda it: (it.sequence, it.created), reverse=True)
+        return next((it for it in newest if self.damage(it.id) is None), None)
 
     def _candidates(self, ref: Ref) -> Iterator[CheckpointId]:
         yield ref.checkpoint
@@ -96,18 +99,6 @@ class Wholeness:
             except (StoreDamaged, StoreTooNew):
                 return
 
-    def _follow(self, todo: list[Link]) -> None:
-        """Look at all that is below; raises what is wrong with the first thing that is not
-        whole.
-        """
-        seen: set[ObjectId] = set()
-        while todo:
-            link = todo.pop()
-            if link.id not in seen and link.id not in self._whole:
-                seen.add(link.id)
-                todo += self._links(link)
-        self._whole |= seen
-
     def _links(self, link: Link) -> tuple[Link, ...]:
         if link.kind is ObjectKind.TREE:
             return links_of(tree_nodes.parse_node(link.id, self._store.read(link.id)))
@@ -117,49 +108,7 @@ class Wholeness:
         return ()
 
 
-def checkpoints_of(store: StoreFolder, run: str) -> list[Checkpoint]:
-    """Give all checkpoints of *run* in packs that can be read, the newest first. Reads every pack's
-    index.
-    """
-    return sorted(
-        (it for it in all_checkpoints(store) if it.run == run),
-        key=lambda it: (it.sequence, it.created),
-        reverse=True,
-    )
-
-
 def all_checkpoints(store: StoreFolder) -> Iterator[Checkpoint]:
     """Yield all checkpoints in packs that can be read, whether a ref leads to them or not."""
     store.objects.packs.refresh()
-    ids = {
-        it
-        for pack in store.objects.packs.indexes()
-        for it, place in pack
-        if place.kind is ObjectKind.CHECKPOINT
-    }
-    for object_id in ids:
-        try:
-            yield store.checkpoint(CheckpointId(object_id))
-        except (StoreDamaged, StoreTooNew):
-            continue
-
-
-def lost_runs(
-    store: StoreFolder, known: Container[str], checkpoints: Iterable[Checkpoint]
-) -> dict[str, list[Checkpoint]]:
-    """Give those of *checkpoints* whose runs have lost their refs, by run.
-
-    A run that is not among the *known* ones, and has none now, has had a ref if it has a second
-    checkpoint, and has lost it unless it is noted that it was dropped.
-    """
-    by_run: dict[str, list[Checkpoint]] = {}
-    for it in checkpoints:
-        if it.run not in known:
-            by_run.setdefault(it.run, []).append(it)
-    dropped = Dropped(store.files, store.root)
-    begun = set(list_folder(store.files, store.root, "refs")) if by_run else set()
-    return {
-        run: found
-        for run, found in sorted(by_run.items())
-        if file_name(run) not in begun and dropped.is_lost(run, found)
-    }
+    return read_all(ids_of(store.objects.packs.indexes(), ObjectKind.CHECKPOINT), store.read)

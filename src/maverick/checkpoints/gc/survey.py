@@ -15,14 +15,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints.disk.files import OpenFiles
-from maverick.checkpoints.fsck.whole import lost_runs
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.frames import FrameDamaged, Leans, open_frame
 from maverick.checkpoints.objects.ids import CheckpointId, ObjectId, ObjectKind
+from maverick.checkpoints.objects.pack_index import ids_of
 from maverick.checkpoints.objects.pack_index import leaning as leaning_copy
 from maverick.checkpoints.refs import retention
+from maverick.checkpoints.refs.dropped import lost_runs
 from maverick.checkpoints.refs.retention import Fate, Policy
-from maverick.checkpoints.trees.checkpoint import Checkpoint, parse_checkpoint
+from maverick.checkpoints.trees.checkpoint import Checkpoint, read_all
 from maverick.checkpoints.trees.closure import Walk
 from maverick.errors import StoreDamaged, StoreTooNew
 
@@ -171,21 +172,12 @@ class Survey:
         """Keep what is left of runs that have lost their refs: `fsck --repair` finds them by their
         checkpoints.
         """
-        ids = {
-            it for index in self.packs for it, place in index if place.kind is ObjectKind.CHECKPOINT
-        }
-        read = [self._checkpoint(object_id) for object_id in ids - self.live]
-        self.dead = [it for it in read if it is not None]
-        self._runs.update(it.run for it in self.dead)
-        self._is_complete = len(self.dead) == len(read) and not store.objects.packs.damaged()
-        for found in lost_runs(store, self.refs, self.dead).values():
-            self.spare(it.id for it in found)
-
-    def _checkpoint(self, object_id: ObjectId) -> Checkpoint | None:
-        try:
-            return parse_checkpoint(CheckpointId(object_id), self.source.read(object_id))
-        except (StoreDamaged, StoreTooNew):
-            return None  # it goes all the same
+        ids = ids_of(self.packs, ObjectKind.CHECKPOINT) - self.live
+        self.dead = list(read_all(ids, self.source.read))
+        self._runs.update(checkpoint.run for checkpoint in self.dead)
+        self._is_complete = len(self.dead) == len(ids) and not store.objects.packs.damaged()
+        for left in lost_runs(store.files, store.root, self.refs, self.dead).values():
+            self.spare(checkpoint.id for checkpoint in left)
 
     def spare(self, checkpoints: Iterable[CheckpointId]) -> None:
         """Keep of *checkpoints* what there is of them."""

@@ -18,10 +18,9 @@ from maverick.checkpoints.objects.ids import ObjectId, ObjectKind
 from maverick.errors import PackDamaged, StoreTooNew
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     Pread = Callable[[int, int], bytes]
-    from collections.abc import Callable
 
 ROW_BYTES = 45
 BLOCK_ROWS = 12
@@ -226,6 +225,11 @@ class PackIndex:
             raise damaged(self.name, "it is cut off")
         self._read_bytes += len(rows)
         return rows
+
+
+def ids_of(indexes: Iterable[PackIndex], kind: ObjectKind) -> set[ObjectId]:
+    """Give the objects of *kind* in packs."""
+    return {object_id for index in indexes for object_id, place in index if place.kind is kind}
 
 
 def leaning(raw_id: bytes) -> bytes:

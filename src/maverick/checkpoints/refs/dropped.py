@@ -9,15 +9,17 @@ may have the same name.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from maverick.checkpoints.disk import sealed
-from maverick.checkpoints.disk.files import UNREADABLE, replace
+from maverick.checkpoints.disk.files import replace
 from maverick.checkpoints.disk.layout import temporary
 from maverick.checkpoints.disk.locks import DROPPED, Locks
+from maverick.checkpoints.disk.names import file_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
     from pathlib import Path
 
     from maverick.checkpoints.disk.files import Files
@@ -31,14 +33,12 @@ def read_dropped(files: Files, root: Path) -> dict[str, int] | None:
     is damaged.
     """
     try:
-        data = files.read(root / FILE)
+        fields = sealed.read(files, root / FILE)
     except FileNotFoundError:
         return {}
-    except OSError as error:
-        if error.errno not in UNREADABLE:
-            raise
+    except sealed.Broken:
         return None
-    match sealed.unseal(data):
+    match fields:
         case {"format": 1, "runs": dict(runs)} if all(type(it) is int for it in runs.values()):
             return runs
     return None
@@ -49,24 +49,39 @@ def write_dropped(files: Files, root: Path, runs: Mapping[str, int]) -> None:
     replace(files, temporary(root), root / FILE, [sealed.seal({"format": 1, "runs": dict(runs)})])
 
 
-class Dropped:
-    """What the store at *root* says now of runs that were dropped. A damaged list says nothing."""
+def lost_runs(
+    files: Files, root: Path, runs: Container[str], checkpoints: Iterable[Checkpoint]
+) -> dict[str, list[Checkpoint]]:
+    """Give those of *checkpoints* whose runs have lost their refs, by run.
 
-    def __init__(self, files: Files, root: Path) -> None:
-        self._until = read_dropped(files, root) or {}
-        self._locks = Locks(root)
+    *runs* are those with a ref. Another one, which has none now either, has had a ref if it has a
+    second checkpoint: a single one may be that of a save which did not come to its end. It has lost
+    its ref unless it is noted that it was dropped. A damaged list of dropped runs notes nothing.
+    """
+    by_run: dict[str, list[Checkpoint]] = {}
+    for checkpoint in checkpoints:
+        if checkpoint.run not in runs:
+            by_run.setdefault(checkpoint.run, []).append(checkpoint)
+    if not by_run:
+        return {}
+    dropped = read_dropped(files, root) or {}
+    locks = Locks(root)
+    begun: list[str] = []  # since *runs* were listed
+    with suppress(OSError):  # whoever listed the runs has said so
+        begun = files.list(root / "refs")
+    return {
+        run: left
+        for run, left in sorted(by_run.items())
+        if file_name(run) not in begun and _is_lost(locks.owner_note(run), dropped.get(run), left)
+    }
 
-    def is_lost(self, run: str, checkpoints: Iterable[Checkpoint]) -> bool:
-        """Say whether *run*, which has no ref, has lost it: *checkpoints* of it are there, a second
-        one among them.
 
-        One that has a single checkpoint may be that of a save which did not come to its end.
-        """
-        note = self._locks.owner_note(run)
-        if note.get(DROPPED):
-            return False
-        until = self._until.get(run, -1)
-        if note.get("started", 0) > until:
-            # somebody has owned it since: it was brought back, or begun anew
-            until = -1
-        return any(it.sequence > 1 and it.created > until for it in checkpoints)
+def _is_lost(note: dict[str, Any], dropped: int | None, left: list[Checkpoint]) -> bool:
+    """Say whether a run that has no ref has lost it: *left* are its checkpoints, *note* is its last
+    owner's, and gc has *dropped* what there was of it up to a time.
+    """
+    if note.get(DROPPED):
+        return False
+    if dropped is None or note.get("started", 0) > dropped:
+        dropped = -1  # Somebody has owned it since: it was brought back, or begun anew.
+    return any(it.sequence > 1 and it.created > dropped for it in left)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from blake3 import blake3
 
 from maverick.checkpoints.disk import sealed
-from maverick.checkpoints.disk.files import UNREADABLE, replace
+from maverick.checkpoints.disk.files import replace
 from maverick.checkpoints.disk.layout import list_folder, temporary
 from maverick.checkpoints.disk.names import file_name, run_name
 from maverick.checkpoints.objects import ids
@@ -23,7 +23,7 @@ from maverick.checkpoints.trees.checkpoint import CHECKPOINT_KINDS, Checkpoint, 
 from maverick.errors import NotFound, RefDamaged, StoreDenied
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from maverick.checkpoints.disk.files import Files
@@ -68,6 +68,43 @@ class Ref(NamedTuple):
     tags: Mapping[str, CheckpointId] = MappingProxyType({})
     order: int = 0
 
+    @classmethod
+    def at(
+        cls,
+        checkpoint: Checkpoint,
+        *,
+        size: int,
+        reason: str,
+        before: Ref | None = None,
+        time: int | None = None,
+        order: int = 0,
+    ) -> Ref:
+        """Give the ref of a run that came to *checkpoint*, whose tree has *size* bytes.
+
+        It goes on with start, log, tags and order of the ref *before*; without one the run starts
+        here, as number *order*. It came here at *time*, else when the checkpoint was created.
+        """
+        time = checkpoint.created if time is None else time
+        position = Position(
+            checkpoint.id, checkpoint.sequence, time, reason, checkpoint.kind, checkpoint.label
+        )
+        return cls(
+            run=checkpoint.run,
+            group=checkpoint.group,
+            checkpoint=checkpoint.id,
+            tree=checkpoint.tree,
+            sequence=checkpoint.sequence,
+            kind=checkpoint.kind,
+            step=checkpoint.step,
+            started=before.started if before is not None else checkpoint.created,
+            updated=time,
+            bytes=size,
+            labelled=checkpoint.last_labelled,
+            positions=(*(before.positions if before is not None else ()), position)[-LOG_LENGTH:],
+            tags=before.tags if before is not None else {},
+            order=before.order if before is not None else order,
+        )
+
     @property
     def done(self) -> bool:
         """Whether the run came to its end; any other run can be resumed."""
@@ -81,47 +118,17 @@ def by_start(ref: Ref) -> tuple[int, int, str]:
     return -ref.order, -ref.started, ref.run
 
 
-def advanced(
-    before: Ref | None, checkpoint: Checkpoint, *, size_bytes: int, reason: str, order: int = 0
-) -> Ref:
-    """Give the ref that stands at *checkpoint*, with the log, tags and order of *before*, else with
-    *order*.
-    """
-    position = Position(
-        checkpoint.id,
-        checkpoint.sequence,
-        checkpoint.created,
-        reason,
-        checkpoint.kind,
-        checkpoint.label,
-    )
-    log = before.positions if before is not None else ()
-    return Ref(
-        run=checkpoint.run,
-        group=checkpoint.group,
-        checkpoint=checkpoint.id,
-        tree=checkpoint.tree,
-        sequence=checkpoint.sequence,
-        kind=checkpoint.kind,
-        step=checkpoint.step,
-        started=before.started if before is not None else checkpoint.created,
-        updated=checkpoint.created,
-        bytes=size_bytes,
-        labelled=checkpoint.last_labelled,
-        positions=(*log, position)[-LOG_LENGTH:],
-        tags=before.tags if before is not None else {},
-        order=before.order if before is not None else order,
-    )
-
-
 class Refs:
     """The refs of the store at *root*. Only `put` and `remove` change anything; hold `refs.lock`
     for them.
+
+    A ref that was got or put is not parsed again while its file has the bytes it had.
     """
 
     def __init__(self, files: Files, root: Path) -> None:
         self._files = files
         self._root = root
+        self._last: tuple[bytes, Ref] | None = None
 
     def get(self, run: str) -> Ref | None:
         """Read the ref of *run*; None if there is no such run.
@@ -129,25 +136,30 @@ class Refs:
         Raises:
             RefDamaged: it is torn or altered, or cannot be read.
         """
-        return self._read(file_name(run))
+        data = self._load(file_name(run))
+        if data is None:
+            return None
+        last = self._last
+        if last is not None and last[0] == data and last[1].run == run:
+            return last[1]
+        ref = self._parsed(file_name(run), data)
+        self._last = data, ref
+        return ref
 
     def list(self, damaged: list[RefDamaged] | None = None) -> list[Ref]:
         """Read all refs, those of runs that were started last first. *damaged* gets those that
         cannot be read.
         """
-        found: list[Ref] = []
-        for name in list_folder(self._files, self._root, "refs"):
-            if run_name(name) is None:  # what somebody's file browser left there is no ref
-                continue
+        refs: list[Ref] = []
+        for name in self._names():
             try:
-                ref = self._read(name)
+                data = self._load(name)
+                if data is not None:
+                    refs.append(self._parsed(name, data))
             except RefDamaged as error:
                 if damaged is not None:
                     damaged.append(error)
-                continue
-            if ref is not None:
-                found.append(ref)
-        return sorted(found, key=by_start)
+        return sorted(refs, key=by_start)
 
     def next_order(self) -> int:
         """Give the number of a run that begins now, above that of any other.
@@ -161,13 +173,13 @@ class Refs:
         if number.isdigit() and seal == self._seal(number):
             return int(number) + 1
         orders, unknown = [0], 1
-        for name in list_folder(self._files, self._root, "refs"):
+        for name in self._names():
             try:
-                ref = self._read(name) if run_name(name) is not None else None
+                data = self._load(name)
+                if data is not None:
+                    orders.append(self._parsed(name, data).order)
             except (RefDamaged, StoreDenied):  # it has a number, too
                 unknown += 1
-            else:
-                orders.append(ref.order if ref is not None else 0)
         return max(orders) + unknown
 
     def note_order(self, order: int) -> None:
@@ -192,31 +204,38 @@ class Refs:
 
     def put(self, ref: Ref) -> None:
         """Make *ref* the ref of its run. After a crash it is the old one or this one (2 fsyncs)."""
-        target = self._root / "refs" / file_name(ref.run)
-        replace(self._files, temporary(self._root), target, [encode_ref(ref)])
+        data = encode_ref(ref)
+        target = self._root / f"refs/{file_name(ref.run)}"
+        replace(self._files, temporary(self._root), target, [data])
+        self._last = data, ref
 
     def remove(self, run: str) -> None:
         """Remove the ref of *run*, which exists."""
         self._files.unlink(self._root / "refs" / file_name(run))
         self._files.sync_folder(self._root / "refs")
 
-    def _read(self, name: str) -> Ref | None:
+    def _names(self) -> Iterator[str]:
+        """Yield the names of refs; what somebody's file browser left in the folder is none."""
+        for name in list_folder(self._files, self._root, "refs"):
+            if run_name(name) is not None:
+                yield name
+
+    def _load(self, name: str) -> bytes | None:
         try:
-            data = self._files.read(self._root / "refs" / name)
+            return sealed.load(self._files, self._root / f"refs/{name}")
         except FileNotFoundError:
             return None
-        except OSError as error:
-            if error.errno not in UNREADABLE:
-                raise
+        except sealed.Broken as broken:
             raise RefDamaged(
-                f"the ref of run {run_name(name) or name} cannot be read "
-                f"({self._root}/refs/{name}): {error.strerror}; run `maverick checkpoint fsck`"
-            ) from error
+                f"the ref of run {run_name(name)} {broken} ({self._root}/refs/{name}); "
+                "run `maverick checkpoint fsck`"
+            ) from broken
+
+    def _parsed(self, name: str, data: bytes) -> Ref:
         ref = parse_ref(data)
         if ref is None or file_name(ref.run) != name:
-            run = run_name(name) or name
             raise RefDamaged(
-                f"the ref of run {run} is torn or altered ({self._root}/refs/{name}); "
+                f"the ref of run {run_name(name)} is torn or altered ({self._root}/refs/{name}); "
                 "run `maverick checkpoint fsck --repair` to rebuild it"
             )
         return ref

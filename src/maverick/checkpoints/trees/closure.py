@@ -18,7 +18,7 @@ from maverick.checkpoints.trees.tree_nodes import Entry, Leaf, Node, parse_node
 from maverick.errors import StoreDamaged, StoreTooNew
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
 
     from maverick.checkpoints.objects.frames import Leans
 
@@ -137,6 +137,26 @@ class Walk:
         if link.kind is ObjectKind.CHECKPOINT:
             return data, parse_checkpoint(CheckpointId(link.id), data)
         return data, parse_node(link.id, data)
+
+
+def follow(
+    links: Iterable[Link],
+    links_below: Callable[[Link], Iterable[Link]],
+    passed: Container[ObjectId] = (),
+) -> set[ObjectId]:
+    """Look at what *links* name and all that is below, in no order; gives the objects it met.
+
+    *links_below* looks at one object, gives what it names, and raises what is wrong with it. What
+    was *passed* before is left out.
+    """
+    seen: set[ObjectId] = set()
+    todo = list(links)
+    while todo:
+        link = todo.pop()
+        if link.id not in seen and link.id not in passed:
+            seen.add(link.id)
+            todo += links_below(link)
+    return seen
 
 
 def links_of(content: Checkpoint | Node) -> tuple[Link, ...]:
