@@ -28,8 +28,10 @@ def adopt(
     with store.own(ref.run) as owner, store.changing("take in the run"):
         owner.note_dropped(store.files)  # Until it has a ref, fsck is not to look for one.
         _take_frames(store, ref, frames)
-        positions = tuple(it for it in ref.positions if is_there(store, it.checkpoint))
-        tags = {name: at for name, at in ref.tags.items() if is_there(store, at)}
+        positions = tuple(
+            position for position in ref.positions if is_there(store, position.checkpoint)
+        )
+        tags = {name: tagged for name, tagged in ref.tags.items() if is_there(store, tagged)}
         store.announce("order")
         with store.locks.refs():
             if store.find_ref(ref.run) is not None:
@@ -38,7 +40,7 @@ def adopt(
             store.ref_files.put(ref._replace(positions=positions, tags=tags, order=order))
             if is_new:
                 store.ref_files.note_order(order)
-        owner.note({key: it for key, it in owner.previous.items() if key != DROPPED})
+        owner.note({key: field for key, field in owner.previous.items() if key != DROPPED})
 
 
 def _adopt_as(store: StoreFolder, name: str, ref: Ref, frames: Iterable[Frame]) -> None:
@@ -48,8 +50,9 @@ def _adopt_as(store: StoreFolder, name: str, ref: Ref, frames: Iterable[Frame]) 
                 # Its checkpoints are there, and nobody is to miss the run.
                 owner.note_dropped(store.files)
         _take_frames(store, ref, frames)
-        at = store.checkpoint(ref.checkpoint)
-        save(store, Saving(name, at, at.kind, at.label, at.step, f"imported {ref.run}", ""), {}, {})
+        tip = store.checkpoint(ref.checkpoint)
+        reason = f"imported {ref.run}"
+        save(store, Saving(name, tip, tip.kind, tip.label, tip.step, reason, ""), {}, {})
 
 
 def _take_frames(store: StoreFolder, ref: Ref, frames: Iterable[Frame]) -> None:

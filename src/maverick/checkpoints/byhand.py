@@ -75,21 +75,21 @@ def check_run_name(run: str) -> str:
 
 
 def fork(
-    store: Store, at: Checkpoint, run: str, *, changes: Changes, facts: Changes, reason: str
+    store: Store, start: Checkpoint, run: str, *, changes: Changes, facts: Changes, reason: str
 ) -> Checkpoint:
-    """Begin *run* at the checkpoint *at*, with *changes* made to it: one ref and one checkpoint,
+    """Begin *run* at the checkpoint *start*, with *changes* made to it: one ref and one checkpoint,
     nothing is copied.
 
     Raises:
         UsageError: *run* is no name for a run, or there is such a run.
-        NotFound: gc has collected *at*.
+        NotFound: gc has collected *start*.
     """
     check_run_name(run)
     if store.find_ref(run) is not None:
         raise UsageError(f"there is a run {run} already; choose another name")
     _note(store, "fork", run, reason, None)
     return store.save(
-        run, changes, parent=at, kind="pause", step=at.step, reason=reason, facts=facts
+        run, changes, parent=start, kind="pause", step=start.step, reason=reason, facts=facts
     )
 
 
@@ -109,13 +109,13 @@ def edit(
     )
 
 
-def tag(store: Store, run: str, name: str, at: Checkpoint | None) -> None:
-    """Give *at* the tag *name* in *run*, so that `RUN@NAME` is it and gc keeps it; None takes the
-    tag away.
+def tag(store: Store, run: str, name: str, checkpoint: Checkpoint | None) -> None:
+    """Give *checkpoint* the tag *name* in *run*, so that `RUN@NAME` is it and gc keeps it; None
+    takes the tag away.
 
     Raises:
         UsageError: *name* is none that a revision can hold.
-        NotFound: there is no such run, no such tag to take away, or gc has collected *at*.
+        NotFound: there is no such run, no such tag to take away, or gc has collected *checkpoint*.
     """
     if not _TAG.fullmatch(name) or name == "latest":
         raise UsageError(
@@ -123,13 +123,14 @@ def tag(store: Store, run: str, name: str, at: Checkpoint | None) -> None:
             "not `latest`"
         )
     ref = store.ref(run)
-    if at is None and name not in ref.tags:
+    if checkpoint is None and name not in ref.tags:
         raise NotFound(f"run {run} has no tag {name}; it has {', '.join(ref.tags) or 'none'}")
-    if (at.id if at is not None else None) == ref.tags.get(name):
+    target = checkpoint.id if checkpoint is not None else ""
+    if target == ref.tags.get(name, ""):
         return
-    reason = f"tagged {at.id[:12]} as {name}" if at is not None else f"removed the tag {name}"
-    _note(store, "tag", run, reason, ref, {"tag": name, "to": at.id if at is not None else ""})
-    store.tag(run, name, at)
+    reason = f"tagged {target[:12]} as {name}" if target else f"removed the tag {name}"
+    _note(store, "tag", run, reason, ref, {"tag": name, "to": target})
+    store.tag(run, name, checkpoint)
 
 
 def drop(store: Store, run: str) -> None:
@@ -215,13 +216,13 @@ def needed(store: Store) -> list[CheckpointId]:
     """Give the checkpoints that taking changes back needs and no ref may lead to: of dropped runs,
     of moved tags.
     """
-    found: dict[CheckpointId, None] = {}
+    checkpoints: dict[CheckpointId, None] = {}
     for name in _names(store):
         with suppress(StoreDamaged, StoreTooNew, FileNotFoundError):
             change = _read(store, name)
             if change.before is not None and not _is_past(store, change):
-                found.update(dict.fromkeys(roots(change.before, Fate.WHOLE)))
-    return list(found)
+                checkpoints.update(dict.fromkeys(roots(change.before, Fate.WHOLE)))
+    return list(checkpoints)
 
 
 def undo(store: Store, change: HandChange) -> str:
@@ -303,7 +304,7 @@ def _require_untouched(store: Store, change: HandChange, sequence: int) -> None:
     ref = store.ref(change.run)
     later = [position for position in ref.positions if position.sequence > sequence]
     if len(later) == ref.sequence - sequence and all(
-        it.reason.startswith((_EDITED, UNDID)) for it in later
+        position.reason.startswith((_EDITED, UNDID)) for position in later
     ):
         return
     how = f"`maverick checkpoint drop {change.run}` removes it"

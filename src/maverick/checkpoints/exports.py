@@ -72,9 +72,9 @@ class Exported(NamedTuple):
 # --- writing --------------------------------------------------------------------------------------
 
 
-def export(store: Store, at: Checkpoint, path: Path) -> Exported:
-    """Write the new file *path* with all that *at* leads to, and, if its run stands there, with the
-    run's log and tags.
+def export(store: Store, checkpoint: Checkpoint, path: Path) -> Exported:
+    """Write the new file *path* with all that *checkpoint* leads to, and, if its run stands there,
+    with the run's log and tags.
 
     When it returns the file is durable. A failure leaves none; a crash one under a temporary name,
     which the next export to *path* removes.
@@ -88,7 +88,7 @@ def export(store: Store, at: Checkpoint, path: Path) -> Exported:
         raise UsageError(f"{path} exists already; remove it, or choose another name")
     with store.locks.shared():
         store.objects.packs.refresh()
-        ref = _ref_of(store, at)
+        ref = _ref_of(store, checkpoint)
         visits = list(_walked(store.objects, ref, f"run {ref.run} cannot be exported"))
         temporary = path.with_name(f"{_temporary_prefix(path)}{os.getpid()}-{os.urandom(8).hex()}")
         try:
@@ -145,12 +145,12 @@ def _remove_leftover(store: Store, path: Path) -> None:
         os.close(descriptor)
 
 
-def _ref_of(store: Store, at: Checkpoint) -> Ref:
-    """The run's ref if it stands at *at*, else one that knows of nothing else."""
-    ref = store.find_ref(at.run)
-    if ref is not None and ref.checkpoint == at.id:
+def _ref_of(store: Store, checkpoint: Checkpoint) -> Ref:
+    """The run's ref if it stands at *checkpoint*, else one that knows of nothing else."""
+    ref = store.find_ref(checkpoint.run)
+    if ref is not None and ref.checkpoint == checkpoint.id:
         return ref._replace(order=0)
-    return Ref.at(at, size=store.node(at.tree).size, reason="exported")
+    return Ref.at(checkpoint, size=store.node(checkpoint.tree).size, reason="exported")
 
 
 def _write(store: Store, ref: Ref, visits: Iterable[Visit], path: Path) -> None:
@@ -294,16 +294,8 @@ class _Export:
 
         self._check(read_data=True, tell_read=tell_read)
         self._check_visits(lengths, check, any_size=any_size)
-        at = parse_checkpoint(self.ref.checkpoint, self._objects.read(self.ref.checkpoint))
-        says = (
-            self.ref.run,
-            self.ref.sequence,
-            self.ref.kind,
-            self.ref.step,
-            self.ref.tree,
-            self.ref.labelled,
-        )
-        if says != (at.run, at.sequence, at.kind, at.step, at.tree, at.last_labelled):
+        checkpoint = parse_checkpoint(self.ref.checkpoint, self._objects.read(self.ref.checkpoint))
+        if not self.ref.fits(checkpoint):
             raise self.damaged("its ref does not fit the checkpoint at which it stands")
 
     def _check(
@@ -311,7 +303,7 @@ class _Export:
     ) -> PackReport:
         path, fetch = self._files.pack, self._objects.fetch
         report = check_pack(self._files, path, fetch, read_data=read_data, tell_read=tell_read)
-        for finding, _ in report.found:
+        for finding, _ in report.findings:
             raise (
                 StoreTooNew(finding.message)
                 if finding.kind == "too-new"
@@ -325,7 +317,7 @@ class _Export:
             raise self._too_large(
                 f"{total:,} bytes have to be read to verify it, more than {MOST_BYTES:,}"
             )
-        held = max((lengths.get(it, 0) for it in self._held()), default=0)
+        held = max((lengths.get(object_id, 0) for object_id in self._held()), default=0)
         if held > MOST_HELD_BYTES:
             raise self._too_large(
                 f"one part of it has {held:,} bytes, more than {MOST_HELD_BYTES:,}"

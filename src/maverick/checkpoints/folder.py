@@ -70,10 +70,10 @@ class StoreFolder:
             NotFound: there is no such run.
             RefDamaged: it is torn or altered.
         """
-        found = self.ref_files.get(run)
-        if found is None:
+        ref = self.ref_files.get(run)
+        if ref is None:
             raise no_such_run(run, [ref.run for ref in self.refs()])
-        return found
+        return ref
 
     def find_ref(self, run: str) -> Ref | None:
         """Give the ref of *run*, or None if there is no such run. Raises RefDamaged."""

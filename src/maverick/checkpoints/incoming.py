@@ -48,7 +48,7 @@ class Incoming:
 
     def __init__(self, nodes: Nodes, lengths: dict[ObjectId, int]) -> None:
         self._nodes = nodes
-        self._true = {it: _Said(length, UNKNOWN) for it, length in lengths.items()}
+        self._true = {object_id: _Said(length, UNKNOWN) for object_id, length in lengths.items()}
         self._said: set[tuple[ObjectId, _Said]] = set()
         self.checkpoints: list[Checkpoint] = []
         self._placement = Placement()
@@ -73,10 +73,10 @@ class Incoming:
 
     def require_restorable(self) -> None:
         """Refuse what is more than anybody could restore. Raises UsageError, with the numbers."""
-        known: dict[TreeId, int] = {}
+        counted: dict[TreeId, int] = {}
         for checkpoint in self.checkpoints:
             for tree in (checkpoint.tree, checkpoint.facts):
-                count, size = folders.count_paths(self._nodes, tree, known), self._true[tree].size
+                count, size = folders.count_paths(self._nodes, tree, counted), self._true[tree].size
                 if count > folders.MOST_PATHS or size > MOST_BYTES:
                     raise UsageError(
                         f"checkpoint {checkpoint.id[:12]} holds {count:,} names and {size:,} "

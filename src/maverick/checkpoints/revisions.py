@@ -42,8 +42,8 @@ def resolve(store: StoreFolder, revision: str) -> Checkpoint:
     ref = _ref(store, revision)
     if ref is not None:
         return store.checkpoint(ref.checkpoint)
-    left, at, right = revision.partition("@")
-    if at:
+    left, separator, right = revision.partition("@")
+    if separator:
         return _at(store, left, right)
     if match := _BEFORE.fullmatch(revision):
         return _before(store, resolve(store, match["base"]), match)
@@ -56,10 +56,10 @@ def history(store: StoreFolder, start: Checkpoint) -> Iterator[Checkpoint]:
     """Yield *start* and what came before it: parents while they exist, then the labelled
     checkpoints.
     """
-    at: Checkpoint | None = start
-    while at is not None:
-        yield at
-        at = _existing(store, at.parent) or _existing(store, at.labelled)
+    checkpoint: Checkpoint | None = start
+    while checkpoint is not None:
+        yield checkpoint
+        checkpoint = _existing(store, checkpoint.parent) or _existing(store, checkpoint.labelled)
 
 
 def _existing(store: StoreFolder, checkpoint: CheckpointId) -> Checkpoint | None:
@@ -79,19 +79,19 @@ def _ref(store: StoreFolder, run: str) -> Ref | None:
 
 
 def _before(
-    store: StoreFolder, at: Checkpoint, match: re.Match[str], prefix: str = ""
+    store: StoreFolder, checkpoint: Checkpoint, match: re.Match[str], prefix: str = ""
 ) -> Checkpoint:
-    """Give what stood as many before *at* as *match* says; *prefix* stands before its text in the
-    message.
+    """Give what stood as many before *checkpoint* as *match* says; *prefix* stands before its text
+    in the message.
     """
     base, count = f"{prefix}{match['base']}", int(match["count"] or 1)
     for steps in range(count):
-        parent = _existing(store, at.parent)
+        parent = _existing(store, checkpoint.parent)
         if parent is None:
-            why = "is the first" if not at.parent else "is the oldest that gc has left"
+            why = "is the first" if not checkpoint.parent else "is the oldest that gc has left"
             raise NotFound(f"there is no {base}~{count}: {base}~{steps} {why}")
-        at = parent
-    return at
+        checkpoint = parent
+    return checkpoint
 
 
 def _at(store: StoreFolder, left: str, right: str) -> Checkpoint:
@@ -130,21 +130,21 @@ def _in_run(store: StoreFolder, ref: Ref, name: str, prefix: str) -> Checkpoint:
         labelled = checkpoint.labelled
     if match := _BEFORE.fullmatch(name):
         return _before(store, _in_run(store, ref, match["base"], prefix), match, prefix)
-    known = ", ".join([*labels, *ref.tags]) or "none"
-    raise NotFound(f"run {ref.run} has no label or tag {name}; it has {known}")
+    names = ", ".join([*labels, *ref.tags]) or "none"
+    raise NotFound(f"run {ref.run} has no label or tag {name}; it has {names}")
 
 
 def _by_prefix(store: StoreFolder, prefix: str) -> Checkpoint:
-    found = sorted(store.objects.packs.with_prefix(prefix, ObjectKind.CHECKPOINT))
-    if not found:
+    ids = sorted(store.objects.packs.with_prefix(prefix, ObjectKind.CHECKPOINT))
+    if not ids:
         raise no_such_run(prefix, [ref.run for ref in store.refs()])
-    if len(found) == 1:
-        return store.checkpoint(CheckpointId(found[0]))
+    if len(ids) == 1:
+        return store.checkpoint(CheckpointId(ids[0]))
     lines = []
-    for candidate in found[:_MOST_CANDIDATES]:
-        at = store.checkpoint(CheckpointId(candidate))
+    for candidate in ids[:_MOST_CANDIDATES]:
+        one = store.checkpoint(CheckpointId(candidate))
         lines.append(
-            f"  {candidate[: len(prefix) + 8]}  {at.run}, {at.sequence} ({at.label or at.kind})"
+            f"  {candidate[: len(prefix) + 8]}  {one.run}, {one.sequence} ({one.label or one.kind})"
         )
-    more = f"\n  and {len(found) - _MOST_CANDIDATES} more" if len(found) > _MOST_CANDIDATES else ""
-    raise RevisionAmbiguous(f"{prefix} fits {len(found)} checkpoints:\n" + "\n".join(lines) + more)
+    more = f"\n  and {len(ids) - _MOST_CANDIDATES} more" if len(ids) > _MOST_CANDIDATES else ""
+    raise RevisionAmbiguous(f"{prefix} fits {len(ids)} checkpoints:\n" + "\n".join(lines) + more)

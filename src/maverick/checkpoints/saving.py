@@ -63,7 +63,7 @@ class Saving:
         if (self.kind == "label") != bool(self.label):
             raise UsageError("a checkpoint of kind label has a label, and no other has one")
 
-    def expected(self, store: StoreFolder) -> Ref | None:
+    def expected_ref(self, store: StoreFolder) -> Ref | None:
         """Give the ref of the run if it stands where this save needs it to stand. Raises
         RefMoved.
         """
@@ -101,7 +101,7 @@ class Saving:
         data = encode_checkpoint(Checkpoint(id=NO_CHECKPOINT, **fields))
         return Checkpoint(id=ids.checkpoint_id(data), **fields), data
 
-    def like(self, checkpoint: Checkpoint) -> CheckpointId | None:
+    def similar_to(self, checkpoint: Checkpoint) -> CheckpointId | None:
         """Give what to store *checkpoint* with; nothing for those that stay long, nor for one in
         some others.
 
@@ -119,7 +119,7 @@ def save(store: StoreFolder, saving: Saving, changes: Changes, facts: Changes) -
     new: dict[ObjectId, NewObject] = {}
     state, volatile = prepare(changes, new), prepare(facts, new)
     with store.changing("save the checkpoint"):
-        begins = saving.expected(store) is None
+        begins = saving.expected_ref(store) is None
         store.objects.packs.refresh()
         _require_whole(store, saving, changes)
         with store.objects.packing() as pack:
@@ -127,11 +127,11 @@ def save(store: StoreFolder, saving: Saving, changes: Changes, facts: Changes) -
             tree = folders.update(store, parent.tree if parent else None, state)
             fact_tree = folders.update(store, parent.facts if parent else None, volatile)
             checkpoint, data = saving.checkpoint(tree, fact_tree, store.now())
-            _add(pack, new, (tree, fact_tree), checkpoint.id, data, saving.like(checkpoint))
+            _add(pack, new, (tree, fact_tree), checkpoint.id, data, saving.similar_to(checkpoint))
         if begins:
             store.announce("order")
         with store.locks.refs():
-            before = saving.expected(store)
+            before = saving.expected_ref(store)
             order = 0 if before is not None else store.ref_files.next_order()
             ref = Ref.at(
                 checkpoint, size=tree.size, reason=saving.reason, before=before, order=order
@@ -148,9 +148,9 @@ def _require_whole(store: StoreFolder, saving: Saving, changes: Changes) -> None
     """Check what a save leans on beside the run's own newest checkpoint, which gc never touches."""
     if saving.parent is not None and saving.parent.run != saving.run:
         require_checkpoint(store, saving.parent)
-    for it in changes.values():
-        if it is not None and it.entry is not None:
-            require_entry(store, it.entry)
+    for content in changes.values():
+        if content is not None and content.entry is not None:
+            require_entry(store, content.entry)
 
 
 def _find(store: StoreFolder, checkpoint: Checkpoint | None, path: folders.Path) -> Entry | None:

@@ -303,4 +303,6 @@ class Store(StoreFolder):
             # A run whose ref is torn is damaged, and not lost; which one it is cannot be read.
             return {}
         lost = lost_runs(self.files, self.root, runs, all_checkpoints(self))
-        return {run: max(left, key=lambda it: it.sequence) for run, left in lost.items()}
+        return {
+            run: max(left, key=lambda checkpoint: checkpoint.sequence) for run, left in lost.items()
+        }

@@ -14,15 +14,14 @@ from maverick.checkpoints.trees.folders import (
     WIDTH,
     Path,
     Update,
-    children,
     entries,
     lookup,
     scan,
+    subtrees,
     update,
     walk,
 )
 from maverick.checkpoints.trees.tree_nodes import (
-    Child,
     Entry,
     Fan,
     Leaf,
@@ -46,8 +45,7 @@ class MemoryNodes:
         """Update *root*, keeping the new nodes; those must come children first."""
         made = update(self, root, changes)
         for new in made.nodes:
-            for child in children(new.node):
-                assert not isinstance(child, Child) or child.id in self.stored
+            assert self.stored.keys() >= set(subtrees(new.node))
             self.stored[new.id] = new.data
         return made
 

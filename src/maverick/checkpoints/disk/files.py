@@ -265,35 +265,35 @@ class DenialExplained:
 
 def denied(verb: str, path: Path, error: OSError) -> StoreDenied:
     """Give the error that says whose it is what this user may not *verb*, and the way out."""
-    at = _barrier(path, verb)
+    barrier = _barrier(path, verb)
     why = (
-        _whose(at, _store_of(path))
+        _whose(barrier, _store_of(path))
         or f"{(error.strerror or 'permission denied').lower()}; make it writable for this user"
     )
-    said = why.removeprefix(f"{at} ") if at == path else why
+    said = why.removeprefix(f"{barrier} ") if barrier == path else why
     return StoreDenied(
         f"cannot {verb} {path}: {'it ' if said != why else ''}{said}", why, str(path), error
     )
 
 
-def _whose(at: Path, store: Path) -> str:
-    """Say whose *at* is, or which mode keeps its owner out, and the way out; nothing if neither
+def _whose(path: Path, store: Path) -> str:
+    """Say whose *path* is, or which mode keeps its owner out, and the way out; nothing if neither
     does.
     """
     try:
-        status = os.stat(at, follow_symlinks=False)  # noqa: PTH116 - a plain system call
+        status = os.stat(path, follow_symlinks=False)  # noqa: PTH116 - a plain system call
     except OSError:
         return ""
-    me, inside = os.geteuid(), at.is_relative_to(store)
+    me, inside = os.geteuid(), path.is_relative_to(store)
     if status.st_uid != me:
         way = f", or `sudo chown -R {me} {store}` makes the store this user's" if inside else ""
-        owner = f"{at} belongs to {_user(status.st_uid)}, and this is {_user(me)}"
+        owner = f"{path} belongs to {_user(status.st_uid)}, and this is {_user(me)}"
         return f"{owner}; a store is one user's: run the command as its owner{way}"
     needed = 0o700 if stat.S_ISDIR(status.st_mode) else 0o600
     if status.st_mode & needed == needed:
         return ""
-    way = f"`chmod -R u+rwX {store}`" if inside else f"`chmod u+rwx {at}`"
-    return f"{at} has mode {stat.S_IMODE(status.st_mode):04o}; {way} lets its owner in"
+    way = f"`chmod -R u+rwX {store}`" if inside else f"`chmod u+rwx {path}`"
+    return f"{path} has mode {stat.S_IMODE(status.st_mode):04o}; {way} lets its owner in"
 
 
 def _barrier(path: Path, verb: str) -> Path:

@@ -32,7 +32,7 @@ def mounted_as(path: str, mounts: str) -> str | None:
 
     *mounts* is the text of `/proc/self/mountinfo`. Of mounts at the same place the last one counts.
     """
-    best, found = -1, None
+    longest, kind = -1, None
     for line in mounts.splitlines():
         left, separator, right = line.partition(" - ")
         fields, kinds = left.split(), right.split()
@@ -40,9 +40,9 @@ def mounted_as(path: str, mounts: str) -> str | None:
             continue
         point = _unescaped(fields[4])
         inside = path == point or path.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= best:
-            best, found = len(point), kinds[0]
-    return found
+        if inside and len(point) >= longest:
+            longest, kind = len(point), kinds[0]
+    return kind
 
 
 def _mounts() -> str:

@@ -87,8 +87,8 @@ def _encoded(form: Format) -> bytes:
     return encode_format(form)
 
 
-def read_format(files: Files, root: Path, known: Format | None = None) -> Format:
-    """Read `format.json`; *known* is what it said before, which is usually what it still says.
+def read_format(files: Files, root: Path, before: Format | None = None) -> Format:
+    """Read `format.json`; *before* is what it said before, which is usually what it still says.
 
     Raises:
         NotFound: there is no store.
@@ -104,8 +104,8 @@ def read_format(files: Files, root: Path, known: Format | None = None) -> Format
                 "checkpoint fsck --repair`"
             ) from None
         raise NotFound(f"there is no checkpoint store at {root}; the first run makes one") from None
-    if known is not None and data == _encoded(known):
-        return known
+    if before is not None and data == _encoded(before):
+        return before
     form = _parse_format(sealed.unseal(data))
     if form is None:
         raise FormatDamaged(
@@ -120,14 +120,14 @@ def announce(files: Files, root: Path, use: str, feature: str) -> None:
     `refs.lock`.
     """
     form = read_format(files, root)
-    known = {"read": form.read, "write": form.write, "gc": form.gc}
-    if feature not in known[use]:
-        known[use] |= {feature}
+    features = {"read": form.read, "write": form.write, "gc": form.gc}
+    if feature not in features[use]:
+        features[use] |= {feature}
         replace(
             files,
             temporary(root),
             root / "format.json",
-            [encode_format(Format(form.version, **known))],
+            [encode_format(Format(form.version, **features))],
         )
 
 

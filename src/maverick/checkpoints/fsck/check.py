@@ -60,8 +60,8 @@ def check(root: Path, *, files: Files | None = None, read_data: bool = False) ->
         StoreDenied: this user may not read all of it, so that nobody can say what is damaged.
     """
     files = files or Files()
-    form, found = _check_format(root, files)
-    yield from found
+    form, findings = _check_format(root, files)
+    yield from findings
     if form is None:
         return
     with ExitStack() as stack:
@@ -168,16 +168,16 @@ class _Check:
             except OSError as problem:
                 yield _unreadable(file, problem)
             else:
-                self._damage += report.found
+                self._damage += report.findings
                 self._lengths |= report.lengths
 
     def _check_reachable(self) -> None:
-        known = {finding.object for finding, _ in self._damage}
+        damaged = {finding.object for finding, _ in self._damage}
         for ref in self._refs.values():
             for visit in self._walk.visit(retention.roots(ref, Fate.WHOLE)):
                 self._placement.add(visit)
                 for finding in self._check_visit(visit):
-                    if finding.object not in known:
+                    if finding.object not in damaged:
                         self._damage.append((finding, [visit.id]))
         for object_id, problem in self._placement.misplaced(self._source.read):
             self._damage.append((_malformed(ObjectKind.TREE, object_id, problem), [object_id]))
@@ -220,18 +220,18 @@ class _Check:
                 yield _of_run(run, error("ref", text, file=f"refs/{names.file_name(run)}"))
 
     def _ref_problems(self, ref: Ref) -> Iterator[str]:
-        at = self._checkpoints.get(ref.checkpoint)
-        if at is not None:
-            says = (ref.run, ref.group, ref.sequence, ref.kind, ref.step, ref.tree, ref.labelled)
-            if says != (at.run, at.group, at.sequence, at.kind, at.step, at.tree, at.last_labelled):
-                yield f"it does not fit checkpoint {at.id[:12]}, at which it stands"
-            elif self._tree_sizes.get(at.tree, ref.bytes) != ref.bytes:
+        checkpoint = self._checkpoints.get(ref.checkpoint)
+        if checkpoint is not None:
+            if not ref.fits(checkpoint):
+                yield f"it does not fit checkpoint {checkpoint.id[:12]}, at which it stands"
+            elif self._tree_sizes.get(checkpoint.tree, ref.bytes) != ref.bytes:
                 yield "it has another size than its tree"
         if [position.checkpoint for position in ref.positions[-1:]] != [ref.checkpoint]:
             yield "its log does not end where it stands"
         for position in ref.positions:
-            known = self._checkpoints.get(position.checkpoint)
-            if known is not None and (known.run, known.sequence) != (ref.run, position.sequence):
+            checkpoint = self._checkpoints.get(position.checkpoint)
+            says = ref.run, position.sequence
+            if checkpoint is not None and (checkpoint.run, checkpoint.sequence) != says:
                 yield f"position {position.sequence} of its log is another checkpoint"
 
     def _check_orphans(self) -> Iterator[Finding]:

@@ -52,12 +52,12 @@ def _newest_whole(store: StoreFolder, ref: Ref) -> Standing:
     damage = wholeness.damage(ref.checkpoint)
     if damage is None:
         return Standing(store.checkpoint(ref.checkpoint), ref.sequence)
-    found = wholeness.newest(ref)
-    if found is None:
+    newest = wholeness.newest(ref)
+    if newest is None:
         raise StoreDamaged(
             f"run {ref.run} cannot be resumed, for no checkpoint of it is whole: {damage}"
         ) from damage
-    return Standing(found, ref.sequence, damage)
+    return Standing(newest, ref.sequence, damage)
 
 
 def fall_back(store: StoreFolder, run: str, now: int) -> Standing:
@@ -106,9 +106,9 @@ def free_name(store: StoreFolder, name: str) -> str:
     """Give *name*, with a number where a file in `quarantine/` has it already."""
     taken = set(store.files.list(store.root / "quarantine"))
     return next(
-        it
+        free
         for number in range(len(taken) + 1)
-        if (it := f"{name}.{number}" if number else name) not in taken
+        if (free := f"{name}.{number}" if number else name) not in taken
     )
 
 

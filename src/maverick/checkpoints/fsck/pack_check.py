@@ -41,7 +41,7 @@ class PackReport:
     lengths.
     """
 
-    found: list[tuple[Finding, list[ObjectId]]] = field(default_factory=list)
+    findings: list[tuple[Finding, list[ObjectId]]] = field(default_factory=list)
     lengths: dict[ObjectId, int] = field(default_factory=dict)
 
 
@@ -69,26 +69,26 @@ def check_pack(
         index = packs.read_index(name, size, pread)
     except PackDamaged as damage:
         inside = [header.id for header, _ in packs.scan(size, pread)]
-        report.found.append((error("pack", str(damage), file=file), inside))
+        report.findings.append((error("pack", str(damage), file=file), inside))
         return report
     except StoreTooNew as problem:
-        report.found.append((error("too-new", str(problem), file=file), []))
+        report.findings.append((error("too-new", str(problem), file=file), []))
         return report
     whole = True
     for object_id, why in _check_frames(
         index, pread, fetch, report.lengths, read_data=read_data, tell_read=tell_read
     ):
         whole = False
-        found = error(
+        finding = error(
             "object-corrupt",
             f"object {object_id[:12]} is damaged: {why}",
             object_id=object_id,
             file=file,
         )
-        report.found.append((found, [object_id]))
+        report.findings.append((finding, [object_id]))
     if not _is_tiled(index):
         whole = False
-        report.found.append(
+        report.findings.append(
             (error("pack", f"pack {name[:12]} is damaged: its frames leave gaps", file=file), [])
         )
     if read_data and whole and packs.hash_pack(size, pread) != name:
@@ -96,7 +96,7 @@ def check_pack(
             f"pack {name[:12]} is damaged: its bytes do not hash to its name, though every object "
             "does to its id"
         )
-        report.found.append((error("pack", text, file=file), []))
+        report.findings.append((error("pack", text, file=file), []))
     return report
 
 

@@ -46,8 +46,8 @@ class Placement:
         todo = [(folder, "") for folder in sorted(self._folders & self._fans.keys())]
         seen = set(todo)
         wrong: set[ObjectId] = set()
-        for at, path in todo:  # grows meanwhile
-            for digit, child in self._fans[at].items():
+        for node, path in todo:  # grows meanwhile
+            for digit, child in self._fans[node].items():
                 place = child, path + digit
                 if place in seen:
                     continue
@@ -64,22 +64,25 @@ class Placement:
         """Give for each wide node the digits with which the hashes of all names below it begin, as
         far as is known.
         """
-        found: dict[ObjectId, str] = {}
+        common: dict[ObjectId, str] = {}
         for top in self._fans:
             todo: list[ObjectId] = [top]
             while todo:
                 node = todo[-1]
                 children = self._fans[node].values()
-                unknown = [it for it in children if it in self._fans and it not in found]
-                if node not in found and not unknown:
+                unknown = [
+                    child for child in children if child in self._fans and child not in common
+                ]
+                if node not in common and not unknown:
                     below = [
-                        found[it] if it in found else self._digits.get(it, "") for it in children
+                        common[child] if child in common else self._digits.get(child, "")
+                        for child in children
                     ]
-                    found[node] = _common([it for it in below if it])
-                if node in found:
+                    common[node] = _common([digits for digits in below if digits])
+                if node in common:
                     todo.pop()
                 todo += unknown
-        return found
+        return common
 
     def _check(
         self, node_id: TreeId, path: str, read: Callable[[ObjectId], bytes]

@@ -74,11 +74,11 @@ class Graph:
     them.
     """
 
-    def __init__(self, source: DamageSource, known: Iterable[Ref]) -> None:
+    def __init__(self, source: DamageSource, refs: Iterable[Ref]) -> None:
         self._runs: dict[ObjectId, dict[str, None]] = defaultdict(dict)
         self._above: dict[ObjectId, list[tuple[ObjectId, str]]] = defaultdict(list)
         walk = Walk(source)
-        for ref in known:
+        for ref in refs:
             roots = retention.roots(ref, Fate.WHOLE)
             for root in roots:
                 self._runs[root][ref.run] = None
@@ -90,17 +90,17 @@ class Graph:
 
     def places(self, object_id: ObjectId) -> dict[str, str]:
         """Give the runs that lead to an object, each with one place where it stands in it."""
-        found: dict[str, str] = {}
+        places: dict[str, str] = {}
         todo: list[tuple[ObjectId, tuple[str, ...]]] = [(object_id, ())]
         seen = {object_id}
-        for at, path in todo:  # grows meanwhile
-            for run in self._runs.get(at, ()):
-                found.setdefault(run, _show(path))
-            for above, name in self._above.get(at, ()):
+        for node, path in todo:  # grows meanwhile
+            for run in self._runs.get(node, ()):
+                places.setdefault(run, _show(path))
+            for above, name in self._above.get(node, ()):
                 if above not in seen:
                     seen.add(above)
                     todo.append((above, (name, *path) if name else path))
-        return found
+        return places
 
 
 @contextmanager

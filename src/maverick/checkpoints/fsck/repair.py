@@ -142,18 +142,18 @@ class _Refs:
         self._store = store
         self._now = now
         self._whole = Wholeness(store, read_data=False)
-        self._by_id = {it.id: it for it in all_checkpoints(store)}
+        self._by_id = {checkpoint.id: checkpoint for checkpoint in all_checkpoints(store)}
         self._by_run: dict[str, list[Checkpoint]] = {}
-        for it in self._by_id.values():
-            self._by_run.setdefault(it.run, []).append(it)
+        for checkpoint in self._by_id.values():
+            self._by_run.setdefault(checkpoint.run, []).append(checkpoint)
 
     def repair(self) -> Iterator[Repair]:
-        known: set[str] = set()
+        runs: set[str] = set()
         for name in sorted(self._store.files.list(self._store.root / "refs")):
             run = names.run_name(name)
             if run is None:
                 continue
-            known.add(run)
+            runs.add(run)
             try:
                 ref = refs.parse_ref(self._store.files.read(self._store.root / "refs" / name))
             except StoreDenied:
@@ -171,25 +171,29 @@ class _Refs:
             else:
                 yield from self._mend(ref)
         checkpoints = self._by_id.values()
-        for run in lost_runs(self._store.files, self._store.root, known, checkpoints):
+        for run in lost_runs(self._store.files, self._store.root, runs, checkpoints):
             yield from self._rebuild(run, "")
 
     def _mend(self, ref: Ref) -> Iterator[Repair]:
-        found = self._whole.newest(ref)
-        if found is None:
+        newest = self._whole.newest(ref)
+        if newest is None:
             yield from self._give_up(ref.run, f"refs/{file_name(ref.run)}")
             return
-        at = self._with_whole_labels(found)
-        before = self._positions(ref, at)
-        tags = {name: it for name, it in ref.tags.items() if self._whole.damage_of_all(it) is None}
+        target = self._with_whole_labels(newest)
+        before = self._positions(ref, target)
+        tags = {
+            name: checkpoint
+            for name, checkpoint in ref.tags.items()
+            if self._whole.damage_of_all(checkpoint) is None
+        }
         reason = (
-            f"repaired: {ref.sequence} is damaged" if found.id != ref.checkpoint else "repaired"
+            f"repaired: {ref.sequence} is damaged" if newest.id != ref.checkpoint else "repaired"
         )
-        new = self._moved(ref._replace(positions=before, tags=tags), at, reason)
-        if at.id == ref.checkpoint:  # what is right stays as it is
+        new = self._moved(ref._replace(positions=before, tags=tags), target, reason)
+        if target.id == ref.checkpoint:  # what is right stays as it is
             last = (
                 ref.positions[-1:]
-                if ref.positions and ref.positions[-1].checkpoint == at.id
+                if ref.positions and ref.positions[-1].checkpoint == target.id
                 else new.positions[-1:]
             )
             new = new._replace(updated=ref.updated, positions=(*before, *last)[-LOG_LENGTH:])
@@ -197,36 +201,36 @@ class _Refs:
             return
         copy = keep_copy(self._store, ref)
         self._store.ref_files.put(new)
-        yield _moved(ref, found, copy)
+        yield _moved(ref, newest, copy)
 
-    def _positions(self, ref: Ref, at: Checkpoint) -> tuple[Position, ...]:
-        """Give the positions of a log that stay before *at*: of the run, whole, in order."""
+    def _positions(self, ref: Ref, target: Checkpoint) -> tuple[Position, ...]:
+        """Give the positions of a log that stay before *target*: of the run, whole, in order."""
         kept: list[Position] = []
         for position in ref.positions:
             if (
-                position.sequence < at.sequence
+                position.sequence < target.sequence
                 and self._whole.damage_of_all(position.checkpoint) is None
             ):
-                known = self._store.checkpoint(position.checkpoint)
-                if (known.run, known.sequence) == (ref.run, position.sequence):
+                checkpoint = self._store.checkpoint(position.checkpoint)
+                if (checkpoint.run, checkpoint.sequence) == (ref.run, position.sequence):
                     kept.append(position)
         return tuple(kept)
 
-    def _with_whole_labels(self, at: Checkpoint) -> Checkpoint:
-        """Give *at*, or, where a labelled checkpoint before it is damaged, a new one that does not
-        name that.
+    def _with_whole_labels(self, checkpoint: Checkpoint) -> Checkpoint:
+        """Give *checkpoint*, or, where a labelled checkpoint before it is damaged, a new one that
+        does not name that.
         """
-        if not at.labelled or self._whole.damage_of_all(at.labelled) is None:
-            return at
-        labelled = at.labelled
+        if not checkpoint.labelled or self._whole.damage_of_all(checkpoint.labelled) is None:
+            return checkpoint
+        labelled = checkpoint.labelled
         while labelled and self._whole.damage_of_all(labelled) is not None:
-            known = self._by_id.get(labelled)
-            labelled = known.labelled if known is not None else NO_CHECKPOINT
-        unnamed = at._replace(
+            before = self._by_id.get(labelled)
+            labelled = before.labelled if before is not None else NO_CHECKPOINT
+        unnamed = checkpoint._replace(
             id=NO_CHECKPOINT,
-            sequence=at.sequence + 1,
-            created=max(self._now, at.created),
-            parent=at.id,
+            sequence=checkpoint.sequence + 1,
+            created=max(self._now, checkpoint.created),
+            parent=checkpoint.id,
             labelled=labelled,
         )
         data = encode_checkpoint(unnamed)
@@ -240,19 +244,19 @@ class _Refs:
         if newest is None:
             yield from self._give_up(run, file)
             return
-        at = self._with_whole_labels(newest)
-        log = self._log(at)
-        started = log[0].created if log else at.created
+        target = self._with_whole_labels(newest)
+        log = self._log(target)
+        started = log[0].created if log else target.created
         # Its number is lost: it comes right behind the runs that were started before it by the
         # clock.
         order = max((ref.order for ref in self._store.refs() if ref.started <= started), default=0)
         new: Ref | None = None
         for checkpoint in log:
             new = Ref.at(checkpoint, size=0, reason=checkpoint.step, before=new, order=order)
-        new = self._moved(new, at, "rebuilt by fsck", order)
+        new = self._moved(new, target, "rebuilt by fsck", order)
         text = (
-            f"the ref of run {run} was rebuilt; it stands at checkpoint {at.sequence}, tags are "
-            "lost"
+            f"the ref of run {run} was rebuilt; it stands at checkpoint {target.sequence}, "
+            "tags are lost"
         )
         if file:
             copy = self._store.root / "quarantine" / free_name(self._store, f"{file_name(run)}.ref")
@@ -262,21 +266,21 @@ class _Refs:
         self._store.ref_files.put(new)
         yield Repair("rebuilt", text, file=f"refs/{file_name(run)}", run=run)
 
-    def _moved(self, before: Ref | None, at: Checkpoint, reason: str, order: int = 0) -> Ref:
-        size = self._store.node(at.tree).size
-        return Ref.at(at, size=size, reason=reason, before=before, time=self._now, order=order)
+    def _moved(self, before: Ref | None, target: Checkpoint, reason: str, order: int = 0) -> Ref:
+        size = self._store.node(target.tree).size
+        return Ref.at(target, size=size, reason=reason, before=before, time=self._now, order=order)
 
-    def _log(self, at: Checkpoint) -> list[Checkpoint]:
-        """Give the whole checkpoints of the run before *at*, oldest first, as many as a log
+    def _log(self, target: Checkpoint) -> list[Checkpoint]:
+        """Give the whole checkpoints of the run before *target*, oldest first, as many as a log
         holds.
         """
-        found: list[Checkpoint] = []
-        parent = self._by_id.get(at.parent)
-        while parent is not None and parent.run == at.run and len(found) < LOG_LENGTH - 1:
+        log: list[Checkpoint] = []
+        parent = self._by_id.get(target.parent)
+        while parent is not None and parent.run == target.run and len(log) < LOG_LENGTH - 1:
             if self._whole.damage_of_all(parent.id) is None:
-                found.insert(0, parent)
+                log.insert(0, parent)
             parent = self._by_id.get(parent.parent)
-        return found
+        return log
 
     def _give_up(self, run: str, file: str) -> Iterator[Repair]:
         text = f"no checkpoint of run {run} is whole; it cannot be resumed"
@@ -291,14 +295,14 @@ class _Refs:
         yield Repair("given-up", text, file=file, run=run)
 
 
-def _moved(ref: Ref, found: Checkpoint, copy: str) -> Repair:
+def _moved(ref: Ref, newest: Checkpoint, copy: str) -> Repair:
     file = f"refs/{file_name(ref.run)}"
     kept = f"its former ref is quarantine/{copy}"
-    if found.id == ref.checkpoint:
+    if newest.id == ref.checkpoint:
         text = f"the ref of run {ref.run} names nothing any more that is damaged; {kept}"
         return Repair("mended", text, file=file, run=ref.run)
     text = (
-        f"run {ref.run} stands at checkpoint {found.sequence} again, for {ref.sequence} is "
+        f"run {ref.run} stands at checkpoint {newest.sequence} again, for {ref.sequence} is "
         f"damaged; {kept}"
     )
     return Repair("rolled-back", text, file=file, run=ref.run)

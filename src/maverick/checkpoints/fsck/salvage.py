@@ -38,7 +38,7 @@ def check_packs(store: StoreFolder) -> Iterator[tuple[str, PackReport | OSError]
         except OSError as problem:
             yield name, problem
             continue
-        for finding, _ in report.found:
+        for finding, _ in report.findings:
             if finding.kind == "too-new":
                 raise StoreTooNew(finding.message)
         yield name, report
@@ -52,11 +52,15 @@ class Salvage:
     def __init__(self, store: StoreFolder, reports: dict[str, PackReport | OSError]) -> None:
         self._store = store
         self._files = store.files
-        self.unreadable = {name: it for name, it in reports.items() if isinstance(it, OSError)}
-        self._reports = {name: it for name, it in reports.items() if not isinstance(it, OSError)}
-        self._damaged = sorted(name for name, report in self._reports.items() if report.found)
+        self.unreadable = {
+            name: report for name, report in reports.items() if isinstance(report, OSError)
+        }
+        self._reports = {
+            name: report for name, report in reports.items() if not isinstance(report, OSError)
+        }
+        self._damaged = sorted(name for name, report in self._reports.items() if report.findings)
         self._bad = {
-            about for report in self._reports.values() for it, about in _corrupt_objects(report)
+            about for report in self._reports.values() for _, about in _corrupt_objects(report)
         }
 
     def repair(self) -> Iterator[Repair]:
@@ -71,7 +75,7 @@ class Salvage:
             file = f"objects/{name}.pack"
             why = (
                 self._reports[name]
-                .found[0][0]
+                .findings[0][0]
                 .message.removesuffix("; run `maverick checkpoint fsck`")
             )
             yield Repair(
@@ -93,9 +97,9 @@ class Salvage:
             report = check_pack(
                 self._files, self._store.root / file, self._store.objects.fetch, read_data=True
             )
-            if not report.found:
+            if not report.findings:
                 return index.name, len(index)
-            self._bad |= {about for it, about in _corrupt_objects(report)}
+            self._bad |= {about for _, about in _corrupt_objects(report)}
             set_aside(self._store, file)
 
     def _whole_frames(self) -> Iterator[Frame]:
@@ -105,10 +109,10 @@ class Salvage:
         self._store.objects.packs.refresh()
         sound = {index.name for index in self._store.objects.packs.indexes()} - set(self._damaged)
         seen = {
-            it
+            copy
             for index in self._store.objects.packs.indexes()
             if index.name in sound
-            for it, _ in index.copies()
+            for copy, _ in index.copies()
         }
         for name in self._damaged:
             path = self._store.root / "objects" / f"{name}.pack"
@@ -127,9 +131,9 @@ class Salvage:
 
 
 def _corrupt_objects(report: PackReport) -> Iterator[tuple[str, ObjectId]]:
-    for finding, about in report.found:
+    for finding, about in report.findings:
         if finding.kind != "pack":
-            yield from ((finding.kind, it) for it in about)
+            yield from ((finding.kind, object_id) for object_id in about)
 
 
 def _frames_in(

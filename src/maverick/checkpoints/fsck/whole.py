@@ -76,16 +76,18 @@ class Wholeness:
         """
         for checkpoint_id in self._candidates(ref):
             if self.damage(checkpoint_id) is None:
-                found = self._store.checkpoint(checkpoint_id)
-                if found.run == ref.run:
-                    return found
-        rest = [it for it in all_checkpoints(self._store) if it.run == ref.run]
-        return self.newest_of(rest)
+                checkpoint = self._store.checkpoint(checkpoint_id)
+                if checkpoint.run == ref.run:
+                    return checkpoint
+        left = all_checkpoints(self._store)
+        return self.newest_of(checkpoint for checkpoint in left if checkpoint.run == ref.run)
 
     def newest_of(self, checkpoints: Iterable[Checkpoint]) -> Checkpoint | None:
         """Give the newest of *checkpoints*, which are of one run, that is whole."""
-        newest = sorted(checkpoints, key=lambda it: (it.sequence, it.created), reverse=True)
-        return next((it for it in newest if self.damage(it.id) is None), None)
+        for checkpoint in sorted(checkpoints, key=_age, reverse=True):
+            if self.damage(checkpoint.id) is None:
+                return checkpoint
+        return None
 
     def _candidates(self, ref: Ref) -> Iterator[CheckpointId]:
         yield ref.checkpoint
@@ -112,3 +114,7 @@ def all_checkpoints(store: StoreFolder) -> Iterator[Checkpoint]:
     """Yield all checkpoints in packs that can be read, whether a ref leads to them or not."""
     store.objects.packs.refresh()
     return read_all(ids_of(store.objects.packs.indexes(), ObjectKind.CHECKPOINT), store.read)
+
+
+def _age(checkpoint: Checkpoint) -> tuple[int, int]:
+    return checkpoint.sequence, checkpoint.created

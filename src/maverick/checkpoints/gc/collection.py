@@ -155,8 +155,8 @@ def _removals(survey: Survey, removed: dict[bytes, int]) -> Iterator[Removal]:
 
 
 def _newest_first(survey: Survey, held: dict[str, list[ObjectId]]) -> list[str]:
-    known = sorted(survey.refs.values(), key=by_start)
-    return [*(ref.run for ref in known), *(run for run in held if run not in survey.refs)]
+    refs = sorted(survey.refs.values(), key=by_start)
+    return [*(ref.run for ref in refs), *(run for run in held if run not in survey.refs)]
 
 
 def _held_by_run(survey: Survey) -> dict[str, list[ObjectId]]:
@@ -165,10 +165,10 @@ def _held_by_run(survey: Survey) -> dict[str, list[ObjectId]]:
 
     A dead checkpoint may stay itself, as the base of another.
     """
-    dead = [it for it in survey.dead if it.id not in survey.live]
+    dead = [checkpoint for checkpoint in survey.dead if checkpoint.id not in survey.live]
     walk = Walk(survey.source, survey.live, dead)
     held: dict[str, list[ObjectId]] = {}
-    for checkpoint in sorted(dead, key=lambda it: _age(survey, it)):
+    for checkpoint in sorted(dead, key=lambda checkpoint: _age(survey, checkpoint)):
         held.setdefault(checkpoint.run, []).extend(
             visit.id for visit in walk.visit([checkpoint.id])
         )

@@ -44,7 +44,7 @@ class Departure:
         self._shortened: set[str] = set()
         self.dropped: dict[str, int] = {}
 
-    def prepare(self, *, tight: bool) -> None:
+    def write_shorter_refs(self, *, tight: bool) -> None:
         """Write the refs that lose positions under temporary names; on a *tight* disk as many as
         fit.
         """
@@ -63,7 +63,7 @@ class Departure:
             self._shorter[ref.run] = temporary
 
     def clean_up(self) -> None:
-        """Remove what `prepare` has written and nobody has used."""
+        """Remove what `write_shorter_refs` has written and nobody has used."""
         for temporary in self._shorter.values():
             with suppress(FileNotFoundError):
                 self._files.unlink(temporary)
@@ -79,7 +79,8 @@ class Departure:
         """Remove and shorten refs, durably, alone in the store. What was removed of `refs/` and of
         `objects/` before is durable.
 
-        On a *tight* disk that has no space for a note refs go without; `finish` makes up for it.
+        On a *tight* disk that has no space for a note refs go without; `note_the_rest` makes up for
+        it.
         """
         gone = list(self._gone(refs))
         now = self._store.now()
@@ -100,7 +101,7 @@ class Departure:
             self._forget_owner(run)
         self._files.sync_folder(self._store.root / "refs")
 
-    def finish(self) -> None:
+    def note_the_rest(self) -> None:
         """Note what went without a note, if by now there is space for it."""
         if not self.dropped.items() <= self._noted.items():
             self._note(self._noted | self.dropped, tight=True)

@@ -40,9 +40,9 @@ def due(indexes: Iterable[PackIndex]) -> list[PackIndex]:
     for index in indexes:
         if index.size < LARGE_BYTES:
             sizes.setdefault(_size_class(index.size), []).append(index)
-    for _, found in sorted(sizes.items()):
-        if len(found) >= FACTOR:
-            return _first_of(found)
+    for _, packs in sorted(sizes.items()):
+        if len(packs) >= FACTOR:
+            return _first_of(packs)
     return []
 
 
@@ -128,11 +128,11 @@ def _frames(store: StoreFolder, chosen: list[PackIndex]) -> Iterator[Frame]:
     best: dict[bytes, Place] = {}
     for index in chosen:
         for raw_id, place in index.rows():
-            known = best.setdefault(raw_id, place)
+            kept = best.setdefault(raw_id, place)
             if (
-                known is not place
-                and known.leans
-                and (not place.leans or not _can_be_read(store, known))
+                kept is not place
+                and kept.leans
+                and (not place.leans or not _can_be_read(store, kept))
             ):
                 best[raw_id] = place
     for index in chosen:

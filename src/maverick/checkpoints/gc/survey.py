@@ -47,14 +47,14 @@ class BulkSource:
     removed, until `close`.
     """
 
-    def __init__(self, store: StoreFolder, known: Iterable[PackIndex]) -> None:
+    def __init__(self, store: StoreFolder, packs: Iterable[PackIndex]) -> None:
         self._objects = store.objects
         self._folder = store.root / "objects"
         self._files = OpenFiles(store.files)
-        self._paths = {index.name: self._folder / f"{index.name}.pack" for index in known}
+        self._paths = {index.name: self._folder / f"{index.name}.pack" for index in packs}
         self._whole: set[bytes] = set()
         self._places: dict[bytes, Place] = {}
-        for index in known:
+        for index in packs:
             for raw_id, place in index.rows():
                 if not place.leans:
                     self._whole.add(raw_id)
@@ -136,7 +136,7 @@ class Survey:
 
     def kept_without_ref(self) -> set[str]:
         """Give the runs that no ref leads to, but of which something stays."""
-        return {it.run for it in self.dead if it.id in self._walk.seen}
+        return {checkpoint.run for checkpoint in self.dead if checkpoint.id in self._walk.seen}
 
     def live_copies(self) -> set[bytes]:
         """Give the copies (see `PackIndex.copies`) that must stay, in a set of the caller's own.

@@ -94,11 +94,11 @@ class _Sweeper:
             self._tight = True
             with suppress(FileNotFoundError):
                 self._files.unlink(self._store.root / "reserve")
-            self._progress.again()
+            self._progress.begin_again()
             self._pass([])
             for index in sorted(rewrite, key=self._live_bytes):
                 self._try_pass(index)
-            self._runs.finish()
+            self._runs.note_the_rest()
         self._progress.end()
 
     def result(self) -> GcResult:
@@ -124,7 +124,7 @@ class _Sweeper:
 
     def _pass(self, rewrite: list[PackIndex]) -> None:
         try:
-            self._runs.prepare(tight=self._tight)
+            self._runs.write_shorter_refs(tight=self._tight)
             self._copy(rewrite)
             victims = [
                 index for index in (*self._survey.delete, *rewrite) if index.name not in self._left
@@ -262,7 +262,7 @@ class _Progress:
         if self._done > self._told:
             self._report(min(self._done, self._total))
 
-    def again(self) -> None:
+    def begin_again(self) -> None:
         """Count from the beginning."""
         self._done = 0
 

@@ -53,15 +53,15 @@ def pieces(read: Read, lengths: list[int], window_bytes: int = _WINDOW_BYTES) ->
     """Give parts of the first *lengths* of what *read* gives, as many as fit a window; the last may
     be cut off.
     """
-    found: list[bytes] = []
+    parts: list[bytes] = []
     size = 0
     for length in lengths:
         part = b"".join(_fill(read, length))
         size += len(part)
-        found.append(part)
+        parts.append(part)
         if len(part) < length or size >= window_bytes:
             break
-    return found
+    return parts
 
 
 def ends_list(count: int, chunk: ObjectId) -> bool:
@@ -87,12 +87,12 @@ def after(data: bytes, read: Read) -> Read:
 
 def reader(data: bytes) -> Read:
     """Give what reads *data* from its beginning on."""
-    view, at = memoryview(data), 0
+    view, start = memoryview(data), 0
 
     def read(size: int) -> bytes:
-        nonlocal at
-        part = view[at : at + size]
-        at += len(part)
+        nonlocal start
+        part = view[start : start + size]
+        start += len(part)
         return part  # type: ignore[return-value]  # it is only joined
 
     return read
@@ -110,7 +110,8 @@ def _cutter() -> Callable[[bytes], Iterator[memoryview]]:
     fast_cdc = _fast_cdc()
     if fast_cdc is None:
         return lambda data: (
-            memoryview(data)[at : at + _FIXED_BYTES] for at in range(0, len(data), _FIXED_BYTES)
+            memoryview(data)[start : start + _FIXED_BYTES]
+            for start in range(0, len(data), _FIXED_BYTES)
         )
     chunker = fast_cdc(_AVERAGE_BYTES, min_size=MIN_BYTES, max_size=_MAX_BYTES)
     return lambda data: (chunk.data for chunk in chunker.cut_buf(data))

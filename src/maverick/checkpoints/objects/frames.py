@@ -154,10 +154,10 @@ _local = threading.local()
 
 def compressor() -> Compressor:
     """Give the compressor of this thread."""
-    found: Compressor | None = getattr(_local, "compressor", None)
-    if found is None:
-        found = _local.compressor = Compressor()
-    return found
+    own: Compressor | None = getattr(_local, "compressor", None)
+    if own is None:
+        own = _local.compressor = Compressor()
+    return own
 
 
 def _frame(

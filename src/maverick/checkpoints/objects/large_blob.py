@@ -56,14 +56,14 @@ class _Item(NamedTuple):
 
 
 class LargeBlob:
-    """The blob that *pack* is to get, in whose place *former* was. Its id may be *known*, and then
-    it is wanted.
+    """The blob that *pack* is to get, in whose place *former* was. Its id *blob* may be known, and
+    then it is wanted.
     """
 
-    def __init__(self, pack: Sink, former: ObjectId | None, known: ObjectId | None = None) -> None:
+    def __init__(self, pack: Sink, former: ObjectId | None, blob: ObjectId | None = None) -> None:
         self._pack = pack
         self._former = former
-        self._known = known
+        self._known = blob
         self._hashed = ids.Hasher()
         self._lists = _Lists(pack)
 
@@ -77,7 +77,9 @@ class LargeBlob:
             begun = [_Item(*chunk) for chunk in before[same].chunks]
             before = [*begun, *before[same + 1 :]]
             same, read = self._unchanged(read, begun)
-        rest = [chunk for it in before[same:] for chunk in it.chunks or ((it.id, it.length),)]
+        rest = [
+            chunk for item in before[same:] for chunk in item.chunks or ((item.id, item.length),)
+        ]
         first, read = self._begun(read, rest)
         formers = Formers([chunk for chunk, _ in rest])
         for window in chain(first, chunking.windows(read)):
@@ -93,16 +95,16 @@ class LargeBlob:
         work: list[bytes | list[bytes]] = (
             [[], *window] if self._known is not None else [window, *window]
         )
-        found = list(spread(partial(_id_of, self._hashed), work, 2 * sum(map(len, window))))
+        blobs = list(spread(partial(_id_of, self._hashed), work, 2 * sum(map(len, window))))
         new: list[NewObject] = []
-        for chunk, part in zip(found[1:], window, strict=True):
+        for chunk, part in zip(blobs[1:], window, strict=True):
             like = formers.next(chunk)
             if chunk == self._known or self._pack.wants(chunk):
                 # a blob of one chunk was asked for already
                 new.append(NewObject(ObjectKind.BLOB, chunk, part, like))
         for frame in self._pack.frames(new):
             self._pack.add(frame)
-        for chunk, part in zip(found[1:], window, strict=True):
+        for chunk, part in zip(blobs[1:], window, strict=True):
             self._lists.add(chunk, part)
 
     def _unchanged(self, read: Read, before: list[_Item]) -> tuple[int, Read]:
@@ -111,15 +113,15 @@ class LargeBlob:
         """
         same = 0
         while same < len(before):
-            parts = chunking.pieces(read, [it.length for it in before[same:]])
-            found = spread(ids.blob_id, parts, sum(map(len, parts)))
-            for number, (part, blob) in enumerate(zip(parts, found, strict=True)):
-                it = before[same]
-                if (it.id, it.length) != (blob, len(part)) or not self._pack.is_stored(blob):
+            parts = chunking.pieces(read, [item.length for item in before[same:]])
+            blobs = spread(ids.blob_id, parts, sum(map(len, parts)))
+            for number, (part, blob) in enumerate(zip(parts, blobs, strict=True)):
+                item = before[same]
+                if (item.id, item.length) != (blob, len(part)) or not self._pack.is_stored(blob):
                     return same, chunking.after(b"".join(parts[number:]), read)
                 if self._known is None:
                     self._hashed.update(part)
-                self._lists.keep(it, part)
+                self._lists.keep(item, part)
                 same += 1
         return same, read
 
@@ -179,15 +181,15 @@ class _Lists:
         self._open.append((chunk, len(part)))
         self._hashed.update(part)
 
-    def keep(self, it: _Item, part: bytes) -> None:
+    def keep(self, item: _Item, part: bytes) -> None:
         """Take a part of the former blob, whose bytes are *part*."""
-        if it.chunks and not self._open:
-            self._complete.append((it.id, it.length))
+        if item.chunks and not self._open:
+            self._complete.append((item.id, item.length))
             return
-        at = 0
-        for chunk, length in it.chunks or ((it.id, it.length),):
-            self.add(chunk, part[at : at + length])
-            at += length
+        start = 0
+        for chunk, length in item.chunks or ((item.id, item.length),):
+            self.add(chunk, part[start : start + length])
+            start += length
 
     def items(self) -> list[tuple[ObjectId, int]]:
         """Give what the list of the blob has to name."""

@@ -79,7 +79,7 @@ class Objects:
             leans = Leans(bases=(base,)) if base else self.leans_at(place)
         except (FrameDamaged, FileNotFoundError):
             return False
-        bases = all(self.packs.find(it, whole=True) is not None for it in leans.bases)
+        bases = all(self.packs.find(base_id, whole=True) is not None for base_id in leans.bases)
         return bases and all(self.holds(chunk) for chunk, _ in leans.chunks)
 
     def leans(self, object_id: ObjectId) -> Leans:
@@ -191,13 +191,13 @@ class Objects:
     def _read(self, object_id: ObjectId, *, whole: bool = False, depth: int = 0) -> bytes:
         # gc or a merge may have moved it since the last refresh, or another process added it.
         for _ in range(_MOST_LISTINGS):
-            known = self.packs.changes
+            changes = self.packs.changes
             place = self.packs.find(object_id, whole=whole)
             if place is not None:
                 with suppress(FileNotFoundError):
                     return self._read_any(object_id, place, whole=whole, depth=depth)
             self.packs.refresh()
-            if self.packs.changes == known:
+            if self.packs.changes == changes:
                 break
         return self._read_trash(object_id, whole=whole, depth=depth)
 

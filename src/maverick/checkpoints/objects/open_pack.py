@@ -59,7 +59,11 @@ class OpenPack:
         items = list(new)
         absent = self.objects.packs.absent(item.id for item in items)
         self.add_anyway(
-            [it for it in items if (self._take(it.id) if it.id in absent else self.wants(it.id))]
+            [
+                item
+                for item in items
+                if (self._take(item.id) if item.id in absent else self.wants(item.id))
+            ]
         )
 
     def add_anyway(self, items: Sequence[NewObject]) -> None:
@@ -106,8 +110,8 @@ class OpenPack:
         flags = [frame.raw[FLAGS] for _, frame in self._added]
         bases.keep_all(
             [
-                (it.id, it.data)
-                for (it, _), leans in zip(self._added, flags, strict=True)
+                (item.id, item.data)
+                for (item, _), leans in zip(self._added, flags, strict=True)
                 if not leans
             ]
         )

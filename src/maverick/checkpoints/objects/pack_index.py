@@ -58,7 +58,7 @@ def search(count: int, rows: Callable[[int, int], bytes], raw_id: bytes) -> tupl
 
 def _in_block(start: int, block: bytes, raw_id: bytes) -> tuple[int, bytes]:
     ids = range(0, len(block), ROW_BYTES)
-    offset = bisect_left(ids, raw_id, key=lambda at: block[at : at + 32]) * ROW_BYTES
+    offset = bisect_left(ids, raw_id, key=lambda row: block[row : row + 32]) * ROW_BYTES
     row = block[offset : offset + ROW_BYTES]
     return start + offset // ROW_BYTES, row if row[:32] == raw_id else b""
 
@@ -169,10 +169,10 @@ class PackIndex:
             StoreTooNew: a newer version wrote them.
         """
         if self._data is None:
-            self.take(self._pread(self.start, self.count * INDEX_BYTES))
+            self.take_rows(self._pread(self.start, self.count * INDEX_BYTES))
         return self._data or b""
 
-    def take(self, data: bytes) -> None:
+    def take_rows(self, data: bytes) -> None:
         """Take *data*, which was read already, as all rows. Raises as `data`."""
         if blake3(data).digest() != self._check:
             raise damaged(self.name, "its index is damaged")
@@ -194,9 +194,11 @@ class PackIndex:
         if self._data is not None and self.count <= _HASHED_ROWS:
             if self._positions is None:
                 ids = range(0, len(self._data), INDEX_BYTES)
-                self._positions = {self._data[at : at + 32]: at for at in ids}
-            at = self._positions.get(raw_id)
-            return self._place(self._data[at : at + INDEX_BYTES]) if at is not None else None
+                self._positions = {self._data[start : start + 32]: start for start in ids}
+            start = self._positions.get(raw_id)
+            return (
+                self._place(self._data[start : start + INDEX_BYTES]) if start is not None else None
+            )
         _, row = search(self.count, self._rows, raw_id)
         return self._place(row) if row else None
 

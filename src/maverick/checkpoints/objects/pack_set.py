@@ -59,7 +59,7 @@ class PackSet:
             self.changes += 1
             self._forget({name for name in self._packs if f"{name}.pack" not in names})
             self._damaged = {
-                name: it for name, it in self._damaged.items() if f"{name}.pack" in names
+                name: error for name, error in self._damaged.items() if f"{name}.pack" in names
             }
             for name in sorted(map(pack_name, names - self._names)):
                 if name and name not in self._packs and name not in self._damaged:
@@ -113,12 +113,16 @@ class PackSet:
             self.refresh()
         with self._lock:
             rest = {
-                raw_id: it for it in object_ids if (raw_id := bytes.fromhex(it)) not in self._places
+                raw_id: object_id
+                for object_id in object_ids
+                if (raw_id := bytes.fromhex(object_id)) not in self._places
             }
             if not self._large:
                 return set(rest.values())
             return {
-                it for raw_id, it in rest.items() if next(self._find_large(raw_id), None) is None
+                object_id
+                for raw_id, object_id in rest.items()
+                if next(self._find_large(raw_id), None) is None
             }
 
     def leaning(self, object_id: ObjectId) -> list[Place]:
@@ -128,24 +132,26 @@ class PackSet:
             place = self._places.get(raw_id)
             if place is not None and not place.leans:
                 return []
-            found = [
+            places = [
                 *([place] if place else ()),
                 *self._more.get(raw_id, ()),
                 *self._find_large(raw_id),
             ]
-        return found if all(place.leans for place in found) else []
+        return places if all(place.leans for place in places) else []
 
     def with_prefix(self, prefix: str, kind: ObjectKind) -> set[ObjectId]:
         """Give the objects of *kind* whose ids begin with the hexadecimal digits *prefix*."""
         self.refresh()
-        found: set[ObjectId] = set()
+        object_ids: set[ObjectId] = set()
         with self._lock:
             for index in list(self._packs.values()):
                 with self._noting_damage(index):
-                    found.update(
-                        it for it, place in index.with_prefix(prefix) if place.kind == kind
+                    object_ids.update(
+                        object_id
+                        for object_id, place in index.with_prefix(prefix)
+                        if place.kind == kind
                     )
-        return found
+        return object_ids
 
     # With the lock held.
 
@@ -172,18 +178,18 @@ class PackSet:
             self._large.append(index)
             return
         for raw_id, place in index.rows():
-            known = self._places.get(raw_id)
-            if known is None or (known.leans and not place.leans):
+            first = self._places.get(raw_id)
+            if first is None or (first.leans and not place.leans):
                 self._places[raw_id] = place
-            elif known.leans and place.leans:
+            elif first.leans and place.leans:
                 self._more.setdefault(raw_id, []).append(place)
 
     def _forget(self, names: set[str]) -> None:
         if not names:
             return
-        known, self._packs = self._packs, {}
+        before, self._packs = self._packs, {}
         self._places, self._more, self._large = {}, {}, []
-        for name, index in known.items():
+        for name, index in before.items():
             if name in names:
                 self._open.close(self._root / "objects" / f"{name}.pack")
             else:

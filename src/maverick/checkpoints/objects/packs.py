@@ -166,7 +166,7 @@ def open_index(name: str, size: int, pread: Callable[[int, int], bytes]) -> Pack
         raise damaged(name, "its trailer does not fit its size")
     index = PackIndex(name, count, size, start, pread=pread, check=check)
     if rows_bytes + TRAILER_BYTES <= len(tail):
-        index.take(tail[-TRAILER_BYTES - rows_bytes : -TRAILER_BYTES])
+        index.take_rows(tail[-TRAILER_BYTES - rows_bytes : -TRAILER_BYTES])
     return index
 
 
@@ -199,9 +199,9 @@ def scan(size: int, pread: Callable[[int, int], bytes]) -> Iterator[tuple[FrameH
 def _next_magic(offset: int, size: int, pread: Callable[[int, int], bytes]) -> int:
     while offset < size:
         window = pread(offset, _BUFFER_BYTES)
-        found = window.find(FRAME_MAGIC)
-        if found >= 0:
-            return offset + found
+        position = window.find(FRAME_MAGIC)
+        if position >= 0:
+            return offset + position
         if len(window) <= len(FRAME_MAGIC):
             break
         offset += len(window) - len(FRAME_MAGIC) + 1

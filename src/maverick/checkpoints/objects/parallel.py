@@ -61,14 +61,14 @@ def batched(
     *size* gives the bytes that an item stands for. At most a few MiB for each thread are held at
     once; large items come last, one at a time. The order is the given one, but for those.
     """
-    large = [it for it in items if size(it) >= _LARGE_BYTES]
-    small = [it for it in items if size(it) < _LARGE_BYTES] if large else items
+    large = [item for item in items if size(item) >= _LARGE_BYTES]
+    small = [item for item in items if size(item) < _LARGE_BYTES] if large else items
     threads = min(os.cpu_count() or 1, _MOST_THREADS)
     pays = len(small) >= _BATCH_FILES // 2 or sum(map(size, small)) >= _PAYS_FROM_BYTES
     for batch, results in _threaded(work, _batches(small, size), threads if pays else 1):
         yield from zip(batch, results, strict=True)
-    for it in large:
-        yield it, work([it])[0]
+    for item in large:
+        yield item, work([item])[0]
 
 
 def _threaded(
@@ -99,9 +99,9 @@ def _threaded(
 def _batches(items: Sequence[T], size: Callable[[T], int]) -> Iterator[list[T]]:
     batch: list[T] = []
     held = 0
-    for it in items:
-        batch.append(it)
-        held += size(it)
+    for item in items:
+        batch.append(item)
+        held += size(item)
         if held >= _BATCH_BYTES or len(batch) >= _BATCH_FILES:
             yield batch
             batch, held = [], 0

@@ -39,7 +39,9 @@ def read_dropped(files: Files, root: Path) -> dict[str, int] | None:
     except sealed.Broken:
         return None
     match fields:
-        case {"format": 1, "runs": dict(runs)} if all(type(it) is int for it in runs.values()):
+        case {"format": 1, "runs": dict(runs)} if all(
+            type(until) is int for until in runs.values()
+        ):
             return runs
     return None
 
@@ -84,4 +86,4 @@ def _is_lost(note: dict[str, Any], dropped: int | None, left: list[Checkpoint]) 
         return False
     if dropped is None or note.get("started", 0) > dropped:
         dropped = -1  # Somebody has owned it since: it was brought back, or begun anew.
-    return any(it.sequence > 1 and it.created > dropped for it in left)
+    return any(checkpoint.sequence > 1 and checkpoint.created > dropped for checkpoint in left)

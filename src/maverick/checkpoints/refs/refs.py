@@ -105,6 +105,12 @@ class Ref(NamedTuple):
             order=before.order if before is not None else order,
         )
 
+    def fits(self, checkpoint: Checkpoint) -> bool:
+        """Say whether a ref that stands at *checkpoint* says this."""
+        ref = Ref.at(checkpoint, size=self.bytes, reason="")
+        fields = ("run", "group", "checkpoint", "tree", "sequence", "kind", "step", "labelled")
+        return all(getattr(self, field) == getattr(ref, field) for field in fields)
+
     @property
     def done(self) -> bool:
         """Whether the run came to its end; any other run can be resumed."""
@@ -293,11 +299,11 @@ def _validate(ref: Ref) -> None:
         raise ValueError("a tag is no id")
 
 
-def no_such_run(run: str, known: list[str]) -> NotFound:
+def no_such_run(run: str, runs: list[str]) -> NotFound:
     """Give the error that says there is no *run*, with the names most like it."""
     import difflib  # noqa: PLC0415 - 4 ms that only an error needs
 
-    near = difflib.get_close_matches(run, known, n=3)
+    near = difflib.get_close_matches(run, runs, n=3)
     hint = (
         f"; did you mean {' or '.join(near)}?"
         if near
@@ -308,7 +314,7 @@ def no_such_run(run: str, known: list[str]) -> NotFound:
 
 def tagged(ref: Ref, name: str, checkpoint: CheckpointId | None) -> Ref:
     """Give *ref* with the tag *name* at *checkpoint*, or without that tag."""
-    tags = {tag: at for tag, at in ref.tags.items() if tag != name}
+    tags = {tag: tagged_id for tag, tagged_id in ref.tags.items() if tag != name}
     if checkpoint is not None:
         tags[name] = checkpoint
     return ref._replace(tags=tags)

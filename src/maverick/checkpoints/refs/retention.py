@@ -64,14 +64,14 @@ def fates(refs: Sequence[Ref], policy: Policy, is_owned: Callable[[str], bool]) 
     if policy.run is not None and policy.run not in {ref.run for ref in refs}:
         raise NotFound(f"there is no run {policy.run}; `maverick checkpoint list` shows the runs")
     newer: dict[str, int] = {}
-    found: dict[str, Fate] = {}
+    fates: dict[str, Fate] = {}
     for ref in sorted(refs, key=by_start):
         rank = newer.get(ref.group, 0)
         if ref.done:
             newer[ref.group] = rank + 1
         considered = ref.done and policy.run in {None, ref.run} and not is_owned(ref.run)
-        found[ref.run] = _fate(ref, rank, policy) if considered else Fate.WHOLE
-    return found
+        fates[ref.run] = _fate(ref, rank, policy) if considered else Fate.WHOLE
+    return fates
 
 
 def _fate(ref: Ref, rank: int, policy: Policy) -> Fate:

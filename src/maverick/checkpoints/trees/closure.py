@@ -88,7 +88,9 @@ class Walk:
         self, source: ObjectSource, seen: Iterable[ObjectId] = (), known: Iterable[Checkpoint] = ()
     ) -> None:
         self._source = source
-        self._known: dict[ObjectId, Checkpoint] = {it.id: it for it in known}
+        self._known: dict[ObjectId, Checkpoint] = {
+            checkpoint.id: checkpoint for checkpoint in known
+        }
         self.seen: set[ObjectId] = set(seen)
         self.bases: set[ObjectId] = set()
 

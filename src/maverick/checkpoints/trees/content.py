@@ -69,14 +69,14 @@ def blob(data: bytes, note: str = "") -> Content:
     return Content("blob", data=data, text=tree_nodes.check_note(note))
 
 
-def value(it: Value, note: str = "", *, path: str = "value") -> Content:
-    """Give content that is the value *it*; it is encoded now, so a later change to it does no harm.
+def value(plain: Value, note: str = "", *, path: str = "value") -> Content:
+    """Give content that is the value *plain*; it is encoded now, so a later change does no harm.
 
     Raises:
         ValueUnstorable: it holds something that cannot be stored; the place begins with *path*.
         UsageError: *note* has more than 4,096 bytes.
     """
-    encoded = codec.encode(it, path=path)
+    encoded = codec.encode(plain, path=path)
     kind: EntryKind = "bundle" if encoded.attachments else "value"
     return Content(kind, encoded.data, encoded.attachments, tree_nodes.check_note(note))
 
@@ -138,8 +138,8 @@ def _reader_of(parts: Iterator[bytes]) -> Callable[[int], bytes]:
             if part is None:
                 return b""
             rest = memoryview(part)
-        found, rest = rest[:size], rest[size:]
-        return bytes(found)
+        taken, rest = rest[:size], rest[size:]
+        return bytes(taken)
 
     return read
 
@@ -149,13 +149,17 @@ def prepare(changes: Mapping[Names, Content | None], into: Objects) -> dict[Name
 
     What is streamed is left out.
     """
-    hashed = {path: it.data for path, it in changes.items() if it is not None and it.has_bytes}
+    hashed = {
+        path: content.data
+        for path, content in changes.items()
+        if content is not None and content.has_bytes
+    }
     blobs = spread(ids.blob_id, list(hashed.values()), sum(map(len, hashed.values())))
     mains = dict(zip(hashed, blobs, strict=True))
     return {
-        path: _make(it, mains.get(path), into) if it else None
-        for path, it in changes.items()
-        if it is None or it.source is None
+        path: _make(content, mains.get(path), into) if content else None
+        for path, content in changes.items()
+        if content is None or content.source is None
     }
 
 
@@ -166,7 +170,9 @@ def stream(
     parent.
     """
     return {
-        path: it.source.put(pack, before(path)) for path, it in changes.items() if it and it.source
+        path: content.source.put(pack, before(path))
+        for path, content in changes.items()
+        if content and content.source
     }
 
 

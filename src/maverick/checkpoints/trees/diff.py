@@ -90,16 +90,18 @@ def diff_checkpoints(
     read as it is asked for.
     """
     left, right = Snapshot(old, source), Snapshot(new, source)
-    for it in diff_trees(source, old.tree, new.tree):
-        match it:
+    for entry_change in diff_trees(source, old.tree, new.tree):
+        match entry_change:
             case EntryChange(path=(top, *_)) if top in without:
                 continue
             case EntryChange(old=Entry() as before, new=Entry() as after):
-                yield from _changed(it, (left, before), (right, after))
+                yield from _changed(entry_change, (left, before), (right, after))
             case EntryChange(new=Entry() as after):
-                yield _change(it, "added", MISSING, _content(right, after), _part(after))
+                yield _change(entry_change, "added", MISSING, _content(right, after), _part(after))
             case EntryChange(old=Entry() as before):
-                yield _change(it, "removed", _content(left, before), MISSING, _part(before))
+                yield _change(
+                    entry_change, "removed", _content(left, before), MISSING, _part(before)
+                )
 
 
 def diff_trees(
@@ -146,8 +148,10 @@ def _pairs(
 
 
 def _require_listable(nodes: Nodes, old: TreeId | None, new: TreeId | None) -> None:
-    known: dict[TreeId, int] = {}
-    count = sum(folders.count_paths(nodes, tree, known) for tree in (old, new) if tree is not None)
+    counted: dict[TreeId, int] = {}
+    count = sum(
+        folders.count_paths(nodes, tree, counted) for tree in (old, new) if tree is not None
+    )
     if count > folders.MOST_PATHS:
         raise UsageError(
             f"more than {folders.COUNTED_FROM:,} names differ, of {count:,} on both sides "
@@ -214,11 +218,11 @@ def _differing(
         return {}
     before, after = _node(nodes, old), _node(nodes, new)
     if isinstance(before, Fan) and isinstance(after, Fan):
-        found: dict[str, tuple[Entry | None, Entry | None]] = {}
+        pairs: dict[str, tuple[Entry | None, Entry | None]] = {}
         for nibble in before.children.keys() | after.children.keys():
             left, right = before.children.get(nibble), after.children.get(nibble)
-            found |= _differing(nodes, left.id if left else None, right.id if right else None)
-        return found
+            pairs |= _differing(nodes, left.id if left else None, right.id if right else None)
+        return pairs
     olds, news = _entries(nodes, before), _entries(nodes, after)
     pairs = {name: (olds.get(name), news.get(name)) for name in olds.keys() | news.keys()}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
@@ -232,7 +236,9 @@ def _entries(nodes: Nodes, node: Node) -> dict[str, Entry]:
     if isinstance(node, Leaf):
         return node.entries
     return {
-        name: it for child in node.children.values() for name, it in folders.scan(nodes, child.id)
+        name: entry
+        for child in node.children.values()
+        for name, entry in folders.scan(nodes, child.id)
     }
 
 
@@ -244,36 +250,38 @@ def _folder_id(entry: Entry | None) -> TreeId | None:
     return TreeId(entry.id) if entry is not None and entry.kind == "tree" else None
 
 
-def _changed(it: EntryChange, left: _Side, right: _Side) -> Iterator[Change]:
+def _changed(entry_change: EntryChange, left: _Side, right: _Side) -> Iterator[Change]:
     before, after = left[1], right[1]
     if before.note != after.note:
-        yield _change(it, "changed", before.note, after.note, "note")
+        yield _change(entry_change, "changed", before.note, after.note, "note")
     if (before.kind, before.id) == (after.kind, after.id):
         return
     old, new = _content(*left), _content(*right)
     if _part(before) != "value" or _part(after) != "value":
-        yield _change(it, "changed", old, new, _part(after))
+        yield _change(entry_change, "changed", old, new, _part(after))
         return
     nothing = True
     for inside, was, now in diff_values(old, new):
         change: ChangeKind = (
             "added" if was is MISSING else "removed" if now is MISSING else "changed"
         )
-        yield _change(it, change, was, now, "value", inside)
+        yield _change(entry_change, change, was, now, "value", inside)
         nothing = False
     if nothing:  # the order of keys differs
-        yield _change(it, "changed", old, new, "value")
+        yield _change(entry_change, "changed", old, new, "value")
 
 
 def _change(
-    it: EntryChange,
+    entry_change: EntryChange,
     change: ChangeKind,
     old: Value | Missing,
     new: Value | Missing,
     part: Part,
     inside: ValuePath = (),
 ) -> Change:
-    return Change(it.path, change, old, new, part, inside, it.old, it.new)
+    return Change(
+        entry_change.path, change, old, new, part, inside, entry_change.old, entry_change.new
+    )
 
 
 def _part(entry: Entry) -> Part:

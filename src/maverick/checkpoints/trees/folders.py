@@ -216,22 +216,22 @@ def walk_once(nodes: Nodes, folder: TreeId, seen: set[TreeId]) -> Iterator[tuple
                 todo.append((TreeId(entry.id), (*path, name)))
 
 
-def count_paths(nodes: Nodes, folder: TreeId, known: dict[TreeId, int] | None = None) -> int:
-    """Give how many entries `walk` would yield, reading each node once; *known* keeps what was
+def count_paths(nodes: Nodes, folder: TreeId, counted: dict[TreeId, int] | None = None) -> int:
+    """Give how many entries `walk` would yield, reading each node once; *counted* keeps what was
     counted.
     """
-    known = {} if known is None else known
+    counted = {} if counted is None else counted
     todo = [folder]
     while todo:
-        children_of = children(nodes.node(todo[-1]))
-        trees = [TreeId(it.id) for it in children_of if isinstance(it, Child) or it.kind == "tree"]
-        unknown = [it for it in trees if it not in known]
+        node = nodes.node(todo[-1])
+        below = subtrees(node)
+        unknown = [tree for tree in below if tree not in counted]
         if unknown:
             todo += unknown
         else:
-            own = sum(isinstance(it, Entry) for it in children_of)
-            known[todo.pop()] = own + sum(known[it] for it in trees)
-    return known[folder]
+            own = len(node.entries) if isinstance(node, Leaf) else 0
+            counted[todo.pop()] = own + sum(counted[tree] for tree in below)
+    return counted[folder]
 
 
 def _find(nodes: Nodes, folder: TreeId, name: str) -> Entry | None:
@@ -260,10 +260,10 @@ def _nested(changes: Mapping[Path, Entry | None]) -> dict[str, _Change]:
             raise UsageError(text)
         level = top
         for name in path[:-1]:
-            found = level.get(name)
-            if found is None:
-                found = level[tree_nodes.check_name(name)] = _Change()
-            level = found.inside()
+            below = level.get(name)
+            if below is None:
+                below = level[tree_nodes.check_name(name)] = _Change()
+            level = below.inside()
         change = level.get(path[-1])
         if change is None:
             level[tree_nodes.check_name(path[-1])] = _Change(entry, replaces=True)
@@ -305,11 +305,9 @@ class _Maker:
             if are_children_done:
                 done[node_id] = made
             elif node_id not in done:
-                below = [
-                    it for it in children(made.node) if isinstance(it, Child) or it.kind == "tree"
-                ]
                 todo.append((node_id, True))
-                todo += [(TreeId(it.id), False) for it in reversed(below) if it.id in self._made]
+                below = reversed(subtrees(made.node))
+                todo += [(tree, False) for tree in below if tree in self._made]
         return list(done.values())
 
     def _entry(self, folder: TreeId | None, name: str, change: _Change) -> Entry | None:
@@ -394,6 +392,8 @@ class _Maker:
         return made.node if made is not None else self._nodes.node(node_id)
 
 
-def children(node: Node) -> list[Entry | Child]:
-    """Give what *node* names: its entries, or its narrower nodes."""
-    return list(node.entries.values()) if isinstance(node, Leaf) else list(node.children.values())
+def subtrees(node: Node) -> list[TreeId]:
+    """Give the trees that *node* names: its narrower nodes, or the folders among its entries."""
+    if isinstance(node, Fan):
+        return [child.id for child in node.children.values()]
+    return [TreeId(entry.id) for entry in node.entries.values() if entry.kind == "tree"]

@@ -148,10 +148,10 @@ class Snapshot:
 
     def _found(self, entry: Entry | None, path: AnyPath) -> Entry:
         if entry is None:
-            at = self.checkpoint
+            checkpoint = self.checkpoint
             raise NotFound(
-                f"there is no {show_path(path)} in checkpoint {at.id[:12]} (run {at.run}, "
-                f"{at.sequence})"
+                f"there is no {show_path(path)} in checkpoint {checkpoint.id[:12]} "
+                f"(run {checkpoint.run}, {checkpoint.sequence})"
             )
         return entry
 

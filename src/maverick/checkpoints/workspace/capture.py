@@ -64,7 +64,7 @@ class Capture:
     returned.
     """
 
-    found: Scan
+    scanned: Scan
     cache: Path
     skip_unreadable: bool = False
     read_files: int = 0
@@ -82,24 +82,24 @@ class Capture:
     @property
     def report(self) -> CaptureReport:
         """What the snapshot holds and what it took."""
-        files = self.found.table.ids
+        files = self.scanned.table.ids
         count = len(files) // ID_BYTES
         if files.find(NO_ID) >= 0:
-            count = sum(self.found.table.id(n) != NO_ID for n in range(count))
+            count = sum(self.scanned.table.id(n) != NO_ID for n in range(count))
         return CaptureReport(
             files=count,
-            folders=len(self.found.table.selection.folders),
-            size_bytes=self.found.table.sizes[0],
+            folders=len(self.scanned.table.selection.folders),
+            size_bytes=self.scanned.table.sizes[0],
             read_files=self.read_files,
             read_bytes=self.read_bytes,
-            skipped=tuple(self.found.skipped),
+            skipped=tuple(self.scanned.skipped),
             watched=tuple(sorted(self.watched)),
         )
 
     @property
     def entry(self) -> Entry:
         """The entry of all files; right after `put` or `identify`."""
-        return _folder_entry(self.found, 0)
+        return _folder_entry(self.scanned, 0)
 
     def put(self, pack: OpenPack, before: Entry | None) -> Entry:
         """Read what is not known, put what is not stored into *pack*, give the entry of all files.
@@ -108,8 +108,8 @@ class Capture:
             WorkspaceUnreadable: files cannot be read, or do not hold still; none if
                 `skip_unreadable`.
         """
-        if before is None or before.id != self.found.known_root.hex():
-            _verify(self.found, pack)
+        if before is None or before.id != self.scanned.known_root.hex():
+            _verify(self.scanned, pack)
         self._work(pack)
         return self.entry
 
@@ -122,44 +122,48 @@ class Capture:
 
     def _work(self, pack: OpenPack | None, *, remember: bool = True) -> None:
         self._read(pack)
-        made = _build(self.found)
+        made = _build(self.scanned)
         if pack is not None:
             pack.add_all(made)
-        self.found.known_root = self.found.table.tree(0)
-        if remember and (self.found.changed or self.read_files or made):
+        self.scanned.known_root = self.scanned.table.tree(0)
+        if remember and (self.scanned.changed or self.read_files or made):
             stat_cache.save(
-                self.cache, self.found.workspace.key(), self.found.table, self.found.seen_ns
+                self.cache, self.scanned.workspace.key(), self.scanned.table, self.scanned.seen_ns
             )
-            self.found.changed = False
+            self.scanned.changed = False
 
     def _read(self, pack: OpenPack | None) -> None:
-        at = self.found
+        scanned = self.scanned
         reader = FileReader(
-            at.workspace.disk, at.workspace.root, at.workspace.limit_bytes, pack, self.watch_for
+            scanned.workspace.disk,
+            scanned.workspace.root,
+            scanned.workspace.limit_bytes,
+            pack,
+            self.watch_for,
         )
-        files = at.table.selection.files
+        files = scanned.table.selection.files
         failed: dict[int, str] = {}
-        for done in reader.read([(n, files[n], at.table.row(n)) for n in at.unread]):
-            at.table.set_row(done.number, done.row)
+        for done in reader.read([(n, files[n], scanned.table.row(n)) for n in scanned.unread]):
+            scanned.table.set_row(done.number, done.row)
             if done.watched:
                 self.watched.append(files[done.number])
             if done.why:
                 failed[done.number] = done.why
             elif done.id:
-                at.table.ids[done.number * ID_BYTES : (done.number + 1) * ID_BYTES] = bytes.fromhex(
-                    done.id
+                scanned.table.ids[done.number * ID_BYTES : (done.number + 1) * ID_BYTES] = (
+                    bytes.fromhex(done.id)
                 )
                 self.read_files += 1
                 self.read_bytes += done.row[0]
                 if pack is not None and done.frame is not None:
                     pack.add(done.frame)
             elif done.row != GONE:
-                at.too_large.append(done.number)
-        at.unread, at.unreadable = sorted(failed), failed
+                scanned.too_large.append(done.number)
+        scanned.unread, scanned.unreadable = sorted(failed), failed
         reasons = {
-            it.path or ".": it.reason
-            for it in at.table.selection.skipped
-            if it.reason in (UNREADABLE, TOO_LONG)
+            skipped.path or ".": skipped.reason
+            for skipped in scanned.table.selection.skipped
+            if skipped.reason in (UNREADABLE, TOO_LONG)
         }
         reasons |= {files[n]: why for n, why in failed.items()}
         if reasons and not self.skip_unreadable:
@@ -196,47 +200,49 @@ class _About:
     def put(self, pack: OpenPack, before: Entry | None) -> Entry:
         """Put the value into *pack*."""
         del before
-        encoded = codec.encode(_about(self.of.found), path="workspace")
+        encoded = codec.encode(_about(self.of.scanned), path="workspace")
         blob = ids.blob_id(encoded.data)
         pack.add_all([NewObject(ObjectKind.BLOB, blob, encoded.data)])
         return Entry("value", blob, len(encoded.data))
 
 
-def _about(found: Scan) -> Value:
-    head = found.head
+def _about(scanned: Scan) -> Value:
+    head = scanned.head
     return {
         "git": {"head": head.commit, "branch": head.branch, "upstream": head.upstream}
         if head
         else None,
-        "globs": list(found.workspace.globs),
-        "ignored": found.workspace.ignored,
-        "limit_bytes": found.workspace.limit_bytes,
-        "skipped": [[it.path, it.reason] for it in found.skipped],
+        "globs": list(scanned.workspace.globs),
+        "ignored": scanned.workspace.ignored,
+        "limit_bytes": scanned.workspace.limit_bytes,
+        "skipped": [[skipped.path, skipped.reason] for skipped in scanned.skipped],
     }
 
 
-def _verify(found: Scan, pack: OpenPack) -> None:
+def _verify(scanned: Scan, pack: OpenPack) -> None:
     """Take what the store does not hold (any more) for unknown: nothing says that it is there."""
-    at = found.table
-    large, unread = set(found.too_large), set(found.unread)
-    below = children(found)
-    for folder in range(len(at.selection.folders)):
-        files = range(at.selection.first[folder], at.selection.first[folder + 1])
+    table = scanned.table
+    large, unread = set(scanned.too_large), set(scanned.unread)
+    below = children(scanned)
+    for folder in range(len(table.selection.folders)):
+        files = range(table.selection.first[folder], table.selection.first[folder + 1])
         missing = [
             n
             for n in files
-            if n not in large and n not in unread and not pack.is_stored(ObjectId(at.id(n).hex()))
+            if n not in large
+            and n not in unread
+            and not pack.is_stored(ObjectId(table.id(n).hex()))
         ]
-        found.unread += missing
+        scanned.unread += missing
         wide = len(files) + len(below[folder]) > folders.WIDTH
-        tree = at.tree(folder)
+        tree = table.tree(folder)
         if wide or tree == NO_ID or not pack.is_stored(ObjectId(tree.hex())):
-            found.dirty.add(folder)
+            scanned.dirty.add(folder)
 
 
-def children(found: Scan) -> defaultdict[int, list[int]]:
+def children(scanned: Scan) -> defaultdict[int, list[int]]:
     """Give the numbers of the folders in each folder."""
-    paths = found.table.selection.folders
+    paths = scanned.table.selection.folders
     numbers = {path: n for n, path in enumerate(paths)}
     below: defaultdict[int, list[int]] = defaultdict(list)
     for number, path in enumerate(paths):
@@ -245,38 +251,38 @@ def children(found: Scan) -> defaultdict[int, list[int]]:
     return below
 
 
-def _build(found: Scan) -> list[NewObject]:
+def _build(scanned: Scan) -> list[NewObject]:
     """Build the trees of the dirty folders, those in a folder before it; gives the nodes, children
     first.
     """
     made: list[NewObject] = []
-    if not found.dirty:
+    if not scanned.dirty:
         return made
-    at, below = found.table, children(found)
-    for folder in sorted(found.dirty, reverse=True):
-        content = folder_content(found, folder, below[folder])
+    table, below = scanned.table, children(scanned)
+    for folder in sorted(scanned.dirty, reverse=True):
+        content = folder_content(scanned, folder, below[folder])
         if not content:
-            at.trees[folder * ID_BYTES : (folder + 1) * ID_BYTES], at.sizes[folder] = NO_ID, 0
+            table.trees[folder * ID_BYTES : (folder + 1) * ID_BYTES], table.sizes[folder] = NO_ID, 0
             continue
         built = folders.make(content)
         made += [NewObject(ObjectKind.TREE, node.id, node.data) for node in built.nodes]
-        at.trees[folder * ID_BYTES : (folder + 1) * ID_BYTES] = bytes.fromhex(built.root)
-        at.sizes[folder] = built.size
-    found.dirty.clear()
+        table.trees[folder * ID_BYTES : (folder + 1) * ID_BYTES] = bytes.fromhex(built.root)
+        table.sizes[folder] = built.size
+    scanned.dirty.clear()
     return made
 
 
-def folder_content(found: Scan, folder: int, below: Iterable[int]) -> dict[str, Entry]:
+def folder_content(scanned: Scan, folder: int, below: Iterable[int]) -> dict[str, Entry]:
     """Give the entries of a folder, *below* being the folders in it, whose trees are known."""
-    at = found.table
+    table = scanned.table
     content: dict[str, Entry] = {}
-    start = len(at.selection.folders[folder]) + 1 if folder else 0
-    for number in range(at.selection.first[folder], at.selection.first[folder + 1]):
-        raw = at.id(number)
+    start = len(table.selection.folders[folder]) + 1 if folder else 0
+    for number in range(table.selection.first[folder], table.selection.first[folder + 1]):
+        raw = table.id(number)
         if raw != NO_ID:
-            content[at.selection.files[number][start:]] = file_entry(raw, at.row(number))
+            content[table.selection.files[number][start:]] = file_entry(raw, table.row(number))
     for number in below:
-        content[at.selection.folders[number][start:]] = _folder_entry(found, number)
+        content[table.selection.folders[number][start:]] = _folder_entry(scanned, number)
     return content
 
 
@@ -287,11 +293,11 @@ def file_entry(raw_id: bytes, row: Row) -> Entry:
     return Entry("blob", ObjectId(raw_id.hex()), row[0], note)
 
 
-def _folder_entry(found: Scan, folder: int) -> Entry:
-    tree = found.table.tree(folder)
+def _folder_entry(scanned: Scan, folder: int) -> Entry:
+    tree = scanned.table.tree(folder)
     if tree == NO_ID:
         return Entry("note", tree_nodes.NO_OBJECT, 0, FOLDER)
-    return Entry("tree", ObjectId(tree.hex()), found.table.sizes[folder])
+    return Entry("tree", ObjectId(tree.hex()), scanned.table.sizes[folder])
 
 
 def _short(path: str) -> str:

@@ -76,8 +76,11 @@ def files_of(snapshot: Snapshot) -> Entry:
     """
     entry = snapshot.find(FILES)
     if entry is None:
-        at = snapshot.checkpoint
-        raise NotFound(f"checkpoint {at.id[:12]} (run {at.run}, {at.sequence}) holds no files")
+        checkpoint = snapshot.checkpoint
+        raise NotFound(
+            f"checkpoint {checkpoint.id[:12]} (run {checkpoint.run}, {checkpoint.sequence}) "
+            "holds no files"
+        )
     return entry
 
 
@@ -95,11 +98,12 @@ def diff_files(store: Store, old: Snapshot, new: Snapshot) -> Iterator[FileChang
     Equal folders are skipped unread. A checkpoint without files counts as one with an empty folder.
     """
     before, after = tree_of(old.find(FILES)), tree_of(new.find(FILES))
-    for it in diff_trees(store, before, after):
+    for change in diff_trees(store, before, after):
         was, now = (
-            entry if entry is None or entry.kind != "tree" else None for entry in (it.old, it.new)
+            entry if entry is None or entry.kind != "tree" else None
+            for entry in (change.old, change.new)
         )
-        yield change_of("/".join(it.path), was, now)
+        yield change_of("/".join(change.path), was, now)
 
 
 def is_binary(data: bytes) -> bool:

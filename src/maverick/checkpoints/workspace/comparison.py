@@ -42,10 +42,10 @@ class Comparison:
         self.removes: dict[str, tuple[Entry, Row]] = {}
         self.kept: set[Skipped] = set()
         self._root = workspace.root
-        self._skipped = {it.path: it.reason for it in self.now.found.skipped}
-        self._files = {path: n for n, path in enumerate(self.now.found.table.selection.files)}
-        self._folders = {path: n for n, path in enumerate(self.now.found.table.selection.folders)}
-        self._below = children(self.now.found)
+        self._skipped = {skipped.path: skipped.reason for skipped in self.now.scanned.skipped}
+        self._files = {path: n for n, path in enumerate(self.now.scanned.table.selection.files)}
+        self._folders = {path: n for n, path in enumerate(self.now.scanned.table.selection.folders)}
+        self._below = children(self.now.scanned)
         self._ways: dict[str, str] = {}
         self._there = {"": True}
         self._folds: bool | None = None
@@ -97,12 +97,12 @@ class Comparison:
         if (
             folder is not None
             and tree is not None
-            and self.now.found.table.tree(folder).hex() == tree
+            and self.now.scanned.table.tree(folder).hex() == tree
         ):
             return
         there = self.target.entries(tree, path) if tree is not None else {}
         here = (
-            folder_content(self.now.found, folder, self._below[folder])
+            folder_content(self.now.scanned, folder, self._below[folder])
             if folder is not None
             else {}
         )
@@ -143,18 +143,20 @@ class Comparison:
 
     def _row(self, path: str) -> Row:
         number = self._files.get(path)
-        return self.now.found.table.row(number) if number is not None else GONE
+        return self.now.scanned.table.row(number) if number is not None else GONE
 
     def _is_asked_for(self, path: str) -> bool:
         """Say whether *path*, or something below it, is asked for."""
         return (
             not self.paths
-            or any(it == path or it.startswith(path + "/") for it in self.paths)
+            or any(asked == path or asked.startswith(path + "/") for asked in self.paths)
             or self._is_meant(path)
         )
 
     def _is_meant(self, path: str) -> bool:
-        return not self.paths or any(path == it or path.startswith(it + "/") for it in self.paths)
+        return not self.paths or any(
+            path == asked or path.startswith(asked + "/") for asked in self.paths
+        )
 
     def _in_the_way(self, path: str) -> str:
         """Say what there is at *path*, or on the way there, that no snapshot holds; empty if
@@ -175,16 +177,16 @@ class Comparison:
     def _in_the_way_to(self, folder: str) -> str:
         """Say what keeps files from being written into *folder*; empty if nothing does."""
         for path in _unknown(folder, self._ways):
-            known = self._ways.get(path.rpartition("/")[0], "") or self._skipped.get(path, "")
+            reason = self._ways.get(path.rpartition("/")[0], "") or self._skipped.get(path, "")
             if (
-                not known
+                not reason
                 and path not in self._folders
                 and path not in self.removes
                 and self._exists(path)
             ):
                 # A file may go into an ignored folder, but not in the place of an ignored file.
-                known = "" if _is_real_folder(self._at(path)) else f"{path} is in its way"
-            self._ways[path] = known
+                reason = "" if _is_real_folder(self._at(path)) else f"{path} is in its way"
+            self._ways[path] = reason
         return self._ways[folder]
 
     def _exists(self, path: str) -> bool:
@@ -210,7 +212,7 @@ class Comparison:
                 path = join(inside, name)
                 if name not in NEVER and _is_real_folder(self._at(path)):
                     todo.append(path)
-                elif path not in self.removes and path not in self.now.found.leftovers:
+                elif path not in self.removes and path not in self.now.scanned.leftovers:
                     return f"a folder with {path} is in its way"
         return ""
 
@@ -242,13 +244,13 @@ class Comparison:
 
 def _unknown(folder: str, known: Container[str]) -> list[str]:
     """Give *folder* and those above it that are not *known*, from the top down."""
-    found: list[str] = []
+    unknown: list[str] = []
     while folder not in known:
-        found.append(folder)
+        unknown.append(folder)
         if not folder:
             break
         folder = folder.rpartition("/")[0]
-    return found[::-1]
+    return unknown[::-1]
 
 
 def _is_folder(entry: Entry | None) -> bool:

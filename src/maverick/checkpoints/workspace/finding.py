@@ -69,7 +69,7 @@ class Known:
             if stamps[STAMP * n : STAMP * (n + 1)] == old[STAMP * n : STAMP * (n + 1)]
         }
         # What was left out in a folder is looked at again: it may have become another thing.
-        for path in (*(it.path for it in selection.skipped), *selection.leftovers):
+        for path in (*(skipped.path for skipped in selection.skipped), *selection.leftovers):
             self._numbers.pop(path.rpartition("/")[0], None)
         self._below: defaultdict[str, list[str]] = defaultdict(list)
         for folder in selection.folders[1:]:
@@ -113,11 +113,11 @@ class _Folder:
 class _Finder:
     """Collects what one look at a workspace finds: the paths of the files by folder."""
 
-    def __init__(self, root: str, wanted: re.Pattern[bytes] | None, known: Known | None) -> None:
+    def __init__(self, root: str, wanted: re.Pattern[bytes] | None, before: Known | None) -> None:
         self.root = root
         self.wanted = wanted
-        self.known = known if wanted is None else None
-        self.found: dict[str, list[str]] = {}
+        self.before = before if wanted is None else None
+        self.files_of: dict[str, list[str]] = {}
         self.stamps: dict[str, array[int]] = {}
         self.skipped: list[Skipped] = []
         self.leftovers: list[str] = []
@@ -125,15 +125,15 @@ class _Finder:
         """What is neither file, link nor folder, with what it is."""
         self.depends_on: set[str] = set()
 
-    def look(self, folder: str) -> _Folder:
+    def list_folder(self, folder: str) -> _Folder:
         """Give what is in *folder*, without what never belongs to a workspace."""
         # ahead of the names, so that a later change shows
         stamp = look_at_folders(self.root, [folder])
         names = _Folder()
         try:
-            with os.scandir(self.at(folder)) as found:
-                for it in found:
-                    self._sort(folder, it, names)
+            with os.scandir(self.on_disk(folder)) as entries:
+                for entry in entries:
+                    self._sort(folder, entry, names)
         except PermissionError:
             self.skipped.append(Skipped(folder, UNREADABLE))
             return names
@@ -147,22 +147,22 @@ class _Finder:
         self.stamps[folder] = stamp
         return names
 
-    def _sort(self, folder: str, it: os.DirEntry[str], names: _Folder) -> None:
-        name = it.name
+    def _sort(self, folder: str, entry: os.DirEntry[str], names: _Folder) -> None:
+        name = entry.name
         if name.startswith(TEMPORARY):
             self.leftovers.append(join(folder, name))
         elif is_reserved(name):
-            names.is_top |= name == ".git" and folder != "" and is_top(self.at(folder))
+            names.is_top |= name == ".git" and folder != "" and is_top(self.on_disk(folder))
             if name not in NEVER:
                 self.skipped.append(Skipped(join(folder, name), "reserved name"))
-        elif it.is_dir(follow_symlinks=False):
+        elif entry.is_dir(follow_symlinks=False):
             names.folders.append(name)
-        elif it.is_symlink() or it.is_file(follow_symlinks=False):
+        elif entry.is_symlink() or entry.is_file(follow_symlinks=False):
             names.files.append(name)
         else:
             names.others.append(name)
             with suppress(OSError):
-                self.others[join(folder, name)] = kind_of(it.stat(follow_symlinks=False).st_mode)
+                self.others[join(folder, name)] = kind_of(entry.stat(follow_symlinks=False).st_mode)
 
     def skip_other(self, path: str) -> None:
         """Leave out *path*, which is neither file, link nor folder."""
@@ -170,14 +170,14 @@ class _Finder:
 
     def reuse(self, folder: str, files: list[str]) -> None:
         """Take over what is known of *folder*."""
-        if self.known is not None:
-            self.found[folder], self.stamps[folder] = files, self.known.stamp(folder)
+        if self.before is not None:
+            self.files_of[folder], self.stamps[folder] = files, self.before.stamp(folder)
 
     def skip_tree(self, path: str) -> None:
         """Leave out the folder *path*, which is a working tree of its own."""
-        self.skipped.append(Skipped(path, nested_kind(self.at(path)) or "nested repository"))
+        self.skipped.append(Skipped(path, nested_kind(self.on_disk(path)) or "nested repository"))
 
-    def at(self, path: str) -> str:
+    def on_disk(self, path: str) -> str:
         """Give where *path* is."""
         return join(self.root, path) if path else self.root
 
@@ -185,19 +185,19 @@ class _Finder:
         """Note whether *folder* has rules; say whether it had none before, or the other way
         round.
         """
-        path = self.at(join(folder, ignore.FILE_NAME))
+        path = self.on_disk(join(folder, ignore.FILE_NAME))
         if ignore.FILE_NAME in names.files:
             self.depends_on.add(path)
-        return self.known is not None and self.known.has_rules(path) != (path in self.depends_on)
+        return self.before is not None and self.before.has_rules(path) != (path in self.depends_on)
 
     def selection(self) -> Selection:
         """Give what was found, in order."""
         if self.wanted is not None:
             self._narrow(self.wanted)
-        result = Selection(folders=sorted(self.found), first=array("q"))
+        result = Selection(folders=sorted(self.files_of), first=array("q"))
         for folder in result.folders:
             result.first.append(len(result.files))
-            result.files += self.found[folder]
+            result.files += self.files_of[folder]
             result.stamps.extend(self.stamps.get(folder, (0, 0, 0)))
         result.first.append(len(result.files))
         result.skipped = sorted(set(self.skipped))
@@ -208,15 +208,17 @@ class _Finder:
     def _narrow(self, wanted: re.Pattern[bytes]) -> None:
         """Keep what the globs mean, and the folders on the way there."""
         kept = {""}
-        for folder, paths in self.found.items():
-            self.found[folder] = [path for path in paths if ignore.matches(wanted, path)]
-            if self.found[folder] or (folder and ignore.matches(wanted, folder)):
+        for folder, paths in self.files_of.items():
+            self.files_of[folder] = [path for path in paths if ignore.matches(wanted, path)]
+            if self.files_of[folder] or (folder and ignore.matches(wanted, folder)):
                 kept.update(above(folder))
         # A folder whose names do not matter still has a stamp: a file that is added to it may be
         # meant.
-        self.depends_on.update(self.at(folder) for folder in self.found if folder not in kept)
-        self.found = {folder: paths for folder, paths in self.found.items() if folder in kept}
-        self.skipped = [it for it in self.skipped if ignore.matches(wanted, it.path)]
+        self.depends_on.update(
+            self.on_disk(folder) for folder in self.files_of if folder not in kept
+        )
+        self.files_of = {folder: paths for folder, paths in self.files_of.items() if folder in kept}
+        self.skipped = [skipped for skipped in self.skipped if ignore.matches(wanted, skipped.path)]
 
 
 def select_by_rules(
@@ -224,24 +226,24 @@ def select_by_rules(
     wanted: re.Pattern[bytes] | None,
     *,
     ignored: bool = False,
-    known: Known | None = None,
+    before: Known | None = None,
 ) -> Selection:
     """Find the workspace below *root* by its `.gitignore` files, or, if *ignored*, all of it.
 
-    *known* is of the same rules: none of these files changed.
+    *before* is of the same rules: none of these files changed.
     """
-    finder = _Finder(root, wanted, known)
-    todo: list[tuple[str, Rules, Known | None]] = [("", Rules(), finder.known)]
+    finder = _Finder(root, wanted, before)
+    todo: list[tuple[str, Rules, Known | None]] = [("", Rules(), finder.before)]
     while todo:
         folder, rules, valid = todo.pop()
         files = valid.files(folder) if valid is not None else None
         if valid is not None and files is not None:
             finder.reuse(folder, files)
-            if valid.has_rules(finder.at(join(folder, ignore.FILE_NAME))):
+            if valid.has_rules(finder.on_disk(join(folder, ignore.FILE_NAME))):
                 rules = _rules_in(finder, folder, rules)
             todo += [(path, rules, valid) for path in valid.folders(folder)]
             continue
-        names = finder.look(folder)
+        names = finder.list_folder(folder)
         if names.is_top:
             finder.skip_tree(folder)
             continue
@@ -250,10 +252,12 @@ def select_by_rules(
         if ignore.FILE_NAME in names.files and not ignored:
             rules = _rules_in(finder, folder, rules)
         kept = [
-            [join(folder, it) for it in sorted(some)]
+            [join(folder, path) for path in sorted(some)]
             for some in (names.files, names.others, names.folders)
         ]
-        finder.found[folder] = [path for path in kept[0] if not rules.ignores(path, folder=False)]
+        finder.files_of[folder] = [
+            path for path in kept[0] if not rules.ignores(path, folder=False)
+        ]
         for path in kept[1]:
             if not rules.ignores(path, folder=False):
                 finder.skip_other(path)
@@ -262,7 +266,7 @@ def select_by_rules(
 
 
 def _rules_in(finder: _Finder, folder: str, above_it: Rules) -> Rules:
-    path = finder.at(join(folder, ignore.FILE_NAME))
+    path = finder.on_disk(join(folder, ignore.FILE_NAME))
     finder.depends_on.add(path)
     return above_it.below(folder, _read(path))
 
@@ -273,16 +277,16 @@ def select_by_git(
     git: Git,
     listing: Listing,
     *,
-    known: Known | None = None,
+    before: Known | None = None,
 ) -> Selection:
     """Find the workspace below *root* as *listing* has it, and its empty folders.
 
-    *known* is of the same rules: no file that decides what is ignored changed.
+    *before* is of the same rules: no file that decides what is ignored changed.
     """
-    finder = _Finder(root, wanted, known)
+    finder = _Finder(root, wanted, before)
     finder.depends_on.update(listing.depends_on)
     listed = _Listed(listing)
-    todo: list[tuple[str, Known | None]] = [("", finder.known)]
+    todo: list[tuple[str, Known | None]] = [("", finder.before)]
     while todo:
         unknown: list[tuple[str, Known | None]] = []
         others: list[str] = []
@@ -298,7 +302,7 @@ def select_by_git(
         for path in others:
             if path not in hidden:
                 finder.skip_other(path)
-        todo = [it for it in unknown if it[0] not in hidden]
+        todo = [item for item in unknown if item[0] not in hidden]
     _skip_absent(finder, listing.absent)
     return finder.selection()
 
@@ -309,10 +313,12 @@ def _skip_absent(finder: _Finder, absent: frozenset[str]) -> None:
 
     Where all of a folder is, and that was not looked for by globs, it stands for what is in it.
     """
-    paths = {path for path in absent if path not in finder.found.get(path.rpartition("/")[0], ())}
+    paths = {
+        path for path in absent if path not in finder.files_of.get(path.rpartition("/")[0], ())
+    }
     if finder.wanted is None:
         paths = {
-            next((it for it in above(path)[-2:0:-1] if it not in finder.found), path)
+            next((folder for folder in above(path)[-2:0:-1] if folder not in finder.files_of), path)
             for path in paths
         }
     finder.skipped += [Skipped(path, NOT_CHECKED_OUT) for path in paths]
@@ -329,7 +335,7 @@ class _Listed:
         self.folders: defaultdict[str, set[str]] = defaultdict(set)
         for path in listing.files:
             self._files[path.rpartition("/")[0]].add(path)
-        for path in {it for folder in self._files for it in above(folder)[:-1]}:
+        for path in {folder for folder in self._files for folder in above(folder)[:-1]}:
             parent, _, name = path.rpartition("/")
             if not is_reserved(name):  # git may track what is in `.maverick`
                 self.folders[parent].add(path)
@@ -342,7 +348,7 @@ class _Listed:
         if valid is None or files is None or self._files.get(folder, set()) != set(files):
             return None
         finder.reuse(folder, files)
-        rules = finder.at(join(folder, ignore.FILE_NAME))
+        rules = finder.on_disk(join(folder, ignore.FILE_NAME))
         if valid.has_rules(rules):
             finder.depends_on.add(rules)
         return self.folders[folder].union(valid.folders(folder)), valid
@@ -351,14 +357,14 @@ class _Listed:
         self, finder: _Finder, folder: str, valid: Known | None, others: list[str]
     ) -> tuple[set[str], Known | None]:
         """Look into *folder*; *others* gets what is neither file, link nor folder."""
-        names = finder.look(folder)
+        names = finder.list_folder(folder)
         if names.is_top:
             finder.skip_tree(folder)
             return set(), valid
         if finder.has_other_rules(folder, names):
             valid = None
         mine = self._files.get(folder, set())
-        finder.found[folder] = [
+        finder.files_of[folder] = [
             path for name in sorted(names.files) if (path := join(folder, name)) in mine
         ]
         others += [join(folder, name) for name in names.others]
@@ -376,11 +382,11 @@ def join(folder: str, name: str) -> str:
 
 def above(folder: str) -> list[str]:
     """Give *folder* and the folders above it, up to the top."""
-    found = [folder]
+    folders = [folder]
     while folder:
         folder = folder.rpartition("/")[0]
-        found.append(folder)
-    return found
+        folders.append(folder)
+    return folders
 
 
 def _read(path: str) -> bytes:

@@ -127,26 +127,26 @@ def translate(pattern: bytes, *, anchored: bool = True) -> bytes:
     One that is not *anchored* is compared with a name, and no star in it crosses folders.
     """
     out: list[bytes] = []
-    at, literal = 0, len(_SPECIAL.split(pattern, maxsplit=1)[0]) if anchored else -1
-    while at < len(pattern):
-        char = pattern[at : at + 1]
+    position, literal = 0, len(_SPECIAL.split(pattern, maxsplit=1)[0]) if anchored else -1
+    while position < len(pattern):
+        char = pattern[position : position + 1]
         if char == b"*":
-            end = at
+            end = position
             while pattern[end : end + 1] == b"*":
                 end += 1
-            regex, at = _stars(pattern, at, end, literal)
+            regex, position = _stars(pattern, position, end, literal)
             out.append(regex)
         elif char == b"[":
-            regex, at = _bracket(pattern, at)
+            regex, position = _bracket(pattern, position)
             out.append(regex)
         elif char == b"\\":
-            if at + 1 == len(pattern):
+            if position + 1 == len(pattern):
                 return _NOTHING
-            out.append(re.escape(pattern[at + 1 : at + 2]))
-            at += 2
+            out.append(re.escape(pattern[position + 1 : position + 2]))
+            position += 2
         else:
             out.append(b"[^/]" if char == b"?" else re.escape(char))
-            at += 1
+            position += 1
     return b"".join(_without_retries(out))
 
 
@@ -169,16 +169,16 @@ def _without_retries(parts: list[bytes]) -> list[bytes]:
     return out
 
 
-def _stars(pattern: bytes, at: int, end: int, literal: int) -> tuple[bytes, int]:
+def _stars(pattern: bytes, position: int, end: int, literal: int) -> tuple[bytes, int]:
     """Give the expression for the stars in `pattern[at:end]`, and where to go on.
 
     Two cross folders after a slash, and, since git compares it beforehand, after the *literal*
     beginning.
     """
-    starts = at == literal or pattern[at - 1 : at] == b"/"
-    if end - at > 1 and starts:
+    starts = position == literal or pattern[position - 1 : position] == b"/"
+    if end - position > 1 and starts:
         if end == len(pattern):
-            return (b".+" if pattern[at - 1 : at] == b"/" else b".*"), end
+            return (b".+" if pattern[position - 1 : position] == b"/" else b".*"), end
         if pattern[end : end + 1] == b"/":
             return b"(?:.*/)?", end + 1
         if pattern[end : end + 2] == b"\\/":
@@ -186,12 +186,12 @@ def _stars(pattern: bytes, at: int, end: int, literal: int) -> tuple[bytes, int]
     return _STAR, end
 
 
-def _bracket(pattern: bytes, at: int) -> tuple[bytes, int]:
-    """Give the expression for the bracket that begins at *at*, as git's wildmatch reads it.
+def _bracket(pattern: bytes, position: int) -> tuple[bytes, int]:
+    """Give the expression for the bracket that begins at *position*, as git's wildmatch reads it.
 
     One that does not end matches nothing. Each member counts by itself, also as the end of a range.
     """
-    here = at + 1
+    here = position + 1
     negated = pattern[here : here + 1] in (b"!", b"^")
     here += negated
     start, members, before = here, b"", b""
@@ -227,12 +227,12 @@ def _named(pattern: bytes, start: int) -> tuple[bytes, int] | None:
     return pattern[start : end - 1], end + 1
 
 
-def _member(pattern: bytes, at: int) -> tuple[bytes, int]:
-    """Give the character at *at*, or the one that a backslash there stands before, and where to go
-    on.
+def _member(pattern: bytes, position: int) -> tuple[bytes, int]:
+    """Give the character at *position*, or the one that a backslash there stands before, and where
+    to go on.
     """
-    at += pattern[at : at + 1] == b"\\"
-    return pattern[at : at + 1], at + 1
+    position += pattern[position : position + 1] == b"\\"
+    return pattern[position : position + 1], position + 1
 
 
 def _escaped(char: bytes) -> bytes:

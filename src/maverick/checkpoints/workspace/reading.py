@@ -121,12 +121,12 @@ class FileReader:
 
         What these hold is in the target already; that of the others the caller puts there.
         """
-        large = [it for it in wanted if _is_large(it[2])]
+        large = [file for file in wanted if _is_large(file[2])]
         yield from self._read_small(
-            [it for it in wanted if not _is_large(it[2])] if large else wanted
+            [file for file in wanted if not _is_large(file[2])] if large else wanted
         )
-        for it in large:
-            yield self._large(*it)
+        for file in large:
+            yield self._large(*file)
 
     def _read_small(self, wanted: Sequence[Wanted]) -> Iterator[FileRead]:
         local = threading.local()
@@ -134,9 +134,9 @@ class FileReader:
         def work(batch: list[Wanted]) -> list[FileRead]:
             if not hasattr(local, "compressor"):
                 local.compressor = Compressor()
-            return [self._one(local.compressor, *it) for it in batch]
+            return [self._one(local.compressor, *file) for file in batch]
 
-        for _, outcome in batched(work, wanted, lambda it: it[2][0]):
+        for _, outcome in batched(work, wanted, lambda file: file[2][0]):
             yield outcome
 
     def _one(self, compressor: Compressor, number: int, path: str, row: Row) -> FileRead:

@@ -151,7 +151,8 @@ class RestorePlan:
 
     def _read(self, steps: Sequence[Step]) -> list[bytes]:
         return [
-            self.store.read(it.new.id) if it.new is not None and it.new.id else b"" for it in steps
+            self.store.read(step.new.id) if step.new is not None and step.new.id else b""
+            for step in steps
         ]
 
 
@@ -203,12 +204,12 @@ def plan_restore(
         writes=tuple(writes),
         kept=tuple(sorted(comparison.kept)),
         unchanged=comparison.now.report.files
-        - sum(it.old is not None and bool(it.old.id) for it in writes + removes),
+        - sum(step.old is not None and bool(step.old.id) for step in writes + removes),
         head_then=target.head,
-        head_now=comparison.now.found.head,
+        head_now=comparison.now.scanned.head,
         store=store,
         emptied=_emptied(removes, comparison),
-        leftovers=tuple(comparison.now.found.leftovers),
+        leftovers=tuple(comparison.now.scanned.leftovers),
     )
 
 
@@ -227,17 +228,17 @@ def plan_copy(
             f"{folder} is not empty; restore into a new folder, or without --to into the project"
         )
     target = load_target(store, snapshot)
-    found: dict[str, Entry] = {}
+    entries: dict[str, Entry] = {}
     for path in [_inside(path) for path in paths] or [""]:
         entry = target.find(path) if path else None
         if path and entry is None:
             raise NotFound(f"there is no {path} in checkpoint {snapshot.checkpoint.id[:12]}")
         if entry is not None:
-            found.update(target.files(entry, path))
+            entries.update(target.files(entry, path))
         elif target.tree is not None:
             for name, inner in target.entries(target.tree, "").items():
-                found.update(target.files(inner, name))
-    writes = tuple(Step(path, None, entry, GONE) for path, entry in sorted(found.items()))
+                entries.update(target.files(inner, name))
+    writes = tuple(Step(path, None, entry, GONE) for path, entry in sorted(entries.items()))
     return RestorePlan(str(folder.absolute()), (), writes, (), 0, target.head, None, store)
 
 
@@ -249,8 +250,8 @@ def plan_missing(store: Store, entry: Entry, root: Path) -> RestorePlan:
     """
     target = Target(store, tree_of(entry), None, (), ignored=True, skipped={}, wanted=None)
     files = target.files(entry, "") if target.tree is not None else iter(())
-    missing = [(path, it) for path, it in files if not os.path.lexists(root / path)]
-    writes = tuple(Step(path, None, it, GONE) for path, it in sorted(missing))
+    missing = [(path, entry) for path, entry in files if not os.path.lexists(root / path)]
+    writes = tuple(Step(path, None, entry, GONE) for path, entry in sorted(missing))
     return RestorePlan(str(root), (), writes, (), 0, None, None, store)
 
 
@@ -309,8 +310,8 @@ def _require_same(tree: Tree, step: Step) -> None:
 
 def _moved(then: Head | None, now: Head | None) -> str:
     was, is_now = (
-        f"{it.commit[:12] or 'no commit'} ({it.branch or 'detached'})" if it else ""
-        for it in (then, now)
+        f"{head.commit[:12] or 'no commit'} ({head.branch or 'detached'})" if head else ""
+        for head in (then, now)
     )
     return (
         f"HEAD was at {was} when the checkpoint was made and is at {is_now} now; nothing was "

@@ -149,11 +149,11 @@ def scan(workspace: Workspace, cache_folder: Path) -> Scan:
     """
     git = Git(Path(workspace.root)) if workspace.git else None
     with git.start_head() if git else nullcontext() as asked:
-        found = _scan(workspace, cache_folder, git)
+        scanned = _scan(workspace, cache_folder, git)
         if git is not None and asked is not None:
-            found.head = git.head(asked)
-            found.own_trees = [] if workspace.globs else _own_trees(workspace.root)
-    return found
+            scanned.head = git.head(asked)
+            scanned.own_trees = [] if workspace.globs else _own_trees(workspace.root)
+    return scanned
 
 
 def _scan(workspace: Workspace, cache_folder: Path, git: Git | None) -> Scan:
@@ -169,20 +169,20 @@ def _scan(workspace: Workspace, cache_folder: Path, git: Git | None) -> Scan:
     if cached is not None and not moved and stamps == cached.selection.stamps:
         rows = _rows_if_files(workspace.root, cached.selection)
     if cached is not None and rows is not None:
-        found = _compare_rows(workspace, cached, rows, seen)
+        scanned = _compare_rows(workspace, cached, rows, seen)
     else:
-        known = None
+        before = None
         # The index says what is tracked, not what is ignored.
         if (
             cached is not None
             and stamps is not None
             and all(path.endswith("/index") for path in moved)
         ):
-            known = Known(cached.selection, stamps)
-        selection = _select(workspace, git, known)
+            before = Known(cached.selection, stamps)
+        selection = _select(workspace, git, before)
         rows = stat_cache.look(workspace.root, selection.files)
-        found = _compare(workspace, cached, selection, rows, seen)
-    return found
+        scanned = _compare(workspace, cached, selection, rows, seen)
+    return scanned
 
 
 def _own_trees(root: str) -> list[Skipped]:
@@ -192,7 +192,8 @@ def _own_trees(root: str) -> list[Skipped]:
     markers = sorted(Path(root).glob(".maverick/*/*/.git"))
     folders = [str(marker.parent.relative_to(root)) for marker in markers]
     return [
-        Skipped(it, repository.nested_kind(join(root, it)) or "nested repository") for it in folders
+        Skipped(folder, repository.nested_kind(join(root, folder)) or "nested repository")
+        for folder in folders
     ]
 
 
@@ -215,17 +216,19 @@ def _is_file(mode: int) -> bool:
     return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
 
 
-def _select(workspace: Workspace, git: Git | None, known: Known | None) -> Selection:
+def _select(workspace: Workspace, git: Git | None, before: Known | None) -> Selection:
     wanted = ignore.matcher(workspace.globs) if workspace.globs else None
     if git is not None:
         listing = git.list(git.start_list())
         # A repository that ignores the whole folder says nothing about what is in it.
         if listing is not None and (listing.files or listing.nested or not git.ignored(["."])):
-            return select_by_git(workspace.root, wanted, git, listing, known=known)
+            return select_by_git(workspace.root, wanted, git, listing, before=before)
         if listing is None:  # What seems to be a repository is none for git.
-            found = select_by_rules(workspace.root, wanted, ignored=workspace.ignored, known=known)
-            return found.also_depending_on(git.markers())
-    return select_by_rules(workspace.root, wanted, ignored=workspace.ignored, known=known)
+            selection = select_by_rules(
+                workspace.root, wanted, ignored=workspace.ignored, before=before
+            )
+            return selection.also_depending_on(git.markers())
+    return select_by_rules(workspace.root, wanted, ignored=workspace.ignored, before=before)
 
 
 def _compare_rows(workspace: Workspace, cached: Table, rows: array[int], seen: int) -> Scan:
@@ -235,17 +238,21 @@ def _compare_rows(workspace: Workspace, cached: Table, rows: array[int], seen: i
     if rows != old:
         width = WIDTH
         starts = range(0, len(rows), width)
-        changed = [at // width for at in starts if rows[at : at + width] != old[at : at + width]]
+        changed = [
+            start // width
+            for start in starts
+            if rows[start : start + width] != old[start : start + width]
+        ]
     cached.rows = rows
     for number in changed:
         cached.ids[number * ID_BYTES : (number + 1) * ID_BYTES] = NO_ID
-    found = Scan(workspace, cached, None, seen, [], set(), known_root, changed=bool(changed))
-    _sort_out(found)
+    scanned = Scan(workspace, cached, None, seen, [], set(), known_root, changed=bool(changed))
+    _sort_out(scanned)
     folders = cached.selection.folders
-    numbers = {path: n for n, path in enumerate(folders)} if changed or found.unread else {}
-    for number in {*changed, *found.unread}:
-        _mark(found.dirty, numbers, cached.selection.files[number].rpartition("/")[0])
-    return found
+    numbers = {path: n for n, path in enumerate(folders)} if changed or scanned.unread else {}
+    for number in {*changed, *scanned.unread}:
+        _mark(scanned.dirty, numbers, cached.selection.files[number].rpartition("/")[0])
+    return scanned
 
 
 def _compare(
@@ -259,15 +266,15 @@ def _compare(
         selection, rows, bytearray(ID_BYTES * count), bytearray(ID_BYTES * len(folders)), array("q")
     )
     now.sizes.frombytes(bytes(8 * len(folders)))
-    found = Scan(workspace, now, None, seen, [], set(range(len(folders))))
+    scanned = Scan(workspace, now, None, seen, [], set(range(len(folders))))
     if cached is not None:
-        found.known_root = cached.tree(0)
-        _take_over(cached, now, found.dirty)
-    _sort_out(found)
+        scanned.known_root = cached.tree(0)
+        _take_over(cached, now, scanned.dirty)
+    _sort_out(scanned)
     numbers = {path: n for n, path in enumerate(folders)}
-    for number in found.unread:
-        _mark(found.dirty, numbers, selection.files[number].rpartition("/")[0])
-    return found
+    for number in scanned.unread:
+        _mark(scanned.dirty, numbers, selection.files[number].rpartition("/")[0])
+    return scanned
 
 
 def _take_over(cached: Table, now: Table, dirty: set[int]) -> None:
@@ -291,9 +298,10 @@ def _take_over(cached: Table, now: Table, dirty: set[int]) -> None:
             ids.append(cached.ids[start * ID_BYTES : stop * ID_BYTES])
         else:
             same = False
-            known = {old.files[n]: n for n in range(start, stop)}
+            positions = {old.files[n]: n for n in range(start, stop)}
             ids += [
-                _id_if_same(cached, known.get(new.files[n]), now.row(n)) for n in range(first, end)
+                _id_if_same(cached, positions.get(new.files[n]), now.row(n))
+                for n in range(first, end)
             ]
         if before is None or not same or path in moved:
             _mark(dirty, numbers, path)
@@ -321,29 +329,29 @@ def _mark(dirty: set[int], numbers: dict[str, int], folder: str) -> None:
             dirty.add(number)
 
 
-def _sort_out(found: Scan) -> None:
+def _sort_out(scanned: Scan) -> None:
     """Find the files that are too large, and those whose content is not known."""
-    rows, limit = found.table.rows, found.workspace.limit_bytes
+    rows, limit = scanned.table.rows, scanned.workspace.limit_bytes
     sizes = rows[::WIDTH]
     if sizes and max(sizes) > limit:
-        found.too_large = [
+        scanned.too_large = [
             n
             for n, size in enumerate(sizes)
             if size > limit and stat.S_ISREG(rows[n * WIDTH + WIDTH - 1])
         ]
-    large = set(found.too_large)
-    found.unread = [
-        n for n in _unknown(found.table.ids) if n not in large and found.table.row(n) != GONE
+    large = set(scanned.too_large)
+    scanned.unread = [
+        n for n in _unknown(scanned.table.ids) if n not in large and scanned.table.row(n) != GONE
     ]
 
 
 def _unknown(ids: bytearray) -> Iterator[int]:
     """Yield the numbers of the files whose id is NO_ID."""
-    at = ids.find(NO_ID)
-    while at >= 0:
-        number = -(-at // ID_BYTES)  # zeros may begin at the end of the id before
+    position = ids.find(NO_ID)
+    while position >= 0:
+        number = -(-position // ID_BYTES)  # zeros may begin at the end of the id before
         start = number * ID_BYTES
         if ids[start : start + ID_BYTES] == NO_ID:
             yield number
             start += ID_BYTES
-        at = ids.find(NO_ID, start)
+        position = ids.find(NO_ID, start)

@@ -95,14 +95,14 @@ class Table:
 
     def row(self, number: int) -> Row:
         """Give the row of file *number*."""
-        at = number * WIDTH
-        size, mtime, inode, ctime, mode = self.rows[at : at + WIDTH]
+        start = number * WIDTH
+        size, mtime, inode, ctime, mode = self.rows[start : start + WIDTH]
         return size, mtime, inode, ctime, mode
 
     def set_row(self, number: int, row: Row) -> None:
         """Set the row of file *number*."""
-        at = number * WIDTH
-        self.rows[at : at + WIDTH] = array("q", row)
+        start = number * WIDTH
+        self.rows[start : start + WIDTH] = array("q", row)
 
     def id(self, number: int) -> bytes:
         """Give the blob id of file *number*."""
@@ -185,22 +185,30 @@ def save(path: Path, key: dict[str, Any], table: Table, seen_ns: int) -> None:
     What was touched less than two seconds before that is not taken for known. A cache that cannot
     be written is none: the next snapshot reads more.
     """
-    at = table.selection
-    rows, stamps = _trusted(table.rows, WIDTH, seen_ns), _trusted(at.stamps, STAMP, seen_ns)
+    selection = table.selection
+    rows, stamps = _trusted(table.rows, WIDTH, seen_ns), _trusted(selection.stamps, STAMP, seen_ns)
     texts = [
-        "\0".join(names).encode("utf-8", "surrogateescape") for names in (at.folders, at.files)
+        "\0".join(names).encode("utf-8", "surrogateescape")
+        for names in (selection.folders, selection.files)
     ]
-    columns = [*texts, stamps.tobytes(), at.first.tobytes(), rows.tobytes(), bytes(table.ids)]
+    columns = [
+        *texts,
+        stamps.tobytes(),
+        selection.first.tobytes(),
+        rows.tobytes(),
+        bytes(table.ids),
+    ]
     columns += [bytes(table.trees), table.sizes.tobytes()]
     head = {
         "key": key,
-        "folders": len(at.folders),
-        "files": len(at.files),
+        "folders": len(selection.folders),
+        "files": len(selection.files),
         "lengths": [len(column) for column in columns],
-        "skipped": [[it.path, it.reason] for it in at.skipped],
-        "leftovers": at.leftovers,
+        "skipped": [[skipped.path, skipped.reason] for skipped in selection.skipped],
+        "leftovers": selection.leftovers,
         "depends_on": {
-            name: [0] if _is_racy(it[1:3], seen_ns) else it for name, it in at.depends_on.items()
+            name: [0] if _is_racy(stamp[1:3], seen_ns) else stamp
+            for name, stamp in selection.depends_on.items()
         },
     }
     data = b"".join([_MAGIC, json.dumps(head).encode(), b"\n", *columns])

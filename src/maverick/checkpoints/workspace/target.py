@@ -50,17 +50,17 @@ class Target:
             StoreDamaged: a name or an entry is none that a snapshot writes, such as `..`.
             UsageError: there are more files than anybody could restore.
         """
-        found = folders.entries(self.store, tree)
-        before, self._count = self._count, self._count + len(found)
+        entries = folders.entries(self.store, tree)
+        before, self._count = self._count, self._count + len(entries)
         if before < folders.COUNTED_FROM <= self._count:
             self._require_countable()
-        for name, entry in found.items():
+        for name, entry in entries.items():
             if not is_restorable(name, entry):
                 raise StoreDamaged(
                     f"the checkpoint has {join(folder, name)!r}, which no workspace holds; "
                     "refusing it"
                 )
-        return found
+        return entries
 
     def find(self, path: str) -> Entry | None:
         """Give the entry at *path* (not empty), or None."""
@@ -111,18 +111,18 @@ class Target:
         chain = above(path)[::-1][1:]  # from the top down
         last = len(chain) - 1
         return any(
-            self._rules_in(it.rpartition("/")[0]).ignores(it, folder=number < last)
-            for number, it in enumerate(chain)
+            self._rules_in(path.rpartition("/")[0]).ignores(path, folder=number < last)
+            for number, path in enumerate(chain)
         )
 
     def _rules_in(self, folder: str) -> Rules:
         for path in reversed(above(folder)) if folder not in self._rules else ():
             if path not in self._rules:
-                known = self._rules[path.rpartition("/")[0]] if path else Rules()
+                rules = self._rules[path.rpartition("/")[0]] if path else Rules()
                 entry = self.find(join(path, ignore.FILE_NAME))
                 if entry is not None and entry.kind == "blob" and entry.note != LINK:
-                    known = known.below(path, self.store.read(entry.id))
-                self._rules[path] = known
+                    rules = rules.below(path, self.store.read(entry.id))
+                self._rules[path] = rules
         return self._rules[folder]
 
 
@@ -147,7 +147,7 @@ def load_target(store: Store, snapshot: Snapshot) -> Target:
         _head(git) if isinstance(git, dict) else None,
         names,
         about.get("ignored") is True,
-        {it.path: it.reason for it in _skipped(skipped)},
+        {skip.path: skip.reason for skip in _skipped(skipped)},
         ignore.matcher(names) if names else None,
     )
 
