@@ -18,7 +18,7 @@ from workloads import SCALES, WORKLOADS, Bench, Sample, Scale, Stored
 
 from maverick.checkpoints import Store
 from maverick.checkpoints.objects.frames import FLAGS, FRAME_BYTES, HAS_BASE, HAS_CHUNKS
-from maverick.checkpoints.objects.pack_index import INDEX_BYTES
+from maverick.checkpoints.objects.pack_index import ROW_BYTES
 from maverick.checkpoints.objects.packs import HEADER_BYTES, TRAILER_BYTES
 
 
@@ -30,7 +30,7 @@ def parts(root: Path) -> Counter[str]:
     store.objects.packs.refresh()
     for index in store.objects.packs.indexes():
         found["headers and trailers of packs"] += HEADER_BYTES + TRAILER_BYTES
-        found["rows of indexes"] += INDEX_BYTES * len(index)
+        found["rows of indexes"] += ROW_BYTES * len(index)
         found["headers of frames"] += FRAME_BYTES * len(index)
         for place, frame in store.objects.frames_at(index.name, index.rows()):
             if frame is None:

@@ -14,7 +14,7 @@ from kit.stores import begin, extend, raw_frames, read_all
 from maverick.checkpoints import Store
 from maverick.checkpoints.disk.layout import Format, encode_format
 from maverick.checkpoints.objects.frames import FRAME_BYTES, Frame
-from maverick.checkpoints.objects.pack_index import INDEX_BYTES
+from maverick.checkpoints.objects.pack_index import ROW_BYTES
 from maverick.checkpoints.objects.packs import TRAILER_BYTES
 from maverick.errors import (
     FormatDamaged,
@@ -89,7 +89,7 @@ def test_an_altered_payload_is_told_by_what_it_hashes_to(store: Store) -> None:
         _flip(-20),
         _flip(-60),
         _flip(-TRAILER_BYTES),
-        _flip(-TRAILER_BYTES - INDEX_BYTES),
+        _flip(-TRAILER_BYTES - ROW_BYTES),
         _flip(-TRAILER_BYTES - 1),
         lambda data: data[:-1],
         lambda data: data[:40],

@@ -20,7 +20,7 @@ from maverick.checkpoints.fsck.findings import Finding
 from maverick.checkpoints.fsck.repair import repair
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.frames import FRAME_BYTES
-from maverick.checkpoints.objects.pack_index import INDEX_BYTES
+from maverick.checkpoints.objects.pack_index import ROW_BYTES
 from maverick.checkpoints.objects.packs import TRAILER_BYTES
 from maverick.errors import StoreDamaged
 
@@ -53,7 +53,7 @@ class Sound:
             "pack header": 3,
             "frame header": place.offset + 9,
             "payload": place.offset + FRAME_BYTES + 30,
-            "index": end - INDEX_BYTES * len(index) + 40,
+            "index": end - ROW_BYTES * len(index) + 40,
             "trailer": end + 20,
         }
         return path, at[name]

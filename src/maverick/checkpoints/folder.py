@@ -104,7 +104,6 @@ class StoreFolder:
                 self.files.unlink(file)
 
     def is_owned(self, run: str) -> bool:
-        """Say whether some process owns *run* at this instant."""
         return self.locks.is_owned(run)
 
     def owner_note(self, run: str) -> dict[str, Any]:

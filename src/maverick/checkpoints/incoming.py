@@ -54,7 +54,6 @@ class Incoming:
         self._placement = Placement()
 
     def add(self, visit: Visit) -> None:
-        """Take in one visit."""
         self._placement.add(visit)
         self._said.update((link.id, _Said(link.size, link.count)) for link in visit.links)
         if isinstance(visit.content, Checkpoint):

@@ -83,7 +83,6 @@ class Saving:
         return ref
 
     def checkpoint(self, tree: Update, facts: Update, created: int) -> tuple[Checkpoint, bytes]:
-        """Give the new checkpoint, and its bytes."""
         parent = self.parent
         fields: dict[str, Any] = {
             "run": self.run,

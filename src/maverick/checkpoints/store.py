@@ -159,7 +159,6 @@ class Store(StoreFolder):
         return self.snapshot(self.resolve(revision))
 
     def snapshot(self, checkpoint: Checkpoint) -> Snapshot:
-        """Give what *checkpoint* holds."""
         return Snapshot(checkpoint, self)
 
     def resolve(self, revision: str) -> Checkpoint:

@@ -16,7 +16,7 @@ from maverick.checkpoints import Checkpoint, Store, blob, value
 from maverick.checkpoints.fsck.check import check
 from maverick.checkpoints.objects import ids, packs
 from maverick.checkpoints.objects.frames import FRAME_BYTES, FRAME_MAGIC, Frame, parse_header
-from maverick.checkpoints.objects.pack_index import INDEX_BYTES
+from maverick.checkpoints.objects.pack_index import ROW_BYTES
 from maverick.checkpoints.objects.packs import HEADER_BYTES, TRAILER_BYTES
 from maverick.errors import PackDamaged, StoreDamaged
 
@@ -70,7 +70,7 @@ class Prepared:
 
     def offsets(self) -> dict[str, int]:
         """A byte in each part of the pack."""
-        index = self.size - TRAILER_BYTES - INDEX_BYTES * self._count()
+        index = self.size - TRAILER_BYTES - ROW_BYTES * self._count()
         return {
             "magic": 2,
             "version": 8,

@@ -87,7 +87,6 @@ class Files:
             os.fsync(descriptor)
 
     def close(self, descriptor: int) -> None:
-        """Close *descriptor*."""
         os.close(descriptor)
 
     def rename(self, source: Path, target: Path) -> None:
@@ -104,7 +103,6 @@ class Files:
             os.close(descriptor)
 
     def unlink(self, path: Path) -> None:
-        """Remove the file *path*."""
         with DenialExplained("remove", path):
             os.unlink(path)  # noqa: PTH108 - as above
 
@@ -141,7 +139,6 @@ class Files:
         return _pread(descriptor, offset, length)
 
     def size(self, path: Path) -> int:
-        """Give the number of bytes in the file *path*."""
         with DenialExplained("read", path):
             return os.stat(path).st_size  # noqa: PTH116 - as above
 

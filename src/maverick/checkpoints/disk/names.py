@@ -1,4 +1,4 @@
-"""names."""
+"""The names of files that stand for runs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from functools import lru_cache
 from maverick.errors import UsageError
 
 _MAX_FILE_NAME_BYTES = 200
-
-
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_.")
 
 

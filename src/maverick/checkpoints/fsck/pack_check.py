@@ -20,7 +20,7 @@ from maverick.checkpoints.objects.frames import (
     open_frame,
     parse_header,
 )
-from maverick.checkpoints.objects.pack_index import INDEX_BYTES
+from maverick.checkpoints.objects.pack_index import ROW_BYTES
 from maverick.errors import PackDamaged, StoreDamaged, StoreTooNew
 
 if TYPE_CHECKING:
@@ -162,4 +162,4 @@ def _is_tiled(index: PackIndex) -> bool:
         if place.offset != offset:
             return False
         offset += place.length
-    return offset == index.size - packs.TRAILER_BYTES - index.count * INDEX_BYTES
+    return offset == index.size - packs.TRAILER_BYTES - index.count * ROW_BYTES

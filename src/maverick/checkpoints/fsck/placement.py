@@ -27,7 +27,6 @@ class Placement:
         self._digits: dict[ObjectId, str] = {}
 
     def add(self, visit: Visit) -> None:
-        """Take in one visit of the walk."""
         self._folders.update(
             link.id for link in visit.links if link.kind is ObjectKind.TREE and link.name
         )

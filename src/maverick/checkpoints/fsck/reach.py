@@ -31,22 +31,18 @@ class DamageSource:
         self._objects = objects
 
     def holds(self, object_id: ObjectId) -> bool:
-        """Say whether an object is in a pack, with all that it leans on."""
         with _naming(object_id):
             return self._objects.holds(object_id)
 
     def leans(self, object_id: ObjectId) -> Leans:
-        """Give what the copies of an object lean on."""
         with _naming(object_id):
             return self._objects.leans(object_id)
 
     def fetch(self, object_id: ObjectId, *, whole: bool) -> bytes:
-        """Give what a frame leans on."""
         with _naming(object_id):
             return self._objects.read_whole(object_id) if whole else self._objects.read(object_id)
 
     def read(self, object_id: ObjectId) -> bytes:
-        """Give the bytes of an object, verified."""
         with _naming(object_id):
             return self._objects.read(object_id)
 

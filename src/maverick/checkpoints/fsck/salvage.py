@@ -64,7 +64,6 @@ class Salvage:
         }
 
     def repair(self) -> Iterator[Repair]:
-        """Do it; yields what was done."""
         if not self._damaged:
             return
         new, count = self._salvage()

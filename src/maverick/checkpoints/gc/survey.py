@@ -62,17 +62,14 @@ class BulkSource:
                         self._places[raw_id] = place
 
     def holds(self, object_id: ObjectId) -> bool:
-        """Say whether an object is in a pack, with all that it leans on."""
         return bytes.fromhex(object_id) in self._whole or self._objects.holds(object_id)
 
     def leans(self, object_id: ObjectId) -> Leans:
-        """Give what the copies of an object lean on."""
         return (
             _NOTHING if bytes.fromhex(object_id) in self._whole else self._objects.leans(object_id)
         )
 
     def read(self, object_id: ObjectId) -> bytes:
-        """Give the bytes of an object, verified. Raises as `Objects.read`."""
         place = self._places.get(bytes.fromhex(object_id))
         if place is not None:
             with suppress(FrameDamaged, OSError):
@@ -83,7 +80,6 @@ class BulkSource:
         return self._objects.read(object_id)  # finds another copy, or says what is wrong
 
     def close(self) -> None:
-        """Let go of the files."""
         for path in self._paths.values():
             self._files.close(path)
 

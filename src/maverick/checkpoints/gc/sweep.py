@@ -102,7 +102,6 @@ class _Sweeper:
         self._progress.end()
 
     def result(self) -> GcResult:
-        """Say what was done."""
         kept = {copy for index in self._store.objects.packs.indexes() for copy, _ in index.copies()}
         removed = {copy: size for copy, size in self._removed.items() if copy not in kept}
         return GcResult(
@@ -257,13 +256,11 @@ class _Progress:
             self._report(0)
 
     def add(self, length: int) -> None:
-        """Count so many bytes more."""
         self._done += length
         if self._done > self._told:
             self._report(min(self._done, self._total))
 
     def begin_again(self) -> None:
-        """Count from the beginning."""
         self._done = 0
 
     def end(self) -> None:

@@ -31,17 +31,13 @@ class Stored(Protocol):
 
     packs: PackSet
 
-    def leans_at(self, place: Place) -> Leans:
-        """Give what the frame at *place* leans on."""
+    def leans_at(self, place: Place) -> Leans: ...
 
-    def read_whole(self, object_id: ObjectId) -> bytes:
-        """Give the bytes of an object from a copy that leans on nothing, verified."""
+    def read_whole(self, object_id: ObjectId) -> bytes: ...
 
-    def read(self, object_id: ObjectId) -> bytes:
-        """Give the bytes of an object, verified."""
+    def read(self, object_id: ObjectId) -> bytes: ...
 
-    def holds(self, object_id: ObjectId) -> bool:
-        """Say whether an object is there with all that it leans on."""
+    def holds(self, object_id: ObjectId) -> bool: ...
 
 
 class Bases:
@@ -89,7 +85,6 @@ class Bases:
         self.keep_all([(object_id, data)])
 
     def keep_all(self, objects: Iterable[tuple[ObjectId, bytes]]) -> None:
-        """Remember objects that are stored whole; each `keep`."""
         whole = self._whole
         with self._lock:
             for object_id, data in objects:

@@ -46,7 +46,6 @@ class Hasher:
         self._hash = blake3()
 
     def update(self, part: bytes) -> None:
-        """Go on with *part*."""
         self._hash.update(part)
 
     def blob_id(self) -> BlobId:

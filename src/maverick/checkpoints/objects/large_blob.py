@@ -34,17 +34,13 @@ class Sink(Protocol):
 
     objects: Stored
 
-    def is_stored(self, object_id: ObjectId) -> bool:
-        """Say whether earlier packs hold the object."""
+    def is_stored(self, object_id: ObjectId) -> bool: ...
 
-    def wants(self, object_id: ObjectId) -> bool:
-        """Say whether the object is in no pack yet."""
+    def wants(self, object_id: ObjectId) -> bool: ...
 
-    def add(self, frame: Frame) -> None:
-        """Append the frame of an object that is wanted."""
+    def add(self, frame: Frame) -> None: ...
 
-    def frames(self, items: Sequence[NewObject]) -> Iterator[Frame]:
-        """Give the frames of *items*, in order."""
+    def frames(self, items: Sequence[NewObject]) -> Iterator[Frame]: ...
 
 
 class _Item(NamedTuple):

@@ -175,7 +175,6 @@ class Objects:
         return Compressor().frame(kind, object_id, self.read(object_id))
 
     def fetch(self, object_id: ObjectId, *, whole: bool) -> bytes:
-        """Give what a frame leans on."""
         return self._fetch(0, object_id, whole=whole)
 
     def _fetch(self, depth: int, object_id: ObjectId, *, whole: bool) -> bytes:
@@ -243,7 +242,6 @@ class Objects:
     def frames_at(
         self, pack: str, rows: Iterable[tuple[bytes, Place]]
     ) -> Iterator[tuple[Place, Frame | None]]:
-        """Yield the frames of *rows* of a pack in `objects/`, as `read_frames` does."""
         return packs.read_frames(rows, partial(self._files.pread, self._path("objects", pack)))
 
     def _path(self, folder: str, name: str) -> Path:

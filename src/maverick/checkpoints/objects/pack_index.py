@@ -22,53 +22,11 @@ if TYPE_CHECKING:
 
     Pread = Callable[[int, int], bytes]
 
-ROW_BYTES = 45
+_ROW = struct.Struct(">32sQIB")
+ROW_BYTES = _ROW.size
 BLOCK_ROWS = 12
 # After as many guesses that were off, ids are no hashes, and halving is what is sure to end.
 _GUESSES = 8
-
-
-def search(count: int, rows: Callable[[int, int], bytes], raw_id: bytes) -> tuple[int, bytes]:
-    """Find *raw_id* among *count* rows of 45 bytes, sorted by the 32-byte ids they begin with.
-
-    *rows* gives a number of rows from a position on. Gives the position of the first row whose id
-    is not less, and that row if it is in the block read last and its id is *raw_id*, else nothing.
-    """
-    key = _key(raw_id)
-    low, high, low_key, high_key = 0, count, 0, 1 << 64
-    guesses = 0
-    while high - low > BLOCK_ROWS:
-        guesses += 1
-        span = high_key - low_key
-        near = (
-            (key - low_key) * (high - low) // span
-            if span > 0 and guesses <= _GUESSES
-            else (high - low) // 2
-        )
-        start = max(low, min(low + near - BLOCK_ROWS // 2, high - BLOCK_ROWS))
-        block = rows(start, BLOCK_ROWS)
-        if raw_id < block[:32]:
-            high, high_key = start, _key(block)
-        elif raw_id > block[-ROW_BYTES : 32 - ROW_BYTES]:
-            low, low_key = start + BLOCK_ROWS, _key(block[-ROW_BYTES:])
-        else:
-            return _in_block(start, block, raw_id)
-    return _in_block(low, rows(low, high - low) if high > low else b"", raw_id)
-
-
-def _in_block(start: int, block: bytes, raw_id: bytes) -> tuple[int, bytes]:
-    ids = range(0, len(block), ROW_BYTES)
-    offset = bisect_left(ids, raw_id, key=lambda row: block[row : row + 32]) * ROW_BYTES
-    row = block[offset : offset + ROW_BYTES]
-    return start + offset // ROW_BYTES, row if row[:32] == raw_id else b""
-
-
-def _key(raw_id: bytes) -> int:
-    return int.from_bytes(raw_id[:8])
-
-
-_ROW = struct.Struct(">32sQIB")
-INDEX_BYTES = _ROW.size
 LEANS = 128
 """What an index adds to the kind of an object whose frame leans on others."""
 _KINDS = {kind | leans: (kind, leans > 0) for kind in ObjectKind for leans in (0, LEANS)}
@@ -138,11 +96,9 @@ class PackIndex:
         self._positions: dict[bytes, int] | None = None
 
     def __len__(self) -> int:
-        """The number of objects."""
         return self.count
 
     def __iter__(self) -> Iterator[tuple[ObjectId, Place]]:
-        """Yield every object and its place, in the order of the ids."""
         for raw_id, place in self.rows():
             yield ObjectId(raw_id.hex()), place
 
@@ -169,14 +125,14 @@ class PackIndex:
             StoreTooNew: a newer version wrote them.
         """
         if self._data is None:
-            self.take_rows(self._pread(self.start, self.count * INDEX_BYTES))
+            self.take_rows(self._pread(self.start, self.count * ROW_BYTES))
         return self._data or b""
 
     def take_rows(self, data: bytes) -> None:
         """Take *data*, which was read already, as all rows. Raises as `data`."""
         if blake3(data).digest() != self._check:
             raise damaged(self.name, "its index is damaged")
-        if not _KNOWN_KINDS.issuperset(data[INDEX_BYTES - 1 :: INDEX_BYTES]):
+        if not _KNOWN_KINDS.issuperset(data[ROW_BYTES - 1 :: ROW_BYTES]):
             raise StoreTooNew(
                 f"pack {self.name[:12]} holds objects of a kind that this version does not know; "
                 "update maverick"
@@ -187,18 +143,16 @@ class PackIndex:
         """Give the place of an object by its 32-byte id, or None."""
         if (
             self._data is None
-            and self._read_bytes >= self.count * INDEX_BYTES
+            and self._read_bytes >= self.count * ROW_BYTES
             and self._read_bytes <= _HELD_BYTES
         ):
             self.data  # noqa: B018 - reads it
         if self._data is not None and self.count <= _HASHED_ROWS:
             if self._positions is None:
-                ids = range(0, len(self._data), INDEX_BYTES)
+                ids = range(0, len(self._data), ROW_BYTES)
                 self._positions = {self._data[start : start + 32]: start for start in ids}
             start = self._positions.get(raw_id)
-            return (
-                self._place(self._data[start : start + INDEX_BYTES]) if start is not None else None
-            )
+            return self._place(self._data[start : start + ROW_BYTES]) if start is not None else None
         _, row = search(self.count, self._rows, raw_id)
         return self._place(row) if row else None
 
@@ -221,12 +175,51 @@ class PackIndex:
 
     def _rows(self, first: int, number: int) -> bytes:
         if self._data is not None:
-            return self._data[first * INDEX_BYTES : (first + number) * INDEX_BYTES]
-        rows = self._pread(self.start + first * INDEX_BYTES, number * INDEX_BYTES)
-        if len(rows) != number * INDEX_BYTES:
+            return self._data[first * ROW_BYTES : (first + number) * ROW_BYTES]
+        rows = self._pread(self.start + first * ROW_BYTES, number * ROW_BYTES)
+        if len(rows) != number * ROW_BYTES:
             raise damaged(self.name, "it is cut off")
         self._read_bytes += len(rows)
         return rows
+
+
+def search(count: int, rows: Callable[[int, int], bytes], raw_id: bytes) -> tuple[int, bytes]:
+    """Find *raw_id* among *count* rows of 45 bytes, sorted by the 32-byte ids they begin with.
+
+    *rows* gives a number of rows from a position on. Gives the position of the first row whose id
+    is not less, and that row if it is in the block read last and its id is *raw_id*, else nothing.
+    """
+    key = _key(raw_id)
+    low, high, low_key, high_key = 0, count, 0, 1 << 64
+    guesses = 0
+    while high - low > BLOCK_ROWS:
+        guesses += 1
+        span = high_key - low_key
+        near = (
+            (key - low_key) * (high - low) // span
+            if span > 0 and guesses <= _GUESSES
+            else (high - low) // 2
+        )
+        start = max(low, min(low + near - BLOCK_ROWS // 2, high - BLOCK_ROWS))
+        block = rows(start, BLOCK_ROWS)
+        if raw_id < block[:32]:
+            high, high_key = start, _key(block)
+        elif raw_id > block[-ROW_BYTES : 32 - ROW_BYTES]:
+            low, low_key = start + BLOCK_ROWS, _key(block[-ROW_BYTES:])
+        else:
+            return _in_block(start, block, raw_id)
+    return _in_block(low, rows(low, high - low) if high > low else b"", raw_id)
+
+
+def _in_block(start: int, block: bytes, raw_id: bytes) -> tuple[int, bytes]:
+    ids = range(0, len(block), ROW_BYTES)
+    offset = bisect_left(ids, raw_id, key=lambda row: block[row : row + 32]) * ROW_BYTES
+    row = block[offset : offset + ROW_BYTES]
+    return start + offset // ROW_BYTES, row if row[:32] == raw_id else b""
+
+
+def _key(raw_id: bytes) -> int:
+    return int.from_bytes(raw_id[:8])
 
 
 def ids_of(indexes: Iterable[PackIndex], kind: ObjectKind) -> set[ObjectId]:

@@ -30,8 +30,8 @@ from maverick.checkpoints.objects.frames import (
 )
 from maverick.checkpoints.objects.ids import ObjectId
 from maverick.checkpoints.objects.pack_index import (
-    INDEX_BYTES,
     LEANS,
+    ROW_BYTES,
     PackIndex,
     Place,
     damaged,
@@ -161,7 +161,7 @@ def open_index(name: str, size: int, pread: Callable[[int, int], bytes]) -> Pack
     start, count, check, pack_hash, end = _TRAILER.unpack(tail[-TRAILER_BYTES:])
     if end != TRAILER_MAGIC or pack_hash.hex() != name:
         raise damaged(name, "its trailer is damaged")
-    rows_bytes = count * INDEX_BYTES
+    rows_bytes = count * ROW_BYTES
     if start + rows_bytes + TRAILER_BYTES != size:
         raise damaged(name, "its trailer does not fit its size")
     index = PackIndex(name, count, size, start, pread=pread, check=check)

@@ -32,5 +32,4 @@ class Overview:
         return self._refs.list(damaged)
 
     def is_owned(self, run: str) -> bool:
-        """Say whether some process owns *run* at this instant."""
         return self._locks.is_owned(run)

@@ -56,7 +56,6 @@ class Content:
 
     @property
     def has_bytes(self) -> bool:
-        """Whether `data` is to be stored."""
         return self.entry is None and self.source is None and self.kind != "note"
 
 

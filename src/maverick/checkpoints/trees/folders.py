@@ -289,7 +289,6 @@ class _Maker:
         self.formers: dict[ObjectId, ObjectId] = {}
 
     def folder(self, folder: TreeId | None, changes: dict[str, _Change]) -> Child:
-        """Give *folder* with *changes* made to it."""
         flat = {name: self._entry(folder, name, change) for name, change in changes.items()}
         return self._changed(
             folder, 0, {name: (self._nibbles(name), entry) for name, entry in flat.items()}
@@ -387,7 +386,6 @@ class _Maker:
         return Child(node_id, node.count, node.size)
 
     def node(self, node_id: TreeId) -> Node:
-        """Give a node made by this update, or a stored one."""
         made = self._made.get(node_id)
         return made.node if made is not None else self._nodes.node(node_id)
 

@@ -28,14 +28,11 @@ one).
 class NodeSource(Protocol):
     """Where a snapshot reads from: the store."""
 
-    def node(self, node_id: TreeId) -> Node:
-        """Give a tree node."""
+    def node(self, node_id: TreeId) -> Node: ...
 
-    def read(self, object_id: ObjectId) -> bytes:
-        """Give an object's bytes."""
+    def read(self, object_id: ObjectId) -> bytes: ...
 
-    def read_chunks(self, object_id: ObjectId) -> Iterator[bytes]:
-        """Yield an object's bytes in parts."""
+    def read_chunks(self, object_id: ObjectId) -> Iterator[bytes]: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)

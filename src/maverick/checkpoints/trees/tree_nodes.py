@@ -51,7 +51,6 @@ class Leaf:
 
     @property
     def count(self) -> int:
-        """The number of entries."""
         return len(self.entries)
 
     @property

@@ -81,7 +81,6 @@ class Capture:
 
     @property
     def report(self) -> CaptureReport:
-        """What the snapshot holds and what it took."""
         files = self.scanned.table.ids
         count = len(files) // ID_BYTES
         if files.find(NO_ID) >= 0:
@@ -198,7 +197,6 @@ class _About:
     of: Capture
 
     def put(self, pack: OpenPack, before: Entry | None) -> Entry:
-        """Put the value into *pack*."""
         del before
         encoded = codec.encode(_about(self.of.scanned), path="workspace")
         blob = ids.blob_id(encoded.data)

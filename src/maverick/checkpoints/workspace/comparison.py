@@ -74,7 +74,6 @@ class Comparison:
                 self.kept.add(Skipped(path, reason))
 
     def has_folder(self, path: str) -> bool:
-        """Say whether the checkpoint has a folder *path*."""
         entry = self.target.find(path)
         return entry is not None and (entry.kind == "tree" or is_empty_folder(entry))
 

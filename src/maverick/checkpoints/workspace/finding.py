@@ -91,7 +91,6 @@ class Known:
         return self._below.get(folder, [])
 
     def stamp(self, folder: str) -> array[int]:
-        """Give the stamp of *folder*."""
         number = self._numbers[folder]
         return self._selection.stamps[STAMP * number : STAMP * (number + 1)]
 

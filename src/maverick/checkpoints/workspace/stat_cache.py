@@ -94,22 +94,18 @@ class Table:
     sizes: array[int]
 
     def row(self, number: int) -> Row:
-        """Give the row of file *number*."""
         start = number * WIDTH
         size, mtime, inode, ctime, mode = self.rows[start : start + WIDTH]
         return size, mtime, inode, ctime, mode
 
     def set_row(self, number: int, row: Row) -> None:
-        """Set the row of file *number*."""
         start = number * WIDTH
         self.rows[start : start + WIDTH] = array("q", row)
 
     def id(self, number: int) -> bytes:
-        """Give the blob id of file *number*."""
         return bytes(self.ids[number * ID_BYTES : (number + 1) * ID_BYTES])
 
     def tree(self, folder: int) -> bytes:
-        """Give the tree id of folder *folder*."""
         return bytes(self.trees[folder * ID_BYTES : (folder + 1) * ID_BYTES])
 
 

@@ -31,7 +31,6 @@ class Places:
     """
 
     def make_folder(self, folder: int, name: str) -> None:
-        """Make a folder."""
         os.mkdir(name, dir_fd=folder)
 
     def create(self, folder: int, name: str, mode: int) -> int:
@@ -39,25 +38,20 @@ class Places:
         return os.open(name, _OPEN_NEW, mode, dir_fd=folder)
 
     def write(self, descriptor: int, data: bytes) -> None:
-        """Append all of *data*."""
         view = memoryview(data)
         while view:
             view = view[os.write(descriptor, view) :]
 
     def link(self, folder: int, name: str, target: bytes) -> None:
-        """Make the symbolic link *name*, which leads to *target*."""
         os.symlink(target, os.fsencode(name), dir_fd=folder)
 
     def rename(self, folder: int, source: str, target: str) -> None:
-        """Give *source* the name *target*, atomically replacing what had it."""
         os.rename(source, target, src_dir_fd=folder, dst_dir_fd=folder)
 
     def unlink(self, folder: int, name: str) -> None:
-        """Remove a file or a link."""
         os.unlink(name, dir_fd=folder)
 
     def remove_folder(self, folder: int, name: str) -> None:
-        """Remove an empty folder."""
         os.rmdir(name, dir_fd=folder)
 
 
@@ -71,7 +65,6 @@ class Tree:
         self._open = [("", os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))]
 
     def close(self) -> None:
-        """Close all folders."""
         self._leave(0)
 
     def folder(self, path: str, *, make: bool = False) -> int:
