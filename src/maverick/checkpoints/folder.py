@@ -13,8 +13,8 @@ from blake3 import blake3
 
 from maverick.checkpoints.disk import layout
 from maverick.checkpoints.disk.files import FULL, writing
+from maverick.checkpoints.disk.layout import file_name
 from maverick.checkpoints.disk.locks import Locks
-from maverick.checkpoints.disk.names import file_name
 from maverick.checkpoints.objects.objects import Objects
 from maverick.checkpoints.refs.refs import Refs, no_such_run
 from maverick.checkpoints.trees.checkpoint import Checkpoint, parse_checkpoint

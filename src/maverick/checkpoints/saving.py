@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from maverick.checkpoints.disk import names
+from maverick.checkpoints.disk import layout
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.frames import NewObject
 from maverick.checkpoints.objects.ids import ObjectKind
-from maverick.checkpoints.presence import require_checkpoint, require_entry
 from maverick.checkpoints.refs.refs import Ref
 from maverick.checkpoints.trees import folders
 from maverick.checkpoints.trees.checkpoint import (
@@ -57,7 +56,7 @@ class Saving:
 
     def check(self) -> None:
         """Raise UsageError for what cannot be stored."""
-        names.file_name(self.run)
+        layout.file_name(self.run)
         if self.kind not in CHECKPOINT_KINDS:
             raise UsageError(f"{self.kind!r} is no kind of checkpoint")
         if (self.kind == "label") != bool(self.label):
@@ -145,11 +144,16 @@ def save(store: StoreFolder, saving: Saving, changes: Changes, facts: Changes) -
 
 def _require_whole(store: StoreFolder, saving: Saving, changes: Changes) -> None:
     """Check what a save leans on beside the run's own newest checkpoint, which gc never touches."""
-    if saving.parent is not None and saving.parent.run != saving.run:
-        require_checkpoint(store, saving.parent)
-    for content in changes.values():
-        if content is not None and content.entry is not None:
-            require_entry(store, content.entry)
+    forked = saving.parent if saving.parent and saving.parent.run != saving.run else None
+    entries = [it.entry for it in changes.values() if it is not None and it.entry is not None]
+    if not forked and not entries:
+        return
+    from maverick.checkpoints.presence import require_checkpoint, require_entry  # noqa: PLC0415 - most saves lean on nothing
+
+    if forked:
+        require_checkpoint(store, forked)
+    for entry in entries:
+        require_entry(store, entry)
 
 
 def _find(store: StoreFolder, checkpoint: Checkpoint | None, path: folders.Path) -> Entry | None:

@@ -11,12 +11,10 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from maverick.checkpoints import revisions
 from maverick.checkpoints.disk import layout
 from maverick.checkpoints.disk.files import Files, writing
 from maverick.checkpoints.folder import StoreFolder
 from maverick.checkpoints.gc.merge import Merger
-from maverick.checkpoints.presence import require_checkpoint
 from maverick.checkpoints.refs import refs
 from maverick.checkpoints.saving import Saving, save
 from maverick.checkpoints.trees.checkpoint import Checkpoint
@@ -171,7 +169,9 @@ class Store(StoreFolder):
                 lists.
             RefDamaged: the run that it names has a damaged ref.
         """
-        return revisions.resolve(self, revision)
+        from maverick.checkpoints.revisions import resolve  # noqa: PLC0415 - a new run names none
+
+        return resolve(self, revision)
 
     def history(self, revision: str) -> Iterator[Checkpoint]:
         """Yield the checkpoint that *revision* names and what came before it, newest first.
@@ -179,7 +179,9 @@ class Store(StoreFolder):
         Follows parents, also into the run that this one was forked from, while gc has left them;
         then the labelled checkpoints.
         """
-        return revisions.history(self, self.resolve(revision))
+        from maverick.checkpoints.revisions import history  # noqa: PLC0415 - as above
+
+        return history(self, self.resolve(revision))
 
     def tag(self, run: str, name: str, checkpoint: Checkpoint | None) -> None:
         """Tag *checkpoint* in the ref of *run*, so that gc keeps it; None removes the tag.
@@ -191,6 +193,8 @@ class Store(StoreFolder):
         with self.changing("tag the checkpoint"):
             self.objects.packs.refresh()
             if checkpoint is not None:
+                from maverick.checkpoints.presence import require_checkpoint  # noqa: PLC0415 - rare
+
                 require_checkpoint(self, checkpoint)
             with self.locks.refs():
                 self.ref_files.put(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kit.faults import CountingFiles
 from kit.stores import begin, extend, step
 from maverick.checkpoints import Store
-from maverick.checkpoints.disk.names import file_name, run_name
+from maverick.checkpoints.disk.layout import file_name, run_name
 from maverick.checkpoints.refs.refs import LOG_LENGTH, encode_ref, parse_ref
 from maverick.errors import NotFound, RefDamaged, StoreDamaged, UsageError
 

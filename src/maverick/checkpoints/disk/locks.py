@@ -15,9 +15,9 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from maverick.checkpoints.disk import filesystem, sealed
+from maverick.checkpoints.disk import sealed
 from maverick.checkpoints.disk.files import Files, open_file, open_lock, writing
-from maverick.checkpoints.disk.names import file_name
+from maverick.checkpoints.disk.layout import file_name
 from maverick.errors import RunOwned
 
 if TYPE_CHECKING:
@@ -70,7 +70,9 @@ class Locks:
         StoreUnwritable where there are none.
         """
         if self._trusted is None:
-            self._trusted = not filesystem.is_shared(self._root) and self._exclude()
+            from maverick.checkpoints.disk.filesystem import is_shared  # noqa: PLC0415 - asked when something is to go
+
+            self._trusted = not is_shared(self._root) and self._exclude()
         return self._trusted
 
     def _exclude(self) -> bool:

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from maverick.checkpoints.disk import layout, names
+from maverick.checkpoints.disk import layout
 from maverick.checkpoints.disk.files import Files
 from maverick.checkpoints.disk.locks import Locks
 from maverick.checkpoints.fsck.findings import Finding, FindingKind, error, warning
@@ -134,7 +134,7 @@ class _Check:
 
     def _read_refs(self) -> Iterator[Finding]:
         for name in self._list("refs"):
-            run, file = names.run_name(name), f"refs/{name}"
+            run, file = layout.run_name(name), f"refs/{name}"
             if run is None:
                 yield warning("stray", f"{file} is no ref", file=file)
                 continue
@@ -217,7 +217,7 @@ class _Check:
         for run, ref in self._refs.items():
             for problem in self._ref_problems(ref):
                 text = f"the ref of run {run} is wrong: {problem}"
-                yield _of_run(run, error("ref", text, file=f"refs/{names.file_name(run)}"))
+                yield _of_run(run, error("ref", text, file=f"refs/{layout.file_name(run)}"))
 
     def _ref_problems(self, ref: Ref) -> Iterator[str]:
         checkpoint = self._checkpoints.get(ref.checkpoint)
@@ -250,7 +250,7 @@ class _Check:
                 f"run {run} has checkpoints, the newest of them number {newest}, but its ref "
                 "is gone"
             )
-            yield _of_run(run, error("ref-missing", text, file=f"refs/{names.file_name(run)}"))
+            yield _of_run(run, error("ref-missing", text, file=f"refs/{layout.file_name(run)}"))
 
     def _check_leftovers(self) -> Iterator[Finding]:
         for name in self._list("tmp"):

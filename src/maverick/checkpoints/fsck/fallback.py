@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from maverick.checkpoints.disk import layout
 from maverick.checkpoints.disk.files import replace as replace_file
 from maverick.checkpoints.disk.files import writing
-from maverick.checkpoints.disk.layout import temporary
-from maverick.checkpoints.disk.names import file_name
+from maverick.checkpoints.disk.layout import file_name, temporary
 from maverick.checkpoints.fsck.whole import Damage, Wholeness
 from maverick.checkpoints.refs.refs import Ref, encode_ref
 from maverick.errors import RefMoved, StoreDamaged

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from maverick.checkpoints.disk import layout, names
+from maverick.checkpoints.disk import layout
 from maverick.checkpoints.disk.files import DenialExplained, Files, writing
 from maverick.checkpoints.disk.files import replace as replace_file
-from maverick.checkpoints.disk.names import file_name
+from maverick.checkpoints.disk.layout import file_name
 from maverick.checkpoints.folder import StoreFolder, alone
 from maverick.checkpoints.fsck.fallback import free_name, keep_copy, set_aside
 from maverick.checkpoints.fsck.findings import Repair
@@ -150,7 +150,7 @@ class _Refs:
     def repair(self) -> Iterator[Repair]:
         runs: set[str] = set()
         for name in sorted(self._store.files.list(self._store.root / "refs")):
-            run = names.run_name(name)
+            run = layout.run_name(name)
             if run is None:
                 continue
             runs.add(run)

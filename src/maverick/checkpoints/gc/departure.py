@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from maverick.checkpoints.disk import layout
 from maverick.checkpoints.disk.files import is_full, write_new
+from maverick.checkpoints.disk.layout import file_name, run_name
 from maverick.checkpoints.disk.locks import DROPPED
-from maverick.checkpoints.disk.names import file_name, run_name
 from maverick.checkpoints.gc.survey import lost_positions
 from maverick.checkpoints.refs.dropped import read_dropped, write_dropped
 from maverick.checkpoints.refs.refs import encode_ref

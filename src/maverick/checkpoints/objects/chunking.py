@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     Read = Callable[[int], bytes]
 
-CHUNKED_FROM_BYTES = 128 << 10
-"""Blobs of this size and above are stored as chunks."""
 MIN_BYTES, _AVERAGE_BYTES, _MAX_BYTES = 16 << 10, 64 << 10, 256 << 10
 _FIXED_BYTES = 128 << 10
 # How many chunks a list has, of those that make up a larger blob; about 24.

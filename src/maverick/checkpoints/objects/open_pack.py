@@ -6,10 +6,9 @@ import threading
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from maverick.checkpoints.objects import chunking, ids
+from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.frames import FLAGS, HAS_BASE, NewObject, compressor, leans_of
 from maverick.checkpoints.objects.ids import ObjectKind
-from maverick.checkpoints.objects.large_blob import LargeBlob
 from maverick.checkpoints.objects.parallel import spread
 
 if TYPE_CHECKING:
@@ -20,6 +19,9 @@ if TYPE_CHECKING:
     from maverick.checkpoints.objects.frames import Frame
     from maverick.checkpoints.objects.ids import BlobId, ObjectId
     from maverick.checkpoints.objects.packs import PackWriter
+
+CHUNKED_FROM_BYTES = 128 << 10
+"""Blobs of this size and above are stored as chunks."""
 
 
 class OpenPack:
@@ -72,8 +74,10 @@ class OpenPack:
         """
         for large, group in groupby(items, _is_large):
             if large:
+                from maverick.checkpoints.objects import chunking, large_blob  # noqa: PLC0415 - most saves have none
+
                 for item in group:
-                    LargeBlob(self, item.former, item.id).add(chunking.reader(item.data))
+                    large_blob.LargeBlob(self, item.former, item.id).add(chunking.reader(item.data))
                 continue
             small = list(group)
             frames = list(self.frames(small))
@@ -90,13 +94,14 @@ class OpenPack:
         """
         parts: list[bytes] = []
         size = 0
-        while size < chunking.CHUNKED_FROM_BYTES and (
-            part := read(chunking.CHUNKED_FROM_BYTES - size)
-        ):
+        while size < CHUNKED_FROM_BYTES and (part := read(CHUNKED_FROM_BYTES - size)):
             parts.append(part)
             size += len(part)
-        if size >= chunking.CHUNKED_FROM_BYTES:
-            return LargeBlob(self, former).add(chunking.after(b"".join(parts), read))
+        if size >= CHUNKED_FROM_BYTES:
+            from maverick.checkpoints.objects import chunking, large_blob  # noqa: PLC0415 - as above
+
+            large = large_blob.LargeBlob(self, former)
+            return large.add(chunking.after(b"".join(parts), read))
         data = b"".join(parts)
         blob = ids.blob_id(data)
         self.add_all([NewObject(ObjectKind.BLOB, blob, data, former)])
@@ -132,4 +137,4 @@ class OpenPack:
 
 
 def _is_large(item: NewObject) -> bool:
-    return item.kind is ObjectKind.BLOB and len(item.data) >= chunking.CHUNKED_FROM_BYTES
+    return item.kind is ObjectKind.BLOB and len(item.data) >= CHUNKED_FROM_BYTES

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from maverick.checkpoints.disk import sealed
 from maverick.checkpoints.disk.files import replace
-from maverick.checkpoints.disk.layout import temporary
+from maverick.checkpoints.disk.layout import file_name, temporary
 from maverick.checkpoints.disk.locks import DROPPED, Locks
-from maverick.checkpoints.disk.names import file_name
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping

@@ -16,8 +16,7 @@ from blake3 import blake3
 
 from maverick.checkpoints.disk import sealed
 from maverick.checkpoints.disk.files import replace
-from maverick.checkpoints.disk.layout import list_folder, temporary
-from maverick.checkpoints.disk.names import file_name, run_name
+from maverick.checkpoints.disk.layout import file_name, list_folder, run_name, temporary
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.trees.checkpoint import CHECKPOINT_KINDS, Checkpoint, CheckpointKind
 from maverick.errors import NotFound, RefDamaged, StoreDenied

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 from maverick.checkpoints.disk import sealed
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.ids import CheckpointId, ObjectId, TreeId
-from maverick.checkpoints.trees.tree_nodes import malformed
 from maverick.errors import StoreDamaged, StoreTooNew
 
 if TYPE_CHECKING:
@@ -89,6 +88,8 @@ def parse_checkpoint(checkpoint_id: CheckpointId, data: bytes) -> Checkpoint:
         checkpoint = Checkpoint(id=checkpoint_id, **fields)
         _validate(checkpoint)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        from maverick.checkpoints.trees.tree_nodes import malformed  # noqa: PLC0415 - an error only
+
         raise StoreDamaged(malformed("checkpoint", checkpoint_id, error)) from error
     return checkpoint
 
