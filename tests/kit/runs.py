@@ -26,6 +26,7 @@ from maverick.dsl.workflow.outcome import Outcome, Status
 from maverick.project import Project
 from maverick.runs import start as engine
 from maverick.runs.request import Request, Session
+from maverick.runs.resume import resume
 from maverick.values import Value
 
 _numbers = count()
@@ -317,7 +318,7 @@ class Runs:
         *stop_at* as below.
         """
         request = Request(**{"workflow": "flow.yaml", "revision": revision, **options})  # type: ignore[arg-type]
-        return self._execute(engine.resume, request, _nowhere, stop_at=stop_at)
+        return self._execute(resume, request, _nowhere, stop_at=stop_at)
 
     def kill_before(self, step: str, **inputs: Value) -> Execution:
         """Start a run and kill it just before the step at the path *step* runs."""
@@ -342,7 +343,7 @@ class Runs:
         it has fewer.
         """
         request = Request(**{"workflow": "flow.yaml", **options})  # type: ignore[arg-type]
-        act = engine.resume if resuming else engine.start
+        act = resume if resuming else engine.start
         return self._execute(act, request, lambda point, _kind, _step: point == number)
 
     def break_at(self, number: int, error: Exception, *, resuming: bool = False) -> Execution:
@@ -361,13 +362,13 @@ class Runs:
             return False
 
         request = Request(workflow="flow.yaml")
-        return self._execute(engine.resume if resuming else engine.start, request, breaks)
+        return self._execute(resume if resuming else engine.start, request, breaks)
 
     def resume_killed_before(self, step: str, **options: object) -> Execution:
         """Resume a run and kill it just before *step* runs."""
         request = Request(**{"workflow": "flow.yaml", **options})  # type: ignore[arg-type]
         return self._killed(
-            engine.resume, request, lambda _, kind, at: (kind, at) == ("step_started", step)
+            resume, request, lambda _, kind, at: (kind, at) == ("step_started", step)
         )
 
     def watched(self, watch: Callable[[Execution, Event], None], **inputs: Value) -> Execution:

@@ -27,6 +27,7 @@ from maverick.dsl.workflow.outcome import Outcome
 from maverick.project import Project
 from maverick.runs import start as engine
 from maverick.runs.request import Request, Session
+from maverick.runs.resume import resume
 
 STANDINS = Path(__file__).parents[1] / "standins"
 TASKS = """\
@@ -204,7 +205,7 @@ class Workshop:
         events: list[Event] = []
         project = Project(self.root, self.environment)
         request = Request(workflow=workflow, **options)
-        return Execution(engine.resume(project, request, Session(observe=events.append)), events)
+        return Execution(resume(project, request, Session(observe=events.append)), events)
 
     def done(self, workflow: str, **inputs: Any) -> dict[str, Any]:
         """Run a workflow, which has to be done in the end, and give its output."""
@@ -234,7 +235,7 @@ class Workshop:
                 try:
                     outcome = act(Project(self.root, self.environment), request, session)
                 except Killed:
-                    act, given = engine.resume, {}
+                    act, given = resume, {}
                     continue
                 assert len(kills) == before
                 return Execution(outcome, events, recorded, kills)

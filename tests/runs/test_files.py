@@ -16,8 +16,8 @@ from maverick.checkpoints.workspace import Disk, RestorePlan
 from maverick.errors import FilesDiffer, NotFound, StepFailed, StepsDiffer, UsageError
 from maverick.project import Project
 from maverick.runs import amend, preview, workspace_choice
-from maverick.runs import start as engine
 from maverick.runs.request import Request, Session
+from maverick.runs.resume import resume
 
 HALF_WAY = """
 - {name: a, type: shell, run: "echo one > text; echo a >> log.txt"}
@@ -231,9 +231,9 @@ def test_a_person_is_told_that_head_moved_and_asked(runs: Runs, choice: str, ans
     session = Session(ask=ask)
     if choice and not answer:
         with pytest.raises(FilesDiffer):
-            engine.resume(Project(runs.root, runs.environment), request, session)
+            resume(Project(runs.root, runs.environment), request, session)
     else:
-        engine.resume(Project(runs.root, runs.environment), request, session)
+        resume(Project(runs.root, runs.environment), request, session)
 
     texts = {
         ("", True): "one\ntwo\n",

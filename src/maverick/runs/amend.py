@@ -19,6 +19,7 @@ from maverick.dsl.suggest import nearest
 from maverick.dsl.workflow.inputs import convert_inputs
 from maverick.errors import NotFound, RefMoved, UsageError, WorkflowInvalid
 from maverick.runs import find
+from maverick.runs.request import Request, new_run_id
 from maverick.values import Value, normalise
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from maverick.dsl.catalog.catalog import Catalog
     from maverick.dsl.workflow.model import Workflow
     from maverick.project import Project
-    from maverick.runs.request import Request
 
 Edit: TypeAlias = Callable[[Value], object]
 """Gives what a value is to be instead."""
@@ -205,7 +205,7 @@ def _edited(
             )
     state, facts = changes(checkpoint)
     reason = f"forked from {checkpoint.run} at {checkpoint.id[:12]}, edited {what}"
-    run = find.new_run_id(checkpoint.group)
+    run = new_run_id(checkpoint.group)
     return Edited(
         byhand.fork(store, checkpoint, run, changes=state, facts=facts, reason=reason), forked=True
     )
@@ -218,7 +218,7 @@ def fork(store: Store, checkpoint: Checkpoint, run: str = "") -> Checkpoint:
     return byhand.fork(
         store,
         checkpoint,
-        run or find.new_run_id(checkpoint.group),
+        run or new_run_id(checkpoint.group),
         changes=state,
         facts={END: None},
         reason=reason,

@@ -11,7 +11,6 @@ from maverick.checkpoints import Checkpoint, Owner, Store
 from maverick.dsl.engine.blocks import Unfinished
 from maverick.dsl.engine.requirements import all_steps
 from maverick.dsl.events import Event
-from maverick.dsl.journal.keeper import Keeper
 from maverick.dsl.journal.recorder import Recorder
 from maverick.dsl.journal.sessions import Sessions
 from maverick.dsl.processes.processes import NotedGroup, Processes, Stopped
@@ -29,6 +28,7 @@ from maverick.errors import (
 
 if TYPE_CHECKING:
     from maverick.dsl.engine.history import History
+    from maverick.dsl.journal.keeper import Keeper
     from maverick.dsl.journal.tree import Changes
     from maverick.runs.prepare import Prepared
     from maverick.runs.request import Session
@@ -83,6 +83,8 @@ class Execution:
     def _keeper(self) -> Keeper | None:
         if not self.prepared.keeps_files:
             return None
+        from maverick.dsl.journal.keeper import Keeper  # noqa: PLC0415 - few runs keep files
+
         mode = self.prepared.workflow.workspace
         return Keeper(
             self.store,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -253,10 +251,3 @@ def inputs_as_recorded(
         )
     except InputInvalid:
         return None
-
-
-def new_run_id(workflow: str) -> str:
-    """Make an id such as `fly-20261123-101502-k3x9`: sortable by time, easy to say."""
-    alphabet = "abcdefghijkmnpqrstuvwxyz23456789"
-    suffix = "".join(random.SystemRandom().choice(alphabet) for _ in range(4))
-    return f"{workflow}-{time.strftime('%Y%m%d-%H%M%S')}-{suffix}"

@@ -11,13 +11,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from maverick.dsl.engine.requirements import all_steps, require_programs
-from maverick.dsl.journal.keeper import keeps_files
+from maverick.dsl.engine.requirements import all_steps, keeps_files, require_programs
 from maverick.dsl.journal.tree import RunTree, beginning
 from maverick.dsl.processes.secrets import Scrubber, credentials_in, secrets_in
 from maverick.dsl.workflow.inputs import convert_inputs
 from maverick.errors import MaverickError, UsageError, WorkflowInvalid
-from maverick.runs import find
 
 if TYPE_CHECKING:
     from maverick.checkpoints import Checkpoint, Store
@@ -88,6 +86,8 @@ def prepare_resume(
     Raises as `prepare_start`; InputsDiffer if inputs are given that are not the recorded ones, and
     `change_inputs` does not stand.
     """
+    from maverick.runs import find  # noqa: PLC0415 - a new run looks for none
+
     refuse_secrets(project, request.inputs)
     catalog = find.catalog_of(project, store, tip)
     try:

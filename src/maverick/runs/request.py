@@ -11,6 +11,12 @@ from maverick.dsl.processes.stop import Stop
 
 if TYPE_CHECKING:
     from maverick.values import Value
+import random
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from maverick.values import Value
 
 Policy: TypeAlias = Literal["refuse", "rerun", "recorded"]
 """What becomes of finished steps that would run again: refuse, run them, keep their records."""
@@ -57,3 +63,10 @@ class Session:
     def tell(self, text: str) -> None:
         """Give whoever watches a notice."""
         self.observe(Event(event="notice", message=text))
+
+
+def new_run_id(workflow: str) -> str:
+    """Make an id such as `fly-20261123-101502-k3x9`: sortable by time, easy to say."""
+    alphabet = "abcdefghijkmnpqrstuvwxyz23456789"
+    suffix = "".join(random.SystemRandom().choice(alphabet) for _ in range(4))
+    return f"{workflow}-{time.strftime('%Y%m%d-%H%M%S')}-{suffix}"

@@ -28,13 +28,12 @@ def collecting_pays(store: StoreFolder) -> bool:
 
     Looks at the packs' sizes only.
     """
-    if not store.locks.are_trusted:
-        return False
     count, size = _packs(store)
     before = 0
     with suppress(OSError, ValueError):
         before = int(store.files.read(_note(store)))
-    return count > MANY_PACKS or size > max(2 * before, before + GROWN_BYTES)
+    has_grown = count > MANY_PACKS or size > max(2 * before, before + GROWN_BYTES)
+    return has_grown and store.locks.are_trusted
 
 
 def note_collected(store: StoreFolder) -> None:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from maverick.dsl.events import Event, Observer
     from maverick.dsl.workflow.outcome import Outcome
     from maverick.project import Project
-    from maverick.runs.request import Policy, Request
+    from maverick.runs.request import Policy, Request, Session
     from maverick.values import Value
 
 EXIT_CODES: Final[Mapping[str, int]] = {"done": 0, "failed": 1, "paused": 130, "killed": 130}
@@ -280,7 +280,6 @@ def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: 
     from maverick.dsl.workflow.outcome import Outcome  # noqa: PLC0415
     from maverick.repositories import bound_as_in  # noqa: PLC0415
     from maverick.runs.request import Request, Session  # noqa: PLC0415
-    from maverick.runs.start import resume, start  # noqa: PLC0415 - the engine; what only looks at runs does without
 
     project = this_project()
     answer.project = str(project.root)
@@ -299,7 +298,7 @@ def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: 
     if order.plan:
         return _plan(order, project, request, observe, answer)
     stop = Stop()
-    perform = start if order.resume is None else resume
+    perform = _performer(order)
     clock = time.monotonic()
     with (
         catching(stop) as signals,
@@ -330,6 +329,17 @@ def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: 
         if outcome.status in ("paused", "killed") and threads_left():
             leave_at_once(EXIT_CODES[outcome.status])
     return EXIT_CODES[outcome.status]
+
+
+def _performer(order: Order) -> "Callable[[Project, Request, Session], Outcome]":
+    """Give what starts a run, or resumes one; loads the engine."""
+    if order.resume is None:
+        from maverick.runs.start import start  # noqa: PLC0415
+
+        return start
+    from maverick.runs.resume import resume  # noqa: PLC0415
+
+    return resume
 
 
 def _plan(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from maverick.dsl.durations import Limit, shortest
 from maverick.dsl.paths import StepPath
 from maverick.dsl.workflow.model import LoopStep
+from maverick.dsl.workflow.outcome import Result
 from maverick.errors import StepFailed, StepTimeout
 
 if TYPE_CHECKING:
@@ -209,3 +210,10 @@ class Block:
         if around.left <= 0:
             raise StepTimeout(f"{around} is over")
         return shortest(own, around)
+
+
+def last_of(steps: Sequence[Step], results: Sequence[Result]) -> Result:
+    """Give the result of a block: that of its last step that is no checkpoint."""
+    every = zip(steps, results, strict=True)
+    working = [result for step, result in every if not step.is_checkpoint]
+    return Result("done", lambda: working[-1].output if working else None)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from maverick.dsl.engine.blocks import Block, Unfinished, follows
+from maverick.dsl.engine.blocks import Block, Unfinished, follows, last_of
 from maverick.dsl.engine.leaves import walk_leaf
 from maverick.dsl.expressions import evaluate, resolve
 from maverick.dsl.paths import StepPath
@@ -38,15 +38,8 @@ if TYPE_CHECKING:
     from maverick.values import Value
 
 
-def last_of(steps: Sequence[Step], results: Sequence[Result]) -> Result:
-    """Give the result of a block: that of its last step that is no checkpoint."""
-    every = zip(steps, results, strict=True)
-    working = [result for step, result in every if not step.is_checkpoint]
-    return Result("done", lambda: working[-1].output if working else None)
-
-
-def walk_of(walk: Walk, step: Step, path: StepPath, block: Block) -> Callable[[], Result] | None:
-    """Give what walks *step* once; None if it is made of no steps."""
+def walk_of(walk: Walk, step: Step, path: StepPath, block: Block) -> Callable[[], Result]:
+    """Give what walks once *step*, which is made of steps."""
     match step:
         case LoopStep():
             return lambda: walk_loop(walk, step, path, block)
@@ -57,7 +50,7 @@ def walk_of(walk: Walk, step: Step, path: StepPath, block: Block) -> Callable[[]
         case ValidateStep():
             return lambda: walk_validate(walk, step, path, block)
         case _:
-            return None
+            raise AssertionError(f"{step.kind} is made of no steps")
 
 
 def walk_branch(walk: Walk, step: BranchStep, path: StepPath, block: Block) -> Result:

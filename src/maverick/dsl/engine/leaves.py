@@ -9,7 +9,6 @@ from maverick.dsl.engine.blocks import Block, Unfinished
 from maverick.dsl.engine.retries import Retries
 from maverick.dsl.events import Decoding
 from maverick.dsl.expressions import resolve
-from maverick.dsl.journal.keeper import bring_back, take_artifacts
 from maverick.dsl.journal.logs import ERROR_CHARACTERS, AttemptLog
 from maverick.dsl.journal.records import key_of
 from maverick.dsl.paths import StepPath
@@ -105,6 +104,8 @@ def bring_back_artifacts(walk: Walk, step: Step, path: StepPath) -> bool:
     if kept is None:
         return False
     if walk.recorder is not None:
+        from maverick.dsl.journal.keeper import bring_back  # noqa: PLC0415 - few steps have artifacts
+
         for name in bring_back(walk.recorder.store, kept, walk.tools.root):
             walk.tell(path, f"brought back {name}")
     return True
@@ -136,6 +137,8 @@ def _execute(
         }
         artifacts = None
         if step.artifacts and status == "done":
+            from maverick.dsl.journal.keeper import take_artifacts  # noqa: PLC0415 - as above
+
             artifacts = take_artifacts(recorder.store, walk.tools.root, step.artifacts)
         record = recorder.finish(
             path,

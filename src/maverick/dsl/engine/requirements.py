@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from maverick.dsl.processes.programs import is_there
@@ -98,3 +98,9 @@ def all_steps(workflow: Workflow, catalog: Catalog) -> Iterator[Step]:
             )
             if called is not None:
                 waiting.append(called)
+
+
+def keeps_files(workflow: Workflow, steps: Iterable[Step]) -> bool:
+    """Whether any checkpoint of a run of *workflow*, which comes to *steps*, keeps files."""
+    choices = {step.kept_files() for step in steps}
+    return workflow.workspace != "false" or not choices <= {None, False, ()}

@@ -7,7 +7,7 @@ keep any has none, so that the files and the records of a checkpoint always belo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from maverick.visible import list_names
 if TYPE_CHECKING:
     from maverick.checkpoints import Content, Entry, Store
     from maverick.checkpoints.workspace import Capture
-    from maverick.dsl.workflow.model import KeepFiles, Step, Workflow
+    from maverick.dsl.workflow.model import KeepFiles
 
 _NAMED_FILES = 5
 """Of those that are left out, in a notice."""
@@ -120,9 +120,3 @@ def bring_back(store: Store, kept: Entry, root: Path) -> list[str]:
             f"an artifact of the recalled step cannot be brought back: {error}"
         ) from error
     return [change.path for change in plan.changes]
-
-
-def keeps_files(workflow: Workflow, steps: Iterable[Step]) -> bool:
-    """Whether any checkpoint of a run of *workflow*, which comes to *steps*, keeps files."""
-    choices = {step.kept_files() for step in steps}
-    return workflow.workspace != "false" or not choices <= {None, False, ()}

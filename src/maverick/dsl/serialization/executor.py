@@ -19,15 +19,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from maverick.dsl.engine import composites, leaves
-from maverick.dsl.engine.blocks import Block, Deadline, Unfinished, follows, is_chained
+from maverick.dsl.engine import leaves
+from maverick.dsl.engine.blocks import Block, Deadline, Unfinished, follows, is_chained, last_of
 from maverick.dsl.engine.plan import Plan
 from maverick.dsl.engine.retries import Retries
 from maverick.dsl.events import Event, Kind
 from maverick.dsl.expressions import evaluate, resolve
 from maverick.dsl.expressions.expressions import Expression, Field
 from maverick.dsl.expressions.scope import Frame
-from maverick.dsl.journal.keeper import take_artifacts
 from maverick.dsl.journal.records import key_of
 from maverick.dsl.paths import ROOT, StepPath
 from maverick.dsl.processes.stop import Stopped
@@ -107,7 +106,7 @@ class Executor:
         """Walk a workflow or sub-workflow whose steps stand below *path*."""
         results = self.walk_block(workflow.steps, path, block)
         if not workflow.has_outputs:
-            return composites.last_of(workflow.steps, results)
+            return last_of(workflow.steps, results)
         output = self.tools.scrub.value(evaluate.render(workflow.outputs, block.frame))
         return Result("done", lambda: output)
 
@@ -204,10 +203,11 @@ class Executor:
         return Executor(self.recall, self.tools, keep_records=True, history=history)
 
     def _perform(self, step: Step, path: StepPath, block: Block) -> Result:
-        walk = composites.walk_of(self, step, path, block)
-        if walk is None:
+        if not step.is_composite:
             return leaves.walk_leaf(self, step, path, block)
-        return self._walk_composite(step, path, block, walk)
+        from maverick.dsl.engine.composites import walk_of  # noqa: PLC0415 - many workflows have none
+
+        return self._walk_composite(step, path, block, walk_of(self, step, path, block))
 
     def _walk_composite(
         self, step: Step, path: StepPath, block: Block, walk: Callable[[], Result]
@@ -237,6 +237,8 @@ class Executor:
             and not (stands and leaves.bring_back_artifacts(self, step, path))
             and self.recorder is not None
         ):
+            from maverick.dsl.journal.keeper import take_artifacts  # noqa: PLC0415 - few steps have artifacts
+
             files = take_artifacts(self.recorder.store, self.tools.root, step.artifacts)
             self.recorder.keep_artifacts(path, files)
         self.emit("step_done", path, step, seconds=time.monotonic() - clock)

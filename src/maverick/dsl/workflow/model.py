@@ -83,6 +83,8 @@ class Step:
 
     kind: ClassVar[str] = ""
     """The type's name; empty where the file gives none that there is."""
+    is_composite: ClassVar[bool] = False
+    """Whether it is made of steps."""
     is_checkpoint: ClassVar[bool] = False
     """Recording it makes a checkpoint: it undoes nothing before it, and gives nothing."""
 
@@ -137,6 +139,7 @@ class ValidateStep(Step):
     """Runs validation stages; `again` is the language's `retry: N`, how often to validate again."""
 
     kind = "validate"
+    is_composite = True
 
     stages: Field = None
     again: Field = 0
@@ -162,6 +165,7 @@ class SubworkflowStep(Step):
     """
 
     kind = "subworkflow"
+    is_composite = True
 
     workflow: str
     inputs: Field = None
@@ -183,6 +187,7 @@ class BranchStep(Step):
     """Takes the first option that holds."""
 
     kind = "branch"
+    is_composite = True
 
     options: tuple[Option, ...]
     otherwise: Step | None = None
@@ -210,6 +215,7 @@ class LoopStep(Step):
     """
 
     kind = "loop"
+    is_composite = True
 
     steps: tuple[Step, ...]
     for_each: Field | Expression = None
