@@ -22,6 +22,7 @@ from maverick.errors import RunOwned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 
@@ -86,39 +87,29 @@ class Locks:
         except BlockingIOError:
             return True
 
-    @contextmanager
-    def shared(self) -> Iterator[None]:
+    def shared(self) -> AbstractContextManager[None]:
         """Keep gc from removing anything, together with other saves."""
-        with _locked(self._root, "store.lock", fcntl.LOCK_SH):
-            yield
+        return _locked(self._root, "store.lock", fcntl.LOCK_SH)
 
-    @contextmanager
-    def exclusive(self, *, wait: bool = True) -> Iterator[None]:
+    def exclusive(self, *, wait: bool = True) -> AbstractContextManager[None]:
         """Wait for all saves to end, and keep new ones out. Raises BlockingIOError if it is not to
         *wait*, but must.
         """
-        with _locked(self._root, "store.lock", fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)):
-            yield
+        return _locked(self._root, "store.lock", fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
-    @contextmanager
-    def merge(self, *, wait: bool = False) -> Iterator[None]:
+    def merge(self, *, wait: bool = False) -> AbstractContextManager[None]:
         """Keep every other merge of packs out. Raises BlockingIOError if there is one, unless it is
         to *wait*.
         """
-        with _locked(self._root, "merge.lock", fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)):
-            yield
+        return _locked(self._root, "merge.lock", fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
-    @contextmanager
-    def gc(self) -> Iterator[None]:
+    def gc(self) -> AbstractContextManager[None]:
         """Keep every other gc out. Raises BlockingIOError if there is one."""
-        with _locked(self._root, "gc.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
-            yield
+        return _locked(self._root, "gc.lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    @contextmanager
-    def refs(self) -> Iterator[None]:
+    def refs(self) -> AbstractContextManager[None]:
         """Keep every ref where it is."""
-        with _locked(self._root, "refs.lock", fcntl.LOCK_EX):
-            yield
+        return _locked(self._root, "refs.lock", fcntl.LOCK_EX)
 
     @contextmanager
     def own(self, run: str) -> Iterator[Owner]:
