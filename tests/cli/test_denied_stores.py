@@ -24,6 +24,7 @@ import pytest
 
 import maverick
 from kit.program import Program, Quick
+from kit.shards import sharded, share
 from kit.stores import begin, extend
 from maverick.checkpoints import Store
 from maverick.checkpoints.disk.files import Files
@@ -188,32 +189,41 @@ def _judge(command: list[str], where: str, ended: list[object]) -> bool:
     return denied
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("command", "shard"),
+    sharded(*COMMANDS),
+    ids=lambda given: " ".join(given) if isinstance(given, list) else None,
+)
 def test_what_may_not_be_read_is_not_damaged(
-    filled: tuple[Program, str], command: list[str]
+    filled: tuple[Program, str], command: list[str], shard: int
 ) -> None:
     """Each kind of file and each folder of a store, by each command."""
     program, run = filled
+    everywhere = [
+        (name, mode)
+        for name in _kinds(program.root)
+        for mode in ((0o000, 0o600) if (program.root / name).is_dir() else (0o000,))
+    ]
+    places = share(shard, everywhere)
 
     def work() -> object:
         found = []
-        for number, name in enumerate(_kinds(program.root)):
-            for mode in (0o000, 0o600) if (program.root / name).is_dir() else (0o000,):
-                copy = program.root.with_name(f"copy{number}-{mode}")
-                shutil.copytree(program.root, copy)
-                (copy / name).chmod(mode)
-                found.append([f"{name} of mode {mode:o}", _in(copy, program, command, run)])
-                with suppress(FileNotFoundError):  # gc may have removed it
-                    (copy / name).chmod(0o700)
-                shutil.rmtree(copy)
+        for number, (name, mode) in enumerate(places):
+            copy = program.root.with_name(f"copy{number}")
+            shutil.copytree(program.root, copy)
+            (copy / name).chmod(mode)
+            found.append([f"{name} of mode {mode:o}", _in(copy, program, command, run)])
+            with suppress(FileNotFoundError):  # gc may have removed it
+                (copy / name).chmod(0o700)
+            shutil.rmtree(copy)
         return found
 
     ended = _as_other(work)
 
     assert isinstance(ended, list)
     denied = [where for where, how in ended if _judge(command, where, how)]
-    assert ".maverick/checkpoints of mode 0" in denied
-    assert ".maverick/checkpoints/format.json of mode 0" in denied
+    for name in (".maverick/checkpoints", ".maverick/checkpoints/format.json"):
+        assert (f"{name} of mode 0" in denied) == ((name, 0) in places)
 
 
 def test_a_store_of_another_user_says_whose_it_is(
