@@ -131,19 +131,21 @@ def uninterrupted(known: dict[str, Left], tmp_path_factory: pytest.TempPathFacto
         ("part-one", "label"),
         ("part-two", "step"),
         ("fixer", "label"),
+        ("fixer", "step"),
         pytest.param("part-one", "step", marks=pytest.mark.thorough),
         pytest.param("part-two", "label", marks=pytest.mark.thorough),
-        pytest.param("fixer", "step", marks=pytest.mark.thorough),
     ],
 )
 def test_the_result_is_that_of_an_uninterrupted_run(
     tmp_path: Path, uninterrupted: Left, at: str, mode: str
 ) -> None:
     """Some files were written, one to its half, others not at all: nothing of that is left, and
-    nothing is lost.
+    nothing is lost. What was recorded since runs again, and nothing else: with labels the phase, with
+    a checkpoint after every step only the step that was interrupted.
     """
     shop = _shop(tmp_path, mode=mode, kill_at=at)
     killed = _maverick(shop, "fly", "--branch-name", "feature")
+    before = shop.agents
     half = (shop.root / "src/shared.txt").read_text()
 
     resumed = _maverick(shop, "fly", "--resume", "--workspace", "restore", "--json")
@@ -153,6 +155,10 @@ def test_the_result_is_that_of_an_uninterrupted_run(
     assert uninterrupted == _left(shop, resumed.stdout)
     assert "as it is\n" == (shop.root / "ignored/mine").read_text()
     assert "restored " in resumed.stderr
+    if at == "fixer":
+        again = ["implementer"] if mode == "label" else []
+        assert ["implementer", "implementer", "validation_fixer"] == before
+        assert [*again, "validation_fixer", "code_reviewer"] == shop.agents[len(before) :]
 
 
 def test_kept_files_are_another_result(tmp_path: Path) -> None:
@@ -167,23 +173,6 @@ def test_kept_files_are_another_result(tmp_path: Path) -> None:
     assert "notes.md\npart-one\npart-two\npart-two\nmending" == shop.repository.git(
         "show", "feature:notes.md"
     )
-
-
-@pytest.mark.parametrize(("mode", "again"), [("label", ["implementer"]), ("step", [])])
-def test_what_was_recorded_since_runs_again_and_nothing_else(
-    tmp_path: Path, mode: str, again: list[str]
-) -> None:
-    """With labels, the phase; with a checkpoint after every step, only the step that was
-    interrupted.
-    """
-    shop = _shop(tmp_path, mode=mode, kill_at="fixer")
-    _maverick(shop, "fly", "--branch-name", "feature")
-    before = shop.agents
-
-    _maverick(shop, "fly", "--resume", "--workspace", "restore")
-
-    assert ["implementer", "implementer", "validation_fixer"] == before
-    assert [*again, "validation_fixer", "code_reviewer"] == shop.agents[len(before) :]
 
 
 def _refuel(folder: Path, *, kill: bool) -> Workshop:

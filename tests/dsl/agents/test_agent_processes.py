@@ -66,6 +66,8 @@ def test_so_it_does_with_a_timeout(agents: Agents) -> None:
 @linux
 def test_so_it_does_with_a_stop(agents: Agents) -> None:
     _agent(agents, SERVER + "touch $STANDIN_FOLDER/hanging; sleep 1000")
+    with (agents.runs.root / "maverick.yaml").open("a") as config:
+        config.write("processes: {grace: 0.2}\n")  # What is begun by `&` does not hear SIGINT.
 
     assert "paused" == agents.interrupt(ASK).status
     assert not runs(_pid(agents.runs.root))
