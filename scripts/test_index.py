@@ -11,6 +11,7 @@ import re
 import runpy
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -100,6 +101,7 @@ def _options() -> list[str]:
     return sorted(found)
 
 
+@cache
 def index() -> dict[str, dict[str, list[str]]]:
     """The files that hold each word, by kinds."""
     files = (ROOT / "tests").rglob("test_*.py")
@@ -124,7 +126,7 @@ def _files(word: str, pattern: str, texts: dict[Path, str]) -> list[str]:
     uses = re.compile(pattern)
     ranked = []
     for path, text in texts.items():
-        if count := sum(1 for _ in uses.finditer(text)):
+        if word.partition(".")[0] in text and (count := sum(1 for _ in uses.finditer(text))):
             name = path.relative_to(ROOT).as_posix()
             ranked.append((not _is_named(path, word), -count.bit_length(), name))
     return [name for _, _, name in sorted(ranked)[:MOST]]
