@@ -4,6 +4,8 @@ Whatever is printed for people passes here. What would move the cursor, colour t
 title or the clipboard, or turn the direction of writing is shown as an escape (`\x1b`, `\u202e`).
 All other text stays as it is: letters of any script, emoji, combining marks, the joiners that they
 need, tabs.
+
+Names are listed, and the nearest one is named, for messages.
 """
 
 from __future__ import annotations
@@ -11,7 +13,28 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_CONSIDERED = 300
+"""How many names are compared, those of the most similar length: each takes some microseconds."""
+
+
+def nearest(name: str, names: Iterable[str], *, likeness: float = 0.6) -> str:
+    """Give `; did you mean …?`, or nothing when none of *names* is near. `-` and `_` count as the
+    same.
+
+    *likeness* is how near a name has to be: 1 is the same.
+    """
+    from difflib import get_close_matches  # noqa: PLC0415 - only needed for a message.
+
+    likely = sorted(names, key=lambda other: (abs(len(other) - len(name)), other))[:_CONSIDERED]
+    plain = {other.replace("-", "_").lower(): other for other in reversed(likely)}
+    close = get_close_matches(name[:100].replace("-", "_").lower(), plain, n=1, cutoff=likeness)
+    return f"; did you mean `{plain[close[0]]}`?" if close else ""
+
 
 _HIDDEN: Final = (
     "\x7f-\x9f"  # DEL and C1, of which U+009B begins a sequence as ESC [ does

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -209,16 +207,17 @@ class TestNamingTheRoot:
         )
         started: list[tuple[list[str], dict[str, str]]] = []
 
-        def start(argv: list[str], **options: Any) -> object:
-            started.append((argv, options["env"]))
+        def start(argv: list[str], cwd: Path, env: dict[str, str]) -> object:
+            del cwd
+            started.append((argv, env))
             raise ProcessLookupError
 
         monkeypatch.setattr(
             "maverick.checkpoints.gc.automatic.collecting_pays", lambda _store: True
         )
         monkeypatch.setattr(
-            "maverick.cli.commands.checkpoint_gc.subprocess",
-            SimpleNamespace(Popen=start, DEVNULL=-3),
+            "maverick.cli.here._start",
+            start,
         )
         monkeypatch.chdir(tmp_path)
         monkeypatch.setitem(nested.program.environment, "MAVERICK_PROJECT", "project")

@@ -59,7 +59,7 @@ PLACES = [
     "maverick.dsl.journal.recorder.Recorder.finish",
     "maverick.dsl.journal.recorder.Recorder.note_decision",
     "maverick.dsl.journal.recorder.Recorder.note_composite",
-    "maverick.dsl.journal.recall.Recall.idempotency_key",
+    "maverick.dsl.journal.records.Recall.idempotency_key",
     "maverick.dsl.journal.recorder.Recorder.settle",
     "maverick.dsl.expressions.scope.Frame.set_step",
     "maverick.dsl.serialization.executor.Executor.decide",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from maverick.checkpoints.disk import layout
 from maverick.checkpoints.disk.files import Files, writing
 from maverick.checkpoints.folder import StoreFolder
-from maverick.checkpoints.gc.merge import Merger
+from maverick.checkpoints.objects.pack_set import MERGED_PACKS
 from maverick.checkpoints.refs import refs
 from maverick.checkpoints.saving import Saving, save
 from maverick.checkpoints.trees.checkpoint import Checkpoint
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from maverick.checkpoints.fsck.fallback import Standing
     from maverick.checkpoints.fsck.findings import Finding, Repair
     from maverick.checkpoints.gc.collection import GcPlan
+    from maverick.checkpoints.gc.merge import Merger
     from maverick.checkpoints.objects.frames import Frame
     from maverick.checkpoints.objects.ids import CheckpointId
     from maverick.checkpoints.refs.refs import Ref
@@ -58,7 +59,7 @@ class Store(StoreFolder):
         trust_locks: bool | None = None,
     ) -> None:
         super().__init__(root, files, form, clock, trust_locks=trust_locks)
-        self._merger = Merger(self)
+        self._merger: Merger | None = None
 
     @classmethod
     def create(
@@ -147,8 +148,18 @@ class Store(StoreFolder):
         """
         saving = Saving(run, parent, kind, label, step, reason, group)
         checkpoint = save(self, saving, changes, facts or {})
-        self._merger.after_save()
+        self._merge_packs()
         return checkpoint
+
+    def _merge_packs(self) -> None:
+        """Merge small packs, if so many have come together."""
+        if self._merger is None:
+            if len(self.objects.packs.listed()) < MERGED_PACKS:
+                return
+            from maverick.checkpoints.gc.merge import Merger  # noqa: PLC0415 - a short run makes few packs
+
+            self._merger = Merger(self)
+        self._merger.after_save()
 
     def load(self, revision: str) -> Snapshot:
         """Give the snapshot of the checkpoint that *revision* names; see `resolve` for its

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from maverick.cli.terminal.streams import warn, write_err
 from maverick.encoding import inherited
@@ -14,6 +15,9 @@ from maverick.errors import MaverickError, UsageError
 from maverick.owners import ownership
 from maverick.project import Project, open_project
 from maverick.roots import locate
+
+if TYPE_CHECKING:
+    import subprocess
 
 
 def explained(error: BaseException) -> str:
@@ -127,3 +131,49 @@ def has_consent(question: str, *, yes: bool) -> bool:
     if ask is None:
         raise UsageError(f"{question} Nobody can be asked here: give --yes")
     return ask(question)
+
+
+def collect_in_background(project: Project, tell: Callable[[str], None]) -> None:
+    """Start `checkpoint gc` as a process of its own, at low priority, if it pays; nobody waits for
+    it.
+
+    The run that has ended stays what it is, whatever comes of this.
+    """
+    try:
+        _collect_in_background(project, tell)
+    except OSError as error:
+        warn(f"garbage is not collected: {error.strerror}")
+    except Exception as error:  # noqa: BLE001 - told, and the run's exit code stays
+        warn_of("garbage is not collected", error)
+
+
+def _collect_in_background(project: Project, tell: Callable[[str], None]) -> None:
+    from maverick.checkpoints.gc.automatic import collecting_pays  # noqa: PLC0415
+
+    if not collecting_pays(project.open_store()):
+        return
+    process = _start(
+        # -P: what stands in the project's folder is not `maverick`.
+        [sys.executable, "-P", "-m", "maverick", "checkpoint", "gc", "--keep-dropped"],
+        cwd=project.root,
+        env=project.environment,
+    )
+    with suppress(ProcessLookupError):
+        os.setpriority(os.PRIO_PROCESS, process.pid, 10)
+    tell("collecting garbage in the background")
+
+
+def _start(argv: list[str], cwd: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a process that says nothing, in a session of its own."""
+    import subprocess  # noqa: PLC0415 - loaded by the engine; what only looks at runs does without
+
+    nowhere = subprocess.DEVNULL
+    return subprocess.Popen(
+        argv,
+        cwd=cwd,
+        env=env,
+        stdin=nowhere,
+        stdout=nowhere,
+        stderr=nowhere,
+        start_new_session=True,
+    )

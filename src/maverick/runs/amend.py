@@ -15,12 +15,12 @@ from maverick.dsl.journal.recorder import Recorder
 from maverick.dsl.journal.tree import END, INPUTS, OUTPUT, RunTree
 from maverick.dsl.paths import StepPath
 from maverick.dsl.processes.secrets import Scrubber
-from maverick.dsl.suggest import nearest
 from maverick.dsl.workflow.inputs import convert_inputs
 from maverick.errors import NotFound, RefMoved, UsageError, WorkflowInvalid
 from maverick.runs import find
 from maverick.runs.request import Request, new_run_id
 from maverick.values import Value, normalise
+from maverick.visible import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

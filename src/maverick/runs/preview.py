@@ -13,8 +13,8 @@ from maverick.dsl.catalog.references import expressions_in
 from maverick.dsl.engine.blocks import Unfinished
 from maverick.dsl.engine.plan import Plan, Planned
 from maverick.dsl.events import Event
-from maverick.dsl.journal.recall import Recall
 from maverick.dsl.journal.recorder import Recorder
+from maverick.dsl.journal.records import Recall
 from maverick.dsl.journal.tree import RunTree
 from maverick.dsl.paths import StepPath
 from maverick.dsl.processes.processes import Processes

@@ -14,6 +14,7 @@ from kit.faults import CountingFiles, CrashingFiles, FullFiles, Killed, WatchedF
 from kit.stores import begin, extend, read_all
 from maverick.checkpoints import Checkpoint, Store, blob, value
 from maverick.checkpoints.disk import layout
+from maverick.checkpoints.gc.merge import Merger
 from maverick.errors import StoreUnwritable
 
 Content = dict[str, dict[str, bytes]]
@@ -24,6 +25,7 @@ def prepared(root: Path) -> Content:
     checkpoint.
     """
     store = Store.create(root, files=CountingFiles())
+    store._merger = Merger(store)
     store._merger._given_up = True  # several packs, of which some hold nothing that stays
     for number in range(2):
         run = f"done-{number}"

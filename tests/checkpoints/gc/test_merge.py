@@ -18,6 +18,7 @@ from maverick.checkpoints.disk import layout
 from maverick.checkpoints.gc import merge
 from maverick.checkpoints.objects.frames import NewObject
 from maverick.checkpoints.objects.ids import ObjectKind, blob_id
+from maverick.checkpoints.objects.pack_set import MERGED_PACKS
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def _before_merge(root: Path) -> Store:
     at = begin(store)
     for number in range(100):
         assert not merge.due(store.objects.packs.listed())
-        if len(_names(store)) == merge.FACTOR - 1:
+        if len(_names(store)) == MERGED_PACKS - 1:
             sizes = {merge._size_class(index.size) for index in store.objects.packs.listed()}
             if len(sizes) == 1:
                 return store
@@ -126,7 +127,7 @@ def test_a_reader_with_an_old_list_finds_what_was_merged(tmp_path: Path) -> None
 
     extend(store, store.resolve("run-1"), range(500, 501))
 
-    assert len(_names(store)) < merge.FACTOR
+    assert len(_names(store)) < MERGED_PACKS
     assert content == read_all(reader, snapshot.checkpoint)
     assert content == read_all(Store.open(store.root), snapshot.checkpoint)
 
@@ -154,7 +155,7 @@ def test_a_merge_that_is_killed_anywhere_loses_nothing(tmp_path: Path) -> None:
         else:
             break
     assert after > 20
-    assert len(_names(Store.open(copy))) < merge.FACTOR
+    assert len(_names(Store.open(copy))) < MERGED_PACKS
 
 
 def test_a_merge_for_which_there_is_no_space_fails_no_save(tmp_path: Path) -> None:
@@ -170,7 +171,7 @@ def test_a_merge_for_which_there_is_no_space_fails_no_save(tmp_path: Path) -> No
     at = extend(full, store.resolve("run-1"), range(500, 501))
 
     assert at == Store.open(store.root).resolve("run-1")
-    assert merge.FACTOR == len(_names(store))
+    assert MERGED_PACKS == len(_names(store))
     assert [] == list((store.root / "tmp").iterdir())
     assert (store.root / "reserve").exists()
 
@@ -211,9 +212,9 @@ def test_of_several_copies_the_one_that_leans_on_nothing_is_kept(store: Store) -
     for data, base in items:
         former = blob_id(base) if base else None
         store.objects.write([NewObject(ObjectKind.BLOB, blob_id(data), data, former)])
-    for number in range(merge.FACTOR):
+    for number in range(MERGED_PACKS):
         store.save(f"r{number}", {("x",): blob(b"%d" % number * 1500)}, parent=None)
-    for number in range(merge.FACTOR):
+    for number in range(MERGED_PACKS):
         data = b"".join(b"%x" % (n * number) for n in range(2500))
         store.save(f"s{number}", {("x",): blob(data)}, parent=None)
 

@@ -14,7 +14,7 @@ from maverick.dsl.expressions.expressions import (
     parse_expression,
     parse_template,
 )
-from maverick.dsl.expressions.lexer import MAX_LENGTH
+from maverick.dsl.expressions.parser import MAX_LENGTH
 
 
 @pytest.mark.parametrize(

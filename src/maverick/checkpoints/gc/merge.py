@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from maverick.checkpoints.disk import layout
 from maverick.checkpoints.objects.frames import ID, Frame
 from maverick.checkpoints.objects.pack_index import damaged
+from maverick.checkpoints.objects.pack_set import MERGED_PACKS
 from maverick.errors import MaverickError
 
 if TYPE_CHECKING:
@@ -24,12 +25,10 @@ if TYPE_CHECKING:
     from maverick.checkpoints.folder import StoreFolder
     from maverick.checkpoints.objects.pack_index import PackIndex, Place
 
-FACTOR = 8
-"""So many packs of one size make one of the next."""
 LARGE_BYTES = 256 << 20
 """Packs of this size are left to gc: copying them takes a second."""
 _SMALLEST_BITS = 10
-_FACTOR_BITS = FACTOR.bit_length() - 1
+_FACTOR_BITS = MERGED_PACKS.bit_length() - 1
 
 
 def due(indexes: Iterable[PackIndex]) -> list[PackIndex]:
@@ -41,7 +40,7 @@ def due(indexes: Iterable[PackIndex]) -> list[PackIndex]:
         if index.size < LARGE_BYTES:
             sizes.setdefault(_size_class(index.size), []).append(index)
     for _, packs in sorted(sizes.items()):
-        if len(packs) >= FACTOR:
+        if len(packs) >= MERGED_PACKS:
             return _first_of(packs)
     return []
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 # searched each.
 _SMALL_COUNT = 64
 
+MERGED_PACKS = 8
+"""So many packs of one size make one of the next."""
+
 
 class PackSet:
     """The packs of the store at *root*, as of the last `refresh`. Thread safe."""

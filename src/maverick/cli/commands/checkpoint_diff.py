@@ -91,7 +91,7 @@ def _check_step(sides: Iterable[RunTree], step: str) -> None:
     """Refuse a *step* that none of *sides* knows, recorded or begun, itself or below it."""
     steps = {name for side in sides for name in (*side.steps, *side.begun)}
     if not any(name.is_within(step) for name in steps):
-        from maverick.dsl.suggest import nearest  # noqa: PLC0415 - of the engine
+        from maverick.visible import nearest  # noqa: PLC0415 - of the engine
 
         hint = nearest(step, steps) or f"; there are {', '.join(sorted(steps)[:8]) or 'none'}"
         raise NotFound(f"there is no step {step!r} in either checkpoint{hint}")

@@ -15,10 +15,7 @@ Examples:
   maverick checkpoint gc --keep-last 3 --keep-within 14d
 """
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,7 +26,6 @@ from maverick.cli.answer import reply
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
 from maverick.cli.terminal.render import plural, size, table
-from maverick.cli.terminal.streams import warn
 from maverick.errors import StoreUnwritable, UsageError
 
 if TYPE_CHECKING:
@@ -108,42 +104,6 @@ def command(
         as_json=as_json,
         text=_text(plan, numbers, result.freed_bytes if result is not None else None),
     )
-
-
-def collect_in_background(project: "Project", tell: Callable[[str], None]) -> None:
-    """Start `checkpoint gc` as a process of its own, at low priority, if it pays; nobody waits for
-    it.
-
-    The run that has ended stays what it is, whatever comes of this.
-    """
-    try:
-        _collect_in_background(project, tell)
-    except OSError as error:
-        warn(f"garbage is not collected: {error.strerror}")
-    except Exception as error:  # noqa: BLE001 - told, and the run's exit code stays
-        from maverick.cli.here import warn_of  # noqa: PLC0415
-
-        warn_of("garbage is not collected", error)
-
-
-def _collect_in_background(project: "Project", tell: Callable[[str], None]) -> None:
-    from maverick.checkpoints.gc.automatic import collecting_pays  # noqa: PLC0415
-
-    if not collecting_pays(project.open_store()):
-        return
-    process = subprocess.Popen(
-        # -P: what stands in the project's folder is not `maverick`.
-        [sys.executable, "-P", "-m", "maverick", "checkpoint", "gc", "--keep-dropped"],
-        cwd=project.root,
-        env=project.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    with suppress(ProcessLookupError):
-        os.setpriority(os.PRIO_PROCESS, process.pid, 10)
-    tell("collecting garbage in the background")
 
 
 def _limits(

@@ -323,7 +323,7 @@ def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: 
             )
         _report(outcome, order, project, answer, time.monotonic() - clock)
         if outcome.status == "done":
-            from maverick.cli.commands.checkpoint_gc import collect_in_background  # noqa: PLC0415
+            from maverick.cli.here import collect_in_background  # noqa: PLC0415
 
             collect_in_background(project, _teller(order.quiet))
         if outcome.status in ("paused", "killed") and threads_left():

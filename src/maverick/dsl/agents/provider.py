@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from maverick.dsl.catalog.config import provider_names
-from maverick.dsl.suggest import nearest
 from maverick.errors import StepFailed
+from maverick.visible import nearest
 
 if TYPE_CHECKING:
     from maverick.dsl.agents.answers import Answer, Reader

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import blake3
 
-from maverick.dsl.suggest import nearest
 from maverick.errors import StepFailed, UsageError
+from maverick.visible import nearest
 
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec

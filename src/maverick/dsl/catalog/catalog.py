@@ -34,10 +34,10 @@ from maverick.dsl.catalog.workflow_files import (
 )
 from maverick.dsl.serialization.loader import parse_workflow
 from maverick.dsl.serialization.source_text import read_text
-from maverick.dsl.suggest import nearest
 from maverick.errors import Problem, StepFailed, UsageError, WorkflowInvalid
 from maverick.owners import ownership
 from maverick.values import normalise
+from maverick.visible import nearest
 
 if TYPE_CHECKING:
     from maverick.dsl.catalog.config import AgentConfig, Config

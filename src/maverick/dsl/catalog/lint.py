@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from maverick.dsl.catalog.references import check_references, expressions_in
 from maverick.dsl.serialization.loader import Checked, check_workflow
-from maverick.dsl.suggest import nearest
 from maverick.dsl.workflow.inputs import check_choice, fit
 from maverick.dsl.workflow.model import (
     Mention,
@@ -17,6 +16,7 @@ from maverick.dsl.workflow.model import (
     steps_in,
 )
 from maverick.errors import Problem, StepFailed, WorkflowInvalid
+from maverick.visible import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, TypeAlias
 
 from maverick.dsl.expressions.expressions import Expression, Template
-from maverick.dsl.suggest import nearest
 from maverick.dsl.workflow.model import LoopStep, Step, steps_in
 from maverick.errors import Problem
+from maverick.visible import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -10,7 +10,7 @@ from maverick.dsl.workflow.outcome import changed_parts, in_words
 
 if TYPE_CHECKING:
     from maverick.dsl.engine.blocks import Block, Unfinished
-    from maverick.dsl.journal.recall import Recall
+    from maverick.dsl.journal.records import Recall
     from maverick.dsl.workflow.model import Step
     from maverick.dsl.workflow.outcome import Key
     from maverick.values import Value

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from maverick.dsl.catalog.catalog import Catalog
     from maverick.dsl.engine.blocks import Block, Unfinished
     from maverick.dsl.engine.plan import Plan
-    from maverick.dsl.journal.recall import Recall
+    from maverick.dsl.journal.records import Recall
 
 
 class Refusals:

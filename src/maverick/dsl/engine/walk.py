@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from maverick.dsl.engine.retries import Retries
     from maverick.dsl.events import Kind
     from maverick.dsl.expressions.expressions import Expression, Field
-    from maverick.dsl.journal.recall import Recall
     from maverick.dsl.journal.recorder import Recorder
+    from maverick.dsl.journal.records import Recall
     from maverick.dsl.work import Tools
     from maverick.dsl.workflow.model import Step, Workflow
     from maverick.dsl.workflow.outcome import Result

@@ -9,9 +9,15 @@ from __future__ import annotations
 from typing import NamedTuple, TypeAlias
 
 from maverick.dsl.expressions.functions import FUNCTIONS
-from maverick.dsl.expressions.lexer import ExpressionSyntaxError, Token, tokens
 from maverick.dsl.expressions.nodes import Access, Call, Literal, Name, Node, children
-from maverick.dsl.expressions.parser import MAX_NESTING, TOO_DEEP, Parser
+from maverick.dsl.expressions.parser import (
+    MAX_NESTING,
+    TOO_DEEP,
+    ExpressionSyntaxError,
+    Parser,
+    Token,
+    tokens,
+)
 
 __all__ = [
     "Expression",

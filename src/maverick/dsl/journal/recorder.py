@@ -23,8 +23,7 @@ from maverick.checkpoints import (
 )
 from maverick.dsl.journal.draft import Draft, Save
 from maverick.dsl.journal.logs import AttemptLog, Logs, facts_text
-from maverick.dsl.journal.recall import Recall
-from maverick.dsl.journal.records import Facts
+from maverick.dsl.journal.records import Facts, Recall
 from maverick.dsl.journal.tree import (
     ASKED,
     END,

@@ -39,8 +39,8 @@ from maverick.values import Value
 if TYPE_CHECKING:
     from maverick.dsl.engine.history import History
     from maverick.dsl.engine.refusals import Refusals
-    from maverick.dsl.journal.recall import Recall
     from maverick.dsl.journal.recorder import Recorder
+    from maverick.dsl.journal.records import Recall
 
 T = TypeVar("T")
 Q = TypeVar("Q", Expression, Field | Expression)

@@ -19,8 +19,8 @@ from maverick.dsl.expressions.expressions import (
     parse_template,
 )
 from maverick.dsl.serialization.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode
-from maverick.dsl.suggest import nearest
 from maverick.errors import Problem
+from maverick.visible import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

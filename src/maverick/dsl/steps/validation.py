@@ -10,9 +10,9 @@ from maverick.dsl.catalog.config import MEANS_A_STAGE, Stage
 from maverick.dsl.durations import Limit, shortest
 from maverick.dsl.expressions import evaluate, resolve
 from maverick.dsl.processes.last_words import text_of, timed_out
-from maverick.dsl.suggest import nearest
 from maverick.dsl.work import Attempt, Tools, Work
 from maverick.errors import StepFailed, StepTimeout
+from maverick.visible import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,9 +6,9 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from maverick.dsl.suggest import nearest
 from maverick.errors import InputInvalid, ValueUnstorable
 from maverick.values import normalise
+from maverick.visible import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
