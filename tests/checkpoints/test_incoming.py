@@ -22,7 +22,7 @@ from maverick.checkpoints.objects.ids import ObjectId, ObjectKind, TreeId, blob_
 from maverick.checkpoints.objects.packs import PackWriter
 from maverick.checkpoints.refs.refs import encode_ref
 from maverick.checkpoints.trees import folders, tree_nodes
-from maverick.checkpoints.trees.closure import Walk
+from maverick.checkpoints.trees.closure import ClosureWalk
 from maverick.checkpoints.trees.folders import Path as Names
 from maverick.checkpoints.trees.tree_nodes import Child, Entry, Fan, Leaf, Node, encode_node
 from maverick.checkpoints.workspace import diff_files, open_workspace, plan_copy, plan_restore
@@ -200,7 +200,9 @@ def _crafted(store: Store, at: Checkpoint, frames: list[Frame], to: Path) -> Non
     ref = store.ref(at.run)
     parts: list[bytes] = []
     writer = PackWriter(parts.append, nonce=bytes(16))
-    for visit in Walk(store.objects).visit([at.id, *(it.checkpoint for it in ref.positions)]):
+    for visit in ClosureWalk(store.objects).visit(
+        [at.id, *(it.checkpoint for it in ref.positions)]
+    ):
         writer.add(store.objects.portable(visit.id, visit.kind))
     for frame in frames:
         writer.add(frame)

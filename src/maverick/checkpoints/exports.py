@@ -36,7 +36,7 @@ from maverick.checkpoints.refs.refs import Ref
 from maverick.checkpoints.refs.retention import Fate
 from maverick.checkpoints.trees import tree_nodes
 from maverick.checkpoints.trees.checkpoint import parse_checkpoint
-from maverick.checkpoints.trees.closure import Visit, Walk
+from maverick.checkpoints.trees.closure import ClosureWalk, Visit
 from maverick.checkpoints.trees.snapshot import Snapshot
 from maverick.checkpoints.workspace.stat_cache import kind_of
 from maverick.errors import StoreDamaged, StoreDenied, StoreTooNew, StoreUnwritable, UsageError
@@ -373,7 +373,7 @@ class _Export:
 
 def _walked(objects: Objects, ref: Ref, what: str) -> Iterator[Visit]:
     """Visit all that *ref* leads to. Raises StoreDamaged, StoreTooNew."""
-    for visit in Walk(objects).visit(retention.roots(ref, Fate.WHOLE)):
+    for visit in ClosureWalk(objects).visit(retention.roots(ref, Fate.WHOLE)):
         if isinstance(visit.error, StoreTooNew):
             raise visit.error
         if visit.error is not None:

@@ -54,7 +54,7 @@ def reply_run(run: str, checkpoint: str, *, as_json: bool, done: bool = False) -
     )
 
 
-class Answer:
+class CommandAnswer:
     """What is known of the command's run so far.
 
     `arguments` are those of the program, `runners` the commands that run workflows. With `one_line`

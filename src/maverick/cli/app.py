@@ -12,8 +12,8 @@ import typer
 
 from maverick import __version__
 from maverick.cli import commands
-from maverick.cli.answer import Answer
-from maverick.cli.entry import PLAIN, Entry, Group, help_text, require_command, usage_message
+from maverick.cli.answer import CommandAnswer
+from maverick.cli.entry import PLAIN, Group, MadeCommand, help_text, require_command, usage_message
 from maverick.cli.terminal.render import plural
 from maverick.cli.terminal.streams import StdoutClosed, complain, prepare_streams
 from maverick.errors import Fault, Interrupted, MaverickError, UsageError, WorkflowInvalid
@@ -31,9 +31,13 @@ class Program(Group):
 
     module: ClassVar[ModuleType] = commands
     others = {  # noqa: RUF012 - never changed
-        "fly": Entry("Run the workflow `fly`: from a task list to a pull request.", _shipped),
-        "refuel": Entry("Run the workflow `refuel`: fix the issues that have a label.", _shipped),
-        "review": Entry("Run the workflow `review`: judge a pull request or a branch.", _shipped),
+        "fly": MadeCommand("Run the workflow `fly`: from a task list to a pull request.", _shipped),
+        "refuel": MadeCommand(
+            "Run the workflow `refuel`: fix the issues that have a label.", _shipped
+        ),
+        "review": MadeCommand(
+            "Run the workflow `review`: judge a pull request or a branch.", _shipped
+        ),
     }
 
     def main(
@@ -48,14 +52,16 @@ class Program(Group):
         """Run the command that *args* name, and exit with its code."""
         arguments = list(sys.argv[1:] if args is None else args)
         prepare_streams()
-        answer = Answer(arguments, {"run", *self.others})
+        answer = CommandAnswer(arguments, {"run", *self.others})
         with _folder_kept(answer):
             code = self._run_guarded(
                 arguments, answer, {**extra, "prog_name": prog_name or "maverick"}
             )
         sys.exit(code)
 
-    def _run_guarded(self, arguments: list[str], answer: Answer, settings: dict[str, Any]) -> int:
+    def _run_guarded(
+        self, arguments: list[str], answer: CommandAnswer, settings: dict[str, Any]
+    ) -> int:
         """Run a command. Whatever it raises becomes a message and an exit code."""
         try:
             _refuse_system()
@@ -76,7 +82,7 @@ class Program(Group):
 
 
 @contextmanager
-def _folder_kept(answer: Answer) -> Iterator[None]:
+def _folder_kept(answer: CommandAnswer) -> Iterator[None]:
     """Undo `-C` in the end, for a program that runs this one in its own process."""
     before = None
     with suppress(OSError):  # It was removed.
@@ -101,14 +107,14 @@ def _message_and_code(error: Exception) -> tuple[str, int]:
     return explained(error), Fault.exit_code
 
 
-def _fail(message: str, answer: Answer, code: int, *, head: str = "") -> int:
+def _fail(message: str, answer: CommandAnswer, code: int, *, head: str = "") -> int:
     complain(head + message)
     with suppress(StdoutClosed, MaverickError):  # There is nobody left to tell.
         answer.fail(message)
     return code
 
 
-def _fail_invalid(error: WorkflowInvalid, answer: Answer) -> int:
+def _fail_invalid(error: WorkflowInvalid, answer: CommandAnswer) -> int:
     """Print what is wrong with a workflow; a problem that has a place stands on a line that begins
     with it.
     """

@@ -33,7 +33,7 @@ WorkflowName: TypeAlias = Annotated[
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
-class Entry(NamedTuple):
+class MadeCommand(NamedTuple):
     """A command that is no file: its line in the help, and what makes it of its name."""
 
     summary: str
@@ -55,7 +55,7 @@ class Group(TyperGroup):
     """The commands that `module` is the group of, and those of `others`."""
 
     module: ClassVar[ModuleType]
-    others: ClassVar[Mapping[str, Entry]] = {}
+    others: ClassVar[Mapping[str, MadeCommand]] = {}
     commands: "Commands"
 
     def __init__(self, **settings: Any) -> None:
@@ -83,7 +83,7 @@ class Commands(UserDict[str, Any]):
     name.
     """
 
-    def __init__(self, group: ModuleType, others: Mapping[str, Entry]) -> None:
+    def __init__(self, group: ModuleType, others: Mapping[str, MadeCommand]) -> None:
         super().__init__()
         self._order: tuple[str, ...] = group.ORDER
         is_top = hasattr(group, "__path__")

@@ -167,7 +167,7 @@ def _of_step(tree: RunTree, name: str, entry: Entry, rest: str, path: str) -> In
     return None
 
 
-def unfinished_steps(store: Store, tree: RunTree) -> dict[str, Unfinished]:
+def unfinished_steps(store: Store, tree: RunTree) -> dict[str, BegunStep]:
     """Give the steps that were begun and have not finished, by path, with what is not saved yet."""
     from maverick.dsl.journal.logs import find_log, unsaved_logs  # noqa: PLC0415 - only of a step that has not finished
 
@@ -179,7 +179,7 @@ def unfinished_steps(store: Store, tree: RunTree) -> dict[str, Unfinished]:
     names = dict.fromkeys(name for name in begun if name not in recorded and not is_decision(name))
     is_running = bool(unsaved) and store.is_owned(tree.checkpoint.run)
     return {
-        name: Unfinished(
+        name: BegunStep(
             (*find_log(tree, name), *unsaved.get(name, ())),
             failed.get(name),
             is_running=is_running and name in unsaved,
@@ -219,7 +219,7 @@ _ERRORS: Final = {
 }
 
 
-class Unfinished(NamedTuple):
+class BegunStep(NamedTuple):
     """The attempts at a step that has not finished; the error of the one that failed the run."""
 
     attempts: tuple[Logged, ...]

@@ -8,7 +8,7 @@ from kit.stores import begin, extend
 from maverick.checkpoints import Store, value
 from maverick.checkpoints.objects.frames import Leans
 from maverick.checkpoints.objects.ids import ObjectId, ObjectKind
-from maverick.checkpoints.trees.closure import Walk
+from maverick.checkpoints.trees.closure import ClosureWalk
 from maverick.errors import ObjectMissing
 
 
@@ -39,7 +39,7 @@ def test_a_walk_reaches_what_a_checkpoint_needs_and_nothing_else(tmp_path: Path)
     between = extend(store, labelled, range(1))
     last = extend(store, between, range(1, 2))
 
-    visits = list(Walk(store.objects).visit([last.id]))
+    visits = list(ClosureWalk(store.objects).visit([last.id]))
 
     reached = [visit.id for visit in visits if visit.kind is ObjectKind.CHECKPOINT]
     assert [last.id, labelled.id] == reached
@@ -56,7 +56,7 @@ def test_a_walk_says_where_things_stand(tmp_path: Path) -> None:
     )
     at = store.save("r", {("steps", "bytes"): value(b"attached")}, parent=at)
 
-    paths = {visit.path for visit in Walk(store.objects).visit([at.id])}
+    paths = {visit.path for visit in ClosureWalk(store.objects).visit([at.id])}
 
     assert {
         (),
@@ -71,7 +71,7 @@ def test_a_walk_goes_on_from_where_it_was(tmp_path: Path) -> None:
     """The collector marks again under its lock, and only what is new costs anything."""
     store = Store.create(tmp_path / "store")
     first = extend(store, begin(store), range(20))
-    walk = Walk(store.objects)
+    walk = ClosureWalk(store.objects)
     before = len(list(walk.visit([first.id])))
     second = extend(store, first, range(20, 21))
 
@@ -87,8 +87,8 @@ def test_a_missing_object_is_one_visit_with_an_error(tmp_path: Path) -> None:
     at = extend(store, begin(store), range(3))
     entry = store.load("run-1").entry("steps/step1")
 
-    visits = list(Walk(Without(store, entry.id)).visit([at.id]))
+    visits = list(ClosureWalk(Without(store, entry.id)).visit([at.id]))
     failed = [visit for visit in visits if visit.error is not None]
 
     assert [(("tree", "steps", "step1"), entry.id)] == [(visit.path, visit.id) for visit in failed]
-    assert len(visits) == len(list(Walk(store.objects).visit([at.id])))
+    assert len(visits) == len(list(ClosureWalk(store.objects).visit([at.id])))

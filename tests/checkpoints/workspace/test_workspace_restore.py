@@ -20,7 +20,7 @@ from maverick.checkpoints.workspace import (
     plan_copy,
     plan_restore,
 )
-from maverick.checkpoints.workspace.comparison import Comparison
+from maverick.checkpoints.workspace.comparison import FolderComparison
 from maverick.errors import FilesDiffer, NotFound, StoreDamaged, UsageError, WorkspaceUnwritable
 
 
@@ -492,7 +492,7 @@ def test_names_that_differ_only_in_case_are_refused_where_they_are_the_same(
     project.restore("run")
     assert {"sub/Readme", "sub/README"} < look(project.root).keys()
     shutil.rmtree(project.root / "sub")
-    monkeypatch.setattr(Comparison, "folds_case", lambda _: True)
+    monkeypatch.setattr(FolderComparison, "folds_case", lambda _: True)
 
     with pytest.raises(WorkspaceUnwritable, match="differ only in case"):
         project.restore("run")

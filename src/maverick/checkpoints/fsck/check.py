@@ -27,7 +27,7 @@ from maverick.checkpoints.refs.dropped import FILE, lost_runs, read_dropped
 from maverick.checkpoints.refs.retention import Fate
 from maverick.checkpoints.trees import tree_nodes
 from maverick.checkpoints.trees.checkpoint import Checkpoint, encode_checkpoint, read_all
-from maverick.checkpoints.trees.closure import UNKNOWN, Visit, Walk
+from maverick.checkpoints.trees.closure import UNKNOWN, ClosureWalk, Visit
 from maverick.checkpoints.trees.folders import WIDTH
 from maverick.checkpoints.trees.tree_nodes import Fan, Leaf
 from maverick.errors import (
@@ -101,7 +101,7 @@ class _Check:
         self._lengths: dict[ObjectId, int] = {}
         self._checkpoints: dict[ObjectId, Checkpoint] = {}
         self._tree_sizes: dict[ObjectId, int] = {}
-        self._walk = Walk(self._source)
+        self._walk = ClosureWalk(self._source)
         self._placement = Placement()
 
     def run(self) -> Iterator[Finding]:

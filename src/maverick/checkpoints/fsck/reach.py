@@ -12,7 +12,7 @@ from maverick.checkpoints.objects.ids import ObjectKind
 from maverick.checkpoints.objects.pack_index import ids_of
 from maverick.checkpoints.refs import retention
 from maverick.checkpoints.refs.retention import Fate
-from maverick.checkpoints.trees.closure import Walk
+from maverick.checkpoints.trees.closure import ClosureWalk
 from maverick.errors import ObjectCorrupt, StoreDamaged, StoreDenied, StoreTooNew
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Graph:
     def __init__(self, source: DamageSource, refs: Iterable[Ref]) -> None:
         self._runs: dict[ObjectId, dict[str, None]] = defaultdict(dict)
         self._above: dict[ObjectId, list[tuple[ObjectId, str]]] = defaultdict(list)
-        walk = Walk(source)
+        walk = ClosureWalk(source)
         for ref in refs:
             roots = retention.roots(ref, Fate.WHOLE)
             for root in roots:

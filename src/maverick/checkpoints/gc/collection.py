@@ -16,7 +16,7 @@ from maverick.checkpoints.objects.pack_index import leaning as leaning_copy
 from maverick.checkpoints.refs import retention
 from maverick.checkpoints.refs.refs import by_start
 from maverick.checkpoints.refs.retention import Fate
-from maverick.checkpoints.trees.closure import Walk
+from maverick.checkpoints.trees.closure import ClosureWalk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -166,7 +166,7 @@ def _held_by_run(survey: Survey) -> dict[str, list[ObjectId]]:
     A dead checkpoint may stay itself, as the base of another.
     """
     dead = [checkpoint for checkpoint in survey.dead if checkpoint.id not in survey.live]
-    walk = Walk(survey.source, survey.live, dead)
+    walk = ClosureWalk(survey.source, survey.live, dead)
     held: dict[str, list[ObjectId]] = {}
     for checkpoint in sorted(dead, key=lambda checkpoint: _age(survey, checkpoint)):
         held.setdefault(checkpoint.run, []).extend(

@@ -24,7 +24,7 @@ from maverick.checkpoints.refs import retention
 from maverick.checkpoints.refs.dropped import lost_runs
 from maverick.checkpoints.refs.retention import Fate, Policy
 from maverick.checkpoints.trees.checkpoint import Checkpoint, read_all
-from maverick.checkpoints.trees.closure import Walk
+from maverick.checkpoints.trees.closure import ClosureWalk
 from maverick.errors import StoreDamaged, StoreTooNew
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Survey:
         self._objects = store.objects
         self.source = BulkSource(store, packs)
         """Where all that was surveyed can be read from; to be closed."""
-        self._walk = Walk(self.source)
+        self._walk = ClosureWalk(self.source)
 
     @property
     def live(self) -> set[ObjectId]:

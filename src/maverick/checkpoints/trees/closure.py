@@ -77,7 +77,7 @@ class Visit:
     error: StoreDamaged | StoreTooNew | None = None
 
 
-class Walk:
+class ClosureWalk:
     """A walk that can be continued from further checkpoints.
 
     `seen` is what it has visited so far, `bases` what has to be there whole, but as no more than

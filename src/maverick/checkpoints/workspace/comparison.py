@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from maverick.checkpoints.workspace.scan import Workspace
 
 
-class Comparison:
+class FolderComparison:
     """What differs between *target* and *workspace*: `writes` and `removes` by path, and what is
     `kept`.
 

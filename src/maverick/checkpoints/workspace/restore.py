@@ -25,7 +25,7 @@ from maverick.checkpoints.workspace.changes import (
     mode_of,
     tree_of,
 )
-from maverick.checkpoints.workspace.comparison import Comparison
+from maverick.checkpoints.workspace.comparison import FolderComparison
 from maverick.checkpoints.workspace.finding import above
 from maverick.checkpoints.workspace.reading import STREAMED_FROM_BYTES
 from maverick.checkpoints.workspace.stat_cache import GONE, Row, Skipped
@@ -55,7 +55,7 @@ _ADVICE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class RestoreStep:
     """One file, link or empty folder that is written or removed; `before` is the row of what is
     there now.
     """
@@ -75,8 +75,8 @@ class RestorePlan:
     """
 
     root: str
-    removes: tuple[Step, ...]
-    writes: tuple[Step, ...]
+    removes: tuple[RestoreStep, ...]
+    writes: tuple[RestoreStep, ...]
     kept: tuple[Skipped, ...]
     unchanged: int
     head_then: Head | None
@@ -149,7 +149,7 @@ class RestorePlan:
                     with _explained("write", step.path):
                         _write(tree, step, self.store.read_chunks(step.new.id))
 
-    def _read(self, steps: Sequence[Step]) -> list[bytes]:
+    def _read(self, steps: Sequence[RestoreStep]) -> list[bytes]:
         return [
             self.store.read(step.new.id) if step.new is not None and step.new.id else b""
             for step in steps
@@ -185,7 +185,9 @@ def plan_restore(
         ignored=target.ignored,
         git=workspace.git and not target.ignored,
     )
-    comparison = Comparison(target, same, [_inside(path) for path in paths], remember=remember)
+    comparison = FolderComparison(
+        target, same, [_inside(path) for path in paths], remember=remember
+    )
     comparison.compare()
     for path in comparison.unknown_paths():
         raise NotFound(
@@ -193,10 +195,11 @@ def plan_restore(
             f"{workspace.root}"
         )
     writes = [
-        Step(path, old, new, row) for path, (old, new, row) in sorted(comparison.writes.items())
+        RestoreStep(path, old, new, row)
+        for path, (old, new, row) in sorted(comparison.writes.items())
     ]
     removes = [
-        Step(path, old, None, row) for path, (old, row) in sorted(comparison.removes.items())
+        RestoreStep(path, old, None, row) for path, (old, row) in sorted(comparison.removes.items())
     ]
     return RestorePlan(
         root=workspace.root,
@@ -238,7 +241,7 @@ def plan_copy(
         elif target.tree is not None:
             for name, inner in target.entries(target.tree, "").items():
                 entries.update(target.files(inner, name))
-    writes = tuple(Step(path, None, entry, GONE) for path, entry in sorted(entries.items()))
+    writes = tuple(RestoreStep(path, None, entry, GONE) for path, entry in sorted(entries.items()))
     return RestorePlan(str(folder.absolute()), (), writes, (), 0, target.head, None, store)
 
 
@@ -251,7 +254,7 @@ def plan_missing(store: Store, entry: Entry, root: Path) -> RestorePlan:
     target = Target(store, tree_of(entry), None, (), ignored=True, skipped={}, wanted=None)
     files = target.files(entry, "") if target.tree is not None else iter(())
     missing = [(path, entry) for path, entry in files if not os.path.lexists(root / path)]
-    writes = tuple(Step(path, None, entry, GONE) for path, entry in sorted(missing))
+    writes = tuple(RestoreStep(path, None, entry, GONE) for path, entry in sorted(missing))
     return RestorePlan(str(root), (), writes, (), 0, None, None, store)
 
 
@@ -263,7 +266,7 @@ def _inside(path: str) -> str:
     return "" if normal == "." else normal
 
 
-def _emptied(removes: Sequence[Step], comparison: Comparison) -> tuple[str, ...]:
+def _emptied(removes: Sequence[RestoreStep], comparison: FolderComparison) -> tuple[str, ...]:
     """Give the folders that may be empty when *removes* are done, and are not in the checkpoint;
     deepest first.
     """
@@ -272,11 +275,11 @@ def _emptied(removes: Sequence[Step], comparison: Comparison) -> tuple[str, ...]
     return tuple(sorted(gone, key=lambda folder: (-folder.count("/"), folder)))
 
 
-def _size(step: Step) -> int:
+def _size(step: RestoreStep) -> int:
     return step.new.size if step.new is not None else 0
 
 
-def _remove(tree: Tree, step: Step) -> None:
+def _remove(tree: Tree, step: RestoreStep) -> None:
     if step.old is not None and is_empty_folder(step.old):
         tree.remove_folder(step.path)
         return
@@ -284,7 +287,7 @@ def _remove(tree: Tree, step: Step) -> None:
     tree.remove(step.path)
 
 
-def _write(tree: Tree, step: Step, parts: Iterable[bytes]) -> None:
+def _write(tree: Tree, step: RestoreStep, parts: Iterable[bytes]) -> None:
     if step.new is None or is_empty_folder(step.new):
         tree.folder(step.path, make=True)
         return
@@ -297,7 +300,7 @@ def _write(tree: Tree, step: Step, parts: Iterable[bytes]) -> None:
         tree.put_file(step.path, parts, executable=mode == EXECUTABLE, before=step.before)
 
 
-def _require_same(tree: Tree, step: Step) -> None:
+def _require_same(tree: Tree, step: RestoreStep) -> None:
     """Raise FilesDiffer unless what is at the step's path is what was there when the plan was
     made.
     """

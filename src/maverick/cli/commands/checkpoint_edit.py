@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from maverick.checkpoints import Store
 
 
-class Target(NamedTuple):
+class EditTarget(NamedTuple):
     """What is edited: a step's output (`step` is its path) or the inputs (empty), and the way into
     it.
     """
@@ -103,7 +103,7 @@ def command(
     reply_run(edited.checkpoint.run, edited.checkpoint.id, as_json=as_json)
 
 
-def target_of(store: Store, tree: RunTree, path: str) -> Target:
+def target_of(store: Store, tree: RunTree, path: str) -> EditTarget:
     """Give what *path* names, which is there or can be put there.
 
     Raises:
@@ -111,15 +111,15 @@ def target_of(store: Store, tree: RunTree, path: str) -> Target:
         UsageError: it is nothing that can be edited.
     """
     if path == "inputs" or path.startswith(("inputs.", "inputs[")):
-        return Target("", parse_value_path(path.removeprefix("inputs"), path))
+        return EditTarget("", parse_value_path(path.removeprefix("inputs"), path))
     if path.startswith("steps."):
         rest = path.removeprefix("steps.")
         for name in sorted(tree.steps, key=len, reverse=True):
             begin = f"{name}.output"
             if rest == begin or rest.startswith((f"{begin}.", f"{begin}[")):
-                return Target(name, parse_value_path(rest.removeprefix(begin), path))
+                return EditTarget(name, parse_value_path(rest.removeprefix(begin), path))
             if rest == name:
-                return Target(name, [])
+                return EditTarget(name, [])
     look_up(store, tree.snapshot, path)  # Raises NotFound with near names.
     for unfinished in unfinished_steps(store, tree):
         if path == f"steps.{unfinished}" or path.startswith(f"steps.{unfinished}.output"):
@@ -134,7 +134,7 @@ def target_of(store: Store, tree: RunTree, path: str) -> Target:
 
 
 def _change(
-    target: Target, settings: list[str], file: str, add: Callable[[str], None]
+    target: EditTarget, settings: list[str], file: str, add: Callable[[str], None]
 ) -> Callable[[Any], Any]:
     """Give what makes the new value of the old one; *add* hears of the keys that were not there."""
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, cast
 
 import typer
 
-from maverick.cli.answer import Answer
+from maverick.cli.answer import CommandAnswer
 from maverick.cli.entry import BARE_RESUME
 from maverick.cli.terminal.render import duration, plural, value_text
 from maverick.cli.terminal.streams import (
@@ -236,7 +236,7 @@ def command(
     execute(order, inputs_file, inputs or [], context.obj)
 
 
-def execute(order: Order, inputs_file: str, pairs: list[str], answer: Answer) -> None:
+def execute(order: Order, inputs_file: str, pairs: list[str], answer: CommandAnswer) -> None:
     """Do what *order* says, and exit."""
     answer.workflow = order.workflow or None
     order.check()
@@ -266,7 +266,9 @@ def _given_outputs(pairs: "Sequence[str]") -> "dict[str, Value]":
     return given_outputs(pairs)
 
 
-def _run(order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: Answer) -> int:
+def _run(
+    order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: CommandAnswer
+) -> int:
     """Start or resume, report what came of it, and give the exit code."""
     from maverick.cli.here import asking, current_folder, from_here, this_project  # noqa: PLC0415
     from maverick.cli.terminal.interrupt import (  # noqa: PLC0415
@@ -343,7 +345,7 @@ def _performer(order: Order) -> "Callable[[Project, Request, Session], Outcome]"
 
 
 def _plan(
-    order: Order, project: "Project", request: "Request", observe: "Observer", answer: Answer
+    order: Order, project: "Project", request: "Request", observe: "Observer", answer: CommandAnswer
 ) -> int:
     """Print what would be done."""
     from maverick.cli.here import asking, current_folder  # noqa: PLC0415
@@ -367,7 +369,7 @@ def _teller(quiet: bool) -> Callable[[str], None]:
 
 
 @contextmanager
-def _observing(order: Order, answer: Answer) -> "Iterator[Observer]":
+def _observing(order: Order, answer: CommandAnswer) -> "Iterator[Observer]":
     """Give who watches the run: the command itself, the progress display, the file of events.
 
     One that fails is told of, and left out from then on.
@@ -394,7 +396,7 @@ def _observing(order: Order, answer: Answer) -> "Iterator[Observer]":
         yield observe
 
 
-def _remembering(answer: Answer) -> "Observer":
+def _remembering(answer: CommandAnswer) -> "Observer":
     def remember(event: "Event") -> None:
         if event.event in ("run_started", "run_resumed"):
             answer.run = event.message
@@ -403,7 +405,7 @@ def _remembering(answer: Answer) -> "Observer":
     return remember
 
 
-def _event_lines(order: Order, answer: Answer, stack: ExitStack) -> "Observer":
+def _event_lines(order: Order, answer: CommandAnswer, stack: ExitStack) -> "Observer":
     """What writes the events: a start overwrites the file, a resumption appends to it."""
     from maverick.cli.terminal.progress import EventLines, empty, end_line  # noqa: PLC0415
 
@@ -423,7 +425,7 @@ def _event_lines(order: Order, answer: Answer, stack: ExitStack) -> "Observer":
 
 
 def _report(
-    outcome: "Outcome", order: Order, project: "Project", answer: Answer, seconds: float
+    outcome: "Outcome", order: Order, project: "Project", answer: CommandAnswer, seconds: float
 ) -> None:
     """Print what a run came to; the last line on standard error is the command that resumes it."""
     is_there = outcome.run and project.store_folder.exists()  # A step may have removed it.
