@@ -1,6 +1,6 @@
 # Every task of this project: `make` lists them. Each is a script, which has more options.
 .DEFAULT_GOAL := help
-.PHONY: help check fix test one thorough agents hostile oldest unlocked
+.PHONY: help check fix test one where thorough agents hostile oldest unlocked
 .PHONY: docs bench lock demo wheel release
 
 help: ## this list
@@ -18,6 +18,9 @@ test: ## the whole suite
 
 one: ## one test, a file or a folder: make one TEST=tests/runs/test_logs.py
 	scripts/test -n 0 $(TEST)
+
+where: ## what in the code and the tests is about a word: make where WORD=retry
+	scripts/where $(WORD)
 
 thorough: ## the suite, also what takes hours
 	scripts/test --thorough
