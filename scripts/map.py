@@ -19,13 +19,13 @@ PACKAGE = "maverick"
 def contracts() -> dict[str, list[list[str]]]:
     """Layers by package: the highest first, each with the modules that stand side by side in it."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
-    return {
-        contract["name"]: [
-            [name.strip() for name in layer.split("|")] for layer in contract["layers"]
-        ]
-        for contract in settings["contracts"]
-        if contract["type"] == "layers"
-    }
+    layered = (contract for contract in settings["contracts"] if contract["type"] == "layers")
+    return {contract["name"]: list(map(_names, contract["layers"])) for contract in layered}
+
+
+def _names(layer: str) -> list[str]:
+    """The modules of a layer, below their package."""
+    return [name.strip().removeprefix(f"{PACKAGE}.") for name in layer.split("|")]
 
 
 def picture() -> str:
@@ -33,10 +33,9 @@ def picture() -> str:
     inner = contracts()
     rows: list[tuple[str, list[str]]] = []
     for layer in inner.pop(PACKAGE):
-        names = [name.removeprefix(f"{PACKAGE}.") for name in layer]
-        own = next((inner.pop(name) for name in names if name in inner), [])
-        lines = [_shown(modules, f"{PACKAGE}.{names[0]}.") for modules in own]
-        rows.append((" | ".join(names), lines))
+        own = next((inner.pop(name) for name in layer if name in inner), [])
+        lines = [_shown(modules, f"{layer[0]}.") for modules in own]
+        rows.append((" | ".join(layer), lines))
     if inner:
         raise SystemExit(f"scripts/map.py: no layer of {PACKAGE} is named {', '.join(inner)}")
     left = max(len(name) for name, _ in rows)

@@ -3,7 +3,7 @@ and the tables that hold prose; `--fix` wraps.
 
 Left as they are: fenced and indented code, headings, quotations, comments, generated parts, and a
 line that is one word (an address, the name of a test). A paragraph whose lines all fit is left
-alone. A table is for short facts: a cell of more than 100 characters is prose, and belongs into a
+alone. A table is for short facts: a cell of more than 100 characters is prose, and belongs in a
 list or a section.
 """
 

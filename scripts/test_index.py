@@ -169,7 +169,7 @@ def generated() -> str:
 def _cell(files: list[str]) -> str:
     """The files by their short names, as many of them as a table's cell takes."""
     short = [re.sub(r"^tests/|test_(?=\w+\.py$)|\.py$", "", file) for file in files]
-    fitting = (", ".join(short[:count]) for count in range(len(short), 0, -1))
+    fitting = (", ".join(short[:count]) for count in range(len(short), -1, -1))
     return next(cell for cell in fitting if len(cell) <= COLUMNS)
 
 

@@ -13,7 +13,7 @@ from maverick.checkpoints.objects.ids import ObjectId, TreeId
 from maverick.checkpoints.objects.pack_index import PackIndex, Place
 from maverick.checkpoints.trees.folders import Path as Names
 from maverick.checkpoints.trees.folders import walk
-from maverick.runs.imports import import_check
+from maverick.runs.import_check import import_check
 
 Progress = Callable[[int, int], None] | None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl.events import Observer, ignore
 from maverick.dsl.journal.sessions import Sessions
@@ -16,17 +16,15 @@ if TYPE_CHECKING:
     from maverick.dsl.catalog.catalog import Catalog
     from maverick.dsl.durations import Limit
     from maverick.dsl.expressions.scope import Frame
-    from maverick.dsl.journal.logs import Stream
+    from maverick.dsl.journal.logs import LogStream
+    from maverick.dsl.processes.child import StreamName
     from maverick.dsl.processes.processes import Processes
     from maverick.dsl.processes.stop import Stop
     from maverick.dsl.workflow.model import KeepFiles, Workflow
     from maverick.values import Value
 
 
-Streams: TypeAlias = Literal["stdout", "stderr"]
-
-
-def _nowhere(_stream: Stream, _data: bytes) -> None:
+def _nowhere(_stream: LogStream, _data: bytes) -> None:
     """Keep nothing."""
 
 
@@ -71,11 +69,11 @@ class Attempt:
     """How long it may take; None is for ever."""
     environment: Mapping[str, str]
     """Added to the environment of the step's processes."""
-    say: Callable[[Streams, bytes], None]
+    say: Callable[[StreamName, bytes], None]
     """Told what the step writes, as it comes, without secrets: for those who watch, and for its
     log.
     """
-    keep: Callable[[Stream, bytes], None] = _nowhere
+    keep: Callable[[LogStream, bytes], None] = _nowhere
     """Told what belongs in the step's log only."""
     facts: dict[str, object] = field(default_factory=dict)
     """What to keep of it beside its output, the same for all attempts: tokens, costs; values of

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maverick.dsl.journal.logs import STREAM_BYTES, Logged, Stream, read_log, write_log
+from maverick.dsl.journal.logs import STREAM_BYTES, Logged, LogStream, read_log, write_log
 
-_STREAMS: st.SearchStrategy[Stream] = st.sampled_from(["stdout", "stderr", "prompt"])
+_STREAMS: st.SearchStrategy[LogStream] = st.sampled_from(["stdout", "stderr", "prompt"])
 _PIECES = st.lists(st.tuples(_STREAMS, st.binary(min_size=1, max_size=20)))
 _ENDS = st.sampled_from([{}, {"status": "failed", "error": "why", "seconds": 0.1}])
 _ATTEMPTS = st.lists(st.tuples(_PIECES, _ENDS), max_size=4).map(
@@ -45,10 +45,10 @@ def test_a_torn_log_loses_its_end_only(attempts: list[Logged], data: st.DataObje
 
 @given(_PIECES, st.data())
 def test_the_bytes_do_not_depend_on_the_pieces(
-    pieces: list[tuple[Stream, bytes]], data: st.DataObject
+    pieces: list[tuple[LogStream, bytes]], data: st.DataObject
 ) -> None:
     """A pipe gives what it has at that moment; equal logs are stored once all the same."""
-    cut: list[tuple[Stream, bytes]] = []
+    cut: list[tuple[LogStream, bytes]] = []
     for stream, piece in pieces:
         place = data.draw(st.integers(0, len(piece)))
         cut += [(stream, part) for part in (piece[:place], piece[place:]) if part]
@@ -60,7 +60,7 @@ def test_of_each_stream_the_end_is_kept() -> None:
     """A flood on one stream takes nothing from the other; how much was let go is told, however
     often.
     """
-    flood: list[tuple[Stream, bytes]] = [
+    flood: list[tuple[LogStream, bytes]] = [
         ("stdout", b"x" * STREAM_BYTES),
         ("stderr", b"why"),
         ("stdout", b"end"),

@@ -1,11 +1,10 @@
 """Repair: makes a damaged store one in which fsck finds no damage, and removes nothing on the way.
 
 Packs first: the whole frames of a damaged pack go into a new pack, the damaged one into
-`quarantine/`. Then
-refs: a run whose newest checkpoint is not whole stands at its newest whole one again, a torn or
-missing ref is built anew from the checkpoints that its run has left. What a file held before is
-kept in `quarantine/`. Every step is durable before the next one; after a crash the next repair goes
-on.
+`quarantine/`. Then refs: a run whose newest checkpoint is not whole stands at its newest whole one
+again, a torn or missing ref is built anew from the checkpoints that its run has left. What a file
+held before is kept in `quarantine/`. Every step is durable before the next one; after a crash the
+next repair goes on.
 """
 
 from __future__ import annotations

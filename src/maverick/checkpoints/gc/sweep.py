@@ -1,5 +1,4 @@
-"""Garbage collection, second half: does what `gc` planned, in an order that is safe at every
-instant.
+"""Garbage collection, second half: does what was planned, in an order that is always safe.
 
 Without a lock: the live objects of the packs to be rewritten are copied into a new pack, durably.
 Then, alone in the store (no save is under way): refs and objects are synced, what is new is marked,

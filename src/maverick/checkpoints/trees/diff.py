@@ -60,8 +60,7 @@ class Change:
     """One change between two checkpoints, at an entry of their trees or at a leaf inside an entry's
     value.
 
-    `path` leads to the entry (`("a", "b")`), `inside` on into its value (`("tasks", 3,
-    "title")`;
+    `path` leads to the entry (`("a", "b")`), `inside` on into its value (`("tasks", 3, "title")`;
     empty: the whole of it). `part` says what `old` and `new` are: of a `value` the values there, of
     `data` the bytes of a blob, of a `note` the text beside the entry (or of an entry that is only a
     note). MISSING stands where a side has nothing. `before` and `after` are the entries, for their

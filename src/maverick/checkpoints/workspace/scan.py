@@ -45,9 +45,8 @@ class Workspace:
     """A folder whose files go into checkpoints; make one by `open_workspace`.
 
     `git`: whether git is asked which files are meant. `globs`: only what they match (empty:
-    everything).
-    `ignored`: also what is ignored. Files of more than `limit_bytes` are left out. `clock` gives
-    nanoseconds since the epoch.
+    everything). `ignored`: also what is ignored. Files of more than `limit_bytes` are left out.
+    `clock` gives nanoseconds since the epoch.
     """
 
     root: str

@@ -43,7 +43,7 @@ def command(
 ) -> None:
     from maverick.checkpoints import exports  # noqa: PLC0415
     from maverick.cli.terminal.progress import Bar  # noqa: PLC0415
-    from maverick.runs.imports import import_check  # noqa: PLC0415
+    from maverick.runs.import_check import import_check  # noqa: PLC0415
 
     project = this_project()
     store = project.create_store()

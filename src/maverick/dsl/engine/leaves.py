@@ -12,10 +12,11 @@ from maverick.dsl.expressions import resolve
 from maverick.dsl.journal.logs import ERROR_CHARACTERS, AttemptLog
 from maverick.dsl.journal.records import key_of
 from maverick.dsl.paths import StepPath
+from maverick.dsl.processes.child import StreamName
 from maverick.dsl.processes.last_words import cut
 from maverick.dsl.processes.stop import Stopped
 from maverick.dsl.steps import prepare
-from maverick.dsl.work import Attempt, Streams, Work
+from maverick.dsl.work import Attempt, Work
 from maverick.dsl.workflow.model import Step
 from maverick.dsl.workflow.outcome import (
     Key,
@@ -241,7 +242,7 @@ def _attempt(
         )
     )
 
-    def say(stream: Streams, data: bytes) -> None:
+    def say(stream: StreamName, data: bytes) -> None:
         log.write(stream, data)
         tell(stream, data)
 

@@ -68,7 +68,7 @@ def render(field: Field | Expression, scope: Scope) -> Value:
 
 
 def key_view(field: Field | Expression, scope: Scope) -> Value:
-    """What of *field* belongs into a step's key, at any depth.
+    """What of *field* belongs to a step's key, at any depth.
 
     Of what is not volatile: its value. Of what is: `{"text": its text, "reads": {path: value}}`
     with what it reads from inputs, steps, item, index and parent, and nothing of the environment,

@@ -51,9 +51,8 @@ class Expression(NamedTuple):
 
     `names` are all static access paths, in the order of the text, each cut at its first dynamic
     part; `reads` are those of them that start at inputs, steps, item, index or parent; `calls` are
-    the functions.
-    `volatile`: it reads `env` or `run`, or calls `glob` or `exists`, so that `reads` do not tell
-    its value.
+    the functions. `volatile`: it reads `env` or `run`, or calls `glob` or `exists`, so that `reads`
+    do not tell its value.
     """
 
     text: str

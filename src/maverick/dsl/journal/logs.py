@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from maverick.checkpoints import Checkpoint, Files, Store
 
-Stream: TypeAlias = Literal["stdout", "stderr", "prompt"]
+LogStream: TypeAlias = Literal["stdout", "stderr", "prompt"]
 STREAM_BYTES: Final = 1 << 20
 """Of each stream of an attempt that are kept, the last ones."""
 ERROR_CHARACTERS: Final = 64 * 1024
@@ -39,7 +39,7 @@ TRIES: Final = "tries"
 
 _HEADER: Final = struct.Struct(">B3xI")
 _ABOUT: Final = 0
-_NUMBERS: Final[Mapping[Stream, int]] = {"stdout": 1, "stderr": 2, "prompt": 3}
+_NUMBERS: Final[Mapping[LogStream, int]] = {"stdout": 1, "stderr": 2, "prompt": 3}
 _NAMES: Final = {number: name for name, number in _NUMBERS.items()}
 _COMPACT_BYTES: Final = 8 * STREAM_BYTES
 """How long the file of one attempt may become before what nobody will keep is taken out of it."""
@@ -55,11 +55,11 @@ class Logged:
 
     number: int
     step: str = ""
-    pieces: list[tuple[Stream, bytes]] = field(default_factory=list)
+    pieces: list[tuple[LogStream, bytes]] = field(default_factory=list)
     end: Mapping[str, object] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
 
-    def stream(self, name: Stream) -> bytes:
+    def stream(self, name: LogStream) -> bytes:
         """Give what is kept of the stream *name*."""
         return b"".join(data for stream, data in self.pieces if stream == name)
 
@@ -178,7 +178,7 @@ def _tail(attempt: Logged) -> Logged:
     """Give *attempt* with the ends of its streams only, in as few pieces as there can be."""
     room = dict.fromkeys(_NUMBERS, STREAM_BYTES)
     left_out = dict(attempt.left_out)
-    pieces: list[tuple[Stream, list[bytes]]] = []
+    pieces: list[tuple[LogStream, list[bytes]]] = []
     for stream, data in reversed(attempt.pieces):
         fits = data[max(len(data) - room[stream], 0) :] if room[stream] else b""
         room[stream] -= len(fits)
@@ -214,7 +214,7 @@ class AttemptLog:
         """Whether nothing is kept of the attempt so far."""
         return self._descriptor is None and not self._size
 
-    def write(self, stream: Stream, data: bytes) -> None:
+    def write(self, stream: LogStream, data: bytes) -> None:
         """Append what the attempt wrote to *stream*; what comes after the end is let go."""
         if self._keep and data:
             with self._lock:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from maverick.dsl.processes.secret_forms import SecretFinder
     from maverick.values import Value
 
-MASK: Final = "***"
 SHORTEST: Final = 8
 """Characters: a shorter value would stand in harmless text, and masking would give it away."""
 

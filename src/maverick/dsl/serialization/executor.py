@@ -2,10 +2,9 @@
 
 `block -> step -> leaf or composite`. What holds for every step at every depth (`when`, recall,
 retry, `continue_on_error`, records, events) is done once, in `walk_step`, `walk_leaf` and
-`_walk_composite`.
-Resuming is walking again from the start: at each step its key is computed and the journal asked;
-what is recorded under that key is returned, what is not is run. There is no other notion of a
-position.
+`_walk_composite`. Resuming is walking again from the start: at each step its key is computed and
+the journal asked; what is recorded under that key is returned, what is not is run. There is no
+other notion of a position.
 
 The same walk, *checking*, runs and writes nothing: it finds out before a resumption whether a
 finished step would have to run again.

@@ -48,6 +48,8 @@ class StepType(Protocol):
     def prepare(self, step: Any, frame: Frame, tools: Tools) -> Work:
         """What a step of the type would do in this scope, in the folder `tools.root`.
 
+        The work keeps within `attempt.limit` and ends when `tools.stop` is requested.
+
         Raises:
             StepFailed: An expression cannot be evaluated, or what the step names does not exist.
         """

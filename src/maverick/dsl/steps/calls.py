@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from maverick.dsl.catalog.actions import Action
     from maverick.dsl.durations import Limit
-    from maverick.dsl.journal.logs import Stream
+    from maverick.dsl.journal.logs import LogStream
     from maverick.dsl.processes.processes import Completed
     from maverick.dsl.processes.secrets import Scrubber
     from maverick.dsl.work import Attempt, Tools
@@ -68,9 +68,9 @@ def call_in_attempt(
 def _in_this_process(
     action: Action, args: list[Value], kwargs: dict[str, Value], attempt: Attempt, tools: Tools
 ) -> object:
-    printed: defaultdict[Stream, Tail] = defaultdict(lambda: Tail(END_BYTES))
+    printed: defaultdict[LogStream, Tail] = defaultdict(lambda: Tail(END_BYTES))
 
-    def keep(stream: Stream, data: bytes) -> None:
+    def keep(stream: LogStream, data: bytes) -> None:
         attempt.keep(stream, data)
         printed[stream].add(data)
 

@@ -17,7 +17,7 @@ from maverick.errors import StepFailed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from maverick.dsl.work import Streams
+    from maverick.dsl.processes.child import StreamName
 
 _MOST_REASONS = 20
 """Of one exception: those of a group, their causes and so on."""
@@ -34,7 +34,7 @@ class ActionRaised(StepFailed):
     """
 
     def __init__(
-        self, message: str, *, causes: Sequence[str], log: Sequence[tuple[Streams, bytes]]
+        self, message: str, *, causes: Sequence[str], log: Sequence[tuple[StreamName, bytes]]
     ) -> None:
         self.log = log
         super().__init__(message, causes=tuple(causes))
@@ -81,7 +81,7 @@ def reasons(error: BaseException, file: str = "") -> list[str]:
     return lines
 
 
-def written(error: BaseException) -> list[tuple[Streams, bytes]]:
+def written(error: BaseException) -> list[tuple[StreamName, bytes]]:
     """Give all that commands wrote whose output the exception holds, or one that it holds or was
     caused by.
     """
@@ -141,13 +141,13 @@ def _notes(error: BaseException) -> list[str]:
     return [cut(line, LINE_CHARACTERS) for text in texts for line in text.splitlines()]
 
 
-def _output(error: BaseException) -> list[tuple[Streams, bytes]]:
+def _output(error: BaseException) -> list[tuple[StreamName, bytes]]:
     """Give what an exception of `subprocess` captured of its command, by stream."""
     import subprocess  # noqa: PLC0415 - where it was never imported there is no exception of it
 
     if not isinstance(error, subprocess.CalledProcessError | subprocess.TimeoutExpired):
         return []
-    both: list[tuple[Streams, object]] = [
+    both: list[tuple[StreamName, object]] = [
         ("stdout", _own(error, "stdout")),
         ("stderr", _own(error, "stderr")),
     ]

@@ -1,8 +1,7 @@
 """What Python prints while a run goes on: masked, and kept in the log of the step that printed it.
 
 An action's `print` reaches the terminal past everything else. Which step printed, the context of
-the printing code
-says: that of an action's thread, or of its task.
+the printing code says: that of an action's thread, or of its task.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 if TYPE_CHECKING:
-    from maverick.dsl.journal.logs import Stream
+    from maverick.dsl.journal.logs import LogStream
     from maverick.dsl.processes.secrets import Scrubber
 
-Keep: TypeAlias = "Callable[[Stream, bytes], None]"
+Keep: TypeAlias = "Callable[[LogStream, bytes], None]"
 
 
 class _Listener:
@@ -95,9 +94,9 @@ class _Kept:
     It is the whole process's: whoever closes it, or gives it another encoding, does so to nobody.
     """
 
-    def __init__(self, stream: Any, name: Stream, scrub: Scrubber, nobody: _Listener) -> None:
+    def __init__(self, stream: Any, name: LogStream, scrub: Scrubber, nobody: _Listener) -> None:
         self.stream = stream
-        self.name: Stream = name
+        self.name: LogStream = name
         self.scrub = scrub
         self.buffer = _KeptBytes(self)
         self._nobody = nobody
