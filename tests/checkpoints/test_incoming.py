@@ -24,7 +24,7 @@ from maverick.checkpoints.refs.refs import encode_ref
 from maverick.checkpoints.trees import folders, tree_nodes
 from maverick.checkpoints.trees.closure import ClosureWalk
 from maverick.checkpoints.trees.folders import Path as Names
-from maverick.checkpoints.trees.tree_nodes import Child, Entry, Fan, Leaf, Node, encode_node
+from maverick.checkpoints.trees.tree_nodes import Child, Entry, Fan, LeafNode, Node, encode_node
 from maverick.checkpoints.workspace import diff_files, open_workspace, plan_copy, plan_restore
 from maverick.errors import StoreDamaged, UsageError
 
@@ -55,7 +55,7 @@ def _bomb(store: Store, levels: int, text: bytes = b"", *, top: str = "workspace
     store.objects.write([NewObject(ObjectKind.BLOB, blob_id(text), text)])
     entry = Entry("blob", blob_id(text), len(text))
     for _ in range(levels):
-        entry = _put(store, Leaf({f"n{number}": entry for number in range(10)}))
+        entry = _put(store, LeafNode({f"n{number}": entry for number in range(10)}))
     return _save(store, {(top,): existing(entry)})
 
 
@@ -272,7 +272,7 @@ def test_verifying_tells_how_far_it_is(store: Store, there: Store, tmp_path: Pat
     "entry",
     [
         Entry("blob", blob_id(b"x"), 7),
-        Entry("tree", tree_id(encode_node(Leaf({"a": Entry("blob", blob_id(b"x"), 1)}))), 0),
+        Entry("tree", tree_id(encode_node(LeafNode({"a": Entry("blob", blob_id(b"x"), 1)}))), 0),
     ],
 )
 def test_what_says_a_wrong_size_of_another_is_refused(
@@ -282,9 +282,9 @@ def test_what_says_a_wrong_size_of_another_is_refused(
     right one.
     """
     store.objects.write([NewObject(ObjectKind.BLOB, blob_id(b"x"), b"x")])
-    _put(store, Leaf({"a": Entry("blob", blob_id(b"x"), 1)}))
+    _put(store, LeafNode({"a": Entry("blob", blob_id(b"x"), 1)}))
     right = Entry(entry.kind, entry.id, 1)
-    top = _put(store, Leaf({"a": right, "b": entry}))
+    top = _put(store, LeafNode({"a": right, "b": entry}))
     exports.export(store, _save(store, {("workspace",): existing(top)}), tmp_path / "run")
 
     with pytest.raises(
@@ -300,12 +300,12 @@ def test_wide_folders_that_share_their_parts_are_refused(
     every path.
     """
     names = {f"{number}": Entry("note", tree_nodes.NO_OBJECT, 0, "040000") for number in range(48)}
-    entry = _put(store, Leaf(dict(sorted(names.items()))))
+    entry = _put(store, LeafNode(dict(sorted(names.items()))))
     count = 48
     for _ in range(20):
         child = Child(TreeId(entry.id), count, 0)
         entry, count = _put(store, Fan({"0": child, "1": child})), 2 * count
-    at = _save(store, {("artifacts",): existing(_put(store, Leaf({"s": entry})))})
+    at = _save(store, {("artifacts",): existing(_put(store, LeafNode({"s": entry})))})
     exports.export(store, at, tmp_path / "run")
 
     with pytest.raises(StoreDamaged, match=r"is not well-formed: .* stands under 0"):

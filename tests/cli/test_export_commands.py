@@ -11,7 +11,7 @@ from kit.program import Ended, Program, Quick
 from maverick.checkpoints import Store, existing, exports
 from maverick.checkpoints.objects.frames import NewObject
 from maverick.checkpoints.objects.ids import ObjectKind, tree_id
-from maverick.checkpoints.trees.tree_nodes import NO_OBJECT, Entry, Leaf, encode_node
+from maverick.checkpoints.trees.tree_nodes import NO_OBJECT, Entry, LeafNode, encode_node
 
 FLOW = """
     inputs: {name: {type: string, default: World}}
@@ -136,7 +136,7 @@ def test_what_nobody_could_restore_is_refused_and_taken_if_told(
     there = Store.create(tmp_path / "store")
     entry = Entry("note", NO_OBJECT, 0, "040000")
     for _ in range(12):
-        data = encode_node(Leaf({f"n{number}": entry for number in range(10)}))
+        data = encode_node(LeafNode({f"n{number}": entry for number in range(10)}))
         there.objects.write([NewObject(ObjectKind.TREE, tree_id(data), data)])
         entry = Entry("tree", tree_id(data), 0)
     bomb = there.save("bomb", {("workspace",): existing(entry)}, parent=None, kind="final")

@@ -16,7 +16,7 @@ import pytest
 from kit.processes import until
 from kit.program import Program, Running
 from maverick.cli.terminal.interrupt import GaveUp, Signals, attend, catching
-from maverick.dsl.processes.stop import Stop
+from maverick.dsl.processes.stop_request import Stop
 
 WAITING = """
     - {name: first, type: shell, run: "echo one"}

@@ -15,7 +15,7 @@ from kit.patience import wait_until
 from kit.runs import Execution, Runs
 from maverick.checkpoints import Store
 from maverick.dsl.events import Event
-from maverick.dsl.processes.stop import Stop
+from maverick.dsl.processes.stop_request import Stop
 from maverick.dsl.workflow.outcome import Outcome
 from maverick.errors import StepFailed
 from maverick.project import Project

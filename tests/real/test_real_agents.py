@@ -24,7 +24,7 @@ from kit.real import forget_sessions, installed, node_environment
 from kit.runs import Execution, Runs
 from maverick.checkpoints import Store
 from maverick.dsl.agents.provider import load_provider
-from maverick.dsl.processes.stop import Stop
+from maverick.dsl.processes.stop_request import Stop
 from maverick.project import Project
 from maverick.runs import start as engine
 from maverick.runs.request import Request, Session

@@ -14,7 +14,7 @@ from kit.real import PROGRAMS
 from kit.repositories import Repository
 from maverick.dsl.processes.commands import attach
 from maverick.dsl.processes.processes import Processes
-from maverick.dsl.processes.stop import Stop
+from maverick.dsl.processes.stop_request import Stop
 from maverick.errors import StepFailed
 from maverick.library.actions.gh import find_repository
 from maverick.library.actions.issues import fetch_github_issue, fetch_github_issues

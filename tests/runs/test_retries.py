@@ -56,7 +56,8 @@ def test_the_delay_grows_by_the_backoff(runs: Runs, monkeypatch: pytest.MonkeyPa
     """`delay * backoff ** (n - 1)` seconds."""
     waited: list[float | None] = []
     monkeypatch.setattr(
-        "maverick.dsl.processes.stop.Stop.wait", lambda _self, seconds=None: waited.append(seconds)
+        "maverick.dsl.processes.stop_request.Stop.wait",
+        lambda _self, seconds=None: waited.append(seconds),
     )
     runs.flow(
         "- {name: a, type: python, action: flaky, args: [a, 3], retry: {attempts: 4, delay: 10, "

@@ -14,7 +14,7 @@ from maverick.checkpoints.objects.ids import ObjectId, TreeId
 from maverick.checkpoints.trees import folders, tree_nodes
 from maverick.checkpoints.trees.checkpoint import Checkpoint, encode_checkpoint
 from maverick.checkpoints.trees.closure import UNKNOWN
-from maverick.checkpoints.trees.tree_nodes import Fan, Leaf
+from maverick.checkpoints.trees.tree_nodes import Fan, LeafNode
 from maverick.errors import UsageError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def is_canonical(visit: Visit) -> bool:
     match visit.content:
         case Checkpoint() as checkpoint:
             return encode_checkpoint(checkpoint) == visit.data
-        case Leaf() | Fan() as node:
+        case LeafNode() | Fan() as node:
             is_wide = node.count > folders.WIDTH
             return tree_nodes.encode_node(node) == visit.data and is_wide is isinstance(node, Fan)
         case None:

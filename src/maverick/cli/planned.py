@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import IO
 
     from maverick.runs.preview import Changed, PlannedStep, RunPlan
-    from maverick.runs.workspace_choice import Decision, FileDifference
+    from maverick.runs.workspace_choice import FileDifference, FilesDecision
 
 _COLOURS: Final = {
     "recall": "dim",
@@ -109,7 +109,7 @@ def _step_lines(planned: PlannedStep, *, colour: bool) -> Shown:
 # --- files ----------------------------------------------------------------------------------------
 
 
-def _files_row(decision: Decision) -> dict[str, Any] | None:
+def _files_row(decision: FilesDecision) -> dict[str, Any] | None:
     difference = decision.difference
     if difference is None:
         return None
@@ -140,7 +140,7 @@ def _file_lines(plan: RunPlan, *, colour: bool) -> Shown:
     return shown(*parts)
 
 
-def _decision_text(decision: Decision, difference: FileDifference) -> str:
+def _decision_text(decision: FilesDecision, difference: FileDifference) -> str:
     plan, name = difference.plan, one_line(difference.name)
     moved = "; HEAD has moved since" if plan.head_moved else ""
     counts = (

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from maverick.dsl.journal.logs import LogStream
     from maverick.dsl.processes.child import StreamName
     from maverick.dsl.processes.processes import Processes
-    from maverick.dsl.processes.stop import Stop
+    from maverick.dsl.processes.stop_request import Stop
     from maverick.dsl.workflow.model import KeepFiles, Workflow
     from maverick.values import Value
 

@@ -18,14 +18,14 @@ from maverick.dsl.journal.records import Recall
 from maverick.dsl.journal.tree import RunTree
 from maverick.dsl.paths import StepPath
 from maverick.dsl.processes.processes import Processes
-from maverick.dsl.processes.stop import Stop
+from maverick.dsl.processes.stop_request import Stop
 from maverick.dsl.serialization.executor import Executor
 from maverick.dsl.serialization.loader import parse_workflow
 from maverick.dsl.work import Tools
 from maverick.errors import FilesDiffer, StepFailed, WorkflowInvalid
 from maverick.runs import amend, find
 from maverick.runs.prepare import Prepared, prepare_resume, prepare_start, refuse_secrets
-from maverick.runs.workspace_choice import Decision, expect
+from maverick.runs.workspace_choice import FilesDecision, expect
 from maverick.values import same
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class RunPlan:
     workflow: str
     run: str
     steps: tuple[PlannedStep, ...]
-    files: Decision | None = None
+    files: FilesDecision | None = None
     missing: tuple[MissingFile, ...] = ()
     refused: str = ""
     notes: tuple[str, ...] = ()
@@ -146,7 +146,7 @@ def plan_resume(
 
 def _files(
     store: Store, checkpoint: Checkpoint, root: Path, request: Request, *, can_ask: bool
-) -> tuple[Decision, str]:
+) -> tuple[FilesDecision, str]:
     """Give what would become of the project's files, and why they would make it refuse."""
     try:
         return expect(
@@ -157,7 +157,7 @@ def _files(
 
 
 def _missing(
-    project: Project, recorder: Recorder, plan: Plan, decision: Decision | None
+    project: Project, recorder: Recorder, plan: Plan, decision: FilesDecision | None
 ) -> Iterator[MissingFile]:
     """Yield the artifacts of the steps to be recalled that would be brought back."""
     written = set()

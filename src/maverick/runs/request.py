@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from maverick.dsl.events import Event, Observer, guarded, ignore
-from maverick.dsl.processes.stop import Stop
+from maverick.dsl.processes.stop_request import Stop
 
 if TYPE_CHECKING:
     from maverick.values import Value

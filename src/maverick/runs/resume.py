@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from maverick.dsl.journal.recorder import Recorder
     from maverick.dsl.processes.secrets import Scrubber
     from maverick.project import Project
-    from maverick.runs.workspace_choice import Amended, Decision
+    from maverick.runs.workspace_choice import Amended, FilesDecision
     from maverick.values import Value
 
 
@@ -182,7 +182,7 @@ def _amended(recorder: Recorder, reasons: list[str]) -> Amended:
     return Amended(*recorder.pending_changes(), reasons)
 
 
-def _decide_files(execution: Execution, tip: Checkpoint, request: Request) -> Decision | None:
+def _decide_files(execution: Execution, tip: Checkpoint, request: Request) -> FilesDecision | None:
     """Decide what becomes of the project's files, if it keeps some or the request says so."""
     if not execution.prepared.keeps_files and not request.workspace:
         return None

@@ -66,7 +66,7 @@ class FileDifference:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class FilesDecision:
     """What becomes of the project's files when a run that stands at `tip` goes on.
 
     `difference` is None if it kept none.
@@ -89,12 +89,12 @@ class Decision:
         difference = self.difference if self.restores else None
         return difference.checkpoint if difference is not None else self.tip
 
-    def for_fork(self, fork: Checkpoint) -> Decision:
+    def for_fork(self, fork: Checkpoint) -> FilesDecision:
         """Give the same decision for *fork*, which holds what `tip` does."""
         difference = self.difference
         if difference is not None and difference.checkpoint.id == self.tip.id:
             difference = replace(difference, checkpoint=fork)
-        return Decision(fork, self.action, difference)
+        return FilesDecision(fork, self.action, difference)
 
     def carry_out(
         self, store: Store, root: Path, tell: Callable[[str], None], amended: Amended | None = None
@@ -122,8 +122,8 @@ class Decision:
         checkpoint = copy_onto(store, safety, difference.checkpoint, amended, reason=reason)
         difference.plan.execute(head_may_differ=True)
         changes = difference.plan.changes
-        none = f"went back to {difference.name}, from which no file differs"
-        tell(f"restored {count_of(changes)} from {difference.name}" if changes else none)
+        unchanged = f"went back to {difference.name}, from which no file differs"
+        tell(f"restored {count_of(changes)} from {difference.name}" if changes else unchanged)
         return checkpoint
 
 
@@ -162,14 +162,14 @@ def way_back(store: Store, tip: Checkpoint, root: Path) -> str:
 
 def expect(
     store: Store, tip: Checkpoint, root: Path, *, choice: Choice | None, can_ask: bool
-) -> Decision:
+) -> FilesDecision:
     """Give what a resumption would decide about the files; `ask` where it would ask somebody.
 
     Writes nothing. Raises as `decide`.
     """
     difference = find_difference(store, tip, root, remember=False)
     if choice is None and can_ask and difference is not None and not difference.plan.is_empty:
-        return Decision(tip, "ask", difference)
+        return FilesDecision(tip, "ask", difference)
     return _decided(tip, difference, choice)
 
 
@@ -181,7 +181,7 @@ def decide(
     choice: Choice | None,
     ask: Callable[[str], bool] | None,
     tell: Callable[[str], None],
-) -> Decision:
+) -> FilesDecision:
     """Compare the files before a resumption, and decide whether to go back to them.
 
     Nothing but the cache is changed. Without a *choice* a person is asked (*ask*: whether to
@@ -212,9 +212,11 @@ def decide(
     return decision
 
 
-def _decided(tip: Checkpoint, difference: FileDifference | None, choice: Choice | None) -> Decision:
+def _decided(
+    tip: Checkpoint, difference: FileDifference | None, choice: Choice | None
+) -> FilesDecision:
     if choice in {None, "keep"}:
-        return Decision(tip, "keep", difference)
+        return FilesDecision(tip, "keep", difference)
     if difference is None:
         raise NotFound(f"no checkpoint of {tip.run} holds files; resume with --workspace keep")
     if difference.plan.head_moved and choice == "restore":
@@ -223,7 +225,7 @@ def _decided(tip: Checkpoint, difference: FileDifference | None, choice: Choice 
             f"{difference}; files are not restored under another HEAD: check out the commit "
             f"{commit} first, or resume with --workspace keep, or with --workspace force-restore"
         )
-    return Decision(tip, "restore", difference)
+    return FilesDecision(tip, "restore", difference)
 
 
 def save_safety(store: Store, tip: Checkpoint, root: Path) -> Checkpoint:

@@ -23,7 +23,7 @@ from maverick.checkpoints.objects.ids import ObjectKind
 from maverick.checkpoints.refs.refs import encode_ref
 from maverick.checkpoints.trees import folders, tree_nodes
 from maverick.checkpoints.trees.checkpoint import encode_checkpoint
-from maverick.checkpoints.trees.tree_nodes import Fan, Leaf
+from maverick.checkpoints.trees.tree_nodes import Fan, LeafNode
 from maverick.errors import NotFound
 
 
@@ -198,7 +198,7 @@ def test_what_a_tree_says_of_sizes_must_be_true(store: Store) -> None:
     begin(store)
     data = b"five!"
     save_raw(store, ObjectKind.BLOB, data)
-    wrong = Leaf({"it": tree_nodes.Entry("blob", ids.blob_id(data), 6)})
+    wrong = LeafNode({"it": tree_nodes.Entry("blob", ids.blob_id(data), 6)})
     stand_at(store, "run-1", tree_nodes.encode_node(wrong))
 
     (finding,) = store.check()
@@ -238,12 +238,12 @@ def test_one_misplaced_name_among_many_is_found(store: Store) -> None:
     assert isinstance(root, Fan)
     one, other = sorted(root.children)[:2]
     first, second = nodes[root.children[one].id], nodes[root.children[other].id]
-    assert isinstance(first, Leaf)
-    assert isinstance(second, Leaf)
+    assert isinstance(first, LeafNode)
+    assert isinstance(second, LeafNode)
     moved = min(first.entries)
     leaves = {
-        one: Leaf({name: it for name, it in first.entries.items() if name != moved}),
-        other: Leaf(dict(sorted({**second.entries, moved: first.entries[moved]}.items()))),
+        one: LeafNode({name: it for name, it in first.entries.items() if name != moved}),
+        other: LeafNode(dict(sorted({**second.entries, moved: first.entries[moved]}.items()))),
     }
     for node in nodes.values():
         save_raw(store, ObjectKind.TREE, tree_nodes.encode_node(node))

@@ -24,7 +24,7 @@ from maverick.checkpoints.trees.folders import (
 from maverick.checkpoints.trees.tree_nodes import (
     Entry,
     Fan,
-    Leaf,
+    LeafNode,
     Node,
     encode_node,
     parse_node,
@@ -124,7 +124,7 @@ def test_a_folder_splits_with_its_49th_entry_and_merges_without_it() -> None:
     wide = nodes.apply(full.root, {("more",): _entry(99)})
     narrow = nodes.apply(wide.root, {("more",): None})
 
-    assert isinstance(nodes.node(full.root), Leaf)
+    assert isinstance(nodes.node(full.root), LeafNode)
     assert isinstance(nodes.node(wide.root), Fan)
     assert (full.root, full.size) == (narrow.root, narrow.size)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kit.agents import Agents
 from kit.patience import GROWING_SECONDS
 from maverick.dsl.agents.limits import seconds_to_wait
-from maverick.dsl.processes.stop import Stop
+from maverick.dsl.processes.stop_request import Stop
 
 NOW = datetime(2026, 11, 30, 14, 30, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ from maverick.dsl.durations import LONGEST_SECONDS
 from maverick.dsl.engine.retries import Retries
 from maverick.dsl.expressions.expressions import SourcePlace, Template, parse_template
 from maverick.dsl.expressions.scope import Frame
-from maverick.dsl.processes.stop import Stop, Stopped
+from maverick.dsl.processes.stop_request import Stop, Stopped
 from maverick.dsl.workflow.model import Retry
 from maverick.errors import StepFailed, StepTimeout
 

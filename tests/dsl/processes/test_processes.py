@@ -465,7 +465,7 @@ class TestStop:
         assert stop.wait(seconds)
 
     def test_waiting_goes_on_in_pieces(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("maverick.dsl.processes.stop.LONGEST_WAIT_SECONDS", 0.001)
+        monkeypatch.setattr("maverick.dsl.processes.stop_request.LONGEST_WAIT_SECONDS", 0.001)
         begun = time.monotonic()
 
         assert not Stop().wait(0.05)

@@ -16,7 +16,7 @@ from maverick.dsl.processes import processes as processes_module
 from maverick.dsl.processes.groups import Reach, stop
 from maverick.dsl.processes.process_table import find_process
 from maverick.dsl.processes.processes import Processes, Stopped
-from maverick.dsl.processes.stop import Stop
+from maverick.dsl.processes.stop_request import Stop
 from maverick.errors import StepTimeout
 
 RECORDS = (

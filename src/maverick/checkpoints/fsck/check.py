@@ -29,7 +29,7 @@ from maverick.checkpoints.trees import tree_nodes
 from maverick.checkpoints.trees.checkpoint import Checkpoint, encode_checkpoint, read_all
 from maverick.checkpoints.trees.closure import UNKNOWN, ClosureWalk, Visit
 from maverick.checkpoints.trees.folders import WIDTH
-from maverick.checkpoints.trees.tree_nodes import Fan, Leaf
+from maverick.checkpoints.trees.tree_nodes import Fan, LeafNode
 from maverick.errors import (
     FormatDamaged,
     ObjectCorrupt,
@@ -277,7 +277,7 @@ def _problems(visit: Visit, encoded: bytes, length: int) -> Iterator[str]:
     if encoded != visit.data:
         yield "its bytes are not the canonical ones"
     content, by = visit.content, visit.by
-    if isinstance(content, Leaf | Fan):
+    if isinstance(content, LeafNode | Fan):
         if (content.count > WIDTH) is not isinstance(content, Fan):
             yield f"it holds {content.count} entries as a {type(content).__name__.lower()}"
         if by.size not in {UNKNOWN, content.size} or by.count not in {UNKNOWN, content.count}:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from maverick.checkpoints.objects.ids import ObjectKind
 from maverick.checkpoints.trees.folders import nibbles
-from maverick.checkpoints.trees.tree_nodes import Fan, Leaf, parse_node
+from maverick.checkpoints.trees.tree_nodes import Fan, LeafNode, parse_node
 from maverick.errors import StoreDamaged, StoreTooNew
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Placement:
             self._fans[visit.id] = {
                 digit: child.id for digit, child in visit.content.children.items()
             }
-        elif isinstance(visit.content, Leaf) and not visit.by.name:
+        elif isinstance(visit.content, LeafNode) and not visit.by.name:
             self._digits[visit.id] = _common_digits(visit.content)
 
     def misplaced(self, read: Callable[[ObjectId], bytes]) -> Iterator[tuple[ObjectId, str]]:
@@ -92,7 +92,7 @@ class Placement:
             node = parse_node(node_id, read(node_id))
         except (StoreDamaged, StoreTooNew):  # found by the walk
             return
-        for name in node.entries if isinstance(node, Leaf) else ():
+        for name in node.entries if isinstance(node, LeafNode) else ():
             if not nibbles(name).startswith(path):
                 yield (
                     node_id,
@@ -104,7 +104,7 @@ class Placement:
                 return
 
 
-def _common_digits(node: Leaf) -> str:
+def _common_digits(node: LeafNode) -> str:
     """Give the digits with which the hashes of all names begin."""
     return _common([nibbles(name) for name in node.entries])
 

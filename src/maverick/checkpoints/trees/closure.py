@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from maverick.checkpoints.objects.ids import CheckpointId, ObjectId, ObjectKind
 from maverick.checkpoints.trees.checkpoint import Checkpoint, parse_checkpoint
-from maverick.checkpoints.trees.tree_nodes import Entry, Leaf, Node, parse_node
+from maverick.checkpoints.trees.tree_nodes import Entry, LeafNode, Node, parse_node
 from maverick.errors import StoreDamaged, StoreTooNew
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def links_of(content: Checkpoint | Node) -> tuple[Link, ...]:
         return (
             (*trees, Link(ObjectKind.CHECKPOINT, content.labelled)) if content.labelled else trees
         )
-    if isinstance(content, Leaf):
+    if isinstance(content, LeafNode):
         links = (_entry_link(name, entry) for name, entry in content.entries.items())
         return tuple(link for link in links if link is not None)
     return tuple(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from maverick.checkpoints.objects.ids import TreeId
 from maverick.checkpoints.trees import folders
 from maverick.checkpoints.trees.snapshot import Snapshot
-from maverick.checkpoints.trees.tree_nodes import Entry, Fan, Leaf, Node
+from maverick.checkpoints.trees.tree_nodes import Entry, Fan, LeafNode, Node
 from maverick.errors import UsageError
 from maverick.values import same
 
@@ -228,11 +228,11 @@ def _differing(
 
 
 def _node(nodes: Nodes, node_id: TreeId | None) -> Node:
-    return nodes.node(node_id) if node_id is not None else Leaf({})
+    return nodes.node(node_id) if node_id is not None else LeafNode({})
 
 
 def _entries(nodes: Nodes, node: Node) -> dict[str, Entry]:
-    if isinstance(node, Leaf):
+    if isinstance(node, LeafNode):
         return node.entries
     return {
         name: entry

@@ -21,7 +21,7 @@ from blake3 import blake3
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.ids import ObjectId, ObjectKind, TreeId
 from maverick.checkpoints.trees import tree_nodes
-from maverick.checkpoints.trees.tree_nodes import Child, Entry, Fan, Leaf, Node
+from maverick.checkpoints.trees.tree_nodes import Child, Entry, Fan, LeafNode, Node
 from maverick.errors import UsageError
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def entries(nodes: Nodes, folder: TreeId) -> dict[str, Entry]:
 def scan(nodes: Nodes, folder: TreeId) -> Iterator[tuple[str, Entry]]:
     """Yield the entries of *folder*, node by node, in no order that means anything."""
     node = nodes.node(folder)
-    if isinstance(node, Leaf):
+    if isinstance(node, LeafNode):
         yield from node.entries.items()
     else:
         for child in node.children.values():
@@ -229,7 +229,7 @@ def count_paths(nodes: Nodes, folder: TreeId, counted: dict[TreeId, int] | None 
         if unknown:
             todo += unknown
         else:
-            own = len(node.entries) if isinstance(node, Leaf) else 0
+            own = len(node.entries) if isinstance(node, LeafNode) else 0
             counted[todo.pop()] = own + sum(counted[tree] for tree in below)
     return counted[folder]
 
@@ -242,9 +242,9 @@ def _find(nodes: Nodes, folder: TreeId, name: str) -> Entry | None:
             if child is None:
                 return None
             node = nodes.node(child.id)
-            if isinstance(node, Leaf):
+            if isinstance(node, LeafNode):
                 break
-    return node.entries.get(name) if isinstance(node, Leaf) else None
+    return node.entries.get(name) if isinstance(node, LeafNode) else None
 
 
 def _nested(changes: Mapping[Path, Entry | None]) -> dict[str, _Change]:
@@ -331,8 +331,8 @@ class _Maker:
         self, node_id: TreeId | None, depth: int, flat: dict[str, tuple[str, Entry | None]]
     ) -> Child:
         """Give the node *node_id*, *depth* nibbles below its folder, with the changes in *flat*."""
-        node = self.node(node_id) if node_id is not None else Leaf({})
-        if isinstance(node, Leaf):
+        node = self.node(node_id) if node_id is not None else LeafNode({})
+        if isinstance(node, LeafNode):
             merged = {**node.entries, **{name: entry for name, (_, entry) in flat.items()}}
             self._note_formers(node, flat)
             return self.stored(
@@ -347,7 +347,7 @@ class _Maker:
             below[nibble] = self._changed(old.id if old else None, depth + 1, group)
         return self._fan({nibble: child for nibble, child in below.items() if child.count}, node_id)
 
-    def _note_formers(self, node: Leaf, flat: dict[str, tuple[str, Entry | None]]) -> None:
+    def _note_formers(self, node: LeafNode, flat: dict[str, tuple[str, Entry | None]]) -> None:
         for name, (_, entry) in flat.items():
             before = node.entries.get(name)
             if (
@@ -363,14 +363,14 @@ class _Maker:
         if fan.count > WIDTH:
             return self._made_of(fan, former)
         merged = [pair for child in below.values() for pair in scan(self, child.id)]
-        return self._made_of(Leaf(dict(sorted(merged))), former)
+        return self._made_of(LeafNode(dict(sorted(merged))), former)
 
     def stored(self, content: dict[str, Entry], depth: int, former: TreeId | None = None) -> Child:
         """Store the entries of one node, *depth* nibbles below its folder, splitting it if it is
         wide.
         """
         if len(content) <= WIDTH:
-            return self._made_of(Leaf(dict(sorted(content.items()))), former)
+            return self._made_of(LeafNode(dict(sorted(content.items()))), former)
         groups: dict[str, dict[str, Entry]] = {}
         for name, entry in content.items():
             groups.setdefault(self._nibbles(name)[depth], {})[name] = entry

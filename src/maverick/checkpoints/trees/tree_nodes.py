@@ -1,6 +1,6 @@
 """Tree nodes and their canonical JSON.
 
-A node is narrow (`Leaf`, at most 48 entries) or wide (`Fan`, up to 16 narrower nodes); `folders`
+A node is narrow (`LeafNode`, 48 entries at most) or wide (`Fan`, up to 16 narrower ones); `folders`
 keeps them so.
 """
 
@@ -44,7 +44,7 @@ class Entry(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Leaf:
+class LeafNode:
     """A narrow tree node: the entries by name, in the order of their names."""
 
     entries: dict[str, Entry]
@@ -87,12 +87,12 @@ class Fan:
         return sum(child.size for child in self.children.values())
 
 
-Node: TypeAlias = Leaf | Fan
+Node: TypeAlias = LeafNode | Fan
 
 
 def encode_node(node: Node) -> bytes:
     """Give the canonical JSON of *node*."""
-    if isinstance(node, Leaf):
+    if isinstance(node, LeafNode):
         return sealed.encode(
             {"entries": {name: _row(entry) for name, entry in node.entries.items()}}
         )
@@ -115,7 +115,7 @@ def parse_node(node_id: ObjectId, data: bytes) -> Node:
     try:
         match json.loads(data):
             case {"entries": dict(rows), **rest} if not rest:
-                return Leaf({name: _entry(*row) for name, row in rows.items()})
+                return LeafNode({name: _entry(*row) for name, row in rows.items()})
             case {"fan": dict(rows), **rest} if not rest:
                 return Fan({nibble: _child(nibble, *row) for nibble, row in rows.items()})
     except (ValueError, TypeError, RecursionError) as error:

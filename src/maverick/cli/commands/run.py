@@ -278,7 +278,7 @@ def _run(
         leave_at_once,
         threads_left,
     )
-    from maverick.dsl.processes.stop import Stop  # noqa: PLC0415
+    from maverick.dsl.processes.stop_request import Stop  # noqa: PLC0415
     from maverick.dsl.workflow.outcome import Outcome  # noqa: PLC0415
     from maverick.repositories import bound_as_in  # noqa: PLC0415
     from maverick.runs.request import Request, Session  # noqa: PLC0415

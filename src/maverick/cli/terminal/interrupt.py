@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-    from maverick.dsl.processes.stop import Stop
+    from maverick.dsl.processes.stop_request import Stop
 
 T = TypeVar("T")
 

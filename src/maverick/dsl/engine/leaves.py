@@ -14,7 +14,7 @@ from maverick.dsl.journal.records import key_of
 from maverick.dsl.paths import StepPath
 from maverick.dsl.processes.child import StreamName
 from maverick.dsl.processes.last_words import cut
-from maverick.dsl.processes.stop import Stopped
+from maverick.dsl.processes.stop_request import Stopped
 from maverick.dsl.steps import prepare
 from maverick.dsl.work import Attempt, Work
 from maverick.dsl.workflow.model import Step

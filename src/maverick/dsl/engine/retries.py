@@ -11,7 +11,7 @@ from maverick.errors import StepFailed, StepTimeout
 
 if TYPE_CHECKING:
     from maverick.dsl.expressions.scope import Frame
-    from maverick.dsl.processes.stop import Stop
+    from maverick.dsl.processes.stop_request import Stop
     from maverick.dsl.workflow.model import Retry
 
 T = TypeVar("T")

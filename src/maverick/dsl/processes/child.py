@@ -17,13 +17,13 @@ from typing import IO, TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
 
 from maverick.dsl.processes.process_table import summary
 from maverick.dsl.processes.programs import check_startable
-from maverick.dsl.processes.stop import LONGEST_WAIT_SECONDS
+from maverick.dsl.processes.stop_request import LONGEST_WAIT_SECONDS
 from maverick.dsl.processes.threads import start_thread
 from maverick.encoding import encode
 from maverick.errors import StepFailed
 
 if TYPE_CHECKING:
-    from maverick.dsl.processes.stop import Stop
+    from maverick.dsl.processes.stop_request import Stop
 
 StreamName = Literal["stdout", "stderr"]
 OnOutput: TypeAlias = Callable[[StreamName, bytes], None]

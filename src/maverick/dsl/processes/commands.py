@@ -17,7 +17,7 @@ from maverick.dsl.processes.last_words import timed_out
 from maverick.dsl.processes.process_table import summary
 from maverick.dsl.processes.processes import Completed, Processes
 from maverick.dsl.processes.programs import check_startable
-from maverick.dsl.processes.stop import LONGEST_WAIT_SECONDS
+from maverick.dsl.processes.stop_request import LONGEST_WAIT_SECONDS
 from maverick.encoding import inherited
 from maverick.errors import StepFailed, StepTimeout
 from maverick.repositories import environment_in, without_repository

@@ -39,7 +39,7 @@ from maverick.dsl.processes.process_table import (
 )
 from maverick.dsl.processes.scratch import Scratch
 from maverick.dsl.processes.secrets import Scrubber
-from maverick.dsl.processes.stop import Stop, Stopped
+from maverick.dsl.processes.stop_request import Stop, Stopped
 from maverick.encoding import encode, inherited, name_text
 from maverick.errors import StepFailed, StepTimeout
 

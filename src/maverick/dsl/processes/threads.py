@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Generic, TypeVar
 
-from maverick.dsl.processes.stop import LONGEST_WAIT_SECONDS, Stop
+from maverick.dsl.processes.stop_request import LONGEST_WAIT_SECONDS, Stop
 from maverick.errors import Fault, StepFailed
 
 T = TypeVar("T")

@@ -28,7 +28,7 @@ from maverick.dsl.expressions.expressions import Expression, Field
 from maverick.dsl.expressions.scope import Frame
 from maverick.dsl.journal.records import key_of
 from maverick.dsl.paths import ROOT, StepPath
-from maverick.dsl.processes.stop import Stopped
+from maverick.dsl.processes.stop_request import Stopped
 from maverick.dsl.work import Tools
 from maverick.dsl.workflow.model import Step, Workflow
 from maverick.dsl.workflow.outcome import Counts, Result, failed

@@ -28,7 +28,7 @@ from maverick.dsl.processes.last_words import (
 )
 from maverick.dsl.processes.last_words import failure as failure_of
 from maverick.dsl.processes.scratch import read_plain_file
-from maverick.dsl.processes.stop import Stop, Stopped
+from maverick.dsl.processes.stop_request import Stop, Stopped
 from maverick.dsl.processes.threads import Future, start_thread
 from maverick.dsl.steps.exceptions import ActionRaised, raised_by
 from maverick.dsl.steps.prints import printing_to

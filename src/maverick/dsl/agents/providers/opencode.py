@@ -8,12 +8,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from maverick.dsl.agents.lines import action, failed_action, own_lines, readable
+from maverick.dsl.agents.answers import action, failed_action, own_lines, readable
 from maverick.dsl.agents.provider import Provider, Setting
 
 if TYPE_CHECKING:
-    from maverick.dsl.agents.answers import Answer
-    from maverick.dsl.agents.lines import JsonLine
+    from maverick.dsl.agents.answers import Answer, JsonLine
 
 
 def read(line: JsonLine, answer: Answer) -> str:
