@@ -80,6 +80,20 @@ def test_light_commands_load_neither_the_engine_nor_what_is_slow(
     ]
 
 
+@pytest.mark.parametrize(
+    ("args", "most"), [(["run", "flow.yaml"], 121), (["runs"], 35), (["--help"], 12)]
+)
+def test_a_command_loads_no_more_of_this_program_than_it_did(
+    program: Program, args: list[str], most: int
+) -> None:
+    """Each module costs a person who waits about half a millisecond; a package is one, too."""
+    program.flow("- {name: works, type: shell, run: 'true'}")
+
+    own = [name for name in _modules(program, args) if name.partition(".")[0] == "maverick"]
+
+    assert len(own) <= most
+
+
 def test_the_version_loads_nothing_but_itself(program: Program) -> None:
     assert ["maverick", "maverick.__main__"] == [
         it for it in _modules(program, ["--version"]) if "maverick" in it
