@@ -4,7 +4,9 @@ it is removed unless the user says that nothing else uses it.
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -134,6 +136,23 @@ def test_where_flock_refuses_nobody_locks_are_not_trusted(
 ) -> None:
     """Whatever the file system is called."""
     monkeypatch.setattr(fcntl, "flock", lambda *_: None)
+
+    assert not Locks(store.root).are_trusted
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EIO, errno.EROFS])
+def test_where_locking_alone_fails_oddly_locks_are_not_trusted(
+    store: Store, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Only a refusal for the other lock's sake says that locks exclude each other."""
+    flock = fcntl.flock
+
+    def fail(descriptor: int, operation: int) -> None:
+        if operation & fcntl.LOCK_EX:
+            raise OSError(number, os.strerror(number))
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", fail)
 
     assert not Locks(store.root).are_trusted
 

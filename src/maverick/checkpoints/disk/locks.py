@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from maverick.checkpoints.disk import sealed
 from maverick.checkpoints.disk.files import Files, open_file, open_lock, writing
 from maverick.checkpoints.disk.layout import file_name
-from maverick.errors import RunOwned
+from maverick.errors import RunOwned, StoreUnwritable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -79,13 +79,19 @@ class Locks:
     def _exclude(self) -> bool:
         """Say whether the file system refuses to lock `store.lock` alone while it is shared."""
         try:
-            with (
-                _locked(self._root, "store.lock", fcntl.LOCK_SH | fcntl.LOCK_NB),
-                _locked(self._root, "store.lock", fcntl.LOCK_EX | fcntl.LOCK_NB),
-            ):
+            with _locked(self._root, "store.lock", fcntl.LOCK_SH | fcntl.LOCK_NB):
+                return self._refuse()
+        except BlockingIOError:  # Another process holds it alone.
+            return True
+
+    def _refuse(self) -> bool:
+        try:
+            with _locked(self._root, "store.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
                 return False
         except BlockingIOError:
             return True
+        except (OSError, StoreUnwritable):  # It fails in another way, which says nothing.
+            return False
 
     def shared(self) -> AbstractContextManager[None]:
         """Keep gc from removing anything, together with other saves."""
