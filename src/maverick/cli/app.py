@@ -18,6 +18,13 @@ from maverick.cli.terminal.render import plural
 from maverick.cli.terminal.streams import StdoutClosed, complain, prepare_streams
 from maverick.errors import Fault, Interrupted, MaverickError, UsageError, WorkflowInvalid
 
+_ABOUT = """Run workflows; each run is a history that can be resumed, looked into and compared.
+
+Examples:
+  maverick run hello.yaml -i name=World
+  maverick runs
+"""
+
 
 def _shipped(name: str) -> Any:
     """The command that runs the workflow *name*, with its inputs as options."""
@@ -132,7 +139,7 @@ def _refuse_system() -> None:
         refuse_system(sys.platform)
 
 
-app = typer.Typer(cls=Program, help=help_text(commands.__doc__), **PLAIN)
+app = typer.Typer(cls=Program, help=help_text(_ABOUT), **PLAIN)
 
 
 @app.callback()

@@ -1,10 +1,7 @@
-"""Run workflows; each run is a history that can be resumed, looked into and compared.
+"""The commands of the program: each file is one, and its docstring is its help.
 
-Examples:
-  maverick run hello.yaml -i name=World
-  maverick runs
+The first line of that is its line in the list of commands. `checkpoint_diff.py` is the command
+`diff` of the group `checkpoint.py`.
 """
 
-# Each file here is a command: its docstring is its help, and the first line of that its line in the
-# list of commands. `checkpoint_diff.py` is the command `diff` of the group `checkpoint.py`.
 ORDER = ("run", "fly", "refuel", "review", "runs", "workflow", "checkpoint")
