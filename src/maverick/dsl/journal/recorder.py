@@ -76,8 +76,14 @@ class Recorder(Recall):
 
     @property
     def tree(self) -> RunTree:
-        """What the run's newest checkpoint holds."""
-        return RunTree(self._store.snapshot(self.tip))
+        tip = self._draft.tip
+        if self._tree is None or self._tree.checkpoint is not tip:
+            self._tree = RunTree(self._store.snapshot(tip))
+        return self._tree
+
+    @property
+    def run(self) -> str:
+        return self._draft.tip.run
 
     @property
     def tip(self) -> Checkpoint:

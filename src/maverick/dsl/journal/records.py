@@ -50,18 +50,21 @@ class Recall:
     @property
     def run(self) -> str:
         """The run's id; empty where it has not begun."""
-        return self.tree.checkpoint.run if self.tree is not None else ""
+        return self._tree.checkpoint.run if self._tree is not None else ""
 
     def _load(self, path: str) -> Value:
-        return self.tree.output_of(path) if self.tree is not None else None
+        tree = self.tree
+        return tree.output_of(path) if tree is not None else None
 
     def artifacts(self, path: str) -> Entry | None:
         """Give the files that the step at *path* recorded; None if it recorded none."""
-        return self.tree.artifacts(path) if self.tree is not None else None
+        tree = self.tree
+        return tree.artifacts(path) if tree is not None else None
 
     def paths(self) -> list[StepPath]:
         """Give the paths of all steps that are recorded, or were begun and failed."""
-        begun = self.tree.begun if self.tree is not None else []
+        tree = self.tree
+        begun = tree.begun if tree is not None else []
         recorded = (StepPath(name) for name in self.records if not is_decision(name))
         return sorted({*recorded, *begun})
 
