@@ -5,7 +5,7 @@ from __future__ import annotations
 from maverick.dsl.expressions.expressions import Expression, SourcePlace, Template
 from maverick.dsl.serialization.loader import check_workflow, parse_workflow
 from maverick.dsl.steps.agent import AgentStep
-from maverick.dsl.steps.checkpoint import CheckpointStep
+from maverick.dsl.steps.checkpoint_step import CheckpointStep
 from maverick.dsl.steps.generate import GenerateStep
 from maverick.dsl.steps.python import PythonStep
 from maverick.dsl.steps.shell import ShellStep

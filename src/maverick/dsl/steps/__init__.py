@@ -26,7 +26,7 @@ TYPES: Final[Mapping[str, str]] = {
     "agent": "agent",
     "generate": "generate",
     "subworkflow": "",
-    "checkpoint": "checkpoint",
+    "checkpoint": "checkpoint_step",
     "validate": "validation",
     "branch": "",
     "loop": "",
