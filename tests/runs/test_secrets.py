@@ -247,8 +247,8 @@ def test_what_a_killed_run_left_is_stopped_without_saying_its_secrets(tmp_path: 
     program = _project(tmp_path)
     program.file("wait.py", "import sys, time\ntime.sleep(6000)\n")
     program.flow(
-        "- {name: a, type: shell, run: 'touch $MARK; test -e ready || python3 wait.py ${{ "
-        "quote(env.KEY) }}'}"
+        "- {name: a, type: shell, run: 'test -e ready || { touch $MARK; python3 wait.py ${{ "
+        "quote(env.KEY) }}; }'}"
     )
     running = program.begin("run", "flow.yaml").wait_for(program.mark)
     running.signal(signal.SIGKILL)
