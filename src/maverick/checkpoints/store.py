@@ -49,17 +49,7 @@ class Store(StoreFolder):
     not.
     """
 
-    def __init__(
-        self,
-        root: Path,
-        files: Files,
-        form: layout.Format,
-        clock: Callable[[], int],
-        *,
-        trust_locks: bool | None = None,
-    ) -> None:
-        super().__init__(root, files, form, clock, trust_locks=trust_locks)
-        self._merger: Merger | None = None
+    _merger: Merger | None = None
 
     @classmethod
     def create(

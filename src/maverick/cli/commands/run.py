@@ -270,7 +270,7 @@ def _run(
     order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: CommandAnswer
 ) -> int:
     """Start or resume, report what came of it, and give the exit code."""
-    from maverick.cli.here import asking, current_folder, from_here, this_project  # noqa: PLC0415
+    from maverick.cli.here import asking, current_folder, this_project  # noqa: PLC0415
     from maverick.cli.terminal.interrupt import (  # noqa: PLC0415
         GaveUp,
         attend,
@@ -281,22 +281,13 @@ def _run(
     from maverick.dsl.processes.stop_request import Stop  # noqa: PLC0415
     from maverick.dsl.workflow.outcome import Outcome  # noqa: PLC0415
     from maverick.repositories import bound_as_in  # noqa: PLC0415
-    from maverick.runs.request import Request, Session  # noqa: PLC0415
+    from maverick.runs.request import Session  # noqa: PLC0415
 
     project = this_project()
     answer.project = str(project.root)
     if not order.quiet and project.root != Path.cwd():
         print_err(f" project  {project.root}")
-    request = Request(
-        workflow=from_here(order.workflow),
-        inputs=inputs,
-        revision="" if order.resume in (None, BARE_RESUME) else order.resume,
-        policy=order.policy,
-        change_inputs=order.change_inputs,
-        workspace=cast("Literal['', 'restore', 'force-restore', 'keep']", order.workspace),
-        from_step=order.from_step,
-        skip=_given_outputs(order.skip),
-    )
+    request = _request(order, inputs)
     if order.plan:
         return _plan(order, project, request, observe, answer)
     stop = Stop()
@@ -331,6 +322,23 @@ def _run(
         if outcome.status in ("paused", "killed") and threads_left():
             leave_at_once(EXIT_CODES[outcome.status])
     return EXIT_CODES[outcome.status]
+
+
+def _request(order: Order, inputs: "dict[str, Value]") -> "Request":
+    """Give what *order* asks the engine for."""
+    from maverick.cli.here import from_here  # noqa: PLC0415
+    from maverick.runs.request import Request  # noqa: PLC0415
+
+    return Request(
+        workflow=from_here(order.workflow),
+        inputs=inputs,
+        revision="" if order.resume in (None, BARE_RESUME) else order.resume,
+        policy=order.policy,
+        change_inputs=order.change_inputs,
+        workspace=cast("Literal['', 'restore', 'force-restore', 'keep']", order.workspace),
+        from_step=order.from_step,
+        skip=_given_outputs(order.skip),
+    )
 
 
 def _performer(order: Order) -> "Callable[[Project, Request, Session], Outcome]":

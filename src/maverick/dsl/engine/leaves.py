@@ -31,6 +31,7 @@ from maverick.errors import StepFailed
 from maverick.values import Value, normalise
 
 if TYPE_CHECKING:
+    from maverick.checkpoints import Content
     from maverick.dsl.engine.walk import Walk
     from maverick.dsl.journal.recorder import Recorder
 
@@ -133,23 +134,15 @@ def _execute(
             "seconds": round(time.monotonic() - clock, 3),
             "attempts": attempts,
         }
-        noted = {
-            name: walk.tools.scrub.value(normalise(fact, name)) for name, fact in noted.items()
-        }
-        artifacts = None
-        if step.artifacts and status == "done":
-            from maverick.dsl.journal.keeper import take_artifacts  # noqa: PLC0415 - as above
-
-            artifacts = take_artifacts(recorder.store, walk.tools.root, step.artifacts)
         record = recorder.finish(
             path,
             status,
             key,
             output,
-            noted,
+            {name: walk.tools.scrub.value(normalise(fact, name)) for name, fact in noted.items()},
             label=work.label,
             workspace=work.workspace,
-            artifacts=artifacts,
+            artifacts=_artifacts(walk, recorder, step) if status == "done" else None,
         )
         block.note_record(step, record.order, asked=record.asked)
 
@@ -179,6 +172,14 @@ def _execute(
     if work.label:
         walk.emit("checkpoint_saved", path, step, message=work.label)
     return Result("done", lambda: output)
+
+
+def _artifacts(walk: Walk, recorder: Recorder, step: Step) -> Content | None:
+    if not step.artifacts:
+        return None
+    from maverick.dsl.journal.keeper import take_artifacts  # noqa: PLC0415 - as above
+
+    return take_artifacts(recorder.store, walk.tools.root, step.artifacts)
 
 
 def _attempt_logged(
