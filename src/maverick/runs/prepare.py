@@ -60,12 +60,13 @@ class Prepared:
 def prepare_start(project: Project, request: Request, tell: Callable[[str], None]) -> Prepared:
     """Prepare a new run; *tell* hears which files stand in for what ships.
 
+    The caller has refused secrets among the given inputs, since messages may name those.
+
     Raises:
         WorkflowInvalid: There is no such workflow, or it has problems (all of them are given).
         InputInvalid: Inputs are missing, unknown or of the wrong type.
         UsageError: A secret is too short to be masked, or the run would record one.
     """
-    refuse_secrets(project, request.inputs)
     catalog = project.catalog()
     workflow = _checked(catalog, request.workflow, tell)
     inputs = convert_inputs(workflow, request.inputs, from_text=True)
@@ -88,7 +89,6 @@ def prepare_resume(
     """
     from maverick.runs import find  # noqa: PLC0415 - a new run looks for none
 
-    refuse_secrets(project, request.inputs)
     catalog = find.catalog_of(project, store, tip)
     try:
         reference = request.workflow or find.reference_of(catalog, store, tip)

@@ -89,6 +89,7 @@ class RunPlan:
 def plan_start(project: Project, request: Request) -> RunPlan:
     """Plan a new run. Raises WorkflowInvalid, InputInvalid as starting one does."""
     notes: list[str] = []
+    refuse_secrets(project, request.inputs)
     prepared = prepare_start(project, request, notes.append)
     planner = _Planner(prepared, Recall(None), notes)
     planned = planner.walk(prepared.inputs)
