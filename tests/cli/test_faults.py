@@ -99,7 +99,7 @@ def test_every_command_says_so(
     [
         "maverick.project.Project.__init__",
         "maverick.runs.start.start",
-        "maverick.cli.commands.run._report",
+        "maverick.cli.commands.run.report",
     ],
 )
 @pytest.mark.parametrize("error", [OverflowError("a bug"), RecursionError(), KeyboardInterrupt()])

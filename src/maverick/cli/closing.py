@@ -1,0 +1,72 @@
+"""The closing lines of a command that ran a workflow: what the run came to, and how to go on."""
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from maverick.cli.answer import CommandAnswer
+from maverick.cli.order import Order
+from maverick.cli.terminal.render import duration, plural, value_text
+from maverick.cli.terminal.streams import StdoutClosed, complain, print_err, print_value
+from maverick.errors import MaverickError
+from maverick.visible import last_states
+
+if TYPE_CHECKING:
+    from maverick.dsl.workflow.outcome import Outcome
+    from maverick.project import Project
+
+
+def report(
+    outcome: "Outcome", order: Order, project: "Project", answer: CommandAnswer, seconds: float
+) -> None:
+    """Print what a run came to; the last line on standard error is the command that resumes it."""
+    is_there = outcome.run and project.store_folder.exists()  # A step may have removed it.
+    resume = order.resume_command(outcome.run) if is_there and outcome.status != "done" else None
+    with suppress(StdoutClosed):  # The exit code says what became of the run, whoever listens.
+        answer.given = True
+        if order.as_json:
+            answer.succeed(outcome, resume)
+        elif outcome.status == "done" and order.events != "-":
+            print_value(value_text(outcome.output), answer.out)
+    if outcome.status == "done":
+        if outcome.resumed_from is not None and outcome.checkpoint == outcome.resumed_from:
+            print_err(f"run {outcome.run} is done; nothing was run")
+        elif not order.quiet:
+            print_err(f"{outcome.run} done in {duration(seconds)}: {_counts(outcome)}")
+        return
+    complain(last_states(outcome.error or outcome.status))
+    for error in outcome.rollback_errors:
+        complain(f"rollback: {last_states(error)}")
+    if outcome.failed_at and not order.quiet:
+        _tell_what_it_wrote(outcome, order, project)
+    if resume:
+        print_err(
+            f"{outcome.run} {outcome.status} after {duration(seconds)}: {_counts(outcome)}; "
+            "resume it with"
+        )
+        print_err(resume)
+
+
+def _tell_what_it_wrote(outcome: "Outcome", order: Order, project: "Project") -> None:
+    """Print the commands that show all that the step wrote which failed the run: a message has the
+    end of it.
+    """
+    from maverick.cli.inside import paths_written_by  # noqa: PLC0415 - of failed runs only
+    from maverick.dsl.journal.tree import RunTree  # noqa: PLC0415
+
+    with suppress(MaverickError, OSError):  # The failure itself has been told.
+        store = project.open_store()
+        tree = RunTree(store.load(outcome.run))
+        for what, path in paths_written_by(store, tree, outcome.failed_at).items():
+            command = order.command_line("checkpoint", "show", f"{outcome.run}:{path}")
+            print_err(f"everything it wrote {what}: {command}")
+
+
+def _counts(outcome: "Outcome") -> str:
+    counts = outcome.counts
+    parts = {"recalled": counts.recalled, "skipped": counts.skipped, "failed": counts.failed}
+    return ", ".join(
+        [
+            f"{plural(counts.ran, 'step')} ran",
+            *(f"{count} {what}" for what, count in parts.items() if count),
+        ]
+    )

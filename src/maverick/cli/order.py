@@ -1,0 +1,87 @@
+"""What a command that runs a workflow was asked for: its options, checked together."""
+
+import shlex
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from maverick.cli.entry import BARE_RESUME
+from maverick.errors import UsageError
+
+if TYPE_CHECKING:
+    from maverick.runs.request import Policy
+
+EXIT_CODES: Final[Mapping[str, int]] = {"done": 0, "failed": 1, "paused": 130, "killed": 130}
+
+
+class Order(NamedTuple):
+    """What is asked for. `command` is `run`, or the name of the workflow that is a command of its
+    own.
+
+    `resume` is None for a new run, else a revision, or `@resumable`.
+    """
+
+    command: str
+    workflow: str
+    resume: str | None
+    change_inputs: bool
+    rerun: bool
+    as_recorded: bool
+    workspace: str
+    from_step: str
+    skip: tuple[str, ...]
+    plan: bool
+    as_json: bool
+    quiet: bool
+    plain: bool
+    events: str
+    folders: tuple[str, ...] = ()
+    """What `-C` named."""
+
+    def check(self) -> None:
+        """Raise UsageError for options that do not go together."""
+        if self.rerun and self.as_recorded:
+            raise UsageError("--rerun and --as-recorded exclude each other")
+        if self.from_step and self.as_recorded:
+            raise UsageError(
+                "--from and --as-recorded exclude each other: the one runs again what the other "
+                "keeps"
+            )
+        chosen = {
+            "--change-inputs": self.change_inputs,
+            "--rerun": self.rerun,
+            "--as-recorded": self.as_recorded,
+            "--workspace": bool(self.workspace),
+            "--from": bool(self.from_step),
+            "--skip": bool(self.skip),
+        }
+        if self.workspace not in {"", "restore", "force-restore", "keep"}:
+            raise UsageError(
+                f"--workspace is restore, force-restore or keep, not {self.workspace!r}"
+            )
+        for option, given in chosen.items():
+            if given and self.resume is None:
+                raise UsageError(f"{option} says how to resume; it needs --resume")
+        if self.resume == "":
+            raise UsageError(
+                "--resume= needs a run or another revision; `--resume` alone takes the newest run"
+            )
+        if not self.workflow and self.resume in (None, BARE_RESUME):
+            raise UsageError(
+                "which workflow? name one or give its file; only with --resume=RUN can it be "
+                "left out"
+            )
+
+    @property
+    def policy(self) -> "Policy":
+        """What becomes of finished steps that would run again."""
+        return "rerun" if self.rerun else "recorded" if self.as_recorded else "refuse"
+
+    def resume_command(self, run: str) -> str:
+        """The command that goes on with *run*."""
+        workflow = [self.workflow] if self.command == "run" and self.workflow else []
+        return self.command_line(self.command, *workflow, f"--resume={run}")
+
+    def command_line(self, *words: str) -> str:
+        """The command *words* as it is typed where this one was."""
+        begin = [word for folder in self.folders for word in ("-C", folder)]
+        return shlex.join(["maverick", *begin, *words])
