@@ -53,6 +53,7 @@ class Saving:
     step: str
     reason: str
     group: str
+    summary: Mapping[str, Any] | None = None
 
     def check(self) -> None:
         """Raise UsageError for what cannot be stored."""
@@ -132,7 +133,12 @@ def save(store: StoreFolder, saving: Saving, changes: Changes, facts: Changes) -
             before = saving.expected_ref(store)
             order = 0 if before is not None else store.ref_files.next_order()
             ref = Ref.at(
-                checkpoint, size=tree.size, reason=saving.reason, before=before, order=order
+                checkpoint,
+                size=tree.size,
+                reason=saving.reason,
+                before=before,
+                order=order,
+                summary=saving.summary,
             )
             _move(store, before, ref)
             if before is None:

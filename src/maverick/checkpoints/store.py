@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from maverick.checkpoints.disk import layout
 from maverick.checkpoints.disk.files import Files, writing
@@ -22,7 +22,7 @@ from maverick.checkpoints.trees.snapshot import Snapshot
 from maverick.errors import NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import timedelta
     from pathlib import Path
 
@@ -116,14 +116,17 @@ class Store(StoreFolder):
         reason: str = "",
         group: str = "",
         facts: Changes | None = None,
+        summary: Mapping[str, Any] | None = None,
     ) -> Checkpoint:
         """Save a new checkpoint of *run*: *parent*'s content with *changes* (and *facts*) made to
         it.
 
         A change of None removes what is at its path, with all below it. *parent* is where the run's
         ref must stand; None, if the run must not exist yet; or a checkpoint of another run, from
-        which *run* then begins. *group* is the parent's where it is empty. Costs 4 fsyncs, whatever
-        the number of objects, and 2 more where small packs are merged afterwards.
+        which *run* then begins. *group* is the parent's where it is empty. *summary* (values of
+        JSON without floats) is what listings show of the run; None leaves the one that it has.
+        Costs 4 fsyncs, whatever the number of objects, and 2 more where small packs are merged
+        afterwards.
 
         Raises:
             RefMoved: the ref does not stand at *parent*; nothing was changed.
@@ -136,7 +139,7 @@ class Store(StoreFolder):
             UsageError: a path, a note or the run's id cannot be stored.
             StoreTooNew: this version may read the store, but not write it.
         """
-        saving = Saving(run, parent, kind, label, step, reason, group)
+        saving = Saving(run, parent, kind, label, step, reason, group, summary)
         checkpoint = save(self, saving, changes, facts or {})
         self._merge_packs()
         return checkpoint

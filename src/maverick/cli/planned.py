@@ -19,7 +19,8 @@ from maverick.visible import Shown, one_line, shown
 if TYPE_CHECKING:
     from typing import IO
 
-    from maverick.runs.preview import Changed, PlannedStep, RunPlan
+    from maverick.runs.differences import Changed
+    from maverick.runs.preview import PlannedStep, RunPlan
     from maverick.runs.workspace_choice import FileDifference, FilesDecision
 
 _COLOURS: Final = {

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl.events import Observer, ignore
+from maverick.dsl.journal.running import Running
 from maverick.dsl.journal.sessions import Sessions
 from maverick.dsl.processes.secrets import Scrubber
 from maverick.repositories import environment_in
@@ -46,6 +47,8 @@ class Tools:
     """Whether what steps write is kept (`logs: false` in maverick.yaml says no)."""
     sessions: Sessions = field(default_factory=Sessions)
     """Of agents that an earlier execution was interrupted with."""
+    running: Running = field(default_factory=Running)
+    """Told which steps are at work, for those who look at the run meanwhile."""
 
     def environment_in(self, folder: str | Path) -> Mapping[str, str]:
         """What a process of a step inherits in *folder*: variables of git stay in the project's own

@@ -5,14 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from maverick.checkpoints import Checkpoint, Owner, Store
+from maverick.checkpoints import Checkpoint, Owner, Store, note
 from maverick.dsl.engine.blocks import Unfinished
 from maverick.dsl.engine.requirements import all_steps
 from maverick.dsl.events import Event
 from maverick.dsl.journal.recorder import Recorder
+from maverick.dsl.journal.running import Running
 from maverick.dsl.journal.sessions import Sessions
+from maverick.dsl.journal.tally import Execution as Executed
+from maverick.dsl.journal.tally import Standing, executions_text
+from maverick.dsl.journal.tree import EXECUTIONS
 from maverick.dsl.processes.processes import NotedGroup, Processes, Stopped
 from maverick.dsl.serialization.executor import Executor
 from maverick.dsl.work import Tools
@@ -28,8 +32,10 @@ from maverick.errors import (
 
 if TYPE_CHECKING:
     from maverick.dsl.engine.history import History
+    from maverick.dsl.engine.reasons import Rerun
     from maverick.dsl.journal.keeper import Keeper
     from maverick.dsl.journal.tree import Changes
+    from maverick.runs.differences import Differences
     from maverick.runs.prepare import Prepared
     from maverick.runs.request import Session
     from maverick.values import Value
@@ -61,6 +67,7 @@ class Execution:
         """
         keeper = self._keeper()
         captured = keeper.take_files(asked=None, labelled=True) if keeper else None
+        now = self.store.now()
         try:
             tip = self.store.save(
                 run,
@@ -68,13 +75,16 @@ class Execution:
                 parent=None,
                 reason="started",
                 group=self.prepared.workflow.name,
-                facts=facts,
+                facts={**facts, EXECUTIONS: note(executions_text([Executed(now)]))},
+                summary=Standing().begun(now, now).fields(),
             )
         except WorkspaceUnreadable as error:
             raise StepFailed(f"the run cannot keep the files: {error}") from error
         if keeper and captured:
             keeper.tell_of(captured)
-        return Recorder(self.store, tip, keeper=keeper, tell=self.session.tell)
+        recorder = Recorder(self.store, tip, keeper=keeper, tell=self.session.tell)
+        recorder.go_on()
+        return recorder
 
     def open_recorder(self, tip: Checkpoint) -> Recorder:
         """Give the recorder of the run that stands at *tip*."""
@@ -107,7 +117,7 @@ class Execution:
 
     def run_to_end(self, recorder: Recorder, *, keep_records: bool = False) -> Outcome:
         """Walk the workflow and close the run. With *keep_records* no change makes a step rerun."""
-        tools = self._tools()
+        tools = self._tools(recorder.standing)
         try:
             return self._walk(recorder, tools, keep_records=keep_records)
         finally:
@@ -117,7 +127,12 @@ class Execution:
         workflow, inputs = self.prepared.workflow, self.prepared.inputs
         history = self._history()
         executor = Executor(
-            recorder, tools, recorder=recorder, keep_records=keep_records, history=history
+            recorder,
+            tools,
+            recorder=recorder,
+            keep_records=keep_records,
+            history=history,
+            explain=_Explainer(self.prepared, recorder).explain,
         )
         result = Outcome(
             run=recorder.tip.run, workflow=workflow.name, status="failed", counts=executor.counts
@@ -169,7 +184,14 @@ class Execution:
             result = replace(result, error=text)
         self.session.observe(Event(event="run_finished", message=result.status))
         errors = (*interrupted.errors, *undone.errors)
-        return replace(result, checkpoint=recorder.tip.id, rollback_errors=errors)
+        standing = recorder.standing
+        return replace(
+            result,
+            checkpoint=recorder.tip.id,
+            rollback_errors=errors,
+            seconds=standing.milliseconds(self.store.now()) / 1000,
+            costs=standing.costs,
+        )
 
     def _history(self) -> History | None:
         """Give what will know which steps can be undone, if any can."""
@@ -259,8 +281,8 @@ class Execution:
             self.session.tell(str(error))
             recorder.end(kind, reason=reason, facts=facts, keep_files=False)
 
-    def _tools(self) -> Tools:
-        note = _OwnerNote(self.owner)
+    def _tools(self, standing: Standing | None = None) -> Tools:
+        note = _OwnerNote(self.owner, standing)
         return Tools(
             root=self.prepared.project.root,
             catalog=self.prepared.catalog,
@@ -277,18 +299,41 @@ class Execution:
             observe=self.session.observe,
             keep_logs=self.prepared.project.config.logs,
             sessions=Sessions(self.owner.previous.get("sessions"), note.note_sessions),
+            running=Running(note.note_running),
         )
+
+
+class _Explainer:
+    """Says what changed of a step that runs again since it was recorded."""
+
+    def __init__(self, prepared: Prepared, recorder: Recorder) -> None:
+        self._prepared = prepared
+        self._tree = recorder.tree
+        """As it was when the execution began."""
+        self._differences: Differences | None = None
+        self._lock = threading.Lock()
+
+    def explain(self, rerun: Rerun) -> list[Value]:
+        """Give `{part, old, new}` for each part that changed."""
+        from maverick.runs.differences import Differences  # noqa: PLC0415 - few steps run again
+
+        with self._lock:
+            if self._differences is None:
+                self._differences = Differences(self._tree, self._prepared)
+            return self._differences.explain(rerun)
 
 
 class _OwnerNote:
     """The owner's note, whose parts change one by one."""
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: Owner, standing: Standing | None = None) -> None:
         self._owner = owner
         self._parts: dict[str, object] = {
             "groups": [],
             "sessions": owner.previous.get("sessions", {}),
         }
+        if standing is not None:
+            self._parts |= {"execution": standing.execution, "began": standing.began}
         self._lock = threading.Lock()
 
     def note_groups(self, groups: list[NotedGroup]) -> None:
@@ -298,6 +343,10 @@ class _OwnerNote:
     def note_folder(self, folder: str) -> None:
         """Note the folder of temporary files that will be made."""
         self._note("folder", folder)
+
+    def note_running(self, steps: list[dict[str, Any]]) -> None:
+        """Note the steps that are at work."""
+        self._note("running", steps)
 
     def note_sessions(self, sessions: Mapping[str, str]) -> None:
         """Note the sessions of agents that are at work."""

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import unified_diff
 from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.checkpoints import Checkpoint
 from maverick.checkpoints.workspace import plan_missing
-from maverick.dsl.catalog.outline import Outlined, outline
-from maverick.dsl.catalog.references import expressions_in
 from maverick.dsl.engine.blocks import Unfinished
 from maverick.dsl.engine.plan import Plan, Planned
 from maverick.dsl.events import Event
 from maverick.dsl.journal.recorder import Recorder
 from maverick.dsl.journal.records import Recall
 from maverick.dsl.journal.tree import RunTree
-from maverick.dsl.paths import StepPath
 from maverick.dsl.processes.processes import Processes
 from maverick.dsl.processes.stop_request import Stop
 from maverick.dsl.serialization.executor import Executor
-from maverick.dsl.serialization.loader import parse_workflow
 from maverick.dsl.work import Tools
 from maverick.errors import FilesDiffer, StepFailed, WorkflowInvalid
 from maverick.runs import amend, find
+from maverick.runs.differences import Changed, Differences
 from maverick.runs.prepare import Prepared, prepare_resume, prepare_start, refuse_secrets
 from maverick.runs.workspace_choice import FilesDecision, expect
-from maverick.values import same
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,24 +29,9 @@ if TYPE_CHECKING:
 
     from maverick.checkpoints import Store
     from maverick.dsl.events import Observer
-    from maverick.dsl.workflow.model import Step
     from maverick.project import Project
     from maverick.runs.request import Request
     from maverick.values import Value
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changed:
-    """A part of a step's key, an input, or its definition that changed since it was recorded.
-
-    `known` says that `old` and `new` are; `diff` is a unified diff of texts.
-    """
-
-    part: str
-    known: bool = False
-    old: Value = None
-    new: Value = None
-    diff: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +111,7 @@ def plan_resume(
     if refuses and request.change_inputs:  # Then only what they do not explain is refused.
         before = find.inputs_as_recorded(prepared.workflow, prepared.recorded)
         refusals = planner.walk(before).refused if before is not None else []
-    differences = _Differences(RunTree(store.snapshot(start)), prepared)
+    differences = Differences(RunTree(store.snapshot(start)), prepared)
     return RunPlan(
         workflow=prepared.workflow.name,
         run=tip.run,
@@ -229,97 +209,3 @@ class _Planner:
             where = f" at {error.step}" if error.step else ""
             self._notes.append(f"it would fail{where}: {error}")
         return plan
-
-
-# --- what changed ---------------------------------------------------------------------------------
-
-
-class _Differences:
-    """Compares what a checkpoint recorded with what there is now."""
-
-    def __init__(self, tree: RunTree, prepared: Prepared) -> None:
-        self._tree = tree
-        self._definition_then = tree.definition
-        self._workflow = prepared.workflow
-        self._outline = outline(prepared.workflow, prepared.catalog)
-        self._recorded = prepared.recorded
-        self._inputs = prepared.inputs
-        self._before: dict[str, dict[str, Outlined]] = {}
-
-    def of(self, planned: Planned) -> Iterator[Changed]:
-        """Yield what changed of a step that has finished."""
-        if not planned.parts:
-            return
-        pattern = StepPath(planned.step).pattern
-        # An attempt of a validate step has no pattern of its own.
-        outlined = self._outline.get(pattern) or self._outline.get(pattern.removesuffix("[]"))
-        for part in planned.parts:
-            old = self._agent(planned.step) if part == "agent" else None
-            if old is not None:
-                yield Changed(part=part, known=True, old=old, new=planned.agent)
-            else:
-                yield Changed(part=part)
-        if outlined is not None:
-            diff = self._definition(outlined)
-            if diff:
-                yield Changed(part="definition", diff=diff)
-            yield from self._inputs_read(outlined)
-
-    def _agent(self, path: str) -> Value:
-        agent: Value = self._tree.facts_of(path).get("player")
-        return agent
-
-    def _inputs_read(self, outlined: Outlined) -> Iterator[Changed]:
-        if outlined.workflow is not self._workflow:
-            return
-        read: dict[str, None] = {}
-        for name in outlined.step.__dataclass_fields__:
-            for expression in expressions_in(getattr(outlined.step, name)):
-                read.update(
-                    (str(path[1]), None)
-                    for path in expression.reads
-                    if path[0] == "inputs" and len(path) > 1
-                )
-        for name in read:
-            old, new = self._recorded.get(name), self._inputs.get(name)
-            if not same(old, new):
-                yield Changed(part=f"inputs.{name}", known=True, old=old, new=new)
-
-    def _definition(self, outlined: Outlined) -> str:
-        """Give how the recorded lines of a step differ; empty if they do not or are unknown."""
-        file = outlined.workflow.file
-        if file not in self._before:
-            self._before[file] = self._outline_recorded(file)
-        before = self._before[file].get(outlined.inside)
-        if before is None:
-            return ""
-        old = _lines(before.step, before.workflow.text)
-        new = _lines(outlined.step, outlined.workflow.text)
-        return "\n".join(list(unified_diff(old, new, "recorded", "now", lineterm=""))[2:])
-
-    def _outline_recorded(self, file: str) -> dict[str, Outlined]:
-        text = self._definition_then.get(file)
-        if text is None:
-            return {}
-        try:
-            workflow = parse_workflow(text, file)
-        except WorkflowInvalid:
-            return {}
-        return outline(workflow, None)
-
-
-def _lines(step: Step, text: str) -> list[str]:
-    """Give the lines of a step: its first one, and those after it that are indented more."""
-    lines = text.splitlines()
-    first = step.place.line - 1
-    while first > 0 and lines[first].strip() and not lines[first].lstrip().startswith("-"):
-        first -= 1
-    indent = len(lines[first]) - len(lines[first].lstrip())
-    last = first + 1
-    while last < len(lines) and (
-        not lines[last].strip() or len(lines[last]) - len(lines[last].lstrip()) > indent
-    ):
-        last += 1
-    while not lines[last - 1].strip():
-        last -= 1
-    return [line[min(indent, len(line) - len(line.lstrip())) :] for line in lines[first:last]]

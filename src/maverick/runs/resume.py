@@ -129,6 +129,7 @@ def _resume_owned(
         recorder.allow_reruns()
     data: dict[str, object] = {"workflow": prepared.workflow.name, "from": tip.id}
     session.observe(Event(event="run_resumed", message=recorder.run, data=data))
+    recorder.begin_execution()
     recorder.amend(prepared.definition)
     recorder.take_in_logs()
     outcome = execution.run_to_end(recorder, keep_records=request.policy == "recorded")

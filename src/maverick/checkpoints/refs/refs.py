@@ -49,7 +49,8 @@ class Ref(NamedTuple):
     `started` and `updated` are in milliseconds since the epoch, `bytes` is the size of the
     checkpoint's tree. `order` is the run's number in the order in which runs were started in this
     store, whatever the clock said; 0 where an earlier version began it. `positions` are the last
-    16, oldest first, the last of them the present one.
+    16, oldest first, the last of them the present one. `summary` is what who saves wants a listing
+    to show without reading any object: values of JSON, which mean nothing to the store.
     """
 
     run: str
@@ -66,6 +67,7 @@ class Ref(NamedTuple):
     positions: tuple[Position, ...]
     tags: Mapping[str, CheckpointId] = MappingProxyType({})
     order: int = 0
+    summary: Mapping[str, Any] = MappingProxyType({})
 
     @classmethod
     def at(
@@ -77,12 +79,16 @@ class Ref(NamedTuple):
         before: Ref | None = None,
         time: int | None = None,
         order: int = 0,
+        summary: Mapping[str, Any] | None = None,
     ) -> Ref:
         """Give the ref of a run that came to *checkpoint*, whose tree has *size* bytes.
 
         It goes on with start, log, tags and order of the ref *before*; without one the run starts
-        here, as number *order*. It came here at *time*, else when the checkpoint was created.
+        here, as number *order*. It came here at *time*, else when the checkpoint was created. A
+        *summary* of None is that of the ref *before*.
         """
+        if summary is None:
+            summary = before.summary if before is not None else {}
         time = checkpoint.created if time is None else time
         position = Position(
             checkpoint.id, checkpoint.sequence, time, reason, checkpoint.kind, checkpoint.label
@@ -102,6 +108,7 @@ class Ref(NamedTuple):
             positions=(*(before.positions if before is not None else ()), position)[-LOG_LENGTH:],
             tags=before.tags if before is not None else {},
             order=before.order if before is not None else order,
+            summary=summary,
         )
 
     def fits(self, checkpoint: Checkpoint) -> bool:
@@ -264,6 +271,7 @@ def encode_ref(ref: Ref) -> bytes:
             "sequence": ref.sequence,
             "started": ref.started,
             "step": ref.step,
+            **({"summary": dict(ref.summary)} if ref.summary else {}),
             "tags": dict(ref.tags),
             "tree": ref.tree,
             "updated": ref.updated,
@@ -296,6 +304,8 @@ def _validate(ref: Ref) -> None:
         raise ValueError("a field has another shape")
     if not all(ids.is_id(checkpoint) for checkpoint in ref.tags.values()):
         raise ValueError("a tag is no id")
+    if not isinstance(ref.summary, dict | MappingProxyType):
+        raise TypeError("the summary has another type")
 
 
 def no_such_run(run: str, runs: list[str]) -> NotFound:

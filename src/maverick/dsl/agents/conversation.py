@@ -33,6 +33,8 @@ from maverick.encoding import name_text
 from maverick.errors import StepFailed, StepTimeout
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from maverick.dsl.agents.provider import Player
     from maverick.dsl.processes.processes import Completed
     from maverick.dsl.work import Attempt, Tools
@@ -105,6 +107,8 @@ class Conversation:
         told = repr((step, player.provider.name, player.config.model, asked))
         self._asked = blake3.blake3(told.encode("utf-8", "backslashreplace")).hexdigest(length=16)
         self._session = tools.sessions.find(self._asked) if player.provider.again else ""
+        self._told: Mapping[str, int | float] = {}
+        """The numbers that the call before told of itself."""
 
     def ask(self, prompt: str, *, following: str = "") -> Answer:
         """What the agent answers to *prompt*; if a session goes on, *following* is said in its
@@ -370,9 +374,37 @@ class Conversation:
             facts["model"] = model[:200]
         if answer.session:
             facts["session"] = answer.session[:200]
+        self._add_costs(facts, answer.usage, resumed=resumed)
         call: dict[str, object] = {**answer.usage, "seconds": round(seconds, 3), "resumed": resumed}
         facts["calls"] = [*cast("list[object]", facts.get("calls", [])), call][-CALLS_KEPT:]
         facts["called"] = cast("int", facts["called"]) + 1
+
+    def _add_costs(
+        self, facts: dict[str, object], usage: Mapping[str, int | float], *, resumed: bool
+    ) -> None:
+        """Add a call to the tokens and dollars of the step.
+
+        Of a session that goes on, some programs give running totals: a number that is not below
+        that of the call before is one.
+        """
+        provider = self._player.provider
+        before = self._told if resumed else {}
+        new = {
+            name: number - before[name]
+            if name in provider.running_totals and before.get(name, number + 1) <= number
+            else number
+            for name, number in usage.items()
+        }
+        self._told = usage
+        if provider.cached_apart and "input_tokens" in new:
+            new["input_tokens"] += new.get("cached_tokens", 0)
+        for name, told in (
+            ("tokens_in", "input_tokens"),
+            ("tokens_out", "output_tokens"),
+            ("usd", "cost_usd"),
+        ):
+            if told in new:
+                facts[name] = round(cast("float", facts.get(name, 0)) + new[told], 6)
 
     def tell(self, message: str) -> None:
         text = self._tools.scrub.text(f"agent {self._player.name}: {message}")

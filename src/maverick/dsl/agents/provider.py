@@ -106,6 +106,10 @@ class Provider:
     """What exit codes mean, beyond 0 and 1."""
     exit_is_status: bool = False
     """Exit codes from 144 are the HTTP status modulo 256."""
+    running_totals: tuple[str, ...] = ()
+    """The numbers of a call that are those of its whole session, where that goes on."""
+    cached_apart: bool = False
+    """Whether the tokens that it read from a cache are no part of its `input_tokens`."""
     noise: str = ""
     """A pattern of lines for people that say nothing of the work, and are not shown."""
 

@@ -126,7 +126,7 @@ class Block:
     If an older record is not reused, somebody asked for that.
     """
     because: str = ""
-    """In a plan: the step whose running makes the rest run."""
+    """The step whose running makes the rest run: in a plan one that will, else one that ran."""
     always_run: bool = False
     """A step around it is marked `always_run`."""
     tolerant: bool = False
@@ -193,8 +193,15 @@ class Block:
         if asked or is_chained(step):
             self.asked = max(self.asked, order)
 
+    def note_run(self, step: Step, path: StepPath) -> None:
+        """Note that *step*, at *path*, ran."""
+        if is_chained(step):
+            self.because = self.because or path
+
     def leave(self, step: Step, inner: Block) -> None:
         """Note the records of *inner*, a block that *step* of this one is made of."""
+        if is_chained(step):
+            self.because = self.because or inner.because
         self.note_record(step, inner.newest)
         self.asked = max(self.asked, inner.asked)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from maverick.dsl.engine.blocks import Block, Unfinished
+from maverick.dsl.engine.reasons import NOT_RUN, Reason, Rerun, reason_of
 from maverick.dsl.engine.retries import Retries
 from maverick.dsl.events import Decoding
 from maverick.dsl.expressions import resolve
@@ -17,6 +19,7 @@ from maverick.dsl.processes.last_words import cut
 from maverick.dsl.processes.stop_request import Stopped
 from maverick.dsl.steps import prepare
 from maverick.dsl.work import Attempt, Work
+from maverick.dsl.workflow.costs import Costs
 from maverick.dsl.workflow.model import Step
 from maverick.dsl.workflow.outcome import (
     Key,
@@ -67,8 +70,37 @@ def walk_leaf(walk: Walk, step: Step, path: StepPath, block: Block) -> Result:
     recorder = walk.recorder
     if recorder is None:
         raise Unfinished(path, chained=True)
+    reason = reason_of(step, path, block, walk.recall, key, asked=again is not None, planned=False)
+    about = _about(walk, recorder, step, path, reason, key, agent)
     recorder.settle()
-    return _execute(walk, recorder, step, path, block, work, key)
+    return _execute(walk, recorder, step, path, block, work, key, about)
+
+
+def _about(
+    walk: Walk,
+    recorder: Recorder,
+    step: Step,
+    path: StepPath,
+    reason: Reason,
+    key: Key,
+    agent: Value,
+) -> dict[str, object]:
+    """Give what is noted of a step that runs, beside how that goes: its type, and why it runs.
+
+    Without `because` it had not run yet; without `execution` it runs in the first one.
+    """
+    facts: dict[str, object] = {"type": step.kind}
+    if recorder.standing.execution > 1:
+        facts["execution"] = recorder.standing.execution
+    if reason.text != NOT_RUN:
+        facts["because"] = reason.text
+    if reason.reruns:
+        facts["reran"] = True
+    record = walk.recall.records.get(path)
+    if reason.parts and record is not None and walk.explain is not None:
+        rerun = Rerun(path, reason.parts, record.key, key, agent)
+        facts["changes"] = walk.tools.scrub.value(walk.explain(rerun))
+    return facts
 
 
 def _is_recallable(
@@ -114,38 +146,61 @@ def bring_back_artifacts(walk: Walk, step: Step, path: StepPath) -> bool:
 
 
 def _execute(
-    walk: Walk, recorder: Recorder, step: Step, path: StepPath, block: Block, work: Work, key: Key
+    walk: Walk,
+    recorder: Recorder,
+    step: Step,
+    path: StepPath,
+    block: Block,
+    work: Work,
+    key: Key,
+    about: Mapping[str, object],
 ) -> Result:
     walk.emit("step_started", path, step)
     started, clock = time.time(), time.monotonic()
     attempts, before = 1, walk.recall.failed_attempts(path)
     facts: dict[str, object] = {}
+    told = Costs()
+    spent = walk.recall.costs(path)
 
     def attempt(number: int) -> Value:
         nonlocal attempts
         attempts = number
+        if number > 1:
+            walk.tools.running.retry(path, number)
         return _attempt_logged(walk, recorder, step, path, block, work, before + number, facts)
 
-    def keep(status: Status, output: Value) -> None:
-        noted = {
+    def noted() -> dict[str, object]:
+        """What is to be kept of the step now; its costs are the run's, too."""
+        nonlocal told
+        costs = Costs.of_step(facts)
+        recorder.add_costs(costs.minus(told))
+        told = costs
+        return {
+            **about,
             **facts,
             **_player(walk, work),
+            **({"label": work.label} if work.label else {}),
+            **({"spent": spent.fields()} if spent.fields() else {}),
             "started": int(started * 1000),
             "seconds": round(time.monotonic() - clock, 3),
             "attempts": attempts,
         }
+
+    def keep(status: Status, output: Value) -> None:
         record = recorder.finish(
             path,
             status,
             key,
             output,
-            {name: walk.tools.scrub.value(normalise(fact, name)) for name, fact in noted.items()},
+            _normalised(walk, noted()),
             label=work.label,
             workspace=work.workspace,
             artifacts=_artifacts(walk, recorder, step) if status == "done" else None,
         )
         block.note_record(step, record.order, asked=record.asked)
+        block.note_run(step, path)
 
+    walk.tools.running.begin(path, step.kind, started)
     try:
         output = walk.run_attempts(Retries.of(step.retry, block.frame), step, path, attempt)
         keep("done", output)
@@ -156,15 +211,17 @@ def _execute(
         took = time.monotonic() - clock
         goes_on = block.goes_on_after(step, error)
         walk.tell_failed(path, step, error, goes_on=goes_on, seconds=took, attempts=attempts)
-        recorder.note_failed_attempts(path, before + attempts, facts)
+        recorder.note_failed_attempts(path, before + attempts, _normalised(walk, noted()))
         if goes_on:
             keep("failed", {"error": str(error)})
         if step.continue_on_error:
             return failed(error)
         raise
     except Stopped:
-        recorder.note_interrupted(path, facts)
+        recorder.note_interrupted(path, _normalised(walk, noted()))
         raise
+    finally:
+        walk.tools.running.end(path)
     walk.count("ran")
     walk.emit(
         "step_done", path, step, seconds=time.monotonic() - clock, data={"attempts": attempts}
@@ -172,6 +229,10 @@ def _execute(
     if work.label:
         walk.emit("checkpoint_saved", path, step, message=work.label)
     return Result("done", lambda: output)
+
+
+def _normalised(walk: Walk, facts: Mapping[str, object]) -> dict[str, object]:
+    return {name: walk.tools.scrub.value(normalise(fact, name)) for name, fact in facts.items()}
 
 
 def _artifacts(walk: Walk, recorder: Recorder, step: Step) -> Content | None:

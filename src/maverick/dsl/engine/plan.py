@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
+from maverick.dsl.engine.reasons import RUNS_EACH_TIME, reason_of
 from maverick.dsl.paths import StepPath
-from maverick.dsl.workflow.outcome import changed_parts, in_words
 
 if TYPE_CHECKING:
     from maverick.dsl.engine.blocks import Block, Unfinished
@@ -72,7 +72,7 @@ class Plan:
     def add_recalled(self, step: Step, path: StepPath, block: Block) -> None:
         """Add a step whose record counts, though it may run all the same."""
         if step.always_run or block.always_run:
-            self.add(step, path, "rerun", "it runs each time (`always_run`)")
+            self.add(step, path, "rerun", RUNS_EACH_TIME)
         else:
             self.add(step, path, "recall", "it has finished, and nothing of it changed")
             self.note_standing(step, path)
@@ -91,28 +91,19 @@ class Plan:
         """Add a step that runs, and why; *key* is None where it cannot be known yet."""
         if not self.wanted:
             return
-        record = recall.records.get(path)
-        if record is None or not record.key:
-            self.add(
-                step,
-                path,
-                "run",
-                "it failed before" if recall.failed_attempts(path) else "it has not run yet",
-            )
+        reason = reason_of(step, path, block, recall, key, asked=asked, planned=True)
+        if not reason.reruns:
+            self.add(step, path, "run", reason.text)
             return
-        parts = tuple(changed_parts(record.key, key)) if key is not None else ()
-        if asked:
-            why = "it was asked to run again"
-        elif block.newest > record.order and not step.pure:
-            why = (
-                f"{block.because} before it runs"
-                if block.because
-                else "what stands before it ran since"
-            )
-        else:
-            why = f"its {in_words(parts)} changed"
         self.steps.append(
-            Planned(step=path, type=step.kind, action="rerun", why=why, parts=parts, agent=agent)
+            Planned(
+                step=path,
+                type=step.kind,
+                action="rerun",
+                why=reason.text,
+                parts=reason.parts,
+                agent=agent,
+            )
         )
 
     def add_waiting(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from maverick.dsl.engine.blocks import Block
     from maverick.dsl.engine.history import History
     from maverick.dsl.engine.plan import Plan
+    from maverick.dsl.engine.reasons import Explain
     from maverick.dsl.engine.refusals import Refusals
     from maverick.dsl.engine.retries import Retries
     from maverick.dsl.events import Kind
@@ -36,6 +37,8 @@ class Walk(Protocol):
     tools: Tools
     plan: Plan
     refusals: Refusals | None
+    explain: Explain | None
+    """Says what changed of a step that runs again."""
     looking: bool
     keep_records: bool
 

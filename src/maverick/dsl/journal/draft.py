@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from maverick.checkpoints import Checkpoint, CheckpointKind, Content, Store
 from maverick.dsl.journal.group_commit import GroupCommit
@@ -73,6 +73,8 @@ class Draft:
         self.decided = 0
         """How many decisions were noted that could come out differently next time."""
         self._settled = 0
+        self.summary: Mapping[str, Any] | None = None
+        """What listings are to show of the run from the next save on; None changes nothing."""
         self._keeper = keeper
         self._holds_files = holds_files
         self._closed = False
@@ -118,6 +120,7 @@ class Draft:
             changes, self.changes = self.changes, {}
             facts, self.facts = self.facts, {}
             outputs, decided = dict(self.outputs), self.decided
+            summary = self.summary
         try:
             tip = self._store.save(
                 self.tip.run,
@@ -129,6 +132,7 @@ class Draft:
                 reason=list_names([save.reason for save in saves], _NAMED_REASONS),
                 group=self.tip.group,
                 facts={**facts, **_all(save.facts for save in saves)},
+                summary=summary,
             )
         except BaseException as error:
             with self.lock:

@@ -8,9 +8,9 @@ writes those before a step may act on them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from maverick.checkpoints import (
     Checkpoint,
@@ -24,9 +24,11 @@ from maverick.checkpoints import (
 from maverick.dsl.journal.draft import Draft, Save
 from maverick.dsl.journal.logs import AttemptLog, Logs, facts_text
 from maverick.dsl.journal.records import Facts, Recall
+from maverick.dsl.journal.tally import Execution, Standing, executions_text
 from maverick.dsl.journal.tree import (
     ASKED,
     END,
+    EXECUTIONS,
     OUTPUT,
     Changes,
     RunTree,
@@ -39,8 +41,12 @@ from maverick.dsl.workflow.outcome import Key, Record, Status
 
 if TYPE_CHECKING:
     from maverick.dsl.journal.keeper import Keeper
+    from maverick.dsl.workflow.costs import Costs
     from maverick.dsl.workflow.model import KeepFiles
     from maverick.values import Value
+
+
+_ENDS: Final[Mapping[str, str]] = {"final": "done", "failure": "failed", "pause": "paused"}
 
 
 def _silently(_text: str) -> None:
@@ -73,6 +79,8 @@ class Recorder(Recall):
         self._lock = self._draft.lock
         self._store = store
         self._logs = Logs(store, tip.run, lambda: self.tree, tell)
+        self._standing = Standing()
+        self._executions: list[Execution] = []
 
     @property
     def tree(self) -> RunTree:
@@ -111,6 +119,60 @@ class Recorder(Recall):
         if record is not None:
             self._draft.changes[step_place(name)] = None
         return record
+
+    # --- the execution ----------------------------------------------------------------------------
+
+    def go_on(self) -> None:
+        """Go on with the execution that began with the run's first checkpoint."""
+        self._standing = self._recorded_standing()
+        self._executions = self.tree.executions
+
+    def begin_execution(self) -> None:
+        """Begin another execution of the run; that is kept with the next save."""
+        now, before = self._store.now(), self.tip.created
+        with self._lock:
+            self._standing = self._recorded_standing().begun(now, before)
+            earlier = self.tree.executions
+            if earlier and earlier[-1].milliseconds is None:
+                killed = max(before - earlier[-1].started, 0)
+                earlier[-1] = Execution(earlier[-1].started, killed, "killed")
+            self._executions = [*earlier, Execution(now)]
+            self._keep_standing()
+
+    def _recorded_standing(self) -> Standing:
+        ref = self._store.find_ref(self.run)
+        return Standing.read(ref.summary) if ref is not None else Standing()
+
+    @property
+    def standing(self) -> Standing:
+        """How the run stands, as its ref shows it from the next save on."""
+        return self._standing
+
+    def add_costs(self, costs: Costs) -> None:
+        """Add what agents cost, with the next save."""
+        with self._lock:
+            self._standing = self._standing._replace(costs=self._standing.costs.plus(costs))
+            if self._draft.summary is not None or costs.calls:
+                self._draft.summary = self._standing.fields()
+
+    def _keep_standing(self) -> None:
+        self._draft.summary = self._standing.fields()
+        self._draft.facts[EXECUTIONS] = note(executions_text(self._executions))
+
+    def _end_execution(
+        self, status: str, *, error: str = "", failed_at: str = "", notices: Sequence[str] = ()
+    ) -> None:
+        """Keep with the next save how the execution ended."""
+        now = self._store.now()
+        self._standing = self._standing.ended(
+            now, error=error, failed_at=failed_at, notices=notices
+        )
+        if self._executions:
+            began = self._executions[-1].started
+            self._executions[-1] = Execution(began, max(now - began, 0), status)
+        self._keep_standing()
+
+    # --- steps ------------------------------------------------------------------------------------
 
     def note_interrupted(self, path: str, facts: Facts) -> None:
         """Keep the *facts* of a step that was stopped, with the next save."""
@@ -216,9 +278,13 @@ class Recorder(Recall):
             self.records[name] = record
             self._draft.decided += urgent
 
-    def note_composite(self, path: str, status: Status, output: Value) -> None:
-        """Keep the outcome of a composite or skipped step with the next save."""
+    def note_composite(
+        self, path: str, status: Status, output: Value, facts: Facts | None = None
+    ) -> None:
+        """Keep the outcome of a composite or skipped step, and its *facts*, with the next save."""
         with self._lock:
+            if facts:
+                self._note_facts(path, facts)
             saved = self._record(path, status, {})
             record = saved._replace(load=lambda: _output_of(self._draft.outputs, path, saved.load))
             self._draft.changes[step_place(path)] = value(
@@ -381,17 +447,30 @@ class Recorder(Recall):
         reason: str,
         output: Value = None,
         facts: Mapping[str, Value] | None = None,
+        notices: Sequence[str] = (),
         keep_files: bool = True,
     ) -> Checkpoint:
-        """Write the last checkpoint of this execution, of the given *kind*, and take no more."""
+        """Write the last checkpoint of this execution, of the given *kind*, and take no more.
+
+        *facts* are the `step` that failed the run and its `error`; *notices* are what a person has
+        to know of it.
+        """
         self.take_in_logs()
         with self._lock:
             if not keep_files:
                 self._draft.keep_no_files()
             if kind == "final":
                 self._draft.changes[OUTPUT] = value(output, path="output")
+            self._end_execution(
+                _ENDS.get(kind, "done"),
+                error=str((facts or {}).get("error", "")),
+                failed_at=str((facts or {}).get("step", "")),
+                notices=notices,
+            )
             if facts:
                 self._draft.facts[END] = value(dict(facts), path="facts")
+            elif self.tree.end:
+                self._draft.facts[END] = None
             if kind != "pause" and self.records.asked:
                 self._draft.facts[ASKED] = None
         last = self._draft.save(Save(reason=reason, kind=kind, closes=True))

@@ -20,6 +20,7 @@ import blake3
 from maverick.checkpoints.trees.codec import encode
 from maverick.dsl.journal.tree import RunTree, StepNote
 from maverick.dsl.paths import StepPath, is_decision
+from maverick.dsl.workflow.costs import Costs
 from maverick.dsl.workflow.outcome import Record
 
 if TYPE_CHECKING:
@@ -91,6 +92,10 @@ class Recall:
     def failed_attempts(self, path: str) -> int:
         """Count the failed attempts at the step at *path* since it was recorded or rolled back."""
         return int(self._stored_facts(path).get("failed_attempts", 0))
+
+    def costs(self, path: str) -> Costs:
+        """Give what the step at *path* has cost before, whatever came of it."""
+        return Costs.of_step(self._stored_facts(path))
 
     def _stored_facts(self, path: str) -> Mapping[str, Any]:
         """Give what the newest checkpoint notes of the step at *path*; one that runs asks often."""

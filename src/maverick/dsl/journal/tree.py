@@ -2,8 +2,8 @@
 
 The state holds `inputs`, `definition/<file>`, `steps/<step path>` and `steps/<step path>?<what>`
 (a decision), `artifacts/<step path>`, at the end `output`, and where files are kept `workspace` and
-`workspace-about`. The facts beside it hold `run`, `steps/<step path>`, `asked` and `end`. No other
-file knows these names.
+`workspace-about`. The facts beside it hold `run`, `executions`, `steps/<step path>`, `asked` and
+`end`. No other file knows these names.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from maverick.checkpoints import Content, Entry, blob, value
+from maverick.dsl.journal.tally import Execution, read_executions
 from maverick.dsl.paths import StepPath, is_decision
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ ASKED: Final = ("asked",)
 """A fact: the order before which everything may run again (`Records.asked`)."""
 END: Final = ("end",)
 """A fact: which step failed the run, and its error."""
+EXECUTIONS: Final = ("executions",)
+"""A fact: when the run was executed, and how each execution ended (`journal.tally`)."""
 _DEFINITION: Final = DEFINITION[0]
 _STEPS: Final = "steps"
 _MAIN: Final = "main"
@@ -136,6 +139,12 @@ class RunTree:
         """The order before which everything may run again; 0 where nobody asked for that."""
         entry = self.snapshot.find_fact(ASKED)
         return int(entry.note) if entry is not None else 0
+
+    @property
+    def executions(self) -> list[Execution]:
+        """The executions of the run, in order; none of a run that an earlier version began."""
+        entry = self.snapshot.find_fact(EXECUTIONS)
+        return read_executions(entry.note) if entry is not None else []
 
     @property
     def end(self) -> Mapping[str, Value]:

@@ -37,9 +37,10 @@ from maverick.values import Value
 
 if TYPE_CHECKING:
     from maverick.dsl.engine.history import History
+    from maverick.dsl.engine.reasons import Explain
     from maverick.dsl.engine.refusals import Refusals
     from maverick.dsl.journal.recorder import Recorder
-    from maverick.dsl.journal.records import Recall
+    from maverick.dsl.journal.records import Facts, Recall
 
 T = TypeVar("T")
 Q = TypeVar("Q", Expression, Field | Expression)
@@ -59,13 +60,14 @@ class Executor:
         keep_records: bool = False,
         history: History | None = None,
         plan: Plan | None = None,
+        explain: Explain | None = None,
     ) -> None:
         """Without a *recorder* the walk checks: it runs and writes nothing.
 
         *keep_records* recalls every record, whatever changed. A *history* gets the steps that have
         finished: a walk that checks goes on for it after what has not finished, to whatever is
         recorded. One that checks with a *plan* adds each step to it, and goes on after what has to
-        run.
+        run. *explain* says what changed of a step that runs again, for its facts.
         """
         self.counts = Counts()
         self._counting = threading.Lock()
@@ -75,6 +77,7 @@ class Executor:
         self.looking = recorder is None and history is not None
         self.plan = plan or Plan(wanted=False)
         self.refusals: Refusals | None = None
+        self.explain = explain
         self._history = history
         self.keep_records = keep_records
 
@@ -162,7 +165,7 @@ class Executor:
             self.count("skipped")
             self.emit("step_skipped", path, step)
             self.plan.add(step, path, "skip", "its `when` does not hold")
-            result = self._conclude(path, Result("skipped", lambda: None))
+            result = self._conclude(path, step, Result("skipped", lambda: None))
         else:
             try:
                 result = self._perform(step, path, block)
@@ -171,7 +174,7 @@ class Executor:
                 error.args = (self.tools.scrub.text(str(error)),)
                 if not step.continue_on_error:
                     raise
-                result = self._conclude(path, failed(error))
+                result = self._conclude(path, step, failed(error))
         block.frame.set_step(step.name, result.view())
         if self._history is not None and result.status != "skipped":
             lineage = block.lineage_of(step, path)
@@ -213,7 +216,7 @@ class Executor:
     ) -> Result:
         """Walk a step made of steps. It is never recalled whole; its output is kept to be shown."""
         self.emit("step_started", path, step)
-        clock = time.monotonic()
+        started, clock = time.time(), time.monotonic()
         planned = len(self.plan.steps)
         try:
             result = self._walk_attempts(step, path, block, walk)
@@ -228,7 +231,8 @@ class Executor:
             self.tell_failed(path, step, error, goes_on=goes_on, seconds=time.monotonic() - clock)
             raise
         stands = self._stands(path, result)
-        self._conclude(path, result)
+        seconds = round(time.monotonic() - clock, 3)
+        self._conclude(path, step, result, {"started": int(started * 1000), "seconds": seconds})
         if stands:
             self.plan.note_standing(step, path)
         if (
@@ -264,10 +268,13 @@ class Executor:
         finally:
             block.newest, block.deadline = max(newest, block.newest), deadline
 
-    def _conclude(self, path: StepPath, result: Result) -> Result:
+    def _conclude(
+        self, path: StepPath, step: Step, result: Result, facts: Facts | None = None
+    ) -> Result:
         """Keep what became of a step that is made of steps, or did not run."""
         if self.recorder is not None and not self._stands(path, result):
-            self.recorder.note_composite(path, result.status, result.output)
+            about = {"type": step.kind, **(facts or {})} if step.is_composite or not facts else None
+            self.recorder.note_composite(path, result.status, result.output, about)
         return result
 
     def _stands(self, path: StepPath, result: Result) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from maverick.dsl.paths import StepPath
+from maverick.dsl.workflow.costs import Costs
 from maverick.errors import StepFailed
 from maverick.values import Value
 
@@ -136,6 +137,10 @@ class Outcome:
     resumed_from: str | None = None
     counts: Counts = field(default_factory=Counts)
     rollback_errors: tuple[str, ...] = ()
+    seconds: float = 0
+    """How long the run was executed, all its executions together."""
+    costs: Costs = field(default_factory=Costs)
+    """Of its agents, over all its executions."""
 
 
 @dataclass(slots=True, eq=False)

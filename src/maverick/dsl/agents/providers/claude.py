@@ -123,4 +123,6 @@ PROVIDER: Final = Provider(
     login_check=("claude", "auth", "status"),
     login="log in with `claude` and /login, or set ANTHROPIC_API_KEY",
     stubborn=True,
+    running_totals=("cost_usd",),
+    cached_apart=True,
 )

@@ -76,6 +76,7 @@ PROVIDER: Final = Provider(
     needs_model="without one it may send the project's code to a free hosted model",
     settings=(Setting(option="variant", flag="--variant"), Setting(option="agent", flag="--agent")),
     reader=read,
+    cached_apart=True,
     package="opencode-ai",
     login="log in with `opencode auth login`, and name a model as provider/model (`opencode "
     "models` lists them)",

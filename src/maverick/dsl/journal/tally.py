@@ -1,0 +1,171 @@
+"""How a run stands and what it has cost, as its ref shows it: a listing reads nothing else.
+
+A run is executed once or, after an interruption, several times. Its time is that of its executions
+together. A killed one ended with the last checkpoint that it made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from maverick.dsl.workflow.costs import Costs
+
+ERROR_BYTES: Final = 2048
+"""Of an error that a ref keeps."""
+NOTICE_CHARACTERS: Final = 200
+_LEFT_OUT: Final = "…"
+
+
+class Standing(NamedTuple):
+    """What the summary of a ref says. Times are in milliseconds.
+
+    `execution` counts from 1; 0 is a run of which nothing is known. `began` is when the execution
+    began that has not ended, else None. `spent` is how long those took that have.
+    """
+
+    execution: int = 0
+    began: int | None = None
+    spent: int = 0
+    costs: Costs = Costs()
+    error: str = ""
+    failed_at: str = ""
+    notices: tuple[str, ...] = ()
+    waiting: Mapping[str, Any] | None = None
+
+    @classmethod
+    def read(cls, summary: Mapping[str, Any]) -> Standing:
+        """Read a summary; what has another type than it should counts as not there."""
+        notices, waiting = summary.get("notices"), summary.get("waiting")
+        return cls(
+            execution=_number(summary.get("execution")) or 0,
+            began=_number(summary.get("began")),
+            spent=_number(summary.get("ms")) or 0,
+            costs=Costs.read(summary),
+            error=_text(summary.get("error")),
+            failed_at=_text(summary.get("failed_at")),
+            notices=tuple(map(str, notices)) if isinstance(notices, list) else (),
+            waiting=waiting if isinstance(waiting, Mapping) else None,
+        )
+
+    def milliseconds(self, until: int) -> int:
+        """Give how long the run was executed, one that has not ended *until* then."""
+        return self.spent + (0 if self.began is None else max(until - self.began, 0))
+
+    def fields(self) -> dict[str, Any]:
+        """Give the summary: what is empty is left out."""
+        every: dict[str, Any] = {
+            "execution": self.execution,
+            "began": self.began,
+            "ms": self.spent,
+            **self.costs.fields(),
+            "error": cut_error(self.error),
+            "failed_at": self.failed_at,
+            "notices": [_cut(text, NOTICE_CHARACTERS) for text in self.notices],
+            "waiting": dict(self.waiting) if self.waiting else None,
+        }
+        return {name: value for name, value in every.items() if value}
+
+    def begun(self, now: int, before: int) -> Standing:
+        """Give how the run stands when it is executed again, *now*.
+
+        The execution before, if it had no end, ended when its last checkpoint was made, *before*.
+        """
+        return Standing(
+            execution=self.execution + 1,
+            began=now,
+            spent=self.milliseconds(before),
+            costs=self.costs,
+        )
+
+    def ended(
+        self,
+        now: int,
+        *,
+        error: str = "",
+        failed_at: str = "",
+        notices: Sequence[str] = (),
+    ) -> Standing:
+        """Give how the run stands when its execution ends, *now*."""
+        return self._replace(
+            began=None,
+            spent=self.milliseconds(now),
+            error=error,
+            failed_at=failed_at,
+            notices=tuple(notices),
+        )
+
+
+class Execution(NamedTuple):
+    """One execution of a run: when it began and how long it took, in milliseconds, and its end.
+
+    `milliseconds` is None and `status` is `running` until it ends.
+    """
+
+    started: int
+    milliseconds: int | None = None
+    status: str = "running"
+
+
+def read_executions(note: str) -> list[Execution]:
+    """Read what `executions_text` gave; what is none of it is left out."""
+    try:
+        rows = json.loads(note)
+    except ValueError:
+        return []
+    every = rows if isinstance(rows, list) else []
+    return [Execution(*row) for row in every if isinstance(row, list) and 0 < len(row) <= 3]
+
+
+def executions_text(executions: Sequence[Execution]) -> str:
+    """Give the executions of a run as a note."""
+    return json.dumps([list(execution) for execution in executions], separators=(",", ":"))
+
+
+def cut_error(text: str) -> str:
+    """Give what a ref keeps of an error: its first line, and the ends of what comes below it.
+
+    What is below a line that ends in a colon and is not indented is a stream; each keeps its end.
+    """
+    if len(text.encode("utf-8", "backslashreplace")) <= ERROR_BYTES:
+        return text
+    first, _, rest = text.partition("\n")
+    parts = _streams(rest)
+    first = _cut(first, ERROR_BYTES // 8)
+    room = (ERROR_BYTES - 4 * len(first)) // max(len(parts), 1)
+    return "\n".join([first, *(_end(part, room) for part in parts)])
+
+
+def _streams(text: str) -> list[str]:
+    parts: list[list[str]] = [[]]
+    for line in text.splitlines():
+        if line.endswith(":") and not line.startswith(" "):
+            parts.append([])
+        parts[-1].append(line)
+    every = ["\n".join(lines) for lines in parts if lines]
+    return every if len(every) <= 4 else [text]
+
+
+def _end(part: str, room: int) -> str:
+    """Give the name of a stream and as many of its last lines as *room* bytes hold."""
+    head, _, body = part.partition("\n")
+    if len(part.encode("utf-8", "backslashreplace")) <= room:
+        return part
+    head = _cut(head, 60)
+    room -= 4 * len(head) + len(_LEFT_OUT.encode()) + 4
+    end = body.encode("utf-8", "backslashreplace")[-max(room, 0) :].decode("utf-8", "ignore")
+    _, whole, lines = end.partition("\n")
+    return f"{head}\n{_LEFT_OUT}\n{lines if whole else end}"
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}{_LEFT_OUT}"
+
+
+def _number(value: Any) -> int | None:
+    return value if type(value) is int else None
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

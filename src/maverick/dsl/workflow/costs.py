@@ -1,0 +1,88 @@
+"""What agents cost: calls, tokens and dollars, as far as their programs tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+MICRO: Final = 1_000_000
+"""Of a dollar, in which costs are stored: files that seal themselves hold integers only."""
+
+
+class Costs(NamedTuple):
+    """Calls of agents, tokens and dollars. None is what no program told."""
+
+    calls: int = 0
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    usd: float | None = None
+
+    def plus(self, other: Costs) -> Costs:
+        """Give both together; what only one of them tells is what it tells."""
+        return Costs(
+            self.calls + other.calls,
+            _sum(self.tokens_in, other.tokens_in),
+            _sum(self.tokens_out, other.tokens_out),
+            _sum(self.usd, other.usd),
+        )
+
+    def minus(self, earlier: Costs) -> Costs:
+        """Give what has come since *earlier*, which is part of this."""
+        return Costs(
+            self.calls - earlier.calls,
+            _difference(self.tokens_in, earlier.tokens_in),
+            _difference(self.tokens_out, earlier.tokens_out),
+            _difference(self.usd, earlier.usd),
+        )
+
+    def fields(self) -> dict[str, int]:
+        """Give what is told, as integers; dollars as millionths."""
+        micro = None if self.usd is None else round(self.usd * MICRO)
+        every = {
+            "calls": self.calls or None,
+            "tokens_in": self.tokens_in,
+            "tokens_out": self.tokens_out,
+            "micro_usd": micro,
+        }
+        return {name: number for name, number in every.items() if number is not None}
+
+    @classmethod
+    def read(cls, fields: Mapping[str, Any]) -> Costs:
+        """Read what `fields` gave; anything else counts as not told."""
+        micro = _integer(fields.get("micro_usd"))
+        return cls(
+            _integer(fields.get("calls")) or 0,
+            _integer(fields.get("tokens_in")),
+            _integer(fields.get("tokens_out")),
+            None if micro is None else micro / MICRO,
+        )
+
+    @classmethod
+    def of_step(cls, facts: Mapping[str, Any]) -> Costs:
+        """Give what the step with *facts* has cost, in all its executions."""
+        agent, before = facts.get("agent"), facts.get("spent")
+        told = cls.of_agent(agent) if isinstance(agent, Mapping) else cls()
+        return told.plus(cls.read(before)) if isinstance(before, Mapping) else told
+
+    @classmethod
+    def of_agent(cls, agent: Mapping[str, Any]) -> Costs:
+        """Give what the calls cost of which an agent's facts tell."""
+        usd = agent.get("usd")
+        return cls(
+            _integer(agent.get("called")) or 0,
+            _integer(agent.get("tokens_in")),
+            _integer(agent.get("tokens_out")),
+            float(usd) if isinstance(usd, int | float) else None,
+        )
+
+
+def _integer(value: Any) -> int | None:
+    return value if type(value) is int else None
+
+
+def _sum(one: Any, other: Any) -> Any:
+    return one if other is None else other if one is None else one + other
+
+
+def _difference(now: Any, earlier: Any) -> Any:
+    return now if now is None or earlier is None else now - earlier
