@@ -1,7 +1,7 @@
 # Every task of this project: `make` lists them. Each is a script, which has more options.
 .DEFAULT_GOAL := help
 .PHONY: help check fix test one where thorough agents hostile oldest unlocked
-.PHONY: docs bench lock demo wheel release
+.PHONY: docs site bench lock demo wheel release
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | \
@@ -45,6 +45,9 @@ docs: ## write the generated parts of the documentation, and wrap its prose
 	.venv/bin/python scripts/map.py --write
 	.venv/bin/python scripts/test_index.py
 	.venv/bin/python scripts/prose.py --fix
+
+site: ## build the site of the documentation, and check its links
+	scripts/docs
 
 bench: ## what maverick costs; scripts/bench peers compares it with others
 	scripts/bench

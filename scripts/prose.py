@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 COLUMNS = 100
-_FOLDERS = (".", "docs", "docs/decisions", ".github", "tests/golden", "examples/*")
+_FOLDERS = (".", "docs", "docs/howto", "docs/decisions", ".github", "tests/golden", "examples/*")
 _GENERATED = "<!-- what follows is generated"
 _FENCE = re.compile(r"\s*(```|~~~)")
 _ITEM = re.compile(r"(\s*)([*+-]|\d+\.) +")

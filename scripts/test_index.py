@@ -39,19 +39,21 @@ _HOLDING_TEXT = (ast.Assign, ast.Return, ast.Compare, ast.JoinedStr, ast.Dict, a
 
 def words() -> dict[str, dict[str, str]]:
     """The words by their kinds, each with the pattern of its use."""
-    guide = (ROOT / "docs" / "workflows.md").read_text("utf-8")
-    cli = (ROOT / "docs" / "cli.md").read_text("utf-8")
-    fields = _terms(_section(guide, "Every step")) + _fields(_section(guide, "Step types"))
+    language, configuration, library_page, cli = (
+        (ROOT / "docs" / f"{name}.md").read_text("utf-8")
+        for name in ("language", "configuration", "library", "cli")
+    )
+    fields = _terms(_section(language, "Every step")) + _fields(_section(language, "Step types"))
     commands = runpy.run_path(str(ROOT / "scripts" / "cli_docs.py"))["commands"]()
-    keys = re.findall(r"^\| `([\w.]+)` \|", _section(guide, "maverick.yaml"), re.MULTILINE)
-    actions = re.findall(r"`(\w+)`", "\n".join(_rows(_section(guide, "Actions"))))
+    keys = re.findall(r"^\| `([\w.]+)` \|", _section(configuration, "maverick.yaml"), re.MULTILINE)
+    actions = re.findall(r"`(\w+)`", "\n".join(_rows(_section(library_page, "Actions"))))
     codes = [row.split("|")[1].strip() for row in _rows(_section(cli, "Exit codes"))]
     apart, alone = r"(?<![\w./-]){}(?![\w.-])", r"(?m)^(?:run |workflow \w+ |){}(?![\w.-])"
     compared = r"\b{0} == \S+\.code\b|\({0}, [^\n]* == \(?\s*\w+\.code"
     return {
         "Step types": _uses(r"\btype: {}\b", STEP_TYPES),
         "Fields of steps": _uses(r"(?<![\w.-]){}: ?\S", (it for it in fields if it not in _COMMON)),
-        "Fields of a workflow": _uses(r"(?m)^ *{}:", _terms(_section(guide, "The file"))),
+        "Fields of a workflow": _uses(r"(?m)^ *{}:", _terms(_section(language, "The file"))),
         "Functions": _uses(r"\b{}\(", FUNCTIONS),
         "Commands": _uses(apart, (" ".join(it) for it in commands if it[0] not in SHIPPED)),
         "Options": _uses(apart, _options()),
