@@ -15,7 +15,7 @@ code when the error ends a command.
     │   ├── ExpressionFailed  1   an expression could not be evaluated
     │   └── ValueUnstorable   1   its output cannot be stored; names the path of the value
     ├── NotFound             10   no such store, run, revision or object path
-    │   └── RevisionAmbiguous 10  an id prefix that fits several checkpoints
+    │   └── RevisionAmbiguous 10  an abbreviation that fits several runs or checkpoints
     ├── RunConflict          11   another process owns the run
     │   ├── RunOwned         11   its kernel lock is held
     │   └── RefMoved         11   its ref was advanced by somebody else
@@ -138,7 +138,7 @@ class NotFound(MaverickError):
 
 
 class RevisionAmbiguous(NotFound):
-    """An id prefix fits several checkpoints."""
+    """An abbreviated id fits several runs or checkpoints."""
 
 
 class RunConflict(MaverickError):

@@ -20,6 +20,7 @@ from maverick.checkpoints.disk.layout import temporary
 from maverick.checkpoints.objects.ids import CheckpointId, ObjectId
 from maverick.checkpoints.refs.refs import Ref, encode_ref, parse_ref
 from maverick.checkpoints.refs.retention import Fate, roots
+from maverick.checkpoints.revisions import ambiguous, fitting
 from maverick.checkpoints.trees.content import Content, existing
 from maverick.errors import NotFound, RefMoved, StoreDamaged, StoreTooNew, UsageError
 
@@ -210,6 +211,24 @@ def newest(store: Store, run: str = "") -> HandChange:
             continue
         return change
     raise NotFound(f"no change by hand to {run or 'any run'} is left to be taken back")
+
+
+def find_run(store: Store, word: str) -> str:
+    """Give the run that *word* names, which may be one that was dropped.
+
+    Raises:
+        NotFound: there is none.
+        RevisionAmbiguous: *word* fits several.
+        RefDamaged: the run that it names has a damaged ref.
+    """
+    changed = set()
+    for name in _names(store):
+        with suppress(StoreDamaged, StoreTooNew, FileNotFoundError):
+            changed.add(_read(store, name).run)
+    runs = [] if "@" in word else fitting(word, {*store.run_ids(), *changed})
+    if len(runs) > 1:
+        raise ambiguous(word, runs)
+    return runs[0] if runs else store.resolve_run(word).run
 
 
 def needed(store: Store) -> list[CheckpointId]:

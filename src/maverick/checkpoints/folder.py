@@ -63,6 +63,10 @@ class StoreFolder:
         """
         return self.ref_files.list(damaged)
 
+    def run_ids(self) -> tuple[str, ...]:
+        """Give the ids of all runs, sorted; reads no file, so a damaged ref's run is among them."""
+        return self.ref_files.run_ids()
+
     def ref(self, run: str) -> Ref:
         """Give the ref of *run*.
 
@@ -72,7 +76,7 @@ class StoreFolder:
         """
         ref = self.ref_files.get(run)
         if ref is None:
-            raise no_such_run(run, [ref.run for ref in self.refs()])
+            raise no_such_run(run, self.run_ids())
         return ref
 
     def find_ref(self, run: str) -> Ref | None:

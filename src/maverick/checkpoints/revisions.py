@@ -1,10 +1,15 @@
-"""Revisions, the names that a person gives to checkpoints.
+"""Revisions, the names that a person gives to runs and checkpoints.
 
-`RUN`, `RUN~2` (two before it), `RUN@LABEL` or `RUN@TAG`, `RUN@latest`, the same of the newest run
-of a group (`GROUP@latest`, `GROUP@LABEL`; `-` and `_` are one letter in it), `@latest`, and 4 or
-more hexadecimal digits of an id; `~N` may follow any of them. The first `@` ends the run's or
-group's name; what follows is a label or tag as it is, which may hold `@` and end in `~N`, and only
-if there is none of that name a `~N` is read as one.
+`RUN` is a run's id, or what begins or ends the id of one run alone (3 characters or more).
+`GROUP@{N}` is the run N before the newest of a group, `@{N}` of all; `GROUP@latest` and `@latest`
+are the newest (`-` and `_` are one letter in a group). `RUN@LABEL` and `RUN@TAG` are checkpoints,
+behind a group those of its newest run; 4 or more hexadecimal digits are the id of one. `~2` behind
+any of them is two before it.
+
+The first `@` ends the run's or group's name; what follows is a label or tag as it is, which may
+hold `@` and end in `~N`, and only if there is none of that name a `~N` is read as one. What a text
+may mean is looked for in this order: a run's id; with an `@`, what stands above; the beginning of
+an id, its end, a checkpoint's id.
 """
 
 from __future__ import annotations
@@ -15,41 +20,84 @@ from typing import TYPE_CHECKING
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.ids import CheckpointId, ObjectKind
 from maverick.checkpoints.refs.refs import no_such_run
+from maverick.checkpoints.trees.checkpoint import Checkpoint
 from maverick.errors import NotFound, ObjectMissing, RefDamaged, RevisionAmbiguous, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from maverick.checkpoints.folder import StoreFolder
     from maverick.checkpoints.refs.refs import Ref
-    from maverick.checkpoints.trees.checkpoint import Checkpoint
 
 _BEFORE = re.compile(r"(?P<base>.+)~(?P<count>[0-9]{0,9})", re.DOTALL)
 _BEFORES = re.compile(r"(~[0-9]{0,9})+\Z")
+_NUMBER = re.compile(r"\{(?P<count>[0-9]{1,9})\}(?P<rest>(@.*|(~[0-9]{0,9})+)?)", re.DOTALL)
 _LATEST = "latest"
+_SHORTEST = 3
 _MOST_CANDIDATES = 8
 
 
 def resolve(store: StoreFolder, revision: str) -> Checkpoint:
-    """Give the checkpoint that *revision* names. A run's own id goes before any other reading of
-    the text.
+    """Give the checkpoint that *revision* names; of a run, its newest.
 
     Raises:
         NotFound: it names none; the message has the names most like it.
-        RevisionAmbiguous: it abbreviates the ids of several checkpoints, which the message lists.
+        RevisionAmbiguous: it abbreviates the ids of several runs or checkpoints, which the message
+            lists.
         RefDamaged: the run that it names has a damaged ref.
     """
+    named = find_named(store, revision)
+    return named if isinstance(named, Checkpoint) else store.checkpoint(named.checkpoint)
+
+
+def resolve_run(store: StoreFolder, word: str) -> Ref:
+    """Give the ref of the run that *word* names; raises as `resolve`, also for a checkpoint."""
+    named = find_named(store, word)
+    if isinstance(named, Checkpoint):
+        raise NotFound(
+            f"{word} names a checkpoint of {named.run}, and here a run is meant; {named.run} is one"
+        )
+    return named
+
+
+def find_named(store: StoreFolder, revision: str) -> Ref | Checkpoint:
+    """Give the ref of the run, or the checkpoint, that *revision* names; raises as `resolve`."""
     ref = _ref(store, revision)
     if ref is not None:
-        return store.checkpoint(ref.checkpoint)
+        return ref
     left, separator, right = revision.partition("@")
     if separator:
         return _at(store, left, right)
+    ref = _abbreviated(store, revision)
+    if ref is not None:
+        return ref
     if match := _BEFORE.fullmatch(revision):
         return _before(store, resolve(store, match["base"]), match)
     if ids.is_id_prefix(revision):
         return _by_prefix(store, revision)
-    raise no_such_run(revision, [ref.run for ref in store.refs()])
+    raise no_such_run(revision, store.run_ids())
+
+
+def fitting(word: str, runs: Iterable[str]) -> list[str]:
+    """Give those of *runs* that *word* can mean, sorted: of that id, else beginning, else ending
+    with it.
+    """
+    names = sorted(set(runs))
+    if word in names:
+        return [word]
+    if len(word) < _SHORTEST:
+        return []
+    return [name for name in names if name.startswith(word)] or [
+        name for name in names if name.endswith(word)
+    ]
+
+
+def ambiguous(word: str, runs: list[str], hint: str = "") -> RevisionAmbiguous:
+    """Give the error that says that *word* can mean each of *runs*."""
+    more = len(runs) - _MOST_CANDIDATES
+    lines = [f"  {run}" for run in runs[:_MOST_CANDIDATES]]
+    rest = [f"  and {more} more"] if more > 0 else []
+    return RevisionAmbiguous("\n".join([f"{word} fits {len(runs)} runs{hint}:", *lines, *rest]))
 
 
 def history(store: StoreFolder, start: Checkpoint) -> Iterator[Checkpoint]:
@@ -78,6 +126,18 @@ def _ref(store: StoreFolder, run: str) -> Ref | None:
         return None
 
 
+def _abbreviated(store: StoreFolder, word: str) -> Ref | None:
+    """Give the ref of the one run whose id *word* begins or ends; only its file is read."""
+    runs = fitting(word, store.run_ids())
+    if len(runs) < 2:
+        return store.find_ref(runs[0]) if runs else None
+    refs = [ref for ref in store.refs() if ref.run in runs]
+    newest_first = [*(ref.run for ref in refs), *sorted({*runs} - {ref.run for ref in refs})]
+    is_group = any(_same_group(word, ref.group) for ref in refs)
+    hint = f" ({word}@{_LATEST} is the newest of that workflow)" if is_group else ""
+    raise ambiguous(word, newest_first, hint)
+
+
 def _before(
     store: StoreFolder, checkpoint: Checkpoint, match: re.Match[str], prefix: str = ""
 ) -> Checkpoint:
@@ -94,17 +154,22 @@ def _before(
     return checkpoint
 
 
-def _at(store: StoreFolder, left: str, right: str) -> Checkpoint:
+def _at(store: StoreFolder, left: str, right: str) -> Ref | Checkpoint:
     ref = _ref(store, left) if left else None
     if ref is not None:
         return _in_run(store, ref, right, f"{left}@")
     damaged: list[RefDamaged] = []
     refs = store.refs(damaged)
-    group = left.replace("_", "-")
-    of_all = not left and _BEFORES.sub("", right) == _LATEST
-    fitting = [ref for ref in refs if of_all or group == ref.group.replace("_", "-")]
-    if fitting:
-        return _in_run(store, fitting[0], right, f"{left}@")
+    number = _NUMBER.fullmatch(right)
+    of_all = not left and (number is not None or _BEFORES.sub("", right) == _LATEST)
+    group = [ref for ref in refs if of_all or (left and _same_group(left, ref.group))]
+    if group and number is not None:
+        return _counted(store, group, damaged, number, left)
+    if group:
+        return _in_run(store, group[0], right, f"{left}@")
+    ref = _abbreviated(store, left)
+    if ref is not None:
+        return _in_run(store, ref, right, f"{left}@")
     if damaged:
         raise damaged[0]
     if of_all:
@@ -114,10 +179,39 @@ def _at(store: StoreFolder, left: str, right: str) -> Checkpoint:
     raise no_such_run(left, [*{ref.group for ref in refs if ref.group}, *(ref.run for ref in refs)])
 
 
-def _in_run(store: StoreFolder, ref: Ref, name: str, prefix: str) -> Checkpoint:
+def _same_group(left: str, right: str) -> bool:
+    return left.replace("_", "-") == right.replace("_", "-")
+
+
+def _counted(
+    store: StoreFolder,
+    refs: list[Ref],
+    damaged: list[RefDamaged],
+    number: re.Match[str],
+    group: str,
+) -> Ref | Checkpoint:
+    """Give what `{N}` and what stands behind it name among *refs*, the runs of *group* (empty: all)
+    newest first.
+    """
+    count, rest = int(number["count"]), number["rest"]
+    name = f"{group}@{{{count}}}"
+    if count and damaged:  # One of them may be newer than the run that is meant.
+        raise RefDamaged(f"which run {name} is cannot be told: {damaged[0]}") from damaged[0]
+    if count >= len(refs):
+        what = f"{len(refs)} run{'' if len(refs) == 1 else 's'}"
+        of = f" of {group}" if group else ""
+        raise NotFound(f"there is no {name}: there {'is' if len(refs) == 1 else 'are'} {what}{of}")
+    if not rest:
+        return refs[count]
+    if rest.startswith("@"):
+        return _in_run(store, refs[count], rest[1:], f"{name}@")
+    return _in_run(store, refs[count], f"{_LATEST}{rest}", f"{name}@")
+
+
+def _in_run(store: StoreFolder, ref: Ref, name: str, prefix: str) -> Ref | Checkpoint:
     """Give what *name* is in the run of *ref*; *prefix* stands before it in a message."""
     if name == _LATEST:
-        return store.checkpoint(ref.checkpoint)
+        return ref
     if name in ref.tags:
         return store.checkpoint(ref.tags[name])
     labels: dict[str, None] = {}
@@ -129,15 +223,18 @@ def _in_run(store: StoreFolder, ref: Ref, name: str, prefix: str) -> Checkpoint:
         labels[checkpoint.label] = None
         labelled = checkpoint.labelled
     if match := _BEFORE.fullmatch(name):
-        return _before(store, _in_run(store, ref, match["base"], prefix), match, prefix)
+        base = _in_run(store, ref, match["base"], prefix)
+        start = base if isinstance(base, Checkpoint) else store.checkpoint(base.checkpoint)
+        return _before(store, start, match, prefix)
     names = ", ".join([*labels, *ref.tags]) or "none"
-    raise NotFound(f"run {ref.run} has no label or tag {name}; it has {names}")
+    hint = f"; {ref.group}@{name} counts runs" if ref.group and _NUMBER.fullmatch(name) else ""
+    raise NotFound(f"run {ref.run} has no label or tag {name}; it has {names}{hint}")
 
 
 def _by_prefix(store: StoreFolder, prefix: str) -> Checkpoint:
     ids = sorted(store.objects.packs.with_prefix(prefix, ObjectKind.CHECKPOINT))
     if not ids:
-        raise no_such_run(prefix, [ref.run for ref in store.refs()])
+        raise no_such_run(prefix, store.run_ids())
     if len(ids) == 1:
         return store.checkpoint(CheckpointId(ids[0]))
     lines = []

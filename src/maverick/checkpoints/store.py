@@ -169,13 +169,34 @@ class Store(StoreFolder):
 
         Raises:
             NotFound: it names none; the message has the names most like it.
-            RevisionAmbiguous: it abbreviates the ids of several checkpoints, which the message
-                lists.
+            RevisionAmbiguous: it abbreviates the ids of several runs or checkpoints, which the
+                message lists.
             RefDamaged: the run that it names has a damaged ref.
         """
         from maverick.checkpoints.revisions import resolve  # noqa: PLC0415 - a new run names none
 
         return resolve(self, revision)
+
+    def resolve_run(self, word: str) -> Ref:
+        """Give the ref of the run that *word* names: its id, the beginning or end of it,
+        `GROUP@{1}`, `@latest`….
+
+        Raises:
+            NotFound: it names none, or a checkpoint.
+            RevisionAmbiguous: it fits several runs, which the message lists.
+            RefDamaged: the run that it names has a damaged ref.
+        """
+        from maverick.checkpoints.revisions import resolve_run  # noqa: PLC0415 - as above
+
+        return resolve_run(self, word)
+
+    def find_named(self, revision: str) -> Ref | Checkpoint:
+        """Give the ref of the run, or the checkpoint, that *revision* names. Raises as
+        `resolve`.
+        """
+        from maverick.checkpoints.revisions import find_named  # noqa: PLC0415 - as above
+
+        return find_named(self, revision)
 
     def history(self, revision: str) -> Iterator[Checkpoint]:
         """Yield the checkpoint that *revision* names and what came before it, newest first.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints import Checkpoint, Ref, Store
+from maverick.checkpoints.revisions import fitting
 from maverick.dsl.events import Event, Observer
 from maverick.dsl.journal.tree import RunTree
 from maverick.dsl.workflow.inputs import convert_inputs
@@ -82,17 +84,13 @@ def _is_run_of(project: Project, checkpoint: Checkpoint, reference: str) -> bool
 
 def _revision(project: Project, store: Store, request: Request) -> Checkpoint:
     try:
-        checkpoint = store.resolve(request.revision)
+        named = store.find_named(request.revision)
     except RefDamaged:
         raise
     except NotFound:
-        _refuse_lost(store, lambda newest: _starts_with(request.revision, newest.run))
+        _refuse_lost(store, lambda newest: _may_mean(request.revision, newest.run))
         raise
-    except StoreDamaged:
-        run, _, name = request.revision.partition("@")
-        if name not in ("", "latest") or run not in {ref.run for ref in store.refs()}:
-            raise
-        checkpoint = newest_readable(store, run)
+    checkpoint = named if isinstance(named, Checkpoint) else newest_readable(store, named.run)
     if request.workflow:
         name = catalog_of(project, store, checkpoint).workflow(request.workflow).name
         if name != checkpoint.group:
@@ -145,9 +143,9 @@ def _with_inputs(
     )
 
 
-def names_a_run(revision: str, checkpoint: Checkpoint) -> bool:
-    """Whether *revision*, which gave *checkpoint*, names a run and no checkpoint of it."""
-    return not revision or revision == checkpoint.run or revision.partition("@")[2] == "latest"
+def names_a_run(store: Store, revision: str) -> bool:
+    """Whether *revision*, which names something, names a run and no checkpoint of it."""
+    return not revision or not isinstance(store.find_named(revision), Checkpoint)
 
 
 def is_newest(store: Store, checkpoint: Checkpoint) -> bool:
@@ -169,8 +167,9 @@ def newest_readable(store: Store, run: str) -> Checkpoint:
         return store.newest_whole(run).checkpoint
 
 
-def _starts_with(revision: str, run: str) -> bool:
-    return revision == run or revision.startswith((f"{run}~", f"{run}@"))
+def _may_mean(revision: str, run: str) -> bool:
+    """Whether *revision* can be of *run*, whose ref is gone."""
+    return bool(fitting(re.split("[@~]", revision, maxsplit=1)[0], [run]))
 
 
 # --- which definition -----------------------------------------------------------------------------

@@ -46,7 +46,7 @@ def resume(project: Project, request: Request, session: Session) -> Outcome:
 def _resume(project: Project, request: Request, session: Session) -> Outcome:
     store = project.open_store()
     checkpoint = find.find_checkpoint(project, store, request, session.observe)
-    whole = find.names_a_run(request.revision, checkpoint)
+    whole = find.names_a_run(store, request.revision)
     if checkpoint.kind != "final" and (whole or find.is_newest(store, checkpoint)):
         with store.own(checkpoint.run) as owner:
             # Another process may have advanced it until it was owned.

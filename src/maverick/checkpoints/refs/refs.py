@@ -22,7 +22,7 @@ from maverick.checkpoints.trees.checkpoint import CHECKPOINT_KINDS, Checkpoint, 
 from maverick.errors import NotFound, RefDamaged, StoreDenied
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from maverick.checkpoints.disk.files import Files
@@ -173,6 +173,10 @@ class Refs:
                     damaged.append(error)
         return sorted(refs, key=by_start)
 
+    def run_ids(self) -> tuple[str, ...]:
+        """Give the ids of all runs, sorted, also of those whose refs cannot be read."""
+        return tuple(sorted(filter(None, map(run_name, self._names()))))
+
     def next_order(self) -> int:
         """Give the number of a run that begins now, above that of any other.
 
@@ -308,11 +312,17 @@ def _validate(ref: Ref) -> None:
         raise TypeError("the summary has another type")
 
 
-def no_such_run(run: str, runs: list[str]) -> NotFound:
-    """Give the error that says there is no *run*, with the names most like it."""
+def no_such_run(run: str, runs: Iterable[str]) -> NotFound:
+    """Give the error that says there is no *run*, with the names most like it: ids, or their
+    ends.
+    """
     import difflib  # noqa: PLC0415 - 4 ms that only an error needs
 
-    near = difflib.get_close_matches(run, runs, n=3)
+    names = list(runs)
+    ends = {name.rpartition("-")[2]: name for name in names}
+    near = difflib.get_close_matches(run, names, n=3) or [
+        ends[end] for end in difflib.get_close_matches(run, ends, n=3)
+    ]
     hint = (
         f"; did you mean {' or '.join(near)}?"
         if near

@@ -5,7 +5,7 @@ the other, until the next `maverick checkpoint gc` removes what only they led to
 asks first; elsewhere it needs --yes.
 
 Examples:
-  maverick checkpoint drop fly-20261123-101502-k3x9
+  maverick checkpoint drop k3x9
   maverick checkpoint drop fly-20261123-101502-k3x9 fly-20261123-104110-b7wq --yes
 """
 
@@ -29,9 +29,8 @@ def command(
     from maverick.checkpoints import byhand  # noqa: PLC0415
 
     store = this_project().open_store()
-    names = list(dict.fromkeys(runs))
+    names = list(dict.fromkeys(store.resolve_run(run).run for run in runs))
     for run in names:
-        store.ref(run)
         if store.is_owned(run):
             raise RunOwned(f"run {run} is being executed; stop it first. Nothing was dropped")
     if not has_consent(f"Drop {plural(len(names), 'run')} ({', '.join(names)})?", yes=yes):

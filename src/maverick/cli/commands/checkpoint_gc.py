@@ -87,10 +87,10 @@ def command(
     store = project.open_store(trust_locks=alone or dry_run or None)
     last, within = _limits(project, keep_last, keep_within)
     spared = needed(store) if keep_dropped else []
-    result = None
+    meant, result = run and store.resolve_run(run).run, None
     with Bar("collect", shown=not (quiet or as_json)) as bar:
         bar.show_text("looking for what is needed")
-        plan = store.plan_gc(keep_last=last, keep_within=within, run=run, spared=spared)
+        plan = store.plan_gc(keep_last=last, keep_within=within, run=meant, spared=spared)
         if not dry_run:
             result = plan.execute(bar)
             with suppress(StoreUnwritable):  # The note only saves a collection later.

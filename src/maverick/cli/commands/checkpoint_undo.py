@@ -31,7 +31,7 @@ def command(
     from maverick.checkpoints import byhand  # noqa: PLC0415
 
     store = this_project().open_store()
-    change = byhand.newest(store, run)
+    change = byhand.newest(store, byhand.find_run(store, run) if run else "")
     what = f"{change.run}: {change.reason}, {age(change.created, now_ms())} ago"
     if not has_consent(f"Take back {what}?", yes=yes):
         print_err("nothing was taken back")
