@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
+import os
+import pty
+import struct
 import subprocess
+import termios
 
 import pytest
 from hypothesis import given, settings
@@ -12,14 +17,19 @@ from hypothesis import strategies as st
 
 from maverick.cli.terminal.render import (
     age,
+    columns,
     duration,
+    fit,
     iso_time,
     json_text,
+    line_width,
+    padded,
     shell_word,
     size,
     table,
     value_text,
 )
+from maverick.visible import one_line
 
 VALUES = st.recursive(
     st.none()
@@ -136,3 +146,106 @@ def test_a_text_can_be_typed_as_it_is_shown(text: str) -> None:
 
     assert text.encode() == typed.stdout
     assert word.isprintable()
+
+
+# --- widths ---------------------------------------------------------------------------------------
+
+LINES = st.text(
+    st.sampled_from("ab 日本語ｱ한\u0301\u200d🎉e…")
+    | st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"))
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", 0),
+        ("plain", 5),
+        ("日本", 4),
+        ("\uff21", 2),
+        ("ｱ", 1),
+        ("e\u0301", 1),
+        ("한국", 4),
+        ("\u1112\u1161\u11ab", 2),
+        ("🎉", 2),
+        ("a\u200db", 2),
+        ("…", 1),
+    ],
+)
+def test_a_text_takes_as_many_columns_as_a_terminal_gives_it(text: str, expected: int) -> None:
+    """Wide characters two, what stands on or joins others none."""
+    assert expected == columns(text)
+
+
+@given(LINES, LINES)
+def test_columns_add_up(one: str, other: str) -> None:
+    assert columns(one) + columns(other) == columns(one + other)
+
+
+@given(LINES, st.integers(0, 30))
+def test_what_is_fitted_never_takes_more(text: str, width: int) -> None:
+    """It is a beginning of the text, and says that it was cut; what fits stays as it is."""
+    fitted = fit(text, width)
+
+    assert columns(fitted) <= width
+    if columns(text) <= width:
+        assert text == fitted
+    elif width:
+        assert fitted.endswith("…")
+        assert text.startswith(fitted[:-1])
+        assert columns(text[: len(fitted) + 1].rstrip()) >= columns(fitted) - 1
+
+
+@given(LINES, st.integers(0, 30), st.booleans())
+def test_what_is_padded_takes_all_of_its_width(text: str, width: int, right: bool) -> None:
+    done = padded(text, width, right=right)
+
+    assert max(width, columns(text)) == columns(done)
+    assert done.endswith(text) if right else done.startswith(text)
+
+
+@given(st.lists(st.tuples(LINES, LINES, LINES), min_size=1))
+def test_columns_of_a_table_begin_at_the_same_place(rows: list[tuple[str, str, str]]) -> None:
+    """Also behind wide characters."""
+    marked = [("|" + a, "|" + b, "|" + c) for a, b, c in rows]
+
+    lines = table(("|A", "|B", "|C"), marked).splitlines()
+
+    places = set()
+    for line, (a, b, _) in zip(lines, [("|A", "|B", "|C"), *marked], strict=True):
+        second = line.index("|", len(one_line(a)))
+        third = line.index("|", second + len(one_line(b)))
+        places.add((columns(line[:second]), columns(line[:third])))
+    assert 1 == len(places)
+
+
+@pytest.mark.parametrize(
+    ("given_columns", "expected"),
+    [("100", 100), ("60", 60), ("20", 60), ("1" * 30, 111111111), ("0", None), ("x", None),
+     ("-5", None), ("", None), ("٣٠٠", None)],
+)  # fmt: skip
+def test_in_a_pipe_only_columns_limits_a_line(
+    monkeypatch: pytest.MonkeyPatch, given_columns: str, expected: int | None
+) -> None:
+    """Never to less than 60; what is no number counts as not set."""
+    monkeypatch.setenv("COLUMNS", given_columns)
+    reading, writing = os.pipe()
+
+    with os.fdopen(reading), os.fdopen(writing, "w") as pipe:
+        assert expected == line_width(pipe)
+    assert expected == line_width(None)
+
+
+@pytest.mark.parametrize(("wide", "expected"), [(60, 60), (20, 60), (160, 160), (0, None)])
+def test_on_a_terminal_its_width_does(
+    monkeypatch: pytest.MonkeyPatch, wide: int, expected: int | None
+) -> None:
+    """A terminal that does not know its width says 0."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, wide, 0, 0))
+
+    with os.fdopen(ours), os.fdopen(theirs, "w") as terminal:
+        assert expected == line_width(terminal)
+        monkeypatch.setenv("COLUMNS", "99")
+        assert 99 == line_width(terminal)

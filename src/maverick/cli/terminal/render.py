@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +25,8 @@ _COLOURS: Final = {
     "dim": "2",
     "bold": "1",
 }
+NARROWEST: Final = 60
+"""Lines are not made to fit fewer columns."""
 _NOT_FINITE: Final = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _MAX_INT_BITS: Final = 14_000
 """Longer integers cannot be printed as decimals (Python limits them to 4,300 digits)."""
@@ -131,6 +134,62 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+# --- widths --------------------------------------------------------------------------------------
+
+
+def columns(text: str) -> int:
+    """Give how many columns of a terminal *text* takes: a wide character 2, a combining one none.
+
+    *text* is one line without colours, as `one_line` gives it.
+    """
+    return len(text) if text.isascii() else sum(map(_columns_of, text))
+
+
+def _columns_of(char: str) -> int:
+    import unicodedata  # noqa: PLC0415 - of texts that are not plain ASCII only
+
+    if unicodedata.category(char) in {"Mn", "Me", "Cf"} or "\u1160" <= char <= "\u11ff":
+        return 0  # Accents, joiners; vowels and ends of Hangul, which stand in the first letter.
+    return 2 if unicodedata.east_asian_width(char) in {"W", "F"} else 1
+
+
+def fit(text: str, width: int) -> str:
+    """Give *text* in *width* columns or fewer: what is longer is cut, and ends in `…`."""
+    if columns(text) <= width:
+        return text
+    if width < 1:
+        return ""
+    taken, end = 0, 0
+    for char in text:
+        taken += _columns_of(char)
+        if taken > width - 1:
+            break
+        end += 1
+    return f"{text[:end].rstrip()}…"
+
+
+def padded(text: str, width: int, *, right: bool = False) -> str:
+    """Give *text* with blanks behind it, or before it (*right*), to *width* columns."""
+    blanks = " " * (width - columns(text))
+    return blanks + text if right else text + blanks
+
+
+def line_width(stream: object) -> int | None:
+    """Give how many columns a line on *stream* may take: `COLUMNS`, else the terminal's width; 60
+    or more.
+
+    None where there is no limit: in a pipe or a file without `COLUMNS`.
+    """
+    given = os.environ.get("COLUMNS", "")
+    if given.isascii() and given.isdigit() and int(given[:9]):
+        return max(int(given[:9]), NARROWEST)
+    try:
+        width = os.get_terminal_size(stream.fileno()).columns  # type: ignore[attr-defined]
+    except (AttributeError, OSError, ValueError):  # No terminal, or no stream with a number.
+        return None
+    return max(width, NARROWEST) if width else None
+
+
 # --- tables and colour ----------------------------------------------------------------------------
 
 
@@ -141,12 +200,9 @@ def table(
     right.
     """
     lines = [list(headers), *([one_line(cell) for cell in row] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
+    widths = [max(columns(line[column]) for line in lines) for column in range(len(headers))]
     return "".join(
-        "  ".join(
-            cell.rjust(widths[n]) if n in right else cell.ljust(widths[n])
-            for n, cell in enumerate(line)
-        ).rstrip()
+        "  ".join(padded(cell, widths[n], right=n in right) for n, cell in enumerate(line)).rstrip()
         + "\n"
         for line in lines
     )
