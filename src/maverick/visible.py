@@ -5,7 +5,8 @@ title or the clipboard, or turn the direction of writing is shown as an escape (
 All other text stays as it is: letters of any script, emoji, combining marks, the joiners that they
 need, tabs.
 
-Names are listed, and the nearest one is named, for messages.
+Texts are measured, and cut, by the columns that they take there. Names are listed, and the nearest
+one is named, for messages.
 """
 
 from __future__ import annotations
@@ -115,3 +116,40 @@ def _last_state(line: str) -> str:
 
 def _escape(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape", "backslashreplace").decode()
+
+
+def columns(text: str) -> int:
+    """Give how many columns of a terminal *text* takes: a wide character 2, a combining one none.
+
+    *text* is one line without colours, as `one_line` gives it.
+    """
+    return len(text) if text.isascii() else sum(map(_columns_of, text))
+
+
+def _columns_of(char: str) -> int:
+    import unicodedata  # noqa: PLC0415 - of texts that are not plain ASCII only
+
+    if unicodedata.category(char) in {"Mn", "Me", "Cf"} or "\u1160" <= char <= "\u11ff":
+        return 0  # Accents, joiners; vowels and ends of Hangul, which stand in the first letter.
+    return 2 if unicodedata.east_asian_width(char) in {"W", "F"} else 1
+
+
+def fit(text: str, width: int) -> str:
+    """Give *text* in *width* columns or fewer: what is longer is cut, and ends in `…`."""
+    if columns(text) <= width:
+        return text
+    if width < 1:
+        return ""
+    taken, end = 0, 0
+    for char in text:
+        taken += _columns_of(char)
+        if taken > width - 1:
+            break
+        end += 1
+    return f"{text[:end].rstrip()}…"
+
+
+def padded(text: str, width: int, *, right: bool = False) -> str:
+    """Give *text* with blanks behind it, or before it (*right*), to *width* columns."""
+    blanks = " " * (width - columns(text))
+    return blanks + text if right else text + blanks

@@ -17,19 +17,16 @@ from hypothesis import strategies as st
 
 from maverick.cli.terminal.render import (
     age,
-    columns,
     duration,
-    fit,
     iso_time,
     json_text,
     line_width,
-    padded,
     shell_word,
     size,
     table,
     value_text,
 )
-from maverick.visible import one_line
+from maverick.visible import columns, fit, one_line, padded
 
 VALUES = st.recursive(
     st.none()

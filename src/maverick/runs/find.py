@@ -53,10 +53,10 @@ def find_checkpoint(
     readable = store.refs(damaged)
     for error in damaged:
         observe(Event(event="notice", message=f"{error}; this run is left out"))
-    refs = list(of_workflow(project, store, readable, request.workflow))
+    refs = list(_of_workflow(project, store, readable, request.workflow))
     what = f"of {request.workflow} " if request.workflow else ""
     if not refs:
-        refuse_lost(store, lambda newest: is_run_of(project, newest, request.workflow))
+        _refuse_lost(store, lambda newest: _is_run_of(project, newest, request.workflow))
         raise NotFound(
             f"nothing to resume: there is no run {what}in {project.root}; start one by leaving "
             "out --resume"
@@ -65,7 +65,7 @@ def find_checkpoint(
     return _with_inputs(project, store, unfinished or refs, request, what)
 
 
-def refuse_lost(store: Store, is_meant: Callable[[Checkpoint], bool]) -> None:
+def _refuse_lost(store: Store, is_meant: Callable[[Checkpoint], bool]) -> None:
     """Raise RefDamaged if what is meant may be a run that is there, and whose ref is gone."""
     for run, newest in store.lost_runs().items():
         if is_meant(newest):
@@ -75,7 +75,7 @@ def refuse_lost(store: Store, is_meant: Callable[[Checkpoint], bool]) -> None:
             )
 
 
-def is_run_of(project: Project, checkpoint: Checkpoint, reference: str) -> bool:
+def _is_run_of(project: Project, checkpoint: Checkpoint, reference: str) -> bool:
     """Whether *checkpoint* is of a run of the workflow *reference* (any, if that is empty)."""
     workflow = project.catalog().find_workflow(reference) if reference else None
     name = workflow.name if workflow is not None else Path(reference).stem
@@ -88,7 +88,7 @@ def _revision(project: Project, store: Store, request: Request) -> Checkpoint:
     except RefDamaged:
         raise
     except NotFound:
-        refuse_lost(store, lambda newest: _may_mean(request.revision, newest.run))
+        _refuse_lost(store, lambda newest: _may_mean(request.revision, newest.run))
         raise
     checkpoint = named if isinstance(named, Checkpoint) else newest_readable(store, named.run)
     if request.workflow:
@@ -100,7 +100,7 @@ def _revision(project: Project, store: Store, request: Request) -> Checkpoint:
     return checkpoint
 
 
-def of_workflow(project: Project, store: Store, refs: list[Ref], reference: str) -> Iterator[Ref]:
+def _of_workflow(project: Project, store: Store, refs: list[Ref], reference: str) -> Iterator[Ref]:
     """Yield those of the workflow *reference* (empty: all), also where its file is gone."""
     if not reference:
         yield from refs

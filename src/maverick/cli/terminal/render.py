@@ -10,7 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from maverick.visible import Shown, one_line, visible_json
+from maverick.visible import Shown, columns, one_line, padded, visible_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -135,43 +135,6 @@ def plural(count: int, noun: str) -> str:
 
 
 # --- widths --------------------------------------------------------------------------------------
-
-
-def columns(text: str) -> int:
-    """Give how many columns of a terminal *text* takes: a wide character 2, a combining one none.
-
-    *text* is one line without colours, as `one_line` gives it.
-    """
-    return len(text) if text.isascii() else sum(map(_columns_of, text))
-
-
-def _columns_of(char: str) -> int:
-    import unicodedata  # noqa: PLC0415 - of texts that are not plain ASCII only
-
-    if unicodedata.category(char) in {"Mn", "Me", "Cf"} or "\u1160" <= char <= "\u11ff":
-        return 0  # Accents, joiners; vowels and ends of Hangul, which stand in the first letter.
-    return 2 if unicodedata.east_asian_width(char) in {"W", "F"} else 1
-
-
-def fit(text: str, width: int) -> str:
-    """Give *text* in *width* columns or fewer: what is longer is cut, and ends in `…`."""
-    if columns(text) <= width:
-        return text
-    if width < 1:
-        return ""
-    taken, end = 0, 0
-    for char in text:
-        taken += _columns_of(char)
-        if taken > width - 1:
-            break
-        end += 1
-    return f"{text[:end].rstrip()}…"
-
-
-def padded(text: str, width: int, *, right: bool = False) -> str:
-    """Give *text* with blanks behind it, or before it (*right*), to *width* columns."""
-    blanks = " " * (width - columns(text))
-    return blanks + text if right else text + blanks
 
 
 def line_width(stream: object) -> int | None:

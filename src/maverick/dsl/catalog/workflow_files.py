@@ -74,10 +74,16 @@ def name_in(path: Path) -> str:
     declares none.
     """
     try:
-        declared = _NAME.search(path.read_text("utf-8"))
+        declared = declared_name(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError):  # Loading it says what is wrong with it.
         declared = None
-    return declared[1] if declared else path.stem
+    return declared or path.stem
+
+
+def declared_name(text: str) -> str | None:
+    """The name that the workflow *text* declares, without parsing it all."""
+    declared = _NAME.search(text)
+    return declared[1] if declared else None
 
 
 def same_name(one: str, other: str) -> bool:

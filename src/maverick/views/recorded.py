@@ -1,0 +1,101 @@
+"""The workflows of a run as they were when it was recorded, whatever stands in the files now."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from maverick.dsl.catalog.workflow_files import declared_name, is_path, same_name
+from maverick.dsl.journal.tree import RunTree, StepNote
+from maverick.dsl.paths import StepPath
+from maverick.dsl.serialization.loader import parse_workflow
+from maverick.errors import NotFound
+from maverick.runs.find import is_newest
+from maverick.runs.listing import status_of
+from maverick.views.graph import graph_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from maverick.checkpoints import Checkpoint, Store
+    from maverick.dsl.workflow.model import Workflow
+    from maverick.views.graph import Graph
+
+
+class RecordedWorkflows:
+    """Finds what a workflow of a run calls, as a catalog does, among what the run recorded."""
+
+    def __init__(self, definition: Mapping[str, str]) -> None:
+        """*definition* is the texts, by file."""
+        self._texts = dict(definition)
+
+    def workflow(self, file: str) -> Workflow:
+        """Give the workflow of *file*, which is one of the run's.
+
+        Raises:
+            WorkflowInvalid: This version cannot read it.
+        """
+        return parse_workflow(self._texts[file], file)
+
+    def find_workflow(self, name: str, from_file: str = "") -> Workflow | None:
+        """Give the workflow that *name* means in the file *from_file*; None where the run has none.
+
+        Raises:
+            WorkflowInvalid: This version cannot read it.
+        """
+        file = self._file_of(name, from_file)
+        return None if file is None else self.workflow(file)
+
+    def _file_of(self, name: str, from_file: str) -> str | None:
+        if is_path(name):
+            beside = _joined(PurePosixPath(from_file).parent, name)
+            return next((file for file in (beside, name) if file in self._texts), None)
+        alike = [
+            file
+            for file, text in self._texts.items()
+            if same_name(declared_name(text) or PurePosixPath(file).stem, name)
+        ]
+        # A project's own goes before what ships, as when it ran.
+        return min(alike, key=lambda file: file.startswith("<"), default=None)
+
+
+def _joined(folder: PurePosixPath, name: str) -> str:
+    parts: list[str] = []
+    for part in (folder / name).parts:
+        if part == ".." and parts and parts[-1] != "..":
+            parts.pop()
+        else:
+            parts.append(part)
+    return str(PurePosixPath(*parts))
+
+
+def load_graph(store: Store, checkpoint: Checkpoint) -> Graph:
+    """Give the graph of the run of *checkpoint*, as it stands there.
+
+    Raises:
+        NotFound: It is no run of a workflow.
+        WorkflowInvalid: This version cannot read the workflow.
+    """
+    tree = RunTree(store.snapshot(checkpoint))
+    main = tree.main_file
+    if not main:
+        raise NotFound(f"{checkpoint.run} has no workflow: `checkpoint create` made it")
+    workflows = RecordedWorkflows(tree.definition)
+    ref = store.find_ref(checkpoint.run)
+    status = status_of(store, ref) if ref is not None and is_newest(store, checkpoint) else ""
+    return graph_of(
+        workflows.workflow(main), workflows, statuses_of(tree), run=checkpoint.run, status=status
+    )
+
+
+def statuses_of(tree: RunTree) -> dict[str, str]:
+    """Give how each step stands of which something is recorded, by path."""
+    stand: dict[str, str] = {
+        path: "failed" for path, facts in tree.facts.items() if facts.get("failed_attempts")
+    }
+    stand |= {path: StepNote.of(entry).status for path, entry in tree.steps.items()}
+    end = tree.end.get("step")
+    if isinstance(end, str) and end:
+        path = StepPath(end)
+        stand |= dict.fromkeys((*path.ancestors(), path), "failed")
+    return stand
