@@ -91,6 +91,7 @@ def test_what_stands_behind_a_name_counts_from_its_run(store: Store) -> None:
         ("my-flow@{1}~2", "there is no my-flow@{1}: there is 1 run of my-flow"),
         ("4jvx@{1}", "has no label or tag {1}; it has none; train@{1} counts runs"),
         ("train@{1}~7", "there is no train@{1}@latest~7"),
+        ("my_flow", "there is no run my_flow; my_flow@latest is the newest of that workflow"),
         ("nope@{1}", "there is no run nope"),
         ("{1}", "there is no run {1}"),
     ],

@@ -112,7 +112,7 @@ def test_a_disk_that_is_full_at_any_write_loses_nothing(tmp_path: Path) -> None:
         files = store.files
         assert isinstance(files, FullFiles)
         message = _outcome(store)
-        assert files.failed == ("the disk is full; `maverick checkpoint gc` frees space" in message)
+        assert files.failed == ("the disk is full; `maverick gc` frees space" in message)
         failed += files.failed
         assert files.failed == (store.resolve("run-1") == before)
         assert [] == list((copy / "tmp").iterdir())

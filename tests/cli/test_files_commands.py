@@ -88,7 +88,7 @@ def test_restored_files_are_those_of_the_checkpoint(kept: Quick) -> None:
     done = kept("checkpoint", "restore", _run(kept), "--yes")
 
     assert (0, THEN) == (done.code, _texts(kept.program.root))
-    assert "restored 3 files; `maverick checkpoint undo` takes it back" == done.last_line
+    assert "restored 3 files; `maverick undo` takes it back" == done.last_line
 
 
 def test_a_restoration_can_be_undone(kept: Quick) -> None:

@@ -181,7 +181,7 @@ def test_without_a_person_to_see_it_gc_shows_nothing_on_its_way(seven: Quick, op
 
 def test_where_files_may_not_grow_gc_says_so(seven: Quick) -> None:
     """A limit of the shell, as of a shared machine: nothing is removed, nothing is torn."""
-    done = seven.program.shell("ulimit -f 0; maverick checkpoint gc --keep-last 1")
+    done = seven.program.shell("ulimit -f 0; maverick gc --keep-last 1")
 
     assert 1 == done.code
     assert "error: cannot collect garbage" in done.err

@@ -189,5 +189,5 @@ def alone(store: StoreFolder, action: str) -> Iterator[None]:
         if held:
             raise
         raise RunConflict(
-            f"another `maverick checkpoint gc` is at work in {store.root}; wait for it to end"
+            f"another `maverick gc` is at work in {store.root}; wait for it to end"
         ) from error

@@ -75,6 +75,9 @@ def find_named(store: StoreFolder, revision: str) -> Ref | Checkpoint:
         return _before(store, resolve(store, match["base"]), match)
     if ids.is_id_prefix(revision):
         return _by_prefix(store, revision)
+    if any(_same_group(revision, ref.group) for ref in store.refs()):
+        newest = f"{revision}@{_LATEST} is the newest of that workflow"
+        raise NotFound(f"there is no run {revision}; {newest}")
     raise no_such_run(revision, store.run_ids())
 
 

@@ -59,7 +59,7 @@ class Program(Group):
         """Run the command that *args* name, and exit with its code."""
         arguments = list(sys.argv[1:] if args is None else args)
         prepare_streams()
-        answer = CommandAnswer(arguments, {"run", *self.others})
+        answer = CommandAnswer(arguments, {"run", "resume", *self.others})
         with _folder_kept(answer):
             code = self._run_guarded(
                 arguments, answer, {**extra, "prog_name": prog_name or "maverick"}

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import sys
 from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +23,8 @@ PLAIN: Final[dict[str, Any]] = {
     "rich_markup_mode": None,  # With it typer imports rich, which takes longer than most commands.
     "pretty_exceptions_enable": False,
     "invoke_without_command": True,
-    "context_settings": {"help_option_names": ["-h", "--help"]},
+    # Longer lines are hard to read, however wide the terminal is.
+    "context_settings": {"help_option_names": ["-h", "--help"], "max_content_width": 100},
 }
 BARE_RESUME: Final = "@resumable"
 """What `--resume` without a value stands for: the newest run that can be resumed."""
@@ -79,8 +81,9 @@ class Commands(UserDict[str, Any]):
     """Name -> command, each made when it is asked for: of the files of a group, and *others*.
 
     In the folder of commands `run.py` is the command `run`; `checkpoint_diff.py` is `diff` in the
-    group that `checkpoint.py` is. ORDER of the group says which come first; the others follow by
-    name.
+    group that `checkpoint.py` is, and ALSO of the folder says which of those stand at the top, too,
+    where the examples of their help are of the top. ORDER of the group says which come first; the
+    others follow by name.
     """
 
     def __init__(self, group: ModuleType, others: Mapping[str, MadeCommand]) -> None:
@@ -94,10 +97,11 @@ class Commands(UserDict[str, Any]):
         stems = {file[:-3] for file in files if file.endswith(".py") and not file.startswith("_")}
         inside = {stem: stem.partition("_")[0] for stem in stems}
         members = {stem for stem, first in inside.items() if first != stem and first in stems}
+        self._prefix = "" if is_top else f"{group.__name__.rpartition('.')[2]} "
         if is_top:
-            self._modules = {stem: stem for stem in stems - members}
+            self._modules = {**{stem: stem for stem in stems - members}, **group.ALSO}
         else:
-            prefix = f"{group.__name__.rpartition('.')[2]}_"
+            prefix = self._prefix.replace(" ", "_")
             own = (stem for stem in members if stem.startswith(prefix))
             self._modules = {stem.removeprefix(prefix): stem for stem in own}
 
@@ -131,6 +135,8 @@ class Commands(UserDict[str, Any]):
         about = help_text(module.__doc__)
         if not hasattr(module, "command"):
             return _group(name, module, about)
+        if self._prefix and self._modules[name] in sys.modules[self._package].ALSO.values():
+            about = about.replace(f"maverick {name}", f"maverick {self._prefix}{name}")
         return command(name, module.command, about)
 
 

@@ -14,8 +14,7 @@ EXIT_CODES: Final[Mapping[str, int]] = {"done": 0, "failed": 1, "paused": 130, "
 
 
 class Order(NamedTuple):
-    """What is asked for. `command` is `run`, or the name of the workflow that is a command of its
-    own.
+    """What is asked for. `command` is `run`, `resume`, or a workflow that is a command of its own.
 
     `resume` is None for a new run, else a revision, or `@resumable`.
     """
@@ -78,6 +77,8 @@ class Order(NamedTuple):
 
     def resume_command(self, run: str) -> str:
         """The command that goes on with *run*."""
+        if self.command == "resume":
+            return self.command_line("resume", run)
         workflow = [self.workflow] if self.command == "run" and self.workflow else []
         return self.command_line(self.command, *workflow, f"--resume={run}")
 

@@ -65,6 +65,24 @@ def find_checkpoint(
     return _with_inputs(project, store, unfinished or refs, request, what)
 
 
+def newest_unfinished(project: Project, damaged: list[RefDamaged]) -> str:
+    """Give the newest run, of whatever workflow, that is not done; *damaged* gets the errors of
+    refs that cannot be read.
+
+    Raises:
+        NotFound: There is none.
+        RefDamaged: There is none, but one whose ref is gone.
+    """
+    store = project.open_store()
+    refs = store.refs(damaged)
+    for ref in refs:
+        if not ref.done:
+            return ref.run
+    _refuse_lost(store, lambda newest: newest.kind != "final")
+    runs = "all runs are done" if refs else "there is no run yet"
+    raise NotFound(f"nothing to resume in {project.root}: {runs}; `maverick runs` lists them")
+
+
 def _refuse_lost(store: Store, is_meant: Callable[[Checkpoint], bool]) -> None:
     """Raise RefDamaged if what is meant may be a run that is there, and whose ref is gone."""
     for run, newest in store.lost_runs().items():

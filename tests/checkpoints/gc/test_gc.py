@@ -311,7 +311,7 @@ def test_a_plan_can_be_executed_after_another_gc(store: Store) -> None:
 def test_a_second_gc_is_refused(store: Store) -> None:
     plan = store.plan_gc()
     with store.locks.gc():
-        with pytest.raises(RunConflict, match="another `maverick checkpoint gc` is at work"):
+        with pytest.raises(RunConflict, match="another `maverick gc` is at work"):
             store.plan_gc()
         with pytest.raises(RunConflict):
             plan.execute()

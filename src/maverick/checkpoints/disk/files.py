@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _UNWRITABLE = {
-    errno.ENOSPC: "the disk is full; `maverick checkpoint gc` frees space",
-    errno.EDQUOT: "the disk quota is used up; `maverick checkpoint gc` frees space",
+    errno.ENOSPC: "the disk is full; `maverick gc` frees space",
+    errno.EDQUOT: "the disk quota is used up; `maverick gc` frees space",
     errno.EROFS: "the file system is mounted read-only; make it writable, or use another project "
     "folder",
     errno.EACCES: "permission denied; make the folder writable for this user",

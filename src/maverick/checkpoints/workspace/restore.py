@@ -307,7 +307,7 @@ def _require_same(tree: Tree, step: RestoreStep) -> None:
     if tree.row(step.path) != step.before:
         raise FilesDiffer(
             f"{step.path} changed since the restore was planned, so it was left alone, and the "
-            "rest was not done; plan it again, or go back with `maverick checkpoint undo`"
+            "rest was not done; plan it again, or go back with `maverick undo`"
         )
 
 
@@ -331,5 +331,5 @@ def _explained(action: str, path: str) -> Iterator[None]:
         why = _ADVICE.get(error.errno or 0) or (error.strerror or str(error)).lower()
         raise WorkspaceUnwritable(
             f"cannot {action} {path}: {why}; what stands before it is restored, the rest is not; "
-            "mend that and restore again, or go back with `maverick checkpoint undo`"
+            "mend that and restore again, or go back with `maverick undo`"
         ) from error

@@ -6,7 +6,7 @@ never holds `.git` and `.maverick`. A file with a secret in it is kept as it is,
 
 Examples:
   maverick checkpoint create
-  maverick checkpoint diff REV @latest --stat
+  maverick diff REV @latest --stat
 """
 
 from dataclasses import asdict

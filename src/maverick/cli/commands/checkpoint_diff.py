@@ -6,9 +6,9 @@ inside it is. Files are compared if both checkpoints hold some. If nothing diffe
 printed.
 
 Examples:
-  maverick checkpoint diff fly@latest~3 fly@latest
-  maverick checkpoint diff RUN-A RUN-B --step plan
-  maverick checkpoint diff RUN@phase_1 RUN@phase_2 --stat
+  maverick diff fly@latest~3 fly@latest
+  maverick diff RUN-A RUN-B --step plan
+  maverick diff RUN@phase_1 RUN@phase_2 --stat
 """
 
 from __future__ import annotations

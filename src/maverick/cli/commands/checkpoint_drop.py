@@ -1,7 +1,7 @@
 """Forget runs.
 
-It forgets runs that could be resumed, too. `maverick checkpoint undo` brings them back, one after
-the other, until the next `maverick checkpoint gc` removes what only they led to. On a terminal it
+It forgets runs that could be resumed, too. `maverick undo` brings them back, one after
+the other, until the next `maverick gc` removes what only they led to. On a terminal it
 asks first; elsewhere it needs --yes.
 
 Examples:

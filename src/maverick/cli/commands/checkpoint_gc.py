@@ -11,8 +11,8 @@ On network file systems other hosts cannot be kept out of the store. Nothing is 
 unless by --alone.
 
 Examples:
-  maverick checkpoint gc --dry-run
-  maverick checkpoint gc --keep-last 3 --keep-within 14d
+  maverick gc --dry-run
+  maverick gc --keep-last 3 --keep-within 14d
 """
 
 from collections.abc import Mapping

@@ -7,8 +7,8 @@ The last 16 checkpoints of each run show in brackets why they were made, unless 
 step finished.
 
 Examples:
-  maverick checkpoint log
-  maverick checkpoint log fly@latest --json
+  maverick log
+  maverick log fly@latest --json
 """
 
 from typing import TYPE_CHECKING, Annotated, Any

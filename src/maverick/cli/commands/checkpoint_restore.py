@@ -1,7 +1,7 @@
 """Make files what they were in a checkpoint.
 
 It lists what it would write and remove, and asks on a terminal; elsewhere it needs --yes. It saves
-what is there now first: `maverick checkpoint undo` brings that back. It leaves alone `.git`, HEAD,
+what is there now first: `maverick undo` brings that back. It leaves alone `.git`, HEAD,
 the index and what is ignored.
 
 Examples:
@@ -71,9 +71,7 @@ def command(
                 raise typer.Exit(1)
 
     plan, safety = workspace_choice.restore_files(store, project.root, snapshot, inside, confirm)
-    restored = (
-        f"restored {plural(len(plan.changes), 'file')}; `maverick checkpoint undo` takes it back"
-    )
+    restored = f"restored {plural(len(plan.changes), 'file')}; `maverick undo` takes it back"
     nothing = [*changes_lines(plan), "there is nothing to restore; nothing was changed"]
     reply(
         {**changes_json(plan), "undo": safety.run if safety else None},

@@ -5,8 +5,8 @@ that one. It never takes back what steps saved: a run that has gone on since sta
 says so. On a terminal it asks first; elsewhere it needs --yes.
 
 Examples:
-  maverick checkpoint undo
-  maverick checkpoint undo fly-20261123-101502-k3x9 --yes
+  maverick undo
+  maverick undo fly-20261123-101502-k3x9 --yes
 """
 
 from typing import Annotated
