@@ -70,7 +70,7 @@ def problems_of(steps: str, *, rest: str = "", project: Project | None = None) -
 FINE = {
     "a step before it": """
         {name: a, type: checkpoint}
-        {name: b, type: checkpoint, when: steps.a.output.x and steps.a.status == 'done'}""",
+        {name: b, type: checkpoint, when: steps.a.output.label and steps.a.status == 'done'}""",
     "a step before the loop around it": """
         {name: a, type: checkpoint}
         {name: b, type: loop, steps:

@@ -127,8 +127,9 @@ BROKEN_STEPS = {
     "no type": (
         "{name: a}",
         (
-            "4:5: missing field `type`: a step needs it; there are python, shell, agent, "
-            "generate, subworkflow, checkpoint, validate, branch, loop, parallel"
+            "4:5: missing field `type`: a step needs it (python, shell, agent, generate, "
+            "subworkflow, checkpoint, validate, branch, loop, parallel), or a field that says it: "
+            "`action`, `run`, `agent`, `generator`, `workflow`, `stages`, `options`, `steps`"
         ),
     ),
     "unknown type": (

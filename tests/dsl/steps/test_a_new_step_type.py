@@ -69,7 +69,7 @@ steps:
     type: loop
     for_each: [1, 2]
     steps:
-      - {name: again, type: tell, text: "${{ item }} ${{ steps.told.output }}", through: "voices:shout"}
+      - {name: again, text: "${{ item }} ${{ steps.told.output }}", through: "voices:shout"}
   - {name: last, type: shell, run: "test -e ready"}
 outputs: ${{ steps.many.output }}
 """
@@ -83,7 +83,10 @@ def telling(tmp_path: Path) -> Program:
     (steps / "tell.py").write_text(FILE)
     table = (steps / "__init__.py").read_text()
     (steps / "__init__.py").write_text(
-        table.replace('    "shell": "shell",\n', '    "shell": "shell",\n    "tell": "tell",\n')
+        table.replace(
+            '    "shell": TypeEntry',
+            '    "tell": TypeEntry("tell", said_by="through"),\n    "shell": TypeEntry',
+        )
     )
     program.file(
         "voices.py",
@@ -189,7 +192,7 @@ def test_nothing_else_has_to_be_loaded_to_read_it(telling: Program) -> None:
     assert [] == [name for name in loaded if not _RUNNING.isdisjoint(name.split("."))]
 
 
-@pytest.mark.parametrize("kind", [kind for kind, file in TYPES.items() if file])
+@pytest.mark.parametrize("kind", [kind for kind, entry in TYPES.items() if entry.file])
 def test_the_file_of_a_type_has_what_the_program_asks_for(kind: str) -> None:
     loaded = load_type(kind)
 

@@ -8,11 +8,12 @@ the step they belong to.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, TypeAlias
 
 from maverick.dsl.expressions.expressions import Expression, Template
-from maverick.dsl.workflow.model import LoopStep, Step, steps_in
+from maverick.dsl.workflow.model import BranchStep, LoopStep, Step, steps_in
 from maverick.errors import Problem
 from maverick.visible import nearest
 
@@ -23,8 +24,12 @@ if TYPE_CHECKING:
     from maverick.dsl.workflow.model import Workflow
 
 _MANY_PROBLEMS = 20
+_MISTYPED = 0.8
+"""How alike a name and a known one are where the one is taken for the other, mistyped."""
 _RUN_NAMES = ("id", "attempt", "idempotency_key")
 _STEP_NAMES = ("output", "status")
+_MEANS_STATUS = frozenset({"conclusion", "outcome", "state"})
+"""What other systems call the status of a step."""
 _Loops: TypeAlias = tuple[LoopStep, ...]
 """Those around an expression, innermost last."""
 _LOOP_NAMES = ("item", "index", "parent")
@@ -52,7 +57,7 @@ def expressions_in(value: object) -> Iterator[Expression]:
 def check_references(workflow: Workflow) -> list[Problem]:
     """Give a problem for each name in an expression that is not there, or not there yet."""
     checker = _Checker(workflow)
-    top = _Sight(None, _places(workflow.steps))
+    top = _Sight(None, _places(workflow.steps), _gifts(workflow.steps))
     checker.check_block(workflow.steps, top, ())
     top.current = {}
     for expression in expressions_in(workflow.outputs):
@@ -67,12 +72,32 @@ def _places(steps: Iterable[Step]) -> dict[str, SourcePlace]:
     return places
 
 
+def _shown(steps: Iterable[Step]) -> Iterator[Step]:
+    """Give *steps*, and those of a branch's options, which its block sees."""
+    for step in steps:
+        yield step
+        if isinstance(step, BranchStep):
+            yield from _shown(chosen for _, chosen in step.inside())
+
+
+def _gifts(steps: Iterable[Step]) -> dict[str, Step]:
+    """Give the steps whose outputs have names that are known: step name -> step."""
+    gifts: dict[str, Step] = {}
+    twice: set[str] = set()
+    for step in _shown(steps):
+        if step.name in gifts:
+            twice.add(step.name)
+        gifts[step.name] = step
+    return {name: step for name, step in gifts.items() if step.gives and name not in twice}
+
+
 @dataclass(slots=True)
 class _Sight:
     """A block while it is walked: the steps it has, those seen so far, and the one at hand."""
 
     outer: _Sight | None
     places: dict[str, SourcePlace] = field(default_factory=dict)
+    gifts: dict[str, Step] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     current: dict[str, SourcePlace] = field(default_factory=dict)
     concurrent: bool = False
@@ -119,7 +144,10 @@ class _Checker:
     def check_loop(self, step: LoopStep, block: _Sight, loops: _Loops) -> None:
         iterates = step.has_for_each or step.until is not None
         inner = _Sight(
-            block, _places(step.steps), concurrent=not iterates and step.max_concurrency != 1
+            block,
+            _places(step.steps),
+            _gifts(step.steps),
+            concurrent=not iterates and step.max_concurrency != 1,
         )
         if iterates:
             loops = (*loops, step)
@@ -156,11 +184,8 @@ class _Checker:
         name = str(path[1])
         if any(name in around.seen for around in block.chain()):
             if len(path) > 2 and path[2] not in _STEP_NAMES:
-                return (
-                    f"a step has `output` and `status`, not `{path[2]}`; did you mean "
-                    f"`steps.{name}.output.{path[2]}`?"
-                )
-            return ""
+                return f"a step has `output` and `status`, not `{path[2]}`{_better(path)}"
+            return _output_message(path, block)
         for around in block.chain():
             if name in around.current:
                 return f"step `{name}` has no output yet: this expression stands inside it"
@@ -184,6 +209,45 @@ class _Checker:
             return f"there is no step `{name}`"
         names = {other for around in block.chain() for other in (*around.seen, *around.places)}
         return f"there is no step `{name}`{nearest(name, names)}"
+
+
+def _better(path: NamePath) -> str:
+    """Suggest what a path means whose third part is neither `output` nor `status`."""
+    given, rest = str(path[2]), path[3:]
+    if given in _MEANS_STATUS:
+        meant: NamePath = (*path[:2], "status")
+    elif len(nearest(given, ["output"], likeness=_MISTYPED)):
+        meant = (*path[:2], "output", *rest)
+    elif len(nearest(given, ["status"], likeness=_MISTYPED)):
+        meant = (*path[:2], "status")
+    else:
+        meant = (*path[:2], "output", given, *rest)
+    return f"; did you mean `{_written(meant)}`?"
+
+
+def _written(path: NamePath) -> str:
+    """Give *path* as it is written in an expression."""
+    text = str(path[0])
+    for part in path[1:]:
+        is_name = isinstance(part, str) and part.replace("-", "_").isidentifier()
+        text += f".{part}" if is_name else f"[{json.dumps(part, ensure_ascii=False)}]"
+    return text
+
+
+def _output_message(path: NamePath, block: _Sight) -> str:
+    """Say what is wrong with what a path names in the output of a step, as far as it is known."""
+    step = (
+        next((around.gifts[path[1]] for around in block.chain() if path[1] in around.gifts), None)
+        if len(path) > 3
+        else None
+    )
+    if step is None or path[2] != "output" or not isinstance(path[3], str):
+        return ""
+    known = (*step.gives, "error") if step.continue_on_error else step.gives
+    if path[3] in known:
+        return ""
+    hint = nearest(path[3], known) or f"; it has {', '.join(known)}"
+    return f"the output of the {step.kind} step `{step.name}` has no `{path[3]}`{hint}"
 
 
 def _field_names(step: Step) -> list[str]:

@@ -243,17 +243,6 @@ _LEVELS = (
     | dict.fromkeys(("*", "/", "%", "//"), _PRODUCT)
 )
 _KEYWORDS = frozenset({"if", "else", "or", "and", "not", "in"})
-_HINTS = {
-    "is": "write `==` to compare",
-    "for": "there are no loops in an expression: use a `loop` step",
-    "lambda": "there are no functions of one's own",
-    "undefined": "write `null`",
-    "nil": "write `null`",
-    "TRUE": "write `true`",
-    "FALSE": "write `false`",
-    "NULL": "write `null`",
-}
-
 TOO_DEEP = f"the expression is nested more than {MAX_NESTING} deep: compute a part of it in a step"
 
 
@@ -379,7 +368,10 @@ class Parser:
         if name in _KEYWORDS:
             raise self.error(f"expected a value, found {token}", token)
         if called:
-            raise self.error(f"there is no function `{name}`{nearest(name, FUNCTIONS)}", token)
+            from maverick.dsl.expressions.foreign import answer_call  # noqa: PLC0415 - for messages
+
+            hint = answer_call(name) or nearest(name, FUNCTIONS)
+            raise self.error(f"there is no function `{name}`{hint}", token)
         if name in _CONSTANTS:
             return Literal(_CONSTANTS[name])
         if name in ROOTS:
@@ -388,11 +380,9 @@ class Parser:
             raise self.error(
                 f"`{name}` is a function: expected `(` after it, found {self.token}", token
             )
-        hint = (
-            f": {_HINTS[name]}"
-            if name in _HINTS
-            else nearest(name, ROOTS) or f": there is {', '.join(ROOTS)}"
-        )
+        from maverick.dsl.expressions.foreign import answer_name  # noqa: PLC0415 - for messages
+
+        hint = answer_name(name) or nearest(name, ROOTS) or f": there is {', '.join(ROOTS)}"
         raise self.error(f"there is no name `{name}`{hint} (a text is written in quotes)", token)
 
     def postfix(self, base: Node) -> Node:
@@ -462,8 +452,10 @@ class Parser:
 
     def hint(self) -> str:
         """What may help where an operator was expected."""
-        if self.token.kind == "name" and self.token.text in _HINTS:
-            return f": {_HINTS[self.token.text]}"
+        from maverick.dsl.expressions.foreign import answer_name  # noqa: PLC0415 - for messages
+
+        if self.token.kind == "name" and (answer := answer_name(self.token.text)):
+            return answer
         if self.at(":"):
             return ": there are no slices"
         if self.at("*") or self.at("/"):

@@ -7,11 +7,13 @@ once.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from maverick.dsl.durations import parse_duration
 from maverick.dsl.expressions.expressions import Expression, Template
 from maverick.dsl.serialization.problems import Problems, describe, is_null, is_sole
+from maverick.dsl.serialization.words import Word, Words
 from maverick.dsl.serialization.yaml_nodes import (
     MappingNode,
     Node,
@@ -22,7 +24,7 @@ from maverick.dsl.serialization.yaml_nodes import (
 from maverick.dsl.workflow.inputs import truth_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from maverick.dsl.expressions.expressions import Field, SourcePlace
     from maverick.values import Value
@@ -37,37 +39,95 @@ _DURATION = "a number of seconds, or a duration such as 90s, 15m or 2h"
 class Fields:
     """The fields of one mapping; *what* names it in messages: `a workflow`, `a shell step`.
 
-    In a *fixed* one, such as maverick.yaml's, there are no expressions.
+    In a *fixed* one, such as maverick.yaml's, there are no expressions. *words* are those of other
+    systems: each that stands there is answered.
     """
 
     def __init__(
-        self, problems: Problems, node: MappingNode, what: str, *, fixed: bool = False
+        self,
+        problems: Problems,
+        node: MappingNode,
+        what: str,
+        *,
+        fixed: bool = False,
+        words: Words | None = None,
     ) -> None:
         self.problems = problems
         self.node = node
         self.what = what
         self._fixed = fixed
         self._asked: dict[str, None] = {}
+        self._words = {name: words[name] for name in node.entries if name in words} if words else {}
+        """Those that stand there and are not answered yet."""
 
-    def refuse_others(self) -> None:
-        """Report each field that nobody asked for, except `x-…`."""
+    def others(self) -> Iterator[ScalarNode]:
+        """Give the key of each field that nobody asked for, except `x-…`."""
         for name, (key, _) in self.node.entries.items():
-            if name in self._asked or name.startswith("x-"):
+            if name not in self._asked and not name.startswith("x-"):
+                yield key
+
+    def refuse_others(self, elsewhere: Mapping[str, str] | None = None) -> None:
+        """Report each of the others. *elsewhere*: fields that are known in another mapping, and
+        which.
+        """
+        for key in self.others():
+            name = key.text
+            if name in self._words:
+                self.problems.add(key, f"`{name}`: {self._answer(self._words[name])}")
                 continue
-            hint = (
-                self.problems.suggest(name, self._asked) or f"; there are {', '.join(self._asked)}"
-            )
+            if elsewhere and name in elsewhere:
+                hint = f"; it is one of {elsewhere[name]}"
+            else:
+                hint = (
+                    self.problems.suggest(name, self._asked)
+                    or f"; there are {', '.join(self._asked)}"
+                )
             self.problems.add(key, f"unknown field `{name[:60]}` in {self.what}{hint}")
 
+    def _answer(self, word: Word) -> str:
+        if word.same and word.field in self._asked:
+            return f"here it is `{word.field}`"
+        return word.answer or f"here it would be `{word.field}`, which {self.what} does not have"
+
+    def answer_words(self) -> None:
+        """Answer the words of other systems, where nobody can say which fields there would be."""
+        for key in self.others():
+            word = self._words.get(key.text)
+            if word is not None:
+                answer = word.answer or f"here it is `{word.field}`"
+                self.problems.add(key, f"`{key.text}`: {answer}")
+
+    def stands_in(self, name: str) -> bool:
+        """Whether a word of another system stands there in place of the field *name*."""
+        return any(word.field == name for word in self._words.values())
+
+    def _read_word(self, name: str) -> None:
+        """Let a word of another system that means the field *name* be that field, and tell it."""
+        other = next(
+            (other for other, word in self._words.items() if word.same and word.field == name), None
+        )
+        if other is None:
+            return
+        del self._words[other]
+        self.problems.add(self.node.entries[other][0], f"`{other}`: here it is `{name}`")
+        self.node = replace(
+            self.node,
+            entries={
+                name if key == other else key: entry for key, entry in self.node.entries.items()
+            },
+        )
+
     def has(self, name: str) -> bool:
+        if self._words and name not in self.node.entries:
+            self._read_word(name)
         return name in self.node.entries
 
     def node_of(self, name: str, *, required: bool = False) -> Node | None:
         """Give the field's node; a required one that is missing is a problem."""
         self._asked[name] = None
-        if name in self.node.entries:
+        if self.has(name):
             return self.node.entries[name][1]
-        if required:
+        if required and not self.stands_in(name):
             self.problems.add(self.node, f"missing field `{name}`: {self.what} needs it")
         return None
 
@@ -144,8 +204,18 @@ class Fields:
             return default
         return value
 
-    def word(self, name: str, words: Sequence[_Word], default: _Word) -> _Word:
-        """Give one of *words*; `true`, `false` and `null` match what YAML makes of them."""
+    def word(
+        self,
+        name: str,
+        words: Sequence[_Word],
+        default: _Word,
+        *,
+        others: Mapping[str, str] | None = None,
+    ) -> _Word:
+        """Give one of *words*; `true`, `false` and `null` match what YAML makes of them.
+
+        *others*: what other systems call them.
+        """
         node = self.node_of(name)
         if node is None:
             return default
@@ -154,6 +224,8 @@ class Fields:
             if text == word or (word == "null" and is_null(node)):
                 return word
         hint = self.problems.suggest(text, words) if text else ""
+        if others and not hint and text.lower() in others:
+            hint = f"; here it is `{others[text.lower()]}`"
         self.wrong(name, node, f"{', '.join(words[:-1])} or {words[-1]}")
         if hint:
             last = self.problems.errors.pop()

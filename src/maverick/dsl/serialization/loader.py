@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 from maverick.dsl.serialization.fields import Fields
 from maverick.dsl.serialization.problems import Problems, describe
 from maverick.dsl.serialization.steps import read_block, read_name
+from maverick.dsl.serialization.words import INPUT_TYPE_WORDS, INPUT_WORDS, WORKFLOW_WORDS
 from maverick.dsl.serialization.yaml_nodes import (
     MappingNode,
     Node,
@@ -77,7 +78,7 @@ def check_workflow(text: str, file: str) -> Checked:
 
 
 def _workflow(problems: Problems, node: MappingNode, text: str) -> Workflow:
-    fields = Fields(problems, node, "a workflow")
+    fields = Fields(problems, node, "a workflow", words=WORKFLOW_WORDS)
     version = _version(fields)
     name = _name(fields)
     description = fields.free_text("description")
@@ -159,9 +160,9 @@ def _input(problems: Problems, name: str, node: Node) -> Input:
             node, f"an input must be a mapping such as {{type: string}}, not {describe(node)}"
         )
         return Input(name=name, type="string", required=False)
-    fields = Fields(problems, node, "an input")
+    fields = Fields(problems, node, "an input", words=INPUT_WORDS)
     given = fields.node_of("type", required=True)
-    kind = fields.word("type", _INPUT_TYPES, "string")
+    kind = fields.word("type", _INPUT_TYPES, "string", others=INPUT_TYPE_WORDS)
     has_type = given is not None and isinstance(given, ScalarNode) and given.text in _INPUT_TYPES
     required = fields.flag("required", default=True)
     default_node = fields.node_of("default")

@@ -6,6 +6,7 @@ escapes, folding and indentation.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from math import isfinite
 from typing import TYPE_CHECKING
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 _ESCAPE_LENGTHS = {"x": 4, "u": 6, "U": 10}
 _BLANKS = frozenset(" \t\r\n")
+_WITHOUT_DOLLAR = re.compile(
+    r"(?<!\$)\{\{\s*((?:inputs|steps|item|index|parent|env|run)\b[^{}\n]{0,200}?)\s*\}\}"
+)
+"""What looks like an expression, and is none."""
 
 
 class TextMap:
@@ -224,6 +229,9 @@ class Problems:
         problem.
         """
         text = node.text
+        if "{{" not in text:
+            return text
+        self._warn_without_dollar(node)
         if "${{" not in text:
             return text
         where = TextMap(self.source, node)
@@ -235,9 +243,22 @@ class Problems:
             return text
         return self._placed(template, where) if isinstance(template, Template) else template
 
+    def _warn_without_dollar(self, node: ScalarNode) -> None:
+        where = TextMap(self.source, node)
+        for match in _WITHOUT_DOLLAR.finditer(node.text):
+            place = SourcePlace(self.file, *where.place(match.start()))
+            self.warn_at(
+                place,
+                f"`{match[0][:60]}` is a text, since no `$` stands before it; an expression is "
+                f"`${{{{ {match[1][:60]} }}}}`",
+            )
+
     def expression(self, node: ScalarNode) -> Expression | None:
         """Give the expression that *node* is, with or without `${{ }}`; None after a problem."""
         text = node.text
+        if text.lstrip().startswith("{{"):
+            self.add(node, "an expression is written `${{ … }}`: a `$` is missing")
+            return None
         where = TextMap(self.source, node)
         try:
             expression = parse_expression(text, self.place(node))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from maverick.dsl.expressions.expressions import Expression, parse_expression
 from maverick.dsl.serialization.fields import Common, Fields
 from maverick.dsl.serialization.problems import Problems, describe
+from maverick.dsl.serialization.words import STEP_WORDS, TYPE_WORDS
 from maverick.dsl.serialization.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode
 from maverick.dsl.workflow.inputs import truth_of
 from maverick.dsl.workflow.model import (
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 _TYPES: Final = import_module("maverick.dsl.steps")
 """By its name only: the types stand above what reads them, and use it."""
 STEP_TYPES: tuple[str, ...] = tuple(_TYPES.TYPES)
+SAID_BY: Final[dict[str, str]] = {
+    entry.said_by: kind for kind, entry in _TYPES.TYPES.items() if entry.said_by
+}
+"""The fields that say the type of a step, and which."""
 MAX_STEP_DEPTH = 50
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]+")
@@ -78,8 +83,8 @@ def read_block(problems: Problems, node: SequenceNode, depth: int) -> tuple[Step
 def read_step(problems: Problems, node: Node, depth: int, *, default_name: str = "") -> Step | None:
     """Give the step that *node* describes; None where it is none.
 
-    A step of an unknown type becomes one of its name that has no type, so that what refers to it
-    is no problem, too.
+    A step of an unknown type becomes one that has what every step has, and no type, so that its
+    other mistakes are told, and what refers to it is no problem, too.
     """
     if not isinstance(node, MappingNode):
         problems.add(node, f"a step must be a mapping with `name` and `type`, not {describe(node)}")
@@ -87,34 +92,41 @@ def read_step(problems: Problems, node: Node, depth: int, *, default_name: str =
     if depth > MAX_STEP_DEPTH:
         problems.add(node, f"steps are nested too deeply: more than {MAX_STEP_DEPTH} levels")
         return None
-    kind = _type_of(problems, node)
+    fields = Fields(problems, node, "a step", words=STEP_WORDS)
+    kind = _type_of(fields)
     if kind is None:
-        named = node.entries.get("name")
-        name = read_name(problems, named[1], "a step") if named else default_name
-        return Step(name=name, place=problems.place(node))
-    article = "an" if kind[0] in "aeiou" else "a"
-    fields = Fields(problems, node, f"{article} {kind} step")
+        step = Step(**_common(fields, "", default_name, depth))
+        if not fields.has("type"):
+            _tell_missing_type(fields)
+        fields.answer_words()
+        return step
+    fields.what = _step_of(kind)
     common = _common(fields, kind, default_name, depth)
-    step: Step = (
+    step = (
         _COMPOSITES[kind](fields, common, depth)
         if kind in _COMPOSITES
         else _TYPES.load_type(kind).read(fields, common)
     )
-    fields.refuse_others()
+    fields.refuse_others({field: _step_of(other) for field, other in SAID_BY.items()})
     return step
 
 
-def _type_of(problems: Problems, node: MappingNode) -> str | None:
-    entry = node.entries.get("type")
-    if entry is None:
-        problems.add(
-            node, f"missing field `type`: a step needs it; there are {', '.join(STEP_TYPES)}"
-        )
-        return None
-    value = entry[1]
+def _step_of(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind} step"
+
+
+def _type_of(fields: Fields) -> str | None:
+    """Give the type that `type` names, else the one that another field says."""
+    problems = fields.problems
+    value = fields.node_of("type")
+    if value is None:
+        return _said_type(fields)
     text = value.text if isinstance(value, ScalarNode) else ""
     if text in STEP_TYPES:
         return text
+    if (meant := TYPE_WORDS.get(text.lower())) is not None:
+        problems.add(value, f"`type: {text}`: here it is `type: {meant}`")
+        return meant
     near = problems.suggest(text, STEP_TYPES) if text else ""
     hint = near or f"; there are {', '.join(STEP_TYPES)}"
     shown = (
@@ -124,6 +136,38 @@ def _type_of(problems: Problems, node: MappingNode) -> str | None:
     )
     problems.add(value, shown + hint)
     return None
+
+
+def _said_type(fields: Fields) -> str | None:
+    """Give the type that one of the step's fields says; None if none does, or several do."""
+    given = [field for field in SAID_BY if fields.has(field)]
+    return SAID_BY[given[0]] if len(given) == 1 else None
+
+
+def _tell_missing_type(fields: Fields) -> None:
+    """Say what a step lacks whose type neither `type` nor one other field says."""
+    problems = fields.problems
+    given = [field for field in fields.node.entries if field in SAID_BY]
+    if given:
+        first, second = given[:2]
+        problems.add(
+            fields.node.entries[second][0],
+            f"`{first}` says that this is {_step_of(SAID_BY[first])}, `{second}` that it is "
+            f"{_step_of(SAID_BY[second])}: make two steps of it",
+        )
+        return
+    if any(map(fields.stands_in, ("type", *SAID_BY))):
+        return  # What is answered says what to write.
+    for key in fields.others():
+        if hint := problems.suggest(key.text, SAID_BY):
+            problems.add(key, f"unknown field `{key.text[:60]}` in a step{hint}")
+            return
+    said = ", ".join(f"`{field}`" for field in SAID_BY)
+    problems.add(
+        fields.node,
+        f"missing field `type`: a step needs it ({', '.join(STEP_TYPES)}), or a field that says "
+        f"it: {said}",
+    )
 
 
 def _common(fields: Fields, kind: str, default_name: str, depth: int) -> Common:

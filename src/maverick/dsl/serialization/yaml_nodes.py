@@ -316,7 +316,12 @@ class _Composer:
         entries: dict[str, tuple[ScalarNode, Node]] = {}
         for key, value in zip(children[::2], children[1::2], strict=True):
             if not isinstance(key, ScalarNode):
-                self.problem(key.line, key.column, "a key must be a text, not a list or mapping")
+                braces = (
+                    "; an expression is quoted: '${{ … }}'" if isinstance(key, MappingNode) else ""
+                )
+                self.problem(
+                    key.line, key.column, f"a key must be a text, not a list or mapping{braces}"
+                )
             elif not key.text and not key.style:
                 self.problem(key.line, key.column, "a key is missing before the `:`")
             elif key.text == "<<" and not key.style:

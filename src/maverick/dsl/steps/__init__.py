@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,19 +20,27 @@ if TYPE_CHECKING:
     from maverick.dsl.work import Tools, Work
     from maverick.dsl.workflow.model import Step
 
-TYPES: Final[Mapping[str, str]] = {
-    "python": "python",
-    "shell": "shell",
-    "agent": "agent",
-    "generate": "generate",
-    "subworkflow": "",
-    "checkpoint": "checkpoint_step",
-    "validate": "validation",
-    "branch": "",
-    "loop": "",
-    "parallel": "",
+
+class TypeEntry(NamedTuple):
+    """`file` is that of the type; `said_by` the field that says it where `type` is left out."""
+
+    file: str = ""
+    said_by: str = ""
+
+
+TYPES: Final[Mapping[str, TypeEntry]] = {
+    "python": TypeEntry("python", said_by="action"),
+    "shell": TypeEntry("shell", said_by="run"),
+    "agent": TypeEntry("agent", said_by="agent"),
+    "generate": TypeEntry("generate", said_by="generator"),
+    "subworkflow": TypeEntry(said_by="workflow"),
+    "checkpoint": TypeEntry("checkpoint_step"),
+    "validate": TypeEntry("validation", said_by="stages"),
+    "branch": TypeEntry(said_by="options"),
+    "loop": TypeEntry(said_by="steps"),
+    "parallel": TypeEntry(),
 }
-"""Each type with its file, in the order in which messages list them.
+"""The types, in the order in which messages list them.
 
 What is made of steps is read by `serialization.steps` and walked by `engine.composites`; `validate`
 runs its stages here all the same.
@@ -57,7 +65,7 @@ class StepType(Protocol):
 
 def load_type(kind: str) -> StepType:
     """The type of that name."""
-    return cast("StepType", import_module(f"{__name__}.{TYPES[kind]}"))
+    return cast("StepType", import_module(f"{__name__}.{TYPES[kind].file}"))
 
 
 def prepare(step: Step, frame: Frame, tools: Tools) -> Work:

@@ -23,6 +23,7 @@ class CheckpointStep(Step):
 
     kind = "checkpoint"
     is_checkpoint = True
+    gives = ("saved", "label")
 
     checkpoint_id: Field = None
     workspace: KeepFiles | None = None

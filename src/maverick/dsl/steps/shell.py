@@ -31,6 +31,7 @@ class ShellStep(Step):
     """Runs a script in a shell. `shell` None is `bash -euo pipefail`, else `sh -eu`."""
 
     kind = "shell"
+    gives = ("stdout", "stderr", "exit_code", "value", "truncated")
 
     run: Field
     shell: Field = None

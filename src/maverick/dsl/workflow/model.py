@@ -87,6 +87,8 @@ class Step:
     """Whether it is made of steps."""
     is_checkpoint: ClassVar[bool] = False
     """Recording it makes a checkpoint: it undoes nothing before it, and gives nothing."""
+    gives: ClassVar[tuple[str, ...]] = ()
+    """The names in its output, where they are the same for every step of the type."""
 
     name: str
     place: SourcePlace
@@ -140,6 +142,7 @@ class ValidateStep(Step):
 
     kind = "validate"
     is_composite = True
+    gives = ("success", "passed", "stages", "attempts")
 
     stages: Field = None
     again: Field = 0
