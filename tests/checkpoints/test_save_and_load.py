@@ -244,9 +244,9 @@ def test_an_empty_blob_beside_a_note_stays_a_blob(store: Store) -> None:
 
 def test_a_checkpoint_has_a_label_exactly_if_it_is_of_that_kind(store: Store) -> None:
     """Else `RUN@label` would not find it."""
-    with pytest.raises(UsageError):
-        store.save("run-1", {}, parent=None, label="x")
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="give `label` alone"):
+        store.save("run-1", {}, parent=None, kind="auto", label="x")
+    with pytest.raises(UsageError, match="give `label` alone"):
         store.save("run-1", {}, parent=None, kind="label")
     with pytest.raises(UsageError):
         store.save("run-1", {}, parent=None, kind="other")  # type: ignore[arg-type]

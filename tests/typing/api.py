@@ -8,7 +8,7 @@ Each annotation below is a promise: the program stops type-checking when one is 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import assert_type
 
@@ -69,6 +69,15 @@ def save_two_checkpoints(root: Path) -> Checkpoint:
         return store.save(
             "train-1", {("model",): None}, parent=first, kind="label", label="trained", step="fit"
         )
+
+
+def save_an_experiment(project: str) -> list[str]:
+    """A path may be a text, what stands there a plain value; a label says what is kept."""
+    with Store.create(project) as store:
+        first = store.save("exp", {"params": {"rate": 0.5, "day": date(2026, 1, 2), "at": (1, 2)}})
+        store.save("exp", {"result": 0.93, "notes": None}, parent=first, label="best")
+        rate: Value = store.load("exp@best").value("params.rate")
+        return [ref.run for ref in store if ref.run in store and rate == 0.5]
 
 
 def look_into(store: Store, revision: str) -> list[str]:

@@ -42,7 +42,7 @@ def test_a_users_program_type_checks_and_a_wrong_one_does_not(tmp_path: Path) ->
         "from maverick.checkpoints import Store, value\n"
         "from maverick.library.actions import git_comit, git_commit\n"
         "def use(store: Store) -> None:\n"
-        "    store.save('run', {'inputs': value(1)})\n"
+        "    store.save('run', {1: value(1)}, parent='run')\n"
         "    git_commit(message=1)\n"
     )
 
@@ -79,6 +79,10 @@ def test_the_program_works(api: dict[str, Any], tmp_path: Path) -> None:
     )
     assert 0 == api["tidy"](store)
     assert [] == api["problems"](store)
+
+
+def test_an_experiment_is_saved_in_plain_python(api: dict[str, Any], tmp_path: Path) -> None:
+    assert ["exp"] == api["save_an_experiment"](str(tmp_path))
 
 
 def test_a_builder_and_a_generator_of_a_project_work(api: dict[str, Any]) -> None:

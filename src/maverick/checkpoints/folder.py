@@ -56,6 +56,9 @@ class StoreFolder:
         self.nodes = NodeCache(self.read)
         self._clock = clock
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.root)!r})"
+
     def refs(self, damaged: list[RefDamaged] | None = None) -> list[Ref]:
         """Give the refs of all runs, newest first, reading nothing but `refs/`.
 

@@ -61,7 +61,9 @@ class Saving:
         if self.kind not in CHECKPOINT_KINDS:
             raise UsageError(f"{self.kind!r} is no kind of checkpoint")
         if (self.kind == "label") != bool(self.label):
-            raise UsageError("a checkpoint of kind label has a label, and no other has one")
+            raise UsageError(
+                "a checkpoint of kind `label` has a label, and no other has one; give `label` alone"
+            )
 
     def expected_ref(self, store: StoreFolder) -> Ref | None:
         """Give the ref of the run if it stands where this save needs it to stand. Raises

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from maverick.checkpoints.disk import layout
 from maverick.checkpoints.disk.files import Files, writing
@@ -18,13 +19,14 @@ from maverick.checkpoints.objects.pack_set import MERGED_PACKS
 from maverick.checkpoints.refs import refs
 from maverick.checkpoints.saving import Saving, save
 from maverick.checkpoints.trees.checkpoint import Checkpoint
+from maverick.checkpoints.trees.content import content_of
 from maverick.checkpoints.trees.snapshot import Snapshot
 from maverick.errors import NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import timedelta
-    from pathlib import Path
+    from os import PathLike
 
     from maverick.checkpoints.fsck.fallback import Standing
     from maverick.checkpoints.fsck.findings import Finding, Repair
@@ -33,10 +35,13 @@ if TYPE_CHECKING:
     from maverick.checkpoints.objects.frames import Frame
     from maverick.checkpoints.objects.ids import CheckpointId
     from maverick.checkpoints.refs.refs import Ref
-    from maverick.checkpoints.saving import Changes
     from maverick.checkpoints.trees.checkpoint import CheckpointKind
     from maverick.checkpoints.trees.diff import Change
     from maverick.errors import RefDamaged
+
+
+_Path = TypeVar("_Path", bound="str | tuple[str, ...]")
+_FactPath = TypeVar("_FactPath", bound="str | tuple[str, ...]")
 
 
 def _now() -> int:
@@ -54,7 +59,7 @@ class Store(StoreFolder):
     @classmethod
     def create(
         cls,
-        root: Path,
+        root: str | PathLike[str],
         *,
         files: Files | None = None,
         clock: Callable[[], int] = _now,
@@ -63,32 +68,36 @@ class Store(StoreFolder):
         """Open the store at *root*, making it if there is none; safe while another process does the
         same.
 
-        *clock* gives milliseconds since the epoch. *trust_locks* is as for `open`.
+        *root* is as for `open`, but a new store gets a folder of its own: `.maverick/checkpoints`
+        in a project. *clock* gives milliseconds since the epoch. *trust_locks* is as for `open`.
 
         Raises:
+            UsageError: there is no store, and *root* holds something else.
             StoreUnwritable: it cannot be made.
             FormatDamaged: `format.json` is missing or damaged while there are objects.
             StoreTooNew: it was written by a newer version.
         """
-        files = files or Files()
+        files, folder = files or Files(), Path(root).absolute()
         with suppress(NotFound):
-            store = cls.open(root, files=files, clock=clock, trust_locks=trust_locks)
-            layout.mend(files, root)
+            store = cls.open(folder, files=files, clock=clock, trust_locks=trust_locks)
+            layout.mend(files, store.root)
             return store
-        with writing("make a store", root):
-            layout.create(files, root)
-        return cls.open(root, files=files, clock=clock, trust_locks=trust_locks)
+        with writing("make a store", folder):
+            layout.require_own_folder(files, folder)
+            layout.create(files, folder)
+        return cls.open(folder, files=files, clock=clock, trust_locks=trust_locks)
 
     @classmethod
     def open(
         cls,
-        root: Path,
+        root: str | PathLike[str],
         *,
         files: Files | None = None,
         clock: Callable[[], int] = _now,
         trust_locks: bool | None = None,
     ) -> Store:
-        """Open the store at *root*. It may be read-only.
+        """Open the store at *root*: its own folder, a project's, or `.maverick` there. It may be
+        read-only.
 
         *trust_locks* says whether the locks of its file system keep out everybody, or nothing else
         uses the store meanwhile; None: the store finds out. Only where they do, packs are merged
@@ -100,35 +109,59 @@ class Store(StoreFolder):
             StoreTooNew: it was written by a newer version.
         """
         files = files or Files()
-        with writing("open the store", root):
-            form = layout.read_format(files, root)
-            return cls(root, files, form, clock, trust_locks=trust_locks)
+        with writing("open the store", Path(root)):
+            folder, form = layout.find_store(files, Path(root).absolute())
+            return cls(folder, files, form, clock, trust_locks=trust_locks)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files that are open to be read again; whatever is asked next opens its own."""
+        self.objects.packs.close()
+
+    def __iter__(self) -> Iterator[Ref]:
+        """Yield the refs of all runs, newest first."""
+        return iter(self.refs())
+
+    def __contains__(self, run: object) -> bool:
+        """Whether there is a run of that id."""
+        return any(ref.run == run for ref in self.refs())
 
     def save(
         self,
         run: str,
-        changes: Changes,
+        changes: Mapping[_Path, object],
         *,
-        parent: Checkpoint | None,
-        kind: CheckpointKind = "auto",
+        parent: Checkpoint | None = None,
+        kind: CheckpointKind | None = None,
         label: str = "",
         step: str = "",
         reason: str = "",
         group: str = "",
-        facts: Changes | None = None,
+        facts: Mapping[_FactPath, object] | None = None,
         summary: Mapping[str, Any] | None = None,
     ) -> Checkpoint:
         """Save a new checkpoint of *run*: *parent*'s content with *changes* (and *facts*) made to
         it.
 
-        A change of None removes what is at its path, with all below it. *parent* is where the run's
-        ref must stand; None, if the run must not exist yet; or a checkpoint of another run, from
-        which *run* then begins. *group* is the parent's where it is empty. *summary* (values of
-        JSON without floats) is what listings show of the run; None leaves the one that it has.
-        Costs 4 fsyncs, whatever the number of objects, and 2 more where small packs are merged
-        afterwards.
+        A path is a tuple of names, or a text, which names what it names in the snapshot of
+        *parent*, else what is new under its names with `/` between them. What is to stand there is
+        made by `blob`, `value` and their like, or is a plain Python value, which `value` takes. A
+        change of None removes what is at its path, with all below it; `value(None)` stores null.
+
+        *parent* is where the run's ref must stand; None, if the run must not exist yet; or a
+        checkpoint of another run, from which *run* then begins. *group* is the parent's where it is
+        empty. A checkpoint with a *label* is of kind `label`, another one of kind `auto` unless
+        *kind* says so. *summary* (values of JSON without floats) is what listings show of the run;
+        None leaves the one that it has. Costs 4 fsyncs, whatever the number of objects, and 2 more
+        where small packs are merged afterwards.
 
         Raises:
+            ValueUnstorable: a plain value cannot be stored; the message names the place in it.
             RefMoved: the ref does not stand at *parent*; nothing was changed.
             StoreUnwritable: the disk takes nothing, and the ref stands where it stood. If it is
                 full, the store's reserve has been released, so that one more small save can
@@ -139,8 +172,11 @@ class Store(StoreFolder):
             UsageError: a path, a note or the run's id cannot be stored.
             StoreTooNew: this version may read the store, but not write it.
         """
+        kind = kind or ("label" if label else "auto")
         saving = Saving(run, parent, kind, label, step, reason, group, summary)
-        checkpoint = save(self, saving, changes, facts or {})
+        contents = content_of(changes, self, parent.tree if parent else None)
+        about = content_of(facts, self, parent.facts if parent else None) if facts else {}
+        checkpoint = save(self, saving, contents, about)
         self._merge_packs()
         return checkpoint
 

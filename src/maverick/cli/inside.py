@@ -6,14 +6,13 @@ longest one that is recorded; `output` or `status` follows it, and then the way 
 
 from __future__ import annotations
 
-import json
 import re
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
+from maverick.checkpoints.trees.places import nothing, parse_value_path, part_inside, part_of
 from maverick.dsl.journal.tree import RunTree, StepNote, step_place
 from maverick.dsl.paths import is_decision
-from maverick.errors import NotFound, UsageError
+from maverick.errors import NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
     from maverick.checkpoints import Checkpoint, Entry, Snapshot, Store, Value
     from maverick.dsl.journal.logs import Logged
 
-_PART: Final = re.compile(
-    r'\.?(?P<name>[^.\[\]"]+)|\[(?P<index>-?[0-9]{1,18})\]|\[(?P<key>"(?:[^"\\]|\\.)*")\]'
-)
 _OUTSIDE: Final = "the checkpoint"
 STREAMS: Final = ("stdout", "stderr")
 
@@ -94,7 +90,7 @@ def look_up(store: Store, snapshot: Snapshot, path: str) -> Inside:
         return _of_steps(store, RunTree(snapshot), rest.lstrip("./"), path)
     entry = snapshot.find((top,))
     if entry is None:
-        raise _nothing(path, top, snapshot.names(), _OUTSIDE)
+        raise nothing(path, top, snapshot.names(), _OUTSIDE)
     if entry.kind != "tree":
         return _descend(snapshot, (top,), rest, path)
     return _file(snapshot, top, rest[1:], path)
@@ -107,7 +103,7 @@ def _file(snapshot: Snapshot, top: str, rest: str, path: str) -> Inside:
         entries = snapshot.entries(folder)
         fitting = _that_begin(entries, rest, "/")
         if not fitting:
-            raise _nothing(path, rest, entries, "/".join(folder))
+            raise nothing(path, rest, entries, "/".join(folder))
         name = fitting[0]
         folder, rest = (*folder, name), rest[len(name) :].lstrip("/")
         if entries[name].kind == "tree":
@@ -140,7 +136,7 @@ def _of_steps(store: Store, tree: RunTree, rest: str, path: str) -> Inside:
     if below := {name: entry for name, entry in steps.items() if name.startswith(inner)}:
         return folder_of(below)
     parts = [f"{name}.{part}" for name in steps for part in ("output", "status")]
-    raise _nothing(path, rest, [*steps, *parts] if "." in rest else steps, "steps")
+    raise nothing(path, rest, [*steps, *parts] if "." in rest else steps, "steps")
 
 
 def _that_begin(names: Iterable[str], text: str, follow: str) -> list[str]:
@@ -257,7 +253,7 @@ def _of_unfinished(store: Store, tree: RunTree, rest: str, path: str) -> Inside 
         outcome: Any = steps[name].outcome()
         if outcome is not None:
             for part in parse_value_path(rest[len(name) :], path):
-                outcome = _part_of(outcome, part, path, f"steps.{name}")
+                outcome = part_of(outcome, part, path, f"steps.{name}")
             return Held(outcome)
     return None
 
@@ -266,63 +262,9 @@ def _of_unfinished(store: Store, tree: RunTree, rest: str, path: str) -> Inside 
 
 
 def _descend(snapshot: Snapshot, names: tuple[str, ...], rest: str, path: str) -> Inside:
-    value: Any = snapshot.value(names)
-    holder = path[: len(path) - len(rest)]
-    for part in parse_value_path(rest, path):
-        value = _part_of(value, part, path, holder)
-        holder += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return Held(value)
-
-
-def parse_value_path(text: str, path: str) -> list[str | int]:
-    """Give the keys and positions of a way into a value: `.tasks[0]["a.b"]`. Raises UsageError for
-    no such way.
-    """
-    parts: list[str | int] = []
-    end = 0
-    while end < len(text):
-        match = _PART.match(text, end)
-        if match is None:
-            raise UsageError(
-                f"{path!r} is no path: write names after dots, positions as [0], other keys as "
-                '["a.b"]'
-            )
-        if match["name"] is not None:
-            parts.append(match["name"])
-        elif match["index"] is not None:
-            parts.append(int(match["index"]))
-        else:
-            parts.append(str(json.loads(match["key"])))
-        end = match.end()
-    return parts
-
-
-def _part_of(value: Any, part: str | int, path: str, holder: str) -> Any:
-    if isinstance(value, dict):
-        if (key := str(part)) in value:
-            return value[key]
-        raise _nothing(path, key, value, holder)
-    if isinstance(value, list) and isinstance(part, int):
-        if -len(value) <= part < len(value):
-            return value[part]
-        raise NotFound(f"there is no {path}: {holder} has {len(value)} items")
-    kinds = {list: "a list", str: "a text", bytes: "bytes", bool: "a boolean", type(None): "null"}
-    raise NotFound(f"there is no {path}: {holder} is {kinds.get(type(value), 'a number')}")
+    return Held(part_inside(snapshot.value(names), rest, path))
 
 
 def folder_of(entries: Mapping[str, Entry]) -> Folder:
     """Give the folder that has *entries*."""
     return Folder(tuple(Row(name, entry.kind, entry.size) for name, entry in entries.items()))
-
-
-def _nothing(path: str, name: str, names: Iterable[str], holder: str) -> NotFound:
-    """The error that says what *holder*, which has no *name*, has instead."""
-    present = list(names)
-    near = get_close_matches(name, present, n=3, cutoff=0.5)
-    if near:
-        hint = f"did you mean {' or '.join(near)}?"
-    elif present:
-        hint = f"{holder} has {', '.join(present[:8])}{', …' if len(present) > 8 else ''}"
-    else:
-        hint = f"{holder} is empty"
-    return NotFound(f"there is no {path}; {hint}")

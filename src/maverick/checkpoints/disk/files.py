@@ -365,10 +365,14 @@ class OpenFiles:
         if descriptor is not None:
             self._files.close(descriptor)
 
-    def __del__(self) -> None:
-        for descriptor in self._descriptors.values():
+    def close_all(self) -> None:
+        """Close what is open."""
+        while self._descriptors:
             with suppress(OSError):
-                os.close(descriptor)
+                os.close(self._descriptors.popitem()[1])
+
+    def __del__(self) -> None:
+        self.close_all()
 
 
 def replace(files: Files, temporary: Path, target: Path, parts: Iterable[bytes]) -> None:

@@ -28,6 +28,8 @@ RESERVE_BYTES = 1 << 20
 FOLDERS = ("objects", "refs", "owners", "tmp", "trash", "quarantine", "cache")
 LOGS = "logs"
 LOCKS = ("store.lock", "gc.lock", "merge.lock", "refs.lock")
+_MAVERICK, _CHECKPOINTS = ".maverick", "checkpoints"
+"""A project's store is the one in the other."""
 _KNOWN = {
     "read": frozenset({"bases", "chunks", "order"}),
     "write": frozenset[str](),
@@ -73,6 +75,9 @@ def _require(use: str, features: frozenset[str], root: Path) -> None:
         )
 
 
+_OWN_NAMES = frozenset({*FOLDERS, *LOCKS, LOGS, "byhand", "reserve", ".gitignore", "format.json"})
+"""What stands in a store's folder."""
+_PROJECT_NAMES = frozenset({".git", _MAVERICK, "maverick.yaml"})
 CURRENT = Format(VERSION, _KNOWN["read"], _KNOWN["write"], _KNOWN["gc"])
 """What a new store says: that a program must know all that this one may write into it."""
 
@@ -117,6 +122,50 @@ def read_format(files: Files, root: Path, before: Format | None = None) -> Forma
         )
     form.require_read(root)
     return form
+
+
+def find_store(files: Files, folder: Path) -> tuple[Path, Format]:
+    """Give where the store is that *folder* is, or is the project of; and what its format says.
+
+    Raises as `read_format`, of *folder* itself where it holds no store.
+    """
+    try:
+        return folder, read_format(files, folder)
+    except (NotFound, FormatDamaged) as error:
+        inside = _CHECKPOINTS if folder.name == _MAVERICK else f"{_MAVERICK}/{_CHECKPOINTS}"
+        root = folder / inside
+        if os.path.lexists(root):
+            with suppress(NotFound):
+                return root, read_format(files, root)
+        if isinstance(error, NotFound):
+            raise NotFound(
+                f"there is no checkpoint store at {folder}, nor at {root}; the first run makes one"
+            ) from None
+        raise
+
+
+def require_own_folder(files: Files, root: Path) -> None:
+    """Refuse to make a store where it would write into what is somebody else's.
+
+    Raises:
+        UsageError: *root* is a project or `.maverick`, or holds such names as a store does beside
+            others.
+    """
+    try:
+        names = set(files.list(root))
+    except (FileNotFoundError, NotADirectoryError):  # Making it tells what is wrong with a file.
+        names = set()
+    others = names - _OWN_NAMES
+    marks = (names & _PROJECT_NAMES) or (others and names & _OWN_NAMES)
+    if root.name == _MAVERICK:
+        raise UsageError(
+            f"{root} is no place for a checkpoint store; make it at {root / _CHECKPOINTS}"
+        )
+    if marks:
+        raise UsageError(
+            f"{root} cannot become a checkpoint store: it holds {min(marks)} and other files; make "
+            f"it at {root / _MAVERICK / _CHECKPOINTS}"
+        )
 
 
 def announce(files: Files, root: Path, use: str, feature: str) -> None:

@@ -75,6 +75,11 @@ class PackSet:
             self._names.add(f"{index.name}.pack")
             self._register(index)
 
+    def close(self) -> None:
+        """Close the packs that are open; they are opened again when they are read."""
+        with self._lock:
+            self._open.close_all()
+
     def listed(self) -> list[PackIndex]:
         """Give the packs, for their names, sizes and counts; nothing is read."""
         with self._lock:

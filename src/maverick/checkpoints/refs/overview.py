@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints.disk import layout
@@ -10,7 +11,7 @@ from maverick.checkpoints.disk.locks import Locks
 from maverick.checkpoints.refs.refs import Ref, Refs
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from os import PathLike
 
     from maverick.errors import RefDamaged
 
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
 class Overview:
     """The refs of a store, and who owns them."""
 
-    def __init__(self, root: Path) -> None:
-        """Look at the store at *root*; raises as `Store.open`."""
+    def __init__(self, root: str | PathLike[str]) -> None:
+        """Look at the store at *root*, which is as for `Store.open`; raises as that does."""
         files = Files()
-        layout.read_format(files, root)
-        self._refs = Refs(files, root)
-        self._locks = Locks(root)
+        folder, _ = layout.find_store(files, Path(root).absolute())
+        self._refs = Refs(files, folder)
+        self._locks = Locks(folder)
 
     def refs(self, damaged: list[RefDamaged] | None = None) -> list[Ref]:
         """Give the refs of all runs, newest first; *damaged* gets an error for each that cannot be

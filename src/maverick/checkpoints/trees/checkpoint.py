@@ -43,6 +43,11 @@ class Checkpoint(NamedTuple):
     labelled: CheckpointId
 
     @property
+    def title(self) -> str:
+        """What people call it: its run, and there its label or its number."""
+        return f"{self.run}@{self.label}" if self.label else f"{self.run}, {self.sequence}"
+
+    @property
     def last_labelled(self) -> CheckpointId:
         """The newest labelled checkpoint up to and including this one; empty where there is
         none.

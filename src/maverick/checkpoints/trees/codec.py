@@ -35,7 +35,7 @@ class Encoded:
     attachments: dict[BlobId, bytes]
 
 
-def encode(value: Value, *, path: str = "value") -> Encoded:
+def encode(value: object, *, path: str = "value") -> Encoded:
     """Encode *value*.
 
     Raises:

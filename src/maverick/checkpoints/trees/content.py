@@ -7,7 +7,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias, TypeVar
 
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.frames import NewObject
@@ -15,16 +15,19 @@ from maverick.checkpoints.objects.ids import BlobId, ObjectKind
 from maverick.checkpoints.objects.open_pack import OpenPack
 from maverick.checkpoints.objects.parallel import spread
 from maverick.checkpoints.trees import codec, folders, tree_nodes
+from maverick.checkpoints.trees.snapshot import AnyPath, NodeSource, locate, parse_path, show_path
 from maverick.checkpoints.trees.tree_nodes import Entry
+from maverick.errors import UsageError, ValueUnstorable
+from maverick.values import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from maverick.checkpoints.objects.ids import ObjectId
+    from maverick.checkpoints.objects.ids import ObjectId, TreeId
     from maverick.checkpoints.trees.folders import Path as Names
     from maverick.checkpoints.trees.tree_nodes import EntryKind
-    from maverick.values import Value
 
+_Path = TypeVar("_Path", bound="str | tuple[str, ...]")
 Objects: TypeAlias = "dict[ObjectId, NewObject]"
 
 
@@ -54,6 +57,9 @@ class Content:
     entry: Entry | None = None
     source: Streamed | None = None
 
+    def __repr__(self) -> str:
+        return f"<Content: {self.kind}>"
+
     @property
     def has_bytes(self) -> bool:
         return self.entry is None and self.source is None and self.kind != "note"
@@ -68,14 +74,20 @@ def blob(data: bytes, note: str = "") -> Content:
     return Content("blob", data=data, text=tree_nodes.check_note(note))
 
 
-def value(plain: Value, note: str = "", *, path: str = "value") -> Content:
-    """Give content that is the value *plain*; it is encoded now, so a later change does no harm.
+def value(plain: object, note: str = "", *, path: str = "value") -> Content:
+    """Give content that is *plain* as a value; it is encoded now, so a later change does no harm.
+
+    Tuples, dates, paths, data classes and the like become values as a step's output does, by the
+    rules of `maverick.values.normalise`.
 
     Raises:
         ValueUnstorable: it holds something that cannot be stored; the place begins with *path*.
         UsageError: *note* has more than 4,096 bytes.
     """
-    encoded = codec.encode(plain, path=path)
+    try:
+        encoded = codec.encode(plain, path=path)
+    except ValueUnstorable:  # The codec knows exact types only, which is what the engine gives it.
+        encoded = codec.encode(normalise(plain, path), path=path)
     kind: EntryKind = "bundle" if encoded.attachments else "value"
     return Content(kind, encoded.data, encoded.attachments, tree_nodes.check_note(note))
 
@@ -141,6 +153,46 @@ def _reader_of(parts: Iterator[bytes]) -> Callable[[int], bytes]:
         return bytes(taken)
 
     return read
+
+
+def content_of(
+    changes: Mapping[_Path, object], nodes: NodeSource, root: TreeId | None
+) -> dict[Names, Content | None]:
+    """Give *changes* by names, each as content: plain Python values become values.
+
+    A text names what it names in a snapshot of *root*, else what is new under its names.
+
+    Raises:
+        ValueUnstorable: one cannot be stored; the place begins with its path.
+        UsageError: a path is none, or stands there twice.
+    """
+    contents: dict[Names, Content | None] = {}
+    for path, change in changes.items():
+        names = _names_of(path, nodes, root)
+        if names in contents:
+            raise UsageError(f"{show_path(path)} stands twice among the changes of one save")
+        if isinstance(change, Entry):
+            raise UsageError(
+                f"{show_path(path)} is given an entry of a snapshot; write `existing(entry)`"
+            )
+        if change is None or isinstance(change, Content):
+            contents[names] = change
+        else:
+            contents[names] = value(change, path=show_path(path))
+    return contents
+
+
+def _names_of(path: AnyPath, nodes: NodeSource, root: TreeId | None) -> Names:
+    names = parse_path(path)
+    if isinstance(path, tuple) or root is None:
+        return names
+    located = locate(nodes, root, path)
+    if located is not None and located.inside:
+        raise UsageError(
+            f"{path} is a part of the value {'/'.join(located.names)}, which is saved as a whole; "
+            "change it there and save that"
+        )
+    return located.names if located is not None else names
 
 
 def prepare(changes: Mapping[Names, Content | None], into: Objects) -> dict[Names, Entry | None]:

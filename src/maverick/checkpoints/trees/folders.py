@@ -81,6 +81,14 @@ class Nodes(Protocol):
         """Give the node *node_id*; it is never changed by anybody."""
 
 
+class Located(NamedTuple):
+    """What a path names: an entry, its names, and how to go on from its value to a part of that."""
+
+    names: tuple[str, ...]
+    entry: Entry
+    inside: str = ""
+
+
 class NewNode(NamedTuple):
     """A node that an update made, with its canonical JSON. `former` is the node that was at its
     place.

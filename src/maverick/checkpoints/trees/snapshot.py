@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from maverick.checkpoints.objects.ids import TreeId
 from maverick.checkpoints.trees import codec, folders
-from maverick.errors import NotFound
+from maverick.checkpoints.trees.folders import Located
+from maverick.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,10 +20,9 @@ if TYPE_CHECKING:
     from maverick.checkpoints.trees.tree_nodes import Entry, Node
     from maverick.values import Value
 
+
 AnyPath: TypeAlias = "tuple[str, ...] | str"
-"""A path inside a snapshot: its names, or their text with `/` between them (where no name holds
-one).
-"""
+"""A path inside a snapshot: its names, or a text, which `places` explains."""
 
 
 class NodeSource(Protocol):
@@ -39,24 +39,36 @@ class NodeSource(Protocol):
 class Snapshot:
     """What a checkpoint holds: the run's state, and beside it the facts of its execution.
 
-    Every method raises NotFound for a path that is not there, and StoreDamaged for an object that
-    cannot be read.
+    A path is a tuple of names or a text: `models/best`, or as at the command line
+    `steps.work[0].implement.output`. Every method raises NotFound for a path that is not there, and
+    StoreDamaged for an object that cannot be read.
     """
 
     checkpoint: Checkpoint
     _source: NodeSource
 
+    def __repr__(self) -> str:
+        return f"<Snapshot of {self.checkpoint.title}>"
+
     def find(self, path: AnyPath) -> Entry | None:
         """Give the entry at *path* (not empty), or None."""
-        return folders.lookup(self._source, self.checkpoint.tree, parse_path(path))
+        place = locate(self._source, self.checkpoint.tree, path)
+        return place.entry if place is not None and not place.inside else None
 
     def entry(self, path: AnyPath) -> Entry:
         """Give the entry at *path* (not empty)."""
         return self._found(self.find(path), path)
 
     def value(self, path: AnyPath) -> Value:
-        """Give the value at *path*."""
-        return self.value_of(self.entry(path), path)
+        """Give the value at *path*, which may lead into one: `inputs.rates[0]`."""
+        place = locate(self._source, self.checkpoint.tree, path)
+        if place is None or not place.inside:
+            return self.value_of(self._found(place.entry if place else None, path), path)
+        from maverick.checkpoints.trees.places import part_inside  # noqa: PLC0415 - the engine asks for whole values
+
+        whole = self.value_of(place.entry, path)
+        part: Value = part_inside(whole, place.inside, show_path(path))
+        return part
 
     def value_of(self, entry: Entry, path: AnyPath = ()) -> Value:
         """Give the value that *entry* holds; *path* is for the message."""
@@ -105,9 +117,9 @@ class Snapshot:
         """Yield all that is below the folder at *path*, with its path from the root, folders
         first.
         """
-        return folders.walk(
-            self._source, self._folder(self.checkpoint.tree, path), parse_path(path)
-        )
+        place = locate(self._source, self.checkpoint.tree, path)
+        names = place.names if place is not None else ()
+        return folders.walk(self._source, self._folder(self.checkpoint.tree, path), names)
 
     def walk_once(
         self, path: AnyPath, seen: set[TreeId]
@@ -121,21 +133,29 @@ class Snapshot:
 
     def fact(self, path: AnyPath) -> str:
         """Give the text of the fact at *path* (not empty)."""
-        return self._found(self.find_fact(path), path).note
+        entry = self._found(self.find_fact(path), path)
+        if entry.kind in ("value", "bundle") and not entry.note:
+            raise NotFound(f"{show_path(path)} is a value, not a text; ask `fact_value` for it")
+        return entry.note
+
+    def fact_value(self, path: AnyPath) -> Value:
+        """Give the value of the fact at *path* (not empty)."""
+        return self.value_of(self._found(self.find_fact(path), path), path)
 
     def find_fact(self, path: AnyPath) -> Entry | None:
         """Give the entry of the fact at *path* (not empty), or None."""
-        return folders.lookup(self._source, self.checkpoint.facts, parse_path(path))
+        place = locate(self._source, self.checkpoint.facts, path)
+        return place.entry if place is not None and not place.inside else None
 
     def facts(self, path: AnyPath = ()) -> dict[str, Entry]:
         """Give the facts in the folder at *path* by name, in the order of their names."""
         return folders.entries(self._source, self._folder(self.checkpoint.facts, path))
 
     def _folder(self, root: TreeId, path: AnyPath) -> TreeId:
-        names = parse_path(path)
-        if not names:
+        if not parse_path(path):
             return root
-        entry = self._found(folders.lookup(self._source, root, names), path)
+        place = locate(self._source, root, path)
+        entry = self._found(place.entry if place and not place.inside else None, path)
         if entry.kind != "tree":
             raise NotFound(f"{show_path(path)} is a {entry.kind}, not a folder")
         return TreeId(entry.id)
@@ -154,12 +174,34 @@ class Snapshot:
 
 
 def parse_path(path: AnyPath) -> tuple[str, ...]:
-    """Give the names of *path*."""
-    if isinstance(path, tuple):
+    """Give the names of *path*; those of a text have `/` between them.
+
+    Raises:
+        UsageError: it is neither a text nor a tuple of texts.
+    """
+    if isinstance(path, str):
+        return tuple(name for name in path.split("/") if name)
+    if type(path) is tuple and all(isinstance(name, str) for name in path):
         return path
-    return tuple(name for name in path.split("/") if name)
+    raise UsageError(
+        f"{path!r:.100} is no path: write a text such as 'models/best', or a tuple of names such "
+        "as ('models', 'best')"
+    )
 
 
 def show_path(path: AnyPath) -> str:
     """Give *path* as text for a message."""
     return path if isinstance(path, str) else "/".join(path)
+
+
+def locate(nodes: NodeSource, root: TreeId, path: AnyPath) -> Located | None:
+    """Give what *path* names below *root*; None if that is nothing."""
+    names = parse_path(path)
+    entry = folders.lookup(nodes, root, names) if names else None
+    if entry is not None:
+        return Located(names, entry)
+    if not isinstance(path, str) or not names:
+        return None
+    from maverick.checkpoints.trees.places import locate_part  # noqa: PLC0415 - the engine gives names
+
+    return locate_part(nodes, root, path)

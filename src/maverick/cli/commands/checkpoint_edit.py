@@ -28,15 +28,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from maverick.checkpoints.trees.places import parse_value_path
 from maverick.cli.answer import reply_run
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.inside import (
-    look_up,
-    parse_value_path,
-    split_revision,
-    unfinished_steps,
-)
+from maverick.cli.inside import look_up, split_revision, unfinished_steps
 from maverick.cli.terminal.streams import print_err
 from maverick.dsl.journal.tree import RunTree
 from maverick.errors import NotFound, UsageError
