@@ -6,6 +6,7 @@
 | `console` | commands behind `$ `, each with what it prints on standard output below it |
 | `console fails` | the same; each command ends with another exit code than 0 |
 | `console exits 12` | the same; each ends with that exit code |
+| `console both …` | the same; what is shown is standard error, too, as on a terminal |
 | `console elsewhere` | what a test cannot type, such as the installation of a program |
 
 An example that shows nothing may print anything. `…` in what is shown stands for any text, alone on
@@ -67,16 +68,19 @@ class Page:
             if block.about == "elsewhere":
                 continue
             for command in commands(block.text):
+                both = block.about.startswith("both")
                 done = subprocess.run(
                     ["sh", "-c", command.line],
                     cwd=folder,
                     env=environment,
-                    capture_output=True,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT if both else subprocess.PIPE,
                     text=True,
                     check=False,
                 )
                 said = f"$ {command.line}\n{done.stdout}\n{done.stderr}"
-                assert _is_expected(block.about, done.returncode), said
+                about = block.about.removeprefix("both").strip()
+                assert _is_expected(about, done.returncode), said
                 assert command.prints(done.stdout), said
 
 
