@@ -14,6 +14,7 @@
 | what a power cut leaves of a store | `disks` |
 | a disk that is full, stops or fails; operations counted | `faults` |
 | another user's folders | `users` |
+| what a terminal shows | `screens` |
 | the examples of a page of the documentation | `pages` |
 | steps that can be undone | `rollbacks` |
 | an enumeration that takes long | `shards` |
