@@ -8,7 +8,8 @@ code when the error ends a command.
 
     MaverickError
     ├── UsageError            2   the command or its values are wrong
-    │   └── InputInvalid      2   workflow inputs are missing, unknown or of the wrong type
+    │   ├── InputInvalid      2   workflow inputs are missing, unknown or of the wrong type
+    │   └── RunExists         2   a new run is to have the name of one that is there
     ├── WorkflowInvalid       3   a workflow or maverick.yaml has problems (all, with positions)
     ├── StepFailed            1   a step could not do its work
     │   ├── StepTimeout       1   it took longer than its `timeout`
@@ -22,6 +23,7 @@ code when the error ends a command.
     ├── RunDiffers           12   inputs, definition or files are not those of the recorded run
     │   ├── InputsDiffer     12
     │   ├── StepsDiffer      12
+    │   ├── RunDiverged      12   a run went on in two places
     │   └── FilesDiffer      12   files changed since they were looked at, or HEAD moved
     ├── WorkspaceUnreadable   1   files of the workspace cannot be read, or do not hold still
     ├── WorkspaceUnwritable   1   files of the workspace cannot be restored
@@ -61,6 +63,10 @@ class UsageError(MaverickError):
 
 class InputInvalid(UsageError):
     """A workflow input is missing, unknown or of the wrong type."""
+
+
+class RunExists(UsageError):
+    """A new run is to have the name of one that is there."""
 
 
 class Problem(NamedTuple):
@@ -167,6 +173,10 @@ class InputsDiffer(RunDiffers):
 
 class StepsDiffer(RunDiffers):
     """A finished step would run again, because its definition or its inputs changed."""
+
+
+class RunDiverged(RunDiffers):
+    """A run went on in two places, so neither of the two follows the other."""
 
 
 class FilesDiffer(RunDiffers):

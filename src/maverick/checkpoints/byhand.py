@@ -41,7 +41,9 @@ KEPT: Final = 64
 """How many notes are kept; older ones are removed."""
 UNDID: Final = "undid: "
 _EDITED: Final = "edited "
-_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_RUN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+_RESERVED: Final = frozenset({"auto", "latest"})
+"""`--resume=auto` and `@latest` are no runs."""
 _TAG = re.compile(r"[^\s@~:/\x00-\x1f]{1,100}")
 
 
@@ -69,8 +71,13 @@ def check_run_name(run: str) -> str:
     """Give *run* back if a person may call a run so. Raises UsageError."""
     if not _RUN.fullmatch(run):
         raise UsageError(
-            f"{run!r} cannot be the name of a run: up to 100 letters, digits, `-`, `_` and `.`, "
-            "no sign first"
+            f"{run!r} cannot be the name of a run: up to 100 letters, digits, `.`, `_` and `-`, "
+            "neither `.` nor `-` first"
+        )
+    if run in _RESERVED:
+        raise UsageError(
+            f"{run!r} cannot be the name of a run: `--resume=auto` and `@latest` mean something "
+            "else"
         )
     return run
 

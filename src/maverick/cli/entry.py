@@ -28,6 +28,10 @@ PLAIN: Final[dict[str, Any]] = {
 }
 BARE_RESUME: Final = "@resumable"
 """What `--resume` without a value stands for: the newest run that can be resumed."""
+AUTO_RESUME: Final = "auto"
+"""The value of `--resume` that goes on with a run if there is one to go on with, else starts
+one.
+"""
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 WorkflowName: TypeAlias = Annotated[
     str, typer.Argument(metavar="WORKFLOW", help="Name of a workflow, or its file.")

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from maverick.cli.answer import CommandAnswer
 from maverick.cli.order import Order
@@ -62,6 +62,18 @@ def _event_lines(order: Order, answer: CommandAnswer, stack: ExitStack) -> "Obse
         file = Path(os.devnull if name == "-" else name).open("a", encoding="utf-8")  # noqa: SIM115 - as below
     except OSError as error:
         raise UsageError(f"cannot write events to {name}: {error.strerror}") from error
-    lines = EventLines(file, empty if order.resume is None else end_line)
+    is_start = order.resume is None
+
+    def begin(file: IO[str]) -> None:
+        (empty if is_start else end_line)(file)
+
+    lines = EventLines(file, begin)
     stack.callback(lines.close)
-    return lines
+
+    def observe(event: "Event") -> None:
+        nonlocal is_start
+        if "auto" in event.data:  # What `--resume=auto` does; the first event says it.
+            is_start = event.data["auto"] == "start"
+        lines(event)
+
+    return observe

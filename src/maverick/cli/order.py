@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from maverick.cli.entry import BARE_RESUME
+from maverick.cli.entry import AUTO_RESUME, BARE_RESUME
 from maverick.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ EXIT_CODES: Final[Mapping[str, int]] = {"done": 0, "failed": 1, "paused": 130, "
 class Order(NamedTuple):
     """What is asked for. `command` is `run`, `resume`, or a workflow that is a command of its own.
 
-    `resume` is None for a new run, else a revision, or `@resumable`.
+    `resume` is None for a new run, else a revision, `@resumable`, or `auto`.
     """
 
     command: str
@@ -33,6 +33,8 @@ class Order(NamedTuple):
     quiet: bool
     plain: bool
     events: str
+    run_id: str | None = None
+    """What a new run is called."""
     folders: tuple[str, ...] = ()
     """What `-C` named."""
 
@@ -64,10 +66,27 @@ class Order(NamedTuple):
             raise UsageError(
                 "--resume= needs a run or another revision; `--resume` alone takes the newest run"
             )
-        if not self.workflow and self.resume in (None, BARE_RESUME):
+        self._check_run_id()
+        if self.resume == AUTO_RESUME and (self.from_step or self.skip):
+            raise UsageError(
+                "--from and --skip change a run that is there; with --resume=auto there may be "
+                "none: name the run, --resume=RUN"
+            )
+        if not self.workflow and self.resume in (None, BARE_RESUME, AUTO_RESUME):
             raise UsageError(
                 "which workflow? name one or give its file; only with --resume=RUN can it be "
                 "left out"
+            )
+
+    def _check_run_id(self) -> None:
+        if self.run_id is None:
+            return
+        if not self.run_id:
+            raise UsageError("--run-id needs the name of the run")
+        if self.resume not in (None, AUTO_RESUME):
+            raise UsageError(
+                "--run-id names a new run, and --resume one that is there; --resume=auto --run-id "
+                "goes on with the run of that name, or starts it"
             )
 
     @property

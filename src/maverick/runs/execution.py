@@ -17,7 +17,8 @@ from maverick.dsl.journal.sessions import Sessions
 from maverick.dsl.journal.tally import Execution as Executed
 from maverick.dsl.journal.tally import Standing, executions_text
 from maverick.dsl.journal.tree import EXECUTIONS
-from maverick.dsl.processes.processes import NotedGroup, Processes, Stopped
+from maverick.dsl.processes.processes import NotedGroup, Processes, Stopped, stop_leftovers
+from maverick.dsl.processes.scratch import remove_scratch
 from maverick.dsl.serialization.executor import Executor
 from maverick.dsl.work import Tools
 from maverick.dsl.workflow.outcome import Outcome, Undone
@@ -56,6 +57,14 @@ class Execution:
     store: Store
     session: Session
     owner: Owner
+
+    def clear_up(self) -> None:
+        """Stop what is left of the execution before, and remove its temporary files."""
+        stop, previous = self.session.stop, self.owner.previous
+        for text in stop_leftovers(previous.get("groups", []), urgent=lambda: stop.urgent):
+            what = f"stopped what was left of the interrupted run: {text}"
+            self.session.tell(self.prepared.scrub.text(what))
+        remove_scratch(previous.get("folder"))
 
     def begin_run(self, run: str, facts: Changes) -> Recorder:
         """Make the new *run*, with *facts* beside it.

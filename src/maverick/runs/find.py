@@ -53,10 +53,10 @@ def find_checkpoint(
     readable = store.refs(damaged)
     for error in damaged:
         observe(Event(event="notice", message=f"{error}; this run is left out"))
-    refs = list(_of_workflow(project, store, readable, request.workflow))
+    refs = list(of_workflow(project, store, readable, request.workflow))
     what = f"of {request.workflow} " if request.workflow else ""
     if not refs:
-        _refuse_lost(store, lambda newest: _is_run_of(project, newest, request.workflow))
+        refuse_lost(store, lambda newest: is_run_of(project, newest, request.workflow))
         raise NotFound(
             f"nothing to resume: there is no run {what}in {project.root}; start one by leaving "
             "out --resume"
@@ -78,12 +78,12 @@ def newest_unfinished(project: Project, damaged: list[RefDamaged]) -> str:
     for ref in refs:
         if not ref.done:
             return ref.run
-    _refuse_lost(store, lambda newest: newest.kind != "final")
+    refuse_lost(store, lambda newest: newest.kind != "final")
     runs = "all runs are done" if refs else "there is no run yet"
     raise NotFound(f"nothing to resume in {project.root}: {runs}; `maverick runs` lists them")
 
 
-def _refuse_lost(store: Store, is_meant: Callable[[Checkpoint], bool]) -> None:
+def refuse_lost(store: Store, is_meant: Callable[[Checkpoint], bool]) -> None:
     """Raise RefDamaged if what is meant may be a run that is there, and whose ref is gone."""
     for run, newest in store.lost_runs().items():
         if is_meant(newest):
@@ -93,7 +93,7 @@ def _refuse_lost(store: Store, is_meant: Callable[[Checkpoint], bool]) -> None:
             )
 
 
-def _is_run_of(project: Project, checkpoint: Checkpoint, reference: str) -> bool:
+def is_run_of(project: Project, checkpoint: Checkpoint, reference: str) -> bool:
     """Whether *checkpoint* is of a run of the workflow *reference* (any, if that is empty)."""
     workflow = project.catalog().find_workflow(reference) if reference else None
     name = workflow.name if workflow is not None else Path(reference).stem
@@ -106,7 +106,7 @@ def _revision(project: Project, store: Store, request: Request) -> Checkpoint:
     except RefDamaged:
         raise
     except NotFound:
-        _refuse_lost(store, lambda newest: _may_mean(request.revision, newest.run))
+        refuse_lost(store, lambda newest: _may_mean(request.revision, newest.run))
         raise
     checkpoint = named if isinstance(named, Checkpoint) else newest_readable(store, named.run)
     if request.workflow:
@@ -118,7 +118,7 @@ def _revision(project: Project, store: Store, request: Request) -> Checkpoint:
     return checkpoint
 
 
-def _of_workflow(project: Project, store: Store, refs: list[Ref], reference: str) -> Iterator[Ref]:
+def of_workflow(project: Project, store: Store, refs: list[Ref], reference: str) -> Iterator[Ref]:
     """Yield those of the workflow *reference* (empty: all), also where its file is gone."""
     if not reference:
         yield from refs

@@ -15,7 +15,7 @@ from maverick.dsl.engine.requirements import all_steps, keeps_files, require_pro
 from maverick.dsl.journal.tree import RunTree, beginning
 from maverick.dsl.processes.secrets import Scrubber, credentials_in, secrets_in
 from maverick.dsl.workflow.inputs import convert_inputs
-from maverick.errors import MaverickError, UsageError, WorkflowInvalid
+from maverick.errors import MaverickError, NotFound, RunExists, UsageError, WorkflowInvalid
 
 if TYPE_CHECKING:
     from maverick.checkpoints import Checkpoint, Store
@@ -65,8 +65,12 @@ def prepare_start(project: Project, request: Request, tell: Callable[[str], None
     Raises:
         WorkflowInvalid: There is no such workflow, or it has problems (all of them are given).
         InputInvalid: Inputs are missing, unknown or of the wrong type.
-        UsageError: A secret is too short to be masked, or the run would record one.
+        UsageError: A secret is too short to be masked, or the run would record one; or the name
+            that is given is none for a run.
+        RunExists: There is a run of that name.
     """
+    if request.run:
+        _refuse_name(project, request.run)
     catalog = project.catalog()
     workflow = _checked(catalog, request.workflow, tell)
     inputs = convert_inputs(workflow, request.inputs, from_text=True)
@@ -133,6 +137,22 @@ def _tell_way_back(
     with suppress(MaverickError):  # Only what is wrong with the workflow is told.
         if text := workspace_choice.way_back(store, tip, project.root):
             tell(text)
+
+
+def _refuse_name(project: Project, run: str) -> None:
+    from maverick.checkpoints.byhand import check_run_name  # noqa: PLC0415 - few runs are given a name
+
+    check_run_name(run)
+    with suppress(NotFound):  # Nothing was run here yet.
+        refuse_existing(project.open_store(), run)
+
+
+def refuse_existing(store: Store, run: str) -> None:
+    """Raise RunExists if there is a run of this name, RefDamaged if its ref is damaged."""
+    if store.find_ref(run) is not None:
+        raise RunExists(
+            f"there is a run {run} already; choose another name, or go on with it: --resume={run}"
+        )
 
 
 # --- secrets --------------------------------------------------------------------------------------

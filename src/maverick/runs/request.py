@@ -28,6 +28,8 @@ class Request:
 
     workflow: str = ""
     inputs: Mapping[str, Value] = field(default_factory=dict)
+    run: str = ""
+    """What a new run is called; empty: by an id of its own."""
     revision: str = ""
     """To resume from; empty: the newest run of the workflow that fits."""
     policy: Policy = "refuse"

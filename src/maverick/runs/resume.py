@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from maverick.checkpoints import Checkpoint, Owner, Store
 from maverick.dsl.events import Event
 from maverick.dsl.journal.tree import OUTPUT, RunTree
-from maverick.dsl.processes.processes import stop_leftovers
-from maverick.dsl.processes.scratch import remove_scratch
 from maverick.dsl.steps.prints import prints_kept
 from maverick.dsl.workflow.outcome import Outcome
 from maverick.errors import StoreDamaged
@@ -20,7 +18,6 @@ from maverick.runs.request import Request, Session, new_run_id
 
 if TYPE_CHECKING:
     from maverick.dsl.journal.recorder import Recorder
-    from maverick.dsl.processes.secrets import Scrubber
     from maverick.project import Project
     from maverick.runs.workspace_choice import Amended, FilesDecision
     from maverick.values import Value
@@ -102,8 +99,8 @@ def _resume_owned(
 ) -> Outcome:
     prepared = prepare_resume(project, store, tip, request, session.tell)
     prepared.require_programs()
-    _clear_up(owner, session, prepared.scrub)
     execution = Execution(prepared=prepared, store=store, session=session, owner=owner)
+    execution.clear_up()
     decision = _decide_files(execution, tip, request)
     recorder = execution.open_recorder(decision.start if decision else tip)
     reasons, lost = _amend(execution, recorder, tip, request)
@@ -134,14 +131,6 @@ def _resume_owned(
     recorder.take_in_logs()
     outcome = execution.run_to_end(recorder, keep_records=request.policy == "recorded")
     return replace(outcome, resumed_from=tip.id)
-
-
-def _clear_up(owner: Owner, session: Session, scrub: Scrubber) -> None:
-    """Stop what is left of the execution before, and remove its temporary files."""
-    groups = owner.previous.get("groups", [])
-    for text in stop_leftovers(groups, urgent=lambda: session.stop.urgent):
-        session.tell(scrub.text(f"stopped what was left of the interrupted run: {text}"))
-    remove_scratch(owner.previous.get("folder"))
 
 
 def _fork(store: Store, tip: Checkpoint, run: str, session: Session) -> Checkpoint:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import maverick
@@ -16,11 +17,13 @@ from maverick.dsl.events import Event
 from maverick.dsl.journal.tree import RUN
 from maverick.dsl.steps.prints import prints_kept
 from maverick.dsl.workflow.outcome import Outcome
+from maverick.errors import RunExists, RunOwned
 from maverick.runs.execution import Execution
-from maverick.runs.prepare import prepare_start, refuse_secrets
+from maverick.runs.prepare import prepare_start, refuse_existing, refuse_secrets
 from maverick.runs.request import Request, Session, new_run_id
 
 if TYPE_CHECKING:
+    from maverick.checkpoints import Owner, Store
     from maverick.project import Project
 
 
@@ -32,7 +35,10 @@ def start(project: Project, request: Request, session: Session) -> Outcome:
         InputInvalid: Inputs are missing, unknown or of the wrong type.
         StepFailed: A program that the workflow requires is not there, or files that are to be kept
             cannot be.
-        UsageError: Files are to be kept, and the project is `/` or the home folder.
+        UsageError: Files are to be kept, and the project is `/` or the home folder; or the name
+            that is given is none for a run.
+        RunExists: There is a run of the name that is given, or somebody begins it now.
+        RefDamaged: There is one whose ref is damaged or gone.
     """
     with prints_kept(refuse_secrets(project, request.inputs)):
         return _start(project, request, session)
@@ -47,15 +53,44 @@ def _start(project: Project, request: Request, session: Session) -> Outcome:
         # What is refused gets no store, which would make it a project.
         open_workspace(project.root)
     store = project.create_store()
-    run = new_run_id(prepared.workflow.name)
-    with store.own(run) as owner:
+    run = request.run or new_run_id(prepared.workflow.name)
+    with ExitStack() as stack:
+        owner = _own_new(store, run, stack)
         execution = Execution(prepared=prepared, store=store, session=session, owner=owner)
-        recorder = execution.begin_run(run, _circumstances())
+        if request.run:
+            execution.clear_up()
+            store.remove_logs(run)
+            owner.previous = {}  # An earlier run had this name, and was dropped.
+        recorder = execution.begin_run(run, _circumstances(named=bool(request.run)))
+        if request.run:
+            owner.note({})  # Not before: from now on the run has a ref, and is not dropped.
         data: dict[str, object] = {"workflow": prepared.workflow.name}
         session.observe(Event(event="run_started", message=run, data=data))
         return execution.run_to_end(recorder)
 
 
-def _circumstances() -> dict[tuple[str, ...], Content | None]:
+def _own_new(store: Store, run: str, stack: ExitStack) -> Owner:
+    """Own the new *run* as long as *stack* lasts.
+
+    Raises:
+        RunExists: There is one already, or somebody begins it now.
+        RefDamaged: There is one whose ref is damaged or gone.
+    """
+    refuse_existing(store, run)
+    try:
+        owner = stack.enter_context(store.own(run))
+    except RunOwned as error:
+        raise RunExists(f"there is a run {run} already: {error}") from error
+    refuse_existing(store, run)
+    if owner.previous:
+        from maverick.runs import find  # noqa: PLC0415 - few runs are given a name that was used
+
+        find.refuse_lost(store, lambda newest: newest.run == run)
+    return owner
+
+
+def _circumstances(*, named: bool) -> dict[tuple[str, ...], Content | None]:
     facts = {"host": os.uname().nodename, "pid": os.getpid(), "version": maverick.__version__}
+    if named:  # Ids are not used twice; names may be.
+        facts["seed"] = os.urandom(8).hex()
     return {RUN: note(json.dumps(facts, sort_keys=True))}

@@ -9,6 +9,7 @@ Examples:
   maverick run release --inputs inputs.json --json
   maverick run release --resume
   maverick run release --resume --plan
+  maverick run release --resume=auto --run-id=release-1.4
   maverick run --resume=release-20261123-101502-k3x9
 """
 
@@ -16,6 +17,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
@@ -23,7 +25,7 @@ import typer
 
 from maverick.cli.answer import CommandAnswer
 from maverick.cli.closing import report
-from maverick.cli.entry import BARE_RESUME
+from maverick.cli.entry import AUTO_RESUME, BARE_RESUME
 from maverick.cli.observing import observing
 from maverick.cli.order import EXIT_CODES, Order
 from maverick.cli.terminal.streams import print_err, stdout_kept_clean
@@ -66,7 +68,16 @@ def command(
         str | None,
         typer.Option(
             metavar="[REV]",
-            help="Resume the workflow's newest run that is not done, or the run REV.",
+            help="Resume the workflow's newest run that is not done, or the run REV; auto starts "
+            "one where there is none.",
+        ),
+    ] = None,
+    run_id: Annotated[
+        str | None,
+        typer.Option(
+            "--run-id",
+            metavar="ID",
+            help="Call the new run ID. With --resume=auto, go on with that run alone.",
         ),
     ] = None,
     *,
@@ -149,6 +160,7 @@ def command(
         quiet=quiet,
         plain=plain,
         events=events,
+        run_id=run_id,
         folders=context.obj.folders,
     )
     execute(order, inputs_file, inputs or [], context.obj)
@@ -250,7 +262,8 @@ def _request(order: Order, inputs: "dict[str, Value]") -> "Request":
     return Request(
         workflow=from_here(order.workflow),
         inputs=inputs,
-        revision="" if order.resume in (None, BARE_RESUME) else order.resume,
+        run=order.run_id or "",
+        revision="" if order.resume in (None, BARE_RESUME, AUTO_RESUME) else order.resume,
         policy=order.policy,
         change_inputs=order.change_inputs,
         workspace=cast("Literal['', 'restore', 'force-restore', 'keep']", order.workspace),
@@ -265,6 +278,10 @@ def _performer(order: Order) -> "Callable[[Project, Request, Session], Outcome]"
         from maverick.runs.start import start  # noqa: PLC0415
 
         return start
+    if order.resume == AUTO_RESUME:
+        from maverick.runs.auto import start_or_resume  # noqa: PLC0415
+
+        return start_or_resume
     from maverick.runs.resume import resume  # noqa: PLC0415
 
     return resume
@@ -279,7 +296,15 @@ def _plan(
     from maverick.runs import preview  # noqa: PLC0415
 
     with current_folder(project.root):
-        if order.resume is None:
+        starts = order.resume is None
+        if order.resume == AUTO_RESUME:
+            from maverick.runs.auto import choose  # noqa: PLC0415
+
+            choice = choose(project, request)
+            choice.tell(observe)
+            starts = not choice.run
+            request = request if starts else replace(request, run="", revision=choice.run)
+        if starts:
             plan = preview.plan_start(project, request)
         else:
             plan = preview.plan_resume(project, request, observe, can_ask=asking() is not None)

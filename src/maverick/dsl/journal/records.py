@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +81,12 @@ class Recall:
         return self._key_of_generation(path, self._generation(path) - 1)
 
     def _key_of_generation(self, path: str, generation: int) -> str:
-        return blake3.blake3(f"{self.run}\0{path}\0{generation}".encode()).hexdigest(length=16)
+        begun = f"{self.run}\0{self._seed}" if self._seed else self.run
+        return blake3.blake3(f"{begun}\0{path}\0{generation}".encode()).hexdigest(length=16)
+
+    @cached_property
+    def _seed(self) -> str:
+        return self._tree.seed if self._tree is not None else ""
 
     def _generation(self, path: str) -> int:
         with self._lock:

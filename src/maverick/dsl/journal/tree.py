@@ -135,6 +135,14 @@ class RunTree:
         return self.snapshot.find(FILES) is not None
 
     @property
+    def seed(self) -> str:
+        """What tells a run with a given name from an earlier one of that name; empty where the name
+        is an id.
+        """
+        entry = self.snapshot.find_fact(RUN)
+        return str(json.loads(entry.note).get("seed", "")) if entry is not None else ""
+
+    @property
     def asked(self) -> int:
         """The order before which everything may run again; 0 where nobody asked for that."""
         entry = self.snapshot.find_fact(ASKED)
