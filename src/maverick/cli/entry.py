@@ -72,6 +72,24 @@ class Group(TyperGroup):
         with _faults_kept():
             return super().invoke(ctx)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that *args* begin with. Where there is none, say what does what was
+        asked for.
+        """
+        word, *rest = args
+        if word not in self.commands and not word.startswith("-"):
+            if word == "help":
+                ctx, word, rest = _print_help(ctx, rest)
+            if not word:
+                ctx.fail(f"there is no command `help`: `{ctx.command_path} --help` prints this")
+            from maverick.cli.words import unknown_command  # noqa: PLC0415 - only of wrong usage
+
+            root = ctx.find_root()
+            group = "" if ctx is root else ctx.info_name
+            members = ctx.command.commands
+            ctx.fail(unknown_command(group, word, rest, root.command.commands, members))
+        return super().resolve_command(ctx, args)
+
     def get_help(self, ctx: Any) -> str:
         return shown(super().get_help(ctx))
 
@@ -79,6 +97,23 @@ class Group(TyperGroup):
         """List the commands without making them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, self.commands.summary(name)) for name in self.commands])
+
+
+def _print_help(ctx: Any, words: list[str]) -> tuple[Any, str, list[str]]:
+    """Print what `--help` behind *words* prints.
+
+    Give the context of the command that they name, and nothing; or, printing nothing, the context
+    of the group that has no such command, that word, and what stands behind it.
+    """
+    for number, word in enumerate(words):
+        commands = getattr(ctx.command, "commands", None)
+        if commands is None:
+            break
+        if word not in commands:
+            return ctx, word, words[number + 1 :]
+        ctx = commands[word].make_context(word, [], parent=ctx, resilient_parsing=True)
+    print_err(ctx.command.get_help(ctx))
+    return ctx, "", []
 
 
 class Commands(UserDict[str, Any]):
@@ -222,5 +257,14 @@ def usage_message(error: Exception) -> str | None:
     if text is None:
         return None
     context = getattr(error, "ctx", None)
-    hint = f"\nsee `{context.command_path} --help`" if context is not None else ""
-    return f"{text()}{hint}"
+    if context is None:
+        return str(text())
+    option, advice = getattr(error, "option_name", None), ""
+    if option is not None and hasattr(error, "possibilities"):
+        from maverick.cli.words import unknown_option  # noqa: PLC0415 - only of wrong usage
+
+        command = "" if context.parent is None else context.info_name
+        advice = unknown_option(
+            option, command, context.obj.arguments, is_like_another=bool(error.possibilities)
+        )
+    return f"{text()}{advice}\nsee `{context.command_path} --help`"

@@ -11,11 +11,12 @@ from maverick.cli.commands import run
 from maverick.cli.entry import command, help_text
 from maverick.cli.here import this_project
 from maverick.cli.terminal.render import json_text
+from maverick.errors import InputInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from maverick.dsl.workflow.model import Input
+    from maverick.dsl.workflow.model import Input, Workflow
 
 _METAVARS: Final[Mapping[str, str]] = {
     "string": "TEXT",
@@ -57,7 +58,11 @@ def shipped(name: str) -> Any:
             if key.startswith(_MARK) and value is not None
         ]
         others = {key: value for key, value in given.items() if not key.startswith(_MARK)}
-        run.command(**{**others, "workflow": name, "inputs": [*pairs, *(others["inputs"] or [])]})
+        pairs += others["inputs"] or []
+        try:
+            run.command(**{**others, "workflow": name, "inputs": pairs})
+        except InputInvalid as error:
+            raise InputInvalid(f"{error}{_advice(workflow, pairs)}") from error
 
     kept = [
         parameter.replace(kind=parameter.KEYWORD_ONLY)
@@ -67,6 +72,17 @@ def shipped(name: str) -> Any:
     callback.__signature__ = inspect.Signature([*options, *kept])  # type: ignore[attr-defined]
     callback.__annotations__ = {}
     return command(name, callback, help_text(_help(name, workflow.description)))
+
+
+def _advice(workflow: Workflow, pairs: list[str]) -> str:
+    """Say how the required inputs are given that are not among *pairs*."""
+    given = {pair.partition("=")[0] for pair in pairs}
+    missing = [
+        f"--{declared.name.replace('_', '-')}"
+        for declared in workflow.inputs.values()
+        if declared.required and declared.name not in given
+    ]
+    return f"\ngive {' and '.join(missing)}" if missing else ""
 
 
 def _option(declared: Input) -> inspect.Parameter:
