@@ -69,6 +69,18 @@ class RunExists(UsageError):
     """A new run is to have the name of one that is there."""
 
 
+class Excerpt(NamedTuple):
+    """The line of a file that a problem stands in; of a long one the part around it.
+
+    `column` is that of the problem in `text`, from 1.
+    """
+
+    text: str = ""
+    column: int = 0
+    has_before: bool = False
+    has_after: bool = False
+
+
 class Problem(NamedTuple):
     """One problem of a file, with its place. `line` and `column` count from 1; 0: all of it."""
 
@@ -76,6 +88,7 @@ class Problem(NamedTuple):
     line: int
     column: int
     message: str
+    excerpt: Excerpt = Excerpt()
 
     def __str__(self) -> str:
         """Give `file:line:column: message`, or `file: message` of a whole file."""

@@ -48,7 +48,7 @@ def test_every_problem_is_reported_with_its_place(quick: Quick) -> None:
     rows = quick("workflow", "check", "flow.yaml", "--json").json
 
     assert (3, "") == (done.code, done.out)
-    assert "error: 2 problems:" == done.err.splitlines()[-3]
+    assert "error: 2 problems:" == done.err.splitlines()[-7]
     assert ["severity", "file", "line", "column", "message"] == list(rows[0])
     assert [("error", "flow.yaml", 4), ("error", "flow.yaml", 5)] == [
         (it["severity"], it["file"], it["line"]) for it in rows if it["severity"] == "error"

@@ -115,10 +115,17 @@ class CommandAnswer:
                 }
             )
 
+    @property
+    def is_json(self) -> bool:
+        """Whether JSON was asked for."""
+        return "--json" in self._options()
+
     def _is_wanted(self) -> bool:
+        return self.is_json and _command(self._options()) in self.runners
+
+    def _options(self) -> list[str]:
         end = self.arguments.index("--") if "--" in self.arguments else None
-        before = self.arguments[:end]
-        return "--json" in before and _command(before) in self.runners
+        return self.arguments[:end]
 
     def _print(self, outcome: dict[str, Any]) -> None:
         self.given = True

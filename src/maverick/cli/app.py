@@ -114,8 +114,12 @@ def _message_and_code(error: Exception) -> tuple[str, int]:
     return explained(error), Fault.exit_code
 
 
-def _fail(message: str, answer: CommandAnswer, code: int, *, head: str = "") -> int:
-    complain(head + message)
+def _fail(message: str, answer: CommandAnswer, code: int) -> int:
+    complain(message)
+    return _told(message, answer, code)
+
+
+def _told(message: str, answer: CommandAnswer, code: int) -> int:
     with suppress(StdoutClosed, MaverickError):  # There is nobody left to tell.
         answer.fail(message)
     return code
@@ -123,13 +127,18 @@ def _fail(message: str, answer: CommandAnswer, code: int, *, head: str = "") -> 
 
 def _fail_invalid(error: WorkflowInvalid, answer: CommandAnswer) -> int:
     """Print what is wrong with a workflow; a problem that has a place stands on a line that begins
-    with it.
+    with it. For people the line of the file follows.
     """
-    problems = error.problems
-    lines = [str(each) if each.line else f"{each.file}: {each.message}" for each in problems]
+    problems, text = error.problems, str(error)
     has_places = any(each.line for each in problems)
-    head = f"{plural(len(lines), 'problem')}:\n" if has_places else ""
-    return _fail("\n".join(lines), answer, error.exit_code, head=head)
+    head = f"{plural(len(problems), 'problem')}:\n" if has_places else ""
+    if has_places and not answer.is_json:
+        from maverick.cli.terminal.excerpts import with_lines  # noqa: PLC0415 - seldom needed
+
+        complain(head + with_lines(problems))
+    else:
+        complain(head + text)
+    return _told(text, answer, error.exit_code)
 
 
 def _refuse_system() -> None:

@@ -17,6 +17,7 @@ import typer
 
 from maverick.cli.entry import AsJson, WorkflowName
 from maverick.cli.here import from_here, this_project
+from maverick.cli.terminal.excerpts import with_lines
 from maverick.cli.terminal.streams import print_json, print_out, warn
 from maverick.errors import Problem, WorkflowInvalid
 
@@ -35,7 +36,7 @@ def command(
         errors = [_row(problem, "error") for problem in problems]
         print_json(errors + [_row(warning, "warning") for warning in warnings])
     for warning in warnings:
-        warn(str(warning))
+        warn(str(warning) if as_json else with_lines([warning]))
     if problems:
         raise WorkflowInvalid(problems)
     if not as_json:

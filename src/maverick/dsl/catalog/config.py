@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl.durations import GRACE_SECONDS, Limit
 from maverick.dsl.serialization.fields import Fields
-from maverick.dsl.serialization.problems import Problems, describe
+from maverick.dsl.serialization.problems import Problems, describe, with_excerpts
 from maverick.dsl.serialization.source_text import read_text
 from maverick.dsl.serialization.yaml_nodes import (
     MappingNode,
@@ -135,7 +135,7 @@ def parse_config(text: str, file: str = FILE_NAME) -> Config:
     elif node is not None:
         problems.add(node, f"{FILE_NAME} must be a mapping, not {describe(node)}")
     if problems.errors:
-        raise WorkflowInvalid(sorted(set(problems.errors)))
+        raise WorkflowInvalid(with_excerpts(problems.errors, {file: text}, problems.hidden))
     return config
 
 
@@ -341,5 +341,6 @@ def _words(fields: Fields, name: str, pattern: re.Pattern[str], wanted: str) -> 
         ):
             words.append(item.value)
         else:  # What stands there is not repeated: it may be a secret itself.
+            fields.problems.hidden.add(item.line)
             fields.problems.add(item, f"`{name}` must be {wanted}")
     return tuple(words)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from maverick.dsl.catalog.references import check_references, expressions_in
 from maverick.dsl.serialization.loader import Checked, check_workflow
+from maverick.dsl.serialization.problems import with_excerpts
 from maverick.dsl.workflow.inputs import check_choice, fit
 from maverick.dsl.workflow.model import (
     Mention,
@@ -70,7 +71,8 @@ def lint(workflow: Workflow, lookup: Lookup | None = None) -> list[Problem]:
     """
     linter = _Linter(lookup)
     linter.check_all(workflow)
-    return sorted(set(linter.problems))
+    texts = {each.file: each.text for each in linter.workflows.values()}
+    return with_excerpts(linter.problems, texts)
 
 
 def _identity(workflow: Workflow) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from maverick.dsl.catalog.config import says_anything
 from maverick.dsl.serialization.fields import Fields
-from maverick.dsl.serialization.problems import Problems, describe
+from maverick.dsl.serialization.problems import Problems, describe, with_excerpts
 from maverick.dsl.serialization.yaml_nodes import MappingNode, ScalarNode, SequenceNode, compose
 from maverick.errors import WorkflowInvalid
 
@@ -35,7 +35,7 @@ def parse_user_config(text: str, file: str, home: str | None) -> UserConfig:
     elif node is not None:
         problems.add(node, f"{FILE_NAME} must be a mapping, not {describe(node)}")
     if problems.errors:
-        raise WorkflowInvalid(sorted(set(problems.errors)))
+        raise WorkflowInvalid(with_excerpts(problems.errors, {file: text}))
     return UserConfig(trust)
 
 

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from maverick.dsl.serialization.fields import Fields
-from maverick.dsl.serialization.problems import Problems, describe
+from maverick.dsl.serialization.problems import Problems, describe, with_excerpts
 from maverick.dsl.serialization.steps import read_block, read_name
 from maverick.dsl.serialization.words import INPUT_TYPE_WORDS, INPUT_WORDS, WORKFLOW_WORDS
 from maverick.dsl.serialization.yaml_nodes import (
@@ -71,10 +71,9 @@ def check_workflow(text: str, file: str) -> Checked:
         problems.add(
             node, f"a workflow must be a mapping with `name` and `steps`, not {describe(node)}"
         )
-    errors = tuple(sorted(set(problems.errors)))
-    return Checked(
-        None if errors else workflow, errors, tuple(sorted(set(problems.warnings))), workflow
-    )
+    errors = with_excerpts(problems.errors, {file: text})
+    warnings = with_excerpts(problems.warnings, {file: text})
+    return Checked(None if errors else workflow, tuple(errors), tuple(warnings), workflow)
 
 
 def _workflow(problems: Problems, node: MappingNode, text: str) -> Workflow:

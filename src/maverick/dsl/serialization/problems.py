@@ -20,11 +20,11 @@ from maverick.dsl.expressions.expressions import (
     parse_template,
 )
 from maverick.dsl.serialization.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode
-from maverick.errors import Problem
+from maverick.errors import Excerpt, Problem
 from maverick.visible import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from maverick.dsl.expressions.expressions import Field
 
@@ -167,6 +167,43 @@ def as_written(node: Node) -> Node:
     return node
 
 
+_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+"""What ends a line for YAML's parser."""
+_EXCERPT_CHARACTERS = 400
+"""How much of a line is kept on each side of a problem."""
+
+
+def with_excerpts(
+    found: Iterable[Problem], texts: Mapping[str, str], hidden: Collection[int] = ()
+) -> list[Problem]:
+    """Give the problems *found*, sorted and each once, with the lines that they stand in.
+
+    *texts* are those of the files: file -> text. What has its line already keeps it; the lines
+    numbered in *hidden* are not shown.
+    """
+    lines: dict[str, list[str]] = {}
+    placed: set[Problem] = set()
+    for problem in found:
+        is_shown = problem.line and problem.line not in hidden and problem.file in texts
+        if is_shown and not problem.excerpt.text:
+            text = texts[problem.file].removeprefix("\ufeff")
+            of_file = lines.setdefault(problem.file, []) or _LINE_BREAK.split(text)
+            lines[problem.file] = of_file
+            if problem.line <= len(of_file):
+                line = of_file[problem.line - 1]
+                placed.add(problem._replace(excerpt=_excerpt(line, problem.column)))
+                continue
+        placed.add(problem)
+    return sorted(placed)
+
+
+def _excerpt(line: str, column: int) -> Excerpt:
+    position = min(column - 1, len(line))
+    start = max(position - _EXCERPT_CHARACTERS, 0)
+    end = position + _EXCERPT_CHARACTERS
+    return Excerpt(line[start:end], position - start + 1, start > 0, end < len(line))
+
+
 class Problems:
     """Gathers the problems and warnings of one file."""
 
@@ -175,6 +212,8 @@ class Problems:
         self.source = source.removeprefix("\ufeff")
         self.errors: list[Problem] = []
         self.warnings: list[Problem] = []
+        self.hidden: set[int] = set()
+        """Lines that are not to be shown."""
 
     def add(self, node: Node, message: str) -> None:
         self.errors.append(Problem(self.file, node.line, node.column, message))
