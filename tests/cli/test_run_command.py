@@ -78,6 +78,7 @@ def test_json_is_one_object_with_exactly_these_keys(quick: Quick) -> None:
         "resume": None,
         "steps": {"ran": 1, "recalled": 0, "skipped": 0, "failed": 0},
         "rollback_errors": [],
+        "notices": [],
         "project": str(quick.program.root),
     }
     assert expected == answer

@@ -38,6 +38,7 @@ ANSWER_KEYS = [
     "resume",
     "steps",
     "rollback_errors",
+    "notices",
     "project",
 ]
 """The keys of what a run answers with `--json`, in their order."""

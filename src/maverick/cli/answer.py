@@ -25,6 +25,7 @@ _NO_RUN: Final[dict[str, Any]] = {
     "resume": None,
     "steps": dict.fromkeys(_COUNTS, 0),
     "rollback_errors": [],
+    "notices": [],
     "project": None,
 }
 """What `run --json` answers where nothing is known of a run."""
@@ -92,6 +93,7 @@ class CommandAnswer:
                 "resume": resume,
                 "steps": {name: getattr(outcome.counts, name) for name in _COUNTS},
                 "rollback_errors": list(outcome.rollback_errors),
+                "notices": list(outcome.notices),
                 "project": self.project,
             }
         )

@@ -1,14 +1,21 @@
 """The closing lines of a command that ran a workflow: what the run came to, and how to go on."""
 
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from maverick.cli.answer import CommandAnswer
 from maverick.cli.order import Order
-from maverick.cli.terminal.render import duration, plural, value_text
-from maverick.cli.terminal.streams import StdoutClosed, complain, print_err, print_value
+from maverick.cli.terminal.render import duration, paint, plural, value_text
+from maverick.cli.terminal.streams import (
+    StdoutClosed,
+    complain,
+    has_colour,
+    print_err,
+    print_value,
+)
 from maverick.errors import MaverickError
-from maverick.visible import last_states
+from maverick.visible import last_states, shown
 
 if TYPE_CHECKING:
     from maverick.dsl.workflow.outcome import Outcome
@@ -32,6 +39,7 @@ def report(
             print_err(f"run {outcome.run} is done; nothing was run")
         elif not order.quiet:
             print_err(f"{outcome.run} done in {duration(seconds)}: {_counts(outcome)}")
+        _tell_notices(outcome, order)
         return
     complain(last_states(outcome.error or outcome.status))
     for error in outcome.rollback_errors:
@@ -44,6 +52,17 @@ def report(
             "resume it with"
         )
         print_err(resume)
+
+
+def _tell_notices(outcome: "Outcome", order: Order) -> None:
+    """Print what a person has to know of a run that is done."""
+    notices = outcome.notices
+    if not order.quiet or order.strict:
+        colour = has_colour(sys.stderr, plain=order.plain)
+        for text in notices:
+            print_err(shown("    ", paint("note", "yellow", on=colour), f"  {last_states(text)}"))
+    if order.strict and notices:
+        complain(f"done with {plural(len(notices), 'notice')}; with --strict that exits with 1")
 
 
 def _tell_what_it_wrote(outcome: "Outcome", order: Order, project: "Project") -> None:

@@ -35,6 +35,7 @@ class Order(NamedTuple):
     events: str
     run_id: str | None = None
     """What a new run is called."""
+    strict: bool = False
     folders: tuple[str, ...] = ()
     """What `-C` named."""
 

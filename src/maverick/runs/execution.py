@@ -152,8 +152,9 @@ class Execution:
             self._end_rollbacks(executor, recorder, interrupted)
             try:
                 output = executor.run(workflow, inputs)
-                recorder.end("final", reason="done", output=output)
-                result = replace(result, status="done", output=output)
+                notices = executor.notices.of_run()
+                recorder.end("final", reason="done", output=output, notices=notices)
+                result = replace(result, status="done", output=output, notices=notices)
             except (StepFailed, Fault) as error:
                 failure = error
                 if history is not None and workflow.on_failure == "rollback":

@@ -203,12 +203,13 @@ def _refuse_changes(execution: Execution, recorder: Recorder, request: Request) 
 
 def _report(store: Store, checkpoint: Checkpoint) -> Outcome:
     """Give what a done run recorded."""
-    output = RunTree(store.snapshot(checkpoint)).output
+    tree = RunTree(store.snapshot(checkpoint))
     return Outcome(
         run=checkpoint.run,
         workflow=checkpoint.group,
         status="done",
-        output=output,
+        output=tree.output,
+        notices=tree.notices,
         checkpoint=checkpoint.id,
         resumed_from=checkpoint.id,
     )

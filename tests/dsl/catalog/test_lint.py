@@ -186,7 +186,32 @@ WRONG = {
     "a field of parent": (
         """{name: l, type: loop, for_each: [1], steps: [{name: m, type: loop, for_each: [1], steps:
             [{name: a, type: checkpoint, when: parent.x}]}]}""",
-        "`parent` has item, index, parent, not `x`",
+        "`parent` has item, index, parent, previous, not `x`",
+    ),
+    "previous outside a loop": (
+        "{name: a, type: checkpoint, when: previous}",
+        "`previous` stands outside a loop",
+    ),
+    "previous where iterations are independent": (
+        (
+            "{name: l, type: loop, for_each: [1], key: item, steps: [{name: a, type: checkpoint, when: "
+            "previous.a}]}"
+        ),
+        "the iterations of `l` do not follow each other: there is no `previous`",
+    ),
+    "a step that the round before has not": (
+        (
+            "{name: l, type: loop, for_each: [1], steps: [{name: abc, type: checkpoint, when: "
+            "previous.abd.status}]}"
+        ),
+        "the loop `l` has no step `abd`; did you mean `abc`?",
+    ),
+    "a field that a step of the round before does not have": (
+        (
+            "{name: l, type: loop, for_each: [1], steps: [{name: a, type: checkpoint, when: "
+            "previous.a.label}]}"
+        ),
+        "a step has `output` and `status`, not `label`; did you mean `previous.a.output.label`?",
     ),
     "for_each that reads its own steps": (
         "{name: l, type: loop, for_each: steps.a.output, steps: [{name: a, type: checkpoint}]}",

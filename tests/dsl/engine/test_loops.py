@@ -520,3 +520,73 @@ def test_a_checkpoint_s_label_is_its_name_by_default(runs: Runs) -> None:
     runs.start()
 
     assert "halfway" == runs.store.resolve(f"{runs.run}@halfway").step
+
+
+_SUMS = """
+- name: sums
+  type: loop
+  {form}
+  steps:
+    - {{name: add, type: python, action: give,
+       args: ["${{{{ (previous.add.output or 0) + item }}}}"]}}
+    - {{name: seen, type: python, action: give,
+       args: [["${{{{ previous.seen.status }}}}", "${{{{ steps.add.output }}}}"]]}}
+"""
+
+
+@pytest.mark.parametrize("form", ["for_each: [1, 2, 3]", 'for_each: [1, 2, 3]\n  until: "false"'])
+def test_a_round_sees_the_one_before(runs: Runs, form: str) -> None:
+    """Under `previous`, as the steps of its own under `steps`; there is none before the first."""
+    runs.flow(_SUMS.format(form=f"{form}\n  on_exhausted: continue"))
+
+    assert [[None, 1], ["done", 3], ["done", 6]] == runs.start().output
+
+
+@pytest.mark.parametrize("step", ["sums[1].add", "sums[1].seen", "sums[2].add"])
+def test_a_round_sees_the_one_before_also_where_that_is_recalled(runs: Runs, step: str) -> None:
+    runs.flow(_SUMS.format(form="for_each: [1, 2, 3]"))
+    runs.kill_before(step)
+
+    resumed = runs.resume()
+
+    assert step == resumed.executed[0]
+    assert [[None, 1], ["done", 3], ["done", 6]] == resumed.output
+
+
+def test_what_changed_in_a_round_changes_the_key_of_the_next(runs: Runs) -> None:
+    """What a step reads of the round before is an input of it like others."""
+    runs.flow(_SUMS.format(form="for_each: [1, 2, 3]"))
+    runs.kill_before("sums[2].seen")
+    runs.edit("[1, 2, 3]", "[1, 5, 3]")
+
+    rerun = runs.resume(policy="rerun")
+
+    assert [[None, 1], ["done", 6], ["done", 9]] == rerun.output
+    assert "sums[0].add" not in rerun.executed
+
+
+def test_no_round_before_is_seen_beside_or_outside(runs: Runs) -> None:
+    """The steps of a block, the iterations that are independent, and a loop inside another."""
+    runs.flow("""
+    - name: outer
+      type: loop
+      for_each: [1, 2]
+      steps:
+        - name: block
+          type: loop
+          steps:
+            - {name: a, type: python, action: give, args: ["${{ previous.z.output }}"]}
+        - {name: z, type: python, action: give, args: ["${{ item }}"]}
+        - name: inner
+          type: loop
+          for_each: [x, y]
+          steps:
+            - {name: b, type: python, action: give,
+               args: [["${{ previous.b.status }}", "${{ parent.previous.z.output }}"]]}
+      collect: steps
+    """)
+
+    assert [
+        {"block": [None], "z": 1, "inner": [[None, None], ["done", None]]},
+        {"block": [1], "z": 2, "inner": [[None, 1], ["done", 1]]},
+    ] == runs.start().output

@@ -23,12 +23,33 @@ def problems_of(text: str) -> list[str]:
     return [f"{p.line}:{p.column}: {p.message}" for p in check_workflow(text, "w.yaml").problems]
 
 
-FIELDS = "version, name, description, inputs, on_failure, checkpoints, steps, outputs, metadata"
+FIELDS = (
+    "version, name, description, inputs, on_failure, checkpoints, steps, outputs, notices, metadata"
+)
 
 BROKEN_FILES = {
     "no mapping": (
         "- a\n",
         "1:1: a workflow must be a mapping with `name` and `steps`, not a list",
+    ),
+    "notices that are no list": (
+        "version: 1.0\nname: w\nnotices: x\nsteps: [{name: a, type: checkpoint}]\n",
+        "3:10: `notices` must be a list, not the text 'x'",
+    ),
+    "a notice that is no mapping": (
+        "version: 1.0\nname: w\nnotices: [x]\nsteps: [{name: a, type: checkpoint}]\n",
+        "3:11: a notice must be a mapping with `when` and `message`, not the text 'x'",
+    ),
+    "a notice without a message": (
+        "version: 1.0\nname: w\nnotices: [{when: inputs}]\nsteps: [{name: a, type: checkpoint}]\n",
+        "3:11: missing field `message`: a notice needs it",
+    ),
+    "a notice with an unknown field": (
+        (
+            "version: 1.0\nname: w\nnotices: [{message: a, level: 1}]\n"
+            "steps: [{name: a, type: checkpoint}]\n"
+        ),
+        "3:24: unknown field `level` in a notice; there are when, message",
     ),
     "no version": (
         "name: w\nsteps: [{name: a, type: checkpoint}]\n",

@@ -144,6 +144,9 @@ def command(
         bool, typer.Option("--quiet", help="Print errors and the result only.")
     ] = False,
     plain: Annotated[bool, typer.Option("--plain", help="Print progress without colour.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 also if a run that is done has notices.")
+    ] = False,
 ) -> None:
     order = Order(
         command=context.info_name or "run",
@@ -161,6 +164,7 @@ def command(
         plain=plain,
         events=events,
         run_id=run_id,
+        strict=strict,
         folders=context.obj.folders,
     )
     execute(order, inputs_file, inputs or [], context.obj)
@@ -251,7 +255,7 @@ def _run(
             collect_in_background(project, _teller(order.quiet))
         if outcome.status in ("paused", "killed") and threads_left():
             leave_at_once(EXIT_CODES[outcome.status])
-    return EXIT_CODES[outcome.status]
+    return 1 if order.strict and outcome.notices else EXIT_CODES[outcome.status]
 
 
 def _request(order: Order, inputs: "dict[str, Value]") -> "Request":

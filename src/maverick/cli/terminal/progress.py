@@ -54,6 +54,8 @@ def progress_line(event: Event, *, colour: bool) -> Shown | None:
         case "step_output" | "run_finished":
             return None
     verb, tint = _VERBS.get(event.event, (event.event, ""))
+    if event.event == "step_done" and event.message:  # Something is not as it should be.
+        tint = "yellow"
     indent = "  " * StepPath(event.step).depth
     time = f"  {duration(event.seconds)}" if event.seconds is not None else ""
     head = shown(paint(f"{verb:>8}", tint, on=colour), f"  {indent}{one_line(event.step)}")

@@ -32,7 +32,7 @@ _MEANS_STATUS = frozenset({"conclusion", "outcome", "state"})
 """What other systems call the status of a step."""
 _Loops: TypeAlias = tuple[LoopStep, ...]
 """Those around an expression, innermost last."""
-_LOOP_NAMES = ("item", "index", "parent")
+_LOOP_NAMES = ("item", "index", "parent", "previous")
 _NOT_FIELDS = frozenset({"place", "places", "key", "until"})
 """What holds no expressions; and those of a loop that see something else than its others."""
 
@@ -60,7 +60,7 @@ def check_references(workflow: Workflow) -> list[Problem]:
     top = _Sight(None, _places(workflow.steps), _gifts(workflow.steps))
     checker.check_block(workflow.steps, top, ())
     top.current = {}
-    for expression in expressions_in(workflow.outputs):
+    for expression in expressions_in([workflow.outputs, *workflow.notices]):
         checker.check_expression(expression, top, ())
     return checker.problems
 
@@ -164,7 +164,7 @@ class _Checker:
                     message = self.input_message(str(path[1]))
                 case "steps" if len(path) > 1:
                     message = self.step_message(path, block)
-                case "item" | "index" | "parent":
+                case "item" | "index" | "parent" | "previous":
                     message = _loop_message(path, loops)
                 case "run" if len(path) > 1 and path[1] not in _RUN_NAMES:
                     message = f"there is no `run.{path[1]}`; there are {', '.join(_RUN_NAMES)}"
@@ -255,8 +255,8 @@ def _field_names(step: Step) -> list[str]:
 
 
 def _loop_message(path: NamePath, loops: _Loops) -> str:
-    """Say what is wrong with `item`, `index` or `parent.….item` where *loops* stand around it,
-    innermost last.
+    """Say what is wrong with `item`, `index`, `previous` or `parent.….item` where *loops* stand
+    around it, innermost last.
     """
     if not loops:
         return f"`{path[0]}` stands outside a loop"
@@ -268,12 +268,32 @@ def _loop_message(path: NamePath, loops: _Loops) -> str:
         if not around:
             loop = "one loop stands" if len(loops) == 1 else f"{len(loops)} loops stand"
             return f"`{'.'.join(['parent'] * position)}` leads outside: only {loop} around it"
-    if position == len(path):
-        return ""
-    if path[position] not in _LOOP_NAMES:
-        return f"`parent` has {', '.join(_LOOP_NAMES)}, not `{path[position]}`"
-    if path[position] == "item" and not around[-1].has_for_each:
+    name = path[position] if position < len(path) else None
+    if name == "previous":
+        return _previous_message(path[position + 1 :], around[-1])
+    if name == "item" and not around[-1].has_for_each:
         outer = ".".join(["parent"] * (position + 1))
         hint = f"; `{outer}.item` is that of the loop around it" if len(around) > 1 else ""
         return f"the loop `{around[-1].name}` has no `for_each`, and so no `item`{hint}"
+    if name is not None and name not in _LOOP_NAMES:
+        return f"`parent` has {', '.join(_LOOP_NAMES)}, not `{name}`"
+    return ""
+
+
+def _previous_message(path: NamePath, loop: LoopStep) -> str:
+    """Say what is wrong with what follows `previous` in *loop*."""
+    at_once = loop.max_concurrency is None and loop.parallel is None
+    limit = loop.max_concurrency
+    if loop.until is None and (
+        loop.key is not None or at_once or (isinstance(limit, int) and limit != 1)
+    ):
+        return f"the iterations of `{loop.name}` do not follow each other: there is no `previous`"
+    names = _places(loop.steps)
+    if path and path[0] not in names:
+        return f"the loop `{loop.name}` has no step `{path[0]}`{nearest(str(path[0]), names)}"
+    if len(path) > 1 and path[1] not in _STEP_NAMES:
+        return (
+            f"a step has `output` and `status`, not `{path[1]}`; did you mean "
+            f"`previous.{path[0]}.output.{path[1]}`?"
+        )
     return ""

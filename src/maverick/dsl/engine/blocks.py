@@ -129,6 +129,8 @@ class Block:
     """The step whose running makes the rest run: in a plan one that will, else one that ran."""
     always_run: bool = False
     """A step around it is marked `always_run`."""
+    quiet: bool = False
+    """A step around it is marked `notices: false`."""
     tolerant: bool = False
     """A step around it takes failures as outcomes: they are recorded and recalled like any."""
     is_repeated_around: IsRepeated = field(default=_never)
@@ -164,6 +166,7 @@ class Block:
             asked=self.asked,
             because=self.because,
             always_run=self.always_run or step.always_run,
+            quiet=self.quiet or not step.notices,
             tolerant=self.tolerant or step.continue_on_error,
             is_repeated_around=self.is_repeated
             if step.continue_on_error

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from maverick.dsl.engine.blocks import Block, Unfinished, follows, last_of
 from maverick.dsl.engine.leaves import walk_leaf
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from maverick.dsl.expressions.scope import Frame
     from maverick.dsl.processes.secrets import Scrubber
     from maverick.values import Value
+
+
+NOTHING_VALIDATED: Final = "nothing was validated: there are no stages (validation.stages)"
 
 
 def walk_of(walk: Walk, step: Step, path: StepPath, block: Block) -> Callable[[], Result]:
@@ -110,18 +113,21 @@ def walk_validate(walk: Walk, step: ValidateStep, path: StepPath, block: Block) 
     finally:
         block.leave(step, inner)
     output = {**_fields(result.output), "attempts": number + 1}
+    remarks: tuple[str, ...] = ()
     if not output["stages"]:
         walk.emit(
             "notice",
             path,
             step,
-            message="nothing was validated: there are no stages (validation.stages)",
+            message=NOTHING_VALIDATED,
         )
+        remarks = (NOTHING_VALIDATED,)
     if not success:
         why = _describe_failure(output, number + 1)
         if step.fail:
             raise StepFailed(why)
         walk.emit("notice", path, step, message=why)
+    walk.notices.set(path, remarks, counts=step.notices and not block.quiet)
     return Result("done", lambda: output)
 
 
@@ -162,6 +168,14 @@ class _Iteration(NamedTuple):
     body: Callable[[Block], Result]
     following: tuple[StepPath, ...]
     """The paths of its steps that run once something before it does."""
+    is_round: bool = True
+    """Whether all steps of the loop are in it, and not one."""
+
+    def frame_after(self, before: Frame | None) -> Frame:
+        """Give its frame, where it follows the round that had the frame *before*."""
+        if before is None or not self.is_round:
+            return self.frame
+        return self.frame.after(before.visible.steps)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,19 +197,22 @@ def walk_loop(walk: Walk, step: LoopStep, path: StepPath, block: Block) -> Resul
         limit = None if evaluate.holds(step.parallel, answer) else 1
     if step.max_concurrency is not None:
         limit = resolve.count(step.max_concurrency, block.frame, "max_concurrency", minimum=1)
+    remarks: list[str] = []
     if step.has_for_each or step.until is not None:
         iterations = _rounds(walk, step, path, block)
     else:
         iterations = _each_step_once(walk, step, path, block, alone=limit == 1)
     if (limit == 1 and step.key is None) or step.until is not None:
-        results = _chain(walk, step, path, iterations, block)
+        results = _chain(walk, step, path, iterations, block, remarks)
     else:
         results = _independent(
             walk, step, path, iterations, block, limit or max(iterations.count, 1)
         )
     errors = sum(result.status == "failed" for result in results)
     if errors:
-        walk.emit("notice", path, step, message=f"{errors} of {len(results)} iterations failed")
+        remarks.append(f"{errors} of {len(results)} iterations failed")
+        walk.emit("notice", path, step, message=remarks[-1])
+    walk.notices.set(path, remarks, counts=step.notices and not block.quiet)
     return Result("done", lambda: [result.output for result in results])
 
 
@@ -288,23 +305,32 @@ def _each_step_once(
         def body(inner: Block) -> Result:
             return walk.walk_step(inner_step, inner_path, inner)
 
-        return _Iteration(inner_path, frame, body, following)
+        return _Iteration(inner_path, frame, body, following, is_round=False)
 
     return _Iterations(len(step.steps), make)
 
 
 def _chain(
-    walk: Walk, step: LoopStep, path: StepPath, iterations: _Iterations, block: Block
+    walk: Walk,
+    step: LoopStep,
+    path: StepPath,
+    iterations: _Iterations,
+    block: Block,
+    remarks: list[str],
 ) -> list[Result]:
-    """Walk one after the other; once a step of an iteration ran, the iterations after it run."""
+    """Walk one after the other; once a step of an iteration ran, the iterations after it run.
+
+    What is to be known of it is added to *remarks*.
+    """
     results: list[Result] = []
     first: Unfinished | None = None
     held = False
+    before: Frame | None = None
     inner = block.enter(step, path, block.frame)
     try:
         for number in range(iterations.count):
             iteration = iterations.make(number)
-            inner.frame = iteration.frame
+            inner.frame = before = iteration.frame_after(before)
             try:
                 results.append(_attempt(step, iteration, inner))
             except Unfinished as unfinished:
@@ -332,7 +358,7 @@ def _chain(
         block.leave(step, inner)
     if first is not None:
         raise first
-    _check_until(walk, step, path, results, held=held)
+    remarks += _end_rounds(walk, step, path, results, held=held)
     return results
 
 
@@ -346,16 +372,20 @@ def _plan_next_round(
         walk.plan.add(step, path.item(number), "unknown", why)
 
 
-def _check_until(
+def _end_rounds(
     walk: Walk, step: LoopStep, path: StepPath, rounds: list[Result], *, held: bool
-) -> None:
+) -> list[str]:
     """Fail a loop whose `until` never held, or say so where `on_exhausted` goes on."""
-    if step.until is None or held or not rounds:
-        return
+    if step.until is None:
+        return []
+    for number in range(len(rounds) - 1):  # Each was a try; the last one counts.
+        walk.notices.drop(path.item(number))
+    if held or not rounds:
+        return []
     never = f"until never held in {len(rounds)} {'round' if len(rounds) == 1 else 'rounds'}"
     if step.on_exhausted == "continue":
         walk.emit("notice", path, step, message=f"{never}; it goes on, as `on_exhausted` says")
-        return
+        return [never]
     error = StepFailed(
         f"{never}; raise `max_iterations`, or go on all the same with `on_exhausted: continue`"
     )

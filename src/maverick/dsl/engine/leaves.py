@@ -27,6 +27,7 @@ from maverick.dsl.workflow.outcome import (
     Result,
     Status,
     changed_parts,
+    did_not_pass,
     error_of,
     failed,
 )
@@ -224,7 +225,12 @@ def _execute(
         walk.tools.running.end(path)
     walk.count("ran")
     walk.emit(
-        "step_done", path, step, seconds=time.monotonic() - clock, data={"attempts": attempts}
+        "step_done",
+        path,
+        step,
+        seconds=time.monotonic() - clock,
+        message=did_not_pass(output) if step.kind == "validate" else "",
+        data={"attempts": attempts},
     )
     if work.label:
         walk.emit("checkpoint_saved", path, step, message=work.label)

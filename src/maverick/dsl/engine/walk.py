@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from maverick.dsl.engine.blocks import Block
     from maverick.dsl.engine.history import History
+    from maverick.dsl.engine.notices import Notices
     from maverick.dsl.engine.plan import Plan
     from maverick.dsl.engine.reasons import Explain
     from maverick.dsl.engine.refusals import Refusals
@@ -39,6 +40,7 @@ class Walk(Protocol):
     refusals: Refusals | None
     explain: Explain | None
     """Says what changed of a step that runs again."""
+    notices: Notices
     looking: bool
     keep_records: bool
 

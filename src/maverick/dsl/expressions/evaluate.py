@@ -71,8 +71,8 @@ def key_view(field: Field | Expression, scope: Scope) -> Value:
     """What of *field* belongs to a step's key, at any depth.
 
     Of what is not volatile: its value. Of what is: `{"text": its text, "reads": {path: value}}`
-    with what it reads from inputs, steps, item, index and parent, and nothing of the environment,
-    the run and the files.
+    with what it reads from inputs, steps and the loop (`item`, `previous` and the like), and
+    nothing of the environment, the run and the files.
     """
     match field:
         case Expression():

@@ -50,7 +50,7 @@ class Expression(NamedTuple):
     stands in.
 
     `names` are all static access paths, in the order of the text, each cut at its first dynamic
-    part; `reads` are those of them that start at inputs, steps, item, index or parent; `calls` are
+    part; `reads` are those of them that start at neither env nor run; `calls` are
     the functions. `volatile`: it reads `env` or `run`, or calls `glob` or `exists`, so that `reads`
     do not tell its value.
     """

@@ -224,7 +224,7 @@ def _unknown(text: str, position: int) -> str:
 
 MAX_NESTING = 100
 """Levels of parentheses, lists, calls and operators inside each other."""
-ROOTS = ("inputs", "steps", "item", "index", "parent", "env", "run")
+ROOTS = ("inputs", "steps", "item", "index", "parent", "previous", "env", "run")
 """The names that an expression can read."""
 
 _CONSTANTS = {

@@ -22,7 +22,9 @@ class Scope(Protocol):
     """What `evaluate` asks. Mappings on the way may load lazily; results are made plain."""
 
     def lookup(self, name: str) -> object:
-        """The value of inputs, steps, item, index, parent, env or run; null where there is none."""
+        """The value of inputs, steps, item, index, parent, previous, env or run; null where there
+        is none.
+        """
 
     def glob(self, pattern: str) -> list[str]:
         """The project's paths that match *pattern*, sorted."""
@@ -120,7 +122,7 @@ class Frame:
                 return self.env
             case "run":
                 return self.run
-            case "item" | "index" | "parent":
+            case "item" | "index" | "parent" | "previous":
                 return None if self.loop is None else self.loop[name]
             case _:
                 return None
@@ -128,12 +130,22 @@ class Frame:
     def child(self, *, item: object = _MISSING, index: int | None = None) -> Frame:
         """The scope of a block inside this one; with *item* or *index*, of a loop's iteration.
 
-        In an iteration `parent` is the `{item, index, parent}` of the loop around it, or null.
+        In an iteration `parent` is the `{item, index, parent, previous}` of the loop around it, or
+        null.
         """
         loop = self.loop
         if item is not _MISSING or index is not None:
-            loop = {"item": None if item is _MISSING else item, "index": index, "parent": self.loop}
+            loop = {
+                "item": None if item is _MISSING else item,
+                "index": index,
+                "parent": self.loop,
+                "previous": None,
+            }
         return replace(self, visible=Visible(self.visible), loop=loop)
+
+    def after(self, steps: Mapping[str, Mapping[str, object]]) -> Frame:
+        """The scope of an iteration that follows one with *steps*: they are its `previous`."""
+        return replace(self, loop={**(self.loop or {}), "previous": steps})
 
     def for_workflow(self, inputs: Mapping[str, object]) -> Frame:
         """The scope of a sub-workflow: it sees its own inputs, no step and no loop of the

@@ -29,6 +29,7 @@ from maverick.dsl.journal.tree import (
     ASKED,
     END,
     EXECUTIONS,
+    NOTICES,
     OUTPUT,
     Changes,
     RunTree,
@@ -467,6 +468,10 @@ class Recorder(Recall):
                 failed_at=str((facts or {}).get("step", "")),
                 notices=notices,
             )
+            if notices:
+                self._draft.facts[NOTICES] = value(list(notices), path="notices")
+            elif self.tree.snapshot.find_fact(NOTICES) is not None:
+                self._draft.facts[NOTICES] = None
             if facts:
                 self._draft.facts[END] = value(dict(facts), path="facts")
             elif self.tree.end:

@@ -2,8 +2,8 @@
 
 The state holds `inputs`, `definition/<file>`, `steps/<step path>` and `steps/<step path>?<what>`
 (a decision), `artifacts/<step path>`, at the end `output`, and where files are kept `workspace` and
-`workspace-about`. The facts beside it hold `run`, `executions`, `steps/<step path>`, `asked` and
-`end`. No other file knows these names.
+`workspace-about`. The facts beside it hold `run`, `executions`, `steps/<step path>`, `asked`, `end`
+and `notices`. No other file knows these names.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ END: Final = ("end",)
 """A fact: which step failed the run, and its error."""
 EXECUTIONS: Final = ("executions",)
 """A fact: when the run was executed, and how each execution ended (`journal.tally`)."""
+NOTICES: Final = ("notices",)
+"""A fact: what a person has to know of a run that is done."""
 _DEFINITION: Final = DEFINITION[0]
 _STEPS: Final = "steps"
 _MAIN: Final = "main"
@@ -160,6 +162,13 @@ class RunTree:
         entry = self.snapshot.find_fact(END)
         end = self.snapshot.value_of(entry) if entry is not None else None
         return end if isinstance(end, dict) else {}
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What a person has to know of the run, if it is done."""
+        entry = self.snapshot.find_fact(NOTICES) if self.checkpoint.kind == "final" else None
+        texts = self.snapshot.value_of(entry) if entry is not None else None
+        return tuple(map(str, texts)) if isinstance(texts, list) else ()
 
     @property
     def entries(self) -> dict[str, Entry]:

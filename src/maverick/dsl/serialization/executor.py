@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from maverick.dsl.engine import leaves
 from maverick.dsl.engine.blocks import Block, Deadline, Unfinished, follows, is_chained, last_of
+from maverick.dsl.engine.notices import Notices, notices_of
 from maverick.dsl.engine.plan import Plan
 from maverick.dsl.engine.retries import Retries
 from maverick.dsl.events import Event, Kind
@@ -30,8 +31,8 @@ from maverick.dsl.journal.records import key_of
 from maverick.dsl.paths import ROOT, StepPath
 from maverick.dsl.processes.stop_request import Stopped
 from maverick.dsl.work import Tools
-from maverick.dsl.workflow.model import Step, Workflow
-from maverick.dsl.workflow.outcome import Counts, Result, failed
+from maverick.dsl.workflow.model import Step, SubworkflowStep, ValidateStep, Workflow
+from maverick.dsl.workflow.outcome import Counts, Result, did_not_pass, failed
 from maverick.errors import Fault, MaverickError, StepFailed
 from maverick.values import Value
 
@@ -78,6 +79,7 @@ class Executor:
         self.plan = plan or Plan(wanted=False)
         self.refusals: Refusals | None = None
         self.explain = explain
+        self.notices = Notices()
         self._history = history
         self.keep_records = keep_records
 
@@ -107,6 +109,9 @@ class Executor:
     def walk_workflow(self, workflow: Workflow, path: StepPath, block: Block) -> Result:
         """Walk a workflow or sub-workflow whose steps stand below *path*."""
         results = self.walk_block(workflow.steps, path, block)
+        if self.recorder is not None:
+            texts = notices_of(workflow, block.frame, self.tools.scrub)
+            self.notices.set(path, texts, counts=not block.quiet)
         if not workflow.has_outputs:
             return last_of(workflow.steps, results)
         output = self.tools.scrub.value(evaluate.render(workflow.outputs, block.frame))
@@ -163,7 +168,8 @@ class Executor:
             result = Result("skipped", record.load)
         elif not self._is_wanted(step, path, block):
             self.count("skipped")
-            self.emit("step_skipped", path, step)
+            why = f"when: {step.when.text}" if step.when is not None else ""
+            self.emit("step_skipped", path, step, message=why)
             self.plan.add(step, path, "skip", "its `when` does not hold")
             result = self._conclude(path, step, Result("skipped", lambda: None))
         else:
@@ -244,8 +250,20 @@ class Executor:
 
             files = take_artifacts(self.recorder.store, self.tools.root, step.artifacts)
             self.recorder.keep_artifacts(path, files)
-        self.emit("step_done", path, step, seconds=time.monotonic() - clock)
+        self.emit(
+            "step_done",
+            path,
+            step,
+            seconds=time.monotonic() - clock,
+            message=self._remark(step, path, result),
+        )
         return result
+
+    def _remark(self, step: Step, path: StepPath, result: Result) -> str:
+        """Give what a person has to know of a step that is done, and made of steps."""
+        if isinstance(step, ValidateStep):
+            return did_not_pass(result.output)
+        return "; ".join(self.notices.at(path)) if isinstance(step, SubworkflowStep) else ""
 
     def _walk_attempts(
         self, step: Step, path: StepPath, block: Block, walk: Callable[[], Result]
@@ -261,6 +279,8 @@ class Executor:
                 block.limit(resolve.limit(step.timeout, block.frame)), path
             )
             block.is_repeated = partial(retries.repeats, number)
+            if number > 1:
+                self.notices.drop(path)
             return walk()
 
         try:

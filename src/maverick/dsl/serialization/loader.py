@@ -23,7 +23,7 @@ from maverick.dsl.serialization.yaml_nodes import (
     plain_value,
 )
 from maverick.dsl.workflow.inputs import check_choice, fit
-from maverick.dsl.workflow.model import Input, InputType, Workflow
+from maverick.dsl.workflow.model import Input, InputType, Notice, Workflow
 from maverick.errors import Problem, WorkflowInvalid
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ def _workflow(problems: Problems, node: MappingNode, text: str) -> Workflow:
         steps=() if block is None else read_block(problems, block, 1),
         outputs=fields.field("outputs"),
         has_outputs=fields.has("outputs"),
+        notices=_notices(fields),
         metadata=fields.free_mapping("metadata"),
         place=problems.place(node),
     )
@@ -151,6 +152,23 @@ def _inputs(fields: Fields) -> dict[str, Input]:
         read_name(fields.problems, key, "an input")
         inputs[name] = _input(fields.problems, name, node)
     return inputs
+
+
+def _notices(fields: Fields) -> tuple[Notice, ...]:
+    sequence = fields.sequence("notices")
+    notices: list[Notice] = []
+    for item in sequence.items if sequence is not None else ():
+        if not isinstance(item, MappingNode):
+            fields.problems.add(
+                item, f"a notice must be a mapping with `when` and `message`, not {describe(item)}"
+            )
+            continue
+        notice = Fields(fields.problems, item, "a notice")
+        when = notice.expression("when")
+        message = notice.template("message", required=True)
+        notice.refuse_others()
+        notices.append(Notice(when, message or "", fields.problems.place(item)))
+    return tuple(notices)
 
 
 def _input(problems: Problems, name: str, node: Node) -> Input:

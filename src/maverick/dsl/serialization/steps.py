@@ -193,6 +193,7 @@ def _common(fields: Fields, kind: str, default_name: str, depth: int) -> Common:
         "always_run": fields.flag("always_run"),
         "artifacts": fields.texts("artifacts"),
         "logs": fields.flag("logs", default=True),
+        "notices": fields.flag("notices", default=True),
         "metadata": fields.free_mapping("metadata"),
         "places": fields.places(),
     }

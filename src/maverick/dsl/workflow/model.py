@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, TypeAlias
 
-from maverick.dsl.expressions.expressions import Expression, Field, SourcePlace
+from maverick.dsl.expressions.expressions import Expression, Field, SourcePlace, Template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -107,6 +107,8 @@ class Step:
     """
     logs: bool = True
     """Whether what its attempts write is kept."""
+    notices: bool = True
+    """Whether what it, and the steps in it, have to tell of a done run is told of the run."""
     metadata: Mapping[str, Value] = field(default_factory=dict)
     places: Mapping[str, SourcePlace] = field(default_factory=dict, compare=False, repr=False)
     """Where the value of each of the step's fields stands."""
@@ -252,6 +254,14 @@ def steps_in(steps: Iterable[Step]) -> Iterator[Step]:
             yield from steps_in([step.rollback.step])
 
 
+class Notice(NamedTuple):
+    """What a person has to know of a run that is done: *message*, where *when* holds."""
+
+    when: Expression | None
+    message: str | Template
+    place: SourcePlace
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Workflow:
     """A workflow definition. `text` is the file's content, `file` its path as shown in messages."""
@@ -267,5 +277,6 @@ class Workflow:
     steps: tuple[Step, ...] = ()
     outputs: Field = None
     has_outputs: bool = False
+    notices: tuple[Notice, ...] = ()
     metadata: Mapping[str, Value] = field(default_factory=dict)
     place: SourcePlace | None = None

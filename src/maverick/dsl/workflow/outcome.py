@@ -92,6 +92,17 @@ def error_of(result: Result) -> str:
     return str(result.output["error"]) if isinstance(result.output, dict) else str(result.output)
 
 
+def did_not_pass(output: Value) -> str:
+    """Say which stages of a `validate` step failed, by its *output*; empty where all passed."""
+    stages = output.get("stages") if isinstance(output, dict) else None
+    bad = [
+        f"{stage.get('name')!s} (exit {stage.get('exit_code')!s})"
+        for stage in (stages if isinstance(stages, list) else [])
+        if isinstance(stage, dict) and not stage.get("success")
+    ]
+    return f"did not pass: {', '.join(bad)}" if bad else ""
+
+
 class _View(Mapping[str, object]):
     __slots__ = ("_result",)
 
@@ -141,6 +152,8 @@ class Outcome:
     """How long the run was executed, all its executions together."""
     costs: Costs = field(default_factory=Costs)
     """Of its agents, over all its executions."""
+    notices: tuple[str, ...] = ()
+    """What a person has to know of a run that is done."""
 
 
 @dataclass(slots=True, eq=False)
