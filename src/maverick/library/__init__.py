@@ -26,6 +26,7 @@ _MODULES: Final = {
     "pull_requests": "gather_pr_context create_github_pr",
     "worktrees": "git_worktree git_set_aside",
     "reviews": "run_coderabbit_review combine_review_results",
+    "failures": "recognize_failure failures_asked require_validation",
     "dependencies": "sync_dependencies",
     "outcomes": "judge_work judge_phase summarize_phases summarize_issues",
 }

@@ -152,7 +152,7 @@ class Execution:
             self._end_rollbacks(executor, recorder, interrupted)
             try:
                 output = executor.run(workflow, inputs)
-                notices = executor.notices.of_run()
+                notices = executor.told()
                 recorder.end("final", reason="done", output=output, notices=notices)
                 result = replace(result, status="done", output=output, notices=notices)
             except (StepFailed, Fault) as error:

@@ -15,12 +15,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from maverick.dsl.engine import leaves
 from maverick.dsl.engine.blocks import Block, Deadline, Unfinished, follows, is_chained, last_of
-from maverick.dsl.engine.notices import Notices, notices_of
 from maverick.dsl.engine.plan import Plan
 from maverick.dsl.engine.retries import Retries
 from maverick.dsl.events import Event, Kind
@@ -38,6 +37,7 @@ from maverick.values import Value
 
 if TYPE_CHECKING:
     from maverick.dsl.engine.history import History
+    from maverick.dsl.engine.notices import Notices
     from maverick.dsl.engine.reasons import Explain
     from maverick.dsl.engine.refusals import Refusals
     from maverick.dsl.journal.recorder import Recorder
@@ -79,7 +79,6 @@ class Executor:
         self.plan = plan or Plan(wanted=False)
         self.refusals: Refusals | None = None
         self.explain = explain
-        self.notices = Notices()
         self._history = history
         self.keep_records = keep_records
 
@@ -104,12 +103,25 @@ class Executor:
             workflow, ROOT, Block(frame, workflow.file, asked=self.recall.records.asked)
         ).output
 
+    @cached_property
+    def notices(self) -> Notices:
+        """What a person has to know of the run, once it is done."""
+        from maverick.dsl.engine.notices import Notices  # noqa: PLC0415 - of few workflows there is any
+
+        return Notices()
+
+    def told(self) -> tuple[str, ...]:
+        """Give what a person has to know of the run, now that it is done."""
+        return self.notices.of_run() if "notices" in vars(self) else ()
+
     # --- blocks and steps -------------------------------------------------------------------------
 
     def walk_workflow(self, workflow: Workflow, path: StepPath, block: Block) -> Result:
         """Walk a workflow or sub-workflow whose steps stand below *path*."""
         results = self.walk_block(workflow.steps, path, block)
-        if self.recorder is not None:
+        if workflow.notices and self.recorder is not None:
+            from maverick.dsl.engine.notices import notices_of  # noqa: PLC0415 - few workflows have any
+
             texts = notices_of(workflow, block.frame, self.tools.scrub)
             self.notices.set(path, texts, counts=not block.quiet)
         if not workflow.has_outputs:

@@ -12,6 +12,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from maverick.library.actions.commits import git_commit, git_push
     from maverick.library.actions.dependencies import sync_dependencies
+    from maverick.library.actions.failures import (
+        failures_asked,
+        recognize_failure,
+        require_validation,
+    )
     from maverick.library.actions.git import (
         git_branch,
         git_diff,
@@ -39,6 +44,7 @@ __all__ = [
     "combine_review_results",
     "create_git_branch",
     "create_github_pr",
+    "failures_asked",
     "fetch_github_issue",
     "fetch_github_issues",
     "gather_pr_context",
@@ -59,6 +65,8 @@ __all__ = [
     "judge_work",
     "log_dry_run",
     "log_message",
+    "recognize_failure",
+    "require_validation",
     "run_coderabbit_review",
     "run_preflight_checks",
     "summarize_issues",

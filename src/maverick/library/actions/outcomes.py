@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from maverick.dsl.processes.commands import notice
@@ -37,10 +37,14 @@ class PhaseOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhasesSummary:
-    """`status` is `unchanged` where there were phases and none of them changed anything."""
+    """`status` is `unchanged` where there were phases and none of them changed anything.
+
+    `notices` say which phases changed nothing, or left tasks open.
+    """
 
     status: Literal["done", "unchanged"]
     phases: list[PhaseOutcome]
+    notices: list[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +67,7 @@ class IssueOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuesSummary:
-    """`report` is Markdown."""
+    """`report` is Markdown; `notices` say which issues failed, and what was set aside."""
 
     processed: int
     succeeded: int
@@ -71,6 +75,7 @@ class IssuesSummary:
     failed: int
     issues: list[IssueOutcome]
     report: str
+    notices: list[str] = field(default_factory=list)
 
 
 def judge_work(
@@ -97,24 +102,35 @@ def judge_phase(
     text, name = _text(said), str(phase["name"])
     changed = commit_id("HEAD", cwd) != since or bool(changed_files(cwd))
     open_tasks = _open_tasks(phase, cwd)
-    if not changed:
-        notice(f"{name}: the agent changed nothing{_quoted(text)}")
-    elif open_tasks:
-        notice(f"{name}: not ticked off by the agent: {'; '.join(open_tasks)}")
-    return PhaseOutcome(
+    outcome = PhaseOutcome(
         number=phase["number"],
         name=name,
         status="done" if changed else "unchanged",
         open_tasks=open_tasks,
         said=text,
     )
+    if lacks := _lacks(outcome):
+        notice(lacks)
+    return outcome
+
+
+def _lacks(phase: PhaseOutcome) -> str:
+    """Say what is missing of a phase."""
+    if phase.status == "unchanged":
+        return f"{phase.name}: the agent changed nothing{_quoted(phase.said)}"
+    tasks = "; ".join(phase.open_tasks)
+    return f"{phase.name}: not ticked off by the agent: {tasks}" if tasks else ""
 
 
 def summarize_phases(outcomes: Sequence[Mapping[str, Any]]) -> PhasesSummary:
     """Sum up all phases: an outcome has `judge`, what `judge_phase` gave."""
     phases = [PhaseOutcome(**outcome["judge"]) for outcome in outcomes]
     nothing = bool(phases) and all(phase.status == "unchanged" for phase in phases)
-    return PhasesSummary(status="unchanged" if nothing else "done", phases=phases)
+    return PhasesSummary(
+        status="unchanged" if nothing else "done",
+        phases=phases,
+        notices=list(filter(None, map(_lacks, phases))),
+    )
 
 
 def summarize_issues(
@@ -147,6 +163,11 @@ def summarize_issues(
         failed=by_status["failed"],
         issues=results,
         report=_report(results),
+        notices=[
+            f"issue #{result.number} ({result.title}): {_words(result)}"
+            for result in results
+            if result.status == "failed" or result.set_aside
+        ],
     )
 
 
