@@ -1,7 +1,7 @@
 # Every task of this project: `make` lists them. Each is a script, which has more options.
 .DEFAULT_GOAL := help
 .PHONY: help check fix test one where thorough agents hostile oldest unlocked
-.PHONY: docs site bench lock demo wheel release
+.PHONY: docs site recordings bench lock demo wheel release
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' $(MAKEFILE_LIST) | \
@@ -48,6 +48,10 @@ docs: ## write the generated parts of the documentation, and wrap its prose
 
 site: ## build the site of the documentation, and check its links
 	scripts/docs
+
+recordings: ## record the sessions of a terminal that the documentation shows
+	scripts/venv dev
+	.venv/bin/python scripts/recordings.py
 
 bench: ## what maverick costs; scripts/bench peers compares it with others
 	scripts/bench

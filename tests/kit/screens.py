@@ -295,12 +295,15 @@ class Session:
         self._began = time.monotonic()
         self._wait(-1)
 
-    def type(self, line: str) -> str:
-        """Type *line*, and Enter; give the lines that the screen shows below it once the shell asks
-        again.
+    def type(self, line: str, *, pause_seconds: float = 0) -> str:
+        """Type *line*, and Enter, with a pause after each key; give the lines that the screen shows
+        below it once the shell asks again.
         """
         before = self._place()
-        os.write(self._terminal, line.encode() + b"\n")
+        for key in f"{line}\n":
+            os.write(self._terminal, key.encode())
+            if pause_seconds:
+                self._look(pause_seconds)
         self._wait(before)
         lines = self.screen.text().splitlines()[before:-1]
         typed = 1 + (len(self.PROMPT + line) - 1) // self.screen.columns
@@ -322,11 +325,15 @@ class Session:
     def _wait(self, before: int) -> None:
         """Wait for the prompt, alone on a line behind the one of that number."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            ready, _, _ = select.select([self._terminal], [], [], 0.05)
-            if ready:
-                self.screen.feed(os.read(self._terminal, 65536))
-                self.shots.append(Shot(time.monotonic() - self._began, self.screen.shown()))
-            elif self._place() > before and self._line() == self.PROMPT.strip():
-                return
+        while self._look(0.05) or self._place() <= before or self._line() != self.PROMPT.strip():
             assert time.monotonic() < deadline, self.screen.text()
+
+    def _look(self, seconds: float) -> bool:
+        """Wait so long for what the screen is given; say whether there was any."""
+        end = time.monotonic() + seconds
+        seen = False
+        while select.select([self._terminal], [], [], max(0, end - time.monotonic()))[0]:
+            self.screen.feed(os.read(self._terminal, 65536))
+            self.shots.append(Shot(time.monotonic() - self._began, self.screen.shown()))
+            seen = True
+        return seen
