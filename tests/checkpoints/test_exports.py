@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kit.faults import CrashingFiles, FullFiles, Killed
-from kit.stores import begin, extend, read_all, take_in
+from kit.stores import begin, extend, flip, read_all, take_in
 from maverick.checkpoints import Checkpoint, Store, blob, byhand, exports, note, value
 from maverick.checkpoints.disk import sealed as canonical
 from maverick.checkpoints.disk.files import Files
@@ -133,17 +133,6 @@ def test_a_second_import_of_the_same_content_stores_nothing_twice(
     assert 1 == _objects(store) - before
 
 
-def test_a_run_that_exists_is_refused(store: Store, tmp_path: Path) -> None:
-    exports.export(store, begin(store), tmp_path / "run")
-
-    for name in ("", "run-1"):
-        with pytest.raises(
-            UsageError,
-            match="there is a run run-1 already; import it under another name: --as NAME",
-        ):
-            take_in(store, tmp_path / "run", name)
-
-
 def test_a_dropped_run_can_be_imported_again(store: Store, tmp_path: Path) -> None:
     at = _filled(store)
     exports.export(store, at, tmp_path / "run")
@@ -160,7 +149,9 @@ def test_an_export_that_cannot_be_written_leaves_nothing(store: Store, tmp_path:
     at = begin(store)
     (tmp_path / "run").write_text("mine")
 
-    with pytest.raises(UsageError, match="run exists already; remove it, or choose another name"):
+    with pytest.raises(
+        UsageError, match="run exists already; choose another name, or replace it: --force"
+    ):
         exports.export(store, at, tmp_path / "run")
     with pytest.raises(UsageError, match=r"there is no folder .*/none to write run into"):
         exports.export(store, at, tmp_path / "none" / "run")
@@ -168,6 +159,51 @@ def test_an_export_that_cannot_be_written_leaves_nothing(store: Store, tmp_path:
     with pytest.raises(StoreUnwritable, match=r"cannot write .*/new: No space left on device"):
         exports.export(full, at, tmp_path / "new")
     assert {"here", "run"} == {path.name for path in tmp_path.iterdir()}
+
+
+def test_a_file_is_replaced_where_that_is_said_and_nothing_else(
+    store: Store, there: Store, tmp_path: Path
+) -> None:
+    """A folder, a pipe or a link stays what it is."""
+    at = extend(store, begin(store), range(2))
+    (tmp_path / "run").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("run")
+    os.mkfifo(tmp_path / "pipe")
+
+    for name in ("folder", "link", "pipe"):
+        with pytest.raises(UsageError, match="--force replaces only files"):
+            exports.export(store, at, tmp_path / name, replace=True)
+    assert "mine" == (tmp_path / "run").read_text()
+    exports.export(store, at, tmp_path / "run", replace=True)
+    exports.export(store, at, tmp_path / "new", replace=True)
+
+    assert at.id == take_in(there, tmp_path / "run").checkpoint
+    assert (tmp_path / "run").read_bytes() == (tmp_path / "new").read_bytes()
+
+
+def test_a_file_that_cannot_be_replaced_stays(store: Store, tmp_path: Path) -> None:
+    at = begin(store)
+    (tmp_path / "run").write_text("mine")
+    full = Store.open(store.root, files=FullFiles(1))
+
+    with pytest.raises(StoreUnwritable):
+        exports.export(full, at, tmp_path / "run", replace=True)
+
+    assert "mine" == (tmp_path / "run").read_text()
+
+
+def test_an_old_checkpoint_that_is_damaged_does_not_keep_a_run_from_being_exported(
+    store: Store, there: Store, tmp_path: Path
+) -> None:
+    """What came before is only named; what is damaged of it is not needed."""
+    at = extend(store, begin(store), range(30))
+    old = [checkpoint for checkpoint in store.history("run-1") if checkpoint.sequence == 3]
+    flip(store, old[0].id, 60)
+
+    exports.export(Store.open(store.root), at, tmp_path / "run")
+
+    assert at.id == take_in(there, tmp_path / "run").checkpoint
 
 
 def test_what_is_damaged_here_is_not_exported(store: Store, tmp_path: Path) -> None:

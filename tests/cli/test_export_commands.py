@@ -105,19 +105,12 @@ def test_it_prints_the_run_and_how_to_go_on(exported: Path, program: Program) ->
     assert (0, "copy\nmaverick run --resume=copy\n", "") == (done.code, done.out, done.err)
 
 
-def test_a_run_that_exists_a_damaged_file_and_none_are_refused(
-    exported: Path, program: Program
-) -> None:
+def test_a_damaged_file_and_none_are_refused(exported: Path, program: Program) -> None:
     (program.root / "cut").write_bytes(exported.read_bytes()[:-30])
 
-    exists = _run(program, "checkpoint", "import", str(exported))
     damaged = _run(program, "checkpoint", "import", "cut", "--as", "cut")
     none = _run(program, "checkpoint", "import", "flow.yaml")
 
-    assert (2, True) == (
-        exists.code,
-        "already; import it under another name: --as NAME" in exists.err,
-    )
     damage = (
         "error: cut is damaged: it is cut off, or its end is altered; nothing was imported, "
         "export the run again\n"
@@ -127,6 +120,56 @@ def test_a_run_that_exists_a_damaged_file_and_none_are_refused(
         none.code,
         none.err,
     )
+
+
+def test_a_run_goes_to_and_fro_under_one_name(exported: Path, program: Program) -> None:
+    """Each time the command says what became of it; exit 0."""
+    other = Program(program.root.parent / "other")
+    other.file("ready", "")
+    run = _run(other, "checkpoint", "import", str(exported), "--json").json["run"]
+    assert 0 == _run(other, "run", f"--resume={run}").code
+    again = _run(other, "checkpoint", "export", run, str(exported), "--force", "--json")
+
+    forward = _run(program, "checkpoint", "import", str(exported))
+    same = _run(program, "checkpoint", "import", str(exported), "--json")
+
+    assert (0, 0, 0) == (again.code, forward.code, same.code)
+    assert (f"{run}\n", f"{run} was here at 4; it is moved forward to 6\n") == (
+        forward.out,
+        forward.err,
+    )
+    assert {"run": run, "checkpoint": again.json["checkpoint"], "resume": None} == same.json
+    assert f"{run} is here already, as in the file; nothing was changed\n" == same.err
+    assert (0, "hello Ada\n") == (
+        (shown := _run(program, "checkpoint", "show", f"{run}:output")).code,
+        shown.out,
+    )
+
+
+def test_a_file_that_is_older_changes_nothing(exported: Path, program: Program) -> None:
+    program.file("ready", "")
+    assert 0 == _run(program, "run", "flow.yaml", "--resume").code
+
+    done = _run(program, "checkpoint", "import", str(exported))
+
+    assert 0 == done.code
+    assert "is further on here, at 6; the file has it at 4; nothing was changed" in done.err
+
+
+def test_a_run_that_went_on_in_two_places_is_exit_12(exported: Path, program: Program) -> None:
+    other = Program(program.root.parent / "other")
+    run = _run(other, "checkpoint", "import", str(exported), "--json").json["run"]
+    for project in (program, other):
+        project.file("ready", "")
+        assert 0 == _run(project, "run", f"--resume={run}").code
+    assert 0 == _run(other, "checkpoint", "export", run, str(exported), "--force").code
+
+    refused = _run(program, "checkpoint", "import", str(exported))
+    beside = _run(program, "checkpoint", "import", str(exported), "--as", "theirs")
+
+    assert (12, 0) == (refused.code, beside.code)
+    assert "went on in two places" in refused.err
+    assert "--as NAME" in refused.err
 
 
 def test_what_nobody_could_restore_is_refused_and_taken_if_told(
@@ -155,7 +198,10 @@ def test_what_nobody_could_restore_is_refused_and_taken_if_told(
 def test_an_export_replaces_no_file(exported: Path, program: Program) -> None:
     done = _run(program, "checkpoint", "export", "@latest", str(exported))
 
-    assert (2, f"error: {exported} exists already; remove it, or choose another name\n") == (
+    assert (
+        2,
+        f"error: {exported} exists already; choose another name, or replace it: --force\n",
+    ) == (
         done.code,
         done.err,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from maverick.checkpoints import Checkpoint, Content, Ref, Store, blob, exports, note, value
+from maverick.checkpoints import Checkpoint, Content, Ref, Store, blob, imports, note, value
 from maverick.checkpoints.disk import filesystem
 from maverick.checkpoints.objects.ids import ObjectId, TreeId
 from maverick.checkpoints.objects.pack_index import PackIndex, Place
@@ -83,7 +83,7 @@ def take_in(
 ) -> Ref:
     """Take in the run in the file *path*, as `maverick checkpoint import` does."""
     check = import_check()
-    return exports.take_in(store, path, run, check=check, any_size=any_size, progress=progress)
+    return imports.take_in(store, path, run, check=check, any_size=any_size, progress=progress).ref
 
 
 def raw_frames(store: Store, index: PackIndex) -> list[tuple[Place, bytes]]:

@@ -19,28 +19,58 @@ if TYPE_CHECKING:
 
 
 def adopt(
-    store: StoreFolder, ref: Ref, frames: Iterable[Frame], name: str, *, is_new: bool
+    store: StoreFolder,
+    ref: Ref,
+    frames: Iterable[Frame],
+    name: str,
+    *,
+    is_new: bool,
+    before: Ref | None = None,
 ) -> None:
     """Do what `Store.adopt` says."""
+    if before is not None:
+        _move(store, before, ref, frames)
+        return
     if name not in ("", ref.run):
         _adopt_as(store, name, ref, frames)
         return
     with store.own(ref.run) as owner, store.changing("take in the run"):
         owner.note_dropped(store.files)  # Until it has a ref, fsck is not to look for one.
         _take_frames(store, ref, frames)
-        positions = tuple(
-            position for position in ref.positions if is_there(store, position.checkpoint)
-        )
-        tags = {name: tagged for name, tagged in ref.tags.items() if is_there(store, tagged)}
+        ref = _whole(store, ref)
         store.announce("order")
         with store.locks.refs():
             if store.find_ref(ref.run) is not None:
                 raise RefMoved(f"run {ref.run} exists already; drop it, or choose another name")
             order = store.ref_files.next_order() if is_new else ref.order
-            store.ref_files.put(ref._replace(positions=positions, tags=tags, order=order))
+            store.ref_files.put(ref._replace(order=order))
             if is_new:
                 store.ref_files.note_order(order)
         owner.note({key: field for key, field in owner.previous.items() if key != DROPPED})
+
+
+def _whole(store: StoreFolder, ref: Ref) -> Ref:
+    """Give *ref* with the positions and tags whose checkpoints are there."""
+    positions = tuple(
+        position for position in ref.positions if is_there(store, position.checkpoint)
+    )
+    tags = {name: tagged for name, tagged in ref.tags.items() if is_there(store, tagged)}
+    return ref._replace(positions=positions, tags=tags)
+
+
+def _move(store: StoreFolder, before: Ref, ref: Ref, frames: Iterable[Frame]) -> None:
+    """Move the run that stands at *before* to where *ref* stands; its tags and order stay."""
+    with store.changing("take in the run"):
+        _take_frames(store, ref, frames)
+        ref = _whole(store, ref)
+        with store.locks.refs():
+            now = store.find_ref(ref.run)
+            if now is None or now.checkpoint != before.checkpoint:
+                raise RefMoved(
+                    f"run {ref.run} was changed by another process meanwhile; nothing was imported"
+                )
+            tags = {**ref.tags, **now.tags}
+            store.ref_files.put(ref._replace(tags=tags, order=now.order))
 
 
 def _adopt_as(store: StoreFolder, name: str, ref: Ref, frames: Iterable[Frame]) -> None:
@@ -52,7 +82,8 @@ def _adopt_as(store: StoreFolder, name: str, ref: Ref, frames: Iterable[Frame]) 
         _take_frames(store, ref, frames)
         tip = store.checkpoint(ref.checkpoint)
         reason = f"imported {ref.run}"
-        save(store, Saving(name, tip, tip.kind, tip.label, tip.step, reason, ""), {}, {})
+        saving = Saving(name, tip, tip.kind, tip.label, tip.step, reason, "", ref.summary)
+        save(store, saving, {}, {})
 
 
 def _take_frames(store: StoreFolder, ref: Ref, frames: Iterable[Frame]) -> None:

@@ -272,24 +272,31 @@ class Store(StoreFolder):
             self.ref_files.remove(run)
 
     def adopt(
-        self, ref: Ref, frames: Iterable[Frame] = (), *, name: str = "", is_new: bool = False
+        self,
+        ref: Ref,
+        frames: Iterable[Frame] = (),
+        *,
+        name: str = "",
+        is_new: bool = False,
+        before: Ref | None = None,
     ) -> None:
         """Make *ref* the ref of its run, which there must not be, when the objects of *frames* are
         durable.
 
         With another *name* a run of that name begins where *ref* stands. Positions and tags whose
         checkpoints are not there are left out. A run that *is_new* here counts as started now,
-        another one as when it was. After a crash the run is there or it is not; what it would have
-        led to is garbage.
+        another one as when it was. A run that stands at *before*, and that the caller holds, is
+        moved to *ref*, and keeps its order and its tags. After a crash the run is there or it is
+        not, or stands where it stood; what it would have led to is garbage.
 
         Raises:
-            RunOwned, RefMoved: there is such a run.
+            RunOwned, RefMoved: there is such a run, or it does not stand at *before*.
             NotFound: what *ref* stands at is not all there, because gc has collected it.
             StoreUnwritable: the disk takes nothing.
         """
         from maverick.checkpoints.adoption import adopt  # noqa: PLC0415 - only imports and repairs need it
 
-        adopt(self, ref, frames, name, is_new=is_new)
+        adopt(self, ref, frames, name, is_new=is_new, before=before)
 
     def diff(self, old: str, new: str) -> Iterator[Change]:
         """Yield what differs between the states of two checkpoints, given as revisions, in natural

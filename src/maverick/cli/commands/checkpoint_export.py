@@ -7,6 +7,7 @@ revision is that checkpoint alone, with the labelled ones before it.
 Examples:
   maverick checkpoint export fly@latest run.maverick
   maverick checkpoint export @latest~2 run.maverick
+  maverick checkpoint export nightly run.maverick --force
 """
 
 from pathlib import Path
@@ -26,12 +27,13 @@ def command(
         str, typer.Argument(metavar="FILE", help="The file to write; it must not exist.")
     ],
     *,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
     as_json: AsJson = False,
 ) -> None:
     from maverick.checkpoints import exports  # noqa: PLC0415 - light commands do without
 
     store = this_project().open_store()
-    done = exports.export(store, store.resolve(revision), Path(file))
+    done = exports.export(store, store.resolve(revision), Path(file), replace=force)
     reply(
         {
             "run": done.run,

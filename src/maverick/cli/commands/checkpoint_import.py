@@ -4,6 +4,10 @@ It verifies every byte before anything of it can be seen, and refuses a file tha
 altered. It also refuses a run that would take more than 1 TB or 10,000,000 names to restore, which
 a few kilobytes can say.
 
+A run that is here already is moved forward if the file has it further on; if not, nothing changes.
+If it went on in both places, the command stops with exit code 12, and --as makes it a run of its
+own.
+
 The run can be resumed here. Where the workflow's file is missing, its recorded text is used.
 Resuming a run executes what its definition says, so import only what you would run.
 
@@ -14,7 +18,7 @@ Examples:
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +27,9 @@ from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
 from maverick.cli.terminal.streams import print_err
 from maverick.errors import UsageError
+
+if TYPE_CHECKING:
+    from maverick.checkpoints.imports import TakenIn
 
 
 def command(
@@ -41,16 +48,19 @@ def command(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    from maverick.checkpoints import exports  # noqa: PLC0415
+    from maverick.checkpoints import imports  # noqa: PLC0415
     from maverick.cli.terminal.progress import Bar  # noqa: PLC0415
     from maverick.runs.import_check import import_check  # noqa: PLC0415
 
     project = this_project()
     store = project.create_store()
     with Bar("verify", shown=not as_json) as bar:
-        ref = exports.take_in(
+        taken = imports.take_in(
             store, Path(file), as_run, check=import_check(), any_size=any_size, progress=bar
         )
+    ref = taken.ref
+    if not taken.began:
+        print_err(_already(taken))
     reply_run(ref.run, ref.checkpoint, as_json=as_json, done=ref.done)
     if not ref.done and not as_json:
         from maverick.runs.workspace_choice import way_back  # noqa: PLC0415 - loads the project's files
@@ -58,3 +68,16 @@ def command(
         with suppress(UsageError):  # A home folder or `/`, whose files no run keeps.
             if text := way_back(store, store.checkpoint(ref.checkpoint), project.root):
                 print_err(f"note: {text}")
+
+
+def _already(taken: "TakenIn") -> str:
+    """Say what became of a run that was here already."""
+    ref, run = taken.ref, taken.ref.run
+    if taken.moved:
+        return f"{run} was here at {taken.before}; it is moved forward to {ref.sequence}"
+    if taken.offered == ref.sequence:
+        return f"{run} is here already, as in the file; nothing was changed"
+    return (
+        f"{run} is further on here, at {ref.sequence}; the file has it at {taken.offered}; "
+        "nothing was changed"
+    )

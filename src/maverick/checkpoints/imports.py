@@ -1,0 +1,331 @@
+"""Imports: a run is taken in from the file that an export wrote.
+
+Nothing of it is visible before all was verified.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from maverick.checkpoints import lineage
+from maverick.checkpoints.byhand import check_run_name
+from maverick.checkpoints.disk import sealed
+from maverick.checkpoints.disk.files import Files
+from maverick.checkpoints.exports import END, FORMAT, MAGIC, MOST_HEAD_BYTES, walked
+from maverick.checkpoints.fsck.pack_check import PackReport, check_pack
+from maverick.checkpoints.incoming import MOST_BYTES, MOST_HELD_BYTES, Incoming, is_canonical
+from maverick.checkpoints.objects import packs
+from maverick.checkpoints.objects.frames import Frame
+from maverick.checkpoints.objects.ids import ObjectId, TreeId
+from maverick.checkpoints.objects.objects import Objects
+from maverick.checkpoints.objects.pack_index import PackIndex
+from maverick.checkpoints.objects.packs import FEATURES, PACK_MAGIC
+from maverick.checkpoints.refs import refs
+from maverick.checkpoints.refs.refs import Ref
+from maverick.checkpoints.trees import tree_nodes
+from maverick.checkpoints.trees.checkpoint import parse_checkpoint
+from maverick.checkpoints.trees.snapshot import Snapshot
+from maverick.checkpoints.workspace.stat_cache import kind_of
+from maverick.errors import RunDiverged, StoreDamaged, StoreTooNew, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from maverick.checkpoints.store import Store
+    from maverick.checkpoints.trees.tree_nodes import Node
+
+    Check = Callable[[Snapshot], None]
+    Progress = Callable[[int, int], None]
+
+_ROOT: Final = Path("export")
+
+
+class TakenIn(NamedTuple):
+    """What an import came to: where the run stands now, and what was done.
+
+    `began` says that it was not here. It is `moved` where the file has it further on than it was
+    here, at number `before`; else nothing was changed.
+    """
+
+    ref: Ref
+    offered: int
+    """The number of the checkpoint in the file."""
+    began: bool = False
+    moved: bool = False
+    before: int = 0
+
+
+def take_in(
+    store: Store,
+    path: Path,
+    run: str = "",
+    *,
+    check: Check,
+    any_size: bool = False,
+    progress: Progress | None = None,
+) -> TakenIn:
+    """Take the run in the file *path* into *store*, by its own name or as *run*.
+
+    A run that is here by its own name is moved forward if the file has it further on, and keeps its
+    tags; if the file has it as it is here or was before, nothing is changed.
+
+    Every byte is verified first, and that nothing is missing; then *check* gets each checkpoint,
+    and may refuse what it holds. After a crash the run is there or it is not, or stands where it
+    stood or where it stands in the file. *progress* hears how many bytes of how many are verified.
+
+    Raises:
+        UsageError: the file cannot be read, or is none that `export` wrote; the run's name is none;
+            there is a run called *run*; *check* raised it; it holds more than anybody could
+            restore, and not *any_size* is taken.
+        RunDiverged: the run that is here went on otherwise than the one in the file.
+        RunOwned: a process executes the run that is here.
+        StoreDamaged: it is cut off or altered.
+        StoreTooNew: a newer version wrote it.
+    """
+    if run:
+        check_run_name(run)
+    with _opened(path) as opened:
+        ref = opened.ref
+        try:
+            name = run or check_run_name(ref.run)
+        except UsageError as error:
+            raise UsageError(f"{path} holds a run without a proper name: {error}") from None
+        is_there = store.find_ref(name) is not None
+        if is_there and name != ref.run:
+            raise UsageError(f"there is a run {name} already; choose another name")
+        opened.verify(check, any_size=any_size, progress=progress)
+        if is_there:
+            return _take_further(store, opened)
+        store.adopt(ref, opened.frames(), name=name, is_new=True)
+    return TakenIn(store.ref(name), ref.sequence, began=True)
+
+
+def _take_further(store: Store, opened: _Export) -> TakenIn:
+    """Move the run, which is here, to where it stands in the file, if that is further on."""
+    ref = opened.ref
+    with store.locks.hold(ref.run):
+        here = store.ref(ref.run)
+        if here.checkpoint == ref.checkpoint:
+            return TakenIn(here, ref.sequence)
+        if lineage.holds(opened.before, here.checkpoint):
+            store.adopt(ref, opened.frames(), before=here)
+            return TakenIn(store.ref(ref.run), ref.sequence, moved=True, before=here.sequence)
+        tip = lineage.find(store, here.checkpoint)
+        line = list(lineage.line(tip, partial(lineage.find, store))) if tip is not None else []
+        if any(position.id == ref.checkpoint for position in line):
+            return TakenIn(here, ref.sequence)
+    known = (position for position in line if lineage.holds(opened.before, position.id))
+    common = next(known, None)
+    where = f"at {here.sequence} here, and at {ref.sequence} in {opened.path}"
+    if common is not None:
+        what = f"run {ref.run} went on in two places: it is {where}, both from {common.sequence}"
+    else:
+        what = f"run {ref.run} is {where}, and nothing tells that the one follows the other"
+    raise RunDiverged(f"{what}; nothing was imported; import it as a run of its own: --as NAME")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[_Export]:
+    try:
+        # a FIFO would wait for a writer
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            what = "a folder" if stat.S_ISDIR(status.st_mode) else kind_of(status.st_mode)
+            raise UsageError(f"{path} is {what}, not the file of a run")
+        yield _Export(path, descriptor, status.st_size)
+    finally:
+        os.close(descriptor)
+
+
+class _Export:
+    """An open export. Nothing of it counts before `verify`."""
+
+    def __init__(self, path: Path, descriptor: int, size: int) -> None:
+        self.path = path
+        head, pack_bytes = self._head(descriptor, size)
+        self.ref, name, self.before = self._parse(head)
+        self._files = _OnePack(descriptor, name, pack_bytes)
+        self._objects = Objects(self._files, _ROOT)
+
+    def _head(self, descriptor: int, size: int) -> tuple[bytes, int]:
+        files = Files()
+        if files.pread_open(descriptor, 0, len(PACK_MAGIC)) != PACK_MAGIC:
+            raise UsageError(f"{self.path} is no file that `maverick checkpoint export` wrote")
+        end = files.pread_open(descriptor, max(size - END.size, 0), END.size)
+        length, magic = END.unpack(end) if len(end) == END.size else (0, b"")
+        if magic != MAGIC or not 0 < length <= min(size, MOST_HEAD_BYTES):
+            raise self.damaged("it is cut off, or its end is altered")
+        pack_bytes = size - END.size - length
+        return files.pread_open(descriptor, pack_bytes, length), pack_bytes
+
+    def _parse(self, head: bytes) -> tuple[Ref, str, str]:
+        """Give the run's ref, the pack's name, and the checkpoints before it that the file knows
+        of.
+        """
+        match sealed.unseal(head):
+            case {"format": int(version)} if version > FORMAT:
+                raise StoreTooNew(
+                    f"{self.path} has format {version}, this version reads {FORMAT}; update "
+                    "maverick"
+                )
+            case {"features": list(features)} if unknown := sorted(
+                set(map(str, features)) - set(FEATURES.values())
+            ):
+                raise StoreTooNew(
+                    f"{self.path} needs what this version does not know: {', '.join(unknown)}"
+                )
+            case {"format": 1, "pack": str(name), "ref": str(text), **others}:
+                ref = refs.parse_ref(text.encode())
+                if ref is not None:
+                    return ref, name, str(others.get("before", ""))
+        raise self.damaged("what it says of the run is altered")
+
+    def damaged(self, why: str) -> StoreDamaged:
+        """Give the error for a file that is not what was written."""
+        return StoreDamaged(
+            f"{self.path} is damaged: {why}; nothing was imported, export the run again"
+        )
+
+    def verify(self, check: Check, *, any_size: bool, progress: Progress | None) -> None:
+        """Read every byte. Raises StoreDamaged, StoreTooNew, UsageError."""
+        lengths = self._check(read_data=False).lengths
+        total = sum(lengths.values())
+        if not any_size:
+            self._require_readable(lengths, total)
+        read = 0
+
+        def tell_read(count: int) -> None:
+            nonlocal read
+            read += count
+            if progress is not None:
+                progress(min(read, total), total)
+
+        self._check(read_data=True, tell_read=tell_read)
+        self._check_visits(lengths, check, any_size=any_size)
+        checkpoint = parse_checkpoint(self.ref.checkpoint, self._objects.read(self.ref.checkpoint))
+        if not self.ref.fits(checkpoint):
+            raise self.damaged("its ref does not fit the checkpoint at which it stands")
+
+    def _check(
+        self, *, read_data: bool, tell_read: Callable[[int], None] | None = None
+    ) -> PackReport:
+        path, fetch = self._files.pack, self._objects.fetch
+        report = check_pack(self._files, path, fetch, read_data=read_data, tell_read=tell_read)
+        for finding, _ in report.findings:
+            raise (
+                StoreTooNew(finding.message)
+                if finding.kind == "too-new"
+                else self.damaged(finding.message)
+            )
+        return report
+
+    def _require_readable(self, lengths: dict[ObjectId, int], total: int) -> None:
+        """Refuse what would take hours to read, or more memory than there is."""
+        if total > MOST_BYTES:
+            raise self._too_large(
+                f"{total:,} bytes have to be read to verify it, more than {MOST_BYTES:,}"
+            )
+        held = max((lengths.get(object_id, 0) for object_id in self._held()), default=0)
+        if held > MOST_HELD_BYTES:
+            raise self._too_large(
+                f"one part of it has {held:,} bytes, more than {MOST_HELD_BYTES:,}"
+            )
+
+    def _held(self) -> Iterator[ObjectId]:
+        """Yield the objects that are in memory as a whole at some time: all but lists of chunks
+        that no list names.
+        """
+        for object_id, place in self._index():
+            chunks = self._objects.leans_at(place).chunks if place.leans else ()
+            if chunks:
+                yield from (chunk for chunk, _ in chunks)
+            else:
+                yield object_id
+
+    def _too_large(self, why: str) -> UsageError:
+        return UsageError(f"{self.path} is refused: {why}; --any-size takes it all the same")
+
+    def _check_visits(self, lengths: dict[ObjectId, int], check: Check, *, any_size: bool) -> None:
+        """Check that nothing is missing, that all fits together, and that nobody refuses it."""
+        source = _Source(self._objects)
+        incoming = Incoming(source, lengths)
+        for visit in walked(self._objects, self.ref, f"{self.path} is not whole"):
+            if not is_canonical(visit):
+                raise self.damaged(f"object {visit.id[:12]} is not written canonically")
+            incoming.add(visit)
+        for problem in incoming.problems(self._objects.read):
+            raise self.damaged(problem)
+        try:
+            for checkpoint in incoming.checkpoints:
+                check(Snapshot(checkpoint, source))
+        except UsageError as error:
+            raise UsageError(f"{self.path} is refused: {error}") from None
+        if not any_size:
+            try:
+                incoming.require_restorable()
+            except UsageError as error:
+                raise self._too_large(str(error)) from None
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the frames of its pack, in the order in which they stand there."""
+        for _, frame in self._objects.frames_at(self._files.name, self._index().rows()):
+            if frame is None:
+                raise self.damaged("it was altered while it was read")
+            yield frame
+
+    def _index(self) -> PackIndex:
+        return packs.read_index(
+            self._files.name, self._files.bytes, partial(self._files.pread, self._files.pack)
+        )
+
+
+class _Source:
+    """What the snapshots of an export read from."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self.read = objects.read
+        self.read_chunks = objects.read_chunks
+
+    def node(self, node_id: TreeId) -> Node:
+        return tree_nodes.parse_node(node_id, self._objects.read(node_id))
+
+
+class _OnePack(Files):
+    """A store's files that are one pack: the first *size* bytes of an open file."""
+
+    def __init__(self, descriptor: int, name: str, size: int) -> None:
+        self._descriptor = descriptor
+        self.name = name
+        self.bytes = size
+        self.pack = _ROOT / "objects" / f"{name}.pack"
+
+    def list(self, path: Path) -> list[str]:
+        return [self.pack.name] if path == self.pack.parent else []
+
+    def size(self, path: Path) -> int:
+        del path
+        return self.bytes
+
+    def pread(self, path: Path, offset: int, length: int) -> bytes:
+        del path
+        return super().pread_open(
+            self._descriptor, offset, max(min(length, self.bytes - offset), 0)
+        )
+
+    def open(self, path: Path) -> int:
+        del path
+        return os.dup(self._descriptor)  # Whoever asked closes it.
+
+    def pread_open(self, descriptor: int, offset: int, length: int) -> bytes:
+        del descriptor
+        return self.pread(self.pack, offset, length)

@@ -1,0 +1,72 @@
+"""Which of two positions of a run came first: the ids of the checkpoints before one, in its own
+run.
+
+A checkpoint's parent may be collected, and a file holds no more than the last ones; so an export
+says of all that are known the beginnings of their ids, in one text.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from maverick.errors import StoreDamaged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from maverick.checkpoints.folder import StoreFolder
+    from maverick.checkpoints.objects.ids import CheckpointId
+    from maverick.checkpoints.trees.checkpoint import Checkpoint
+
+DIGITS: Final = 16
+"""Of each id: 64 bits, which tell apart the checkpoints of one run."""
+MOST: Final = 10_000
+"""So many are named; a run that went on for longer since cannot be told to follow."""
+
+
+class Position(NamedTuple):
+    """A checkpoint of a run, by its id and number; it may be gone."""
+
+    id: CheckpointId
+    sequence: int
+
+
+def find(store: StoreFolder, checkpoint: CheckpointId) -> Checkpoint | None:
+    """Give a checkpoint, or None if it is gone or cannot be read."""
+    try:
+        return store.checkpoint(checkpoint) if checkpoint else None
+    except StoreDamaged:
+        return None
+
+
+def line(tip: Checkpoint, read: Callable[[CheckpointId], Checkpoint | None]) -> Iterator[Position]:
+    """Yield *tip* and what came before it in its run, as far as that is known, newest first.
+
+    Where a parent is gone it goes on behind the gap, with the labelled one before it.
+    """
+    yield Position(tip.id, tip.sequence)
+    checkpoint = tip
+    while checkpoint.sequence > 1:
+        yield Position(checkpoint.parent, checkpoint.sequence - 1)
+        earlier = read(checkpoint.parent)
+        if earlier is None:
+            earlier = read(checkpoint.labelled)
+            if earlier is None or earlier.run != tip.run:
+                return
+            yield Position(earlier.id, earlier.sequence)
+        checkpoint = earlier
+
+
+def text_of(positions: Iterable[Position]) -> str:
+    """Give the newest of *positions* as one text."""
+    return "".join(
+        position.id[:DIGITS] for position, _ in zip(positions, range(MOST), strict=False)
+    )
+
+
+def holds(text: str, checkpoint: CheckpointId) -> bool:
+    """Whether the text names *checkpoint*."""
+    start = text.find(checkpoint[:DIGITS])
+    while start >= 0 and start % DIGITS:
+        start = text.find(checkpoint[:DIGITS], start + 1)
+    return start >= 0
