@@ -111,7 +111,8 @@ class StepFailed(MaverickError):
 
     `step` is its path where it is known, else empty; `causes` names the classes of the exception
     that a Python action raised, most special first; `recalled` says that the failure was recorded
-    before; `others` are those of steps that failed side by side with this one.
+    before; `others` are those of steps that failed side by side with this one; `command_exit` is
+    the exit code of the command which failed it, else None.
     """
 
     def __init__(self, message: str, *, step: str = "", causes: tuple[str, ...] = ()) -> None:
@@ -119,6 +120,7 @@ class StepFailed(MaverickError):
         self.causes = causes
         self.recalled = False
         self.others: tuple[StepFailed, ...] = ()
+        self.command_exit: int | None = None
         super().__init__(message)
 
     def every(self) -> list[StepFailed]:

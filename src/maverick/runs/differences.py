@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from maverick.values import Value
 
 _HASH_CHARACTERS: Final = 12
-_LONGEST_VALUE: Final = 600
+_LONGEST_VALUE: Final = 200
 """Of a value that is kept of what changed, in characters of JSON."""
 
 

@@ -45,7 +45,7 @@ def test_steps_that_finish_while_a_save_is_under_way_share_the_next_one(tmp_path
         ]
         while len(journal._draft._saves._waiting) < len(others):
             threading.Event().wait(0.001)
-        journal.note_composite("inner", "done", "rides along with what comes later")
+        journal.note_composite("inner", "done", "rides along with what comes later", {})
         files.armed = False
         files.go_on.set()
         for each in (first, *others):

@@ -263,16 +263,20 @@ def _attempt_logged(
     log = recorder.begin_log(path, keep=step.logs and walk.tools.keep_logs)
     started, clock = time.time(), time.monotonic()
 
-    def end_log(status: str, why: str) -> None:
-        error = walk.tools.scrub.text(why)[:ERROR_CHARACTERS]
-        seconds = round(time.monotonic() - clock, 3)
-        log.end(status, error=error, started=int(started * 1000), seconds=seconds)
+    def end_log(status: str, why: str = "", exit_code: int | None = None) -> None:
+        how: dict[str, object] = {"started": int(started * 1000)}
+        how["seconds"] = round(time.monotonic() - clock, 3)
+        if why:
+            how["error"] = walk.tools.scrub.text(why)[:ERROR_CHARACTERS]
+        if exit_code is not None:
+            how["exit_code"] = exit_code
+        log.end(status, **how)
 
     try:
         output = work.run(_attempt(walk, step, path, block, number, facts, log))
         output = walk.tools.scrub.value(normalise(output, f"steps.{path}.output"))
     except StepFailed as error:
-        end_log("failed", str(error))
+        end_log("failed", str(error), error.command_exit)
         raise
     except Stopped as stopped:
         end_log("stopped", f"interrupted by {stopped.reason}")
@@ -280,7 +284,10 @@ def _attempt_logged(
     except Exception as fault:  # Nobody foresaw it; what the attempt wrote until then may tell why.
         end_log("failed", f"{type(fault).__name__}: {fault}")
         raise
-    log.end("done")
+    if number > 1:
+        end_log("done")
+    else:  # The facts tell its times: equal logs are stored once.
+        log.end("done")
     return output
 
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from maverick.checkpoints import Content, Entry, blob, existing, note
+from maverick.checkpoints.trees.tree_nodes import MAX_NOTE_BYTES
 from maverick.dsl.journal.tree import RunTree
 from maverick.errors import NotFound, StoreDamaged
 
@@ -398,5 +399,19 @@ def _tries(facts: Mapping[str, object]) -> int:
 
 
 def facts_text(facts: Mapping[str, object]) -> str:
-    """Give *facts* as they stand in the note of a step."""
+    """Give *facts* as they stand in the note of a step, which holds 4,096 bytes.
+
+    Of what would be too long the values of what changed go first, then what is said of agents.
+    """
+    kept = dict(facts)
+    text = _facts_json(kept)
+    for name in ("changes", "agent", "player"):
+        if len(text) <= MAX_NOTE_BYTES:
+            break
+        if kept.pop(name, None) is not None:
+            text = _facts_json(kept)
+    return text
+
+
+def _facts_json(facts: Mapping[str, object]) -> str:
     return json.dumps(facts, sort_keys=True, separators=(",", ":"))

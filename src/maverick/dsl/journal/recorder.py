@@ -179,7 +179,7 @@ class Recorder(Recall):
         """Keep the *facts* of a step that was stopped, with the next save."""
         with self._lock:
             failed, generation = self.failed_attempts(path), self._generation(path)
-            own = {"failed_attempts": failed, "generation": generation}
+            own = {"failed_attempts": failed, "generation": generation, "status": "interrupted"}
             self._note_facts(path, {**facts, **own})
 
     def note_failed_attempts(self, path: str, count: int, facts: Facts) -> None:
@@ -191,7 +191,8 @@ class Recorder(Recall):
         with self._lock:
             if self._remove_record(path):
                 self.records.again.setdefault(path, self.records.next_order())
-            own = {"failed_attempts": count, "generation": self._generation(path)}
+            generation = self._generation(path)
+            own = {"failed_attempts": count, "generation": generation, "status": "failed"}
             self._note_facts(path, {**facts, **own})
 
     def begin_log(self, path: str, *, keep: bool) -> AttemptLog:
@@ -233,6 +234,8 @@ class Recorder(Recall):
             record = self._record(path, status, key, self.records.next_order())
             asked = {"asked": True} if path in self.records.again else {}
             facts = {**facts, **asked, "generation": generation, "order": record.order}
+            if status != "done":
+                facts["status"] = status
             changes: Changes = {step_place(path): content}
             if artifacts is not None:
                 changes[artifacts_place(path)] = artifacts
@@ -263,6 +266,7 @@ class Recorder(Recall):
     def _drop_composite(self, path: str) -> None:
         if (record := self.records.get(path)) is not None and not record.key:
             self._remove_record(path)
+            self._draft.facts[step_place(path)] = None
 
     def note_decision(self, name: str, key: Key, answer: Value, *, urgent: bool) -> None:
         """Keep what was decided (`path?when`, …) with the next save.
@@ -279,13 +283,11 @@ class Recorder(Recall):
             self.records[name] = record
             self._draft.decided += urgent
 
-    def note_composite(
-        self, path: str, status: Status, output: Value, facts: Facts | None = None
-    ) -> None:
+    def note_composite(self, path: str, status: Status, output: Value, facts: Facts) -> None:
         """Keep the outcome of a composite or skipped step, and its *facts*, with the next save."""
         with self._lock:
-            if facts:
-                self._note_facts(path, facts)
+            own = {} if status == "done" else {"status": status}
+            self._note_facts(path, {**facts, **own})
             saved = self._record(path, status, {})
             record = saved._replace(load=lambda: _output_of(self._draft.outputs, path, saved.load))
             self._draft.changes[step_place(path)] = value(
@@ -407,6 +409,7 @@ class Recorder(Recall):
             self.records.again.pop(path, None)
             self.records[path] = record
             facts = {**self._stored_facts(path), "generation": self._generation(path)}
+            facts |= {"by_hand": True, **({"status": "skipped"} if status == "skipped" else {})}
             facts.pop("again", None)
             self._draft.changes[step_place(path)] = value(
                 output, note=_note_of(record), path="output"

@@ -305,7 +305,7 @@ class Executor:
     ) -> Result:
         """Keep what became of a step that is made of steps, or did not run."""
         if self.recorder is not None and not self._stands(path, result):
-            about = {"type": step.kind, **(facts or {})} if step.is_composite or not facts else None
+            about = {"type": step.kind, **(facts or {})}
             self.recorder.note_composite(path, result.status, result.output, about)
         return result
 

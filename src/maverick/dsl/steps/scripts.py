@@ -74,7 +74,9 @@ def run_script(
         message = f"stopped what the script left running: {', '.join(done.leftovers)}"
         tools.observe(Event(event="notice", step=attempt.path, message=message))
     if done.exit_code != 0:
-        raise StepFailed(failure(done))
+        failed = StepFailed(failure(done))
+        failed.command_exit = done.exit_code
+        raise failed
     return _output(done, parse, attempt, tools)
 
 
