@@ -49,6 +49,12 @@ class StepPath(str):
         return is_within(self, ancestor)
 
     @property
+    def last(self) -> str:
+        """The name at its end; of an iteration its position or key, in brackets."""
+        parts = _PART.findall(self)
+        return str(parts[-1]).removeprefix(".") if parts else ""
+
+    @property
     def pattern(self) -> str:
         """The path in the definition: `phases[].implement`, whichever iteration it is."""
         return _PART.sub(lambda part: "[]" if part[0].startswith("[") else part[0], self)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from maverick.dsl.catalog.outline import Outlined, outline
 from maverick.dsl.catalog.workflow_files import declared_name, is_path, same_name
 from maverick.dsl.journal.tree import RunTree, StepNote
 from maverick.dsl.paths import StepPath
 from maverick.dsl.serialization.loader import parse_workflow
-from maverick.errors import NotFound
+from maverick.errors import NotFound, WorkflowInvalid
 from maverick.runs.find import is_newest
 from maverick.runs.listing import status_of
 from maverick.views.graph import graph_of
@@ -57,6 +59,41 @@ class RecordedWorkflows:
         ]
         # A project's own goes before what ships, as when it ran.
         return min(alike, key=lambda file: file.startswith("<"), default=None)
+
+
+class RecordedSteps:
+    """The steps that a run may come to, by its recorded texts; none where these cannot be read."""
+
+    def __init__(self, texts: Mapping[str, str], main: str) -> None:
+        self._texts = texts
+        self._main = main
+
+    @cached_property
+    def workflow(self) -> Workflow | None:
+        """The run's own workflow; None where it has none, or this version cannot read it."""
+        if self._main not in self._texts:
+            return None
+        try:
+            return parse_workflow(self._texts[self._main], self._main)
+        except WorkflowInvalid:
+            return None
+
+    @cached_property
+    def outlined(self) -> dict[str, Outlined]:
+        """Each step by the pattern of its path, in the order of the file."""
+        if self.workflow is None:
+            return {}
+        return outline(self.workflow, RecordedWorkflows(self._texts))
+
+    @cached_property
+    def positions(self) -> dict[str, int]:
+        """Where each of them stands in that order."""
+        return {pattern: number for number, pattern in enumerate(self.outlined)}
+
+    def find(self, path: str) -> Outlined | None:
+        """Give the step at *path*; of an attempt at a validation, that."""
+        pattern = StepPath(path).pattern
+        return self.outlined.get(pattern) or self.outlined.get(pattern.removesuffix("[]"))
 
 
 def _joined(folder: PurePosixPath, name: str) -> str:

@@ -113,6 +113,10 @@ class Snapshot:
         """Give the sorted names in the folder at *path*."""
         return list(self.entries(path))
 
+    def count(self, path: AnyPath = ()) -> int:
+        """Give how many entries the folder at *path* has; reads one node of it."""
+        return self._source.node(self._folder(self.checkpoint.tree, path)).count
+
     def walk(self, path: AnyPath = ()) -> Iterator[tuple[tuple[str, ...], Entry]]:
         """Yield all that is below the folder at *path*, with its path from the root, folders
         first.

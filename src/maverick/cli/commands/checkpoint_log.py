@@ -17,10 +17,10 @@ import typer
 
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.terminal.render import age, iso_time, label_text, now_ms
+from maverick.cli.terminal.render import age, label_text, now_ms
 from maverick.cli.terminal.streams import print_json, print_out, warn
 from maverick.errors import RefDamaged
-from maverick.visible import one_line
+from maverick.visible import iso_time, one_line
 
 if TYPE_CHECKING:
     from maverick.checkpoints import Checkpoint, Store

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, Final
 from maverick.cli.answer import reply
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.terminal.render import age, iso_time, now_ms, size, table
+from maverick.cli.terminal.render import age, now_ms, size, table
 from maverick.cli.terminal.streams import warn
 from maverick.errors import NotFound, RefDamaged
 from maverick.runs.listing import Runs, RunSummary, summarise
+from maverick.visible import iso_time
 
 if TYPE_CHECKING:
     from maverick.checkpoints import Ref

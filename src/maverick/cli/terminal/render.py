@@ -85,12 +85,6 @@ def _is_unicode() -> bool:
 # --- times and sizes ------------------------------------------------------------------------------
 
 
-def iso_time(milliseconds: int) -> str:
-    """Give a time since the epoch as ISO 8601 in UTC: `2026-11-23T10:15:02.120Z`."""
-    seconds, rest = divmod(milliseconds, 1000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:03d}Z"
-
-
 def age(milliseconds: int, now: int) -> str:
     """Give how long ago a time was: `12s`, `3m`, `5h`, `4d`."""
     seconds = max(now - milliseconds, 0) // 1000

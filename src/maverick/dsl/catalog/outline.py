@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from maverick.dsl.paths import ROOT, StepPath
 from maverick.dsl.workflow.model import Step, SubworkflowStep, Workflow
@@ -11,7 +11,12 @@ from maverick.errors import WorkflowInvalid
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from maverick.dsl.catalog.catalog import Catalog
+
+class FindsWorkflows(Protocol):
+    """What knows workflows by the references of others: a catalog."""
+
+    def find_workflow(self, reference: str, calling_file: str = "", /) -> Workflow | None:
+        """Give the workflow that *reference* means in *calling_file*, None if there is none."""
 
 
 class Outlined(NamedTuple):
@@ -22,7 +27,7 @@ class Outlined(NamedTuple):
     inside: str
 
 
-def outline(workflow: Workflow, catalog: Catalog | None) -> dict[str, Outlined]:
+def outline(workflow: Workflow, catalog: FindsWorkflows | None) -> dict[str, Outlined]:
     """Every step of *workflow*, in the order of the file, and of those it calls, with a *catalog*;
     no rollbacks.
 
@@ -36,7 +41,7 @@ def _steps(
     path: StepPath,
     inside: StepPath,
     workflow: Workflow,
-    catalog: Catalog | None,
+    catalog: FindsWorkflows | None,
 ) -> Iterator[tuple[str, Outlined]]:
     for step in steps:
         step_path, step_inside = path.child(step.name), inside.child(step.name)
@@ -50,7 +55,7 @@ def _steps(
                 yield from _steps(called.steps, step_path, ROOT, called, catalog)
 
 
-def _called(step: SubworkflowStep, workflow: Workflow, catalog: Catalog) -> Workflow | None:
+def _called(step: SubworkflowStep, workflow: Workflow, catalog: FindsWorkflows) -> Workflow | None:
     try:
         return catalog.find_workflow(step.workflow, workflow.file)
     except WorkflowInvalid:

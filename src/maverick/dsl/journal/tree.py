@@ -182,6 +182,10 @@ class RunTree:
             StepPath(name): entry for name, entry in self.entries.items() if not is_decision(name)
         }
 
+    def count_recorded(self) -> int:
+        """Count the recorded steps and decisions. Reads none of them."""
+        return self.snapshot.count((_STEPS,)) if self.snapshot.find((_STEPS,)) is not None else 0
+
     @property
     def facts(self) -> dict[str, dict[str, Any]]:
         """What is noted of steps and decisions, by name: times, attempts and the like."""
