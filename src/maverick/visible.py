@@ -119,7 +119,6 @@ def _escape(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape", "backslashreplace").decode()
 
 
-<<<<<<< HEAD
 def columns(text: str) -> int:
     """Give how many columns of a terminal *text* takes: a wide character 2, a combining one none.
 
@@ -155,9 +154,9 @@ def padded(text: str, width: int, *, right: bool = False) -> str:
     """Give *text* with blanks behind it, or before it (*right*), to *width* columns."""
     blanks = " " * (width - columns(text))
     return blanks + text if right else text + blanks
-=======
+
+
 def iso_time(milliseconds: int) -> str:
     """Give a time since the epoch as ISO 8601 in UTC: `2026-11-23T10:15:02.120Z`."""
     seconds, rest = divmod(milliseconds, 1000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:03d}Z"
->>>>>>> 1fea1e5 (views: the page of a run)

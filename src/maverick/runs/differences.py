@@ -131,8 +131,8 @@ class Differences:
         before = self._recorded_step(outlined)
         if before is None:
             return ""
-        old = _lines(before.step, before.workflow.text)
-        new = _lines(outlined.step, outlined.workflow.text)
+        old = step_lines(before.step, before.workflow.text)
+        new = step_lines(outlined.step, outlined.workflow.text)
         return "\n".join(list(unified_diff(old, new, "recorded", "now", lineterm=""))[2:])
 
     def _recorded_step(self, outlined: Outlined) -> Outlined | None:
@@ -173,7 +173,7 @@ def _short(value: Value) -> Value:
     return value if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
 
 
-def _lines(step: Step, text: str) -> list[str]:
+def step_lines(step: Step, text: str) -> list[str]:
     """Give the lines of a step: its first one, and those after it that are indented more."""
     lines = text.splitlines()
     first = step.place.line - 1

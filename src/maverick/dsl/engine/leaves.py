@@ -156,8 +156,9 @@ def _execute(
     key: Key,
     about: Mapping[str, object],
 ) -> Result:
-    walk.emit("step_started", path, step)
     started, clock = time.time(), time.monotonic()
+    walk.tools.running.begin(path, step.kind, started)
+    walk.emit("step_started", path, step)
     attempts, before = 1, walk.recall.failed_attempts(path)
     facts: dict[str, object] = {}
     told = Costs()
@@ -193,7 +194,7 @@ def _execute(
             status,
             key,
             output,
-            _normalised(walk, noted()),
+            _normalised(walk, {**noted(), **did_it_pass(step, output)}),
             label=work.label,
             workspace=work.workspace,
             artifacts=_artifacts(walk, recorder, step) if status == "done" else None,
@@ -201,7 +202,6 @@ def _execute(
         block.note_record(step, record.order, asked=record.asked)
         block.note_run(step, path)
 
-    walk.tools.running.begin(path, step.kind, started)
     try:
         output = walk.run_attempts(Retries.of(step.retry, block.frame), step, path, attempt)
         keep("done", output)
@@ -235,6 +235,12 @@ def _execute(
     if work.label:
         walk.emit("checkpoint_saved", path, step, message=work.label)
     return Result("done", lambda: output)
+
+
+def did_it_pass(step: Step, output: Value) -> dict[str, object]:
+    """Give the fact that says that a validation did not pass; nothing where it did."""
+    failed = isinstance(output, dict) and output.get("success") is False
+    return {"passed": False} if step.kind == "validate" and failed else {}
 
 
 def _normalised(walk: Walk, facts: Mapping[str, object]) -> dict[str, object]:

@@ -250,7 +250,10 @@ class Executor:
             raise
         stands = self._stands(path, result)
         seconds = round(time.monotonic() - clock, 3)
-        self._conclude(path, step, result, {"started": int(started * 1000), "seconds": seconds})
+        facts: dict[str, object] = {"started": int(started * 1000), "seconds": seconds}
+        if step.kind == "validate":
+            facts |= leaves.did_it_pass(step, result.output)
+        self._conclude(path, step, result, facts)
         if stands:
             self.plan.note_standing(step, path)
         if (

@@ -1,0 +1,64 @@
+"""Say what became of each step in the run's last execution, and why.
+
+A step ran for the first time, ran again, was recalled from what the run had recorded, or was
+skipped. Of one that ran again it names what changed, with both values, or the step before it that
+ran.
+
+Examples:
+  maverick why
+  maverick why 4jvx train
+  maverick why @{1} --json
+"""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from maverick.cli.answer import reply
+from maverick.cli.entry import AsJson
+from maverick.cli.here import this_project
+from maverick.cli.named import run_and_step
+from maverick.cli.terminal.render import line_width
+from maverick.errors import NotFound
+from maverick.visible import nearest, one_line
+
+if TYPE_CHECKING:
+    from maverick.views.run_page import RunPage
+
+
+def command(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RUN] [STEP]", help="A run, and a step of it."),
+    ] = None,
+    *,
+    as_json: AsJson = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Print without colour.")] = False,
+) -> None:
+    from maverick.views import step_page  # noqa: PLC0415 - beside the help
+    from maverick.views.page_loader import load_page  # noqa: PLC0415 - as above
+
+    project = this_project()
+    store = project.open_store()
+    checkpoint, step = run_and_step(store, words or [])
+    page = load_page(str(project.root), store, checkpoint)
+    node = page.top if step is None else page.find(step)
+    if node is None:
+        known = [str(row.path) for row in page.top.rows()]
+        raise NotFound(f"{page.run} has no step {one_line(step or '')}{nearest(step or '', known)}")
+    reasons = [*step_page.reasons(page, node)]
+    reply(
+        reasons,
+        as_json=as_json,
+        text=_text(page, reasons, plain=plain),
+        note="" if reasons else f"nothing has run yet ({page.run})",
+    )
+
+
+def _text(page: "RunPage", reasons: list[dict[str, object]], *, plain: bool) -> str:
+    from maverick.cli.run_text import RunText  # noqa: PLC0415 - as above
+
+    text = RunText(page, width=line_width(sys.stdout), plain=plain, unfold=True)
+    lines = (line for reason in reasons for line in text.reason_lines(reason))
+    return "".join(f"{line}\n" for line in lines)

@@ -1,0 +1,361 @@
+"""The page of a run, and of a step, as people read them on a terminal or in a pipe."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Final
+
+from maverick.cli.terminal.render import (
+    age,
+    duration,
+    json_text,
+    label_text,
+    now_ms,
+    paint,
+    plural,
+    shell_word,
+    value_text,
+)
+from maverick.cli.terminal.streams import has_colour
+from maverick.visible import Shown, columns, fit, iso_time, last_states, one_line, padded, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from maverick.dsl.workflow.costs import Costs
+    from maverick.views.run_page import RunPage, StepNode, StepRow
+    from maverick.views.step_page import Try
+
+_SIGNS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "done": ("✓", "+", "green"),
+    "failed": ("✗", "x", "red"),
+    "skipped": ("-", "-", "dim"),
+    "running": ("▸", ">", "cyan"),
+    "waiting": ("?", "?", "yellow"),
+    "pending": ("·", ".", "dim"),
+    "doubtful": ("!", "!", "yellow"),
+}
+FOLDED: Final = 20
+"""A loop of more iterations than these is folded to counts."""
+_LONGEST_SHOWN: Final = 3
+_ERROR_LINES: Final = 24
+_OUTPUT_LINES: Final = 40
+_LEAST_NAME: Final = 16
+_DIGITS: Final = 4
+
+
+class RunText:
+    """Gives the lines of a run's page. *width* is what a line may take; None is no limit."""
+
+    def __init__(self, page: RunPage, *, width: int | None, plain: bool, unfold: bool) -> None:
+        self._page = page
+        self._width = width
+        self._colour = has_colour(sys.stdout, plain=plain)
+        self._unicode = _can_show("✓│")
+        self._unfold = unfold
+        self._names: dict[str, list[str]] = {}
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of the whole page."""
+        page = self._page
+        yield from self._head()
+        yield ""
+        entries = list(self._tree(page.top, 0))
+        name_width = self._name_width(entries)
+        for entry in entries:
+            yield from self._entry_lines(entry, name_width)
+        yield from self._foot()
+
+    # --- head and foot ----------------------------------------------------------------------------
+
+    def _head(self) -> Iterator[str]:
+        page = self._page
+        tint = {"done": "green", "failed": "red", "running": "cyan"}.get(page.status, "yellow")
+        ago = f" {age(page.ended, now_ms())} ago" if page.ended is not None else ""
+        after = "after" if page.status != "done" else "in"
+        verb = "for" if page.status == "running" else after
+        status = paint(page.status, tint, on=self._colour)
+        name = paint(page.workflow or "(no workflow)", "bold", on=self._colour)
+        yield shown(name, f"  {status}{ago} {verb} {duration(page.seconds)}")
+        place = "" if page.is_newest else ", not its newest"
+        yield self._fit(
+            f"run {page.run} (checkpoint {page.tree.checkpoint.sequence}{place}), started "
+            f"{iso_time(page.started)[:19].replace('T', ' ')} UTC"
+            + (f", {len(page.executions)} executions" if len(page.executions) > 1 else "")
+        )
+        if page.inputs:
+            given = (f"{name}={_brief(value)}" for name, value in page.inputs.items())
+            yield self._fit(f"inputs {', '.join(given)}")
+        if page.warning:
+            yield paint(f"warning: {page.warning}", "yellow", on=self._colour)
+
+    def _foot(self) -> Iterator[str]:
+        page = self._page
+        yield ""
+        if page.error and page.failed_at is None:
+            yield from self._block(page.error, "")
+        for notice in page.notices:
+            yield paint(f"notice: {notice}", "yellow", on=self._colour)
+        if page.status == "done" and page.output is not None:
+            yield self._fit(f"output {_brief(page.output)}")
+        costs = cost_text(page.costs)
+        if costs:
+            yield f"cost {costs}"
+        if page.failed_at:
+            name = f"{shell_word(page.run)} {shell_word(page.failed_at)}"
+            yield f"logs: maverick logs {name}"
+        if page.status == "running":
+            yield f"watch it: maverick watch {shell_word(page.run)}"
+        if page.resume:
+            yield f"resume: {page.resume}"
+
+    # --- steps ------------------------------------------------------------------------------------
+
+    def _tree(self, node: StepNode, depth: int) -> Iterator[_Line]:
+        """Yield a line for each step below *node*, loops of many iterations folded."""
+        inner = node.inner
+        iterations = [one for one in inner if one.is_iteration]
+        if len(iterations) > FOLDED and not self._unfold:
+            yield self._counted(iterations, depth)
+            inner = _worth_showing(iterations)
+        for one in inner:
+            yield self._line(one, depth)
+            yield from self._tree(one, depth + 1)
+
+    def _counted(self, iterations: Sequence[StepNode], depth: int) -> _Line:
+        counts: dict[str, int] = {}
+        for one in iterations:
+            counts[one.status] = counts.get(one.status, 0) + 1
+        told = ", ".join(f"{count:,} {status}" for status, count in counts.items())
+        text = f"{len(iterations):,} iterations: {told}"
+        return _Line(depth, "", text, "", "--all shows each", None)
+
+    def _line(self, node: StepNode, depth: int) -> _Line:
+        row = node.row
+        status = node.status
+        if row is not None and row.passed is False and status == "done":
+            status_shown = "doubtful"
+        else:
+            status_shown = status
+        name = node.path.last
+        if node.is_iteration:
+            loop = str(node.path)[: -len(name)]
+            item = self._item(loop, name)
+            name = f"{name} {item}" if item else name
+        elif not node.path.last.startswith("[") and row is not None and row.type == "loop":
+            count = sum(one.is_iteration for one in node.inner)
+            name = f"{name} ({count})" if count else name
+        seconds = node.seconds if status != "pending" else None
+        time = duration(seconds) if seconds is not None else ""
+        return _Line(depth, status_shown, name, time, _about(row), row)
+
+    def _item(self, loop: str, bracketed: str) -> str:
+        position = bracketed[1:-1]
+        if not position.isdigit():
+            return ""
+        if loop not in self._names:
+            self._names[loop] = self._page.names(loop)
+        names = self._names[loop]
+        return names[int(position)] if int(position) < len(names) else ""
+
+    def _name_width(self, entries: Sequence[_Line]) -> int:
+        longest = max((2 * one.depth + columns(one.name) for one in entries), default=0)
+        room = (self._width or 100) - 2 - 10 - 12
+        return min(longest, max(room, _LEAST_NAME))
+
+    def _entry_lines(self, entry: _Line, name_width: int) -> Iterator[str]:
+        indent = "  " * entry.depth
+        name = fit(one_line(entry.name), max(name_width - len(indent), 8))
+        sign = self._sign(entry.status)
+        before = f"{indent}{sign} " if entry.status else f"{indent}  "
+        head = f"{indent}  {padded(name, name_width - len(indent))}"
+        room = (self._width or 10_000) - columns(head) - 2 - 8 - 2
+        about = fit(one_line(entry.about), max(room, 0)) if entry.about else ""
+        tail = padded(entry.time, 8, right=True) if entry.time or about else ""
+        line = shown(before, head[len(indent) + 2 :])
+        if tail:
+            line = shown(line, "  ", tail)
+        if about:
+            line = shown(line, "  ", paint(about, "dim", on=self._colour))
+        yield Shown(line.rstrip())
+        row = entry.row
+        if row is not None and row.status in ("failed", "pending") and not _is_around(row):
+            error = row.error
+            if error:
+                yield from self._block(error, f"{indent}  ")
+
+    def _sign(self, status: str) -> str:
+        if not status:
+            return " "
+        fine, plain, tint = _SIGNS[status]
+        return paint(fine if self._unicode else plain, tint, on=self._colour)
+
+    def _block(self, text: str, indent: str) -> Iterator[str]:
+        """Yield the lines of an error, each behind a bar."""
+        bar = paint("│" if self._unicode else "|", "dim", on=self._colour)
+        lines = last_states(text).rstrip().split("\n")
+        if len(lines) > _ERROR_LINES:
+            left_out = len(lines) - _ERROR_LINES
+            lines = [lines[0], f"({left_out} lines left out)", *lines[2 - _ERROR_LINES :]]
+        for line in lines:
+            told = one_line(line)
+            room = None if self._width is None else self._width - columns(indent) - 2
+            yield shown(indent, bar, f" {told if room is None else fit(told, room)}")
+
+    def _fit(self, text: str) -> str:
+        line = one_line(text)
+        return line if self._width is None else fit(line, self._width)
+
+    # --- one step ---------------------------------------------------------------------------------
+
+    def step_lines(
+        self, row: StepRow, because: str | None, tries: Sequence[Try], source: Sequence[str]
+    ) -> Iterator[str]:
+        """Yield the lines of the page of one step, but for its output. *source* is its lines in the
+        workflow's file.
+        """
+        name = paint(row.path, "bold", on=self._colour)
+        verb = {"done": "in", "failed": "after", "running": "for"}.get(row.status, "after")
+        took = f" {verb} {duration(row.seconds)}" if row.seconds is not None else ""
+        doubt = ", and did not pass" if row.passed is False else ""
+        yield shown(self._sign(row.status), " ", name, f"  {row.type} {row.status}{took}{doubt}")
+        yield from self._step_facts(row, because)
+        if costs := _row_costs(row):
+            yield f"  cost {costs}"
+        yield from self._tries(tries)
+        if row.error and (not tries or not tries[-1].error):
+            yield from self._block(row.error, "  ")
+        if source:
+            yield ""
+            for line in source:
+                yield self._fit(f"  {line}")
+
+    def _step_facts(self, row: StepRow, because: str | None) -> Iterator[str]:
+        if row.started is not None:
+            when = iso_time(row.started)[:19].replace("T", " ")
+            several = len(self._page.executions) > 1
+            which = f" in execution {row.execution}" if several else ""
+            yield self._fit(f"  started {when} UTC{which}")
+        if row.label:
+            yield self._fit(f"  checkpoint {self._page.run}@{label_text(row.label)}")
+        if because is not None:
+            yield self._fit(f"  it ran because {because}" if row.attempts else f"  {because}")
+        for change in row.facts.get("changes", []):
+            if isinstance(change, dict):
+                yield from self._change(change, "    ")
+        if row.agent is not None:
+            told = [row.agent.provider, row.agent.model, row.agent.session]
+            yield self._fit(f"  agent {' · '.join(filter(None, told))}")
+
+    def _change(self, change: Mapping[str, object], indent: str) -> Iterator[str]:
+        part, old, new = (change.get(field) for field in ("part", "old", "new"))
+        yield self._fit(f"{indent}{part}: {_brief(old)} -> {_brief(new)}")
+
+    def _tries(self, tries: Sequence[Try]) -> Iterator[str]:
+        if len(tries) == 1 and tries[0].error is None:
+            return
+        for attempt in tries:
+            took = "" if attempt.seconds is None else f" after {duration(attempt.seconds)}"
+            yield f"  attempt {attempt.number}: {attempt.status}{took}"
+            if attempt.error:
+                yield from self._block(attempt.error, "    ")
+
+    def reason_lines(self, reason: Mapping[str, object]) -> Iterator[str]:
+        """Yield what `why` says of one step."""
+        path, did, why = (str(reason[field]) for field in ("path", "did", "because"))
+        tint = {"ran": "green", "reran": "yellow", "recalled": "cyan"}.get(did, "dim")
+        word = paint(did, tint, on=self._colour)
+        line = one_line(f"{path}: {why}")
+        room = None if self._width is None else self._width - 10
+        yield shown(" " * (8 - len(did)), word, f"  {line if room is None else fit(line, room)}")
+        changes = reason.get("changes")
+        for change in changes if isinstance(changes, list) else []:
+            yield from self._change(change, " " * 12)
+
+
+class _Line:
+    """A line of the tree; its error stands below it."""
+
+    __slots__ = ("about", "depth", "name", "row", "status", "time")
+
+    def __init__(
+        self, depth: int, status: str, name: str, time: str, about: str, row: StepRow | None
+    ) -> None:
+        self.depth = depth
+        self.status = status
+        self.name = name
+        self.time = time
+        self.about = about
+        self.row = row
+
+
+def _worth_showing(iterations: Sequence[StepNode]) -> list[StepNode]:
+    """Give the iterations of a folded loop that failed, run, or took longest, in order."""
+    telling = [one for one in iterations if one.status in ("failed", "running", "waiting")]
+    timed = sorted(iterations, key=lambda one: one.seconds or 0, reverse=True)[:_LONGEST_SHOWN]
+    chosen = {id(one) for one in (*telling[:FOLDED], *timed)}
+    return [one for one in iterations if id(one) in chosen]
+
+
+def _is_around(row: StepRow) -> bool:
+    return row.type in ("loop", "parallel", "branch", "subworkflow")
+
+
+def _about(row: StepRow | None) -> str:
+    """Say of a step what the tree has no column for."""
+    if row is None:
+        return ""
+    parts = [
+        f"@{label_text(row.label)}" if row.label else "",
+        "did not pass" if row.passed is False else "",
+        "assumed" if row.assumed else "",
+        f"reused from {row.reused_from}" if row.reused_from else "",
+        f"attempt {row.attempts}" if (row.attempts or 1) > 1 else "",
+        row.agent.model or row.agent.provider or "" if row.agent is not None else "",
+        _row_costs(row),
+    ]
+    return " · ".join(filter(None, parts))
+
+
+def _row_costs(row: StepRow) -> str:
+    from maverick.dsl.workflow.costs import Costs  # noqa: PLC0415 - few steps are agents
+
+    return cost_text(Costs.of_step(row.facts)) if row.agent is not None else ""
+
+
+def cost_text(costs: Costs) -> str:
+    """Give what agents cost: `3 calls, 41k tokens, $0.37`; empty where none was called."""
+    if not costs.calls:
+        return ""
+    parts = [plural(costs.calls, "call")]
+    if costs.tokens_in is not None or costs.tokens_out is not None:
+        parts.append(f"{_count((costs.tokens_in or 0) + (costs.tokens_out or 0))} tokens")
+    if costs.usd is not None:
+        parts.append(f"${costs.usd:.2f}" if costs.usd >= 0.01 else f"${costs.usd:.{_DIGITS}f}")
+    return ", ".join(parts)
+
+
+def _count(number: int) -> str:
+    return f"{number / 1000:,.0f}k" if number >= 10_000 else f"{number:,}"
+
+
+def _brief(value: object) -> str:
+    """Give a value on one line: a text as it is, another one as JSON."""
+    text = value if isinstance(value, str) else json_text(value, indent=None)
+    return " ".join(text.split()) if len(text) < 2000 else f"{text[:2000]}…"
+
+
+def output_lines(value: object, *, everything: bool) -> tuple[list[str], int]:
+    """Give the lines of an output, and how many were left out of them."""
+    lines = value_text(value).rstrip("\n").split("\n") if value is not None else []
+    if everything or len(lines) <= _OUTPUT_LINES:
+        return lines, 0
+    return lines[:_OUTPUT_LINES], len(lines) - _OUTPUT_LINES
+
+
+def _can_show(text: str) -> bool:
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,127 @@
+"""`show`, `logs` and `why` as people and programs read them."""
+
+from __future__ import annotations
+
+import pytest
+
+from kit.program import Program, Quick
+
+FLOW = """
+- {name: says, type: shell, run: "echo on stdout; echo on stderr >&2"}
+- {name: each, type: loop, for_each: range(30), steps: [{name: one, type: shell, run: "true"}]}
+- {name: fails, type: shell, retry: {attempts: 2}, run: "echo FAILED test_x; echo noise >&2; exit 3"}
+- {name: after, type: shell, run: "true"}
+"""
+STEP_KEYS = [
+    "path", "type", "status", "label", "started", "seconds", "attempts", "error", "reused_from",
+    "assumed", "agent",
+]  # fmt: skip
+RUN_KEYS = [
+    "run", "project", "workflow", "status", "started", "ended", "seconds", "inputs", "output",
+    "error", "failed_at", "waiting", "notices", "resume", "steps", "totals",
+]  # fmt: skip
+
+
+@pytest.fixture
+def failed(quick: Quick, program: Program) -> Quick:
+    """A run whose third step failed."""
+    program.flow(FLOW)
+    assert 1 == quick("run", "flow.yaml").code
+    return quick
+
+
+def test_the_page_of_a_failed_run_has_why_and_what_to_do(failed: Quick) -> None:
+    """Somebody with five minutes needs no other command."""
+    lines = failed("show").out.splitlines()
+
+    assert "failed" in lines[0]
+    fails = next(number for number, line in enumerate(lines) if line.startswith("✗ fails"))
+    assert "attempt 2" in lines[fails]
+    assert ["  │ exit code 3: noise", "  │ stderr:", "  │   noise", "  │ stdout:"] == lines[
+        fails + 1 : fails + 5
+    ]
+    assert any(line.startswith("· after") for line in lines)
+    assert lines[-2].startswith("logs: maverick logs ")
+    assert lines[-1].startswith("resume: maverick resume ")
+
+
+def test_a_long_loop_is_folded_and_all_unfolds_it(failed: Quick) -> None:
+    """The three that took longest are shown, the others counted."""
+    folded = failed("show").out
+    unfolded = failed("show", "--all").out
+
+    assert "30 iterations: 30 done" in folded
+    assert folded.count("✓ one") == 3
+    assert unfolded.count("✓ one") == 30
+
+
+@pytest.mark.parametrize("columns", [60, 100, 160])
+def test_no_line_is_wider_than_the_terminal(failed: Quick, columns: int) -> None:
+    """A line that wraps cannot be read."""
+    out = failed("show", COLUMNS=str(columns)).out
+
+    assert max(map(len, out.splitlines())) <= columns
+
+
+def test_json_has_the_keys_of_the_contract(failed: Quick) -> None:
+    """Scripts read them."""
+    page = failed("show", "--json").json
+    step = failed("show", "fails", "--json").json
+
+    assert RUN_KEYS == list(page)
+    assert all(list(one) == STEP_KEYS for one in page["steps"])
+    assert [*STEP_KEYS, "output", "because", "tries"] == list(step)
+    assert ["number", "started", "seconds", "status", "exit_code", "error"] == list(
+        step["tries"][0]
+    )
+    assert [3, 3] == [one["exit_code"] for one in step["tries"]]
+    assert {"seconds", "calls", "tokens_in", "tokens_out", "usd"} == set(page["totals"])
+    assert ("failed", "fails") == (page["status"], page["failed_at"])
+
+
+def test_why_has_a_reason_for_each_step(failed: Quick) -> None:
+    """Steps that are made of steps run because those in them do."""
+    reasons = failed("why", "--json").json
+
+    assert ["says", "each[0].one"] == [reason["path"] for reason in reasons][:2]
+    assert "fails" == reasons[-1]["path"]
+    assert all(list(one) == ["path", "did", "because", "changes"] for one in reasons)
+
+
+def test_logs_give_what_a_step_wrote_byte_for_byte(failed: Quick) -> None:
+    """In a pipe nothing is added to it."""
+    assert "on stdout\non stderr\n" == failed("logs", "says").out
+    assert "on stderr\n" == failed("logs", "says", "--stream", "stderr").out
+    assert "FAILED test_x\nnoise\n" == failed("logs", "fails", "--attempt", "1").out
+
+
+def test_logs_of_several_steps_name_the_step_of_each_line(failed: Quick) -> None:
+    """Else nobody could tell whose line it is."""
+    assert [
+        "says | on stdout",
+        "says | on stderr",
+        "fails | FAILED test_x",
+        "fails | noise",
+    ] == failed("logs").out.splitlines()
+
+
+@pytest.mark.parametrize("command", ["show", "logs", "why"])
+def test_a_step_that_is_not_there_is_said_with_the_nearest(failed: Quick, command: str) -> None:
+    """Exit code 10, as for all that is not there."""
+    run = failed("runs", "--json").json[0]["run"]
+
+    ended = failed(command, run, "fail")
+
+    assert 10 == ended.code
+    assert "did you mean `fails`?" in ended.err
+
+
+def test_an_attempt_that_is_not_there_is_said(failed: Quick) -> None:
+    """And how many there were can be seen."""
+    assert 10 == failed("logs", "fails", "--attempt", "7").code
+    assert 2 == failed("logs", "fails", "--stream", "both_of_them").code
+
+
+def test_a_path_in_a_revision_prints_what_is_there(failed: Quick) -> None:
+    """As `checkpoint show` does."""
+    assert '"on stdout' in failed("show", "@latest:steps.says.output", "--json").out
