@@ -125,3 +125,16 @@ def test_an_attempt_that_is_not_there_is_said(failed: Quick) -> None:
 def test_a_path_in_a_revision_prints_what_is_there(failed: Quick) -> None:
     """As `checkpoint show` does."""
     assert '"on stdout' in failed("show", "@latest:steps.says.output", "--json").out
+
+
+def test_what_an_agent_was_given_can_be_read(quick: Quick, program: Program) -> None:
+    """Else nobody could say why it answered what it did."""
+    (program.root / "maverick.yaml").write_text(
+        "agents: {helper: {provider: command, command: [sh, -c, 'cat >/dev/null; echo yes']}}\n"
+    )
+    program.flow("- {name: asks, type: agent, agent: helper, context: {question: is it so}}")
+    assert 0 == quick("run", "flow.yaml").code
+
+    assert "is it so" in quick("logs", "asks", "--prompt").out
+    assert "yes\n" == quick("logs", "asks").out
+    assert "command" == quick("show", "asks", "--json").json["agent"]["provider"]
