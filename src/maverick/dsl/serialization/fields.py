@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from maverick.dsl.durations import parse_duration
 from maverick.dsl.expressions.expressions import Expression, Template
+from maverick.dsl.serialization.foreign_words import Word, Words
 from maverick.dsl.serialization.problems import Problems, describe, is_null, is_sole
-from maverick.dsl.serialization.words import Word, Words
 from maverick.dsl.serialization.yaml_nodes import (
     MappingNode,
     Node,

@@ -11,9 +11,9 @@ import re
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from maverick.dsl.serialization.fields import Fields
+from maverick.dsl.serialization.foreign_words import INPUT_TYPE_WORDS, INPUT_WORDS, WORKFLOW_WORDS
 from maverick.dsl.serialization.problems import Problems, describe, with_excerpts
 from maverick.dsl.serialization.steps import read_block, read_name
-from maverick.dsl.serialization.words import INPUT_TYPE_WORDS, INPUT_WORDS, WORKFLOW_WORDS
 from maverick.dsl.serialization.yaml_nodes import (
     MappingNode,
     Node,

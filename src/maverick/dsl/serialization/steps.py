@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from maverick.dsl.expressions.expressions import Expression, parse_expression
 from maverick.dsl.serialization.fields import Common, Fields
+from maverick.dsl.serialization.foreign_words import STEP_WORDS, TYPE_WORDS
 from maverick.dsl.serialization.problems import Problems, describe
-from maverick.dsl.serialization.words import STEP_WORDS, TYPE_WORDS
 from maverick.dsl.serialization.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode
 from maverick.dsl.workflow.inputs import truth_of
 from maverick.dsl.workflow.model import (
