@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from maverick.dsl.catalog.lint import check_text
-from maverick.dsl.serialization import words
+from maverick.dsl.serialization import foreign_words as words
 from maverick.dsl.serialization.loader import check_workflow
 from maverick.dsl.serialization.steps import STEP_TYPES
 
