@@ -41,6 +41,7 @@ def _commands() -> list[tuple[str, ...]]:
         "workflow show": ("fly",),
         "workflow check": ("fly",),
         "checkpoint cat": ("@latest:x",),
+        "diff": ("a", "b"),
         "checkpoint diff": ("a", "b"),
         "checkpoint restore": ("a",),
         "checkpoint tag": ("a", "b"),
@@ -183,7 +184,7 @@ def test_where_no_file_can_be_written_it_is_printed(
             "maverick.cli.terminal.progress.progress_line",
             "warning: progress is no longer shown: ",
         ),
-        ("maverick.cli.terminal.progress.json_text", "warning: events are no longer written: "),
+        ("maverick.cli.terminal.event_lines.json_text", "warning: events are no longer written: "),
     ],
 )
 def test_a_watcher_that_breaks_is_left_out(

@@ -36,12 +36,13 @@ def test_text_output_is_printed_as_it_is_and_progress_goes_to_stderr(quick: Quic
     run = re.search(r"flow-[0-9]{8}-[0-9]{6}-\w+", done.err)
     assert run is not None
     shapes = [
-        re.sub(r"[0-9.]+ (ms|s)\b", "TIME", line)
+        re.sub(r"[0-9.]+ (ms|s)\b", "TIME", re.sub(r"^[0-9:]{8}  | {17}(?=│)", "", line))
         for line in done.err.replace(run[0], "RUN").splitlines()
     ]
     assert [
         "     run  RUN",
         "   start  greet",
+        "│ greet  hello Ada",
         "    done  greet  TIME",
         "RUN done in TIME: 1 step ran",
     ] == shapes
@@ -206,7 +207,7 @@ def test_what_python_actions_print_does_not_spoil_the_result(program: Program) -
     done = program.run("run", "flow.yaml")
 
     assert "given\n" == done.out
-    assert {"printed", "spoken"} <= set(done.err.splitlines())
+    assert {"│ talk  printed", "spoken"} <= {line.strip() for line in done.err.splitlines()}
 
 
 def test_values_that_json_does_not_know_are_written_as_documented(quick: Quick) -> None:

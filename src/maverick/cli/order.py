@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
 EXIT_CODES: Final[Mapping[str, int]] = {"done": 0, "failed": 1, "paused": 130, "killed": 130}
 
+PROGRESS: Final = ("auto", "tree", "lines", "json")
+"""How progress can be shown."""
+_WAYS: Final = "auto, tree, lines or json"
+
 
 class Order(NamedTuple):
     """What is asked for. `command` is `run`, `resume`, or a workflow that is a command of its own.
@@ -36,6 +40,9 @@ class Order(NamedTuple):
     run_id: str | None = None
     """What a new run is called."""
     strict: bool = False
+    progress: str = ""
+    """How progress is shown; empty: as `MAVERICK_PROGRESS` says, else `auto`."""
+    verbose: bool = False
     folders: tuple[str, ...] = ()
     """What `-C` named."""
 
@@ -60,6 +67,8 @@ class Order(NamedTuple):
             raise UsageError(
                 f"--workspace is restore, force-restore or keep, not {self.workspace!r}"
             )
+        if self.progress not in {"", *PROGRESS}:
+            raise UsageError(f"--progress is {_WAYS}, not {self.progress!r}")
         for option, given in chosen.items():
             if given and self.resume is None:
                 raise UsageError(f"{option} says how to resume; it needs --resume")
@@ -89,6 +98,24 @@ class Order(NamedTuple):
                 "--run-id names a new run, and --resume one that is there; --resume=auto --run-id "
                 "goes on with the run of that name, or starts it"
             )
+
+    def shown_as(self, from_environment: str, *, can_draw: bool) -> str:
+        """Give how progress is shown: `tree`, `lines`, `json`, or not at all (empty).
+
+        *from_environment* is what `MAVERICK_PROGRESS` says. A tree needs a terminal that it
+        *can_draw* on; elsewhere there are lines.
+
+        Raises:
+            UsageError: The environment names no way to show it.
+        """
+        if not self.progress and from_environment not in {"", *PROGRESS}:
+            raise UsageError(f"MAVERICK_PROGRESS is {_WAYS}, not {from_environment!r}")
+        if self.quiet:
+            return ""
+        asked = self.progress or from_environment or "auto"
+        if asked == "auto":
+            asked = "lines" if self.plain else "tree"
+        return "lines" if asked == "tree" and not can_draw else asked
 
     @property
     def policy(self) -> "Policy":

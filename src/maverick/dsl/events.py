@@ -20,6 +20,8 @@ Kind = Literal[
     "step_failed",
     "step_skipped",
     "step_recalled",
+    "iteration_started",
+    "iteration_ended",
     "checkpoint_saved",
     "notice",
     "run_finished",

@@ -58,6 +58,8 @@ class Session:
     stop: Stop = field(default_factory=Stop)
     ask: Callable[[str], bool] | None = None
     """Asks a person a question; None where there is nobody to be asked."""
+    shows_prints: bool = False
+    """Whether `observe` shows what actions print; else it goes to where they print it, too."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "observe", guarded(self.observe))

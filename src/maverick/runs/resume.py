@@ -36,7 +36,8 @@ def resume(project: Project, request: Request, session: Session) -> Outcome:
             stand.
         StepsDiffer: A finished step would run again, and the policy is `refuse`. Nothing was run.
     """
-    with prints_kept(refuse_secrets(project, request.inputs)):
+    scrub = refuse_secrets(project, request.inputs)
+    with prints_kept(scrub, passed_on=not session.shows_prints):
         return _resume(project, request, session)
 
 

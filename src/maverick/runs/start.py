@@ -40,7 +40,8 @@ def start(project: Project, request: Request, session: Session) -> Outcome:
         RunExists: There is a run of the name that is given, or somebody begins it now.
         RefDamaged: There is one whose ref is damaged or gone.
     """
-    with prints_kept(refuse_secrets(project, request.inputs)):
+    scrub = refuse_secrets(project, request.inputs)
+    with prints_kept(scrub, passed_on=not session.shows_prints):
         return _start(project, request, session)
 
 

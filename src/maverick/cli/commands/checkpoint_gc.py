@@ -81,7 +81,7 @@ def command(
     project = this_project()
     from maverick.checkpoints.byhand import needed  # noqa: PLC0415
     from maverick.checkpoints.gc.automatic import note_collected  # noqa: PLC0415 - light commands do without
-    from maverick.cli.terminal.progress import Bar  # noqa: PLC0415
+    from maverick.cli.terminal.bar import Bar  # noqa: PLC0415
 
     # A dry run removes nothing, so it may be made anywhere.
     store = project.open_store(trust_locks=alone or dry_run or None)

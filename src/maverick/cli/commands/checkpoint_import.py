@@ -49,7 +49,7 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     from maverick.checkpoints import imports  # noqa: PLC0415
-    from maverick.cli.terminal.progress import Bar  # noqa: PLC0415
+    from maverick.cli.terminal.bar import Bar  # noqa: PLC0415
     from maverick.runs.import_check import import_check  # noqa: PLC0415
 
     project = this_project()

@@ -26,7 +26,7 @@ import typer
 from maverick.cli.answer import CommandAnswer
 from maverick.cli.closing import report
 from maverick.cli.entry import AUTO_RESUME, BARE_RESUME
-from maverick.cli.observing import observing
+from maverick.cli.observing import Observers, observing
 from maverick.cli.order import EXIT_CODES, Order
 from maverick.cli.terminal.streams import print_err, stdout_kept_clean
 from maverick.errors import Interrupted
@@ -140,10 +140,26 @@ def command(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object with what the run came to.")
     ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="Print errors and the result only.")
+    progress: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|tree|lines|json",
+            help="How to show what runs: as a display on a terminal, as lines, or as JSON on "
+            "standard error. The default is MAVERICK_PROGRESS, else auto.",
+        ),
+    ] = "",
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="Also show skipped steps, and those that are made of steps."
+        ),
     ] = False,
-    plain: Annotated[bool, typer.Option("--plain", help="Print progress without colour.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print errors and the result only; show no progress.")
+    ] = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Print progress as lines without colour.")
+    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1 also if a run that is done has notices.")
     ] = False,
@@ -165,6 +181,8 @@ def command(
         events=events,
         run_id=run_id,
         strict=strict,
+        progress=progress,
+        verbose=verbose,
         folders=context.obj.folders,
     )
     execute(order, inputs_file, inputs or [], context.obj)
@@ -179,8 +197,8 @@ def execute(order: Order, inputs_file: str, pairs: list[str], answer: CommandAns
         answer.one_line = order.events == "-"
         answer.out = stack.enter_context(stdout_kept_clean())
         stack.callback(setattr, answer, "out", None)
-        observe = stack.enter_context(observing(order, answer))
-        code = _run(order, inputs, observe, answer)
+        observers = stack.enter_context(observing(order, answer))
+        code = _run(order, inputs, observers, answer)
     raise typer.Exit(code)
 
 
@@ -201,7 +219,7 @@ def _given_outputs(pairs: "Sequence[str]") -> "dict[str, Value]":
 
 
 def _run(
-    order: Order, inputs: "dict[str, Value]", observe: "Observer", answer: CommandAnswer
+    order: Order, inputs: "dict[str, Value]", observe: Observers, answer: CommandAnswer
 ) -> int:
     """Start or resume, report what came of it, and give the exit code."""
     from maverick.cli.here import asking, current_folder, this_project  # noqa: PLC0415
@@ -225,16 +243,17 @@ def _run(
     if order.plan:
         return _plan(order, project, request, observe, answer)
     stop = Stop()
+    session = Session(observe, stop, asking(), shows_prints=observe.shows_prints)
     perform = _performer(order)
     clock = time.monotonic()
     with (
-        catching(stop) as signals,
+        catching(stop, observe.leave) as signals,
         current_folder(project.root),
         bound_as_in(project.root, os.environ),
     ):
         try:
             outcome = attend(
-                lambda: perform(project, request, Session(observe, stop, asking())),
+                lambda: perform(project, request, session),
                 signals,
                 _teller(order.quiet),
             )
@@ -248,6 +267,7 @@ def _run(
             outcome = Outcome(
                 run=answer.run, workflow=answer.workflow or "", status="killed", error=error
             )
+        observe.close()
         report(outcome, order, project, answer, time.monotonic() - clock)
         if outcome.status == "done":
             from maverick.cli.here import collect_in_background  # noqa: PLC0415

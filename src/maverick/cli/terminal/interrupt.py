@@ -39,6 +39,10 @@ that is paused).
 INTERRUPTED: Final = 130
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 class GaveUp(Exception):
     """The run did not come to an end in time after the second signal. It was saved up to its last
     finished step.
@@ -54,9 +58,16 @@ class Signals:
     signal is announced a moment later. *clock* gives seconds that never go back.
     """
 
-    def __init__(self, stop: Stop, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        stop: Stop,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        leave: Callable[[], None] = _nothing,
+    ) -> None:
         self.stop = stop
         self.clock = clock
+        self._leave = leave
         self.announced = 0
         """How many of them were announced."""
         self._received = 0
@@ -79,6 +90,7 @@ class Signals:
         self._received += 1
         self._moment = now
         if self._received > 2:
+            self._leave()
             os._exit(INTERRUPTED)
         self.stop.request(signal.Signals(number).name)
 
@@ -98,12 +110,13 @@ class Signals:
 
 
 @contextmanager
-def catching(stop: Stop) -> Iterator[Signals]:
-    """While the block runs, signals request *stop*; the third one ends the process at once.
+def catching(stop: Stop, leave: Callable[[], None] = _nothing) -> Iterator[Signals]:
+    """While the block runs, signals request *stop*; the third one ends the process at once, after
+    *leave*.
 
     A SIGHUP that was ignored when the program began (`nohup`) stays ignored.
     """
-    signals = Signals(stop)
+    signals = Signals(stop, leave=leave)
     caught = [
         number
         for number in SIGNALS

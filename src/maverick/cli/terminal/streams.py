@@ -77,8 +77,12 @@ def is_terminal(stream: Any) -> bool:
 
 
 def has_colour(stream: Any, *, plain: bool = False) -> bool:
-    """Whether *stream* is a terminal that is to be coloured (`NO_COLOR` and `TERM=dumb` say no)."""
-    return not plain and not os.environ.get("NO_COLOR") and can_draw(stream)
+    """Whether what people read on *stream* is coloured: on a terminal, or where `FORCE_COLOR` says
+    so; `NO_COLOR` refuses it, whatever else is said.
+    """
+    if plain or os.environ.get("NO_COLOR"):
+        return False
+    return os.environ.get("FORCE_COLOR", "") not in {"", "0", "false"} or can_draw(stream)
 
 
 def can_draw(stream: Any) -> bool:
@@ -109,10 +113,15 @@ def print_err(text: str) -> None:
 
 def write_err(text: str) -> None:
     """Write *text*, made visible, to standard error, if anybody listens."""
+    write_to(sys.stderr, text)
+
+
+def write_to(stream: Any, text: str) -> None:
+    """Write *text*, made visible, to *stream*, if anybody listens."""
     with suppress(OSError, ValueError):
-        if sys.stderr is not None:
-            sys.stderr.write(shown(text))
-            sys.stderr.flush()
+        if stream is not None:
+            stream.write(shown(text))
+            stream.flush()
 
 
 def complain(message: str) -> None:

@@ -18,6 +18,7 @@ from maverick.dsl.paths import StepPath
 from maverick.dsl.processes.last_words import LAST_LINES
 from maverick.dsl.processes.threads import run_all
 from maverick.dsl.workflow.inputs import convert_inputs
+from maverick.dsl.workflow.items import item_name
 from maverick.dsl.workflow.model import (
     BranchStep,
     LoopStep,
@@ -177,6 +178,9 @@ class _Iteration(NamedTuple):
             return self.frame
         return self.frame.after(before.visible.steps)
 
+    about: dict[str, object] | None = None
+    """What those are told who watch; None where it is no more than its step."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Iterations:
@@ -229,6 +233,7 @@ def _rounds(walk: Walk, step: LoopStep, path: StepPath, block: Block) -> _Iterat
     if step.until is not None:
         counts.append(resolve.count(step.max_iterations, block.frame, "max_iterations", minimum=1))
     count = min(counts)
+    total = count if step.until is None else None
 
     def frame(number: int) -> Frame:
         return block.frame.child(item=None if items is None else items[number], index=number)
@@ -251,7 +256,9 @@ def _rounds(walk: Walk, step: LoopStep, path: StepPath, block: Block) -> _Iterat
                 return Result("done", lambda: {name: named[name].output for name in names})
             return last_of(step.steps, results)
 
-        return _Iteration(iteration, frame(number), body, following)
+        name = "" if items is None else walk.tools.scrub.text(item_name(items[number]))
+        about: dict[str, object] = {"number": number + 1, "count": total, "name": name}
+        return _Iteration(iteration, frame(number), body, following, about=about)
 
     return _Iterations(count, make)
 
@@ -332,7 +339,7 @@ def _chain(
             iteration = iterations.make(number)
             inner.frame = before = iteration.frame_after(before)
             try:
-                results.append(_attempt(step, iteration, inner))
+                results.append(_attempt(walk, step, iteration, inner))
             except Unfinished as unfinished:
                 chained = unfinished.chained and not walk.looking
                 if chained and walk.refusals is not None:
@@ -405,22 +412,22 @@ def _independent(
     ]
     try:
         if walk.recorder is None:
-            return _check_all(step, every, blocks)
-        return _run_all(step, every, blocks, limit)
+            return _check_all(walk, step, every, blocks)
+        return _run_all(walk, step, every, blocks, limit)
     finally:
         for inner in blocks:
             block.leave(step, inner)
 
 
 def _run_all(
-    step: LoopStep, iterations: list[_Iteration], blocks: list[Block], limit: int
+    walk: Walk, step: LoopStep, iterations: list[_Iteration], blocks: list[Block], limit: int
 ) -> list[Result]:
     """Run all, at most *limit* at a time; the failure that ends them names the others."""
     failures: dict[int, StepFailed] = {}
 
     def attempt(number: int) -> Result:
         try:
-            return _attempt(step, iterations[number], blocks[number])
+            return _attempt(walk, step, iterations[number], blocks[number])
         except StepFailed as error:
             failures[number] = error
             raise
@@ -433,13 +440,15 @@ def _run_all(
         raise
 
 
-def _check_all(step: LoopStep, iterations: list[_Iteration], blocks: list[Block]) -> list[Result]:
+def _check_all(
+    walk: Walk, step: LoopStep, iterations: list[_Iteration], blocks: list[Block]
+) -> list[Result]:
     """Check every iteration, also those after one that is not finished."""
     results: list[Result] = []
     stopped_by: list[Unfinished | StepFailed] = []
     for iteration, inner in zip(iterations, blocks, strict=True):
         try:
-            results.append(_attempt(step, iteration, inner))
+            results.append(_attempt(walk, step, iteration, inner))
         except (Unfinished, StepFailed) as error:
             stopped_by.append(error)
     if stopped_by:
@@ -447,7 +456,17 @@ def _check_all(step: LoopStep, iterations: list[_Iteration], blocks: list[Block]
     return results
 
 
-def _attempt(step: LoopStep, iteration: _Iteration, inner: Block) -> Result:
+def _attempt(walk: Walk, step: LoopStep, iteration: _Iteration, inner: Block) -> Result:
+    if iteration.about is None:
+        return _attempt_quietly(step, iteration, inner)
+    walk.emit("iteration_started", iteration.path, step, data=iteration.about)
+    try:
+        return _attempt_quietly(step, iteration, inner)
+    finally:
+        walk.emit("iteration_ended", iteration.path, step)
+
+
+def _attempt_quietly(step: LoopStep, iteration: _Iteration, inner: Block) -> Result:
     try:
         return iteration.body(inner)
     except StepFailed as error:

@@ -233,7 +233,7 @@ class Executor:
         self, step: Step, path: StepPath, block: Block, walk: Callable[[], Result]
     ) -> Result:
         """Walk a step made of steps. It is never recalled whole; its output is kept to be shown."""
-        self.emit("step_started", path, step)
+        self.emit("step_started", path, step, data={"composite": True})
         started, clock = time.time(), time.monotonic()
         planned = len(self.plan.steps)
         try:
@@ -246,7 +246,8 @@ class Executor:
                 self.count("failed")
             error.step = error.step or path
             goes_on = isinstance(error, StepFailed) and block.goes_on_after(step, error)
-            self.tell_failed(path, step, error, goes_on=goes_on, seconds=time.monotonic() - clock)
+            took = time.monotonic() - clock
+            self.tell_failed(path, step, error, goes_on=goes_on, seconds=took, composite=True)
             raise
         stands = self._stands(path, result)
         seconds = round(time.monotonic() - clock, 3)
@@ -271,6 +272,7 @@ class Executor:
             step,
             seconds=time.monotonic() - clock,
             message=self._remark(step, path, result),
+            data={"composite": True},
         )
         return result
 
@@ -410,6 +412,7 @@ class Executor:
         goes_on: bool,
         seconds: float | None = None,
         attempts: int = 0,
+        composite: bool = False,
     ) -> None:
         """Tell that the step at *path* failed, or one in it.
 
@@ -418,6 +421,7 @@ class Executor:
         failed_at = error.step or path
         data: dict[str, object] = {
             **({"attempts": attempts} if attempts else {}),
+            **({"composite": True} if composite else {}),
             **({"failed_at": failed_at} if failed_at != path else {}),
             **({} if goes_on else {"fatal": True}),
         }

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from maverick.dsl.catalog.actions import Action
     from maverick.dsl.durations import Limit
-    from maverick.dsl.journal.logs import LogStream
+    from maverick.dsl.processes.child import StreamName
     from maverick.dsl.processes.processes import Completed
     from maverick.dsl.processes.secrets import Scrubber
     from maverick.dsl.work import Attempt, Tools
@@ -68,15 +68,15 @@ def call_in_attempt(
 def _in_this_process(
     action: Action, args: list[Value], kwargs: dict[str, Value], attempt: Attempt, tools: Tools
 ) -> object:
-    printed: defaultdict[LogStream, Tail] = defaultdict(lambda: Tail(END_BYTES))
+    printed: defaultdict[StreamName, Tail] = defaultdict(lambda: Tail(END_BYTES))
 
-    def keep(stream: LogStream, data: bytes) -> None:
-        attempt.keep(stream, data)
+    def say(stream: StreamName, data: bytes) -> None:
+        attempt.say(stream, data)
         printed[stream].add(data)
 
     environment = {**tools.environment, **attempt.environment}
     try:
-        with printing_to(keep):
+        with printing_to(say):
             return call_action(
                 action, args, kwargs, tools, environment, path=attempt.path, limit=attempt.limit
             )

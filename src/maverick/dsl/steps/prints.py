@@ -1,7 +1,7 @@
-"""What Python prints while a run goes on: masked, and kept in the log of the step that printed it.
+"""What Python prints while a run goes on: masked, and taken as output of the step that printed it.
 
-An action's `print` reaches the terminal past everything else. Which step printed, the context of
-the printing code says: that of an action's thread, or of its task.
+Which step printed, the context of the printing code says: that of an action's thread, or of its
+task. It goes on to where it was printed to, unless those who watch the run show it.
 """
 
 from __future__ import annotations
@@ -15,19 +15,17 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 if TYPE_CHECKING:
-    from maverick.dsl.journal.logs import LogStream
+    from maverick.dsl.processes.child import StreamName
     from maverick.dsl.processes.secrets import Scrubber
 
-Keep: TypeAlias = "Callable[[LogStream, bytes], None]"
+Say: TypeAlias = "Callable[[StreamName, bytes], None]"
 
 
 class _Listener:
-    """Who hears what is printed in a context: *keep*, if it is not None, and the streams
-    themselves.
-    """
+    """Who hears what is printed in a context: *say*, if it is not None, and the streams."""
 
-    def __init__(self, keep: Keep | None = None) -> None:
-        self.keep = keep
+    def __init__(self, say: Say | None = None) -> None:
+        self.say = say
         self.masked: dict[_Kept, _Masked] = {}
         self.lock = threading.RLock()
 
@@ -42,11 +40,11 @@ _listener: ContextVar[_Listener | None] = ContextVar("listener", default=None)
 
 
 @contextmanager
-def printing_to(keep: Keep) -> Iterator[None]:
-    """Let *keep* hear what the code of the block prints; threads and tasks hear it in a copy of its
+def printing_to(say: Say) -> Iterator[None]:
+    """Let *say* hear what the code of the block prints; threads and tasks print in a copy of its
     context.
     """
-    listener = _Listener(keep)
+    listener = _Listener(say)
     token = _listener.set(listener)
     try:
         yield
@@ -56,15 +54,17 @@ def printing_to(keep: Keep) -> Iterator[None]:
 
 
 @contextmanager
-def prints_kept(scrub: Scrubber) -> Iterator[None]:
+def prints_kept(scrub: Scrubber, *, passed_on: bool = True) -> Iterator[None]:
     """Mask what Python prints meanwhile, and let those hear it that `printing_to` names.
+
+    Where it is not *passed_on*, what they hear does not go to the streams.
 
     To be entered before the project's modules are loaded: a handler of `logging` holds on to the
     stream that it finds.
     """
     before, nobody = (sys.stdout, sys.stderr), _Listener()
-    sys.stdout = _Kept(before[0], "stdout", scrub, nobody)
-    sys.stderr = _Kept(before[1], "stderr", scrub, nobody)
+    sys.stdout = _Kept(before[0], "stdout", scrub, nobody, passed_on)
+    sys.stderr = _Kept(before[1], "stderr", scrub, nobody, passed_on)
     try:
         yield
     finally:
@@ -73,18 +73,22 @@ def prints_kept(scrub: Scrubber) -> Iterator[None]:
 
 
 class _Masked:
-    """Masks what comes in pieces, and hands it to the listener's log and to the stream."""
+    """Masks what comes in pieces, and hands it to the listener and to the stream."""
 
-    def __init__(self, kept: _Kept, keep: Keep | None) -> None:
+    def __init__(self, kept: _Kept, say: Say | None) -> None:
         self._kept = kept
-        self._keep = keep
+        self._say = say
         self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
         self.add, self.end = kept.scrub.stream(self._give)
 
     def _give(self, data: bytes) -> None:
-        if self._keep is not None:
-            self._keep(self._kept.name, data)
-        if self._kept.stream is not None:
+        if self._say is not None:
+            token = _listener.set(None)  # What who hears it prints is not the step's.
+            try:
+                self._say(self._kept.name, data)
+            finally:
+                _listener.reset(token)
+        if self._kept.stream is not None and (self._say is None or self._kept.passed_on):
             self._kept.stream.write(self._decoder.decode(data))
 
 
@@ -94,9 +98,17 @@ class _Kept:
     It is the whole process's: whoever closes it, or gives it another encoding, does so to nobody.
     """
 
-    def __init__(self, stream: Any, name: LogStream, scrub: Scrubber, nobody: _Listener) -> None:
+    def __init__(
+        self,
+        stream: Any,
+        name: StreamName,
+        scrub: Scrubber,
+        nobody: _Listener,
+        passed_on: bool,
+    ) -> None:
         self.stream = stream
-        self.name: LogStream = name
+        self.passed_on = passed_on
+        self.name: StreamName = name
         self.scrub = scrub
         self.buffer = _KeptBytes(self)
         self._nobody = nobody
@@ -106,7 +118,7 @@ class _Kept:
         listener = _listener.get() or self._nobody
         with listener.lock:
             if self not in listener.masked:
-                listener.masked[self] = _Masked(self, listener.keep)
+                listener.masked[self] = _Masked(self, listener.say)
             listener.masked[self].add(data)
 
     def write(self, text: str) -> int:
