@@ -5,6 +5,7 @@ it is up to date.
 import contextlib
 import io
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -40,7 +41,20 @@ def section(command: list[str]) -> str:
     name = command[-1]
     if ALSO.get(name) == "_".join(command):
         return f"\nThe same as [maverick {name}](#maverick-{name}).\n"
-    return f"```\n{help_of(command)}```\n"
+    shown = help_of(command)
+    run = {" ".join(entry.split()) for entry in _options(help_of(["run"]))}
+    repeated = [entry for entry in _options(shown) if " ".join(entry.split()) in run]
+    if command == ["run"] or len(repeated) < len(run) / 2:
+        return f"```\n{shown}```\n"
+    for entry in repeated:
+        shown = shown.replace(entry, "")
+    return f"```\n{shown.rstrip()}\n```\n\nAnd the options of [maverick run](#maverick-run).\n"
+
+
+def _options(shown: str) -> list[str]:
+    """The options of a help text, each with all its lines."""
+    options = shown.partition("\nOptions:\n")[2].partition("\n\n")[0]
+    return re.split(r"^(?=  -)", options, flags=re.MULTILINE)[1:]
 
 
 def generated() -> str:
