@@ -9,6 +9,8 @@
 | `console both …` | the same; what is shown is standard error, too, as on a terminal |
 | `console elsewhere` | what a test cannot type, such as the installation of a program |
 
+A file in `src/maverick` is added to a copy of the program, which the commands run then.
+
 An example that shows nothing may print anything. `…` in what is shown stands for any text, alone on
 a line for any lines.
 """
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+_COMPILED = shutil.ignore_patterns("__pycache__")
 _BLOCK = re.compile(r"^```(\w+) ?([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -58,6 +62,9 @@ class Page:
     def follow(self, folder: Path) -> None:
         """Do in *folder* what the page shows, from its top to its end."""
         environment = surroundings(folder.parent / "home")
+        if any(block.about.startswith("src/maverick/") for block in self.blocks):
+            shutil.copytree(ROOT / "src", folder / "src", ignore=_COMPILED)
+            environment["PYTHONPATH"] = str(folder / "src")
         for block in self.blocks:
             if block.language != "console":
                 if block.about:
