@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maverick import library, repositories, roots
-from maverick.errors import NotFound, UsageError
-from maverick.owners import config_folder, owners_of
+from maverick.errors import MaverickError, NotFound, UsageError
+from maverick.owners import config_folder, owners_of, ownership
 from maverick.roots import FOLDER, Location, OwnersOf, Trust
 
 if TYPE_CHECKING:
@@ -83,6 +83,28 @@ class Project:
         from maverick.checkpoints import Store  # noqa: PLC0415
 
         return Store.create(self.store_folder)
+
+    def write_file(self, name: str, text: str, *, replace: bool) -> Path:
+        """Write the file *name* (a path from `.maverick`), and give where it is.
+
+        Raises:
+            UsageError: It is there, and is not to be *replaced*.
+            MaverickError: It cannot be written.
+        """
+        path = self.root / FOLDER / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("w" if replace else "x", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            if isinstance(error, FileExistsError) and path.parent.is_dir():
+                raise UsageError(
+                    f"{path.relative_to(self.root)} is there already; choose another name, or "
+                    "remove it"
+                ) from None
+            closed = f"; {ownership(path.parent)}" if isinstance(error, PermissionError) else ""
+            raise MaverickError(f"cannot write {path}: {error.strerror}{closed}") from None
+        return path
 
     def catalog(self, recorded: Mapping[str, str] | None = None) -> Catalog:
         """Give what workflows can name here; *recorded* (file -> text) stands in for lost files."""

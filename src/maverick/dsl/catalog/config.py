@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl.durations import GRACE_SECONDS, Limit
-from maverick.dsl.serialization.fields import Fields
+from maverick.dsl.serialization.fields import Fields, Inner
 from maverick.dsl.serialization.problems import Problems, describe, with_excerpts
 from maverick.dsl.serialization.source_text import read_text
 from maverick.dsl.serialization.yaml_nodes import (
@@ -131,7 +131,9 @@ def parse_config(text: str, file: str = FILE_NAME) -> Config:
     problems.errors += syntax
     config = Config()
     if isinstance(node, MappingNode):
-        config = _config(Fields(problems, node, FILE_NAME, fixed=True))
+        fields = Fields(problems, node, FILE_NAME, fixed=True)
+        config = read_config(fields)
+        fields.refuse_others()
     elif node is not None:
         problems.add(node, f"{FILE_NAME} must be a mapping, not {describe(node)}")
     if problems.errors:
@@ -145,16 +147,19 @@ def says_anything(text: str) -> bool:
     return any(line and not line.startswith("#") for line in lines)
 
 
-def _config(fields: Fields) -> Config:
+def read_config(fields: Fields) -> Config:
+    """Read the fields of `maverick.yaml`."""
     problems = fields.problems
-    agents = fields.optional_mapping("agents")
-    github = fields.optional_mapping("github")
+    told = {"anyOf": [{"required": ["provider"]}, {"required": ["command"]}]}
+    shape = {"additionalProperties": {"allOf": [Inner(_read_agent, "agent"), told]}}
+    agents = fields.optional_mapping("agents", shape=shape)
+    github = fields.optional_mapping("github", shape=Inner(_repo, "github"))
     repo = None
     if github is not None:
         inner = Fields(problems, github, "`github`", fixed=True)
         repo = _repo(inner)
         inner.refuse_others()
-    config = Config(
+    return Config(
         agents={name: _agent(problems, node) for name, (_, node) in agents.entries.items()}
         if agents
         else {},
@@ -170,8 +175,6 @@ def _config(fields: Fields) -> Config:
         logs=fields.flag("logs", default=True),
         processes=_processes(fields),
     )
-    fields.refuse_others()
-    return config
 
 
 def _agent(problems: Problems, node: Node) -> AgentConfig:
@@ -182,6 +185,13 @@ def _agent(problems: Problems, node: Node) -> AgentConfig:
         )
         return AgentConfig()
     fields = Fields(problems, node, "an agent", fixed=True)
+    agent = _read_agent(fields)
+    fields.refuse_others()
+    return agent
+
+
+def _read_agent(fields: Fields) -> AgentConfig:
+    problems, node = fields.problems, fields.node
     command = _command(fields)
     given = fields.has("provider")
     words = (*provider_names(), "none")
@@ -198,15 +208,13 @@ def _agent(problems: Problems, node: Node) -> AgentConfig:
         problems.add(
             node, f"missing field `provider`: an agent needs it; there are {', '.join(words)}"
         )
-    agent = AgentConfig(
+    return AgentConfig(
         provider=provider,
         command=command,
         model=fields.free_text("model"),
         timeout=_seconds(fields, "timeout", positive=True),
         options=_options(fields),
     )
-    fields.refuse_others()
-    return agent
 
 
 def _options(fields: Fields) -> dict[str, Value]:
@@ -230,7 +238,9 @@ def _text(node: Node) -> Value:
 
 def _command(fields: Fields) -> tuple[str, ...]:
     """Give the words of a command: a list of them, or one text that is split as a shell does."""
-    node = fields.node_of("command")
+    word = {"type": ["string", "number", "boolean"]}
+    listed = {"type": "array", "minItems": 1, "items": word}
+    node = fields.node_of("command", shape={"anyOf": [{"type": "string", "minLength": 1}, listed]})
     if node is None:
         return ()
     words: list[str] = []
@@ -255,17 +265,22 @@ def _command(fields: Fields) -> tuple[str, ...]:
 
 
 def _stages(fields: Fields) -> dict[str, Stage]:
-    validation = fields.optional_mapping("validation")
+    validation = fields.optional_mapping("validation", shape=Inner(_read_stages, "validation"))
     if validation is None:
         return {}
     inner = Fields(fields.problems, validation, "`validation`", fixed=True)
-    stages = inner.optional_mapping("stages")
+    stages = _read_stages(inner)
     inner.refuse_others()
     return (
         {name: _stage(fields.problems, name, node) for name, (_, node) in stages.entries.items()}
         if stages
         else {}
     )
+
+
+def _read_stages(fields: Fields) -> MappingNode | None:
+    stage = {"anyOf": [{"type": "string", "minLength": 1}, Inner(_read_stage, "configured_stage")]}
+    return fields.optional_mapping("stages", shape={"additionalProperties": stage})
 
 
 def _stage(problems: Problems, name: str, node: Node) -> Stage:
@@ -277,22 +292,26 @@ def _stage(problems: Problems, name: str, node: Node) -> Stage:
         )
         return Stage(name, "")
     fields = Fields(problems, node, "a stage", fixed=True)
-    run = str(fields.text("run", required=True))
-    seconds = _seconds(fields, "timeout", positive=True)
+    run, seconds = _read_stage(fields)
     stage = Stage(name, run, None if seconds is None else Limit.own(seconds, f"the stage {name}"))
     fields.refuse_others()
     return stage
 
 
+def _read_stage(fields: Fields) -> tuple[str, float | None]:
+    return fields.text("run", required=True), _seconds(fields, "timeout", positive=True)
+
+
 def _repo(fields: Fields) -> str | None:
-    repo = fields.text("repo")
+    repo = fields.text("repo", pattern=_REPO.pattern)
     if repo and not _REPO.fullmatch(repo):
         fields.wrong("repo", fields.node.entries["repo"][1], "a repository as owner/name")
     return repo or None
 
 
 def _checkpoints(fields: Fields) -> CheckpointsConfig:
-    mapping = fields.optional_mapping("checkpoints")
+    shape = Inner(_read_checkpoints, "kept_checkpoints")
+    mapping = fields.optional_mapping("checkpoints", shape=shape)
     if mapping is None:
         return CheckpointsConfig()
     entries = dict(mapping.entries)
@@ -303,22 +322,31 @@ def _checkpoints(fields: Fields) -> CheckpointsConfig:
         )
     mapping = replace(mapping, entries=entries)
     inner = Fields(fields.problems, mapping, "`checkpoints`", fixed=True)
-    keep_last = inner.count("keep_last", None, least=0)
-    checkpoints = CheckpointsConfig(
-        keep_last=keep_last if isinstance(keep_last, int) else None,
-        keep_within=_seconds(inner, "keep_within"),
-    )
+    checkpoints = _read_checkpoints(inner)
     inner.refuse_others()
     return checkpoints
 
 
+def _read_checkpoints(fields: Fields) -> CheckpointsConfig:
+    keep_last = fields.count("keep_last", None, least=0)
+    return CheckpointsConfig(
+        keep_last=keep_last if isinstance(keep_last, int) else None,
+        keep_within=_seconds(fields, "keep_within"),
+    )
+
+
 def _processes(fields: Fields) -> ProcessesConfig:
-    mapping = fields.optional_mapping("processes")
+    mapping = fields.optional_mapping("processes", shape=Inner(_read_processes, "processes"))
     if mapping is None:
         return ProcessesConfig()
     inner = Fields(fields.problems, mapping, "`processes`", fixed=True)
-    grace = _seconds(inner, "grace")
+    processes = _read_processes(inner)
     inner.refuse_others()
+    return processes
+
+
+def _read_processes(fields: Fields) -> ProcessesConfig:
+    grace = _seconds(fields, "grace")
     return ProcessesConfig() if grace is None else ProcessesConfig(grace)
 
 
@@ -328,7 +356,8 @@ def _seconds(fields: Fields, name: str, *, positive: bool = False) -> float | No
 
 
 def _words(fields: Fields, name: str, pattern: re.Pattern[str], wanted: str) -> tuple[str, ...]:
-    node = fields.optional(name)
+    word = {"type": "string", "pattern": f"^{pattern.pattern}$"}
+    node = fields.optional(name, shape={"anyOf": [word, {"type": "array", "items": word}]})
     if node is None:
         return ()
     items = node.items if isinstance(node, SequenceNode) else (node,)

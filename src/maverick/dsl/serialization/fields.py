@@ -8,7 +8,7 @@ once.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from maverick.dsl.durations import parse_duration
 from maverick.dsl.expressions.expressions import Expression, Template
@@ -31,6 +31,28 @@ if TYPE_CHECKING:
 
 Common: TypeAlias = dict[str, Any]
 """The keyword arguments that every step's record takes."""
+
+
+class Inner(NamedTuple):
+    """The shape of a mapping: *read* asks for its fields, *about* is its name in the descriptions.
+
+    See `maverick.dsl.catalog.schema`.
+    """
+
+    read: Callable[[Fields], object]
+    about: str
+
+
+Shape: TypeAlias = "Mapping[str, object] | Inner | None"
+"""What a value may be, as JSON Schema in which an `Inner` may stand; None says nothing.
+
+Reading does not look at it: it is what editors are told of a value that a reader takes apart
+itself.
+"""
+STEP: Final = {"$ref": "#/$defs/step"}
+UNNAMED_STEP: Final = {"$ref": "#/$defs/unnamed_step"}
+TRUTH: Final = {"$ref": "#/$defs/truth"}
+EXPRESSION: Final = {"type": "string", "pattern": r"\$\{\{"}
 
 _Word = TypeVar("_Word", bound=str)
 _DURATION = "a number of seconds, or a duration such as 90s, 15m or 2h"
@@ -122,8 +144,11 @@ class Fields:
             self._read_word(name)
         return name in self.node.entries
 
-    def node_of(self, name: str, *, required: bool = False) -> Node | None:
-        """Give the field's node; a required one that is missing is a problem."""
+    def node_of(self, name: str, *, required: bool = False, shape: Shape = None) -> Node | None:  # noqa: ARG002 - for `schema`
+        """Give the field's node; a required one that is missing is a problem.
+
+        *shape*: what it may be.
+        """
         self._asked[name] = None
         if self.has(name):
             return self.node.entries[name][1]
@@ -131,14 +156,14 @@ class Fields:
             self.problems.add(self.node, f"missing field `{name}`: {self.what} needs it")
         return None
 
-    def optional(self, name: str) -> Node | None:
+    def optional(self, name: str, *, shape: Shape = None) -> Node | None:
         """Give the field's node; one that is left empty counts as not given."""
-        node = self.node_of(name)
+        node = self.node_of(name, shape=shape)
         return None if node is None or is_null(node) else node
 
-    def optional_mapping(self, name: str) -> MappingNode | None:
+    def optional_mapping(self, name: str, *, shape: Shape = None) -> MappingNode | None:
         """Give the node of a mapping; one that is left empty counts as not given."""
-        return None if self.optional(name) is None else self.mapping(name)
+        return None if self.optional(name) is None else self.mapping(name, shape=shape)
 
     def place_of(self, name: str) -> SourcePlace:
         """Where the field's value stands, or the mapping if it is not given."""
@@ -158,8 +183,8 @@ class Fields:
         """Report that the field's value is not what is *wanted*."""
         self.problems.add(node, f"`{name}` must be {wanted}, not {describe(node)}")
 
-    def text(self, name: str, *, required: bool = False) -> str:
-        """Give a text that holds no expression."""
+    def text(self, name: str, *, required: bool = False, pattern: str = "") -> str:  # noqa: ARG002 - for `schema`
+        """Give a text that holds no expression; *pattern*: what the caller asks of it."""
         value = self.template(name, required=required)
         if isinstance(value, Template):
             self.problems.add(
@@ -253,13 +278,19 @@ class Fields:
         return self.problems.field(node)
 
     def shaped(
-        self, name: str, kinds: tuple[type[Node], ...], wanted: str, *, typed: bool = False
+        self,
+        name: str,
+        kinds: tuple[type[Node], ...],
+        wanted: str,
+        *,
+        typed: bool = False,
+        entries: Shape = None,  # noqa: ARG002 - for `schema`
     ) -> Field:
         """Give a value that is of one of *kinds*, a null, or one expression that gives such a
         value.
 
         *typed*: the entries of the mapping have declared types, so that a number is no text by
-        mistake.
+        mistake. *entries*: what stands in a list.
         """
         node = self.node_of(name)
         if node is None or is_null(node):
@@ -294,15 +325,23 @@ class Fields:
             else {key: plain_value(item) for key, (_, item) in node.entries.items()}
         )
 
-    def mapping(self, name: str, *, required: bool = False) -> MappingNode | None:
-        node = self.node_of(name, required=required)
+    def mapping(
+        self, name: str, *, required: bool = False, shape: Shape = None
+    ) -> MappingNode | None:
+        node = self.node_of(name, required=required, shape=shape)
         if node is None or isinstance(node, MappingNode):
             return node
         self.wrong(name, node, "a mapping")
         return None
 
-    def sequence(self, name: str, *, required: bool = False) -> SequenceNode | None:
-        """Give the node of a list that is not empty."""
+    def sequence(
+        self,
+        name: str,
+        *,
+        required: bool = False,
+        entries: Shape = None,  # noqa: ARG002 - for `schema`
+    ) -> SequenceNode | None:
+        """Give the node of a list that is not empty; *entries*: what stands in it."""
         node = self.node_of(name, required=required)
         if node is None:
             return None

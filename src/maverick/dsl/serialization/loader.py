@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
-from maverick.dsl.serialization.fields import Fields
+from maverick.dsl.serialization.fields import STEP, Fields, Inner
 from maverick.dsl.serialization.foreign_words import INPUT_TYPE_WORDS, INPUT_WORDS, WORKFLOW_WORDS
 from maverick.dsl.serialization.problems import Problems, describe, with_excerpts
-from maverick.dsl.serialization.steps import read_block, read_name
+from maverick.dsl.serialization.steps import NAME, read_block, read_name
 from maverick.dsl.serialization.yaml_nodes import (
     MappingNode,
     Node,
@@ -78,6 +78,14 @@ def check_workflow(text: str, file: str) -> Checked:
 
 def _workflow(problems: Problems, node: MappingNode, text: str) -> Workflow:
     fields = Fields(problems, node, "a workflow", words=WORKFLOW_WORDS)
+    workflow = read_workflow(fields, text)
+    fields.refuse_others()
+    return workflow
+
+
+def read_workflow(fields: Fields, text: str) -> Workflow:
+    """Read the fields of a workflow."""
+    problems = fields.problems
     version = _version(fields)
     name = _name(fields)
     description = fields.free_text("description")
@@ -85,14 +93,14 @@ def _workflow(problems: Problems, node: MappingNode, text: str) -> Workflow:
     on_failure: Literal["rollback", "keep"] = fields.word(
         "on_failure", ("rollback", "keep"), "rollback"
     )
-    checkpoints = fields.mapping("checkpoints")
+    checkpoints = fields.mapping("checkpoints", shape=Inner(_read_workspace, "checkpoints"))
     workspace: Literal["false", "label", "step"] = "false"
     if checkpoints is not None:
         inner = Fields(problems, checkpoints, "`checkpoints`")
-        workspace = inner.word("workspace", ("false", "label", "step"), "false")
+        workspace = _read_workspace(inner)
         inner.refuse_others()
-    block = fields.sequence("steps", required=True)
-    workflow = Workflow(
+    block = fields.sequence("steps", required=True, entries=STEP)
+    return Workflow(
         name=name,
         version=version,
         file=problems.file,
@@ -106,14 +114,22 @@ def _workflow(problems: Problems, node: MappingNode, text: str) -> Workflow:
         has_outputs=fields.has("outputs"),
         notices=_notices(fields),
         metadata=fields.free_mapping("metadata"),
-        place=problems.place(node),
+        place=problems.place(fields.node),
     )
-    fields.refuse_others()
-    return workflow
+
+
+def _read_workspace(fields: Fields) -> Literal["false", "label", "step"]:
+    return fields.word("workspace", ("false", "label", "step"), "false")
 
 
 def _version(fields: Fields) -> str:
-    node = fields.node_of("version", required=True)
+    shape = {
+        "anyOf": [
+            {"type": "string", "pattern": f"^{_VERSION.pattern}$"},
+            {"type": "number", "minimum": 1, "exclusiveMaximum": 2},
+        ]
+    }
+    node = fields.node_of("version", required=True, shape=shape)
     if node is None:
         return ""
     if isinstance(node, ScalarNode) and _VERSION.fullmatch(node.text):
@@ -126,25 +142,33 @@ def _version(fields: Fields) -> str:
 
 
 def _name(fields: Fields) -> str:
-    node = fields.node_of("name", required=True)
+    shape = {"type": "string", "pattern": f"^{_WORKFLOW_NAME.pattern}$"}
+    node = fields.node_of("name", required=True, shape=shape)
     if node is None:
         return ""
     if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
         fields.wrong("name", node, "a text")
         return ""
-    if not _WORKFLOW_NAME.fullmatch(node.value):
-        better = re.sub(r"[^a-z0-9_-]+", "-", node.value.lower()).strip("_-0123456789")[:64]
-        hint = f"; for instance `{better}`" if _WORKFLOW_NAME.fullmatch(better) else ""
-        fields.problems.add(
-            node,
-            f"bad name {node.value[:80]!r} of a workflow: "
-            f"lower-case letters, digits, `_` and `-`, at most 64, a letter first{hint}",
-        )
+    if why := why_bad_name(node.value, "a workflow"):
+        fields.problems.add(node, why)
     return node.value
 
 
+def why_bad_name(name: str, what: str) -> str:
+    """Say why *what* cannot be called *name*, and how it could be; nothing if it can."""
+    if _WORKFLOW_NAME.fullmatch(name):
+        return ""
+    better = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("_-0123456789")[:64]
+    hint = f"; for instance `{better}`" if _WORKFLOW_NAME.fullmatch(better) else ""
+    return (
+        f"bad name {name[:80]!r} of {what}: "
+        f"lower-case letters, digits, `_` and `-`, at most 64, a letter first{hint}"
+    )
+
+
 def _inputs(fields: Fields) -> dict[str, Input]:
-    mapping = fields.mapping("inputs")
+    shape = {"propertyNames": NAME, "additionalProperties": Inner(_read_input, "input")}
+    mapping = fields.mapping("inputs", shape=shape)
     if mapping is None:
         return {}
     inputs: dict[str, Input] = {}
@@ -155,7 +179,7 @@ def _inputs(fields: Fields) -> dict[str, Input]:
 
 
 def _notices(fields: Fields) -> tuple[Notice, ...]:
-    sequence = fields.sequence("notices")
+    sequence = fields.sequence("notices", entries=Inner(_read_notice, "notice"))
     notices: list[Notice] = []
     for item in sequence.items if sequence is not None else ():
         if not isinstance(item, MappingNode):
@@ -164,11 +188,15 @@ def _notices(fields: Fields) -> tuple[Notice, ...]:
             )
             continue
         notice = Fields(fields.problems, item, "a notice")
-        when = notice.expression("when")
-        message = notice.template("message", required=True)
+        notices.append(_read_notice(notice))
         notice.refuse_others()
-        notices.append(Notice(when, message or "", fields.problems.place(item)))
     return tuple(notices)
+
+
+def _read_notice(fields: Fields) -> Notice:
+    when = fields.expression("when")
+    message = fields.template("message", required=True)
+    return Notice(when, message or "", fields.problems.place(fields.node))
 
 
 def _input(problems: Problems, name: str, node: Node) -> Input:
@@ -178,6 +206,13 @@ def _input(problems: Problems, name: str, node: Node) -> Input:
         )
         return Input(name=name, type="string", required=False)
     fields = Fields(problems, node, "an input", words=INPUT_WORDS)
+    declared = _read_input(fields, name)
+    fields.refuse_others()
+    return declared
+
+
+def _read_input(fields: Fields, name: str = "") -> Input:
+    problems, node = fields.problems, fields.node
     given = fields.node_of("type", required=True)
     kind = fields.word("type", _INPUT_TYPES, "string", others=INPUT_TYPE_WORDS)
     has_type = given is not None and isinstance(given, ScalarNode) and given.text in _INPUT_TYPES
@@ -188,7 +223,7 @@ def _input(problems: Problems, name: str, node: Node) -> Input:
         problems.add(
             node.entries["required"][1], "`required: true` and `default` exclude each other"
         )
-    choices = _choices(fields, kind) if has_type else ()
+    choices = _choices(fields, kind if has_type else None)
     declared = Input(
         name=name,
         type=kind,
@@ -204,8 +239,6 @@ def _input(problems: Problems, name: str, node: Node) -> Input:
             check_choice(declared.default, declared)
         except ValueError as error:
             problems.add(default_node, f"`default`: {error}")
-    fields.node_of("choices")
-    fields.refuse_others()
     return declared
 
 
@@ -223,8 +256,11 @@ def _default(problems: Problems, node: Node, kind: InputType) -> Value:
         return None
 
 
-def _choices(fields: Fields, kind: InputType) -> tuple[Value, ...]:
+def _choices(fields: Fields, kind: InputType | None) -> tuple[Value, ...]:
+    """Give the choices as the input's type has them; of an unknown type there are none."""
     sequence = fields.sequence("choices")
+    if kind is None:
+        return ()
     choices: list[Value] = []
     for item in sequence.items if isinstance(sequence, SequenceNode) else ():
         try:

@@ -11,7 +11,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from maverick.dsl.expressions.expressions import Expression, parse_expression
-from maverick.dsl.serialization.fields import Common, Fields
+from maverick.dsl.serialization.fields import (
+    EXPRESSION,
+    STEP,
+    TRUTH,
+    UNNAMED_STEP,
+    Common,
+    Fields,
+    Inner,
+    Shape,
+)
 from maverick.dsl.serialization.foreign_words import STEP_WORDS, TYPE_WORDS
 from maverick.dsl.serialization.problems import Problems, describe
 from maverick.dsl.serialization.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -28,7 +37,7 @@ from maverick.dsl.workflow.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from maverick.dsl.expressions.expressions import Field
 
@@ -41,6 +50,8 @@ SAID_BY: Final[dict[str, str]] = {
 """The fields that say the type of a step, and which."""
 MAX_STEP_DEPTH = 50
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+NAME: Final[Shape] = {"type": "string", "pattern": f"^{_NAME.pattern}$"}
+"""What a step or an input can be called."""
 _UNFIT = re.compile(r"[^A-Za-z0-9_-]+")
 
 
@@ -101,14 +112,26 @@ def read_step(problems: Problems, node: Node, depth: int, *, default_name: str =
         fields.answer_words()
         return step
     fields.what = _step_of(kind)
-    common = _common(fields, kind, default_name, depth)
-    step = (
-        _COMPOSITES[kind](fields, common, depth)
-        if kind in _COMPOSITES
-        else _TYPES.load_type(kind).read(fields, common)
-    )
+    step = read_fields(fields, kind, depth, default_name=default_name)
     fields.refuse_others({field: _step_of(other) for field, other in SAID_BY.items()})
     return step
+
+
+def read_fields(fields: Fields, kind: str, depth: int, *, default_name: str = "") -> Step:
+    """Read the fields of a step of the type *kind*."""
+    common = _common(fields, kind, default_name, depth)
+    if kind in _COMPOSITES:
+        return _COMPOSITES[kind](fields, common, depth)
+    step: Step = _TYPES.load_type(kind).read(fields, common)
+    return step
+
+
+def about_fields(kind: str) -> Mapping[str, str]:
+    """What the fields are for that a type reads in a file of its own; see `about`."""
+    about: Mapping[str, str] = (
+        {} if kind in _COMPOSITES else getattr(_TYPES.load_type(kind), "ABOUT", {})
+    )
+    return about
 
 
 def _step_of(kind: str) -> str:
@@ -175,9 +198,9 @@ def _common(fields: Fields, kind: str, default_name: str, depth: int) -> Common:
     mapping.
     """
     fields.node_of("type")
-    name_node = fields.node_of("name", required=not default_name)
+    name_node = fields.node_of("name", required=not default_name, shape=NAME)
     name = default_name if name_node is None else read_name(fields.problems, name_node, fields.what)
-    retry_node = fields.node_of("retry")
+    retry_node = fields.node_of("retry", shape=Inner(_read_retry, "retry"))
     own_retry = kind == "validate" and not isinstance(retry_node, MappingNode)
     return {
         "name": name,
@@ -205,19 +228,23 @@ def _retry(fields: Fields, node: Node) -> Retry | None:
         fields.wrong("retry", node, f"a mapping such as {{attempts: {example}}}")
         return None
     retry = Fields(fields.problems, node, "`retry`")
-    record = Retry(
+    record = _read_retry(retry)
+    retry.refuse_others()
+    return record
+
+
+def _read_retry(retry: Fields) -> Retry:
+    return Retry(
         attempts=retry.count("attempts", 1),
         delay=retry.seconds("delay", 0),
         backoff=retry.number("backoff", 1, least=0),
         on=retry.texts("on"),
         max_delay=retry.seconds("max_delay"),
     )
-    retry.refuse_others()
-    return record
 
 
 def _rollback(fields: Fields, depth: int) -> Rollback | None:
-    node = fields.node_of("rollback")
+    node = fields.node_of("rollback", shape={"anyOf": [{"type": "string"}, UNNAMED_STEP]})
     if node is None:
         return None
     if isinstance(node, MappingNode):
@@ -237,7 +264,8 @@ def _rollback(fields: Fields, depth: int) -> Rollback | None:
 def _step_in(
     fields: Fields, name: str, depth: int, *, default_name: str = "", required: bool = False
 ) -> Step | None:
-    node = fields.node_of(name, required=required)
+    shape = UNNAMED_STEP if default_name else STEP
+    node = fields.node_of(name, required=required, shape=shape)
     return (
         None
         if node is None
@@ -262,24 +290,32 @@ def _stages(fields: Fields) -> Field:
     timeout}`.
     """
     wanted = "a list of stages, an expression, or the name of one in maverick.yaml"
-    value = fields.shaped("stages", (SequenceNode, ScalarNode), wanted)
+    value = fields.shaped("stages", (SequenceNode, ScalarNode), wanted, entries=_STAGE_SHAPE)
     node = fields.node_of("stages")
     if not isinstance(node, SequenceNode):
         return value
     for item in node.items:
         if isinstance(item, MappingNode):
             stage = Fields(fields.problems, item, "a stage")
-            stage.template("name")
-            stage.template("run", required=True)
-            stage.seconds("timeout", positive=True)
+            _read_stage(stage)
             stage.refuse_others()
         elif not isinstance(item, ScalarNode) or not isinstance(item.value, str):
             fields.wrong("stages", item, wanted)
     return value
 
 
+def _read_stage(stage: Fields) -> None:
+    stage.template("name")
+    stage.template("run", required=True)
+    stage.seconds("timeout", positive=True)
+
+
+_STAGE_SHAPE: Final[Shape] = {"anyOf": [{"type": "string"}, Inner(_read_stage, "stage")]}
+
+
 def _branch(fields: Fields, common: Common, depth: int) -> Step:
-    node = fields.sequence("options", required=True)
+    shape = Inner(lambda option: _read_option(option, depth), "option")
+    node = fields.sequence("options", required=True, entries=shape)
     options: list[Option] = []
     for item in node.items if node else ():
         if not isinstance(item, MappingNode):
@@ -289,8 +325,7 @@ def _branch(fields: Fields, common: Common, depth: int) -> Step:
             )
             continue
         option = Fields(fields.problems, item, "an option")
-        when = option.expression("when", required=True)
-        step = _step_in(option, "step", depth, required=True)
+        when, step = _read_option(option, depth)
         option.refuse_others()
         if step is not None:
             options.append(Option(when=when or _unread(fields), step=step))
@@ -309,6 +344,11 @@ def _branch(fields: Fields, common: Common, depth: int) -> Step:
     return branch
 
 
+def _read_option(option: Fields, depth: int) -> tuple[Expression | None, Step | None]:
+    when = option.expression("when", required=True)
+    return when, _step_in(option, "step", depth, required=True)
+
+
 def _loop(fields: Fields, common: Common, depth: int) -> Step:
     return _repeat(fields, common, depth, parallel=False)
 
@@ -318,7 +358,7 @@ def _parallel(fields: Fields, common: Common, depth: int) -> Step:
 
 
 def _repeat(fields: Fields, common: Common, depth: int, *, parallel: bool) -> Step:
-    block = fields.sequence("steps", required=True)
+    block = fields.sequence("steps", required=True, entries=STEP)
     limit, side_by_side = _concurrency(fields, parallel=parallel)
     loop = LoopStep(
         **common,
@@ -359,7 +399,7 @@ def _unread(fields: Fields) -> Expression:
 
 
 def _for_each(fields: Fields) -> Field | Expression:
-    node = fields.node_of("for_each")
+    node = fields.node_of("for_each", shape={"type": ["array", "string"], "minLength": 1})
     if isinstance(node, SequenceNode):
         fields.problems.warn_of_numbers(node)
         return fields.problems.field(node)
@@ -376,7 +416,7 @@ def _concurrency(fields: Fields, *, parallel: bool) -> tuple[Field, Expression |
 
     A number limits what `parallel` would run at once.
     """
-    node = fields.node_of("parallel")
+    node = fields.node_of("parallel", shape={"anyOf": [TRUTH, EXPRESSION]})
     limit = fields.count("max_concurrency", None if parallel else 1)
     if node is None:
         return limit, None

@@ -4,9 +4,9 @@ JSON.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from maverick.dsl.serialization.yaml_nodes import MappingNode, ScalarNode, plain_value
 from maverick.dsl.workflow.model import Mention, Step
@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from maverick.dsl.serialization.fields import Common, Fields
     from maverick.dsl.work import Attempt, Tools, Work
     from maverick.values import Value
+
+
+ABOUT: Final[Mapping[str, str]] = {
+    "agent": "Who is asked: a name under `agents` in maverick.yaml, or one that ships.",
+    "context": "What it works on: a mapping, or the name of a context builder.",
+    "output_schema": "JSON Schema of the answer; without it the answer is a text.",
+    "cwd": "The folder to work in, from the project's root.",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

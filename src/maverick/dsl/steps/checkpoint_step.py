@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from maverick.dsl.serialization.fields import TRUTH, Shape
 from maverick.dsl.serialization.yaml_nodes import ScalarNode, SequenceNode
 from maverick.dsl.workflow.inputs import truth_of
 from maverick.dsl.workflow.model import KeepFiles, Step
 from maverick.errors import StepFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from maverick.dsl.expressions.expressions import Field
     from maverick.dsl.expressions.scope import Frame
     from maverick.dsl.serialization.fields import Common, Fields
     from maverick.dsl.work import Tools, Work
+
+
+ABOUT: Final[Mapping[str, str]] = {
+    "checkpoint_id": "Its label; by default the step's name.",
+    "workspace": "Whether it holds the project's files, or which (globs).",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,8 +55,13 @@ def read(fields: Fields, common: Common) -> CheckpointStep:
     return CheckpointStep(**common, checkpoint_id=label, workspace=_workspace(fields))
 
 
+_WORKSPACE_SHAPE: Final[Shape] = {
+    "anyOf": [TRUTH, {"type": "array", "items": {"type": "string", "minLength": 1}}]
+}
+
+
 def _workspace(fields: Fields) -> KeepFiles | None:
-    node = fields.node_of("workspace")
+    node = fields.node_of("workspace", shape=_WORKSPACE_SHAPE)
     if node is None:
         return None
     if isinstance(node, ScalarNode):

@@ -8,9 +8,9 @@ function writes it, and that is told.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from maverick.dsl.serialization.yaml_nodes import MappingNode, ScalarNode
 from maverick.dsl.workflow.model import Mention, Step
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from maverick.dsl.work import Attempt, Tools, Work
     from maverick.values import Value
 
+ABOUT: Final[Mapping[str, str]] = {
+    "generator": "Who writes the text: one that ships, or any agent.",
+    "context": "What it is about: a mapping, or the name of a context builder.",
+}
 _FENCED = re.compile(r"\A```[^\n]*\n(.*?)\n?```\s*\Z", re.DOTALL)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from maverick.dsl.serialization.yaml_nodes import MappingNode, SequenceNode
 from maverick.dsl.workflow.model import Mention, Step
@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from maverick.dsl.expressions.scope import Frame
     from maverick.dsl.serialization.fields import Common, Fields
     from maverick.dsl.work import Attempt, Tools, Work
+
+
+ABOUT: Final[Mapping[str, str]] = {
+    "action": "The function: a name that is known, or `module:function` of the project.",
+    "args": "Its arguments by position.",
+    "kwargs": "Its arguments by name.",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from maverick.dsl.expressions import nodes
 from maverick.dsl.expressions.expressions import Expression, Template
@@ -12,6 +12,8 @@ from maverick.dsl.serialization.yaml_nodes import MappingNode, ScalarNode, Seque
 from maverick.dsl.workflow.model import Step
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from maverick.dsl.expressions.expressions import Field
     from maverick.dsl.expressions.scope import Frame
     from maverick.dsl.serialization.fields import Common, Fields
@@ -22,6 +24,15 @@ _UNQUOTED = (
     "an unquoted expression in a shell script: use `${{ quote(…) }}`, or hand the value over in "
     "`env`"
 )
+ABOUT: Final[Mapping[str, str]] = {
+    "run": "The script. Values reach it safely through `env`, or as `${{ quote(x) }}`.",
+    "shell": "What runs it; by default `bash -euo pipefail`, without bash `sh -eu`.",
+    "cwd": "The folder to run in, from the project's root.",
+    "env": "Variables; null takes one away.",
+    "stdin": "What standard input holds: a text, or a value as JSON.",
+    "grace": "How long its processes have from the first signal to SIGKILL (10s).",
+    "parse": "What `output.value` is: the text, what it is as JSON, or its lines.",
+}
 # What these give cannot change what a shell script does.
 _HARMLESS_CALLS = frozenset({"quote", "len", "int", "float", "bool", "exists", "hash"})
 

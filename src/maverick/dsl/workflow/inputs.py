@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from maverick.dsl.workflow.model import Input, InputType, Workflow
     from maverick.values import Value
 
-_TRUTHS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+TRUTHS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _BITS = {"1": True, "0": False, "y": True, "n": False, "t": True, "f": False}
 _INTEGER = re.compile(r"[-+]?[0-9]{1,1000}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -43,7 +43,7 @@ def truth_of(value: object) -> bool | None:
     """
     if isinstance(value, bool):
         return value
-    return _TRUTHS.get(value.lower()) if isinstance(value, str) else None
+    return TRUTHS.get(value.lower()) if isinstance(value, str) else None
 
 
 def fit(value: Value, wanted: InputType) -> Value:
