@@ -88,6 +88,8 @@ class Provider:
     """None: its standard output, as a whole, is the answer."""
     package: str = ""
     """On npm."""
+    version_check: tuple[str, ...] = ()
+    """A command that prints its version."""
     login_check: tuple[str, ...] = ()
     """A command that exits with something other than 0 when nobody is logged in."""
     login: str = ""

@@ -55,7 +55,9 @@ def find_repository(cwd: str) -> Repository | None:
     if given := variables.get("GH_REPO"):
         return _parse(given, variables.get("GH_HOST") or "github.com")
     repositories = {
-        name: repository for name, url in _remotes(cwd).items() if (repository := _from_url(url))
+        name: repository
+        for name, url in _remotes(cwd).items()
+        if (repository := repository_of(url))
     }
     chosen = next(
         (
@@ -71,7 +73,7 @@ def find_repository(cwd: str) -> Repository | None:
 
 def owner_of(remote: str, cwd: str) -> str | None:
     """Give the owner of the repository on GitHub that the remote leads to; None if to none."""
-    repository = _from_url(_remotes(cwd).get(remote, ""))
+    repository = repository_of(_remotes(cwd).get(remote, ""))
     return repository.owner if repository else None
 
 
@@ -216,7 +218,8 @@ def _remotes(cwd: str) -> dict[str, str]:
     }
 
 
-def _from_url(url: str) -> Repository | None:
+def repository_of(url: str) -> Repository | None:
+    """Give the repository on GitHub that the *url* of a remote leads to; None if to none."""
     match = _URL.fullmatch(url)
     if match is None or not _is_github(match["host"].lower()):
         return None

@@ -120,6 +120,7 @@ PROVIDER: Final = Provider(
     ),
     reader=read,
     package="@anthropic-ai/claude-code",
+    version_check=("claude", "--version"),
     login_check=("claude", "auth", "status"),
     login="log in with `claude` and /login, or set ANTHROPIC_API_KEY",
     stubborn=True,

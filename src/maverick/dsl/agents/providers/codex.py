@@ -85,6 +85,7 @@ PROVIDER: Final = Provider(
     reader=read,
     running_totals=("input_tokens", "output_tokens", "cached_tokens"),
     package="@openai/codex",
+    version_check=("codex", "--version"),
     login_check=("codex", "login", "status"),
     login="log in with `codex login`, or set CODEX_API_KEY (`codex exec` does not read "
     "OPENAI_API_KEY)",

@@ -73,5 +73,6 @@ PROVIDER: Final = Provider(
     ),
     reader=read,
     package="@github/copilot",
+    version_check=("copilot", "--version"),
     login="log in with `copilot` and /login, or set COPILOT_GITHUB_TOKEN, GH_TOKEN or GITHUB_TOKEN",
 )

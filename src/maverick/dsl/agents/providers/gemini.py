@@ -77,6 +77,7 @@ PROVIDER: Final = Provider(
     ),
     reader=read,
     package="@google/gemini-cli",
+    version_check=("gemini", "--version"),
     login="set GEMINI_API_KEY, or log in with `gemini`",
     exit_codes={
         41: "it is not logged in",

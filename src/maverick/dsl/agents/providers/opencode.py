@@ -78,6 +78,7 @@ PROVIDER: Final = Provider(
     reader=read,
     cached_apart=True,
     package="opencode-ai",
+    version_check=("opencode", "--version"),
     login="log in with `opencode auth login`, and name a model as provider/model (`opencode "
     "models` lists them)",
 )
