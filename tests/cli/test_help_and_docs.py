@@ -82,7 +82,7 @@ def test_light_commands_load_neither_the_engine_nor_what_is_slow(
 
 
 @pytest.mark.parametrize(
-    ("args", "most"), [(["run", "flow.yaml"], 131), (["runs"], 35), (["--help"], 12)]
+    ("args", "most"), [(["run", "flow.yaml"], 131), (["runs"], 36), (["--help"], 12)]
 )
 def test_a_command_loads_no_more_of_this_program_than_it_did(
     program: Program, args: list[str], most: int

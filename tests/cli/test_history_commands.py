@@ -53,6 +53,13 @@ def test_runs_are_listed_newest_first_with_exactly_these_keys(quick: Quick) -> N
         "step",
         "checkpoints",
         "bytes",
+        "error",
+        "failed_at",
+        "seconds",
+        "usd",
+        "waiting",
+        "notices",
+        "project",
     ] == list(rows[0])
     expected = [("works", "done", "works", 3), ("fails", "failed", None, 2)]
     assert expected == [
@@ -68,8 +75,8 @@ def test_the_table_has_a_line_per_run(quick: Quick) -> None:
 
     header, line = quick("runs").out.splitlines()
 
-    assert ["RUN", "STATUS", "STEP", "CHECKPOINTS", "AGE", "SIZE"] == header.split()
-    assert re.fullmatch(r"flow-\S+  done    works            3   \d+s  +\d+ B", line)
+    assert ["RUN", "STATUS", "STARTED", "TIME", "AT"] == header.split()
+    assert re.fullmatch(r"flow-\S+  done    \d{4}-\d\d-\d\d \d\d:\d\d  +\d+ ms  -", line)
 
 
 def test_checkpoint_list_has_the_labels_in_the_order_in_which_they_were_made(quick: Quick) -> None:
@@ -82,7 +89,8 @@ def test_checkpoint_list_has_the_labels_in_the_order_in_which_they_were_made(qui
 
     assert ["planned", "all: built"] == row.pop("labels")
     assert quick("runs", "--json").json == [row]
-    assert quick("checkpoint", "list").out.splitlines()[1].endswith("planned, all: built")
+    (_, line) = quick("checkpoint", "list", COLUMNS="100").out.splitlines()
+    assert line.endswith("  planned, all: built")
 
 
 def test_the_log_is_newest_first_and_leads_from_parent_to_parent(quick: Quick) -> None:
@@ -102,10 +110,16 @@ def test_the_log_is_newest_first_and_leads_from_parent_to_parent(quick: Quick) -
     assert [it["checkpoint"] for it in rows[1:]] == [it["parent"] for it in rows[:-1]]
     assert rows[-1]["parent"] is None
     assert rows[1:] == quick("checkpoint", "log", "@latest~1", "--json").json
-    assert ["4", "3", "2", "1"] == [
-        line.split()[1] for line in quick("checkpoint", "log").out.splitlines()
-    ]
-    assert quick("checkpoint", "log").out.splitlines()[1].endswith("mark  @planned")
+    header, *lines = quick("checkpoint", "log").out.splitlines()
+    assert ["CHECKPOINT", "N", "MADE", "STATUS", "STEP"] == header.split()
+    assert ["4", "3", "2", "1"] == [line.split()[1] for line in lines]
+    places = [header.index(name) for name in ("STATUS", "STEP")]
+    assert [
+        ("failed", "mark  (failed at build)"),
+        ("done", "mark  @planned"),
+        ("done", "plan"),
+        ("-", "-  (started)"),
+    ] == [(line[places[0] : places[1]].strip(), line[places[1] :]) for line in lines]
 
 
 LABELS = [
@@ -131,7 +145,7 @@ def test_a_label_is_named_as_it_is_shown(quick: Quick, label: str) -> None:
     run = quick("runs", "--json").json[0]["run"]
 
     listed = quick("checkpoint", "list").out.splitlines()[1]
-    (logged,) = [line for line in quick("checkpoint", "log").out.splitlines() if " label " in line]
+    (logged,) = [line for line in quick("checkpoint", "log").out.splitlines() if "  @" in line]
     shown = logged.partition("  @")[2]
 
     assert listed.endswith(shown)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from maverick.checkpoints.disk import layout
 from maverick.checkpoints.disk.files import Files
@@ -34,3 +34,7 @@ class Overview:
 
     def is_owned(self, run: str) -> bool:
         return self._locks.is_owned(run)
+
+    def owner_note(self, run: str) -> dict[str, Any]:
+        """Give what the owner of *run*, or its last one, noted; empty if that cannot be read."""
+        return self._locks.owner_note(run)

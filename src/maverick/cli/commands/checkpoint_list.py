@@ -2,54 +2,38 @@
 
 The run that was started last comes first. `RUN@LABEL` names a labelled checkpoint. Labels are in
 the order in which they were made. A label is quoted as a shell needs it if it has other signs than
-letters, digits, blanks and `@%_-+=:,./`.
+letters, digits, blanks and `@%_-+=:,./`. The other columns, and widths, are those of `maverick
+runs`.
 
 Examples:
   maverick checkpoint list
-  maverick checkpoint list --json
+  maverick checkpoint list --workflow fly --json
 """
 
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-from maverick.cli.answer import reply
-from maverick.cli.commands.runs import HEADERS, NUMBERS, cells, row, whole_refs
+import typer
+
 from maverick.cli.entry import AsJson
-from maverick.cli.here import this_project
-from maverick.cli.terminal.render import label_text, now_ms, table
-from maverick.cli.terminal.streams import warn
-from maverick.errors import StoreDamaged
-from maverick.runs.listing import summarise
-
-if TYPE_CHECKING:
-    from maverick.checkpoints import Ref, Store
+from maverick.cli.listed import Chosen, list_checkpoints
 
 
-def command(*, as_json: AsJson = False) -> None:
-    project = this_project()
-    overview = project.open_overview()
-    refs = whole_refs(overview)
-    store = project.open_store() if any(ref.labelled for ref in refs) else None
-    runs = [(summarise(overview, ref), _labels(store, ref) if store else []) for ref in refs]
-    now = now_ms()
-    lines = [[*cells(run, now), ", ".join(map(label_text, labels))] for run, labels in runs]
-    reply(
-        [{**row(run), "labels": labels} for run, labels in runs],
-        as_json=as_json,
-        text=table((*HEADERS, "LABELS"), lines, right=NUMBERS) if lines else "",
-    )
-
-
-def _labels(store: "Store", ref: "Ref") -> list[str]:
-    """The labels that lead to a checkpoint of the run (or of one it was forked from), oldest
-    first.
-    """
-    labels: dict[str, None] = {}
-    labelled = ref.labelled
-    try:
-        while labelled:
-            checkpoint = store.checkpoint(labelled)
-            labels.setdefault(checkpoint.label)
-            labelled = checkpoint.labelled
-    except StoreDamaged as error:
-        warn(f"labels of {ref.run}: {error}")
-    return list(reversed(labels))
+def command(
+    status: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STATUS",
+            help="Only runs that are running, paused, failed, killed or done; repeatable.",
+        ),
+    ] = None,
+    workflow: Annotated[
+        str, typer.Option(metavar="NAME", help="Only runs of this workflow.", show_default=False)
+    ] = "",
+    count: Annotated[
+        int | None,
+        typer.Option("-n", "--limit", metavar="N", min=1, help="Only the newest N of these."),
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    list_checkpoints(as_json=as_json, chosen=Chosen(tuple(status or ()), workflow, count))

@@ -85,6 +85,27 @@ def _is_unicode() -> bool:
 # --- times and sizes ------------------------------------------------------------------------------
 
 
+def moment(milliseconds: int, *, exact: bool = False) -> str:
+    """Give a time since the epoch as a person's clock shows it: `2026-11-23 10:15`; *exact* with
+    seconds.
+    """
+    seconds = ":%S" if exact else ""
+    return time.strftime(f"%Y-%m-%d %H:%M{seconds}", time.localtime(milliseconds / 1000))
+
+
+def day_of(milliseconds: int) -> str:
+    """Give the day of that: `2026-11-23`."""
+    return moment(milliseconds)[:10]
+
+
+def short_moment(milliseconds: int, today: str, *, exact: bool = False) -> str:
+    """Give the time alone of *today*; else the day: `11-23`, of another year `2025-11-23`."""
+    day, clock = moment(milliseconds, exact=exact).split(" ")
+    if day == today:
+        return clock
+    return day[5:] if day[:4] == today[:4] else day
+
+
 def age(milliseconds: int, now: int) -> str:
     """Give how long ago a time was: `12s`, `3m`, `5h`, `4d`."""
     seconds = max(now - milliseconds, 0) // 1000
@@ -109,6 +130,16 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} m {rest:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} m"
+
+
+def short_duration(seconds: float) -> str:
+    """Give a duration in 6 columns or fewer, up to 99 days: `12ms`, `3.4s`, `2m05s`, `1h02m`,
+    `4d03h`.
+    """
+    minutes = round(seconds) // 60
+    if minutes >= 24 * 60:
+        return f"{minutes // 1440}d{minutes % 1440 // 60:02d}h"
+    return duration(seconds).replace(" ", "")
 
 
 def size(count_bytes: int) -> str:
