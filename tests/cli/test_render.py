@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from maverick.cli.terminal.render import (
     age,
     duration,
-    iso_time,
     json_text,
     line_width,
     shell_word,
@@ -26,7 +25,7 @@ from maverick.cli.terminal.render import (
     table,
     value_text,
 )
-from maverick.visible import columns, fit, one_line, padded
+from maverick.visible import columns, fit, iso_time, one_line, padded
 
 VALUES = st.recursive(
     st.none()
