@@ -14,7 +14,10 @@ import pytest
 from kit.program import ANSWER_KEYS, Program, Quick
 from maverick.checkpoints.disk import sealed
 
-RUN = ["run", "workflow", "status", "started", "updated", "step", "checkpoints", "bytes"]
+RUN = [
+    *["run", "workflow", "status", "started", "updated", "step", "checkpoints", "bytes", "error"],
+    *["failed_at", "seconds", "usd", "waiting", "notices", "project"],
+]
 RELEASE = """
 inputs:
   who: {type: string, default: Ada}
