@@ -34,28 +34,31 @@ def _raise(error: BaseException) -> Callable[..., Any]:
 
 
 def _commands() -> list[tuple[str, ...]]:
-    """Every command, with arguments that it takes."""
+    """Every command, with arguments that it takes: its own, else a word for each that it needs."""
     given = {
         "run": ("flow.yaml",),
         "fly": ("--branch-name=x",),
         "workflow show": ("fly",),
         "workflow check": ("fly",),
         "checkpoint cat": ("@latest:x",),
-        "diff": ("a", "b"),
-        "checkpoint diff": ("a", "b"),
-        "checkpoint restore": ("a",),
-        "checkpoint tag": ("a", "b"),
-        "checkpoint drop": ("a",),
-        "checkpoint fork": ("a",),
-        "checkpoint edit": ("a", "b"),
-        "checkpoint export": ("a", "b"),
-        "checkpoint import": ("a",),
+        "schema": ("--write",),
     }
     commands: Any = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    groups = ("workflow", "checkpoint")
-    names = [name for name in commands if name not in groups]
-    names += [f"{group} {name}" for group in groups for name in commands[group].commands]
-    return [(*name.split(), *given.get(name, ())) for name in names]
+    every = {}
+    for name in commands:
+        members = getattr(commands[name], "commands", None)
+        if members is None:
+            every[name] = commands[name]
+        else:
+            every |= {f"{name} {member}": members[member] for member in members}
+    return [
+        (*name.split(), *given.get(name, ["a" for each in command.params if _is_needed(each)]))
+        for name, command in every.items()
+    ]
+
+
+def _is_needed(parameter: Any) -> bool:
+    return bool(parameter.required) and parameter.param_type_name == "argument"
 
 
 def _file_in(done: Ended) -> Path:
