@@ -13,6 +13,7 @@ import pty
 import re
 import select
 import struct
+import tempfile
 import termios
 import time
 import unicodedata
@@ -277,7 +278,10 @@ class Shot:
 
 
 class Session:
-    """A shell in *folder* on a terminal of its own; what it shows is kept, shot by shot."""
+    """A shell in *folder* on a terminal of its own; what it shows is kept, shot by shot.
+
+    `code` is the exit code of the last command, `folder` the one that the shell is in.
+    """
 
     PROMPT = "$ "
 
@@ -286,11 +290,17 @@ class Session:
     ) -> None:
         self.screen = Screen(columns, rows)
         self.shots: list[Shot] = []
+        self.folder = folder
+        self.code = 0
+        place, self._state = tempfile.mkstemp(prefix="maverick-session-")
+        os.close(place)
+        told = {"PROMPT_COMMAND": 'printf "%s %s" $? "$PWD" > "$SHELL_STATE"', "PS1": self.PROMPT}
+        told |= {"SHELL_STATE": self._state, "TERM": "xterm-256color"}
         self._pid, self._terminal = pty.fork()
         if not self._pid:
             os.chdir(folder)
             shell = ["bash", "--noprofile", "--norc", "-i"]
-            os.execvpe("bash", shell, {**environment, "PS1": self.PROMPT, "TERM": "xterm-256color"})
+            os.execvpe("bash", shell, {**environment, **told})
         fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self._began = time.monotonic()
         self._wait(-1)
@@ -305,6 +315,8 @@ class Session:
             if pause_seconds:
                 self._look(pause_seconds)
         self._wait(before)
+        code, _, place = Path(self._state).read_text().partition(" ")
+        self.code, self.folder = int(code), Path(place)
         lines = self.screen.text().splitlines()[before:-1]
         typed = 1 + (len(self.PROMPT + line) - 1) // self.screen.columns
         return "".join(f"{line}\n" for line in lines[typed:])
@@ -314,6 +326,7 @@ class Session:
         os.write(self._terminal, b"exit\n")
         os.waitpid(self._pid, 0)
         os.close(self._terminal)
+        Path(self._state).unlink()
 
     def _line(self) -> str:
         return _line(self.screen.shown()[self.screen.row])

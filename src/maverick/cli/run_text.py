@@ -76,7 +76,7 @@ class RunText:
         verb = "for" if page.status == "running" else after
         status = paint(page.status, tint, on=self._colour)
         name = paint(page.workflow or "(no workflow)", "bold", on=self._colour)
-        yield shown(name, f"  {status}{ago} {verb} {duration(page.seconds)}")
+        yield shown(name, "  ", status, f"{ago} {verb} {duration(page.seconds)}")
         place = "" if page.is_newest else ", not its newest"
         yield self._fit(
             f"run {page.run} (checkpoint {page.tree.checkpoint.sequence}{place}), started "
@@ -167,7 +167,7 @@ class RunText:
         indent = "  " * entry.depth
         name = fit(one_line(entry.name), max(name_width - len(indent), 8))
         sign = self._sign(entry.status)
-        before = f"{indent}{sign} " if entry.status else f"{indent}  "
+        before = shown(indent, sign, " ") if entry.status else shown(indent, "  ")
         head = f"{indent}  {padded(name, name_width - len(indent))}"
         room = (self._width or 10_000) - columns(head) - 2 - 8 - 2
         about = fit(one_line(entry.about), max(room, 0)) if entry.about else ""

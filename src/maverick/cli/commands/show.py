@@ -22,7 +22,7 @@ from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
 from maverick.cli.named import run_and_step
 from maverick.cli.terminal.render import line_width
-from maverick.cli.terminal.streams import print_json, print_out, print_value
+from maverick.cli.terminal.streams import as_lines, print_json, print_out, print_value
 from maverick.errors import NotFound
 from maverick.visible import nearest, one_line
 
@@ -66,7 +66,7 @@ def _show_run(page: "RunPage", *, unfold: bool, plain: bool) -> None:
     from maverick.cli.run_text import RunText  # noqa: PLC0415 - as above
 
     text = RunText(page, width=line_width(sys.stdout), plain=plain, unfold=unfold)
-    print_out("\n".join(text.lines()) + "\n")
+    print_out(as_lines(text.lines()))
 
 
 def _show_step(
@@ -103,7 +103,7 @@ def _show_step(
     shown, left_out = output_lines(output, everything=unfold)
     if output is not None:
         lines += ["", "  output:"]
-    print_out("\n".join(lines) + "\n")
+    print_out(as_lines(lines))
     print_value("".join(f"    {line}\n" for line in shown))
     place = f"{page.run}:steps.{row.path}.output"
     if left_out:

@@ -20,6 +20,7 @@ from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
 from maverick.cli.named import run_and_step
 from maverick.cli.terminal.render import line_width
+from maverick.cli.terminal.streams import as_lines
 from maverick.errors import NotFound
 from maverick.visible import nearest, one_line
 
@@ -60,5 +61,4 @@ def _text(page: "RunPage", reasons: list[dict[str, object]], *, plain: bool) -> 
     from maverick.cli.run_text import RunText  # noqa: PLC0415 - as above
 
     text = RunText(page, width=line_width(sys.stdout), plain=plain, unfold=True)
-    lines = (line for reason in reasons for line in text.reason_lines(reason))
-    return "".join(f"{line}\n" for line in lines)
+    return as_lines(line for reason in reasons for line in text.reason_lines(reason))

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from maverick.cli.terminal.render import json_text
 from maverick.errors import MaverickError
-from maverick.visible import shown
+from maverick.visible import Shown, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -42,6 +42,11 @@ def print_out(text: str, stream: IO[str] | None = None) -> None:
         MaverickError: it cannot be written (the disk is full).
     """
     _print(shown(text), stream)
+
+
+def as_lines(lines: Iterable[str]) -> Shown:
+    """Give the lines as one text; what is made visible already stays as it is."""
+    return shown(*(part for line in lines for part in (line, "\n")))
 
 
 def print_json(value: object, stream: IO[str] | None = None, *, indent: int | None = 2) -> None:
