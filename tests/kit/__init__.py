@@ -6,6 +6,7 @@
 | the program as users have it: streams, signals, exit codes | `program.Program` |
 | a command, in this process (fifty times as fast) | `program.Quick` |
 | a step's processes: groups, signals, who is left | `processes.Bench` |
+| what stands on a terminal that is resized and typed into | `emulator` |
 | agents, played by recordings of the real programs | `agents.Agents` |
 | the workflows that ship, with git, a remote and `gh` | `shipped` |
 | the real programs, against stand-ins of their servers | `real`, `models_server`, `github_server` |
@@ -14,7 +15,7 @@
 | what a power cut leaves of a store | `disks` |
 | a disk that is full, stops or fails; operations counted | `faults` |
 | another user's folders | `users` |
-| what a terminal shows | `screens` |
+| what a terminal shows, in colour | `screens` |
 | the examples of a page of the documentation | `pages` |
 | steps that can be undone | `rollbacks` |
 | an enumeration that takes long | `shards` |

@@ -12,16 +12,21 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from maverick.cli.terminal.progress import share
 from maverick.visible import one_line
 
 if TYPE_CHECKING:
     from maverick.cli.terminal.board import Frame, Row
 
-_LEAST_LAST: Final = 8
-"""Columns; in fewer the last line of a step's output is left out."""
-_LEAST_WHERE: Final = 6
+_LEAST: Final = (16, 20, 14, 14)
+"""Columns that a step's path, attempt, iteration and last line need; with fewer one is left out."""
+_ORDER: Final = (2, 3, 1, 0)
+"""In which they are cut."""
+_ROWS_FOR_A_GAP: Final = 8
+"""Of a terminal that has room for an empty line above what runs: what somebody types lands there.
+"""
 _LEAST_LEFT_SECONDS: Final = 1.0
-_SHORTEST: Final = "…"
+_CUT: Final = "…"
 
 
 class Painter:
@@ -41,11 +46,11 @@ class Painter:
         self._sign, self._bar, self._dot = ("▸", "│", "·") if utf8 else (">", "|", "-")
 
     def lines(self, frame: Frame, now: float, columns: int, rows: int) -> list[str]:
-        """Give the lines of *frame*; the last column stays empty, and so does one row if there are
-        several.
-        """
+        """Give the lines of *frame*: the last column and, of several, one row stay empty."""
         width = max(columns - 1, 1)
         room = max(rows - 1, 1)
+        head = [""] if rows >= _ROWS_FOR_A_GAP else []
+        room -= len(head)
         most = min(rows // 2, room - 1)
         shown = frame.rows
         if len(shown) > most:
@@ -54,7 +59,7 @@ class Painter:
         if len(shown) < len(frame.rows) and room > 1:
             texts.append(Text(f"   and {len(frame.rows) - len(shown)} more", style="dim"))
         texts.append(Text(self._status(frame, now, width), style="dim"))
-        return [self._painted(text, width) for text in texts]
+        return [*head, *(self._painted(text, width) for text in texts)]
 
     def _painted(self, text: Text, width: int) -> str:
         text.truncate(width, overflow="ellipsis")
@@ -63,31 +68,26 @@ class Painter:
         return capture.get()
 
     def _row(self, row: Row, now: float, width: int) -> Text:
-        """A step: its path is cut last and from the left, where it says least."""
-        elapsed = clock(max(now - row.since, 0))
+        """A step: its path is cut from the left, where it says least."""
+        elapsed = f"  {clock(max(now - row.since, 0))}"
         tries = ""
         if row.attempt > 1:
             tries = f"  attempt {row.attempt}" + (f"/{row.attempts}" if row.attempts else "")
-        left = width - cell_len(f" {self._sign}   {elapsed}")
-        path = _cut_left(one_line(row.path), max(left, 1))
-        left -= cell_len(path)
-        if cell_len(tries) > left:
-            tries = ""
-        left -= cell_len(tries)
-        where = ""
-        if row.where and left >= _LEAST_WHERE + 2:
-            where = f"  {_cut_right(one_line(row.where), left - 2)}"
-        left -= cell_len(where)
-        last = ""
-        if row.last and left >= _LEAST_LAST + 4:
-            last = f"  {self._bar} {_cut_right(row.last, left - 4)}"
+        sign = f" {self._sign} "
+        room = width - cell_len(sign + elapsed)
+        path, where = one_line(row.path), one_line(row.where)
+        where = f"  {where}" if where else ""
+        last = f"  {self._bar} {row.last}" if row.last else ""
+        wanted = [cell_len(part) for part in (path, tries, where, last)]
+        least = [min(size, smallest) for size, smallest in zip(wanted, _LEAST, strict=True)]
+        for_path, for_tries, for_where, for_last = share(wanted, least, room, _ORDER)
         return Text.assemble(
-            (f" {self._sign} ", "cyan"),
-            path,
-            (where, "cyan"),
-            (f"  {elapsed}", "bold"),
-            (tries, "yellow"),
-            (last, "dim"),
+            (sign, "cyan"),
+            _cut_left(path, for_path),
+            (_cut_right(where, for_where), "cyan"),
+            (elapsed, "bold"),
+            (_cut_right(tries, for_tries), "yellow"),
+            (_cut_right(last, for_last), "dim"),
         )
 
     def _status(self, frame: Frame, now: float, width: int) -> str:
@@ -115,6 +115,8 @@ def clock(seconds: float) -> str:
 def _cut_right(text: str, width: int) -> str:
     if cell_len(text) <= width:
         return text
+    if width < 1:
+        return ""
     line = Text(text)
     line.truncate(width, overflow="ellipsis")
     return line.plain
@@ -123,6 +125,8 @@ def _cut_right(text: str, width: int) -> str:
 def _cut_left(text: str, width: int) -> str:
     if cell_len(text) <= width:
         return text
+    if width < 1:
+        return ""
     while text and cell_len(text) > width - 1:
         text = text[1:]
-    return f"{_SHORTEST}{text}"
+    return f"{_CUT}{text}"

@@ -6,6 +6,7 @@ below. On a terminal the same lines scroll by without it, above what runs now (s
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
@@ -18,7 +19,7 @@ from maverick.cli.terminal.streams import has_colour, write_to
 from maverick.visible import Shown, columns, fit, last_states, one_line, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from maverick.dsl.events import Event, Kind
 
@@ -32,6 +33,17 @@ class Look(NamedTuple):
     sign: str
     plain_sign: str
     tint: str
+
+
+class Part(NamedTuple):
+    """A part of a line. Of two the one of less *worth* is cut first where there is no room."""
+
+    text: str
+    tint: str
+    worth: int
+    is_path: bool = False
+    is_whole: bool = False
+    """It is left out rather than cut."""
 
 
 _LOOKS: Final[Mapping[Kind, Look]] = {
@@ -48,6 +60,8 @@ _LOOKS: Final[Mapping[Kind, Look]] = {
 }
 _UNSHOWN: Final = frozenset({"step_output", "run_finished", "iteration_started", "iteration_ended"})
 _LONGEST_MESSAGE: Final = 300
+_LEAST_PART: Final = 12
+"""Columns of a part of a line that is cut."""
 
 
 def progress_line(
@@ -78,17 +92,58 @@ def sign_line(
         return None
     look = _look(event)
     sign = look.sign if utf8 else look.plain_sign
-    told_apart = " recalled" if event.event == "step_recalled" else ""
-    told_apart = " skipped" if event.event == "step_skipped" else told_apart
-    left = width - 2
-    parts = [shown(paint(sign, look.tint, on=colour), " ")]
-    for text, tint in _parts(event, where, fatal_too=True):
-        piece = fit(one_line(text), left)
-        left -= columns(piece)
-        parts.append(paint(piece, tint, on=colour))
-    if told_apart and left >= len(told_apart) + 1:
-        parts.append(paint(f" {told_apart}", "dim", on=colour))
-    return Shown(shown(*parts).rstrip())
+    parts = _parts(event, where, fatal_too=True)
+    if event.event in {"step_recalled", "step_skipped"}:
+        parts.append(Part(f"  {look.word}", "dim", 5))
+    texts = [one_line(part.text) for part in parts]
+    wanted = [columns(text) for text in texts]
+    widths = share(
+        wanted,
+        [
+            size if part.is_whole else min(size, _LEAST_PART)
+            for size, part in zip(wanted, parts, strict=True)
+        ],
+        width - 2,
+        sorted(range(len(parts)), key=lambda number: parts[number].worth),
+    )
+    pieces = [
+        paint(cut_left(text, size) if part.is_path else fit(text, size), part.tint, on=colour)
+        for text, size, part in zip(texts, widths, parts, strict=True)
+    ]
+    return Shown(shown(paint(sign, look.tint, on=colour), " ", *pieces).rstrip())
+
+
+def share(
+    wanted: Sequence[int], least: Sequence[int], room: int, order: Sequence[int]
+) -> list[int]:
+    """Give how many columns of *room* each part of a line gets: what it *wanted*, where that fits.
+
+    Else they shrink, those most that have most to lose, down to the *least* each. If that does not
+    do, they are left out in *order* but the last, which is cut.
+    """
+    given = list(wanted)
+    loose = [max(size - smallest, 0) for size, smallest in zip(wanted, least, strict=True)]
+    if (excess := sum(given) - room) > 0 and any(loose):
+        shrunk = min(excess / sum(loose), 1.0)
+        given = [size - math.ceil(shrunk * slack) for size, slack in zip(given, loose, strict=True)]
+    for number in order:
+        if sum(given) > room:
+            given[number] = max(room, 0) if number == order[-1] else 0
+    for number in reversed(order):  # What was left out made room for the others.
+        more = min(wanted[number] - given[number], room - sum(given))
+        given[number] += max(more, 0) if given[number] else 0
+    return given
+
+
+def cut_left(text: str, width: int) -> str:
+    """Give the end of *text* that fits in *width* columns, after `…` where it is cut."""
+    if columns(text) <= width:
+        return text
+    if width < 1:
+        return ""
+    while text and columns(text) > width - 1:
+        text = text[1:]
+    return f"…{text}"
 
 
 def _look(event: Event) -> Look:
@@ -115,28 +170,25 @@ def is_left_out(event: Event, *, verbose: bool) -> bool:
 
 
 def _about(event: Event, where: str, *, colour: bool) -> list[str]:
-    return [paint(text, tint, on=colour) for text, tint in _parts(event, where, fatal_too=False)]
+    parts = _parts(event, where, fatal_too=False)
+    return [paint(part.text, part.tint, on=colour) for part in parts]
 
 
-def _parts(event: Event, where: str, *, fatal_too: bool) -> list[tuple[str, str]]:
-    """Give what a line says behind its word or sign, and the colour of each part."""
+def _parts(event: Event, where: str, *, fatal_too: bool) -> list[Part]:
+    """Give what a line says behind its word or sign."""
     if event.event in {"run_started", "run_resumed"}:
-        return [(event.message, "bold")]
+        return [Part(event.message, "bold", 9)]
     attempts = event.data.get("attempts")
+    has_tries = isinstance(attempts, int) and attempts > 1
     parts = [
-        (event.step, ""),
-        (where, "dim"),
-        (duration(event.seconds) if event.seconds is not None else "", "dim"),
-        (
-            f"{attempts} attempts" if isinstance(attempts, int) and attempts > 1 else "",
-            "yellow",
-        ),
-        (_message(event, fatal_too=fatal_too), ""),
+        Part(event.step, "", 9, is_path=True),
+        Part(where, "dim", 1),
+        Part(duration(event.seconds) if event.seconds is not None else "", "dim", 4),
+        Part(f"{attempts} attempts" if has_tries else "", "yellow", 2, is_whole=True),
+        Part(_message(event, fatal_too=fatal_too), "", 3),
     ]
-    told = [(text, tint) for text, tint in parts if text]
-    return [
-        (text if number == 0 else f"  {text}", tint) for number, (text, tint) in enumerate(told)
-    ]
+    told = [part for part in parts if part.text]
+    return [*told[:1], *(part._replace(text=f"  {part.text}") for part in told[1:])]
 
 
 def _message(event: Event, *, fatal_too: bool) -> str:
