@@ -30,7 +30,7 @@ class Project:
     ) -> None:
         self.root = root
         self.environment = dict(environment)
-        self._trust = trust
+        self.trust = trust
 
     @cached_property
     def config(self) -> Config:
@@ -123,7 +123,7 @@ class Project:
             generators=library.GENERATORS,
             contexts=library.CONTEXT_BUILDERS,
         )
-        vet = self._trust.require if self._trust else None
+        vet = self.trust.require if self.trust else None
         return Catalog(self.root, self.config, sources, builtins, recorded, vet=vet)
 
 

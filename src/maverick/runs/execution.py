@@ -303,6 +303,7 @@ class Execution:
                 note_folder=note.note_folder,
                 scrub=self.prepared.scrub,
                 grace=self.prepared.project.config.processes.grace,
+                strangers=not self.session.is_guest,
             ),
             scrub=self.prepared.scrub,
             environment=self.prepared.project.step_environment,

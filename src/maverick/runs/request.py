@@ -60,6 +60,10 @@ class Session:
     """Asks a person a question; None where there is nobody to be asked."""
     shows_prints: bool = False
     """Whether `observe` shows what actions print; else it goes to where they print it, too."""
+    is_guest: bool = False
+    """Whether the process has other work than the run: then what steps print goes to standard
+    error, and only processes that the run started are waited for.
+    """
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "observe", guarded(self.observe))

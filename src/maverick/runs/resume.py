@@ -37,7 +37,8 @@ def resume(project: Project, request: Request, session: Session) -> Outcome:
         StepsDiffer: A finished step would run again, and the policy is `refuse`. Nothing was run.
     """
     scrub = refuse_secrets(project, request.inputs)
-    with prints_kept(scrub, passed_on=not session.shows_prints):
+    passed_on = not session.shows_prints
+    with prints_kept(scrub, passed_on=passed_on, as_guest=session.is_guest):
         return _resume(project, request, session)
 
 

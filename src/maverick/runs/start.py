@@ -41,7 +41,8 @@ def start(project: Project, request: Request, session: Session) -> Outcome:
         RefDamaged: There is one whose ref is damaged or gone.
     """
     scrub = refuse_secrets(project, request.inputs)
-    with prints_kept(scrub, passed_on=not session.shows_prints):
+    passed_on = not session.shows_prints
+    with prints_kept(scrub, passed_on=passed_on, as_guest=session.is_guest):
         return _start(project, request, session)
 
 

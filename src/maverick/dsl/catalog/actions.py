@@ -11,8 +11,8 @@ import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -262,6 +262,25 @@ def add_to_path(folder: str) -> None:
     _roots[:] = [folder, *others]
     for name in [name for name, module in sys.modules.items() if _root_of(name, module) in before]:
         sys.modules.pop(name, None)
+
+
+@contextmanager
+def importing_from(folder: str) -> Iterator[None]:
+    """Forget, when the block ends, what was imported from *folder* (a project's root) meanwhile.
+
+    In a process that lives on: its files may change, and what is imported next has to be of them.
+    """
+    was_in_path, before = folder in sys.path, set(sys.modules)
+    try:
+        yield
+    finally:
+        if not was_in_path:
+            sys.path[:] = [entry for entry in sys.path if entry != folder]
+            _roots[:] = [root for root in _roots if root != folder]
+        for name, module in list(sys.modules.items()):
+            if name not in before and _root_of(name, module) == folder:
+                sys.modules.pop(name, None)
+        importlib.invalidate_caches()
 
 
 def _root_of(name: str, module: object) -> str:

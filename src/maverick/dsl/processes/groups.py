@@ -48,9 +48,13 @@ PATIENCE_SECONDS = 5.0
 
 
 class Reaper:
-    """Knows the sessions of the steps' processes. Its caller makes one call at a time."""
+    """Knows the sessions of the steps' processes. Its caller makes one call at a time.
 
-    def __init__(self) -> None:
+    With *strangers* it reaps orphans of other sessions, too, after some patience.
+    """
+
+    def __init__(self, *, strangers: bool = True) -> None:
+        self._strangers = strangers
         self.is_init = os.getpid() == 1
         self._sessions: set[int] = set()
         self._dead: dict[tuple[int, int], float] = {}
@@ -78,7 +82,7 @@ class Reaper:
                 continue
             is_known = process.session in self._sessions and pid != process.session
             since = self._dead.get(process.identity, time.monotonic())
-            if is_known or time.monotonic() - since >= PATIENCE_SECONDS:
+            if is_known or (self._strangers and time.monotonic() - since >= PATIENCE_SECONDS):
                 with suppress(ChildProcessError):
                     os.waitpid(pid, os.WNOHANG)
             else:

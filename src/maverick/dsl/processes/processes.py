@@ -108,7 +108,8 @@ class Processes:
     anything, and after the last of its group has ended. Calls come one at a time; an exception of
     *note* keeps the child from running. *note_folder* is told of the folder of temporary files
     before that is made. *scrub* masks secrets in everything that is given out: output, command
-    lines, messages. *grace* is how many seconds what is stopped has to end by itself.
+    lines, messages. *grace* is how many seconds what is stopped has to end by itself. *strangers*
+    is as for `Reaper`.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class Processes:
         note_folder: Callable[[str], None] = lambda _: None,
         scrub: Scrubber | None = None,
         grace: float = GRACE_SECONDS,
+        strangers: bool = True,
     ) -> None:
         self._stop = stop
         self._note = note
@@ -126,7 +128,7 @@ class Processes:
         self._grace = grace
         self._groups: dict[int, NotedGroup] = {}
         self._lock = threading.Lock()
-        self._reaper = Reaper()
+        self._reaper = Reaper(strangers=strangers)
         self.scratch = Scratch(note_folder)
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from contextvars import copy_context
 from typing import Generic, TypeVar
 
 from maverick.dsl.processes.stop_request import LONGEST_WAIT_SECONDS, Stop
@@ -138,7 +139,10 @@ def run_all(count: int, limit: int, work: Callable[[int], T]) -> list[T]:
 
     threads: list[threading.Thread] = []
     for number in range(min(limit, count)):
-        thread = threading.Thread(target=worker, name=f"iteration-worker-{number}")
+        context = copy_context()  # So that what it prints is the run's, and no caller's.
+        thread = threading.Thread(
+            target=context.run, args=(worker,), name=f"iteration-worker-{number}"
+        )
         try:
             start_thread(thread)
         except StepFailed:  # A limit of the system.

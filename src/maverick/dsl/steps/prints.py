@@ -2,6 +2,8 @@
 
 Which step printed, the context of the printing code says: that of an action's thread, or of its
 task. It goes on to where it was printed to, unless those who watch the run show it.
+Runs of one process can overlap in any way; the streams are as they were when the last of them
+has ended.
 """
 
 from __future__ import annotations
@@ -15,17 +17,26 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 if TYPE_CHECKING:
+    from maverick.dsl.events import Event, Observer
     from maverick.dsl.processes.child import StreamName
     from maverick.dsl.processes.secrets import Scrubber
 
 Say: TypeAlias = "Callable[[StreamName, bytes], None]"
 
 
+_guest: ContextVar[object] = ContextVar("guest", default=None)
+_listener: ContextVar[_Listener | None] = ContextVar("listener", default=None)
+
+
 class _Listener:
-    """Who hears what is printed in a context: *say*, if it is not None, and the streams."""
+    """Who hears what is printed in a context: *say*, if it is not None, and the streams.
+
+    `guest` is the run that it is of, where that is a guest in this process.
+    """
 
     def __init__(self, say: Say | None = None) -> None:
         self.say = say
+        self.guest = _guest.get()
         self.masked: dict[_Kept, _Masked] = {}
         self.lock = threading.RLock()
 
@@ -34,9 +45,6 @@ class _Listener:
         with self.lock:
             for masked in self.masked.values():
                 masked.end()
-
-
-_listener: ContextVar[_Listener | None] = ContextVar("listener", default=None)
 
 
 @contextmanager
@@ -54,22 +62,63 @@ def printing_to(say: Say) -> Iterator[None]:
 
 
 @contextmanager
-def prints_kept(scrub: Scrubber, *, passed_on: bool = True) -> Iterator[None]:
+def prints_kept(
+    scrub: Scrubber, *, passed_on: bool = True, as_guest: bool = False
+) -> Iterator[None]:
     """Mask what Python prints meanwhile, and let those hear it that `printing_to` names.
 
-    Where it is not *passed_on*, what they hear does not go to the streams.
+    Where it is not *passed_on*, what they hear does not go to the streams. *as_guest* in a process
+    that has other work to do: what the run prints goes to standard error, and what others print
+    goes its way untouched.
 
     To be entered before the project's modules are loaded: a handler of `logging` holds on to the
     stream that it finds.
     """
-    before, nobody = (sys.stdout, sys.stderr), _Listener()
-    sys.stdout = _Kept(before[0], "stdout", scrub, nobody, passed_on)
-    sys.stderr = _Kept(before[1], "stderr", scrub, nobody, passed_on)
+    guest = _guest.set(object() if as_guest else None)
+    run = _Listener()
+    token = _listener.set(run if as_guest else None)
+    nobody = None if as_guest else run
+    with _streams:
+        out, err = sys.stdout, sys.stderr
+        target = err if as_guest else out
+        kept = (
+            _Kept(out, "stdout", scrub, nobody, run.guest, target=target, passed_on=passed_on),
+            _Kept(err, "stderr", scrub, nobody, run.guest, target=err, passed_on=passed_on),
+        )
+        sys.stdout, sys.stderr = kept
     try:
         yield
     finally:
-        sys.stdout, sys.stderr = before
-        nobody.end()
+        with _streams:
+            for each in kept:
+                each.is_over = True
+            sys.stdout, sys.stderr = _in_use(sys.stdout), _in_use(sys.stderr)
+        run.end()
+        _listener.reset(token)
+        _guest.reset(guest)
+
+
+_streams = threading.Lock()
+
+
+def _in_use(stream: Any) -> Any:
+    """Give *stream*, or what is under it where it is of a run that is over."""
+    while isinstance(stream, _Kept) and stream.is_over:
+        stream = stream.stream
+    return stream
+
+
+def apart_from_steps(observe: Observer) -> Observer:
+    """Give an observer whose own prints are no step's, and not the run's."""
+
+    def observe_apart(event: Event) -> None:
+        token = _listener.set(None)
+        try:
+            observe(event)
+        finally:
+            _listener.reset(token)
+
+    return observe_apart
 
 
 class _Masked:
@@ -88,14 +137,16 @@ class _Masked:
                 self._say(self._kept.name, data)
             finally:
                 _listener.reset(token)
-        if self._kept.stream is not None and (self._say is None or self._kept.passed_on):
-            self._kept.stream.write(self._decoder.decode(data))
+        if self._kept.target is not None and (self._say is None or self._kept.passed_on):
+            self._kept.target.write(self._decoder.decode(data))
 
 
 class _Kept:
     """A text stream that masks what is written to it. There may be none under it (`>&-`).
 
     It is the whole process's: whoever closes it, or gives it another encoding, does so to nobody.
+    It hears the steps of *guest*, or, of no guest, all. What else comes is *nobody*'s, or (None)
+    goes to the stream as it is, as all does once the run is over. *target* is where the rest goes.
     """
 
     def __init__(
@@ -103,26 +154,38 @@ class _Kept:
         stream: Any,
         name: StreamName,
         scrub: Scrubber,
-        nobody: _Listener,
+        nobody: _Listener | None,
+        guest: object,
+        *,
+        target: Any,
         passed_on: bool,
     ) -> None:
         self.stream = stream
+        self.guest = guest
         self.passed_on = passed_on
         self.name: StreamName = name
         self.scrub = scrub
+        self.target = target
+        self.is_over = False
         self.buffer = _KeptBytes(self)
         self._nobody = nobody
 
-    def add(self, data: bytes) -> None:
-        """Write *data*, masked, also where a secret comes in pieces."""
-        listener = _listener.get() or self._nobody
+    def hears(self, data: bytes) -> bool:
+        """Write *data*, masked, also where a secret comes in pieces; False if it is nobody's."""
+        listener = _listener.get()
+        if listener is None or listener.guest is not self.guest:
+            listener = self._nobody
+        if listener is None or self.is_over:
+            return False
         with listener.lock:
             if self not in listener.masked:
                 listener.masked[self] = _Masked(self, listener.say)
             listener.masked[self].add(data)
+        return True
 
     def write(self, text: str) -> int:
-        self.add(text.encode("utf-8", "backslashreplace"))
+        if not self.hears(text.encode("utf-8", "backslashreplace")) and self.stream is not None:
+            self.stream.write(text)
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -156,7 +219,8 @@ class _KeptBytes:
         self._kept = kept
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
-        self._kept.add(bytes(data))
+        if not self._kept.hears(bytes(data)) and self._kept.stream is not None:
+            self._kept.stream.buffer.write(data)
         return len(data)
 
     def writelines(self, lines: Iterable[bytes]) -> None:

@@ -1,0 +1,1 @@
+"""Python's front door: start and resume runs, and look at them."""
