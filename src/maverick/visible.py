@@ -156,6 +156,18 @@ def padded(text: str, width: int, *, right: bool = False) -> str:
     return blanks + text if right else text + blanks
 
 
+def duration(seconds: float) -> str:
+    """Give a duration: `12 ms`, `3.4 s`, `2 m 05 s`, `1 h 02 m`."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} m {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} m"
+
+
 def iso_time(milliseconds: int) -> str:
     """Give a time since the epoch as ISO 8601 in UTC: `2026-11-23T10:15:02.120Z`."""
     seconds, rest = divmod(milliseconds, 1000)

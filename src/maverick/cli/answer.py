@@ -11,6 +11,7 @@ from maverick.cli.terminal.streams import print_err, print_json, print_out
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from maverick.cli.jobs.job import Job
     from maverick.dsl.workflow.outcome import Outcome
 
 _COUNTS: Final = ("ran", "recalled", "skipped", "failed")
@@ -76,6 +77,8 @@ class CommandAnswer:
         """The root of the project, once it is known."""
         self.one_line = False
         self.out: IO[str] | None = None
+        self.job: Job | None = None
+        """The job of GitHub Actions that runs the command."""
         self.given = False
         """Whether it was said what a run came to: as the object, or for people."""
 
@@ -122,8 +125,13 @@ class CommandAnswer:
         """Whether JSON was asked for."""
         return "--json" in self._options()
 
+    @property
+    def is_runner(self) -> bool:
+        """Whether the command runs a workflow."""
+        return _command(self._options()) in self.runners
+
     def _is_wanted(self) -> bool:
-        return self.is_json and _command(self._options()) in self.runners
+        return self.is_json and self.is_runner
 
     def _options(self) -> list[str]:
         end = self.arguments.index("--") if "--" in self.arguments else None

@@ -15,7 +15,7 @@ from maverick.cli import commands
 from maverick.cli.answer import CommandAnswer
 from maverick.cli.entry import PLAIN, Group, MadeCommand, help_text, require_command, usage_message
 from maverick.cli.terminal.render import plural
-from maverick.cli.terminal.streams import StdoutClosed, complain, prepare_streams
+from maverick.cli.terminal.streams import StdoutClosed, complain, prepare_streams, read_by_github
 from maverick.errors import Fault, Interrupted, MaverickError, UsageError, WorkflowInvalid
 
 _ABOUT = """Run workflows; each run is a history that can be resumed, looked into and compared.
@@ -60,7 +60,11 @@ class Program(Group):
         arguments = list(sys.argv[1:] if args is None else args)
         prepare_streams()
         answer = CommandAnswer(arguments, {"run", "resume", *self.others})
-        with _folder_kept(answer):
+        with read_by_github() as is_job, _folder_kept(answer):
+            if is_job:
+                from maverick.cli.jobs.job import Job  # noqa: PLC0415 - only there
+
+                answer.job = Job.of(sys.stderr)
             code = self._run_guarded(
                 arguments, answer, {**extra, "prog_name": prog_name or "maverick"}
             )
@@ -116,6 +120,8 @@ def _message_and_code(error: Exception) -> tuple[str, int]:
 
 def _fail(message: str, answer: CommandAnswer, code: int) -> int:
     complain(message)
+    if answer.job is not None and answer.is_runner:
+        answer.job.tell_error(message)
     return _told(message, answer, code)
 
 
@@ -138,6 +144,10 @@ def _fail_invalid(error: WorkflowInvalid, answer: CommandAnswer) -> int:
         complain(head + with_lines(problems))
     else:
         complain(head + text)
+    if answer.job is not None:
+        from maverick.cli.here import root_if_known  # noqa: PLC0415 - only where something fails
+
+        answer.job.tell_problems(problems, answer.project or root_if_known())
     return _told(text, answer, error.exit_code)
 
 

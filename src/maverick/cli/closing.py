@@ -18,6 +18,7 @@ from maverick.errors import MaverickError
 from maverick.visible import last_states, shown
 
 if TYPE_CHECKING:
+    from maverick.cli.jobs.job import Job
     from maverick.dsl.workflow.outcome import Outcome
     from maverick.project import Project
 
@@ -25,9 +26,14 @@ if TYPE_CHECKING:
 def report(
     outcome: "Outcome", order: Order, project: "Project", answer: CommandAnswer, seconds: float
 ) -> None:
-    """Print what a run came to; the last line on standard error is the command that resumes it."""
+    """Print what a run came to; the last line on standard error is the command that resumes it.
+
+    A job of GitHub Actions is told ahead of that.
+    """
     is_there = outcome.run and project.store_folder.exists()  # A step may have removed it.
     resume = order.resume_command(outcome.run) if is_there and outcome.status != "done" else None
+    if answer.job is not None:
+        _tell_job(answer.job, outcome, project, resume)
     with suppress(StdoutClosed):  # The exit code says what became of the run, whoever listens.
         answer.given = True
         if order.as_json:
@@ -52,6 +58,15 @@ def report(
             "resume it with"
         )
         print_err(resume)
+
+
+def _tell_job(job: "Job", outcome: "Outcome", project: "Project", resume: str | None) -> None:
+    try:
+        job.tell_end(outcome, project, resume)
+    except Exception as error:  # noqa: BLE001 - told, and the run is what it is
+        from maverick.cli.here import warn_of  # noqa: PLC0415 - nearly never needed
+
+        warn_of("GitHub is not told what the run came to", error)
 
 
 def _tell_notices(outcome: "Outcome", order: Order) -> None:

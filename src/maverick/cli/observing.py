@@ -66,6 +66,9 @@ def observing(order: Order, answer: CommandAnswer) -> Iterator[Observers]:
             observers.add(
                 "progress is no longer shown", _progress(way, order, answer, observers, stack)
             )
+        if answer.job is not None:
+            observers.add("GitHub is told less of what fails", answer.job.note_failure)
+            stack.callback(answer.job.close_group)
         yield observers
 
 
@@ -79,7 +82,8 @@ def _progress(
     if way == "lines":
         from maverick.cli.terminal.progress import Lines  # noqa: PLC0415
 
-        return Lines(plain=order.plain, verbose=order.verbose)
+        lines = Lines(plain=order.plain, verbose=order.verbose)
+        return answer.job.grouping(lines) if answer.job is not None else lines
     from maverick.cli.terminal.display import Display, stopping_cleanly  # noqa: PLC0415
 
     display = Display(plain=order.plain, verbose=order.verbose, look_back=_looking_back(answer))

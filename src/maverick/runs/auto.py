@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from maverick.checkpoints.byhand import check_run_name
@@ -99,7 +100,7 @@ def choose(project: Project, request: Request) -> Choice:
 
 def _choose_newest(project: Project, store: Store, refs: Sequence[Ref], request: Request) -> Choice:
     unfinished = [ref for ref in refs if not ref.done]
-    name = refs[0].group if refs else request.workflow
+    name = refs[0].group if refs else Path(request.workflow).name
     others, difference = 0, ""
     for ref in unfinished:
         try:

@@ -17,7 +17,7 @@ import typer
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
 from maverick.cli.named import run_and_step
-from maverick.cli.terminal.streams import is_terminal, print_err, print_json, print_out, write_out
+from maverick.cli.terminal.streams import is_terminal, print_bytes, print_err, print_json, print_out
 from maverick.errors import NotFound, UsageError
 from maverick.visible import nearest, one_line, visible
 
@@ -113,11 +113,7 @@ def _print(row: "StepRow", logged: "Logged", streams: "Iterable[str]", *, alone:
         for line in _lines(pieces):
             print_out(f"{one_line(row.path)} | {visible(line)}\n")
         return
-    for _, data in pieces:
-        if is_terminal_out():
-            print_out(visible(_text(data)))
-        else:
-            write_out(data)
+    print_bytes(data for _, data in pieces)
     if pieces and not pieces[-1][1].endswith(b"\n") and is_terminal_out():
         print_out("\n")
 

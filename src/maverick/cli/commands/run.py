@@ -237,6 +237,8 @@ def _run(
 
     project = this_project()
     answer.project = str(project.root)
+    if answer.job is not None:
+        answer.job.mask_secrets(project)
     if not order.quiet and project.root != Path.cwd():
         print_err(f" project  {project.root}")
     request = _request(order, inputs)

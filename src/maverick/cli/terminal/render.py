@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from maverick.visible import Shown, columns, one_line, padded, visible_json
+from maverick.visible import duration as duration  # noqa: PLC0414 - it is of the same kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,7 +44,12 @@ def json_text(value: object, *, indent: int | None = 2) -> str:
     text = json.dumps(
         as_json(value), indent=indent, ensure_ascii=not _is_unicode(), allow_nan=False
     )
-    return visible_json(text)
+    text = visible_json(text)
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return text
+    from maverick.cli.github.job_log import disarmed_json  # noqa: PLC0415 - only there
+
+    return disarmed_json(text)
 
 
 def as_json(value: object) -> Any:
@@ -118,18 +124,6 @@ def age(milliseconds: int, now: int) -> str:
 def now_ms() -> int:
     """Milliseconds since the epoch."""
     return time.time_ns() // 1_000_000
-
-
-def duration(seconds: float) -> str:
-    """Give a duration: `12 ms`, `3.4 s`, `2 m 05 s`, `1 h 02 m`."""
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} m {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} m"
 
 
 def short_duration(seconds: float) -> str:

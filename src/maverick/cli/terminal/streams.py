@@ -34,6 +34,29 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+@contextmanager
+def read_by_github() -> Iterator[bool]:
+    """In a job of GitHub Actions let it obey nothing of what is printed to standard error, but
+    commands of our own. Gives whether it is one.
+    """
+    before = sys.stderr
+    if not _is_github() or before is None:
+        yield False
+        return
+    from maverick.cli.github.job_log import GithubLog  # noqa: PLC0415 - only there
+
+    sys.stderr = log = GithubLog(before)
+    try:
+        yield True
+    finally:
+        log.end()
+        sys.stderr = before
+
+
+def _is_github() -> bool:
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
 def print_out(text: str, stream: IO[str] | None = None) -> None:
     """Print *text*, made visible, to standard output, or to the *stream* that stands for it.
 
@@ -55,14 +78,29 @@ def print_json(value: object, stream: IO[str] | None = None, *, indent: int | No
 
 
 def print_value(text: str, stream: IO[str] | None = None) -> None:
-    """Print *text* as it is, but to a terminal made visible; else as `print_out`."""
-    _print(shown(text) if is_terminal(stream or sys.stdout) else text, stream)
+    """Print *text* as it is, but to a terminal made visible; else as `print_out`.
+
+    What GitHub would obey is an escape there, too, and that is told.
+    """
+    stream = stream or sys.stdout
+    if is_terminal(stream):
+        text = shown(text)
+    elif (safe := _disarmed(text, stream)) != text:
+        text = safe
+        warn(
+            "the output has what GitHub's log would obey; it is printed with escapes: `--json` and "
+            "GITHUB_OUTPUT have it as it is"
+        )
+    _print(text, stream)
 
 
 def print_bytes(parts: Iterable[bytes]) -> None:
     """Print the text whose bytes come in *parts*, as `print_value` does; to a pipe or a file the
     bytes themselves.
     """
+    if _is_github():
+        _print_to_github(parts)
+        return
     if not is_terminal(sys.stdout):
         for part in parts:
             write_out(part)
@@ -71,6 +109,31 @@ def print_bytes(parts: Iterable[bytes]) -> None:
     for part in parts:
         print_out(decoder.decode(part))
     print_out(decoder.decode(b"", final=True))
+
+
+def _print_to_github(parts: Iterable[bytes]) -> None:
+    from maverick.cli.github.job_log import GithubLog, is_shown  # noqa: PLC0415 - only there
+
+    if not is_shown(sys.stdout):
+        for part in parts:
+            write_out(part)
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+    with _writing(sys.stdout) as out:
+        log = GithubLog(out)
+        for part in parts:
+            log.write(decoder.decode(part))
+        log.write(decoder.decode(b"", final=True))
+        log.end()
+
+
+def _disarmed(text: str, stream: Any) -> str:
+    """Give *text* with what GitHub would obey, if it reads *stream*, as escapes."""
+    if not _is_github():
+        return text
+    from maverick.cli.github.job_log import disarmed, is_shown  # noqa: PLC0415 - only there
+
+    return disarmed(text) if is_shown(stream) else text
 
 
 def is_terminal(stream: Any) -> bool:
@@ -98,7 +161,7 @@ def can_draw(stream: Any) -> bool:
 def _print(text: str, stream: IO[str] | None) -> None:
     with _writing(stream or sys.stdout) as out:
         if out is not None:
-            out.write(text)
+            out.write(_disarmed(text, out))
             out.flush()
 
 

@@ -1,0 +1,1 @@
+"""How GitHub reads what a program prints in a job of GitHub Actions."""

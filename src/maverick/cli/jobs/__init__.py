@@ -1,0 +1,1 @@
+"""Jobs of GitHub Actions: what one that runs a workflow is told of the run."""
