@@ -7,6 +7,14 @@ import sys
 _OBJECTS = 50_000
 """How many objects make the collector of cycles look. Loading makes many times the usual 700."""
 
+_LISTS = {
+    ("runs",),
+    ("runs", "--json"),
+    ("checkpoint", "list"),
+    ("checkpoint", "list", "--json"),
+}
+"""What is answered without typer."""
+
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
@@ -18,6 +26,10 @@ def main() -> None:
     _leave_project_last()
     gc.set_threshold(_OBJECTS)
     try:
+        if tuple(sys.argv[1:]) in _LISTS:
+            from maverick.cli.at_once import answer_list  # noqa: PLC0415
+
+            answer_list(sys.argv[1:])
         from maverick.cli.app import program  # noqa: PLC0415
 
         program()

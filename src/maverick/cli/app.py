@@ -1,4 +1,4 @@
-"""The program: its commands, and the one place where errors become messages and exit codes."""
+"""The program: its commands."""
 
 import os
 import sys
@@ -13,10 +13,9 @@ import typer
 from maverick import __version__
 from maverick.cli import commands
 from maverick.cli.answer import CommandAnswer
+from maverick.cli.ending import run_guarded
 from maverick.cli.entry import PLAIN, Group, MadeCommand, help_text, require_command, usage_message
-from maverick.cli.terminal.render import plural
-from maverick.cli.terminal.streams import StdoutClosed, complain, prepare_streams, read_by_github
-from maverick.errors import Fault, Interrupted, MaverickError, UsageError, WorkflowInvalid
+from maverick.cli.terminal.streams import prepare_streams
 
 _ABOUT = """Run workflows; each run is a history that can be resumed, looked into and compared.
 
@@ -60,36 +59,17 @@ class Program(Group):
         arguments = list(sys.argv[1:] if args is None else args)
         prepare_streams()
         answer = CommandAnswer(arguments, {"run", "resume", *self.others})
-        with read_by_github() as is_job, _folder_kept(answer):
-            if is_job:
-                from maverick.cli.jobs.job import Job  # noqa: PLC0415 - only there
-
-                answer.job = Job.of(sys.stderr)
-            code = self._run_guarded(
-                arguments, answer, {**extra, "prog_name": prog_name or "maverick"}
+        settings = {
+            **extra,
+            "prog_name": prog_name or "maverick",
+            "standalone_mode": False,
+            "obj": answer,
+        }
+        with _folder_kept(answer):
+            code = run_guarded(
+                lambda: super(Program, self).main(arguments, **settings), answer, usage_message
             )
         sys.exit(code)
-
-    def _run_guarded(
-        self, arguments: list[str], answer: CommandAnswer, settings: dict[str, Any]
-    ) -> int:
-        """Run a command. Whatever it raises becomes a message and an exit code."""
-        try:
-            _refuse_system()
-            code = super().main(arguments, **{**settings, "standalone_mode": False, "obj": answer})
-        except WorkflowInvalid as error:
-            return _fail_invalid(error, answer)
-        except StdoutClosed:  # `| head` has seen enough.
-            return 0
-        except KeyboardInterrupt:
-            code = Interrupted.exit_code
-        except Exception as error:  # noqa: BLE001 - one that nobody foresaw is told as such
-            message, code = _message_and_code(error)
-            return _fail(message, answer, code)
-        if code == Interrupted.exit_code and not answer.given:
-            # Ctrl-C; a run that it paused has answered.
-            return _fail("interrupted", answer, code)
-        return code if isinstance(code, int) else 0
 
 
 @contextmanager
@@ -104,58 +84,6 @@ def _folder_kept(answer: CommandAnswer) -> Iterator[None]:
         if answer.folders and before is not None:
             with suppress(OSError):  # It is closed to this user.
                 os.chdir(before)
-
-
-def _message_and_code(error: Exception) -> tuple[str, int]:
-    """What to print of *error*, and the exit code."""
-    if isinstance(error, MaverickError) and not isinstance(error, Fault):
-        return str(error), error.exit_code
-    usage = usage_message(error)
-    if usage is not None:
-        return usage, UsageError.exit_code
-    from maverick.cli.here import explained  # noqa: PLC0415 - nearly never needed
-
-    return explained(error), Fault.exit_code
-
-
-def _fail(message: str, answer: CommandAnswer, code: int) -> int:
-    complain(message)
-    if answer.job is not None and answer.is_runner:
-        answer.job.tell_error(message)
-    return _told(message, answer, code)
-
-
-def _told(message: str, answer: CommandAnswer, code: int) -> int:
-    with suppress(StdoutClosed, MaverickError):  # There is nobody left to tell.
-        answer.fail(message)
-    return code
-
-
-def _fail_invalid(error: WorkflowInvalid, answer: CommandAnswer) -> int:
-    """Print what is wrong with a workflow; a problem that has a place stands on a line that begins
-    with it. For people the line of the file follows.
-    """
-    problems, text = error.problems, str(error)
-    has_places = any(each.line for each in problems)
-    head = f"{plural(len(problems), 'problem')}:\n" if has_places else ""
-    if has_places and not answer.is_json:
-        from maverick.cli.terminal.excerpts import with_lines  # noqa: PLC0415 - seldom needed
-
-        complain(head + with_lines(problems))
-    else:
-        complain(head + text)
-    if answer.job is not None:
-        from maverick.cli.here import root_if_known  # noqa: PLC0415 - only where something fails
-
-        answer.job.tell_problems(problems, answer.project or root_if_known())
-    return _told(text, answer, error.exit_code)
-
-
-def _refuse_system() -> None:
-    if sys.platform not in ("linux", "darwin"):
-        from maverick.project import refuse_system  # noqa: PLC0415
-
-        refuse_system(sys.platform)
 
 
 app = typer.Typer(cls=Program, help=help_text(_ABOUT), **PLAIN)

@@ -30,7 +30,7 @@ from maverick.visible import Shown, columns, fit, iso_time, nearest, one_line, p
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from maverick.checkpoints import Ref, Store
+    from maverick.checkpoints import Overview, Ref
     from maverick.project import Project
 
 _COLOURS: Final = {
@@ -89,8 +89,7 @@ def list_checkpoints(*, as_json: bool, chosen: Chosen = EVERY) -> None:
     refs = whole_refs(overview)
     runs, note = _choose(overview, chosen, refs)
     led = {ref.run: ref for ref in refs if ref.labelled}
-    store = project.open_store() if any(run.run in led for run in runs) else None
-    labels = [_labels(store, led[run.run]) if store and run.run in led else [] for run in runs]
+    labels = [_labels(overview, led[run.run]) if run.run in led else [] for run in runs]
     _reply(
         project,
         runs,
@@ -157,7 +156,7 @@ def whole_refs(store: Runs) -> list[Ref]:
     return refs
 
 
-def _labels(store: Store, ref: Ref) -> list[str]:
+def _labels(store: Overview, ref: Ref) -> list[str]:
     """The labels that lead to a checkpoint of the run (or of one it was forked from), oldest
     first.
     """

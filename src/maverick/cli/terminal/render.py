@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import os
@@ -60,6 +59,8 @@ def as_json(value: object) -> Any:
     """
     match value:
         case bytes():
+            import base64  # noqa: PLC0415 - few values are bytes
+
             return {"$bytes": base64.b64encode(value).decode("ascii")}
         case float():
             return value if math.isfinite(value) else _NOT_FINITE[str(value)]
