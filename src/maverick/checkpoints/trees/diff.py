@@ -7,7 +7,7 @@ nibbles of their names' hashes, and only nodes, values and blobs that differ are
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
@@ -78,6 +78,10 @@ class Change:
     inside: ValuePath
     before: Entry | None
     after: Entry | None
+    wholes: tuple[Value | Missing, Value | Missing] = field(
+        default=(MISSING, MISSING), repr=False, compare=False
+    )
+    """Of a leaf inside a value, both values as a whole."""
 
 
 def diff_checkpoints(
@@ -264,7 +268,7 @@ def _changed(entry_change: EntryChange, left: _Side, right: _Side) -> Iterator[C
         change: ChangeKind = (
             "added" if was is MISSING else "removed" if now is MISSING else "changed"
         )
-        yield _change(entry_change, change, was, now, "value", inside)
+        yield _change(entry_change, change, was, now, "value", inside, (old, new))
         nothing = False
     if nothing:  # the order of keys differs
         yield _change(entry_change, "changed", old, new, "value")
@@ -277,10 +281,10 @@ def _change(
     new: Value | Missing,
     part: Part,
     inside: ValuePath = (),
+    wholes: tuple[Value | Missing, Value | Missing] = (MISSING, MISSING),
 ) -> Change:
-    return Change(
-        entry_change.path, change, old, new, part, inside, entry_change.old, entry_change.new
-    )
+    before, after = entry_change.old, entry_change.new
+    return Change(entry_change.path, change, old, new, part, inside, before, after, wholes)
 
 
 def _part(entry: Entry) -> Part:

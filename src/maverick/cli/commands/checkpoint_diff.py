@@ -1,61 +1,66 @@
-"""Compare two checkpoints.
+"""Compare two runs, or two checkpoints.
 
-It compares inputs, definition, files, and what steps gave, down to the value that changed. Text is
-shown as a unified diff, other files by their sizes. A loop or branch is not shown when a step
-inside it is. Files are compared if both checkpoints hold some. If nothing differs, nothing is
-printed.
+Without a name, the newest run is compared with the run before it of the same workflow; with one
+name, that run with the one before it.
+
+It compares inputs, definition, files, and what steps gave, down to the value that changed; and the
+code that gave it: actions, agents, instructions. Text is shown as a unified diff, other files by
+their sizes. A loop or branch is not shown when a step inside it is. Long lists, and what is alike
+in many iterations, are folded; --all shows everything. Files are compared if both checkpoints hold
+some. If nothing differs, nothing is printed.
 
 Examples:
-  maverick diff fly@latest~3 fly@latest
+  maverick diff
+  maverick diff train@{1} train@{0} --times --costs
   maverick diff RUN-A RUN-B --step plan
   maverick diff RUN@phase_1 RUN@phase_2 --stat
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from difflib import unified_diff
-from itertools import chain
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final, assert_never
 
 import typer
 
-from maverick.checkpoints.trees.diff import MISSING, Change, diff_checkpoints, diff_trees
-from maverick.checkpoints.workspace import FileChange, change_of, is_binary, tree_of
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.terminal.render import SIGNS, json_text, plural, size
+from maverick.cli.terminal.render import SIGNS, duration, json_text, plural, size, table
 from maverick.cli.terminal.streams import print_err, print_json, print_out
-from maverick.dsl.journal.tree import (
-    ABOUT_FILES,
-    ARTIFACTS,
-    FILES,
-    INPUTS,
-    RunTree,
-    StepNote,
-    TreePath,
-    step_at,
-)
-from maverick.dsl.paths import StepPath, is_decision, is_within
+from maverick.dsl.journal.tree import RunTree
+from maverick.dsl.workflow.outcome import in_words
 from maverick.errors import NotFound
+from maverick.views.comparison import CodeDifference, ValueDifference, compare
+from maverick.views.file_comparison import EMPTY_FOLDER, LINK, FileDifference
+from maverick.views.folding import Fold, More, fold
 from maverick.visible import one_line
 
 if TYPE_CHECKING:
-    from maverick.checkpoints import Checkpoint, Entry, ObjectId, Store
+    from collections.abc import Iterable
 
-TEXT_LIMIT_BYTES: Final = 1_000_000
-"""Of a longer file only the size is shown."""
-_LINK, _FOLDER = "120000", "040000"
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-_FOLDERS_OF_FILES: Final = frozenset({*ARTIFACTS, *FILES})
+    from maverick.checkpoints import Checkpoint, Store
+    from maverick.views.expenses import Expense
+    from maverick.views.folding import Shown
+
+_SIGNS: Final = {**SIGNS, "code": "~"}
+_CODE: Final = {
+    "action": "the source of its action",
+    "agent": "its agent",
+    "instructions": "the instructions of its agent",
+    "generator": "its generator",
+    "stages": "its stages",
+}
 
 
 def command(
-    old: Annotated[str, typer.Argument(metavar="A", help="A revision.")],
-    new: Annotated[str, typer.Argument(metavar="B", help="The revision to compare it with.")],
+    old: Annotated[
+        str, typer.Argument(metavar="[A]", help="A run or revision.", show_default=False)
+    ] = "",
+    new: Annotated[
+        str,
+        typer.Argument(metavar="[B]", help="What to compare it with.", show_default=False),
+    ] = "",
     step: Annotated[
         str, typer.Option(metavar="STEP", help="Compare this step and those in it only.")
     ] = "",
@@ -63,28 +68,62 @@ def command(
     stat: Annotated[
         bool, typer.Option("--stat", help="Print one line for each change, without values.")
     ] = False,
+    unfold: Annotated[
+        bool, typer.Option("--all", "--full", help="Fold nothing, however long it is.")
+    ] = False,
+    times: Annotated[
+        bool, typer.Option("--times", help="Print how long each step took, side by side.")
+    ] = False,
+    costs: Annotated[
+        bool, typer.Option("--costs", help="Print what agents cost, side by side.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    store = this_project().open_store()
-    before, after = store.resolve(old), store.resolve(new)
+    project = this_project()
+    store = project.open_store()
+    before, after = _two(store, old, new)
     sides = RunTree(store.snapshot(before)), RunTree(store.snapshot(after))
     if step:
         _check_step(sides, step)
-    differences: Iterator[_Value | _File] = chain(
-        _values_that_differ(store, before, after, step), _files_that_differ(store, *sides, step)
-    )
+    differences = compare(store, *sides, step)
+    expenses = _expenses(str(project.root), store, (before, after), step, times, costs)
     if as_json:
-        print_json([row for difference in differences for row in difference.rows()])
+        rows = [row for difference in differences for row in difference.rows()]
+        print_json([*rows, *filter(None, (each.row() for each in expenses))])
         return
-    counts: Counter[str] = Counter()
-    for difference in differences:
-        print_out(difference.short() if stat else difference.full())
-        counts[difference.change] += 1
-    if stat:
-        print_out(_summary(counts))
-    without = [name for name, side in zip((old, new), sides, strict=True) if not side.holds_files]
+    _print(differences if unfold else fold(differences), stat=stat)
+    if times or costs:
+        _print_expenses(expenses, (before.run, after.run), unfold=unfold)
+    without = [side.checkpoint.run for side in sides if not side.holds_files]
     if len(without) == 1 and not step:
         print_err(f"note: files are not compared: {without[0]} holds none")
+
+
+# --- what is compared -----------------------------------------------------------------------------
+
+
+def _two(store: Store, old: str, new: str) -> tuple[Checkpoint, Checkpoint]:
+    """Give the checkpoints to compare; one name is compared with the run before it."""
+    if new:
+        return store.resolve(old), store.resolve(new)
+    after = store.resolve(old or "@latest")
+    before = _run_before(store, after)
+    print_err(f"{before.run} (the run before it) -> {after.run}")
+    return before, after
+
+
+def _run_before(store: Store, checkpoint: Checkpoint) -> Checkpoint:
+    """Give where the run before that of *checkpoint* stands, of the same workflow."""
+    refs = [ref for ref in store.refs() if ref.group == checkpoint.group]
+    runs = [ref.run for ref in refs]
+    older = refs[runs.index(checkpoint.run) + 1 :] if checkpoint.run in runs else []
+    if not older:
+        what = f"of {checkpoint.group} " if checkpoint.group else ""
+        raise NotFound(
+            f"there is no run {what}before {checkpoint.run} to compare it with; name two, as in "
+            "`maverick diff A B`"
+        )
+    return store.checkpoint(older[0].checkpoint)
 
 
 def _check_step(sides: Iterable[RunTree], step: str) -> None:
@@ -97,18 +136,101 @@ def _check_step(sides: Iterable[RunTree], step: str) -> None:
         raise NotFound(f"there is no step {step!r} in either checkpoint{hint}")
 
 
+# --- differences ----------------------------------------------------------------------------------
+
+
+def _print(differences: Iterable[Shown], *, stat: bool) -> None:
+    counts: Counter[str] = Counter()
+    for difference in differences:
+        print_out(_short(difference) if stat else _full(difference))
+        counts += _counts(difference)
+    if stat:
+        print_out(_summary(counts))
+
+
+def _counts(difference: Shown) -> Counter[str]:
+    """How many changes of each kind it stands for."""
+    match difference:
+        case Fold(counts=counts):
+            return counts
+        case More(number=number, change=change):
+            return Counter({change: number})
+        case _:
+            return Counter({difference.change: 1})
+
+
 def _summary(counts: Counter[str]) -> str:
     """How many there are of each kind of change, in a line; nothing for none."""
-    listed = ", ".join(f"{counts[kind]} {kind}" for kind in SIGNS if counts[kind])
+    listed = ", ".join(f"{counts[kind]} {kind}" for kind in _SIGNS if counts[kind])
     return f"{plural(counts.total(), 'change')}: {listed}\n" if listed else ""
 
 
-def _row(path: str, change: str, old: Any, new: Any) -> dict[str, Any]:
-    return {"path": path, "change": change, "old": old, "new": new}
-
-
 def _head(change: str, path: str) -> str:
-    return f"{SIGNS[change]} {one_line(path)}"
+    return f"{_SIGNS[change]} {one_line(path)}"
+
+
+def _short(difference: Shown) -> str:
+    """Give a difference without values."""
+    match difference:
+        case FileDifference():
+            return _short_file(difference)
+        case CodeDifference(path, part):
+            return f"{_head('code', path)}: {_code(part)}\n"
+        case Fold() | More():
+            return _full(difference)
+        case ValueDifference():
+            return _head(difference.change, difference.path) + "\n"
+        case _:
+            assert_never(difference)
+
+
+def _full(difference: Shown) -> str:
+    """Give a difference with its values; text of several lines as a unified diff."""
+    match difference:
+        case FileDifference():
+            return _full_file(difference)
+        case CodeDifference():
+            return _full_code(difference)
+        case Fold():
+            return f"{_head(difference.change, difference.path)}: {difference.words()}\n"
+        case More(path, number, change):
+            return f"{_head(change, path)}: {number} more are alike; --all shows them\n"
+        case ValueDifference():
+            return _full_value(difference)
+        case _:
+            assert_never(difference)
+
+
+def _full_value(difference: ValueDifference) -> str:
+    head = _head(difference.change, difference.path)
+    texts = [side for side in (difference.old, difference.new) if side is not None]
+    if all(isinstance(side, str) for side in texts) and any("\n" in side for side in texts):
+        return f"{head}\n{_text_diff(difference.old, difference.new)}"
+    old, new = (json_text(side, indent=None) for side in (difference.old, difference.new))
+    match difference.change:
+        case "added":
+            return f"{head}: {new}\n"
+        case "removed":
+            return f"{head}: {old}\n"
+        case _:
+            return f"{head}: {old} -> {new}\n"
+
+
+def _code(part: str) -> str:
+    return f"{_CODE.get(part) or f'its {in_words([part])}'} changed"
+
+
+def _full_code(difference: CodeDifference) -> str:
+    """Say what of the code changed; of an agent, from whom to whom."""
+    old, new = difference.old, difference.new
+    told = ""
+    if isinstance(old, dict) and isinstance(new, dict):
+        names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+        sides = [
+            json_text({name: side.get(name) for name in names}, indent=None) for side in (old, new)
+        ]
+        told = f": {' -> '.join(sides)}"
+    return f"{_head('code', difference.path)}: {_code(difference.part)}{told}\n"
 
 
 def _text_diff(old: str | None, new: str | None) -> str:
@@ -122,258 +244,114 @@ def _lines(text: str | None) -> list[str]:
     return lines if lines[-1] else lines[:-1]
 
 
-# --- values ---------------------------------------------------------------------------------------
-
-
-class _Value(NamedTuple):
-    """A value that differs, at a path such as `steps.plan.output.tasks[3].title`; a side that has
-    nothing is None.
-    """
-
-    path: str
-    change: str
-    old: Any
-    new: Any
-
-    def rows(self) -> list[dict[str, Any]]:
-        return [_row(self.path, self.change, self.old, self.new)]
-
-    def short(self) -> str:
-        """Give it without the values."""
-        return _head(self.change, self.path) + "\n"
-
-    def full(self) -> str:
-        """Give it with its values; text of several lines as a unified diff."""
-        head = _head(self.change, self.path)
-        texts = [side for side in (self.old, self.new) if side is not None]
-        if all(isinstance(side, str) for side in texts) and any("\n" in side for side in texts):
-            return f"{head}\n{_text_diff(self.old, self.new)}"
-        old, new = (json_text(side, indent=None) for side in (self.old, self.new))
-        match self.change:
-            case "added":
-                return f"{head}: {new}\n"
-            case "removed":
-                return f"{head}: {old}\n"
-            case _:
-                return f"{head}: {old} -> {new}\n"
-
-
-def _values_that_differ(
-    store: Store, old: Checkpoint, new: Checkpoint, step: str
-) -> Iterator[_Value]:
-    """Give what differs but for files, in the natural order of the paths.
-
-    Decisions are left out, and so is a step made of steps where something below it differs. *step*
-    limits it to that step and those below. How files were found is compared where both checkpoints
-    hold some.
-    """
-    changes = [
-        (step_at(change.path), change)
-        for change in diff_checkpoints(store, old, new, without=_FOLDERS_OF_FILES)
-    ]
-    around = {
-        outer
-        for name, _ in changes
-        if name is not None and not is_decision(name)
-        for outer in StepPath(name).ancestors()
-    }
-    for name, change in changes:
-        if name is None:
-            yield from () if step else _of_other(change)
-        elif not is_decision(name) and (not step or is_within(name, step)):
-            yield from _of_step(name, change, hidden=name in around)
-
-
-def _of_step(path: str, change: Change, *, hidden: bool) -> Iterator[_Value]:
-    """A record's status where it differs, and its output, unless it is *hidden*."""
-    name = f"steps.{path}"
-    before, after = _status(change.before), _status(change.after)
-    if change.part == "note":
-        if before != after:
-            yield _Value(f"{name}.status", "changed", before, after)
-        return
-    is_whole = change.before is None or change.after is None
-    if change.change != "changed" and not change.inside and is_whole:
-        yield _Value(f"{name}.status", change.change, before, after)
-    if not hidden:
-        yield _value(f"{name}.output", change)
-
-
-def _status(entry: Entry | None) -> str | None:
-    return None if entry is None else StepNote.of(entry).status
-
-
-def _of_other(change: Change) -> Iterator[_Value]:
-    name = change.path[0]
-    if change.path == ABOUT_FILES and (change.before is None or change.after is None):
-        return
-    if change.part == "note":
-        return  # It says which definition is the main one.
-    if len(change.path) > 1:
-        yield _value(f"{name}.{'/'.join(change.path[1:])}", change)
-        return
-    yield from _by_key(_value(name, change))
-
-
-def _by_key(value: _Value) -> Iterator[_Value]:
-    """A whole mapping of inputs that one side lacks, input by input."""
-    mapping = value.new if value.change == "added" else value.old
-    if value.change == "changed" or value.path != INPUTS[0] or not isinstance(mapping, dict):
-        yield value
-        return
-    for key, item in mapping.items():
-        old, new = (None, item) if value.change == "added" else (item, None)
-        yield _Value(value.path + _step_into(key), value.change, old, new)
-
-
-def _value(name: str, change: Change) -> _Value:
-    path = name + "".join(map(_step_into, change.inside))
-    return _Value(path, change.change, _side(change.old), _side(change.new))
-
-
-def _step_into(part: str | int) -> str:
-    if isinstance(part, int):
-        return f"[{part}]"
-    return f".{part}" if _NAME.fullmatch(part) else f"[{json.dumps(part, ensure_ascii=False)}]"
-
-
-def _side(value: Any) -> Any:
-    if value is MISSING:
-        return None
-    if isinstance(value, bytes):
-        try:
-            return value.decode("utf-8")
-        except UnicodeDecodeError:
-            return value
-    return value
-
-
 # --- files ----------------------------------------------------------------------------------------
 
 
-class _File(NamedTuple):
-    """A file, link or empty folder that differs, at a path such as `workspace/src/app.py`. Its
-    contents are read when they are asked for.
+def _short_file(file: FileDifference) -> str:
+    """Give a file without contents."""
+    old, new = (_kind(side.mode, side.size) for side in file.sides)
+    what = {"added": new, "removed": old, "mode": ""}.get(file.of.change, f"{old} -> {new}")
+    return f"{_file_head(file)}{f': {what}' if what else ''}\n"
+
+
+def _full_file(file: FileDifference) -> str:
+    """Give a file with its contents: text as a unified diff, links by where they lead, the rest by
+    its size.
     """
+    old, new = file.contents()
+    is_text = isinstance(old, str | None) and isinstance(new, str | None)
+    if file.of.change == "mode" or not is_text:
+        return _with_links(file, old, new)
+    body = _text_diff(old, new)
+    if not body and old and new:  # Only one ends in a newline.
+        return _short_file(file)
+    return f"{_file_head(file)}\n{body}"
 
-    path: str
-    of: FileChange
-    store: Store
 
-    @property
-    def change(self) -> str:
-        """`added`, `removed` or `changed`; the last also where only the mode differs."""
-        return "changed" if self.of.change == "mode" else self.of.change
+def _with_links(file: FileDifference, old: Any, new: Any) -> str:
+    ends = [
+        f"link to {one_line(side['link'])}" if isinstance(side, dict) and "link" in side else ""
+        for side in (old, new)
+    ]
+    if not any(ends):
+        return _short_file(file)
+    told = [end or _kind(side.mode, side.size) for end, side in zip(ends, file.sides, strict=True)]
+    return f"{_head(file.of.change, file.path)}: {' -> '.join(filter(None, told))}\n"
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Give what differs: of the modes, where both sides have one; of the contents."""
-        rows = []
-        if self._has_other_mode():
-            old_mode, new_mode = {"mode": self.of.old_mode}, {"mode": self.of.new_mode}
-            rows.append(_row(self.path, "changed", old_mode, new_mode))
-        if self.of.change != "mode":
-            old, new = (self._read(*side) for side in self._sides())
-            rows.append(_row(self.path, self.of.change, old, new))
-        return rows
 
-    def short(self) -> str:
-        """Give it without contents."""
-        old, new = (_kind(mode, count) for mode, _, count in self._sides())
-        what = {"added": new, "removed": old, "mode": ""}.get(self.of.change, f"{old} -> {new}")
-        return f"{self._head()}{f': {what}' if what else ''}\n"
-
-    def full(self) -> str:
-        """Give it with its contents: text as a unified diff, links by where they lead, the rest by
-        its size.
-        """
-        old, new = (self._read(*side) for side in self._sides())
-        is_text = isinstance(old, str | None) and isinstance(new, str | None)
-        if self.of.change == "mode" or not is_text:
-            return self._with_links(old, new)
-        body = _text_diff(old, new)
-        if not body and old and new:  # Only one ends in a newline.
-            return self.short()
-        return f"{self._head()}\n{body}"
-
-    def _with_links(self, old: Any, new: Any) -> str:
-        ends = [
-            f"link to {one_line(side['link'])}" if isinstance(side, dict) and "link" in side else ""
-            for side in (old, new)
-        ]
-        if not any(ends):
-            return self.short()
-        told = [
-            end or _kind(mode, count)
-            for end, (mode, _, count) in zip(ends, self._sides(), strict=True)
-        ]
-        return f"{_head(self.of.change, self.path)}: {' -> '.join(filter(None, told))}\n"
-
-    def _head(self) -> str:
-        mode = f" ({self.of.old_mode} -> {self.of.new_mode})" if self._has_other_mode() else ""
-        return _head(self.of.change, self.path) + mode
-
-    def _has_other_mode(self) -> bool:
-        return bool(self.of.old_mode and self.of.new_mode) and self.of.old_mode != self.of.new_mode
-
-    def _sides(self) -> tuple[tuple[str, ObjectId, int], tuple[str, ObjectId, int]]:
-        of = self.of
-        return (of.old_mode, of.old_id, of.old_size), (of.new_mode, of.new_id, of.new_size)
-
-    def _read(self, mode: str, blob: ObjectId, count: int) -> Any:
-        """Give what a side holds: text as it is, else a mapping that says what it is; None for
-        nothing.
-        """
-        if not mode:
-            return None
-        if mode == _FOLDER:
-            return {"mode": _FOLDER}
-        if mode == _LINK:
-            return {"link": self.store.read(blob).decode("utf-8", "surrogateescape")}
-        binary = {"bytes": count, "blake3": blob}
-        if count > TEXT_LIMIT_BYTES or self.of.change == "mode":
-            return binary
-        data = self.store.read(blob)
-        try:
-            return binary if is_binary(data) else data.decode("utf-8")
-        except UnicodeDecodeError:
-            return binary
+def _file_head(file: FileDifference) -> str:
+    mode = f" ({file.of.old_mode} -> {file.of.new_mode})" if file.has_other_mode else ""
+    return _SIGNS[file.of.change] + f" {one_line(file.path)}{mode}"
 
 
 def _kind(mode: str, count: int) -> str:
     match mode:
         case "":
             return ""
-        case "040000":
+        case _ if mode == EMPTY_FOLDER:
             return "empty folder"
-        case "120000":
+        case _ if mode == LINK:
             return "link"
         case _:
             return size(count)
 
 
-def _files_that_differ(store: Store, old: RunTree, new: RunTree, step: str) -> Iterator[_File]:
-    """Give the artifacts of steps, then the project's files.
-
-    These are compared where both hold some. *step* limits it to the artifacts of that step and
-    those below.
-    """
-    for path, file in _below(store, old, new, ARTIFACTS):
-        if not step or is_within(path[0], step):
-            yield file
-    if not step and old.holds_files and new.holds_files:
-        for _, file in _below(store, old, new, FILES):
-            yield file
+# --- times and costs ------------------------------------------------------------------------------
 
 
-def _below(
-    store: Store, old: RunTree, new: RunTree, folder: TreePath
-) -> Iterator[tuple[tuple[str, ...], _File]]:
-    """What differs in a folder of files, with the names that lead to it from there."""
-    before, after = (tree_of(side.snapshot.find(folder)) for side in (old, new))
-    for difference in diff_trees(store, before, after):
-        was, now = (
-            entry if entry is None or entry.kind != "tree" else None
-            for entry in (difference.old, difference.new)
+def _expenses(
+    project: str,
+    store: Store,
+    checkpoints: tuple[Checkpoint, Checkpoint],
+    step: str,
+    times: bool,
+    costs: bool,
+) -> list[Expense]:
+    """Give the times and costs that are asked for; of *step*, if one is given."""
+    if not times and not costs:
+        return []
+    from maverick.views import expenses  # noqa: PLC0415 - reads the facts of every step
+    from maverick.views.page_loader import load_page  # noqa: PLC0415
+
+    pages = [load_page(project, store, checkpoint) for checkpoint in checkpoints]
+    every = [
+        *(expenses.times(*pages) if times else ()),
+        *(expenses.costs(*pages) if costs else ()),
+    ]
+    return [each for each in every if not step or (each.path and each.path.is_within(step))]
+
+
+def _print_expenses(expenses: list[Expense], runs: tuple[str, str], *, unfold: bool) -> None:
+    """Print a table: without *unfold* times of the steps that stand in no other."""
+    rows = [
+        (
+            str(each.path) or "the run",
+            each.measure if each.measure != "seconds" else "time",
+            _amount(each.measure, each.old),
+            _amount(each.measure, each.new),
+            _difference(each),
         )
-        path = "/".join((*folder, *difference.path))
-        yield difference.path, _File(path, change_of(path, was, now), store)
+        for each in expenses
+        if (each.old or each.new) and (unfold or each.measure != "seconds" or each.path.depth == 0)
+    ]
+    if rows:
+        ends = tuple(run.rpartition("-")[2] for run in runs)
+        names = ends if all(ends) and ends[0] != ends[1] else runs
+        print_out("\n" + table(("STEP", "", *names, ""), rows, right=(2, 3, 4)))
+    else:
+        print_err("note: neither side has such a step, or cost anything")
+
+
+def _amount(measure: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    if measure == "seconds":
+        return duration(value)
+    return f"${value:,.4f}".rstrip("0").rstrip(".") if measure == "usd" else f"{value:,.0f}"
+
+
+def _difference(expense: Expense) -> str:
+    if expense.old is None or expense.new is None or expense.old == expense.new:
+        return ""
+    difference = expense.new - expense.old
+    return f"{'+' if difference > 0 else '-'}{_amount(expense.measure, abs(difference))}"
