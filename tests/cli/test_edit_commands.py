@@ -70,7 +70,7 @@ def _resumed(quick: Quick, *options: str) -> dict[str, Any]:
 
 
 def _ran(steps: int, recalled: int, skipped: int = 1) -> dict[str, int]:
-    return {"ran": steps, "recalled": recalled, "skipped": skipped, "failed": 0}
+    return {"ran": steps, "recalled": recalled, "skipped": skipped, "failed": 0, "reused": 0}
 
 
 # --- edit -----------------------------------------------------------------------------------------

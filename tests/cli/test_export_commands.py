@@ -49,7 +49,7 @@ def test_an_imported_run_is_resumed_in_another_project(exported: Path, tmp_path:
     done = _run(other, *imported["resume"].split()[1:], "--json")
 
     assert (0, "hello Ada") == (done.code, done.json["output"])
-    assert {"ran": 1, "recalled": 2, "skipped": 0, "failed": 0} == done.json["steps"]
+    assert {"ran": 1, "recalled": 2, "skipped": 0, "failed": 0, "reused": 0} == done.json["steps"]
     assert "flow.yaml is gone; its text as the run recorded it is used" in done.err
     assert 0 == _run(other, "checkpoint", "show", f"{imported['run']}@half").code
 

@@ -81,7 +81,7 @@ def test_sigquit_ends_an_action_that_holds_the_interpreter_and_the_run_can_be_re
     assert -signal.SIGQUIT == ended.code
     assert "killed" == program.run("runs", "--json").json[0]["status"]
     program.file("holding.py", "def hold(): return 'held'\n")
-    assert {"ran": 1, "recalled": 1, "skipped": 0, "failed": 0} == program.run(
+    assert {"ran": 1, "recalled": 1, "skipped": 0, "failed": 0, "reused": 0} == program.run(
         "run", "flow.yaml", "--resume", "--json"
     ).json["steps"]
 

@@ -75,14 +75,33 @@ def test_json_is_one_object_with_exactly_these_keys(quick: Quick) -> None:
         "status": "done",
         "output": "hello World",
         "error": None,
+        "failed_at": None,
         "checkpoint": answer["checkpoint"],
         "resume": None,
-        "steps": {"ran": 1, "recalled": 0, "skipped": 0, "failed": 0},
+        "steps": {"ran": 1, "recalled": 0, "skipped": 0, "failed": 0, "reused": 0},
         "rollback_errors": [],
         "notices": [],
+        "waiting": None,
+        "seconds": answer["seconds"],
+        "usd": None,
         "project": str(quick.program.root),
     }
     assert expected == answer
+    assert 0 < answer["seconds"] < 60
+
+
+def test_json_says_where_a_run_failed_and_what_it_took_in_all(quick: Quick) -> None:
+    """Of a run that is done nothing runs, and yet it is told what it took."""
+    quick.program.flow(
+        "steps: [{name: a, type: shell, run: 'true'}, {name: b, type: shell, run: test -e ready}]"
+    )
+    failed = quick("run", "flow.yaml", "--json").json
+    quick.program.file("ready", "")
+    done = quick("run", "flow.yaml", "--resume", "--json").json
+    again = quick("run", "flow.yaml", "--resume", "--json").json
+
+    assert ["b", None, None] == [it["failed_at"] for it in (failed, done, again)]
+    assert 0 < failed["seconds"] < done["seconds"] == again["seconds"]
 
 
 def test_quiet_leaves_errors_and_the_result(quick: Quick) -> None:

@@ -48,7 +48,7 @@ def test_the_life_of_a_run(program: Program) -> None:
 
     failed = program.run("run", "release.yaml", "--json")
     assert (1, ANSWER_KEYS, "failed") == (failed.code, list(failed.json), failed.json["status"])
-    assert {"ran": 2, "recalled": 0, "skipped": 0, "failed": 1} == failed.json["steps"]
+    assert {"ran": 2, "recalled": 0, "skipped": 0, "failed": 1, "reused": 0} == failed.json["steps"]
     run = failed.json["run"]
     assert "release" == failed.json["workflow"]
     assert re.fullmatch(r"release-\d{8}-\d{6}-\w{4}", run)
@@ -64,12 +64,16 @@ def test_the_life_of_a_run(program: Program) -> None:
     resumed = program.shell(f"{failed.last_line} --json")
     assert (0, run, "Ada 1") == (resumed.code, resumed.json["run"], resumed.json["output"])
     assert failed.json["checkpoint"] == resumed.json["resumed_from"]
-    assert {"ran": 1, "recalled": 2, "skipped": 0, "failed": 0} == resumed.json["steps"]
+    assert {"ran": 1, "recalled": 2, "skipped": 0, "failed": 0, "reused": 0} == resumed.json[
+        "steps"
+    ]
     assert ["build", "publish", "publish"] == _log(program)
 
     again = program.run("run", "release.yaml", "--resume", "--json")
     assert (0, "done", "Ada 1") == (again.code, again.json["status"], again.json["output"])
-    assert dict.fromkeys(("ran", "recalled", "skipped", "failed"), 0) == again.json["steps"]
+    assert (
+        dict.fromkeys(("ran", "recalled", "skipped", "failed", "reused"), 0) == again.json["steps"]
+    )
     assert (again.json["checkpoint"], None) == (again.json["resumed_from"], again.json["resume"])
     assert f"run {run} is done; nothing was run" == again.last_line
 

@@ -73,9 +73,10 @@ def _resumed(quick: Quick, *args: str) -> tuple[list[str], dict[str, int]]:
 
 def test_from_a_step_on_everything_runs_again(quick: Quick) -> None:
     """Whatever is recorded, also from one iteration, and from the step that failed."""
-    assert (["two", "last"], {"ran": 2, "recalled": 3, "skipped": 0, "failed": 0}) == _resumed(
-        quick, "--from", "each[1].work"
-    )
+    assert (
+        ["two", "last"],
+        {"ran": 2, "recalled": 3, "skipped": 0, "failed": 0, "reused": 0},
+    ) == _resumed(quick, "--from", "each[1].work")
 
 
 @pytest.mark.parametrize(("step", "ran"), [("each", ["one", "two", "last"]), ("last", ["last"])])
@@ -89,7 +90,7 @@ def test_a_skipped_step_gives_null_or_what_is_said(quick: Quick) -> None:
     """It is recorded as skipped, and the log tells that it was by hand."""
     ran, steps = _resumed(quick, "--skip", "last")
 
-    assert ([], {"ran": 0, "recalled": 4, "skipped": 1, "failed": 0}) == (ran, steps)
+    assert ([], {"ran": 0, "recalled": 4, "skipped": 1, "failed": 0, "reused": 0}) == (ran, steps)
     assert "skipped" == quick("checkpoint", "show", "@latest:steps.last.status", "--json").json
     assert quick("checkpoint", "show", "@latest:steps.last.output", "--json").json is None
 

@@ -392,9 +392,13 @@ def test_a_concurrent_loop_that_fails_keeps_what_finished(program: Program) -> N
 
     assert (1, 0) == (failed.code, done.code)
     ran = failed.json["steps"]["ran"]
-    assert {"ran": ran, "recalled": 0, "skipped": 0, "failed": 1} == failed.json["steps"]
+    assert {"ran": ran, "recalled": 0, "skipped": 0, "failed": 1, "reused": 0} == failed.json[
+        "steps"
+    ]
     assert 1 <= ran <= 3
-    assert {"ran": 4 - ran, "recalled": ran, "skipped": 0, "failed": 0} == done.json["steps"]
+    assert {"ran": 4 - ran, "recalled": ran, "skipped": 0, "failed": 0, "reused": 0} == done.json[
+        "steps"
+    ]
     assert ["0", "0", "1", "2", "3"] == sorted((program.root / "log").read_text().split())
 
 

@@ -34,11 +34,15 @@ ANSWER_KEYS = [
     "status",
     "output",
     "error",
+    "failed_at",
     "checkpoint",
     "resume",
     "steps",
     "rollback_errors",
     "notices",
+    "waiting",
+    "seconds",
+    "usd",
     "project",
 ]
 """The keys of what a run answers with `--json`, in their order."""

@@ -371,7 +371,9 @@ def test_what_is_masked_is_the_same_when_the_run_is_resumed(tmp_path: Path) -> N
     program.file("ready", "")
     resumed = program.run("run", "flow.yaml", "--resume", "--json", KEY="another-secret-key")
 
-    assert {"ran": 1, "recalled": 2, "skipped": 0, "failed": 0} == resumed.json["steps"]
+    assert {"ran": 1, "recalled": 2, "skipped": 0, "failed": 0, "reused": 0} == resumed.json[
+        "steps"
+    ]
     assert not Scrubber([KEY]).holds(resumed.out.encode())
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from maverick.cli.jobs.job import Job
     from maverick.dsl.workflow.outcome import Outcome
 
-_COUNTS: Final = ("ran", "recalled", "skipped", "failed")
+_COUNTS: Final = ("ran", "recalled", "skipped", "failed", "reused")
 _NO_RUN: Final[dict[str, Any]] = {
     "run": None,
     "resumed_from": None,
@@ -22,11 +22,15 @@ _NO_RUN: Final[dict[str, Any]] = {
     "status": None,
     "output": None,
     "error": None,
+    "failed_at": None,
     "checkpoint": None,
     "resume": None,
     "steps": dict.fromkeys(_COUNTS, 0),
     "rollback_errors": [],
     "notices": [],
+    "waiting": None,
+    "seconds": None,
+    "usd": None,
     "project": None,
 }
 """What `run --json` answers where nothing is known of a run."""
@@ -92,11 +96,15 @@ class CommandAnswer:
                 "status": outcome.status,
                 "output": outcome.output,
                 "error": outcome.error,
+                "failed_at": outcome.failed_at or None,
                 "checkpoint": outcome.checkpoint or None,
                 "resume": resume,
                 "steps": {name: getattr(outcome.counts, name) for name in _COUNTS},
                 "rollback_errors": list(outcome.rollback_errors),
                 "notices": list(outcome.notices),
+                "waiting": None,
+                "seconds": outcome.seconds,
+                "usd": outcome.costs.usd,
                 "project": self.project,
             }
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from maverick.checkpoints import Checkpoint, Owner, Store
 from maverick.dsl.events import Event
+from maverick.dsl.journal.tally import Standing
 from maverick.dsl.journal.tree import OUTPUT, RunTree
 from maverick.dsl.steps.prints import prints_kept
 from maverick.dsl.workflow.outcome import Outcome
@@ -206,10 +207,14 @@ def _refuse_changes(execution: Execution, recorder: Recorder, request: Request) 
 def _report(store: Store, checkpoint: Checkpoint) -> Outcome:
     """Give what a done run recorded."""
     tree = RunTree(store.snapshot(checkpoint))
+    ref = store.find_ref(checkpoint.run)
+    standing = Standing.read(ref.summary if ref is not None else {})
     return Outcome(
         run=checkpoint.run,
         workflow=checkpoint.group,
         status="done",
+        seconds=standing.milliseconds(checkpoint.created) / 1000,
+        costs=standing.costs,
         output=tree.output,
         notices=tree.notices,
         checkpoint=checkpoint.id,

@@ -267,7 +267,11 @@ def _run(
                 "finished step"
             )
             outcome = Outcome(
-                run=answer.run, workflow=answer.workflow or "", status="killed", error=error
+                run=answer.run,
+                workflow=answer.workflow or "",
+                status="killed",
+                error=error,
+                seconds=time.monotonic() - clock,
             )
         observe.close()
         report(outcome, order, project, answer, time.monotonic() - clock)

@@ -131,6 +131,7 @@ class Counts:
     recalled: int = 0
     skipped: int = 0
     failed: int = 0
+    reused: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
