@@ -63,6 +63,30 @@ def test_a_failed_run_says_where_why_and_what_is_to_come(runs: Runs) -> None:
     assert f"maverick resume {page.run}" == page.resume
 
 
+def test_what_is_to_come_of_a_loop_stands_in_its_iterations(runs: Runs) -> None:
+    """A step of its body has no place in the loop itself."""
+    runs.flow(
+        """
+        - name: city
+          type: loop
+          for_each: [oslo, lima]
+          key: item
+          steps:
+            - {name: read, type: shell, run: 'test ${{ item }} = oslo'}
+            - {name: keep, type: shell, run: 'true'}
+        """
+    )
+    runs.start()
+
+    assert [
+        ("city", "failed"),
+        ('city["oslo"].read', "done"),
+        ('city["oslo"].keep', "done"),
+        ('city["lima"].read', "failed"),
+        ('city["lima"].keep', "pending"),
+    ] == [(path, row.status) for path, row in rows_of(page_of(runs)).items()]
+
+
 def test_each_attempt_is_told(runs: Runs) -> None:
     """Also those that failed before the run was resumed."""
     runs.flow(FLOW)

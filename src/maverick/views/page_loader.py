@@ -239,8 +239,7 @@ class _Loader:
         steps = self._definition.outlined
         below: dict[str, list[str]] = {}
         for pattern in steps:
-            ancestors = [*StepPath(pattern).ancestors()]
-            below.setdefault(str(ancestors[-1]) if ancestors else "", []).append(pattern)
+            below.setdefault(pattern.rpartition(".")[0], []).append(pattern)
         todo = [top]
         while todo:
             node = todo.pop()
