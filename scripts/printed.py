@@ -7,6 +7,7 @@ the page at its word.
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -27,7 +28,8 @@ def rewritten(path: Path) -> str:
                 sys.exit(f"{path}: another exit code than the page says\n{typed.said}")
             place = text.index(f"$ {typed.command.line}\n", place) + len(typed.command.line) + 3
             if typed.block.about.startswith("terminal"):
-                printed = typed.printed.replace(home, HOME_SHOWN)
+                printed = re.sub(re.escape(home) + r"\S*…", HOME_SHOWN + "/…", typed.printed)
+                printed = printed.replace(home, HOME_SHOWN)
                 text = text[:place] + printed + text[place + len(typed.command.shown) :]
                 place += len(printed)
             else:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 HOME_SHOWN = "/home/ada"
-TERMINAL_COLUMNS = 100
+TERMINAL_COLUMNS = 150
 _COMPILED = shutil.ignore_patterns("__pycache__")
 _BLOCK = re.compile(r"^```(\w+) ?([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _VARYING = {
@@ -49,6 +49,8 @@ _VARYING = {
     r"  +": r" +",
     "…": r"[^\n]*",
 }
+_IF_MEANT = "(if that is meant: `.venv/bin/python scripts/printed.py PAGE` writes it into the page)"
+_MAY_BE_CUT = 8
 _EITHER = re.compile("|".join(f"(?P<n{n}>{form})" for n, form in enumerate(_VARYING)))
 _FORMS = list(_VARYING.values())
 
@@ -105,7 +107,7 @@ class Page:
         """Do in *folder* what the page shows, from its top to its end."""
         for typed in self.type(folder):
             assert typed.is_expected, typed.said
-            assert typed.command.prints(typed.printed), typed.said
+            assert typed.command.prints(typed.printed), f"{typed.said}\n{_IF_MEANT}"
 
     def type(self, folder: Path) -> Iterator[Typed]:
         """Type each command of the page in *folder*, with its files."""
@@ -206,6 +208,10 @@ def _pattern(shown: str) -> str:
 
 
 def _line_pattern(line: str) -> str:
+    if line.endswith("…\n") and not line.endswith(
+        f"{HOME_SHOWN}/…\n"
+    ):  # It was cut to the width, which leaves more or less of it.
+        line = f"{line[:-_MAY_BE_CUT]}…\n"
     pattern, place = "", 0
     for found in _EITHER.finditer(line):
         group = str(found.lastgroup)

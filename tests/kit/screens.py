@@ -61,7 +61,10 @@ Row = tuple[Cell, ...]
 
 
 class Screen:
-    """A terminal of that size; `above` holds the lines that have scrolled out of it."""
+    """A terminal of that size; `above` holds the lines that have scrolled out of it.
+
+    A line that was too long for it stands in several rows; `text` gives it as one.
+    """
 
     def __init__(self, columns: int = 80, rows: int = 24) -> None:
         self.columns = columns
@@ -72,6 +75,8 @@ class Screen:
         self._style = PLAIN
         self._wraps = False
         self._lines = [self._blank() for _ in range(rows)]
+        self._continued: set[int] = set()
+        """The rows, counted from the first of all, that go on in the next one."""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._begun = ""
 
@@ -92,9 +97,22 @@ class Screen:
         """The rows on the screen."""
         return tuple(tuple(line) for line in self._lines)
 
-    def text(self) -> str:
-        """All lines, also those that have scrolled away, without blanks at their ends."""
-        lines = [_line(row) for row in (*self.above, *self.shown())]
+    def place(self) -> int:
+        """The row that the cursor is on, counted from the first of all."""
+        return len(self.above) + self.row
+
+    def text(self, first: int = 0) -> str:
+        """All lines from that row on, also those that have scrolled away, without blanks at their
+        ends.
+        """
+        lines = [""]
+        for number, row in enumerate((*self.above, *self.shown())):
+            if number < first:
+                continue
+            lines[-1] += "".join(cell.text for cell in row)
+            if number not in self._continued:
+                lines[-1] = lines[-1].rstrip()
+                lines.append("")
         while lines and not lines[-1]:
             lines.pop()
         return "\n".join(lines)
@@ -119,6 +137,7 @@ class Screen:
                 self._combine(character)
                 continue
             if self._wraps or self.column + width > self.columns:
+                self._continued.add(self.place())
                 self.column = 0
                 self._feed_line()
             line = self._lines[self.row]
@@ -210,8 +229,10 @@ class Screen:
             below, above = range(self.row + 1, self.rows), range(self.row)
             for row in {0: below, 1: above}.get(what, range(self.rows)):
                 self._lines[row] = self._blank()
+                self._continued.discard(len(self.above) + row)
 
     def _erase_line(self, what: int) -> None:
+        self._continued.discard(self.place())
         line = self._lines[self.row]
         start = 0 if what else self.column
         end = self.column + 1 if what == 1 else self.columns
@@ -309,7 +330,7 @@ class Session:
         """Type *line*, and Enter, with a pause after each key; give the lines that the screen shows
         below it once the shell asks again.
         """
-        before = self._place()
+        before = self.screen.place()
         for key in f"{line}\n":
             os.write(self._terminal, key.encode())
             if pause_seconds:
@@ -317,9 +338,8 @@ class Session:
         self._wait(before)
         code, _, place = Path(self._state).read_text().partition(" ")
         self.code, self.folder = int(code), Path(place)
-        lines = self.screen.text().splitlines()[before:-1]
-        typed = 1 + (len(self.PROMPT + line) - 1) // self.screen.columns
-        return "".join(f"{line}\n" for line in lines[typed:])
+        shown = self.screen.text(before).splitlines()[1:-1]
+        return "".join(f"{line}\n" for line in shown)
 
     def end(self) -> None:
         """End the shell."""
@@ -331,14 +351,12 @@ class Session:
     def _line(self) -> str:
         return _line(self.screen.shown()[self.screen.row])
 
-    def _place(self) -> int:
-        """The number of the line that the cursor is on, from the first of all."""
-        return len(self.screen.above) + self.screen.row
-
     def _wait(self, before: int) -> None:
         """Wait for the prompt, alone on a line behind the one of that number."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while self._look(0.05) or self._place() <= before or self._line() != self.PROMPT.strip():
+        while (
+            self._look(0.05) or self.screen.place() <= before or self._line() != self.PROMPT.strip()
+        ):
             assert time.monotonic() < deadline, self.screen.text()
 
     def _look(self, seconds: float) -> bool:

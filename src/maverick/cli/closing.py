@@ -81,18 +81,17 @@ def _tell_notices(outcome: "Outcome", order: Order) -> None:
 
 
 def _tell_what_it_wrote(outcome: "Outcome", order: Order, project: "Project") -> None:
-    """Print the commands that show all that the step wrote which failed the run: a message has the
+    """Print the command that shows all that the step wrote which failed the run: a message has the
     end of it.
     """
-    from maverick.cli.inside import paths_written_by  # noqa: PLC0415 - of failed runs only
+    from maverick.cli.inside import has_written  # noqa: PLC0415 - of failed runs only
     from maverick.dsl.journal.tree import RunTree  # noqa: PLC0415
 
     with suppress(MaverickError, OSError):  # The failure itself has been told.
         store = project.open_store()
-        tree = RunTree(store.load(outcome.run))
-        for what, path in paths_written_by(store, tree, outcome.failed_at).items():
-            command = order.command_line("checkpoint", "show", f"{outcome.run}:{path}")
-            print_err(f"everything it wrote {what}: {command}")
+        if has_written(store, RunTree(store.load(outcome.run)), outcome.failed_at):
+            command = order.command_line("logs", outcome.run, outcome.failed_at)
+            print_err(f"everything it wrote: {command}")
 
 
 def _counts(outcome: "Outcome") -> str:

@@ -184,27 +184,22 @@ def unfinished_steps(store: Store, tree: RunTree) -> dict[str, BegunStep]:
     }
 
 
-def paths_written_by(store: Store, tree: RunTree, step: str) -> dict[str, str]:
-    """Give the paths of all that the failed step at the path *step* wrote, each under words that
-    say what it is: `to stderr`.
-
-    Of a validation that is the output of the stage that failed, in its last attempt.
+def has_written(store: Store, tree: RunTree, step: str) -> bool:
+    """Say whether the last attempt at a step that failed wrote anything; of a validation, whether
+    one of its stages did.
     """
+    from maverick.dsl.journal.logs import find_log  # noqa: PLC0415 - of failed runs only
+
     unfinished = unfinished_steps(store, tree).get(step)
     if unfinished is not None and unfinished.attempts:
-        last = unfinished.attempts[-1]
-        return {
-            f"to {name}": f"steps.{step}.output.{name}" for name in STREAMS if last.stream(name)
-        }
-    steps = tree.steps
-    number = next((n for n in range(len(steps), -1, -1) if f"{step}[{n}]" in steps), None)
-    output = tree.output_of(f"{step}[{number}]") if number is not None else None
-    stages = output.get("stages") if isinstance(output, dict) else None
-    for position, stage in enumerate(stages if isinstance(stages, list) else []):
-        if isinstance(stage, dict) and stage.get("success") is False and stage.get("output"):
-            path = f"steps.{step}[{number}].output.stages[{position}].output"
-            return {f"in the stage {stage.get('name')!s}": path}
-    return {}
+        return any(unfinished.attempts[-1].stream(name) for name in STREAMS)
+    return any(
+        log.stream(name)
+        for path in tree.steps
+        if path.startswith(f"{step}[")
+        for log in find_log(tree, path)
+        for name in STREAMS
+    )
 
 
 _ERRORS: Final = {
