@@ -38,11 +38,11 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def command(*argv: str, cwd: Path) -> Callable[[], object]:
+def command(*argv: str, cwd: Path, **variables: str) -> Callable[[], object]:
     """A command to be timed, with compiled modules kept as they are wherever it is installed."""
     environment = {
         name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
-    }
+    } | variables
     return lambda: subprocess.run(argv, cwd=cwd, env=environment, check=True, capture_output=True)
 
 
@@ -58,6 +58,12 @@ def interleaved(works: dict[str, Callable[[], object]], rounds: int) -> dict[str
     return {name: statistics.median(each) for name, each in times.items()}
 
 
+def completion(line: str, cwd: Path) -> Callable[[], object]:
+    """What bash calls at the end of *line*."""
+    asked = {"_MAVERICK_COMPLETE": "bash", "COMP_LINE": line, "COMP_POINT": str(len(line))}
+    return command(MAVERICK, cwd=cwd, **asked)
+
+
 def startup(folder: Path, rounds: int) -> None:
     """The commands that a person waits for."""
     (folder / "one.yaml").write_text(ONE_STEP, "utf-8")
@@ -68,12 +74,16 @@ def startup(folder: Path, rounds: int) -> None:
             "maverick --version": command(MAVERICK, "--version", cwd=folder),
             "maverick runs": command(MAVERICK, "runs", cwd=folder),
             "maverick checkpoint list": command(MAVERICK, "checkpoint", "list", cwd=folder),
+            "completion of a command": completion("maverick ru", folder),
+            "completion of a workflow": completion("maverick run f", folder),
+            "completion of a run": completion("maverick show o", folder),
+            "completion of a step": completion("maverick show @latest o", folder),
             "maverick run, one step": command(MAVERICK, "run", "one.yaml", cwd=folder),
         },
         rounds,
     )
     bare = medians["python -c pass"]
-    targets = {"maverick run, one step": 16}
+    targets = {"maverick run, one step": 16, "completion of a workflow": 9}
     for name, median in medians.items():
         target = "" if name == "python -c pass" else f"   (target: {targets.get(name, 7)} x)"
         print(f"{name:28} {median * 1000:7.1f} ms {median / bare:6.1f} x{target}")

@@ -24,6 +24,11 @@ def main() -> None:
         print(f"maverick {__version__}")  # noqa: T201
         return
     _leave_project_last()
+    if "_MAVERICK_COMPLETE" in os.environ:  # A shell asks, while a person waits for it.
+        from maverick.cli.completion.offers import answer  # noqa: PLC0415
+
+        answer(os.environ["_MAVERICK_COMPLETE"], sys.argv[1:])
+        return
     gc.set_threshold(_OBJECTS)
     try:
         if tuple(sys.argv[1:]) in _LISTS:

@@ -15,7 +15,7 @@ from maverick.cli import commands
 from maverick.cli.answer import CommandAnswer
 from maverick.cli.ending import run_guarded
 from maverick.cli.entry import PLAIN, Group, MadeCommand, help_text, require_command, usage_message
-from maverick.cli.terminal.streams import prepare_streams
+from maverick.cli.terminal.streams import prepare_streams, print_err, print_out
 
 _ABOUT = """Run workflows; each run is a history that can be resumed, looked into and compared.
 
@@ -57,6 +57,8 @@ class Program(Group):
     ) -> Any:
         """Run the command that *args* name, and exit with its code."""
         arguments = list(sys.argv[1:] if args is None else args)
+        if arguments[-1:] in (["--install-completion"], ["--show-completion"]):
+            arguments.append("")  # The shell may be left out.
         prepare_streams()
         answer = CommandAnswer(arguments, {"run", "resume", *self.others})
         settings = {
@@ -102,10 +104,23 @@ def _root(
         ),
     ] = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    install_completion: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[SHELL]", help="Let bash, zsh or fish complete commands, from the next one on."
+        ),
+    ] = None,
+    show_completion: Annotated[
+        str | None, typer.Option(metavar="[SHELL]", help="Print what the shell loads for that.")
+    ] = None,
 ) -> None:
     if version:
         print(f"maverick {__version__}")  # noqa: T201
         raise typer.Exit
+    for shell, is_shown in ((install_completion, False), (show_completion, True)):
+        if shell is not None:
+            _complete(shell, is_shown=is_shown)
+            raise typer.Exit
     if folder:
         from maverick.cli.here import go_to  # noqa: PLC0415 - few commands begin elsewhere
 
@@ -113,6 +128,17 @@ def _root(
         go_to(folder)
         context.obj.is_lost = False
     require_command(context)
+
+
+def _complete(name: str, *, is_shown: bool) -> None:
+    from maverick.cli.completion import shells  # noqa: PLC0415 - once, when the program is new
+
+    shell = shells.shell_of(name, os.environ)
+    if is_shown:
+        print_out(shells.script(shell))
+        return
+    for line in shells.install(shell, os.environ):
+        print_err(line)
 
 
 def program() -> None:

@@ -89,7 +89,7 @@ def list_checkpoints(*, as_json: bool, chosen: Chosen = EVERY) -> None:
     refs = whole_refs(overview)
     runs, note = _choose(overview, chosen, refs)
     led = {ref.run: ref for ref in refs if ref.labelled}
-    labels = [_labels(overview, led[run.run]) if run.run in led else [] for run in runs]
+    labels = [labels_of(overview, led[run.run]) if run.run in led else [] for run in runs]
     _reply(
         project,
         runs,
@@ -156,7 +156,7 @@ def whole_refs(store: Runs) -> list[Ref]:
     return refs
 
 
-def _labels(store: Overview, ref: Ref) -> list[str]:
+def labels_of(store: Overview, ref: Ref) -> list[str]:
     """The labels that lead to a checkpoint of the run (or of one it was forked from), oldest
     first.
     """

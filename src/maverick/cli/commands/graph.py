@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 def command(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="A workflow, its file, or a run (the newest one)."),
+        typer.Argument(
+            metavar="[WORKFLOW|RUN]", help="A workflow, its file, or a run (the newest one)."
+        ),
     ] = "@latest",
     *,
     mermaid: Annotated[

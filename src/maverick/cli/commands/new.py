@@ -36,7 +36,8 @@ def command(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What it is to be called.")],
     *,
     kind: Annotated[
-        str, typer.Option("--from", metavar="KIND", help="shell, python, agent, fly or test.")
+        str,
+        typer.Option("--from", metavar="shell|python|agent|fly|test", help="What it begins as."),
     ] = "shell",
     as_json: AsJson = False,
 ) -> None:
