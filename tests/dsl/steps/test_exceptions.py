@@ -304,3 +304,55 @@ def test_a_traceback_without_a_frame_of_the_file_is_whole() -> None:
         divmod(1, 0)
 
     assert "in test_a_traceback_without" in traceback_of(raised.value, "/another/file.py")
+
+
+ROWS = """
+import json
+
+def load(depth):
+    if depth:
+        return load(depth - 1)
+    return json.loads("{")
+"""
+
+
+@in_either_way
+@pytest.mark.parametrize(("depth", "lines"), [(0, [7]), (1, [6, 7]), (9, [6, 6, 7])])
+def test_where_in_the_project_it_came_from_is_said(
+    runs: Runs, timeout: str, depth: int, lines: list[int]
+) -> None:
+    """The action's own line, then the last ones of other files; the log has all, also what is
+    installed.
+    """
+    rows = f"rows_{runs.module}"
+    runs.file(f"{rows}.py", ROWS)
+    runs.set_actions(f"import {rows}\n\ndef read():\n    return {rows}.load({depth})\n")
+    runs.flow(f"- {{name: act, type: python, action: read{timeout}}}")
+
+    outcome = runs.start()
+
+    first, *at = (outcome.error or "").splitlines()
+    file = runs.root / f"{rows}.py"
+    assert first.startswith("step act: JSONDecodeError: ")
+    assert f" ({runs.root}/{runs.module}.py:" in first
+    assert [f"  at {file}:{line} in load" for line in lines] == at
+    [attempt] = find_log(RunTree(Store.open(runs.root).load("@latest")), "act")
+    logged = attempt.stream("stderr").decode()
+    assert f'File "{file}", line 7, in load' in logged
+    assert "json/decoder.py" in logged
+
+
+def test_what_is_installed_in_the_project_is_no_part_of_it(runs: Runs) -> None:
+    """Its environment often stands there."""
+    rows, folder = f"rows_{runs.module}", ".venv/lib/site-packages"
+    (runs.root / folder).mkdir(parents=True)
+    runs.file(f"{folder}/{rows}.py", ROWS)
+    runs.set_actions(
+        f"import sys\n\ndef read():\n    sys.path.append('{runs.root}/{folder}')\n    try:\n"
+        f"        import {rows}\n    finally:\n        sys.path.pop()\n    return {rows}.load(0)\n"
+    )
+    runs.flow("- {name: act, type: python, action: read}")
+
+    (line,) = (runs.start().error or "").splitlines()
+
+    assert " in read)" in line

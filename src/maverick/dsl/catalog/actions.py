@@ -73,6 +73,12 @@ class Action(NamedTuple):
     file: str
 
     @property
+    def root(self) -> str:
+        """The folder that its module was imported from; empty if it is built in."""
+        module = self.reference.partition(":")[0]
+        return "" if module.startswith("maverick.") else _root_of_file(module, self.file)
+
+    @property
     def is_async(self) -> bool:
         """Whether calling it gives a coroutine."""
         import inspect  # noqa: PLC0415 - dataclasses have loaded it anyway
@@ -287,11 +293,14 @@ def _root_of(name: str, module: object) -> str:
     """The folder that a module was imported from as far as its name goes: `/p` for `a.b` in
     `/p/a/b.py`.
     """
-    file = getattr(module, "__file__", None)
-    depth = name.count(".") + (os.path.basename(file or "") == "__init__.py")  # noqa: PTH119 - of some hundred
+    return _root_of_file(name, getattr(module, "__file__", None) or "")
+
+
+def _root_of_file(name: str, file: str) -> str:
+    depth = name.count(".") + (os.path.basename(file) == "__init__.py")  # noqa: PTH119 - of some hundred
     for _ in range(depth + 1):
-        file = os.path.dirname(file or "")  # noqa: PTH120
-    return file or ""
+        file = os.path.dirname(file)  # noqa: PTH120
+    return file
 
 
 def check_hidden(module: str, root: Path) -> None:

@@ -151,7 +151,7 @@ def _result(call: Future[object], action: Action, stop: Stop) -> object:
     error = call.error
     if error is None or isinstance(error, Stopped | StepFailed):
         return call.result()
-    raise raised_by(error, action.file) from error
+    raise raised_by(error, action.file, action.root) from error
 
 
 # --- async actions --------------------------------------------------------------------------------

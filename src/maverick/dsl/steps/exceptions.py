@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 _MOST_REASONS = 20
 """Of one exception: those of a group, their causes and so on."""
+_MOST_FRAMES = 3
+"""Of the project's files, behind the action's own."""
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+"""Folders whose files are no project's."""
 _MOST_CHARACTERS = 20_000
 """Of an exception's text; its traceback has more of it."""
 _MOST_BYTES = 1 << 20
@@ -40,11 +44,14 @@ class ActionRaised(StepFailed):
         super().__init__(message, causes=tuple(causes))
 
 
-def raised_by(error: BaseException, file: str) -> ActionRaised:
-    """Say what an action raised, and where in its *file*."""
+def raised_by(error: BaseException, file: str, root: str = "") -> ActionRaised:
+    """Say what an action raised, where in its *file*, and where in files that this one called.
+
+    Those are below *root*, the folder that the action's module was imported from.
+    """
     traceback = traceback_of(error, file).encode("utf-8", "backslashreplace")
     return ActionRaised(
-        "\n".join([said(error, file), *reasons(error, file)]),
+        "\n".join([said(error, file), *_deeper(error, file, root), *reasons(error, file)]),
         causes=[cls.__name__ for cls in type(error).__mro__],
         log=[*written(error), ("stderr", traceback)],
     )
@@ -65,6 +72,27 @@ def said(error: BaseException, file: str = "", most: int = _MOST_CHARACTERS) -> 
     ]
     where = f" ({frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""
     return f"{type(error).__name__}: {text or 'no message'}{where}"
+
+
+def _deeper(error: BaseException, file: str, root: str) -> list[str]:
+    """Give lines for the last places below *root*, behind the last one in *file*: what raised the
+    error stands in the last of them, or was called there. Packages that are installed are left out.
+    """
+    if not root:
+        return []
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [place for place, frame in enumerate(frames) if frame.filename == file]
+    behind = frames[own[-1] + 1 :] if own else frames
+    begin = f"{root.rstrip('/')}/"
+    called = [
+        frame
+        for frame in behind
+        if frame.filename.startswith(begin)
+        and not _INSTALLED.intersection(frame.filename.removeprefix(begin).split("/"))
+    ]
+    return [
+        f"  at {frame.filename}:{frame.lineno} in {frame.name}" for frame in called[-_MOST_FRAMES:]
+    ]
 
 
 def reasons(error: BaseException, file: str = "") -> list[str]:

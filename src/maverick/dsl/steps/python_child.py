@@ -63,7 +63,7 @@ def main(answer_file: str) -> None:
     except MaverickError as error:
         answer = ["failed", {"message": str(error), "causes": [type(error).__name__]}]
     except BaseException as error:  # noqa: BLE001 - whatever it raises is the step's failure, SystemExit too
-        raised = raised_by(error, action.file)
+        raised = raised_by(error, action.file, action.root)
         log = [list(entry) for entry in raised.log]
         answer = ["raised", {"message": str(raised), "causes": list(raised.causes), "log": log}]
     if os.getpid() == process:
