@@ -14,6 +14,7 @@ code when the error ends a command.
     ├── StepFailed            1   a step could not do its work
     │   ├── StepTimeout       1   it took longer than its `timeout`
     │   ├── ExpressionFailed  1   an expression could not be evaluated
+    │   ├── NobodyStandsIn    1   a test asks an agent that it gives no answer for
     │   └── ValueUnstorable   1   its output cannot be stored; names the path of the value
     ├── NotFound             10   no such store, run, revision or object path
     │   └── RevisionAmbiguous 10  an abbreviation that fits several runs or checkpoints
@@ -126,6 +127,10 @@ class StepFailed(MaverickError):
     def every(self) -> list[StepFailed]:
         """Give this failure and all those beside it."""
         return [self, *(failure for other in self.others for failure in other.every())]
+
+
+class NobodyStandsIn(StepFailed):
+    """An agent is asked in a test of a workflow that gives no answer for it."""
 
 
 class StepTimeout(StepFailed):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from maverick.checkpoints import Overview, Store
     from maverick.dsl.catalog.catalog import Catalog
     from maverick.dsl.catalog.config import Config
+    from maverick.dsl.standins import StandIns
 
 
 class Project:
@@ -31,6 +32,8 @@ class Project:
         self.root = root
         self.environment = dict(environment)
         self.trust = trust
+        self.stand_ins: StandIns | None = None
+        """Who is asked in the place of agents and actions, in a test of a workflow."""
 
     @cached_property
     def config(self) -> Config:
@@ -44,6 +47,11 @@ class Project:
         """What steps find in their environment; `gh` reads `github.repo` of maverick.yaml there."""
         repo = self.config.github_repo
         return {**self.environment, "GH_REPO": repo} if repo else self.environment
+
+    @property
+    def user_folder(self) -> Path | None:
+        """Where the user's workflows are; None for a user without a home."""
+        return config_folder(self.environment)
 
     @property
     def store_folder(self) -> Path:
@@ -110,7 +118,7 @@ class Project:
         """Give what workflows can name here; *recorded* (file -> text) stands in for lost files."""
         from maverick.dsl.catalog.catalog import Builtins, Catalog, WorkflowFolder  # noqa: PLC0415
 
-        own = config_folder(self.environment)
+        own = self.user_folder
         sources = [
             WorkflowFolder("project", self.root / FOLDER / "workflows"),
             *([WorkflowFolder("user", own / "workflows")] if own else []),
@@ -124,7 +132,9 @@ class Project:
             contexts=library.CONTEXT_BUILDERS,
         )
         vet = self.trust.require if self.trust else None
-        return Catalog(self.root, self.config, sources, builtins, recorded, vet=vet)
+        return Catalog(
+            self.root, self.config, sources, builtins, recorded, vet=vet, stand_ins=self.stand_ins
+        )
 
 
 def open_project(

@@ -18,6 +18,7 @@ from maverick.errors import StepFailed, StepTimeout
 
 if TYPE_CHECKING:
     from maverick.dsl.agents.provider import Player
+    from maverick.dsl.agents.rehearsal import Rehearsal
     from maverick.dsl.catalog.config import AgentConfig
     from maverick.dsl.expressions.expressions import Field
     from maverick.dsl.expressions.scope import Frame
@@ -51,7 +52,7 @@ def ask(question: Question, attempt: Attempt, tools: Tools) -> Value:
             f"agent {name} is asked nothing: it has no instructions (.maverick/agents/{name}.md), "
             "no context"
         )
-    conversation = Conversation(question.player, question.context, told, attempt, tools)
+    conversation = _conversation(question, told, attempt, tools)
     answer = conversation.ask(told)
     if schema is None and not answer.is_json:
         return answer.text.strip()
@@ -74,8 +75,20 @@ def ask(question: Question, attempt: Attempt, tools: Tools) -> Value:
         ) from None
 
 
+def _conversation(
+    question: Question, told: str, attempt: Attempt, tools: Tools
+) -> Conversation | Rehearsal:
+    stand_ins = tools.catalog.stand_ins
+    if stand_ins is None:
+        return Conversation(question.player, question.context, told, attempt, tools)
+    from maverick.dsl.agents.rehearsal import Rehearsal  # noqa: PLC0415 - in tests of workflows
+
+    name, context, schema = question.player.name, question.context, question.schema
+    return Rehearsal(stand_ins, name, context, schema, attempt, tools)
+
+
 def _check_apart(
-    conversation: Conversation, attempt: Attempt, tools: Tools, text: str, schema: Value
+    conversation: Conversation | Rehearsal, attempt: Attempt, tools: Tools, text: str, schema: Value
 ) -> None:
     """Check an answer, the JSON *text*, where the step's timeout and a signal can stop it: a slow
     pattern cannot be.

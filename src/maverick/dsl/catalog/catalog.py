@@ -21,8 +21,9 @@ from maverick.dsl.catalog.actions import (
     check_hidden,
     load_action,
     public_names,
+    stand_in_action,
 )
-from maverick.dsl.catalog.config import MEANS_A_STAGE, Stage
+from maverick.dsl.catalog.config import MEANS_A_STAGE, AgentConfig, Stage
 from maverick.dsl.catalog.workflow_files import (
     files_in,
     is_path,
@@ -40,9 +41,10 @@ from maverick.values import normalise
 from maverick.visible import nearest
 
 if TYPE_CHECKING:
-    from maverick.dsl.catalog.config import AgentConfig, Config
+    from maverick.dsl.catalog.config import Config
     from maverick.dsl.catalog.scene import Scene
     from maverick.dsl.serialization.loader import Checked
+    from maverick.dsl.standins import StandIns
     from maverick.dsl.workflow.model import MentionKind, Workflow
     from maverick.values import Value
 
@@ -101,11 +103,16 @@ class Catalog:
         recorded: Mapping[str, str] | None = None,
         *,
         vet: Callable[[str], None] | None = None,
+        stand_ins: StandIns | None = None,
     ) -> None:
-        """*vet* raises UsageError for a file of the project that is not to be taken."""
+        """*vet* raises UsageError for a file of the project that is not to be taken.
+
+        With *stand_ins* no agent is asked, and some actions are theirs.
+        """
         self.root = root
         self.config = config
         self.folders = tuple(folders)
+        self.stand_ins = stand_ins
         self.recorded_in_use: set[str] = set()
         """Files that are gone, so that their recorded texts were taken."""
         self._builtins = builtins
@@ -127,10 +134,10 @@ class Catalog:
             StepFailed: An action's module, or one of the project's, does not load.
         """
         match kind:
+            case "action" if name in self._builtins.actions or self._stand_in(name):
+                return True  # Nothing is imported for it.
             case "action" if ":" in name:
                 return bool(self.action(name))
-            case "action" if name in self._builtins.actions:  # Nothing is imported for it.
-                return True
             case "agent" | "generator":
                 return self._is_played(name, set(self.names(kind)))
             case "validation stage":
@@ -142,7 +149,7 @@ class Catalog:
                 return name in self.names(kind)
 
     def _is_played(self, name: str, names: set[str]) -> bool:
-        if name in names:
+        if name in names or self.stand_ins is not None:  # One without an answer fails when asked.
             return True
         return "default" in self.config.agents and not nearest(name, names, likeness=_MISTYPED)
 
@@ -150,7 +157,8 @@ class Catalog:
         self, action: str, args: Sequence[object] | None, kwargs: Mapping[str, object] | None
     ) -> list[tuple[str, str]]:
         """What is wrong with calling an action so. The folder of the step counts as its `cwd`."""
-        loaded = self.action(action)
+        is_built_in = action in self._builtins.actions
+        loaded = self._load_action(action) if is_built_in else self.action(action)
         if args is not None and kwargs is not None:
             kwargs = loaded.in_folder(args, dict(kwargs), str(self.root))
         return loaded.wrong_arguments(args, kwargs)
@@ -343,8 +351,12 @@ class Catalog:
             StepFailed: There is none, or its module cannot be imported.
         """
         if name not in self._actions:
-            self._actions[name] = self._load_action(name)
+            self._actions[name] = self._stand_in(name) or self._load_action(name)
         return self._actions[name]
+
+    def _stand_in(self, name: str) -> Action | None:
+        function = self.stand_ins.actions.get(name) if self.stand_ins else None
+        return None if function is None else stand_in_action(name, function)
 
     @cached_property
     def action_names(self) -> Mapping[str, str]:
@@ -413,7 +425,8 @@ class Catalog:
             }
         except OSError:  # None are known; `instructions` says it of one that is asked for.
             own = set()
-        return {*self.config.agents, *self._builtins.agents, *own} - {"default"}
+        stand_ins = self.stand_ins.agents if self.stand_ins else ()
+        return {*self.config.agents, *self._builtins.agents, *own, *stand_ins} - {"default"}
 
     def generator(self, name: str) -> Generator:
         """Who writes the texts of the generator *name* (with or without the ending `_generator`).
@@ -432,6 +445,8 @@ class Catalog:
             config = self.config.agent(name)
         if config is not None and config.provider == "none":
             config = None
+        if config is None and self.stand_ins and not self.stand_ins.agents.isdisjoint(roles[:2]):
+            config = AgentConfig()
         return Generator(
             name=short, config=config, instructions=self.instructions(short), plain=plain
         )

@@ -60,7 +60,8 @@ def call_in_attempt(
     """Give what the action gives in an attempt at a step. Raises StepFailed, Stopped."""
     kwargs = action.in_folder(args, kwargs, str(tools.root))
     action.check_arguments(args, kwargs)
-    if attempt.limit is not None and not action.is_async:
+    # What stands in for an action has no module that another process could import.
+    if attempt.limit is not None and not action.is_async and action.reference:
         return _in_a_process(action, args, kwargs, attempt, tools)
     return _in_this_process(action, args, kwargs, attempt, tools)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from maverick.dsl.serialization.yaml_nodes import MappingNode, ScalarNode
 from maverick.dsl.workflow.model import Mention, Step
-from maverick.errors import StepFailed
+from maverick.errors import NobodyStandsIn, StepFailed
 
 if TYPE_CHECKING:
     from maverick.dsl.expressions.expressions import Field, Template
@@ -90,7 +90,7 @@ def prepare(step: GenerateStep, frame: Frame, tools: Tools) -> Work:
         try:
             return _tidy(questions.ask(question, attempt, tools))
         except StepFailed as error:
-            if plain is None:
+            if plain is None or isinstance(error, NobodyStandsIn):
                 raise
             attempt.facts["without_agent"] = str(error)
             tools.observe(
