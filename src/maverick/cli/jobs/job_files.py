@@ -51,7 +51,7 @@ def write_summary(
     """Add what the run came to, to the summary of the job's step, as long as there is room."""
     if not environment.get(SUMMARY):
         return
-    from maverick.views.job_summary import summaries  # noqa: PLC0415 - in jobs only
+    from maverick.cli.jobs.job_summary import summaries  # noqa: PLC0415 - in jobs only
 
     room = MOST_BYTES - _size(environment[SUMMARY])
     for text in summaries(page, resume, project.open_store()):
