@@ -42,6 +42,22 @@ _COLORS = {
 }
 _PAPER, _INK = "#1e2127", "#d7dae0"
 
+FILMS = """\
+version: "1.0"
+name: films
+steps:
+  - name: film
+    for_each: [harvest, harbour, winter, market, river, night]
+    max_concurrency: 3
+    steps:
+      - name: encode
+        env: {FILM: "${{ item }}"}
+        run: for part in 1 2 3 4; do echo "$FILM, part $part of 4"; sleep 0.6; done
+  - name: publish
+    run: echo "${{ len(steps.film.output) }} films"
+outputs: ${{ steps.publish.output.value }}
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Story:
@@ -63,10 +79,17 @@ def stories() -> dict[str, Story]:
             (
                 "maverick run report.yaml",
                 "touch network.up",
-                "maverick run report.yaml --resume",
-                "cat measured.txt",
+                "maverick resume",
+                "maverick why",
             ),
-        )
+            columns=88,
+        ),
+        "side-by-side": Story(
+            {"maverick.yaml": "", "films.yaml": FILMS},
+            ("maverick run films.yaml", "maverick runs"),
+            columns=88,
+            rows=18,
+        ),
     }
 
 

@@ -2,24 +2,15 @@
 
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-README = Path(__file__).parents[2] / "README.md"
+from kit.pages import ROOT, Command, Page, commands, surroundings
+from kit.screens import Session
 
-
-def blocks(language: str) -> list[str]:
-    """The fenced blocks of that language, in order."""
-    return re.findall(
-        rf"^```{language}\n(.*?)^```", README.read_text("utf-8"), re.DOTALL | re.MULTILINE
-    )
-
-
-def commands(block: str) -> list[tuple[str, str]]:
-    """Each command of a console block, with the output that is shown below it."""
-    parts = re.split(r"^\$ (.*)\n?", block, flags=re.MULTILINE)[1:]
-    return list(zip(parts[::2], parts[1::2], strict=True))
+README = ROOT / "README.md"
+PAGE = Page(README)
+BLOCKS = [block for block in PAGE.blocks if block.language in {"console", "text"}]
+"""The commands, and what they print: on a terminal where it stands in a block of its own."""
 
 
 def test_the_first_workflow_fails_resumes_and_shows_its_history(tmp_path: Path) -> None:
@@ -27,27 +18,19 @@ def test_the_first_workflow_fails_resumes_and_shows_its_history(tmp_path: Path) 
     project = tmp_path / "project"
     project.mkdir()
     (project / "maverick.yaml").touch()
-    (project / "report.yaml").write_text(blocks("yaml")[0], "utf-8")
-    environment = {
-        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
-        "HOME": str(tmp_path / "home"),
-        "LANG": "C.UTF-8",
-    }
-    exits = []
-    for block in blocks("console")[1:]:
-        for command, shown in commands(block):
-            done = subprocess.run(
-                command,
-                shell=True,
-                check=False,
-                cwd=project,
-                env=environment,
-                capture_output=True,
-                text=True,
-            )
-            exits.append((command, done.returncode))
-            if shown.strip():
-                assert shown == done.stdout, command
+    workflow = next(block for block in PAGE.blocks if block.language == "yaml")
+    (project / "report.yaml").write_text(workflow.text, "utf-8")
+    session = Session(project, surroundings(tmp_path / "home"), 100, 40)
+    exits, printed = [], ""
+    for block in BLOCKS[1:]:
+        if block.language == "text":
+            assert Command("", block.text).prints(printed), printed
+            continue
+        for command in commands(block.text):
+            printed = session.type(command.line)
+            exits.append((command.line, session.code))
+            assert command.shown in printed, printed
+    session.end()
 
     assert ("maverick run report.yaml", 1) == exits[0]
     assert [] == [each for each in exits[1:] if each[1] != 0]
@@ -55,12 +38,12 @@ def test_the_first_workflow_fails_resumes_and_shows_its_history(tmp_path: Path) 
 
 def test_the_quick_start_names_scripts_that_exist() -> None:
     """The first thing a newcomer types has to be there."""
-    for command, _ in commands(blocks("console")[0])[1:]:
-        script = README.parent / command.split()[0]
+    for command in [*commands(BLOCKS[0].text)][1:]:
+        script = README.parent / command.line.split()[0]
         assert shutil.which(str(script)), script
 
 
 def test_every_linked_page_exists() -> None:
     """A link that leads nowhere is a promise not kept."""
-    links = re.findall(r"\]\((?!http)([^)#]+)", README.read_text("utf-8"))
+    links = re.findall(r"\]\((?!http)([^)#]+)", PAGE.text)
     assert [] == [link for link in links if not (README.parent / link).exists()]
