@@ -1,31 +1,63 @@
-"""List the workflows that can be run here.
+"""List the workflows that can be run here, or what they can name.
 
 INPUTS names the inputs that have to be given; the number in brackets counts the others. If several
 workflows have one name, that of the project goes before that of the user, and both go before one
 that ships. A file with problems is reported on standard error and left out.
 
+With --actions it lists the functions that a step can name as its `action`, and how each is called;
+it imports the modules under `actions:` in maverick.yaml. With --agents it lists agents and
+generators, and the program that plays each (`none`: a function writes the text). With --contexts it
+lists what a step can name as its `context`.
+
 Examples:
   maverick workflow list
-  maverick workflow list --json
+  maverick workflow list --actions
+  maverick workflow list --agents --json
 """
 
+import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from maverick.cli.answer import reply
 from maverick.cli.commands.workflow_show import input_row
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.terminal.render import table
+from maverick.cli.terminal.render import line_width, table
 from maverick.cli.terminal.streams import warn
-from maverick.errors import WorkflowInvalid
+from maverick.errors import UsageError, WorkflowInvalid
+from maverick.visible import fit, one_line
 
 if TYPE_CHECKING:
     from maverick.dsl.catalog.catalog import Catalog
+    from maverick.dsl.catalog.offered import Offered, OfferedAgent
 
 
-def command(*, as_json: AsJson = False) -> None:
+def command(
+    *,
+    actions: Annotated[bool, typer.Option("--actions", help="List the actions.")] = False,
+    agents: Annotated[
+        bool, typer.Option("--agents", help="List the agents and generators.")
+    ] = False,
+    contexts: Annotated[
+        bool, typer.Option("--contexts", help="List the context builders.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    if actions + agents + contexts > 1:
+        raise UsageError("choose one of --actions, --agents and --contexts")
     catalog = this_project().catalog()
+    if actions or agents or contexts:
+        from maverick.dsl.catalog import offered  # noqa: PLC0415 - loads what is listed
+
+        if agents:
+            _reply_agents(offered.agents(catalog), as_json=as_json)
+        else:
+            functions = offered.actions(catalog, warn) if actions else offered.contexts(catalog)
+            _reply_functions(functions, as_json=as_json)
+        return
     for folder, why in catalog.unreadable_folders():
         warn(f"{folder} is left out because it cannot be listed: {why}")
     rows = list(_rows(catalog))
@@ -40,7 +72,43 @@ def command(*, as_json: AsJson = False) -> None:
         for row in rows
     ]
     headers = ("NAME", "SOURCE", "INPUTS", "DESCRIPTION", "")
-    reply(rows, as_json=as_json, text=table(headers, lines) if lines else "")
+    width = line_width(sys.stdout)
+    text = table(headers, lines) if lines else ""
+    if width is not None:
+        text = "".join(f"{fit(line, width)}\n" for line in text.splitlines())
+    reply(rows, as_json=as_json, text=text)
+
+
+def _reply_functions(functions: "list[Offered]", *, as_json: bool) -> None:
+    """Print how each is called, what it is for, and where it is from."""
+    lines: list[str] = []
+    for each in functions:
+        lines += _wrapped(f"{each.name}{each.signature}", "    ")
+        source = "" if each.source == "built in" else f" [{each.source}]"
+        lines += _wrapped(f"  {each.about}{source}", "  ")
+    rows = [each._asdict() for each in functions]
+    reply(rows, as_json=as_json, text="".join(f"{line}\n" for line in lines))
+
+
+def _reply_agents(agents: "list[OfferedAgent]", *, as_json: bool) -> None:
+    """Print who plays each, and what it is told first."""
+    lines: list[str] = []
+    for each in agents:
+        played = f"{each.provider} {each.model}".rstrip()
+        lines += _wrapped(f"{each.name}: {played} [{each.source}]", "    ")
+        if each.about:
+            lines += _wrapped(f"  {each.about}", "  ")
+    rows = [each._asdict() for each in agents]
+    reply(rows, as_json=as_json, text="".join(f"{line}\n" for line in lines))
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    """Give *text* in lines that fit the terminal; those after the first begin with *indent*."""
+    import textwrap  # noqa: PLC0415
+
+    shown = one_line(text).rstrip()
+    width = line_width(sys.stdout)
+    return [shown] if width is None else textwrap.wrap(shown, width, subsequent_indent=indent)
 
 
 def _rows(catalog: "Catalog") -> Iterator[dict[str, Any]]:

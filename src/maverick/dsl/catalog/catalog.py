@@ -122,6 +122,11 @@ class Catalog:
         self._workflows: dict[str, Workflow] = {}
         self._actions: dict[str, Action] = {}
 
+    @property
+    def builtins(self) -> Builtins:
+        """What ships."""
+        return self._builtins
+
     # --- what the linter asks ---------------------------------------------------------------------
 
     def has(self, kind: MentionKind, name: str) -> bool:
@@ -363,11 +368,13 @@ class Catalog:
         """Every action that has a plain name: name -> `module:function`. Built-in ones win."""
         names: dict[str, str] = {}
         for module in self.config.actions:
-            self._open_to_imports()
-            names.update(
-                {name: f"{module}:{name}" for name in public_names(_import(module, self.root))}
-            )
+            names.update(self.actions_of(module))
         return {**names, **self._builtins.actions}
+
+    def actions_of(self, module: str) -> dict[str, str]:
+        """The actions of a module that maverick.yaml names: name -> `module:function`."""
+        self._open_to_imports()
+        return {name: f"{module}:{name}" for name in public_names(_import(module, self.root))}
 
     def _open_to_imports(self) -> None:
         add_to_path(str(self.root))
