@@ -482,10 +482,15 @@ def test_what_an_action_leaves_behind_goes_on_writing_to_the_terminal(program: P
     )
     program.flow("- {name: serve, type: python, action: 'acts:serve'}")
 
-    with _at(program, "run", "flow.yaml") as terminal:
+    run = f"{sys.executable} -m maverick run flow.yaml; while [ ! -e end ]; do sleep 0.05; done"
+
+    shell = ["bash", "-c", run]  # It keeps the terminal.
+    with AtTerminal(shell, cwd=program.root, env=program.environment) as terminal:
         terminal.wait_for(" done in ")
         (program.root / "go").touch()
         terminal.wait_for("still here")
+        (program.root / "end").touch()
+        terminal.end()
 
 
 def test_a_display_that_breaks_says_so_once_and_lines_go_on(program: Program) -> None:

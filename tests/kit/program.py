@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
+from typing import IO, Any
 
 from typer.testing import CliRunner
 
@@ -174,15 +174,15 @@ class Program:
             check=True,
         ).stdout
 
-    def begin(self, *args: str, under: Sequence[str] = ()) -> Running:
-        """Begin a command, *under* another one."""
+    def begin(self, *args: str, under: Sequence[str] = (), out: IO[bytes] | None = None) -> Running:
+        """Begin a command, *under* another one; *out* gets its standard output."""
         return Running(
             subprocess.Popen(
                 [*under, sys.executable, "-m", "maverick", *args],
                 cwd=self.root,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                stdout=out or subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
             )

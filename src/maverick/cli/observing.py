@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from maverick.cli.answer import CommandAnswer
-from maverick.cli.order import Order
+from maverick.cli.order import Order, way_to_show
 from maverick.cli.terminal.streams import can_draw
 from maverick.errors import UsageError
 
@@ -55,14 +55,19 @@ class Observers:
 @contextmanager
 def observing(order: Order, answer: CommandAnswer) -> Iterator[Observers]:
     """Give who watches the run: the command itself, the progress display, the file of events."""
-    way = order.shown_as(os.environ.get("MAVERICK_PROGRESS", ""), can_draw=can_draw(sys.stderr))
+    way = way_to_show(
+        order.progress,
+        os.environ.get("MAVERICK_PROGRESS", ""),
+        can_draw=can_draw(sys.stderr),
+        plain=order.plain,
+    )
     observers = Observers()
     observers.add("the run's name is not known", _remembering(answer))
-    observers.shows_prints = bool(way)
+    observers.shows_prints = not order.quiet
     with ExitStack() as stack:
         if order.events:
             observers.add("events are no longer written", _event_lines(order, answer, stack))
-        if way:
+        if not order.quiet:
             observers.add(
                 "progress is no longer shown", _progress(way, order, answer, observers, stack)
             )

@@ -17,6 +17,26 @@ PROGRESS: Final = ("auto", "tree", "lines", "json")
 _WAYS: Final = "auto, tree, lines or json"
 
 
+def way_to_show(progress: str, from_environment: str, *, can_draw: bool, plain: bool) -> str:
+    """Give how progress is shown: as `tree`, `lines` or `json`.
+
+    *progress* is what `--progress` says, *from_environment* what `MAVERICK_PROGRESS` does. A tree
+    needs a terminal that it *can_draw* on; elsewhere there are lines.
+
+    Raises:
+        UsageError: There is no such way.
+    """
+    for name, given in (("--progress", progress), ("MAVERICK_PROGRESS", from_environment)):
+        if given:
+            if given not in PROGRESS:
+                raise UsageError(f"{name} is {_WAYS}, not {given!r}")
+            break
+    asked = progress or from_environment or "auto"
+    if asked == "auto":
+        asked = "lines" if plain else "tree"
+    return "lines" if asked == "tree" and not can_draw else asked
+
+
 class Order(NamedTuple):
     """What is asked for. `command` is `run`, `resume`, or a workflow that is a command of its own.
 
@@ -67,8 +87,6 @@ class Order(NamedTuple):
             raise UsageError(
                 f"--workspace is restore, force-restore or keep, not {self.workspace!r}"
             )
-        if self.progress not in {"", *PROGRESS}:
-            raise UsageError(f"--progress is {_WAYS}, not {self.progress!r}")
         for option, given in chosen.items():
             if given and self.resume is None:
                 raise UsageError(f"{option} says how to resume; it needs --resume")
@@ -98,24 +116,6 @@ class Order(NamedTuple):
                 "--run-id names a new run, and --resume one that is there; --resume=auto --run-id "
                 "goes on with the run of that name, or starts it"
             )
-
-    def shown_as(self, from_environment: str, *, can_draw: bool) -> str:
-        """Give how progress is shown: `tree`, `lines`, `json`, or not at all (empty).
-
-        *from_environment* is what `MAVERICK_PROGRESS` says. A tree needs a terminal that it
-        *can_draw* on; elsewhere there are lines.
-
-        Raises:
-            UsageError: The environment names no way to show it.
-        """
-        if not self.progress and from_environment not in {"", *PROGRESS}:
-            raise UsageError(f"MAVERICK_PROGRESS is {_WAYS}, not {from_environment!r}")
-        if self.quiet:
-            return ""
-        asked = self.progress or from_environment or "auto"
-        if asked == "auto":
-            asked = "lines" if self.plain else "tree"
-        return "lines" if asked == "tree" and not can_draw else asked
 
     @property
     def policy(self) -> "Policy":

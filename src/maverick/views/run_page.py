@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from maverick.dsl.journal.tally import Execution
 from maverick.dsl.journal.tree import RunTree
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 StepStatus: TypeAlias = Literal["done", "failed", "skipped", "running", "waiting", "pending"]
 Facts: TypeAlias = Mapping[str, Any]
+_COMPOSITES: Final = frozenset({"loop", "parallel", "branch", "subworkflow"})
 
 
 class AgentUse(NamedTuple):
@@ -62,6 +63,11 @@ class StepRow:
     def error(self) -> str | None:
         """Why it failed, or did not come to its end."""
         return self.load_error()
+
+    @property
+    def is_composite(self) -> bool:
+        """Whether it is made of steps; each attempt of a `validate` step is not."""
+        return self.type in _COMPOSITES or (self.type == "validate" and self.path[-1:] != "]")
 
     @property
     def execution(self) -> int:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from maverick.views.run_page import RunPage, StepNode, StepRow
 
 _BY_HAND: Final = "its output was set by hand"
-_COMPOSITES: Final = frozenset({"loop", "parallel", "branch", "subworkflow"})
 
 
 class Try(NamedTuple):
@@ -108,7 +107,8 @@ def reasons(page: RunPage, node: StepNode) -> Iterator[dict[str, Any]]:
     last = max(len(page.executions), 1)
     for row in node.rows():
         outlined = page.definition.find(row.path)
-        if row.status != "skipped" and _is_composite(row, outlined is None):
+        is_composite = row.is_composite or (outlined is None and not row.facts)
+        if row.status != "skipped" and is_composite:
             continue
         why = because(row)
         if why is None:
@@ -123,8 +123,3 @@ def reasons(page: RunPage, node: StepNode) -> Iterator[dict[str, Any]]:
         else:
             did = "reran" if row.facts.get("reran") else "ran"
         yield {"path": str(row.path), "did": did, "because": why, "changes": changes}
-
-
-def _is_composite(row: StepRow, unknown: bool) -> bool:
-    validates = row.type == "validate" and not row.path.endswith("]")
-    return row.type in _COMPOSITES or validates or (unknown and not row.facts)

@@ -1,13 +1,15 @@
 """Print what steps wrote while they ran.
 
 Without STEP it is what all steps of the run wrote, in the order of the workflow; each line begins
-with its step. Of each step it is the last attempt. The last mebibyte of each stream is kept.
+with its step. Of each step it is the last attempt. The last mebibyte of each stream is kept. With
+-f it goes on with what comes, until the step or the run ends.
 
 Examples:
   maverick logs
   maverick logs 4jvx work[2].implement
   maverick logs 4jvx tests --attempt 1 --stream stderr
   maverick logs 4jvx plan --prompt
+  maverick logs -f
 """
 
 from typing import TYPE_CHECKING, Annotated
@@ -31,6 +33,7 @@ _BOTH = ("stdout", "stderr")
 
 
 def command(
+    context: typer.Context,
     words: Annotated[
         list[str] | None,
         typer.Argument(metavar="[RUN] [STEP]", help="A run, and a step of it."),
@@ -45,10 +48,15 @@ def command(
     prompt: Annotated[
         bool, typer.Option("--prompt", help="Print what the agent was given instead.")
     ] = False,
+    follow: Annotated[
+        bool, typer.Option("-f", "--follow", help="Go on with what comes while the run goes on.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     if stream not in ("both", *_BOTH):
         raise UsageError(f"--stream is both, stdout or stderr, not {stream!r}")
+    if follow and (attempt or prompt or as_json):
+        raise UsageError("-f goes on with what comes: it takes no --attempt, --prompt or --json")
     from maverick.views import step_page  # noqa: PLC0415 - beside the help
     from maverick.views.page_loader import load_page  # noqa: PLC0415 - as above
 
@@ -56,6 +64,12 @@ def command(
     store = project.open_store()
     checkpoint, step = run_and_step(store, words or [])
     page = load_page(str(project.root), store, checkpoint)
+    if follow and page.is_newest and page.status == "running":
+        from maverick.cli.log_lines import follow_logs  # noqa: PLC0415 - of runs that go on
+
+        context.obj.given = True
+        follow_logs(store, page, step, _BOTH if stream == "both" else (stream,))
+        return
     rows = _rows(page, step)
     streams = ("prompt",) if prompt else _BOTH if stream == "both" else (stream,)
     log_of = step_page.logs_of(store, page)

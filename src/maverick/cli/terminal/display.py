@@ -98,9 +98,7 @@ class Live:
         """Take an event; what has ended scrolls by with the next redraw."""
         with self._lock:
             where = self._board.iterations.text_around(event.step)
-            self._board.take(event)
-            if self._ended is not None and event.event in _ENDS:
-                self._ended.add(event.step)
+            self._take(event)
             said = self._said.lines(event) if event.type == "python" else []
         if event.event == "step_output" and not said:
             return
@@ -114,14 +112,19 @@ class Live:
     def note(self, event: Event) -> None:
         """Take an event that has been shown."""
         with self._lock:
-            self._board.take(event)
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
+        self._board.take(event)
+        if self._ended is not None and event.event in _ENDS:
+            self._ended.add(event.step)
 
     def tick(self) -> None:
         """Draw, if it is time to and anything is to be seen anew."""
         now = self._clock()
         if 0 <= now - self._drawn_at < REDRAW_SECONDS:
             return
-        if 0 <= now - self._began_at < _FIRST_AFTER_SECONDS:
+        if 0 <= now - (self._board.began or self._began_at) < _FIRST_AFTER_SECONDS:
             self.screen.redraw(())
             return
         self._estimate(now)
@@ -186,6 +189,13 @@ class Display:
                 self._fall_back(error)
         if self._state == "lines":
             self._lines(event)
+
+    def note(self, event: Event) -> None:
+        """Take an event that is not to be shown: it happened before anybody looked."""
+        if self._live is not None:
+            self._live.note(event)
+        else:
+            self._begun.append(event)
 
     def _take(self, event: Event) -> None:
         live = self._live

@@ -202,7 +202,8 @@ def _message(event: Event, *, fatal_too: bool) -> str:
         case {"attempt": attempt, "of": attempts, "wait": float() | int() as wait}:
             # of a step that is tried again
             again = f", again in {duration(wait)}" if wait else ""
-            text = f"attempt {attempt} of {attempts} failed{again}: {text}"
+            of = f" of {attempts}" if attempts else ""
+            text = f"attempt {attempt}{of} failed{again}" + (f": {text}" if text else "")
     return text
 
 

@@ -38,10 +38,10 @@ ERROR_CHARACTERS: Final = 64 * 1024
 TRIES: Final = "tries"
 """The fact that says how many attempts a step's log begins."""
 
-_HEADER: Final = struct.Struct(">B3xI")
-_ABOUT: Final = 0
+HEADER: Final = struct.Struct(">B3xI")
+ABOUT: Final = 0
 _NUMBERS: Final[Mapping[LogStream, int]] = {"stdout": 1, "stderr": 2, "prompt": 3}
-_NAMES: Final = {number: name for name, number in _NUMBERS.items()}
+STREAMS: Final = {number: name for name, number in _NUMBERS.items()}
 _COMPACT_BYTES: Final = 8 * STREAM_BYTES
 """How long the file of one attempt may become before what nobody will keep is taken out of it."""
 
@@ -72,8 +72,8 @@ def read_log(data: bytes) -> list[Logged]:
     """
     attempts: list[Logged] = []
     for number, payload in _frames(data):
-        if number != _ABOUT:
-            attempts[-1].pieces.append((_NAMES[number], payload))
+        if number != ABOUT:
+            attempts[-1].pieces.append((STREAMS[number], payload))
         elif "attempt" in (about := json.loads(payload)):
             attempts.append(
                 Logged(about["attempt"], about["step"], left_out=about.get("left_out", {}))
@@ -120,22 +120,22 @@ def unsaved_logs(store: Store, checkpoint: Checkpoint) -> dict[str, list[Logged]
 def _frames(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield the frames of *data*, the first of which begins an attempt, up to what is none."""
     offset, begun = 0, False
-    while len(data) - offset >= _HEADER.size:
-        number, length = _HEADER.unpack_from(data, offset)
-        payload = data[offset + _HEADER.size : offset + _HEADER.size + length]
-        begins = number == _ABOUT and _is_begin(payload)
+    while len(data) - offset >= HEADER.size:
+        number, length = HEADER.unpack_from(data, offset)
+        payload = data[offset + HEADER.size : offset + HEADER.size + length]
+        begins = number == ABOUT and _is_begin(payload)
         if len(payload) < length or not (
-            begins or (begun and (number in _NAMES or _is_end(number, payload)))
+            begins or (begun and (number in STREAMS or _is_end(number, payload)))
         ):
             return
         begun = True
         yield number, payload
-        offset += _HEADER.size + length
+        offset += HEADER.size + length
 
 
 def whole_length(data: bytes) -> int:
     """Give how many bytes of a log are whole frames."""
-    return sum(_HEADER.size + len(payload) for _, payload in _frames(data))
+    return sum(HEADER.size + len(payload) for _, payload in _frames(data))
 
 
 def _is_begin(payload: bytes) -> bool:
@@ -147,7 +147,7 @@ def _is_begin(payload: bytes) -> bool:
 
 def _is_end(number: int, payload: bytes) -> bool:
     return (
-        number == _ABOUT and isinstance(about := _parsed(payload), dict) and "attempt" not in about
+        number == ABOUT and isinstance(about := _parsed(payload), dict) and "attempt" not in about
     )
 
 
@@ -159,11 +159,11 @@ def _parsed(payload: bytes) -> object:
 
 
 def _frame(number: int, payload: bytes) -> bytes:
-    return _HEADER.pack(number, len(payload)) + payload
+    return HEADER.pack(number, len(payload)) + payload
 
 
 def _about(fields: Mapping[str, object]) -> bytes:
-    return _frame(_ABOUT, json.dumps(fields, sort_keys=True, separators=(",", ":")).encode())
+    return _frame(ABOUT, json.dumps(fields, sort_keys=True, separators=(",", ":")).encode())
 
 
 def _encoded(attempt: Logged) -> bytes:
