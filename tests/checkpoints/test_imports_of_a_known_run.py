@@ -107,6 +107,18 @@ def test_tags_and_order_stay_and_the_summary_comes(here: Store, there: Store, fi
     assert ["run-2", "run-1"] == [ref.run for ref in here.refs()]
 
 
+def test_the_log_of_the_run_goes_on(here: Store, there: Store, file: Path) -> None:
+    """Also where the file has one checkpoint alone, without what led to it."""
+    extend(there, _tip(there), range(3, 6))
+    exports.export(there, there.resolve("run-1~1"), file)
+    numbers = [position.sequence for position in here.ref("run-1").positions]
+
+    moved = _take_in(here, file).ref
+
+    assert [*numbers, 6] == [position.sequence for position in moved.positions]
+    assert [] == list(here.check(read_data=True))
+
+
 def test_under_another_name_the_summary_comes_too(here: Store, file: Path, tmp_path: Path) -> None:
     here.save("run-1", {}, parent=_tip(here), kind="failure", summary={"error": "broken"})
     new = Store.create(tmp_path / "new")

@@ -73,10 +73,8 @@ def test_a_failed_step_is_an_error_at_its_line(job: Program) -> None:
     done = job.run("run", "flow.yaml")
 
     errors = [it for it in _commands(done) if it.startswith("::error")]
-    assert ["::error file=flow.yaml,line=10,title=flow%3A deploy::"] == [
-        it[: it.index("::", 2) + 2] for it in errors
-    ]
-    assert errors[0].endswith("::exit code 1: no network: 50%25, at all")
+    said = "step deploy: exit code 1: no network: 50%25, at all"
+    assert [f"::error file=flow.yaml,line=10::{said}"] == errors
     assert "::endgroup::" == _commands(done)[-2]
 
 
@@ -87,7 +85,7 @@ def test_the_file_is_named_from_the_repository(job: Program) -> None:
 
     done = job.run("-C", str(job.root), "run", "flow.yaml", cwd=top)
 
-    assert f"::error file={job.root.name}/flow.yaml,line=10," in done.err
+    assert f"::error file={job.root.name}/flow.yaml,line=10::" in done.err
 
 
 def test_a_step_of_a_sub_workflow_is_found_in_its_file(job: Program) -> None:
@@ -97,9 +95,7 @@ def test_a_step_of_a_sub_workflow_is_found_in_its_file(job: Program) -> None:
     )
     job.flow("steps: [{name: call, type: subworkflow, workflow: ./sub.yaml}]")
 
-    assert (
-        "::error file=sub.yaml,line=3,title=flow%3A call.two::" in job.run("run", "flow.yaml").err
-    )
+    assert "::error file=sub.yaml,line=3::step call.two: " in job.run("run", "flow.yaml").err
 
 
 def test_steps_that_fail_side_by_side_are_all_annotated(job: Program) -> None:
@@ -114,8 +110,8 @@ def test_steps_that_fail_side_by_side_are_all_annotated(job: Program) -> None:
 
     done = job.run("run", "flow.yaml")
 
-    titles = re.findall(r"^::error .*title=(.*?)::", done.err, re.MULTILINE)
-    assert ["flow%3A both.one", "flow%3A both.two"] == sorted(titles)
+    steps = re.findall(r"^::error file=flow.yaml,line=\d+::step (\S+): ", done.err, re.MULTILINE)
+    assert ["both.one", "both.two"] == sorted(steps)
 
 
 def test_a_failure_that_the_workflow_goes_on_after_is_no_error(job: Program) -> None:
@@ -136,11 +132,10 @@ def test_problems_of_a_file_are_errors_at_their_places(job: Program) -> None:
     for command in (["run"], ["workflow", "check"], ["workflow", "check", "--json"]):
         done = job.run(*command, "flow.yaml")
         assert 3 == done.code
-        told = re.findall(r"^(?:error: )?flow\.yaml:(\d+):(\d+): (.*)$", done.err, re.MULTILINE)
+        told = re.findall(r"^(?:error: )?flow\.yaml:(\d+):\d+: (.*)$", done.err, re.MULTILINE)
         assert 2 <= len(told)
         assert [
-            f"::error file=flow.yaml,line={line},col={column},title=maverick::{message}"
-            for line, column, message in told
+            f"::error file=flow.yaml,line={line}::{message}" for line, message in told
         ] == _commands(done)
 
 
@@ -148,7 +143,7 @@ def test_a_run_that_does_not_begin_is_an_error(job: Program) -> None:
     done = job.run("run", "flow.yaml", "-i", "nothing=1")
 
     assert 2 == done.code
-    assert any(it.startswith("::error title=maverick::") for it in _commands(done))
+    assert any(it.startswith("::error::") for it in _commands(done))
 
 
 def test_what_a_person_has_to_know_is_a_warning(job: Program) -> None:
@@ -159,7 +154,12 @@ def test_what_a_person_has_to_know_is_a_warning(job: Program) -> None:
         )
     )
 
-    assert "::warning title=flow::not pushed: no remote" in _commands(job.run("run", "flow.yaml"))
+    assert "::warning::not pushed: no remote" in _commands(job.run("run", "flow.yaml"))
+    strict = job.run("run", "flow.yaml", "--strict")
+    assert (1, True) == (
+        strict.code,
+        "::error::not pushed: no remote" in _commands(strict),
+    )
 
 
 def test_quiet_has_no_groups_but_the_error(job: Program) -> None:

@@ -318,7 +318,7 @@ def test_the_second_attempt_goes_on_where_the_first_one_stopped(
         second.outputs[key] for key in ("run", "status", "output")
     )
     assert not (tmp_path / "two" / "log").exists()
-    assert "::error file=flow.yaml,line=6,title=flow%3A deploy::" in first.log
+    assert "::error file=flow.yaml,line=6::step deploy: " in first.log
 
 
 def test_a_third_attempt_at_what_is_done_runs_nothing(github: Github, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from maverick.checkpoints.disk.locks import DROPPED
 from maverick.checkpoints.presence import is_there
+from maverick.checkpoints.refs.refs import LOG_LENGTH
 from maverick.checkpoints.saving import Saving, save
 from maverick.errors import NotFound, RefMoved
 
@@ -59,7 +60,7 @@ def _whole(store: StoreFolder, ref: Ref) -> Ref:
 
 
 def _move(store: StoreFolder, before: Ref, ref: Ref, frames: Iterable[Frame]) -> None:
-    """Move the run that stands at *before* to where *ref* stands; its tags and order stay."""
+    """Move the run that stands at *before* to where *ref* stands; its log, tags and order stay."""
     with store.changing("take in the run"):
         _take_frames(store, ref, frames)
         ref = _whole(store, ref)
@@ -69,8 +70,10 @@ def _move(store: StoreFolder, before: Ref, ref: Ref, frames: Iterable[Frame]) ->
                 raise RefMoved(
                     f"run {ref.run} was changed by another process meanwhile; nothing was imported"
                 )
+            earlier = [position for position in now.positions if position not in ref.positions]
+            positions = (*earlier, *ref.positions)[-LOG_LENGTH:]
             tags = {**ref.tags, **now.tags}
-            store.ref_files.put(ref._replace(tags=tags, order=now.order))
+            store.ref_files.put(ref._replace(positions=positions, tags=tags, order=now.order))
 
 
 def _adopt_as(store: StoreFolder, name: str, ref: Ref, frames: Iterable[Frame]) -> None:

@@ -33,7 +33,7 @@ def report(
     is_there = outcome.run and project.store_folder.exists()  # A step may have removed it.
     resume = order.resume_command(outcome.run) if is_there and outcome.status != "done" else None
     if answer.job is not None:
-        _tell_job(answer.job, outcome, project, resume)
+        _tell_job(answer.job, outcome, order, project, resume)
     with suppress(StdoutClosed):  # The exit code says what became of the run, whoever listens.
         answer.given = True
         if order.as_json:
@@ -60,9 +60,11 @@ def report(
         print_err(resume)
 
 
-def _tell_job(job: "Job", outcome: "Outcome", project: "Project", resume: str | None) -> None:
+def _tell_job(
+    job: "Job", outcome: "Outcome", order: Order, project: "Project", resume: str | None
+) -> None:
     try:
-        job.tell_end(outcome, project, resume)
+        job.tell_end(outcome, project, resume, strict=order.strict)
     except Exception as error:  # noqa: BLE001 - told, and the run is what it is
         from maverick.cli.here import warn_of  # noqa: PLC0415 - nearly never needed
 

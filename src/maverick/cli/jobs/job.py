@@ -103,44 +103,43 @@ class Job:
         """Annotate the problems of a workflow's file, in the project at *root*."""
         for problem in problems[:_MOST_ANNOTATIONS]:
             file = _in_repository(Path(problem.file), Path(root or "."))
-            line, column = problem.line or None, problem.column or None
-            self._log.command(
-                "error", _cut(problem.message), file=file, line=line, col=column, title="maverick"
-            )
+            line = (problem.line or None) if file is not None else None
+            self._log.command("error", _cut(problem.message), file=file, line=line)
 
     def tell_error(self, message: str) -> None:
         """Annotate that there is no run, and why."""
         self.close_group()
-        self._log.command("error", _cut(message), title="maverick")
+        self._log.command("error", _cut(message))
 
-    def tell_end(self, outcome: Outcome, project: Project, resume: str | None) -> None:
-        """Annotate what failed, and what a person has to know; write the job's files."""
+    def tell_end(
+        self, outcome: Outcome, project: Project, resume: str | None, *, strict: bool
+    ) -> None:
+        """Annotate what failed, and what a person has to know (with *strict* that is an error);
+        write the job's files.
+        """
         from maverick.cli.jobs.job_files import write_outputs, write_summary  # noqa: PLC0415 - at the end only
 
         self.close_group()
         page = _page(outcome, project)
-        self._annotate(outcome, page, project.root)
+        for notice in outcome.notices:
+            self._log.command("error" if strict else "warning", _cut(notice))
+        if outcome.status == "failed":
+            self._tell_failures(outcome, page, project.root)
+        elif outcome.status != "done":
+            self._log.command("warning", _cut(outcome.error or outcome.status))
         write_outputs(outcome, os.environ)
         if page is not None:
             write_summary(page, resume, project, os.environ)
 
-    def _annotate(self, outcome: Outcome, page: RunPage | None, root: Path) -> None:
+    def _tell_failures(self, outcome: Outcome, page: RunPage | None, root: Path) -> None:
         from maverick.dsl.paths import is_within  # noqa: PLC0415 - at the end only
 
-        name = outcome.workflow
-        for notice in outcome.notices:
-            self._log.command("warning", _cut(notice), title=name)
-        if outcome.status in ("paused", "killed"):
-            self._log.command("warning", _cut(outcome.error or outcome.status), title=name)
-        if outcome.status != "failed":
-            return
-        failures = dict(self._failures)
+        failures = {step: f"step {step}: {error}" for step, error in self._failures.items()}
         if not any(is_within(step, outcome.failed_at) for step in failures):
             failures = {outcome.failed_at: outcome.error or "failed", **failures}
         for step, message in list(failures.items())[:_MOST_ANNOTATIONS]:
             file, line = _place(page, step, root) if page is not None and step else (None, None)
-            title = f"{name}: {step}" if step else name
-            self._log.command("error", _cut(message), file=file, line=line, title=title)
+            self._log.command("error", _cut(message), file=file, line=line)
 
 
 def _is_inside(step: str) -> bool:
