@@ -1,11 +1,13 @@
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from kit.patience import wait_until
 from kit.repositories import Repository
 from maverick.errors import StepFailed
 from maverick.library.actions.commits import git_commit
-from maverick.library.actions.git import git_stage_all
+from maverick.library.actions.git import git_stage_all, own_outputs
 from maverick.library.actions.preflight import run_preflight_checks
 from maverick.library.actions.workspace import create_git_branch, init_workspace
 
@@ -244,3 +246,25 @@ class TestPreflight:
         assert [f"preflight: {note}"] == [record.getMessage() for record in caplog.records]
         with pytest.raises(StepFailed, match=r"not committed \(log\[1\].txt, tracked.log\)"):
             run_preflight_checks(cwd=repository.cwd)
+
+    @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux tells of others")
+    def test_what_a_program_writes_that_this_one_is_piped_to_is_no_change(
+        self, repository: Repository
+    ) -> None:
+        """`maverick fly | tee log.txt` in the project. A process in a group of its own is no part
+        of the pipeline: a step may have started it.
+        """
+        for name, own_group in (("log.txt", False), ("made.txt", True)):
+            with subprocess.Popen(
+                ["tee", name],
+                cwd=repository.folder,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                process_group=0 if own_group else None,
+            ) as tee:
+                assert tee.stdin is not None
+                tee.stdin.write(b"progress\n")
+                tee.stdin.flush()
+                wait_until((repository.folder / name).exists, f"{name} came")
+                assert ([] if own_group else [name]) == own_outputs(repository.cwd)
+        assert [] == own_outputs(repository.cwd)

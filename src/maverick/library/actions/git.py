@@ -1,8 +1,9 @@
 """What stands in the work tree: branch, status, differences, and staging them.
 
 `own_outputs` are files of the work tree that this very program writes: its standard output and
-error, sent to a file, or its events. They are no work of the workflow: `maverick fly > log.txt`
-neither stops at its own log nor commits it.
+error, sent to a file, or its events; also what a program writes that reads them through a pipe.
+They are no work of the workflow: neither `maverick fly > log.txt` nor `maverick fly | tee log.txt`
+stops at its own log, or commits it.
 """
 
 from __future__ import annotations
@@ -196,14 +197,17 @@ def settings_locked(cwd: str) -> Iterator[None]:
 
 
 _DESCRIPTORS: Final = Path("/dev/fd")
+_PROCESSES: Final = Path("/proc")
+_OWN: Final = _PROCESSES / "self" / "fd"
 
 
 def own_outputs(cwd: str) -> list[str]:
-    """Give the files that this program writes in the work tree of *cwd*, by paths from its root.
+    """Give the files that this program writes in the work tree of *cwd*, by paths from its root;
+    also those of the programs that it is piped to.
 
     The store's are left out: they are in `.maverick`, which no action takes into a commit.
     """
-    written = {path for path in _written() if ".maverick" not in path.parts}
+    written = {path for path in {*_written(), *_written_behind()} if ".maverick" not in path.parts}
     if not written:
         return []
     top = Path(git("rev-parse", "--show-toplevel", cwd=cwd)).resolve()
@@ -223,6 +227,69 @@ def _written() -> set[Path]:
         return set()
     paths = (_file_of(int(name)) for name in names if name.isdecimal())
     return {path for path in paths if path is not None}
+
+
+def _written_behind() -> set[Path]:
+    """Give the files that the readers of this program's pipes write: `… | tee log.txt`.
+
+    They are of its process group, as the parts of a pipeline are, and no step's processes are.
+    """
+    ours = {_link(_OWN / name) for name in _names_in(_OWN) if _is_pipe_out(int(name))} - {""}
+    written: set[Path] = set()
+    if not ours:
+        return written
+    for process in filter(str.isdecimal, _names_in(_PROCESSES)):
+        folder = _PROCESSES / process / "fd"
+        if int(process) == os.getpid() or not _is_beside(int(process)):
+            continue
+        links = {name: _link(folder / name) for name in _names_in(folder)}
+        if ours.isdisjoint(links.values()):
+            continue
+        written |= {Path(link) for name, link in links.items() if _is_written(folder / name, link)}
+    return written
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208
+    except OSError:  # There is none here; or the process has ended, or is another user's.
+        return []
+
+
+def _link(path: Path) -> str:
+    try:
+        return str(path.readlink())
+    except OSError:  # It was closed meanwhile.
+        return ""
+
+
+def _is_pipe_out(descriptor: int) -> bool:
+    """Whether *descriptor* is the end of a pipe that this process writes to."""
+    try:
+        is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+        return is_pipe and fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY
+    except OSError:
+        return False
+
+
+def _is_beside(process: int) -> bool:
+    try:
+        return os.getpgid(process) == os.getpgrp()
+    except OSError:
+        return False
+
+
+def _is_written(descriptor: Path, link: str) -> bool:
+    """Whether another process's *descriptor*, which leads to *link*, writes a regular file."""
+    try:
+        mode = descriptor.stat().st_mode
+        return (
+            stat.S_ISREG(mode)
+            and bool(descriptor.lstat().st_mode & stat.S_IWUSR)
+            and link[:1] == "/"
+        )
+    except OSError:
+        return False
 
 
 def _file_of(descriptor: int) -> Path | None:
