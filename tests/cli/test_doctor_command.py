@@ -261,6 +261,7 @@ class TestConfiguration:
 
         assert 1 == ended.code
         one, two = found(ended, "configuration")
+        assert [] == found(ended, "workflows")
         assert ("wrong", "wrong") == (one[0], two[0])
         assert "unknown field `agent` in maverick.yaml" in one[1]
         assert "unknown field `log` in maverick.yaml" in two[1]

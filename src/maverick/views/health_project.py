@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from maverick.dsl.processes.secrets import SHORTEST
 from maverick.dsl.workflow.model import steps_in
-from maverick.errors import MaverickError, NotFound, RefDamaged, StepFailed
+from maverick.errors import MaverickError, NotFound, RefDamaged, StepFailed, WorkflowInvalid
 from maverick.library import AGENT_PROMPTS, GENERATORS
 from maverick.owners import ownership
 from maverick.views.health_checks import Check
@@ -146,7 +146,10 @@ def _agents_in(workflow: Workflow) -> set[str]:
 
 def _workflows(project: Project) -> list[Check]:
     """Check the workflows of the project and the user, as `workflow check` does."""
-    catalog = project.catalog()
+    try:
+        catalog = project.catalog()
+    except WorkflowInvalid:  # Of maverick.yaml, which is looked at, too.
+        return []
     checks: list[Check] = []
     count = 0
     for folder, path in catalog.listing():

@@ -75,19 +75,33 @@ def _project() -> "tuple[Project | None, MaverickError | None]":
 
 
 def _lines(checks: "list[Check]") -> Iterable[str]:
-    from maverick.cli.terminal.render import paint, plural  # noqa: PLC0415
+    from maverick.cli.terminal.render import line_width, paint, plural  # noqa: PLC0415
     from maverick.cli.terminal.streams import has_colour  # noqa: PLC0415
     from maverick.visible import one_line, shown  # noqa: PLC0415
 
     colour = has_colour(sys.stdout)
-    width = max(len(check.area) for check in checks)
+    indent = max(len(check.area) for check in checks) + 11
+    width = line_width(sys.stdout)
     for check in checks:
         status = paint(f"{check.status:>7}", _COLOURS[check.status], on=colour)
-        yield shown(status, f"  {check.area:<{width}}  {one_line(check.message)}\n")
-        if check.advice and check.status != "ok":
-            yield shown(f"{'':>7}  {'':<{width}}  → {one_line(check.advice)}\n")
+        first, *more = _wrapped(one_line(check.message), width, indent)
+        yield shown(status, f"  {check.area:<{indent - 9}}{first}\n")
+        advice = f"→ {check.advice}" if check.advice and check.status != "ok" else ""
+        for line in [*more, *(_wrapped(one_line(advice), width, indent) if advice else [])]:
+            yield f"{'':<{indent}}{line}\n"
     count = {name: sum(check.status == name for check in checks) for name in ("wrong", "warning")}
     if any(count.values()):
         yield f"{count['wrong']} wrong, {plural(count['warning'], 'warning')}\n"
     else:
         yield "all is in place\n"
+
+
+def _wrapped(text: str, width: int | None, indent: int) -> list[str]:
+    """Give *text* in lines that fit behind *indent*; one, where lines have no limit."""
+    import textwrap  # noqa: PLC0415
+
+    if width is None:
+        return [text]
+    return textwrap.wrap(text, width - indent, break_long_words=False, break_on_hyphens=False) or [
+        ""
+    ]
