@@ -80,8 +80,8 @@ def test_what_is_alike_in_many_iterations_is_told_of_the_first() -> None:
 
     assert [code[0], outputs[0], code[1], outputs[1], code[2], outputs[2]] == shown[:6]
     assert [
-        More("steps.work[].train action", 47, "code"),
-        More("steps.work[].train.output", 47, "changed"),
+        More("steps.work[*].train", 47, "code", "action"),
+        More("steps.work[*].train.output", 47, "changed"),
     ] == shown[6:]
 
 

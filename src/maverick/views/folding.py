@@ -43,11 +43,15 @@ class Fold(NamedTuple):
 
 
 class More(NamedTuple):
-    """How many more differences are like those shown before; in `path` every iteration is `[]`."""
+    """How many more differences are like those shown before; in `path` every iteration is `[*]`.
+
+    `part` is that of changed code.
+    """
 
     path: str
     number: int
     change: str
+    part: str = ""
 
 
 Shown: TypeAlias = "Difference | Fold | More"
@@ -57,7 +61,7 @@ def fold(differences: Iterable[Difference]) -> Iterator[Shown]:
     """Yield *differences* with what is long, and what is alike, folded; each list where its first
     difference stood, what is left out at the end.
     """
-    counts: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, str, str]] = Counter()
     folded = list(_fold_values(differences))
     every = Counter(_kind(difference) for difference in folded)
     for difference in folded:
@@ -65,17 +69,17 @@ def fold(differences: Iterable[Difference]) -> Iterator[Shown]:
         counts[kind] += 1
         if every[kind] <= _ALIKE or counts[kind] <= _SHOWN:
             yield difference
-    for (change, path), count in every.items():
+    for (change, path, part), count in every.items():
         if count > _ALIKE:
-            yield More(path, count - _SHOWN, change)
+            yield More(path.replace("[]", "[*]"), count - _SHOWN, change, part)
 
 
-def _kind(difference: Difference | Fold) -> tuple[str, str]:
+def _kind(difference: Difference | Fold) -> tuple[str, str, str]:
     """Give what differences in several iterations have in common; files have nothing."""
     if not isinstance(difference, ValueDifference | CodeDifference | Fold):
-        return difference.change, difference.path
-    part = f" {difference.part}" if isinstance(difference, CodeDifference) else ""
-    return difference.change, StepPath(difference.path).pattern + part
+        return difference.change, difference.path, ""
+    part = difference.part if isinstance(difference, CodeDifference) else ""
+    return difference.change, StepPath(difference.path).pattern, part
 
 
 def _fold_values(differences: Iterable[Difference]) -> Iterator[Difference | Fold]:

@@ -193,8 +193,9 @@ def _full(difference: Shown) -> str:
             return _full_code(difference)
         case Fold():
             return f"{_head(difference.change, difference.path)}: {difference.words()}\n"
-        case More(path, number, change):
-            return f"{_head(change, path)}: {number} more are alike; --all shows them\n"
+        case More(path, number, change, part):
+            what = f"{_code(part)} in " if part else ""
+            return f"{_head(change, path)}: {what}{number} more (--all shows them)\n"
         case ValueDifference():
             return _full_value(difference)
         case _:
