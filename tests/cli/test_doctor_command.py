@@ -189,7 +189,7 @@ class TestAgents:
     def test_one_that_never_answers_delays_nothing_but_its_own_line(self, program: Program) -> None:
         """It is stopped, with what it started."""
         sources = program.own_sources()
-        checks = sources / "views" / "health_checks.py"
+        checks = sources / "views" / "health" / "checks.py"
         checks.write_text(
             checks.read_text().replace("PROBE_SECONDS: Final = 20.0", "PROBE_SECONDS: Final = 0.3")
         )

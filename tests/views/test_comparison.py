@@ -10,8 +10,8 @@ from kit.runs import Runs
 from maverick.checkpoints import Store
 from maverick.checkpoints.objects.objects import Objects
 from maverick.dsl.journal.tree import RunTree
-from maverick.views.comparison import compare
-from maverick.views.expenses import costs, times
+from maverick.views.comparing.expenses import costs, times
+from maverick.views.comparing.run_comparison import compare
 from maverick.views.page_loader import load_page
 
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maverick.checkpoints.trees.diff import MISSING, diff_values
-from maverick.views.comparison import CodeDifference, ValueDifference, step_into
-from maverick.views.folding import Fold, More, fold
+from maverick.views.comparing.folding import Fold, More, fold
+from maverick.views.comparing.run_comparison import CodeDifference, ValueDifference, step_into
 
 PATH = "steps.train.output"
 leaves = st.integers(0, 3)

@@ -31,17 +31,17 @@ from maverick.cli.terminal.streams import print_err, print_json, print_out
 from maverick.dsl.journal.tree import RunTree
 from maverick.dsl.workflow.outcome import in_words
 from maverick.errors import NotFound
-from maverick.views.comparison import CodeDifference, ValueDifference, compare
-from maverick.views.file_comparison import EMPTY_FOLDER, LINK, FileDifference
-from maverick.views.folding import Fold, More, fold
+from maverick.views.comparing.file_comparison import EMPTY_FOLDER, LINK, FileDifference
+from maverick.views.comparing.folding import Fold, More, fold
+from maverick.views.comparing.run_comparison import CodeDifference, ValueDifference, compare
 from maverick.visible import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from maverick.checkpoints import Checkpoint, Store
-    from maverick.views.expenses import Expense
-    from maverick.views.folding import Shown
+    from maverick.views.comparing.expenses import Expense
+    from maverick.views.comparing.folding import Shown
 
 _SIGNS: Final = {**SIGNS, "code": "~"}
 _CODE: Final = {
@@ -311,7 +311,7 @@ def _expenses(
     """Give the times and costs that are asked for; of *step*, if one is given."""
     if not times and not costs:
         return []
-    from maverick.views import expenses  # noqa: PLC0415 - reads the facts of every step
+    from maverick.views.comparing import expenses  # noqa: PLC0415 - reads the facts of every step
     from maverick.views.page_loader import load_page  # noqa: PLC0415
 
     pages = [load_page(project, store, checkpoint) for checkpoint in checkpoints]

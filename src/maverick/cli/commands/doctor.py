@@ -25,7 +25,7 @@ from maverick.cli.entry import AsJson
 if TYPE_CHECKING:
     from maverick.errors import MaverickError
     from maverick.project import Project
-    from maverick.views.health_checks import Check
+    from maverick.views.health.checks import Check
 
 _COLOURS: Final = {"ok": "green", "warning": "yellow", "wrong": "red"}
 
@@ -41,7 +41,7 @@ def command(
     from maverick.cli.terminal.streams import stdout_kept_clean  # noqa: PLC0415
     from maverick.dsl.processes.stop_request import Stop, Stopped  # noqa: PLC0415
     from maverick.errors import Interrupted  # noqa: PLC0415
-    from maverick.views.health import examine  # noqa: PLC0415
+    from maverick.views.health.examination import examine  # noqa: PLC0415
 
     project, refused = _project()
     stop = Stop()

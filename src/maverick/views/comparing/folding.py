@@ -9,7 +9,12 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from maverick.dsl.paths import StepPath
-from maverick.views.comparison import CodeDifference, Difference, ValueDifference, step_into
+from maverick.views.comparing.run_comparison import (
+    CodeDifference,
+    Difference,
+    ValueDifference,
+    step_into,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from maverick.dsl.processes.processes import Processes, Stopped
 from maverick.errors import MaverickError, WorkflowInvalid
-from maverick.views import health_programs, health_project
-from maverick.views.health_checks import CALL_SECONDS, PROBE_SECONDS, Check, Patient
+from maverick.views.health import programs_health, project_health
+from maverick.views.health.checks import CALL_SECONDS, PROBE_SECONDS, Check, Patient
 from maverick.visible import one_line
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from maverick.dsl.processes.stop_request import Stop
     from maverick.project import Project
-    from maverick.views.health_checks import Probe
+    from maverick.views.health.checks import Probe
 
 _MARGIN_SECONDS: Final = 15.0
 
@@ -57,7 +57,7 @@ def examine(
     if refused is not None:
         checks += _problems("project", refused)
     try:
-        probes = [*health_project.probes(patient), *health_programs.probes(patient)]
+        probes = [*project_health.probes(patient), *programs_health.probes(patient)]
         limit = (CALL_SECONDS if deep else PROBE_SECONDS) + _MARGIN_SECONDS
         for found in _side_by_side(patient, probes, limit):
             checks += found

@@ -11,7 +11,7 @@ from maverick.dsl.catalog.config import AgentConfig
 from maverick.dsl.processes.programs import is_there
 from maverick.errors import MaverickError, StepFailed, StepTimeout
 from maverick.repositories import without_repository
-from maverick.views.health_checks import CALL_SECONDS, PROBE_SECONDS, Check
+from maverick.views.health.checks import CALL_SECONDS, PROBE_SECONDS, Check
 from maverick.visible import one_line
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from maverick.dsl.agents.provider import Provider
     from maverick.dsl.processes.processes import Completed
-    from maverick.views.health_checks import Health, Patient, Probe
+    from maverick.views.health.checks import Health, Patient, Probe
 
 _VERSION: Final = re.compile(r"\b\d+\.\d+(?:\.\d+)*(?:[-+][\w.]{1,20})?")
 _OLDEST_GH: Final = (2, 23)

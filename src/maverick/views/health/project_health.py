@@ -11,7 +11,7 @@ from maverick.dsl.workflow.model import steps_in
 from maverick.errors import MaverickError, NotFound, RefDamaged, StepFailed, WorkflowInvalid
 from maverick.library import AGENT_PROMPTS, GENERATORS
 from maverick.owners import ownership
-from maverick.views.health_checks import Check
+from maverick.views.health.checks import Check
 from maverick.visible import list_names, one_line
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from maverick.dsl.catalog.catalog import Catalog
     from maverick.dsl.workflow.model import Workflow
     from maverick.project import Project
-    from maverick.views.health_checks import Patient, Probe
+    from maverick.views.health.checks import Patient, Probe
 
 _LITTLE_BYTES: Final = 1 << 30
 _TOO_LITTLE_BYTES: Final = 100 << 20

@@ -27,7 +27,7 @@ from maverick.dsl.journal.tree import (
 )
 from maverick.dsl.paths import StepPath, is_decision, is_within
 from maverick.dsl.workflow.outcome import changed_parts
-from maverick.views.file_comparison import FileDifference, files_that_differ
+from maverick.views.comparing.file_comparison import FileDifference, files_that_differ
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -1,0 +1,1 @@
+"""What differs between two runs: values, code, files, times and costs."""
