@@ -119,6 +119,15 @@ def test_words_beside_steps_are_answered() -> None:
     ]
 
 
+def test_steps_that_are_a_mapping_are_told_how_to_be_a_list() -> None:
+    """As jobs and tasks are elsewhere."""
+    found = problems_of('version: "1.0"\nname: w\nsteps:\n  build: {run: x}\n')
+
+    assert [
+        "4:3: `steps` must be a list, not a mapping; write each step as `- name: build`"
+    ] == found
+
+
 def test_words_of_inputs_are_answered() -> None:
     found = problems_of(
         STEPS

@@ -31,7 +31,8 @@ def command(
         ),
     ] = None,
     workflow: Annotated[
-        str, typer.Option(metavar="NAME", help="Only runs of this workflow.", show_default=False)
+        str,
+        typer.Option(metavar="WORKFLOW", help="Only runs of this workflow.", show_default=False),
     ] = "",
     count: Annotated[
         int | None,

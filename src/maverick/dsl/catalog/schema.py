@@ -166,7 +166,7 @@ def _step_schema(kind: str) -> dict[str, Any]:
         fields.word("type", [kind], kind)
         read_fields(fields, kind, 1, default_name="any")
 
-    return _of_fields(read, described)
+    return {"title": f"{kind} step", **_of_fields(read, described)}
 
 
 def _of_fields(

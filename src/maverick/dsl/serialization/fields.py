@@ -179,9 +179,9 @@ class Fields:
         entries = node.entries.items() if isinstance(node, MappingNode) else ()
         return {f"{name}.{entry}": self.problems.place(key) for entry, (key, _) in entries}
 
-    def wrong(self, name: str, node: Node, wanted: str) -> None:
+    def wrong(self, name: str, node: Node, wanted: str, hint: str = "") -> None:
         """Report that the field's value is not what is *wanted*."""
-        self.problems.add(node, f"`{name}` must be {wanted}, not {describe(node)}")
+        self.problems.add(node, f"`{name}` must be {wanted}, not {describe(node)}{hint}")
 
     def text(self, name: str, *, required: bool = False, pattern: str = "") -> str:  # noqa: ARG002 - for `schema`
         """Give a text that holds no expression; *pattern*: what the caller asks of it."""
@@ -339,14 +339,18 @@ class Fields:
         name: str,
         *,
         required: bool = False,
-        entries: Shape = None,  # noqa: ARG002 - for `schema`
+        entries: Shape = None,
     ) -> SequenceNode | None:
         """Give the node of a list that is not empty; *entries*: what stands in it."""
         node = self.node_of(name, required=required)
         if node is None:
             return None
         if not isinstance(node, SequenceNode):
-            self.wrong(name, node, "a list")
+            named = next(iter(node.entries), "") if isinstance(node, MappingNode) else ""
+            hint = (
+                f"; write each step as `- name: {named[:60]}`" if named and entries is STEP else ""
+            )
+            self.wrong(name, node, "a list", hint)
             return None
         if not node.items:
             self.problems.add(
