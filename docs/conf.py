@@ -23,7 +23,7 @@ author = "the maverick authors"
 copyright = author  # noqa: A001 - Sphinx's name for it.
 release = re.findall(r'__version__ = "(.+)"', (ROOT / "src/maverick/__init__.py").read_text())[0]
 
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "docs/index"
 LEADING = {root_doc, "docs/howto/index", "docs/decisions/README"}
 """The pages that lead to others."""
@@ -44,7 +44,9 @@ nitpicky = True
 highlight_language = "text"
 # Many examples are cut short, or have `${{ … }}` in them: they are painted as well as they can be.
 suppress_warnings = ["misc.highlighting_failure"]
-autodoc_typehints = "description"
+default_role = "code"  # In docstrings.
+autodoc_typehints = "signature"
+nitpick_ignore_regex = [("py:.*", ".*")]  # Types of annotations, most of which have no page.
 
 html_theme = "furo"
 html_title = f"maverick {release}"
