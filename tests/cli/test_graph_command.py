@@ -33,7 +33,7 @@ def test_a_run_is_drawn_with_what_became_of_its_steps(quick: Quick) -> None:
     newest, named = quick("graph"), quick("graph", "flow@latest")
 
     assert newest.out == named.out
-    assert ["✓ fetch", "✗ fails", "○ ● kept"] == [
+    assert ["✓ fetch", "✗ fails", "· ● kept"] == [
         line.partition("  ")[0][3:] for line in newest.out.splitlines()[1:]
     ]
     assert "failed" == quick("graph", "--json").json["status"]

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from maverick.cli.terminal.render import (
     age,
-    duration,
     json_text,
     line_width,
     shell_word,
@@ -25,7 +24,7 @@ from maverick.cli.terminal.render import (
     table,
     value_text,
 )
-from maverick.visible import columns, fit, iso_time, one_line, padded
+from maverick.visible import columns, duration, fit, iso_time, one_line, padded
 
 VALUES = st.recursive(
     st.none()

@@ -17,6 +17,7 @@
 | another user's folders | `users` |
 | what a terminal shows, in colour | `screens` |
 | the examples of a page of the documentation | `pages` |
+| a page in Chromium, and what it does beyond being shown | `browser.Browser` |
 | steps that can be undone | `rollbacks` |
 | an enumeration that takes long | `shards` |
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from maverick.cli.answer import CommandAnswer
 from maverick.cli.order import Order
-from maverick.cli.terminal.render import duration, paint, plural, value_text
+from maverick.cli.terminal.render import paint, plural, value_text
 from maverick.cli.terminal.streams import (
     StdoutClosed,
     complain,
@@ -15,7 +15,7 @@ from maverick.cli.terminal.streams import (
     print_value,
 )
 from maverick.errors import MaverickError
-from maverick.visible import last_states, shown
+from maverick.visible import duration, last_states, shown
 
 if TYPE_CHECKING:
     from maverick.cli.jobs.job import Job

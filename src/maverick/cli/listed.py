@@ -13,7 +13,6 @@ from maverick.cli.answer import reply
 from maverick.cli.here import this_project
 from maverick.cli.terminal.render import (
     day_of,
-    duration,
     label_text,
     line_width,
     moment,
@@ -25,7 +24,17 @@ from maverick.cli.terminal.render import (
 from maverick.cli.terminal.streams import has_colour, warn
 from maverick.errors import NotFound, RefDamaged, StoreDamaged, UsageError
 from maverick.runs.listing import STATUSES, Runs, RunSummary, summarise
-from maverick.visible import Shown, columns, fit, iso_time, nearest, one_line, padded, shown
+from maverick.visible import (
+    Shown,
+    columns,
+    duration,
+    fit,
+    iso_time,
+    nearest,
+    one_line,
+    padded,
+    shown,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

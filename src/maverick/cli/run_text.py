@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from maverick.cli.terminal.render import (
     age,
-    duration,
     json_text,
     label_text,
     now_ms,
@@ -17,7 +16,17 @@ from maverick.cli.terminal.render import (
     value_text,
 )
 from maverick.cli.terminal.streams import has_colour
-from maverick.visible import Shown, columns, fit, iso_time, last_states, one_line, padded, shown
+from maverick.visible import (
+    Shown,
+    columns,
+    duration,
+    fit,
+    iso_time,
+    last_states,
+    one_line,
+    padded,
+    shown,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -8,20 +8,14 @@ from typing import TYPE_CHECKING
 
 from maverick.dsl.catalog.outline import Outlined, outline
 from maverick.dsl.catalog.workflow_files import declared_name, is_path, same_name
-from maverick.dsl.journal.tree import RunTree, StepNote
 from maverick.dsl.paths import StepPath
 from maverick.dsl.serialization.loader import parse_workflow
-from maverick.errors import NotFound, WorkflowInvalid
-from maverick.runs.find import is_newest
-from maverick.runs.listing import status_of
-from maverick.views.graph import graph_of
+from maverick.errors import WorkflowInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from maverick.checkpoints import Checkpoint, Store
     from maverick.dsl.workflow.model import Workflow
-    from maverick.views.graph import Graph
 
 
 class RecordedWorkflows:
@@ -104,35 +98,3 @@ def _joined(folder: PurePosixPath, name: str) -> str:
         else:
             parts.append(part)
     return str(PurePosixPath(*parts))
-
-
-def load_graph(store: Store, checkpoint: Checkpoint) -> Graph:
-    """Give the graph of the run of *checkpoint*, as it stands there.
-
-    Raises:
-        NotFound: It is no run of a workflow.
-        WorkflowInvalid: This version cannot read the workflow.
-    """
-    tree = RunTree(store.snapshot(checkpoint))
-    main = tree.main_file
-    if not main:
-        raise NotFound(f"{checkpoint.run} has no workflow: `checkpoint create` made it")
-    workflows = RecordedWorkflows(tree.definition)
-    ref = store.find_ref(checkpoint.run)
-    status = status_of(store, ref) if ref is not None and is_newest(store, checkpoint) else ""
-    return graph_of(
-        workflows.workflow(main), workflows, statuses_of(tree), run=checkpoint.run, status=status
-    )
-
-
-def statuses_of(tree: RunTree) -> dict[str, str]:
-    """Give how each step stands of which something is recorded, by path."""
-    stand: dict[str, str] = {
-        path: "failed" for path, facts in tree.facts.items() if facts.get("failed_attempts")
-    }
-    stand |= {path: StepNote.of(entry).status for path, entry in tree.steps.items()}
-    end = tree.end.get("step")
-    if isinstance(end, str) and end:
-        path = StepPath(end)
-        stand |= dict.fromkeys((*path.ancestors(), path), "failed")
-    return stand

@@ -1,8 +1,8 @@
 """Draw the steps of a workflow, or of a run.
 
 The steps stand in order, with what is in loops, branches and sub-workflows below them. `●` is a
-checkpoint. Of a run each step has its status: ✓ done, ✗ failed, ▸ running, ? waiting, · skipped,
-○ not reached. The steps are those that the run has recorded, whatever the files say now. NAME is a
+checkpoint. Of a run each step has its status: ✓ done, ✗ failed, ▸ running, ? waiting, - skipped,
+· not reached. The steps are those that the run has recorded, whatever the files say now. NAME is a
 workflow first; `NAME@latest` is always a run.
 
 Examples:
@@ -24,7 +24,7 @@ from maverick.errors import NotFound, RevisionAmbiguous, UsageError
 
 if TYPE_CHECKING:
     from maverick.project import Project
-    from maverick.views.graph import Graph
+    from maverick.views.graphs.graph import Graph
 
 
 def command(
@@ -44,7 +44,7 @@ def command(
     if mermaid + dot + as_json > 1:
         raise UsageError("give one of --mermaid, --dot and --json")
     graph = _graph(this_project(), name)
-    from maverick.views.drawing import as_dot, as_mermaid, as_text  # noqa: PLC0415 - as above
+    from maverick.views.graphs.drawing import as_dot, as_mermaid, as_text  # noqa: PLC0415 - as above
 
     if as_json:
         print_json(graph.to_json())
@@ -57,7 +57,7 @@ def command(
 
 
 def _graph(project: "Project", name: str) -> "Graph":
-    from maverick.views.graph import graph_of  # noqa: PLC0415 - reads workflows: not for help
+    from maverick.views.graphs.graph import graph_of  # noqa: PLC0415 - reads workflows: not for help
 
     if "@" not in name:
         catalog = project.catalog()
@@ -68,7 +68,8 @@ def _graph(project: "Project", name: str) -> "Graph":
 
 
 def _graph_of_run(project: "Project", name: str) -> "Graph":
-    from maverick.views.recorded import load_graph  # noqa: PLC0415 - as above
+    from maverick.views.graphs.run_graph import graph_of_run  # noqa: PLC0415 - as above
+    from maverick.views.page_loader import load_page  # noqa: PLC0415 - as above
 
     try:
         store = project.open_store()
@@ -80,4 +81,4 @@ def _graph_of_run(project: "Project", name: str) -> "Graph":
             raise
         unknown = project.catalog().unknown_workflow(name)
         raise NotFound(f"{unknown}, and no run: {error}") from None
-    return load_graph(store, checkpoint)
+    return graph_of_run(load_page(str(project.root), store, checkpoint))

@@ -129,7 +129,7 @@ class Job:
             self._log.command("warning", _cut(outcome.error or outcome.status))
         write_outputs(outcome, os.environ)
         if page is not None:
-            write_summary(page, resume, project, os.environ)
+            write_summary(page, resume, os.environ)
 
     def _tell_failures(self, outcome: Outcome, page: RunPage | None, root: Path) -> None:
         from maverick.dsl.paths import is_within  # noqa: PLC0415 - at the end only

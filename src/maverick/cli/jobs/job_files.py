@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from maverick.dsl.workflow.outcome import Outcome
-    from maverick.project import Project
     from maverick.values import Value
     from maverick.views.run_page import RunPage
 
@@ -45,16 +44,14 @@ def _heredoc(name: str, text: str) -> str:
     return f"{name}<<{end}\n{text}\n{end}\n"
 
 
-def write_summary(
-    page: RunPage, resume: str | None, project: Project, environment: Mapping[str, str]
-) -> None:
+def write_summary(page: RunPage, resume: str | None, environment: Mapping[str, str]) -> None:
     """Add what the run came to, to the summary of the job's step, as long as there is room."""
     if not environment.get(SUMMARY):
         return
     from maverick.cli.jobs.job_summary import summaries  # noqa: PLC0415 - in jobs only
 
     room = MOST_BYTES - _size(environment[SUMMARY])
-    for text in summaries(page, resume, project.open_store()):
+    for text in summaries(page, resume):
         if len(text.encode("utf-8", "backslashreplace")) + 1 <= room:
             _append(SUMMARY, text, environment)
             return

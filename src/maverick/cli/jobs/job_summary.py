@@ -9,14 +9,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from maverick.errors import MaverickError
-from maverick.views.drawing import SIGNS, as_mermaid
-from maverick.views.recorded import load_graph
+from maverick.views.graphs.drawing import SIGNS, as_mermaid
+from maverick.views.graphs.run_graph import graph_of_run
 from maverick.visible import duration, last_states, one_line, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from maverick.checkpoints import Store
     from maverick.views.run_page import RunPage, StepNode, StepRow
 
 _RUN_SIGNS: Final = {**SIGNS, "paused": "‖", "killed": "✗"}
@@ -27,11 +26,11 @@ _LONGEST_CELL: Final = 200
 _LONGEST_ERROR: Final = 20_000
 
 
-def summaries(page: RunPage, resume: str | None, store: Store) -> Iterator[str]:
+def summaries(page: RunPage, resume: str | None) -> Iterator[str]:
     """Yield the summary of a run, and then shorter ones, for where that has no room."""
     head, table = _head(page), _table(page)
     error, end = _error(page), _end(page, resume)
-    yield "\n".join(filter(None, [head, table, error, _graph(page, store), end]))
+    yield "\n".join(filter(None, [head, table, error, _graph(page), end]))
     yield "\n".join(filter(None, [head, table, error, end]))
     yield "\n".join(filter(None, [head, end]))
     yield head
@@ -120,9 +119,9 @@ def _error(page: RunPage) -> str:
     return notices + block(text)
 
 
-def _graph(page: RunPage, store: Store) -> str:
+def _graph(page: RunPage) -> str:
     try:
-        drawn = as_mermaid(load_graph(store, page.tree.checkpoint))
+        drawn = as_mermaid(graph_of_run(page))
     except MaverickError:  # A run without a workflow, or of a version that this one cannot read.
         return ""
     return f"<details><summary>Graph</summary>\n\n{block(drawn, 'mermaid')}\n</details>\n"

@@ -13,10 +13,10 @@ import time
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
 from maverick.cli.terminal.iterations import Iterations
-from maverick.cli.terminal.render import duration, paint
+from maverick.cli.terminal.render import paint
 from maverick.cli.terminal.said import Said
 from maverick.cli.terminal.streams import has_colour, write_to
-from maverick.visible import Shown, columns, fit, last_states, one_line, shown
+from maverick.visible import Shown, columns, duration, fit, last_states, one_line, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

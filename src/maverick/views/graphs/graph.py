@@ -1,7 +1,7 @@
 """A workflow as a graph: its steps in order, with what is inside them; of a run with how each
 stands.
 
-`maverick.views.drawing` draws it.
+`maverick.views.graphs.drawing` draws it.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ class _Builder:
             path=path,
             name=step.name,
             type=step.kind,
-            what=_what(step),
+            what=what_of(step),
             when=step.when.text if step.when is not None else "",
             is_checkpoint=step.is_checkpoint,
             is_beside=isinstance(step, BranchStep) or _runs_beside(step),
@@ -196,7 +196,8 @@ def _runs_beside(step: Step) -> bool:
     )
 
 
-def _what(step: Step) -> str:
+def what_of(step: Step) -> str:
+    """Say who does the work of *step*, or what it goes over; empty where nothing says it."""
     match step:
         case LoopStep():
             return ", ".join(_loop_parts(step))

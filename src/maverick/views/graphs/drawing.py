@@ -6,21 +6,21 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from maverick.views.graph import every, folded
+from maverick.views.graphs.graph import every, folded
 from maverick.visible import columns, fit, one_line, padded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from maverick.views.graph import Graph, Node
+    from maverick.views.graphs.graph import Graph, Node
 
 SIGNS: Final = {
     "done": "✓",
     "failed": "✗",
-    "skipped": "·",
+    "skipped": "-",
     "running": "▸",
     "waiting": "?",
-    "pending": "○",
+    "pending": "·",
 }
 _COLOURS: Final = {  # fill, line, text: legible on white and on black.
     "done": ("#dafbe1", "#1a7f37", "#0b3d1a"),

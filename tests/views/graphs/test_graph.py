@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from kit.runs import Runs, whole
 from maverick.dsl.serialization.loader import parse_workflow
 from maverick.dsl.workflow.model import Workflow
-from maverick.views.drawing import as_dot, as_mermaid, as_text, lines_of
-from maverick.views.graph import Graph, Node, every, folded, graph_of
+from maverick.views.graphs.drawing import as_dot, as_mermaid, as_text, lines_of
+from maverick.views.graphs.graph import Graph, Node, every, folded, graph_of
 from maverick.visible import columns
 
 FLOW = """
@@ -173,17 +173,17 @@ def test_as_text_it_is_a_tree_with_a_line_for_each_step() -> None:
             flow  r  failed
             ├─ ✓ fetch                   shell
             ├─ ✗ each                    loop over inputs.files, 4 at o…
-            │  ├─ ○ build                python tools:b… · when item.big
-            │  └─ ○ ● mark               checkpoint file_${{ index }}
-            ├─ ○ choose                  branch
-            │  ├─ ○ [inputs.fast] quick  shell
-            │  └─ ○ [else] slow          shell
-            ├─ ○ both                    loop all at once
-            │  ├─ ○ one                  shell
-            │  └─ ○ two                  shell
-            ├─ ○ check                   validate lint, texts
-            │  └─ ○ mend                 agent fixer
-            └─ ○ end                     subworkflow other
+            │  ├─ · build                python tools:b… · when item.big
+            │  └─ · ● mark               checkpoint file_${{ index }}
+            ├─ · choose                  branch
+            │  ├─ · [inputs.fast] quick  shell
+            │  └─ · [else] slow          shell
+            ├─ · both                    loop all at once
+            │  ├─ · one                  shell
+            │  └─ · two                  shell
+            ├─ · check                   validate lint, texts
+            │  └─ · mend                 agent fixer
+            └─ · end                     subworkflow other
             """
     ).lstrip("\n") == as_text(graph, 60)
 
@@ -334,7 +334,8 @@ def test_folding_keeps_the_first_and_the_last_steps() -> None:
 
 def test_a_run_is_drawn_as_it_was_whatever_its_files_say_now(runs: Runs) -> None:
     from maverick.checkpoints import Store  # noqa: PLC0415
-    from maverick.views.recorded import load_graph  # noqa: PLC0415
+    from maverick.views.graphs.run_graph import graph_of_run  # noqa: PLC0415
+    from maverick.views.page_loader import load_page  # noqa: PLC0415
 
     runs.file(
         "part.yaml", whole("- {name: deep, type: python, action: do, kwargs: {name: d}}", "part")
@@ -352,7 +353,7 @@ def test_a_run_is_drawn_as_it_was_whatever_its_files_say_now(runs: Runs) -> None
     runs.file("part.yaml", "nonsense: [")
     store = Store.open(runs.root / ".maverick" / "checkpoints")
 
-    graph = load_graph(store, store.resolve("@latest"))
+    graph = graph_of_run(load_page("", store, store.resolve("@latest")))
 
     assert ("failed", "flow") == (graph.status, graph.workflow)
     assert [
