@@ -12,15 +12,17 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from maverick.api.look import Outcome, Project, Run, open  # noqa: A004 - as `Store.open`
     from maverick.api.runner import resume, run
+    from maverick.api.steps import Step
     from maverick.errors import MaverickError
 
-__all__ = ["MaverickError", "Outcome", "Project", "Run", "open", "resume", "run"]
+__all__ = ["MaverickError", "Outcome", "Project", "Run", "Step", "open", "resume", "run"]
 
 _HOMES = {
     "MaverickError": "errors",
     "Outcome": "api.look",
     "Project": "api.look",
     "Run": "api.look",
+    "Step": "api.steps",
     "open": "api.look",
     "resume": "api.runner",
     "run": "api.runner",

@@ -17,6 +17,7 @@ code when the error ends a command.
     │   ├── NobodyStandsIn    1   a test asks an agent that it gives no answer for
     │   └── ValueUnstorable   1   its output cannot be stored; names the path of the value
     ├── NotFound             10   no such store, run, revision or object path
+    │   ├── NoSuchName       10   a run has no step or file of that name; a KeyError, too
     │   └── RevisionAmbiguous 10  an abbreviation that fits several runs or checkpoints
     ├── RunConflict          11   another process owns the run
     │   ├── RunOwned         11   its kernel lock is held
@@ -161,6 +162,12 @@ class NotFound(MaverickError):
     """There is no such store, run, revision or path inside a revision."""
 
     exit_code = 10
+
+
+class NoSuchName(NotFound, KeyError):
+    """A run has no step, or no file, of that name."""
+
+    __str__ = Exception.__str__
 
 
 class RevisionAmbiguous(NotFound):

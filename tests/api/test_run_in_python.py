@@ -10,12 +10,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from textwrap import dedent
 from typing import Any
 
 import pytest
 
 import maverick
+from kit.folders import Folder
 from kit.patience import PATIENCE_SECONDS, wait_until
 from maverick.dsl.events import Event
 from maverick.dsl.processes.groups import Reaper, find_process
@@ -64,27 +64,19 @@ def interrupt():
 '''
 
 
-class Folder:
-    """A project at `root`."""
+class ToolsFolder(Folder):
+    """A project with actions in `tools.py`."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        (root / ".maverick").mkdir(parents=True)
+        super().__init__(root)
         self.tools = root / "tools.py"
         self.tools.write_text(TOOLS)
 
-    def flow(self, steps: str, name: str = "flow", more: str = "") -> str:
-        """Write a workflow, and give its file."""
-        file = self.root / f"{name}.yaml"
-        lines = "\n".join(f"  {line}" for line in dedent(steps).strip().splitlines())
-        file.write_text(f'version: "1.0"\nname: {name}\n{dedent(more)}\nsteps:\n{lines}\n')
-        return str(file)
-
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ToolsFolder:
     """A project, which is the current folder."""
-    made = Folder(tmp_path / "project")
+    made = ToolsFolder(tmp_path / "project")
     monkeypatch.chdir(made.root)
     return made
 
@@ -96,14 +88,14 @@ INPUT = "inputs:\n  b: {type: integer, default: 1}"
 # --- what comes of it -----------------------------------------------------------------------------
 
 
-def test_a_run_gives_its_outcome(folder: Folder) -> None:
+def test_a_run_gives_its_outcome(folder: ToolsFolder) -> None:
     outcome = maverick.run(folder.flow(ADD, more=INPUT), {"b": 2})
 
     assert ("done", 3, None) == (outcome.status, outcome.output, outcome.error)
     assert f"<Outcome {outcome.run} done>" == repr(outcome)
 
 
-def test_a_failed_run_is_given_too(folder: Folder) -> None:
+def test_a_failed_run_is_given_too(folder: ToolsFolder) -> None:
     """Only what has no run is raised; and a failed assertion shows why it failed."""
     outcome = maverick.run(folder.flow("- {name: f, action: 'tools:flaky', args: [x]}"))
 
@@ -114,19 +106,19 @@ def test_a_failed_run_is_given_too(folder: Folder) -> None:
 
 @pytest.mark.parametrize("reference", [Path, str, lambda _: "flow.yaml", lambda _: "./flow.yaml"])
 def test_a_workflow_is_a_file_as_seen_from_here(
-    folder: Folder, reference: Callable[[str], str | Path]
+    folder: ToolsFolder, reference: Callable[[str], str | Path]
 ) -> None:
     assert 2 == maverick.run(reference(folder.flow(ADD, more=INPUT))).output
 
 
-def test_a_workflow_has_a_name(folder: Folder) -> None:
+def test_a_workflow_has_a_name(folder: ToolsFolder) -> None:
     (folder.root / ".maverick" / "workflows").mkdir()
     Path(folder.flow(ADD, more=INPUT)).rename(folder.root / ".maverick/workflows/flow.yaml")
 
     assert 2 == maverick.run("flow").output
 
 
-def test_inputs_are_plain_python(folder: Folder) -> None:
+def test_inputs_are_plain_python(folder: ToolsFolder) -> None:
     """A path, a tuple: as a step's output."""
     flow = folder.flow(
         "- {name: a, run: 'true', env: {A: '${{ inputs.names }}'}}",
@@ -160,7 +152,7 @@ def test_inputs_are_plain_python(folder: Folder) -> None:
     ],
 )
 def test_where_there_is_no_run_an_error_is_raised(
-    folder: Folder, call: Callable[[str], Any], error: type[MaverickError]
+    folder: ToolsFolder, call: Callable[[str], Any], error: type[MaverickError]
 ) -> None:
     with pytest.raises(error):
         call(folder.flow(ADD, more=INPUT))
@@ -184,7 +176,7 @@ FLAKY = """
         lambda flow, run: maverick.run(flow, resume=run),
     ],
 )
-def test_a_failed_run_goes_on(folder: Folder, resume: Callable[[str, Any], Any]) -> None:
+def test_a_failed_run_goes_on(folder: ToolsFolder, resume: Callable[[str, Any], Any]) -> None:
     flow = folder.flow(FLAKY)
     failed = maverick.run(flow)
     (folder.root / "x").touch()
@@ -196,7 +188,7 @@ def test_a_failed_run_goes_on(folder: Folder, resume: Callable[[str, Any], Any])
 
 
 def test_a_run_of_another_project_is_resumed_there(
-    folder: Folder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    folder: ToolsFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """What `run` gave knows where it is."""
     failed = maverick.run(folder.flow(FLAKY))
@@ -206,7 +198,7 @@ def test_a_run_of_another_project_is_resumed_there(
     assert "done" == maverick.resume(failed).status
 
 
-def test_one_call_starts_a_run_or_goes_on_with_it(folder: Folder) -> None:
+def test_one_call_starts_a_run_or_goes_on_with_it(folder: ToolsFolder) -> None:
     flow = folder.flow(FLAKY)
     first = maverick.run(flow, resume="auto", run_id="nightly")
     (folder.root / "x").touch()
@@ -218,14 +210,14 @@ def test_one_call_starts_a_run_or_goes_on_with_it(folder: Folder) -> None:
 
 
 @pytest.mark.parametrize("skip", ["f", ["f"], {"f": None}])
-def test_a_step_is_skipped_by_its_path(folder: Folder, skip: Any) -> None:
+def test_a_step_is_skipped_by_its_path(folder: ToolsFolder, skip: Any) -> None:
     """A single text is one path, and no letters."""
     maverick.run(folder.flow(FLAKY))
 
     assert ("done", 1) == ((it := maverick.resume(skip=skip)).status, it.counts.skipped)
 
 
-def test_what_changed_is_refused_unless_it_is_asked_for(folder: Folder) -> None:
+def test_what_changed_is_refused_unless_it_is_asked_for(folder: ToolsFolder) -> None:
     flow = folder.flow(FLAKY)
     maverick.run(flow)
     folder.flow(FLAKY.replace("[1]", "[2]"))
@@ -238,7 +230,7 @@ def test_what_changed_is_refused_unless_it_is_asked_for(folder: Folder) -> None:
     assert 1 == maverick.run(flow, resume=True, from_step="f").counts.recalled
 
 
-def test_other_inputs_are_refused_unless_it_is_asked_for(folder: Folder) -> None:
+def test_other_inputs_are_refused_unless_it_is_asked_for(folder: ToolsFolder) -> None:
     flow = folder.flow(FLAKY, more=INPUT)
     maverick.run(flow)
 
@@ -251,7 +243,7 @@ def test_other_inputs_are_refused_unless_it_is_asked_for(folder: Folder) -> None
 
 
 @pytest.fixture
-def surroundings(folder: Folder) -> Iterator[None]:
+def surroundings(folder: ToolsFolder) -> Iterator[None]:
     """Whatever of the process a run might leave changed."""
 
     def now() -> tuple[object, ...]:
@@ -265,7 +257,7 @@ def surroundings(folder: Folder) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("surroundings")
-def test_the_process_is_afterwards_what_it_was(folder: Folder, tmp_path: Path) -> None:
+def test_the_process_is_afterwards_what_it_was(folder: ToolsFolder, tmp_path: Path) -> None:
     """Its folder, environment, path of modules, streams and signals, also after a failure."""
     flow = folder.flow("- {name: w, action: 'tools:where'}")
     os.chdir(tmp_path)
@@ -280,7 +272,7 @@ def test_the_process_is_afterwards_what_it_was(folder: Folder, tmp_path: Path) -
         os.chdir(folder.root)
 
 
-def test_an_action_that_was_edited_is_run_as_it_is_now(folder: Folder) -> None:
+def test_an_action_that_was_edited_is_run_as_it_is_now(folder: ToolsFolder) -> None:
     """A notebook lives on, and its modules are in memory."""
     flow = folder.flow(ADD, more=INPUT)
     assert 2 == maverick.run(flow).output
@@ -290,7 +282,7 @@ def test_an_action_that_was_edited_is_run_as_it_is_now(folder: Folder) -> None:
 
 
 def test_nothing_is_printed_on_standard_output(
-    folder: Folder, capsys: pytest.CaptureFixture[str]
+    folder: ToolsFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It is the caller's; what actions print stands on standard error, and what the caller prints
     meanwhile goes its way.
@@ -360,7 +352,7 @@ def in_threads(*works: Callable[[], object]) -> list[object]:
     return [results[number] for number in range(len(works))]
 
 
-def test_a_run_works_while_an_event_loop_runs(folder: Folder) -> None:
+def test_a_run_works_while_an_event_loop_runs(folder: ToolsFolder) -> None:
     """That of a notebook always does; async actions have a loop of their own."""
     flow = folder.flow("- {name: a, action: 'tools:later'}")
     folder.tools.write_text(
@@ -385,7 +377,7 @@ MEET_INPUTS = "inputs: {me: {type: string}, other: {type: string}, n: {type: int
 
 @pytest.mark.usefixtures("surroundings")
 def test_two_runs_of_a_project_go_on_at_once(
-    folder: Folder, capsys: pytest.CaptureFixture[str]
+    folder: ToolsFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Neither ends before the other has begun; and each prints into its own log, once."""
     flow = folder.flow(MEET, more=MEET_INPUTS)
@@ -402,9 +394,9 @@ def test_two_runs_of_a_project_go_on_at_once(
 
 
 @pytest.mark.usefixtures("surroundings")
-def test_runs_of_two_projects_do_not_mix(folder: Folder, tmp_path: Path) -> None:
+def test_runs_of_two_projects_do_not_mix(folder: ToolsFolder, tmp_path: Path) -> None:
     """They have modules of one name, and a process has one current folder: they take turns."""
-    other = Folder(tmp_path / "other")
+    other = ToolsFolder(tmp_path / "other")
     other.tools.write_text(TOOLS.replace("os.getcwd()", "'other: ' + os.getcwd()"))
     steps = "- {name: w, action: 'tools:where'}"
     flows = [folder.flow(steps), other.flow(steps)] * 4
@@ -418,9 +410,11 @@ def test_runs_of_two_projects_do_not_mix(folder: Folder, tmp_path: Path) -> None
     ]
 
 
-def test_a_step_can_run_a_workflow_of_its_own_project_only(folder: Folder, tmp_path: Path) -> None:
+def test_a_step_can_run_a_workflow_of_its_own_project_only(
+    folder: ToolsFolder, tmp_path: Path
+) -> None:
     """For one of another it would wait for its own end."""
-    other = Folder(tmp_path / "other")
+    other = ToolsFolder(tmp_path / "other")
     folder.tools.write_text(
         "import maverick\n\ndef call(flow, project):\n"
         "    return maverick.run(flow, project=project).output\n"
@@ -436,7 +430,7 @@ def test_a_step_can_run_a_workflow_of_its_own_project_only(folder: Folder, tmp_p
     assert "which has one current folder" in (bad.error or "")
 
 
-def test_a_run_has_one_owner(folder: Folder) -> None:
+def test_a_run_has_one_owner(folder: ToolsFolder) -> None:
     """Also where both are in one process."""
     flow = folder.flow("- {name: c, action: 'tools:again'}")
     folder.tools.write_text(
@@ -453,7 +447,7 @@ def test_a_run_has_one_owner(folder: Folder) -> None:
 
 
 @pytest.mark.usefixtures("surroundings")
-def test_an_interrupt_pauses_the_run_and_is_raised(folder: Folder) -> None:
+def test_an_interrupt_pauses_the_run_and_is_raised(folder: ToolsFolder) -> None:
     """So that the cells or lines behind it do not go on; the run can be resumed."""
     flow = folder.flow(
         "- {name: first, action: 'tools:add', args: [1]}\n- {name: i, action: 'tools:interrupt'}"
@@ -468,7 +462,7 @@ def test_an_interrupt_pauses_the_run_and_is_raised(folder: Folder) -> None:
     assert ("done", 1) == (outcome.status, outcome.counts.recalled)
 
 
-def test_ctrl_c_ends_a_script_and_leaves_the_run_resumable(folder: Folder) -> None:
+def test_ctrl_c_ends_a_script_and_leaves_the_run_resumable(folder: ToolsFolder) -> None:
     """Python's own handler is in place; what the step started is stopped."""
     flow = folder.flow("- {name: long, run: 'touch begun; exec sleep 1000'}")
     script = subprocess.Popen(

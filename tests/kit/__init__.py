@@ -7,6 +7,7 @@
 | a command, in this process (fifty times as fast) | `program.Quick` |
 | a step's processes: groups, signals, who is left | `processes.Bench` |
 | what stands on a terminal that is resized and typed into | `emulator` |
+| runs that a Python program starts and looks at | `folders.Folder` |
 | agents, played by recordings of the real programs | `agents.Agents` |
 | the workflows that ship, with git, a remote and `gh` | `shipped` |
 | the real programs, against stand-ins of their servers | `real`, `models_server`, `github_server` |
