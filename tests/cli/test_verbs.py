@@ -126,7 +126,7 @@ def test_resume_takes_the_options_of_run(failed: Quick) -> None:
     assert 0 == failed("resume", "--skip", "build", "--quiet").code
 
     of_run = set(_options(failed("run", "--help").out))
-    assert of_run - set(_options(failed("resume", "--help").out)) == {"--resume"}
+    assert of_run - set(_options(failed("resume", "--help").out)) == {"--resume", "--run-id"}
 
 
 def _options(text: str) -> list[str]:
@@ -146,6 +146,7 @@ def test_resume_without_anything_to_resume_exits_10(quick: Quick) -> None:
     assert (10, None) == (done.code, done.json["run"])
     assert "all runs are done; `maverick runs` lists them" in done.json["error"]
     assert 10 == quick("resume", "nope").code
+    assert 10 == quick("resume", "auto").code
 
 
 def test_resume_warns_of_runs_that_it_cannot_read(failed: Quick) -> None:

@@ -16,20 +16,26 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from maverick.cli.commands import run as run_command
+from maverick.cli.entry import AUTO_RESUME
 from maverick.cli.here import this_project
 from maverick.cli.terminal.streams import warn
+from maverick.errors import NotFound
 
 if TYPE_CHECKING:
     from maverick.errors import RefDamaged
 
-_NOT_TAKEN: Final = frozenset({"workflow", "resume"})
-"""What `run` takes, and this command says by itself."""
+_NOT_TAKEN: Final = frozenset({"workflow", "resume", "run_id"})
+"""What `run` takes, and this command says by itself or has no use for."""
 _RUN: Final = Annotated[
     str, typer.Argument(metavar="[RUN]", help="A run or another revision.", show_default=False)
 ]
 
 
 def command(run: str = "", **options: Any) -> None:
+    if run == AUTO_RESUME:
+        raise NotFound(
+            "there is no run auto; `maverick run WORKFLOW --resume=auto` starts a run, or goes on"
+        )
     run_command.command(**{**options, "workflow": "", "resume": run or _newest()})
 
 
