@@ -61,22 +61,29 @@ def command(
     for folder, why in catalog.unreadable_folders():
         warn(f"{folder} is left out because it cannot be listed: {why}")
     rows = list(_rows(catalog))
-    lines = [
+    reply(rows, as_json=as_json, text=_table(rows))
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    """Give a line for each workflow, and below it which ones it hides; none is too long."""
+    if not rows:
+        return ""
+    cells = [
         (
             row["name"],
             row["source"],
             _inputs_text(row["inputs"]),
             row["description"].partition("\n")[0],
-            f"(instead of {', '.join(row['overrides'])})" if row["overrides"] else "",
         )
         for row in rows
     ]
-    headers = ("NAME", "SOURCE", "INPUTS", "DESCRIPTION", "")
+    header, *lines = table(("NAME", "SOURCE", "INPUTS", "DESCRIPTION"), cells).splitlines()
+    shown = [header]
+    for row, line in zip(rows, lines, strict=True):
+        shown.append(line)
+        shown += [one_line(f"  instead of {file}") for file in row["overrides"]]
     width = line_width(sys.stdout)
-    text = table(headers, lines) if lines else ""
-    if width is not None:
-        text = "".join(f"{fit(line, width)}\n" for line in text.splitlines())
-    reply(rows, as_json=as_json, text=text)
+    return "".join(f"{line if width is None else fit(line, width)}\n" for line in shown)
 
 
 def _reply_functions(functions: "list[Offered]", *, as_json: bool) -> None:
