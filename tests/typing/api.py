@@ -1,17 +1,19 @@
 """A user's program, for the type checker: `scripts/check` runs mypy on it, and a test does.
 
-It uses what people may rely on: the store of `maverick.checkpoints`, the actions of
-`maverick.library.actions`, and the `Scene` that a generator or context builder of a project gets.
+It uses what people may rely on: runs and projects of `maverick`, tests of workflows by
+`maverick.testing`, the store of `maverick.checkpoints`, the actions of `maverick.library.actions`,
+and the `Scene` that a generator or context builder of a project gets.
 Each annotation below is a promise: the program stops type-checking when one is broken.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import assert_type
 
+import maverick
 from maverick.checkpoints import (
     BlobId,
     Checkpoint,
@@ -51,6 +53,7 @@ from maverick.library.actions import (
     log_message,
     run_preflight_checks,
 )
+from maverick.testing import Asked, Call, Maverick, Rehearsed, Reply, run_workflow
 
 
 def save_two_checkpoints(root: Path) -> Checkpoint:
@@ -181,3 +184,52 @@ def plain_message(context: Value) -> str:
 def attachment(blob_id: BlobId) -> ObjectId:
     """Every id is an id of an object."""
     return blob_id
+
+
+def run_and_resume(workflow: Path) -> maverick.Outcome:
+    """A run that fails is given, what has no run is raised."""
+    try:
+        outcome: maverick.Outcome = maverick.run(
+            workflow, {"n": 1, "at": Path("x")}, resume="auto", run_id="mine", on_event=print
+        )
+        if outcome.status != "done":
+            outcome = maverick.resume(outcome, rerun=True, skip={"ask": None}, workspace="keep")
+    except maverick.MaverickError as error:
+        raise SystemExit(error.exit_code) from error
+    error_text: str | None = outcome.error
+    assert_type(outcome.output, Value)
+    assert_type(outcome.steps["first"], maverick.Step)
+    return outcome if error_text is None else maverick.resume(outcome.run)
+
+
+def look_at_runs(folder: str) -> list[str]:
+    """Runs, steps and files are mappings, lists and plain values."""
+    project: maverick.Project = maverick.open(folder)
+    lines: list[str] = []
+    for run in project.runs(workflow="flow", status="done"):
+        assert_type(run, maverick.Run)
+        inputs: Mapping[str, Value] = run.inputs
+        files: Mapping[str, bytes] = run.files
+        steps: Mapping[str, maverick.Step] = run.steps
+        seconds: float | None = run.seconds
+        started: datetime = run.started
+        changes: list[dict[str, object]] = [*run.diff(project.run("@latest"))]
+        lines += [f"{inputs} {[*files]} {seconds} {started} {changes} {run.to_json()}"]
+        lines += [step.log + str(step.output) + (step.error or "") for step in steps.values()]
+    return lines
+
+
+def answer(asked: Asked) -> Reply:
+    """A function in the place of an agent gets what is asked, and gives an answer."""
+    prompt: str = asked.prompt
+    return Reply(says={"ok": len(prompt)}, writes={"a.txt": "text", "b.bin": b"bytes"})
+
+
+def rehearse(fixture: Maverick, workflow: str) -> list[str]:
+    """The function and the fixture take and give the same."""
+    one: Rehearsed = run_workflow(
+        workflow, {"n": 1}, agents={"helper": answer}, actions={"git_push": None}, project=False
+    )
+    other: Rehearsed = fixture.run_workflow(workflow, {"n": 2}, env={"A": "b"})
+    calls: list[Call] = one.called["git_push"]
+    return [other.status, *(asked.prompt for asked in one.asked["helper"]), str(calls)]
