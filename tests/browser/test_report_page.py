@@ -218,10 +218,14 @@ def test_the_run_before_stands_beside_it(browser: Browser, failed: Runs, report:
     with browser.open(report()) as opened:
         opened.click(opened.page.locator("summary", has_text="Compared with"))
         table = "\n".join(opened.texts("[data-part=before] table"))
+        differs = opened.texts("[data-part=before] .change")
 
         assert ("failed" in table, "done" in table) == (True, True)
+        assert any("steps.tests.status" in text and '"done"' in text for text in differs)
         opened.row("tests").click()
-        assert "in the run before: failed" in "\n".join(opened.texts(".detail .note"))
+        detail = "\n".join(opened.texts("li:has(> .row[aria-expanded=true]) .detail"))
+        assert "in the run before: failed" in detail
+        assert "steps.tests.status" in detail
 
 
 def test_several_runs_share_a_page(browser: Browser, failed: Runs, report: Report) -> None:

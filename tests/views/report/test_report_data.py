@@ -14,6 +14,7 @@ from maverick.dsl.paths import StepPath
 from maverick.views.page_loader import load_page
 from maverick.views.report.bounds import Budget
 from maverick.views.report.gathering import Gathered, gather
+from maverick.views.report.previous import MOST_CHANGES
 from maverick.views.report.rows import placed
 from maverick.views.run_page import RunPage, StepNode, StepRow
 
@@ -115,7 +116,31 @@ def test_the_run_before_is_the_one_of_the_same_workflow(runs: Runs) -> None:
     assert {"status": "failed"} == {
         name: value for name, value in data["steps"][-1]["before"].items() if name == "status"
     }
+    assert {
+        "path": "steps.last.status",
+        "change": "added",
+        "old": None,
+        "new": "done",
+    } in data["before"]["changes"]
     assert _gathered(runs, data["before"]["run"]).data["before"] is None
+
+
+def test_of_two_runs_that_differ_in_everything_only_the_first_differences_are_shown(
+    runs: Runs,
+) -> None:
+    lines = [
+        f"- {{name: s{n}, type: python, action: give, kwargs: {{output: [x, {n}]}}}}"
+        for n in range(MOST_CHANGES + 20)
+    ]
+    runs.flow("\n".join(lines))
+    runs.start()
+    runs.edit("[x, ", "[y, ")
+    runs.start()
+
+    before = _gathered(runs).data["before"]
+
+    assert MOST_CHANGES == len(before["changes"])
+    assert "maverick diff" in before["note"]
 
 
 def test_a_full_page_says_what_it_left_out_and_the_command_that_shows_it(runs: Runs) -> None:

@@ -67,14 +67,15 @@ def kept_files(store: Store, checkpoint: Checkpoint) -> list[Kept]:
 def changes_between(store: Store, old: Kept, new: Kept, budget: Budget) -> list[dict[str, Any]]:
     """Give what differs, file by file, as the page shows it."""
     changes = list(islice(diff_files(store, old.snapshot, new.snapshot), MOST_FILES + 1))
-    shown = [_shown(store, change, budget) for change in changes[:MOST_FILES]]
+    shown = [file_row(store, change, budget) for change in changes[:MOST_FILES]]
     if len(changes) > MOST_FILES:
         more = f"and more: maverick diff {old.checkpoint.id[:12]} {new.checkpoint.id[:12]}"
         shown.append({"path": "…", "change": "changed", "note": more})
     return shown
 
 
-def _shown(store: Store, change: FileChange, budget: Budget) -> dict[str, Any]:
+def file_row(store: Store, change: FileChange, budget: Budget) -> dict[str, Any]:
+    """Give one file as the page shows it: text as a diff, anything else by its size."""
     row: dict[str, Any] = {"path": one_line(change.path), "change": change.change}
     if change.old_mode and change.new_mode and change.old_mode != change.new_mode:
         row["note"] = f"mode {change.old_mode} -> {change.new_mode}"
@@ -90,7 +91,7 @@ def _shown(store: Store, change: FileChange, budget: Budget) -> dict[str, Any]:
     if old is None or new is None:
         row["note"] = f"{change.old_size:,} -> {change.new_size:,} bytes"
         return row
-    diff = head_of("\n".join(_diff(old, new)), DIFF_BYTES)
+    diff = head_of("\n".join(diff_lines(old, new)), DIFF_BYTES)
     if budget.take(len(diff)):
         row["diff"] = diff
     else:
@@ -98,7 +99,8 @@ def _shown(store: Store, change: FileChange, budget: Budget) -> dict[str, Any]:
     return row
 
 
-def _diff(old: list[str], new: list[str]) -> Iterator[str]:
+def diff_lines(old: list[str], new: list[str]) -> Iterator[str]:
+    """Give the unified diff of two texts, without its head."""
     return islice(unified_diff(old, new, lineterm=""), 2, None)
 
 

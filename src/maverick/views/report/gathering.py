@@ -15,6 +15,7 @@ from maverick.views.page_loader import load_page
 from maverick.views.report.bounds import ERROR_BYTES, Budget, bounded, head_of
 from maverick.views.report.changed_files import changes_between, kept_files
 from maverick.views.report.details import Details
+from maverick.views.report.previous import Previous
 from maverick.views.report.rows import placed, row_fields
 from maverick.visible import duration, iso_time, one_line
 
@@ -49,7 +50,7 @@ def gather(
 ) -> Gathered:
     """Gather what there is of a run as it stands at *checkpoint*; *scrub* masks secrets."""
     page = load_page(project, store, checkpoint)
-    before = _Before.load(project, store, page)
+    before = Previous.load(project, store, page)
     rows, left_out = placed(page)
     notes = [f"Some of it cannot be read: {one_line(page.warning)}"] if page.warning else []
     files, by_step = _files(store, checkpoint, budget)
@@ -78,7 +79,7 @@ def gather(
         "steps_left_out": left_out,
         **_graph(page),
         "files": files,
-        **before.fields(),
+        **_before(store, page, before, budget),
     }
     return Gathered(scrub(_head(page, notes, data)), scrub(data), details)
 
@@ -93,6 +94,12 @@ def _run_fields(page: RunPage) -> dict[str, Any]:
         "failed_at": None if page.failed_at is None else one_line(page.failed_at),
         "totals": page.totals,
     }
+
+
+def _before(store: Store, page: RunPage, before: Previous, budget: Budget) -> dict[str, Any]:
+    if before.page is None:
+        return {"before": None, "before_note": before.note}
+    return {"before": {**_run_fields(before.page), **before.changes(store, page, budget)}}
 
 
 def _head(page: RunPage, notes: list[str], data: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,34 +199,3 @@ def _files(
     except MaverickError as error:
         return {"title": "", "changes": [], "note": f"Cannot be read: {one_line(str(error))}"}, {}
     return whole, by_step
-
-
-# --- the run before -------------------------------------------------------------------------------
-
-
-class _Before(NamedTuple):
-    """The run of the same workflow that was started before."""
-
-    page: RunPage | None
-    note: str
-    steps: dict[str, dict[str, Any]]
-
-    @classmethod
-    def load(cls, project: str, store: Store, page: RunPage) -> _Before:
-        refs = [ref for ref in store.refs() if ref.group == page.workflow]
-        place = next((n for n, ref in enumerate(refs) if ref.run == page.run), None)
-        if place is None or place + 1 >= len(refs):
-            return cls(None, "", {})
-        try:
-            earlier = load_page(project, store, store.checkpoint(refs[place + 1].checkpoint))
-        except MaverickError as error:
-            return cls(None, f"{refs[place + 1].run} cannot be read: {one_line(str(error))}", {})
-        steps = {
-            str(row.path): {"status": row.status, "seconds": row.seconds} for row in earlier.steps
-        }
-        return cls(earlier, "", steps)
-
-    def fields(self) -> dict[str, Any]:
-        if self.page is None:
-            return {"before": None, "before_note": self.note}
-        return {"before": {**_run_fields(self.page), "changes": None, "note": ""}}

@@ -32,6 +32,9 @@ function detailOf(run, number, index, isMadeOfSteps) {
     part("Prompt", details);
   }
   if (detail.files && detail.files.length) part("Files", changeList(detail.files));
+  const prefix = `steps.${step.path}.`;
+  const differs = ((run.before && run.before.changes) || []).filter((change) => change.path.startsWith(prefix) || (change.change === "code" && change.path === `steps.${step.path}`));
+  if (differs.length) part("Differs from the run before", changeList(differs));
   if (detail.artifacts && detail.artifacts.length) part("Artifacts", table(["file", "size"], detail.artifacts.map((file) => [make("code", {}, file.path), size(file.bytes)])));
   if (detail.definition) {
     const details = make("details", {}, make("summary", {}, detail.file || "definition"));

@@ -101,11 +101,25 @@ function changeOf(change) {
   const part = change.part ? ` (${change.part})` : "";
   const heading = [make("span", { "aria-hidden": true }, `${sign} `), make("span", { class: "away" }, `${change.change}: `), make("code", {}, change.path), part];
   if (change.note) heading.push(make("span", { class: "quiet" }, ` ${change.note}`));
+  if (!change.diff && isPlain(change.old) && isPlain(change.new)) {
+    heading.push(": ", ...plainSides(change));
+    return make("div", { class: "change value" }, ...heading);
+  }
   const has = change.diff || "old" in change || "new" in change;
   if (!has) return make("div", { class: "change" }, ...heading);
   const details = make("details", { class: "change" }, make("summary", {}, ...heading));
   lazily(details, () => details.append(change.diff ? diffOf(change.diff) : bothSides(change)));
   return details;
+}
+
+function isPlain(side) {
+  return side !== undefined && (side === null || typeof side !== "object") && String(side).length < 60 && !String(side).includes("\n");
+}
+
+function plainSides(change) {
+  if (change.change === "added") return [valuePart(change.new, 0)];
+  if (change.change === "removed") return [valuePart(change.old, 0)];
+  return [valuePart(change.old, 0), " → ", valuePart(change.new, 0)];
 }
 
 function bothSides(change) {
