@@ -1,4 +1,5 @@
-"""Records sessions of a real terminal as pictures for the documentation (`docs/images/*.svg`).
+"""Records sessions of a real terminal as pictures for the documentation (`docs/images/*.svg`), and
+the page of a run (`docs/images/report.png`), which takes Chromium.
 
 Each recording is a story: files, and commands that are typed in a shell on a terminal. What the
 terminal shows becomes an SVG that moves by itself, without a script. Times and the ends of names
@@ -10,7 +11,8 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -23,6 +25,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from kit.pages import Page, surroundings  # noqa: E402
 from kit.screens import PLAIN, Cell, Row, Session, Shot, Style  # noqa: E402
 
+REPORT = "report"
 KEY_SECONDS = 0.04
 READING_SECONDS = 2.5
 """How long what a command came to is shown."""
@@ -95,12 +98,8 @@ def stories() -> dict[str, Story]:
 
 def record(story: Story) -> list[Shot]:
     """Type the story; give what the terminal showed."""
-    with tempfile.TemporaryDirectory(prefix="maverick-") as folder:
-        project = Path(folder, "project")
-        project.mkdir()
-        for name, text in story.files.items():
-            (project / name).write_text(text)
-        session = Session(project, surroundings(Path(folder)), story.columns, story.rows)
+    with _project(story) as project:
+        session = Session(project, surroundings(project.parent), story.columns, story.rows)
         waited = 0.0
         shots: list[Shot] = []
         for command in story.commands:
@@ -110,6 +109,30 @@ def record(story: Story) -> list[Shot]:
             waited += READING_SECONDS
         session.end()
         return shots
+
+
+def photograph_report(story: Story, picture: Path) -> None:
+    """Run the first command of the story, and make a picture of the run's page."""
+    from kit.browser import launched  # noqa: PLC0415 - only this needs Chromium
+
+    with _project(story) as project:
+        session = Session(project, surroundings(project.parent), story.columns, story.rows)
+        session.type(story.commands[0])
+        session.type("maverick report -o report.html")
+        session.end()
+        size = {"width": 1100, "height": 820}
+        with launched() as browser, browser.open(project / "report.html", viewport=size) as opened:
+            opened.page.screenshot(path=picture)
+
+
+@contextmanager
+def _project(story: Story) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="ada-") as home:
+        project = Path(home, "project")
+        project.mkdir()
+        for name, text in story.files.items():
+            (project / name).write_text(text)
+        yield project
 
 
 def frames(shots: Sequence[Shot]) -> list[tuple[float, tuple[Row, ...]]]:
@@ -216,15 +239,18 @@ def _paint(style: Style) -> tuple[str, str | None]:
 
 
 def main(names: Sequence[str]) -> None:
-    """Make the recordings of these names, or all."""
+    """Make the pictures of these names, or all."""
     known = stories()
-    if unknown := set(names) - set(known):
-        sys.exit(f"there is no recording {min(unknown)}; choose of {', '.join(known)}")
+    if unknown := set(names) - {*known, REPORT}:
+        sys.exit(f"there is no picture {min(unknown)}; choose of {', '.join([*known, REPORT])}")
     IMAGES.mkdir(exist_ok=True)
-    for name in names or known:
-        text = svg(known[name], record(known[name]))
-        (IMAGES / f"{name}.svg").write_text(text, "utf-8")
-        print(f"docs/images/{name}.svg: {len(text) / 1000:.0f} kB")
+    for name in names or [*known, REPORT]:
+        picture = IMAGES / f"{name}.{'png' if name == REPORT else 'svg'}"
+        if name == REPORT:
+            photograph_report(known["first-run"], picture)
+        else:
+            picture.write_text(svg(known[name], record(known[name])), "utf-8")
+        print(f"{picture.relative_to(ROOT)}: {picture.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":
