@@ -42,7 +42,7 @@ _VARYING = {
     r"\b\d{4}-\d\d-\d\d\b": r"\d{4}-\d\d-\d\d",
     r"\b\d\d:\d\d(:\d\d)?\b": r"\d\d:\d\d(:\d\d)?",
     r"\b\d+(\.\d+)? m?s\b": r"\d+(\.\d+)? m?s",
-    r"\b\d+s\b": r"\d+s",
+    r"\b\d+(\.\d+)?s\b": r"\d+(\.\d+)?s",
     r"\b\d+(\.\d+)? k?B\b": r"\d+(\.\d+)? k?B",
     r"\b[0-9a-f]{12}\b": r"[0-9a-f]{12}",
     re.escape(HOME_SHOWN) + r"\b": r"/[^\s:]*",
