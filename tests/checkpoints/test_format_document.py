@@ -248,6 +248,7 @@ class Reader:
 
 def unescaped(name: str) -> str:
     """Section 7.1."""
+    name = re.sub(r"\^([a-z])", lambda found: found[1].upper(), name)
     return re.sub(b"%(..)", lambda found: bytes.fromhex(found[1].decode()), name.encode()).decode()
 
 

@@ -296,6 +296,25 @@ def test_the_name_of_a_dropped_run_is_free_and_nothing_of_it_comes_back(project:
     assert 0 == project("checkpoint", "fsck").code
 
 
+def test_the_name_of_a_dropped_fork_is_free_too(project: Quick) -> None:
+    """What the dropped fork did, as a commit with its key, is not taken for done by the next."""
+    project.program.flow("""
+        steps:
+          - {name: a, type: shell, run: "true"}
+          - {name: b, type: shell, run: 'echo $MAVERICK_IDEMPOTENCY_KEY >> keys; test -e ready'}
+        """)
+    run = project("run", "flow.yaml", "--json").json["run"]
+    for _ in range(2):
+        assert 0 == project("checkpoint", "fork", run, "--as", "try").code
+        assert 1 == project("run", "--resume=try").code
+        assert 1 == project("run", "--resume=try").code
+        assert 0 == project("checkpoint", "drop", "try", "--yes").code
+
+    _, first, same, second, again = (project.program.root / "keys").read_text().split()
+    assert (first, second) == (same, again)
+    assert first != second
+
+
 def test_the_key_of_a_step_is_the_same_in_each_attempt_at_a_named_run(project: Quick) -> None:
     project.program.flow(
         "steps: [{name: a, type: shell, run: 'echo $MAVERICK_IDEMPOTENCY_KEY >> keys; test -e ready'}]"
@@ -351,6 +370,22 @@ def test_forks_and_imports_are_not_called_auto_or_latest(project: Quick) -> None
     for name in ("auto", "latest"):
         assert 2 == project("checkpoint", "fork", "one", "--as", name).code
         assert 2 == project("checkpoint", "import", "one.mav", "--as", name).code
+
+
+def test_the_longest_name_of_capital_letters_is_a_run(project: Quick) -> None:
+    """It begins, fails with a log, is gone on with, exported and imported."""
+    name = "A" * 50 + "-." * 5 + "Z" * 40
+    assert 1 == project("run", "flow.yaml", "--run-id", name).code
+    _ready(project)
+
+    done = project("run", "flow.yaml", "--resume=auto", "--run-id", name, "--json")
+
+    assert (0, name) == (done.code, done.json["run"])
+    assert 0 == project("checkpoint", "export", name, "run.mav").code
+    assert 0 == project("checkpoint", "drop", name, "--yes").code
+    assert 0 == project("checkpoint", "import", "run.mav").code
+    assert [name] == [run["run"] for run in project("runs", "--json").json]
+    assert 0 == project("checkpoint", "fsck").code
 
 
 def test_names_that_differ_in_case_are_two_runs(project: Quick) -> None:

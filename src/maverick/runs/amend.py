@@ -214,15 +214,13 @@ def _edited(
 def fork(store: Store, checkpoint: Checkpoint, run: str = "") -> Checkpoint:
     """Begin a run at *checkpoint*, called *run* or by a new id. Raises UsageError, NotFound."""
     state: byhand.Changes = {OUTPUT: None}
+    facts: byhand.Changes = {
+        END: None,
+        **(RunTree(store.snapshot(checkpoint)).reseeded() if run else {}),
+    }
     reason = f"forked from {checkpoint.run} at {checkpoint.id[:12]}"
-    return byhand.fork(
-        store,
-        checkpoint,
-        run or new_run_id(checkpoint.group),
-        changes=state,
-        facts={END: None},
-        reason=reason,
-    )
+    run = run or new_run_id(checkpoint.group)
+    return byhand.fork(store, checkpoint, run, changes=state, facts=facts, reason=reason)
 
 
 def _runs_each_time(project: Project, store: Store, checkpoint: Checkpoint, path: str) -> bool:

@@ -6,15 +6,13 @@ lock.
 
 from __future__ import annotations
 
-import json
 import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import maverick
-from maverick.checkpoints import Content, note
 from maverick.dsl.events import Event
-from maverick.dsl.journal.tree import RUN
+from maverick.dsl.journal.tree import circumstances, new_seed
 from maverick.dsl.steps.prints import prints_kept
 from maverick.dsl.workflow.outcome import Outcome
 from maverick.errors import RunExists, RunOwned
@@ -24,6 +22,7 @@ from maverick.runs.request import Request, Session, new_run_id
 
 if TYPE_CHECKING:
     from maverick.checkpoints import Owner, Store
+    from maverick.dsl.journal.tree import Changes
     from maverick.project import Project
 
 
@@ -91,8 +90,6 @@ def _own_new(store: Store, run: str, stack: ExitStack) -> Owner:
     return owner
 
 
-def _circumstances(*, named: bool) -> dict[tuple[str, ...], Content | None]:
+def _circumstances(*, named: bool) -> Changes:
     facts = {"host": os.uname().nodename, "pid": os.getpid(), "version": maverick.__version__}
-    if named:  # Ids are not used twice; names may be.
-        facts["seed"] = os.urandom(8).hex()
-    return {RUN: note(json.dumps(facts, sort_keys=True))}
+    return circumstances({**facts, "seed": new_seed()} if named else facts)

@@ -22,7 +22,10 @@ def store(tmp_path: Path) -> Store:
     return Store.create(tmp_path / "checkpoints", files=CountingFiles())
 
 
-RUNS = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=12)
+RUNS = st.one_of(
+    st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=12),
+    st.text(st.sampled_from("AaBb%^.-1"), min_size=1, max_size=100),
+)
 
 
 @given(RUNS)
@@ -40,6 +43,13 @@ def test_two_runs_never_share_a_file(first: str, second: str) -> None:
     assert "/" not in names[0]
 
 
+@given(st.text(st.sampled_from("ABCabc019._-"), min_size=100, max_size=100))
+def test_every_name_that_a_run_can_be_given_has_a_file(run: str) -> None:
+    """A hundred capital letters, too, with what stands behind it in the names of logs."""
+    assert len(file_name(run)) <= 200
+    assert run == run_name(file_name(run))
+
+
 @pytest.mark.parametrize("run", ["", "a\nb", "\x00", "\udcff", "x" * 201])
 def test_a_run_that_no_file_can_stand_for_is_refused(store: Store, run: str) -> None:
     """Before anything is written."""
@@ -47,7 +57,7 @@ def test_a_run_that_no_file_can_stand_for_is_refused(store: Store, run: str) -> 
         begin(store, run)
 
 
-@pytest.mark.parametrize("name", ["A", ".x", "%zz", "%41%", "%ff", "a b", "%61"])
+@pytest.mark.parametrize("name", ["A", ".x", "%zz", "%41%", "%ff", "a b", "%61", "^a", "^1", "a^"])
 def test_a_file_that_stands_for_no_run_is_told(name: str) -> None:
     """An editor's backup in refs/ is no run."""
     assert run_name(name) is None

@@ -15,6 +15,7 @@ from maverick.checkpoints.disk.files import create_folder, open_lock, replace
 from maverick.errors import FormatDamaged, NotFound, StoreDamaged, StoreTooNew
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from maverick.checkpoints.disk.files import Files
@@ -292,21 +293,25 @@ _MAX_FILE_NAME_BYTES = 200
 
 
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_.")
+_ESCAPES = {byte: chr(byte) if byte in _PLAIN else f"%{byte:02x}" for byte in range(256)}
+_SHORT_ESCAPES = _ESCAPES | {
+    byte: f"^{chr(byte).lower()}" for byte in range(ord("A"), ord("Z") + 1)
+}
 
 
 @lru_cache(maxsize=64)
 def file_name(run: str) -> str:
     """Give the file name that stands for *run*: `a-z0-9-_` and `.` (not first) as they are, else
-    `%xx`.
+    `%xx`; where that is too long, of a capital letter `^` and the small one.
 
     Raises:
         UsageError: the run's id is empty, longer than a file name can be, or not printable.
     """
     if not run or not run.isprintable():
         raise UsageError(f"{run!r} cannot be the id of a run: it must be printable text")
-    name = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02x}" for byte in run.encode("utf-8"))
-    if name.startswith("."):
-        name = f"%2e{name[1:]}"
+    name = _escaped(run, _ESCAPES)
+    if len(name) > _MAX_FILE_NAME_BYTES:
+        name = _escaped(run, _SHORT_ESCAPES)
     if len(name) > _MAX_FILE_NAME_BYTES:
         raise UsageError(
             f"the run id {run[:40]!r}… is too long: escaped it may have {_MAX_FILE_NAME_BYTES} "
@@ -315,11 +320,18 @@ def file_name(run: str) -> str:
     return name
 
 
+def _escaped(run: str, escapes: Mapping[int, str]) -> str:
+    name = "".join(escapes[byte] for byte in run.encode("utf-8"))
+    return f"%2e{name[1:]}" if name.startswith(".") else name
+
+
 def run_name(name: str) -> str | None:
     """Give the run that the file *name* stands for; None if it stands for none."""
     try:
         raw = re.sub(
-            rb"%([0-9a-f]{2})", lambda match: bytes([int(match[1], 16)]), name.encode("utf-8")
+            rb"%([0-9a-f]{2})|\^([a-z])",
+            lambda match: bytes([int(match[1], 16)]) if match[1] else match[2].upper(),
+            name.encode("utf-8"),
         )
         run = raw.decode("utf-8")
         return run if file_name(run) == name else None

@@ -9,11 +9,12 @@ and `notices`. No other file knows these names.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from maverick.checkpoints import Content, Entry, blob, value
+from maverick.checkpoints import Content, Entry, blob, note, value
 from maverick.dsl.journal.tally import Execution, read_executions
 from maverick.dsl.paths import StepPath, is_decision
 
@@ -73,6 +74,18 @@ def beginning(inputs: Mapping[str, Value], texts: Mapping[str, str], main: str) 
         for file, text in texts.items()
     }
     return {INPUTS: value(dict(inputs)), **files}
+
+
+def circumstances(fields: Mapping[str, Any]) -> Changes:
+    """Give the fact that says where and by what a run was started."""
+    return {RUN: note(json.dumps(dict(fields), sort_keys=True))}
+
+
+def new_seed() -> str:
+    """Make what tells a run with a given name from an earlier one: ids are not used twice, names
+    may be.
+    """
+    return os.urandom(8).hex()
 
 
 class StepNote(NamedTuple):
@@ -141,8 +154,16 @@ class RunTree:
         """What tells a run with a given name from an earlier one of that name; empty where the name
         is an id.
         """
+        return str(self._circumstances.get("seed", ""))
+
+    def reseeded(self) -> Changes:
+        """Give the fact that gives a fork with a given name a seed of its own."""
+        return circumstances({**self._circumstances, "seed": new_seed()})
+
+    @property
+    def _circumstances(self) -> dict[str, Any]:
         entry = self.snapshot.find_fact(RUN)
-        return str(json.loads(entry.note).get("seed", "")) if entry is not None else ""
+        return json.loads(entry.note) if entry is not None else {}
 
     @property
     def asked(self) -> int:
