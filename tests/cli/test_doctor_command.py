@@ -284,9 +284,13 @@ class TestConfiguration:
             """,
         )
 
-        assert [("warning", "no workflow names the agent `implementor` of maverick.yaml")] == found(
-            program.run("doctor", "--json"), "configuration"
-        )
+        program.file(".maverick/agents/mine.md", "Do it.")
+        program.file(".maverick/agents/yours.md", "Do it.")
+
+        assert [
+            ("warning", "no workflow names the agent `implementor` of maverick.yaml"),
+            ("warning", "no workflow names the agent `yours` of .maverick/agents/yours.md"),
+        ] == found(program.run("doctor", "--json"), "configuration")
 
     def test_secrets_are_set_and_long_enough(self, program: Program) -> None:
         program.file("maverick.yaml", "secrets: [GONE, SHORT, GOOD]")

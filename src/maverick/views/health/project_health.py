@@ -71,16 +71,10 @@ def _configuration(project: Project) -> list[Check]:
     checks: list[Check] = []
     checks += _secrets(project)
     checks += _actions(project.catalog())
-    unused = sorted(_unused_agents(project))
-    checks += [
-        Check(
-            "configuration",
-            "warning",
-            f"no workflow names the agent `{name}` of maverick.yaml",
-            "correct its name, or remove it",
-        )
-        for name in unused
-    ]
+    for name in sorted(_unused_agents(project)):
+        where = "maverick.yaml" if name in config.agents else f".maverick/agents/{name}.md"
+        message = f"no workflow names the agent `{name}` of {where}"
+        checks.append(Check("configuration", "warning", message, "correct its name, or remove it"))
     if not checks:
         is_there = (project.root / "maverick.yaml").exists()
         known = "maverick.yaml is read" if is_there else "there is no maverick.yaml"
@@ -118,7 +112,7 @@ def _actions(catalog: Catalog) -> Iterator[Check]:
 
 
 def _unused_agents(project: Project) -> set[str]:
-    """Give the agents of maverick.yaml that no workflow can name.
+    """Give the agents of maverick.yaml and `.maverick/agents` that no workflow can name.
 
     What ships, and what an expression may name by the default of an input, counts as named.
     """
@@ -129,7 +123,7 @@ def _unused_agents(project: Project) -> set[str]:
         draft = catalog.check(str(path), syntax=True).draft
         if draft is not None:
             named |= _agents_in(draft)
-    return set(project.config.agents) - named
+    return {*project.config.agents, *catalog.agent_names()} - named
 
 
 def _agents_in(workflow: Workflow) -> set[str]:
