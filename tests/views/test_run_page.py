@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from typing import Any
 
 from kit.runs import Runs
+from maverick.checkpoints import Store, existing, note
+from maverick.checkpoints.objects.ids import ObjectId
+from maverick.dsl.journal.tree import RunTree
 from maverick.views import step_page
 from maverick.views.page_loader import load_page
 from maverick.views.run_page import RunPage, StepRow
@@ -168,3 +173,114 @@ def test_a_run_without_facts_is_told_by_its_records(runs: Runs) -> None:
 
     assert whole == [(path, row.status) for path, row in rows_of(page).items()]
     assert all(row.seconds is None for row in page.steps if row.type == "shell")
+
+
+class LongRun:
+    """A run of a loop of 10,000 iterations, made by a single save, and what is read of it."""
+
+    ITERATIONS = 10_000
+
+    def __init__(self, runs: Runs) -> None:
+        runs.flow(
+            "- {name: each, type: loop, for_each: range(2), "
+            "steps: [{name: one, type: python, action: give}]}"
+        )
+        runs.start()
+        tip = runs.store.load(runs.run).checkpoint
+        tree = RunTree(runs.store.snapshot(tip))
+        entry, record = tree.facts_entry("each[0].one"), tree.entries["each[0].one"]
+        assert entry is not None
+        told = {"counts": {"done": self.ITERATIONS}, "longest": {"[7]": 90, "[8]": 80, "[9]": 70}}
+        loop = {"type": "loop", "started": 1, "seconds": 9.0, "iterations": told}
+        names = [f"each[{number}].one" for number in range(self.ITERATIONS)]
+        runs.store.save(
+            runs.run,
+            {("steps", name): existing(record) for name in names},
+            parent=tip,
+            kind="final",
+            facts={
+                **{("steps", name): note(entry.note) for name in names},
+                ("steps", "each"): note(json.dumps(loop)),
+            },
+        )
+        self._root = runs.root
+        self.reads: list[str] = []
+
+    def page(self, *, folded: bool) -> RunPage:
+        """Load the page from a store that was just opened; `reads` has the ids of what it read."""
+        store = Store.open(self._root / ".maverick" / "checkpoints")
+        read = store.objects.read
+
+        def noting(object_id: ObjectId) -> bytes:
+            self.reads.append(object_id)
+            return read(object_id)
+
+        store.objects.read = noting  # type: ignore[method-assign]
+        return load_page("", store, store.load(store.refs()[0].run).checkpoint, folded=folded)
+
+
+def test_the_page_of_a_long_run_reads_few_objects(runs: Runs) -> None:
+    """The loop tells what became of its iterations; the longest are looked up."""
+    long = LongRun(runs)
+
+    page = long.page(folded=True)
+
+    assert {"each": {"done": LongRun.ITERATIONS}} == page.counts
+    assert ["each", "each[7].one", "each[8].one", "each[9].one"] == list(rows_of(page))
+    assert len(long.reads) <= 40
+
+
+def test_json_of_a_long_run_reads_each_tree_node_once(runs: Runs) -> None:
+    """And no record or output."""
+    long = LongRun(runs)
+
+    steps = long.page(folded=False).to_json()["steps"]
+
+    assert LongRun.ITERATIONS + 1 == len(steps)
+    again = [object_id for object_id, count in Counter(long.reads).items() if count > 1]
+    assert [] == again
+
+
+def test_a_loop_tells_what_became_of_its_iterations(runs: Runs) -> None:
+    """Those that failed by name, and which took longest; of few iterations all."""
+    runs.flow(
+        "- name: each\n"
+        "  type: loop\n"
+        "  for_each: range(30)\n"
+        "  continue_on_error: true\n"
+        "  max_concurrency: 4\n"
+        "  steps: [{name: one, type: shell, run: 'test ${{ item }} != 4'}]\n"
+        "- {name: two, type: loop, for_each: range(2), steps: [{name: one, type: python, "
+        "action: give}]}"
+    )
+    runs.start()
+    tree = RunTree(runs.store.load(runs.run))
+
+    each = tree.facts_of("each")["iterations"]
+    two = tree.facts_of("two")["iterations"]
+
+    assert {"done": 29, "failed": 1} == each["counts"]
+    assert ["[4]"] == each["failed"]
+    assert 3 == len(each["longest"])
+    assert "names" not in each
+    assert (["[0]", "[1]"], {"done": 2}) == (two["names"], two["counts"])
+
+
+def test_what_a_loop_recalled_keeps_its_time(runs: Runs) -> None:
+    """Recalling an iteration takes no time, which would say nothing."""
+    runs.flow(
+        "- {name: each, type: loop, for_each: range(3), steps: [{name: one, type: shell, "
+        "run: 'sleep 0.02'}, {name: two, type: python, action: unless, "
+        'args: [two, "r${{ item }}"]}]}'
+    )
+    for number in range(2):
+        (runs.root / f"r{number}").touch()
+    runs.start()
+    before = RunTree(runs.store.load(runs.run)).facts_of("each")["iterations"]
+    (runs.root / "r2").touch()
+    runs.resume()
+
+    after = RunTree(runs.store.load(runs.run)).facts_of("each")["iterations"]
+
+    assert before["longest"]["[0]"] == after["longest"]["[0]"]
+    assert {"done": 3} == after["counts"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from maverick.cli.terminal.render import (
@@ -124,19 +125,18 @@ class RunText:
         """Yield a line for each step below *node*, loops of many iterations folded."""
         inner = node.inner
         iterations = [one for one in inner if one.is_iteration]
-        if len(iterations) > FOLDED and not self._unfold:
-            yield self._counted(iterations, depth)
+        if counts := self._page.counts.get(node.path):
+            yield self._counted(counts, depth)
+        elif len(iterations) > FOLDED and not self._unfold:
+            yield self._counted(Counter(one.status for one in iterations), depth)
             inner = _worth_showing(iterations)
         for one in inner:
             yield self._line(one, depth)
             yield from self._tree(one, depth + 1)
 
-    def _counted(self, iterations: Sequence[StepNode], depth: int) -> _Line:
-        counts: dict[str, int] = {}
-        for one in iterations:
-            counts[one.status] = counts.get(one.status, 0) + 1
+    def _counted(self, counts: Mapping[str, int], depth: int) -> _Line:
         told = ", ".join(f"{count:,} {status}" for status, count in counts.items())
-        text = f"{len(iterations):,} iterations: {told}"
+        text = f"{sum(counts.values()):,} iterations: {told}"
         return _Line(depth, "", text, "", "--all shows each", None)
 
     def _line(self, node: StepNode, depth: int) -> _Line:
@@ -152,7 +152,8 @@ class RunText:
             item = self._item(loop, name)
             name = f"{name} {item}" if item else name
         elif not node.path.last.startswith("[") and row is not None and row.type == "loop":
-            count = sum(one.is_iteration for one in node.inner)
+            count = sum(self._page.counts.get(node.path, {}).values())
+            count = count or sum(one.is_iteration for one in node.inner)
             name = f"{name} ({count})" if count else name
         seconds = node.seconds if status != "pending" else None
         time = duration(seconds) if seconds is not None else ""

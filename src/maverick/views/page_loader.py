@@ -13,6 +13,7 @@ from maverick.dsl.paths import ROOT, StepPath, is_decision
 from maverick.dsl.workflow.costs import Costs
 from maverick.errors import MaverickError, NotFound, StoreDamaged
 from maverick.runs.listing import status_of
+from maverick.views.folding_loops import LONG, FoldedFacts
 from maverick.views.recorded import RecordedSteps
 from maverick.views.run_page import (
     AgentUse,
@@ -27,26 +28,32 @@ from maverick.views.run_page import (
 
 if TYPE_CHECKING:
     from maverick.checkpoints import Checkpoint, Ref, Store
+    from maverick.values import Value
 
 _KILLED: Final = "its process was killed while it ran"
 _MANY: Final = 1 << 30
 
 
-def load_page(project: str, store: Store, checkpoint: Checkpoint) -> RunPage:
+def load_page(
+    project: str, store: Store, checkpoint: Checkpoint, *, folded: bool = False
+) -> RunPage:
     """Give the page of a run as it stands at *checkpoint*; *project* is the root of its project.
 
-    Of the newest checkpoint of a run that is executed now, also what runs.
+    Of the newest checkpoint of a run that is executed now, also what runs. Of a long run that is
+    *folded* only those iterations of a loop are read that are worth showing.
 
     Raises:
         StoreDamaged: what names the run's inputs or steps cannot be read.
     """
-    return _Loader(project, store, checkpoint).page()
+    return _Loader(project, store, checkpoint, folded=folded).page()
 
 
 class _Loader:
     """Reads one run."""
 
-    def __init__(self, project: str, store: Store, checkpoint: Checkpoint) -> None:
+    def __init__(self, project: str, store: Store, checkpoint: Checkpoint, *, folded: bool) -> None:
+        self._is_folded = folded
+        self._counts: Mapping[str, Mapping[str, int]] = {}
         self._project = project
         self._store = store
         self._checkpoint = checkpoint
@@ -89,7 +96,7 @@ class _Loader:
             ended=None if self._status in ("running", "waiting") else checkpoint.created,
             seconds=self._seconds(standing, executions, until),
             inputs=tree.inputs,
-            output=tree.output if self._status == "done" and _holds_output(tree) else None,
+            output=_output_of(tree) if self._status == "done" else None,
             error=self._error(),
             failed_at=failed_at if self._status == "failed" else None,
             waiting=standing.waiting,
@@ -104,6 +111,7 @@ class _Loader:
             definition=self._definition,
             is_newest=self._ref is not None,
             warning=self._warning,
+            counts=self._counts,
         )
 
     def _started(self, executions: list[Execution]) -> int:
@@ -139,6 +147,9 @@ class _Loader:
         """Give what is noted of each step that has a place on the page."""
         facts: dict[str, dict[str, Any]] = {}
         try:
+            if (folded := self._read_folded()) is not None:
+                self._counts = folded.counts
+                return {StepPath(path): own for path, own in folded.facts.items()}
             facts = self._tree.facts
         except StoreDamaged as damage:
             self._warning = f"times, attempts and costs cannot be read: {damage}"
@@ -152,6 +163,14 @@ class _Loader:
         if self._warning or self._tree.count_recorded() > len(facts):
             self._add_recorded(known)
         return known
+
+    def _read_folded(self) -> FoldedFacts | None:
+        """Look up what a folded page shows of a long run that is over, if that can be told."""
+        if not self._is_folded or self._status in ("running", "killed"):
+            return None
+        if self._tree.count_recorded() < LONG:
+            return None
+        return FoldedFacts.read(self._tree, self._definition)
 
     def _add_recorded(self, known: dict[StepPath, dict[str, Any]]) -> None:
         """Add the steps of which only the record tells."""
@@ -332,11 +351,11 @@ def _says_something(facts: Facts) -> bool:
     return any(name in facts for name in ("type", "started", "status"))
 
 
-def _holds_output(tree: RunTree) -> bool:
+def _output_of(tree: RunTree) -> Value:
     try:
-        return tree.output is not None
+        return tree.output
     except NotFound:
-        return False
+        return None
 
 
 def _last_error(log: list[Logged]) -> str | None:

@@ -167,6 +167,8 @@ class RunPage:
     definition: RecordedSteps
     is_newest: bool
     warning: str = ""
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Of the loops that are folded: how many iterations came to which end."""
 
     @property
     def steps(self) -> list[StepRow]:

@@ -53,7 +53,8 @@ def command(
     project = this_project()
     store = project.open_store()
     checkpoint, step = run_and_step(store, given)
-    page = load_page(str(project.root), store, checkpoint)
+    folded = step is None and not as_json and not unfold
+    page = load_page(str(project.root), store, checkpoint, folded=folded)
     if step is not None:
         _show_step(store, page, step, as_json=as_json, unfold=unfold, plain=plain)
     elif as_json:

@@ -120,6 +120,8 @@ class Block:
 
     Older records are not reused: what follows a step that ran runs, too, in whichever execution.
     """
+    ran: int = 0
+    """How many steps of it have run in this walk, those inside them counted."""
     asked: int = 0
     """As `newest`, counting also what stands outside the chain and was asked to run again.
 
@@ -198,11 +200,13 @@ class Block:
 
     def note_run(self, step: Step, path: StepPath) -> None:
         """Note that *step*, at *path*, ran."""
+        self.ran += 1
         if is_chained(step):
             self.because = self.because or path
 
     def leave(self, step: Step, inner: Block) -> None:
         """Note the records of *inner*, a block that *step* of this one is made of."""
+        self.ran += inner.ran
         if is_chained(step):
             self.because = self.because or inner.because
         self.note_record(step, inner.newest)

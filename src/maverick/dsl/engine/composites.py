@@ -7,6 +7,7 @@ keyed loop are blocks of their own, those of any other loop are one chain.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -16,9 +17,10 @@ from maverick.dsl.engine.leaves import walk_leaf
 from maverick.dsl.expressions import evaluate, resolve
 from maverick.dsl.paths import StepPath
 from maverick.dsl.processes.last_words import LAST_LINES
+from maverick.dsl.processes.stop_request import Stopped
 from maverick.dsl.processes.threads import run_all
 from maverick.dsl.workflow.inputs import convert_inputs
-from maverick.dsl.workflow.items import item_name
+from maverick.dsl.workflow.items import IterationTally, item_name
 from maverick.dsl.workflow.model import (
     BranchStep,
     LoopStep,
@@ -26,7 +28,7 @@ from maverick.dsl.workflow.model import (
     SubworkflowStep,
     ValidateStep,
 )
-from maverick.dsl.workflow.outcome import Result, failed
+from maverick.dsl.workflow.outcome import Result, Status, failed
 from maverick.errors import ExpressionFailed, InputInvalid, StepFailed
 from maverick.visible import last_lines
 
@@ -180,6 +182,8 @@ class _Iteration(NamedTuple):
 
     about: dict[str, object] | None = None
     """What those are told who watch; None where it is no more than its step."""
+    tally: IterationTally | None = None
+    """Told how it ended."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -188,6 +192,7 @@ class _Iterations:
 
     count: int
     make: Callable[[int], _Iteration]
+    tally: IterationTally | None = None
 
     def after(self, number: int) -> Iterator[_Iteration]:
         return map(self.make, range(number + 1, self.count))
@@ -206,18 +211,26 @@ def walk_loop(walk: Walk, step: LoopStep, path: StepPath, block: Block) -> Resul
         iterations = _rounds(walk, step, path, block)
     else:
         iterations = _each_step_once(walk, step, path, block, alone=limit == 1)
-    if (limit == 1 and step.key is None) or step.until is not None:
-        results = _chain(walk, step, path, iterations, block, remarks)
-    else:
-        results = _independent(
-            walk, step, path, iterations, block, limit or max(iterations.count, 1)
-        )
+    try:
+        if (limit == 1 and step.key is None) or step.until is not None:
+            results = _chain(walk, step, path, iterations, block, remarks)
+        else:
+            results = _independent(
+                walk, step, path, iterations, block, limit or max(iterations.count, 1)
+            )
+    except (StepFailed, Stopped) as ending:
+        if iterations.tally is not None and walk.recorder is not None:
+            status = "failed" if isinstance(ending, StepFailed) else "interrupted"
+            facts = {"type": step.kind, "status": status, **iterations.tally.facts()}
+            walk.recorder.note_unfinished(path, facts)
+        raise
     errors = sum(result.status == "failed" for result in results)
     if errors:
         remarks.append(f"{errors} of {len(results)} iterations failed")
         walk.emit("notice", path, step, message=remarks[-1])
     walk.notices.set(path, remarks, counts=step.notices and not block.quiet)
-    return Result("done", lambda: [result.output for result in results])
+    told = iterations.tally.facts() if iterations.tally is not None else None
+    return Result("done", lambda: [result.output for result in results], told)
 
 
 def _rounds(walk: Walk, step: LoopStep, path: StepPath, block: Block) -> _Iterations:
@@ -234,6 +247,8 @@ def _rounds(walk: Walk, step: LoopStep, path: StepPath, block: Block) -> _Iterat
         counts.append(resolve.count(step.max_iterations, block.frame, "max_iterations", minimum=1))
     count = min(counts)
     total = count if step.until is None else None
+    running = walk.recorder is not None
+    tally = IterationTally(path, walk.recall.stored_facts(path)) if running else None
 
     def frame(number: int) -> Frame:
         return block.frame.child(item=None if items is None else items[number], index=number)
@@ -258,9 +273,9 @@ def _rounds(walk: Walk, step: LoopStep, path: StepPath, block: Block) -> _Iterat
 
         name = "" if items is None else walk.tools.scrub.text(item_name(items[number]))
         about: dict[str, object] = {"number": number + 1, "count": total, "name": name}
-        return _Iteration(iteration, frame(number), body, following, about=about)
+        return _Iteration(iteration, frame(number), body, following, about=about, tally=tally)
 
-    return _Iterations(count, make)
+    return _Iterations(count, make, tally)
 
 
 def _refuse_lost(
@@ -467,9 +482,19 @@ def _attempt(walk: Walk, step: LoopStep, iteration: _Iteration, inner: Block) ->
 
 
 def _attempt_quietly(step: LoopStep, iteration: _Iteration, inner: Block) -> Result:
+    ran, clock = inner.ran, time.monotonic()
+
+    def note(status: Status) -> None:
+        if iteration.tally is not None:
+            seconds = time.monotonic() - clock if inner.ran > ran else None
+            iteration.tally.note(iteration.path, status, seconds)
+
     try:
-        return iteration.body(inner)
+        result = iteration.body(inner)
     except StepFailed as error:
+        note("failed")
         if not step.continue_on_error:
             raise
         return failed(error)
+    note("done")
+    return result

@@ -197,7 +197,7 @@ class Recorder(Recall):
 
     def begin_log(self, path: str, *, keep: bool) -> AttemptLog:
         """Begin the log of the next attempt at a step; without *keep* only a bad end is kept."""
-        return self._logs.begin_attempt(path, self._stored_facts(path), keep=keep)
+        return self._logs.begin_attempt(path, self.stored_facts(path), keep=keep)
 
     def take_in_logs(self) -> None:
         """Keep with the next save what steps wrote that a kill or a fault ended.
@@ -209,7 +209,7 @@ class Recorder(Recall):
                 if step_place(path) in self._draft.facts:
                     continue
                 generation = {"generation": self._generation(path)}
-                self._note_facts(path, {**generation, **self._stored_facts(path)})
+                self._note_facts(path, {**generation, **self.stored_facts(path)})
 
     def finish(
         self,
@@ -296,6 +296,11 @@ class Recorder(Recall):
             self._draft.outputs[path] = output
             self.records[path] = record
 
+    def note_unfinished(self, path: str, facts: Facts) -> None:
+        """Keep *facts* of a composite step that did not come to its end, with the next save."""
+        with self._lock:
+            self._note_facts(path, facts)
+
     def keep_artifacts(self, path: str, files: Content) -> None:
         """Record the *files* of the composite step at *path*, with what is noted of it."""
         self._draft.save(
@@ -380,7 +385,7 @@ class Recorder(Recall):
                 if name in leaves:
                     self.records.again[name] = order
                 if name in leaves and self.records[name].key:
-                    self._note_facts(name, self._stored_facts(name))
+                    self._note_facts(name, self.stored_facts(name))
                 else:
                     self._remove_record(name)
                     self._note_facts(name, {"generation": self._generation(name)})
@@ -408,7 +413,7 @@ class Recorder(Recall):
             self._drop_around(path)
             self.records.again.pop(path, None)
             self.records[path] = record
-            facts = {**self._stored_facts(path), "generation": self._generation(path)}
+            facts = {**self.stored_facts(path), "generation": self._generation(path)}
             facts |= {"by_hand": True, **({"status": "skipped"} if status == "skipped" else {})}
             facts.pop("again", None)
             self._draft.changes[step_place(path)] = value(

@@ -91,18 +91,18 @@ class Recall:
     def _generation(self, path: str) -> int:
         with self._lock:
             if path not in self._generations:
-                self._generations[path] = self._stored_facts(path).get("generation", 0)
+                self._generations[path] = self.stored_facts(path).get("generation", 0)
             return self._generations[path]
 
     def failed_attempts(self, path: str) -> int:
         """Count the failed attempts at the step at *path* since it was recorded or rolled back."""
-        return int(self._stored_facts(path).get("failed_attempts", 0))
+        return int(self.stored_facts(path).get("failed_attempts", 0))
 
     def costs(self, path: str) -> Costs:
         """Give what the step at *path* has cost before, whatever came of it."""
-        return Costs.of_step(self._stored_facts(path))
+        return Costs.of_step(self.stored_facts(path))
 
-    def _stored_facts(self, path: str) -> Mapping[str, Any]:
+    def stored_facts(self, path: str) -> Mapping[str, Any]:
         """Give what the newest checkpoint notes of the step at *path*; one that runs asks often."""
         tree, cached = self.tree, self._cached_facts
         if tree is None:

@@ -252,6 +252,7 @@ class Executor:
         stands = self._stands(path, result)
         seconds = round(time.monotonic() - clock, 3)
         facts: dict[str, object] = {"started": int(started * 1000), "seconds": seconds}
+        facts |= result.facts
         if step.kind == "validate":
             facts |= leaves.did_it_pass(step, result.output)
         self._conclude(path, step, result, facts)

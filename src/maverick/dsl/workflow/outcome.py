@@ -63,10 +63,14 @@ class Record(NamedTuple):
 class Result:
     """What a step gave in this walk. The output is loaded when it is first asked for, and once."""
 
-    __slots__ = ("_load", "_output", "status")
+    __slots__ = ("_load", "_output", "facts", "status")
 
-    def __init__(self, status: Status, load: Callable[[], Value]) -> None:
+    def __init__(
+        self, status: Status, load: Callable[[], Value], facts: Mapping[str, object] | None = None
+    ) -> None:
         self.status: Status = status
+        self.facts = facts or {}
+        """What is to be noted of the step beside its output."""
         self._load: Callable[[], Value] | None = load
         self._output: Value = None
 
