@@ -88,11 +88,14 @@ class RunText:
         name = paint(page.workflow or "(no workflow)", "bold", on=self._colour)
         yield shown(name, "  ", status, f"{ago} {verb} {duration(page.seconds)}")
         place = "" if page.is_newest else ", not its newest"
-        yield self._fit(
-            f"run {page.run} (checkpoint {page.tree.checkpoint.sequence}{place}), started "
-            f"{iso_time(page.started)[:19].replace('T', ' ')} UTC"
-            + (f", {len(page.executions)} executions" if len(page.executions) > 1 else "")
-        )
+        which = f"run {page.run} (checkpoint {page.tree.checkpoint.sequence}{place})"
+        when = f"started {iso_time(page.started)[:19].replace('T', ' ')} UTC"
+        if len(page.executions) > 1:
+            when += f", {len(page.executions)} executions"
+        if self._width is None or columns(f"{which}, {when}") <= self._width:
+            yield one_line(f"{which}, {when}")
+        else:
+            yield from map(self._fit, (which, when))
         if page.inputs:
             given = (f"{name}={_brief(value)}" for name, value in page.inputs.items())
             yield self._fit(f"inputs {', '.join(given)}")

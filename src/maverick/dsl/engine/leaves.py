@@ -161,7 +161,7 @@ def _execute(
     walk.emit("step_started", path, step)
     attempts, before = 1, walk.recall.failed_attempts(path)
     facts: dict[str, object] = {}
-    told = Costs()
+    told, seconds = Costs(), 0.0
     spent = walk.recall.costs(path)
 
     def attempt(number: int) -> Value:
@@ -173,7 +173,8 @@ def _execute(
 
     def noted() -> dict[str, object]:
         """What is to be kept of the step now; its costs are the run's, too."""
-        nonlocal told
+        nonlocal told, seconds
+        seconds = round(time.monotonic() - clock, 3)
         costs = Costs.of_step(facts)
         recorder.add_costs(costs.minus(told))
         told = costs
@@ -184,7 +185,7 @@ def _execute(
             **({"label": work.label} if work.label else {}),
             **({"spent": spent.fields()} if spent.fields() else {}),
             "started": int(started * 1000),
-            "seconds": round(time.monotonic() - clock, 3),
+            "seconds": seconds,
             "attempts": attempts,
         }
 
@@ -228,7 +229,7 @@ def _execute(
         "step_done",
         path,
         step,
-        seconds=time.monotonic() - clock,
+        seconds=seconds,
         message=did_not_pass(output) if step.kind == "validate" else "",
         data={"attempts": attempts},
     )
