@@ -23,6 +23,7 @@ from maverick.cli.terminal.render import (
     size,
     table,
     value_text,
+    wrapped,
 )
 from maverick.visible import columns, duration, fit, iso_time, one_line, padded
 
@@ -244,3 +245,45 @@ def test_on_a_terminal_its_width_does(
         assert expected == line_width(terminal)
         monkeypatch.setenv("COLUMNS", "99")
         assert 99 == line_width(terminal)
+
+
+# --- words in columns -----------------------------------------------------------------------------
+
+
+@given(LINES, st.integers(2, 30))
+def test_wrapped_words_fit_and_none_is_lost(text: str, width: int) -> None:
+    """Words longer than a line are broken; all else is as it was, but for blanks between lines."""
+    lines = wrapped(text, width)
+
+    assert max(map(columns, lines)) <= width
+    assert text.replace(" ", "") == "".join(lines).replace(" ", "")
+    if all(columns(word) <= width for word in text.split(" ")):
+        assert text == " ".join(lines)
+
+
+@given(st.lists(st.tuples(LINES, LINES), min_size=1), st.integers(60, 120))
+def test_the_last_column_of_a_table_is_broken_to_fit(
+    rows: list[tuple[str, str]], width: int
+) -> None:
+    """What stands before it is whole, however long it is."""
+    whole = table(("NAME", "ABOUT"), rows).splitlines()
+    lines = table(("NAME", "ABOUT"), rows, width=width).splitlines()
+    first = max(columns(line[0]) for line in [("NAME",), *((one_line(a),) for a, _ in rows)])
+
+    assert all(columns(line) <= max(width, first) for line in lines)
+    if max(map(columns, whole)) <= width:
+        assert whole == lines
+    joined = "".join(lines).replace(" ", "")
+    assert all(one_line(about).replace(" ", "")[:10] in joined for _, about in rows)
+
+
+def test_a_column_without_room_stands_below_its_line() -> None:
+    """Twenty lines of two words each are not read by anybody."""
+    rows = [("n" * 40, "x" * 8, "the words that describe it"), ("short", "y", "")]
+
+    assert [
+        f"{'NAME':40}  WHAT",
+        f"{'n' * 40}  {'x' * 8}",
+        "    the words that describe it",
+        f"{'short':40}  y",
+    ] == table(("NAME", "WHAT", "ABOUT"), rows, width=60).splitlines()

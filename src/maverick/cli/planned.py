@@ -9,12 +9,14 @@ from maverick.cli.terminal.render import (
     changes_json,
     changes_lines,
     json_text,
+    line_width,
     paint,
     plural,
     size,
+    wrapped,
 )
 from maverick.cli.terminal.streams import has_colour, print_err, print_json, print_out
-from maverick.visible import Shown, one_line, shown
+from maverick.visible import Shown, columns, one_line, shown
 
 if TYPE_CHECKING:
     from typing import IO
@@ -37,6 +39,7 @@ _TO_DO: Final = {
     "skip": "to skip",
     "unknown": "not known yet",
 }
+_INDENT: Final = " " * 11
 _FILES: Final = {"restore": "yellow", "keep": "dim", "ask": "cyan"}
 
 
@@ -50,7 +53,7 @@ def print_plan(plan: RunPlan, *, as_json: bool, plain: bool, out: IO[str] | None
         colour = has_colour(out, plain=plain)
         print_out(
             shown(
-                *(_step_lines(step, colour=colour) for step in plan.steps),
+                *(_step_lines(step, line_width(out), colour=colour) for step in plan.steps),
                 _file_lines(plan, colour=colour),
             ),
             out,
@@ -95,16 +98,24 @@ def _change_row(change: Changed) -> dict[str, Any]:
     return {"part": change.part, **values, **({"diff": change.diff} if change.diff else {})}
 
 
-def _step_lines(planned: PlannedStep, *, colour: bool) -> Shown:
+def _step_lines(planned: PlannedStep, width: int | None, *, colour: bool) -> Shown:
+    """Give what becomes of a step. Reason and values that do not fit *width* stand below it."""
     step = planned.step
     action = paint(f"{step.action:<8}", _COLOURS[step.action], on=colour)
-    lines = [f" {one_line(step.step)}  ({one_line(step.why)})"]
+    path, why = one_line(step.step), f"({one_line(step.why)})"
+    fits = width is None or columns(f"{path}  {why}") <= width - len(f"{step.action:<8} ")
+    lines = [f" {path}  {why}"] if fits else [f" {path}", *_below(why, width)]
     for change in planned.changed:
         if change.known:
             old, new = (json_text(side, indent=None) for side in (change.old, change.new))
-            lines.append(f"           {one_line(change.part)}: {old} -> {new}")
-        lines += [f"           {one_line(line)}" for line in change.diff.split("\n") if change.diff]
+            lines += _below(f"{one_line(change.part)}: {old} -> {new}", width)
+        lines += [f"{_INDENT}{one_line(line)}" for line in change.diff.split("\n") if change.diff]
     return shown(action, "".join(f"{line}\n" for line in lines))
+
+
+def _below(text: str, width: int | None) -> list[str]:
+    parts = [text] if width is None else wrapped(text, width - len(_INDENT))
+    return [f"{_INDENT}{part}" for part in parts]
 
 
 # --- files ----------------------------------------------------------------------------------------

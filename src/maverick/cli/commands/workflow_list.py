@@ -25,10 +25,10 @@ from maverick.cli.answer import reply
 from maverick.cli.commands.workflow_show import input_row
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.terminal.render import line_width, table
+from maverick.cli.terminal.render import line_width, table_lines, wrapped
 from maverick.cli.terminal.streams import warn
 from maverick.errors import UsageError, WorkflowInvalid
-from maverick.visible import fit, one_line
+from maverick.visible import columns, one_line
 
 if TYPE_CHECKING:
     from maverick.dsl.catalog.catalog import Catalog
@@ -77,13 +77,14 @@ def _table(rows: list[dict[str, Any]]) -> str:
         )
         for row in rows
     ]
-    header, *lines = table(("NAME", "SOURCE", "INPUTS", "DESCRIPTION"), cells).splitlines()
-    shown = [header]
-    for row, line in zip(rows, lines, strict=True):
-        shown.append(line)
-        shown += [one_line(f"  instead of {file}") for file in row["overrides"]]
-    width = line_width(sys.stdout)
-    return "".join(f"{line if width is None else fit(line, width)}\n" for line in shown)
+    headers = ("NAME", "SOURCE", "INPUTS", "DESCRIPTION")
+    header, *blocks = table_lines(headers, cells, width=line_width(sys.stdout))
+    shown = [*header]
+    for row, lines in zip(rows, blocks, strict=True):
+        shown += lines
+        for file in row["overrides"]:
+            shown += _wrapped(f"  instead of {file}", "  ")
+    return "".join(f"{line}\n" for line in shown)
 
 
 def _reply_functions(functions: "list[Offered]", *, as_json: bool) -> None:
@@ -111,11 +112,12 @@ def _reply_agents(agents: "list[OfferedAgent]", *, as_json: bool) -> None:
 
 def _wrapped(text: str, indent: str) -> list[str]:
     """Give *text* in lines that fit the terminal; those after the first begin with *indent*."""
-    import textwrap  # noqa: PLC0415
-
     shown = one_line(text).rstrip()
     width = line_width(sys.stdout)
-    return [shown] if width is None else textwrap.wrap(shown, width, subsequent_indent=indent)
+    if width is None or columns(shown) <= width:
+        return [shown]
+    first, *others = wrapped(shown, width - len(indent))
+    return [first, *(indent + other for other in others)]
 
 
 def _rows(catalog: "Catalog") -> Iterator[dict[str, Any]]:

@@ -5,17 +5,22 @@ Examples:
   maverick workflow show deploy.yaml --json
 """
 
+import re
+import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from maverick.cli.answer import reply
 from maverick.cli.entry import AsJson, WorkflowName
 from maverick.cli.here import from_here, this_project
-from maverick.cli.terminal.render import json_text, table
+from maverick.cli.terminal.render import json_text, line_width, table, wrapped
+from maverick.visible import columns, one_line
 
 if TYPE_CHECKING:
     from maverick.dsl.workflow.model import Input, Step, Workflow
 
+_GAP: Final = re.compile(" {2,}")
+_LONG: Final = 80
 _PERFORMERS = ("action", "agent", "generator", "workflow")
 """What does a step's work, so that its type is shown with the name."""
 
@@ -65,21 +70,54 @@ def type_of(step: "Step") -> str:
 
 
 def _text(workflow: "Workflow") -> str:
+    width = line_width(sys.stdout)
     parts = [f"{workflow.name} ({workflow.file})\n"]
     if workflow.description:
-        parts.append(workflow.description.strip() + "\n")
+        parts.append(_fitting(workflow.description.strip(), width))
     if workflow.inputs:
         inputs = [
             (f"  {declared.name}", declared.type, _default(declared), declared.description)
             for declared in workflow.inputs.values()
         ]
-        parts.append("Inputs:\n" + table(["", "", "", ""], inputs).partition("\n")[2])
+        parts.append("Inputs:\n" + table(["", "", "", ""], inputs, width=width).partition("\n")[2])
     rows = [
         (f"  {indent}{step.name}", type_of(step), step.description)
         for indent, step in _tree(workflow.steps, "")
     ]
-    parts.append("Steps:\n" + table(["", "", ""], rows).partition("\n")[2])
+    parts.append("Steps:\n" + table(["", "", ""], rows, width=width).partition("\n")[2])
     return "\n".join(parts)
+
+
+def _fitting(text: str, width: int | None) -> str:
+    """Give *text* in lines that fit *width*: what is broken off a line stands as far in as the
+    words that it begins with, or where the second column of the line begins.
+
+    Lines that their author broke are joined first: those that follow a long one, and have no column
+    of their own.
+    """
+    if width is None:
+        return f"{text}\n"
+    joined: list[str] = []
+    is_long = False
+    for line in text.split("\n"):
+        has_columns = _GAP.search(line.strip()) is not None
+        if is_long and line.strip() and not has_columns:
+            joined[-1] += f" {line.strip()}"
+        else:
+            joined.append(line)
+        is_long = len(line) >= _LONG
+    return "".join(f"{part}\n" for line in joined for part in _broken(line, width))
+
+
+def _broken(line: str, width: int) -> list[str]:
+    if columns(one_line(line)) <= width:
+        return [line]
+    indent = len(line) - len(line.lstrip())
+    gap = _GAP.search(line, indent)
+    inside = gap.end() if gap is not None and gap.end() < width // 2 else indent
+    hanging = inside if inside > indent or line.startswith(" ") else 2
+    first, *others = wrapped(line[inside:], width - max(inside, hanging))
+    return [line[:inside] + first, *(" " * hanging + other for other in others)]
 
 
 def _default(declared: "Input") -> str:

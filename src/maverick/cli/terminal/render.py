@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from maverick.visible import Shown, columns, one_line, padded, visible_json
+from maverick.visible import Shown, columns, fit, one_line, padded, visible_json
 from maverick.visible import duration as duration  # noqa: PLC0414 - it is of the same kind
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ _COLOURS: Final = {
 }
 NARROWEST: Final = 60
 """Lines are not made to fit fewer columns."""
+_NARROWEST_COLUMN: Final = 24
+"""A column of words that has less room stands below its line."""
 _NOT_FINITE: Final = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _MAX_INT_BITS: Final = 14_000
 """Longer integers cannot be printed as decimals (Python limits them to 4,300 digits)."""
@@ -177,18 +179,72 @@ def line_width(stream: object) -> int | None:
 
 
 def table(
-    headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()
+    headers: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    right: Sequence[int] = (),
+    width: int | None = None,
 ) -> str:
-    """Give *rows* under *headers* in columns; those numbered in *right* are aligned to the
-    right.
+    """Give *rows* under *headers* in columns; those numbered in *right* are aligned to the right.
+
+    With a *width* the last column is broken into lines that fit it: below each other where there is
+    room enough, else below the line, indented.
     """
+    blocks = table_lines(headers, rows, right=right, width=width)
+    return "".join(f"{line}\n" for block in blocks for line in block)
+
+
+def table_lines(
+    headers: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    right: Sequence[int] = (),
+    width: int | None = None,
+) -> list[list[str]]:
+    """Give the lines of a `table`: those of the headers, and of each row."""
     lines = [list(headers), *([one_line(cell) for cell in row] for row in rows)]
     widths = [max(columns(line[column]) for line in lines) for column in range(len(headers))]
-    return "".join(
-        "  ".join(padded(cell, widths[n], right=n in right) for n, cell in enumerate(line)).rstrip()
-        + "\n"
+    room = None if width is None else width - sum(widths[:-1]) - 2 * (len(widths) - 1)
+    if width is None or room is None or room >= widths[-1]:
+        return [[_table_line(line, widths, right)] for line in lines]
+    if room < _NARROWEST_COLUMN:
+        head, *others = ([_table_line([*line[:-1], ""], widths, right)] for line in lines)
+        for block, line in zip(others, lines[1:], strict=True):
+            block += [f"    {part}" for part in wrapped(line[-1], width - 4) if part]
+        return [head, *others]
+    blank = [""] * (len(headers) - 1)
+    return [
+        [
+            _table_line([*(blank if number else line[:-1]), part], widths, right)
+            for number, part in enumerate(wrapped(line[-1], room))
+        ]
         for line in lines
+    ]
+
+
+def _table_line(cells: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> str:
+    padded_cells = (
+        padded(cell, width, right=n in right)
+        for n, (cell, width) in enumerate(zip(cells, widths, strict=True))
     )
+    return "  ".join(padded_cells).rstrip()
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Give the words of *text* in lines of *width* columns or fewer; a longer word is broken."""
+    lines: list[str] = []
+    for word in text.split(" "):
+        line = f"{lines[-1]} {word}" if lines else word
+        if lines and columns(line) <= width:
+            lines[-1] = line
+            continue
+        rest = word
+        while columns(rest) > width:
+            end = max(len(fit(rest, width + 1)) - 1, 1)
+            lines.append(rest[:end])
+            rest = rest[end:]
+        lines.append(rest)
+    return lines
 
 
 def shell_word(text: str) -> str:
