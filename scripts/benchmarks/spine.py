@@ -1,5 +1,5 @@
-"""What starting, saving and stepping cost: medians of several runs, and ratios to a bare Python of
-the same moment.
+"""What starting, saving and stepping cost: medians of several runs, and ratios to a bare Python, or
+to bare writes, of the same moment.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import startup
+
 from maverick.checkpoints import Store, value
 
 MAVERICK = str(Path(sys.executable).with_name("maverick"))
-BARE = [sys.executable, "-c", "pass"]
-ONE_STEP = "version: '1.0'\nname: one\nsteps:\n  - {name: only, type: shell, run: 'true'}\n"
 THOUSAND = """\
 version: '1.0'
 name: thousand
@@ -44,49 +44,6 @@ def command(*argv: str, cwd: Path, **variables: str) -> Callable[[], object]:
         name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
     } | variables
     return lambda: subprocess.run(argv, cwd=cwd, env=environment, check=True, capture_output=True)
-
-
-def interleaved(works: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """The median of each, taken in turns, so that a noisy moment hits all of them."""
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for name, work in works.items():
-        seconds(work)  # Warm the caches.
-        times[name] = []
-    for _ in range(rounds):
-        for name, work in works.items():
-            times[name].append(seconds(work))
-    return {name: statistics.median(each) for name, each in times.items()}
-
-
-def completion(line: str, cwd: Path) -> Callable[[], object]:
-    """What bash calls at the end of *line*."""
-    asked = {"_MAVERICK_COMPLETE": "bash", "COMP_LINE": line, "COMP_POINT": str(len(line))}
-    return command(MAVERICK, cwd=cwd, **asked)
-
-
-def startup(folder: Path, rounds: int) -> None:
-    """The commands that a person waits for."""
-    (folder / "one.yaml").write_text(ONE_STEP, "utf-8")
-    command(MAVERICK, "run", "one.yaml", cwd=folder)()
-    medians = interleaved(
-        {
-            "python -c pass": command(*BARE, cwd=folder),
-            "maverick --version": command(MAVERICK, "--version", cwd=folder),
-            "maverick runs": command(MAVERICK, "runs", cwd=folder),
-            "maverick checkpoint list": command(MAVERICK, "checkpoint", "list", cwd=folder),
-            "completion of a command": completion("maverick ru", folder),
-            "completion of a workflow": completion("maverick run f", folder),
-            "completion of a run": completion("maverick show o", folder),
-            "completion of a step": completion("maverick show @latest o", folder),
-            "maverick run, one step": command(MAVERICK, "run", "one.yaml", cwd=folder),
-        },
-        rounds,
-    )
-    bare = medians["python -c pass"]
-    targets = {"maverick run, one step": 16, "completion of a workflow": 9}
-    for name, median in medians.items():
-        target = "" if name == "python -c pass" else f"   (target: {targets.get(name, 7)} x)"
-        print(f"{name:28} {median * 1000:7.1f} ms {median / bare:6.1f} x{target}")
 
 
 def saves(folder: Path, count: int) -> None:
@@ -138,7 +95,7 @@ def main() -> None:
     print(f"Python {sys.version.split()[0]}, {os.cpu_count()} cores, {sys.platform}")
     with tempfile.TemporaryDirectory(prefix="maverick-bench-") as name:
         folder = Path(name)
-        startup(folder, rounds=int(sys.argv[1]) if len(sys.argv) > 1 else 15)
+        startup.print_table(int(sys.argv[1]) if len(sys.argv) > 1 else 15)
         saves(folder, count=200)
         steps(folder)
 

@@ -97,6 +97,25 @@ def test_a_command_loads_no_more_of_this_program_than_it_did(
     assert len(own) <= most
 
 
+def test_a_command_ends_without_looking_for_cycles(program: Program) -> None:
+    """Python does so twice as it ends, through all objects that a command has loaded."""
+    code = (
+        "import atexit, gc, sys; from maverick.__main__ import main\n"
+        "atexit.register(lambda: print(len(gc.get_objects()) < 1000, file=sys.stderr))\n"
+        "main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "runs", "--json"],
+        cwd=program.root,
+        env=program.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert ("[]\n", "True\n") == (done.stdout, done.stderr)
+
+
 def test_the_version_loads_nothing_but_itself(program: Program) -> None:
     assert ["maverick", "maverick.__main__"] == [
         it for it in _modules(program, ["--version"]) if "maverick" in it

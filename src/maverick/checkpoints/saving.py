@@ -5,7 +5,6 @@ checkpoint.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from maverick.checkpoints.trees.checkpoint import (
 )
 from maverick.checkpoints.trees.content import prepare, stream
 from maverick.errors import RefDamaged, RefMoved, UsageError
+from maverick.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _WHOLE_EVERY = 8
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Saving:
     """What a save is to make; `Store.save` says what each field means."""
 

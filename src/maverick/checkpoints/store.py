@@ -17,7 +17,6 @@ from maverick.checkpoints.disk.files import Files, writing
 from maverick.checkpoints.folder import StoreFolder
 from maverick.checkpoints.objects.pack_set import MERGED_PACKS
 from maverick.checkpoints.refs import refs
-from maverick.checkpoints.saving import Saving, save
 from maverick.checkpoints.trees.checkpoint import Checkpoint
 from maverick.checkpoints.trees.content import content_of
 from maverick.checkpoints.trees.snapshot import Snapshot
@@ -173,6 +172,8 @@ class Store(StoreFolder):
             StoreTooNew: this version may read the store, but not write it.
         """
         kind = kind or ("label" if label else "auto")
+        from maverick.checkpoints.saving import Saving, save  # noqa: PLC0415 - what only reads does without
+
         saving = Saving(run, parent, kind, label, step, reason, group, summary)
         contents = content_of(changes, self, parent.tree if parent else None)
         about = content_of(facts, self, parent.facts if parent else None) if facts else {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,6 +11,7 @@ from maverick.dsl.events import Observer, ignore
 from maverick.dsl.journal.running import Running
 from maverick.dsl.journal.sessions import Sessions
 from maverick.dsl.processes.secrets import Scrubber
+from maverick.record import record
 from maverick.repositories import environment_in
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def _nowhere(_stream: LogStream, _data: bytes) -> None:
     """Keep nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(kw_only=True)
 class Tools:
     """What a walk works with. `environment` is what `env.NAME` reads, and what `environment_in`
     gives.
@@ -62,7 +63,7 @@ class Tools:
         return self.catalog.workflow(reference, calling_file)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(kw_only=True)
 class Attempt:
     """One attempt at a step: what its work may use."""
 

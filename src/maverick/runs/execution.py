@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from maverick.checkpoints import Checkpoint, Owner, Store, note
@@ -30,6 +30,7 @@ from maverick.errors import (
     StoreUnwritable,
     WorkspaceUnreadable,
 )
+from maverick.record import record
 
 if TYPE_CHECKING:
     from maverick.dsl.engine.history import History
@@ -49,7 +50,7 @@ _GONE: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(kw_only=True)
 class Execution:
     """What the owner of a run executes, and with what."""
 

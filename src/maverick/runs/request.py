@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from maverick.dsl.events import Event, Observer, guarded, ignore
 from maverick.dsl.processes.stop_request import Stop
+from maverick.record import record
 
 if TYPE_CHECKING:
     from maverick.values import Value
@@ -22,7 +23,7 @@ Policy: TypeAlias = Literal["refuse", "rerun", "recorded"]
 """What becomes of finished steps that would run again: refuse, run them, keep their records."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(kw_only=True)
 class Request:
     """What is asked for. `inputs` holds texts (from a command line) and values (from a file)."""
 
@@ -50,7 +51,7 @@ class Request:
         return bool(self.from_step or self.skip)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Session:
     """Who watches an execution, and who may stop it."""
 

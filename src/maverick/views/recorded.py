@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from maverick.dsl.catalog.outline import Outlined, outline
 from maverick.dsl.catalog.workflow_files import declared_name, is_path, same_name
 from maverick.dsl.paths import StepPath
-from maverick.dsl.serialization.loader import parse_workflow
 from maverick.errors import WorkflowInvalid
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ class RecordedWorkflows:
         Raises:
             WorkflowInvalid: This version cannot read it.
         """
-        return parse_workflow(self._texts[file], file)
+        return _parse(self._texts[file], file)
 
     def find_workflow(self, name: str, from_file: str = "") -> Workflow | None:
         """Give the workflow that *name* means in the file *from_file*; None where the run has none.
@@ -68,7 +67,7 @@ class RecordedSteps:
         if self._main not in self._texts:
             return None
         try:
-            return parse_workflow(self._texts[self._main], self._main)
+            return _parse(self._texts[self._main], self._main)
         except WorkflowInvalid:
             return None
 
@@ -88,6 +87,12 @@ class RecordedSteps:
         """Give the step at *path*; of an attempt at a validation, that."""
         pattern = StepPath(path).pattern
         return self.outlined.get(pattern) or self.outlined.get(pattern.removesuffix("[]"))
+
+
+def _parse(text: str, file: str) -> Workflow:
+    from maverick.dsl.serialization.loader import parse_workflow  # noqa: PLC0415 - loads the YAML parser
+
+    return parse_workflow(text, file)
 
 
 def _joined(folder: PurePosixPath, name: str) -> str:

@@ -16,10 +16,10 @@ FILE = """
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from maverick.dsl.workflow.model import Mention, Step
+from maverick.record import record
 
 if TYPE_CHECKING:
     from maverick.dsl.expressions.expressions import Field
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from maverick.dsl.work import Tools, Work
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(kw_only=True)
 class TellStep(Step):
     kind = "tell"
 

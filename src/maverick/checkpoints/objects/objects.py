@@ -26,7 +26,6 @@ from maverick.checkpoints.objects.frames import (
     open_frame,
     parse_header,
 )
-from maverick.checkpoints.objects.open_pack import OpenPack
 from maverick.checkpoints.objects.pack_set import PackSet, pack_name
 from maverick.errors import ObjectCorrupt, ObjectMissing, PackDamaged, StoreDenied
 
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
     from maverick.checkpoints.disk.files import Files
     from maverick.checkpoints.objects.ids import ObjectId, ObjectKind
+    from maverick.checkpoints.objects.open_pack import OpenPack
     from maverick.checkpoints.objects.pack_index import PackIndex, Place
 
 _LISTS = 2
@@ -203,6 +203,8 @@ class Objects:
     @contextmanager
     def packing(self) -> Iterator[OpenPack]:
         """Give a pack to put objects into. When the block ends they are durable (2 fsyncs)."""
+        from maverick.checkpoints.objects.open_pack import OpenPack  # noqa: PLC0415 - what only reads does without
+
         path = temporary(self._root)
         with creating(self._files, path) as descriptor:
             writer = packs.PackWriter(lambda data: self._files.write(descriptor, data))

@@ -9,13 +9,13 @@ begins with `$` by itself gets one more.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.ids import BlobId, ObjectId
 from maverick.errors import StoreDamaged, ValueUnstorable
+from maverick.record import record
 from maverick.values import MAX_DEPTH, Value
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _INFINITY = float("inf")
 _SCALARS = frozenset({str, int, float, bytes})
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Encoded:
     """An encoded value: the JSON, and the blobs that its `$bytes` name."""
 

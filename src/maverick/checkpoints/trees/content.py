@@ -5,25 +5,25 @@ objects.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias, TypeVar
 
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.frames import NewObject
 from maverick.checkpoints.objects.ids import BlobId, ObjectKind
-from maverick.checkpoints.objects.open_pack import OpenPack
-from maverick.checkpoints.objects.parallel import spread
 from maverick.checkpoints.trees import codec, folders, tree_nodes
 from maverick.checkpoints.trees.snapshot import AnyPath, NodeSource, locate, parse_path, show_path
 from maverick.checkpoints.trees.tree_nodes import Entry
 from maverick.errors import UsageError, ValueUnstorable
+from maverick.record import record
 from maverick.values import normalise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from maverick.checkpoints.objects.ids import ObjectId, TreeId
+    from maverick.checkpoints.objects.open_pack import OpenPack
     from maverick.checkpoints.trees.folders import Path as Names
     from maverick.checkpoints.trees.tree_nodes import EntryKind
 
@@ -44,7 +44,7 @@ class Streamed(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Content:
     """What is to stand at a path. Make it by `blob`, `value`, `note`, `existing`,
     `blob_from` or `streamed`.
@@ -123,7 +123,7 @@ def blob_from(source: Path | BinaryIO | Iterable[bytes], note: str = "") -> Cont
     return Content("blob", source=_Stream(source, tree_nodes.check_note(note)))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class _Stream:
     source: Path | BinaryIO | Iterable[bytes]
     note: str
@@ -200,6 +200,8 @@ def prepare(changes: Mapping[Names, Content | None], into: Objects) -> dict[Name
 
     What is streamed is left out.
     """
+    from maverick.checkpoints.objects.parallel import spread  # noqa: PLC0415 - what only reads does without
+
     hashed = {
         path: content.data
         for path, content in changes.items()

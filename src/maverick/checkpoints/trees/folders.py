@@ -23,6 +23,7 @@ from maverick.checkpoints.objects.ids import ObjectId, ObjectKind, TreeId
 from maverick.checkpoints.trees import tree_nodes
 from maverick.checkpoints.trees.tree_nodes import Child, Entry, Fan, LeafNode, Node
 from maverick.errors import UsageError
+from maverick.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -100,7 +101,7 @@ class NewNode(NamedTuple):
     former: TreeId | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Update:
     """The outcome of an update: the new root, the bytes below it, and the nodes made, children
     first.

@@ -4,13 +4,13 @@ time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from maverick.checkpoints.objects.ids import TreeId
 from maverick.checkpoints.trees import codec, folders
 from maverick.checkpoints.trees.folders import Located
 from maverick.errors import NotFound, UsageError
+from maverick.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ class NodeSource(Protocol):
     def read_chunks(self, object_id: ObjectId) -> Iterator[bytes]: ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Snapshot:
     """What a checkpoint holds: the run's state, and beside it the facts of its execution.
 

@@ -7,13 +7,13 @@ keeps them so.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from maverick.checkpoints.disk import sealed
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.ids import ObjectId, ObjectKind, TreeId
 from maverick.errors import StoreDamaged, UsageError
+from maverick.record import record
 
 EntryKind: TypeAlias = Literal["blob", "value", "bundle", "tree", "note"]
 
@@ -43,7 +43,7 @@ class Entry(NamedTuple):
         return ObjectKind.TREE if self.kind in ("tree", "bundle") else ObjectKind.BLOB
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LeafNode:
     """A narrow tree node: the entries by name, in the order of their names."""
 
@@ -59,7 +59,7 @@ class LeafNode:
         return sum(entry.size for entry in self.entries.values())
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Child:
     """A narrower node below a `Fan`, with the number of entries and the bytes below it."""
 
@@ -68,7 +68,7 @@ class Child:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fan:
     """A wide tree node: narrower nodes by the nibble (one hexadecimal digit) of their names'
     hashes.

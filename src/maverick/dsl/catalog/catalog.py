@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, assert_never
@@ -37,6 +37,7 @@ from maverick.dsl.serialization.loader import parse_workflow
 from maverick.dsl.serialization.source_text import read_text
 from maverick.errors import Problem, StepFailed, UsageError, WorkflowInvalid
 from maverick.owners import ownership
+from maverick.record import record
 from maverick.values import normalise
 from maverick.visible import nearest
 
@@ -62,7 +63,7 @@ class WorkflowFolder(NamedTuple):
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Builtins:
     """What ships: actions (name -> `module:function`), and agents' instructions (name -> Markdown
     file).

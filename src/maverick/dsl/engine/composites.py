@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from maverick.dsl.engine.blocks import Block, Unfinished, follows, last_of
@@ -30,6 +30,7 @@ from maverick.dsl.workflow.model import (
 )
 from maverick.dsl.workflow.outcome import Result, Status, failed
 from maverick.errors import ExpressionFailed, InputInvalid, StepFailed
+from maverick.record import record
 from maverick.visible import last_lines
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ class _Iteration(NamedTuple):
     """Told how it ended."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class _Iterations:
     """`count` of them, each made when it is asked for."""
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Protocol
+
+from maverick.record import record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,7 +96,7 @@ class Steps(Mapping[str, object]):
         return len(self._visible.names())
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Frame:
     """A scope: what one block of a run can read.
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from maverick.checkpoints import Checkpoint, CheckpointKind, Content, Store
 from maverick.dsl.journal.group_commit import GroupCommit
 from maverick.dsl.journal.tree import ABOUT_FILES, FILES, Changes
 from maverick.errors import StepFailed, WorkspaceUnreadable
+from maverick.record import record
 from maverick.visible import list_names
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _NAMED_REASONS = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(kw_only=True)
 class Save:
     """A checkpoint that is asked for. Whatever waits in the draft goes with it."""
 

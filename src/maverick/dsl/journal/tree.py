@@ -11,12 +11,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from maverick.checkpoints import Content, Entry, blob, note, value
 from maverick.dsl.journal.tally import Execution, read_executions
 from maverick.dsl.paths import StepPath, is_decision
+from maverick.record import record
 
 if TYPE_CHECKING:
     from maverick.checkpoints import Checkpoint, Snapshot
@@ -109,7 +109,7 @@ class StepNote(NamedTuple):
         return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class RunTree:
     """What a checkpoint of a run holds. Everything raises StoreDamaged for what cannot be read."""
 

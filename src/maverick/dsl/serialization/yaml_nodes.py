@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import yaml
 
 from maverick.errors import Problem
+from maverick.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,7 +112,7 @@ _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U000100
 Scalar: TypeAlias = bool | int | float | str | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class ScalarNode:
     """A scalar. `text` is what stands in the file, unescaped; `start` and `end` are offsets into
     the file.
@@ -129,7 +130,7 @@ class ScalarNode:
     height = 1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class SequenceNode:
     """A list. `size` counts all nodes below, aliases written out; `height` their deepest
     nesting.
@@ -142,7 +143,7 @@ class SequenceNode:
     height: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class MappingNode:
     """A mapping, in the order of the file; no key stands in it twice."""
 

@@ -5,11 +5,12 @@ JSON.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from maverick.dsl.serialization.yaml_nodes import MappingNode, ScalarNode, plain_value
 from maverick.dsl.workflow.model import Mention, Step
+from maverick.record import record
 
 if TYPE_CHECKING:
     from maverick.dsl.expressions.expressions import Field, Template
@@ -27,7 +28,7 @@ ABOUT: Final[Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(kw_only=True)
 class AgentStep(Step):
     """Asks a coding agent."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from maverick.dsl.serialization.fields import TRUTH, Shape
@@ -10,6 +9,7 @@ from maverick.dsl.serialization.yaml_nodes import ScalarNode, SequenceNode
 from maverick.dsl.workflow.inputs import truth_of
 from maverick.dsl.workflow.model import KeepFiles, Step
 from maverick.errors import StepFailed
+from maverick.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,7 @@ ABOUT: Final[Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(kw_only=True)
 class CheckpointStep(Step):
     """Makes a labelled checkpoint. `workspace` None means what the workflow's `checkpoints` say."""
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from maverick.dsl.serialization.yaml_nodes import MappingNode, ScalarNode
 from maverick.dsl.workflow.model import Mention, Step
 from maverick.errors import NobodyStandsIn, StepFailed
+from maverick.record import record
 
 if TYPE_CHECKING:
     from maverick.dsl.expressions.expressions import Field, Template
@@ -30,7 +30,7 @@ ABOUT: Final[Mapping[str, str]] = {
 _FENCED = re.compile(r"\A```[^\n]*\n(.*?)\n?```\s*\Z", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(kw_only=True)
 class GenerateStep(Step):
     """Asks a generator for text."""
 

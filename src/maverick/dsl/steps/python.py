@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from maverick.dsl.serialization.yaml_nodes import MappingNode, SequenceNode
 from maverick.dsl.workflow.model import Mention, Step
+from maverick.record import record
 
 if TYPE_CHECKING:
     from maverick.dsl.expressions.expressions import Field
@@ -23,7 +23,7 @@ ABOUT: Final[Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(kw_only=True)
 class PythonStep(Step):
     """Calls a Python function."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from maverick.dsl.expressions import nodes
@@ -10,6 +10,7 @@ from maverick.dsl.expressions.expressions import Expression, Template
 from maverick.dsl.serialization.problems import as_written
 from maverick.dsl.serialization.yaml_nodes import MappingNode, ScalarNode, SequenceNode
 from maverick.dsl.workflow.model import Step
+from maverick.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +38,7 @@ ABOUT: Final[Mapping[str, str]] = {
 _HARMLESS_CALLS = frozenset({"quote", "len", "int", "float", "bool", "exists", "hash"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(kw_only=True)
 class ShellStep(Step):
     """Runs a script in a shell. `shell` None is `bash -euo pipefail`, else `sh -eu`."""
 

@@ -7,10 +7,11 @@ comparing them would take a third of this module's import time, and nothing does
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, TypeAlias
 
 from maverick.dsl.expressions.expressions import Expression, Field, SourcePlace, Template
+from maverick.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -73,7 +74,7 @@ class Mention(NamedTuple):
     field: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(kw_only=True)
 class Step:
     """What every step has, whatever its type; each type is a class of its own.
 
@@ -138,7 +139,7 @@ class Step:
         return {self.name: self.place}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(kw_only=True)
 class ValidateStep(Step):
     """Runs validation stages; `again` is the language's `retry: N`, how often to validate again."""
 
@@ -162,7 +163,7 @@ class ValidateStep(Step):
             yield "[]", self.on_failure
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(kw_only=True)
 class SubworkflowStep(Step):
     """Runs another workflow; `workflow` is a name or a path relative to the calling file's folder.
 
@@ -187,7 +188,7 @@ class Option(NamedTuple):
     step: Step
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(kw_only=True)
 class BranchStep(Step):
     """Takes the first option that holds."""
 
@@ -213,7 +214,7 @@ class BranchStep(Step):
         return names
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(kw_only=True)
 class LoopStep(Step):
     """Repeats its steps. `max_concurrency` None means all at once (`parallel: true`, `type:
     parallel`).
@@ -262,7 +263,7 @@ class Notice(NamedTuple):
     place: SourcePlace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(kw_only=True)
 class Workflow:
     """A workflow definition. `text` is the file's content, `file` its path as shown in messages."""
 

@@ -16,6 +16,7 @@ from maverick.dsl.paths import ROOT, StepPath
 from maverick.dsl.steps.checkpoint_step import CheckpointStep
 from maverick.dsl.workflow.model import BranchStep, LoopStep, SubworkflowStep, ValidateStep
 from maverick.errors import WorkflowInvalid
+from maverick.record import record
 
 if TYPE_CHECKING:
     from maverick.dsl.workflow.model import Step, Workflow
@@ -38,7 +39,7 @@ class Workflows(Protocol):
         """Give the workflow that *name* means in the file *from_file*, if there is one."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Node:
     """A step. `path` is the pattern of its path: `work[].implement`."""
 
@@ -79,7 +80,7 @@ class Node:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Graph:
     """A workflow, or a run of it (`run`, `status`)."""
 
