@@ -24,13 +24,13 @@ def main() -> None:
         print(f"maverick {__version__}")  # noqa: T201
         return
     _leave_project_last()
-    if "_MAVERICK_COMPLETE" in os.environ:  # A shell asks, while a person waits for it.
-        from maverick.cli.completion.offers import answer  # noqa: PLC0415
-
-        answer(os.environ["_MAVERICK_COMPLETE"], sys.argv[1:])
-        return
     gc.set_threshold(_OBJECTS)
     try:
+        if "_MAVERICK_COMPLETE" in os.environ:  # A shell asks, while a person waits for it.
+            from maverick.cli.completion.offers import answer  # noqa: PLC0415
+
+            answer(os.environ["_MAVERICK_COMPLETE"], sys.argv[1:])
+            return
         if tuple(sys.argv[1:]) in _LISTS:
             from maverick.cli.at_once import answer_list  # noqa: PLC0415
 
