@@ -1,8 +1,7 @@
-"""Data classes that nothing compares or prints: the checker sees them frozen, and they take half
-the time to define.
+"""Data classes that nothing compares or prints, which are quick to define.
 
 A command defines some forty records before it does anything. What Python makes for comparing,
-printing and freezing takes more than half of that.
+printing and freezing takes more than half of that. The type checker sees them frozen.
 """
 
 from __future__ import annotations
