@@ -32,7 +32,7 @@ def main() -> None:
             answer(os.environ["_MAVERICK_COMPLETE"], sys.argv[1:])
             return
         if tuple(sys.argv[1:]) in _LISTS:
-            from maverick.cli.at_once import answer_list  # noqa: PLC0415
+            from maverick.cli.lists.at_once import answer_list  # noqa: PLC0415
 
             answer_list(sys.argv[1:])
         from maverick.cli.app import program  # noqa: PLC0415

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kit.faults import CountingFiles
 from kit.stores import begin, extend, raw_frames, step
 from maverick.checkpoints import Checkpoint, Store
-from maverick.cli.inside import split_revision
+from maverick.cli.typed.inside import split_revision
 from maverick.errors import NotFound, RefDamaged, RevisionAmbiguous
 
 

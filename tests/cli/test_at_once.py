@@ -15,7 +15,7 @@ import pytest
 from kit.program import Program, Quick
 from maverick import __main__
 from maverick.checkpoints import Store
-from maverick.cli import at_once
+from maverick.cli.lists import at_once
 
 LISTS = [["runs"], ["runs", "--json"], ["checkpoint", "list"], ["checkpoint", "list", "--json"]]
 FAST = (

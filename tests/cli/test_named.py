@@ -6,7 +6,7 @@ import pytest
 
 from kit.program import Quick
 from maverick.checkpoints import Store
-from maverick.cli.named import run_and_step
+from maverick.cli.typed.named import run_and_step
 from maverick.errors import NotFound, RevisionAmbiguous
 
 FLOW = """

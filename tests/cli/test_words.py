@@ -9,7 +9,7 @@ import pytest
 
 from kit.program import Quick
 from maverick.cli.commands import ORDER
-from maverick.cli.words import ACTING, CHANGING, LOOKING, unknown_command
+from maverick.cli.typed.words import ACTING, CHANGING, LOOKING, unknown_command
 
 TYPED = [
     "status",

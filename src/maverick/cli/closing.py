@@ -86,7 +86,7 @@ def _tell_what_it_wrote(outcome: "Outcome", order: Order, project: "Project") ->
     """Print the command that shows all that the step wrote which failed the run: a message has the
     end of it.
     """
-    from maverick.cli.inside import has_written  # noqa: PLC0415 - of failed runs only
+    from maverick.cli.typed.inside import has_written  # noqa: PLC0415 - of failed runs only
     from maverick.dsl.journal.tree import RunTree  # noqa: PLC0415
 
     with suppress(MaverickError, OSError):  # The failure itself has been told.

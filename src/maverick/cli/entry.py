@@ -82,7 +82,7 @@ class Group(TyperGroup):
                 ctx, word, rest = _print_help(ctx, rest)
             if not word:
                 ctx.fail(f"there is no command `help`: `{ctx.command_path} --help` prints this")
-            from maverick.cli.words import unknown_command  # noqa: PLC0415 - only of wrong usage
+            from maverick.cli.typed.words import unknown_command  # noqa: PLC0415 - only of wrong usage
 
             root = ctx.find_root()
             group = "" if ctx is root else ctx.info_name
@@ -261,7 +261,7 @@ def usage_message(error: Exception) -> str | None:
         return str(text())
     option, advice = getattr(error, "option_name", None), ""
     if option is not None and hasattr(error, "possibilities"):
-        from maverick.cli.words import unknown_option  # noqa: PLC0415 - only of wrong usage
+        from maverick.cli.typed.words import unknown_option  # noqa: PLC0415 - only of wrong usage
 
         command = "" if context.parent is None else context.info_name
         advice = unknown_option(

@@ -16,8 +16,8 @@ import typer
 from maverick.cli.commands import checkpoint_show
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.inside import File, Folder, Held, look_up, split_revision
 from maverick.cli.terminal.streams import write_out
+from maverick.cli.typed.inside import File, Folder, Held, look_up, split_revision
 from maverick.errors import NotFound, UsageError
 
 

@@ -32,8 +32,8 @@ from maverick.checkpoints.trees.places import parse_value_path
 from maverick.cli.answer import reply_run
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.inside import look_up, split_revision, unfinished_steps
 from maverick.cli.terminal.streams import print_err
+from maverick.cli.typed.inside import look_up, split_revision, unfinished_steps
 from maverick.dsl.journal.tree import RunTree
 from maverick.errors import NotFound, UsageError
 
@@ -256,7 +256,7 @@ def _parse_file(text: str, source: str) -> Any:
     except (ValueError, RecursionError) as error:
         if not source.endswith((".yaml", ".yml")):
             raise UsageError(f"{source} holds no JSON: {error}") from None
-    from maverick.cli.given import parse_value  # noqa: PLC0415 - loads the YAML parser
+    from maverick.cli.typed.given import parse_value  # noqa: PLC0415 - loads the YAML parser
 
     return parse_value(text, source)
 

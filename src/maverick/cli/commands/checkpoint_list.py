@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from maverick.cli.entry import AsJson
-from maverick.cli.listed import Chosen, list_checkpoints
+from maverick.cli.lists.listed import Chosen, list_checkpoints
 
 
 def command(

@@ -18,9 +18,9 @@ import typer
 from maverick.cli.answer import reply
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.inside import File, Folder, Held, Row, folder_of, look_up, split_revision
 from maverick.cli.terminal.render import json_text, size, table, value_text
 from maverick.cli.terminal.streams import print_bytes, print_json, print_value
+from maverick.cli.typed.inside import File, Folder, Held, Row, folder_of, look_up, split_revision
 from maverick.visible import iso_time, one_line
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ import typer
 
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.named import run_and_step
 from maverick.cli.terminal.streams import is_terminal, print_bytes, print_err, print_json, print_out
+from maverick.cli.typed.named import run_and_step
 from maverick.errors import NotFound, UsageError
 from maverick.visible import nearest, one_line, visible
 

@@ -205,7 +205,7 @@ def execute(order: Order, inputs_file: str, pairs: list[str], answer: CommandAns
 def _given_inputs(file: str, pairs: list[str]) -> "dict[str, Value]":
     if not file and not pairs:
         return {}
-    from maverick.cli.given import given_inputs  # noqa: PLC0415 - few runs are given any
+    from maverick.cli.typed.given import given_inputs  # noqa: PLC0415 - few runs are given any
 
     return given_inputs(file, pairs)
 
@@ -213,7 +213,7 @@ def _given_inputs(file: str, pairs: list[str]) -> "dict[str, Value]":
 def _given_outputs(pairs: "Sequence[str]") -> "dict[str, Value]":
     if not pairs:
         return {}
-    from maverick.cli.given import given_outputs  # noqa: PLC0415 - as above
+    from maverick.cli.typed.given import given_outputs  # noqa: PLC0415 - as above
 
     return given_outputs(pairs)
 

@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 from maverick.cli.entry import AsJson
-from maverick.cli.listed import Chosen, list_runs
+from maverick.cli.lists.listed import Chosen, list_runs
 
 
 def command(

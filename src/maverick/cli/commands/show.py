@@ -20,9 +20,9 @@ import typer
 
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.named import run_and_step
 from maverick.cli.terminal.render import line_width
 from maverick.cli.terminal.streams import as_lines, print_json, print_out, print_value
+from maverick.cli.typed.named import run_and_step
 from maverick.errors import NotFound
 from maverick.visible import nearest, one_line
 

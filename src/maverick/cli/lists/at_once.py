@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from maverick.cli.answer import CommandAnswer
 from maverick.cli.ending import run_guarded
-from maverick.cli.listed import list_checkpoints, list_runs
+from maverick.cli.lists.listed import list_checkpoints, list_runs
 from maverick.cli.terminal.streams import prepare_streams
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""The lists of runs, quick to load since they are asked for most."""

@@ -1,0 +1,1 @@
+"""What a person types: runs, steps, paths, inputs, and words that are called otherwise here."""
