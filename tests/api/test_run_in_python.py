@@ -136,6 +136,12 @@ def test_inputs_are_plain_python(folder: ToolsFolder) -> None:
         (lambda _: maverick.run("nothing"), WorkflowInvalid),
         (lambda flow: maverick.run(flow, {"b": "x"}), InputInvalid),
         (lambda flow: maverick.run(flow, {"c": 1}), InputInvalid),
+        (lambda flow: maverick.run(flow, {1: 1}), InputInvalid),
+        (lambda flow: maverick.run(flow, {"b": object()}), InputInvalid),
+        (lambda flow: maverick.run(flow, "b=1"), InputInvalid),
+        (lambda flow: maverick.run(flow, [("b", 1)]), InputInvalid),
+        (lambda flow: maverick.run(flow, resume=True, skip=b"add"), UsageError),
+        (lambda flow: maverick.run(flow, resume=True, skip={"add": object()}), UsageError),
         (lambda flow: maverick.run(flow, resume=True), NotFound),
         (lambda _: maverick.resume(), NotFound),
         (lambda _: maverick.resume("nobody"), NotFound),
@@ -302,6 +308,50 @@ def test_nothing_is_printed_on_standard_output(
     out, err = capsys.readouterr()
     assert ["step_started", "step_output", "step_done"] == out.split()
     assert sorted(["imported", *["adding", "to err"] * 3]) == sorted(err.splitlines())
+
+
+def test_what_threads_print_goes_where_they_belong(
+    folder: ToolsFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those of an action to standard error, those that the caller had before to standard output."""
+    folder.tools.write_text(
+        "import threading\n\ndef act():\n"
+        "    thread = threading.Thread(target=lambda: print('of the action'))\n"
+        "    thread.start()\n    thread.join()\n"
+    )
+    begun, go, printed = threading.Event(), threading.Event(), threading.Event()
+
+    def of_the_caller() -> None:
+        begun.set()
+        go.wait(PATIENCE_SECONDS)
+        print("of the caller")  # noqa: T201 - as people do
+        printed.set()
+
+    def show(event: Event) -> None:
+        if event.event == "step_started":
+            go.set()
+            assert printed.wait(PATIENCE_SECONDS)
+
+    thread = threading.Thread(target=of_the_caller)
+    thread.start()
+    assert begun.wait(PATIENCE_SECONDS)
+    maverick.run(folder.flow("- {name: a, action: 'tools:act'}"), on_event=show)
+    thread.join()
+
+    assert ("of the caller\n", "of the action\n") == tuple(capsys.readouterr())
+
+
+def test_a_folder_that_is_moved_meanwhile_stays_the_current_one(
+    folder: ToolsFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name would lead elsewhere, or nowhere."""
+    flow = folder.flow("- {name: s, run: 'mv ../here ../there'}")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    assert "done" == maverick.run(flow, project=folder.root).status
+
+    assert tmp_path / "there" == Path.cwd()
 
 
 def test_importing_maverick_loads_next_to_nothing() -> None:

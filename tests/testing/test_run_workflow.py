@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import maverick
 import maverick.testing
 from maverick.dsl.standins import Asked
 from maverick.errors import InputInvalid, UsageError, WorkflowInvalid
@@ -422,3 +423,20 @@ def test_all_is_the_public_surface() -> None:
 def test_the_options_are_those_of_the_function() -> None:
     """The fixture takes them, too."""
     assert run_workflow.__kwdefaults__.keys() == Options.__annotations__.keys()
+
+
+def test_a_rehearsed_run_can_be_resumed() -> None:
+    """With the same answers, or those that are left of them."""
+    text = flow(
+        """
+        - {name: one, agent: helper, context: {t: 1}}
+        - {name: two, agent: helper, context: {t: 2}}
+        """
+    )
+    outcome = run_workflow(text, agents={"helper": iter(["first", OSError("429"), "second"])})
+    assert "two" == outcome.failed_at
+
+    resumed = maverick.resume(outcome)
+
+    assert ("done", "second", 1) == (resumed.status, resumed.output, resumed.counts.recalled)
+    assert ["one", "two", "two"] == [asked.step for asked in outcome.asked["helper"]]

@@ -76,17 +76,18 @@ def project_of_the_process(root: Path) -> Iterator[None]:
 
 @contextmanager
 def _current_folder(folder: Path) -> Iterator[None]:
-    """Be in *folder* for a while. The folder before may be gone, or go meanwhile."""
-    try:
-        before = os.getcwd()  # noqa: PTH109 - given back as it is
-    except FileNotFoundError:
-        before = ""
-    if before == str(folder):
-        yield
-        return
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            os.chdir(before)
+    """Be in *folder* for a while. The folder before may be gone, or closed to this user."""
+    with ExitStack() as stack:
+        before: int | str
+        try:
+            # Also where it has no name any more.
+            before = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, before)
+        except PermissionError:
+            before = os.getcwd()  # noqa: PTH109 - given back as it is
+        os.chdir(folder)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                os.chdir(before)

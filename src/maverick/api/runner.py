@@ -9,11 +9,12 @@ from __future__ import annotations
 import dataclasses
 import select
 import threading
+from collections.abc import Mapping
 from contextlib import closing
 from contextvars import copy_context
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, cast
 
 from maverick.api.lease import project_of_the_process
 from maverick.api.look import Outcome, Project, Run
@@ -21,12 +22,12 @@ from maverick.api.look import open as open_project
 from maverick.dsl.processes.stop_request import Stop
 from maverick.dsl.processes.threads import Future
 from maverick.dsl.steps.prints import apart_from_steps
-from maverick.errors import UsageError
+from maverick.errors import InputInvalid, UsageError, ValueUnstorable
 from maverick.runs.request import Request, Session
 from maverick.values import normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from maverick.dsl.events import Event, Observer
     from maverick.dsl.workflow.outcome import Outcome as EngineOutcome
@@ -201,7 +202,7 @@ class _Options(NamedTuple):
         """Give what the engine is asked for."""
         return Request(
             workflow=workflow,
-            inputs=cast("dict[str, Value]", normalise(dict(inputs or {}), "inputs")),
+            inputs=plain_inputs(inputs),
             run=run,
             revision=revision,
             policy="rerun" if self.rerun else "recorded" if self.as_recorded else "refuse",
@@ -212,11 +213,33 @@ class _Options(NamedTuple):
         )
 
 
+def plain_inputs(inputs: Mapping[str, object] | None) -> dict[str, Value]:
+    """Give *inputs* as values. Raises InputInvalid for what is none."""
+    if inputs is not None and not isinstance(inputs, Mapping):
+        raise InputInvalid(f"inputs are a mapping of names to values, not {_article(inputs)}")
+    try:
+        return cast("dict[str, Value]", normalise(dict(inputs or {}), "inputs"))
+    except ValueUnstorable as error:
+        raise InputInvalid(str(error)) from error
+
+
 def _skipped(skip: Skip) -> dict[str, Value]:
     if isinstance(skip, str):
         return {skip: None} if skip else {}
-    paths: Any = skip if hasattr(skip, "items") else dict.fromkeys(skip)
-    return cast("dict[str, Value]", normalise(dict(paths), "skip"))
+    outputs = dict(skip) if isinstance(skip, Mapping) else dict.fromkeys(skip)
+    if not all(isinstance(path, str) for path in outputs):
+        raise UsageError(
+            f"`skip` is a step's path, several, or a mapping of paths to outputs, not {skip!r:.100}"
+        )
+    try:
+        return cast("dict[str, Value]", normalise(outputs, "skip"))
+    except ValueUnstorable as error:
+        raise UsageError(str(error)) from error
+
+
+def _article(given: object) -> str:
+    kind = type(given).__name__
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 
 # --- the run --------------------------------------------------------------------------------------

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, cast
 
 from maverick.api.look import Outcome, Project
-from maverick.api.runner import perform
+from maverick.api.runner import perform, plain_inputs
 from maverick.dsl.processes.stop_request import Stop
 from maverick.encoding import inherited
 from maverick.errors import UsageError
 from maverick.roots import CONFIG, FOLDER, VARIABLE, find_root
 from maverick.runs.request import Request
 from maverick.testing.doubles import Call, Doubles, write_below
-from maverick.values import normalise
 from maverick.visible import nearest
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
     from maverick.api.runner import OnEvent
     from maverick.dsl.standins import Asked
-    from maverick.values import Value
 
 _PARTS = ("workflows", "agents", "issues")
 """The folders of `.maverick` that are a project's definition, and no record of its runs."""
@@ -140,10 +138,7 @@ def run_workflow(
         doubles = Doubles(agents or {}, actions or {})
         scratch.stand_ins = doubles
         _check_names(scratch, reference, doubles)
-        request = Request(
-            workflow=reference,
-            inputs=cast("dict[str, Value]", normalise(dict(inputs or {}), "inputs")),
-        )
+        request = Request(workflow=reference, inputs=plain_inputs(inputs))
         outcome = perform(scratch, request, kind="start", on_event=on_event, stop=_NoDelays())
         doubles.check()
     except BaseException:

@@ -26,6 +26,7 @@ Say: TypeAlias = "Callable[[StreamName, bytes], None]"
 
 _guest: ContextVar[object] = ContextVar("guest", default=None)
 _listener: ContextVar[_Listener | None] = ContextVar("listener", default=None)
+_is_apart: ContextVar[bool] = ContextVar("is_apart", default=False)
 
 
 class _Listener:
@@ -69,7 +70,7 @@ def prints_kept(
 
     Where it is not *passed_on*, what they hear does not go to the streams. *as_guest* in a process
     that has other work to do: what the run prints goes to standard error, and what others print
-    goes its way untouched.
+    goes its way untouched. A thread that begins meanwhile and says nothing else is the run's.
 
     To be entered before the project's modules are loaded: a handler of `logging` holds on to the
     stream that it finds.
@@ -77,13 +78,14 @@ def prints_kept(
     guest = _guest.set(object() if as_guest else None)
     run = _Listener()
     token = _listener.set(run if as_guest else None)
-    nobody = None if as_guest else run
+    apart = _is_apart.set(False)
+    others = {thread.ident for thread in threading.enumerate()} if as_guest else set()
     with _streams:
         out, err = sys.stdout, sys.stderr
         target = err if as_guest else out
         kept = (
-            _Kept(out, "stdout", scrub, nobody, run.guest, target=target, passed_on=passed_on),
-            _Kept(err, "stderr", scrub, nobody, run.guest, target=err, passed_on=passed_on),
+            _Kept(out, "stdout", scrub, run, others, target=target, passed_on=passed_on),
+            _Kept(err, "stderr", scrub, run, others, target=err, passed_on=passed_on),
         )
         sys.stdout, sys.stderr = kept
     try:
@@ -94,6 +96,7 @@ def prints_kept(
                 each.is_over = True
             sys.stdout, sys.stderr = _in_use(sys.stdout), _in_use(sys.stderr)
         run.end()
+        _is_apart.reset(apart)
         _listener.reset(token)
         _guest.reset(guest)
 
@@ -112,11 +115,11 @@ def apart_from_steps(observe: Observer) -> Observer:
     """Give an observer whose own prints are no step's, and not the run's."""
 
     def observe_apart(event: Event) -> None:
-        token = _listener.set(None)
+        token = _is_apart.set(True)
         try:
             observe(event)
         finally:
-            _listener.reset(token)
+            _is_apart.reset(token)
 
     return observe_apart
 
@@ -145,8 +148,9 @@ class _Kept:
     """A text stream that masks what is written to it. There may be none under it (`>&-`).
 
     It is the whole process's: whoever closes it, or gives it another encoding, does so to nobody.
-    It hears the steps of *guest*, or, of no guest, all. What else comes is *nobody*'s, or (None)
-    goes to the stream as it is, as all does once the run is over. *target* is where the rest goes.
+    It hears the steps of *run*, and what else is printed; of a guest only what threads print that
+    are not *others*. The rest goes to the stream as it is, as all does once the run is over.
+    *target* is where it goes that is heard.
     """
 
     def __init__(
@@ -154,27 +158,34 @@ class _Kept:
         stream: Any,
         name: StreamName,
         scrub: Scrubber,
-        nobody: _Listener | None,
-        guest: object,
+        run: _Listener,
+        others: set[int | None],
         *,
         target: Any,
         passed_on: bool,
     ) -> None:
         self.stream = stream
-        self.guest = guest
         self.passed_on = passed_on
         self.name: StreamName = name
         self.scrub = scrub
         self.target = target
         self.is_over = False
         self.buffer = _KeptBytes(self)
-        self._nobody = nobody
+        self._run = run
+        self._others = others
+
+    def _listener(self) -> _Listener | None:
+        listener, guest = _listener.get(), self._run.guest
+        if listener is not None and listener.guest is guest and not _is_apart.get():
+            return listener
+        if guest is None:
+            return self._run
+        is_anybodys = _is_apart.get() or _guest.get() is not None
+        return None if is_anybodys or threading.get_ident() in self._others else self._run
 
     def hears(self, data: bytes) -> bool:
         """Write *data*, masked, also where a secret comes in pieces; False if it is nobody's."""
-        listener = _listener.get()
-        if listener is None or listener.guest is not self.guest:
-            listener = self._nobody
+        listener = self._listener()
         if listener is None or self.is_over:
             return False
         with listener.lock:
