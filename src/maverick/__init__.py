@@ -11,8 +11,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from maverick.api.look import Outcome, Project, Run, open  # noqa: A004 - as `Store.open`
+    from maverick.api.run_steps import Step
     from maverick.api.runner import resume, run
-    from maverick.api.steps import Step
     from maverick.errors import MaverickError
 
 __all__ = ["MaverickError", "Outcome", "Project", "Run", "Step", "open", "resume", "run"]
@@ -22,7 +22,7 @@ _HOMES = {
     "Outcome": "api.look",
     "Project": "api.look",
     "Run": "api.look",
-    "Step": "api.steps",
+    "Step": "api.run_steps",
     "open": "api.look",
     "resume": "api.runner",
     "run": "api.runner",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from maverick import project as projects
 from maverick.api import html
-from maverick.api.steps import Differences, Files, Steps
+from maverick.api.run_steps import Differences, Files, Steps
 from maverick.dsl.workflow import outcome as outcomes
 from maverick.encoding import inherited
 from maverick.errors import NotFound, UsageError
