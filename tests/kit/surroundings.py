@@ -15,6 +15,7 @@ from pathlib import Path
 
 _KEPT = {"PATH", "TMPDIR", "USER", "LOGNAME", "SHELL", "CI", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"}
 _KEPT_BEGINNINGS = ("PYTEST_", "HYPOTHESIS_", "COVERAGE_")
+_OF_BROWSERS = {"MAVERICK_CHROMIUM", "MAVERICK_SCREENSHOTS"}
 _GIT = "[user]\n\tname = Ada\n\temail = ada@example.org\n[init]\n\tdefaultBranch = main\n"
 PLAIN_GIT = {"GIT_CONFIG_NOSYSTEM": "1"}
 """For the environment of a process that is given one: the system's git settings are none of ours.
@@ -34,7 +35,7 @@ class Surroundings:
         kept = {
             name: value
             for name, value in os.environ.items()
-            if name in _KEPT or name.startswith(_KEPT_BEGINNINGS)
+            if name in _KEPT | _OF_BROWSERS or name.startswith(_KEPT_BEGINNINGS)
         }
         home = str(self.new_home())
         os.environ.clear()

@@ -234,6 +234,28 @@ def test_however_many_failed_there_is_a_bound() -> None:
     assert (100, 200) == (len(rows), left_out)
 
 
+def test_counts_are_of_all_steps_however_few_are_shown(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maverick.views.report.rows.placed.__defaults__", (5,))
+    runs.flow(
+        """
+        - name: each
+          type: loop
+          for_each: ${{ range(30) }}
+          steps:
+            - {name: one, type: python, action: give, kwargs: {output: "${{ item }}"}}
+        """
+    )
+    runs.start()
+
+    gathered = _gathered(runs)
+
+    assert (5, 56) == (len(gathered.data["steps"]), gathered.data["steps_left_out"])
+    assert {"done": 30} == gathered.data["steps"][0]["counts"]
+    assert ["Steps", "31 done"] in [list(fact) for fact in gathered.head["facts"]]
+
+
 def test_few_steps_are_all_there() -> None:
     top = StepNode(StepPath(), None, [_node("a", "done", _node("a.b")), _node("c")])
 

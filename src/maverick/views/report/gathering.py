@@ -20,7 +20,7 @@ from maverick.views.report.rows import placed, row_fields
 from maverick.visible import duration, iso_time, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from maverick.checkpoints import Checkpoint, Store
     from maverick.views.run_page import RunPage
@@ -112,7 +112,7 @@ def _head(page: RunPage, notes: list[str], data: Mapping[str, Any]) -> dict[str,
         "sign": RUN_SIGNS.get(page.status, ""),
         "look": LOOKS.get(page.status, page.status),
         "description": head_of(workflow.description.strip(), 2_000) if workflow else "",
-        "facts": list(_facts(page, data["steps"])),
+        "facts": list(_facts(page)),
         "error": head_of(page.error, ERROR_BYTES) if page.error else "",
         "failed_at": data["failed_at"] or "",
         "question": _question(page.waiting),
@@ -124,13 +124,13 @@ def _head(page: RunPage, notes: list[str], data: Mapping[str, Any]) -> dict[str,
     }
 
 
-def _facts(page: RunPage, steps: list[dict[str, Any]]) -> Any:
+def _facts(page: RunPage) -> Iterator[tuple[str, str]]:
     def moment(milliseconds: int) -> str:
         return iso_time(milliseconds)[:19].replace("T", " ") + " UTC"
 
     yield "Started", moment(page.started)
     yield "Time", duration(page.seconds)
-    counts = Counter(step["status"] for step in steps if step["type"] != "iteration")
+    counts: Counter[str] = Counter(row.status for row in page.top.rows())
     yield "Steps", ", ".join(f"{counts[each]:,} {each}" for each in SIGNS if counts[each]) or "none"
     totals = page.totals
     if totals["calls"]:

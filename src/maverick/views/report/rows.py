@@ -4,6 +4,7 @@ around it.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from maverick.views.graphs.graph import what_of
@@ -89,6 +90,7 @@ def row_fields(page: RunPage, each: Placed, before: Mapping[str, Any]) -> dict[s
         "when": one_line(step.when.text) if step is not None and step.when is not None else "",
         "checkpoint": step is not None and step.is_checkpoint,
         "before": before.get(node.path),
+        "counts": _counts(node),
     }
     if row is not None:
         error = row.error if row.status == "failed" or row.facts else None
@@ -101,6 +103,13 @@ def row_fields(page: RunPage, each: Placed, before: Mapping[str, Any]) -> dict[s
             "agent": None if row.agent is None else bounded(row.agent._asdict()),
         }
     return fields
+
+
+def _counts(node: StepNode) -> dict[str, int]:
+    """Count how the iterations of a loop stand, those that have no row here included."""
+    if not node.inner or not node.inner[0].is_iteration:
+        return {}
+    return dict(Counter(inner.status for inner in node.inner).most_common())
 
 
 def _name(node: StepNode) -> str:

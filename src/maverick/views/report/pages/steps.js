@@ -19,11 +19,12 @@ class Steps {
     this.counted = this.steps.filter((step) => step.type !== "iteration");
     this.tree = make("div", { class: isFree ? "steps free" : "steps" });
     this.found = make("div", { class: this.tree.className, hidden: true, "aria-live": "polite" });
-    place.append(this.findBar(), this.tree, this.found);
-    this.tree.append(this.list(-1, this.top));
+    place.append(this.findBar());
     if (run.steps_left_out) {
       place.append(make("p", { class: "note" }, `${count(run.steps_left_out, "step")} left out here: `, make("code", {}, `maverick show ${run.run} --all`)));
     }
+    place.append(this.tree, this.found);
+    this.tree.append(this.list(-1, this.top));
     if (!this.steps.length) this.tree.append(make("p", { class: "quiet" }, "No step has begun."));
   }
 
@@ -100,8 +101,8 @@ class Steps {
     if (step.attempts > 1) name.append(make("small", {}, `${step.attempts} attempts`));
     if (step.reused_from) name.append(make("small", {}, "reused"));
     if (step.assumed) name.append(make("small", {}, "set by hand"));
-    const inside = this.inside[index].length;
-    if (step.type === "loop" && inside) name.append(make("small", {}, this.counts(index)));
+    const counts = Object.entries(step.counts).map(([status, number]) => `${number.toLocaleString("en")} ${status}`);
+    if (counts.length) name.append(make("small", {}, counts.join(", ")));
     if (step.status === "failed" && step.error) name.append(make("span", { class: "why" }, shortened(step.error.split("\n")[0], 160)));
     const time = make("span", { class: "time" }, step.status === "skipped" ? "" : duration(step.seconds));
     const button = make(
@@ -117,12 +118,6 @@ class Steps {
     name.prepend(make("span", { class: "away" }, `${step.status}: `));
     item.append(button, body);
     return item;
-  }
-
-  counts(index) {
-    const counts = new Map();
-    for (const inner of this.inside[index]) counts.set(this.steps[inner].status, (counts.get(this.steps[inner].status) || 0) + 1);
-    return [...counts].map(([status, number]) => `${number.toLocaleString("en")} ${status}`).join(", ");
   }
 
   bar(step) {
