@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from maverick.values import Value
 
 
-NOTHING_VALIDATED: Final = "nothing was validated: there are no stages (validation.stages)"
+_NOTHING_VALIDATED: Final = "nothing was validated: there are no stages (validation.stages)"
 
 
 def walk_of(walk: Walk, step: Step, path: StepPath, block: Block) -> Callable[[], Result]:
@@ -109,13 +109,8 @@ def walk_validate(walk: Walk, step: ValidateStep, path: StepPath, block: Block) 
     output = {**_fields(result.output), "attempts": number + 1}
     remarks: tuple[str, ...] = ()
     if not output["stages"]:
-        walk.emit(
-            "notice",
-            path,
-            step,
-            message=NOTHING_VALIDATED,
-        )
-        remarks = (NOTHING_VALIDATED,)
+        walk.emit("notice", path, step, message=_NOTHING_VALIDATED)
+        remarks = (_NOTHING_VALIDATED,)
     if not success:
         why = _describe_failure(output, number + 1)
         if step.fail:
