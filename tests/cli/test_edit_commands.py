@@ -114,7 +114,10 @@ def test_the_path_of_a_setting_may_be_the_whole_one(failed: Quick, words: list[s
 def test_editing_is_visible_in_the_log_and_the_diff(failed: Quick) -> None:
     failed("checkpoint", "edit", "@latest", "steps.plan.output.tasks[0].title", "--set", "=two")
 
-    assert "  (edited steps.plan.output.tasks[0].title)\n" in failed("checkpoint", "log").out
+    assert (
+        "  (edited steps.plan.output.tasks[0].title)\n"
+        in failed("checkpoint", "log", COLUMNS="200").out
+    )
     changes = failed("checkpoint", "diff", "@latest~1", "@latest", "--json").json
     assert {
         "path": "steps.plan.output.tasks[0].title",
@@ -541,7 +544,7 @@ def test_from_and_skip_by_their_options(failed: Quick) -> None:
     ).json
     assert (
         "skipped login by hand; skipped last by hand; to run again from raw"
-        in failed("checkpoint", "log").out
+        in failed("checkpoint", "log", COLUMNS="200").out
     )
 
 
