@@ -1,4 +1,4 @@
-"""The pictures of the documentation: MAVERICK_SCREENSHOTS=docs/images scripts/test --browser -k
+"""Pictures of the documentation: MAVERICK_SCREENSHOTS=docs/images scripts/test --browser -k
 pictures makes them anew.
 """
 
@@ -50,7 +50,6 @@ steps:
 @pytest.mark.parametrize(
     ("name", "context"),
     [
-        ("report", {"viewport": {"width": 1100, "height": 860}}),
         ("report-dark", {"viewport": {"width": 1100, "height": 860}, "color_scheme": "dark"}),
         ("report-telephone", {"viewport": {"width": 390, "height": 780}, "is_mobile": True}),
     ],
