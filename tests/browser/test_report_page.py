@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kit.agents import Agents
 from kit.browser import Browser, Opened
 from kit.runs import Runs
 
@@ -185,6 +186,22 @@ def test_the_graph_has_each_step_and_leads_to_it(
         assert "true" == opened.row("quick").get_attribute("aria-expanded")
         opened.page.locator(".graph").scroll_into_view_if_needed()
         screenshot(opened, "graph")
+
+
+def test_an_agent_shows_its_prompt_and_what_it_cost(
+    browser: Browser, agents: Agents, report: Report, screenshot: Screenshot
+) -> None:
+    assert "done" == agents.ask("claude").status
+
+    with browser.open(report()) as opened:
+        assert "$0.01" in opened.row("ask").inner_text()
+        assert ["Cost", "$0.01"] in [text.split("\n") for text in opened.texts(".facts div")]
+        opened.row("ask").click()
+        opened.click(opened.page.locator("h3:text-is('Prompt') + details summary"))
+
+        assert "Write it" in "\n".join(opened.texts("h3:text-is('Prompt') + details pre"))
+        assert "claude" in "\n".join(opened.texts("h3:text-is('Agent') + div"))
+        screenshot(opened, "agent")
 
 
 def test_files_show_as_differences(browser: Browser, runs: Runs, report: Report) -> None:
