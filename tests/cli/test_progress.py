@@ -9,9 +9,12 @@ import re
 import pytest
 
 from kit.program import Program, Quick, err_at_a_terminal
+from maverick.cli.closing import counts_text
 from maverick.cli.terminal.event_lines import EventLines
 from maverick.cli.terminal.progress import Lines, progress_line
 from maverick.dsl.events import Event
+from maverick.dsl.workflow.costs import Costs
+from maverick.dsl.workflow.outcome import Counts, Outcome
 
 
 @pytest.mark.parametrize(
@@ -344,3 +347,43 @@ def test_a_failure_that_ends_nothing_tells_its_reason_where_it_happens(quick: Qu
     assert ["reason-a", "reason-b"] == [line.rpartition(" ")[2] for line in failed[:2]]
     assert failed[2].startswith("failed  other[0].c  1  ")
     assert 1 == sum("reason-b" in line for line in done.err.splitlines() if "│" not in line)
+
+
+def test_a_validation_that_does_not_pass_is_told_once_an_attempt(quick: Quick) -> None:
+    """By the lines of the steps: a notice that says more stands among the events."""
+    quick.program.flow(
+        """
+        - name: check
+          type: validate
+          retry: 1
+          stages: [{name: test, run: "echo broken; exit 1"}]
+        """
+    )
+
+    done = quick("run", "flow.yaml")
+
+    told = [line[10:].strip() for line in done.err.splitlines() if "did not pass" in line]
+    assert ["done  check[0]", "done  check[1]", "done  check"] == [
+        line.partition("  did")[0].rpartition("  ")[0] for line in told if line.startswith("done")
+    ]
+    assert "validation failed at" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("counts", "costs", "expected"),
+    [
+        (Counts(ran=1), Costs(), "1 step ran"),
+        (Counts(ran=0, recalled=2, failed=1), Costs(), "0 steps ran, 2 recalled, 1 failed"),
+        (
+            Counts(ran=3, reused=1, skipped=2),
+            Costs(calls=3, tokens_in=40_000, tokens_out=1_000, usd=0.37),
+            "3 steps ran, 1 reused, 2 skipped; 3 calls, 41k tokens, $0.37",
+        ),
+    ],
+)
+def test_the_end_says_what_ran_and_what_it_cost(
+    counts: Counts, costs: Costs, expected: str
+) -> None:
+    outcome = Outcome(run="flow-1", workflow="flow", status="done", counts=counts, costs=costs)
+
+    assert expected == counts_text(outcome)

@@ -44,7 +44,7 @@ def report(
         if outcome.resumed_from is not None and outcome.checkpoint == outcome.resumed_from:
             print_err(f"run {outcome.run} is done; nothing was run")
         elif not order.quiet:
-            print_err(f"{outcome.run} done in {duration(seconds)}: {_counts(outcome)}")
+            print_err(f"{outcome.run} done in {duration(seconds)}: {counts_text(outcome)}")
         _tell_notices(outcome, order)
         return
     complain(last_states(outcome.error or outcome.status))
@@ -54,7 +54,7 @@ def report(
         _tell_what_it_wrote(outcome, order, project)
     if resume:
         print_err(
-            f"{outcome.run} {outcome.status} after {duration(seconds)}: {_counts(outcome)}; "
+            f"{outcome.run} {outcome.status} after {duration(seconds)}: {counts_text(outcome)}; "
             "resume it with"
         )
         print_err(resume)
@@ -96,12 +96,14 @@ def _tell_what_it_wrote(outcome: "Outcome", order: Order, project: "Project") ->
             print_err(f"everything it wrote: {command}")
 
 
-def _counts(outcome: "Outcome") -> str:
+def counts_text(outcome: "Outcome") -> str:
+    """Say what became of how many steps, and what the run cost so far if agents were called."""
     counts = outcome.counts
-    parts = {"recalled": counts.recalled, "skipped": counts.skipped, "failed": counts.failed}
-    return ", ".join(
-        [
-            f"{plural(counts.ran, 'step')} ran",
-            *(f"{count} {what}" for what, count in parts.items() if count),
-        ]
-    )
+    others = ("recalled", "reused", "skipped", "failed")
+    parts = [f"{count:,} {what}" for what in others if (count := getattr(counts, what))]
+    text = ", ".join([f"{plural(counts.ran, 'step')} ran", *parts])
+    if not outcome.costs.calls:
+        return text
+    from maverick.cli.run_text import cost_text  # noqa: PLC0415 - of runs with agents only
+
+    return f"{text}; {cost_text(outcome.costs)}"

@@ -155,7 +155,7 @@ def _look(event: Event) -> Look:
 
 def is_left_out(event: Event, *, verbose: bool) -> bool:
     """Whether *event* has no line of its own."""
-    if event.event in _UNSHOWN:
+    if event.event in _UNSHOWN or "repeats" in event.data:
         return True
     if event.type == "checkpoint" and event.event in {"step_started", "step_done"}:
         return True  # That it was saved says it all.

@@ -100,7 +100,7 @@ def walk_validate(walk: Walk, step: ValidateStep, path: StepPath, block: Block) 
             if walk.recall.records.get(attempt) is not record:
                 # It ran now; an attempt that is recalled was told when it was made.
                 why = _describe_failure(_fields(result.output), 1)
-                walk.emit("notice", attempt, step, message=why)
+                walk.emit("notice", attempt, step, message=why, data={"repeats": "step_done"})
             inner.frame.set_step(step.name, result.view())
             if step.on_failure is not None:
                 walk.walk_step(step.on_failure, attempt.child(step.on_failure.name), inner)
@@ -115,7 +115,7 @@ def walk_validate(walk: Walk, step: ValidateStep, path: StepPath, block: Block) 
         why = _describe_failure(output, number + 1)
         if step.fail:
             raise StepFailed(why)
-        walk.emit("notice", path, step, message=why)
+        walk.emit("notice", path, step, message=why, data={"repeats": "step_done"})
     walk.notices.set(path, remarks, counts=step.notices and not block.quiet)
     return Result("done", lambda: output)
 
