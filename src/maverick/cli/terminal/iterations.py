@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from maverick.record import record
 
 if TYPE_CHECKING:
     from maverick.dsl.events import Event
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Iteration:
     """An iteration; `count` is None where nobody knows how many there will be."""
 

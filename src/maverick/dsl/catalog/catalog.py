@@ -282,6 +282,8 @@ class Catalog:
         """Say of each workflow that was loaded by a name that ships, and is another file, which
         file that is.
         """
+        if not self._by_name:
+            return []
         shipped = {
             name
             for folder in self.folders

@@ -7,9 +7,10 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl.durations import GRACE_SECONDS, Limit
@@ -44,8 +45,7 @@ _MODULE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentConfig:
+class AgentConfig(NamedTuple):
     """One agent. `command` is what a `command` agent runs, of another provider how its program is
     started; `timeout` is in seconds, None for ever.
 
@@ -57,7 +57,7 @@ class AgentConfig:
     command: tuple[str, ...] = ()
     model: str = ""
     timeout: float | None = None
-    options: Mapping[str, Value] = field(default_factory=dict)
+    options: Mapping[str, Value] = MappingProxyType({})
 
 
 class Stage(NamedTuple):
@@ -83,19 +83,18 @@ class CheckpointsConfig(NamedTuple):
     keep_within: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
+class Config(NamedTuple):
     """What stands in `maverick.yaml`; what does not has its default."""
 
-    agents: Mapping[str, AgentConfig] = field(default_factory=dict)
-    stages: Mapping[str, Stage] = field(default_factory=dict)
+    agents: Mapping[str, AgentConfig] = MappingProxyType({})
+    stages: Mapping[str, Stage] = MappingProxyType({})
     github_repo: str | None = None
     actions: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
-    checkpoints: CheckpointsConfig = field(default_factory=CheckpointsConfig)
+    checkpoints: CheckpointsConfig = CheckpointsConfig()
     logs: bool = True
     """Whether what steps write, and what agents are asked, is kept with their runs."""
-    processes: ProcessesConfig = field(default_factory=ProcessesConfig)
+    processes: ProcessesConfig = ProcessesConfig()
 
     def agent(self, name: str) -> AgentConfig:
         """Give the agent called *name*, else the one called `default`, else Claude."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from maverick.dsl.paths import StepPath
 from maverick.dsl.workflow.costs import Costs
 from maverick.errors import StepFailed
+from maverick.record import record
 from maverick.values import Value
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class Counts:
     reused: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Outcome:
     """What one execution (a start or a resumption) of a run came to."""
 
