@@ -176,3 +176,12 @@ def test_the_last_line_after_an_interruption_works(program: Program) -> None:
     program.file("fixed", "")
     done = program.run(*words[1:], "--json")
     assert (0, words[-1], "done") == (done.code, done.json["run"], done.json["status"])
+
+
+def test_every_command_that_the_list_orders_is_there(quick: Quick) -> None:
+    """The words that people type are answered with these names."""
+    listed = quick("--help").out.partition("Commands:\n")[2].splitlines()
+
+    assert list(ORDER) == [
+        line.split()[0] for line in listed if line.startswith("  ") and line[2] != " "
+    ]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from maverick.dsl.paths import StepPath
 from maverick.dsl.workflow.costs import Costs
 from maverick.errors import StepFailed
-from maverick.record import record
 from maverick.values import Value
 
 if TYPE_CHECKING:
@@ -139,7 +138,7 @@ class Counts:
     reused: int = 0
 
 
-@record(kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What one execution (a start or a resumption) of a run came to."""
 
