@@ -57,14 +57,15 @@ class Project(projects.Project):
             and (not status or status == summary.status)
         )
 
-    def run(self, name: str = "@latest") -> Run:
-        """Give the run *name*: its id, the beginning or end of it, `fly@{1}`, or another revision.
+    def run(self, name: str | Outcome = "@latest") -> Run:
+        """Give the run *name*: its id, the beginning or end of it, `fly@{1}`, or another revision;
+        or the run of an outcome.
 
         Raises:
             NotFound: There is none, or there are several; the message lists them.
         """
         store = self.open_store()
-        checkpoint = store.resolve(name)
+        checkpoint = store.resolve(name.run if isinstance(name, Outcome) else name)
         return Run(self, store, checkpoint.run, checkpoint=checkpoint)
 
     def _repr_html_(self) -> str:
@@ -176,7 +177,7 @@ class Run:
         kept = newest_with_files(self._store, self.page.tree.checkpoint)
         return Files(None if kept is None else RunTree(self._store.snapshot(kept)))
 
-    def diff(self, other: Run | str | None = None) -> Differences:
+    def diff(self, other: Run | Outcome | str | None = None) -> Differences:
         """Give what differs from this run to *other*; without one, from the run before to this one.
 
         Raises:

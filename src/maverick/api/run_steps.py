@@ -137,7 +137,7 @@ class Step:
         title = f"{html.text(self.path)} · {html.status(self.status)}{seconds}"
         parts = [html.block(self.error)] if self.error else []
         if self.because:
-            parts.append(f"<div>{html.text(self.because)}</div>")
+            parts.append(f"<div>{html.text(f'because {self.because}')}</div>")
         parts.append(html.folded("output", html.value(self.output)))
         if self.log:
             parts.append(html.folded("log", html.block(self.log)))
