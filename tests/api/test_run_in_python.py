@@ -385,7 +385,7 @@ def test_all_is_the_public_surface() -> None:
 
 
 def in_threads(*works: Callable[[], object]) -> list[object]:
-    """Do all of *works* at once, none in the main thread; give what each gives or raises."""
+    """Do all of *works* at once, none in the main thread; give what each gives, or raise."""
     results: dict[int, object] = {}
 
     def do(number: int, work: Callable[[], object]) -> None:
@@ -399,6 +399,9 @@ def in_threads(*works: Callable[[], object]) -> list[object]:
         thread.start()
     for thread in threads:
         thread.join(PATIENCE_SECONDS)
+    raised = [result for result in results.values() if isinstance(result, BaseException)]
+    if raised:
+        raise raised[0]
     return [results[number] for number in range(len(works))]
 
 
@@ -510,6 +513,32 @@ def test_an_interrupt_pauses_the_run_and_is_raised(folder: ToolsFolder) -> None:
     assert "paused; go on with it: maverick.resume('flow-" in note
     outcome = maverick.resume()
     assert ("done", 1) == (outcome.status, outcome.counts.recalled)
+
+
+@pytest.mark.usefixtures("surroundings")
+def test_what_a_signal_handler_raises_pauses_the_run_too(
+    folder: ToolsFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a time limit for a test: else the run would go on behind who no longer waits."""
+    flow = folder.flow("- {name: s, run: 'test -e go || exec sleep 1000'}")
+
+    def give_up(*_: object) -> None:
+        raise TimeoutError("too long")
+
+    def signal_us(event: Event) -> None:
+        if event.event == "step_started":
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, give_up)
+    try:
+        with pytest.raises(TimeoutError, match="too long") as caught:
+            maverick.run(flow, on_event=signal_us)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+    assert "paused" in caught.value.__notes__[0]
+    (folder.root / "go").touch()
+    assert "done" == maverick.resume().status
 
 
 def test_ctrl_c_ends_a_script_and_leaves_the_run_resumable(folder: ToolsFolder) -> None:

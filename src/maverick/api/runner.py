@@ -42,7 +42,7 @@ Workspace: TypeAlias = Literal["", "restore", "force-restore", "keep"]
 OnEvent: TypeAlias = "Callable[[Event], object]"
 Kind: TypeAlias = Literal["start", "resume", "auto"]
 _INTERRUPTS: Final = 3
-"""So many KeyboardInterrupts leave a run that does not end."""
+"""So many of them leave a run that does not end."""
 _MOMENT_MILLISECONDS: Final = 100
 
 
@@ -291,24 +291,31 @@ def _observer(on_event: OnEvent | None) -> Observer:
 
 
 def _attended(work: Callable[[], EngineOutcome], stop: Stop) -> EngineOutcome:
-    """Do *work* in a thread; a KeyboardInterrupt requests *stop*, and is raised when it has ended.
+    """Do *work* in a thread; what is raised here meanwhile requests *stop*, and is raised when the
+    work has ended.
 
-    The second one stops at once, the third one does not wait.
+    That is KeyboardInterrupt, or what a signal handler of the caller raises. The second one stops
+    at once, the third one does not wait.
     """
     future: Future[EngineOutcome] = Future()
-    interrupt: KeyboardInterrupt | None = None
+    interrupt: BaseException | None = None
     count = 0
     thread = threading.Thread(
         target=copy_context().run, args=(future.do, work), name="maverick run", daemon=True
     )
-    thread.start()
     with closing(future):
-        while not future.has_ended:
+        while True:
             try:
-                _wait(future)
-            except KeyboardInterrupt as error:
+                if thread.ident is None:
+                    thread.start()
+                while not future.has_ended:
+                    _wait(future)
+                break
+            except BaseException as error:
+                if thread.ident is None:
+                    raise
                 interrupt, count = error, count + 1
-                stop.request("SIGINT")
+                stop.request("SIGINT" if isinstance(error, KeyboardInterrupt) else repr(error))
                 if count == _INTERRUPTS:
                     interrupt.add_note("the run has not ended; it is still being stopped")
                     raise
@@ -317,7 +324,7 @@ def _attended(work: Callable[[], EngineOutcome], stop: Stop) -> EngineOutcome:
     raise _noted(interrupt, future)
 
 
-def _noted(interrupt: KeyboardInterrupt, future: Future[EngineOutcome]) -> KeyboardInterrupt:
+def _noted(interrupt: BaseException, future: Future[EngineOutcome]) -> BaseException:
     """Give *interrupt* with what became of the run."""
     if future.error is not None:
         interrupt.add_note(f"no run: {future.error}")

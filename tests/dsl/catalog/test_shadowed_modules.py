@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import types
 from importlib.machinery import PathFinder
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from kit.program import Program
 from kit.runs import Runs
+from maverick.dsl.catalog.actions import add_to_path
 from maverick.project import Project
 
 _IMPORTED_LATE = [
@@ -245,3 +247,27 @@ def test_what_is_installed_can_be_named_where_the_project_has_none_of_that_name(
     runs.flow("- {name: a, type: python, action: 'platform:system'}")
 
     assert os.uname().sysname == runs.start().output
+
+
+class Importing(types.ModuleType):
+    """A module that is asked for its file while another thread imports."""
+
+    def __getattribute__(self, name: str) -> object:
+        if name == "__file__":
+            sys.modules.setdefault("imported_meanwhile", types.ModuleType("imported_meanwhile"))
+        return super().__getattribute__(name)
+
+
+def test_another_project_is_left_while_a_thread_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Iterations that run side by side load their actions when they come to them."""
+    monkeypatch.setattr("maverick.dsl.catalog.actions._roots", [])
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "modules", {"importing": Importing("importing"), **sys.modules})
+
+    for project in ("one", "other", "one"):
+        add_to_path(str(tmp_path / project))
+
+    assert str(tmp_path / "one") in sys.path
+    assert "imported_meanwhile" in sys.modules

@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -253,6 +254,7 @@ def _where(error: BaseException) -> str:
 
 _roots: list[str] = []
 """The projects of this process that were added to sys.path, the one at hand first."""
+_changing_path = threading.Lock()
 
 
 def add_to_path(folder: str) -> None:
@@ -267,13 +269,13 @@ def add_to_path(folder: str) -> None:
     with suppress(ImportError):
         # Several packages share it, so that it would give way to any module of that name.
         importlib.import_module("backports")
-    before = {root for root in _roots if root != folder}
-    others = [root for root in _roots if root in before and root in sys.path]
-    sys.path[:] = [entry for entry in sys.path if entry not in _roots]
-    sys.path += [folder, *others]
-    _roots[:] = [folder, *others]
-    for name in [name for name, module in sys.modules.items() if _root_of(name, module) in before]:
-        sys.modules.pop(name, None)
+    with _changing_path:
+        before = {root for root in _roots if root != folder}
+        others = [root for root in _roots if root in before and root in sys.path]
+        own = [entry for entry in sys.path if entry not in _roots]
+        sys.path[:] = [*own, folder, *others]
+        _roots[:] = [folder, *others]
+        _forget(lambda name, module: _root_of(name, module) in before)
 
 
 @contextmanager
@@ -286,13 +288,18 @@ def importing_from(folder: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if not was_in_path:
-            sys.path[:] = [entry for entry in sys.path if entry != folder]
-            _roots[:] = [root for root in _roots if root != folder]
-        for name, module in list(sys.modules.items()):
-            if name not in before and _root_of(name, module) == folder:
-                sys.modules.pop(name, None)
+        with _changing_path:
+            if not was_in_path:
+                sys.path[:] = [entry for entry in sys.path if entry != folder]
+                _roots[:] = [root for root in _roots if root != folder]
+            _forget(lambda name, module: name not in before and _root_of(name, module) == folder)
         importlib.invalidate_caches()
+
+
+def _forget(is_meant: Callable[[str, object], bool]) -> None:
+    for name, module in list(sys.modules.items()):  # Another thread may import meanwhile.
+        if is_meant(name, module):
+            sys.modules.pop(name, None)
 
 
 def _root_of(name: str, module: object) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from weakref import WeakSet
 
 if TYPE_CHECKING:
     from maverick.dsl.events import Event, Observer
@@ -79,7 +80,7 @@ def prints_kept(
     run = _Listener()
     token = _listener.set(run if as_guest else None)
     apart = _is_apart.set(False)
-    others = {thread.ident for thread in threading.enumerate()} if as_guest else set()
+    others = WeakSet(threading.enumerate() if as_guest else ())
     with _streams:
         out, err = sys.stdout, sys.stderr
         target = err if as_guest else out
@@ -159,7 +160,7 @@ class _Kept:
         name: StreamName,
         scrub: Scrubber,
         run: _Listener,
-        others: set[int | None],
+        others: WeakSet[threading.Thread],
         *,
         target: Any,
         passed_on: bool,
@@ -181,7 +182,7 @@ class _Kept:
         if guest is None:
             return self._run
         is_anybodys = _is_apart.get() or _guest.get() is not None
-        return None if is_anybodys or threading.get_ident() in self._others else self._run
+        return None if is_anybodys or threading.current_thread() in self._others else self._run
 
     def hears(self, data: bytes) -> bool:
         """Write *data*, masked, also where a secret comes in pieces; False if it is nobody's."""
