@@ -6,6 +6,8 @@ import json
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from kit.runs import Runs
 from maverick.checkpoints import Store, existing, note
 from maverick.checkpoints.objects.ids import ObjectId
@@ -284,3 +286,85 @@ def test_what_a_loop_recalled_keeps_its_time(runs: Runs) -> None:
 
     assert before["longest"]["[0]"] == after["longest"]["[0]"]
     assert {"done": 3} == after["counts"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "failed_at", "why"),
+    [
+        (
+            """
+- name: br
+  type: branch
+  on_no_match: fail
+  options: [{when: "false", step: {name: x, type: shell, run: "true"}}]
+""",
+            "br",
+            "no option of the branch holds",
+        ),
+        ("- {name: a, type: shell, run: 'true', when: 'inputs.n + [1]'}", "a", ""),
+        (
+            """
+- name: lp
+  type: loop
+  until: "false"
+  max_iterations: 2
+  steps: [{name: x, type: shell, run: "true"}]
+""",
+            "lp",
+            "until never held",
+        ),
+        ("- {name: hard, type: validate, fail: true, stages: ['false']}", "hard", "validation failed"),
+    ],
+)  # fmt: skip
+def test_a_step_that_failed_before_or_around_others_tells_why(
+    runs: Runs, steps: str, failed_at: str, why: str
+) -> None:
+    """Nothing but the run's end tells of it: it has no attempt."""
+    runs.flow(steps)
+    (runs.root / "flow.yaml").write_text(
+        (runs.root / "flow.yaml").read_text().replace("steps:", "inputs: {n: {type: integer, default: 1}}\nsteps:", 1)
+    )  # fmt: skip
+    runs.start()
+
+    page = page_of(runs)
+    row = rows_of(page)[failed_at]
+
+    assert ("failed", failed_at) == (row.status, page.failed_at)
+    assert why in (row.error or "")
+    assert row.error
+    assert page.error_row is row
+
+
+def test_a_fork_tells_its_own_executions(runs: Runs) -> None:
+    """The facts that it begins with name executions of the run that it was forked from."""
+    runs.flow(FLOW)
+    runs.start()
+    runs.resume()
+    origin = runs.run
+    (runs.root / "ready").touch()
+    revision = f"{origin}@m-0"
+    runs.resume(revision)
+
+    page = page_of(runs)
+    reasons = reasons_of(page)
+
+    assert origin != page.run
+    assert 1 == len(page.executions)
+    assert page.forked_from.startswith(f"{origin} at ")
+    assert "recalled" == reasons["each[0].one"]["did"]
+    assert "ran" == reasons["waits"]["did"]
+
+
+def test_a_checkpoint_in_the_middle_does_not_run(runs: Runs) -> None:
+    """Its run is what it is now, and its time ends with it."""
+    runs.flow(FLOW)
+    (runs.root / "ready").touch()
+    runs.start()
+    checkpoint = runs.store.resolve(f"{runs.run}@m-0")
+
+    page = load_page(str(runs.root), runs.store, checkpoint)
+
+    assert "done" == page.status
+    assert page.ended == checkpoint.created
+    assert page.output is None
+    assert "pending" == rows_of(page)["waits"].status

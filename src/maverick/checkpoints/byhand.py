@@ -97,7 +97,14 @@ def fork(
         raise UsageError(f"there is a run {run} already; choose another name")
     _note(store, "fork", run, reason, None)
     return store.save(
-        run, changes, parent=start, kind="pause", step=start.step, reason=reason, facts=facts
+        run,
+        changes,
+        parent=start,
+        kind="pause",
+        step=start.step,
+        reason=reason,
+        facts=facts,
+        summary={"forked_from": f"{start.run} at {start.id[:12]}"},
     )
 
 

@@ -74,7 +74,7 @@ def _has_ended(follower: Follower, step: StepPath) -> bool:
     row = node.row if node is not None else None
     if row is None or follower.runs(step):
         return False
-    is_of_now = row.execution == max(len(follower.page.executions), 1)
+    is_of_now = row.execution == follower.page.last_execution
     return row.status in ("done", "skipped") or (row.status == "failed" and is_of_now)
 
 

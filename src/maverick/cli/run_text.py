@@ -86,12 +86,18 @@ class RunText:
         verb = "for" if page.status == "running" else after
         status = paint(page.status, tint, on=self._colour)
         name = paint(page.workflow or "(no workflow)", "bold", on=self._colour)
-        yield shown(name, "  ", status, f"{ago} {verb} {duration(page.seconds)}")
+        if page.is_newest:
+            yield shown(name, "  ", status, f"{ago} {verb} {duration(page.seconds)}")
+        else:
+            place = f"  {duration(page.seconds)} into the run, which is "
+            yield shown(name, place, status, " now" if page.ended else "")
         place = "" if page.is_newest else ", not its newest"
         which = f"run {page.run} (checkpoint {page.tree.checkpoint.sequence}{place})"
         when = f"started {iso_time(page.started)[:19].replace('T', ' ')} UTC"
         if len(page.executions) > 1:
             when += f", {len(page.executions)} executions"
+        if page.forked_from:
+            when += f", forked from {page.forked_from}"
         if self._width is None or columns(f"{which}, {when}") <= self._width:
             yield one_line(f"{which}, {when}")
         else:
@@ -105,7 +111,7 @@ class RunText:
     def _foot(self) -> Iterator[str]:
         page = self._page
         yield ""
-        if page.error and page.failed_at is None:
+        if page.error and page.error_row is None:
             yield from self._block(page.error, "")
         for notice in page.notices:
             yield paint(f"notice: {notice}", "yellow", on=self._colour)
@@ -192,7 +198,11 @@ class RunText:
             line = shown(line, "  ", paint(about, "dim", on=self._colour))
         yield Shown(line.rstrip())
         row = entry.row
-        if row is not None and row.status in ("failed", "pending") and not _is_around(row):
+        if (
+            row is not None
+            and row.status in ("failed", "pending")
+            and (not _is_around(row) or row is self._page.error_row)
+        ):
             error = row.error
             if error:
                 yield from self._block(error, f"{indent}  ")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from maverick.checkpoints import Checkpoint, Owner, Store
 from maverick.dsl.events import Event
-from maverick.dsl.journal.tally import Standing
+from maverick.dsl.journal.tally import FORKED_FROM, Standing
 from maverick.dsl.journal.tree import OUTPUT, RunTree
 from maverick.dsl.steps.prints import prints_kept
 from maverick.dsl.workflow.outcome import Outcome
@@ -140,7 +140,12 @@ def _fork(store: Store, tip: Checkpoint, run: str, session: Session) -> Checkpoi
     """Begin *run* where another one stands at *tip*."""
     origin = f"{tip.run} at {tip.id[:12]}"
     forked = store.save(
-        run, {OUTPUT: None}, parent=tip, reason=f"forked from {origin}", step=tip.step
+        run,
+        {OUTPUT: None},
+        parent=tip,
+        reason=f"forked from {origin}",
+        step=tip.step,
+        summary={FORKED_FROM: origin},
     )
     session.tell(f"forked {run} from {origin}")
     return forked

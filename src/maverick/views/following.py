@@ -97,7 +97,7 @@ class Follower:
                 data={"workflow": self.ref.group},
             )
         ]
-        execution = max(len(self.page.executions), 1)
+        execution = self.page.last_execution
         for row in self._new_rows():
             self._note(row)
             if row.execution == execution:

@@ -61,27 +61,37 @@ class _Loader:
         ref = store.find_ref(checkpoint.run)
         self._ref: Ref | None = ref if ref and ref.checkpoint == checkpoint.id else None
         self._end = self._tree.end
-        self._status = self._run_status()
+        self._standing = Standing.read(self._ref.summary) if self._ref else Standing()
+        self._status = self._run_status(ref)
         self._definition = RecordedSteps(self._tree.definition, self._tree.main_file)
         self._warning = ""
 
-    def _run_status(self) -> str:
-        if self._ref is not None:
-            return status_of(self._store, self._ref)
+    def _run_status(self, ref: Ref | None) -> str:
+        """Give how the run stood at the checkpoint; between two ends, how it stands now."""
         ends = {"final": "done", "failure": "failed", "pause": "paused"}
-        return ends.get(self._checkpoint.kind, "running")
+        if self._ref is None and (end := ends.get(self._checkpoint.kind)):
+            return end
+        return status_of(self._store, ref) if ref is not None else "killed"
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether what is shown still changes."""
+        return self._ref is not None and self._status == "running"
 
     def page(self) -> RunPage:
         tree, checkpoint = self._tree, self._checkpoint
         rows = {path: self._row(path, facts) for path, facts in self._facts().items()}
         self._add_running(rows)
+        self._add_failed(rows)
         top = _tree_of(rows, self._definition.positions)
-        if self._status != "done":
+        if not self._is_complete:
             self._add_pending(top)
         self._settle(top)
-        executions = tree.executions
-        standing = Standing.read(self._ref.summary) if self._ref is not None else Standing()
-        until = self._store.now() if self._status == "running" else checkpoint.created
+        standing = self._standing
+        # A fork that was not executed yet knows those of the run that it was forked from.
+        is_unused = self._ref is not None and not standing.execution
+        executions = [] if is_unused else tree.executions
+        until = self._store.now() if self._goes_on else checkpoint.created
         costs = standing.costs
         if not standing.execution:
             for row in rows.values():
@@ -93,10 +103,10 @@ class _Loader:
             workflow=checkpoint.group,
             status=self._status,
             started=self._started(executions),
-            ended=None if self._status in ("running", "waiting") else checkpoint.created,
+            ended=None if self._goes_on or self._status == "waiting" else checkpoint.created,
             seconds=self._seconds(standing, executions, until),
             inputs=tree.inputs,
-            output=_output_of(tree) if self._status == "done" else None,
+            output=_output_of(tree) if self._is_complete else None,
             error=self._error(),
             failed_at=failed_at if self._status == "failed" else None,
             waiting=standing.waiting,
@@ -111,8 +121,14 @@ class _Loader:
             definition=self._definition,
             is_newest=self._ref is not None,
             warning=self._warning,
+            forked_from=standing.forked_from,
             counts=self._counts,
         )
+
+    @property
+    def _is_complete(self) -> bool:
+        """Whether the checkpoint is the one with which a run ends."""
+        return self._checkpoint.kind == "final"
 
     def _started(self, executions: list[Execution]) -> int:
         if self._ref is not None:
@@ -130,6 +146,8 @@ class _Loader:
         return milliseconds / 1000
 
     def _error(self) -> str | None:
+        if self._ref is None and self._checkpoint.kind in ("auto", "label"):
+            return None
         if self._status == "failed":
             return str(self._end.get("error", "")) or self._reason() or None
         if self._status == "killed":
@@ -253,6 +271,22 @@ class _Loader:
                 load_error=lambda: None if at_work else _KILLED,
             )
 
+    def _add_failed(self, rows: dict[StepPath, StepRow]) -> None:
+        """Make the step that failed the run one that failed, whatever is noted of it.
+
+        Nothing is, where it failed before it began; where it is made of steps, these did not.
+        """
+        path = StepPath(str(self._end.get("step", "")))
+        if self._status != "failed" or not path:
+            return
+        row = rows.get(path)
+        if row is None:
+            rows[path] = row = self._row(path, {"status": "failed"})
+            row.facts = {}
+        if row.error is None:
+            row.load_error = lambda: self._told_at_the_end(path)
+        row.status = "failed"
+
     def _add_pending(self, top: StepNode) -> None:
         """Add what is to come, where that is known: beside what has begun and is not over."""
         steps = self._definition.outlined
@@ -287,7 +321,7 @@ class _Loader:
             outlined = self._definition.find(node.path)
             status = node.status
             if status in ("done", "skipped"):
-                status = "running" if self._status == "running" else "pending"
+                status = "running" if self._goes_on else "pending"
             if failed_at and failed_at.is_within(node.path):
                 status = "failed"
             row = StepRow(

@@ -167,8 +167,23 @@ class RunPage:
     definition: RecordedSteps
     is_newest: bool
     warning: str = ""
+    forked_from: str = ""
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Of the loops that are folded: how many iterations came to which end."""
+
+    @property
+    def error_row(self) -> StepRow | None:
+        """The step that failed the run; None where none did, or nothing is known of it."""
+        if self.failed_at is None:
+            return None
+        node = self.find(self.failed_at)
+        row = node.row if node is not None else None
+        return row if row is not None and row.error else None
+
+    @property
+    def last_execution(self) -> int:
+        """The number of the run's last execution."""
+        return self.executions[-1].number if self.executions else 1
 
     @property
     def steps(self) -> list[StepRow]:

@@ -104,7 +104,7 @@ def reasons(page: RunPage, node: StepNode) -> Iterator[dict[str, Any]]:
 
     Steps that are made of steps are left out, and so are those that it did not come to.
     """
-    last = max(len(page.executions), 1)
+    last = page.last_execution
     for row in node.rows():
         outlined = page.definition.find(row.path)
         is_composite = row.is_composite or (outlined is None and not row.facts)

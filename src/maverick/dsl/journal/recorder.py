@@ -24,7 +24,7 @@ from maverick.checkpoints import (
 from maverick.dsl.journal.draft import Draft, Save
 from maverick.dsl.journal.logs import AttemptLog, Logs, facts_text
 from maverick.dsl.journal.records import Facts, Recall
-from maverick.dsl.journal.tally import Execution, Standing, executions_text
+from maverick.dsl.journal.tally import Execution, Standing, executions_text, with_next
 from maverick.dsl.journal.tree import (
     ASKED,
     END,
@@ -132,12 +132,10 @@ class Recorder(Recall):
         """Begin another execution of the run; that is kept with the next save."""
         now, before = self._store.now(), self.tip.created
         with self._lock:
-            self._standing = self._recorded_standing().begun(now, before)
-            earlier = self.tree.executions
-            if earlier and earlier[-1].milliseconds is None:
-                killed = max(before - earlier[-1].started, 0)
-                earlier[-1] = Execution(earlier[-1].started, killed, "killed")
-            self._executions = [*earlier, Execution(now)]
+            standing, earlier = self._recorded_standing(), self.tree.executions
+            is_fork = not standing.execution
+            self._executions = with_next(earlier, now, before, is_fork=is_fork)
+            self._standing = standing.begun(now, before, self._executions[-1].number)
             self._keep_standing()
 
     def _recorded_standing(self) -> Standing:
@@ -169,8 +167,9 @@ class Recorder(Recall):
             now, error=error, failed_at=failed_at, notices=notices
         )
         if self._executions:
-            began = self._executions[-1].started
-            self._executions[-1] = Execution(began, max(now - began, 0), status)
+            last = self._executions[-1]
+            took = max(now - last.started, 0)
+            self._executions[-1] = last._replace(milliseconds=took, status=status)
         self._keep_standing()
 
     # --- steps ------------------------------------------------------------------------------------

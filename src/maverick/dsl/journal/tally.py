@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from maverick.dsl.workflow.costs import Costs
 
+FORKED_FROM: Final = "forked_from"
 ERROR_BYTES: Final = 2048
 """Of an error that a ref keeps."""
 NOTICE_CHARACTERS: Final = 200
@@ -33,6 +34,7 @@ class Standing(NamedTuple):
     failed_at: str = ""
     notices: tuple[str, ...] = ()
     waiting: Mapping[str, Any] | None = None
+    forked_from: str = ""
 
     @classmethod
     def read(cls, summary: Mapping[str, Any]) -> Standing:
@@ -47,6 +49,7 @@ class Standing(NamedTuple):
             failed_at=_text(summary.get("failed_at")),
             notices=tuple(map(str, notices)) if isinstance(notices, list) else (),
             waiting=waiting if isinstance(waiting, Mapping) else None,
+            forked_from=_text(summary.get(FORKED_FROM)),
         )
 
     def milliseconds(self, until: int) -> int:
@@ -64,19 +67,21 @@ class Standing(NamedTuple):
             "failed_at": self.failed_at,
             "notices": [_cut(text, NOTICE_CHARACTERS) for text in self.notices],
             "waiting": dict(self.waiting) if self.waiting else None,
+            FORKED_FROM: self.forked_from,
         }
         return {name: value for name, value in every.items() if value}
 
-    def begun(self, now: int, before: int) -> Standing:
-        """Give how the run stands when it is executed again, *now*.
+    def begun(self, now: int, before: int, number: int = 1) -> Standing:
+        """Give how the run stands when its execution *number* begins, *now*.
 
         The execution before, if it had no end, ended when its last checkpoint was made, *before*.
         """
         return Standing(
-            execution=self.execution + 1,
+            execution=number,
             began=now,
             spent=self.milliseconds(before),
             costs=self.costs,
+            forked_from=self.forked_from,
         )
 
     def ended(
@@ -100,12 +105,14 @@ class Standing(NamedTuple):
 class Execution(NamedTuple):
     """One execution of a run: when it began and how long it took, in milliseconds, and its end.
 
-    `milliseconds` is None and `status` is `running` until it ends.
+    `milliseconds` is None and `status` is `running` until it ends. `number` counts from 1; a fork
+    goes on counting where the run that it was forked from stood, whose facts it has.
     """
 
     started: int
     milliseconds: int | None = None
     status: str = "running"
+    number: int = 1
 
 
 def read_executions(note: str) -> list[Execution]:
@@ -115,7 +122,23 @@ def read_executions(note: str) -> list[Execution]:
     except ValueError:
         return []
     every = rows if isinstance(rows, list) else []
-    return [Execution(*row) for row in every if isinstance(row, list) and 0 < len(row) <= 3]
+    return [Execution(*row) for row in every if isinstance(row, list) and 0 < len(row) <= 4]
+
+
+def with_next(
+    earlier: Sequence[Execution], now: int, before: int, *, is_fork: bool
+) -> list[Execution]:
+    """Give a run's executions with the one that begins *now*.
+
+    *earlier* are those that its checkpoint knows; one without an end ended *before*. They are not
+    the run's own where it is a fork that was not executed yet.
+    """
+    number = earlier[-1].number + 1 if earlier else 1
+    own = [] if is_fork else list(earlier)
+    if own and own[-1].milliseconds is None:
+        last = own[-1]
+        own[-1] = last._replace(milliseconds=max(before - last.started, 0), status="killed")
+    return [*own, Execution(now, number=number)]
 
 
 def executions_text(executions: Sequence[Execution]) -> str:

@@ -14,6 +14,7 @@ import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -87,7 +88,16 @@ def index(rows: Sequence[Mapping[str, Any]], *, project: str, made: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    return Environment(loader=FileSystemLoader(_PAGES), autoescape=True, undefined=StrictUndefined)
+    environment = Environment(
+        loader=FileSystemLoader(_PAGES), autoescape=True, undefined=StrictUndefined
+    )
+    environment.filters["urlencode"] = _quoted
+    return environment
+
+
+def _quoted(text: str) -> str:
+    """Give *text* as a part of an address, also where it is none that UTF-8 can say."""
+    return quote(text.encode("utf-8", "surrogatepass"))
 
 
 @cache
