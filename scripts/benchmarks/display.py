@@ -98,9 +98,9 @@ def main() -> None:
         processor_seconds(folder, WAYS["no progress"], folder / "log")  # So that there is a past.
         taken: dict[str, list[float]] = {way: [] for way in WAYS}
         own: list[float] = []
-        for _ in range(rounds):
-            for way, options in WAYS.items():
-                seconds, threads = processor_seconds(folder, options, folder / "log")
+        for number in range(rounds):
+            for way in [*WAYS][:: -1 if number % 2 else 1]:  # None is always the first.
+                seconds, threads = processor_seconds(folder, WAYS[way], folder / "log")
                 taken[way].append(seconds)
                 own += [threads] if way == "display" else []
     base = taken["no progress"]
