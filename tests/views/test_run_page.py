@@ -368,3 +368,52 @@ def test_a_checkpoint_in_the_middle_does_not_run(runs: Runs) -> None:
     assert page.ended == checkpoint.created
     assert page.output is None
     assert "pending" == rows_of(page)["waits"].status
+
+
+def test_a_loop_that_failed_before_is_open_while_the_run_goes_on(runs: Runs) -> None:
+    """How it ended then says nothing about the execution that is under way, or was killed."""
+    runs.flow(
+        "- {name: each, type: loop, for_each: range(2), steps: [{name: one, type: python, "
+        "action: unless, args: [one, ready]}, {name: two, type: python, action: give}]}"
+    )
+    runs.start()
+    assert "failed" == rows_of(page_of(runs))["each"].status
+    (runs.root / "ready").touch()
+    runs.resume_killed_before("each[0].two")
+
+    page = page_of(runs)
+    rows = rows_of(page)
+
+    assert "killed" == page.status
+    assert "pending" == rows["each"].status
+    assert ("done", "pending") == (rows["each[0].one"].status, rows["each[0].two"].status)
+
+
+def test_a_step_that_failed_before_is_to_come_in_a_killed_resumption(runs: Runs) -> None:
+    """It was not tried again."""
+    runs.flow(
+        "- {name: first, type: python, action: unless, args: [first, ready], always_run: true}\n"
+    )
+    runs.start()
+    runs.resume_killed_before("first")
+
+    assert "pending" == rows_of(page_of(runs))["first"].status
+
+
+@pytest.mark.parametrize("length", [30, 400, 5_000])
+def test_facts_never_fail_a_run(runs: Runs, length: int) -> None:
+    """Keys and labels of any length: what does not fit beside a step is left out of its facts."""
+    keys = [f"{number}{'x' * length}" for number in range(20)]
+    runs.flow(
+        "- name: keyed\n"
+        "  type: loop\n"
+        f"  for_each: {json.dumps(keys)}\n"
+        '  key: "${{ item }}"\n'
+        "  continue_on_error: true\n"
+        "  steps: [{name: fails, type: shell, run: exit 1}]\n"
+        f"- {{name: mark, type: checkpoint, checkpoint_id: {'L' * length}}}\n"
+        "- {name: last, type: python, action: give}\n"
+    )
+
+    assert "done" == runs.start().status
+    assert "done" == rows_of(page_of(runs))["last"].status

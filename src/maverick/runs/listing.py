@@ -77,7 +77,7 @@ def summarise(store: Runs, ref: Ref, now: int) -> RunSummary:
         step=ref.step or None,
         checkpoints=ref.sequence,
         bytes=ref.bytes,
-        seconds=_seconds(ref, note, now if status == "running" else ref.updated),
+        seconds=executed_seconds(ref, note, now if status == "running" else ref.updated),
         usd=None if micro_usd is None else micro_usd / _MICRO,
         error=error or None,
         failed_at=failed_at or None,
@@ -107,7 +107,7 @@ def _is_later(ref: Ref, note: Mapping[str, Any]) -> bool:
     return (_number(note, "execution") or 0) > (_number(ref.summary, "execution") or 0)
 
 
-def _seconds(ref: Ref, note: Mapping[str, Any], until: int) -> float | None:
+def executed_seconds(ref: Ref, note: Mapping[str, Any], until: int) -> float | None:
     """Give how long the executions of the run took together, *until* then."""
     summary = ref.summary
     if _number(summary, "execution") is None:

@@ -9,9 +9,10 @@ from maverick.checkpoints import Checkpoint, Owner, Store
 from maverick.dsl.events import Event
 from maverick.dsl.journal.tally import FORKED_FROM, Standing
 from maverick.dsl.journal.tree import OUTPUT, RunTree
+from maverick.dsl.processes.stop_request import Stopped
 from maverick.dsl.steps.prints import prints_kept
 from maverick.dsl.workflow.outcome import Outcome
-from maverick.errors import StoreDamaged
+from maverick.errors import Interrupted, StoreDamaged
 from maverick.runs import find
 from maverick.runs.execution import Execution
 from maverick.runs.prepare import prepare_resume, refuse_secrets
@@ -206,7 +207,13 @@ def _refuse_changes(execution: Execution, recorder: Recorder, request: Request) 
     if request.change_inputs:  # Then only what they do not explain is refused.
         inputs = find.inputs_as_recorded(prepared.workflow, prepared.recorded)
     if inputs is not None:
-        execution.check(inputs, recorder)
+        try:
+            execution.check(inputs, recorder)
+        except Stopped as stopped:
+            raise Interrupted(
+                f"interrupted by {stopped.reason} before anything ran; run {recorder.run} stands "
+                "where it stood"
+            ) from None
 
 
 def _report(store: Store, checkpoint: Checkpoint) -> Outcome:

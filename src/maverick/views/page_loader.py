@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from maverick.dsl.journal.logs import Logged, find_log
 from maverick.dsl.journal.running import RunningStep
 from maverick.dsl.journal.tally import Execution, Standing
-from maverick.dsl.journal.tree import RunTree, StepNote
+from maverick.dsl.journal.tree import RunTree, StepNote, step_place
 from maverick.dsl.paths import ROOT, StepPath, is_decision
 from maverick.dsl.workflow.costs import Costs
 from maverick.errors import MaverickError, NotFound, StoreDamaged
-from maverick.runs.listing import status_of
+from maverick.runs.listing import executed_seconds, status_of
 from maverick.views.folding_loops import LONG, FoldedFacts
 from maverick.views.recorded import RecordedSteps
 from maverick.views.run_page import (
@@ -81,6 +82,7 @@ class _Loader:
     def page(self) -> RunPage:
         tree, checkpoint = self._tree, self._checkpoint
         rows = {path: self._row(path, facts) for path, facts in self._facts().items()}
+        self._reopen(rows)
         self._add_running(rows)
         self._add_failed(rows)
         top = _tree_of(rows, self._definition.positions)
@@ -136,6 +138,8 @@ class _Loader:
         return executions[0].started if executions else self._checkpoint.created
 
     def _seconds(self, standing: Standing, executions: list[Execution], until: int) -> float:
+        if standing.execution and self._ref is not None:
+            return executed_seconds(self._ref, self._owner_note, until) or 0.0
         if standing.execution:
             milliseconds = standing.milliseconds(until)
         else:
@@ -250,12 +254,33 @@ class _Loader:
             return None
         return str(self._end.get("error", "")).removeprefix(f"step {path}: ") or None
 
-    def _add_running(self, rows: dict[StepPath, StepRow]) -> None:
-        """Add the steps that are at work, or were when the process was killed."""
+    @cached_property
+    def _owner_note(self) -> Mapping[str, Any]:
+        """What who executes the run has noted, or who was killed while doing so."""
+        if self._ref is None or self._status not in ("running", "killed"):
+            return {}
+        return self._store.owner_note(self._checkpoint.run)
+
+    def _reopen(self, rows: dict[StepPath, StepRow]) -> None:
+        """Take back how steps ended in an earlier execution that are to be done in this one."""
         if self._ref is None or self._status not in ("running", "killed"):
             return
+        noted = self._owner_note.get("execution")
+        now = max(noted if type(noted) is int else 0, self._standing.execution)
+        for path, row in list(rows.items()):
+            if row.facts.get("status") not in ("failed", "interrupted") or row.execution == now:
+                continue
+            if self._tree.snapshot.find(step_place(path)) is not None:
+                continue  # A failure that is an outcome.
+            if row.type in ("loop", "parallel"):
+                del rows[path]
+            else:
+                row.status = "pending"
+
+    def _add_running(self, rows: dict[StepPath, StepRow]) -> None:
+        """Add the steps that are at work, or were when the process was killed."""
         at_work = self._status == "running"
-        for step in RunningStep.read(self._store.owner_note(self._checkpoint.run)):
+        for step in RunningStep.read(self._owner_note):
             path, row = StepPath(step.step), rows.get(StepPath(step.step))
             if row is not None and (row.started or 0) >= step.since:
                 continue  # It has ended since.

@@ -129,14 +129,14 @@ class StepNode:
         """How long it took, as far as that is known."""
         if self.row is not None and self.row.seconds is not None:
             return self.row.seconds
-        spans = [
-            (row.started, row.started + round((row.seconds or 0) * 1000))
-            for row in self.rows()
-            if row.started is not None
-        ]
-        if not spans:
-            return None
-        return (max(end for _, end in spans) - min(begin for begin, _ in spans)) / 1000
+        spans: dict[int, tuple[int, int]] = {}
+        for row in self.rows():
+            if row.started is not None:
+                begin, end = row.started, row.started + round((row.seconds or 0) * 1000)
+                earlier = spans.get(row.execution, (begin, end))
+                spans[row.execution] = (min(begin, earlier[0]), max(end, earlier[1]))
+        # What lies between two executions is no time that it took.
+        return sum(end - begin for begin, end in spans.values()) / 1000 if spans else None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -91,7 +91,9 @@ def walk_loop(walk: Walk, step: LoopStep, path: StepPath, block: Block) -> Resul
     except (StepFailed, Stopped) as ending:
         if iterations.tally is not None and walk.recorder is not None:
             status = "failed" if isinstance(ending, StepFailed) else "interrupted"
-            facts = {"type": step.kind, "status": status, **iterations.tally.facts()}
+            number = walk.recorder.standing.execution
+            facts = {"type": step.kind, "status": status, "execution": number}
+            facts |= iterations.tally.facts()
             walk.recorder.note_unfinished(path, facts)
         raise
     errors = sum(result.status == "failed" for result in results)

@@ -401,14 +401,17 @@ def _tries(facts: Mapping[str, object]) -> int:
 def facts_text(facts: Mapping[str, object]) -> str:
     """Give *facts* as they stand in the note of a step, which holds 4,096 bytes.
 
-    Of what would be too long the values of what changed go first, then what is said of agents.
+    Where that is too long the values of what changed go first, then the names of iterations, what
+    is said of agents, and the label: facts never fail a run.
     """
     kept = dict(facts)
     text = _facts_json(kept)
-    for name in ("changes", "agent", "player"):
+    for name in ("changes", "iterations", "agent", "player", "label", "because"):
         if len(text) <= MAX_NOTE_BYTES:
             break
-        if kept.pop(name, None) is not None:
+        if (long := kept.pop(name, None)) is not None:
+            if name == "iterations" and isinstance(long, Mapping):
+                kept[name] = {"counts": long.get("counts", {}), "longest": {}}
             text = _facts_json(kept)
     return text
 
