@@ -93,7 +93,11 @@ class Problem(NamedTuple):
     excerpt: Excerpt = Excerpt()
 
     def __str__(self) -> str:
-        """Give `file:line:column: message`, or `file: message` of a whole file."""
+        """Give `file:line:column: message`, or `file: message` of a whole file: the message alone
+        if it names the file itself.
+        """
+        if not self.line and repr(self.file) in self.message:
+            return self.message
         place = f":{self.line}:{self.column}" if self.line else ""
         return f"{self.file}{place}: {self.message}"
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kit.program import Program
+from kit.program import Program, err_at_a_terminal
 from maverick.cli.terminal.excerpts import excerpt_lines
 from maverick.dsl.serialization.loader import check_workflow
 from maverick.dsl.serialization.problems import with_excerpts
@@ -41,6 +41,24 @@ def test_each_problem_shows_its_line_with_a_caret(program: Program) -> None:
             "   |     ^^\n"
         ),
     ) == (done.code, done.err)
+
+
+def test_a_message_is_folded_at_words(program: Program) -> None:
+    """A word that is broken by the terminal can neither be read nor searched for."""
+    program.file("w.yaml", WRONG.replace("shel\n", "a-type-with-a-name\n"))
+
+    wide = program.run("workflow", "check", "w.yaml").err
+    narrow = err_at_a_terminal(program, "workflow", "check", "w.yaml", COLUMNS="60")
+    absent = err_at_a_terminal(program, "workflow", "check", "no-such", COLUMNS="60")
+
+    assert max(map(columns, wide.splitlines())) > 60
+    assert max(map(columns, (narrow + absent).splitlines())) <= 60
+    assert wide.split() == narrow.split()
+
+
+def test_a_file_that_is_not_there_is_named_once(program: Program) -> None:
+    for name in ("./F.yaml", "no-such"):
+        assert 1 == program.run("run", name).err.count(name.removeprefix("./"))
 
 
 def test_warnings_and_maverick_yaml_show_their_lines(program: Program) -> None:

@@ -76,7 +76,7 @@ def test_a_revision_may_stand_for_the_run(failed: Quick) -> None:
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("plam", "there is no run plam; `maverick checkpoint list` shows the runs; nor has "),
+        ("plam", "there is no run plam; `maverick runs` shows the runs; nor has "),
         ("plam", ", the newest run, a step plam; did you mean `plan`?"),
         ("alone", "a step alone"),
         ("work[0].plan2", "a step work[0].plan2"),

@@ -28,8 +28,8 @@ def test_the_closing_lines_tell_them(flow: Quick) -> None:
 
     assert 0 == done.code
     assert [
-        "    note  validation never passed (te\\x1b[31mst)",
-        "    note  not pushed: no remote",
+        "note: validation never passed (te\\x1b[31mst)",
+        "note: not pushed: no remote",
     ] == done.err.splitlines()[-2:]
 
 

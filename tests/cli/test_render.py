@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from maverick.cli.terminal.render import (
     age,
+    hanging,
     json_text,
     line_width,
     shell_word,
@@ -248,6 +249,19 @@ def test_on_a_terminal_its_width_does(
 
 
 # --- words in columns -----------------------------------------------------------------------------
+
+
+@given(LINES, st.integers(8, 40))
+def test_a_folded_line_fits_and_loses_nothing_but_blanks(text: str, width: int) -> None:
+    """But where it is said how many lines it may take at most."""
+    lines = hanging(text, width)
+
+    assert max(map(columns, lines)) <= width
+    assert "".join(text.split(" ")) == "".join("".join(line.split(" ")) for line in lines)
+    assert [text] == hanging(text, None)
+    cut = hanging(text, width, most=2)
+    assert len(cut) <= 2
+    assert cut == lines or cut[-1].endswith("…")
 
 
 @given(LINES, st.integers(2, 30))

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from kit.program import ANSWER_KEYS, Program, Quick
+from maverick.visible import duration
 
 HELLO = """
     inputs:
@@ -46,6 +47,20 @@ def test_text_output_is_printed_as_it_is_and_progress_goes_to_stderr(quick: Quic
         "    done  greet  TIME",
         "RUN done in TIME: 1 step ran",
     ] == shapes
+
+
+def test_the_time_of_the_closing_line_is_that_of_runs_and_show(quick: Quick) -> None:
+    """Of a resumption that of this execution alone."""
+    quick.program.flow("- {name: a, type: shell, run: 'sleep 0.05; exit 1'}")
+
+    closing = quick("run", "flow.yaml").err
+    row = quick("runs", "--json").json[0]
+    again = quick("resume").err
+    page, both = quick("show").out, quick("runs", "--json").json[0]
+
+    assert f"failed after {duration(row['seconds'])}:" in closing
+    assert f"failed after {duration(both['seconds'] - row['seconds'])}:" in again
+    assert f"after {duration(both['seconds'])}\n" in page
 
 
 def test_other_output_is_printed_as_json_and_null_not_at_all(quick: Quick) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from kit.program import Program, Quick
@@ -138,3 +140,120 @@ def test_what_an_agent_was_given_can_be_read(quick: Quick, program: Program) -> 
     assert "is it so" in quick("logs", "asks", "--prompt").out
     assert "yes\n" == quick("logs", "asks").out
     assert "command" == quick("show", "asks", "--json").json["agent"]["provider"]
+
+
+# --- what a terminal shows ------------------------------------------------------------------------
+
+LONG = "the third of the four checks that were made did not come to what was expected of it"
+WIDE = f"""
+- name: fails
+  type: shell
+  run: |
+    echo '{LONG}, {"x" * 90}' >&2
+    exit 3
+- {{name: each, type: loop, for_each: [1], steps: [{{name: one, type: shell, run: "true"}}]}}
+"""
+
+
+def _words(text: str) -> str:
+    """*text* without what folding adds to it."""
+    return "".join(word for word in text.split() if word != "│")
+
+
+@pytest.fixture
+def wide(quick: Quick, program: Program) -> Quick:
+    """A run that failed with a line longer than a terminal is wide."""
+    program.flow(WIDE)
+    assert 1 == quick("run", "flow.yaml").code
+    return quick
+
+
+@pytest.mark.parametrize("words", [["show"], ["show", "fails"]])
+@pytest.mark.parametrize("width", [60, 100, 160])
+def test_an_error_is_folded_not_cut(wide: Quick, words: list[str], width: int) -> None:
+    """It is what a person looks for; a script that failed is read, too."""
+    out = wide(*words, COLUMNS=str(width)).out
+
+    assert max(map(len, out.splitlines())) <= width
+    assert _words(f"{LONG}, {'x' * 90}") in _words(out)
+    if len(words) > 1:
+        assert _words(f"echo '{LONG}, {'x' * 90}' >&2") in _words(out)
+
+
+def test_all_shows_the_lines_of_an_error_that_were_left_out(quick: Quick, program: Program) -> None:
+    """What is left out is said, and how to see it."""
+    program.flow("- {name: fails, type: shell, run: 'seq 1000 1100 >&2; seq 2000 2100; exit 3'}")
+    quick("run", "flow.yaml")
+
+    cut = quick("show").out
+    whole = quick("show", "--all").out
+
+    error = quick("show", "fails", "--json").json["error"].splitlines()
+    left_out = len(error) - 24 + 1
+    assert f"({left_out} lines left out; --all shows them)" in cut
+    assert "left out" not in whole
+    assert all(f"│ {line}" in whole for line in error)
+
+
+def test_a_step_shows_its_whole_reason(quick: Quick, program: Program) -> None:
+    """Both values of what changed, on a narrow terminal as well."""
+    program.file(
+        "flow.yaml",
+        """
+version: "1.0"
+name: flow
+inputs: {text: {type: string}}
+steps:
+  - {name: a, type: shell, run: "${{ inputs.text }}"}
+  - {name: b, type: shell, run: "exit 3"}
+""",
+    )
+    quick("run", "flow.yaml", "-i", f"text=: {LONG}")
+    quick("resume", "-i", f"text=: again {LONG}", "--change-inputs", "--rerun")
+
+    for words in (["why"], ["show", "a"]):
+        out = quick(*words, COLUMNS="60").out
+        assert max(map(len, out.splitlines())) <= 60
+        assert _words(f": {LONG} -> : again {LONG}") in _words(out)
+
+
+def test_why_of_a_first_execution_is_one_line(quick: Quick, program: Program) -> None:
+    """That no step had run yet goes without saying; --all, a step and JSON say it."""
+    program.flow(
+        "- {name: a, type: shell, run: 'true'}\n- {name: b, type: shell, run: 'true'}\n"
+        "- {name: c, type: shell, when: false, run: 'true'}"
+    )
+    quick("run", "flow.yaml")
+
+    head, *others = quick("why").out.splitlines()
+
+    assert head == "first execution: 2 steps ran (--all shows each)"
+    assert ["c: its `when` does not hold"] == [line.split(None, 1)[1] for line in others]
+    assert 3 == len(quick("why", "--all").out.splitlines()) == len(quick("why", "--json").json)
+    assert "a: it had not run yet" in quick("why", "a").out
+
+
+def test_a_step_that_is_made_of_steps_has_no_reason(failed: Quick) -> None:
+    """Those in it have."""
+    assert "had not run" not in failed("show", "each").out
+    assert "it ran because it had not run yet" in failed("show", "says").out
+
+
+def test_a_folded_loop_says_what_is_shown_of_it(failed: Quick) -> None:
+    """Three of thirty, without a word why these."""
+    assert "30 done (below: the longest; --all shows each)" in failed("show", COLUMNS="100").out
+
+
+def test_times_are_those_of_the_persons_clock_with_their_zone(program: Program) -> None:
+    """As in `runs` and `log`; JSON has UTC."""
+    program.flow("- {name: a, type: shell, run: 'true'}")
+    program.run("run", "flow.yaml")
+    started = program.run("show", "--json").json["started"]
+    hour, rest = int(started[11:13]), started[13:19]
+
+    for words in (["show"], ["show", "a"], ["checkpoint", "show"]):
+        assert re.search(
+            rf"\d{{4}}-\d\d-\d\d {(hour + 5) % 24:02}:\d\d:\d\d NPT\b",
+            program.run(*words, TZ="NPT-5").out,
+        )
+    assert f"{(hour + 5) % 24:02}{rest} NPT" in program.run("show", TZ="NPT-5").out

@@ -176,9 +176,9 @@ class TestPreflight:
         with pytest.raises(StepFailed) as caught:
             run_preflight_checks(programs=["no-such-program"], remote="origin", cwd=repository.cwd)
 
-        lines = str(caught.value).splitlines()[1:]
+        lines = str(caught.value).splitlines()
         beginnings = [
-            "- the program `no-such",
+            "not ready: the program `no-such",
             "- HEAD is detached at",
             "- there are changes",
             "- there is no remote",
@@ -186,6 +186,7 @@ class TestPreflight:
         assert beginnings == [
             line[: len(start)] for line, start in zip(lines, beginnings, strict=True)
         ]
+        assert lines[0].endswith(" (and 3 more)")
         assert "(README.md, new file.txt)" in lines[2]
 
     def test_a_detached_head_that_a_branch_holds_is_fine(self, repository: Repository) -> None:
@@ -205,7 +206,7 @@ class TestPreflight:
         assert run_preflight_checks(cwd=repository.cwd).passed
 
     def test_no_repository(self, tmp_path: Path) -> None:
-        with pytest.raises(StepFailed, match=r"not ready:\n- .* is in no git repository"):
+        with pytest.raises(StepFailed, match=r"^not ready: .* is in no git repository"):
             run_preflight_checks(cwd=str(tmp_path))
 
     def test_no_commit(self, empty: Repository) -> None:

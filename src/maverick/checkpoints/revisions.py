@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.ids import CheckpointId, ObjectKind
-from maverick.checkpoints.refs.refs import no_such_run
+from maverick.checkpoints.refs.refs import SHORTEST_PART, no_such_run
 from maverick.checkpoints.trees.checkpoint import Checkpoint
 from maverick.errors import NotFound, ObjectMissing, RefDamaged, RevisionAmbiguous, UsageError
 
@@ -33,7 +33,6 @@ _BEFORE = re.compile(r"(?P<base>.+)~(?P<count>[0-9]{0,9})", re.DOTALL)
 _BEFORES = re.compile(r"(~[0-9]{0,9})+\Z")
 _NUMBER = re.compile(r"\{(?P<count>[0-9]{1,9})\}(?P<rest>(@.*|(~[0-9]{0,9})+)?)", re.DOTALL)
 _LATEST = "latest"
-_SHORTEST = 3
 _MOST_CANDIDATES = 8
 
 
@@ -88,7 +87,7 @@ def fitting(word: str, runs: Iterable[str]) -> list[str]:
     names = sorted(set(runs))
     if word in names:
         return [word]
-    if len(word) < _SHORTEST:
+    if len(word) < SHORTEST_PART:
         return []
     return [name for name in names if name.startswith(word)] or [
         name for name in names if name.endswith(word)

@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from maverick.project import Project
 
 
-def report(
-    outcome: "Outcome", order: Order, project: "Project", answer: CommandAnswer, seconds: float
-) -> None:
-    """Print what a run came to; the last line on standard error is the command that resumes it.
+def report(outcome: "Outcome", order: Order, project: "Project", answer: CommandAnswer) -> None:
+    """Print what a run came to, and how long this execution of it took; the last line on standard
+    error is the command that resumes it.
 
     A job of GitHub Actions is told ahead of that.
     """
@@ -44,7 +43,8 @@ def report(
         if outcome.resumed_from is not None and outcome.checkpoint == outcome.resumed_from:
             print_err(f"run {outcome.run} is done; nothing was run")
         elif not order.quiet:
-            print_err(f"{outcome.run} done in {duration(seconds)}: {counts_text(outcome)}")
+            took = duration(outcome.execution_seconds)
+            print_err(f"{outcome.run} done in {took}: {counts_text(outcome)}")
         _tell_notices(outcome, order)
         return
     complain(last_states(outcome.error or outcome.status))
@@ -54,8 +54,8 @@ def report(
         _tell_what_it_wrote(outcome, order, project)
     if resume:
         print_err(
-            f"{outcome.run} {outcome.status} after {duration(seconds)}: {counts_text(outcome)}; "
-            "resume it with"
+            f"{outcome.run} {outcome.status} after {duration(outcome.execution_seconds)}: "
+            f"{counts_text(outcome)}; resume it with"
         )
         print_err(resume)
 
@@ -77,7 +77,7 @@ def _tell_notices(outcome: "Outcome", order: Order) -> None:
     if not order.quiet or order.strict:
         colour = has_colour(sys.stderr, plain=order.plain)
         for text in notices:
-            print_err(shown("    ", paint("note", "yellow", on=colour), f"  {last_states(text)}"))
+            print_err(shown(paint("note", "yellow", on=colour), f": {last_states(text)}"))
     if order.strict and notices:
         complain(f"done with {plural(len(notices), 'notice')}; with --strict that exits with 1")
 

@@ -89,10 +89,10 @@ def _fail_invalid(error: WorkflowInvalid, answer: CommandAnswer) -> int:
     problems, text = error.problems, str(error)
     has_places = any(each.line for each in problems)
     head = f"{plural(len(problems), 'problem')}:\n" if has_places else ""
-    if has_places and not answer.is_json:
+    if not answer.is_json:
         from maverick.cli.terminal.excerpts import with_lines  # noqa: PLC0415 - seldom needed
 
-        complain(head + with_lines(problems))
+        complain(head + with_lines(problems, lead=0 if head else len("error: ")))
     else:
         complain(head + text)
     if answer.job is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from maverick.cli.terminal.render import (
     age,
+    hanging,
     json_text,
     label_text,
     now_ms,
@@ -15,6 +16,7 @@ from maverick.cli.terminal.render import (
     plural,
     shell_word,
     value_text,
+    zoned_moment,
 )
 from maverick.cli.terminal.streams import has_colour
 from maverick.visible import (
@@ -22,7 +24,6 @@ from maverick.visible import (
     columns,
     duration,
     fit,
-    iso_time,
     last_states,
     one_line,
     padded,
@@ -50,6 +51,7 @@ FOLDED: Final = 20
 _LONGEST_SHOWN: Final = 3
 _ERROR_LINES: Final = 24
 _OUTPUT_LINES: Final = 40
+_CHANGE_LINES: Final = 6
 _LEAST_NAME: Final = 16
 _DIGITS: Final = 4
 
@@ -93,7 +95,7 @@ class RunText:
             yield shown(name, place, status, " now" if page.ended else "")
         place = "" if page.is_newest else ", not its newest"
         which = f"run {page.run} (checkpoint {page.tree.checkpoint.sequence}{place})"
-        when = f"started {iso_time(page.started)[:19].replace('T', ' ')} UTC"
+        when = f"started {zoned_moment(page.started)}"
         if len(page.executions) > 1:
             when += f", {len(page.executions)} executions"
         if page.forked_from:
@@ -146,7 +148,9 @@ class RunText:
     def _counted(self, counts: Mapping[str, int], depth: int) -> _Line:
         told = ", ".join(f"{count:,} {status}" for status, count in counts.items())
         text = f"{sum(counts.values()):,} iterations: {told}"
-        return _Line(depth, "", text, "", "--all shows each", None)
+        telling = [status for status in ("failed", "running", "waiting") if status in counts]
+        below = ", ".join([*telling, "longest"])
+        return _Line(depth, "", f"{text} (below: the {below}; --all shows each)", "", "", None)
 
     def _line(self, node: StepNode, depth: int) -> _Line:
         row = node.row
@@ -178,15 +182,20 @@ class RunText:
         return names[int(position)] if int(position) < len(names) else ""
 
     def _name_width(self, entries: Sequence[_Line]) -> int:
-        longest = max((2 * one.depth + columns(one.name) for one in entries), default=0)
+        longest = max(
+            (2 * one.depth + columns(one.name) for one in entries if one.status), default=0
+        )
         room = (self._width or 100) - 2 - 10 - 12
         return min(longest, max(room, _LEAST_NAME))
 
     def _entry_lines(self, entry: _Line, name_width: int) -> Iterator[str]:
         indent = "  " * entry.depth
+        if not entry.status:
+            yield from self._folded(f"{indent}  {entry.name}")
+            return
         name = fit(one_line(entry.name), max(name_width - len(indent), 8))
         sign = self._sign(entry.status)
-        before = shown(indent, sign, " ") if entry.status else shown(indent, "  ")
+        before = shown(indent, sign, " ")
         head = f"{indent}  {padded(name, name_width - len(indent))}"
         room = (self._width or 10_000) - columns(head) - 2 - 8 - 2
         about = fit(one_line(entry.about), max(room, 0)) if entry.about else ""
@@ -208,22 +217,28 @@ class RunText:
                 yield from self._block(error, f"{indent}  ")
 
     def _sign(self, status: str) -> str:
-        if not status:
-            return " "
         fine, plain, tint = _SIGNS[status]
         return paint(fine if self._unicode else plain, tint, on=self._colour)
 
     def _block(self, text: str, indent: str) -> Iterator[str]:
         """Yield the lines of an error, each behind a bar."""
         bar = paint("│" if self._unicode else "|", "dim", on=self._colour)
-        lines = last_states(text).rstrip().split("\n")
-        if len(lines) > _ERROR_LINES:
-            left_out = len(lines) - _ERROR_LINES
-            lines = [lines[0], f"({left_out} lines left out)", *lines[2 - _ERROR_LINES :]]
+        room = None if self._width is None else max(self._width - columns(indent) - 2, _LEAST_NAME)
+        first, *others = (
+            hanging(one_line(line), room) for line in last_states(text).rstrip().split("\n")
+        )
+        lines = [*first, *(part for line in others for part in line)]
+        if len(lines) > _ERROR_LINES and not self._unfold:
+            begin = lines[: min(len(first), _ERROR_LINES // 3)]
+            end = lines[len(begin) + 1 - _ERROR_LINES :]
+            left_out = len(lines) - len(begin) - len(end)
+            lines = [*begin, f"({left_out:,} lines left out; --all shows them)", *end]
         for line in lines:
-            told = one_line(line)
-            room = None if self._width is None else self._width - columns(indent) - 2
-            yield shown(indent, bar, f" {told if room is None else fit(told, room)}")
+            yield shown(indent, bar, f" {line}")
+
+    def _folded(self, text: str, *, most: int | None = None) -> list[str]:
+        """Give *text* as one line, folded to the width."""
+        return hanging(one_line(text), self._width, most=None if self._unfold else most)
 
     def _fit(self, text: str) -> str:
         line = one_line(text)
@@ -251,28 +266,30 @@ class RunText:
         if source:
             yield ""
             for line in source:
-                yield self._fit(f"  {line}")
+                yield from self._folded(f"  {line}")
 
     def _step_facts(self, row: StepRow, because: str | None) -> Iterator[str]:
         if row.started is not None:
-            when = iso_time(row.started)[:19].replace("T", " ")
             several = len(self._page.executions) > 1
             which = f" in execution {row.execution}" if several else ""
-            yield self._fit(f"  started {when} UTC{which}")
+            yield self._fit(f"  started {zoned_moment(row.started)}{which}")
         if row.label:
             yield self._fit(f"  checkpoint {self._page.run}@{label_text(row.label)}")
-        if because is not None:
-            yield self._fit(f"  it ran because {because}" if row.attempts else f"  {because}")
+        if because is not None and (not row.is_composite or row.status == "skipped"):
+            told = f"  it ran because {because}" if row.attempts else f"  {because}"
+            yield from self._folded(told)
         for change in row.facts.get("changes", []):
             if isinstance(change, dict):
                 yield from self._change(change, "    ")
         if row.agent is not None:
-            told = [row.agent.provider, row.agent.model, row.agent.session]
-            yield self._fit(f"  agent {' · '.join(filter(None, told))}")
+            agent = [row.agent.provider, row.agent.model, row.agent.session]
+            yield self._fit(f"  agent {' · '.join(filter(None, agent))}")
 
     def _change(self, change: Mapping[str, object], indent: str) -> Iterator[str]:
         part, old, new = (change.get(field) for field in ("part", "old", "new"))
-        yield self._fit(f"{indent}{part}: {_brief(old)} -> {_brief(new)}")
+        yield from self._folded(
+            f"{indent}{part}: {_brief(old)} -> {_brief(new)}", most=_CHANGE_LINES
+        )
 
     def _tries(self, tries: Sequence[Try]) -> Iterator[str]:
         if len(tries) == 1 and tries[0].error is None:
@@ -288,9 +305,10 @@ class RunText:
         path, did, why = (str(reason[field]) for field in ("path", "did", "because"))
         tint = {"ran": "green", "reran": "yellow", "recalled": "cyan"}.get(did, "dim")
         word = paint(did, tint, on=self._colour)
-        line = one_line(f"{path}: {why}")
         room = None if self._width is None else self._width - 10
-        yield shown(" " * (8 - len(did)), word, f"  {line if room is None else fit(line, room)}")
+        first, *others = hanging(one_line(f"{path}: {why}"), room)
+        yield shown(" " * (8 - len(did)), word, f"  {first}")
+        yield from (f"{' ' * 10}{line}" for line in others)
         changes = reason.get("changes")
         for change in changes if isinstance(changes, list) else []:
             yield from self._change(change, " " * 12)

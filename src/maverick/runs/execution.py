@@ -135,7 +135,7 @@ class Execution:
 
     def _walk(self, recorder: Recorder, tools: Tools, *, keep_records: bool) -> Outcome:
         workflow, inputs = self.prepared.workflow, self.prepared.inputs
-        history = self._history()
+        history, earlier = self._history(), recorder.standing.spent
         executor = Executor(
             recorder,
             tools,
@@ -196,11 +196,13 @@ class Execution:
         self.session.observe(Event(event="run_finished", message=result.status))
         errors = (*interrupted.errors, *undone.errors)
         standing = recorder.standing
+        spent = standing.milliseconds(self.store.now())
         return replace(
             result,
             checkpoint=recorder.tip.id,
             rollback_errors=errors,
-            seconds=standing.milliseconds(self.store.now()) / 1000,
+            seconds=spent / 1000,
+            execution_seconds=(spent - earlier) / 1000,
             costs=standing.costs,
         )
 

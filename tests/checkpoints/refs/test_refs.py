@@ -175,8 +175,10 @@ def test_a_missing_run_is_told_with_names_like_it(store: Store) -> None:
 
     with pytest.raises(NotFound, match="did you mean fly-20261123-k3"):
         store.ref("fly-20261123-k4")
-    with pytest.raises(NotFound, match="`maverick checkpoint list` shows the runs"):
+    with pytest.raises(NotFound, match="`maverick runs` shows the runs"):
         store.ref("x")
+    with pytest.raises(NotFound, match="a part of a run's name needs 3 characters;"):
+        store.ref("k3")
 
 
 def test_a_store_without_refs_is_damaged_not_empty(store: Store) -> None:

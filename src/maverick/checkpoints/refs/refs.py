@@ -297,6 +297,10 @@ def parse_ref(data: bytes) -> Ref | None:
     return ref
 
 
+SHORTEST_PART = 3
+"""Characters of the part of a run's id that names it."""
+
+
 def _validate(ref: Ref) -> None:
     numbers: list[Any] = [ref.sequence, ref.started, ref.updated, ref.bytes, ref.order]
     texts: list[Any] = [ref.run, ref.group, ref.step]
@@ -323,11 +327,9 @@ def no_such_run(run: str, runs: Iterable[str]) -> NotFound:
     near = difflib.get_close_matches(run, names, n=3) or [
         ends[end] for end in difflib.get_close_matches(run, ends, n=3)
     ]
-    hint = (
-        f"; did you mean {' or '.join(near)}?"
-        if near
-        else "; `maverick checkpoint list` shows the runs"
-    )
+    hint = f"; did you mean {' or '.join(near)}?" if near else "; `maverick runs` shows the runs"
+    if 0 < len(run) < SHORTEST_PART:
+        hint = f"; a part of a run's name needs {SHORTEST_PART} characters{hint}"
     return NotFound(f"there is no run {run}{hint}")
 
 

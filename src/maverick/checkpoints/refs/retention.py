@@ -62,7 +62,7 @@ def fates(refs: Sequence[Ref], policy: Policy, is_owned: Callable[[str], bool]) 
         NotFound: the policy is about a run that is not there.
     """
     if policy.run is not None and policy.run not in {ref.run for ref in refs}:
-        raise NotFound(f"there is no run {policy.run}; `maverick checkpoint list` shows the runs")
+        raise NotFound(f"there is no run {policy.run}; `maverick runs` shows the runs")
     newer: dict[str, int] = {}
     fates: dict[str, Fate] = {}
     for ref in sorted(refs, key=by_start):

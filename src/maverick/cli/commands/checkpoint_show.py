@@ -3,7 +3,7 @@
 PATH is such as inputs.branch_name, steps.plan.output.tasks[0], steps.plan.status, output or
 definition. A folder shows what is in it. Text is printed as it is, other values as JSON. A terminal
 shows control characters as escapes; `maverick checkpoint cat` writes the bytes anywhere. Times are
-in UTC.
+local, with their zone.
 
 Examples:
   maverick checkpoint show @latest
@@ -18,7 +18,7 @@ import typer
 from maverick.cli.answer import reply
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.terminal.render import json_text, size, table, value_text
+from maverick.cli.terminal.render import json_text, size, table, value_text, zoned_moment
 from maverick.cli.terminal.streams import print_bytes, print_json, print_value
 from maverick.cli.typed.inside import File, Folder, Held, Row, folder_of, look_up, split_revision
 from maverick.visible import iso_time, one_line
@@ -42,7 +42,7 @@ def command(
     snapshot = store.snapshot(checkpoint)
     if path is None:
         facts = _facts(checkpoint, snapshot)
-        reply(facts, as_json=as_json, text=_described(facts))
+        reply(facts, as_json=as_json, text=_described(facts, checkpoint.created))
         return
     match look_up(store, snapshot, path):
         case Folder(rows):
@@ -70,8 +70,8 @@ def _facts(checkpoint: "Checkpoint", snapshot: "Snapshot") -> dict[str, Any]:
     }
 
 
-def _described(facts: dict[str, Any]) -> str:
-    shown = {**facts, "created": facts["created"].replace("T", " ").replace("Z", " UTC")}
+def _described(facts: dict[str, Any], created: int) -> str:
+    shown = {**facts, "created": zoned_moment(created)}
     lines = [
         f"{name:<10}  {one_line(str(value))}"
         for name, value in shown.items()

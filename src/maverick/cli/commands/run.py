@@ -272,9 +272,10 @@ def _run(
                 status="killed",
                 error=error,
                 seconds=time.monotonic() - clock,
+                execution_seconds=time.monotonic() - clock,
             )
         observe.close()
-        report(outcome, order, project, answer, time.monotonic() - clock)
+        report(outcome, order, project, answer)
         if outcome.status == "done":
             from maverick.cli.here import collect_in_background  # noqa: PLC0415
 

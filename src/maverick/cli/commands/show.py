@@ -4,7 +4,7 @@ Without a word it is the newest run. With STEP it is that step: why it ran, its 
 ran and what it gave. REV:PATH prints what is in a checkpoint, such as fly@latest:steps.plan.output.
 
 A loop of more than 20 iterations is folded to counts; those that failed, run or took longest are
-shown. Times are in UTC.
+shown. Times are local. Lines of errors that are left out, and iterations, are shown with --all.
 
 Examples:
   maverick show

@@ -2,7 +2,7 @@
 
 A step ran for the first time, ran again, was recalled from what the run had recorded, or was
 skipped. Of one that ran again it names what changed, with both values, or the step before it that
-ran.
+ran. Of a run's first execution it says how many steps ran, unless a STEP is named.
 
 Examples:
   maverick why
@@ -18,7 +18,7 @@ import typer
 from maverick.cli.answer import reply
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.terminal.render import line_width
+from maverick.cli.terminal.render import line_width, plural
 from maverick.cli.terminal.streams import as_lines
 from maverick.cli.typed.named import run_and_step
 from maverick.errors import NotFound
@@ -34,6 +34,9 @@ def command(
         typer.Argument(metavar="[RUN] [STEP]", help="A run, and a step of it."),
     ] = None,
     *,
+    unfold: Annotated[
+        bool, typer.Option("--all", help="Show each step, also of a run's first execution.")
+    ] = False,
     as_json: AsJson = False,
     plain: Annotated[bool, typer.Option("--plain", help="Print without colour.")] = False,
 ) -> None:
@@ -52,13 +55,20 @@ def command(
     reply(
         reasons,
         as_json=as_json,
-        text=_text(page, reasons, plain=plain),
+        text=_text(page, reasons, plain=plain, unfold=unfold or step is not None),
         note="" if reasons else f"nothing has run yet ({page.run})",
     )
 
 
-def _text(page: "RunPage", reasons: list[dict[str, object]], *, plain: bool) -> str:
+def _text(page: "RunPage", reasons: list[dict[str, object]], *, plain: bool, unfold: bool) -> str:
     from maverick.cli.run_text import RunText  # noqa: PLC0415 - as above
+    from maverick.dsl.engine.reasons import NOT_RUN  # noqa: PLC0415 - as above
 
-    text = RunText(page, width=line_width(sys.stdout), plain=plain, unfold=True)
-    return as_lines(line for reason in reasons for line in text.reason_lines(reason))
+    text = RunText(page, width=line_width(sys.stdout), plain=plain, unfold=unfold)
+    told, head = reasons, []
+    if not unfold and len(page.executions) <= 1:
+        told = [each for each in reasons if each["because"] != NOT_RUN]
+        if ran := len(reasons) - len(told):
+            head = [f"first execution: {plural(ran, 'step')} ran (--all shows each)"]
+    lines = (line for reason in told for line in text.reason_lines(reason))
+    return as_lines([*head, *lines])

@@ -36,7 +36,7 @@ def command(
         errors = [_row(problem, "error") for problem in problems]
         print_json(errors + [_row(warning, "warning") for warning in warnings])
     for warning in warnings:
-        warn(str(warning) if as_json else with_lines([warning]))
+        warn(str(warning) if as_json else with_lines([warning], lead=len("warning: ")))
     if problems:
         raise WorkflowInvalid(problems)
     if not as_json:

@@ -6,7 +6,8 @@ import re
 import sys
 from typing import TYPE_CHECKING, Final
 
-from maverick.cli.terminal.render import line_width
+from maverick.cli.terminal.render import hanging, line_width
+from maverick.cli.terminal.streams import is_terminal
 from maverick.visible import columns, one_line
 
 if TYPE_CHECKING:
@@ -21,15 +22,19 @@ _WORD: Final = re.compile(r"[\w.-]+|\$\{\{|.")
 """What the caret underlines: a word, or one character."""
 
 
-def with_lines(problems: Sequence[Problem]) -> str:
+def with_lines(problems: Sequence[Problem], *, lead: int = 0) -> str:
     """Give *problems* in lines that begin with their places, each followed by its line of the file.
 
-    Of several at one place the line stands under the last.
+    Of several at one place the line stands under the last. On a terminal a message is folded to its
+    width, of which *lead* columns are taken already.
     """
-    width = line_width(sys.stderr) or _WIDTH
+    limit = line_width(sys.stderr)
+    room = limit - lead if limit is not None and is_terminal(sys.stderr) else None
+    width = limit or _WIDTH
     lines: list[str] = []
     for number, problem in enumerate(problems):
-        lines.append(str(problem))
+        for line in str(problem).split("\n"):
+            lines += hanging(line, room)
         following = problems[number + 1] if number + 1 < len(problems) else None
         if problem.excerpt.text and (following is None or problem[:3] != following[:3]):
             lines += excerpt_lines(problem.line, problem.excerpt, width)

@@ -102,6 +102,12 @@ def moment(milliseconds: int, *, exact: bool = False) -> str:
     return time.strftime(f"%Y-%m-%d %H:%M{seconds}", time.localtime(milliseconds / 1000))
 
 
+def zoned_moment(milliseconds: int) -> str:
+    """Give the same where it stands alone, to the second: `2026-11-23 10:15:02 CET`."""
+    zone = time.strftime("%Z", time.localtime(milliseconds / 1000))
+    return f"{moment(milliseconds, exact=True)} {zone}"
+
+
 def day_of(milliseconds: int) -> str:
     """Give the day of that: `2026-11-23`."""
     return moment(milliseconds)[:10]
@@ -245,6 +251,23 @@ def wrapped(text: str, width: int) -> list[str]:
             rest = rest[end:]
         lines.append(rest)
     return lines
+
+
+def hanging(text: str, width: int | None, *, most: int | None = None) -> list[str]:
+    """Give the line *text* in lines of *width* columns or fewer, broken at words where that can be.
+
+    All but the first are indented by two more blanks than it. Of more than *most* lines the last
+    ends in `…`.
+    """
+    if width is None or columns(text) <= width:
+        return [text]
+    bare = text.lstrip(" ")
+    own = min(len(text) - len(bare), width // 2)
+    parts = wrapped(bare, max(width - own - 2, 1))
+    if most is not None and len(parts) > most:
+        parts = [*parts[: most - 1], fit(f"{parts[most - 1]} {parts[most]}", width - own - 2)]
+    indent = " " * own
+    return [f"{indent}{'  ' if number else ''}{part}" for number, part in enumerate(parts)]
 
 
 def shell_word(text: str) -> str:

@@ -155,6 +155,8 @@ class Outcome:
     rollback_errors: tuple[str, ...] = ()
     seconds: float = 0
     """How long the run was executed, all its executions together."""
+    execution_seconds: float = 0
+    """How long the last of them took."""
     costs: Costs = field(default_factory=Costs)
     """Of its agents, over all its executions."""
     notices: tuple[str, ...] = ()

@@ -70,7 +70,9 @@ def run_preflight_checks(
             checks.append(_github(cwd))
     failed = [check.message for check in checks if not check.passed]
     if failed:
-        raise StepFailed("not ready:\n" + "\n".join(f"- {message}" for message in failed))
+        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+        others = "".join(f"\n- {message}" for message in failed[1:])
+        raise StepFailed(f"not ready: {failed[0]}{more}{others}")
     return Preflight(passed=True, checks=checks)
 
 
