@@ -229,10 +229,8 @@ class Catalog:
     def unknown_workflow(self, reference: str, calling_file: str = "") -> str:
         """Say that there is no such workflow, and where it was looked for."""
         if is_path(reference):
-            there = [
-                path.name
-                for path in files_in(self._path_of_reference(reference, calling_file).parent)
-            ]
+            folder = self._path_of_reference(reference, calling_file).parent
+            there = [path.name for path in files_in(folder)]
             hint = (
                 nearest(Path(reference).name, there)
                 or "; `maverick workflow list` shows what can be run by name"
