@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from maverick.dsl.engine.blocks import Block
 from maverick.dsl.engine.leaves import walk_leaf
@@ -85,43 +85,85 @@ def walk_subworkflow(walk: Walk, step: SubworkflowStep, path: StepPath, block: B
 
 
 def walk_validate(walk: Walk, step: ValidateStep, path: StepPath, block: Block) -> Result:
-    """Run the stages; while they fail and attempts remain, walk `on_failure` and run them again."""
-    again = resolve.count(step.again, block.frame, "retry", minimum=0)
-    once = replace(step, continue_on_error=False, retry=None)
+    """Run the stages; while they fail and attempts remain, walk `on_failure` and run them again.
+
+    Attempts that came to the step's failure are recalled only where that failure is an outcome.
+    """
     inner = block.enter(step, path, block.frame.child())
+    planned = len(walk.plan.steps)
     try:
-        for number in range(again + 1):
-            attempt = path.item(number)
-            record = walk.recall.records.get(attempt)
-            result = walk_leaf(walk, once, attempt, inner)
-            success = evaluate.truth(_field(result.output, "success"))
-            if success or number == again:
-                break
-            if walk.recall.records.get(attempt) is not record:
-                # It ran now; an attempt that is recalled was told when it was made.
-                why = _describe_failure(_fields(result.output), 1)
-                walk.emit("notice", attempt, step, message=why, data={"repeats": "step_done"})
-            inner.frame.set_step(step.name, result.view())
-            if step.on_failure is not None:
-                walk.walk_step(step.on_failure, attempt.child(step.on_failure.name), inner)
+        result, number, ran = _validate(walk, step, path, block, inner)
+        error = _failure(step, result, number, recalled=not ran)
+        if error and not (ran or walk.looking or block.goes_on_after(step, error)):
+            # A kill came before the failure was kept, or `fail` was added since.
+            if walk.recorder is None:
+                raise walk.plan.validate_again(step, path.item(0), planned)
+            walk.recorder.run_again(path, failed=True)
+            result, number, ran = _validate(walk, step, path, block, inner)
+            error = _failure(step, result, number, recalled=False)
     finally:
         block.leave(step, inner)
-    output = {**_fields(result.output), "attempts": number + 1}
+    if error:
+        raise error
+    output = {**_fields(result.output), "attempts": number}
     remarks: tuple[str, ...] = ()
-    if not output["stages"]:
+    if not output.get("stages"):
         walk.emit("notice", path, step, message=_NOTHING_VALIDATED)
         remarks = (_NOTHING_VALIDATED,)
-    if not success:
-        why = _describe_failure(output, number + 1)
-        if step.fail:
-            raise StepFailed(why)
+    if not _passed(result):
+        why = _describe_failure(output, number)
         walk.emit("notice", path, step, message=why, data={"repeats": "step_done"})
     walk.notices.set(path, remarks, counts=step.notices and not block.quiet)
     return Result("done", lambda: output)
 
 
+class _Validated(NamedTuple):
+    """What the last attempt gave, its number (from 1), and whether it ran now."""
+
+    result: Result
+    number: int
+    ran: bool
+
+
+def _validate(
+    walk: Walk, step: ValidateStep, path: StepPath, block: Block, inner: Block
+) -> _Validated:
+    again = resolve.count(step.again, block.frame, "retry", minimum=0)
+    once = replace(step, continue_on_error=False, retry=None)
+    for number in range(again + 1):
+        attempt = path.item(number)
+        record = walk.recall.records.get(attempt)
+        result = walk_leaf(walk, once, attempt, inner)
+        ran = walk.recall.records.get(attempt) is not record
+        if _passed(result) or number == again:
+            break
+        if ran:  # An attempt that is recalled was told when it was made.
+            why = _describe_failure(_fields(result.output), 1)
+            walk.emit("notice", attempt, step, message=why, data={"repeats": "step_done"})
+        inner.frame.set_step(step.name, result.view())
+        if step.on_failure is not None:
+            walk.walk_step(step.on_failure, attempt.child(step.on_failure.name), inner)
+    return _Validated(result, number + 1, ran)
+
+
+def _passed(result: Result) -> bool:
+    return evaluate.truth(_field(result.output, "success"))
+
+
+def _failure(
+    step: ValidateStep, result: Result, attempts: int, *, recalled: bool
+) -> StepFailed | None:
+    """Give the failure of a step that says `fail`, unless its last attempt passed."""
+    if not step.fail or _passed(result):
+        return None
+    error = StepFailed(_describe_failure(_fields(result.output), attempts))
+    error.recalled = recalled
+    return error
+
+
 def _describe_failure(output: Mapping[str, Value], attempts: int) -> str:
-    stages = output["stages"] if isinstance(output["stages"], list) else []
+    given = output.get("stages")
+    stages = given if isinstance(given, list) else []
     bad = [stage for stage in stages if not _field(stage, "success")]
     names = ", ".join(str(_field(stage, "name")) for stage in bad)
     times = f" after {attempts} attempts" if attempts > 1 else ""

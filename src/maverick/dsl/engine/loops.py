@@ -281,7 +281,8 @@ def _end_rounds(
         walk.emit("notice", path, step, message=f"{never}; it goes on, as `on_exhausted` says")
         return [never]
     error = StepFailed(
-        f"{never}; raise `max_iterations`, or go on all the same with `on_exhausted: continue`"
+        f"{never}; raise `max_iterations` for more rounds, run these again with `--from '{path}'`, "
+        "or go on all the same with `on_exhausted: continue`"
     )
     error.recalled = True  # Another attempt would recall the same rounds.
     raise error

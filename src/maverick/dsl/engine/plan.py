@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
-from maverick.dsl.engine.reasons import RUNS_EACH_TIME, reason_of
+from maverick.dsl.engine.blocks import Unfinished
+from maverick.dsl.engine.reasons import FAILED_BEFORE, RUNS_EACH_TIME, reason_of
 from maverick.dsl.paths import StepPath
 
 if TYPE_CHECKING:
-    from maverick.dsl.engine.blocks import Block, Unfinished
+    from maverick.dsl.engine.blocks import Block
     from maverick.dsl.journal.records import Recall
     from maverick.dsl.workflow.model import Step
     from maverick.dsl.workflow.outcome import Key
@@ -115,6 +116,15 @@ class Plan:
             self.add(step, path, "unknown", f"it depends on what {unfinished.path} gives")
         else:
             self.add_run(step, path, block, recall)
+
+    def validate_again(self, step: Step, first: StepPath, since: int) -> Unfinished:
+        """Plan that a failed validation begins anew with its attempt *first*; give what says so.
+
+        What was added since there were *since* steps does not stand.
+        """
+        del self.steps[since:]
+        self.add(step, first, "rerun", FAILED_BEFORE)
+        return Unfinished(first, chained=True)
 
     def add_unentered(
         self,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from maverick.values import Value
 
 NOT_RUN = "it had not run yet"
+FAILED_BEFORE = "it failed before"
 RUNS_EACH_TIME = "it runs each time (`always_run`)"
 
 
@@ -59,11 +60,13 @@ def reason_of(
     record = recall.records.get(path)
     if record is None or not record.key:
         if recall.failed_attempts(path):
-            return Reason("it failed before")
+            return Reason(FAILED_BEFORE)
         return Reason("it has not run yet" if planned else NOT_RUN)
     parts = tuple(changed_parts(record.key, key)) if key is not None else ()
     if asked:
-        return Reason("it was asked to run again", reruns=True, parts=parts)
+        failed = path in recall.records.failed
+        text = FAILED_BEFORE if failed else "it was asked to run again"
+        return Reason(text, reruns=True, parts=parts)
     if block.newest > record.order and not step.pure:
         before = f"{block.because} before it {'runs' if planned else 'ran'}"
         return Reason(

@@ -33,8 +33,8 @@ from maverick.dsl.journal.tree import (
     OUTPUT,
     Changes,
     RunTree,
-    StepNote,
     artifacts_place,
+    note_of,
     step_place,
 )
 from maverick.dsl.paths import StepPath, is_decision, is_within, step_of
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from maverick.values import Value
 
 
+_MARKS: Final = ("again", "again_failed")
 _ENDS: Final[Mapping[str, str]] = {"final": "done", "failure": "failed", "pause": "paused"}
 
 
@@ -227,7 +228,7 @@ class Recorder(Recall):
         *workspace* says whether the checkpoint keeps the project's files; None leaves that to the
         workflow. *artifacts* are files of the step's own.
         """
-        content = value(output, note=_note_of(self._record(path, status, key)), path="output")
+        content = value(output, note=note_of(self._record(path, status, key)), path="output")
         with self._lock:
             generation = self._generation(path) + 1
             record = self._record(path, status, key, self.records.next_order())
@@ -277,7 +278,7 @@ class Recorder(Recall):
             step = step_of(name)
             self._drop_composite(step)
             self._drop_around(step)
-            self._draft.changes[step_place(name)] = value(answer, note=_note_of(record), path=name)
+            self._draft.changes[step_place(name)] = value(answer, note=note_of(record), path=name)
             self._draft.facts[step_place(name)] = note(facts_text({"order": record.order}))
             self.records[name] = record
             self._draft.decided += urgent
@@ -288,9 +289,10 @@ class Recorder(Recall):
             own = {} if status == "done" else {"status": status}
             self._note_facts(path, {**facts, **own})
             saved = self._record(path, status, {})
-            record = saved._replace(load=lambda: _output_of(self._draft.outputs, path, saved.load))
+            unsaved = self._draft.outputs
+            record = saved._replace(load=lambda: unsaved[path] if path in unsaved else saved.load())
             self._draft.changes[step_place(path)] = value(
-                output, note=_note_of(record), path="output"
+                output, note=note_of(record), path="output"
             )
             self._draft.outputs[path] = output
             self.records[path] = record
@@ -333,7 +335,7 @@ class Recorder(Recall):
             return False
         self.records[path] = record = record._replace(undoing=undoing)
         entry = self.tree.snapshot.entry(step_place(path))
-        self._draft.changes[step_place(path)] = existing(entry._replace(note=_note_of(record)))
+        self._draft.changes[step_place(path)] = existing(entry._replace(note=note_of(record)))
         return True
 
     def forget(self, paths: Iterable[str], undoing: AbstractSet[str] = frozenset()) -> None:
@@ -362,16 +364,14 @@ class Recorder(Recall):
 
     # --- by hand ----------------------------------------------------------------------------------
 
-    def run_again(self, path: str) -> bool:
+    def run_again(self, path: str, *, failed: bool = False) -> bool:
         """Have the step at *path*, all below it and what follows run again, from the next save on.
 
-        What they recorded stays to be looked at until they have run. Gives False if nothing is
-        recorded of them.
+        What they recorded stays to be looked at until they have run. *failed*: nobody asked for
+        that, the step failed by what they gave. Gives False if nothing is recorded of them.
         """
         with self._lock:
-            within = [
-                name for name in self.records if is_within(name, path) and name != f"{path}?when"
-            ]
+            within = self.records.inside(path)
             leaves = [
                 name
                 for name in within
@@ -383,6 +383,7 @@ class Recorder(Recall):
             for name in within:
                 if name in leaves:
                     self.records.again[name] = order
+                    (self.records.failed.add if failed else self.records.failed.discard)(name)
                 if name in leaves and self.records[name].key:
                     self._note_facts(name, self.stored_facts(name))
                 else:
@@ -390,6 +391,14 @@ class Recorder(Recall):
                     self._note_facts(name, {"generation": self._generation(name)})
             self._drop_around(path)
             return True
+
+    def decide_again(self, path: str) -> None:
+        """Have decided anew what the composite step at *path* failed by; not whether it runs."""
+        with self._lock:
+            for name in self.records.inside(path):
+                if is_decision(name) and step_of(name) == path:
+                    self._remove_record(name)
+                    self._draft.facts[step_place(name)] = None
 
     def set_output(self, path: str, output: Value, *, skip: bool = False) -> None:
         """Have the step at *path* recalled with *output*, and what follows run, from the next save.
@@ -414,9 +423,9 @@ class Recorder(Recall):
             self.records[path] = record
             facts = {**self.stored_facts(path), "generation": self._generation(path)}
             facts |= {"by_hand": True, **({"status": "skipped"} if status == "skipped" else {})}
-            facts.pop("again", None)
+            facts = {name: own for name, own in facts.items() if name not in _MARKS}
             self._draft.changes[step_place(path)] = value(
-                output, note=_note_of(record), path="output"
+                output, note=note_of(record), path="output"
             )
             self._note_facts(path, facts)
 
@@ -488,11 +497,3 @@ class Recorder(Recall):
         last = self._draft.save(Save(reason=reason, kind=kind, closes=True))
         self._logs.remove_all()
         return last
-
-
-def _note_of(record: Record) -> str:
-    return StepNote(record.status, record.key, record.by_hand, record.undoing).text()
-
-
-def _output_of(unsaved: Mapping[str, Value], path: str, load: Callable[[], Value]) -> Value:
-    return unsaved[path] if path in unsaved else load()

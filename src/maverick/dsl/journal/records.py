@@ -19,7 +19,7 @@ import blake3
 
 from maverick.checkpoints.trees.codec import encode
 from maverick.dsl.journal.tree import RunTree, StepNote
-from maverick.dsl.paths import StepPath, is_decision
+from maverick.dsl.paths import StepPath, is_decision, is_within
 from maverick.dsl.workflow.costs import Costs
 from maverick.dsl.workflow.outcome import Record
 
@@ -132,12 +132,14 @@ Facts = Mapping[str, object]
 class Records:
     """The records of a run's steps (`path`) and decisions (`path?what`).
 
-    `again` says at which order somebody asked for a path to run again. `asked` is an order, too:
-    what is older may run again where it changed.
+    `again` says at which order somebody asked for a path to run again, or the step around it
+    failed: then `failed` has it, too. `asked` is an order as well: what is older may run again
+    where it changed.
     """
 
     def __init__(self) -> None:
         self.again: dict[str, int] = {}
+        self.failed: set[str] = set()
         self.asked = 0
         self._by_path: dict[str, Record] = {}
         self._latest = 0
@@ -149,6 +151,7 @@ class Records:
         records = cls()
         facts = tree.facts
         records.again = {path: own["again"] for path, own in facts.items() if "again" in own}
+        records.failed = {path for path, own in facts.items() if "again_failed" in own}
         records.asked = tree.asked
         for path, entry in tree.entries.items():
             step, own = StepNote.of(entry), facts.get(path, {})
@@ -183,6 +186,10 @@ class Records:
     def __iter__(self) -> Iterator[str]:
         return iter(self._by_path)
 
+    def inside(self, path: str) -> list[str]:
+        """Give what is recorded at or below *path*, but for whether the step there runs."""
+        return [name for name in self if is_within(name, path) and name != f"{path}?when"]
+
     def next_order(self) -> int:
         """Give an order later than all that is recorded."""
         self._latest += 1
@@ -196,7 +203,11 @@ class Records:
             facts["order"] = record.order
         if record is not None and record.asked:
             facts["asked"] = True
-        return facts if again is None else {**facts, "again": again}
+        if again is not None:
+            facts["again"] = again
+            if path in self.failed:
+                facts["again_failed"] = True
+        return facts
 
     def finished(self, ancestor: str, newest: int) -> Iterator[str]:
         """Yield the finished steps at or below *ancestor* that are not being undone.

@@ -20,7 +20,7 @@ from maverick.record import record
 
 if TYPE_CHECKING:
     from maverick.checkpoints import Checkpoint, Snapshot
-    from maverick.dsl.workflow.outcome import Key, Status
+    from maverick.dsl.workflow.outcome import Key, Record, Status
     from maverick.values import Value
 
 TreePath: TypeAlias = tuple[str, ...]
@@ -107,6 +107,11 @@ class StepNote(NamedTuple):
         marks = {name: True for name in ("by_hand", "undoing") if getattr(self, name)}
         fields = {"key": dict(self.key), "status": self.status, **marks}
         return json.dumps(fields, sort_keys=True, separators=(",", ":"))
+
+
+def note_of(one: Record) -> str:
+    """Give the note that stands beside the output of *one*."""
+    return StepNote(one.status, one.key, one.by_hand, one.undoing).text()
 
 
 @record

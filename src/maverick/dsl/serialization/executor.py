@@ -242,10 +242,12 @@ class Executor:
             self.plan.add_unentered(step, path, block, self.recall, unfinished, planned)
             raise
         except (StepFailed, Fault) as error:
+            goes_on = isinstance(error, StepFailed) and block.goes_on_after(step, error)
             if not error.step:  # It failed itself, and not for a step in it.
                 self.count("failed")
+                if isinstance(error, StepFailed) and not (goes_on or error.recalled):
+                    self._begin_anew(step, path)
             error.step = error.step or path
-            goes_on = isinstance(error, StepFailed) and block.goes_on_after(step, error)
             took = time.monotonic() - clock
             self.tell_failed(path, step, error, goes_on=goes_on, seconds=took, composite=True)
             raise
@@ -276,6 +278,15 @@ class Executor:
             data={"composite": True},
         )
         return result
+
+    def _begin_anew(self, step: Step, path: StepPath) -> None:
+        """Have a step that failed by what it recorded not recall that: it would fail forever."""
+        if self.recorder is None:
+            return
+        if isinstance(step, ValidateStep):
+            self.recorder.run_again(path, failed=True)
+        else:
+            self.recorder.decide_again(path)
 
     def _remark(self, step: Step, path: StepPath, result: Result) -> str:
         """Give what a person has to know of a step that is done, and made of steps."""
