@@ -252,6 +252,25 @@ def _where(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}{place}"
 
 
+def import_actions(module: str, root: Path) -> object:
+    """Import a module that maverick.yaml names under `actions:`, of the project at *root*.
+
+    Raises:
+        StepFailed: It cannot be imported; says why.
+        UsageError: It is not to be taken.
+    """
+    try:
+        check_hidden(module, root)
+        return importlib.import_module(module)
+    except UsageError:  # It is not to be taken.
+        raise
+    except (Exception, SystemExit) as error:
+        why = str(error) if isinstance(error, StepFailed) else f"{type(error).__name__}: {error}"
+        raise StepFailed(
+            f"cannot import {module!r}, which maverick.yaml names under `actions:`: {why}"
+        ) from error
+
+
 _roots: list[str] = []
 """The projects of this process that were added to sys.path, the one at hand first."""
 _changing_path = threading.Lock()

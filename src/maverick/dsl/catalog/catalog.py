@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, assert_never
 from maverick.dsl.catalog.actions import (
     Action,
     add_to_path,
-    check_hidden,
+    import_actions,
     load_action,
     public_names,
     stand_in_action,
@@ -35,7 +35,7 @@ from maverick.dsl.catalog.workflow_files import (
 )
 from maverick.dsl.serialization.loader import parse_workflow
 from maverick.dsl.serialization.source_text import read_text
-from maverick.errors import Problem, StepFailed, UsageError, WorkflowInvalid
+from maverick.errors import Problem, StepFailed, WorkflowInvalid
 from maverick.owners import ownership
 from maverick.record import record
 from maverick.values import normalise
@@ -375,7 +375,9 @@ class Catalog:
     def actions_of(self, module: str) -> dict[str, str]:
         """The actions of a module that maverick.yaml names: name -> `module:function`."""
         self._open_to_imports()
-        return {name: f"{module}:{name}" for name in public_names(_import(module, self.root))}
+        return {
+            name: f"{module}:{name}" for name in public_names(import_actions(module, self.root))
+        }
 
     def _open_to_imports(self) -> None:
         add_to_path(str(self.root))
@@ -482,18 +484,3 @@ class Catalog:
     def stages(self) -> Mapping[str, Stage]:
         """The validation stages of maverick.yaml, in its order."""
         return self.config.stages
-
-
-def _import(module: str, root: Path) -> object:
-    import importlib  # noqa: PLC0415
-
-    try:
-        check_hidden(module, root)
-        return importlib.import_module(module)
-    except UsageError:  # It is not to be taken.
-        raise
-    except (Exception, SystemExit) as error:
-        why = str(error) if isinstance(error, StepFailed) else f"{type(error).__name__}: {error}"
-        raise StepFailed(
-            f"cannot import {module!r}, which maverick.yaml names under `actions:`: {why}"
-        ) from error
