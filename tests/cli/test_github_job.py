@@ -218,7 +218,18 @@ def test_no_secret_is_written_where_another_program_or_a_file_gets_it(job: Progr
     for name in ("errors", "both"):
         text = (job.root / name).read_text()
         assert "hunter2" not in text
-        assert "note: GitHub is not told what to mask" in text
+        assert 1 == text.count("note: GitHub is not told what to mask")
+
+
+def test_nothing_is_said_of_masks_where_nothing_runs(job: Program) -> None:
+    """An error is not followed by what it has nothing to do with."""
+    job.file("maverick.yaml", "secrets: [ONE]")
+    job.environment |= SECRETS
+
+    job.shell("maverick run no-such 2> errors; maverick run flow.yaml --plan 2>> errors")
+
+    assert "there is no workflow" in (job.root / "errors").read_text()
+    assert "mask" not in (job.root / "errors").read_text()
 
 
 def test_elsewhere_no_secret_is_printed(job: Program) -> None:

@@ -48,7 +48,7 @@ from maverick.dsl.workflow.outcome import Counts, Outcome
             ),
             "   retry  a  attempt 2 of 3 failed, again in 1 m 30 s: no",
         ),
-        (Event(event="checkpoint_saved", step="a", message="phase 1"), "   saved  a  phase 1"),
+        (Event(event="checkpoint_saved", step="a", message="phase 1"), "   saved  a  @phase 1"),
         (Event(event="notice", message="flow.yaml is gone"), "    note  flow.yaml is gone"),
         (Event(event="step_output", step="a", data={"text": "x"}), None),
         (Event(event="run_finished", message="done"), None),
@@ -63,7 +63,7 @@ def test_control_characters_of_a_step_do_not_reach_the_terminal() -> None:
         Event(event="checkpoint_saved", step="a", message="\x1b[2Jlabel"), colour=False
     )
 
-    assert "   saved  a  \\x1b[2Jlabel" == line
+    assert "   saved  a  @\\x1b[2Jlabel" == line
 
 
 def test_recalled_and_skipped_steps_are_shown_as_such(quick: Quick) -> None:
@@ -216,7 +216,7 @@ def test_steps_made_of_steps_and_skipped_ones_are_shown_with_verbose_only(quick:
         "start  list[0].inner  one thing",
         "│ list[0].inner  one",
         "done  list[0].inner  one thing",
-        "saved  mark  half",
+        "saved  mark  @half",
     ]
     assert few == shape()
     assert [

@@ -374,7 +374,7 @@ def test_the_reason_is_cut_first_then_the_start_then_the_place() -> None:
                 "whole" if "429 limit" in line else "cut" if "WHY" in header else "gone",
                 "date" if "1970-01-01 00:00" in line else "day" if "1970-01-01" in line else "gone",
                 "whole" if "implement_the_phase" in line else "cut",
-                "2 m 05 s" if "2 m 05 s" in line else "2m05s",
+                "2 m 05 s" if "2 m 05 s" in line else "2m05s" if "2m05s" in line else "gone",
             )
         )
 
@@ -387,9 +387,34 @@ def test_the_reason_is_cut_first_then_the_start_then_the_place() -> None:
         ("cut", "date", "whole", "2 m 05 s"),
         ("cut", "day", "whole", "2 m 05 s"),
         ("cut", "day", "cut", "2 m 05 s"),
-        ("gone", "day", "cut", "2 m 05 s"),
-    ] == order[:5]
+        ("cut", "day", "cut", "2m05s"),
+        ("cut", "day", "cut", "gone"),
+        ("cut", "gone", "cut", "2m05s"),
+    ] == order
     assert all("work[12…" in laid([run], width)[1] for width in (60, 61, 62))
+
+
+@given(RUNS, st.integers(60, 200))
+@settings(max_examples=200)
+def test_a_reason_is_left_out_only_where_the_place_alone_leaves_no_room(
+    run: RunSummary, width: int
+) -> None:
+    """It is what the morning after is about."""
+    name = columns(one_line(run.run))
+    header = laid([run], width)[0].split()
+    if one_line(run.reason) and name + 1 + 7 + 1 + 8 + 1 + 8 <= width:
+        assert {"RUN", "STATUS", "AT", "WHY"} <= set(header)
+
+
+@given(RUNS, st.integers(60, 200))
+@settings(max_examples=200)
+def test_labels_outlast_all_but_the_run_and_its_status(run: RunSummary, width: int) -> None:
+    """A list of labels without labels is none."""
+    lines = listed._table([run], ["a-long-label"], "LABELS", width=width, colour=False).splitlines()
+
+    if columns(one_line(run.run)) + 1 + 7 + 1 + 8 <= width:
+        assert "LABELS" in lines[0]
+        assert "a-long-" in lines[1]
 
 
 def test_a_list_fits_a_terminal_of_sixty_columns(quick: Quick) -> None:

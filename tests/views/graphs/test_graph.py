@@ -188,6 +188,22 @@ def test_as_text_it_is_a_tree_with_a_line_for_each_step() -> None:
     ).lstrip("\n") == as_text(graph, 60)
 
 
+def test_a_long_condition_is_cut_and_the_step_behind_it_is_not() -> None:
+    """Nor does it break the column of the others."""
+    way = Node(
+        path="x", name="quick", type="shell", way='inputs.kind == "what nobody reads" and inputs.x'
+    )
+    graph = Graph("flow", (Node(path="c", name="choose", type="branch", inside=(way,)),))
+
+    assert dedent(
+        """
+            flow
+            └─ choose                      branch
+               └─ [inputs.kind ==…] quick  shell
+            """
+    ).lstrip("\n") == as_text(graph, 60)
+
+
 ANY = st.text(st.characters() | st.sampled_from('"\\#&;<>[]{}|%`\n\x1b\u202e\u2028'), max_size=90)
 
 

@@ -28,6 +28,10 @@ _MOST_ANNOTATIONS: Final = 50
 _LONGEST: Final = 4_000
 """Characters of what an annotation says."""
 _ENDS: Final = frozenset({"step_done", "step_failed"})
+_UNMASKED: Final = (
+    "note: GitHub is not told what to mask, since standard error is redirected; leave it as it is "
+    "(no `2>`, no `2>&1 |`), or mask the secrets in an earlier step with `::add-mask::`"
+)
 
 
 class Job:
@@ -37,18 +41,19 @@ class Job:
         self._log = log
         self._group = ""
         self._failures: dict[str, str] = {}
+        self._hides = False
+        """Whether there are secrets of which GitHub cannot be told."""
         self._lock = threading.Lock()
 
     def mask_secrets(self, project: Project) -> None:
         """Let GitHub mask the project's secrets; to be called before anything else is printed.
 
-        To a file, or to another program, the secrets themselves are not written.
+        To a file, or to another program, the secrets themselves are not written; that is said once
+        a run begins.
         """
         secrets = _secrets(project)
-        if secrets and not self._log.is_read_alone:
-            print_err(
-                "note: GitHub is not told what to mask: standard error is not read by it alone"
-            )
+        self._hides = bool(secrets) and not self._log.is_read_alone
+        if self._hides:
             return
         for secret in secrets:
             self._log.command("add-mask", secret)
@@ -91,7 +96,10 @@ class Job:
             self._group = ""
 
     def note_failure(self, event: Event) -> None:
-        """Observe which steps fail the run."""
+        """Observe which steps fail the run. As it begins, say if its secrets are not masked."""
+        if self._hides and event.event in {"run_started", "run_resumed"}:
+            self._hides = False
+            print_err(_UNMASKED)
         data = event.data
         if event.event == "step_failed" and data.get("fatal") and not data.get("failed_at"):
             with self._lock:

@@ -50,8 +50,11 @@ _COLOURS: Final = {
     "done": "green",
 }
 _GAP: Final = 2
+_LABELS: Final = "LABELS"
 _SHORTEST_LAST: Final = 12
-"""What the last column is cut to first, and what it needs to be there at all."""
+"""What the last column is cut to first."""
+_LEAST_LAST: Final = 8
+"""What it needs to be there at all."""
 _SHORTEST_PLACE: Final = 8
 
 
@@ -103,7 +106,7 @@ def list_checkpoints(*, as_json: bool, chosen: Chosen = EVERY) -> None:
         project,
         runs,
         [", ".join(map(label_text, each)) for each in labels],
-        "LABELS",
+        _LABELS,
         note,
         as_json=as_json,
         more=[{"labels": each} for each in labels],
@@ -226,8 +229,9 @@ def _table(
 ) -> Shown:
     """Give *runs* under headers, with a *last* column, which is left out where it is empty.
 
-    Where it is wider than *width*, the last column is cut first; then times are short; then the
-    place; then what there is no room for is left out, but never the run and its status.
+    Where it is wider than *width*, the last column is cut first; then the start is a time or a day;
+    then the place is cut; then what there is no room for is left out, durations first, but never
+    the run and its status. Labels outlast all else.
     """
     laid, gap = _laid_out(runs, _Column(header, list(last)), width)
     headers = [column.header for column in laid]
@@ -267,16 +271,35 @@ def _laid_out(
         room = width - _width([names, statuses, begun, times, places, *more]) + last.width
         if more and room >= min(_SHORTEST_LAST, last.width):
             return [names, statuses, begun, times, places, last.cut(room)], _GAP
-    for cut in (more and [last.cut(_SHORTEST_LAST)], []):
-        room = width - _width([names, statuses, days, times, places, *cut]) + places.width
-        if room >= min(_SHORTEST_PLACE, places.width):
-            return [names, statuses, days, times, places.cut(room), *cut], _GAP
+    cut = more and [last.cut(_SHORTEST_LAST)]
+    room = width - _width([names, statuses, days, times, places, *cut]) + places.width
+    if room >= min(_SHORTEST_PLACE, places.width):
+        return [names, statuses, days, times, places.cut(room), *cut], _GAP
     times = _Column("TIME", [_time(run.seconds, short_duration) for run in runs], right=True)
-    places = places.cut(_SHORTEST_PLACE)
+    return _narrow([names, statuses], days, times, places.cut(_SHORTEST_PLACE), more, width), 1
+
+
+def _narrow(
+    first: list[_Column],
+    days: _Column,
+    times: _Column,
+    places: _Column,
+    more: list[_Column],
+    width: int,
+) -> list[_Column]:
+    """Give the columns that fit where not all do, one blank between them. *more* is the last."""
+    for last in more:
+        choices = [[days, times, places], [days, places], [times, places], [places]]
+        if last.header == _LABELS:
+            choices[2:] = [[days], []]
+        for kept in choices:
+            room = width - _width([*first, *kept], 1) - 1
+            if room >= min(_LEAST_LAST, last.width):
+                return [*first, *kept, last.cut(room)]
     for kept in ([days, times, places], [times, places], [places]):
-        if _width([names, statuses, *kept], 1) <= width:
-            return [names, statuses, *kept], 1
-    return [names, statuses], 1
+        if _width([*first, *kept], 1) <= width:
+            return [*first, *kept]
+    return first
 
 
 def _width(laid: Iterable[_Column], gap: int = _GAP) -> int:

@@ -198,6 +198,8 @@ def _message(event: Event, *, fatal_too: bool) -> str:
     if event.data.get("failed_at") or (event.data.get("fatal") and not fatal_too):
         return ""
     text = last_states(event.message).strip().partition("\n")[0][:_LONGEST_MESSAGE]
+    if event.event == "checkpoint_saved" and text:
+        return f"@{text}"
     match event.data:
         case {"attempt": attempt, "of": attempts, "wait": float() | int() as wait}:
             # of a step that is tried again

@@ -32,6 +32,7 @@ _COLOURS: Final = {  # fill, line, text: legible on white and on black.
 }
 LONGEST_LABEL: Final = 60
 """Characters of one line in a drawing."""
+_LEAST_WAY: Final = 6
 MERMAID_NODES: Final = 240
 """What draws Mermaid refuses more than 500 edges, and more than 50,000 characters."""
 
@@ -58,9 +59,9 @@ def _shortened(text: str) -> str:
 def as_text(graph: Graph, width: int | None = None) -> str:
     """Give *graph* as a tree for people, a line for each step, of at most *width* columns."""
     head = one_line(graph.workflow + (f"  {graph.run}  {graph.status}" if graph.run else ""))
-    rows = list(_rows(graph.nodes, ""))
     most = 10_000 if width is None else max(width // 2, 20)
-    column = min(max((columns(left) for left, _ in rows), default=0), most)
+    rows = list(_rows(graph.nodes, "", most))
+    column = min(max((columns(left) for left, _ in rows), default=0), most * 4 // 3)
     lines = [head]
     for left, parts in rows:
         begin = padded(left, column) + "  "
@@ -79,18 +80,24 @@ def _joined(parts: list[str], room: int | None) -> str:
     return " · ".join([*parts[:-2], fit(parts[-2], max(half, 1)), parts[-1]])
 
 
-def _rows(nodes: tuple[Node, ...], indent: str) -> Iterator[tuple[str, list[str]]]:
+def _rows(nodes: tuple[Node, ...], indent: str, most: int) -> Iterator[tuple[str, list[str]]]:
+    """Yield what stands left and right of each step. Of more than *most* columns, the condition of
+    an option is cut.
+    """
     for number, node in enumerate(nodes, 1):
         is_last = number == len(nodes)
         sign = f"{SIGNS.get(node.status, ' ')} " if node.status else ""
         mark = "● " if node.is_checkpoint else ""
-        way = f"[{node.way}] " if node.way else ""
         counts = ", ".join(f"{count} {status}" for status, count in node.counts.items())
         what = "" if node.is_checkpoint and not node.what else f"{node.type} {node.what}".rstrip()
         parts = [counts, what, f"when {node.when}" if node.when else ""]
         left = f"{indent}{'└─' if is_last else '├─'} {sign}{mark}"
-        yield left + one_line(way + node.name), [one_line(part) for part in parts if part]
-        yield from _rows(node.inside, indent + ("   " if is_last else "│  "))
+        name = one_line(node.name)
+        if node.way:
+            room = most - columns(left) - columns(name) - len("[] ")
+            name = f"[{fit(one_line(node.way), max(room, _LEAST_WAY))}] {name}"
+        yield left + name, [one_line(part) for part in parts if part]
+        yield from _rows(node.inside, indent + ("   " if is_last else "│  "), most)
 
 
 # --- as Mermaid and as DOT ------------------------------------------------------------------------
