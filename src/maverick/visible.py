@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_EARLIEST: Final = -30_610_224_000_000
+_LATEST: Final = 253_402_300_799_999
 _CONSIDERED = 300
 """How many names are compared, those of the most similar length: each takes some microseconds."""
 
@@ -169,6 +171,9 @@ def duration(seconds: float) -> str:
 
 
 def iso_time(milliseconds: int) -> str:
-    """Give a time since the epoch as ISO 8601 in UTC: `2026-11-23T10:15:02.120Z`."""
-    seconds, rest = divmod(milliseconds, 1000)
+    """Give a time since the epoch as ISO 8601 in UTC: `2026-11-23T10:15:02.120Z`.
+
+    Of a time beyond the years 1000 to 9999 the nearest in them.
+    """
+    seconds, rest = divmod(min(max(milliseconds, _EARLIEST), _LATEST), 1000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:03d}Z"

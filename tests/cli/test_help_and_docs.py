@@ -84,7 +84,7 @@ def test_light_commands_load_neither_the_engine_nor_what_is_slow(
 
 
 @pytest.mark.parametrize(
-    ("args", "most"), [(["run", "flow.yaml"], 133), (["runs"], 35), (["--help"], 13)]
+    ("args", "most"), [(["run", "flow.yaml"], 134), (["runs"], 36), (["--help"], 13)]
 )
 def test_a_command_loads_no_more_of_this_program_than_it_did(
     program: Program, args: list[str], most: int

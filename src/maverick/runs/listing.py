@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+from maverick.noted import small_mapping, text_of, whole_number
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -66,7 +68,7 @@ def summarise(store: Runs, ref: Ref, now: int) -> RunSummary:
     summary = ref.summary
     failed_at = _text(summary, "failed_at") if status == "failed" else ""
     error = _text(summary, "error") if status == "failed" else ""
-    notices, waiting = summary.get("notices"), summary.get("waiting")
+    notices = summary.get("notices")
     micro_usd = _number(summary, "micro_usd")
     return RunSummary(
         run=ref.run,
@@ -81,8 +83,8 @@ def summarise(store: Runs, ref: Ref, now: int) -> RunSummary:
         usd=None if micro_usd is None else micro_usd / _MICRO,
         error=error or None,
         failed_at=failed_at or None,
-        waiting=waiting if isinstance(waiting, dict) and status == "paused" else None,
-        notices=tuple(map(str, notices)) if isinstance(notices, list) else (),
+        waiting=small_mapping(summary.get("waiting")) if status == "paused" else None,
+        notices=tuple(filter(None, map(text_of, notices if isinstance(notices, list) else ()))),
         at=_places(ref, status, note),
         reason=_reason(ref, status, note, error),
     )
@@ -160,10 +162,8 @@ def _reason(ref: Ref, status: RunStatus, note: Mapping[str, Any], error: str) ->
 
 
 def _number(fields: Mapping[str, Any], name: str) -> int | None:
-    value = fields.get(name)
-    return value if type(value) is int else None
+    return whole_number(fields.get(name))
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:
-    value = fields.get(name)
-    return value if isinstance(value, str) else ""
+    return text_of(fields.get(name))

@@ -16,6 +16,7 @@ from maverick.dsl.paths import StepPath
 from maverick.dsl.workflow.costs import Costs
 from maverick.dsl.workflow.items import item_name
 from maverick.errors import MaverickError
+from maverick.noted import amount, whole_number
 from maverick.views.recorded import RecordedSteps
 from maverick.visible import iso_time
 
@@ -245,9 +246,9 @@ class RunPage:
 
 def number_or_none(value: object) -> int | None:
     """Give an integer of some facts; None for anything else."""
-    return value if type(value) is int else None
+    return whole_number(value)
 
 
 def seconds_or_none(value: object) -> float | None:
     """Give a number of some facts; None for anything else."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return amount(value)

@@ -256,3 +256,31 @@ def test_a_run_in_a_store_that_takes_nothing_cannot_be_owned(
     (store.root / "store.lock").unlink()
     with pytest.raises(StoreUnwritable, match=r"cannot take store\.lock"), store.locks.shared():
         pass
+
+
+def test_a_link_in_the_place_of_a_lock_is_told_and_nobody_owns_by_it(
+    store: Store, tmp_path: Path
+) -> None:
+    """Whoever put it there may lead a lock, or what an owner notes, to any file."""
+    outside = tmp_path / "outside"
+    outside.write_text("whole")
+    for target in (outside, tmp_path / "nowhere", store.root / "owners" / "run-1"):
+        (store.root / "owners" / "run-1").unlink(missing_ok=True)
+        (store.root / "owners" / "run-1").symlink_to(target)
+
+        assert not store.is_owned("run-1")
+        with pytest.raises(StoreUnwritable, match="a symbolic link stands where a file is needed"):
+            store.own("run-1").__enter__()
+    assert "whole" == outside.read_text()
+
+
+@pytest.mark.parametrize("name", ["store.lock", "refs.lock"])
+def test_a_link_in_the_place_of_a_lock_of_the_store_keeps_saves_out(
+    store: Store, tmp_path: Path, name: str
+) -> None:
+    """With an error that says what to move away."""
+    (store.root / name).unlink(missing_ok=True)
+    (store.root / name).symlink_to(tmp_path / "outside")
+
+    with pytest.raises(StoreUnwritable, match=f"cannot take {name} .*a symbolic link stands"):
+        begin(store)

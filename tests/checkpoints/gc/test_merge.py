@@ -227,6 +227,34 @@ def test_of_several_copies_the_one_that_leans_on_nothing_is_kept(store: Store) -
         assert data == Store.open(store.root).read(blob_id(data))
 
 
+@pytest.mark.parametrize("number", range(4))
+def test_a_damaged_copy_of_what_stands_in_another_pack_fails_no_save(
+    store: Store, number: int
+) -> None:
+    """What was saved is saved; the damaged pack stays for fsck."""
+    first = b" ".join(b"%d" % (n * n) for n in range(1000))
+    second = first + b" and more"
+    for data, base in [(first, None), (second, first), (first, second), (second, first)]:
+        former = blob_id(base) if base else None
+        store.objects.write([NewObject(ObjectKind.BLOB, blob_id(data), data, former)])
+    index = list(store.objects.packs.indexes())[number]
+    (_, place), *_ = index.rows()
+    path = store.root / "objects" / f"{index.name}.pack"
+    with path.open("r+b") as file:
+        file.seek(place.offset)
+        file.write(bytes(min(4096, place.length)))
+
+    fresh = Store.open(store.root, files=store.files)
+    saved = [
+        fresh.save(f"r{number}", {("x",): blob(b"%d" % number * 1500)}, parent=None)
+        for number in range(2 * MERGED_PACKS)
+    ]
+
+    assert path.exists()
+    for checkpoint in saved:
+        read_all(Store.open(store.root), checkpoint)
+
+
 def test_an_older_store_announces_merges_to_gc_before_the_first(tmp_path: Path) -> None:
     """A gc that does not know of `merge.lock` must not run beside one."""
     root = tmp_path / "store"

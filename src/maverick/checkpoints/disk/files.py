@@ -28,6 +28,7 @@ _UNWRITABLE = {
     errno.EPERM: "permission denied; make the folder writable for this user",
     errno.EEXIST: "a file stands where a folder is needed; move it away",
     errno.EISDIR: "a folder stands where a file is needed; move it away",
+    errno.ELOOP: "a symbolic link stands where a file is needed; move it away",
     errno.ENOTDIR: "a file stands where a folder is needed; move it away",
     errno.EFBIG: "a file would be larger than a limit allows; raise it (`ulimit -f`), or use "
     "another disk",

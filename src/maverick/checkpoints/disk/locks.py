@@ -274,7 +274,13 @@ def _opened(
 
 
 def _open_readable(path: Path) -> int:
-    return open_file(path, os.O_RDONLY)
+    """Open a lock file that is there. A link is none: nobody can take it."""
+    try:
+        return open_file(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise FileNotFoundError(errno.ENOENT, "no lock, but a symbolic link", path) from error
 
 
 def _open_any(path: Path) -> int:

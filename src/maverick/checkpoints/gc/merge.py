@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints.disk import layout
-from maverick.checkpoints.objects.frames import ID, Frame
+from maverick.checkpoints.objects.frames import ID, Frame, FrameDamaged
 from maverick.checkpoints.objects.pack_index import damaged
 from maverick.checkpoints.objects.pack_set import MERGED_PACKS
 from maverick.errors import MaverickError
@@ -146,6 +146,9 @@ def _can_be_read(store: StoreFolder, place: Place) -> bool:
     """Say whether what the frame at *place* leans on is there. Asked only where there is
     another.
     """
-    leans = store.objects.leans_at(place)
+    try:
+        leans = store.objects.leans_at(place)
+    except FrameDamaged:
+        return False
     bases = all(store.objects.packs.find(base, whole=True) for base in leans.bases)
     return bases and all(store.objects.holds(chunk) for chunk, _ in leans.chunks)

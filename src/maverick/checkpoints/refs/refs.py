@@ -20,6 +20,7 @@ from maverick.checkpoints.disk.layout import file_name, list_folder, run_name, t
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.trees.checkpoint import CHECKPOINT_KINDS, Checkpoint, CheckpointKind
 from maverick.errors import NotFound, RefDamaged, StoreDenied
+from maverick.noted import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -304,7 +305,10 @@ SHORTEST_PART = 3
 def _validate(ref: Ref) -> None:
     numbers: list[Any] = [ref.sequence, ref.started, ref.updated, ref.bytes, ref.order]
     texts: list[Any] = [ref.run, ref.group, ref.step]
-    if not all(type(number) is int for number in numbers) or not all(
+    for position in ref.positions:
+        numbers += [position.sequence, position.time]
+        texts += [position.checkpoint, position.reason, position.kind, position.label]
+    if not all(whole_number(number) is not None for number in numbers) or not all(
         type(text) is str for text in texts
     ):
         raise ValueError("a field has another type")

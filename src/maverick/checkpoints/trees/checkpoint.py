@@ -10,6 +10,7 @@ from maverick.checkpoints.disk import sealed
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.ids import CheckpointId, ObjectId, TreeId
 from maverick.errors import StoreDamaged, StoreTooNew
+from maverick.noted import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -103,8 +104,8 @@ def _validate(checkpoint: Checkpoint) -> None:
     texts = (checkpoint.run, checkpoint.label, checkpoint.step, checkpoint.group)
     if not all(type(text) is str for text in texts):
         raise ValueError("a text has another type")
-    if type(checkpoint.sequence) is not int or type(checkpoint.created) is not int:
-        raise ValueError("a number has another type")
+    if whole_number(checkpoint.sequence) is None or whole_number(checkpoint.created) is None:
+        raise ValueError("a number has another type, or is out of range")
     if checkpoint.kind not in CHECKPOINT_KINDS:
         raise ValueError(f"unknown kind {checkpoint.kind!r}")
     if not (ids.is_id(checkpoint.tree) and ids.is_id(checkpoint.facts)):

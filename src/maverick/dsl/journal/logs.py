@@ -307,7 +307,7 @@ class Logs:
         self._unlogged.discard(path)
         entry = self._tree().facts_entry(path)
         stored = entry if entry is not None and entry.kind == "blob" else None
-        count = _tries(json.loads(stored.note)) if stored is not None else 0
+        count = _tries(self._tree().facts_of(path)) if stored is not None else 0
         new = [attempt for attempt in self._read(path) if attempt.number > count]
         if not new:
             if stored is None:

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from maverick.noted import whole_number
+
 MOST_NOTED = 50
 """Steps that are noted at once; of a wider loop the first of those that run."""
 
@@ -23,11 +25,11 @@ class RunningStep(NamedTuple):
         """Give the steps that an owner's *note* names; what is no such step is left out."""
         every = note.get("running", [])
         return [
-            cls(str(fields["step"]), str(fields["type"]), fields["since"], fields["attempt"])
+            cls(fields["step"], fields["type"], fields["since"], fields["attempt"])
             for fields in (every if isinstance(every, list) else [])
             if isinstance(fields, dict)
-            and {"step", "type"} <= set(fields)
-            and all(type(fields.get(name)) is int for name in ("since", "attempt"))
+            and all(isinstance(fields.get(name), str) for name in ("step", "type"))
+            and all(whole_number(fields.get(name)) is not None for name in ("since", "attempt"))
         ]
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from maverick.dsl.workflow.costs import Costs
+from maverick.noted import small_mapping, text_of, whole_number
 
 FORKED_FROM: Final = "forked_from"
 ERROR_BYTES: Final = 2048
@@ -38,18 +39,18 @@ class Standing(NamedTuple):
 
     @classmethod
     def read(cls, summary: Mapping[str, Any]) -> Standing:
-        """Read a summary; what has another type than it should counts as not there."""
-        notices, waiting = summary.get("notices"), summary.get("waiting")
+        """Read a summary; what is not what it should be counts as not there."""
+        notices = summary.get("notices")
         return cls(
-            execution=_number(summary.get("execution")) or 0,
-            began=_number(summary.get("began")),
-            spent=_number(summary.get("ms")) or 0,
+            execution=whole_number(summary.get("execution")) or 0,
+            began=whole_number(summary.get("began")),
+            spent=whole_number(summary.get("ms")) or 0,
             costs=Costs.read(summary),
-            error=_text(summary.get("error")),
-            failed_at=_text(summary.get("failed_at")),
-            notices=tuple(map(str, notices)) if isinstance(notices, list) else (),
-            waiting=waiting if isinstance(waiting, Mapping) else None,
-            forked_from=_text(summary.get(FORKED_FROM)),
+            error=text_of(summary.get("error")),
+            failed_at=text_of(summary.get("failed_at")),
+            notices=tuple(filter(None, map(text_of, notices if isinstance(notices, list) else ()))),
+            waiting=small_mapping(summary.get("waiting")),
+            forked_from=text_of(summary.get(FORKED_FROM)),
         )
 
     def milliseconds(self, until: int) -> int:
@@ -119,10 +120,26 @@ def read_executions(note: str) -> list[Execution]:
     """Read what `executions_text` gave; what is none of it is left out."""
     try:
         rows = json.loads(note)
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     every = rows if isinstance(rows, list) else []
-    return [Execution(*row) for row in every if isinstance(row, list) and 0 < len(row) <= 4]
+    return [Execution(*row) for row in every if isinstance(row, list) and _is_execution(row)]
+
+
+def _is_execution(row: list[Any]) -> bool:
+    """Whether *row* is a beginning and, as far as it goes, a duration, an end and a number."""
+    match row:
+        case [began] | [began, None] | [began, None, str()]:
+            numbers = [began]
+        case [began, None, str(), number]:
+            numbers = [began, number]
+        case [began, took] | [began, took, str()]:
+            numbers = [began, took]
+        case [began, took, str(), number]:
+            numbers = [began, took, number]
+        case _:
+            return False
+    return None not in map(whole_number, numbers)
 
 
 def with_next(
@@ -184,11 +201,3 @@ def _end(part: str, room: int) -> str:
 
 def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}{_LEFT_OUT}"
-
-
-def _number(value: Any) -> int | None:
-    return value if type(value) is int else None
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeGuard
 
 from maverick.checkpoints import Content, Entry, blob, note, value
 from maverick.dsl.journal.tally import Execution, read_executions
 from maverick.dsl.paths import StepPath, is_decision
+from maverick.errors import NotFound, StoreDamaged
+from maverick.noted import amount, is_small, small_mapping, text_of, whole_number
 from maverick.record import record
 
 if TYPE_CHECKING:
@@ -50,6 +53,8 @@ NOTICES: Final = ("notices",)
 _DEFINITION: Final = DEFINITION[0]
 _STEPS: Final = "steps"
 _MAIN: Final = "main"
+_STATUSES: Final = ("done", "failed", "skipped")
+_ORDER: Final = re.compile("[0-9]{1,15}")
 
 
 def step_place(name: str) -> TreePath:
@@ -98,9 +103,18 @@ class StepNote(NamedTuple):
 
     @classmethod
     def of(cls, entry: Entry) -> StepNote:
-        """Read the note of the step that stands at *entry*."""
-        fields = json.loads(entry.note) if entry.note else {"status": "done", "key": {}}
-        return cls(**fields)
+        """Read the note of the step that stands at *entry*. Raises StoreDamaged if it is none."""
+        if not entry.note:
+            return cls("done", {})
+        try:
+            step = cls(**json.loads(entry.note))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise StoreDamaged(f"the note of a recorded step cannot be read: {error}") from error
+        if step.status not in _STATUSES or not (
+            isinstance(step.key, dict) and all(map(_is_text, step.key.values()))
+        ):
+            raise StoreDamaged("the note of a recorded step has another shape than it should")
+        return step
 
     def text(self) -> str:
         """Give the note as canonical JSON."""
@@ -159,7 +173,7 @@ class RunTree:
         """What tells a run with a given name from an earlier one of that name; empty where the name
         is an id.
         """
-        return str(self._circumstances.get("seed", ""))
+        return text_of(self._circumstances.get("seed"))
 
     def reseeded(self) -> Changes:
         """Give the fact that gives a fork with a given name a seed of its own."""
@@ -168,13 +182,14 @@ class RunTree:
     @property
     def _circumstances(self) -> dict[str, Any]:
         entry = self.snapshot.find_fact(RUN)
-        return json.loads(entry.note) if entry is not None else {}
+        return read_facts(entry.note) if entry is not None else {}
 
     @property
     def asked(self) -> int:
         """The order before which everything may run again; 0 where nobody asked for that."""
         entry = self.snapshot.find_fact(ASKED)
-        return int(entry.note) if entry is not None else 0
+        is_number = entry is not None and _ORDER.fullmatch(entry.note)
+        return int(entry.note) if entry is not None and is_number else 0
 
     @property
     def executions(self) -> list[Execution]:
@@ -185,16 +200,14 @@ class RunTree:
     @property
     def end(self) -> Mapping[str, Value]:
         """The `step` that failed the run, and the `error`; empty where it did not fail."""
-        entry = self.snapshot.find_fact(END)
-        end = self.snapshot.value_of(entry) if entry is not None else None
+        end = self._fact_value(END)
         return end if isinstance(end, dict) else {}
 
     @property
     def notices(self) -> tuple[str, ...]:
         """What a person has to know of the run, if it is done."""
-        entry = self.snapshot.find_fact(NOTICES) if self.checkpoint.kind == "final" else None
-        texts = self.snapshot.value_of(entry) if entry is not None else None
-        return tuple(map(str, texts)) if isinstance(texts, list) else ()
+        texts = self._fact_value(NOTICES) if self.checkpoint.kind == "final" else None
+        return tuple(filter(_is_text, texts)) if isinstance(texts, list) else ()
 
     @property
     def entries(self) -> dict[str, Entry]:
@@ -215,7 +228,7 @@ class RunTree:
     @property
     def facts(self) -> dict[str, dict[str, Any]]:
         """What is noted of steps and decisions, by name: times, attempts and the like."""
-        return {name: json.loads(entry.note) for name, entry in self._fact_entries().items()}
+        return {name: read_facts(entry.note) for name, entry in self._fact_entries().items()}
 
     @property
     def begun(self) -> list[StepPath]:
@@ -229,7 +242,7 @@ class RunTree:
     def facts_of(self, path: str) -> dict[str, Any]:
         """Give what is noted of the step at *path*; empty where nothing is."""
         entry = self.facts_entry(path)
-        return json.loads(entry.note) if entry is not None else {}
+        return read_facts(entry.note) if entry is not None else {}
 
     def facts_entry(self, path: str) -> Entry | None:
         """Give the entry of the facts of the step at *path*: a note, or a blob with its log."""
@@ -239,6 +252,13 @@ class RunTree:
         """Give the files that the step at *path* recorded; None if it recorded none."""
         return self.snapshot.find(artifacts_place(path))
 
+    def _fact_value(self, place: TreePath) -> Value:
+        """Give the value of the fact at *place*; None where there is none."""
+        try:
+            return self.snapshot.fact_value(place)
+        except NotFound:
+            return None
+
     def _entries(self, folder: str) -> dict[str, Entry]:
         entry = self.snapshot.find((folder,))
         return self.snapshot.entries((folder,)) if entry is not None else {}
@@ -246,3 +266,61 @@ class RunTree:
     def _fact_entries(self) -> dict[str, Entry]:
         entry = self.snapshot.find_fact((_STEPS,))
         return self.snapshot.facts((_STEPS,)) if entry is not None else {}
+
+
+def read_facts(text: str) -> dict[str, Any]:
+    """Give the facts in the note of a step; none where that is no mapping.
+
+    A field that everybody knows is left out where it is not what it should be, and so is what is
+    too deep to be written again.
+    """
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(fields, dict):
+        return {}
+    return {name: own for name, own in fields.items() if _FIELDS.get(name, is_small)(own)}
+
+
+def _is_number(own: object) -> bool:
+    return whole_number(own) is not None
+
+
+def _is_amount(own: object) -> bool:
+    return amount(own) is not None
+
+
+def _is_text(own: object) -> TypeGuard[str]:
+    return isinstance(own, str)
+
+
+def _is_mapping(own: object) -> bool:
+    return small_mapping(own) is not None
+
+
+def _is_list_of_mappings(own: object) -> bool:
+    return isinstance(own, list) and is_small(own) and all(isinstance(row, dict) for row in own)
+
+
+def _is_tally(own: object) -> bool:
+    """Whether it is what a loop notes of its iterations (`IterationTally`)."""
+    if not isinstance(own, dict) or not is_small(own):
+        return False
+    names = own.get("failed", []), own.get("names", [])
+    counted = own.get("counts", {}), own.get("longest", {})
+    return all(isinstance(every, list) and all(map(_is_text, every)) for every in names) and all(
+        isinstance(every, dict) and all(map(_is_number, every.values())) for every in counted
+    )
+
+
+_FIELDS: Final[Mapping[str, Callable[[object], bool]]] = {
+    **dict.fromkeys(("order", "generation", "failed_attempts", "again"), _is_number),
+    **dict.fromkeys(("attempts", "tries", "execution", "started"), _is_number),
+    "seconds": _is_amount,
+    **dict.fromkeys(("type", "label", "status", "because", "reused_from"), _is_text),
+    "agent": _is_mapping,
+    "spent": _is_mapping,
+    "changes": _is_list_of_mappings,
+    "iterations": _is_tally,
+}

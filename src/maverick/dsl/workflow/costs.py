@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from maverick.noted import amount, whole_number
+
 MICRO: Final = 1_000_000
 """Of a dollar, in which costs are stored: files that seal themselves hold integers only."""
 
@@ -49,11 +51,11 @@ class Costs(NamedTuple):
     @classmethod
     def read(cls, fields: Mapping[str, Any]) -> Costs:
         """Read what `fields` gave; anything else counts as not told."""
-        micro = _integer(fields.get("micro_usd"))
+        micro = whole_number(fields.get("micro_usd"))
         return cls(
-            _integer(fields.get("calls")) or 0,
-            _integer(fields.get("tokens_in")),
-            _integer(fields.get("tokens_out")),
+            whole_number(fields.get("calls")) or 0,
+            whole_number(fields.get("tokens_in")),
+            whole_number(fields.get("tokens_out")),
             None if micro is None else micro / MICRO,
         )
 
@@ -67,17 +69,12 @@ class Costs(NamedTuple):
     @classmethod
     def of_agent(cls, agent: Mapping[str, Any]) -> Costs:
         """Give what the calls cost of which an agent's facts tell."""
-        usd = agent.get("usd")
         return cls(
-            _integer(agent.get("called")) or 0,
-            _integer(agent.get("tokens_in")),
-            _integer(agent.get("tokens_out")),
-            float(usd) if isinstance(usd, int | float) else None,
+            whole_number(agent.get("called")) or 0,
+            whole_number(agent.get("tokens_in")),
+            whole_number(agent.get("tokens_out")),
+            amount(agent.get("usd")),
         )
-
-
-def _integer(value: Any) -> int | None:
-    return value if type(value) is int else None
 
 
 def _sum(one: Any, other: Any) -> Any:
