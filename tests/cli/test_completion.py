@@ -90,7 +90,14 @@ OFFERS = {
     "maverick run hello -i twice=": ["words", "true", "false"],
     "maverick run hello -i agent=i": ["words", "implementer", "issue_fixer"],
     "maverick resume hello-one -i w": ["more", "who="],
-    "maverick run hello --from ": ["words", "greet", "mark", "each", r"each\[\].say"],
+    "maverick run hello --from ": [
+        "words",
+        "greet",
+        "mark",
+        "each",
+        r"each\[0\].say",
+        r"each\[1\].say",
+    ],
     "maverick run --resume=hello-one --from e": [
         "words",
         "each",

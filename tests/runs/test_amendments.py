@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from kit.runs import Runs
 from maverick.errors import NotFound, StepsDiffer
+from maverick.project import Project
+from maverick.runs import preview
+from maverick.runs.request import Request
 from maverick.values import Value
 
 CHAIN = """
@@ -382,3 +387,96 @@ def test_rerun_that_failed_or_was_killed_has_asked_for_what_follows(runs: Runs) 
     runs.file("ready", "")
 
     assert ["b", "c", "d"] == runs.resume().executed
+
+
+# --- which iterations there are -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["from", "skip"])
+@pytest.mark.parametrize(
+    ("marks", "path", "said"),
+    [
+        ("", "each[7].one", "each has each[0], each[1], each[2]; did you mean `each["),
+        ("", "each[7]", "each has each[0], each[1], each[2]; did you mean"),
+        ("", 'each["x"].one', "each has each[0]"),
+        ("", "each[].one", "names no iteration of run .*; name one of each\\[0\\].one"),
+        ("key: item", "each[0].one", 'each has each["x"], each["y"], each["z"]; did you mean'),
+        ("key: item", 'each["zz"].one', 'did you mean `each["z"].one`'),
+    ],
+)
+def test_an_iteration_that_there_is_not_is_refused(
+    runs: Runs, how: str, marks: str, path: str, said: str
+) -> None:
+    """Nothing would run again, and nobody would know."""
+    runs.flow(NESTED.replace("MARKS", marks))
+    runs.start()
+    options: dict[str, object] = {"from_step": path} if how == "from" else {"skip": {path: 1}}
+    pattern = said if "\\" in said else re.escape(said)
+
+    with pytest.raises(NotFound, match=pattern):
+        runs.resume(**options)
+    request = Request(workflow="flow.yaml", revision="@latest", **options)  # type: ignore[arg-type]
+    with pytest.raises(NotFound, match=pattern):
+        preview.plan_resume(Project(runs.root, runs.environment), request, lambda _: None)
+
+
+LATER = """
+- {name: a, type: python, action: unless, args: [a, ready]}
+- name: each
+  type: loop
+  for_each: LIST
+  MARKS
+  steps:
+    - {name: one, type: python, action: do, args: ["one-${{ item }}"]}
+"""
+
+
+@pytest.mark.parametrize("items", ["${{ [steps.a.output, 'y'] }}", "${{ glob('[xy]') }}"])
+@pytest.mark.parametrize(
+    ("marks", "path", "other"),
+    [("", "each[1].one", 'each["y"].one'), ("key: item", 'each["y"].one', "each[1].one")],
+)
+def test_a_step_of_a_loop_that_has_not_begun_can_be_skipped(
+    runs: Runs, items: str, marks: str, path: str, other: str
+) -> None:
+    """What its list will hold is not known; how its iterations are named is."""
+    runs.flow(LATER.replace("MARKS", marks).replace("LIST", f'"{items}"'))
+    runs.start()
+
+    with pytest.raises(NotFound, match="those of each are named as in each"):
+        runs.resume(skip={other: 1})
+    resumed = runs.resume(skip={path: 1})
+    for name in ("ready", "x", "y"):
+        runs.file(name, "")
+    assert "failed" == resumed.status
+    assert ("done", [path]) == ((done := runs.resume()).status, done.skipped)
+
+
+def test_from_an_iteration_that_is_recorded_and_gone_is_refused(runs: Runs) -> None:
+    """Its list is shorter by now: nothing of it would run."""
+    runs.flow(NESTED.replace("MARKS", ""))
+    runs.start()
+    runs.edit("for_each: [x, y, z]", "for_each: [x, y]")
+
+    with pytest.raises(NotFound, match=r"each has each\[0\], each\[1\]"):
+        runs.resume(from_step="each[2].one", policy="rerun")
+
+
+def test_from_a_round_or_an_attempt_goes_by_how_many_there_may_be(runs: Runs) -> None:
+    """Those of an `until` loop, and of a validation."""
+    runs.flow("""
+    - name: poll
+      type: loop
+      until: index == 1
+      max_iterations: 3
+      steps: [{name: look, type: python, action: do, args: [look]}]
+    - {name: check, type: validate, retry: 1, stages: [{name: test, run: 'true'}]}
+    - {name: last, type: python, action: unless, args: [last, ready]}
+    """)
+    runs.start()
+
+    for path in ("poll[3].look", "check[2]"):
+        with pytest.raises(NotFound, match="there is no iteration"):
+            runs.resume(from_step=path)
+    assert "poll[1].look" == runs.resume(from_step="poll[1].look").executed[0]
+    assert ["check[0]", "last"] == runs.resume(from_step="check[0]").executed

@@ -44,6 +44,12 @@ class StepPath(str):
         ends = [match.end() for match in _PART.finditer(self)]
         return (StepPath(self[:end]) for end in ends[:-1])
 
+    def iterations(self) -> Iterator[tuple[StepPath, StepPath]]:
+        """The loops that it stands in, outermost first, each with the iteration of it."""
+        for match in _PART.finditer(self):
+            if match[0].startswith("["):
+                yield StepPath(self[: match.start()]), StepPath(self[: match.end()])
+
     def is_within(self, ancestor: str) -> bool:
         """Whether it is *ancestor* or stands below it."""
         return is_within(self, ancestor)

@@ -16,6 +16,7 @@ from maverick.dsl.journal.tree import END, INPUTS, OUTPUT, RunTree
 from maverick.dsl.paths import StepPath
 from maverick.dsl.processes.secrets import Scrubber
 from maverick.dsl.workflow.inputs import convert_inputs
+from maverick.dsl.workflow.model import LoopStep
 from maverick.errors import NotFound, RefMoved, UsageError, WorkflowInvalid
 from maverick.runs import find
 from maverick.runs.request import Request, new_run_id
@@ -23,10 +24,12 @@ from maverick.values import Value, normalise
 from maverick.visible import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from maverick.checkpoints import Checkpoint, Store
     from maverick.dsl.catalog.catalog import Catalog
+    from maverick.dsl.catalog.outline import Outlined
+    from maverick.dsl.engine.plan import Plan
     from maverick.dsl.workflow.model import Workflow
     from maverick.project import Project
 
@@ -35,9 +38,16 @@ Edit: TypeAlias = Callable[[Value], object]
 
 
 def apply(
-    recorder: Recorder, request: Request, workflow: Workflow, catalog: Catalog, scrub: Scrubber
+    recorder: Recorder,
+    request: Request,
+    workflow: Workflow,
+    catalog: Catalog,
+    scrub: Scrubber,
+    look_ahead: Callable[[], Plan],
 ) -> list[str]:
     """Mark in *recorder*, unwritten, what *request* asks for; give reasons for the log.
+
+    *look_ahead* gives what the run would come to without that.
 
     Raises:
         NotFound: A step that is to run again, or to be skipped, does not exist.
@@ -45,6 +55,11 @@ def apply(
     if not request.amends:
         return []
     steps = outline(workflow, catalog)
+    paths = [StepPath(path) for path in (*request.skip, request.from_step)]
+    if any("[" in path for path in paths):
+        iterations = look_ahead().iterations
+        for each in paths:
+            _require_iterations(each, recorder, steps, iterations)
     reasons = []
     for path, output in request.skip.items():
         if StepPath(path).pattern not in steps:
@@ -60,6 +75,47 @@ def apply(
             f"{request.from_step}{'' if again else ', which had recorded nothing'}"
         )
     return reasons
+
+
+def _require_iterations(
+    path: StepPath,
+    recorder: Recorder,
+    steps: Mapping[str, Outlined],
+    iterations: Mapping[StepPath, Sequence[StepPath]],
+) -> None:
+    """Refuse a path in an iteration that there is not, or in no particular one.
+
+    Of a loop whose list is not known yet, any iteration may come to be there.
+    """
+    run = recorder.run
+    for loop, iteration in path.iterations():
+        there, rest = iterations.get(loop), path[len(iteration) :]
+        if there is not None and iteration not in there:
+            near = nearest(path, (f"{one}{rest}" for one in there))
+            raise NotFound(
+                f"there is no iteration {iteration} in run {run}: {loop} has "
+                f"{_listed(there) or 'none'}{near}"
+            )
+        outlined = steps.get(loop.pattern)
+        if there is None and outlined is not None:
+            is_keyed = isinstance(outlined.step, LoopStep) and outlined.step.key is not None
+            if is_keyed != iteration.endswith('"]'):
+                how = '["KEY"]' if is_keyed else "[0]"
+                raise NotFound(
+                    f"there is no iteration {iteration} in run {run}: those of {loop} are named "
+                    f"as in {loop}{how}{rest}"
+                )
+    before, mark, after = path.partition("[]")
+    if mark and path.pattern in steps:
+        named = [f"{one}{after}" for one in iterations.get(StepPath(before), ())]
+        raise NotFound(
+            f"{path} names no iteration of run {run}; name one"
+            f"{f' of {_listed(named)}' if named else ''}, or the whole step: {before}"
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:8])}{', …' if len(names) > 8 else ''}"
 
 
 class Carried(NamedTuple):
@@ -94,10 +150,7 @@ def carry_over(store: Store, tip: Checkpoint, recorder: Recorder) -> Carried:
 
 def _no_step(path: str, what: str, recorder: Recorder, others: Iterable[str]) -> NotFound:
     names = dict.fromkeys([*recorder.paths(), *(other for other in others if "[]" not in other)])
-    hint = (
-        nearest(path, names)
-        or f"; it has {', '.join(list(names)[:8])}{', …' if len(names) > 8 else ''}"
-    )
+    hint = nearest(path, names) or f"; it has {_listed(list(names))}"
     return NotFound(f"{what} {path} in run {recorder.run}{hint}")
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from maverick.checkpoints import Checkpoint, Owner, Store, note
 from maverick.dsl.engine.blocks import Unfinished
+from maverick.dsl.engine.plan import Plan
 from maverick.dsl.engine.requirements import all_steps
 from maverick.dsl.events import Event
 from maverick.dsl.journal.recorder import Recorder
@@ -124,6 +126,14 @@ class Execution:
             Executor(recorder, self._tools()).run(self.prepared.workflow, inputs)
         except (Unfinished, StepFailed):
             return  # What comes next will run; whatever fails here fails there, too.
+
+    def look_ahead(self, recorder: Recorder) -> Plan:
+        """Give what going on would come to; run nothing."""
+        plan = Plan()
+        with suppress(Unfinished, StepFailed):
+            executor = Executor(recorder, self._tools(), plan=plan)
+            executor.run(self.prepared.workflow, self.prepared.inputs)
+        return plan
 
     def run_to_end(self, recorder: Recorder, *, keep_records: bool = False) -> Outcome:
         """Walk the workflow and close the run. With *keep_records* no change makes a step rerun."""

@@ -101,7 +101,14 @@ def plan_resume(
     start = decision.start if decision else tip
     recorder = Recorder(store, start)
     carried = amend.carry_over(store, tip, recorder)
-    amend.apply(recorder, request, prepared.workflow, prepared.catalog, prepared.scrub)
+    amend.apply(
+        recorder,
+        request,
+        prepared.workflow,
+        prepared.catalog,
+        prepared.scrub,
+        lambda: _Planner(prepared, recorder, []).walk(prepared.inputs),
+    )
     notes += _circumstances(project, store, tip, request)
     notes += [f"the output of {path} that was set by hand would be lost" for path in carried.lost]
     planner = _Planner(prepared, recorder, notes)

@@ -171,6 +171,7 @@ def _amend(
         execution.prepared.workflow,
         execution.prepared.catalog,
         execution.prepared.scrub,
+        lambda: execution.look_ahead(recorder),
     )
     return [*(f"kept the output of {path} as set by hand" for path in kept), *reasons], lost
 

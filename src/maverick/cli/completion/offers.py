@@ -185,7 +185,9 @@ def _ref_named(project: Project, name: str) -> Ref | None:
 
 
 def _steps(project: Project, wanted: Wanted) -> Iterator[Offer]:
-    """The steps of the run that is named, else of the workflow, else of the newest run."""
+    """The steps of the run that is named, else of the workflow and its newest run, else of the
+    newest run.
+    """
     named = [*wanted.given.get("--resume", []), *wanted.words]
     is_run = wanted.path[:1] == ("run",) and "--resume" not in wanted.given
     if wanted.path[:1] in {("fly",), ("refuel",), ("review",)}:
@@ -193,10 +195,13 @@ def _steps(project: Project, wanted: Wanted) -> Iterator[Offer]:
     if is_run and named:
         from maverick.cli.completion.workflow_names import WorkflowNames  # noqa: PLC0415
 
-        for path in WorkflowNames(project).steps(named[0]):
-            yield Offer(path)
-        return
-    ref = _ref_named(project, named[0].partition("@")[0] if named else "")
+        names = WorkflowNames(project)
+        for path in names.steps(named[0]):
+            if "[]" not in path:  # That is no step of a run.
+                yield Offer(path)
+        ref = _ref_named(project, names.name(named[0]) or named[0])
+    else:
+        ref = _ref_named(project, named[0].partition("@")[0] if named else "")
     if ref is None:
         return
     from maverick.dsl.journal.tree import RunTree  # noqa: PLC0415

@@ -53,6 +53,11 @@ class WorkflowNames:
         steps: list[str] = self._details(workflow).get("steps", [])
         return steps
 
+    def name(self, workflow: str) -> str:
+        """The name of *workflow* (a name, or a file); empty where there is none."""
+        name: str = self._details(workflow).get("name", "")
+        return name
+
     def _files(self) -> Iterator[tuple[Path, dict[str, Any]]]:
         """Every workflow file with what is known of it, in the order in which names are looked
         up.

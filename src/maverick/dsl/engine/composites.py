@@ -129,6 +129,7 @@ def _validate(
     walk: Walk, step: ValidateStep, path: StepPath, block: Block, inner: Block
 ) -> _Validated:
     again = resolve.count(step.again, block.frame, "retry", minimum=0)
+    walk.plan.note_iterations(path, range(again + 1))
     once = replace(step, continue_on_error=False, retry=None)
     for number in range(again + 1):
         attempt = path.item(number)

@@ -128,6 +128,7 @@ def _rounds(walk: Walk, step: LoopStep, path: StepPath, block: Block) -> _Iterat
     keys: list[str] | None = None
     if step.key is not None:
         keys = _keys(step, step.key, [frame(number) for number in range(count)], walk.tools.scrub)
+    _note_known(walk, step, path, range(count) if keys is None else keys)
     if walk.refusals is not None and items is not None:
         _refuse_lost(walk, walk.refusals, step, path, block, range(count) if keys is None else keys)
 
@@ -148,6 +149,13 @@ def _rounds(walk: Walk, step: LoopStep, path: StepPath, block: Block) -> _Iterat
         return _Iteration(iteration, frame(number), body, following, about=about, tally=tally)
 
     return _Iterations(count, make, tally)
+
+
+def _note_known(walk: Walk, step: LoopStep, path: StepPath, names: Sequence[int | str]) -> None:
+    """Plan what the iterations are called, where no step before the loop can change that."""
+    decided = walk.recall.records.get(f"{path}?for_each") is not None
+    if decided or not resolve.is_volatile(step.for_each):
+        walk.plan.note_iterations(path, names)
 
 
 def _refuse_lost(

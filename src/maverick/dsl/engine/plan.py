@@ -10,6 +10,8 @@ from maverick.dsl.engine.reasons import FAILED_BEFORE, RUNS_EACH_TIME, reason_of
 from maverick.dsl.paths import StepPath
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from maverick.dsl.engine.blocks import Block
     from maverick.dsl.journal.records import Recall
     from maverick.dsl.workflow.model import Step
@@ -44,6 +46,8 @@ class Plan:
     """Why resuming would stop before anything runs; it would give the first of these reasons."""
     artifacts: list[str] = field(default_factory=list)
     """The steps that record files, and of which nothing runs."""
+    iterations: dict[StepPath, Sequence[StepPath]] = field(default_factory=dict)
+    """Those that there may be of each loop that the walk came to; of a validation its attempts."""
     wanted: bool = True
     """False for a walk that plans nothing: then all that is added is dropped."""
 
@@ -59,6 +63,11 @@ class Plan:
             self.steps.append(
                 Planned(step=path, type=step.kind, action=action, why=why, parts=parts)
             )
+
+    def note_iterations(self, path: StepPath, names: Iterable[int | str]) -> None:
+        """Note what the iterations of the loop at *path* are called."""
+        if self.wanted:
+            self.iterations[path] = [path.item(name) for name in names]
 
     def note_standing(self, step: Step, path: StepPath) -> None:
         """Note that nothing of a step runs, so that its files are brought back where missing."""
