@@ -54,6 +54,25 @@ def test_an_imported_run_is_resumed_in_another_project(exported: Path, tmp_path:
     assert 0 == _run(other, "checkpoint", "show", f"{imported['run']}@half").code
 
 
+@pytest.mark.parametrize("plan", [["--plan"], []])
+def test_a_problem_of_a_recorded_text_comes_after_what_it_stands_in(
+    program: Program, tmp_path: Path, plan: list[str]
+) -> None:
+    """It names a line of a file that is not there: the stage was the other project's."""
+    program.file("maverick.yaml", "validation: {stages: {mine: 'true'}}\n")
+    program.flow("- {name: a, type: validate, stages: [mine]}\n- {name: b, run: 'false'}")
+    _run(program, "run", "flow.yaml", "--quiet")
+    assert 0 == _run(program, "checkpoint", "export", "@latest", "../run.maverick").code
+    other = Program(tmp_path / "other")
+    file = str(program.root.parent / "run.maverick")
+    run = _run(other, "checkpoint", "import", file, "--json").json["run"]
+
+    refused = _run(other, "resume", run, *plan)
+
+    gone = refused.err.index("flow.yaml is gone; its text as the run recorded it is used")
+    assert gone < refused.err.index("unknown validation stage"), refused.err
+
+
 KEEPING = """
     checkpoints: {workspace: label}
     steps:

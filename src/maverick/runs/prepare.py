@@ -98,12 +98,12 @@ def prepare_resume(
         reference = request.workflow or find.reference_of(catalog, store, tip)
         workflow = _checked(catalog, reference, tell)
     except WorkflowInvalid:
+        _tell_gone(catalog, tell)
         _tell_way_back(project, store, tip, tell)
         raise
     recorded = RunTree(store.snapshot(tip)).inputs
     inputs = find.inputs_to_use(workflow, recorded, request)
-    for file in sorted(catalog.recorded_in_use):
-        tell(f"{file} is gone; its text as the run recorded it is used")
+    _tell_gone(catalog, tell)
     return Prepared(
         project=project,
         catalog=catalog,
@@ -126,6 +126,12 @@ def _checked(catalog: Catalog, reference: str, tell: Callable[[str], None]) -> W
     for text in catalog.overriding():
         tell(text)
     return checked.workflow
+
+
+def _tell_gone(catalog: Catalog, tell: Callable[[str], None]) -> None:
+    """Tell which files are read as the run recorded them; problems may name their lines."""
+    for file in sorted(catalog.recorded_in_use):
+        tell(f"{file} is gone; its text as the run recorded it is used")
 
 
 def _tell_way_back(
