@@ -11,13 +11,23 @@ import importlib.util
 import os
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import (
+    BYTECODE_SUFFIXES,
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    ModuleSpec,
+    SourceFileLoader,
+    SourcelessFileLoader,
+)
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import blake3
 
@@ -27,6 +37,8 @@ from maverick.visible import nearest
 if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from types import ModuleType
+
+    from _typeshed import ReadableBuffer as Buffer
 
 
 class _Guard(MetaPathFinder):
@@ -60,6 +72,60 @@ def guard_imports(root: str, vet: Callable[[str], None]) -> None:
             return
     importlib.invalidate_caches()
     sys.meta_path.insert(0, _Guard(root, vet))
+
+
+_MOST_EQUAL_SECONDS: Final = 2
+"""How far apart two edits of a source may be that one bytecode passes for: Python compares whole
+seconds, some file systems keep only even ones.
+"""
+_SITES: Final = {"site-packages", "dist-packages"}
+_fresh_folders: set[str] = set()
+
+
+class _FreshLoader(SourceFileLoader):
+    """Takes no bytecode that may be of the source as it was before an edit, and leaves none."""
+
+    def get_data(self, path: str) -> bytes:
+        """Read a file. Raises OSError for bytecode that was written right after the source was."""
+        if path != self.path and os.stat(path).st_mtime < self._settled():  # noqa: PTH116 - of each import
+            raise OSError(f"{path} may be older than {self.path}")
+        return super().get_data(path)
+
+    def set_data(self, path: str, data: Buffer, *, _mode: int = 0o666) -> None:
+        """Write bytecode, unless the source may be edited yet without looking newer."""
+        if time.time() >= self._settled():
+            super().set_data(path, data, _mode=_mode)
+
+    def _settled(self) -> float:
+        """When an edit looks newer than the source as it stands."""
+        return os.stat(self.path).st_mtime + _MOST_EQUAL_SECONDS  # noqa: PTH116 - as above
+
+
+def _find_freshly(folder: str) -> FileFinder:
+    """Give what finds modules in *folder*, if that is of a project and of no installed package."""
+    place = Path(folder)
+    if not _SITES.isdisjoint(place.parts) or not any(
+        str(around) in _fresh_folders for around in (place, *place.parents)
+    ):
+        raise ImportError(f"{folder} is of no project")
+    return FileFinder(
+        folder,
+        (ExtensionFileLoader, EXTENSION_SUFFIXES),
+        (_FreshLoader, SOURCE_SUFFIXES),
+        (SourcelessFileLoader, BYTECODE_SUFFIXES),
+    )
+
+
+def _import_freshly(folder: str) -> None:
+    """Have no stale bytecode taken for modules in *folder*, a project's root, and below it."""
+    if folder in _fresh_folders:
+        return
+    if not _fresh_folders:
+        sys.path_hooks.insert(0, _find_freshly)
+    _fresh_folders.add(folder)
+    for known in list(sys.path_importer_cache):
+        if known == folder or known.startswith(f"{folder}{os.sep}"):
+            sys.path_importer_cache.pop(known, None)
 
 
 class Action(NamedTuple):
@@ -283,6 +349,7 @@ def add_to_path(folder: str) -> None:
     standard library, or of a package, that maverick has not imported yet. Modules of another
     project of this process are forgotten, so that one of the same name is imported from this one.
     """
+    _import_freshly(folder)
     if folder in sys.path and (folder not in _roots or folder == _roots[0]):
         return
     with suppress(ImportError):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, assert_never
 from maverick.dsl.catalog.actions import (
     Action,
     add_to_path,
+    guard_imports,
     import_actions,
     load_action,
     public_names,
@@ -382,8 +383,6 @@ class Catalog:
     def _open_to_imports(self) -> None:
         add_to_path(str(self.root))
         if self._vet:
-            from maverick.dsl.catalog.actions import guard_imports  # noqa: PLC0415 - few projects are shared
-
             guard_imports(str(self.root), self._vet)
 
     def _load_action(self, name: str) -> Action:
