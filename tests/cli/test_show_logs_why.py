@@ -217,6 +217,21 @@ steps:
         assert _words(f": {LONG} -> : again {LONG}") in _words(out)
 
 
+def test_a_notice_is_folded(quick: Quick, program: Program) -> None:
+    """As whatever a person has to know."""
+    program.file(
+        "flow.yaml",
+        'version: "1.0"\nname: flow\nsteps: [{name: a, type: shell, run: "true"}]\n'
+        f'notices: [{{when: "${{{{ true }}}}", message: "{LONG}"}}]\n',
+    )
+    quick("run", "flow.yaml")
+
+    out = quick("show", COLUMNS="60").out
+
+    assert max(map(len, out.splitlines())) <= 60
+    assert _words(f"notice: {LONG}") in _words(out)
+
+
 def test_why_of_a_first_execution_is_one_line(quick: Quick, program: Program) -> None:
     """That no step had run yet goes without saying; --all, a step and JSON say it."""
     program.flow(

@@ -108,7 +108,7 @@ class RunText:
             given = (f"{name}={_brief(value)}" for name, value in page.inputs.items())
             yield self._fit(f"inputs {', '.join(given)}")
         if page.warning:
-            yield paint(f"warning: {page.warning}", "yellow", on=self._colour)
+            yield from self._told(f"warning: {page.warning}")
 
     def _foot(self) -> Iterator[str]:
         page = self._page
@@ -116,7 +116,7 @@ class RunText:
         if page.error and page.error_row is None:
             yield from self._block(page.error, "")
         for notice in page.notices:
-            yield paint(f"notice: {notice}", "yellow", on=self._colour)
+            yield from self._told(f"notice: {notice}")
         if page.status == "done" and page.output is not None:
             yield self._fit(f"output {_brief(page.output)}")
         costs = cost_text(page.costs)
@@ -239,6 +239,10 @@ class RunText:
     def _folded(self, text: str, *, most: int | None = None) -> list[str]:
         """Give *text* as one line, folded to the width."""
         return hanging(one_line(text), self._width, most=None if self._unfold else most)
+
+    def _told(self, text: str) -> Iterator[str]:
+        """Yield the lines of what a person has to know."""
+        return (paint(line, "yellow", on=self._colour) for line in self._folded(text))
 
     def _fit(self, text: str) -> str:
         line = one_line(text)

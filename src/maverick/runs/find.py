@@ -251,7 +251,7 @@ def inputs_to_use(
     if different and not request.change_inputs:
         raise InputsDiffer(
             f"inputs differ from the recorded ones: {'; '.join(different)}; --change-inputs takes "
-            "the new ones, a new run has any: `maverick run` without --resume starts it"
+            "the new ones, and `maverick run` without --resume starts a new run with them"
         )
     return inputs
 

@@ -4,7 +4,8 @@ Without a word it is the newest run. With STEP it is that step: why it ran, its 
 ran and what it gave. REV:PATH prints what is in a checkpoint, such as fly@latest:steps.plan.output.
 
 A loop of more than 20 iterations is folded to counts; those that failed, run or took longest are
-shown. Times are local. Lines of errors that are left out, and iterations, are shown with --all.
+shown. Long lines are folded to the width of the terminal. --all shows what is left out. Times are
+local.
 
 Examples:
   maverick show
