@@ -26,6 +26,13 @@ COMMANDS = [
     "resume --plan",
     "checkpoint list",
     "checkpoint show",
+    "checkpoint log",
+    "checkpoint fsck",
+    "checkpoint gc --dry-run",
+    "run flow.yaml --plan",
+    "workflow list",
+    "workflow check flow.yaml",
+    "workflow show flow.yaml",
 ]
 
 
@@ -49,6 +56,25 @@ def test_no_code_of_a_colour_is_read(failed: Program, command: str) -> None:
     assert 0 == session.code, printed
     assert "\\x1b[3" not in printed.replace("\\x1b[31mhostile", "")
     assert printed.strip()
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+def test_doctor_is_coloured_and_fits(failed: Program, columns: int) -> None:
+    """Its lines are joined, and are measured without their colours; it ends with 1 where a program
+    is missing here.
+    """
+    session = Session(failed.root, surroundings(failed.root / "home"), columns, 40)
+
+    printed = session.type("maverick doctor")
+
+    session.end()
+    assert "\\x1b" not in printed
+    assert "maverick  " in printed
+    lines = [line for line in printed.splitlines() if "  project  " not in line]  # A long path.
+    assert all(len(line) <= columns for line in lines), printed
+    assert "green" in {
+        cell.style.color for row in session.screen.shown() for cell in row if cell.style != PLAIN
+    }
 
 
 def test_show_is_coloured(failed: Program) -> None:

@@ -42,6 +42,7 @@ def command(
     from maverick.dsl.processes.stop_request import Stop, Stopped  # noqa: PLC0415
     from maverick.errors import Interrupted  # noqa: PLC0415
     from maverick.views.health.examination import examine  # noqa: PLC0415
+    from maverick.visible import shown  # noqa: PLC0415
 
     project, refused = _project()
     stop = Stop()
@@ -58,7 +59,7 @@ def command(
         except Stopped as stopped:
             raise Interrupted(f"interrupted by {stopped.reason}") from None
     rows = [{**check._asdict(), "advice": check.advice or None} for check in checks]
-    reply(rows, as_json=as_json, text="".join(_lines(checks)))
+    reply(rows, as_json=as_json, text=shown(*_lines(checks)))
     if any(check.status == "wrong" for check in checks):
         raise typer.Exit(1)
 
