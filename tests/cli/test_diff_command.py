@@ -105,7 +105,7 @@ def test_stat_counts_what_is_folded(trained: Quick) -> None:
 def test_times_stand_side_by_side(trained: Quick) -> None:
     newest, second, _ = runs(trained)
 
-    shown = trained("diff", newest, "--times").out.split("\n\n")[1].splitlines()
+    shown = trained("diff", newest, "--times").out.split("\n\n")[0].splitlines()
 
     ends = [run.rpartition("-")[2] for run in (second, newest)]
     assert ["STEP", *ends] == shown[0].split()
@@ -113,6 +113,34 @@ def test_times_stand_side_by_side(trained: Quick) -> None:
     rows = trained("diff", newest, "--times", "--json").json
     assert {"path", "change", "old", "new"} == set(rows[-1])
     assert {"seconds"} == {row["path"].rpartition(".")[2] for row in rows[12:]}
+
+
+def test_a_table_comes_before_what_differs(trained: Quick) -> None:
+    """It was asked for; what differs may be long."""
+    newest = runs(trained)[0]
+
+    table, differences = trained("diff", newest, "--times").out.split("\n\n")
+
+    assert table.startswith("STEP")
+    assert trained("diff", newest).out == differences
+
+
+def test_a_text_that_a_script_printed_is_shown_once(quick: Quick) -> None:
+    """Its output has it twice: of one line it is shown as the value, which a workflow reads."""
+    for count in ("1", "3"):
+        quick.program.flow(
+            f"- {{name: one, run: echo {count}}}\n- {{name: more, run: seq 9 1{count}}}"
+        )
+        assert 0 == quick.program.run("run", "flow.yaml", "--quiet").code
+
+    shown = quick("diff", "--step", "one").out + quick("diff", "--step", "more").out
+
+    assert '~ steps.one.output.value: "1" -> "3"\n' in shown
+    assert "steps.one.output.stdout" not in shown
+    assert "~ steps.more.output.stdout\n" in shown
+    assert "steps.more.output.value" not in shown
+    both = [row["path"] for row in quick("diff", "--json").json]
+    assert {"steps.one.output.stdout", "steps.one.output.value"} <= set(both)
 
 
 def test_costs_stand_side_by_side(quick: Quick) -> None:
@@ -126,8 +154,8 @@ def test_costs_stand_side_by_side(quick: Quick) -> None:
 
     shown = quick("diff", "--costs").out.splitlines()
 
-    assert ["ask", "calls", "1", "1"] == shown[2].split()
-    assert ["the", "run", "calls", "1", "1"] == shown[3].split()
+    assert ["ask", "calls", "1", "1"] == shown[1].split()
+    assert ["the", "run", "calls", "1", "1"] == shown[2].split()
 
 
 def test_costs_of_runs_without_agents_are_told_to_be_none(trained: Quick) -> None:

@@ -95,6 +95,36 @@ class TestCode:
             (row["path"], row["change"]) for row in rows(runs)
         ]
 
+    def test_is_told_of_the_step_that_was_edited(self, runs: Runs) -> None:
+        """`b` is as it was written, in another line; only the value that it uses differs."""
+        runs.flow("""
+        - {name: a, run: echo one}
+        - {name: b, run: "true ${{ steps.a.output.value }}"}
+        - name: each
+          for_each: [1, 2]
+          steps: [{name: c, run: "true ${{ item }}"}]
+        """)
+        runs.start()
+        runs.edit("{name: a, run: echo one}", "{name: a,\n   run: echo two}")
+        runs.edit('c, run: "true', 'c, run: ": ')
+        runs.start()
+
+        assert [("steps.a", "run"), ("steps.each[0].c", "run"), ("steps.each[1].c", "run")] == code(
+            runs
+        )
+
+    def test_a_file_in_a_folder_is_named_as_a_path(self, runs: Runs) -> None:
+        """Its name may begin with a dot."""
+        folder = ".maverick/workflows"
+        runs.flow("- {name: it, workflow: called}")
+        for script in ("true", "':'"):
+            text = f'version: "1.0"\nname: called\nsteps: [{{name: a, run: {script}}}]\n'
+            runs.file(f"{folder}/called.yaml", text)
+            runs.start()
+
+        assert f"definition/{folder}/called.yaml" == rows(runs)[0]["path"]
+        assert [("steps.it.a", "run")] == code(runs)
+
     def test_is_no_other_where_only_a_value_is(self, runs: Runs) -> None:
         """The input tells it."""
         runs.flow("""

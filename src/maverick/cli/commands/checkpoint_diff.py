@@ -7,7 +7,7 @@ It compares inputs, definition, files, and what steps gave, down to the value th
 code that gave it: actions, agents, instructions. Text is shown as a unified diff, other files by
 their sizes. A loop or branch is not shown when a step inside it is. Long lists, and what is alike
 in many iterations, are folded; --all shows everything. Files are compared if both checkpoints hold
-some. If nothing differs, nothing is printed.
+some. If nothing differs, nothing is printed. With --times or --costs their table comes first.
 
 Examples:
   maverick diff
@@ -37,7 +37,7 @@ from maverick.views.comparing.run_comparison import CodeDifference, ValueDiffere
 from maverick.visible import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from maverick.checkpoints import Checkpoint, Store
     from maverick.views.comparing.expenses import Expense
@@ -91,9 +91,10 @@ def command(
         rows = [row for difference in differences for row in difference.rows()]
         print_json([*rows, *filter(None, (each.row() for each in expenses))])
         return
-    _print(differences if unfold else fold(differences), stat=stat)
-    if times or costs:
-        _print_expenses(expenses, (before.run, after.run), unfold=unfold)
+    rest = differences if unfold else fold(differences)
+    if (times or costs) and _print_expenses(expenses, (before.run, after.run), unfold=unfold):
+        rest = _apart(rest)
+    _print(rest, stat=stat)
     without = [side.checkpoint.run for side in sides if not side.holds_files]
     if len(without) == 1 and not step:
         print_err(f"note: files are not compared: {without[0]} holds none")
@@ -137,6 +138,14 @@ def _check_step(sides: Iterable[RunTree], step: str) -> None:
 
 
 # --- differences ----------------------------------------------------------------------------------
+
+
+def _apart(differences: Iterable[Shown]) -> Iterator[Shown]:
+    """Print an empty line before the first of *differences*, if there is one."""
+    for number, difference in enumerate(differences):
+        if not number:
+            print_out("\n")
+        yield difference
 
 
 def _print(differences: Iterable[Shown], *, stat: bool) -> None:
@@ -322,8 +331,10 @@ def _expenses(
     return [each for each in every if not step or (each.path and each.path.is_within(step))]
 
 
-def _print_expenses(expenses: list[Expense], runs: tuple[str, str], *, unfold: bool) -> None:
-    """Print a table: without *unfold* times of the steps that stand in no other."""
+def _print_expenses(expenses: list[Expense], runs: tuple[str, str], *, unfold: bool) -> bool:
+    """Print a table: without *unfold* times of the steps that stand in no other. Gives whether
+    there was anything to print.
+    """
     rows = [
         (
             str(each.path) or "the run",
@@ -338,9 +349,10 @@ def _print_expenses(expenses: list[Expense], runs: tuple[str, str], *, unfold: b
     if rows:
         ends = tuple(run.rpartition("-")[2] for run in runs)
         names = ends if all(ends) and ends[0] != ends[1] else runs
-        print_out("\n" + table(("STEP", "", *names, ""), rows, right=(2, 3, 4)))
+        print_out(table(("STEP", "", *names, ""), rows, right=(2, 3, 4)))
     else:
         print_err("note: neither side has such a step, or cost anything")
+    return bool(rows)
 
 
 def _amount(measure: str, value: float | None) -> str:

@@ -1,5 +1,5 @@
-"""Folds differences for people: long lists to how much of them differs, and what is alike in many
-iterations to the first of it.
+"""Folds differences for people: long lists to how much of them differs, what is alike in many
+iterations to the first of it, and what a script printed to one of the two places that have it.
 """
 
 from __future__ import annotations
@@ -89,12 +89,29 @@ def _kind(difference: Difference | Fold) -> tuple[str, str, str]:
 
 def _fold_values(differences: Iterable[Difference]) -> Iterator[Difference | Fold]:
     for _, group in groupby(differences, _entry):
-        leaves = list(group)
+        leaves = _said_once(list(group))
         first = leaves[0]
         if len(leaves) > _LONG_LIST and isinstance(first, ValueDifference):
             yield from _fold_entry([leaf for leaf in leaves if isinstance(leaf, ValueDifference)])
         else:
             yield from leaves
+
+
+def _said_once(leaves: list[Difference]) -> list[Difference]:
+    """Leave out what a script's output has twice: of one line its `stdout`, else its `value`."""
+    texts = {
+        leaf.inside: leaf
+        for leaf in leaves
+        if isinstance(leaf, ValueDifference) and isinstance(leaf.old, str)
+    }
+    stdout, value = texts.get(("stdout",)), texts.get(("value",))
+    if stdout is None or value is None:
+        return leaves
+    sides = ((stdout.old, value.old), (stdout.new, value.new))
+    if not all(isinstance(text, str) and text.removesuffix("\n") == it for text, it in sides):
+        return leaves
+    again = value if any("\n" in it for _, it in sides) else stdout
+    return [leaf for leaf in leaves if leaf is not again]
 
 
 def _entry(difference: Difference) -> str:

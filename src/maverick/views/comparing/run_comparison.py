@@ -1,9 +1,8 @@
 """What differs between two checkpoints, of one run or of two: values, code, and files.
 
 A value that differs is told down to its leaf (`steps.plan.output.tasks[3].title`). Code is told
-where a step was recorded under another key: its action, its agent; where the workflow's file
-differs and what the step gave is the same all the same, also its other fields. What is equal is not
-read.
+where a step was recorded under another key: its action, its agent; and its other fields, where they
+are written otherwise in the workflow. What is equal is not read.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from maverick.dsl.journal.tree import (
 from maverick.dsl.paths import StepPath, is_decision, is_within
 from maverick.dsl.workflow.outcome import changed_parts
 from maverick.views.comparing.file_comparison import FileDifference, files_that_differ
+from maverick.views.comparing.written import WrittenFields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -118,13 +118,14 @@ def _recorded(store: Store, old: RunTree, new: RunTree, step: str) -> Iterator[D
         for outer in StepPath(name).ancestors()
     }
     edited = any(change.path[:1] == DEFINITION for _, change in changes)
+    written = WrittenFields(old, new) if edited else None
     for name, change in changes:
         if name is None:
             if not step and not _is_of_a_step(change, changes):
                 yield from _of_other(change)
         elif not is_decision(name) and (not step or is_within(name, step)):
             yield from _of_step(name, change, hidden=name in around)
-            yield from _of_code(name, change, (old, new), edited=edited)
+            yield from _of_code(name, change, (old, new), written)
 
 
 def _is_of_a_step(change: Change, changes: Sequence[tuple[str | None, Change]]) -> bool:
@@ -168,20 +169,19 @@ def _note(entry: Entry | None) -> StepNote | None:
 
 
 def _of_code(
-    path: str, change: Change, sides: tuple[RunTree, RunTree], *, edited: bool
+    path: str, change: Change, sides: tuple[RunTree, RunTree], written: WrittenFields | None
 ) -> Iterator[CodeDifference]:
     """What differs of a step's key, as far as no other difference tells it.
 
-    *edited*: the workflow's file differs; else other fields differ by the values in them.
+    *written* is None where the workflow's files are the same: fields differ by the values in them.
     """
     before, after = _note(change.before), _note(change.after)
     if change.part != "note" or before is None or after is None:
         return
     if not before.key or not after.key:  # It did not run, or is made of steps.
         return
-    others = edited and _holds_same(change.before, change.after)
     for part in changed_parts(before.key, after.key):
-        if part in _CODE or others:
+        if part in _CODE or (written is not None and written.differ(path, part)):
             old = _side_of_part(sides[0], path, before, part)
             new = _side_of_part(sides[1], path, after, part)
             yield CodeDifference(f"steps.{path}", part, old, new)
@@ -206,7 +206,8 @@ def _of_other(change: Change) -> Iterator[ValueDifference]:
     if change.part == "note":
         return  # It says which definition is the main one.
     if len(change.path) > 1:
-        yield _value(f"{name}.{'/'.join(change.path[1:])}", change)
+        inside = "/".join(change.path[1:])
+        yield _value(f"{name}{'/' if '/' in inside or inside[0] == '.' else '.'}{inside}", change)
         return
     yield from _by_key(_value(name, change))
 
