@@ -94,6 +94,19 @@ def test_a_link_is_followed_and_a_pipe_is_written_into(ran: Quick, program: Prog
     assert "<!doctype html>" == piped.out
 
 
+def test_a_hyphen_is_standard_output(ran: Quick, program: Program) -> None:
+    ran("report", "-o", "r.html")
+    piped = program.run("report", "-o", "-")
+
+    assert (0, "") == (piped.code, piped.err)
+    made = re.compile("[0-9: -]{19} UTC")
+    assert made.sub("", (ran.program.root / "r.html").read_text()) == made.sub("", piped.out)
+    assert not (ran.program.root / "-").exists()
+    for option in ("--all", "--json"):
+        refused = ran("report", "-o", "-", option)
+        assert (2, True) == (refused.code, f"{option} needs -o with a name" in refused.err)
+
+
 @pytest.mark.parametrize(
     ("output", "said"),
     [

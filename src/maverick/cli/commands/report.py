@@ -3,13 +3,14 @@
 The page has everything: what failed, a timeline, the steps with inputs, outputs, logs and costs,
 the graph, the files that changed, and what differs from the run before. It is one file that needs
 no network, so it can be sent, or kept by CI. A file of that name is replaced. Without RUN it is the
-newest run; several runs share the page. With --all each run has its own page in a folder, and
+newest run; several runs share the page. The file `-` is standard output. With --all each run has its own page in a folder, and
 `index.html` lists them.
 
 Examples:
   maverick report
   maverick report fly@latest fly@{1} -o compare.html
   maverick report --all -o public/
+  maverick report -o - | gzip > run.html.gz
 """
 
 import os
@@ -22,7 +23,7 @@ from maverick.cli.answer import reply
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
 from maverick.cli.terminal.render import plural, size
-from maverick.cli.terminal.streams import warn
+from maverick.cli.terminal.streams import print_bytes, warn
 from maverick.errors import RefDamaged, UsageError
 
 if TYPE_CHECKING:
@@ -50,6 +51,11 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     project = this_project()
+    if output == "-":
+        if every or as_json:
+            raise UsageError(f"{'--all' if every else '--json'} needs -o with a name: `-` is a page")
+        _print_page(project, runs or ["@latest"])
+        return
     if every:
         written = _all(project, runs or [], output)
     else:
@@ -62,6 +68,14 @@ def command(
         as_json=as_json,
         note=f"wrote {first.file}{pages}: {size(total)}",
     )
+
+
+def _print_page(project: "Project", runs: list[str]) -> None:
+    from maverick.views.report.writing import page_bytes, page_text  # noqa: PLC0415 - loads jinja2
+
+    store = project.open_store()
+    checkpoints = [store.resolve(run) for run in runs]
+    print_bytes([page_bytes(page_text(project.root, store, checkpoints, _scrub(project)))])
 
 
 def _page(project: "Project", runs: list[str], output: str) -> "Written":

@@ -39,13 +39,16 @@ def write_page(
     Raises:
         MaverickError: It cannot be written.
     """
+    return write_file(file, page_text(project, store, checkpoints, scrub))
+
+
+def page_text(project: Path, store: Store, checkpoints: Sequence[Checkpoint], scrub: Scrub) -> str:
+    """Give the page of the runs at *checkpoints*."""
     budget = Budget()
     runs = [gather(str(project), store, each, budget, scrub) for each in checkpoints]
     title = ", ".join(f"{run.data['workflow']} {run.data['status']}" for run in runs[:3])
-    return write_file(
-        file,
-        rendering.page([run.head for run in runs], _blocks(runs), title=title, made=_now(store)),
-    )
+    heads = [run.head for run in runs]
+    return rendering.page(heads, _blocks(runs), title=title, made=_now(store))
 
 
 def _blocks(runs: Sequence[Gathered]) -> list[rendering.Block]:
@@ -131,6 +134,11 @@ def _now(store: Store) -> str:
     return _moment(iso_time(store.now()))
 
 
+def page_bytes(text: str) -> bytes:
+    """Give a page as a file holds it."""
+    return text.encode("utf-8", "backslashreplace")
+
+
 def write_file(file: Path, text: str) -> Written:
     """Make *file* hold *text*: it holds what it held, or all of it.
 
@@ -138,7 +146,7 @@ def write_file(file: Path, text: str) -> Written:
         MaverickError: It cannot be written.
         UsageError: It is a folder.
     """
-    data = text.encode("utf-8", "backslashreplace")
+    data = page_bytes(text)
     try:
         if _is_regular(file):
             _replace(Path(os.path.realpath(file)), data)
