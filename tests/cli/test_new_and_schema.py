@@ -66,6 +66,9 @@ def test_one_from_fly_is_fly_under_another_name(program: Program) -> None:
     mine = program.run("workflow", "show", "my-fly", "--json").json
     shipped = program.run("workflow", "show", "fly", "--json").json
 
+    assert "run it: maverick run my-fly -i branch_name=BRANCH_NAME\n" in made.err
+    planned = program.shell(f"{made.err.partition('run it: ')[2].strip()} --plan")
+    assert 2 != planned.code, planned.err
     assert "" == program.run("workflow", "check", "my-fly").err
     assert (0, "my-fly") == (made.code, mine["name"])
     assert shipped["steps"] == mine["steps"]
@@ -74,7 +77,7 @@ def test_one_from_fly_is_fly_under_another_name(program: Program) -> None:
 
 @pytest.mark.parametrize("kind", ["shell", "python", "agent", "fly", "test"])
 def test_its_first_line_leads_editors_to_a_schema_that_it_fits(program: Program, kind: str) -> None:
-    program.run("new", "first", "--from", kind)
+    made = program.run("new", "first", "--from", kind)
     folder = program.root / ".maverick" / ("tests" if kind == "test" else "workflows")
     text = (folder / "first.yaml").read_text()
 
@@ -84,6 +87,8 @@ def test_its_first_line_leads_editors_to_a_schema_that_it_fits(program: Program,
     )
     node, _ = compose(text, "first.yaml")
 
+    kept = "test" if kind == "test" else "workflow"
+    assert f"wrote .maverick/schema/{kept}.json, too: " in made.err
     assert first.startswith("# yaml-language-server: $schema=")
     assert (schema_of_tests() if kind == "test" else workflow_schema()) == schema
     assert node is not None

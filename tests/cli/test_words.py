@@ -180,6 +180,19 @@ def test_other_options_for_the_version_are_answered(quick: Quick, option: str) -
     assert (2, True) == (quick(option).code, "`maverick --version`" in quick(option).err)
 
 
+@pytest.mark.parametrize("word", ["mcp", "answer", "ask", "test"])
+def test_what_is_still_to_come_is_said_to_be_no_part_of_this_version(word: str) -> None:
+    assert f"there is no command `{word}`: it is not part of this version" in said(word)
+
+
+@pytest.mark.parametrize("option", ["-o", "--output"])
+def test_the_file_of_an_export_is_no_option(quick: Quick, option: str) -> None:
+    done = quick("checkpoint", "export", "@latest", option, "run.maverick")
+
+    assert 2 == done.code
+    assert "FILE stands without it: `maverick checkpoint export REV FILE`" in done.err
+
+
 def test_an_option_that_is_an_input_is_answered_with_how_it_is_given(quick: Quick) -> None:
     """`run fly --branch-name q` says what to type instead."""
     quick.program.file(

@@ -108,7 +108,8 @@ def test_show_has_description_inputs_and_steps(quick: Quick) -> None:
 
     assert shown.startswith("flow (flow.yaml)\n\nWhat it does.\n\nAnd more.\n\nInputs:\n")
     assert (
-        "  size  integer  = 3       How many\n  who   string   required  Who it is for\n" in shown
+        "  size  integer  = 3       How many [one of 3, 4]\n"
+        "  who   string   required  Who it is for\n" in shown
     )
     assert (
         "\nSteps:\n  each   loop\n    say  shell               Say it\n  log    python "

@@ -9,13 +9,15 @@ it begins as:
   fly     the workflow `fly` as it ships, to be changed
   test    a test of a workflow, in .maverick/tests/NAME.yaml
 
-Editors complete and check it by the schema beside it (see `maverick schema`).
+Editors complete and check it by a schema, which is written as well: .maverick/schema/workflow.json,
+of a test test.json (see `maverick schema`).
 
 Examples:
   maverick new hello && maverick run hello
   maverick new deploy --from python
 """
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,6 +31,7 @@ from maverick.errors import UsageError
 
 if TYPE_CHECKING:
     from maverick.dsl.catalog.catalog import Catalog
+    from maverick.dsl.workflow.model import Input
     from maverick.project import Project
 
 
@@ -59,11 +62,35 @@ def command(
     else:
         text, folder = _workflow(project, kind, name), "workflows"
         schemas = ("workflow", workflow_schema())
-        note = f"edit it; run it: maverick run {name}"
+        note = f"edit it; run it: {shlex.join(['maverick', 'run', name, *_required(text)])}"
     path = project.write_file(f"{folder}/{name}.yaml", text, replace=False)
-    project.write_file(f"schema/{schemas[0]}.json", f"{json_text(schemas[1])}\n", replace=True)
+    schema = project.write_file(
+        f"schema/{schemas[0]}.json", f"{json_text(schemas[1])}\n", replace=True
+    )
     shown = f"{path.relative_to(project.root)}"
+    note = f"wrote {schema.relative_to(project.root)}, too: editors check it by that\n{note}"
     reply({"name": name, "file": shown}, as_json=as_json, text=f"{shown}\n", note=note)
+
+
+def _required(text: str) -> list[str]:
+    """Give options that give the inputs without which the workflow of *text* does not begin."""
+    from maverick.dsl.serialization.loader import parse_workflow  # noqa: PLC0415
+
+    return [
+        word
+        for declared in parse_workflow(text, "").inputs.values()
+        if declared.required
+        for word in ("-i", f"{declared.name}={_given(declared)}")
+    ]
+
+
+def _given(declared: "Input") -> str:
+    """Give a value that can be typed; of a text one that says what to type there."""
+    from maverick.library.templates import example_of  # noqa: PLC0415
+
+    if declared.type == "string" and not declared.choices:
+        return declared.name.upper()
+    return json_text(example_of(declared), indent=None)
 
 
 def _workflow(project: "Project", kind: str, name: str) -> str:

@@ -2,9 +2,9 @@
 
 The page has everything: what failed, a timeline, the steps with inputs, outputs, logs and costs,
 the graph, the files that changed, and what differs from the run before. It is one file that needs
-no network, so it can be sent, or kept by CI. A file of that name is replaced. Without RUN it is the
-newest run; several runs share the page. The file `-` is standard output. With --all each run has its own page in a folder, and
-`index.html` lists them.
+no network, so it can be sent, or kept by CI. A file of that name is replaced; the file `-` is
+standard output. Without RUN it is the newest run; several runs share the page. With --all each run
+has its own page in a folder, and `index.html` lists them.
 
 Examples:
   maverick report
@@ -53,7 +53,9 @@ def command(
     project = this_project()
     if output == "-":
         if every or as_json:
-            raise UsageError(f"{'--all' if every else '--json'} needs -o with a name: `-` is a page")
+            raise UsageError(
+                f"{'--all' if every else '--json'} needs -o with a name: `-` is a page"
+            )
         _print_page(project, runs or ["@latest"])
         return
     if every:

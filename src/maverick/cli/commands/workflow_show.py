@@ -76,7 +76,7 @@ def _text(workflow: "Workflow") -> str:
         parts.append(_fitting(workflow.description.strip(), width))
     if workflow.inputs:
         inputs = [
-            (f"  {declared.name}", declared.type, _default(declared), declared.description)
+            (f"  {declared.name}", declared.type, _default(declared), _about(declared))
             for declared in workflow.inputs.values()
         ]
         parts.append("Inputs:\n" + table(["", "", "", ""], inputs, width=width).partition("\n")[2])
@@ -126,6 +126,14 @@ def _default(declared: "Input") -> str:
     if declared.default is None:
         return "optional"
     return f"= {json_text(declared.default, indent=None)}"
+
+
+def _about(declared: "Input") -> str:
+    """What it is for, and what it may be."""
+    if not declared.choices:
+        return declared.description
+    choices = ", ".join(json_text(choice, indent=None) for choice in declared.choices)
+    return f"{declared.description} [one of {choices}]".lstrip()
 
 
 def _tree(steps: "tuple[Step, ...] | list[Step]", indent: str) -> "Iterator[tuple[str, Step]]":

@@ -34,8 +34,12 @@ LOOKING: Final[Mapping[str, str]] = {
         "fsck` those of the store"
     ),
     "test tests": (
-        "`maverick workflow check FILE` finds all problems of a workflow, and `maverick run FILE "
-        "--plan` shows what would run"
+        "it is not part of this version; `maverick workflow check FILE` finds all problems of a "
+        "workflow, and `maverick run FILE --plan` shows what would run"
+    ),
+    "mcp": (
+        "it is not part of this version; `maverick show --json` prints what a program reads, and "
+        "so do most commands"
     ),
     "plan dry-run dryrun preview": (
         "`maverick run WORKFLOW --plan` shows what a start would do, and `maverick resume RUN "
@@ -73,6 +77,10 @@ CHANGING: Final[Mapping[str, str]] = {
     ),
     "continue retry restart recover unpause proceed again": (
         "`maverick resume RUN` goes on with a run, and without RUN with the newest that is not done"
+    ),
+    "answer ask": (
+        "it is not part of this version, in which no step asks a person; `maverick run WORKFLOW -i "
+        "NAME=VALUE` gives what a workflow needs to know"
     ),
     "rerun redo": (
         "`maverick resume RUN --from STEP` runs a step of a run again and what follows it, and "
@@ -121,6 +129,7 @@ _OF_THE_PROGRAM: Final = {
     "-v": "; `maverick --version` prints the version",
     "-?": "; `maverick --help` lists the commands",
 }
+_OUTPUTS: Final = frozenset({"-o", "--output", "--out", "--file", "-f"})
 _SHORT: Final = 5
 """From this length on two slips of the finger are forgiven, where nothing is changed."""
 _LONGEST: Final = 30
@@ -193,6 +202,8 @@ def unknown_option(
     """
     if not command:
         return _OF_THE_PROGRAM.get(option, "")
+    if command == "export" and option in _OUTPUTS:
+        return "; FILE stands without it: `maverick checkpoint export REV FILE`"
     if command not in _RUNNERS or not option.startswith("--"):
         return ""
     name = option.removeprefix("--").replace("-", "_")

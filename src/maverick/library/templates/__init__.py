@@ -56,7 +56,7 @@ def text_of_test(name: str, workflow: Workflow | None, agents: Iterable[str], sc
     else:
         called = workflow.name
         inputs = {
-            declared.name: _example(declared)
+            declared.name: example_of(declared)
             for declared in workflow.inputs.values()
             if declared.required
         }
@@ -80,5 +80,6 @@ def _key(name: str) -> str:
     return name if _PLAIN.fullmatch(name) else json.dumps(name)
 
 
-def _example(declared: Input) -> object:
+def example_of(declared: Input) -> object:
+    """Give a value that *declared* takes."""
     return declared.choices[0] if declared.choices else _EXAMPLES[declared.type]
