@@ -111,6 +111,10 @@ OFFERS = {
     "maverick show hello-one@h": ["words", r"@half\ way"],
     "maverick show 'hello@h": ["words", "hello@half way"],
     "maverick show nobody@": ["words"],
+    "maverick show m": ["words", "mark"],
+    "maverick why m": ["words", "mark"],
+    "maverick runs --status ": ["words", "running", "paused", "failed", "killed", "done"],
+    "maverick checkpoint list --status=k": ["words", "killed"],
     "maverick logs --stream ": ["words", "both", "stdout", "stderr"],
     "maverick logs --stream=std": ["words", "stdout", "stderr"],
     "maverick new x --from p": ["words", "python"],
@@ -128,6 +132,25 @@ OFFERS = {
 def test_what_is_offered(project: Program) -> None:
     """One project for all lines: making it takes longer than asking."""
     assert OFFERS == {line: offered(project, line) for line in OFFERS}
+
+
+def test_what_can_go_on_is_offered_to_go_on(project: Program) -> None:
+    """What is done only where nothing else is meant, or a step of it is to run again."""
+    project.file("stops.yaml", 'version: "1.0"\nname: stops\nsteps: [{name: a, run: exit 1}]\n')
+    assert 1 == project.run("run", "stops.yaml", "--run-id", "stops-one").code
+    offers = {
+        "maverick resume ": ["words", "stops-one"],
+        "maverick resume h": ["words", "hostile-one", "hello-one"],
+        "maverick resume --from mark ": ["words", "stops-one", "hostile-one", "hello-one"],
+        "maverick run stops.yaml --resume=": ["words", "auto", "stops-one"],
+        "maverick run hello --resume ": ["words", "auto"],
+        "maverick run hello --resume=h": ["words", "hello-one"],
+        "maverick run --resume=": ["words", "stops-one"],
+        "maverick fly --resume=": ["words", "auto"],
+        "maverick logs ": ["words", "stops-one", "hostile-one", "hello-one", "a"],
+    }
+
+    assert offers == {line: offered(project, line) for line in offers}
 
 
 def test_files_of_workflows_stand_beside_their_names(project: Program) -> None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _TABLE: Final = os.path.join(os.path.dirname(__file__), "commands.tsv")  # noqa: PTH118, PTH120 - pathlib is not loaded yet
+_RESUMED: Final = ("RESUMED",)
+"""The kind of what goes on: a run that is not done."""
 _RESUME: Final = "--resume"
 """Its value may be left out: what follows is one only if the workflow stood before."""
 
@@ -115,10 +117,10 @@ def _found(
 ) -> Wanted:
     nothing = Wanted((), word, "", [], {}, (), [], {})
     if pending is not None:
-        return nothing._replace(kinds=kinds_of(valued[pending]))
+        return nothing._replace(kinds=_kinds_of_option(pending, valued))
     if not only and word.startswith("--") and "=" in word:
         name, _, value = word.partition("=")
-        kinds = kinds_of(valued.get(name, ""))
+        kinds = _kinds_of_option(name, valued)
         return nothing._replace(kinds=kinds, word=value, before=f"{name}=")
     if not only and word.startswith("-"):
         return nothing._replace(options=command.options)
@@ -129,7 +131,13 @@ def _found(
     }
     if below and not arguments:
         return nothing._replace(commands=below)
+    if path == ("resume",) and not arguments:
+        return nothing._replace(kinds=_RESUMED)
     return nothing._replace(kinds=_kinds_at(command.arguments, len(arguments)))
+
+
+def _kinds_of_option(name: str, valued: Mapping[str, str]) -> tuple[str, ...]:
+    return _RESUMED if name == _RESUME else kinds_of(valued.get(name, ""))
 
 
 def _valued(command: Command) -> dict[str, str]:
@@ -139,8 +147,12 @@ def _valued(command: Command) -> dict[str, str]:
 
 
 def _kinds_at(arguments: Sequence[str], position: int) -> tuple[str, ...]:
-    """The kinds of the argument at *position*; the last one may be repeated."""
+    """The kinds of the argument at *position*; the last one may be repeated. A step may stand where
+    a run does: it is one of the newest run.
+    """
     words = [word for argument in arguments for word in argument.split()]
+    if not position and words[1:] == ["[STEP]"]:
+        return (*kinds_of(words[0]), *kinds_of(words[1]))
     if position < len(words):
         return kinds_of(words[position])
     return kinds_of(words[-1]) if words and words[-1].endswith("...") else ()

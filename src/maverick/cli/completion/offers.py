@@ -119,6 +119,7 @@ def _offers_of(kind: str, wanted: Wanted) -> Iterable[Offer]:
     makers: dict[str, Callable[[Project, Wanted], Iterable[Offer]]] = {
         "WORKFLOW": _workflows,
         "RUN": _runs,
+        "RESUMED": _resumed,
         "REV": _revisions,
         "REV:PATH": _revisions,
         "A": _revisions,
@@ -129,6 +130,10 @@ def _offers_of(kind: str, wanted: Wanted) -> Iterable[Offer]:
     }
     if kind == "SHELL":
         return [Offer(shell) for shell in _SHELLS]
+    if kind == "STATUS":
+        from maverick.runs.listing import STATUSES  # noqa: PLC0415 - few words are one
+
+        return [Offer(status) for status in STATUSES]
     if kind == kind.lower():
         return [Offer(kind)]
     if kind not in makers:
@@ -155,8 +160,39 @@ def _refs(project: Project) -> list[Ref]:
 
 
 def _runs(project: Project, _: Wanted) -> Iterator[Offer]:
-    for ref in _refs(project):
-        yield Offer(ref.run, "done" if ref.done else f"not done, at {ref.step or 'its beginning'}")
+    yield from map(_run, _refs(project))
+
+
+def _run(ref: Ref) -> Offer:
+    return Offer(ref.run, "done" if ref.done else f"not done, at {ref.step or 'its beginning'}")
+
+
+def _resumed(project: Project, wanted: Wanted) -> Iterator[Offer]:
+    """Runs that can go on, of the workflow that is named; those that are done where a step of one
+    is to run again, or none of the others is meant.
+    """
+    if "@" in wanted.word:
+        yield from _revisions(project, wanted)
+        return
+    workflow = wanted.path[0]
+    if workflow in {"run", "resume"}:
+        workflow = wanted.words[0] if wanted.words else ""
+    if wanted.path != ("resume",) and workflow:
+        yield Offer("auto", "goes on with the newest that is not done, or starts one")
+    refs = [ref for ref in _refs(project) if not workflow or _is_of(ref, workflow)]
+    unfinished = [ref for ref in refs if not ref.done]
+    is_one = any(ref.run.startswith(wanted.word) for ref in unfinished)
+    is_any = "--from" in wanted.given or (wanted.word and not is_one)
+    yield from map(_run, refs if is_any else unfinished)
+
+
+def _is_of(ref: Ref, workflow: str) -> bool:
+    """Whether *ref* is of a run of *workflow*, a name or a file."""
+    from pathlib import Path  # noqa: PLC0415 - as above
+
+    from maverick.dsl.catalog.workflow_files import is_path, name_in, same_name  # noqa: PLC0415
+
+    return same_name(ref.group, name_in(Path(workflow)) if is_path(workflow) else workflow)
 
 
 def _revisions(project: Project, wanted: Wanted) -> Iterator[Offer]:
