@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -34,17 +35,56 @@ def test_with_nothing_of_it():
 """
 
 
+MISTAKES = """
+import maverick as api
+from maverick.testing import run_workflow
+
+def test_workflow(maverick):
+    maverick.run_workflow("flo")
+
+def test_input():
+    run_workflow("flow.yaml", {"colour": "red"})
+
+def test_value():
+    run_workflow("flow.yaml", {"colour": object()})
+
+def test_action(maverick):
+    maverick.run_workflow("flow.yaml", actions={"nobody": 1})
+
+def test_run():
+    api.run("flow.yaml", {"colour": "red"})
+
+def test_resume():
+    api.resume("nobody")
+"""
+
+
 @pytest.fixture
 def pytest_of_a_user(tmp_path: Path) -> subprocess.CompletedProcess[str]:
-    (tmp_path / "flow.yaml").write_text(FLOW)
-    (tmp_path / "test_flow.py").write_text(TESTS)
+    return run_pytest(tmp_path, TESTS)
+
+
+def run_pytest(folder: Path, tests: str) -> subprocess.CompletedProcess[str]:
+    (folder / "flow.yaml").write_text(FLOW)
+    (folder / "test_flow.py").write_text(tests)
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "-W", "error"],
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_a_mistake_shows_the_test_and_not_the_code_of_maverick(tmp_path: Path) -> None:
+    """The message says what is wrong; screens of code that is not one's own hide it."""
+    out = run_pytest(tmp_path, MISTAKES).stdout
+
+    assert "6 failed" in out
+    assert "colour" in out
+    assert "src/maverick" not in out
+    places = {line.split(":")[0] for line in out.splitlines() if re.match(r"\S+\.py:\d+: ", line)}
+    assert {"test_flow.py"} == places, out
 
 
 def test_a_failed_test_shows_what_its_runs_came_to(

@@ -22,7 +22,7 @@ from maverick.api.look import open as open_project
 from maverick.dsl.processes.stop_request import Stop
 from maverick.dsl.processes.threads import Future
 from maverick.dsl.steps.prints import apart_from_steps
-from maverick.errors import InputInvalid, UsageError, ValueUnstorable
+from maverick.errors import InputInvalid, MaverickError, UsageError, ValueUnstorable
 from maverick.runs.request import Request, Session
 from maverick.values import normalise
 
@@ -79,6 +79,7 @@ def run(
             run (RunOwned), finished steps would run again (RunDiffers), the store is damaged.
         KeyboardInterrupt: The run was interrupted. It is paused, and can be resumed.
     """
+    __tracebackhide__ = True
     options = _Options(change_inputs, rerun, as_recorded, from_step, _skipped(skip), workspace)
     kind, revision = _resumed(resume)
     reference = _reference(workflow)
@@ -115,6 +116,7 @@ def resume(
         MaverickError: As `run`.
         KeyboardInterrupt: As `run`.
     """
+    __tracebackhide__ = True
     options = _Options(change_inputs, rerun, as_recorded, from_step, _skipped(skip), workspace)
     opened = _opened(project if project is not None else getattr(run, "project", None))
     if run is None:
@@ -254,11 +256,15 @@ def perform(
     stop: Stop | None = None,
 ) -> Outcome:
     """Do what *request* asks for in a thread of its own, and wait for its end."""
+    __tracebackhide__ = True
     stop = stop or Stop()
     session = Session(_observer(on_event), stop, is_guest=True)
     do = _performer(kind)
-    with project_of_the_process(project.root):
-        outcome = _attended(lambda: do(project, request, session), stop)
+    try:
+        with project_of_the_process(project.root):
+            outcome = _attended(lambda: do(project, request, session), stop)
+    except MaverickError as error:  # Its message says it all: what follows is our code.
+        raise error.with_traceback(None) from error.__cause__
     return outcome_in(project, outcome)
 
 

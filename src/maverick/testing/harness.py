@@ -16,7 +16,7 @@ from maverick.api.look import Outcome, Project
 from maverick.api.runner import perform, plain_inputs
 from maverick.dsl.processes.stop_request import Stop
 from maverick.encoding import inherited
-from maverick.errors import UsageError
+from maverick.errors import MaverickError, UsageError
 from maverick.roots import CONFIG, FOLDER, VARIABLE, find_root
 from maverick.runs.request import Request
 from maverick.testing.doubles import Call, Doubles, write_below
@@ -125,6 +125,7 @@ def run_workflow(
         MaverickError: As `maverick.run`.
         UsageError: *actions* has a name that no step calls.
     """
+    __tracebackhide__ = True
     base = Path(tempfile.mkdtemp(prefix="maverick-test-")) if folder is None else None
     root = (base / "project" if base else Path(fspath(cast("str", folder)))).absolute()
     try:
@@ -141,9 +142,11 @@ def run_workflow(
         request = Request(workflow=reference, inputs=plain_inputs(inputs))
         outcome = perform(scratch, request, kind="start", on_event=on_event, stop=_NoDelays())
         doubles.check()
-    except BaseException:
+    except BaseException as error:
         if base is not None:
             shutil.rmtree(base, ignore_errors=True)
+        if isinstance(error, MaverickError):  # Its message says it all: what follows is our code.
+            raise error.with_traceback(None) from None
         raise
     fields = {each.name: getattr(outcome, each.name) for each in dataclasses.fields(outcome)}
     rehearsed = Rehearsed(**fields, folder=root, asked=doubles.asked, called=doubles.called)

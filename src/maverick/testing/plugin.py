@@ -37,6 +37,7 @@ class Maverick:
 
         The scratch project stays until the test has ended.
         """
+        __tracebackhide__ = True
         from maverick.testing.harness import run_workflow  # noqa: PLC0415 - see above
 
         rehearsed = run_workflow(path, inputs, **options)
