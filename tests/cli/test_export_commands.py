@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from kit.pages import surroundings
 from kit.program import Ended, Program, Quick
+from kit.screens import Session
 from maverick.checkpoints import Store, existing, exports
 from maverick.checkpoints.objects.frames import NewObject
 from maverick.checkpoints.objects.ids import ObjectKind, tree_id
@@ -71,6 +73,24 @@ def test_a_problem_of_a_recorded_text_comes_after_what_it_stands_in(
 
     gone = refused.err.index("flow.yaml is gone; its text as the run recorded it is used")
     assert gone < refused.err.index("unknown validation stage"), refused.err
+
+
+def test_a_hyphen_is_standard_output_and_input(exported: Path, program: Program) -> None:
+    """A run goes through a pipe, and no file called `-` is left."""
+    (program.root.parent / "other" / ".maverick").mkdir(parents=True)
+
+    piped = program.shell(
+        "maverick checkpoint export @latest - | maverick -C ../other checkpoint import -"
+    )
+
+    assert 0 == piped.code, piped.err
+    assert _run(program, "runs", "--json").json[0]["run"] == piped.out.splitlines()[0]
+    assert not (program.root / "-").exists()
+    assert 2 == _run(program, "checkpoint", "export", "@latest", "-", "--json").code
+    session = Session(program.root, surroundings(program.root.parent / "home"), 100, 40)
+    refused = session.type("maverick checkpoint export @latest -")
+    session.end()
+    assert (2, True) == (session.code, "a run is no text for a terminal" in refused)
 
 
 KEEPING = """

@@ -2,7 +2,7 @@
 
 It verifies every byte before anything of it can be seen, and refuses a file that is cut off or
 altered. It also refuses a run that would take more than 1 TB or 10,000,000 names to restore, which
-a few kilobytes can say.
+a few kilobytes can say. The file `-` is standard input.
 
 A run that is here already is moved forward if the file has it further on; if not, nothing changes.
 If it went on in both places, the command stops with exit code 12, and --as makes it a run of its
@@ -16,7 +16,8 @@ Examples:
   maverick checkpoint import run.maverick --as from-ci
 """
 
-from contextlib import suppress
+import sys
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,6 +30,8 @@ from maverick.cli.terminal.streams import print_err
 from maverick.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from maverick.checkpoints.imports import TakenIn
 
 
@@ -54,9 +57,9 @@ def command(
 
     project = this_project()
     store = project.create_store()
-    with Bar("verify", shown=not as_json) as bar:
+    with _file(file) as path, Bar("verify", shown=not as_json) as bar:
         taken = imports.take_in(
-            store, Path(file), as_run, check=import_check(), any_size=any_size, progress=bar
+            store, path, as_run, check=import_check(), any_size=any_size, progress=bar
         )
     ref = taken.ref
     if not taken.began:
@@ -68,6 +71,21 @@ def command(
         with suppress(UsageError):  # A home folder or `/`, whose files no run keeps.
             if text := way_back(store, store.checkpoint(ref.checkpoint), project.root):
                 print_err(f"note: {text}")
+
+
+@contextmanager
+def _file(file: str) -> "Iterator[Path]":
+    """Give the path of *file*; what comes on standard input is kept in one meanwhile."""
+    if file != "-":
+        yield Path(file)
+        return
+    from shutil import copyfileobj  # noqa: PLC0415 - few imports come so
+    from tempfile import NamedTemporaryFile  # noqa: PLC0415
+
+    with NamedTemporaryFile(prefix="maverick-import-") as kept:
+        copyfileobj(sys.stdin.buffer, kept)
+        kept.flush()
+        yield Path(kept.name)
 
 
 def _already(taken: "TakenIn") -> str:
