@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from kit.program import Ended, Program, Quick
-from maverick.checkpoints import Checkpoint, Store, note, value
+from maverick.checkpoints import Checkpoint, Entry, Store, blob, note, value
+from maverick.checkpoints.objects.ids import ObjectId
+from maverick.dsl.journal.logs import HEADER
 from maverick.dsl.journal.tally import Execution, read_executions
 from maverick.dsl.journal.tree import (
     ASKED,
@@ -16,9 +18,11 @@ from maverick.dsl.journal.tree import (
     EXECUTIONS,
     NOTICES,
     RUN,
+    StepNote,
     read_facts,
     step_place,
 )
+from maverick.errors import StoreDamaged
 from maverick.visible import iso_time
 
 FLOW = """
@@ -173,6 +177,54 @@ def test_an_execution_that_is_none_is_left_out(failed: Quick) -> None:
 def test_an_end_that_is_none_says_nothing(failed: Quick, end: object) -> None:
     """Nor do notices that are no texts."""
     spoil(failed, {END: value(end), NOTICES: value([5, None, [], "x"])})  # type: ignore[arg-type]
+
+    check(failed)
+    check_resumed(failed)
+
+
+STEP_NOTES = [*TEXTS[:4], *TEXTS[5:], '{"status":5,"key":{}}', '{"status":"done","key":{"a":5}}',
+              '{"status":"done","key":{},"x":1}', '{"status":[],"key":[]}']  # fmt: skip
+
+
+def test_a_record_that_is_none_is_damage() -> None:
+    """What ran cannot be told from it."""
+    for text in STEP_NOTES:
+        with pytest.raises(StoreDamaged, match="the note of a recorded step"):
+            StepNote.of(Entry("value", ObjectId("0" * 64), 1, text))
+
+
+def test_a_definition_that_is_no_text_is_damage(failed: Quick) -> None:
+    """A command that needs it says so; the others do without."""
+    store = store_of(failed)
+    tip = store.load("@latest").checkpoint
+    definition = {("definition", "flow.yaml"): blob(b"\xff\xfe", note="main")}
+    store.save(tip.run, definition, parent=tip, kind="failure")
+
+    told = [failed(*command) for command in COMMANDS]
+
+    assert all(map(is_told, told)), [ended.err for ended in told]
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        ({"attempt": 1, "step": "fails", "left_out": [5]}, {"status": "failed"}),
+        ({"attempt": 1, "step": "fails", "left_out": {"stdout": "x"}}, {"status": "failed"}),
+        ({"attempt": HUGE, "step": "fails"}, {"status": "failed"}),
+        ({"attempt": -1, "step": 5}, {}),
+        ({"attempt": 1, "step": "fails"}, {"status": [], "seconds": HUGE, "started": 10**30}),
+        ({"attempt": 1, "step": "fails"}, {"error": [1], "seconds": float("nan"), "started": "x"}),
+        ({"attempt": 1, "step": "fails"}, {"error": json.loads("[" * 300 + "]" * 300)}),
+    ],
+    ids=range(7),
+)
+def test_a_log_that_is_none_ends_where_it_is_no_log(
+    failed: Quick, begin: dict[str, Any], end: dict[str, Any]
+) -> None:
+    """What a step wrote is no reason for a run not to be looked at, or not to go on."""
+    frames = [json.dumps(about).encode() for about in (begin, end)]
+    log = b"".join(HEADER.pack(0, len(frame)) + frame for frame in frames)
+    spoil(failed, {step_place("fails"): blob(log, note='{"type":"shell","status":"failed"}')})
 
     check(failed)
     check_resumed(failed)

@@ -25,6 +25,7 @@ from maverick.checkpoints import Content, Entry, blob, existing, note
 from maverick.checkpoints.trees.tree_nodes import MAX_NOTE_BYTES
 from maverick.dsl.journal.tree import RunTree
 from maverick.errors import NotFound, StoreDamaged
+from maverick.noted import is_small, whole_number
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,14 +141,19 @@ def whole_length(data: bytes) -> int:
 
 def _is_begin(payload: bytes) -> bool:
     match _parsed(payload):
-        case {"attempt": int(), "step": str()}:
-            return True
+        case {"attempt": number, "step": str(), **others}:
+            left_out = others.get("left_out", {})
+            counts = [number, *(left_out.values() if isinstance(left_out, dict) else [None])]
+            return None not in map(whole_number, counts)
     return False
 
 
 def _is_end(number: int, payload: bytes) -> bool:
+    about = _parsed(payload) if number == ABOUT else None
     return (
-        number == ABOUT and isinstance(about := _parsed(payload), dict) and "attempt" not in about
+        isinstance(about, dict)
+        and "attempt" not in about
+        and all(isinstance(own, str) or is_small(own) for own in about.values())
     )
 
 

@@ -152,10 +152,13 @@ class RunTree:
     @property
     def definition(self) -> dict[str, str]:
         """The texts of the workflow and of all that it calls, by file."""
-        return {
-            file: self.snapshot.data_of(entry).decode()
-            for file, entry in self._entries(_DEFINITION).items()
-        }
+        try:
+            return {
+                file: self.snapshot.data_of(entry).decode()
+                for file, entry in self._entries(_DEFINITION).items()
+            }
+        except UnicodeDecodeError as error:
+            raise StoreDamaged(f"the recorded definition is no text: {error}") from error
 
     @property
     def main_file(self) -> str:
