@@ -58,7 +58,7 @@ def test_watch_shows_what_happens_and_ends_with_the_run(
     assert "│ work[0].fix over" in lines
     for shown in ("done work[0].fix 1/2 Phase 1: Model", "done work[1].fix 2/2 Phase 2: Export"):
         assert any(line.startswith(shown) for line in lines), watched.err
-    assert "saved mark half" in lines
+    assert "saved mark @half" in lines
     assert not any(line.startswith("done first") for line in lines)  # It had ended before.
     assert ("failed last" in watched.err.replace("  ", " ")) == fails
     last = watched.err.splitlines()[-1]
