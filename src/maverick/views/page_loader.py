@@ -26,6 +26,7 @@ from maverick.views.run_page import (
     number_or_none,
     seconds_or_none,
 )
+from maverick.visible import list_names
 
 if TYPE_CHECKING:
     from maverick.checkpoints import Checkpoint, Ref, Store
@@ -177,6 +178,9 @@ class _Loader:
             self._warning = f"times, attempts and costs cannot be read: {damage}"
         except ValueError as error:
             self._warning = f"times, attempts and costs cannot be read: {error}"
+        if unread := [name for name, own in facts.items() if not own]:
+            names = list_names(unread, 3)
+            self._warning = f"times, attempts and costs of {names} cannot be read: they are torn"
         known = {
             StepPath(name): own
             for name, own in facts.items()
