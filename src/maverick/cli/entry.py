@@ -36,6 +36,20 @@ AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 WorkflowName: TypeAlias = Annotated[
     str, typer.Argument(metavar="WORKFLOW", help="Name of a workflow, or its file.")
 ]
+Statuses: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="STATUS",
+        help="Only runs that are running, paused, failed, killed or done; repeatable.",
+    ),
+]
+OfWorkflow: TypeAlias = Annotated[
+    str, typer.Option(metavar="WORKFLOW", help="Only runs of this workflow.", show_default=False)
+]
+Most: TypeAlias = Annotated[
+    int | None,
+    typer.Option("-n", "--limit", metavar="N", min=1, help="Only the newest N of these."),
+]
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 

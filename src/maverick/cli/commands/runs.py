@@ -14,30 +14,14 @@ Examples:
   maverick runs --workflow fly --json
 """
 
-from typing import Annotated
-
-import typer
-
-from maverick.cli.entry import AsJson
+from maverick.cli.entry import AsJson, Most, OfWorkflow, Statuses
 from maverick.cli.lists.listed import Chosen, list_runs
 
 
 def command(
-    status: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="STATUS",
-            help="Only runs that are running, paused, failed, killed or done; repeatable.",
-        ),
-    ] = None,
-    workflow: Annotated[
-        str,
-        typer.Option(metavar="WORKFLOW", help="Only runs of this workflow.", show_default=False),
-    ] = "",
-    count: Annotated[
-        int | None,
-        typer.Option("-n", "--limit", metavar="N", min=1, help="Only the newest N of these."),
-    ] = None,
+    status: Statuses = None,
+    workflow: OfWorkflow = "",
+    count: Most = None,
     *,
     as_json: AsJson = False,
 ) -> None:
