@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from kit.program import Quick
+from maverick.cli.commands import checkpoint_diff
+from maverick.dsl.paths import StepPath
+from maverick.views.comparing.expenses import Expense
 
 ACTIONS = """
 def train(lr):
@@ -110,9 +113,29 @@ def test_times_stand_side_by_side(trained: Quick) -> None:
     ends = [run.rpartition("-")[2] for run in (second, newest)]
     assert ["STEP", *ends] == shown[0].split()
     assert ["same", "train", "the run"] == [line.partition("  ")[0] for line in shown[1:]]
-    rows = trained("diff", newest, "--times", "--json").json
-    assert {"path", "change", "old", "new"} == set(rows[-1])
-    assert {"seconds"} == {row["path"].rpartition(".")[2] for row in rows[12:]}
+
+
+def test_a_step_that_took_no_time_at_all_has_its_row(capsys: pytest.CaptureFixture[str]) -> None:
+    took = [Expense(StepPath("quick"), "seconds", 0.0, 0.0)]
+
+    assert checkpoint_diff._print_expenses(took, ("r-aaa", "r-bbb"), unfold=False)
+
+    _, row = capsys.readouterr().out.splitlines()
+    assert ["quick", "time", "0", "ms", "0", "ms"] == row.split()
+
+
+def test_json_has_the_times_that_differ_behind_what_differs(trained: Quick) -> None:
+    """Two times may be equal; that of a step which only one run has never is."""
+    trained.program.flow(f"{TRAIN}  - {{name: more, type: checkpoint}}\n", "train")
+    assert 0 == trained.program.run("run", "train.yaml", "--quiet").code
+
+    rows = trained("diff", "--times", "--json").json
+
+    (more,) = [row for row in rows if row["path"] == "steps.more.seconds"]
+    assert {"path", "change", "old", "new"} == set(more)
+    assert ("added", None) == (more["change"], more["old"])
+    times = [row["path"].endswith("seconds") for row in rows]
+    assert sorted(times) == times
 
 
 def test_a_table_comes_before_what_differs(trained: Quick) -> None:

@@ -344,7 +344,11 @@ def _print_expenses(expenses: list[Expense], runs: tuple[str, str], *, unfold: b
             _difference(each),
         )
         for each in expenses
-        if (each.old or each.new) and (unfold or each.measure != "seconds" or each.path.depth == 0)
+        if (
+            unfold or each.path.depth == 0
+            if each.measure == "seconds"
+            else each.old or each.new  # What costs nothing is left out; what took no time is not.
+        )
     ]
     if rows:
         ends = tuple(run.rpartition("-")[2] for run in runs)
