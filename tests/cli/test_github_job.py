@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kit.program import Ended, Program
-from maverick.views.graphs.drawing import SIGNS
+from maverick.views.signs import STEP_SIGNS
 
 FLOW = """
     steps:
@@ -328,7 +328,7 @@ def test_the_summary_has_a_table_the_error_a_graph_and_how_to_go_on(job: Program
     assert "| ✓ done | `work` | " in text
     assert "2 done |" in text
     assert "| ✗ failed | `deploy` | " in text
-    assert f"| {SIGNS['pending']} pending | `last` |  |  |" in text
+    assert f"| {STEP_SIGNS['pending']} pending | `last` |  |  |" in text
     assert "```mermaid\nflowchart TD\n" in text
     assert f"```sh\n{done.json['resume']}\n```" in text
 

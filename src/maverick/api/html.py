@@ -9,20 +9,14 @@ import json
 from html import escape
 from typing import TYPE_CHECKING, Final
 
+from maverick.views.signs import RUN_SIGNS
 from maverick.visible import one_line, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 SIGNS: Final[Mapping[str, str]] = {
-    "done": "✓",
-    "failed": "✗",
-    "skipped": "-",
-    "running": "▸",
-    "waiting": "?",
-    "pending": "·",
-    "paused": "‖",
-    "killed": "✗",
+    **RUN_SIGNS,
     "added": "+",
     "removed": "-",
     "changed": "~",

@@ -19,6 +19,7 @@ from maverick.cli.terminal.render import (
     zoned_moment,
 )
 from maverick.cli.terminal.streams import has_colour
+from maverick.views.signs import STEP_SIGNS
 from maverick.visible import (
     Shown,
     columns,
@@ -38,12 +39,12 @@ if TYPE_CHECKING:
     from maverick.views.step_page import Try
 
 _SIGNS: Final[Mapping[str, tuple[str, str, str]]] = {
-    "done": ("✓", "+", "green"),
-    "failed": ("✗", "x", "red"),
-    "skipped": ("-", "-", "dim"),
-    "running": ("▸", ">", "cyan"),
-    "waiting": ("?", "?", "yellow"),
-    "pending": ("·", ".", "dim"),
+    "done": (STEP_SIGNS["done"], "+", "green"),
+    "failed": (STEP_SIGNS["failed"], "x", "red"),
+    "skipped": (STEP_SIGNS["skipped"], "-", "dim"),
+    "running": (STEP_SIGNS["running"], ">", "cyan"),
+    "waiting": (STEP_SIGNS["waiting"], "?", "yellow"),
+    "pending": (STEP_SIGNS["pending"], ".", "dim"),
     "doubtful": ("!", "!", "yellow"),
 }
 FOLDED: Final = 20

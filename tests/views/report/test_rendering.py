@@ -11,7 +11,8 @@ from html.parser import HTMLParser
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from maverick.views.report.rendering import index, json_block, page
+from maverick.views.report.rendering import _script, index, json_block, page
+from maverick.views.signs import STEP_SIGNS
 
 TEXTS = st.text(st.characters() | st.sampled_from("</>!-&\u2028\u2029\ud800"), max_size=60)
 VALUES = st.recursive(
@@ -160,3 +161,9 @@ def test_the_index_runs_nothing() -> None:
     assert not {"script", "b", "i"} & {tag for tag, _ in _Reader(html).elements}
     assert "script-src 'none'" in html.replace("&#39;", "'")
     assert 'href="runs/%3Cb%3E.html"' in html
+
+
+def test_the_page_has_the_signs_of_the_terminal() -> None:
+    (line,) = re.findall("^const SIGNS = {(.*)};$", _script(), re.MULTILINE)
+
+    assert dict(STEP_SIGNS) == dict(re.findall('(\\w+): "(.)"', line))

@@ -9,8 +9,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from maverick.errors import MaverickError
-from maverick.views.graphs.drawing import SIGNS, as_mermaid
+from maverick.views.graphs.drawing import as_mermaid
 from maverick.views.graphs.run_graph import graph_of_run
+from maverick.views.signs import RUN_SIGNS, STEP_SIGNS
 from maverick.visible import duration, last_states, one_line, visible
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from maverick.views.run_page import RunPage, StepNode, StepRow
 
-_RUN_SIGNS: Final = {**SIGNS, "paused": "‖", "killed": "✗"}
 _PLAIN: Final = re.compile(r"[\w .,:/=+()\[\]{}@#'\"-]*", re.ASCII)
 _MOST_ROWS: Final = 100
 _MOST_FAILURES: Final = 20
@@ -55,7 +55,7 @@ def block(text: str, language: str = "text") -> str:
 
 
 def _head(page: RunPage) -> str:
-    sign = _RUN_SIGNS.get(page.status, "")
+    sign = RUN_SIGNS.get(page.status, "")
     # What stands before may be HTML, which only an empty line ends.
     status = f"{page.status} in {duration(page.seconds)}"
     lines = [f"\n### {sign} {code(page.workflow)} {status}"]
@@ -106,7 +106,7 @@ def _row_of(row: StepRow, said: str) -> str:
 
 def _cells(status: str, path: str, seconds: float | None, said: str) -> str:
     time = "" if seconds is None else duration(seconds)
-    return f"| {SIGNS.get(status, '')} {status} | {code(path)} | {time} | {said} |"
+    return f"| {STEP_SIGNS.get(status, '')} {status} | {code(path)} | {time} | {said} |"
 
 
 def _error(page: RunPage) -> str:

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from maverick.views.graphs.graph import every, folded
+from maverick.views.signs import STEP_SIGNS
 from maverick.visible import columns, fit, one_line, padded
 
 if TYPE_CHECKING:
@@ -14,14 +15,6 @@ if TYPE_CHECKING:
 
     from maverick.views.graphs.graph import Graph, Node
 
-SIGNS: Final = {
-    "done": "✓",
-    "failed": "✗",
-    "skipped": "-",
-    "running": "▸",
-    "waiting": "?",
-    "pending": "·",
-}
 _COLOURS: Final = {  # fill, line, text: legible on white and on black.
     "done": ("#dafbe1", "#1a7f37", "#0b3d1a"),
     "failed": ("#ffebe9", "#cf222e", "#6e0b14"),
@@ -39,7 +32,7 @@ MERMAID_NODES: Final = 240
 
 def lines_of(node: Node) -> list[str]:
     """Give what a drawing says of *node*: its name, what it does, and when."""
-    sign = f"{SIGNS.get(node.status, '')} " if node.status else ""
+    sign = f"{STEP_SIGNS.get(node.status, '')} " if node.status else ""
     mark = "● " if node.is_checkpoint else ""
     what = f"{node.type} {node.what}".rstrip()
     counts = ", ".join(f"{count} {status}" for status, count in node.counts.items())
@@ -86,7 +79,7 @@ def _rows(nodes: tuple[Node, ...], indent: str, most: int) -> Iterator[tuple[str
     """
     for number, node in enumerate(nodes, 1):
         is_last = number == len(nodes)
-        sign = f"{SIGNS.get(node.status, ' ')} " if node.status else ""
+        sign = f"{STEP_SIGNS.get(node.status, ' ')} " if node.status else ""
         mark = "● " if node.is_checkpoint else ""
         counts = ", ".join(f"{count} {status}" for status, count in node.counts.items())
         what = "" if node.is_checkpoint and not node.what else f"{node.type} {node.what}".rstrip()

@@ -8,7 +8,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from maverick.errors import MaverickError
-from maverick.views.graphs.drawing import SIGNS
 from maverick.views.graphs.graph import folded
 from maverick.views.graphs.run_graph import graph_of_run
 from maverick.views.page_loader import load_page
@@ -17,6 +16,7 @@ from maverick.views.report.changed_files import changes_between, kept_files
 from maverick.views.report.details import Details
 from maverick.views.report.previous import Previous
 from maverick.views.report.rows import placed, row_fields
+from maverick.views.signs import RUN_SIGNS, STEP_SIGNS
 from maverick.visible import duration, iso_time, one_line
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ MOST_BOXES: Final = 400
 """Of the graph in a page."""
 MOST_STEP_FILES: Final = 100
 """How many checkpoints say which files they changed."""
-RUN_SIGNS: Final = {**SIGNS, "paused": "‖", "killed": "✗"}
 LOOKS: Final = {"paused": "waiting", "killed": "failed"}
 
 
@@ -131,7 +130,8 @@ def _facts(page: RunPage) -> Iterator[tuple[str, str]]:
     yield "Started", moment(page.started)
     yield "Time", duration(page.seconds)
     counts: Counter[str] = Counter(row.status for row in page.top.rows())
-    yield "Steps", ", ".join(f"{counts[each]:,} {each}" for each in SIGNS if counts[each]) or "none"
+    parts = [f"{counts[status]:,} {status}" for status in STEP_SIGNS if counts[status]]
+    yield "Steps", ", ".join(parts) or "none"
     totals = page.totals
     if totals["calls"]:
         yield "Agents", f"{totals['calls']:,} call{'' if totals['calls'] == 1 else 's'}"

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from maverick.errors import MaverickError, UsageError
-from maverick.views.graphs.drawing import SIGNS
 from maverick.views.report import rendering
 from maverick.views.report.bounds import Budget
 from maverick.views.report.gathering import Gathered, gather
+from maverick.views.signs import STEP_SIGNS
 from maverick.visible import duration, iso_time, one_line
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _unreadable(ref: Ref, error: MaverickError) -> dict[str, Any]:
     return {
         "file": "",
         "status": "damaged",
-        "sign": SIGNS["failed"],
+        "sign": STEP_SIGNS["failed"],
         "look": "failed",
         "started": _moment(iso_time(ref.started)),
         "time": "",
