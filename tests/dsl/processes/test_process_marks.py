@@ -293,6 +293,30 @@ def test_a_process_without_an_environment_is_not_waited_for(
         process.wait()
 
 
+def test_what_execve_has_half_set_is_waited_for(
+    victims: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where environment and arguments end is set after where they begin, for both are empty then;
+    where the code ends, after both.
+    """
+    bare = subprocess.Popen(["sleep", "1000"], env={}, start_new_session=True)
+    victims.append(bare.pid)
+    until(lambda: process_table._started_with(bare.pid, "cmdline").startswith(b"sleep"))
+    name, fields = process_table._stat(bare.pid)
+    half_set = [*fields[:23], b"0", b"0", *fields[25:]]
+    seen = iter([half_set, half_set, fields])
+    waits: list[float] = []
+
+    with monkeypatch.context() as patch:
+        patch.setattr(process_table, "_stat", lambda _: (name, next(seen)))
+        patch.setattr(process_table.time, "sleep", waits.append)
+        given = process_table._started_with(bare.pid, "environ")
+
+    assert (b"", 2) == (given, len(waits))
+    bare.kill()
+    bare.wait()
+
+
 @pytest.mark.parametrize("by", ["pidfd", "pid"])
 def test_a_signal_reaches_that_very_process_only(
     victims: list[int], monkeypatch: pytest.MonkeyPatch, by: str

@@ -253,15 +253,20 @@ def _started_with(pid: int, what: str) -> bytes:
 
 
 def _has_none(pid: int, what: str) -> bool:
-    """Whether the process has none, not only none yet: proc(5), `arg_start` to `env_end`."""
+    """Whether the process has none, not only none yet: proc(5), `endcode`, and `arg_start` to
+    `env_end`.
+
+    execve(2) sets the last four one after the other, so that none is for an instant what will be
+    some; where the code is it tells when these are right.
+    """
     try:
         _, fields = _stat(pid)
     except OSError:
         return True
     if fields[0] in _DEAD or int(fields[6]) & _PF_KTHREAD:
         return True
-    arg_start, arg_end, env_start, env_end = map(int, fields[45:49])
-    return env_end > 0 and (arg_start == arg_end if what == "cmdline" else env_start == env_end)
+    end_code, (arg_start, arg_end, env_start, env_end) = int(fields[24]), map(int, fields[45:49])
+    return end_code > 0 and (arg_start == arg_end if what == "cmdline" else env_start == env_end)
 
 
 # --- elsewhere
