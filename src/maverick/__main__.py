@@ -7,11 +7,13 @@ import sys
 _OBJECTS = 50_000
 """How many objects make the collector of cycles look. Loading makes many times the usual 700."""
 
-_LISTS = {
+_AT_ONCE = {
     ("runs",),
     ("runs", "--json"),
     ("checkpoint", "list"),
     ("checkpoint", "list", "--json"),
+    ("show",),
+    ("show", "--json"),
 }
 """What is answered without typer."""
 
@@ -31,10 +33,10 @@ def main() -> None:
 
             answer(os.environ["_MAVERICK_COMPLETE"], sys.argv[1:])
             return
-        if tuple(sys.argv[1:]) in _LISTS:
-            from maverick.cli.lists.at_once import answer_list  # noqa: PLC0415
+        if tuple(sys.argv[1:]) in _AT_ONCE:
+            from maverick.cli.looking.at_once import answer_at_once  # noqa: PLC0415
 
-            answer_list(sys.argv[1:])
+            answer_at_once(sys.argv[1:])
         from maverick.cli.app import program  # noqa: PLC0415
 
         program()

@@ -1,9 +1,10 @@
-"""The lists that are answered without typer: byte for byte what typer's way answers."""
+"""What is answered without typer: byte for byte what typer's way answers."""
 
 from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -15,9 +16,16 @@ import pytest
 from kit.program import Program, Quick
 from maverick import __main__
 from maverick.checkpoints import Store
-from maverick.cli.lists import at_once
+from maverick.cli.looking import at_once
 
-LISTS = [["runs"], ["runs", "--json"], ["checkpoint", "list"], ["checkpoint", "list", "--json"]]
+ANSWERED = [
+    ["runs"],
+    ["runs", "--json"],
+    ["checkpoint", "list"],
+    ["checkpoint", "list", "--json"],
+    ["show"],
+    ["show", "--json"],
+]
 FAST = (
     "import sys; from maverick.__main__ import main; sys.argv = ['maverick', *sys.argv[1:]]; main()"
 )
@@ -50,7 +58,7 @@ def both(
     stdout: Any = subprocess.PIPE,
     **environment: str,
 ) -> list[Ended]:
-    """How the list ends both ways."""
+    """How the command ends both ways."""
     ends = []
     for code in (FAST, TYPER):
         done = subprocess.run(
@@ -62,8 +70,13 @@ def both(
             stderr=subprocess.PIPE,
             check=False,
         )
-        ends.append(Ended(done.returncode, done.stdout or b"", done.stderr))
+        ends.append(Ended(done.returncode, _aged(done.stdout or b""), done.stderr))
     return ends
+
+
+def _aged(page: bytes) -> bytes:
+    """The page of a run, which says how long ago it ended, as if it was looked at at once."""
+    return re.sub(rb"\d+s ago", b"0s ago", page)
 
 
 def _nothing(program: Program) -> None:
@@ -117,7 +130,7 @@ def _hostile(program: Program) -> None:
     store.save(run, {}, parent=None, kind="failure", group="evil", summary=summary)
 
 
-@pytest.mark.parametrize("arguments", LISTS, ids=" ".join)
+@pytest.mark.parametrize("arguments", ANSWERED, ids=" ".join)
 @pytest.mark.parametrize(
     "prepare",
     [
@@ -143,7 +156,7 @@ def test_both_ways_answer_alike(
     assert fast.out or fast.err
 
 
-@pytest.mark.parametrize("arguments", LISTS[:1] + LISTS[3:], ids=" ".join)
+@pytest.mark.parametrize("arguments", ANSWERED[:1] + ANSWERED[3:], ids=" ".join)
 @pytest.mark.parametrize(
     "environment",
     [
@@ -171,7 +184,7 @@ def test_both_ways_heed_the_environment_alike(
     assert slow == fast
 
 
-@pytest.mark.parametrize("arguments", LISTS, ids=" ".join)
+@pytest.mark.parametrize("arguments", ANSWERED, ids=" ".join)
 def test_both_ways_look_alike_on_a_terminal(program: Program, arguments: list[str]) -> None:
     """Widths and colours, too."""
     _runs(program)
@@ -191,10 +204,11 @@ def test_both_ways_look_alike_on_a_terminal(program: Program, arguments: list[st
             while chunk := _read(ours):
                 text += chunk
         os.close(ours)
-        seen.append(text)
+        seen.append(_aged(text))
 
     assert seen[1] == seen[0]
-    assert "--json" in arguments or b"\x1b[31mfailed\x1b[0m" in seen[0]
+    status = b"\x1b[32mdone" if "show" in arguments else b"\x1b[31mfailed"
+    assert "--json" in arguments or status + b"\x1b[0m" in seen[0]
 
 
 def _read(descriptor: int) -> bytes:
@@ -204,7 +218,7 @@ def _read(descriptor: int) -> bytes:
         return b""
 
 
-@pytest.mark.parametrize("arguments", LISTS, ids=" ".join)
+@pytest.mark.parametrize("arguments", ANSWERED, ids=" ".join)
 def test_both_ways_fail_alike_where_nothing_can_be_written(
     program: Program, arguments: list[str]
 ) -> None:
@@ -223,7 +237,7 @@ def test_both_ways_fail_alike_where_nothing_can_be_written(
     assert Ended(0, b"", b"") == fast
 
 
-@pytest.mark.parametrize("arguments", LISTS, ids=" ".join)
+@pytest.mark.parametrize("arguments", ANSWERED, ids=" ".join)
 def test_both_ways_work_in_a_folder_below(program: Program, arguments: list[str]) -> None:
     _runs(program)
     below = program.root / "below"
@@ -234,7 +248,7 @@ def test_both_ways_work_in_a_folder_below(program: Program, arguments: list[str]
     assert (slow, 0) == (fast, fast.code)
 
 
-@pytest.mark.parametrize("arguments", LISTS, ids=" ".join)
+@pytest.mark.parametrize("arguments", ANSWERED, ids=" ".join)
 @pytest.mark.parametrize(
     "error", [OverflowError("a bug"), BrokenPipeError(32, "of something"), EOFError("at its end")]
 )
@@ -254,18 +268,18 @@ def test_both_ways_tell_a_fault_alike(
     slow = quick(*arguments)
 
     with pytest.raises(SystemExit) as ended:
-        at_once.answer_list(arguments)
+        at_once.answer_at_once(arguments)
     err = capsys.readouterr().err
 
     assert slow.code == ended.value.code == 1
     assert slow.err.partition("; the traceback")[0] == err.partition("; the traceback")[0]
 
 
-def test_exactly_these_lists_go_without_typer() -> None:
+def test_exactly_these_go_without_typer() -> None:
     """A second parser of arguments is not wanted: all else goes to the one that there is."""
-    assert {tuple(each) for each in LISTS} == __main__._LISTS
-    assert {" ".join(word for word in each if word != "--json") for each in LISTS} == set(
-        at_once.LISTS
+    assert {tuple(each) for each in ANSWERED} == __main__._AT_ONCE
+    assert {" ".join(word for word in each if word != "--json") for each in ANSWERED} == set(
+        at_once.ANSWERED
     )
 
 
@@ -275,6 +289,8 @@ def test_exactly_these_lists_go_without_typer() -> None:
         ["--json", "runs"],
         ["runs", "--json", "--json"],
         ["runs", "-n", "1"],
+        ["show", "--all"],
+        ["show", "@latest"],
         ["checkpoint", "list", "--"],
     ],
     ids=" ".join,

@@ -148,7 +148,7 @@ def test_what_it_says_is_scrubbed(quick: Quick, monkeypatch: pytest.MonkeyPatch)
     quick.program.environment |= {"TOKEN": "s3cret-value-1", "GH_TOKEN": "ghp_credential"}
     quick.program.flow(FLOW)
     monkeypatch.setattr(
-        "maverick.cli.lists.listed.summarise",
+        "maverick.cli.looking.listed.summarise",
         _raise(OverflowError("s3cret-value-1 ghp_credential")),
     )
     quick("run", "flow.yaml")
@@ -222,7 +222,7 @@ def test_collecting_that_breaks_leaves_a_done_run_done(
 def test_ctrl_c_ends_any_command_with_130(quick: Quick, monkeypatch: pytest.MonkeyPatch) -> None:
     quick.program.flow(FLOW)
     quick("run", "flow.yaml")
-    monkeypatch.setattr("maverick.cli.lists.listed.summarise", _raise(KeyboardInterrupt()))
+    monkeypatch.setattr("maverick.cli.looking.listed.summarise", _raise(KeyboardInterrupt()))
 
     done = quick("runs")
 

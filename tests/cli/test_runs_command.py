@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kit.program import Program, Quick
 from maverick.checkpoints import Overview, Store
-from maverick.cli.lists import listed
+from maverick.cli.looking import listed
 from maverick.dsl.journal.tally import Standing
 from maverick.dsl.workflow.costs import Costs
 from maverick.runs.listing import RunSummary, summarise

@@ -11,7 +11,7 @@ Examples:
 """
 
 from maverick.cli.entry import AsJson, Most, OfWorkflow, Statuses
-from maverick.cli.lists.listed import Chosen, list_checkpoints
+from maverick.cli.looking.listed import Chosen, list_checkpoints
 
 
 def command(

@@ -15,7 +15,7 @@ Examples:
 """
 
 from maverick.cli.entry import AsJson, Most, OfWorkflow, Statuses
-from maverick.cli.lists.listed import Chosen, list_runs
+from maverick.cli.looking.listed import Chosen, list_runs
 
 
 def command(

@@ -204,7 +204,7 @@ def _revisions(project: Project, wanted: Wanted) -> Iterator[Offer]:
     ref = _ref_named(project, name)
     if ref is None:
         return
-    from maverick.cli.lists.listed import labels_of  # noqa: PLC0415
+    from maverick.cli.looking.listed import labels_of  # noqa: PLC0415
 
     yield Offer(f"{name}@latest", "the newest checkpoint")
     for label in reversed(labels_of(project.open_overview(), ref)):

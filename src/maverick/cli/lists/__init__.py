@@ -1,1 +1,0 @@
-"""The lists of runs, quick to load since they are asked for most."""
