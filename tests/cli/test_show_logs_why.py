@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 
 import pytest
 
@@ -272,3 +273,18 @@ def test_times_are_those_of_the_persons_clock_with_their_zone(program: Program) 
             program.run(*words, TZ="NPT-5").out,
         )
     assert f"{(hour + 5) % 24:02}{rest} NPT" in program.run("show", TZ="NPT-5").out
+
+
+def test_a_killed_run_says_when_it_was_last_saved(quick: Quick, program: Program) -> None:
+    """When it was killed nobody has noted."""
+    program.flow("""
+    - {name: quick, type: shell, run: "true"}
+    - {name: waits, type: shell, run: "touch begun; test ! -e fails; sleep 600"}
+    """)
+    program.begin("run", "flow.yaml").wait_for(program.root / "begun").signal(signal.SIGKILL).end()
+
+    head = quick("show").out.splitlines()[0]
+
+    assert re.fullmatch(r"flow  killed, last saved \d+s ago, [\d.]+ m?s into the run", head)
+    program.file("fails", "")
+    assert 1 == program.run("resume").code  # What is left of the killed step is stopped.

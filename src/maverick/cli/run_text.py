@@ -85,14 +85,18 @@ class RunText:
         page = self._page
         tint = {"done": "green", "failed": "red", "running": "cyan"}.get(page.status, "yellow")
         ago = f" {age(page.ended, now_ms())} ago" if page.ended is not None else ""
-        after = "after" if page.status != "done" else "in"
-        verb = "for" if page.status == "running" else after
+        time = duration(page.seconds)
         status = paint(page.status, tint, on=self._colour)
         name = paint(page.workflow or "(no workflow)", "bold", on=self._colour)
         if page.is_newest:
-            yield shown(name, "  ", status, f"{ago} {verb} {duration(page.seconds)}")
+            if page.status == "killed":  # When, nobody has noted.
+                said = f", last saved{ago}, {time} into the run"
+            else:
+                verb = {"done": "in", "running": "for"}.get(page.status, "after")
+                said = f"{ago} {verb} {time}"
+            yield shown(name, "  ", status, said)
         else:
-            place = f"  {duration(page.seconds)} into the run, which is "
+            place = f"  {time} into the run, which is "
             yield shown(name, place, status, " now" if page.ended else "")
         place = "" if page.is_newest else ", not its newest"
         which = f"run {page.run} (checkpoint {page.tree.checkpoint.sequence}{place})"
