@@ -119,6 +119,20 @@ def test_the_log_of_the_run_goes_on(here: Store, there: Store, file: Path) -> No
     assert [] == list(here.check(read_data=True))
 
 
+def test_the_log_names_each_place_once_and_in_order(
+    here: Store, file: Path, tmp_path: Path
+) -> None:
+    """What came here as one checkpoint alone stands in the log that comes with the next file."""
+    new = Store.create(tmp_path / "new")
+    exports.export(here, here.resolve("run-1~1"), file)
+    _take_in(new, file)
+    exports.export(here, _tip(here), file, replace=True)
+
+    moved = _take_in(new, file).ref
+
+    assert here.ref("run-1").positions == moved.positions
+
+
 def test_under_another_name_the_summary_comes_too(here: Store, file: Path, tmp_path: Path) -> None:
     here.save("run-1", {}, parent=_tip(here), kind="failure", summary={"error": "broken"})
     new = Store.create(tmp_path / "new")

@@ -70,7 +70,8 @@ def _move(store: StoreFolder, before: Ref, ref: Ref, frames: Iterable[Frame]) ->
                 raise RefMoved(
                     f"run {ref.run} was changed by another process meanwhile; nothing was imported"
                 )
-            earlier = [position for position in now.positions if position not in ref.positions]
+            known = {position.checkpoint for position in ref.positions}
+            earlier = (it for it in now.positions if it.checkpoint not in known)
             positions = (*earlier, *ref.positions)[-LOG_LENGTH:]
             tags = {**ref.tags, **now.tags}
             store.ref_files.put(ref._replace(positions=positions, tags=tags, order=now.order))
