@@ -38,11 +38,11 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def command(*argv: str, cwd: Path, **variables: str) -> Callable[[], object]:
+def command(*argv: str, cwd: Path) -> Callable[[], object]:
     """A command to be timed, with compiled modules kept as they are wherever it is installed."""
     environment = {
         name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
-    } | variables
+    }
     return lambda: subprocess.run(argv, cwd=cwd, env=environment, check=True, capture_output=True)
 
 
