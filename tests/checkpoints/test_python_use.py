@@ -177,6 +177,8 @@ def test_a_store_gives_its_runs_and_says_where_it_is(project: Path) -> None:
 
     assert ["other", "run"] == [ref.run for ref in store]
     assert [True, False] == ["run" in store, "ru" in store]
+    (store.root / "refs" / "other").write_bytes(b"torn")
+    assert "other" in store
     assert f"Store('{project}/.maverick/checkpoints')" == repr(store)
     assert "<Snapshot of run, 1>" == repr(store.load("run"))
     assert "<Content: value>" == repr(value("a secret"))

@@ -127,8 +127,8 @@ class Store(StoreFolder):
         return iter(self.refs())
 
     def __contains__(self, run: object) -> bool:
-        """Whether there is a run of that id."""
-        return any(ref.run == run for ref in self.refs())
+        """Whether there is a run of that id, also one whose ref is damaged."""
+        return run in self.run_ids()
 
     def save(
         self,
