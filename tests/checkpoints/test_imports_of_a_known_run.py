@@ -83,6 +83,19 @@ def test_a_run_moves_forward_again_and_again(here: Store, there: Store, file: Pa
     assert 4 + 5 * 8 == _tip(here).sequence
 
 
+def test_a_run_that_went_on_for_longer_than_a_file_names_is_refused(
+    here: Store, there: Store, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is overwritten on a guess."""
+    monkeypatch.setattr("maverick.checkpoints.lineage.MOST", 3)
+    extend(there, _tip(there), range(3, 6))
+    assert _take_in(here, _export(there, file)).moved
+    extend(there, _tip(there), range(6, 10))
+
+    with pytest.raises(RunDiverged, match="nothing tells that the one follows the other"):
+        _take_in(here, _export(there, file))
+
+
 def test_tags_and_order_stay_and_the_summary_comes(here: Store, there: Store, file: Path) -> None:
     """Of two tags of one name that stays which is here."""
     byhand.tag(here, "run-1", "good", _tip(here))

@@ -13,6 +13,7 @@ import stat
 import struct
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -72,11 +73,12 @@ def export(store: Store, checkpoint: Checkpoint, path: Path, *, replace: bool = 
         store.objects.packs.refresh()
         ref = _ref_of(store, checkpoint)
         visits = list(walked(store.objects, ref, f"run {ref.run} cannot be exported"))
-        before = list(lineage.line(checkpoint, partial(lineage.find, store)))[1:]
+        line = lineage.line(checkpoint, partial(lineage.find, store))
+        before = lineage.text_of(islice(line, 1, None))
         temporary = path.with_name(f"{_temporary_prefix(path)}{os.getpid()}-{os.urandom(8).hex()}")
         try:
             _remove_leftovers(store, path)
-            _write(store, ref, reversed(visits), lineage.text_of(before), temporary)
+            _write(store, ref, reversed(visits), before, temporary)
             store.files.rename(temporary, path)
             store.files.sync_folder(path.parent)
         except (FileNotFoundError, NotADirectoryError):

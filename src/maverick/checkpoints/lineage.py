@@ -7,6 +7,7 @@ says of all that are known the beginnings of their ids, in one text.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from maverick.errors import StoreDamaged
@@ -59,9 +60,7 @@ def line(tip: Checkpoint, read: Callable[[CheckpointId], Checkpoint | None]) -> 
 
 def text_of(positions: Iterable[Position]) -> str:
     """Give the newest of *positions* as one text."""
-    return "".join(
-        position.id[:DIGITS] for position, _ in zip(positions, range(MOST), strict=False)
-    )
+    return "".join(position.id[:DIGITS] for position in islice(positions, MOST))
 
 
 def holds(text: str, checkpoint: CheckpointId) -> bool:
