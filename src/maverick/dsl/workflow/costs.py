@@ -28,15 +28,6 @@ class Costs(NamedTuple):
             _sum(self.usd, other.usd),
         )
 
-    def minus(self, earlier: Costs) -> Costs:
-        """Give what has come since *earlier*, which is part of this."""
-        return Costs(
-            self.calls - earlier.calls,
-            _difference(self.tokens_in, earlier.tokens_in),
-            _difference(self.tokens_out, earlier.tokens_out),
-            _difference(self.usd, earlier.usd),
-        )
-
     def fields(self) -> dict[str, int]:
         """Give what is told, as integers; dollars as millionths."""
         micro = None if self.usd is None else round(self.usd * MICRO)
@@ -79,7 +70,3 @@ class Costs(NamedTuple):
 
 def _sum(one: Any, other: Any) -> Any:
     return one if other is None else other if one is None else one + other
-
-
-def _difference(now: Any, earlier: Any) -> Any:
-    return now if now is None or earlier is None else now - earlier
