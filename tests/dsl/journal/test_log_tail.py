@@ -141,3 +141,16 @@ def test_attempts_that_are_known_are_not_told_again(tmp_path: Path) -> None:
     assert [(2, b"now")] == [
         (piece.attempt, piece.data) for piece in LogTail(log.file, after=1).poll()
     ]
+
+
+def test_what_is_no_frame_ends_what_is_told(tmp_path: Path) -> None:
+    """A power cut may leave zeros at the end of a file, as `read_log` knows, too."""
+    log = Log(tmp_path)
+    log.begin()
+    log.write("stdout", b"told")
+    with log.file.open("ab") as file:
+        file.write(bytes(100))
+    tail = LogTail(log.file)
+
+    assert [b"told"] == [piece.data for piece in tail.poll()]
+    assert [] == list(tail.poll())

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from maverick.dsl.journal.logs import ABOUT, HEADER, STREAMS, Logged, LogStream
+from maverick.dsl.journal.logs import HEADER, STREAMS, Logged, LogStream, frames
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,19 +73,12 @@ class LogTail:
     def _pieces(self, data: bytes) -> Iterator[Piece]:
         data = self._unread + data
         offset = 0
-        while len(data) - offset >= HEADER.size:
-            number, length = HEADER.unpack_from(data, offset)
-            end = offset + HEADER.size + length
-            if end > len(data):
-                break
-            payload = data[offset + HEADER.size : end]
-            offset = end
+        for number, payload in frames(data, begun=self._offset > len(data)):
+            offset += HEADER.size + len(payload)
             if number in STREAMS:
                 yield from self._give(STREAMS[number], payload)
-            elif number == ABOUT:
-                about = json.loads(payload)
-                if "attempt" in about:
-                    self._begin(about["attempt"], about.get("left_out", {}))
+            elif "attempt" in (about := json.loads(payload)):
+                self._begin(about["attempt"], about.get("left_out", {}))
         self._unread = data[offset:]
 
     def _begin(self, attempt: int, left_out: dict[str, int]) -> None:

@@ -72,7 +72,7 @@ def read_log(data: bytes) -> list[Logged]:
     A kill, a full disk or a power cut may end a log anywhere.
     """
     attempts: list[Logged] = []
-    for number, payload in _frames(data):
+    for number, payload in frames(data):
         if number != ABOUT:
             attempts[-1].pieces.append((STREAMS[number], payload))
         elif "attempt" in (about := json.loads(payload)):
@@ -118,9 +118,11 @@ def unsaved_logs(store: Store, checkpoint: Checkpoint) -> dict[str, list[Logged]
     return {path: attempts for path, attempts in newer.items() if attempts}
 
 
-def _frames(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the frames of *data*, the first of which begins an attempt, up to what is none."""
-    offset, begun = 0, False
+def frames(data: bytes, *, begun: bool = False) -> Iterator[tuple[int, bytes]]:
+    """Yield the frames of *data* up to what is none; unless an attempt has *begun*, the first has
+    to begin one.
+    """
+    offset = 0
     while len(data) - offset >= HEADER.size:
         number, length = HEADER.unpack_from(data, offset)
         payload = data[offset + HEADER.size : offset + HEADER.size + length]
@@ -136,7 +138,7 @@ def _frames(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def whole_length(data: bytes) -> int:
     """Give how many bytes of a log are whole frames."""
-    return sum(HEADER.size + len(payload) for _, payload in _frames(data))
+    return sum(HEADER.size + len(payload) for _, payload in frames(data))
 
 
 def _is_begin(payload: bytes) -> bool:
