@@ -216,6 +216,7 @@ def test_braces_without_a_dollar_are_warned_of_where_they_look_like_an_expressio
         "    run: |\n"
         "      docker ps --format '{{ .Names }}'\n"
         "      echo {{ inputs.n }}, ${{ index }}, {{steps.a.output}}\n"
+        "      echo {{ previous.a }}\n"
     )
 
     assert [
@@ -226,6 +227,10 @@ def test_braces_without_a_dollar_are_warned_of_where_they_look_like_an_expressio
         (
             "8:42: `{{steps.a.output}}` is a text, since no `$` stands before it; an expression is "
             "`${{ steps.a.output }}`"
+        ),
+        (
+            "9:12: `{{ previous.a }}` is a text, since no `$` stands before it; an expression is "
+            "`${{ previous.a }}`"
         ),
     ] == [f"{w.line}:{w.column}: {w.message}" for w in check_workflow(text, "w.yaml").warnings]
 

@@ -19,6 +19,7 @@ from maverick.dsl.expressions.expressions import (
     parse_expression,
     parse_template,
 )
+from maverick.dsl.expressions.parser import ROOTS
 from maverick.dsl.serialization.yaml_nodes import MappingNode, Node, ScalarNode, SequenceNode
 from maverick.errors import Excerpt, Problem
 from maverick.visible import nearest
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _ESCAPE_LENGTHS = {"x": 4, "u": 6, "U": 10}
 _BLANKS = frozenset(" \t\r\n")
 _WITHOUT_DOLLAR = re.compile(
-    r"(?<!\$)\{\{\s*((?:inputs|steps|item|index|parent|env|run)\b[^{}\n]{0,200}?)\s*\}\}"
+    rf"(?<!\$)\{{\{{\s*((?:{'|'.join(ROOTS)})\b[^{{}}\n]{{0,200}}?)\s*\}}\}}"
 )
 """What looks like an expression, and is none."""
 
