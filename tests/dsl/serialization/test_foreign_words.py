@@ -209,6 +209,20 @@ def test_what_the_output_of_a_step_has_is_no_problem(expression: str) -> None:
     assert [] == lint(f"{BEFORE}outputs: ${{{{ {expression} }}}}\n")
 
 
+def test_what_a_step_of_a_loop_gives_is_not_judged_by_one_of_its_name_outside() -> None:
+    """A name means the step of the nearest block that has it, whatever that one gives."""
+    text = STEPS + (
+        "  - {name: a, run: 'true'}\n"
+        "  - name: each\n"
+        "    for_each: [1]\n"
+        "    steps:\n"
+        "      - {name: a, action: 'm:f'}\n"
+        "      - {name: b, action: 'm:f', args: ['${{ steps.a.output.own }}']}\n"
+    )
+
+    assert [] == lint(text)
+
+
 def test_braces_without_a_dollar_are_warned_of_where_they_look_like_an_expression() -> None:
     text = STEPS + (
         "  - name: a\n"

@@ -236,12 +236,9 @@ def _written(path: NamePath) -> str:
 
 def _output_message(path: NamePath, block: _Sight) -> str:
     """Say what is wrong with what a path names in the output of a step, as far as it is known."""
-    step = (
-        next((around.gifts[path[1]] for around in block.chain() if path[1] in around.gifts), None)
-        if len(path) > 3
-        else None
-    )
-    if step is None or path[2] != "output" or not isinstance(path[3], str):
+    seen = next(around for around in block.chain() if path[1] in around.seen)
+    step = seen.gifts.get(str(path[1]))
+    if step is None or len(path) < 4 or path[2] != "output" or not isinstance(path[3], str):
         return ""
     known = (*step.gives, "error") if step.continue_on_error else step.gives
     if path[3] in known:
