@@ -14,9 +14,9 @@ from maverick.dsl.journal.running import RunningStep
 from maverick.dsl.journal.tally import Standing
 from maverick.dsl.paths import StepPath
 from maverick.errors import StoreDamaged
+from maverick.noted import whole_number
 from maverick.runs.listing import status_of
 from maverick.views.page_loader import load_page
-from maverick.views.run_page import number_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,7 +88,7 @@ class Follower:
     def begin(self) -> list[Event]:
         """Give what has ended so far; what runs is told by the first `poll`."""
         note = self._store.owner_note(self.run)
-        began = number_or_none(note.get("began")) or Standing.read(self.ref.summary).began
+        began = whole_number(note.get("began")) or Standing.read(self.ref.summary).began
         events = [
             Event(
                 event="run_started",
@@ -149,7 +149,7 @@ class Follower:
 
     def _note(self, row: StepRow) -> None:
         self._seen[row.path] = _mark(row)
-        self._tries[row.path] = number_or_none(row.facts.get("tries")) or 0
+        self._tries[row.path] = whole_number(row.facts.get("tries")) or 0
 
     def _ended(self) -> Iterator[Happening]:
         for row in self._new_rows():

@@ -13,6 +13,7 @@ from maverick.dsl.journal.tree import RunTree, StepNote, step_place
 from maverick.dsl.paths import ROOT, StepPath, is_decision
 from maverick.dsl.workflow.costs import Costs
 from maverick.errors import MaverickError, NotFound, StoreDamaged
+from maverick.noted import amount, whole_number
 from maverick.runs.listing import executed_seconds, status_of
 from maverick.views.folding_loops import LONG, FoldedFacts
 from maverick.views.recorded import RecordedSteps
@@ -23,8 +24,6 @@ from maverick.views.run_page import (
     StepNode,
     StepRow,
     StepStatus,
-    number_or_none,
-    seconds_or_none,
 )
 from maverick.visible import list_names
 
@@ -225,9 +224,9 @@ class _Loader:
             type=str(facts.get("type") or (outlined.step.kind if outlined else "")),
             status=status,
             label=_text(facts.get("label")),
-            started=number_or_none(facts.get("started")),
-            seconds=seconds_or_none(facts.get("seconds")),
-            attempts=number_or_none(facts.get("attempts")),
+            started=whole_number(facts.get("started")),
+            seconds=amount(facts.get("seconds")),
+            attempts=whole_number(facts.get("attempts")),
             agent=used,
             reused_from=_text(facts.get("reused_from")),
             assumed=facts.get("assumed") is True,
@@ -270,7 +269,7 @@ class _Loader:
         if self._ref is None or self._status not in ("running", "killed"):
             return
         noted = self._owner_note.get("execution")
-        now = max(noted if type(noted) is int else 0, self._standing.execution)
+        now = max(whole_number(noted) or 0, self._standing.execution)
         for path, row in list(rows.items()):
             if row.facts.get("status") not in ("failed", "interrupted") or row.execution == now:
                 continue

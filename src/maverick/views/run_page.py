@@ -16,7 +16,6 @@ from maverick.dsl.paths import StepPath
 from maverick.dsl.workflow.costs import Costs
 from maverick.dsl.workflow.items import item_name
 from maverick.errors import MaverickError
-from maverick.noted import amount, whole_number
 from maverick.views.recorded import RecordedSteps
 from maverick.visible import iso_time
 
@@ -242,13 +241,3 @@ class RunPage:
             "steps": [row.to_json() for row in self.top.rows()],
             "totals": self.totals,
         }
-
-
-def number_or_none(value: object) -> int | None:
-    """Give an integer of some facts; None for anything else."""
-    return whole_number(value)
-
-
-def seconds_or_none(value: object) -> float | None:
-    """Give a number of some facts; None for anything else."""
-    return amount(value)

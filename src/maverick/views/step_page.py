@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from maverick.dsl.engine.reasons import NOT_RUN
 from maverick.dsl.journal.logs import Logged, find_log, unsaved_logs
 from maverick.errors import NotFound
-from maverick.views.run_page import number_or_none, seconds_or_none
+from maverick.noted import amount, whole_number
 from maverick.visible import iso_time
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def logs_of(store: Store, page: RunPage) -> Callable[[str], list[Logged]]:
 def tries_of(row: StepRow, log: list[Logged]) -> list[Try]:
     """Give the attempts at a step that are known: those with a log, else the last."""
     tries = [_try(attempt, row, is_last=attempt is log[-1]) for attempt in log]
-    known = number_or_none(row.facts.get("tries")) or 0
+    known = whole_number(row.facts.get("tries")) or 0
     if not tries and row.started is not None and row.status != "pending":
         status = "done" if row.status == "done" else row.status
         number = max(known, row.attempts or 1)
@@ -73,10 +73,10 @@ def _try(attempt: Logged, row: StepRow, *, is_last: bool) -> Try:
     end = attempt.end
     unended = row.status if row.status in ("running", "done") else "killed"
     status = str(end.get("status", unended if is_last else "killed"))
-    started, seconds = number_or_none(end.get("started")), seconds_or_none(end.get("seconds"))
+    started, seconds = whole_number(end.get("started")), amount(end.get("seconds"))
     if is_last and status in ("done", "running") and started is None and row.attempts in (1, None):
         started, seconds = row.started, row.seconds
-    exit_code = number_or_none(end.get("exit_code"))
+    exit_code = whole_number(end.get("exit_code"))
     if status == "done" and row.type == "shell":
         exit_code = 0
     error = end.get("error")
