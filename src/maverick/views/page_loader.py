@@ -173,9 +173,7 @@ class _Loader:
                 self._counts = folded.counts
                 return {StepPath(path): own for path, own in folded.facts.items()}
             facts = self._tree.facts
-        except StoreDamaged as damage:
-            self._warning = f"times, attempts and costs cannot be read: {damage}"
-        except ValueError as error:
+        except (StoreDamaged, ValueError) as error:
             self._warning = f"times, attempts and costs cannot be read: {error}"
         if unread := [name for name, own in facts.items() if not own]:
             names = list_names(unread, 3)

@@ -57,10 +57,9 @@ def tries_of(row: StepRow, log: list[Logged]) -> list[Try]:
     tries = [_try(attempt, row, is_last=attempt is log[-1]) for attempt in log]
     known = whole_number(row.facts.get("tries")) or 0
     if not tries and row.started is not None and row.status != "pending":
-        status = "done" if row.status == "done" else row.status
         number = max(known, row.attempts or 1)
-        exit_code = 0 if row.type == "shell" and status == "done" else None
-        tries = [Try(number, row.started, row.seconds, status, exit_code, row.error)]
+        exit_code = 0 if row.type == "shell" and row.status == "done" else None
+        tries = [Try(number, row.started, row.seconds, row.status, exit_code, row.error)]
     elif tries and row.status == "done" and tries[-1].status != "done":
         # The attempt that succeeded wrote nothing.
         exit_code = 0 if row.type == "shell" else None

@@ -139,8 +139,7 @@ def _fold_entry(leaves: list[ValueDifference]) -> Iterator[ValueDifference | Fol
             yield leaf
         elif place not in given:
             given.add(place)
-            base = leaf.path[: len(leaf.path) - len("".join(map(step_into, leaf.inside)))]
-            path = base + "".join(map(step_into, place))
+            path = _entry(leaf) + "".join(map(step_into, place))
             yield Fold(path, Counter(members[place].values()), len(_at(leaf.wholes[0], place)))
 
 

@@ -58,7 +58,7 @@ class ValueDifference(NamedTuple):
 
     def rows(self) -> list[dict[str, Any]]:
         """Give it as `diff --json` has it."""
-        return [row_of(self.path, self.change, self.old, self.new)]
+        return [{"path": self.path, "change": self.change, "old": self.old, "new": self.new}]
 
 
 class CodeDifference(NamedTuple):
@@ -75,16 +75,11 @@ class CodeDifference(NamedTuple):
 
     def rows(self) -> list[dict[str, Any]]:
         """Give it as `diff --json` has it."""
-        row = row_of(self.path, self.change, self.old, self.new)
-        return [{"path": row.pop("path"), "change": row.pop("change"), "part": self.part, **row}]
+        about = {"path": self.path, "change": self.change, "part": self.part}
+        return [{**about, "old": self.old, "new": self.new}]
 
 
 Difference: TypeAlias = ValueDifference | CodeDifference | FileDifference
-
-
-def row_of(path: str, change: str, old: Any, new: Any) -> dict[str, Any]:
-    """Give one difference as `diff --json` has it."""
-    return {"path": path, "change": change, "old": old, "new": new}
 
 
 def compare(store: Store, old: RunTree, new: RunTree, step: str = "") -> Iterator[Difference]:

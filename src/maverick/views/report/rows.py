@@ -34,7 +34,7 @@ def placed(page: RunPage, most: int = MOST_ROWS) -> tuple[list[Placed], int]:
     Of too many those stay that failed, run or wait, with what is around them; then those outside of
     loops; then the first.
     """
-    every = list(_every(page.top, -1, {}))
+    every = list(_every(page.top))
     if len(every) <= most:
         return every, 0
     kept: set[int] = set()
@@ -56,13 +56,13 @@ def placed(page: RunPage, most: int = MOST_ROWS) -> tuple[list[Placed], int]:
     return rows, len(every) - len(rows)
 
 
-def _every(top: StepNode, parent: int, numbers: dict[str, int]) -> Iterator[Placed]:
-    todo = [(node, parent) for node in reversed(top.inner)]
+def _every(top: StepNode) -> Iterator[Placed]:
+    todo, number = [Placed(node, -1) for node in reversed(top.inner)], 0
     while todo:
-        node, around = todo.pop()
-        number = numbers[node.path] = len(numbers)
-        yield Placed(node, around)
-        todo += [(inner, number) for inner in reversed(node.inner)]
+        each = todo.pop()
+        yield each
+        todo += [Placed(inner, number) for inner in reversed(each.node.inner)]
+        number += 1
 
 
 def row_fields(page: RunPage, each: Placed, before: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def row_fields(page: RunPage, each: Placed, before: Mapping[str, Any]) -> dict[s
     begins = [one.started for one in node.rows() if one.started is not None]
     fields: dict[str, Any] = {
         "path": one_line(node.path),
-        "name": one_line(_name(node)),
+        "name": one_line(node.path.last),
         "pattern": node.path.pattern,
         "parent": each.parent,
         "type": ITERATION if row is None else row.type,
@@ -110,9 +110,3 @@ def _counts(node: StepNode) -> dict[str, int]:
     if not node.inner or not node.inner[0].is_iteration:
         return {}
     return dict(Counter(inner.status for inner in node.inner).most_common())
-
-
-def _name(node: StepNode) -> str:
-    """Give the last part of a path: the name of a step, or `[2]` of an iteration."""
-    around = list(node.path.ancestors())
-    return node.path[len(around[-1]) :].removeprefix(".") if around else node.path

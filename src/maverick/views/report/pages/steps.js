@@ -33,10 +33,10 @@ class Steps {
   /* A list holds a stretch of its steps, from `begin` to `end`; both ends grow on demand. */
   list(parent, indices) {
     const list = make("ul");
-    const state = { list, indices, begin: 0, end: 0, isFolded: false };
+    const state = { list, indices, begin: 0, end: 0 };
     this.lists.set(parent, state);
-    state.isFolded = parent >= 0 && this.steps[parent].type === "loop" && indices.length > MOST_ITERATIONS;
-    if (state.isFolded) {
+    const isFolded = parent >= 0 && this.steps[parent].type === "loop" && indices.length > MOST_ITERATIONS;
+    if (isFolded) {
       list.append(...this.telling(indices).map((index) => this.item(index)));
       list.append(make("li", {}, make("button", { type: "button", class: "more", click: () => this.show(state, 0) }, `Show all ${indices.length.toLocaleString("en")}`)));
     } else this.show(state, 0);
@@ -53,7 +53,6 @@ class Steps {
 
   /* Show the stretch around the step at *place* of a list. */
   show(state, place) {
-    state.isFolded = false;
     state.begin = Math.max(place - CHUNK / 2, 0);
     state.end = Math.min(state.begin + CHUNK, state.indices.length);
     const items = state.indices.slice(state.begin, state.end).map((index) => this.item(index));
@@ -78,10 +77,10 @@ class Steps {
     const old = { begin: state.begin, end: state.end };
     if (by < 0) state.begin = Math.max(state.begin + by, 0);
     else state.end = Math.min(state.end + by, indices.length);
-    const make = (from, to) => indices.slice(from, to).map((index) => this.item(index));
+    const items = (from, to) => indices.slice(from, to).map((index) => this.item(index));
     const last = state.list.querySelector(":scope > .rest:last-child");
-    if (by < 0) state.list.querySelector(":scope > .rest").after(...make(state.begin, old.begin));
-    else if (last) last.before(...make(old.end, state.end));
+    if (by < 0) state.list.querySelector(":scope > .rest").after(...items(state.begin, old.begin));
+    else if (last) last.before(...items(old.end, state.end));
     this.bound(state);
   }
 
