@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from kit.runs import Runs
-from maverick.checkpoints import Store, existing, note
+from maverick.checkpoints import Store, existing, note, value
 from maverick.checkpoints.objects.ids import ObjectId
-from maverick.dsl.journal.tree import RunTree
+from maverick.dsl.journal.tree import END, RunTree
 from maverick.views import step_page
 from maverick.views.page_loader import load_page
 from maverick.views.run_page import RunPage, StepRow
@@ -417,3 +417,22 @@ def test_facts_never_fail_a_run(runs: Runs, length: int) -> None:
 
     assert "done" == runs.start().status
     assert "done" == rows_of(page_of(runs))["last"].status
+
+
+def test_an_end_that_names_a_step_and_no_error_is_shown(runs: Runs) -> None:
+    """Programs save runs of their own, and an imported one may hold anything."""
+    runs.flow("- {name: a, type: shell, run: exit 1}")
+    runs.start()
+    run = runs.run
+    runs.store.save(
+        run,
+        {},
+        facts={END: value({"step": "a"}, path="facts")},
+        parent=runs.store.load(run).checkpoint,
+        kind="failure",
+    )
+
+    page = page_of(runs)
+
+    assert ("failed", "a") == (page.status, page.failed_at)
+    assert "exit code 1" in (rows_of(page)["a"].error or "")

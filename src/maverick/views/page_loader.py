@@ -13,7 +13,7 @@ from maverick.dsl.journal.tree import RunTree, StepNote, step_place
 from maverick.dsl.paths import ROOT, StepPath, is_decision
 from maverick.dsl.workflow.costs import Costs
 from maverick.errors import MaverickError, NotFound, StoreDamaged
-from maverick.noted import amount, whole_number
+from maverick.noted import amount, text_of, whole_number
 from maverick.runs.listing import executed_seconds, status_of
 from maverick.views.folding_loops import LONG, FoldedFacts
 from maverick.views.recorded import RecordedSteps
@@ -62,6 +62,7 @@ class _Loader:
         ref = store.find_ref(checkpoint.run)
         self._ref: Ref | None = ref if ref and ref.checkpoint == checkpoint.id else None
         self._end = self._tree.end
+        self._ended_at = StepPath(text_of(self._end.get("step")))
         self._standing = Standing.read(self._ref.summary) if self._ref else Standing()
         self._status = self._run_status(ref)
         self._definition = RecordedSteps(self._tree.definition, self._tree.main_file)
@@ -98,7 +99,6 @@ class _Loader:
         if not standing.execution:
             for row in rows.values():
                 costs = costs.plus(Costs.of_step(row.facts))
-        failed_at = str(self._end.get("step", "")) or None
         return RunPage(
             run=checkpoint.run,
             project=self._project,
@@ -110,7 +110,7 @@ class _Loader:
             inputs=tree.inputs,
             output=_output_of(tree) if self._is_complete else None,
             error=self._error(),
-            failed_at=failed_at if self._status == "failed" else None,
+            failed_at=str(self._ended_at) or None if self._status == "failed" else None,
             waiting=standing.waiting,
             notices=tree.notices,
             resume=None
@@ -240,18 +240,19 @@ class _Loader:
             return _last_error(find_log(self._tree, path)) or "interrupted"
         if status != "failed":
             return None
-        if path == self._end.get("step") and "\n" not in str(self._end.get("error", "")):
-            return str(self._end["error"]).removeprefix(f"step {path}: ")
+        told = self._told_at_the_end(path)
+        if told is not None and "\n" not in told:
+            return told
         try:
             output = self._tree.output_of(path)
         except MaverickError:
             output = None
         if isinstance(output, dict) and output.get("error"):
             return str(output["error"])
-        return _last_error(find_log(self._tree, path)) or self._told_at_the_end(path)
+        return _last_error(find_log(self._tree, path)) or told
 
     def _told_at_the_end(self, path: StepPath) -> str | None:
-        if path != self._end.get("step"):
+        if path != self._ended_at:
             return None
         return str(self._end.get("error", "")).removeprefix(f"step {path}: ") or None
 
@@ -302,7 +303,7 @@ class _Loader:
 
         Nothing is, where it failed before it began; where it is made of steps, these did not.
         """
-        path = StepPath(str(self._end.get("step", "")))
+        path = self._ended_at
         if self._status != "failed" or not path:
             return
         row = rows.get(path)
@@ -337,7 +338,7 @@ class _Loader:
 
     def _settle(self, top: StepNode) -> None:
         """Give each step that is made of steps, and of which nothing is noted, a status."""
-        failed_at = StepPath(str(self._end.get("step", ""))) if self._status == "failed" else ROOT
+        failed_at = self._ended_at if self._status == "failed" else ROOT
         todo = [top]
         while todo:
             node = todo.pop()
