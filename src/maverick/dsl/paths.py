@@ -61,6 +61,12 @@ class StepPath(str):
         return str(parts[-1]).removeprefix(".") if parts else ""
 
     @property
+    def position(self) -> int | None:
+        """The position of the iteration that it is; None of a keyed one, and of a step."""
+        position = self.rpartition("[")[2][:-1] if self.endswith("]") else ""
+        return int(position) if position.isdigit() else None
+
+    @property
     def pattern(self) -> str:
         """The path in the definition: `phases[].implement`, whichever iteration it is."""
         return _PART.sub(lambda part: "[]" if part[0].startswith("[") else part[0], self)

@@ -34,9 +34,7 @@ class FoldedFacts:
         self.counts: dict[str, dict[str, int]] = {}
         self._tree = tree
         self._outlined = definition.outlined
-        self._below: dict[str, list[str]] = {}
-        for pattern in self._outlined:
-            self._below.setdefault(pattern.rpartition(".")[0], []).append(pattern)
+        self._below = definition.below
 
     @classmethod
     def read(cls, tree: RunTree, definition: RecordedSteps) -> FoldedFacts | None:

@@ -227,17 +227,16 @@ class Follower:
 
     def _enter(self, path: StepPath) -> Iterator[Event]:
         """Yield the iterations around the step at *path* that were not entered yet."""
-        for around in path.ancestors():
-            position = around.rpartition("[")[2][:-1] if around.endswith("]") else ""
-            if not position.isdigit() or self._iterations.get(around):
+        for loop, around in path.iterations():
+            number = around.position
+            if around == path or number is None or self._iterations.get(around):
                 continue
-            loop = StepPath(around[: -len(position) - 2])
             outlined = self.page.definition.find(loop)
             if outlined is not None and outlined.step.kind == "validate":
                 continue
             if loop not in self._names:
                 self._names[loop] = self.page.names(loop)
-            names, number = self._names[loop], int(position)
+            names = self._names[loop]
             if around in self._iterations and not names:
                 continue
             self._iterations[around] = bool(names)

@@ -317,9 +317,6 @@ class _Loader:
     def _add_pending(self, top: StepNode) -> None:
         """Add what is to come, where that is known: beside what has begun and is not over."""
         steps = self._definition.outlined
-        below: dict[str, list[str]] = {}
-        for pattern in steps:
-            below.setdefault(pattern.rpartition(".")[0], []).append(pattern)
         todo = [top]
         while todo:
             node = todo.pop()
@@ -327,7 +324,7 @@ class _Loader:
             chooses = outlined is not None and outlined.step.kind == "branch"
             if node is top or (node.inner and not _is_over(node) and not chooses):
                 there = {inner.path.pattern for inner in node.inner}
-                for pattern in below.get(node.path.pattern, []):
+                for pattern in self._definition.below.get(node.path.pattern, []):
                     if pattern in there or pattern.endswith("]"):
                         continue
                     path = node.path.child(StepPath(pattern).last)
@@ -386,9 +383,9 @@ def _sort(node: StepNode, positions: Mapping[str, int]) -> None:
 
     def place(inner: StepNode) -> tuple[int, float]:
         if inner.is_iteration:
-            position = inner.path.rpartition("[")[2][:-1]
-            if position.isdigit():
-                return int(position), 0
+            position = inner.path.position
+            if position is not None:
+                return position, 0
             return _MANY, min((row.started or 0 for row in inner.rows()), default=0)
         known = positions.get(inner.path.pattern)
         if known is not None:

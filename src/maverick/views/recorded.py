@@ -83,6 +83,14 @@ class RecordedSteps:
         """Where each of them stands in that order."""
         return {pattern: number for number, pattern in enumerate(self.outlined)}
 
+    @cached_property
+    def below(self) -> dict[str, list[str]]:
+        """The patterns of the steps of each block, by the pattern of that."""
+        below: dict[str, list[str]] = {}
+        for pattern in self.outlined:
+            below.setdefault(pattern.rpartition(".")[0], []).append(pattern)
+        return below
+
     def find(self, path: str) -> Outlined | None:
         """Give the step at *path*; of an attempt at a validation, that."""
         pattern = StepPath(path).pattern

@@ -126,3 +126,12 @@ def test_a_path_has_a_pattern_and_a_depth(path: str, pattern: str, depth: int) -
     """Whatever a key holds: dots, brackets and question marks in it are none of the path's."""
     assert (pattern, depth) == (StepPath(path).pattern, StepPath(path).depth)
     assert not is_decision(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "position"),
+    [("", None), ("a", None), ("a[2]", 2), ("a[2].b", None), ('a["7"]', None), ('a["[7"]', None)],
+)
+def test_an_iteration_has_a_position_unless_it_has_a_key(path: str, position: int | None) -> None:
+    """A key may look like a position."""
+    assert position == StepPath(path).position

@@ -55,8 +55,8 @@ class Readings:
             case ("item", *rest):
                 return _into(self._item(path), rest), None
             case ("index",):
-                position = _position(path)
-                return (_MISSING if position is None else position), None
+                iteration = _iteration(path)
+                return (_MISSING if iteration is None else iteration[1]), None
             case ("steps", str() as other, *rest):
                 found = self._find_step(other, around)
                 if found is None or rest[:1] != ["output"]:
@@ -86,13 +86,10 @@ class Readings:
         return None
 
     def _item(self, path: StepPath) -> Any:
-        iteration = next(
-            (each for each in reversed([*path.ancestors(), path]) if each.endswith("]")), None
-        )
-        position = None if iteration is None else _position(iteration)
-        if iteration is None or position is None:
+        iteration = _iteration(path)
+        if iteration is None:
             return _MISSING
-        loop = iteration.rpartition("[")[0]
+        loop, position = iteration
         items = self._output(f"{loop}?for_each")
         return items[position] if isinstance(items, list) and position < len(items) else _MISSING
 
@@ -107,13 +104,11 @@ class Readings:
         return self._outputs[name]
 
 
-def _position(path: StepPath) -> int | None:
-    """Give the position of the innermost iteration around *path*, where it has one."""
-    for each in reversed([*path.ancestors(), path]):
-        if each.endswith("]"):
-            text = each.rpartition("[")[2][:-1]
-            return int(text) if text.isdigit() else None
-    return None
+def _iteration(path: StepPath) -> tuple[StepPath, int] | None:
+    """Give the innermost loop around *path*, and the position in it, where it has one."""
+    around = list(path.iterations())
+    position = around[-1][1].position if around else None
+    return None if position is None else (around[-1][0], position)
 
 
 def _names_in(step: Step) -> Iterator[NamePath]:
