@@ -276,6 +276,9 @@ def test_closed_streams_do_no_harm(program: Program) -> None:
 
     assert 0 == program.shell("maverick run flow.yaml >&-").code
     assert "hello World\n" == program.shell("maverick run flow.yaml 2>&-").out
+    for end in ("--progress json 2>&-", "2>&- < /dev/ptmx"):  # That is a terminal.
+        done = program.shell(f"maverick run flow.yaml {end}")
+        assert (0, "hello World\n") == (done.code, done.out)
 
 
 def test_a_bug_keeps_its_traceback_in_a_file(program: Program) -> None:

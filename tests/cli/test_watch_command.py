@@ -132,6 +132,8 @@ def test_where_nothing_runs_watch_says_what_there_is(quick: Quick) -> None:
     named = quick("watch", run)
     assert 0 == named.code
     assert " done in " in named.last_line
+    unheard = quick.program.shell(f"maverick watch {run} --progress json 2>&-")
+    assert (0, "") == (unheard.code, unheard.out)
 
 
 def test_watch_as_json_gives_events(waiting: Program) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maverick.cli.terminal.streams import warn, write_err
+from maverick.cli.terminal.streams import is_terminal, warn, write_err
 from maverick.encoding import inherited
 from maverick.errors import MaverickError, UsageError
 from maverick.owners import ownership
@@ -109,7 +109,7 @@ def asking() -> Callable[[str], bool] | None:
     """Give what asks a person a question, yes or no; None where standard input or error is no
     terminal.
     """
-    if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         return None
 
     def ask(question: str) -> bool:

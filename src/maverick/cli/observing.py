@@ -67,7 +67,7 @@ def observing(order: Order, answer: CommandAnswer) -> Iterator[Observers]:
     with ExitStack() as stack:
         if order.events:
             observers.add("events are no longer written", _event_lines(order, answer, stack))
-        if not order.quiet:
+        if not order.quiet and sys.stderr is not None:  # It may be closed (`2>&-`).
             observers.add(
                 "progress is no longer shown", _progress(way, order, answer, observers, stack)
             )

@@ -119,6 +119,8 @@ def _watcher(
     """Give who is told of what happens, and who of what happened before."""
     from maverick.dsl.events import ignore  # noqa: PLC0415 - beside the help
 
+    if sys.stderr is None:  # Closed by the caller (`2>&-`): the exit code says the rest.
+        return ignore, ignore
     if way == "json":
         from maverick.cli.terminal.event_lines import EventLines  # noqa: PLC0415 - of this way only
 
