@@ -193,6 +193,25 @@ def test_what_is_printed_of_a_run_is_not_obeyed_and_files_get_every_byte(job: Pr
     assert HOSTILE == (job.root / "file").read_bytes()
 
 
+def test_what_a_step_writes_while_somebody_follows_it_is_not_obeyed(job: Program) -> None:
+    """Wherever a line is torn."""
+    wait = "while [ ! -e go ]; do sleep 0.02; done"
+    job.flow(
+        f"steps: [{{name: a, type: shell, run: 'cat hostile; printf :; {wait}; echo :error::f'}}]"
+    )
+    run = job.begin("run", "flow.yaml")
+    run.wait_for_line("name=a")
+    told = '"$@" | { IFS= read -r line; touch begun; printf "%s\\n" "$line"; cat; }'
+    logs = job.begin("logs", "-f", "@latest", "a", under=["sh", "-c", told, "-"])
+    logs.wait_for(job.root / "begun")
+    job.file("go", "")
+    followed = logs.end()
+
+    assert (0, 0) == (run.end().code, followed.code)
+    assert "error::f" in followed.out
+    assert [] == _commands(followed.out)
+
+
 def test_elsewhere_nothing_is_changed(job: Program) -> None:
     job.flow("""
         steps: [{name: a, type: shell, run: cat hostile}]

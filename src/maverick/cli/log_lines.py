@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from maverick.cli.terminal.streams import is_terminal, print_err, print_out, write_out
+from maverick.cli.terminal.streams import (
+    is_read_by_github,
+    is_terminal,
+    print_err,
+    print_out,
+    write_out,
+)
 from maverick.dsl.journal.logs import find_log
 from maverick.dsl.paths import StepPath
 from maverick.errors import NotFound
@@ -99,7 +105,8 @@ class _Printer:
     def __init__(self, streams: Sequence[str], *, alone: bool) -> None:
         self._streams = streams
         self._alone = alone
-        self._is_terminal = is_terminal(sys.stdout)
+        is_obeyed = is_terminal(sys.stdout) or is_read_by_github(sys.stdout)
+        self._gives_bytes = alone and not is_obeyed
         self._rests: dict[tuple[str, str], bytes] = {}
 
     def write(self, path: str, stream: str, data: bytes, *, lost: int = 0) -> None:
@@ -107,7 +114,7 @@ class _Printer:
             return
         if lost:
             print_err(f"{one_line(path)}: {lost:,} bytes of {stream} are gone")
-        if self._alone and not self._is_terminal:
+        if self._gives_bytes:
             write_out(data)
             return
         *whole, rest = (self._rests.pop((path, stream), b"") + data).split(b"\n")

@@ -98,42 +98,44 @@ def print_bytes(parts: Iterable[bytes]) -> None:
     """Print the text whose bytes come in *parts*, as `print_value` does; to a pipe or a file the
     bytes themselves.
     """
-    if _is_github():
-        _print_to_github(parts)
-        return
-    if not is_terminal(sys.stdout):
+    if is_terminal(sys.stdout):
+        for text in _texts(parts):
+            print_out(text)
+    elif is_read_by_github(sys.stdout):
+        from maverick.cli.github.job_log import GithubLog  # noqa: PLC0415 - only there
+
+        with _writing(sys.stdout) as out:
+            log = GithubLog(out)
+            log.writelines(_texts(parts))
+            log.end()
+    else:
         for part in parts:
             write_out(part)
-        return
+
+
+def _texts(parts: Iterable[bytes]) -> Iterator[str]:
+    """Yield what *parts* say, wherever a character is torn."""
     decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
-    for part in parts:
-        print_out(decoder.decode(part))
-    print_out(decoder.decode(b"", final=True))
+    yield from map(decoder.decode, parts)
+    yield decoder.decode(b"", final=True)
 
 
-def _print_to_github(parts: Iterable[bytes]) -> None:
-    from maverick.cli.github.job_log import GithubLog, is_shown  # noqa: PLC0415 - only there
+def is_read_by_github(stream: Any) -> bool:
+    """Whether GitHub's runner may obey what is printed on *stream*."""
+    if not _is_github():
+        return False
+    from maverick.cli.github.job_log import is_shown  # noqa: PLC0415 - only there
 
-    if not is_shown(sys.stdout):
-        for part in parts:
-            write_out(part)
-        return
-    decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
-    with _writing(sys.stdout) as out:
-        log = GithubLog(out)
-        for part in parts:
-            log.write(decoder.decode(part))
-        log.write(decoder.decode(b"", final=True))
-        log.end()
+    return is_shown(stream)
 
 
 def _disarmed(text: str, stream: Any) -> str:
     """Give *text* with what GitHub would obey, if it reads *stream*, as escapes."""
-    if not _is_github():
+    if not is_read_by_github(stream):
         return text
-    from maverick.cli.github.job_log import disarmed, is_shown  # noqa: PLC0415 - only there
+    from maverick.cli.github.job_log import disarmed  # noqa: PLC0415 - only there
 
-    return disarmed(text) if is_shown(stream) else text
+    return disarmed(text)
 
 
 def is_terminal(stream: Any) -> bool:
