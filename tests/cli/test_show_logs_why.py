@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 
 import pytest
@@ -128,6 +129,29 @@ def test_an_attempt_that_is_not_there_is_said(failed: Quick) -> None:
 def test_a_path_in_a_revision_prints_what_is_there(failed: Quick) -> None:
     """As `checkpoint show` does."""
     assert '"on stdout' in failed("show", "@latest:steps.says.output", "--json").out
+
+
+def test_the_commands_that_a_step_names_can_be_typed(quick: Quick, program: Program) -> None:
+    """Whatever is in the key of its iteration."""
+    program.file("acts.py", "def many():\n    print('hi')\n    return list(range(50))\n")
+    program.flow("""
+    - name: each
+      type: loop
+      for_each: ["it's \\"it\\""]
+      key: ${{ item }}
+      steps: [{name: one, type: python, action: 'acts:many'}]
+    """)
+    assert 0 == quick("run", "flow.yaml").code
+    path = next(row["path"] for row in quick("show", "--json").json["steps"] if "." in row["path"])
+
+    page = quick("show", path).out
+    shown = re.search(r"or maverick (.*)\)", page)
+    logs = re.search(r"logs: maverick (.*)", page)
+
+    assert shown is not None
+    assert logs is not None
+    assert "49" in quick(*shlex.split(shown[1])).out
+    assert "hi\n" == quick(*shlex.split(logs[1])).out
 
 
 def test_what_an_agent_was_given_can_be_read(quick: Quick, program: Program) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from maverick.cli.here import this_project
 from maverick.cli.run_text import RunText, output_lines
-from maverick.cli.terminal.render import line_width
+from maverick.cli.terminal.render import line_width, shell_word
 from maverick.cli.terminal.streams import as_lines, print_json, print_out, print_value
 from maverick.cli.typed.named import run_and_step
 from maverick.errors import NotFound
@@ -47,7 +47,7 @@ def _show_run(page: RunPage, *, unfold: bool, plain: bool) -> None:
 def _show_step(
     store: Store, page: RunPage, step: StepPath, *, as_json: bool, unfold: bool, plain: bool
 ) -> None:
-    from maverick.views import step_page  # noqa: PLC0415 - as above
+    from maverick.views import step_page  # noqa: PLC0415 - of a step only
 
     node = page.find(step)
     if node is None or node.row is None:
@@ -78,8 +78,8 @@ def _show_step(
         lines += ["", "  output:"]
     print_out(as_lines(lines))
     print_value("".join(f"    {line}\n" for line in shown))
-    place = f"{page.run}:steps.{row.path}.output"
     if left_out:
-        print_out(f"    ({left_out:,} more lines: --all, or maverick show {place!r})\n")
+        place = shell_word(f"{page.run}:steps.{row.path}.output")
+        print_out(f"    ({left_out:,} more lines: --all, or maverick show {place})\n")
     if row.attempts:
-        print_out(f"\nlogs: maverick logs {page.run} {row.path}\n")
+        print_out(f"\nlogs: maverick logs {page.run} {shell_word(row.path)}\n")
