@@ -139,170 +139,9 @@ class Execution:
         """Walk the workflow and close the run. With *keep_records* no change makes a step rerun."""
         tools = self._tools(recorder.standing)
         try:
-            return self._walk(recorder, tools, keep_records=keep_records)
+            return _WalkToEnd(self, recorder, tools, keep_records=keep_records).run()
         finally:
             tools.processes.close()
-
-    def _walk(self, recorder: Recorder, tools: Tools, *, keep_records: bool) -> Outcome:
-        workflow, inputs = self.prepared.workflow, self.prepared.inputs
-        history, earlier = self._history(), recorder.standing.spent
-        executor = Executor(
-            recorder,
-            tools,
-            recorder=recorder,
-            keep_records=keep_records,
-            history=history,
-            explain=_Explainer(self.prepared, recorder).explain,
-        )
-        result = Outcome(
-            run=recorder.tip.run, workflow=workflow.name, status="failed", counts=executor.counts
-        )
-        interrupted, undone = Undone(), Undone()
-        failure: StepFailed | Fault | None = None
-        try:
-            self._end_rollbacks(executor, recorder, interrupted)
-            try:
-                output = executor.run(workflow, inputs)
-                notices = executor.told()
-                recorder.end("final", reason="done", output=output, notices=notices)
-                result = replace(result, status="done", output=output, notices=notices)
-            except (StepFailed, Fault) as error:
-                failure = error
-                if history is not None and workflow.on_failure == "rollback":
-                    self._roll_back(executor, recorder, history, undone)
-                if isinstance(error, Fault):
-                    raise
-                text = self._failure_text(error, undone)
-                self._end(
-                    recorder,
-                    "failure",
-                    f"failed at {error.step}",
-                    {"step": str(error.step), "error": text},
-                )
-                result = replace(result, error=text, failed_at=error.step)
-        except Stopped as stopped:
-            self._end(recorder, "pause", f"paused: {stopped.reason}")
-            failed = f"; it had failed: {self._failure_text(failure, undone)}" if failure else ""
-            result = replace(
-                result, status="paused", error=f"interrupted by {stopped.reason}{failed}"
-            )
-        except StoreUnwritable as error:
-            result = replace(result, error=str(error))
-        except Exception as error:
-            if (
-                self.prepared.project.store_folder.exists()
-                and isinstance(error, MaverickError)
-                and not isinstance(error, Fault)
-            ):
-                raise
-            text = self._explain(error) if failure is None else self._failure_text(failure, undone)
-            if failure is not None and error is not failure:
-                text = f"{self._explain(error)}\nit had failed: {text}"
-            if self.prepared.project.store_folder.exists():
-                recorder, text = self._close_by_fault(
-                    recorder, text, failure.step if failure else ""
-                )
-            result = replace(result, error=text)
-        self.session.observe(Event(event="run_finished", message=result.status))
-        errors = (*interrupted.errors, *undone.errors)
-        standing = recorder.standing
-        spent = standing.milliseconds(self.store.now())
-        return replace(
-            result,
-            checkpoint=recorder.tip.id,
-            rollback_errors=errors,
-            seconds=spent / 1000,
-            execution_seconds=(spent - earlier) / 1000,
-            costs=standing.costs,
-        )
-
-    def _history(self) -> History | None:
-        """Give what will know which steps can be undone, if any can."""
-        steps = all_steps(self.prepared.workflow, self.prepared.catalog)
-        if all(step.rollback is None for step in steps):
-            return None
-        from maverick.dsl.engine.history import History  # noqa: PLC0415 - few runs undo anything
-
-        return History()
-
-    def _end_rollbacks(self, executor: Executor, recorder: Recorder, undone: Undone) -> None:
-        """Finish the rollbacks that were interrupted."""
-        if recorder.records.undoing():
-            from maverick.dsl.engine.rollback import finish_interrupted  # noqa: PLC0415 - few runs undo anything
-
-            prepared = self.prepared
-            finish_interrupted(executor, recorder, prepared.workflow, prepared.inputs, undone)
-
-    def _roll_back(
-        self, executor: Executor, recorder: Recorder, history: History, undone: Undone
-    ) -> None:
-        """Undo what was done since the last checkpoints."""
-        from maverick.dsl.engine.rollback import roll_back  # noqa: PLC0415 - as above
-
-        prepared = self.prepared
-        roll_back(executor, recorder, history, prepared.workflow, prepared.inputs, undone)
-
-    def _failure_text(self, error: StepFailed | Fault, undone: Undone) -> str:
-        """Say what failed, and what was undone since."""
-        if isinstance(error, Fault):
-            text = self._explain(error)
-        else:
-            failures = error.every()
-            lines = [
-                f"step {failure.step}: {failure}" if failure.step else str(failure)
-                for failure in failures[:_NAMED_FAILURES]
-            ]
-            more = len(failures) - len(lines)
-            text = self.prepared.scrub.text(
-                "\n".join([*lines, *([f"and {more} more failed"] if more else [])])
-            )
-        if not undone.steps:
-            return text
-        return (
-            f"{text}\nrolled back: {', '.join(undone.steps)}; resuming runs again: "
-            f"{', '.join(undone.forgotten)}"
-        )
-
-    def _explain(self, error: Exception) -> str:
-        from maverick.faults import explain  # noqa: PLC0415 - nearly never needed
-
-        if not self.prepared.project.store_folder.exists():
-            step = f"step {error.step}: " if isinstance(error, Fault) and error.step else ""
-            return f"{step}{_GONE.format(self.prepared.project.store_folder)}"
-        return explain(error, self.prepared.project.store_folder, self.prepared.scrub.text)
-
-    def _close_by_fault(self, recorder: Recorder, text: str, step: str) -> tuple[Recorder, str]:
-        """Close the run after an exception that nobody foresaw; give what is to be told."""
-        facts: dict[str, Value] = {"step": str(step), "error": text}
-        reason = f"failed at {step}" if step else "failed by a fault of maverick"
-        try:
-            try:
-                self._end(recorder, "failure", reason, facts)
-            except RefMoved:
-                # By the save that broke: nobody else may move it, for the run is owned.
-                store, run = self.store, recorder.tip.run
-                recorder = self.open_recorder(store.checkpoint(store.ref(run).checkpoint))
-                self._end(recorder, "failure", reason, facts)
-        except Exception as error:  # noqa: BLE001 - the first one is what is to be told
-            why = str(error) if isinstance(error, MaverickError) else self._explain(error)
-            text = (
-                f"{text}\nthe run could not be closed, and stands at its last finished step: {why}"
-            )
-        return recorder, text
-
-    def _end(
-        self,
-        recorder: Recorder,
-        kind: Literal["pause", "failure"],
-        reason: str,
-        facts: Mapping[str, Value] | None = None,
-    ) -> None:
-        """Save where the run stands, without the files if these cannot be kept."""
-        try:
-            recorder.end(kind, reason=reason, facts=facts)
-        except StepFailed as error:
-            self.session.tell(str(error))
-            recorder.end(kind, reason=reason, facts=facts, keep_files=False)
 
     def _tools(self, standing: Standing | None = None) -> Tools:
         note = _OwnerNote(self.owner, standing)
@@ -325,6 +164,191 @@ class Execution:
             sessions=Sessions(self.owner.previous.get("sessions"), note.note_sessions),
             running=Running(note.note_running),
         )
+
+
+class _WalkToEnd:
+    """The walk of one execution, and the checkpoint that closes the run, whatever ends it."""
+
+    def __init__(
+        self, execution: Execution, recorder: Recorder, tools: Tools, *, keep_records: bool
+    ) -> None:
+        self._execution = execution
+        self._prepared = prepared = execution.prepared
+        self._recorder = recorder
+        self._history = self._make_history()
+        self._executor = Executor(
+            recorder,
+            tools,
+            recorder=recorder,
+            keep_records=keep_records,
+            history=self._history,
+            explain=_Explainer(prepared, recorder).explain,
+        )
+        self._outcome = Outcome(
+            run=recorder.run,
+            workflow=prepared.workflow.name,
+            status="failed",
+            counts=self._executor.counts,
+        )
+        self._failure: StepFailed | Fault | None = None
+        """What the walk failed by."""
+        self._interrupted, self._undone = Undone(), Undone()
+        """What rolling back came to: of the execution before, and of this one."""
+
+    def run(self) -> Outcome:
+        """Walk the workflow and close the run; give what it came to."""
+        earlier = self._recorder.standing.spent
+        try:
+            outcome = self._walk()
+        except Stopped as stopped:
+            outcome = self._pause(stopped)
+        except StoreUnwritable as error:
+            outcome = replace(self._outcome, error=str(error))
+        except Exception as error:
+            if (
+                self._has_store
+                and isinstance(error, MaverickError)
+                and not isinstance(error, Fault)
+            ):
+                raise
+            outcome = replace(self._outcome, error=self._close_by_fault(error))
+        execution, standing = self._execution, self._recorder.standing
+        execution.session.observe(Event(event="run_finished", message=outcome.status))
+        spent = standing.milliseconds(execution.store.now())
+        return replace(
+            outcome,
+            checkpoint=self._recorder.tip.id,
+            rollback_errors=(*self._interrupted.errors, *self._undone.errors),
+            seconds=spent / 1000,
+            execution_seconds=(spent - earlier) / 1000,
+            costs=standing.costs,
+        )
+
+    def _walk(self) -> Outcome:
+        """Walk the workflow to its end, or to the failure of a step, and close the run so."""
+        workflow, inputs = self._prepared.workflow, self._prepared.inputs
+        self._end_rollbacks()
+        try:
+            output = self._executor.run(workflow, inputs)
+            notices = self._executor.told()
+            self._recorder.end("final", reason="done", output=output, notices=notices)
+            return replace(self._outcome, status="done", output=output, notices=notices)
+        except (StepFailed, Fault) as error:
+            self._failure = error
+            self._roll_back()
+            if isinstance(error, Fault):
+                raise
+            text = self._failure_text(error)
+            self._end("failure", f"failed at {error.step}", step=str(error.step), error=text)
+            return replace(self._outcome, error=text, failed_at=error.step)
+
+    def _pause(self, stopped: Stopped) -> Outcome:
+        """Close the run after a stop."""
+        self._end("pause", f"paused: {stopped.reason}")
+        failure = self._failure
+        failed = f"; it had failed: {self._failure_text(failure)}" if failure else ""
+        text = f"interrupted by {stopped.reason}{failed}"
+        return replace(self._outcome, status="paused", error=text)
+
+    def _close_by_fault(self, error: Exception) -> str:
+        """Close the run after an exception that nobody foresaw; give what is to be told."""
+        failure = self._failure
+        text = self._explain(error) if failure is None else self._failure_text(failure)
+        if failure is not None and error is not failure:
+            text = f"{self._explain(error)}\nit had failed: {text}"
+        if not self._has_store:
+            return text
+        step = str(failure.step) if failure is not None else ""
+        reason = f"failed at {step}" if step else "failed by a fault of maverick"
+        try:
+            try:
+                self._end("failure", reason, step=step, error=text)
+            except RefMoved:
+                # By the save that broke: nobody else may move it, for the run is owned.
+                execution, run = self._execution, self._recorder.run
+                tip = execution.store.checkpoint(execution.store.ref(run).checkpoint)
+                self._recorder = execution.open_recorder(tip)
+                self._end("failure", reason, step=step, error=text)
+        except Exception as second:  # noqa: BLE001 - the first one is what is to be told
+            why = str(second) if isinstance(second, MaverickError) else self._explain(second)
+            return (
+                f"{text}\nthe run could not be closed, and stands at its last finished step: {why}"
+            )
+        return text
+
+    def _end(self, kind: Literal["pause", "failure"], reason: str, **facts: Value) -> None:
+        """Save where the run stands, without the files if these cannot be kept."""
+        try:
+            self._recorder.end(kind, reason=reason, facts=facts)
+        except StepFailed as error:
+            self._execution.session.tell(str(error))
+            self._recorder.end(kind, reason=reason, facts=facts, keep_files=False)
+
+    @property
+    def _has_store(self) -> bool:
+        """Whether the store is still there."""
+        return self._prepared.project.store_folder.exists()
+
+    # --- rolling back -----------------------------------------------------------------------------
+
+    def _make_history(self) -> History | None:
+        """Give what will know which steps can be undone, if any can."""
+        steps = all_steps(self._prepared.workflow, self._prepared.catalog)
+        if all(step.rollback is None for step in steps):
+            return None
+        from maverick.dsl.engine.history import History  # noqa: PLC0415 - few runs undo anything
+
+        return History()
+
+    def _end_rollbacks(self) -> None:
+        """Finish the rollbacks that were interrupted."""
+        if self._recorder.records.undoing():
+            from maverick.dsl.engine.rollback import finish_interrupted  # noqa: PLC0415 - few runs undo anything
+
+            workflow, inputs = self._prepared.workflow, self._prepared.inputs
+            finish_interrupted(self._executor, self._recorder, workflow, inputs, self._interrupted)
+
+    def _roll_back(self) -> None:
+        """Undo what was done since the last checkpoints, where the workflow wants that."""
+        workflow, inputs = self._prepared.workflow, self._prepared.inputs
+        if self._history is None or workflow.on_failure != "rollback":
+            return
+        from maverick.dsl.engine.rollback import roll_back  # noqa: PLC0415 - as above
+
+        roll_back(self._executor, self._recorder, self._history, workflow, inputs, self._undone)
+
+    # --- what is told -----------------------------------------------------------------------------
+
+    def _failure_text(self, error: StepFailed | Fault) -> str:
+        """Say what failed, and what was undone since."""
+        if isinstance(error, Fault):
+            text = self._explain(error)
+        else:
+            failures = error.every()
+            lines = [
+                f"step {failure.step}: {failure}" if failure.step else str(failure)
+                for failure in failures[:_NAMED_FAILURES]
+            ]
+            more = len(failures) - len(lines)
+            text = self._prepared.scrub.text(
+                "\n".join([*lines, *([f"and {more} more failed"] if more else [])])
+            )
+        undone = self._undone
+        if not undone.steps:
+            return text
+        return (
+            f"{text}\nrolled back: {', '.join(undone.steps)}; resuming runs again: "
+            f"{', '.join(undone.forgotten)}"
+        )
+
+    def _explain(self, error: Exception) -> str:
+        from maverick.faults import explain  # noqa: PLC0415 - nearly never needed
+
+        folder = self._prepared.project.store_folder
+        if not self._has_store:
+            step = f"step {error.step}: " if isinstance(error, Fault) and error.step else ""
+            return f"{step}{_GONE.format(folder)}"
+        return explain(error, folder, self._prepared.scrub.text)
 
 
 class _Explainer:
