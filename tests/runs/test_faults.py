@@ -18,6 +18,7 @@ from kit.runs import Execution, Runs
 from maverick.dsl.events import Event
 from maverick.errors import Fault
 from maverick.faults import explain
+from maverick.runs.listing import summarise
 from maverick.runs.request import Session
 
 FLOW = """
@@ -141,6 +142,9 @@ def test_whatever_kind_of_exception_it_is(
 
     _check_fault(runs, done, type(error).__name__)
     assert "(at step shell)" in done.error
+    assert done.outcome is not None
+    listed = summarise(runs.store, runs.store.refs()[0], 0)
+    assert ("shell", "shell") == (done.outcome.failed_at, listed.failed_at)
 
 
 @pytest.mark.parametrize(

@@ -211,7 +211,9 @@ class _WalkToEnd:
                 and not isinstance(error, Fault)
             ):
                 raise
-            outcome = replace(self._outcome, error=self._close_by_fault(error))
+            step = self._failure.step if self._failure is not None else ""
+            text = self._close_by_fault(error, step)
+            outcome = replace(self._outcome, error=text, failed_at=step)
         execution, standing = self._execution, self._recorder.standing
         execution.session.observe(Event(event="run_finished", message=outcome.status))
         spent = standing.milliseconds(execution.store.now())
@@ -250,25 +252,26 @@ class _WalkToEnd:
         text = f"interrupted by {stopped.reason}{failed}"
         return replace(self._outcome, status="paused", error=text)
 
-    def _close_by_fault(self, error: Exception) -> str:
-        """Close the run after an exception that nobody foresaw; give what is to be told."""
+    def _close_by_fault(self, error: Exception, step: str) -> str:
+        """Close the run after an exception that nobody foresaw, of *step* if that is known; give
+        what is to be told.
+        """
         failure = self._failure
         text = self._explain(error) if failure is None else self._failure_text(failure)
         if failure is not None and error is not failure:
             text = f"{self._explain(error)}\nit had failed: {text}"
         if not self._has_store:
             return text
-        step = str(failure.step) if failure is not None else ""
         reason = f"failed at {step}" if step else "failed by a fault of maverick"
         try:
             try:
-                self._end("failure", reason, step=step, error=text)
+                self._end("failure", reason, step=str(step), error=text)
             except RefMoved:
                 # By the save that broke: nobody else may move it, for the run is owned.
                 execution, run = self._execution, self._recorder.run
                 tip = execution.store.checkpoint(execution.store.ref(run).checkpoint)
                 self._recorder = execution.open_recorder(tip)
-                self._end("failure", reason, step=step, error=text)
+                self._end("failure", reason, step=str(step), error=text)
         except Exception as second:  # noqa: BLE001 - the first one is what is to be told
             why = str(second) if isinstance(second, MaverickError) else self._explain(second)
             return (
