@@ -38,9 +38,7 @@ def load_past(project: Project, workflow: str, run: str) -> Past | None:
     except MaverickError:  # An estimate is worth no word about a store that somebody else damaged.
         return None
     steps = {
-        path: float(noted["seconds"])
-        for path, noted in facts.items()
-        if noted.keys() >= _LEAF and isinstance(noted["seconds"], int | float)
+        path: float(noted["seconds"]) for path, noted in facts.items() if noted.keys() >= _LEAF
     }
     seconds = Standing.read(ref.summary).milliseconds(0) / 1000
     return Past(seconds, steps) if seconds > 0 and steps else None

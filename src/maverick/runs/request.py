@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -9,12 +11,6 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from maverick.dsl.events import Event, Observer, guarded, ignore
 from maverick.dsl.processes.stop_request import Stop
 from maverick.record import record
-
-if TYPE_CHECKING:
-    from maverick.values import Value
-import random
-import time
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from maverick.values import Value

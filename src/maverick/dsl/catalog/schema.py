@@ -1,7 +1,7 @@
-"""JSON Schema of workflow files and of `maverick.yaml`, for editors.
+"""JSON Schema of workflow files, of `maverick.yaml` and of tests of workflows, for editors.
 
-Nothing is listed here: the readers of the loader are run with a `Fields` that notes which fields
-they ask for and how, so that the schema has what the loader takes.
+Of the first two nothing is listed here: the readers of the loader are run with a `Fields` that
+notes which fields they ask for and how, so that the schema has what the loader takes.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl.engine.blocks import Block, Unfinished, follows, last_of
 from maverick.dsl.expressions import evaluate, resolve
@@ -16,9 +16,7 @@ from maverick.dsl.paths import StepPath
 from maverick.dsl.processes.stop_request import Stopped
 from maverick.dsl.processes.threads import run_all
 from maverick.dsl.workflow.items import IterationTally, item_name
-from maverick.dsl.workflow.model import (
-    LoopStep,
-)
+from maverick.dsl.workflow.model import LoopStep
 from maverick.dsl.workflow.outcome import Result, Status, failed
 from maverick.errors import ExpressionFailed, StepFailed
 from maverick.record import record
@@ -32,9 +30,6 @@ if TYPE_CHECKING:
     from maverick.values import Value
 
 
-NOTHING_VALIDATED: Final = "nothing was validated: there are no stages (validation.stages)"
-
-
 class _Iteration(NamedTuple):
     path: StepPath
     frame: Frame
@@ -43,17 +38,16 @@ class _Iteration(NamedTuple):
     """The paths of its steps that run once something before it does."""
     is_round: bool = True
     """Whether all steps of the loop are in it, and not one."""
+    about: dict[str, object] | None = None
+    """What those are told who watch; None where it is no more than its step."""
+    tally: IterationTally | None = None
+    """Told how it ended."""
 
     def frame_after(self, before: Frame | None) -> Frame:
         """Give its frame, where it follows the round that had the frame *before*."""
         if before is None or not self.is_round:
             return self.frame
         return self.frame.after(before.visible.steps)
-
-    about: dict[str, object] | None = None
-    """What those are told who watch; None where it is no more than its step."""
-    tally: IterationTally | None = None
-    """Told how it ended."""
 
 
 @record
@@ -76,18 +70,16 @@ def walk_loop(walk: Walk, step: LoopStep, path: StepPath, block: Block) -> Resul
         limit = None if evaluate.holds(step.parallel, answer) else 1
     if step.max_concurrency is not None:
         limit = resolve.count(step.max_concurrency, block.frame, "max_concurrency", minimum=1)
-    remarks: list[str] = []
     if step.has_for_each or step.until is not None:
         iterations = _rounds(walk, step, path, block)
     else:
         iterations = _each_step_once(walk, step, path, block, alone=limit == 1)
     try:
         if (limit == 1 and step.key is None) or step.until is not None:
-            results = _chain(walk, step, path, iterations, block, remarks)
+            results, remarks = _chain(walk, step, path, iterations, block)
         else:
-            results = _independent(
-                walk, step, path, iterations, block, limit or max(iterations.count, 1)
-            )
+            limit = limit or max(iterations.count, 1)
+            results, remarks = _independent(walk, step, path, iterations, block, limit), []
     except (StepFailed, Stopped) as ending:
         if iterations.tally is not None and walk.recorder is not None:
             status = "failed" if isinstance(ending, StepFailed) else "interrupted"
@@ -213,16 +205,11 @@ def _each_step_once(
 
 
 def _chain(
-    walk: Walk,
-    step: LoopStep,
-    path: StepPath,
-    iterations: _Iterations,
-    block: Block,
-    remarks: list[str],
-) -> list[Result]:
+    walk: Walk, step: LoopStep, path: StepPath, iterations: _Iterations, block: Block
+) -> tuple[list[Result], list[str]]:
     """Walk one after the other; once a step of an iteration ran, the iterations after it run.
 
-    What is to be known of it is added to *remarks*.
+    Gives their results, and what is to be known of it.
     """
     results: list[Result] = []
     first: Unfinished | None = None
@@ -260,8 +247,7 @@ def _chain(
         block.leave(step, inner)
     if first is not None:
         raise first
-    remarks += _end_rounds(walk, step, path, results, held=held)
-    return results
+    return results, _end_rounds(walk, step, path, results, held=held)
 
 
 def _plan_next_round(

@@ -42,13 +42,7 @@ class IterationTally:
         self._failed: list[str] = []
         self._names: list[str] = []
         self._longest: dict[str, int] = {}
-        earlier = before.get("iterations")
-        longest = earlier.get("longest") if isinstance(earlier, Mapping) else None
-        self._earlier = {
-            name: spent
-            for name, spent in (longest.items() if isinstance(longest, Mapping) else ())
-            if type(spent) is int
-        }
+        self._earlier: Mapping[str, int] = before.get("iterations", {}).get("longest", {})
 
     def note(self, iteration: str, status: str, seconds: float | None) -> None:
         """Note an iteration that has ended; *seconds* is None where nothing in it ran."""
