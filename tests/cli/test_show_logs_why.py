@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 import signal
+from collections.abc import Sequence
 
 import pytest
 
+from kit.pages import ROOT
 from kit.program import Program, Quick
+from maverick.views.run_page import AgentUse
 
 FLOW = """
 - {name: says, type: shell, run: "echo on stdout; echo on stderr >&2"}
@@ -24,6 +27,10 @@ RUN_KEYS = [
     "run", "project", "workflow", "status", "started", "ended", "seconds", "inputs", "output",
     "error", "failed_at", "waiting", "notices", "resume", "steps", "totals",
 ]  # fmt: skip
+TRY_KEYS = ["number", "started", "seconds", "status", "exit_code", "error"]
+TOTALS_KEYS = ["seconds", "calls", "tokens_in", "tokens_out", "usd"]
+WHY_KEYS = ["path", "did", "because", "changes"]
+LOG_KEYS = ["path", "attempt", "stdout", "stderr", "prompt", "left_out"]
 
 
 @pytest.fixture
@@ -75,12 +82,21 @@ def test_json_has_the_keys_of_the_contract(failed: Quick) -> None:
     assert RUN_KEYS == list(page)
     assert all(list(one) == STEP_KEYS for one in page["steps"])
     assert [*STEP_KEYS, "output", "because", "tries"] == list(step)
-    assert ["number", "started", "seconds", "status", "exit_code", "error"] == list(
-        step["tries"][0]
-    )
+    assert TRY_KEYS == list(step["tries"][0])
     assert [3, 3] == [one["exit_code"] for one in step["tries"]]
-    assert {"seconds", "calls", "tokens_in", "tokens_out", "usd"} == set(page["totals"])
+    assert TOTALS_KEYS == list(page["totals"])
     assert ("failed", "fails") == (page["status"], page["failed_at"])
+    assert all(list(one) == LOG_KEYS for one in failed("logs", "--json").json)
+
+
+@pytest.mark.parametrize(
+    "keys", [RUN_KEYS, STEP_KEYS, AgentUse._fields, TOTALS_KEYS, TRY_KEYS, WHY_KEYS, LOG_KEYS]
+)
+def test_the_page_of_the_command_line_names_the_keys(keys: Sequence[str]) -> None:
+    """Who writes a script looks there."""
+    page = " ".join((ROOT / "docs" / "cli.md").read_text("utf-8").split())
+
+    assert f"`{{{', '.join(keys)}}}`" in page
 
 
 def test_why_has_a_reason_for_each_step(failed: Quick) -> None:
@@ -89,7 +105,7 @@ def test_why_has_a_reason_for_each_step(failed: Quick) -> None:
 
     assert ["says", "each[0].one"] == [reason["path"] for reason in reasons][:2]
     assert "fails" == reasons[-1]["path"]
-    assert all(list(one) == ["path", "did", "because", "changes"] for one in reasons)
+    assert all(list(one) == WHY_KEYS for one in reasons)
 
 
 def test_logs_give_what_a_step_wrote_byte_for_byte(failed: Quick) -> None:
