@@ -61,11 +61,15 @@ def test_a_damaged_frame_is_a_corrupt_object(store: Store, where: str) -> None:
     path = _only_pack(store)
     path.write_bytes(_flip(offset)(path.read_bytes()))
 
-    found = Store.open(store.root).load("run-1")
+    opened = Store.open(store.root)
+    found = opened.load("run-1")
     with pytest.raises(
-        ObjectCorrupt, match=rf"object {entry.id[:12]} is damaged.*`maverick checkpoint fsck`"
+        ObjectCorrupt,
+        match=rf"object {entry.id[:12]} is damaged.*`maverick checkpoint fsck --read-data`",
     ):
         found.value("inputs")
+    findings = [it for it in opened.check(read_data=True) if it.object == entry.id]
+    assert [False] == ["run `maverick" in it.message for it in findings]
     assert b"version: 1\n" == found.data("definition/flow.yaml")
 
 

@@ -329,7 +329,7 @@ class TestStore:
         program.flow("- {name: a, type: checkpoint}")
         program.run("run", "flow.yaml")
 
-        assert [("ok", "1 run; `maverick checkpoint fsck` reads all of it")] == found(
+        assert [("ok", "1 run; `maverick checkpoint fsck --read-data` reads all of it")] == found(
             program.run("doctor", "--json"), "store"
         )
 

@@ -321,5 +321,5 @@ def _with_places(finding: Finding, places: dict[str, str]) -> Finding:
         return finding
     shown = [f"{run} ({place})" for run, place in list(places.items())[:_SHOWN_RUNS]]
     more = f" and {len(places) - _SHOWN_RUNS} more" if len(places) > _SHOWN_RUNS else ""
-    text = finding.message.removesuffix("; run `maverick checkpoint fsck`")
-    return replace(finding, runs=tuple(places), message=f"{text}; affects {', '.join(shown)}{more}")
+    message = f"{finding.message}; affects {', '.join(shown)}{more}"
+    return replace(finding, runs=tuple(places), message=message)

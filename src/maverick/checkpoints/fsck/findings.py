@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -47,6 +48,7 @@ FindingKind: TypeAlias = Literal[
     "leftover",  # something that a killed process left behind; gc removes it
     "stray",  # a file that does not belong there
 ]
+_ADVICE = re.compile(r"; run `maverick checkpoint fsck( --read-data)?`\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,10 @@ class Finding:
 
 
 def error(kind: FindingKind, message: str, *, object_id: str = "", file: str = "") -> Finding:
-    """Give a finding that is damage, of which the runs are not known yet."""
-    return Finding("error", kind, message, object_id, file)
+    """Give a finding that is damage, of which the runs are not known yet; of *message* without the
+    advice to run fsck.
+    """
+    return Finding("error", kind, _ADVICE.sub("", message), object_id, file)
 
 
 def warning(kind: FindingKind, message: str, *, file: str = "") -> Finding:

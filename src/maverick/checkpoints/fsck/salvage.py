@@ -72,11 +72,7 @@ class Salvage:
             yield Repair("salvaged", text, file=f"objects/{new}.pack")
         for name in self._damaged:
             file = f"objects/{name}.pack"
-            why = (
-                self._reports[name]
-                .findings[0][0]
-                .message.removesuffix("; run `maverick checkpoint fsck`")
-            )
+            why = self._reports[name].findings[0][0].message
             yield Repair(
                 "quarantined", f"{why}; it was moved to {set_aside(self._store, file)}", file=file
             )

@@ -308,5 +308,5 @@ class Objects:
 def _corrupt(object_id: ObjectId, why: str, place: Place) -> ObjectCorrupt:
     return ObjectCorrupt(
         f"object {object_id[:12]} is damaged ({why}; pack {place.pack[:12]}, byte {place.offset}); "
-        "run `maverick checkpoint fsck`"
+        "run `maverick checkpoint fsck --read-data`"
     )

@@ -237,7 +237,9 @@ def _store(project: Project) -> Iterator[Check]:
         )
     if not damaged:
         count = f"{len(refs):,} run{'' if len(refs) == 1 else 's'}"
-        yield Check("store", "ok", f"{count}; `maverick checkpoint fsck` reads all of it")
+        yield Check(
+            "store", "ok", f"{count}; `maverick checkpoint fsck --read-data` reads all of it"
+        )
 
 
 def _names_in(folder: Path) -> list[str]:
