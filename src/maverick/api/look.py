@@ -194,13 +194,14 @@ class Run:
         return Differences(sides[0].name, sides[1].name, compare(self._store, old, new))
 
     def _before(self) -> Run:
-        names = [run.name for run in self.project.runs(workflow=self.workflow)]
-        older = names[names.index(self.name) + 1 :] if self.name in names else []
-        if not older:
+        from maverick.runs.listing import run_before  # noqa: PLC0415 - beside the store
+
+        before = run_before(self._store, self.name, self.workflow)
+        if before is None:
             raise NotFound(
                 f"there is no run of {self.workflow} before {self.name}; name one to compare with"
             )
-        return self.project.run(older[0])
+        return self.project.run(before.run)
 
     def to_json(self) -> dict[str, Any]:
         """Give what `maverick show --json` prints."""

@@ -6,6 +6,7 @@ in its owner's note, which `maverick.dsl.journal.running` writes.
 
 from __future__ import annotations
 
+from itertools import dropwhile
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from maverick.noted import small_mapping, text_of, whole_number
@@ -107,6 +108,14 @@ def status_of(store: Runs, ref: Ref) -> RunStatus:
 def _is_later(ref: Ref, note: Mapping[str, Any]) -> bool:
     """Whether the owner's *note* is of an execution of which nothing is saved."""
     return (_number(note, "execution") or 0) > (_number(ref.summary, "execution") or 0)
+
+
+def run_before(store: Runs, run: str, workflow: str) -> Ref | None:
+    """Give the run of *workflow* that was started before its run *run*; None if there is none."""
+    refs = (ref for ref in store.refs() if ref.group == workflow)
+    since = dropwhile(lambda ref: ref.run != run, refs)
+    next(since, None)
+    return next(since, None)
 
 
 def executed_seconds(ref: Ref, note: Mapping[str, Any], until: int) -> float | None:

@@ -31,6 +31,7 @@ from maverick.cli.terminal.streams import print_err, print_json, print_out
 from maverick.dsl.journal.tree import RunTree
 from maverick.dsl.workflow.outcome import in_words
 from maverick.errors import NotFound
+from maverick.runs.listing import run_before
 from maverick.views.comparing.file_comparison import EMPTY_FOLDER, LINK, FileDifference
 from maverick.views.comparing.folding import Fold, More, fold
 from maverick.views.comparing.run_comparison import CodeDifference, ValueDifference, compare
@@ -115,16 +116,14 @@ def _two(store: Store, old: str, new: str) -> tuple[Checkpoint, Checkpoint]:
 
 def _run_before(store: Store, checkpoint: Checkpoint) -> Checkpoint:
     """Give where the run before that of *checkpoint* stands, of the same workflow."""
-    refs = [ref for ref in store.refs() if ref.group == checkpoint.group]
-    runs = [ref.run for ref in refs]
-    older = refs[runs.index(checkpoint.run) + 1 :] if checkpoint.run in runs else []
-    if not older:
+    ref = run_before(store, checkpoint.run, checkpoint.group)
+    if ref is None:
         what = f"of {checkpoint.group} " if checkpoint.group else ""
         raise NotFound(
             f"there is no run {what}before {checkpoint.run} to compare it with; name two, as in "
             "`maverick diff A B`"
         )
-    return store.checkpoint(older[0].checkpoint)
+    return store.checkpoint(ref.checkpoint)
 
 
 def _check_step(sides: Iterable[RunTree], step: str) -> None:

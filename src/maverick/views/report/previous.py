@@ -6,6 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, assert_never
 
 from maverick.errors import MaverickError
+from maverick.runs.listing import run_before
 from maverick.views.comparing.file_comparison import FileDifference
 from maverick.views.comparing.folding import Fold, More, Shown, fold
 from maverick.views.comparing.run_comparison import CodeDifference, ValueDifference, compare
@@ -33,11 +34,9 @@ class Previous(NamedTuple):
     @classmethod
     def load(cls, project: str, store: Store, page: RunPage) -> Previous:
         """Load the run of the same workflow that was started before that of *page*."""
-        refs = [ref for ref in store.refs() if ref.group == page.workflow]
-        place = next((n for n, ref in enumerate(refs) if ref.run == page.run), None)
-        if place is None or place + 1 >= len(refs):
+        ref = run_before(store, page.run, page.workflow)
+        if ref is None:
             return cls(None, "", {})
-        ref = refs[place + 1]
         try:
             earlier = load_page(project, store, store.checkpoint(ref.checkpoint))
         except MaverickError as error:
