@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -111,6 +112,25 @@ def locate(environment: Mapping[str, str]) -> Location:
     root = Path(os.path.realpath(named))
     _require_open(root, f"set {VARIABLE} to another one")
     return Location(here, root, named=True)
+
+
+@contextmanager
+def current_folder(folder: Path) -> Iterator[None]:
+    """Be in *folder* for a while. The folder before may be gone, or closed to this user."""
+    with ExitStack() as stack:
+        before: int | str
+        try:
+            # Also where it has no name any more.
+            before = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, before)
+        except PermissionError:
+            before = os.getcwd()  # noqa: PTH109 - given back as it is
+        os.chdir(folder)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                os.chdir(before)
 
 
 def _require_open(root: Path, advice: str) -> None:

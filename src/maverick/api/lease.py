@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from maverick.dsl.catalog.actions import importing_from
 from maverick.errors import UsageError
 from maverick.repositories import bound_as_in
+from maverick.roots import current_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +56,7 @@ def project_of_the_process(root: Path) -> Iterator[None]:
             _lease.changed.wait()
         if _lease.root is None:
             with ExitStack() as stack:
-                stack.enter_context(_current_folder(root))
+                stack.enter_context(current_folder(root))
                 stack.enter_context(bound_as_in(root, os.environ))
                 stack.enter_context(importing_from(str(root)))
                 _lease.stack = stack.pop_all()
@@ -72,22 +73,3 @@ def project_of_the_process(root: Path) -> Iterator[None]:
                 _lease.root = None
                 _lease.stack.close()
                 _lease.changed.notify_all()
-
-
-@contextmanager
-def _current_folder(folder: Path) -> Iterator[None]:
-    """Be in *folder* for a while. The folder before may be gone, or closed to this user."""
-    with ExitStack() as stack:
-        before: int | str
-        try:
-            # Also where it has no name any more.
-            before = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            stack.callback(os.close, before)
-        except PermissionError:
-            before = os.getcwd()  # noqa: PTH109 - given back as it is
-        os.chdir(folder)
-        try:
-            yield
-        finally:
-            with suppress(OSError):
-                os.chdir(before)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,20 +81,6 @@ def go_to(folders: list[str]) -> None:
             why = getattr(error, "strerror", None) or str(error)
             closed = f"; {ownership(folder)}" if isinstance(error, PermissionError) else ""
             raise UsageError(f"cannot go to {folder!r} (-C): {why}{closed}") from None
-
-
-@contextmanager
-def current_folder(folder: str | os.PathLike[str]) -> Iterator[None]:
-    """Make *folder* the current one for a while; the one before may be gone or closed to this
-    user.
-    """
-    before = os.getcwd()  # noqa: PTH109 - given back as it is
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            os.chdir(before)
 
 
 def from_here(workflow: str) -> str:

@@ -222,7 +222,7 @@ def _run(
     order: Order, inputs: "dict[str, Value]", observe: Observers, answer: CommandAnswer
 ) -> int:
     """Start or resume, report what came of it, and give the exit code."""
-    from maverick.cli.here import asking, current_folder, this_project  # noqa: PLC0415
+    from maverick.cli.here import asking, this_project  # noqa: PLC0415
     from maverick.cli.terminal.interrupt import (  # noqa: PLC0415
         GaveUp,
         attend,
@@ -233,6 +233,7 @@ def _run(
     from maverick.dsl.processes.stop_request import Stop  # noqa: PLC0415
     from maverick.dsl.workflow.outcome import Outcome  # noqa: PLC0415
     from maverick.repositories import bound_as_in  # noqa: PLC0415
+    from maverick.roots import current_folder  # noqa: PLC0415
     from maverick.runs.request import Session  # noqa: PLC0415
 
     project = this_project()
@@ -322,8 +323,9 @@ def _plan(
     order: Order, project: "Project", request: "Request", observe: "Observer", answer: CommandAnswer
 ) -> int:
     """Print what would be done."""
-    from maverick.cli.here import asking, current_folder  # noqa: PLC0415
+    from maverick.cli.here import asking  # noqa: PLC0415
     from maverick.cli.planned import print_plan  # noqa: PLC0415
+    from maverick.roots import current_folder  # noqa: PLC0415
     from maverick.runs import preview  # noqa: PLC0415
 
     with current_folder(project.root):
