@@ -20,10 +20,12 @@ from maverick.owners import config_folder, home_folder, owners_of, ownership, us
 
 FOLDER = ".maverick"
 CONFIG = "maverick.yaml"
+MARKS = (CONFIG, FOLDER, ".git")
+"""One of them shows that a folder is a project."""
 VARIABLE = "MAVERICK_PROJECT"
 OwnersOf: TypeAlias = Callable[[str], tuple[int, ...]]
 """Gives the uids of those who decide what is read at a path, as `owners.owners_of`."""
-_ACTED_ON = ("workflows", "agents", "issues")
+ACTED_ON = ("workflows", "agents", "issues")
 """The folders in `.maverick` whose files are read and acted on."""
 _ROOT_USER = 0
 
@@ -280,7 +282,7 @@ def _acted_on(root: Path) -> Iterator[str]:
     """Yield the paths of what is read and acted on in a project, its modules apart."""
     folder = root / FOLDER
     yield from map(str, (root, root / CONFIG, folder, folder / "checkpoints"))
-    for name in _ACTED_ON:
+    for name in ACTED_ON:
         yield str(folder / name)
         try:
             with os.scandir(folder / name) as entries:

@@ -17,7 +17,7 @@ from maverick.api.runner import perform, plain_inputs
 from maverick.dsl.processes.stop_request import Stop
 from maverick.encoding import inherited
 from maverick.errors import MaverickError, UsageError
-from maverick.roots import CONFIG, FOLDER, VARIABLE, find_root
+from maverick.roots import ACTED_ON, FOLDER, MARKS, VARIABLE, find_root
 from maverick.runs.request import Request
 from maverick.testing.doubles import Call, Doubles, write_below
 from maverick.visible import nearest
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from maverick.api.runner import OnEvent
     from maverick.dsl.standins import Asked
 
-_PARTS = ("workflows", "agents", "issues")
-"""The folders of `.maverick` that are a project's definition, and no record of its runs."""
 Copied: TypeAlias = "str | PathLike[str] | Literal[False] | None"
 
 
@@ -166,19 +164,13 @@ def _check_names(project: Project, reference: str, doubles: Doubles) -> None:
     workflow = catalog.check(reference).workflow
     if workflow is None:  # Its problems are told when it is started.
         return
-    called = {
-        each.name
-        for step in all_steps(workflow, catalog)
-        for each in step.mentions()
-        if each.kind == "action"
-    } | {
-        step.rollback.action
-        for step in all_steps(workflow, catalog)
-        if step.rollback is not None and step.rollback.action
-    }
+    known: set[str] = set()
+    for step in all_steps(workflow, catalog):
+        known |= {str(each.name) for each in step.mentions() if each.kind == "action"}
+        if step.rollback is not None and step.rollback.action:
+            known.add(step.rollback.action)
     for name in doubles.actions:
-        if name not in called:
-            known = {str(each) for each in called}
+        if name not in known:
             raise UsageError(
                 f"no step of {workflow.name} calls the action {name!r}{nearest(name, known)}; "
                 f"they call {', '.join(sorted(known)) or 'none'}"
@@ -196,10 +188,8 @@ def _make(root: Path, path: str | PathLike[str], project: Copied) -> str:
     is_text = isinstance(path, str) and "\n" in text
     file = None if is_text else Path(text).absolute()
     is_file = file is not None and file.is_file()
-    if is_file or is_text or project is not None:
-        origin = _origin(file.parent if file and is_file else None, project)
-    else:
-        origin = _origin(Path.cwd(), None)
+    start = None if file is None else file.parent if is_file else Path.cwd()
+    origin = _origin(start, project)
     if origin is not None:
         _copy(origin, root)
     root.mkdir(parents=True, exist_ok=True)
@@ -211,8 +201,9 @@ def _make(root: Path, path: str | PathLike[str], project: Copied) -> str:
         if isinstance(path, str) and "/" not in text and not text.endswith((".yaml", ".yml")):
             return text
         raise UsageError(f"there is no workflow file {text}")
-    inside = origin is not None and file.resolve().is_relative_to(origin)
-    place = file.resolve().relative_to(origin) if inside and origin else Path(file.name)
+    place = Path(file.name)
+    if origin is not None and file.resolve().is_relative_to(origin):
+        place = file.resolve().relative_to(origin)
     target = root / place
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -232,8 +223,7 @@ def _origin(start: Path | None, project: Copied) -> Path | None:
     if start is None:
         return None
     found = find_root(start.resolve(), inherited())
-    marks = (CONFIG, FOLDER, ".git")
-    return found if any((found / mark).exists() for mark in marks) else None
+    return found if any((found / mark).exists() for mark in MARKS) else None
 
 
 def _copy(origin: Path, root: Path) -> None:
@@ -246,6 +236,6 @@ def _copy(origin: Path, root: Path) -> None:
         taken = capture(store, open_workspace(origin))
         checkpoint = store.save("copy", taken.changes)
         plan_copy(store, store.snapshot(checkpoint), root).execute()
-    for part in _PARTS:
+    for part in ACTED_ON:  # They are a project's definition, and no record of its runs.
         if (origin / FOLDER / part).is_dir():
             shutil.copytree(origin / FOLDER / part, root / FOLDER / part, dirs_exist_ok=True)

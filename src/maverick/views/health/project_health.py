@@ -11,6 +11,7 @@ from maverick.dsl.workflow.model import steps_in
 from maverick.errors import MaverickError, NotFound, RefDamaged, StepFailed, WorkflowInvalid
 from maverick.library import AGENT_PROMPTS, GENERATORS
 from maverick.owners import ownership
+from maverick.roots import CONFIG, MARKS
 from maverick.views.health.checks import Check
 from maverick.visible import list_names, one_line
 
@@ -27,7 +28,6 @@ _LITTLE_BYTES: Final = 1 << 30
 _TOO_LITTLE_BYTES: Final = 100 << 20
 _FEW_FILES: Final = 1_000
 _NAMED: Final = 5
-_MARKS: Final = ("maverick.yaml", ".maverick", ".git")
 _ROLES: Final = frozenset({"default", "generator"})
 """Agents that play others; no workflow names them."""
 
@@ -48,13 +48,13 @@ def probes(patient: Patient) -> list[Probe]:
 
 
 def _project(project: Project) -> Iterator[Check]:
-    if any(os.path.lexists(project.root / mark) for mark in _MARKS):
+    if any(os.path.lexists(project.root / mark) for mark in MARKS):
         yield Check("project", "ok", str(project.root))
     else:
         yield Check(
             "project",
             "warning",
-            f"{project.root} has none of {', '.join(_MARKS)}",
+            f"{project.root} has none of {', '.join(MARKS)}",
             "go to a project, or name one with -C DIR; else this folder becomes one",
         )
     if not os.access(project.root, os.W_OK):
@@ -76,7 +76,7 @@ def _configuration(project: Project) -> list[Check]:
         message = f"no workflow names the agent `{name}` of {where}"
         checks.append(Check("configuration", "warning", message, "correct its name, or remove it"))
     if not checks:
-        is_there = (project.root / "maverick.yaml").exists()
+        is_there = (project.root / CONFIG).exists()
         known = "maverick.yaml is read" if is_there else "there is no maverick.yaml"
         agents = f"; agents: {', '.join(sorted(config.agents))}" if config.agents else ""
         checks.append(Check("configuration", "ok", f"{known}{agents}"))
