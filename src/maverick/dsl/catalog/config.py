@@ -148,22 +148,15 @@ def says_anything(text: str) -> bool:
 
 def read_config(fields: Fields) -> Config:
     """Read the fields of `maverick.yaml`."""
-    problems = fields.problems
     told = {"anyOf": [{"required": ["provider"]}, {"required": ["command"]}]}
     shape = {"additionalProperties": {"allOf": [Inner(_read_agent, "agent"), told]}}
     agents = fields.optional_mapping("agents", shape=shape)
-    github = fields.optional_mapping("github", shape=Inner(_repo, "github"))
-    repo = None
-    if github is not None:
-        inner = Fields(problems, github, "`github`", fixed=True)
-        repo = _repo(inner)
-        inner.refuse_others()
     return Config(
-        agents={name: _agent(problems, node) for name, (_, node) in agents.entries.items()}
+        agents={name: _agent(fields, node) for name, (_, node) in agents.entries.items()}
         if agents
         else {},
-        stages=_stages(fields),
-        github_repo=repo,
+        stages=fields.inner("validation", _stages, {}),
+        github_repo=fields.inner("github", _repo, None),
         actions=_words(
             fields, "actions", _MODULE, "names of modules, such as tools.maverick_actions"
         ),
@@ -172,21 +165,18 @@ def read_config(fields: Fields) -> Config:
         ),
         checkpoints=_checkpoints(fields),
         logs=fields.flag("logs", default=True),
-        processes=_processes(fields),
+        processes=fields.inner("processes", _processes, ProcessesConfig()),
     )
 
 
-def _agent(problems: Problems, node: Node) -> AgentConfig:
+def _agent(fields: Fields, node: Node) -> AgentConfig:
     if not isinstance(node, MappingNode):
-        problems.add(
+        fields.problems.add(
             node,
             f"an agent must be a mapping such as {{provider: claude}}, not {describe(node)}",
         )
         return AgentConfig()
-    fields = Fields(problems, node, "an agent", fixed=True)
-    agent = _read_agent(fields)
-    fields.refuse_others()
-    return agent
+    return fields.read_inner(node, "an agent", _read_agent)
 
 
 def _read_agent(fields: Fields) -> AgentConfig:
@@ -264,37 +254,22 @@ def _command(fields: Fields) -> tuple[str, ...]:
 
 
 def _stages(fields: Fields) -> dict[str, Stage]:
-    validation = fields.optional_mapping("validation", shape=Inner(_read_stages, "validation"))
-    if validation is None:
-        return {}
-    inner = Fields(fields.problems, validation, "`validation`", fixed=True)
-    stages = _read_stages(inner)
-    inner.refuse_others()
-    return (
-        {name: _stage(fields.problems, name, node) for name, (_, node) in stages.entries.items()}
-        if stages
-        else {}
-    )
+    shape = {"anyOf": [{"type": "string", "minLength": 1}, Inner(_read_stage, "configured_stage")]}
+    stages = fields.optional_mapping("stages", shape={"additionalProperties": shape})
+    entries = stages.entries.items() if stages else ()
+    return {name: _stage(fields, name, node) for name, (_, node) in entries}
 
 
-def _read_stages(fields: Fields) -> MappingNode | None:
-    stage = {"anyOf": [{"type": "string", "minLength": 1}, Inner(_read_stage, "configured_stage")]}
-    return fields.optional_mapping("stages", shape={"additionalProperties": stage})
-
-
-def _stage(problems: Problems, name: str, node: Node) -> Stage:
+def _stage(fields: Fields, name: str, node: Node) -> Stage:
     if isinstance(node, ScalarNode) and isinstance(node.value, str) and node.value.strip():
         return Stage(name, node.value)
     if not isinstance(node, MappingNode):
-        problems.add(
+        fields.problems.add(
             node, f"a stage must be a command line, or {{run, timeout}}, not {describe(node)}"
         )
         return Stage(name, "")
-    fields = Fields(problems, node, "a stage", fixed=True)
-    run, seconds = _read_stage(fields)
-    stage = Stage(name, run, None if seconds is None else Limit.own(seconds, f"the stage {name}"))
-    fields.refuse_others()
-    return stage
+    run, seconds = fields.read_inner(node, "a stage", _read_stage)
+    return Stage(name, run, None if seconds is None else Limit.own(seconds, f"the stage {name}"))
 
 
 def _read_stage(fields: Fields) -> tuple[str, float | None]:
@@ -320,10 +295,7 @@ def _checkpoints(fields: Fields) -> CheckpointsConfig:
             "`checkpoints.remote`: pushing runs to a remote is not yet possible; remove the key",
         )
     mapping = replace(mapping, entries=entries)
-    inner = Fields(fields.problems, mapping, "`checkpoints`", fixed=True)
-    checkpoints = _read_checkpoints(inner)
-    inner.refuse_others()
-    return checkpoints
+    return fields.read_inner(mapping, "`checkpoints`", _read_checkpoints)
 
 
 def _read_checkpoints(fields: Fields) -> CheckpointsConfig:
@@ -335,16 +307,6 @@ def _read_checkpoints(fields: Fields) -> CheckpointsConfig:
 
 
 def _processes(fields: Fields) -> ProcessesConfig:
-    mapping = fields.optional_mapping("processes", shape=Inner(_read_processes, "processes"))
-    if mapping is None:
-        return ProcessesConfig()
-    inner = Fields(fields.problems, mapping, "`processes`", fixed=True)
-    processes = _read_processes(inner)
-    inner.refuse_others()
-    return processes
-
-
-def _read_processes(fields: Fields) -> ProcessesConfig:
     grace = _seconds(fields, "grace")
     return ProcessesConfig() if grace is None else ProcessesConfig(grace)
 

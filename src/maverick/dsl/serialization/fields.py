@@ -54,6 +54,7 @@ UNNAMED_STEP: Final = {"$ref": "#/$defs/unnamed_step"}
 TRUTH: Final = {"$ref": "#/$defs/truth"}
 EXPRESSION: Final = {"type": "string", "pattern": r"\$\{\{"}
 
+_T = TypeVar("_T")
 _Word = TypeVar("_Word", bound=str)
 _DURATION = "a number of seconds, or a duration such as 90s, 15m or 2h"
 
@@ -164,6 +165,28 @@ class Fields:
     def optional_mapping(self, name: str, *, shape: Shape = None) -> MappingNode | None:
         """Give the node of a mapping; one that is left empty counts as not given."""
         return None if self.optional(name) is None else self.mapping(name, shape=shape)
+
+    def inner(self, name: str, read: Callable[[Fields], _T], default: _T, *, about: str = "") -> _T:
+        """Give what *read* makes of the mapping *name*; *default* where it is not given, or empty.
+
+        *about*: see `Inner`; else it is *name*.
+        """
+        node = self.optional_mapping(name, shape=Inner(read, about or name))
+        return default if node is None else self.read_inner(node, f"`{name}`", read)
+
+    def read_inner(
+        self,
+        node: MappingNode,
+        what: str,
+        read: Callable[[Fields], _T],
+        *,
+        words: Words | None = None,
+    ) -> _T:
+        """Give what *read* makes of a mapping in this one, and refuse its other fields."""
+        inner = Fields(self.problems, node, what, fixed=self._fixed, words=words)
+        result = read(inner)
+        inner.refuse_others()
+        return result
 
     def place_of(self, name: str) -> SourcePlace:
         """Where the field's value stands, or the mapping if it is not given."""

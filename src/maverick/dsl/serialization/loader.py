@@ -8,6 +8,7 @@ other files or the project to judge (references, actions, sub-workflows) is
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from maverick.dsl.serialization.fields import STEP, Fields, Inner
@@ -96,9 +97,7 @@ def read_workflow(fields: Fields, text: str) -> Workflow:
     checkpoints = fields.mapping("checkpoints", shape=Inner(_read_workspace, "checkpoints"))
     workspace: Literal["false", "label", "step"] = "false"
     if checkpoints is not None:
-        inner = Fields(problems, checkpoints, "`checkpoints`")
-        workspace = _read_workspace(inner)
-        inner.refuse_others()
+        workspace = fields.read_inner(checkpoints, "`checkpoints`", _read_workspace)
     block = fields.sequence("steps", required=True, entries=STEP)
     return Workflow(
         name=name,
@@ -174,7 +173,7 @@ def _inputs(fields: Fields) -> dict[str, Input]:
     inputs: dict[str, Input] = {}
     for name, (key, node) in mapping.entries.items():
         read_name(fields.problems, key, "an input")
-        inputs[name] = _input(fields.problems, name, node)
+        inputs[name] = _input(fields, name, node)
     return inputs
 
 
@@ -187,9 +186,7 @@ def _notices(fields: Fields) -> tuple[Notice, ...]:
                 item, f"a notice must be a mapping with `when` and `message`, not {describe(item)}"
             )
             continue
-        notice = Fields(fields.problems, item, "a notice")
-        notices.append(_read_notice(notice))
-        notice.refuse_others()
+        notices.append(fields.read_inner(item, "a notice", _read_notice))
     return tuple(notices)
 
 
@@ -199,16 +196,14 @@ def _read_notice(fields: Fields) -> Notice:
     return Notice(when, message or "", fields.problems.place(fields.node))
 
 
-def _input(problems: Problems, name: str, node: Node) -> Input:
+def _input(fields: Fields, name: str, node: Node) -> Input:
     if not isinstance(node, MappingNode):
-        problems.add(
+        fields.problems.add(
             node, f"an input must be a mapping such as {{type: string}}, not {describe(node)}"
         )
         return Input(name=name, type="string", required=False)
-    fields = Fields(problems, node, "an input", words=INPUT_WORDS)
-    declared = _read_input(fields, name)
-    fields.refuse_others()
-    return declared
+    read = partial(_read_input, name=name)
+    return fields.read_inner(node, "an input", read, words=INPUT_WORDS)
 
 
 def _read_input(fields: Fields, name: str = "") -> Input:

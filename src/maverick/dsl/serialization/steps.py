@@ -7,6 +7,7 @@ A type that does something itself reads the rest of its fields in its own file o
 from __future__ import annotations
 
 import re
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
@@ -227,10 +228,7 @@ def _retry(fields: Fields, node: Node) -> Retry | None:
         example = node.text if isinstance(node, ScalarNode) and isinstance(node.value, int) else "3"
         fields.wrong("retry", node, f"a mapping such as {{attempts: {example}}}")
         return None
-    retry = Fields(fields.problems, node, "`retry`")
-    record = _read_retry(retry)
-    retry.refuse_others()
-    return record
+    return fields.read_inner(node, "`retry`", _read_retry)
 
 
 def _read_retry(retry: Fields) -> Retry:
@@ -296,9 +294,7 @@ def _stages(fields: Fields) -> Field:
         return value
     for item in node.items:
         if isinstance(item, MappingNode):
-            stage = Fields(fields.problems, item, "a stage")
-            _read_stage(stage)
-            stage.refuse_others()
+            fields.read_inner(item, "a stage", _read_stage)
         elif not isinstance(item, ScalarNode) or not isinstance(item.value, str):
             fields.wrong("stages", item, wanted)
     return value
@@ -314,8 +310,8 @@ _STAGE_SHAPE: Final[Shape] = {"anyOf": [{"type": "string"}, Inner(_read_stage, "
 
 
 def _branch(fields: Fields, common: Common, depth: int) -> Step:
-    shape = Inner(lambda option: _read_option(option, depth), "option")
-    node = fields.sequence("options", required=True, entries=shape)
+    read = partial(_read_option, depth=depth)
+    node = fields.sequence("options", required=True, entries=Inner(read, "option"))
     options: list[Option] = []
     for item in node.items if node else ():
         if not isinstance(item, MappingNode):
@@ -324,9 +320,7 @@ def _branch(fields: Fields, common: Common, depth: int) -> Step:
                 f"an option must be a mapping with `when` and `step`, not {describe(item)}",
             )
             continue
-        option = Fields(fields.problems, item, "an option")
-        when, step = _read_option(option, depth)
-        option.refuse_others()
+        when, step = fields.read_inner(item, "an option", read)
         if step is not None:
             options.append(Option(when=when or _unread(fields), step=step))
     branch = BranchStep(
