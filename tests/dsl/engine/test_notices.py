@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
 from kit.runs import Runs
+from maverick.dsl.engine.notices import Notices
 
 _CHECK = """
 notices:
@@ -239,3 +241,33 @@ def test_a_step_that_is_skipped_says_for_what(runs: Runs) -> None:
     assert ["when: steps.a.output == 2"] == [
         event.message for event in runs.start().events if event.event == "step_skipped"
     ]
+
+
+def test_those_of_iterations_that_run_at_once_are_all_told(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever thread has the first one: since 3.12 Python's `cached_property` may make two."""
+    make = Notices.__init__
+
+    def make_slowly(notices: Notices) -> None:
+        time.sleep(0.1)
+        make(notices)
+
+    monkeypatch.setattr(Notices, "__init__", make_slowly)
+    runs.flow(
+        """
+        steps:
+          - name: outer
+            for_each: [0, 1, 2]
+            parallel: true
+            steps:
+              - name: inner
+                for_each: [0]
+                continue_on_error: true
+                steps: [{name: bad, run: exit 3}]
+        """
+    )
+
+    assert [f"outer[{number}].inner: 1 of 1 iterations failed" for number in range(3)] == sorted(
+        told(runs)
+    )

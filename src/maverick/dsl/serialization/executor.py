@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from maverick.dsl.engine import leaves
@@ -71,7 +71,8 @@ class Executor:
         run. *explain* says what changed of a step that runs again, for its facts.
         """
         self.counts = Counts()
-        self._counting = threading.Lock()
+        self._lock = threading.Lock()
+        self._notices: Notices | None = None
         self.recall = recall
         self.tools = tools
         self.recorder = recorder
@@ -103,16 +104,19 @@ class Executor:
             workflow, ROOT, Block(frame, workflow.file, asked=self.recall.records.asked)
         ).output
 
-    @cached_property
+    @property
     def notices(self) -> Notices:
-        """What a person has to know of the run, once it is done."""
+        """What a person has to know of the run, once it is done. Threads share it."""
         from maverick.dsl.engine.notices import Notices  # noqa: PLC0415 - of few workflows there is any
 
-        return Notices()
+        with self._lock:
+            if self._notices is None:
+                self._notices = Notices()
+            return self._notices
 
     def told(self) -> tuple[str, ...]:
         """Give what a person has to know of the run, now that it is done."""
-        return self.notices.of_run() if "notices" in vars(self) else ()
+        return self._notices.of_run() if self._notices is not None else ()
 
     # --- blocks and steps -------------------------------------------------------------------------
 
@@ -441,7 +445,7 @@ class Executor:
 
     def count(self, way: Literal["ran", "recalled", "skipped", "failed"]) -> None:
         """Count a step that went that way."""
-        with self._counting:
+        with self._lock:
             setattr(self.counts, way, getattr(self.counts, way) + 1)
 
     def tell(self, path: StepPath, message: str) -> None:
