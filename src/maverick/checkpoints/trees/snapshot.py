@@ -52,8 +52,7 @@ class Snapshot:
 
     def find(self, path: AnyPath) -> Entry | None:
         """Give the entry at *path* (not empty), or None."""
-        place = locate(self._source, self.checkpoint.tree, path)
-        return place.entry if place is not None and not place.inside else None
+        return self._find(self.checkpoint.tree, path)
 
     def entry(self, path: AnyPath) -> Entry:
         """Give the entry at *path* (not empty)."""
@@ -148,18 +147,20 @@ class Snapshot:
 
     def find_fact(self, path: AnyPath) -> Entry | None:
         """Give the entry of the fact at *path* (not empty), or None."""
-        place = locate(self._source, self.checkpoint.facts, path)
-        return place.entry if place is not None and not place.inside else None
+        return self._find(self.checkpoint.facts, path)
 
     def facts(self, path: AnyPath = ()) -> dict[str, Entry]:
         """Give the facts in the folder at *path* by name, in the order of their names."""
         return folders.entries(self._source, self._folder(self.checkpoint.facts, path))
 
+    def _find(self, root: TreeId, path: AnyPath) -> Entry | None:
+        place = locate(self._source, root, path)
+        return place.entry if place is not None and not place.inside else None
+
     def _folder(self, root: TreeId, path: AnyPath) -> TreeId:
         if not parse_path(path):
             return root
-        place = locate(self._source, root, path)
-        entry = self._found(place.entry if place and not place.inside else None, path)
+        entry = self._found(self._find(root, path), path)
         if entry.kind != "tree":
             raise NotFound(f"{show_path(path)} is a {entry.kind}, not a folder")
         return TreeId(entry.id)
