@@ -24,11 +24,11 @@ def run_guarded(
 
     *usage_message* says what an exception means that is one of wrong usage, and None of another.
     """
-    with read_by_github() as is_job:
-        if is_job:
+    with read_by_github() as log:
+        if log is not None:
             from maverick.cli.jobs.job import Job  # noqa: PLC0415 - only there
 
-            answer.job = Job.of(sys.stderr)
+            answer.job = Job(log)
         return _run(command, answer, usage_message)
 
 

@@ -145,10 +145,3 @@ def _is_read_alone(stream: Any) -> bool:
         return False
     is_same = (ours.st_dev, ours.st_ino) == (out.st_dev, out.st_ino)
     return (stat.S_ISFIFO(ours.st_mode) or stat.S_ISSOCK(ours.st_mode)) and not is_same
-
-
-def github_log(stream: Any) -> GithubLog | None:
-    """Give the log that *stream* is, or that stands below it; None where there is none."""
-    while stream is not None and not isinstance(stream, GithubLog):
-        stream = vars(stream).get("stream")
-    return stream

@@ -6,9 +6,8 @@ import os
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from maverick.cli.github.job_log import github_log
 from maverick.cli.terminal.streams import print_err
 from maverick.errors import MaverickError
 from maverick.visible import last_states, visible
@@ -57,12 +56,6 @@ class Job:
             return
         for secret in secrets:
             self._log.command("add-mask", secret)
-
-    @classmethod
-    def of(cls, stream: Any) -> Job | None:
-        """Give the job that reads *stream*, which stands for standard error."""
-        log = github_log(stream)
-        return cls(log) if log is not None else None
 
     # --- while it runs ----------------------------------------------------------------------------
 

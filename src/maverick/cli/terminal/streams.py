@@ -22,6 +22,8 @@ from maverick.visible import Shown, shown
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from maverick.cli.github.job_log import GithubLog
+
 
 class StdoutClosed(Exception):
     """Nobody reads standard output any more (`| head`)."""
@@ -35,19 +37,19 @@ def prepare_streams() -> None:
 
 
 @contextmanager
-def read_by_github() -> Iterator[bool]:
+def read_by_github() -> Iterator[GithubLog | None]:
     """In a job of GitHub Actions let it obey nothing of what is printed to standard error, but
-    commands of our own. Gives whether it is one.
+    commands of our own. Gives what takes these; None where it is no job.
     """
     before = sys.stderr
     if not _is_github() or before is None:
-        yield False
+        yield None
         return
     from maverick.cli.github.job_log import GithubLog  # noqa: PLC0415 - only there
 
     sys.stderr = log = GithubLog(before)
     try:
-        yield True
+        yield log
     finally:
         log.end()
         sys.stderr = before
