@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from maverick.cli.terminal.progress import share
+from maverick.cli.terminal.progress import cut_left, share
 from maverick.visible import one_line
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ _ROWS_FOR_A_GAP: Final = 8
 """Of a terminal that has room for an empty line above what runs: what somebody types lands there.
 """
 _LEAST_LEFT_SECONDS: Final = 1.0
-_CUT: Final = "…"
 
 
 class Painter:
@@ -83,7 +82,7 @@ class Painter:
         for_path, for_tries, for_where, for_last = share(wanted, least, room, _ORDER)
         return Text.assemble(
             (sign, "cyan"),
-            _cut_left(path, for_path),
+            cut_left(path, for_path),
             (_cut_right(where, for_where), "cyan"),
             (elapsed, "bold"),
             (_cut_right(tries, for_tries), "yellow"),
@@ -120,13 +119,3 @@ def _cut_right(text: str, width: int) -> str:
     line = Text(text)
     line.truncate(width, overflow="ellipsis")
     return line.plain
-
-
-def _cut_left(text: str, width: int) -> str:
-    if cell_len(text) <= width:
-        return text
-    if width < 1:
-        return ""
-    while text and cell_len(text) > width - 1:
-        text = text[1:]
-    return f"{_CUT}{text}"
