@@ -26,7 +26,7 @@ import typer
 
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.terminal.render import SIGNS, duration, json_text, plural, size, table
+from maverick.cli.terminal.render import SIGNS, json_text, plural, size, table
 from maverick.cli.terminal.streams import print_err, print_json, print_out
 from maverick.dsl.journal.tree import RunTree
 from maverick.dsl.workflow.outcome import in_words
@@ -35,7 +35,7 @@ from maverick.runs.listing import run_before
 from maverick.views.comparing.file_comparison import EMPTY_FOLDER, LINK, FileDifference
 from maverick.views.comparing.folding import Fold, More, fold
 from maverick.views.comparing.run_comparison import CodeDifference, ValueDifference, compare
-from maverick.visible import one_line
+from maverick.visible import duration, nearest, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -130,8 +130,6 @@ def _check_step(sides: Iterable[RunTree], step: str) -> None:
     """Refuse a *step* that none of *sides* knows, recorded or begun, itself or below it."""
     steps = {name for side in sides for name in (*side.steps, *side.begun)}
     if not any(name.is_within(step) for name in steps):
-        from maverick.visible import nearest  # noqa: PLC0415 - of the engine
-
         hint = nearest(step, steps) or f"; there are {', '.join(sorted(steps)[:8]) or 'none'}"
         raise NotFound(f"there is no step {step!r} in either checkpoint{hint}")
 
@@ -290,7 +288,7 @@ def _with_links(file: FileDifference, old: Any, new: Any) -> str:
 
 def _file_head(file: FileDifference) -> str:
     mode = f" ({file.of.old_mode} -> {file.of.new_mode})" if file.has_other_mode else ""
-    return _SIGNS[file.of.change] + f" {one_line(file.path)}{mode}"
+    return f"{_head(file.of.change, file.path)}{mode}"
 
 
 def _kind(mode: str, count: int) -> str:

@@ -23,7 +23,7 @@ from maverick.cli.here import this_project
 from maverick.cli.order import EXIT_CODES, way_to_show
 from maverick.cli.terminal.streams import can_draw, complain, print_err
 from maverick.errors import NotFound
-from maverick.visible import last_states, one_line
+from maverick.visible import duration, last_states, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -202,8 +202,6 @@ class _Telling:
 
 def _report(follower: "Follower") -> int:
     """Say what the run came to, and give its exit code."""
-    from maverick.cli.terminal.render import duration  # noqa: PLC0415 - beside the help
-
     page = follower.page
     took = duration(page.seconds)
     if follower.status == "done":

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from maverick.cli.terminal.board import Board
 from maverick.cli.terminal.captured import Capture
-from maverick.cli.terminal.progress import Lines, is_utf8, shown_output, sign_line
+from maverick.cli.terminal.progress import Lines, shown_output, sign_line
+from maverick.cli.terminal.render import is_utf8
 from maverick.cli.terminal.said import Said
 from maverick.cli.terminal.screen import Screen, Terminal
 from maverick.cli.terminal.streams import has_colour, warn, write_to

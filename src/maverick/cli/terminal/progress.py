@@ -13,7 +13,7 @@ import time
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
 
 from maverick.cli.terminal.iterations import Iterations
-from maverick.cli.terminal.render import paint
+from maverick.cli.terminal.render import is_utf8, paint
 from maverick.cli.terminal.said import Said
 from maverick.cli.terminal.streams import has_colour, write_to
 from maverick.visible import Shown, columns, duration, fit, last_states, one_line, shown
@@ -251,9 +251,3 @@ def shown_output(event: Event, text: str, bar: str, *, colour: bool) -> Shown:
     """Give a line *text* that the step of *event* wrote."""
     head = f"{bar} {one_line(event.step)}"
     return shown(" " * 7, paint(head, "dim", on=colour), f"  {one_line(text)}")
-
-
-def is_utf8(stream: Any) -> bool:
-    """Whether *stream* takes any character."""
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    return encoding.lower().replace("-", "") == "utf8"

@@ -9,8 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from maverick.visible import Shown, columns, fit, one_line, padded, visible_json
-from maverick.visible import duration as duration  # noqa: PLC0414 - it is of the same kind
+from maverick.visible import Shown, columns, duration, fit, one_line, padded, visible_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,7 +42,7 @@ def json_text(value: object, *, indent: int | None = 2) -> str:
     What JSON cannot say becomes what `as_json` makes of it.
     """
     text = json.dumps(
-        as_json(value), indent=indent, ensure_ascii=not _is_unicode(), allow_nan=False
+        as_json(value), indent=indent, ensure_ascii=not is_utf8(sys.stdout), allow_nan=False
     )
     text = visible_json(text)
     if os.environ.get("GITHUB_ACTIONS") != "true":
@@ -86,8 +85,9 @@ def value_text(value: object) -> str:
     return text if text.endswith("\n") or not text else f"{text}\n"
 
 
-def _is_unicode() -> bool:
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+def is_utf8(stream: Any) -> bool:
+    """Whether *stream* takes any character."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
     return encoding.lower().replace("-", "") == "utf8"
 
 
