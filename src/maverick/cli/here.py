@@ -87,8 +87,9 @@ def from_here(workflow: str) -> str:
     """Give a workflow's file as it is found from the caller's folder; a workflow's name as it
     is.
     """
-    is_file = "/" in workflow or workflow.endswith((".yaml", ".yml"))
-    return os.path.abspath(workflow) if is_file else workflow  # noqa: PTH100 - symbolic links stay as they are
+    from maverick.dsl.catalog.workflow_files import is_path  # noqa: PLC0415 - lists of runs do without
+
+    return os.path.abspath(workflow) if is_path(workflow) else workflow  # noqa: PTH100 - symbolic links stay as they are
 
 
 def asking() -> Callable[[str], bool] | None:

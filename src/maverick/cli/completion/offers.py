@@ -21,12 +21,10 @@ if TYPE_CHECKING:
     from maverick.checkpoints import Ref
     from maverick.project import Project
 
-VARIABLE: Final = "_MAVERICK_COMPLETE"
 _MOST: Final = 500
 """How many words are offered: nobody reads more."""
 _SAFE: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:@%+=,")
 _FILES: Final = {"FILE": "files", "PATH": "files", "DIR": "folders", "FOLDER": "folders"}
-_SHELLS: Final = ("bash", "zsh", "fish")
 
 
 class Offer(NamedTuple):
@@ -129,9 +127,11 @@ def _offers_of(kind: str, wanted: Wanted) -> Iterable[Offer]:
         "KEY=VALUE": _inputs,
     }
     if kind == "SHELL":
-        return [Offer(shell) for shell in _SHELLS]
+        from maverick.cli.completion.shells import SCRIPTS  # noqa: PLC0415 - few words are one
+
+        return [Offer(shell) for shell in SCRIPTS]
     if kind == "STATUS":
-        from maverick.runs.listing import STATUSES  # noqa: PLC0415 - few words are one
+        from maverick.runs.listing import STATUSES  # noqa: PLC0415 - as above
 
         return [Offer(status) for status in STATUSES]
     if kind == kind.lower():
@@ -146,11 +146,12 @@ def _offers_of(kind: str, wanted: Wanted) -> Iterable[Offer]:
 
 def _workflows(project: Project, _: Wanted) -> Iterator[Offer]:
     from maverick.cli.completion.workflow_names import WorkflowNames  # noqa: PLC0415
+    from maverick.dsl.catalog.workflow_files import ENDINGS  # noqa: PLC0415
 
     for name in WorkflowNames(project).names():
         yield Offer(name)
     for name in sorted(os.listdir()):  # noqa: PTH208
-        if name.endswith((".yaml", ".yml")) and name != "maverick.yaml":
+        if name.endswith(ENDINGS) and name != "maverick.yaml":
             yield Offer(name)
 
 

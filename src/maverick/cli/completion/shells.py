@@ -73,7 +73,7 @@ function __maverick_complete
 end
 complete -c maverick -k -f -a '(__maverick_complete)'
 """
-_SCRIPTS: Final = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
+SCRIPTS: Final = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 _MARK: Final = "# completion of maverick"
 
 
@@ -84,8 +84,8 @@ def shell_of(name: str, environment: Mapping[str, str]) -> str:
         UsageError: it is none of those that are known.
     """
     shell = name or os.path.basename(environment.get("SHELL", ""))  # noqa: PTH119 - a name
-    if shell not in _SCRIPTS:
-        known = ", ".join(_SCRIPTS)
+    if shell not in SCRIPTS:
+        known = ", ".join(SCRIPTS)
         what = f"there is no completion for {shell!r}" if shell else "SHELL does not name a shell"
         raise UsageError(f"{what}; name one of {known}")
     return shell
@@ -93,7 +93,7 @@ def shell_of(name: str, environment: Mapping[str, str]) -> str:
 
 def script(shell: str) -> str:
     """Give what *shell* loads."""
-    return _SCRIPTS[shell]
+    return SCRIPTS[shell]
 
 
 def install(shell: str, environment: Mapping[str, str]) -> list[str]:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from maverick import __version__, library
-from maverick.dsl.catalog.workflow_files import files_in, name_in, same_name
+from maverick.dsl.catalog.workflow_files import files_in, is_path, name_in, same_name
 from maverick.owners import config_folder
 from maverick.roots import FOLDER
 
@@ -102,7 +102,7 @@ class WorkflowNames:
     def _path_of(self, workflow: str) -> Path | None:
         from pathlib import Path  # noqa: PLC0415 - the project has loaded it
 
-        if "/" in workflow or workflow.endswith((".yaml", ".yml")):
+        if is_path(workflow):
             path = Path(os.path.abspath(workflow))  # noqa: PTH100 - symbolic links stay
             return path if path.is_file() else None
         return next((path for path, row in self._files() if same_name(row["name"], workflow)), None)
