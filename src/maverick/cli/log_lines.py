@@ -15,11 +15,11 @@ from maverick.cli.terminal.streams import (
     print_out,
     write_out,
 )
+from maverick.cli.typed.named import no_step
 from maverick.dsl.journal.logs import find_log
 from maverick.dsl.paths import StepPath
-from maverick.errors import NotFound
 from maverick.views.following import Follower, Written
-from maverick.visible import nearest, one_line, visible
+from maverick.visible import one_line, visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,8 +94,7 @@ def _is_one(page: RunPage, step: StepPath) -> bool:
     if node is not None and node.row is not None:
         return not node.row.is_composite
     if outlined is None and node is None:
-        known = [str(row.path) for row in page.top.rows()]
-        raise NotFound(f"{page.run} has no step {one_line(step)}{nearest(step, known)}")
+        raise no_step(page, step)
     return outlined is not None and not outlined.step.is_composite
 
 

@@ -19,9 +19,9 @@ import typer
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
 from maverick.cli.terminal.streams import is_terminal, print_bytes, print_err, print_json, print_out
-from maverick.cli.typed.named import run_and_step
+from maverick.cli.typed.named import no_step, run_and_step
 from maverick.errors import NotFound, UsageError
-from maverick.visible import nearest, one_line, visible
+from maverick.visible import one_line, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -95,8 +95,7 @@ def _rows(page: "RunPage", step: str | None) -> "list[StepRow]":
         return list(page.top.rows())
     node = page.find(step)
     if node is None:
-        known = [str(row.path) for row in page.top.rows()]
-        raise NotFound(f"{page.run} has no step {one_line(step)}{nearest(step, known)}")
+        raise no_step(page, step)
     return list(node.rows())
 
 

@@ -20,9 +20,7 @@ from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
 from maverick.cli.terminal.render import line_width, plural
 from maverick.cli.terminal.streams import as_lines
-from maverick.cli.typed.named import run_and_step
-from maverick.errors import NotFound
-from maverick.visible import nearest, one_line
+from maverick.cli.typed.named import no_step, run_and_step
 
 if TYPE_CHECKING:
     from maverick.views.run_page import RunPage
@@ -49,8 +47,7 @@ def command(
     page = load_page(str(project.root), store, checkpoint)
     node = page.top if step is None else page.find(step)
     if node is None:
-        known = [str(row.path) for row in page.top.rows()]
-        raise NotFound(f"{page.run} has no step {one_line(step or '')}{nearest(step or '', known)}")
+        raise no_step(page, step or "")
     reasons = [*step_page.reasons(page, node)]
     reply(
         reasons,

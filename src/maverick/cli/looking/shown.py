@@ -9,10 +9,8 @@ from maverick.cli.here import this_project
 from maverick.cli.run_text import RunText, output_lines
 from maverick.cli.terminal.render import line_width, shell_word
 from maverick.cli.terminal.streams import as_lines, print_json, print_out, print_value
-from maverick.cli.typed.named import run_and_step
-from maverick.errors import NotFound
+from maverick.cli.typed.named import no_step, run_and_step
 from maverick.views.page_loader import load_page
-from maverick.visible import nearest, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,8 +53,7 @@ def _show_step(
             page.top = node
             _show_run(page, unfold=unfold, plain=plain)
             return
-        known = [str(row.path) for row in page.top.rows()]
-        raise NotFound(f"{page.run} has no step {one_line(step)}{nearest(step, known)}")
+        raise no_step(page, step)
     row = node.row
     tries = step_page.tries_of(row, step_page.logs_of(store, page)(row.path))
     why = step_page.because(row)

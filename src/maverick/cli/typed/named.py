@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Final
 from maverick.dsl.journal.tree import RunTree, step_place
 from maverick.dsl.paths import StepPath
 from maverick.errors import NotFound, RevisionAmbiguous, StoreDamaged
-from maverick.visible import nearest
+from maverick.visible import nearest, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from maverick.checkpoints import Checkpoint, Store
     from maverick.dsl.workflow.model import Step
+    from maverick.views.run_page import RunPage
 
 NEWEST: Final = "@latest"
 _NAME: Final = r"[A-Za-z_][A-Za-z0-9_-]*"
@@ -48,6 +49,12 @@ def run_and_step(store: Store, words: Sequence[str]) -> tuple[Checkpoint, StepPa
         if not _STEP.fullmatch(given[0]):
             raise
         return _step_of_newest(store, StepPath(given[0]), str(error))
+
+
+def no_step(page: RunPage, step: str) -> NotFound:
+    """Give the error that says that the run has no such *step*, and which one is near."""
+    known = [str(row.path) for row in page.top.rows()]
+    return NotFound(f"{page.run} has no step {one_line(step)}{nearest(step, known)}")
 
 
 def _step_of_newest(store: Store, step: StepPath, no_run: str) -> tuple[Checkpoint, StepPath]:
