@@ -12,6 +12,7 @@ Examples:
   maverick logs -f
 """
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +20,7 @@ import typer
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
 from maverick.cli.terminal.streams import is_terminal, print_bytes, print_err, print_json, print_out
+from maverick.cli.typed.inside import STREAMS
 from maverick.cli.typed.named import no_step, run_and_step
 from maverick.errors import NotFound, UsageError
 from maverick.visible import one_line, visible
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
 
     from maverick.dsl.journal.logs import Logged
     from maverick.views.run_page import RunPage, StepRow
-
-_BOTH = ("stdout", "stderr")
 
 
 def command(
@@ -53,7 +53,7 @@ def command(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    if stream not in ("both", *_BOTH):
+    if stream not in ("both", *STREAMS):
         raise UsageError(f"--stream is both, stdout or stderr, not {stream!r}")
     if follow and (attempt or prompt or as_json):
         raise UsageError("-f goes on with what comes: it takes no --attempt, --prompt or --json")
@@ -64,14 +64,14 @@ def command(
     store = project.open_store()
     checkpoint, step = run_and_step(store, words or [])
     page = load_page(str(project.root), store, checkpoint)
+    streams = ("prompt",) if prompt else STREAMS if stream == "both" else (stream,)
     if follow and page.is_newest and page.status == "running":
         from maverick.cli.log_lines import follow_logs  # noqa: PLC0415 - of runs that go on
 
         context.obj.given = True
-        follow_logs(store, page, step, _BOTH if stream == "both" else (stream,))
+        follow_logs(store, page, step, streams)
         return
     rows = _rows(page, step)
-    streams = ("prompt",) if prompt else _BOTH if stream == "both" else (stream,)
     log_of = step_page.logs_of(store, page)
     chosen = [(row, _chosen(log_of(row.path), attempt)) for row in rows]
     known = [(row, logged) for row, logged in chosen if logged is not None]
@@ -106,7 +106,7 @@ def _chosen(log: "list[Logged]", attempt: int) -> "Logged | None":
 
 
 def _fields(row: "StepRow", logged: "Logged") -> dict[str, object]:
-    texts = {name: _text(logged.stream(name)) for name in ("stdout", "stderr", "prompt")}
+    texts = {name: _text(logged.stream(name)) for name in (*STREAMS, "prompt")}
     return {
         "path": str(row.path),
         "attempt": logged.number,
@@ -127,15 +127,8 @@ def _print(row: "StepRow", logged: "Logged", streams: "Iterable[str]", *, alone:
             print_out(f"{one_line(row.path)} | {visible(line)}\n")
         return
     print_bytes(data for _, data in pieces)
-    if pieces and not pieces[-1][1].endswith(b"\n") and is_terminal_out():
+    if pieces and not pieces[-1][1].endswith(b"\n") and is_terminal(sys.stdout):
         print_out("\n")
-
-
-def is_terminal_out() -> bool:
-    """Whether standard output is a terminal, which obeys control characters."""
-    import sys  # noqa: PLC0415 - as it is now
-
-    return is_terminal(sys.stdout)
 
 
 def _lines(pieces: "Iterable[tuple[str, bytes]]") -> "Iterator[str]":
