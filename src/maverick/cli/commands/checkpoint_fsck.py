@@ -13,7 +13,6 @@ Examples:
   maverick checkpoint fsck --repair
 """
 
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,6 +22,7 @@ import typer
 from maverick.cli.answer import reply
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
+from maverick.cli.terminal.render import now_ms
 from maverick.cli.terminal.streams import print_err
 from maverick.errors import StoreDamaged
 
@@ -70,7 +70,7 @@ def command(
 def _repair(folder: Path, *, trust_locks: bool | None) -> "list[Repair]":
     from maverick.checkpoints.fsck.repair import repair  # noqa: PLC0415
 
-    return repair(folder, clock=lambda: time.time_ns() // 1_000_000, trust_locks=trust_locks)
+    return repair(folder, clock=now_ms, trust_locks=trust_locks)
 
 
 def _row(finding: "Finding") -> dict[str, Any]:

@@ -22,9 +22,10 @@ import typer
 from maverick.cli.answer import reply
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
+from maverick.cli.looking.listed import whole_refs
 from maverick.cli.terminal.render import plural, size
 from maverick.cli.terminal.streams import print_bytes, warn
-from maverick.errors import RefDamaged, UsageError
+from maverick.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,11 +102,7 @@ def _all(project: "Project", runs: list[str], output: str) -> "list[Written]":
     if not output:
         raise UsageError("say with -o which folder the pages are to be in")
     store = project.open_store()
-    damaged: list[RefDamaged] = []
-    refs = store.refs(damaged)
-    for error in damaged:
-        warn(str(error))
-    return write_all(project.root, store, refs, Path(output), _scrub(project), warn)
+    return write_all(project.root, store, whole_refs(store), Path(output), _scrub(project), warn)
 
 
 def _scrub(project: "Project") -> "Callable[[Any], Any]":
