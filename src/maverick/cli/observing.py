@@ -124,10 +124,10 @@ def _event_lines(order: Order, answer: CommandAnswer, stack: ExitStack) -> "Obse
     from maverick.cli.terminal.event_lines import EventLines, empty, end_line  # noqa: PLC0415
 
     name = order.events
-    if name == "-" and answer.out is not None:
-        return EventLines(answer.out)
+    if name == "-":
+        return EventLines(answer.out or sys.stdout)
     try:
-        file = Path(os.devnull if name == "-" else name).open("a", encoding="utf-8")  # noqa: SIM115 - as below
+        file = Path(name).open("a", encoding="utf-8")  # noqa: SIM115 - as below
     except OSError as error:
         raise UsageError(f"cannot write events to {name}: {error.strerror}") from error
     is_start = order.resume is None
