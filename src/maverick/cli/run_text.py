@@ -160,22 +160,19 @@ class RunText:
     def _line(self, node: StepNode, depth: int) -> _Line:
         row = node.row
         status = node.status
-        if row is not None and row.passed is False and status == "done":
-            status_shown = "doubtful"
-        else:
-            status_shown = status
+        is_doubtful = row is not None and row.passed is False and status == "done"
         name = node.path.last
         if node.is_iteration:
             loop = str(node.path)[: -len(name)]
             item = self._item(loop, name)
             name = f"{name} {item}" if item else name
-        elif not node.path.last.startswith("[") and row is not None and row.type == "loop":
+        elif row is not None and row.type == "loop":
             count = sum(self._page.counts.get(node.path, {}).values())
             count = count or sum(one.is_iteration for one in node.inner)
             name = f"{name} ({count})" if count else name
         seconds = node.seconds if status != "pending" else None
         time = duration(seconds) if seconds is not None else ""
-        return _Line(depth, status_shown, name, time, _about(row), row)
+        return _Line(depth, "doubtful" if is_doubtful else status, name, time, _about(row), row)
 
     def _item(self, loop: str, bracketed: str) -> str:
         position = bracketed[1:-1]

@@ -58,11 +58,7 @@ class _Running:
         """Take what it wrote; only the end is kept."""
         if stream != self.stream:
             self.stream, self.tail = stream, f"{self.tail}\n" if self.tail else ""
-        self.tail = (
-            text[-KEPT_CHARACTERS:]
-            if len(text) >= KEPT_CHARACTERS
-            else (self.tail + text)[-KEPT_CHARACTERS:]
-        )
+        self.tail = (self.tail + text)[-KEPT_CHARACTERS:]
 
     @property
     def last(self) -> str:

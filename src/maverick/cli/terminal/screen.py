@@ -166,7 +166,7 @@ def passed_line(line: str) -> str:
     states = [state for state in line.rstrip("\r").split("\r") if state]
     parts = _COLOURS.split(states[-1] if states else "")
     text = "".join(
-        part if number % 2 else part.replace("\t", "    ") and one_line(part.replace("\t", "    "))
+        part if number % 2 else one_line(part.replace("\t", "    "))
         for number, part in enumerate(parts)
     )
     return f"{text}\x1b[0m" if len(parts) > 1 else text
