@@ -23,7 +23,7 @@ from maverick.cli.terminal.streams import print_err
 from maverick.errors import UsageError
 
 if TYPE_CHECKING:
-    from maverick.checkpoints import Snapshot
+    from maverick.checkpoints import Snapshot, Store
     from maverick.checkpoints.workspace import RestorePlan
 
 
@@ -55,9 +55,9 @@ def command(
     store = project.open_store()
     snapshot = store.load(revision)
     workspace_choice.require_files(store, snapshot)
-    inside = [_in_project(path) for path in paths or []]
+    inside = [_in_project(path, project.root) for path in paths or []]
     if to:
-        _restore_to(snapshot, Path(to), inside, as_json=as_json)
+        _restore_to(store, project.root, snapshot, Path(to), inside, as_json=as_json)
         return
 
     def confirm(plan: "RestorePlan") -> None:
@@ -80,10 +80,18 @@ def command(
     )
 
 
-def _restore_to(snapshot: "Snapshot", folder: Path, paths: list[str], *, as_json: bool) -> None:
+def _restore_to(
+    store: "Store",
+    project: Path,
+    snapshot: "Snapshot",
+    folder: Path,
+    paths: list[str],
+    *,
+    as_json: bool,
+) -> None:
     from maverick.checkpoints.workspace import plan_copy  # noqa: PLC0415
 
-    root, real = this_project().root.resolve(), folder.resolve()
+    root, real = project.resolve(), folder.resolve()
     if real.is_relative_to(root) and real.relative_to(root).parts[:1] in {
         (".git",),
         (".maverick",),
@@ -91,7 +99,7 @@ def _restore_to(snapshot: "Snapshot", folder: Path, paths: list[str], *, as_json
         raise UsageError(
             f"{folder} belongs to {real.relative_to(root).parts[0]}; give another folder"
         )
-    plan = plan_copy(this_project().open_store(), snapshot, folder, paths)
+    plan = plan_copy(store, snapshot, folder, paths)
     plan.execute()
     reply(
         {**changes_json(plan), "undo": None},
@@ -100,10 +108,9 @@ def _restore_to(snapshot: "Snapshot", folder: Path, paths: list[str], *, as_json
     )
 
 
-def _in_project(path: str) -> str:
+def _in_project(path: str, root: Path) -> str:
     """Give a path that was given from the current folder as it stands in the project."""
-    here, root = Path.cwd(), this_project().root
-    absolute = Path(path) if Path(path).is_absolute() else here / path
+    absolute = Path.cwd() / path
     return str(absolute.relative_to(root)) if absolute.is_relative_to(root) else path
 
 

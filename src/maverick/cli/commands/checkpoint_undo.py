@@ -30,7 +30,8 @@ def command(
 ) -> None:
     from maverick.checkpoints import byhand  # noqa: PLC0415
 
-    store = this_project().open_store()
+    project = this_project()
+    store = project.open_store()
     change = byhand.newest(store, byhand.find_run(store, run) if run else "")
     what = f"{change.run}: {change.reason}, {age(change.created, now_ms())} ago"
     if not has_consent(f"Take back {what}?", yes=yes):
@@ -39,7 +40,7 @@ def command(
     if change.action == "restore":
         from maverick.runs import workspace_choice  # noqa: PLC0415
 
-        done = workspace_choice.undo_restore(store, this_project().root, change)
+        done = workspace_choice.undo_restore(store, project.root, change)
     else:
         done = byhand.undo(store, change)
     reply(
