@@ -21,9 +21,13 @@ import typer
 
 from maverick.cli.answer import reply
 from maverick.cli.entry import AsJson
+from maverick.cli.here import this_project
+from maverick.cli.terminal.render import line_width, paint, plural
+from maverick.cli.terminal.streams import has_colour, stdout_kept_clean
+from maverick.errors import Interrupted, MaverickError
+from maverick.visible import one_line, shown
 
 if TYPE_CHECKING:
-    from maverick.errors import MaverickError
     from maverick.project import Project
     from maverick.views.health.checks import Check
 
@@ -38,11 +42,8 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     from maverick.cli.terminal.interrupt import catching  # noqa: PLC0415
-    from maverick.cli.terminal.streams import stdout_kept_clean  # noqa: PLC0415
     from maverick.dsl.processes.stop_request import Stop, Stopped  # noqa: PLC0415
-    from maverick.errors import Interrupted  # noqa: PLC0415
     from maverick.views.health.examination import examine  # noqa: PLC0415
-    from maverick.visible import shown  # noqa: PLC0415
 
     project, refused = _project()
     stop = Stop()
@@ -66,9 +67,6 @@ def command(
 
 def _project() -> "tuple[Project | None, MaverickError | None]":
     """Give the project at hand, or why it is not to be had."""
-    from maverick.cli.here import this_project  # noqa: PLC0415
-    from maverick.errors import MaverickError  # noqa: PLC0415
-
     try:
         return this_project(), None
     except MaverickError as error:
@@ -76,10 +74,6 @@ def _project() -> "tuple[Project | None, MaverickError | None]":
 
 
 def _lines(checks: "list[Check]") -> Iterable[str]:
-    from maverick.cli.terminal.render import line_width, paint, plural  # noqa: PLC0415
-    from maverick.cli.terminal.streams import has_colour  # noqa: PLC0415
-    from maverick.visible import one_line, shown  # noqa: PLC0415
-
     colour = has_colour(sys.stdout)
     indent = max(len(check.area) for check in checks) + 11
     width = line_width(sys.stdout)
