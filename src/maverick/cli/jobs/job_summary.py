@@ -5,9 +5,11 @@ text in it.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from maverick.cli.terminal.render import plural
 from maverick.errors import MaverickError
 from maverick.views.graphs.drawing import as_mermaid
 from maverick.views.graphs.run_graph import graph_of_run
@@ -62,7 +64,7 @@ def _head(page: RunPage) -> str:
     costs = page.totals
     parts = [f"run {code(page.run)}"]
     if costs["calls"]:
-        parts.append(f"{costs['calls']:,} agent call{'' if costs['calls'] == 1 else 's'}")
+        parts.append(plural(costs["calls"], "agent call"))
     if costs["tokens_in"] or costs["tokens_out"]:
         tokens = (costs["tokens_in"] or 0) + (costs["tokens_out"] or 0)
         parts.append(f"{tokens:,} tokens")
@@ -75,20 +77,13 @@ def _table(page: RunPage) -> str:
     rows = [_row(node) for node in page.top.inner]
     left = len(rows) - _MOST_ROWS
     rows = rows[:_MOST_ROWS] + ([f"| | and {left} more | | |"] if left > 0 else [])
-    inner = (
-        row
-        for row in page.steps
-        if row.status == "failed" and str(row.path) != str(row.path).partition(".")[0]
-    )
+    inner = (row for row in page.steps if row.status == "failed" and "." in row.path)
     rows += [_row_of(row, "") for row in islice(inner, _MOST_FAILURES)]
     return "\n".join(["| | step | time | |", "| --- | --- | ---: | --- |", *rows, ""])
 
 
 def _row(node: StepNode) -> str:
-    counts: dict[str, int] = {}
-    for inner in node.inner:
-        if inner.is_iteration:
-            counts[inner.status] = counts.get(inner.status, 0) + 1
+    counts = Counter(inner.status for inner in node.inner if inner.is_iteration)
     said = ", ".join(f"{count} {status}" for status, count in counts.items())
     if node.row is None:
         return _cells(node.status, str(node.path), node.seconds, said)
