@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from maverick.cli.terminal.render import (
     age,
     hanging,
-    json_text,
+    inline_text,
     label_text,
     now_ms,
     paint,
@@ -388,7 +388,7 @@ def _count(number: int) -> str:
 
 def _brief(value: object) -> str:
     """Give a value on one line: a text as it is, another one as JSON."""
-    text = value if isinstance(value, str) else json_text(value, indent=None)
+    text = inline_text(value)
     return " ".join(text.split()) if len(text) < 2000 else f"{text[:2000]}…"
 
 

@@ -10,7 +10,7 @@ import typer
 from maverick.cli.commands import run
 from maverick.cli.entry import command, help_text
 from maverick.cli.here import this_project
-from maverick.cli.terminal.render import json_text
+from maverick.cli.terminal.render import inline_text
 from maverick.errors import InputInvalid
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def shipped(name: str) -> Any:
 
     def callback(**given: Any) -> None:
         pairs = [
-            f"{key.removeprefix(_MARK)}={_text(value)}"
+            f"{key.removeprefix(_MARK)}={inline_text(value)}"
             for key, value in given.items()
             if key.startswith(_MARK) and value is not None
         ]
@@ -104,11 +104,11 @@ def _option(declared: Input) -> inspect.Parameter:
 def _about(declared: Input) -> str:
     notes = []
     if declared.choices:
-        notes.append("one of " + ", ".join(map(_text, declared.choices)))
+        notes.append("one of " + ", ".join(map(inline_text, declared.choices)))
     if declared.required:
         notes.append("required")
     elif declared.default is not None:
-        notes.append(f"default: {_text(declared.default)}")
+        notes.append(f"default: {inline_text(declared.default)}")
     about = f"{declared.description.strip().rstrip('.')}." if declared.description else ""
     return f"{about} [{'; '.join(notes)}]".strip() if notes else about
 
@@ -124,7 +124,3 @@ def _help(name: str, description: str) -> str:
       maverick {name} --help
       maverick {name} --resume
     """
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else json_text(value, indent=None)

@@ -7,14 +7,13 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from maverick.cli.terminal.render import json_text
+from maverick.cli.terminal.render import inline_text
 from maverick.cli.terminal.streams import warn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from maverick.dsl.workflow.outcome import Outcome
-    from maverick.values import Value
     from maverick.views.run_page import RunPage
 
 SUMMARY: Final = "GITHUB_STEP_SUMMARY"
@@ -27,15 +26,11 @@ def write_outputs(outcome: Outcome, environment: Mapping[str, str]) -> None:
     """Give the job `run`, `status`, and of a run that is done `output`."""
     outputs = {"run": outcome.run, "status": str(outcome.status)}
     if outcome.status == "done":
-        outputs["output"] = _text(outcome.output)
+        outputs["output"] = inline_text(outcome.output)
     if len(outputs.get("output", "").encode("utf-8", "backslashreplace")) > MOST_BYTES:
         warn(f"the output has more than {MOST_BYTES:,} bytes, and is not in {OUTPUTS}")
         del outputs["output"]
     _append(OUTPUTS, "".join(_heredoc(*output) for output in outputs.items()), environment)
-
-
-def _text(value: Value) -> str:
-    return value if isinstance(value, str) else json_text(value, indent=None)
 
 
 def _heredoc(name: str, text: str) -> str:

@@ -75,6 +75,11 @@ def as_json(value: object) -> Any:
             return value
 
 
+def inline_text(value: object) -> str:
+    """Give a text as it is, any other value as JSON on one line."""
+    return value if isinstance(value, str) else json_text(value, indent=None)
+
+
 def value_text(value: object) -> str:
     """Give *value* for people, ending in a newline: text as it is, nothing for null, else pretty
     JSON.
