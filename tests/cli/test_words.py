@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from kit.program import Quick
-from maverick.cli.commands import ORDER
+from maverick.cli.commands import ORDER, checkpoint, workflow
 from maverick.cli.typed.words import ACTING, CHANGING, LOOKING, unknown_command
 
 TYPED = [
@@ -43,27 +43,7 @@ TYPED = [
     "create",
     "tag",
 ]
-MEMBERS = {
-    "workflow": ["list", "show", "check"],
-    "checkpoint": [
-        "list",
-        "log",
-        "show",
-        "cat",
-        "diff",
-        "create",
-        "restore",
-        "tag",
-        "drop",
-        "fork",
-        "edit",
-        "undo",
-        "export",
-        "import",
-        "gc",
-        "fsck",
-    ],
-}
+MEMBERS = {"workflow": workflow.ORDER, "checkpoint": checkpoint.ORDER}
 COMMAND = re.compile(r"`maverick ([^`]*)`")
 
 
