@@ -117,15 +117,18 @@ def _run_rollback(walk: Walk, recorder: Recorder, finished: Finished) -> None:
         idempotency_key=walk.recall.former_idempotency_key(path)
     )
     frame.set_step(step.name, finished.result.view())
+    beside = recorder.beside(path)
     try:
         if rollback.step is not None:
-            walk.beside(recorder.beside(path)).walk_step(
+            walk.beside(beside).walk_step(
                 rollback.step, path.child("rollback"), Block(frame, finished.file)
             )
         else:
-            _call_action(walk, recorder.beside(path), finished, str(rollback.action), frame)
+            _call_action(walk, beside, finished, str(rollback.action), frame)
     except Unfinished as unread:
         raise StepFailed(f"it reads {unread.path}, which has not finished") from None
+    finally:
+        recorder.add_costs(beside.standing.costs)
 
 
 def _call_action(walk: Walk, beside: Recorder, finished: Finished, name: str, frame: Frame) -> None:
