@@ -5,7 +5,7 @@ Each is walked again on every resumption; the steps inside are recalled or run l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -35,17 +35,17 @@ if TYPE_CHECKING:
 _NOTHING_VALIDATED: Final = "nothing was validated: there are no stages (validation.stages)"
 
 
-def walk_of(walk: Walk, step: Step, path: StepPath, block: Block) -> Callable[[], Result]:
-    """Give what walks once *step*, which is made of steps."""
+def walk_composite(walk: Walk, step: Step, path: StepPath, block: Block) -> Result:
+    """Walk once *step*, which is made of steps."""
     match step:
         case LoopStep():
-            return lambda: walk_loop(walk, step, path, block)
+            return walk_loop(walk, step, path, block)
         case BranchStep():
-            return lambda: walk_branch(walk, step, path, block)
+            return walk_branch(walk, step, path, block)
         case SubworkflowStep():
-            return lambda: walk_subworkflow(walk, step, path, block)
+            return walk_subworkflow(walk, step, path, block)
         case ValidateStep():
-            return lambda: walk_validate(walk, step, path, block)
+            return walk_validate(walk, step, path, block)
         case _:
             raise AssertionError(f"{step.kind} is made of no steps")
 

@@ -190,7 +190,10 @@ class Executor:
             result = self._conclude(path, step, Result("skipped", lambda: None))
         else:
             try:
-                result = self._perform(step, path, block)
+                if step.is_composite:
+                    result = self._walk_composite(step, path, block)
+                else:
+                    result = leaves.walk_leaf(self, step, path, block)
             except StepFailed as error:
                 error.step = error.step or path
                 error.args = (self.tools.scrub.text(str(error)),)
@@ -226,22 +229,13 @@ class Executor:
         """Give a walk that runs nothing, and that tells *history* all that is recorded."""
         return Executor(self.recall, self.tools, keep_records=True, history=history)
 
-    def _perform(self, step: Step, path: StepPath, block: Block) -> Result:
-        if not step.is_composite:
-            return leaves.walk_leaf(self, step, path, block)
-        from maverick.dsl.engine.composites import walk_of  # noqa: PLC0415 - many workflows have none
-
-        return self._walk_composite(step, path, block, walk_of(self, step, path, block))
-
-    def _walk_composite(
-        self, step: Step, path: StepPath, block: Block, walk: Callable[[], Result]
-    ) -> Result:
+    def _walk_composite(self, step: Step, path: StepPath, block: Block) -> Result:
         """Walk a step made of steps. It is never recalled whole; its output is kept to be shown."""
         self.emit("step_started", path, step, data={"composite": True})
         started, clock = time.time(), time.monotonic()
         planned = len(self.plan.steps)
         try:
-            result = self._walk_attempts(step, path, block, walk)
+            result = self._walk_attempts(step, path, block)
         except Unfinished as unfinished:
             self.plan.add_unentered(step, path, block, self.recall, unfinished, planned)
             raise
@@ -298,10 +292,10 @@ class Executor:
             return did_not_pass(result.output)
         return "; ".join(self.notices.at(path)) if isinstance(step, SubworkflowStep) else ""
 
-    def _walk_attempts(
-        self, step: Step, path: StepPath, block: Block, walk: Callable[[], Result]
-    ) -> Result:
+    def _walk_attempts(self, step: Step, path: StepPath, block: Block) -> Result:
         """Walk a composite until it succeeds; an attempt recalls what those before it finished."""
+        from maverick.dsl.engine.composites import walk_composite  # noqa: PLC0415 - many workflows have none
+
         retries = Retries.of(step.retry, block.frame)
         before, newest, deadline = block.newest, block.newest, block.deadline
 
@@ -314,7 +308,7 @@ class Executor:
             block.is_repeated = partial(retries.repeats, number)
             if number > 1:
                 self.notices.drop(path)
-            return walk()
+            return walk_composite(self, step, path, block)
 
         try:
             return self.run_attempts(retries, step, path, attempt)
