@@ -86,12 +86,3 @@ def test_what_it_does_not_know_it_refuses(data: str) -> None:
     """A screen that left something out would show less than a person sees."""
     with pytest.raises(AssertionError, match="does not know"):
         screen(data)
-
-
-def test_a_smaller_screen_keeps_its_last_lines() -> None:
-    made = screen("a\r\nb\r\nc")
-
-    made.resize(5, 2)
-
-    assert "a\nb\nc" == made.text()
-    assert 2 == len(made.shown())

@@ -71,7 +71,6 @@ class Screen:
         self.rows = rows
         self.above: list[Row] = []
         self.row = self.column = 0
-        self.cursor_shown = True
         self._style = PLAIN
         self._wraps = False
         self._lines = [self._blank() for _ in range(rows)]
@@ -116,16 +115,6 @@ class Screen:
         while lines and not lines[-1]:
             lines.pop()
         return "\n".join(lines)
-
-    def resize(self, columns: int, rows: int) -> None:
-        """Become that large; lines are cut or filled up, not wrapped again."""
-        while len(self._lines) > rows:
-            self.above.append(tuple(self._lines.pop(0)))
-            self.row = max(0, self.row - 1)
-        self.columns, self.rows = columns, rows
-        self._lines = [(line + self._blank())[:columns] for line in self._lines]
-        self._lines += [self._blank() for _ in range(rows - len(self._lines))]
-        self.column = min(self.column, columns - 1)
 
     def _blank(self) -> list[Cell]:
         return [Cell()] * self.columns
@@ -189,11 +178,9 @@ class Screen:
         self._wraps = False
 
     def _command(self, final: str, params: str) -> None:
-        if params == "?25" and final in "hl":
-            self.cursor_shown = final == "h"
-        elif params in {"?2004", "?2026", "?7"}:  # Pasting, frames at once, wrapping.
-            return
-        elif re.fullmatch(r"[0-9;]*", params) and final in "mABCDGHJKP":
+        if params in {"?25", "?2004", "?2026", "?7"}:
+            return  # The cursor, pasting, frames at once, wrapping.
+        if re.fullmatch(r"[0-9;]*", params) and final in "mABCDGHJKP":
             numbers = [int(number or 0) for number in params.split(";")]
             if final == "m":
                 self._style = _styled(self._style, iter(numbers))
@@ -237,10 +224,6 @@ class Screen:
         start = 0 if what else self.column
         end = self.column + 1 if what == 1 else self.columns
         line[start:end] = [Cell()] * (end - start)
-
-
-def _line(row: Row) -> str:
-    return "".join(cell.text for cell in row).rstrip()
 
 
 def _width(character: str) -> int:
@@ -349,7 +332,7 @@ class Session:
         Path(self._state).unlink()
 
     def _line(self) -> str:
-        return _line(self.screen.shown()[self.screen.row])
+        return "".join(cell.text for cell in self.screen.shown()[self.screen.row]).rstrip()
 
     def _wait(self, before: int) -> None:
         """Wait for the prompt, alone on a line behind the one of that number."""
