@@ -15,7 +15,9 @@ from maverick.dsl.expressions import evaluate
 from maverick.dsl.expressions.expressions import SourcePlace, parse_expression
 from maverick.dsl.expressions.functions import FUNCTIONS
 from maverick.dsl.expressions.scope import Frame
+from maverick.dsl.journal.tally import Standing
 from maverick.dsl.serialization.steps import STEP_TYPES
+from maverick.dsl.workflow.costs import Costs
 
 LANGUAGE = Page(ROOT / "docs" / "language.md")
 LIBRARY = Page(ROOT / "docs" / "library.md")
@@ -70,3 +72,12 @@ def test_every_workflow_that_ships_has_its_row() -> None:
     ]
 
     assert [] == [name for name in shipped if f"| `{name}` |" not in LIBRARY.text]
+
+
+def test_the_format_names_all_that_the_summary_of_a_ref_holds() -> None:
+    full = Standing(1, 1, 1, Costs(1, 1, 1, 1.0), "e", "s", ("n",), {"w": 1}, "run at 3f2a9c000000")
+    text = (ROOT / "docs" / "format.md").read_text("utf-8")
+    entry = text.partition("\n* `summary`")[2].partition("\n* ")[0]
+
+    assert len(Standing._fields) - 1 + len(Costs._fields) == len(full.fields())
+    assert [] == [name for name in full.fields() if f"`{name}`" not in entry]
