@@ -15,6 +15,7 @@ from maverick.dsl.expressions import evaluate
 from maverick.dsl.expressions.expressions import SourcePlace, parse_expression
 from maverick.dsl.expressions.functions import FUNCTIONS
 from maverick.dsl.expressions.scope import Frame
+from maverick.dsl.journal import tree
 from maverick.dsl.journal.tally import Standing
 from maverick.dsl.serialization.steps import STEP_TYPES
 from maverick.dsl.workflow.costs import Costs
@@ -81,3 +82,17 @@ def test_the_format_names_all_that_the_summary_of_a_ref_holds() -> None:
 
     assert len(Standing._fields) - 1 + len(Costs._fields) == len(full.fields())
     assert [] == [name for name in full.fields() if f"`{name}`" not in entry]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        *(tree.INPUTS, tree.DEFINITION, tree.OUTPUT, tree.FILES, tree.ABOUT_FILES, tree.ARTIFACTS),
+        *(tree.RUN, tree.ASKED, tree.END, tree.EXECUTIONS, tree.NOTICES),
+    ],
+)
+def test_the_format_names_what_stands_at_the_top_of_a_run_s_trees(place: tuple[str]) -> None:
+    text = (ROOT / "docs" / "format.md").read_text("utf-8")
+    section = text.partition("\n### 5.2 ")[2].partition("\n####")[0]
+
+    assert f"`{place[0]}" in section
