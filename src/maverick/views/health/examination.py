@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 import threading
 from importlib.metadata import version
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from maverick.dsl.processes.processes import Processes, Stopped
@@ -89,11 +90,10 @@ def _side_by_side(patient: Patient, probes: Sequence[Probe], limit: float) -> li
     for thread in threads:
         thread.start()
     found: list[Sequence[Check]] = []
+    end = monotonic() + limit
     for (area, _), number, thread in zip(probes, range(len(probes)), threads, strict=True):
-        waited = 0.0
-        while thread.is_alive() and waited < limit and not patient.stop.requested:
+        while thread.is_alive() and monotonic() < end and not patient.stop.requested:
             thread.join(0.2)
-            waited += 0.2
         result = results[number]
         if patient.stop.requested:
             raise Stopped(patient.stop.reason)
