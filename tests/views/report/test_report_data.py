@@ -13,6 +13,7 @@ from maverick.checkpoints import Store
 from maverick.dsl.paths import StepPath
 from maverick.views.page_loader import load_page
 from maverick.views.report.bounds import Budget
+from maverick.views.report.details import MOST_ARTIFACTS
 from maverick.views.report.gathering import Gathered, gather
 from maverick.views.report.previous import MOST_CHANGES
 from maverick.views.report.rows import placed
@@ -152,6 +153,29 @@ def test_a_full_page_says_what_it_left_out_and_the_command_that_shows_it(runs: R
     assert {"Left out, because the page is full: maverick show"} == {
         detail["notes"][0][:49] for detail in details.values()
     }
+
+
+def test_of_many_artifacts_a_step_says_how_to_see_all(runs: Runs) -> None:
+    runs.flow(
+        f"""
+        - name: few
+          type: shell
+          run: "echo x > x.txt"
+          artifacts: [x.txt]
+        - name: many
+          type: shell
+          run: "mkdir -p out; for n in $(seq {MOST_ARTIFACTS + 5}); do echo x > out/$n.txt; done"
+          artifacts: ["out/*.txt"]
+        """
+    )
+    runs.start()
+
+    details = _details(_gathered(runs))
+
+    assert [{"path": "artifacts/few/x.txt", "bytes": 2}] == details["few"]["artifacts"]
+    assert "notes" not in details["few"]
+    assert MOST_ARTIFACTS == len(details["many"]["artifacts"])
+    assert details["many"]["notes"][0].endswith(f"checkpoint show {runs.run}:artifacts/many")
 
 
 def test_secrets_of_now_are_masked_everywhere(runs: Runs) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from maverick.dsl.journal.logs import STREAMS
+from maverick.dsl.journal.tree import artifacts_place
 from maverick.errors import MaverickError
 from maverick.views import step_page
 from maverick.views.report.bounds import (
     DIFF_BYTES,
     ERROR_BYTES,
     PROMPT_BYTES,
+    STREAM_BYTES,
     bounded,
     head_of,
     log_pieces,
@@ -74,6 +78,7 @@ class Details:
     def _read(self, row: StepRow) -> dict[str, Any]:
         reason = self._reasons.get(row.path, {})
         log = self._log_of(row.path)
+        artifacts = list(islice(self._artifacts(row), MOST_ARTIFACTS + 1))
         fields: dict[str, Any] = {
             "did": reason.get("did"),
             "because": reason.get("because"),
@@ -87,8 +92,8 @@ class Details:
             "logs": list(_logs(log)),
             "prompt": _prompt(log),
             "files": self._files.get(row.path, []),
-            "artifacts": list(self._artifacts(row)),
-            "notes": list(self._log_notes(row, log)),
+            "artifacts": artifacts[:MOST_ARTIFACTS],
+            "notes": list(self._notes(row, log, artifacts)),
         }
         if row.status in ("done", "failed"):
             fields["output"] = bounded(step_page.output_of(self._page, row))
@@ -102,24 +107,27 @@ class Details:
     def _artifacts(self, row: StepRow) -> Iterator[dict[str, Any]]:
         if self._page.tree.artifacts(row.path) is None:
             return
-        walk = self._page.tree.snapshot.walk(("artifacts", row.path))
-        for number, (path, entry) in enumerate(walk):
-            if number == MOST_ARTIFACTS:
-                return
+        walk = self._page.tree.snapshot.walk(artifacts_place(row.path))
+        for path, entry in walk:
             if entry.kind != "tree":
                 yield {"path": one_line("/".join(path)), "bytes": entry.size}
 
-    def _log_notes(self, row: StepRow, log: list[Logged]) -> Iterator[str]:
+    def _notes(
+        self, row: StepRow, log: list[Logged], artifacts: list[dict[str, Any]]
+    ) -> Iterator[str]:
         command = f"maverick logs {self._page.run} {one_line(row.path)}"
         if len(log) > MOST_ATTEMPTS:
             yield f"Logs of the first {len(log) - MOST_ATTEMPTS} attempts are left out: {command}"
         elif any(_is_cut(attempt) for attempt in log):
             yield f"All that is kept: {command}"
+        if len(artifacts) > MOST_ARTIFACTS:
+            place = "/".join(map(one_line, artifacts_place(row.path)))
+            command = f"maverick checkpoint show {self._page.run}:{place}"
+            yield f"The first {MOST_ARTIFACTS} artifacts are shown, here are all: {command}"
 
 
 def _is_cut(attempt: Logged) -> bool:
-    _, left_out = log_pieces(attempt.pieces)
-    return bool(left_out)
+    return any(len(attempt.stream(stream)) > STREAM_BYTES for stream in STREAMS.values())
 
 
 def _logs(log: list[Logged]) -> Iterator[dict[str, Any]]:
