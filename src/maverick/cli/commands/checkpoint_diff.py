@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, assert_never
 
 import typer
 
+from maverick.checkpoints.workspace.capture import FOLDER, LINK
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
 from maverick.cli.terminal.render import SIGNS, json_text, plural, size, table
@@ -32,7 +33,7 @@ from maverick.dsl.journal.tree import RunTree
 from maverick.dsl.workflow.outcome import in_words
 from maverick.errors import NotFound
 from maverick.runs.listing import run_before
-from maverick.views.comparing.file_comparison import EMPTY_FOLDER, LINK, FileDifference
+from maverick.views.comparing.file_comparison import FileDifference
 from maverick.views.comparing.folding import Fold, More, fold
 from maverick.views.comparing.run_comparison import CodeDifference, ValueDifference, compare
 from maverick.visible import duration, nearest, one_line
@@ -295,7 +296,7 @@ def _kind(mode: str, count: int) -> str:
     match mode:
         case "":
             return ""
-        case _ if mode == EMPTY_FOLDER:
+        case _ if mode == FOLDER:
             return "empty folder"
         case _ if mode == LINK:
             return "link"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from maverick.checkpoints.trees.diff import diff_trees
 from maverick.checkpoints.workspace import FileChange, change_of, is_binary, tree_of
+from maverick.checkpoints.workspace.capture import FOLDER, LINK
 from maverick.dsl.journal.tree import ARTIFACTS, FILES, TreePath
 from maverick.dsl.paths import is_within
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 TEXT_LIMIT_BYTES: Final = 1_000_000
 """Of a longer file only the size is told."""
-LINK: Final = "120000"
-EMPTY_FOLDER: Final = "040000"
 
 
 class FileSide(NamedTuple):
@@ -83,8 +82,8 @@ class FileDifference(NamedTuple):
     def _read(self, mode: str, blob: ObjectId, count: int) -> Any:
         if not mode:
             return None
-        if mode == EMPTY_FOLDER:
-            return {"mode": EMPTY_FOLDER}
+        if mode == FOLDER:
+            return {"mode": FOLDER}
         if mode == LINK:
             return {"link": self.store.read(blob).decode("utf-8", "surrogateescape")}
         binary = {"bytes": count, "blake3": blob}

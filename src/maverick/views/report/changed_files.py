@@ -6,8 +6,8 @@ from difflib import unified_diff
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from maverick.checkpoints.workspace import FileChange, is_binary
-from maverick.checkpoints.workspace.changes import diff_files
+from maverick.checkpoints.workspace import FileChange, diff_files, is_binary
+from maverick.checkpoints.workspace.capture import FOLDER, LINK
 from maverick.dsl.journal.tree import FILES
 from maverick.errors import MaverickError
 from maverick.views.report.bounds import DIFF_BYTES, head_of
@@ -25,7 +25,6 @@ MOST_FILES: Final = 500
 """Of one comparison that are shown."""
 TEXT_BYTES: Final = 256 * 1024
 """Of a longer file only the sizes are shown."""
-_LINK: Final = "120000"
 
 
 class Kept(NamedTuple):
@@ -108,10 +107,10 @@ def _lines(store: Store, mode: str, blob: Any, size: int) -> list[str] | None:
     """Give the lines of one side; None of what is no text, or too long."""
     if not mode:
         return []
-    if size > TEXT_BYTES or mode.startswith("04"):
+    if size > TEXT_BYTES or mode == FOLDER:
         return None
     data = store.read(blob)
-    if mode == _LINK:
+    if mode == LINK:
         return [f"link to {data.decode('utf-8', 'backslashreplace')}"]
     try:
         return None if is_binary(data) else data.decode("utf-8").splitlines()
