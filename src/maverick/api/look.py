@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from maverick import project as projects
 from maverick.api import html
-from maverick.api.run_steps import Differences, Files, Steps
+from maverick.api.run_steps import Differences, Files, Steps, moment
+from maverick.dsl.catalog.workflow_files import same_name
 from maverick.dsl.workflow import outcome as outcomes
 from maverick.encoding import inherited
 from maverick.errors import NotFound, UsageError
@@ -20,6 +20,8 @@ from maverick.roots import Location, find_root, locate
 from maverick.visible import duration, one_line
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from maverick.checkpoints import Checkpoint, Store
     from maverick.runs.listing import RunSummary
     from maverick.values import Value
@@ -53,7 +55,7 @@ class Project(projects.Project):
         return Runs(
             Run(self, store, summary.run, summary)
             for summary in summaries
-            if (not workflow or workflow.replace("_", "-") == summary.workflow.replace("_", "-"))
+            if (not workflow or same_name(workflow, summary.workflow))
             and (not status or status == summary.status)
         )
 
@@ -122,12 +124,12 @@ class Run:
     @property
     def started(self) -> datetime:
         """When it was started, in UTC."""
-        return _time(self._summary.started if self._summary else self.page.started)
+        return moment(self._summary.started if self._summary else self.page.started)
 
     @property
     def ended(self) -> datetime | None:
         """When it ended, in UTC; None if it goes on."""
-        return None if self.page.ended is None else _time(self.page.ended)
+        return None if self.page.ended is None else moment(self.page.ended)
 
     @property
     def seconds(self) -> float | None:
@@ -279,7 +281,3 @@ def open(path: str | PathLike[str] | None = None) -> Project:  # noqa: A001 - as
         location = Location(here, find_root(here, environment))
     opened = open_project(location, environment)
     return Project(opened.root, opened.environment, opened.trust)
-
-
-def _time(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -58,8 +58,7 @@ class Step:
     @property
     def started(self) -> datetime | None:
         """When it began, in UTC."""
-        started = self._row.started
-        return None if started is None else datetime.fromtimestamp(started / 1000, UTC)
+        return None if self._row.started is None else moment(self._row.started)
 
     @property
     def seconds(self) -> float | None:
@@ -238,6 +237,11 @@ class Differences(list[dict[str, Any]]):
         )
         title = f"{html.text(self.old)} → {html.text(self.new)}"
         return html.page(title, html.table(("", "what", "old", "new"), rows, count=len(self)))
+
+
+def moment(milliseconds: int) -> datetime:
+    """Give a time since the epoch, in UTC."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def _decoded(data: bytes) -> str:

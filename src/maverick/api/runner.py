@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, cast
 from maverick.api.lease import project_of_the_process
 from maverick.api.look import Outcome, Project, Run
 from maverick.api.look import open as open_project
+from maverick.dsl.catalog.workflow_files import is_path
 from maverick.dsl.processes.stop_request import Stop
 from maverick.dsl.processes.threads import Future
 from maverick.dsl.steps.prints import apart_from_steps
@@ -139,7 +140,7 @@ def _opened(project: Where) -> Project:
 def _reference(workflow: str | PathLike[str]) -> str:
     """Give a workflow's file as it is found from the current folder; its name as it is."""
     text = fspath(workflow)
-    is_file = not isinstance(workflow, str) or "/" in text or text.endswith((".yaml", ".yml"))
+    is_file = not isinstance(workflow, str) or is_path(text)
     return str(Path(text).absolute()) if is_file else text
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, cast
 
 from maverick.api.look import Outcome, Project
 from maverick.api.runner import perform, plain_inputs
+from maverick.dsl.catalog.workflow_files import is_path
 from maverick.dsl.processes.stop_request import Stop
 from maverick.encoding import inherited
 from maverick.errors import MaverickError, UsageError
@@ -198,7 +199,7 @@ def _make(root: Path, path: str | PathLike[str], project: Copied) -> str:
         (root / "workflow.yaml").write_text(text, "utf-8")
         return str(root.resolve() / "workflow.yaml")
     if file is None or not is_file:
-        if isinstance(path, str) and "/" not in text and not text.endswith((".yaml", ".yml")):
+        if isinstance(path, str) and not is_path(text):
             return text
         raise UsageError(f"there is no workflow file {text}")
     place = Path(file.name)
