@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from kit.program import Program, Quick
+from kit.program import Program, Quick, read_terminal
 from maverick import __main__
 from maverick.checkpoints import Store
 from maverick.cli.looking import at_once
@@ -200,22 +200,13 @@ def test_both_ways_look_alike_on_a_terminal(program: Program, arguments: list[st
             stderr=theirs,
         ):
             os.close(theirs)
-            text = b""
-            while chunk := _read(ours):
-                text += chunk
+            text = read_terminal(ours)
         os.close(ours)
         seen.append(_aged(text))
 
     assert seen[1] == seen[0]
     status = b"\x1b[32mdone" if "show" in arguments else b"\x1b[31mfailed"
     assert "--json" in arguments or status + b"\x1b[0m" in seen[0]
-
-
-def _read(descriptor: int) -> bytes:
-    try:
-        return os.read(descriptor, 65536)
-    except OSError:
-        return b""
 
 
 @pytest.mark.parametrize("arguments", ANSWERED, ids=" ".join)

@@ -14,7 +14,7 @@ from signal import SIGHUP, SIGINT, SIGTERM
 import pytest
 
 from kit.processes import until
-from kit.program import Program, Running
+from kit.program import Program, Running, read_terminal
 from maverick.cli.terminal.interrupt import GaveUp, Signals, attend, catching
 from maverick.dsl.processes.stop_request import Stop
 
@@ -221,7 +221,7 @@ def test_ctrl_c_at_a_terminal_reaches_the_run_s_processes_once(program: Program)
         os.close(theirs)
         Running(process).wait_for(program.mark)
         os.write(terminal, b"\x03")
-        shown = _rest(terminal)
+        shown = read_terminal(terminal).decode()
     os.close(terminal)
 
     assert 130 == process.returncode
@@ -234,18 +234,6 @@ import os, sys
 os.login_tty(0)
 os.execv(sys.executable, [sys.executable, "-m", "maverick", *sys.argv[1:]])
 """
-
-
-def _rest(terminal: int) -> str:
-    data = b""
-    while True:
-        try:
-            chunk = os.read(terminal, 1000)
-        except OSError:  # Linux says so when the last process at the other side has gone.
-            chunk = b""
-        if not chunk:
-            return data.decode()
-        data += chunk
 
 
 # --- waiting for a run, in this process ---

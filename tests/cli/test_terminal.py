@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from kit.program import Program, Quick
+from kit.program import Program, Quick, read_terminal
 from maverick.checkpoints import Store
 from maverick.cli.terminal.progress import Lines
 from maverick.dsl.events import Event, Kind
@@ -49,22 +49,10 @@ def _at_a_terminal(program: Program, *args: str) -> tuple[str, str]:
     ):
         for end in ends:
             os.close(end)
-        out, err = ("".join(_read(read)).replace("\r\n", "\n") for read in reads)
+        out, err = (read_terminal(read).decode().replace("\r\n", "\n") for read in reads)
+    for read in reads:
+        os.close(read)
     return out, err
-
-
-def _read(descriptor: int) -> Iterator[str]:
-    data = b""
-    while True:
-        try:
-            piece = os.read(descriptor, 65536)
-        except OSError:
-            piece = b""
-        if not piece:
-            break
-        data += piece
-    os.close(descriptor)
-    yield data.decode()
 
 
 @pytest.fixture(scope="module")

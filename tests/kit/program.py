@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -216,17 +217,18 @@ def err_at_a_terminal(program: Program, *args: str, **environment: str) -> str:
         stderr=theirs,
     ):
         os.close(theirs)
-        text = b""
-        while True:
-            try:
-                chunk = os.read(ours, 4096)
-            except OSError:
-                chunk = b""
-            if not chunk:
-                break
-            text += chunk
+        text = read_terminal(ours)
     os.close(ours)
     return text.decode()
+
+
+def read_terminal(ours: int) -> bytes:
+    """What is written to a terminal, until the last process at its other side has gone."""
+    data = b""
+    with suppress(OSError):  # By which Linux says so.
+        while chunk := os.read(ours, 65536):
+            data += chunk
+    return data
 
 
 class Quick:
