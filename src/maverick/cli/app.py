@@ -50,7 +50,7 @@ class Program(Group):
         self,
         args: Sequence[str] | None = None,
         prog_name: str | None = None,
-        complete_var: str | None = None,  # noqa: ARG002 - there is no shell completion
+        complete_var: str | None = None,  # noqa: ARG002 - `completion` answers shells
         standalone_mode: bool = True,  # noqa: ARG002
         windows_expand_args: bool = True,  # noqa: ARG002
         **extra: Any,

@@ -44,7 +44,7 @@ def command(
     if mermaid + dot + as_json > 1:
         raise UsageError("give one of --mermaid, --dot and --json")
     graph = _graph(this_project(), name)
-    from maverick.views.graphs.drawing import as_dot, as_mermaid, as_text  # noqa: PLC0415 - as above
+    from maverick.views.graphs.drawing import as_dot, as_mermaid, as_text  # noqa: PLC0415 - not for help
 
     if as_json:
         print_json(graph.to_json())
@@ -57,7 +57,7 @@ def command(
 
 
 def _graph(project: "Project", name: str) -> "Graph":
-    from maverick.views.graphs.graph import graph_of  # noqa: PLC0415 - reads workflows: not for help
+    from maverick.views.graphs.graph import graph_of  # noqa: PLC0415 - as above
 
     if "@" not in name:
         catalog = project.catalog()

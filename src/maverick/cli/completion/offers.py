@@ -189,7 +189,7 @@ def _resumed(project: Project, wanted: Wanted) -> Iterator[Offer]:
 
 def _is_of(ref: Ref, workflow: str) -> bool:
     """Whether *ref* is of a run of *workflow*, a name or a file."""
-    from pathlib import Path  # noqa: PLC0415 - as above
+    from pathlib import Path  # noqa: PLC0415 - the project has loaded it
 
     from maverick.dsl.catalog.workflow_files import is_path, name_in, same_name  # noqa: PLC0415
 
