@@ -58,11 +58,10 @@ class Plan:
         action: PlannedAction,
         why: str,
         parts: tuple[str, ...] = (),
+        agent: Value = None,
     ) -> None:
         if self.wanted:
-            self.steps.append(
-                Planned(step=path, type=step.kind, action=action, why=why, parts=parts)
-            )
+            self.steps.append(Planned(path, step.kind, action, why, parts, agent))
 
     def note_iterations(self, path: StepPath, names: Iterable[int | str]) -> None:
         """Note what the iterations of the loop at *path* are called."""
@@ -102,19 +101,8 @@ class Plan:
         if not self.wanted:
             return
         reason = reason_of(step, path, block, recall, key, asked=asked, planned=True)
-        if not reason.reruns:
-            self.add(step, path, "run", reason.text)
-            return
-        self.steps.append(
-            Planned(
-                step=path,
-                type=step.kind,
-                action="rerun",
-                why=reason.text,
-                parts=reason.parts,
-                agent=agent,
-            )
-        )
+        action: PlannedAction = "rerun" if reason.reruns else "run"
+        self.add(step, path, action, reason.text, reason.parts, agent)
 
     def add_waiting(
         self, step: Step, path: StepPath, block: Block, recall: Recall, unfinished: Unfinished
