@@ -233,11 +233,9 @@ class _Recorder(Fields):
         self.note(name, {"type": "null"})
         return self.mapping(name, shape=shape)
 
-    def mapping(
-        self, name: str, *, required: bool = False, shape: Shape = None
-    ) -> MappingNode | None:
+    def mapping(self, name: str, *, shape: Shape = None) -> MappingNode | None:
         given = shape if isinstance(shape, Inner) else {"type": "object", **(shape or {})}
-        self.note(name, given, required=required)
+        self.note(name, given)
         return None
 
     def sequence(
@@ -283,8 +281,8 @@ class _Recorder(Fields):
         self.note(name, _WORD, _list_of(_WORD))
         return ()
 
-    def field(self, name: str, *, required: bool = False) -> Field:
-        self.note(name, required=required)
+    def field(self, name: str) -> Field:
+        self.note(name)
         return None
 
     def shaped(

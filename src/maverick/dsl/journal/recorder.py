@@ -160,10 +160,11 @@ class Recorder(Recall):
         self._draft.facts[EXECUTIONS] = note(executions_text(self._executions))
 
     def _end_execution(
-        self, status: str, *, error: str = "", failed_at: str = "", notices: Sequence[str] = ()
+        self, status: str, facts: Mapping[str, Value], notices: Sequence[str]
     ) -> None:
         """Keep with the next save how the execution ended."""
         now = self._store.now()
+        error, failed_at = str(facts.get("error", "")), str(facts.get("step", ""))
         self._standing = self._standing.ended(
             now, error=error, failed_at=failed_at, notices=notices
         )
@@ -478,12 +479,7 @@ class Recorder(Recall):
                 self._draft.keep_no_files()
             if kind == "final":
                 self._draft.changes[OUTPUT] = value(output, path="output")
-            self._end_execution(
-                _ENDS.get(kind, "done"),
-                error=str((facts or {}).get("error", "")),
-                failed_at=str((facts or {}).get("step", "")),
-                notices=notices,
-            )
+            self._end_execution(_ENDS[kind], facts or {}, notices)
             if notices:
                 self._draft.facts[NOTICES] = value(list(notices), path="notices")
             elif self.tree.snapshot.find_fact(NOTICES) is not None:

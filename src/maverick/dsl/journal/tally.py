@@ -85,14 +85,7 @@ class Standing(NamedTuple):
             forked_from=self.forked_from,
         )
 
-    def ended(
-        self,
-        now: int,
-        *,
-        error: str = "",
-        failed_at: str = "",
-        notices: Sequence[str] = (),
-    ) -> Standing:
+    def ended(self, now: int, *, error: str, failed_at: str, notices: Sequence[str]) -> Standing:
         """Give how the run stands when its execution ends, *now*."""
         return self._replace(
             began=None,

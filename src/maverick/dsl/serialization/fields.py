@@ -166,12 +166,12 @@ class Fields:
         """Give the node of a mapping; one that is left empty counts as not given."""
         return None if self.optional(name) is None else self.mapping(name, shape=shape)
 
-    def inner(self, name: str, read: Callable[[Fields], _T], default: _T, *, about: str = "") -> _T:
+    def inner(self, name: str, read: Callable[[Fields], _T], default: _T) -> _T:
         """Give what *read* makes of the mapping *name*; *default* where it is not given, or empty.
 
-        *about*: see `Inner`; else it is *name*.
+        The descriptions have it under its name, too: see `Inner`.
         """
-        node = self.optional_mapping(name, shape=Inner(read, about or name))
+        node = self.optional_mapping(name, shape=Inner(read, name))
         return default if node is None else self.read_inner(node, f"`{name}`", read)
 
     def read_inner(
@@ -292,9 +292,9 @@ class Fields:
                 return ()
         return tuple(item.text for item in items if isinstance(item, ScalarNode))
 
-    def field(self, name: str, *, required: bool = False) -> Field:
+    def field(self, name: str) -> Field:
         """Give any value, with its expressions parsed."""
-        node = self.node_of(name, required=required)
+        node = self.node_of(name)
         if node is None:
             return None
         self.problems.warn_of_numbers(node)
@@ -348,10 +348,8 @@ class Fields:
             else {key: plain_value(item) for key, (_, item) in node.entries.items()}
         )
 
-    def mapping(
-        self, name: str, *, required: bool = False, shape: Shape = None
-    ) -> MappingNode | None:
-        node = self.node_of(name, required=required, shape=shape)
+    def mapping(self, name: str, *, shape: Shape = None) -> MappingNode | None:
+        node = self.node_of(name, shape=shape)
         if node is None or isinstance(node, MappingNode):
             return node
         self.wrong(name, node, "a mapping")
