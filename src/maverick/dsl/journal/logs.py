@@ -51,8 +51,8 @@ _COMPACT_BYTES: Final = 8 * STREAM_BYTES
 class Logged:
     """One attempt. `left_out` is how many bytes of each stream were let go.
 
-    `end` says how it ended (`status`, `error`, `started`, `seconds`); it is empty for an attempt
-    that is done or was killed.
+    `end` says how it ended: `status`, and unless it was done at the first attempt `started`,
+    `seconds`, `error` and `exit_code`. It is empty for an attempt that runs, or was killed.
     """
 
     number: int
@@ -232,7 +232,7 @@ class AttemptLog:
                     self._compact()
 
     def end(self, status: str, **how: object) -> None:
-        """Take no more. *how* says more of an attempt that is not done: `error` and the like."""
+        """Take no more. *how* says more of how it ended: see `Logged`."""
         with self._lock:
             if how or not self.is_empty:
                 self._append(_about({"status": status, **how}))
