@@ -223,6 +223,19 @@ def test_what_a_step_of_a_loop_gives_is_not_judged_by_one_of_its_name_outside() 
     assert [] == lint(text)
 
 
+@pytest.mark.parametrize(
+    "step",
+    [
+        "{name: a, run: x, rollback: {run: 'echo ${{ quote(steps.a.output.own) }}'}}",
+        "{name: a, stages: [x y], on_failure: {run: 'echo ${{ quote(steps.a.output.own) }}'}}",
+    ],
+)
+def test_a_step_that_belongs_to_another_knows_what_that_one_gives(step: str) -> None:
+    [problem] = lint(f"{STEPS}  - {step}\n")
+
+    assert "step `a` has no `own`; it has " in problem
+
+
 def test_braces_without_a_dollar_are_warned_of_where_they_look_like_an_expression() -> None:
     text = STEPS + (
         "  - name: a\n"

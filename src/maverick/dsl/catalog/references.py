@@ -110,6 +110,11 @@ class _Sight:
             block = block.outer
 
 
+def _sight_behind(step: Step, block: _Sight) -> _Sight:
+    """Give what a step of *step*'s own sees: *step* itself, too."""
+    return _Sight(block, gifts=_gifts([step]), seen={step.name})
+
+
 class _Checker:
     def __init__(self, workflow: Workflow) -> None:
         self.workflow = workflow
@@ -137,9 +142,9 @@ class _Checker:
             self.check_loop(step, block, loops)
         else:
             for mark, inner in step.inside():
-                self.check_step(inner, _Sight(block, seen={step.name}) if mark else block, loops)
+                self.check_step(inner, _sight_behind(step, block) if mark else block, loops)
         if step.rollback is not None and step.rollback.step is not None:
-            self.check_step(step.rollback.step, _Sight(block, seen={step.name}), loops)
+            self.check_step(step.rollback.step, _sight_behind(step, block), loops)
 
     def check_loop(self, step: LoopStep, block: _Sight, loops: _Loops) -> None:
         iterates = step.has_for_each or step.until is not None
