@@ -498,6 +498,8 @@ def test_a_step_that_could_not_begin_shows_its_reason(quick: Quick) -> None:
     shown = quick("checkpoint", "show", "@latest:steps.a.output.error")
 
     assert (0, True) == (shown.code, "flow.yaml:" in shown.out)
+    inside = quick("checkpoint", "show", "@latest:steps.a.output.error.x")
+    assert "there is no steps.a.output.error.x: steps.a.output.error is a text" in inside.err
 
 
 def test_a_step_that_neither_checkpoint_has_is_refused(recorded: Quick) -> None:

@@ -90,12 +90,12 @@ def part_inside(value: Any, inside: str, path: str) -> Any:
     """
     holder = path[: len(path) - len(inside)]
     for part in parse_value_path(inside, path):
-        value = part_of(value, part, path, holder)
+        value = _part_of(value, part, path, holder)
         holder += f"[{part}]" if isinstance(part, int) else f".{part}"
     return value
 
 
-def part_of(value: Any, part: str | int, path: str, holder: str) -> Any:
+def _part_of(value: Any, part: str | int, path: str, holder: str) -> Any:
     """Give what stands at *part* of *value*; *path* and *holder* are for the message of NotFound.
 
     A number asks a mapping for that text.
@@ -103,7 +103,7 @@ def part_of(value: Any, part: str | int, path: str, holder: str) -> Any:
     if isinstance(value, dict):
         if (key := str(part)) in value:
             return value[key]
-        raise nothing(path, key, value, holder)
+        raise no_such_part(path, key, value, holder)
     if isinstance(value, list) and isinstance(part, int):
         if -len(value) <= part < len(value):
             return value[part]
@@ -112,7 +112,7 @@ def part_of(value: Any, part: str | int, path: str, holder: str) -> Any:
     raise NotFound(f"there is no {path}: {holder} is {kinds.get(type(value), 'a number')}")
 
 
-def nothing(path: str, name: str, names: Iterable[str], holder: str) -> NotFound:
+def no_such_part(path: str, name: str, names: Iterable[str], holder: str) -> NotFound:
     """Give the error that says what *holder*, which has no *name*, has instead."""
     from difflib import get_close_matches  # noqa: PLC0415 - only for a message
 

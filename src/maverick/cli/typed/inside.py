@@ -7,9 +7,9 @@ longest one that is recorded; `output` or `status` follows it, and then the way 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from maverick.checkpoints.trees.places import nothing, parse_value_path, part_inside, part_of
+from maverick.checkpoints.trees.places import no_such_part, part_inside
 from maverick.dsl.journal.tree import RunTree, StepNote, step_place
 from maverick.dsl.paths import is_decision
 from maverick.errors import NotFound
@@ -90,7 +90,7 @@ def look_up(store: Store, snapshot: Snapshot, path: str) -> Inside:
         return _of_steps(store, RunTree(snapshot), rest.lstrip("./"), path)
     entry = snapshot.find((top,))
     if entry is None:
-        raise nothing(path, top, snapshot.names(), _OUTSIDE)
+        raise no_such_part(path, top, snapshot.names(), _OUTSIDE)
     if entry.kind != "tree":
         return _descend(snapshot, (top,), rest, path)
     return _file(snapshot, top, rest[1:], path)
@@ -103,7 +103,7 @@ def _file(snapshot: Snapshot, top: str, rest: str, path: str) -> Inside:
         entries = snapshot.entries(folder)
         fitting = _that_begin(entries, rest, "/")
         if not fitting:
-            raise nothing(path, rest, entries, "/".join(folder))
+            raise no_such_part(path, rest, entries, "/".join(folder))
         name = fitting[0]
         folder, rest = (*folder, name), rest[len(name) :].lstrip("/")
         if entries[name].kind == "tree":
@@ -136,7 +136,7 @@ def _of_steps(store: Store, tree: RunTree, rest: str, path: str) -> Inside:
     if below := {name: entry for name, entry in steps.items() if name.startswith(inner)}:
         return folder_of(below)
     parts = [f"{name}.{part}" for name in steps for part in ("output", "status")]
-    raise nothing(path, rest, [*steps, *parts] if "." in rest else steps, "steps")
+    raise no_such_part(path, rest, [*steps, *parts] if "." in rest else steps, "steps")
 
 
 def _that_begin(names: Iterable[str], text: str, follow: str) -> list[str]:
@@ -245,11 +245,9 @@ def _of_unfinished(store: Store, tree: RunTree, rest: str, path: str) -> Inside 
         if rest == name or rest.startswith((f"{name}.output", f"{name}.status"))
     ]
     for name in sorted(fitting, key=len, reverse=True):
-        outcome: Any = steps[name].outcome()
+        outcome = steps[name].outcome()
         if outcome is not None:
-            for part in parse_value_path(rest[len(name) :], path):
-                outcome = part_of(outcome, part, path, f"steps.{name}")
-            return Held(outcome)
+            return Held(part_inside(outcome, rest[len(name) :], path))
     return None
 
 
