@@ -5,7 +5,7 @@ the engine itself found not to be so.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl.expressions import evaluate
 from maverick.dsl.paths import ROOT, StepPath, is_within
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from maverick.dsl.workflow.model import Workflow
 
 
+class _Noted(NamedTuple):
+    texts: tuple[str, ...]
+    counts: bool
+    """Whether they are of the run, too."""
+
+
 class Notices:
     """The notices of a walk, by the path of what they are about. Threads may share it.
 
@@ -27,40 +33,35 @@ class Notices:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._texts: dict[StepPath, tuple[str, ...]] = {}
-        self._kept: set[StepPath] = set()
+        self._noted: dict[StepPath, _Noted] = {}
 
     def set(self, path: StepPath, texts: Sequence[str], *, counts: bool) -> None:
         """Note what is to be known of *path*; with *counts*, also of the run."""
         with self._lock:
-            self._texts.pop(path, None)
-            self._kept.discard(path)
+            self._noted.pop(path, None)
             if texts:
-                self._texts[path] = tuple(texts)
-            if not counts:
-                self._kept.add(path)
+                self._noted[path] = _Noted(tuple(texts), counts)
 
     def at(self, path: StepPath) -> tuple[str, ...]:
         """Give what is to be known of *path* itself."""
-        return self._texts.get(path, ())
+        return self._noted[path].texts if path in self._noted else ()
 
     def drop(self, path: StepPath) -> None:
         """Forget what was noted of *path* and of what is in it: another try takes its place."""
         with self._lock:
-            for noted in [noted for noted in self._texts if is_within(noted, path)]:
-                del self._texts[noted]
+            for noted in [noted for noted in self._noted if is_within(noted, path)]:
+                del self._noted[noted]
 
     def of_run(self) -> tuple[str, ...]:
         """Give the run's: first those of its workflow, then, each with its path, the others."""
         with self._lock:
-            own = self._texts.get(ROOT, ())
             inner = (
                 f"{path}: {text}"
-                for path, texts in self._texts.items()
-                if path != ROOT and path not in self._kept
-                for text in texts
+                for path, noted in self._noted.items()
+                if path != ROOT and noted.counts
+                for text in noted.texts
             )
-            return tuple(dict.fromkeys((*own, *inner)))
+            return tuple(dict.fromkeys((*self.at(ROOT), *inner)))
 
 
 def notices_of(workflow: Workflow, frame: Frame, scrub: Scrubber) -> list[str]:
