@@ -170,6 +170,7 @@ def test_an_editor_shows_json_and_text_as_it_is(
         ("false", "the editor 'false' ended with exit code 1; nothing was changed"),
         ("/no/such", "the editor '/no/such' cannot be started: No such file or directory"),
         ("sed -i s/[{]/x/", "the edited text is not JSON"),
+        (r"sed -i s/./\\xff/", "the edited text is not UTF-8"),
     ],
 )
 def test_an_editor_that_does_not_edit_changes_nothing(
@@ -182,6 +183,18 @@ def test_an_editor_that_does_not_edit_changes_nothing(
 
     assert (2, True) == (done.code, done.err.startswith(f"error: {message}"))
     assert before == _runs(failed)
+
+
+@pytest.mark.parametrize("place", ["plan.output", "plan.output.text"])
+def test_an_editor_keeps_what_is_no_character(failed: Quick, place: str) -> None:
+    """A text may hold bytes that a program wrote, whatever they meant."""
+    text = ("checkpoint", "edit", "@latest", "steps.plan.output.text")
+    assert 0 == failed(*text, "--set", r'="a\udcffb"').code
+    failed.program.environment["EDITOR"] = "sed -i s/b/c/"
+
+    assert 0 == failed("checkpoint", "edit", "@latest", f"steps.{place}").code
+    shown = failed("checkpoint", "show", "@latest:steps.plan.output.text", "--json")
+    assert "a\udcffc" == shown.json
 
 
 def test_a_file_gives_json_yaml_text_or_bytes(failed: Quick) -> None:

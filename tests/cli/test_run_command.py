@@ -279,6 +279,13 @@ def test_closed_streams_do_no_harm(program: Program) -> None:
     for end in ("--progress json 2>&-", "2>&- < /dev/ptmx"):  # That is a terminal.
         done = program.shell(f"maverick run flow.yaml {end}")
         assert (0, "hello World\n") == (done.code, done.out)
+    for command in (
+        "run flow.yaml --inputs -",
+        "checkpoint edit @latest inputs --file -",
+        "checkpoint import -",
+    ):
+        done = program.shell(f"maverick {command} <&-")
+        assert (2, "error: standard input is closed\n") == (done.code, done.err)
 
 
 def test_a_bug_keeps_its_traceback_in_a_file(program: Program) -> None:

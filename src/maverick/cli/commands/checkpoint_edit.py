@@ -20,7 +20,6 @@ import json
 import os
 import shlex
 import subprocess
-import sys
 import tempfile
 from copy import deepcopy
 from pathlib import Path
@@ -32,7 +31,7 @@ from maverick.checkpoints.trees.places import parse_value_path
 from maverick.cli.answer import reply_run
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.terminal.streams import print_err
+from maverick.cli.terminal.streams import bytes_in, print_err
 from maverick.cli.typed.inside import look_up, split_revision, unfinished_steps
 from maverick.dsl.journal.tree import RunTree
 from maverick.errors import NotFound, UsageError
@@ -238,7 +237,7 @@ def _parsed(text: str) -> Any:
 def _from_file(file: str, before: Any) -> Any:
     source = "standard input" if file == "-" else file
     try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        data = bytes_in().read() if file == "-" else Path(file).read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read the new value from {source}: {error.strerror}") from error
     if isinstance(before, bytes):
@@ -272,10 +271,8 @@ def _from_editor(before: Any) -> Any:
         )
     is_text = isinstance(before, str)
     source = before if is_text else json.dumps(before, indent=2, ensure_ascii=False) + "\n"
-    with tempfile.NamedTemporaryFile(
-        "w", suffix=".txt" if is_text else ".json", delete=False, encoding="utf-8"
-    ) as made:
-        made.write(source)
+    with tempfile.NamedTemporaryFile(suffix=".txt" if is_text else ".json", delete=False) as made:
+        made.write(source.encode("utf-8", "surrogatepass"))
     path = Path(made.name)
     try:
         code = subprocess.call([*shlex.split(editor), str(path)])
@@ -287,7 +284,12 @@ def _from_editor(before: Any) -> Any:
             f"the editor {editor!r} ended with exit code {code}; nothing was changed ({path} is "
             "kept)"
         )
-    text = path.read_text("utf-8")
+    try:
+        text = path.read_bytes().decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        raise UsageError(
+            f"the edited text is not UTF-8; correct {path} and give it by --file"
+        ) from None
     if text == source:
         path.unlink()
         raise UsageError("nothing was changed in the editor; no checkpoint was written")

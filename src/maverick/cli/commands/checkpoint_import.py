@@ -16,7 +16,6 @@ Examples:
   maverick checkpoint import run.maverick --as from-ci
 """
 
-import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,7 +25,7 @@ import typer
 from maverick.cli.answer import reply_run
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
-from maverick.cli.terminal.streams import print_err
+from maverick.cli.terminal.streams import bytes_in, print_err
 from maverick.errors import UsageError
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ def _file(file: str) -> "Iterator[Path]":
     from tempfile import NamedTemporaryFile  # noqa: PLC0415
 
     with NamedTemporaryFile(prefix="maverick-import-") as kept:
-        copyfileobj(sys.stdin.buffer, kept)
+        copyfileobj(bytes_in(), kept)
         kept.flush()
         yield Path(kept.name)
 

@@ -1,4 +1,4 @@
-"""Standard output and standard error: results go to the one, all else to the other.
+"""Standard input, output and error: results go to the one, all else to the other.
 
 Everything that is printed for people passes here, where control characters become visible:
 `print_err` and its kin for all of standard error, `print_out` for what people read on standard
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from maverick.cli.terminal.render import json_text
-from maverick.errors import MaverickError
+from maverick.errors import MaverickError, UsageError
 from maverick.visible import Shown, shown
 
 if TYPE_CHECKING:
@@ -176,6 +176,17 @@ def write_out(data: bytes) -> None:
             out.flush()
             out.buffer.write(data)
             out.buffer.flush()
+
+
+def bytes_in() -> IO[bytes]:
+    """Give standard input.
+
+    Raises:
+        UsageError: it is closed (`<&-`).
+    """
+    if sys.stdin is None:
+        raise UsageError("standard input is closed")
+    return sys.stdin.buffer
 
 
 def print_err(text: str) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from maverick.cli.terminal.streams import bytes_in
 from maverick.errors import UsageError
 
 _MOST_BYTES = 64 << 20
@@ -61,7 +61,7 @@ def read_inputs(file: str) -> dict[str, Value]:
     """Read a mapping of inputs; raises as `given_inputs`."""
     source = "standard input" if file == "-" else file
     try:
-        with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as stream:
+        with nullcontext(bytes_in()) if file == "-" else Path(file).open("rb") as stream:
             data = stream.read(_MOST_BYTES + 1)
         text = data.decode("utf-8")
     except OSError as error:
