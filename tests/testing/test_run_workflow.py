@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -196,6 +196,28 @@ def test_what_an_answer_asserts_is_raised() -> None:
     text = flow("- {name: ask, agent: helper, context: {t: poem}, continue_on_error: true}")
     with pytest.raises(AssertionError, match="novel"):
         run_workflow(text, agents={"helper": helper})
+
+
+def test_what_is_asserted_between_two_answers_is_raised() -> None:
+    """An iterator is the test's as a function is: what goes wrong in it is no fault of ours."""
+
+    def answers(task: str) -> Iterator[str]:
+        yield "first"
+        assert "novel" in task
+
+    step = "- {name: NAME, agent: helper, context: {t: 1}}"
+    text = flow("\n".join(step.replace("NAME", name) for name in ("ask", "again")))
+    with pytest.raises(AssertionError, match="novel"):
+        run_workflow(text, agents={"helper": answers("poem")})
+
+
+def test_an_iterator_that_breaks_fails_the_step() -> None:
+    text = flow("- {name: ask, agent: helper, context: {t: 1}}")
+
+    outcome = run_workflow(text, agents={"helper": (int(word) for word in ["one"])})
+
+    assert ("failed", "ask") == (outcome.status, outcome.failed_at)
+    assert "agent helper: ValueError" in (outcome.error or "")
 
 
 def test_a_generator_is_asked_as_an_agent_is() -> None:

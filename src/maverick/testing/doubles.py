@@ -99,20 +99,14 @@ class Doubles:
         self, what: str, given: object, call: Callable[[Callable[..., object]], object]
     ) -> Any:
         """Give the answer *given*, or what it gives. Raises StepFailed."""
-        if isinstance(given, Iterator):
-            with self._lock:
-                try:
-                    given = next(given)
-                except StopIteration:
-                    raise NobodyStandsIn(f"{what}: the answers of this test are used up") from None
-        if isinstance(given, BaseException) or (
-            isinstance(given, type) and issubclass(given, BaseException)
-        ):
-            given = _raiser(given)
-        if not callable(given):
-            return given
         try:
-            return call(given)
+            if isinstance(given, Iterator):
+                given = self._next(what, given)
+            if isinstance(given, BaseException) or (
+                isinstance(given, type) and issubclass(given, BaseException)
+            ):
+                raise given  # noqa: TRY301 - as a function would
+            return call(given) if callable(given) else given
         except StepFailed:
             raise
         except Exception as error:
@@ -121,6 +115,13 @@ class Doubles:
             raise StepFailed(
                 f"{what}: {said(error)}", causes=tuple(cls.__name__ for cls in type(error).__mro__)
             ) from error
+
+    def _next(self, what: str, answers: Iterator[object]) -> object:
+        with self._lock:
+            try:
+                return next(answers)
+            except StopIteration:
+                raise NobodyStandsIn(f"{what}: the answers of this test are used up") from None
 
     def _stand_in(self, name: str, given: object) -> Callable[..., object]:
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -138,13 +139,6 @@ class Doubles:
             return await call(*args, **kwargs)
 
         return call_async
-
-
-def _raiser(error: BaseException | type[BaseException]) -> Callable[..., object]:
-    def raise_it(*_args: object, **_kwargs: object) -> object:
-        raise error
-
-    return raise_it
 
 
 def _asked(function: Callable[..., object], asked: Asked) -> object:
