@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from maverick.dsl.paths import ROOT, StepPath
@@ -10,6 +9,8 @@ from maverick.dsl.workflow.items import NAMED
 from maverick.dsl.workflow.model import LoopStep, SubworkflowStep
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from maverick.dsl.journal.tree import RunTree
     from maverick.dsl.workflow.model import Step
     from maverick.views.recorded import RecordedSteps
@@ -81,12 +82,12 @@ class FoldedFacts:
     def _iterations(self, path: StepPath, pattern: str, own: Mapping[str, Any]) -> None:
         if own.get("status") == "skipped":
             return
-        told = own.get("iterations")
-        if not isinstance(told, Mapping) or not isinstance(told.get("counts"), Mapping):
+        told = own.get("iterations", {})
+        if "counts" not in told:
             raise _Unknown
         names = told.get("names")
-        if not isinstance(names, list) or len(names) > NAMED:
-            self.counts[path] = {str(name): int(count) for name, count in told["counts"].items()}
+        if names is None or len(names) > NAMED:
+            self.counts[path] = told["counts"]
             names = [*told.get("failed", []), *told.get("longest", {})]
-        for name in dict.fromkeys(map(str, names)):
+        for name in dict.fromkeys(names):
             self._visit(StepPath(f"{path}{name}"), f"{pattern}[]")

@@ -149,7 +149,7 @@ class Follower:
 
     def _note(self, row: StepRow) -> None:
         self._seen[row.path] = _mark(row)
-        self._tries[row.path] = whole_number(row.facts.get("tries")) or 0
+        self._tries[row.path] = row.facts.get("tries", 0)
 
     def _ended(self) -> Iterator[Happening]:
         for row in self._new_rows():

@@ -13,7 +13,7 @@ from maverick.dsl.journal.tree import RunTree, StepNote, step_place
 from maverick.dsl.paths import ROOT, StepPath, is_decision
 from maverick.dsl.workflow.costs import Costs
 from maverick.errors import MaverickError, NotFound, StoreDamaged
-from maverick.noted import amount, text_of, whole_number
+from maverick.noted import text_of, whole_number
 from maverick.runs.listing import executed_seconds, status_of
 from maverick.views.folding_loops import LONG, FoldedFacts
 from maverick.views.recorded import RecordedSteps
@@ -106,7 +106,7 @@ class _Loader:
             status=self._status,
             started=self._started(executions),
             ended=None if self._goes_on or self._status == "waiting" else checkpoint.created,
-            seconds=self._seconds(standing, executions, until),
+            seconds=self._seconds(executions, until),
             inputs=tree.inputs,
             output=_output_of(tree) if self._is_complete else None,
             error=self._error(),
@@ -137,16 +137,13 @@ class _Loader:
             return self._ref.started
         return executions[0].started if executions else self._checkpoint.created
 
-    def _seconds(self, standing: Standing, executions: list[Execution], until: int) -> float:
-        if standing.execution and self._ref is not None:
+    def _seconds(self, executions: list[Execution], until: int) -> float:
+        if self._ref is not None and self._standing.execution:
             return executed_seconds(self._ref, self._owner_note, until) or 0.0
-        if standing.execution:
-            milliseconds = standing.milliseconds(until)
-        else:
-            milliseconds = sum(
-                max(until - each.started, 0) if each.milliseconds is None else each.milliseconds
-                for each in executions or [Execution(self._started([]))]
-            )
+        milliseconds = sum(
+            max(until - each.started, 0) if each.milliseconds is None else each.milliseconds
+            for each in executions or [Execution(self._started([]))]
+        )
         return milliseconds / 1000
 
     def _error(self) -> str | None:
@@ -208,7 +205,7 @@ class _Loader:
         status: StepStatus = noted if noted in ("done", "failed", "skipped") else "pending"
         agent, costs = facts.get("agent"), Costs.of_step(facts)
         used = None
-        if isinstance(agent, Mapping):
+        if agent is not None:
             used = AgentUse(
                 _text(agent.get("provider")),
                 _text(agent.get("model")),
@@ -219,14 +216,14 @@ class _Loader:
             )
         return StepRow(
             path=path,
-            type=str(facts.get("type") or (outlined.step.kind if outlined else "")),
+            type=facts.get("type") or (outlined.step.kind if outlined else ""),
             status=status,
-            label=_text(facts.get("label")),
-            started=whole_number(facts.get("started")),
-            seconds=amount(facts.get("seconds")),
-            attempts=whole_number(facts.get("attempts")),
+            label=facts.get("label") or None,
+            started=facts.get("started"),
+            seconds=facts.get("seconds"),
+            attempts=facts.get("attempts"),
             agent=used,
-            reused_from=_text(facts.get("reused_from")),
+            reused_from=facts.get("reused_from") or None,
             assumed=facts.get("assumed") is True,
             passed=facts.get("passed"),
             facts=facts,

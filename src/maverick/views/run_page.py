@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 StepStatus: TypeAlias = Literal["done", "failed", "skipped", "running", "waiting", "pending"]
 Facts: TypeAlias = Mapping[str, Any]
+"""What is noted of a step. Known fields are what they should be: `RunTree` left out the others."""
 _COMPOSITES: Final = frozenset({"loop", "parallel", "branch", "subworkflow"})
 
 
@@ -72,8 +73,8 @@ class StepRow:
     @property
     def execution(self) -> int:
         """The execution of the run in which it ran."""
-        execution = self.facts.get("execution", 1)
-        return execution if isinstance(execution, int) else 1
+        execution: int = self.facts.get("execution", 1)
+        return execution
 
     def to_json(self) -> dict[str, Any]:
         """Give the step as `show --json` has it."""

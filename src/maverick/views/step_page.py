@@ -55,7 +55,7 @@ def logs_of(store: Store, page: RunPage) -> Callable[[str], list[Logged]]:
 def tries_of(row: StepRow, log: list[Logged]) -> list[Try]:
     """Give the attempts at a step that are known: those with a log, else the last."""
     tries = [_try(attempt, row, is_last=attempt is log[-1]) for attempt in log]
-    known = whole_number(row.facts.get("tries")) or 0
+    known = row.facts.get("tries", 0)
     if not tries and row.started is not None and row.status != "pending":
         number = max(known, row.attempts or 1)
         exit_code = 0 if row.type == "shell" and row.status == "done" else None
