@@ -105,7 +105,7 @@ class _Loader:
             workflow=checkpoint.group,
             status=self._status,
             started=self._started(executions),
-            ended=None if self._goes_on or self._status == "waiting" else checkpoint.created,
+            ended=None if self._goes_on else checkpoint.created,
             seconds=self._seconds(executions, until),
             inputs=tree.inputs,
             output=_output_of(tree) if self._is_complete else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -43,7 +44,7 @@ class RecordedWorkflows:
 
     def _file_of(self, name: str, from_file: str) -> str | None:
         if is_path(name):
-            beside = _joined(PurePosixPath(from_file).parent, name)
+            beside = posixpath.normpath(PurePosixPath(from_file).parent / name)
             return next((file for file in (beside, name) if file in self._texts), None)
         alike = [
             file
@@ -101,13 +102,3 @@ def _parse(text: str, file: str) -> Workflow:
     from maverick.dsl.serialization.loader import parse_workflow  # noqa: PLC0415 - loads the YAML parser
 
     return parse_workflow(text, file)
-
-
-def _joined(folder: PurePosixPath, name: str) -> str:
-    parts: list[str] = []
-    for part in (folder / name).parts:
-        if part == ".." and parts and parts[-1] != "..":
-            parts.pop()
-        else:
-            parts.append(part)
-    return str(PurePosixPath(*parts))

@@ -45,7 +45,10 @@ def write_page(
 def page_text(project: Path, store: Store, checkpoints: Sequence[Checkpoint], scrub: Scrub) -> str:
     """Give the page of the runs at *checkpoints*."""
     budget = Budget()
-    runs = [gather(str(project), store, each, budget, scrub) for each in checkpoints]
+    return _page([gather(str(project), store, each, budget, scrub) for each in checkpoints], store)
+
+
+def _page(runs: Sequence[Gathered], store: Store) -> str:
     title = ", ".join(f"{run.data['workflow']} {run.data['status']}" for run in runs[:3])
     heads = [run.head for run in runs]
     return rendering.page(heads, _blocks(runs), title=title, made=_now(store))
@@ -87,12 +90,7 @@ def write_all(
             tell(f"{ref.run} is left out: {error}")
             rows.append({**row, **_unreadable(ref, error)})
             continue
-        title = f"{run.data['workflow']} {run.data['status']}"
-        written.append(
-            write_file(
-                file, rendering.page([run.head], _blocks([run]), title=title, made=_now(store))
-            )
-        )
+        written.append(write_file(file, _page([run], store)))
         rows.append({**row, **_row(run)})
     index = rendering.index(rows, project=project.name, made=_now(store))
     return [write_file(folder / "index.html", index), *written]
