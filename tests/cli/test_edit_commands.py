@@ -170,6 +170,7 @@ def test_an_editor_shows_json_and_text_as_it_is(
         ("false", "the editor 'false' ended with exit code 1; nothing was changed"),
         ("/no/such", "the editor '/no/such' cannot be started: No such file or directory"),
         ("sed -i s/[{]/x/", "the edited text is not JSON"),
+        ("vi '", 'the editor "vi \'" cannot be started: No closing quotation'),
         (r"sed -i s/./\\xff/", "the edited text is not UTF-8"),
     ],
 )

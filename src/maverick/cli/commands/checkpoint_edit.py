@@ -276,9 +276,10 @@ def _from_editor(before: Any) -> Any:
     path = Path(made.name)
     try:
         code = subprocess.call([*shlex.split(editor), str(path)])
-    except OSError as error:
+    except (OSError, ValueError) as error:
         path.unlink()
-        raise UsageError(f"the editor {editor!r} cannot be started: {error.strerror}") from error
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"the editor {editor!r} cannot be started: {why}") from error
     if code != 0:
         raise UsageError(
             f"the editor {editor!r} ended with exit code {code}; nothing was changed ({path} is "
