@@ -153,7 +153,7 @@ def test_the_commands_that_a_step_names_can_be_typed(quick: Quick, program: Prog
     program.flow("""
     - name: each
       type: loop
-      for_each: ["it's \\"it\\""]
+      for_each: ["it's: \\"it\\""]
       key: ${{ item }}
       steps: [{name: one, type: python, action: 'acts:many'}]
     """)

@@ -20,6 +20,7 @@ import typer
 
 from maverick.cli.entry import AsJson
 from maverick.cli.looking.shown import show
+from maverick.cli.typed.named import may_be_step
 
 
 def command(
@@ -33,7 +34,7 @@ def command(
     plain: Annotated[bool, typer.Option("--plain", help="Print without colour.")] = False,
 ) -> None:
     given = words or []
-    if len(given) == 1 and ":" in given[0]:
+    if len(given) == 1 and ":" in given[0] and not may_be_step(given[0]):
         from maverick.cli.commands import checkpoint_show  # noqa: PLC0415 - of a path only
 
         checkpoint_show.command(given[0], as_json=as_json)

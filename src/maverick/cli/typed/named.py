@@ -46,9 +46,14 @@ def run_and_step(store: Store, words: Sequence[str]) -> tuple[Checkpoint, StepPa
     except RevisionAmbiguous:
         raise
     except NotFound as error:
-        if not _STEP.fullmatch(given[0]):
+        if not may_be_step(given[0]):
             raise
         return _step_of_newest(store, StepPath(given[0]), str(error))
+
+
+def may_be_step(word: str) -> bool:
+    """Whether *word* is formed as the path of a step; a key in it may hold any sign."""
+    return _STEP.fullmatch(word) is not None
 
 
 def no_step(page: RunPage, step: str) -> NotFound:
