@@ -193,15 +193,26 @@ def test_a_failed_run_goes_on(folder: ToolsFolder, resume: Callable[[str, Any], 
     assert (1, 1) == (outcome.counts.recalled, outcome.counts.ran)
 
 
+@pytest.mark.parametrize(
+    "resume",
+    [
+        lambda _flow, run: maverick.resume(run),
+        lambda flow, run: maverick.run(flow, resume=run),
+    ],
+)
 def test_a_run_of_another_project_is_resumed_there(
-    folder: ToolsFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    folder: ToolsFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    resume: Callable[[Path, Any], Any],
 ) -> None:
     """What `run` gave knows where it is."""
-    failed = maverick.run(folder.flow(FLAKY))
+    flow = Path(folder.flow(FLAKY)).absolute()
+    failed = maverick.run(flow)
     (folder.root / "x").touch()
     monkeypatch.chdir(tmp_path)
 
-    assert "done" == maverick.resume(failed).status
+    assert "done" == resume(flow, failed).status
 
 
 def test_one_call_starts_a_run_or_goes_on_with_it(folder: ToolsFolder) -> None:

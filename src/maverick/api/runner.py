@@ -93,7 +93,7 @@ def run(
         )
     options.check(kind)
     request = options.request(inputs, workflow=reference, revision=revision, run=run_id)
-    return perform(_opened(project), request, kind=kind, on_event=on_event)
+    return perform(_opened(project, resume), request, kind=kind, on_event=on_event)
 
 
 def resume(
@@ -119,7 +119,7 @@ def resume(
     """
     __tracebackhide__ = True
     options = _Options(change_inputs, rerun, as_recorded, from_step, _skipped(skip), workspace)
-    opened = _opened(project if project is not None else getattr(run, "project", None))
+    opened = _opened(project, run)
     if run is None:
         from maverick.runs.find import newest_unfinished  # noqa: PLC0415 - most name the run
 
@@ -133,7 +133,10 @@ def resume(
 # --- what is asked for ----------------------------------------------------------------------------
 
 
-def _opened(project: Where) -> Project:
+def _opened(project: Where, run: bool | Which | None) -> Project:
+    """Open *project*; where it is not given that of *run*, if this knows it."""
+    if project is None and isinstance(run, Run | Outcome):
+        return run.project
     return project if isinstance(project, Project) else open_project(project)
 
 
