@@ -246,6 +246,13 @@ class TestGit:
             logged_out, "gh"
         )
 
+    def test_a_gh_that_says_no_version_is_told_so(self, program: Program) -> None:
+        script(program, "gh", "exit 1")
+
+        ended = program.run("doctor", "--json")
+
+        assert [("ok", "its version is not known; nobody is logged in")] == found(ended, "gh")
+
     def test_an_old_gh_is_told(self, program: Program) -> None:
         script(program, "gh", "echo gh version 2.4.0; exit 0")
         program.file("maverick.yaml", "github: {repo: ada/engine}")

@@ -88,6 +88,7 @@ def _gh(patient: Patient) -> Iterator[Check]:
         oldest = ".".join(map(str, _OLDEST_GH))
         yield Check("gh", grave, f"{version} is too old", f"install {oldest} or newer")
         return
+    known = version or "its version is not known"
     done = _run(patient, ["gh", "auth", "status"])
     if done is None or done.exit_code == 0:
         said = (
@@ -95,14 +96,14 @@ def _gh(patient: Patient) -> Iterator[Check]:
             if done is not None
             else "whether somebody is logged in it did not say in time"
         )
-        yield Check("gh", "ok", f"{version or 'its version is not known'}; {said}")
+        yield Check("gh", "ok", f"{known}; {said}")
     else:
         needed = f", and {wanted} is on GitHub" if wanted else ""
         grave = "wrong" if wanted else "ok"
         yield Check(
             "gh",
             grave,
-            f"{version}; nobody is logged in{needed}",
+            f"{known}; nobody is logged in{needed}",
             "`gh auth login`, or set GH_TOKEN",
         )
 
