@@ -315,6 +315,18 @@ def test_times_are_those_of_the_persons_clock_with_their_zone(program: Program) 
     assert f"{(hour + 5) % 24:02}{rest} NPT" in program.run("show", TZ="NPT-5").out
 
 
+def test_a_run_that_was_changed_by_hand_says_how(failed: Quick) -> None:
+    """As the list of runs does."""
+    assert 0 == failed("checkpoint", "fork", "@latest~1", "--as", "second").code
+    forked = failed("show", "--json").json["error"]
+    assert 0 == failed("checkpoint", "edit", "second", "steps.says.output", "--set", "=1").code
+    edited = failed("show", "--json").json["error"]
+
+    assert re.fullmatch(r"forked from \S+ at \w+", forked)
+    assert "edited steps.says.output" == edited
+    assert any(line.endswith(f"  {edited}") for line in failed("runs", COLUMNS="").out.splitlines())
+
+
 def test_a_killed_run_says_when_it_was_last_saved(quick: Quick, program: Program) -> None:
     """When it was killed nobody has noted."""
     program.flow("""

@@ -154,6 +154,11 @@ def _common(steps: tuple[str, ...]) -> str:
     return first[:end]
 
 
+def why_paused(reason: str) -> str:
+    """Give why a run is paused whose ref moved for that *reason*: a signal, or a change by hand."""
+    return reason.replace(_PAUSED, "interrupted by ", 1) if reason.startswith(_PAUSED) else reason
+
+
 def _reason(ref: Ref, status: RunStatus, note: Mapping[str, Any], error: str) -> str:
     """Give the first line of why a run is not done."""
     last = ref.positions[-1].reason if ref.positions else ""
@@ -162,7 +167,7 @@ def _reason(ref: Ref, status: RunStatus, note: Mapping[str, Any], error: str) ->
             first = error.partition("\n")[0]
             return first.removeprefix(f"step {_text(ref.summary, 'failed_at')}: ") or last
         case "paused":
-            return f"interrupted by {last[len(_PAUSED) :]}" if last.startswith(_PAUSED) else last
+            return why_paused(last)
         case "running" | "killed":
             end = "" if status == "running" else " has ended"
             return f"process {note['pid']} on {note.get('host', '?')}{end}" if "pid" in note else ""

@@ -14,7 +14,7 @@ from maverick.dsl.paths import ROOT, StepPath, is_decision
 from maverick.dsl.workflow.costs import Costs
 from maverick.errors import MaverickError, NotFound, StoreDamaged
 from maverick.noted import text_of, whole_number
-from maverick.runs.listing import executed_seconds, status_of
+from maverick.runs.listing import executed_seconds, status_of, why_paused
 from maverick.views.folding_loops import LONG, FoldedFacts
 from maverick.views.recorded import RecordedSteps
 from maverick.views.run_page import (
@@ -154,7 +154,7 @@ class _Loader:
         if self._status == "killed":
             return "its process was killed"
         if self._status == "paused":
-            return f"interrupted{self._reason().removeprefix('paused').replace(':', ' by', 1)}"
+            return why_paused(self._reason()) or "interrupted"
         return None
 
     def _reason(self) -> str:
