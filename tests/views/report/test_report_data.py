@@ -78,6 +78,27 @@ def test_a_step_says_what_it_was_given(runs: Runs) -> None:
     ] == given
 
 
+def test_what_a_step_was_given_is_named_as_an_expression_names_it(runs: Runs) -> None:
+    runs.flow(
+        """
+        - {name: my-step, type: python, action: give, kwargs: {output: {"a b": 1, "a\\u202eb": 2}}}
+        - name: last
+          type: python
+          action: do
+          kwargs:
+            name: ${{ steps.my-step.output["a b"] }} ${{ steps.my-step.output["a\u202eb"] }}
+        """
+    )
+    runs.start()
+
+    given = _details(_gathered(runs))["last"]["given"]
+
+    assert [
+        ('steps.my-step.output["a b"]', 1),
+        (r'steps.my-step.output["a\u202eb"]', 2),
+    ] == [(each["name"], each["value"]) for each in given]
+
+
 def test_a_step_that_failed_has_its_error_log_and_attempts(runs: Runs) -> None:
     runs.flow(FLOW)
     runs.start()

@@ -8,13 +8,13 @@ the step they belong to.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, TypeAlias
 
 from maverick.dsl.expressions.expressions import Expression, Template
 from maverick.dsl.workflow.model import BranchStep, LoopStep, Step, steps_in
 from maverick.errors import Problem
+from maverick.values import key_path
 from maverick.visible import nearest
 
 if TYPE_CHECKING:
@@ -227,16 +227,12 @@ def _better(path: NamePath) -> str:
         meant = (*path[:2], "status")
     else:
         meant = (*path[:2], "output", given, *rest)
-    return f"; did you mean `{_written(meant)}`?"
+    return f"; did you mean `{path_text(meant)}`?"
 
 
-def _written(path: NamePath) -> str:
+def path_text(path: NamePath) -> str:
     """Give *path* as it is written in an expression."""
-    text = str(path[0])
-    for part in path[1:]:
-        is_name = isinstance(part, str) and part.replace("-", "_").isidentifier()
-        text += f".{part}" if is_name else f"[{json.dumps(part, ensure_ascii=False)}]"
-    return text
+    return "".join([str(path[0]), *map(key_path, path[1:])])
 
 
 def _output_message(path: NamePath, block: _Sight) -> str:

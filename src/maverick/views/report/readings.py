@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
-from maverick.dsl.catalog.references import expressions_in
+from maverick.dsl.catalog.references import expressions_in, path_text
 from maverick.dsl.paths import ROOT, StepPath
 from maverick.errors import MaverickError
 from maverick.views.report.bounds import SHORT_BYTES, bounded
+from maverick.visible import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,8 @@ class Readings:
         value, step = self._value(path, name)
         if value is _MISSING:
             return None
-        return {"name": _shown(name), "value": bounded(value, SHORT_BYTES), "step": step}
+        shown = one_line(path_text(name))
+        return {"name": shown, "value": bounded(value, SHORT_BYTES), "step": step}
 
     def _value(self, path: StepPath, name: NamePath) -> tuple[Any, str | None]:
         around = list(path.ancestors())
@@ -124,13 +125,3 @@ def _into(value: Any, rest: list[str | int]) -> Any:
         except (KeyError, IndexError, TypeError):  # Null, in the language.
             return _MISSING
     return value
-
-
-def _shown(name: NamePath) -> str:
-    text = str(name[0])
-    for part in name[1:]:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        else:
-            text += f".{part}" if part.replace("_", "a").isalnum() else f"[{json.dumps(part)}]"
-    return text
