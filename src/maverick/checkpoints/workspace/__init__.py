@@ -14,11 +14,10 @@ from maverick.checkpoints.workspace.capture import ABOUT, FILES, Capture, Captur
 from maverick.checkpoints.workspace.changes import (
     FileChange,
     FileChangeKind,
-    change_of,
     diff_files,
+    diff_files_below,
     files_of,
     is_binary,
-    tree_of,
 )
 from maverick.checkpoints.workspace.reading import Disk
 from maverick.checkpoints.workspace.repository import Head
@@ -46,13 +45,12 @@ __all__ = [
     "Skipped",
     "Workspace",
     "capture",
-    "change_of",
     "diff_files",
+    "diff_files_below",
     "files_of",
     "is_binary",
     "open_workspace",
     "plan_copy",
     "plan_missing",
     "plan_restore",
-    "tree_of",
 ]

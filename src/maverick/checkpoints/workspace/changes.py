@@ -97,13 +97,22 @@ def diff_files(store: Store, old: Snapshot, new: Snapshot) -> Iterator[FileChang
 
     Equal folders are skipped unread. A checkpoint without files counts as one with an empty folder.
     """
-    before, after = tree_of(old.find(FILES)), tree_of(new.find(FILES))
+    return (change for _, change in diff_files_below(store, old, new, FILES))
+
+
+def diff_files_below(
+    store: Store, old: Snapshot, new: Snapshot, folder: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], FileChange]]:
+    """Yield what differs between the files in *folder*, each with the names that lead to it from
+    there; otherwise as `diff_files`.
+    """
+    before, after = tree_of(old.find(folder)), tree_of(new.find(folder))
     for change in diff_trees(store, before, after):
         was, now = (
             entry if entry is None or entry.kind != "tree" else None
             for entry in (change.old, change.new)
         )
-        yield change_of("/".join(change.path), was, now)
+        yield change.path, change_of("/".join(change.path), was, now)
 
 
 def is_binary(data: bytes) -> bool:

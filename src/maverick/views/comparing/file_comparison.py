@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from maverick.checkpoints.trees.diff import diff_trees
-from maverick.checkpoints.workspace import FileChange, change_of, is_binary, tree_of
+from maverick.checkpoints.workspace import FileChange, diff_files_below, is_binary
 from maverick.checkpoints.workspace.capture import FOLDER, LINK
 from maverick.dsl.journal.tree import ARTIFACTS, FILES, TreePath
 from maverick.dsl.paths import is_within
@@ -116,11 +115,5 @@ def _below(
     store: Store, old: RunTree, new: RunTree, folder: TreePath
 ) -> Iterator[tuple[tuple[str, ...], FileDifference]]:
     """What differs in a folder of files, with the names that lead to it from there."""
-    before, after = (tree_of(side.snapshot.find(folder)) for side in (old, new))
-    for difference in diff_trees(store, before, after):
-        was, now = (
-            entry if entry is None or entry.kind != "tree" else None
-            for entry in (difference.old, difference.new)
-        )
-        path = "/".join((*folder, *difference.path))
-        yield difference.path, FileDifference(path, change_of(path, was, now), store)
+    for names, change in diff_files_below(store, old.snapshot, new.snapshot, folder):
+        yield names, FileDifference("/".join((*folder, *names)), change, store)
