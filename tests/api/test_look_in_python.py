@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -156,6 +157,23 @@ def test_two_runs_are_compared(three: list[str]) -> None:
     assert new.diff() == old.diff(new)
     with pytest.raises(NotFound, match="there is no run of flow before"):
         old.diff()
+
+
+def test_runs_of_two_projects_are_not_compared(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One store has not what the other holds; nothing is damaged by that."""
+    here = maverick.run(folder.flow("- {name: a, run: echo a}"))
+    (tmp_path / "other" / ".maverick").mkdir(parents=True)
+    flow = (folder.root / "flow.yaml").read_text()
+    (tmp_path / "other" / "flow.yaml").write_text(flow.replace("echo a", "echo b"))
+    monkeypatch.chdir(tmp_path / "other")
+    there = maverick.run("flow.yaml")
+    run = here.project.run(here)
+
+    for other in (there, there.project.run(there)):
+        with pytest.raises(UsageError, match=re.escape(str(tmp_path / "other"))):
+            run.diff(other)
 
 
 def test_a_project_without_runs_has_none(tmp_path: Path) -> None:

@@ -184,12 +184,18 @@ class Run:
 
         Raises:
             NotFound: There is no such run, or none before.
+            UsageError: *other* is of another project, whose store is not looked into.
         """
         from maverick.views.comparing.run_comparison import compare  # noqa: PLC0415 - of one run
 
         if other is None:
             before = self._before()
             sides = (before, self)
+        elif isinstance(other, Run | Outcome) and other.project.root != self.project.root:
+            raise UsageError(
+                f"{other!r} is a run of {other.project.root}, and only runs of one project can be "
+                "compared; `maverick checkpoint export` and `import` bring it here"
+            )
         else:
             sides = (self, other if isinstance(other, Run) else self.project.run(other))
         old, new = sides[0].page.tree, sides[1].page.tree
