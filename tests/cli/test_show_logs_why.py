@@ -136,6 +136,14 @@ def test_a_step_that_is_not_there_is_said_with_the_nearest(failed: Quick, comman
     assert "did you mean `fails`?" in ended.err
 
 
+@pytest.mark.parametrize("command", ["show", "logs", "why"])
+def test_a_word_too_many_is_refused(failed: Quick, command: str) -> None:
+    done = failed(command, "flow@latest", 'each["a', 'b"].one')
+
+    assert (2, "") == (done.code, done.out)
+    assert 'no place for b"].one; a path with blanks in it is one word if it is quoted' in done.err
+
+
 def test_an_attempt_that_is_not_there_is_said(failed: Quick) -> None:
     """And how many there were can be seen."""
     assert 10 == failed("logs", "fails", "--attempt", "7").code

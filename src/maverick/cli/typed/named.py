@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from maverick.dsl.journal.tree import RunTree, step_place
 from maverick.dsl.paths import StepPath
-from maverick.errors import NotFound, RevisionAmbiguous, StoreDamaged
+from maverick.errors import NotFound, RevisionAmbiguous, StoreDamaged, UsageError
 from maverick.visible import nearest, one_line
 
 if TYPE_CHECKING:
@@ -35,8 +35,14 @@ def run_and_step(store: Store, words: Sequence[str]) -> tuple[Checkpoint, StepPa
         NotFound: there is no such run; of one word, no such step either. Or there is no run at all.
         RevisionAmbiguous: a word fits several runs, which the message lists.
         StoreDamaged: the run cannot be read.
+        UsageError: there are more than two words.
     """
     given = [word for word in words if word]
+    if len(given) > 2:
+        raise UsageError(
+            f"there are RUN and STEP, and no place for {one_line(given[2])}; a path with blanks in "
+            "it is one word if it is quoted"
+        )
     if len(given) > 1:
         return store.resolve(given[0]), StepPath(given[1])
     if not given:
