@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from kit.faults import CountingFiles
 from kit.stores import begin, extend, step
 from maverick.checkpoints import Store
+from maverick.checkpoints.disk import sealed
 from maverick.checkpoints.disk.layout import file_name, run_name
 from maverick.checkpoints.refs.refs import LOG_LENGTH, encode_ref, parse_ref
 from maverick.errors import NotFound, RefDamaged, StoreDamaged, UsageError
@@ -139,6 +140,16 @@ def test_every_flipped_or_missing_byte_of_a_ref_is_noticed(store: Store) -> None
         )
         assert parse_ref(data[:position]) is None
     assert parse_ref(data + b"\n") is None
+
+
+@pytest.mark.parametrize("field", ["run", "group", "step", "labelled"])
+def test_a_ref_with_a_number_for_a_text_is_altered(store: Store, field: str) -> None:
+    """Nobody has written it, and it could not be written again."""
+    begin(store)
+    fields = sealed.unseal((store.root / "refs" / "run-1").read_bytes()) or {}
+
+    assert parse_ref(sealed.seal(fields)) == store.ref("run-1")
+    assert parse_ref(sealed.seal({**fields, field: 5})) is None
 
 
 def test_a_torn_ref_is_named_and_keeps_no_other_run_from_being_read(store: Store) -> None:

@@ -304,7 +304,7 @@ SHORTEST_PART = 3
 
 def _validate(ref: Ref) -> None:
     numbers: list[Any] = [ref.sequence, ref.started, ref.updated, ref.bytes, ref.order]
-    texts: list[Any] = [ref.run, ref.group, ref.step]
+    texts: list[Any] = [ref.run, ref.group, ref.step, ref.labelled]
     for position in ref.positions:
         numbers += [position.sequence, position.time]
         texts += [position.checkpoint, position.reason, position.kind, position.label]
