@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _ENCODER = json.JSONEncoder(
     ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
 )
+quote = json.encoder.encode_basestring
+"""Spells one text as canonical JSON, for what formats its JSON itself: that is quicker."""
+
 _SEAL_KEY = b',"~blake3":"'
 _SEAL_END = b'"}\n'
 _SEAL_BYTES = len(_SEAL_KEY) + 64 + len(_SEAL_END)
@@ -34,14 +37,29 @@ class Broken(Exception):
 
 def encode(value: Any) -> bytes:
     """Give the canonical JSON of *value* (mappings with string keys, lists, integers, strings)."""
-    return _ENCODER.encode(value).encode("utf-8", "backslashreplace")
+    return to_bytes(spell(value))
+
+
+def spell(value: Any) -> str:
+    """Give the canonical JSON of *value* as a text, of which `to_bytes` makes the bytes."""
+    return _ENCODER.encode(value)
+
+
+def to_bytes(spelt: str) -> bytes:
+    """Give the bytes of canonical JSON."""
+    return spelt.encode("utf-8", "backslashreplace")
 
 
 def seal(fields: dict[str, Any]) -> bytes:
     """Give *fields* (not empty) as a JSON object that ends with the BLAKE3 of all the bytes before
     it.
     """
-    body = encode(fields)[:-1]
+    return seal_object(encode(fields))
+
+
+def seal_object(data: bytes) -> bytes:
+    """Give the canonical JSON object *data* (not empty), sealed as `seal` does."""
+    body = data[:-1]
     return body + _SEAL_KEY + blake3(body).hexdigest().encode() + _SEAL_END
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +18,7 @@ from blake3 import blake3
 from maverick.checkpoints.disk import sealed
 from maverick.checkpoints.disk.files import replace
 from maverick.checkpoints.disk.layout import file_name, list_folder, run_name, temporary
+from maverick.checkpoints.disk.sealed import quote, spell, to_bytes
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.trees.checkpoint import CHECKPOINT_KINDS, Checkpoint, CheckpointKind
 from maverick.errors import NotFound, RefDamaged, StoreDenied
@@ -260,28 +262,23 @@ class Refs:
 
 def encode_ref(ref: Ref) -> bytes:
     """Give the bytes of the file that holds *ref*."""
-    return sealed.seal(
-        {
-            "bytes": ref.bytes,
-            "checkpoint": ref.checkpoint,
-            "format": 1,
-            "group": ref.group,
-            "kind": ref.kind,
-            "labelled": ref.labelled,
-            **({"order": ref.order} if ref.order else {}),
-            "positions": [
-                [p.checkpoint, p.sequence, p.time, p.reason, p.kind, p.label] for p in ref.positions
-            ],
-            "run": ref.run,
-            "sequence": ref.sequence,
-            "started": ref.started,
-            "step": ref.step,
-            **({"summary": dict(ref.summary)} if ref.summary else {}),
-            "tags": dict(ref.tags),
-            "tree": ref.tree,
-            "updated": ref.updated,
-        }
+    order = f'"order":{ref.order},' if ref.order else ""
+    summary = f'"summary":{spell(dict(ref.summary))},' if ref.summary else ""
+    spelt = (
+        f'{{"bytes":{ref.bytes},"checkpoint":"{ref.checkpoint}","format":1,'
+        f'"group":{quote(ref.group)},"kind":"{ref.kind}","labelled":{quote(ref.labelled)},{order}'
+        f'"positions":[{",".join(map(_spell_position, ref.positions))}],"run":{quote(ref.run)},'
+        f'"sequence":{ref.sequence},"started":{ref.started},"step":{quote(ref.step)},{summary}'
+        f'"tags":{spell(dict(ref.tags))},"tree":"{ref.tree}","updated":{ref.updated}}}'
     )
+    return sealed.seal_object(to_bytes(spelt))
+
+
+@lru_cache(4 * LOG_LENGTH)
+def _spell_position(position: Position) -> str:
+    """Give a row of `positions`; all but one of a ref are those of the ref before it."""
+    checkpoint, sequence, time, reason, kind, label = position
+    return f"[{quote(checkpoint)},{sequence},{time},{quote(reason)},{quote(kind)},{quote(label)}]"
 
 
 def parse_ref(data: bytes) -> Ref | None:

@@ -6,7 +6,7 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 
-from maverick.checkpoints.disk import sealed
+from maverick.checkpoints.disk.sealed import quote, to_bytes
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.ids import CheckpointId, ObjectId, TreeId
 from maverick.errors import StoreDamaged, StoreTooNew
@@ -58,21 +58,13 @@ class Checkpoint(NamedTuple):
 
 def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
     """Give the canonical JSON of *checkpoint*, which does not hold its id."""
-    return sealed.encode(
-        {
-            "created": checkpoint.created,
-            "facts": checkpoint.facts,
-            "format": CHECKPOINT_FORMAT,
-            "group": checkpoint.group,
-            "kind": checkpoint.kind,
-            "label": checkpoint.label,
-            "labelled": checkpoint.labelled,
-            "parent": checkpoint.parent,
-            "run": checkpoint.run,
-            "sequence": checkpoint.sequence,
-            "step": checkpoint.step,
-            "tree": checkpoint.tree,
-        }
+    return to_bytes(
+        f'{{"created":{checkpoint.created},"facts":"{checkpoint.facts}",'
+        f'"format":{CHECKPOINT_FORMAT},"group":{quote(checkpoint.group)},'
+        f'"kind":"{checkpoint.kind}","label":{quote(checkpoint.label)},'
+        f'"labelled":"{checkpoint.labelled}","parent":"{checkpoint.parent}",'
+        f'"run":{quote(checkpoint.run)},"sequence":{checkpoint.sequence},'
+        f'"step":{quote(checkpoint.step)},"tree":"{checkpoint.tree}"}}'
     )
 
 

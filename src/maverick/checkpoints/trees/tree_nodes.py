@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
-from maverick.checkpoints.disk import sealed
+from maverick.checkpoints.disk.sealed import quote, to_bytes
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.ids import ObjectId, ObjectKind, TreeId
 from maverick.errors import StoreDamaged, UsageError
@@ -56,7 +56,7 @@ class LeafNode:
     @property
     def size(self) -> int:
         """The bytes of all blobs below."""
-        return sum(entry.size for entry in self.entries.values())
+        return sum([entry.size for entry in self.entries.values()])
 
 
 @record
@@ -79,12 +79,12 @@ class Fan:
     @property
     def count(self) -> int:
         """The number of entries in all nodes below."""
-        return sum(child.count for child in self.children.values())
+        return sum([child.count for child in self.children.values()])
 
     @property
     def size(self) -> int:
         """The bytes of all blobs below."""
-        return sum(child.size for child in self.children.values())
+        return sum([child.size for child in self.children.values()])
 
 
 Node: TypeAlias = LeafNode | Fan
@@ -93,17 +93,16 @@ Node: TypeAlias = LeafNode | Fan
 def encode_node(node: Node) -> bytes:
     """Give the canonical JSON of *node*."""
     if isinstance(node, LeafNode):
-        return sealed.encode(
-            {"entries": {name: _row(entry) for name, entry in node.entries.items()}}
-        )
-    fan = {nibble: [child.id, child.count, child.size] for nibble, child in node.children.items()}
-    return sealed.encode({"fan": fan})
-
-
-def _row(entry: Entry) -> list[str | int]:
-    if entry.note:
-        return [entry.kind, entry.id, entry.size, entry.note]
-    return [entry.kind, entry.id, entry.size]
+        rows = [
+            f'{quote(name)}:["{kind}","{object_id}",{size}{"," + quote(note) if note else ""}]'
+            for name, (kind, object_id, size, note) in sorted(node.entries.items())
+        ]
+        return to_bytes(f'{{"entries":{{{",".join(rows)}}}}}')
+    fan = [
+        f'"{nibble}":["{child.id}",{child.count},{child.size}]'
+        for nibble, child in sorted(node.children.items())
+    ]
+    return to_bytes(f'{{"fan":{{{",".join(fan)}}}}}')
 
 
 def parse_node(node_id: ObjectId, data: bytes) -> Node:
