@@ -12,9 +12,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from functools import cache
 from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from blake3 import blake3
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 _CACHED_NODES = 1024
+_AnyEntry = TypeVar("_AnyEntry", bound="Entry | None")
 
 
 class NodeCache:
@@ -116,20 +116,17 @@ class Update:
 
 
 @dataclass(slots=True, eq=False)
-class _Change:
-    """What becomes of one name: `own` replaces it (None removes it), then `below` changes what is
-    in it.
+class _Inside:
+    """What becomes of a name below which something changes: if it `replaces` what stands there,
+    `own` does (None removes it); then `below` changes what is in it.
     """
 
-    own: Entry | None = None
-    replaces: bool = False
-    below: dict[str, _Change] | None = None
+    own: Entry | None
+    replaces: bool
+    below: dict[str, _Change] = field(default_factory=dict)
 
-    def inside(self) -> dict[str, _Change]:
-        """Give what changes below, to be added to."""
-        if self.below is None:
-            self.below = {}
-        return self.below
+
+_Change: TypeAlias = "Entry | _Inside | None"
 
 
 def nibbles(name: str) -> str:
@@ -269,15 +266,16 @@ def _nested(changes: Mapping[Path, Entry | None]) -> dict[str, _Change]:
             raise UsageError(text)
         level = top
         for name in path[:-1]:
-            below = level.get(name)
-            if below is None:
-                below = level[tree_nodes.check_name(name)] = _Change()
-            level = below.inside()
+            inside = level.get(name)
+            if not isinstance(inside, _Inside):
+                inside = _Inside(inside, replaces=name in level)
+                level[tree_nodes.check_name(name)] = inside
+            level = inside.below
         change = level.get(path[-1])
-        if change is None:
-            level[tree_nodes.check_name(path[-1])] = _Change(entry, replaces=True)
-        else:
+        if isinstance(change, _Inside):
             change.own, change.replaces = entry, True
+        else:
+            level[tree_nodes.check_name(path[-1])] = entry
     return top
 
 
@@ -294,14 +292,15 @@ class _Maker:
     def __init__(self, nodes: Nodes) -> None:
         self._nodes = nodes
         self._made: dict[TreeId, NewNode] = {}
-        self._nibbles = cache(nibbles)
+        self._digits: dict[str, str] = {}
         self.formers: dict[ObjectId, ObjectId] = {}
 
     def folder(self, folder: TreeId | None, changes: dict[str, _Change]) -> Child:
-        flat = {name: self._entry(folder, name, change) for name, change in changes.items()}
-        return self._changed(
-            folder, 0, {name: (self._nibbles(name), entry) for name, entry in flat.items()}
-        )
+        flat = {
+            name: self._entry(folder, name, change) if isinstance(change, _Inside) else change
+            for name, change in changes.items()
+        }
+        return self._changed(folder, 0, flat)
 
     def reachable(self, root: TreeId) -> list[NewNode]:
         """Give the nodes made that *root* leads to, children first."""
@@ -318,10 +317,8 @@ class _Maker:
                 todo += [(tree, False) for tree in below if tree in self._made]
         return list(done.values())
 
-    def _entry(self, folder: TreeId | None, name: str, change: _Change) -> Entry | None:
+    def _entry(self, folder: TreeId | None, name: str, change: _Inside) -> Entry | None:
         """Give what *name* in *folder* stands for after *change*; None if it is gone."""
-        if not change.below:
-            return change.own
         if not change.replaces:
             before = _find(self, folder, name) if folder is not None else None
         elif change.own is None or change.own.kind == "tree":
@@ -336,28 +333,33 @@ class _Maker:
             return before  # what was removed below it was not there
         return Entry("tree", built.id, built.size) if built.count else None
 
-    def _changed(
-        self, node_id: TreeId | None, depth: int, flat: dict[str, tuple[str, Entry | None]]
-    ) -> Child:
+    def _changed(self, node_id: TreeId | None, depth: int, flat: dict[str, Entry | None]) -> Child:
         """Give the node *node_id*, *depth* nibbles below its folder, with the changes in *flat*."""
         node = self.node(node_id) if node_id is not None else LeafNode({})
         if isinstance(node, LeafNode):
-            merged = {**node.entries, **{name: entry for name, (_, entry) in flat.items()}}
+            merged = {**node.entries, **flat}
             self._note_formers(node, flat)
             return self.stored(
                 {name: entry for name, entry in merged.items() if entry is not None}, depth, node_id
             )
-        groups: dict[str, dict[str, tuple[str, Entry | None]]] = {}
-        for name, (digits, entry) in flat.items():
-            groups.setdefault(digits[depth], {})[name] = (digits, entry)
         below = dict(node.children)
-        for nibble, group in groups.items():
+        for nibble, group in self._groups(flat, depth).items():
             old = below.get(nibble)
             below[nibble] = self._changed(old.id if old else None, depth + 1, group)
         return self._fan({nibble: child for nibble, child in below.items() if child.count}, node_id)
 
-    def _note_formers(self, node: LeafNode, flat: dict[str, tuple[str, Entry | None]]) -> None:
-        for name, (_, entry) in flat.items():
+    def _groups(self, content: dict[str, _AnyEntry], depth: int) -> dict[str, dict[str, _AnyEntry]]:
+        """Give *content* in groups: by the digit that places a name, *depth* nibbles below its
+        folder.
+        """
+        groups: dict[str, dict[str, _AnyEntry]] = {}
+        for name, entry in content.items():
+            digits = self._digits.get(name) or self._digits.setdefault(name, nibbles(name))
+            groups.setdefault(digits[depth], {})[name] = entry
+        return groups
+
+    def _note_formers(self, node: LeafNode, flat: dict[str, Entry | None]) -> None:
+        for name, entry in flat.items():
             before = node.entries.get(name)
             if (
                 before is not None
@@ -380,12 +382,9 @@ class _Maker:
         """
         if len(content) <= WIDTH:
             return self._made_of(LeafNode(dict(sorted(content.items()))), former)
-        groups: dict[str, dict[str, Entry]] = {}
-        for name, entry in content.items():
-            groups.setdefault(self._nibbles(name)[depth], {})[name] = entry
+        groups = self._groups(content, depth).items()
         return self._fan(
-            {nibble: self.stored(group, depth + 1, former) for nibble, group in groups.items()},
-            None,
+            {nibble: self.stored(group, depth + 1, former) for nibble, group in groups}, None
         )
 
     def _made_of(self, node: Node, former: TreeId | None) -> Child:
