@@ -53,7 +53,7 @@ recordings: ## record the sessions of a terminal that the documentation shows
 	scripts/venv dev
 	.venv/bin/python scripts/recordings.py
 
-bench: ## what maverick costs; scripts/bench peers compares it with others
+bench: ## what maverick costs, against its targets; scripts/bench peers has more stores
 	scripts/bench
 
 lock: ## lock the dependencies after pyproject.toml has changed

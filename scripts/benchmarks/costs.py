@@ -12,33 +12,29 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import adapters
 import distinct
-import subjects
 from workloads import SCALES, WORKLOADS, Bench, Sample, Scale, Stored
 
 from maverick.checkpoints import Store
-from maverick.checkpoints.objects.frames import FLAGS, FRAME_BYTES, HAS_BASE, HAS_CHUNKS
-from maverick.checkpoints.objects.pack_index import ROW_BYTES
-from maverick.checkpoints.objects.packs import HEADER_BYTES, TRAILER_BYTES
+from maverick.checkpoints.objects.pack_records import HEAD_BYTES, ID_BYTES, PACK_HEADER_BYTES
 
 
 def parts(root: Path) -> Counter[str]:
-    """Give the bytes of a store by what they are: payloads, by kind and by what they lean on, and
-    the rest.
-    """
+    """Give the bytes of a store by what they are."""
     store, found = Store.open(root), Counter[str]()
     store.objects.packs.refresh()
-    for index in store.objects.packs.indexes():
-        found["headers and trailers of packs"] += HEADER_BYTES + TRAILER_BYTES
-        found["rows of indexes"] += ROW_BYTES * len(index)
-        found["headers of frames"] += FRAME_BYTES * len(index)
-        for place, frame in store.objects.frames_at(index.name, index.rows()):
-            if frame is None:
-                raise SystemExit(f"pack {index.name} is damaged")
-            how = {0: "", HAS_BASE: ", with a base", HAS_CHUNKS: ", lists of chunks"}[
-                frame.raw[FLAGS]
-            ]
-            found[f"{place.kind.name.lower()}s{how}"] += place.length - FRAME_BYTES
+    for pack in store.objects.packs.listed():
+        for record in pack.records:
+            found["heads of records"] += HEAD_BYTES + record.prelude
+            found["ids"] += ID_BYTES * record.total
+            found["trees, checkpoints and lists"] += record.structure
+            found["blobs"] += record.content_bytes
+        end = pack.records[-1].end if pack.records else PACK_HEADER_BYTES
+        found["headers of packs"] += PACK_HEADER_BYTES
+        found["indexes and trailers, or zeros"] += (
+            root / "objects" / pack.file
+        ).stat().st_size - end
     found["refs"] = sum(path.stat().st_size for path in (root / "refs").iterdir())
     return found
 
@@ -59,7 +55,7 @@ def measure(workload: str, scale: Scale, folder: Path) -> None:
     distinct.write_payloads(scale, folder)
     content = distinct.compressed(workload, scale, folder)["pieces"]
     saves = 0
-    for event in WORKLOADS[workload](Bench(subjects.load("maverick"), folder, folder, scale)):
+    for event in WORKLOADS[workload](Bench(adapters.load("maverick"), folder, folder, scale)):
         match event:
             case Sample():
                 saves += 1

@@ -1,5 +1,5 @@
-"""What zstd makes of the distinct content of each workload: `distinct.py SCALE DATA` also writes
-the payloads there.
+"""What zstd makes of the distinct content of workloads: `distinct.py SCALE DATA WORKLOAD …` also
+writes there the payloads of `large`.
 """
 
 from __future__ import annotations
@@ -41,10 +41,11 @@ def compressed(workload: str, scale: Scale, data: Path) -> dict[str, int]:
 
 
 def main() -> None:
-    """Print that of each workload."""
-    scale, data = SCALES[sys.argv[1]], Path(sys.argv[2])
-    write_payloads(scale, data)
-    print(json.dumps({workload: compressed(workload, scale, data) for workload in WORKLOADS}))
+    """Print that of each workload that is asked for."""
+    scale, data, asked = SCALES[sys.argv[1]], Path(sys.argv[2]), sys.argv[3:]
+    if "large" in asked:
+        write_payloads(scale, data)
+    print(json.dumps({name: compressed(name, scale, data) for name in WORKLOADS if name in asked}))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Measures maverick's store beside others, and prints one table. `peers.py --help` says what can be
 chosen.
 
-Each subject works on each workload in a process of its own. They take turns of a quarter of a
+Each subject works on each workload in a process of its own. They take turns of a tenth of a
 second, so that a noisy moment hits all of them; after the turn of one that does not sync, what it
-has written is synced, so that the next does not pay for it. fsyncs are counted in runs of their
-own, under strace.
+has written is synced, so that the next does not pay for it. System calls are counted in runs of
+their own, under strace.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,15 +29,16 @@ from typing import Any
 
 import machine
 import table
-from subjects import PLACES
+from adapters import PLACES
 from workloads import NO_FILE
 
 HERE = Path(__file__).parent
 LINES = ("long", "reruns", "wide", "large", "transcript", "diff", "gc")
 COUNTED = {"full": ("long", "reruns", "wide", "large", "transcript"), "quick": ("long",)}
 _PREPARED = ("diff", "gc")
-_TURN_SECONDS = 0.25
-_CALL = re.compile(r"^\d+ +(fsync|fdatasync|sync|syncfs)\((.*)")
+_TURN_SECONDS = 0.1
+_CALL = re.compile(r"^\d+ +(\w+)\((.*)")
+_SYNCS = {"fsync", "fdatasync", "sync", "syncfs", "msync", "sync_file_range"}
 
 
 @dataclass
@@ -44,7 +48,7 @@ class Worker:
     subject: str
     workload: str
     process: subprocess.Popen[str]
-    samples: list[tuple[str, float]] = field(default_factory=list)
+    samples: list[tuple[str, float, float]] = field(default_factory=list)
     stored: list[dict[str, Any]] = field(default_factory=list)
     peak: int = 0
     done: bool = False
@@ -56,7 +60,7 @@ class Worker:
             self.process.stdin.write(f"{seconds}\n")
             self.process.stdin.flush()
         answer = self._answer()
-        self.samples += [(line, value) for line, value in answer.get("samples", [])]
+        self.samples += answer.get("samples", [])
         self.stored += answer.get("stored", [])
         self.peak = answer.get("peak", 0)
         self.done = answer.get("done", True)
@@ -88,18 +92,26 @@ class Place:
     scale: str
 
     def start(
-        self, subject: str, workload: str, *, scale: str = "", watch: list[str] | None = None
+        self,
+        subject: str,
+        workload: str,
+        *,
+        scale: str = "",
+        watch: Sequence[str] = (),
+        shim: Path | None = None,
     ) -> Worker:
-        """Start a worker; *watch* is a command that watches it."""
+        """Start a worker; *watch* is a command that watches it, *shim* a library that it loads."""
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         arguments = [subject, workload, scale or self.scale, str(folder), str(self.data)]
         process = subprocess.Popen(
-            [*(watch or []), sys.executable, str(HERE / "worker.py"), *arguments],
+            [*watch, sys.executable, str(HERE / "worker.py"), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | ({"BENCH_MARK": "1"} if watch else {}),
+            env=os.environ
+            | ({"BENCH_MARK": "1"} if watch else {})
+            | ({"LD_PRELOAD": str(shim)} if shim else {}),
         )
         return Worker(subject, workload, process)
 
@@ -109,11 +121,19 @@ class Place:
         self.folder.mkdir()
 
 
-def measure(place: Place, workload: str, names: list[str], unsynced: set[str]) -> list[Worker]:
-    """Let all subjects work on *workload* in turns, until they are done. The *unsynced* are synced
-    after theirs.
+def measure(
+    place: Place,
+    workload: str,
+    names: Sequence[str],
+    unsynced: AbstractSet[str] = frozenset(),
+    *,
+    shim: Path | None = None,
+) -> list[dict[str, Any]]:
+    """Let all subjects work on *workload* in turns, until they are done, and give what each
+    measured. The *unsynced* are synced after their turns. *shim* is as for `Place.start`.
     """
-    workers = [place.start(name, workload) for name in names]
+    start = time.perf_counter()
+    workers = [place.start(name, workload, shim=shim) for name in names]
     if workload in _PREPARED:
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda worker: worker.turn(3600), workers))
@@ -131,58 +151,60 @@ def measure(place: Place, workload: str, names: list[str], unsynced: set[str]) -
         order.append(order.pop(0))
     for worker in workers:
         worker.end()
-    return workers
+        if worker.failure:
+            note(f"{worker.subject}, {workload}: {worker.failure}")
+    place.clear()
+    note(f"{workload}: {time.perf_counter() - start:.0f} s")
+    keys = ("subject", "workload", "samples", "stored", "peak", "failure")
+    return [{key: getattr(worker, key) for key in keys} for worker in workers]
 
 
-def count_fsyncs(place: Place, workload: str, subject: str) -> dict[str, float]:
-    """Give the fsyncs for each operation of each line, from a small run under strace."""
+def count_calls(place: Place, workload: str, subject: str) -> dict[str, dict[str, list[int]]]:
+    """Give for each line the `syncs` and the `calls` (all system calls) of each of its operations,
+    from a small run under strace.
+    """
     log = place.data / f"{workload}-{subject.replace(' ', '-')}.strace"
-    watch = [
-        "strace",
-        "-f",
-        "-qq",
-        "--seccomp-bpf",
-        "-e",
-        "trace=fsync,fdatasync,sync,syncfs",
-        "-o",
-        str(log),
-    ]
+    watch = ["strace", "-f", "-qq", "-o", str(log)]
     worker = place.start(subject, workload, scale="small", watch=watch)
     while not worker.done:
         worker.turn(3600)
     worker.end()
-    lines = [line for line, _ in worker.samples]
+    lines = [line for line, _, _ in worker.samples]
     counts = _between_marks(log.read_text("utf-8", "replace").splitlines()) if log.exists() else []
     if worker.failure or len(counts) < len(lines):
         return {}
     return {
-        name: sum(count for line, count in zip(lines, counts, strict=False) if line == name)
-        / lines.count(name)
+        name: {
+            what: [count[what] for line, count in zip(lines, counts, strict=False) if line == name]
+            for what in ("syncs", "calls")
+        }
         for name in dict.fromkeys(lines)
     }
 
 
-def _between_marks(lines: list[str]) -> list[int]:
+def _between_marks(lines: list[str]) -> list[Counter[str]]:
     """Count the calls of each operation: those between one that fails and the next."""
-    counts: list[int] = []
+    counts: list[Counter[str]] = []
     inside = False
     for line in lines:
         call = _CALL.match(line)
-        if call and call[2].startswith(f"{NO_FILE})"):
+        if call and call[2].startswith(str(NO_FILE)):
             inside = not inside
             if inside:
-                counts.append(0)
+                counts.append(Counter())
         elif call and inside:
-            counts[-1] += 1
+            counts[-1] += Counter(calls=1, syncs=call[1] in _SYNCS)
     return counts
 
 
-def run(place: Place, workloads: list[str], names: list[str]) -> dict[str, Any]:
-    """Measure everything; give the figures as one JSON value."""
+def run(place: Place, parts: Mapping[str, Sequence[str]], counted: Sequence[str]) -> dict[str, Any]:
+    """Measure each workload of *parts* with the subjects named there, and count the calls of those
+    *counted*; give the figures as one JSON value.
+    """
     began = time.perf_counter()
     note("the payloads, and what zstd makes of each workload")
     output = subprocess.run(
-        [sys.executable, str(HERE / "distinct.py"), place.scale, str(place.data)],
+        [sys.executable, str(HERE / "distinct.py"), place.scale, str(place.data), *parts],
         check=True,
         stdout=subprocess.PIPE,
     ).stdout
@@ -198,31 +220,25 @@ def run(place: Place, workloads: list[str], names: list[str]) -> dict[str, Any]:
         "scale": place.scale,
         "subjects": subjects,
     }
-    results |= {"distinct": json.loads(output), "workers": [], "fsyncs": {}}
+    results |= {"distinct": json.loads(output), "workers": [], "counted": {}}
     unsynced = {name for name, about in subjects.items() if about["durable"] == "no"}
     taking_part = {
-        it: [name for name in names if it not in subjects[name]["skips"]] for it in workloads
+        it: [name for name in names if it not in subjects[name]["skips"]]
+        for it, names in parts.items()
     }
     for workload, part in taking_part.items():
-        start = time.perf_counter()
-        for worker in measure(place, workload, part, unsynced):
-            if worker.failure:
-                note(f"{worker.subject}, {workload}: {worker.failure}")
-            keys = ("subject", "workload", "samples", "stored", "peak", "failure")
-            results["workers"].append({key: getattr(worker, key) for key in keys})
-        place.clear()
-        note(f"{workload}: {time.perf_counter() - start:.0f} s")
+        results["workers"] += measure(place, workload, part, unsynced)
     if shutil.which("strace"):
         start = time.perf_counter()
-        asked = [(it, name) for it in COUNTED[place.scale] for name in taking_part.get(it, ())]
+        asked = [(it, name) for it in counted for name in taking_part.get(it, ())]
         with ThreadPoolExecutor(2) as pool:
             for (_, name), counts in zip(
-                asked, pool.map(lambda it: count_fsyncs(place, *it), asked), strict=True
+                asked, pool.map(lambda it: count_calls(place, *it), asked), strict=True
             ):
-                results["fsyncs"].setdefault(name, {}).update(counts)
-        note(f"fsyncs: {time.perf_counter() - start:.0f} s")
+                results["counted"].setdefault(name, {}).update(counts)
+        note(f"system calls: {time.perf_counter() - start:.0f} s")
     else:
-        note("strace is not there: fsyncs are not counted")
+        note("strace is not there: system calls are not counted")
     results["machine"]["load"] = (
         f"{results['machine']['load']} at the start, {os.getloadavg()[0]:.1f} at the end"
     )
@@ -281,7 +297,7 @@ def main() -> int:
         )
         place.folder.mkdir()
         place.data.mkdir()
-        results = run(place, workloads, names)
+        results = run(place, dict.fromkeys(workloads, names), COUNTED[place.scale])
     if chosen.json:
         chosen.json.write_text(json.dumps(results), "utf-8")
     print(table.render(results))

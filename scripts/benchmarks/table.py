@@ -1,4 +1,4 @@
-"""Figures as Markdown: one table of all measurements, one of maverick against its targets."""
+"""Figures of peers.py, by line and subject; and all of them as one table of Markdown."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import statistics
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from subjects import LIMITS, PLACES
+from adapters import LIMITS, PLACES
 from workloads import SCALES
 
 OURS = next(iter(PLACES))
@@ -22,17 +22,9 @@ TITLES = {
     "load old": "(f) load an old one: {half} x 20 kB",
     "diff": "(g) diff of {many:,} steps, 3 differ",
     "gc": "(h) gc: all but 5 of {gc_runs:,} runs go",
+    "tiny": "(i) tiny: one of 3 x {steps} saves of 200 B",
 }
-_TARGETS = (
-    "ms",
-    "of the fastest durable peer's (<= 0.5)",
-    "of the fastest's (<= 2)",
-    "of bare writes' (<= 3)",
-    "bytes / zstd, piece by piece (<= 1.25, wide 2)",
-    "after gc (<= 1.15)",
-    "bytes / zstd in one stream",
-)
-SAVES = ("long", "reruns", "wide", "large", "large again", "transcript")
+SAVES = ("long", "tiny", "reruns", "wide", "large", "large again", "transcript")
 _WORKLOAD = {"large again": "large", "load newest": "long", "load old": "long"}
 
 
@@ -46,6 +38,7 @@ class Figures:
     line: str
     durable: str
     seconds: tuple[float, ...]
+    processor: tuple[float, ...]
     stopped: bool
     fsyncs: float | None
     bytes: int | None
@@ -105,14 +98,17 @@ def _figures(
     shown = line in {*SAVES, "gc"} and line != "large"
     plain = [it for it in stored if not it["compact"]] if shown and line != "gc" else []
     compact = [it for it in stored if it["compact"]] if shown else []
-    seconds = tuple(value for name, value in worker["samples"] if name == line)
+    counted = results["counted"].get(subject, {}).get(line)
+    samples = [sample for sample in worker["samples"] if sample[0] == line]
+    seconds = tuple(sample[1] for sample in samples)
     return Figures(
         subject=subject,
         line=line,
         durable=about["durable"],
         seconds=seconds,
+        processor=tuple(sample[2] for sample in samples),
         stopped=line in SAVES and not stored,
-        fsyncs=results["fsyncs"].get(subject, {}).get(line),
+        fsyncs=statistics.mean(counted["syncs"]) if counted else None,
         bytes=plain[0]["bytes"] if plain else None,
         compact=compact[-1]["bytes"] if compact else None,
         files=(plain or compact)[0]["files"] if plain or compact else None,
@@ -122,7 +118,7 @@ def _figures(
 
 
 def render(results: dict[str, Any]) -> str:
-    """Give the page: machine, all figures, targets."""
+    """Give the page: machine, subjects, all figures."""
     lines = figures(results)
     about = [f"* {name}: {value}" for name, value in results["machine"].items()]
     taken = f"{results['scale']} scale, {results['seconds']} s in all"
@@ -139,8 +135,6 @@ def render(results: dict[str, Any]) -> str:
             *how,
             "",
             *_all(results, lines),
-            "",
-            *_targets(results, lines),
             "",
         ]
     )
@@ -187,50 +181,6 @@ def _row(results: dict[str, Any], it: Figures, ours: Figures | None) -> str:
         f"{it.peak / 1e6:.0f}",
     ]
     return f"| {' | '.join(cells)} |"
-
-
-def _targets(results: dict[str, Any], lines: dict[str, list[Figures]]) -> list[str]:
-    titles = _titles(results)
-    rows = [
-        f"| maverick | {' | '.join(_TARGETS)} |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for line, found in lines.items():
-        ours = next((it for it in found if it.subject == OURS and it.seconds), None)
-        if ours is None:
-            continue
-        peers = [it for it in found if it.seconds and it.subject not in {OURS, *LIMITS}]
-        durable = [it for it in peers if it.durable != "no" or line not in SAVES]
-        bare = next((it for it in found if it.subject == BARE and it.seconds), None)
-        distinct = results["distinct"].get(_WORKLOAD.get(line, line), {})
-        most = 2.0 if line == "wide" else 1.25
-        cells = [
-            titles[line],
-            _ms(ours.median),
-            _against(ours, durable, 0.5),
-            _against(ours, peers, 2),
-            _judged(ours.times(bare), 3) if bare and line in SAVES else "",
-            _judged(ours.bytes / distinct["pieces"], most)
-            if ours.bytes is not None and distinct
-            else "",
-            _judged(ours.compact / distinct["pieces"], 1.15)
-            if ours.compact is not None and distinct
-            else "",
-            _ratio(ours.compact if line == "gc" else ours.bytes, distinct.get("stream")),
-        ]
-        rows.append(f"| {' | '.join(cells)} |")
-    return rows
-
-
-def _against(ours: Figures, peers: list[Figures], most: float) -> str:
-    if not peers:
-        return ""
-    fastest = max(peers, key=ours.times)
-    return f"{_judged(ours.times(fastest), most)} ({fastest.subject})"
-
-
-def _judged(ratio: float, most: float) -> str:
-    return f"{ratio:.2f}" if ratio <= most else f"**{ratio:.2f}**"
 
 
 def _ms(seconds: float) -> str:

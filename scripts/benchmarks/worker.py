@@ -16,7 +16,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-import subjects
+import adapters
 from workloads import SCALES, WORKLOADS, Bench, Ready, Sample, Stored
 
 
@@ -33,7 +33,7 @@ def peak() -> int:
 
 def describe() -> None:
     """Print what the subjects say of themselves."""
-    kinds = {name: subjects.load(name) for name in subjects.PLACES}
+    kinds = {name: adapters.load(name) for name in adapters.PLACES}
     about = {
         name: {key: getattr(kind, key) for key in ("durable", "how", "skips")}
         for name, kind in kinds.items()
@@ -48,7 +48,7 @@ def main() -> None:
         return
     subject, workload, scale, folder, data = sys.argv[1:]
     bench = Bench(
-        subjects.load(subject),
+        adapters.load(subject),
         Path(folder),
         Path(data),
         SCALES[scale],
@@ -61,12 +61,12 @@ def main() -> None:
         if not line:
             return
         end = time.perf_counter() + float(line)
-        samples: list[tuple[str, float]] = []
+        samples: list[tuple[str, float, float]] = []
         stored = []
         for event in events:
             match event:
-                case Sample(name, seconds):
-                    samples.append((name, seconds))
+                case Sample(name, seconds, processor):
+                    samples.append((name, seconds, processor))
                 case Stored():
                     stored.append(asdict(event) | {"peak": peak()})
                 case Ready():

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 import texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
-    from subject import Subject
+    from adapters.subject import Subject
 
 T = TypeVar("T")
 
@@ -27,6 +27,7 @@ SMALL_BYTES = 400
 TURN_BYTES = 25_000
 INSERTION_BYTES = 5_000
 TINY_BYTES, CHANGED_AMONG_MANY = 200, 3
+TINY_RUNS = 3
 GC_STEPS, GC_BYTES, GC_CHANGED, GC_KEPT = 10, 2_000, 2, 5
 NO_FILE = 999_999
 
@@ -52,22 +53,32 @@ class Scale:
     many: int = 10_000
     gc_runs: int = 1_000
     gc_rounds: int = 3
+    walked: int = 1_000
+    walked_far: int = 10_000
+    walks: int = 3
 
 
 SCALES = {
     "full": Scale(),
-    "quick": Scale(30, 6, 20, 500, 1, 8_000_000, 0, 1, 30, 3, 1_000, 30, 1),
-    # For counting fsyncs, and for testing the adapters.
-    "small": Scale(24, 2, 8, 2_000, 1, 2_000_000, 0, 60, 6, 1, 200, 12, 1),
+    # The stores that are compared here are quick enough to come to the end.
+    "store": Scale(budget_seconds=120, wide_rounds=7),
+    "quick": Scale(30, 6, 20, 500, 1, 8_000_000, 0, 1, 30, 3, 1_000, 30, 1, 100, 500, 1),
+    # For syncs that are made slow.
+    "slow": Scale(60, 8, 20),
+    # For counting, and for tests.
+    "small": Scale(24, 2, 8, 2_000, 1, 2_000_000, 0, 60, 6, 1, 200, 12, 1, 5, 10, 1),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One operation of the line *line* of the table took so long."""
+    """One operation of the line *line* of the table took so long, and so much of the processor in
+    this process.
+    """
 
     line: str
     seconds: float
+    processor: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +125,12 @@ class Bench:
         self, line: str, work: Callable[..., T], *arguments: object, **named: object
     ) -> tuple[Sample, T]:
         """Do *work*. Marks are calls that fail, for who watches the calls of this process."""
+        start, used = time.perf_counter(), time.process_time()
         self._mark()
-        start = time.perf_counter()
         result = work(*arguments, **named)
-        seconds = time.perf_counter() - start
         self._mark()
-        return Sample(line, seconds), result
+        seconds, processor = time.perf_counter() - start, time.process_time() - used
+        return Sample(line, seconds, processor), result
 
     def stored(self, line: str, name: str, *, compact: bool = False) -> Stored:
         """Measure the store *name*, which is closed. What an empty one has does not count."""
@@ -159,14 +170,7 @@ def long(bench: Bench) -> Iterator[Event]:
     old one load.
     """
     subject = bench.store("long")
-    state: dict[str, bytes] = {}
-    keys = []
-    for number, piece in enumerate(long_pieces(bench.scale)):
-        changed = {f"step{number}": piece}
-        state |= changed
-        sample, key = bench.timed("long", subject.save, "run", changed, state)
-        keys.append(key)
-        yield sample
+    keys, state = yield from _run(bench, subject, "long", "run", long_pieces(bench.scale))
     subject.close()
     yield bench.stored("long", "long")
     if "load" not in subject.skips:
@@ -179,6 +183,37 @@ def long(bench: Bench) -> Iterator[Event]:
             for _ in range(bench.scale.reads):
                 yield _load(bench, line, key, expected)
     yield from _collected(bench, "long", ["run"], {"run": (keys[-1], state)})
+
+
+def tiny(bench: Bench) -> Iterator[Event]:
+    """(i) Runs of which each step adds very little."""
+    subject = bench.store("tiny")
+    for run in range(TINY_RUNS):
+        numbers = range(bench.scale.steps)
+        pieces = [texts.text(f"tiny {run} {number}", TINY_BYTES) for number in numbers]
+        yield from _run(bench, subject, "tiny", f"run{run}", pieces)
+    subject.close()
+    yield bench.stored("tiny", "tiny")
+
+
+def _run(
+    bench: Bench, subject: Subject, line: str, run: str, pieces: list[bytes]
+) -> Generator[Event, None, tuple[list[str], dict[str, bytes]]]:
+    """Save a run, a checkpoint for each piece; give the checkpoints, and what the newest holds.
+
+    The first save and the last are lines of their own: `LINE begin` and `LINE end`.
+    """
+    state: dict[str, bytes] = {}
+    keys = []
+    for number, piece in enumerate(pieces):
+        changed = {f"step{number}": piece}
+        state |= changed
+        last = number == len(pieces) - 1
+        part = " end" if last else "" if number else " begin"
+        sample, key = bench.timed(line + part, subject.save, run, changed, state, last=last)
+        keys.append(key)
+        yield sample
+    return keys, state
 
 
 def reruns(bench: Bench) -> Iterator[Event]:
@@ -208,16 +243,21 @@ def reruns(bench: Bench) -> Iterator[Event]:
 
 
 def wide(bench: Bench) -> Iterator[Event]:
-    """(c) Many small results in one save; repeated in new stores while it is quick."""
+    """(c) Many small results in one save, that of the middle of a run; repeated in new stores while
+    it is quick.
+    """
+    first, last = {"first": b"a run that begins"}, {"last": b"a run that ends"}
     state = {f"item{number}": piece for number, piece in enumerate(_wide_pieces(bench.scale))}
+    whole = first | state | last
     for name in _rounds(bench, "wide", bench.scale.wide_rounds):
         subject = bench.store(name)
-        sample, key = bench.timed("wide", subject.save, "run", state, state, last=True)
-        yield sample
+        subject.save("run", first, first)
+        yield bench.timed("wide", subject.save, "run", state, first | state)[0]
+        key = subject.save("run", last, whole, last=True)
         subject.close()
         if name == "wide":
             yield bench.stored(name, name)
-            yield from _collected(bench, name, ["run"], {"run": (key, state)})
+            yield from _collected(bench, name, ["run"], {"run": (key, whole)})
 
 
 def large(bench: Bench) -> Iterator[Event]:
@@ -242,7 +282,8 @@ def transcript(bench: Bench) -> Iterator[Event]:
     spent = bench.spends()
     for turn in range(1, bench.scale.turns + 1):
         state = {"transcript": whole[: turn * TURN_BYTES]}
-        sample, key = bench.timed("transcript", subject.save, "run", state, state)
+        last = turn == bench.scale.turns
+        sample, key = bench.timed("transcript", subject.save, "run", state, state, last=last)
         yield sample
         if spent(sample):
             subject.close()
@@ -304,7 +345,7 @@ def gc(bench: Bench) -> Iterator[Event]:
 
 
 WORKLOADS: dict[str, Callable[[Bench], Iterator[Event]]] = {
-    it.__name__: it for it in (long, reruns, wide, large, transcript, diff, gc)
+    it.__name__: it for it in (long, tiny, reruns, wide, large, transcript, diff, gc)
 }
 
 

@@ -7,6 +7,7 @@ import os
 import random
 import re
 import subprocess
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
@@ -56,7 +57,8 @@ def _filled(store: Store) -> Checkpoint:
 
 
 def _objects(store: Store) -> int:
-    return sum(len(index) for index in store.objects.packs.indexes())
+    store.objects.packs.refresh()
+    return sum(len(pack) for pack in store.objects.packs.listed())
 
 
 def test_a_run_goes_to_another_store_with_everything(
@@ -81,13 +83,60 @@ def test_a_run_goes_to_another_store_with_everything(
     extend(there, at, range(20, 22))
 
 
-def test_the_same_run_gives_the_same_bytes(store: Store, tmp_path: Path) -> None:
+def test_the_same_run_gives_the_same_bytes_however_it_is_stored(
+    store: Store, there: Store, tmp_path: Path
+) -> None:
+    """In a pack for each save, in an open one, sealed, or in the one in which it came."""
     at = _filled(store)
-
     exports.export(store, at, tmp_path / "one")
-    exports.export(store, at, tmp_path / "other")
+    take_in(there, tmp_path / "one")
+    appended = Store.create(tmp_path / "appended", clock=_from(0))
+    sealed = Store.create(tmp_path / "sealed", clock=_from(0))
+    with appended.own("run-1"):
+        tip = _filled(appended)
+        exports.export(appended, tip, tmp_path / "a1")
+        exports.export(Store.open(appended.root), tip, tmp_path / "a2")
+    exports.export(appended, tip, tmp_path / "a3")
+    appended.appender.seal_all()
+    exports.export(Store.open(appended.root), tip, tmp_path / "a4")
+    exports.export(sealed, _filled(sealed), tmp_path / "a5")
+    exports.export(there, there.resolve("run-1"), tmp_path / "other")
 
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
+    # Of what was before, the other store knows less.
+    assert _pack(tmp_path / "one") == _pack(tmp_path / "other")
+    assert 1 == len({(tmp_path / f"a{number}").read_bytes() for number in range(1, 6)})
+
+
+def _pack(path: Path) -> bytes:
+    data = path.read_bytes()
+    return data[: -16 - int.from_bytes(data[-16:-8])]
+
+
+def _from(start: int) -> Callable[[], int]:
+    times = count(start)
+    return lambda: next(times)
+
+
+def test_a_run_is_exported_while_its_owner_goes_on(
+    store: Store, there: Store, tmp_path: Path
+) -> None:
+    """As far as it is announced; nothing in the store is changed, and nobody is kept waiting."""
+    other = Store.open(store.root)
+    with store.own("run-1"):
+        at = _filled(store)
+        before = _files(store)
+        exports.export(other, at, tmp_path / "run")
+        assert before == _files(store)
+        now = extend(store, at, range(30, 33))
+        exports.export(other, other.resolve("run-1"), tmp_path / "later")
+
+    assert at.id == take_in(there, tmp_path / "run").checkpoint
+    assert now.id == take_in(there, tmp_path / "later").checkpoint
+    assert read_all(store, now) == read_all(there, there.resolve("run-1"))
+
+
+def _files(store: Store) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in store.root.rglob("*") if path.is_file()}
 
 
 def test_an_older_checkpoint_goes_alone_with_the_labelled_ones_before_it(
@@ -313,11 +362,11 @@ def _with_head(exported: bytes, **fields: object) -> bytes:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"format": 2}, "run has format 2, this version reads 1; update maverick"),
-        ({"features": ["chunks", "rings"]}, "run needs what this version does not know: rings"),
+        ({"format": 3}, "run has format 3, this version reads 2; update maverick"),
+        ({"format": 1}, "run has format 1, .* the last commit that reads it is ea2b6a2"),
     ],
 )
-def test_what_a_newer_version_wrote_is_refused(
+def test_what_another_version_wrote_is_refused(
     exported: bytes, tmp_path: Path, fields: dict[str, object], message: str
 ) -> None:
     with pytest.raises(StoreTooNew, match=message):

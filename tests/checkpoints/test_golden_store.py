@@ -1,83 +1,112 @@
-"""Stores that former versions wrote are read in full by this one. See tests/golden/README.md."""
+"""The store that this version of the format began with is read in full. See tests/golden/README.md."""
 
 from __future__ import annotations
 
 import hashlib
 import math
+import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kit.stores import extend, raw_frames, read_all
+from kit.stores import extend, read_all
 from maverick.checkpoints import Store, blob
-from maverick.checkpoints.objects.ids import ObjectKind
+from maverick.errors import StoreTooNew
 
 GOLDEN = Path(__file__).parents[1] / "golden"
+LARGE = b"".join(hashlib.sha256(b"%d" % number).digest() for number in range(10_000))
+LONG = b"".join(
+    hashlib.sha256(b"long %d" % number).digest() + bytes(2000) for number in range(4000)
+)
 
 
-@pytest.fixture(params=["store-v1.tar", "store-v2.tar", "store-v3.tar"])
-def store(tmp_path: Path, request: pytest.FixtureRequest) -> Store:
-    """A store of each version of the format, with the same runs."""
-    return _extracted(request.param, tmp_path)
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """The store of format 2."""
+    return Store.open(_extracted("store-v2.tar", tmp_path))
 
 
-def _extracted(name: str, to: Path) -> Store:
+def _extracted(name: str, to: Path) -> Path:
     # Python 3.11.4 has it.
     safe: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
     with tarfile.open(GOLDEN / name) as archive:
         archive.extractall(to, **safe)
-    return Store.open(to / "store")
+    return to / "store"
 
 
-def test_what_version_2_added_is_read(tmp_path: Path) -> None:
-    """Bases, chunks and merged packs."""
-    store = _extracted("store-v2.tar", tmp_path)
-    large = b"".join(hashlib.sha256(b"%d" % number).digest() for number in range(25_000))
+def test_a_store_of_format_1_is_refused(tmp_path: Path) -> None:
+    """It was never released; the message names the last commit that reads it."""
+    root = _extracted("store-v1.tar", tmp_path)
 
-    assert {"bases", "chunks"} == store.format.read
-    assert large == store.load("large~11").data("file")
-    assert large[:400_000] + b"inserted" + large[400_000:] == b"".join(
+    with pytest.raises(StoreTooNew) as refused:
+        Store.open(root)
+
+    assert 20 == refused.value.exit_code
+    assert (
+        f"the store {root} has format 1, which was never released; the last commit that reads it "
+        "is ea2b6a2"
+    ) == str(refused.value)
+
+
+def test_a_pack_of_format_1_is_refused(tmp_path: Path, store: Store) -> None:
+    """Somebody may have put it there."""
+    (tmp_path / "former").mkdir()
+    former = _extracted("store-v1.tar", tmp_path / "former")
+    pack = min((former / "objects").iterdir())
+    shutil.copy(pack, store.root / "objects")
+
+    with pytest.raises(StoreTooNew, match=rf"pack {pack.name[:12]} has version 1.*ea2b6a2"):
+        Store.open(store.root).load("fly-1")
+
+
+def test_large_blobs_of_version_2_are_read(store: Store) -> None:
+    """Lists of chunks, and lists of such lists."""
+    assert LARGE == store.load("large~11").data("file")
+    assert LARGE[:100_000] + b"inserted" + LARGE[100_000:] == b"".join(
         store.load("large").stream("file")
     )
-    text = "a transcript" + "".join(
-        large[turn * 1000 : turn * 1000 + 700].hex() for turn in range(10)
-    )
+    text = "a transcript" + "".join(LARGE[turn * 1000 :][:700].hex() for turn in range(10))
     assert {"text": text} == store.load("large").value("transcript")
-    flags = [
-        raw[6] for index in store.objects.packs.indexes() for _, raw in raw_frames(store, index)
-    ]
-    assert {0, 1, 2} == set(flags)
-    assert len(store.objects.packs.indexes()) < 20
-    assert [] == list(store.check(read_data=True))
+    long = store.load("long")
+    assert LONG == store.load("long~1").data("file")
+    assert LONG + b"more" == long.data("file")
+    lists = store.objects.chunks(long.entry("file").id)
+    assert any(store.objects.chunks(chunk) for chunk, _ in lists)
 
 
-def test_what_version_3_added_is_read(tmp_path: Path) -> None:
-    """A blob that is a list of lists of chunks, and checkpoints that lean on others."""
-    store = _extracted("store-v3.tar", tmp_path)
-    long = b"".join(
-        hashlib.sha256(b"long %d" % number).digest() + bytes(2000) for number in range(4000)
-    )
+def test_what_a_kill_left_is_read(store: Store) -> None:
+    """Where a run stands whose ref lags, or is torn; and nothing of what was never written whole."""
+    files = {path.suffix for path in (store.root / "objects").iterdir()}
 
-    for turn in range(4):
-        assert long + b"more" * turn == store.load(f"long~{3 - turn}").data("file")
-    objects = store.objects
-    place = objects.packs.find(store.load("long").entry("file").id)
-    assert place is not None
-    inner = [
-        at
-        for it, _ in objects.leans_at(place).chunks
-        if (at := objects.packs.find(it)) and at.leans
-    ]
-    assert inner
-    assert all(objects.leans_at(at).chunks for at in inner)
-    kinds = {at.kind for index in objects.packs.indexes() for _, at in index if at.leans}
-    assert ObjectKind.CHECKPOINT in kinds
-    assert [] == list(store.check(read_data=True))
+    assert {".open", ".pack"} == files
+    assert (20, 2, 1) == tuple(store.ref(run).sequence for run in ("killed", "torn", "before"))
+    assert [*range(5, 21)] == [it.sequence for it in store.ref("killed").positions]
+    assert {"out": LARGE[19 * 99 :][:300].hex()} == store.load("killed").value("steps/s19")
+    assert [1] == store.load("torn").value("y")
+    assert LARGE[:9000] == store.load("before").data("x")
+    for run in ("killed", "torn", "before", "large", "long"):
+        for checkpoint in store.history(run):
+            read_all(store, checkpoint)
+    assert [] == [it for it in store.check(read_data=True) if it.severity == "error"]
 
 
-def test_every_checkpoint_of_version_1_is_read(store: Store) -> None:
+def test_what_a_kill_left_goes_on(store: Store) -> None:
+    """In the open pack, with what it held."""
+    (path,) = (store.root / "objects").glob("*.open")
+
+    with store.own("killed"):
+        at = extend(store, store.resolve("killed"), range(1))
+        assert [path] == list((store.root / "objects").glob("*.open"))
+
+    found = Store.open(store.root)
+    assert (21, at.id) == (at.sequence, found.ref("killed").checkpoint)
+    assert 2 == found.ref("torn").sequence
+    assert [] == list(found.check(read_data=True))
+
+
+def test_every_checkpoint_of_version_2_is_read(store: Store) -> None:
     """Each object of each of them, verified."""
     assert {"fly-1", "fork", "Review 1/é"} <= {ref.run for ref in store.refs()}
     for run, count in (("fly-1", 11), ("fork", 8), ("Review 1/é", 2)):
@@ -87,7 +116,7 @@ def test_every_checkpoint_of_version_1_is_read(store: Store) -> None:
             read_all(store, checkpoint)
 
 
-def test_values_of_version_1_are_what_they_were(store: Store) -> None:
+def test_values_of_version_2_are_what_they_were(store: Store) -> None:
     """Down to the sign of zero."""
     found = store.load("fly-1")
 
@@ -104,7 +133,7 @@ def test_values_of_version_1_are_what_they_were(store: Store) -> None:
     assert '{"ms":77}' == found.fact("steps/phases[77].implement")
 
 
-def test_refs_of_version_1_are_what_they_were(store: Store) -> None:
+def test_refs_of_version_2_are_what_they_were(store: Store) -> None:
     """Labels, tags, forks, and the ids themselves: an id that changes breaks every link."""
     review = store.ref("Review 1/é")
 
@@ -122,7 +151,7 @@ def test_refs_of_version_1_are_what_they_were(store: Store) -> None:
     )
 
 
-def test_a_store_of_version_1_goes_on(store: Store) -> None:
+def test_a_store_of_version_2_goes_on(store: Store) -> None:
     """With the same ids for the same content: nothing is stored again."""
     report = store.load("Review 1/é").entry("report")
     at = extend(store, store.resolve("fly-1"), range(1))
@@ -132,4 +161,4 @@ def test_a_store_of_version_1_goes_on(store: Store) -> None:
     assert report == store.load("again").entry("report")
     packs = Store.open(store.root).objects.packs
     packs.refresh()
-    assert 1 == sum(pack.find(bytes.fromhex(report.id)) is not None for pack in packs.indexes())
+    assert 1 == sum(pack.find(report.id) is not None for pack in packs.listed())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kit.faults import CrashingFiles, FullFiles, Killed
+from kit.faults import CrashingFiles, FullFiles, Killed, kill
 from kit.stores import begin, extend, read_all
 from maverick.checkpoints import Checkpoint, Store, byhand, exports, imports, value
 from maverick.checkpoints.imports import TakenIn
@@ -81,6 +82,31 @@ def test_a_run_moves_forward_again_and_again(here: Store, there: Store, file: Pa
         extend(here, _tip(here), range(number + 4, number + 8))
         assert _take_in(there, _export(here, file)).moved
     assert 4 + 5 * 8 == _tip(here).sequence
+
+
+def test_a_run_whose_owner_was_killed_moves_from_where_it_came_to(
+    here: Store, there: Store, file: Path
+) -> None:
+    """Its ref says less than the open pack; what that says does not come back later."""
+    ref_file = here.root / "refs" / "run-1"
+    lagging = ref_file.read_bytes()
+    with suppress(Killed), here.own("run-1"):
+        extend(here, _tip(here), range(3, 5))
+        kill()
+    ref_file.write_bytes(lagging)  # The power went before the disk had the other one.
+    here = Store.open(here.root)
+    _take_in(there, _export(here, file))
+    extend(there, _tip(there), range(5, 6))
+
+    taken = _take_in(here, _export(there, file))
+
+    assert (True, 6, 7) == (taken.moved, taken.before, taken.ref.sequence)
+    assert _tip(there) == _tip(Store.open(here.root))
+    byhand.drop(here, "run-1")
+    assert [] == Store.open(here.root).refs()
+    byhand.undo(here, byhand.newest(here))
+    assert _tip(there) == _tip(Store.open(here.root))
+    assert [] == list(here.check(read_data=True))
 
 
 def test_a_run_that_went_on_for_longer_than_a_file_names_is_refused(

@@ -14,15 +14,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kit.stores import begin, take_in
-from maverick.checkpoints import Checkpoint, Content, Store, blob, existing, exports, value
+from maverick.checkpoints import (
+    Checkpoint,
+    Content,
+    Snapshot,
+    Store,
+    blob,
+    existing,
+    exports,
+    imports,
+    value,
+)
 from maverick.checkpoints.disk import sealed
 from maverick.checkpoints.incoming import MOST_BYTES
-from maverick.checkpoints.objects.frames import Frame, NewObject, compressor
+from maverick.checkpoints.objects import pack_records, pack_writer, packs
 from maverick.checkpoints.objects.ids import ObjectId, ObjectKind, TreeId, blob_id, tree_id
-from maverick.checkpoints.objects.packs import PackWriter
-from maverick.checkpoints.refs.refs import encode_ref
+from maverick.checkpoints.objects.pack_records import NewObject, list_data, shorten
+from maverick.checkpoints.objects.pack_writer import PackWriter
+from maverick.checkpoints.objects.segments import CONTENT, STRUCTURE, Item
 from maverick.checkpoints.trees import folders, tree_nodes
-from maverick.checkpoints.trees.closure import ClosureWalk
 from maverick.checkpoints.trees.folders import Path as Names
 from maverick.checkpoints.trees.tree_nodes import Child, Entry, Fan, LeafNode, Node, encode_node
 from maverick.checkpoints.workspace import diff_files, open_workspace, plan_copy, plan_restore
@@ -192,65 +202,169 @@ class _Nodes:
         return made.root
 
 
-# --- lists of chunks ------------------------------------------------------------------------------
+# --- what is decompressed, and lists of chunks ----------------------------------------------------
+
+ZEROS = bytes(200_000)
+CHUNK = NewObject(ObjectKind.BLOB, blob_id(ZEROS), ZEROS)
 
 
-def _crafted(store: Store, at: Checkpoint, frames: list[Frame], to: Path) -> None:
-    """Write an export of *at* with *frames* beside its objects."""
-    ref = store.ref(at.run)
+def _crafted(store: Store, objects: list[NewObject], to: Path) -> None:
+    """Write an export of a small run with *objects* behind its own."""
+    exports.export(store, _save(store, {}), to)
+    data = to.read_bytes()
+    end = len(data) - 16 - int.from_bytes(data[-16:-8])
+    said = sealed.unseal(data[end:-16])
+    assert said is not None
+    own = packs.open_sealed(f"{said['pack']}.pack", end, lambda at, n: data[:end][at : at + n])
     parts: list[bytes] = []
-    writer = PackWriter(parts.append, nonce=bytes(16))
-    for visit in ClosureWalk(store.objects).visit(
-        [at.id, *(it.checkpoint for it in ref.positions)]
-    ):
-        writer.add(store.objects.portable(visit.id, visit.kind))
-    for frame in frames:
-        writer.add(frame)
-    index = writer.finish()
-    text = encode_ref(ref._replace(order=0)).decode()
-    head = sealed.seal(
-        {"features": sorted(writer.features()), "format": 1, "pack": index.name, "ref": text}
-    )
+    writer = PackWriter(parts.append, bytes(16))
+    for item in own.items(content=True):
+        assert isinstance(item, Item)
+        writer.add(NewObject(item.kind, item.id, item.data))
+    for new in objects:
+        writer.add(new)
+    head = sealed.seal({**said, "pack": writer.finish()})
     to.write_bytes(b"".join(parts) + head + len(head).to_bytes(8) + b"MVRKRUN\n")
 
 
-def _list(name: str, items: list[tuple[ObjectId, int]]) -> tuple[ObjectId, int, Frame]:
+def _list(name: str, items: list[tuple[ObjectId, int]]) -> tuple[NewObject, tuple[ObjectId, int]]:
+    """A list of *items*, and what another one would say of it."""
     blob = blob_id(name.encode())  # of what it says it holds nobody knows the hash
-    return blob, sum(length for _, length in items), compressor().chunk_list(blob, items)
+    return NewObject(ObjectKind.LIST, blob, list_data(items)), (blob, sum(n for _, n in items))
+
+
+def _id(number: int) -> ObjectId:
+    """The id of the list before the list called *number*."""
+    return blob_id(b"%d" % number) if number >= 0 else CHUNK.id
 
 
 def test_lists_of_lists_of_chunks_are_refused_before_they_are_read(
     store: Store, there: Store, tmp_path: Path
 ) -> None:
     """Some kilobytes that name a chunk of zeros again and again are terabytes."""
-    zeros = bytes(200_000)
-    chunk = compressor().frame(ObjectKind.BLOB, blob_id(zeros), zeros)
-    inner, inner_bytes, inner_frame = _list("inner", [(blob_id(zeros), len(zeros))] * 2_000)
-    _, _, outer_frame = _list("outer", [(inner, inner_bytes)] * 4_000)
-    _crafted(store, _save(store, {}), [chunk, inner_frame, outer_frame], tmp_path / "bomb")
+    inner, named = _list("inner", [(CHUNK.id, len(ZEROS))] * 2_000)
+    outer, _ = _list("outer", [named] * 4_000)
+    _crafted(store, [CHUNK, inner, outer], tmp_path / "bomb")
 
     assert (tmp_path / "bomb").stat().st_size < 20_000
     with pytest.raises(
         UsageError,
-        match=r"bomb is refused: 1,600,\d+,\d+,\d+ bytes have to be read to verify it, more",
+        match=r"bomb is refused: 1,6\d\d,\d+,\d+,\d+ bytes have to be read to verify it, more",
     ):
+        take_in(there, tmp_path / "bomb")
+
+
+def test_a_list_that_leaps_between_records_costs_these(
+    store: Store, there: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each chunk is some bytes, but a whole record is decompressed for it."""
+    monkeypatch.setattr("maverick.checkpoints.incoming.MOST_BYTES", 1 << 30)
+    blobs = [bytes([n]) * 1_000_000 for n in range(6)]
+    chunks = [NewObject(ObjectKind.BLOB, blob_id(data), data) for data in blobs]
+    small = [NewObject(ObjectKind.BLOB, blob_id(bytes([n])), bytes([n])) for n in range(6)]
+    filled = [item for pair in zip(small, chunks, strict=True) for item in pair]
+    leaping, _ = _list("leaping", [(small[0].id, 1), (small[5].id, 1)] * 300)
+    _crafted(store, [*filled, leaping], tmp_path / "bomb")
+
+    with pytest.raises(UsageError, match=r"1,2\d\d,\d+,\d+ bytes have to be read to verify it"):
         take_in(there, tmp_path / "bomb")
 
 
 def test_what_does_not_fit_into_memory_is_refused(
-    store: Store, there: Store, tmp_path: Path
+    store: Store, there: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A list that another one names is joined before it is hashed."""
-    zeros = bytes(200_000)
-    chunk = compressor().frame(ObjectKind.BLOB, blob_id(zeros), zeros)
-    inner, inner_bytes, inner_frame = _list("inner", [(blob_id(zeros), len(zeros))] * 6_000)
-    _, _, outer_frame = _list("outer", [(inner, inner_bytes)])
-    _crafted(store, _save(store, {}), [chunk, inner_frame, outer_frame], tmp_path / "bomb")
+    """It is not decompressed beyond the limit."""
+    monkeypatch.setattr("maverick.checkpoints.incoming.MOST_HELD_BYTES", 3_000_000)
+    large = bytes(3_000_001)
+    bomb = NewObject(ObjectKind.BLOB, blob_id(large), large)
+    _crafted(store, [bomb], tmp_path / "bomb")
 
     with pytest.raises(
-        UsageError, match="one part of it has 1,200,000,000 bytes, more than 1,073,741,824"
+        UsageError, match=r"one part of it has more than 3,000,000 bytes; --any-size takes it"
     ):
         take_in(there, tmp_path / "bomb")
+    assert [] == there.refs()
+
+    take_in(there, tmp_path / "bomb", any_size=True)
+    assert large == there.read(bomb.id)
+
+
+@pytest.mark.parametrize("any_size", [False, True])
+def test_a_record_that_holds_more_than_exports_write_is_refused(
+    store: Store, there: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, any_size: bool
+) -> None:
+    """A small object in it would cost as much as the large one, again and again."""
+    monkeypatch.setattr(pack_writer, "MOST_SHARED_BYTES", 1 << 40)
+    large = bytes(30_000_000)
+    bomb = [CHUNK, NewObject(ObjectKind.BLOB, blob_id(large), large)]
+    _crafted(store, bomb, tmp_path / "bomb")
+
+    assert (tmp_path / "bomb").stat().st_size < 20_000
+    with pytest.raises(StoreDamaged, match="a record holds more than anybody wrote"):
+        take_in(there, tmp_path / "bomb", any_size=any_size)
+
+
+def test_an_object_that_grows_too_much_when_its_ids_are_written_out_is_refused(
+    store: Store, there: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two bytes stand for 66, and there may be as many as one likes."""
+    monkeypatch.setattr("maverick.checkpoints.incoming._MOST_NODE_BYTES", 1 << 20)
+    bomb, _ = _list("bomb", [(CHUNK.id, len(ZEROS))] * 40_000)
+    _crafted(store, [CHUNK, bomb], tmp_path / "bomb")
+
+    with pytest.raises(UsageError, match="one part of it has more than 1,048,576 bytes"):
+        take_in(there, tmp_path / "bomb")
+
+
+@pytest.mark.parametrize(
+    ("objects", "message"),
+    [
+        ([CHUNK, CHUNK], "holds object [0-9a-f]{12} twice"),
+        (
+            [_list("a", [(blob_id(b"b"), 1)])[0], _list("b", [])[0]],
+            "names [0-9a-f]{12}, which is not bef",
+        ),
+        ([CHUNK, _list("a", [(CHUNK.id, 7)])[0]], "has another length than its list says"),
+        ([CHUNK, _list("a", [(CHUNK.id, len(ZEROS))])[0]], "its chunks hash to"),
+        ([CHUNK._replace(id=blob_id(b"other"))], "object [0-9a-f]{12} has another hash"),
+        (
+            [NewObject(ObjectKind.TREE, tree_id(b"{}"), encode_node(LeafNode({})) + b" ")],
+            "object [0-9a-f]{12} has another hash",
+        ),
+        ([CHUNK, NewObject(ObjectKind.LIST, blob_id(b"a"), b"[ ]")], "is not written canonically"),
+        ([CHUNK, NewObject(ObjectKind.LIST, blob_id(b"a"), b"{")], "its list of chunks cannot"),
+        ([NewObject(ObjectKind.LIST, blob_id(b"a"), b"[" * 100_000)], "its list of chunks cannot"),
+        ([CHUNK, _list("a", [(CHUNK.id, 10**4000)])[0]], "its list of chunks cannot"),
+        (
+            [CHUNK, *(_list(f"{n}", [(_id(n - 1), 1)] * 2)[0] for n in range(10))],
+            "is a list of lists of lists",
+        ),
+    ],
+)
+def test_a_pack_that_no_export_would_write_is_refused(
+    store: Store, there: Store, tmp_path: Path, objects: list[NewObject], message: str
+) -> None:
+    """Though all its checks fit, since whoever made it made these, too."""
+    _crafted(store, objects, tmp_path / "run")
+
+    with pytest.raises(StoreDamaged, match=f"run is damaged: .*{message}.*; nothing was imported"):
+        take_in(there, tmp_path / "run")
+    assert ([], []) == (there.refs(), there.objects.packs.listed())
+
+
+def test_a_number_of_what_is_not_before_it_is_refused(
+    store: Store, there: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        pack_records, "shorten", lambda data, known, _: shorten(data, known, 1 << 32)
+    )
+    below = encode_node(LeafNode({}))
+    above = encode_node(LeafNode({"a": Entry("tree", tree_id(below), 0)}))
+    trees = [NewObject(ObjectKind.TREE, tree_id(data), data) for data in (above, below)]
+    _crafted(store, trees, tmp_path / "run")
+
+    with pytest.raises(StoreDamaged, match="names one that is not before it"):
+        take_in(there, tmp_path / "run")
 
 
 def test_verifying_tells_how_far_it_is(store: Store, there: Store, tmp_path: Path) -> None:
@@ -371,3 +485,31 @@ def test_what_is_no_file_is_not_waited_for(
         match=f"run is {what}, not the file of a run" if what else "cannot read .*/run: ",
     ):
         take_in(there, tmp_path / "run")
+
+
+@pytest.mark.parametrize("kind", [ObjectKind.BLOB, ObjectKind.TREE])
+def test_a_file_that_is_altered_behind_its_verification_is_refused(
+    store: Store, there: Store, tmp_path: Path, kind: ObjectKind
+) -> None:
+    """What was verified is compared once more as it is copied."""
+    exports.export(store, _save(store, {("large",): blob(os.urandom(300_000))}), tmp_path / "run")
+    data = bytearray((tmp_path / "run").read_bytes())
+    end = len(data) - 16 - int.from_bytes(data[-16:-8])
+    said = sealed.unseal(bytes(data[end:-16]))
+    assert said is not None
+    own = packs.open_sealed(
+        f"{said['pack']}.pack", end, lambda at, n: bytes(data[:end])[at : at + n]
+    )
+    stream = CONTENT if kind is ObjectKind.BLOB else STRUCTURE
+    offset, length = stream.place(own.records[0])
+
+    def alter(_: Snapshot) -> None:
+        with (tmp_path / "run").open("r+b") as file:
+            file.seek(offset + length // 2)
+            file.write(b"altered")
+
+    with pytest.raises(StoreDamaged, match=r"run is damaged: .*; nothing was imported"):
+        imports.take_in(there, tmp_path / "run", check=alter)
+
+    assert ([], []) == (there.refs(), there.objects.packs.listed())
+    assert [] == list((there.root / "tmp").iterdir())

@@ -184,19 +184,20 @@ def test_a_store_gives_its_runs_and_says_where_it_is(project: Path) -> None:
     assert "<Content: value>" == repr(value("a secret"))
 
 
-def open_packs() -> set[str]:
-    """The packs that this process has open."""
+def open_packs(project: Path) -> set[str]:
+    """The packs of *project* that this process has open."""
     paths = {os.path.realpath(link) for link in Path("/dev/fd").iterdir()}
-    return {path for path in paths if path.endswith(".pack")}
+    return {path for path in paths if path.endswith(".pack") and path.startswith(f"{project}/")}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere descriptors have no paths")
 def test_a_store_closes_its_files_and_can_be_used_again(project: Path) -> None:
     """A program that looks into many stores runs out of descriptors else."""
-    Store.open(project).save("wide", {f"part{n}": f"{n}" for n in range(100)})
+    with Store.open(project) as store:
+        store.save("wide", {f"part{n}": f"{n}" for n in range(100)})
     with Store.open(project) as store:
         assert "7" == store.load("wide").value("part7")
-        assert 1 == len(open_packs())
+        assert 1 == len(open_packs(project))
 
-    assert set() == open_packs()
+    assert set() == open_packs(project)
     assert "8" == store.load("wide").value("part8")

@@ -10,8 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kit.faults import CountingFiles
-from kit.stores import begin, extend, raw_frames, step
+from kit.stores import begin, extend, step
 from maverick.checkpoints import Checkpoint, Store
+from maverick.checkpoints.objects.pack_records import NewObject
+from maverick.checkpoints.objects.segments import Item
 from maverick.cli.typed.inside import split_revision
 from maverick.errors import NotFound, RefDamaged, RevisionAmbiguous
 
@@ -196,20 +198,16 @@ def test_history_follows_parents_then_labels(store: Store, saved: list[Checkpoin
 
 def _collect(store: Store, gone: list[Checkpoint]) -> None:
     """Remove checkpoints as gc does: by packs that hold what stays."""
-    from maverick.checkpoints.objects.frames import Frame  # noqa: PLC0415
-
     ids = {checkpoint.id for checkpoint in gone}
-    packs = store.objects.packs.indexes()
-    frames = [
-        Frame(place.kind, object_id, raw)
-        for pack in packs
-        for place, raw in raw_frames(store, pack)
-        for object_id in (next(i for i, p in pack if p == place),)
-        if object_id not in ids
-    ]
-    store.objects.write_frames(frames)
+    packs = store.objects.packs.listed()
+    items = [item for pack in packs for item in pack.items(content=True)]
+    store.objects.write(
+        NewObject(item.kind, item.id, item.data)
+        for item in items
+        if isinstance(item, Item) and item.id not in ids
+    )
     for pack in packs:
-        (store.root / "objects" / f"{pack.name}.pack").unlink()
+        (store.root / "objects" / pack.file).unlink()
 
 
 def test_history_goes_from_a_fork_into_the_run_it_came_from(

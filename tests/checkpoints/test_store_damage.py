@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from kit.faults import CountingFiles
-from kit.stores import begin, extend, raw_frames, read_all
-from maverick.checkpoints import Store
+from kit.stores import begin, extend, flip, read_all, record_of
+from maverick.checkpoints import ObjectId, Store, value
 from maverick.checkpoints.disk.layout import Format, encode_format
-from maverick.checkpoints.objects.frames import FRAME_BYTES, Frame
 from maverick.checkpoints.objects.pack_index import ROW_BYTES
+from maverick.checkpoints.objects.pack_records import PACK_HEADER_BYTES, NewObject
 from maverick.checkpoints.objects.packs import TRAILER_BYTES
+from maverick.checkpoints.objects.segments import CONTENT, Item
 from maverick.errors import (
     FormatDamaged,
     MaverickError,
@@ -23,6 +24,7 @@ from maverick.errors import (
     ObjectCorrupt,
     ObjectMissing,
     PackDamaged,
+    StoreDamaged,
     StoreTooNew,
 )
 
@@ -45,42 +47,62 @@ def _only_pack(store: Store) -> Path:
     return path
 
 
-def _place_of_inputs(store: Store) -> int:
-    place = store.objects.packs.find(store.load("run-1").entry("inputs").id)
+def _inputs(store: Store) -> ObjectId:
+    return store.load("run-1").entry("inputs").id
+
+
+@pytest.mark.parametrize("where", ["id", "payload"])
+def test_a_damaged_blob_is_a_corrupt_object(store: Store, where: str) -> None:
+    """Named by its id, with what to run next; what is in other records is not affected."""
+    at = begin(store)
+    store.save("run-1", {("steps", "plan"): value("whole")}, parent=at)
+    place = store.objects.packs.find(_inputs(store))
     assert place is not None
-    return place.offset
-
-
-@pytest.mark.parametrize("where", ["magic", "kind", "length", "id", "payload"])
-def test_a_damaged_frame_is_a_corrupt_object(store: Store, where: str) -> None:
-    """Named by its id, with what to run next; what else the pack holds is not affected."""
-    begin(store)
-    entry = store.load("run-1").entry("inputs")
-    offset = _place_of_inputs(store)
-    offset += {"magic": 0, "kind": 4, "length": 15, "id": 20, "payload": FRAME_BYTES}[where]
-    path = _only_pack(store)
+    record = record_of(place)
+    number = place.number - record.first
+    offset = record.ids_at + 32 * number + 9 if where == "id" else CONTENT.place(record)[0] + 12
+    path = store.root / "objects" / place.pack.file
     path.write_bytes(_flip(offset)(path.read_bytes()))
 
     opened = Store.open(store.root)
     found = opened.load("run-1")
     with pytest.raises(
-        ObjectCorrupt,
-        match=rf"object {entry.id[:12]} is damaged.*`maverick checkpoint fsck --read-data`",
+        ObjectMissing if where == "id" else ObjectCorrupt,
+        match=r"object [0-9a-f]{12} is (missing|damaged.*; run `maverick checkpoint fsck --read)",
     ):
         found.value("inputs")
-    findings = [it for it in opened.check(read_data=True) if it.object == entry.id]
-    assert [False] == ["run `maverick" in it.message for it in findings]
-    assert b"version: 1\n" == found.data("definition/flow.yaml")
+    findings = [it for it in opened.check(read_data=True) if it.severity == "error"]
+    assert findings
+    assert not any("run `maverick" in it.message for it in findings)
+    assert {"run-1"} == {run for it in findings for run in it.runs}
+    assert "whole" == found.value("steps/plan")
+    assert at == opened.checkpoint(at.id)
+
+
+def test_a_damaged_record_affects_no_other_segment(store: Store) -> None:
+    """Of what is in a segment all that follows is lost; a label begins anew."""
+    with store.own("run-1"):
+        at = extend(store, begin(store), range(3))
+        flipped = at
+        at = extend(store, at, range(3, 6))
+        label = store.save("run-1", {("x",): value(1)}, parent=at, kind="label", label="here")
+        at = extend(store, label, range(6, 9))
+        flip(store, flipped.id, 7, bit=16)
+        store.close()
+
+    opened = Store.open(store.root)
+    with pytest.raises(StoreDamaged):
+        read_all(opened, flipped)
+    assert 1 == opened.snapshot(label).value("x")
 
 
 def test_an_altered_payload_is_told_by_what_it_hashes_to(store: Store) -> None:
     """The id is verified on every read."""
-    begin(store)
-    path = _only_pack(store)
-    path.write_bytes(_flip(_place_of_inputs(store) + FRAME_BYTES)(path.read_bytes()))
+    store.save("run-1", {("inputs",): value("".join(map(chr, range(40, 120))))}, parent=None)
+    flip(store, _inputs(store), -1)
 
     with pytest.raises(
-        ObjectCorrupt, match=r"its content hashes to [0-9a-f]{12}; pack [0-9a-f]{12}, byte \d+"
+        ObjectCorrupt, match=r"its content hashes to [0-9a-f]{12}; pack [0-9a-f]{12}, object \d+"
     ):
         Store.open(store.root).load("run-1").value("inputs")
 
@@ -130,16 +152,21 @@ def test_a_pack_that_is_gone_is_a_missing_object(store: Store) -> None:
 
 
 def test_a_damaged_object_is_read_from_another_pack_that_has_it(store: Store) -> None:
-    """As gc's merging, or two saves at once, leave them."""
+    """As two saves at once leave them."""
     begin(store)
-    offset, path = _place_of_inputs(store), _only_pack(store)
-    (pack,) = store.objects.packs.indexes()
-    by_place = {place: object_id for object_id, place in pack}
-    frames = [Frame(place.kind, by_place[place], raw) for place, raw in raw_frames(store, pack)]
-    store.objects.write_frames(frames)
-    path.write_bytes(_flip(offset + FRAME_BYTES)(path.read_bytes()))
+    inputs = _inputs(store)
+    (pack,) = store.objects.packs.checked()
+    items = [it for it in pack.items(content=True) if isinstance(it, Item)]
+    store.objects.write(NewObject(it.kind, it.id, it.data) for it in items)
+    places = list(store.objects.packs.places(inputs))
+    assert 2 == len({place.pack.file for place in places})
+    for place in places:
+        path = store.root / "objects" / place.pack.file
+        data = path.read_bytes()
+        path.write_bytes(_flip(CONTENT.place(record_of(place))[0] + 12)(data))
 
-    assert {"epic": "a-1", "dry": False} == store.load("run-1").value("inputs")
+        assert {"epic": "a-1", "dry": False} == Store.open(store.root).load("run-1").value("inputs")
+        path.write_bytes(data)
 
 
 def test_what_is_no_pack_is_passed_over(store: Store) -> None:
@@ -233,11 +260,11 @@ def _allowed(action: Callable[[], object]) -> bool:
 @pytest.mark.parametrize(
     ("form", "may"),
     [
-        (Format(2, frozenset(), frozenset(), frozenset()), (False, False, False)),
-        (Format(1, frozenset({"x"}), frozenset(), frozenset()), (False, False, False)),
-        (Format(1, frozenset(), frozenset({"x"}), frozenset()), (True, False, False)),
-        (Format(1, frozenset(), frozenset(), frozenset({"x"})), (True, True, False)),
-        (Format(1, frozenset(), frozenset(), frozenset()), (True, True, True)),
+        (Format(3, frozenset(), frozenset(), frozenset()), (False, False, False)),
+        (Format(2, frozenset({"x"}), frozenset(), frozenset()), (False, False, False)),
+        (Format(2, frozenset(), frozenset({"x"}), frozenset()), (True, False, False)),
+        (Format(2, frozenset(), frozenset(), frozenset({"x"})), (True, True, False)),
+        (Format(2, frozenset(), frozenset(), frozenset()), (True, True, True)),
     ],
 )
 def test_an_unknown_feature_stops_gc_first_and_reading_last(
@@ -262,7 +289,7 @@ def test_a_feature_added_while_a_store_is_open_stops_its_next_save(store: Store)
     """A newer version works in the same folder."""
     at = begin(store)
     (store.root / "format.json").write_bytes(
-        encode_format(Format(1, frozenset(), frozenset({"deltas"}), frozenset()))
+        encode_format(Format(2, frozenset(), frozenset({"deltas"}), frozenset()))
     )
 
     with pytest.raises(StoreTooNew, match="write: deltas"):
@@ -282,6 +309,31 @@ def test_no_flipped_byte_of_a_pack_goes_unnoticed(store: Store) -> None:
         path.write_bytes(_flip(position)(data))
         try:
             found = read_all(fresh := Store.open(store.root), fresh.resolve("run-1"))
+        except MaverickError:
+            continue
+        assert expected == found
+
+
+def test_no_flipped_byte_of_an_open_pack_goes_unnoticed(store: Store) -> None:
+    """Reading says so, or nothing reads it; and fsck says so of all but the boot in the header."""
+    with store.own("run-1"):
+        at = begin(store)
+    expected = read_all(store, at)
+    path = _only_pack(store)
+    data = path.read_bytes()
+    boot = range(28, PACK_HEADER_BYTES)
+    store.objects.packs.refresh()
+    (pack,) = store.objects.packs.checked()
+    _, closing = (record.offset for record in pack.records)
+
+    for position in range(len(data)):
+        path.write_bytes(_flip(position)(data))
+        fresh = Store.open(store.root)
+        # The last record says that the run was left, which its ref says, too.
+        findings = position in boot or position >= closing or list(fresh.check())
+        assert findings, position
+        try:
+            found = read_all(fresh, fresh.resolve("run-1"))
         except MaverickError:
             continue
         assert expected == found

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from kit.faults import CountingFiles
-from kit.stores import begin, extend, on_a_network_disk, read_all
+from kit.stores import begin, extend, flip, on_a_network_disk, read_all
 from maverick.checkpoints import Store, value
 from maverick.checkpoints.disk.locks import Locks
 from maverick.checkpoints.fsck.repair import repair
-from maverick.checkpoints.gc.automatic import GROWN_BYTES, collecting_pays
+from maverick.checkpoints.store import GROWN_BYTES, collecting_pays
 from maverick.errors import UsageError
 
 
@@ -102,16 +102,19 @@ def test_runs_are_saved_listed_forked_and_dropped_there(store: Store) -> None:
     assert fork == other.resolve("fork")
 
 
+def test_what_an_owner_saves_there_is_sealed_at_once(store: Store) -> None:
+    """Another host might append to the same open pack."""
+    at = store.resolve("open")
+    with store.own("open"):
+        extend(store, at, range(3))
+        assert {".pack"} == {path.suffix for path in (store.root / "objects").iterdir()}
+
+
 def test_a_damaged_run_stands_at_its_newest_whole_checkpoint_there(store: Store) -> None:
     """Falling back removes nothing: the damaged checkpoint and the former ref are kept."""
     before = store.resolve("open")
     at = extend(store, before, range(1))
-    place = store.objects.packs.find(at.id)
-    assert place is not None
-    path = store.root / "objects" / f"{place.pack}.pack"
-    data = bytearray(path.read_bytes())
-    data[place.offset + place.length - 1] ^= 1
-    path.write_bytes(data)
+    flip(store, at.id, -1)
     packs = sorted((store.root / "objects").iterdir())
     fresh = reopened(store, trust_locks=False)
 

@@ -11,8 +11,8 @@ from kit.pages import surroundings
 from kit.program import Ended, Program, Quick
 from kit.screens import Session
 from maverick.checkpoints import Store, existing, exports
-from maverick.checkpoints.objects.frames import NewObject
 from maverick.checkpoints.objects.ids import ObjectKind, tree_id
+from maverick.checkpoints.objects.pack_records import NewObject
 from maverick.checkpoints.trees.tree_nodes import NO_OBJECT, Entry, LeafNode, encode_node
 
 FLOW = """

@@ -211,7 +211,7 @@ def test_collecting_that_breaks_leaves_a_done_run_done(
     quick: Quick, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick.program.flow(FLOW)
-    monkeypatch.setattr("maverick.checkpoints.gc.automatic.collecting_pays", _raise(error))
+    monkeypatch.setattr("maverick.checkpoints.store.collecting_pays", _raise(error))
 
     done = quick("run", "flow.yaml", "--json")
 

@@ -212,9 +212,7 @@ class TestNamingTheRoot:
             started.append((argv, env))
             raise ProcessLookupError
 
-        monkeypatch.setattr(
-            "maverick.checkpoints.gc.automatic.collecting_pays", lambda _store: True
-        )
+        monkeypatch.setattr("maverick.checkpoints.store.collecting_pays", lambda _store: True)
         monkeypatch.setattr(
             "maverick.cli.here._start",
             start,

@@ -221,8 +221,12 @@ def test_a_run_without_its_facts_has_a_page_without_times(ran: Quick, damage: st
     store = Store.open(ran.program.root / ".maverick" / "checkpoints")
     tip = store.resolve("@latest")
     if damage == "flipped":
+        facts = {("steps", "good"): note("{}")}
+        tip = store.save(tip.run, {}, parent=tip, kind="failure", facts=facts)
         entry = store.snapshot(tip).find_fact(("steps",))
         assert entry is not None
+        # What is above it, and the checkpoint, are in another pack.
+        store.save(tip.run, {}, parent=tip, kind="failure", facts={("other",): note("{}")})
         flip(store, entry.id, 3)
     else:
         notes = {("steps",): None} if damage == "gone" else {("steps", "good"): note("}{")}

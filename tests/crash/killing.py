@@ -58,7 +58,7 @@ class Worker:
 
     def work(self) -> None:
         actions: list[Callable[[], None]] = (
-            [self._run] * 6 + [self._collect] * 2 + [self._look] * 2 + [self._check]
+            [self._run] * 6 + [self._collect, self._look] * 2 + [self._check, self._seal]
         )
         while True:
             try:
@@ -107,6 +107,10 @@ class Worker:
     def _collect(self) -> None:
         """Collect, of the runs that are done all."""
         Store.open(self._root).plan_gc(keep_last=0).execute()
+
+    def _seal(self) -> None:
+        """Seal what others have left open."""
+        Store.open(self._root).appender.seal_all()
 
     def _look(self) -> None:
         """Read any checkpoint of any log; of a run that is done it may be gone."""

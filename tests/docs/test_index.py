@@ -37,4 +37,5 @@ def test_where_prints_definitions_and_tests() -> None:
     )
 
     assert "defined\ntested\n  tests/crash/test_power_cuts.py:" in done.stdout
-    assert done.stdout.endswith("\n  tests/crash/test_power_cuts.py\n")
+    files = [f"  tests/crash/test_power_cuts{name}.py" for name in ("", "_of_appending")]
+    assert files == done.stdout.splitlines()[-2:]

@@ -1,18 +1,20 @@
 """What a power cut leaves of a store: a log of file operations, and every disk that some prefix of
 it allows.
 
-The model is what POSIX promises and no more. A file's bytes are on the disk once the file was
-synced; before that none of the bytes written since may be there, or the first half, or zeros in
-their place, or all. A name is on the disk once its folder was synced; before that the disk may have
-it as it was after any of the changes since, each name by itself, so that a rename between two
-folders may show in both, in one, or in none. What is synced stays. A process that is killed is the
-disk on which everything has arrived.
+The model is what POSIX promises and no more. A file's bytes and its size are on the disk once the
+file was synced; before that each sector of 512 bytes is, by itself, as it was after any of the
+writes since, and the size is any that the file had since, or one between: in the middle, or where a
+sector begins that changed. A name is on the disk once its folder was synced; before that the disk
+may have it as it was after any of the changes since, each name by itself, so that a rename between
+two folders may show in both, in one, or in none; within one folder a rename is atomic. What is
+synced stays. A process that is killed is the disk on which everything has arrived.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import random
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from math import prod
@@ -22,6 +24,7 @@ from typing import TypeAlias
 from kit.faults import Killed
 from maverick.checkpoints.disk.files import Files
 
+SECTOR_BYTES = 512
 FOLDER = -1
 """Stands for a folder, where else the number of a file stands."""
 Image: TypeAlias = dict[str, bytes | None]
@@ -32,7 +35,14 @@ Key: TypeAlias = frozenset[tuple[str, bytes | None]]
 @dataclass(frozen=True, slots=True)
 class Wrote:
     file: int
+    offset: int
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    file: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +62,7 @@ class FolderSynced:
     folder: str
 
 
-Operation: TypeAlias = Wrote | Synced | Named | FolderSynced
+Operation: TypeAlias = Wrote | Cut | Synced | Named | FolderSynced
 
 
 class RecordingFiles(Files):
@@ -69,7 +79,6 @@ class RecordingFiles(Files):
         self.kill_at: int | None = None
         self.start = Disk()
         self._names: dict[str, int] = {}
-        self._open: dict[int, int] = {}
         self._count = 0
         for path in sorted(root.rglob("*")):
             name = str(path.relative_to(root))
@@ -79,24 +88,33 @@ class RecordingFiles(Files):
     def create(self, path: Path) -> int:
         self._may_end()
         descriptor = super().create(path)
-        self._open[descriptor] = self._new_file(self._name(path))
-        self.log.append(Named(((self._name(path), self._open[descriptor]),)))
+        self.log.append(Named(((self._name(path), self._new_file(self._name(path))),)))
         return descriptor
 
     def write(self, descriptor: int, data: bytes) -> None:
         self._may_end()
+        offset = os.lseek(descriptor, 0, os.SEEK_CUR)
         super().write(descriptor, data)
-        self.log.append(Wrote(self._open[descriptor], bytes(data)))
+        self._note(descriptor, lambda file: Wrote(file, offset, bytes(data)))
+
+    def pwrite(self, descriptor: int, data: bytes, offset: int) -> None:
+        self._may_end()
+        super().pwrite(descriptor, data, offset)
+        self._note(descriptor, lambda file: Wrote(file, offset, bytes(data)))
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        self._may_end()
+        super().truncate(descriptor, size)
+        self._note(descriptor, lambda file: Cut(file, size))
 
     def sync(self, descriptor: int) -> None:
         self._may_end()
-        if descriptor not in self._open:
-            self._learn(descriptor)
-        self.log.append(Synced(self._open[descriptor]))
+        self._learn(descriptor)
+        self._note(descriptor, Synced)
 
-    def close(self, descriptor: int) -> None:
-        super().close(descriptor)
-        self._open.pop(descriptor, None)
+    def datasync(self, descriptor: int) -> None:
+        self._may_end()
+        self._note(descriptor, Synced)
 
     def rename(self, source: Path, target: Path) -> None:
         self._may_end()
@@ -131,15 +149,27 @@ class RecordingFiles(Files):
         self._names[name] = self._count
         return self._count
 
+    def _note(self, descriptor: int, operation: Callable[[int], Operation]) -> None:
+        """Log an operation on an open file, unless that has no name any more."""
+        number = self._names.get(self._name_of(descriptor))
+        if number is not None:
+            self.log.append(operation(number))
+
     def _learn(self, descriptor: int) -> None:
         """Log what was written to a file that is written in place, and not through here: an owner's
         note.
         """
-        path = Path(f"/proc/self/fd/{descriptor}").readlink()
-        number = self._new_file(self._name(path))
-        self.log.append(Named(((self._name(path), number),)))
-        self.log.append(Wrote(number, path.read_bytes()))
-        self._open[descriptor] = number
+        name = self._name_of(descriptor)
+        if not name.startswith("owners/"):
+            return
+        if name not in self._names:
+            self.log.append(Named(((name, self._new_file(name)),)))
+        data = (self.root / name).read_bytes()
+        number = self._names[name]
+        self.log += [Wrote(number, 0, data), Cut(number, len(data))]
+
+    def _name_of(self, descriptor: int) -> str:
+        return self._name(Path(f"/proc/self/fd/{descriptor}").readlink())
 
     def _name(self, path: Path) -> str:
         name = str(path.relative_to(self.root))
@@ -149,15 +179,50 @@ class RecordingFiles(Files):
 @dataclass(slots=True)
 class _Bytes:
     synced: bytes = b""
-    since: bytes = b""
+    since: list[Wrote | Cut] = field(default_factory=list)
 
-    def choices(self) -> list[bytes]:
-        """What may be on the disk, everything first and nothing last."""
-        if not self.since:
-            return [self.synced]
-        half = self.since[: len(self.since) // 2]
-        found = [self.synced + part for part in (self.since, bytes(len(self.since)), half, b"")]
-        return list(dict.fromkeys(found))
+    def sync(self) -> None:
+        *_, self.synced = self.versions()
+        self.since = []
+
+    def versions(self) -> Iterator[bytes]:
+        """Yield what the file held, from what is durable to what it holds now."""
+        data = self.synced
+        yield data
+        for operation in self.since:
+            if isinstance(operation, Cut):
+                data = data[: operation.size].ljust(operation.size, b"\0")
+            else:
+                end = operation.offset + len(operation.data)
+                data = data[: operation.offset].ljust(operation.offset, b"\0") + (
+                    operation.data + data[end:]
+                )
+            yield data
+
+    def choices(self, most: int) -> list[bytes]:
+        """What may be on the disk, everything first and nothing last; not all of it where there are
+        more than *most*.
+        """
+        versions = list(dict.fromkeys(reversed(list(self.versions()))))
+        longest = max(map(len, versions))
+        sectors = {
+            at: list(
+                dict.fromkeys(
+                    data.ljust(longest, b"\0")[at : at + SECTOR_BYTES] for data in versions
+                )
+            )
+            for at in range(0, longest, SECTOR_BYTES)
+        }
+        changed = [at for at, options in sectors.items() if len(options) > 1]
+        shortest = min(map(len, versions))
+        between = [at for at in (*changed, (shortest + longest) // 2) if shortest < at < longest]
+        sizes = list(dict.fromkeys([*map(len, versions[:-1]), *between, len(versions[-1])]))
+        found = [versions[0]]
+        for size, *picks in choices([len(sizes), *(len(sectors[at]) for at in changed)], most):
+            picked = dict(zip(changed, picks, strict=True))
+            data = b"".join(options[picked.get(at, 0)] for at, options in sectors.items())
+            found.append(data[: sizes[size]])
+        return list(dict.fromkeys([*found, self.synced]))
 
 
 @dataclass(slots=True)
@@ -167,6 +232,8 @@ class Disk:
     files: dict[int, _Bytes] = field(default_factory=dict)
     names: dict[str, list[int | None]] = field(default_factory=dict)
     """For each path what it stood for, from what is durable to what is true now."""
+    moves: list[tuple[str, str]] = field(default_factory=list)
+    """Names within one folder, of which the second became the first."""
 
     def put(self, name: str, number: int, data: bytes) -> None:
         """Have a file (or folder) on the disk, durable."""
@@ -175,18 +242,20 @@ class Disk:
 
     def apply(self, operation: Operation) -> None:
         match operation:
-            case Wrote(number, data):
-                self.files.setdefault(number, _Bytes()).since += data
+            case Wrote() | Cut():
+                self.files.setdefault(operation.file, _Bytes()).since.append(operation)
             case Synced(number):
-                data_of = self.files.setdefault(number, _Bytes())
-                data_of.synced, data_of.since = data_of.synced + data_of.since, b""
+                self.files.setdefault(number, _Bytes()).sync()
             case Named(names):
                 for name, number in names:
                     self.names.setdefault(name, [None]).append(number)
+                if len(names) > 1 and len({name.rpartition("/")[0] for name, _ in names}) == 1:
+                    self.moves.append((names[0][0], names[1][0]))
             case FolderSynced(folder):
                 for name, history in self.names.items():
                     if name.rpartition("/")[0] == folder:
                         del history[:-1]
+                self.moves = [move for move in self.moves if move[0].rpartition("/")[0] != folder]
 
     def images(self, most: int, together: tuple[str, ...]) -> Iterator[Image]:
         """Yield the disks that may be found after a power cut now, each once; first the one that
@@ -208,7 +277,10 @@ class Disk:
             name for name, options in names.items() if len(options) > 1 and name not in temporary
         ]
         lasting = {number for name in names if name not in temporary for number in names[name]}
-        contents = {number: data.choices() for number, data in self.files.items()}
+        contents = {
+            number: data.choices(most) if number in lasting else list(data.versions())[-1:]
+            for number, data in self.files.items()
+        }
         dirty = [
             number for number, options in contents.items() if len(options) > 1 and number in lasting
         ]
@@ -219,10 +291,23 @@ class Disk:
             picked: dict[str | int, int] = dict(zip([*single, *dirty], apart, strict=True))
             if lost:
                 picked.update({name: len(names[name]) - 1 for name in temporary})
+            if self._splits_a_move(names, picked):
+                continue
             image = self._image(names, contents, picked)
             if (key := frozenset(image.items())) not in seen:
                 seen.add(key)
                 yield image
+
+    def _splits_a_move(
+        self, names: dict[str, list[int | None]], picked: dict[str | int, int]
+    ) -> bool:
+        """Say whether of a name that became another one both are there, or none."""
+        for new, old in self.moves:
+            after = names[new][picked.get(new, 0)] is not None
+            before = names[old][picked.get(old, 0)] is not None
+            if (after and before) or not (after or before or self.names[old][0] is None):
+                return True
+        return False
 
     def _image(
         self,
@@ -244,17 +329,24 @@ class Disk:
 
 def choices(sizes: Sequence[int], most: int) -> Iterator[tuple[int, ...]]:
     """Yield ways to choose one of each of *sizes*: all, or those that differ in one place from the
-    first or last.
+    first or last, those that are as the first up to some place and then as the last, and others.
     """
     if prod(sizes) <= most:
         yield from product(*map(range, sizes))
         return
-    for base in (tuple(0 for _ in sizes), tuple(size - 1 for size in sizes)):
+    first, last = tuple(0 for _ in sizes), tuple(size - 1 for size in sizes)
+    for base in (first, last):
         yield base
         for place, size in enumerate(sizes):
             for other in range(size):
                 if other != base[place]:
                     yield (*base[:place], other, *base[place + 1 :])
+    for place in range(2, len(sizes) - 1):
+        yield (*first[:place], *last[place:])
+        yield (*last[:place], *first[place:])
+    source = random.Random(len(sizes))
+    for _ in range(most // 4):
+        yield tuple(source.randrange(size) for size in sizes)
 
 
 def write_image(image: Image, to: Path, pool: Path) -> Path:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+from maverick.checkpoints.disk import locks
 from maverick.checkpoints.disk.files import Files
 
 
@@ -16,7 +18,10 @@ class Killed(BaseException):
 
 
 class WatchedFiles(Files):
-    """Calls `before` ahead of each operation that changes something; `done` lists them."""
+    """Calls `before` ahead of each operation that changes something; `done` lists them.
+
+    A `pwrite` makes the file longer; one that does not is an `overwrite`.
+    """
 
     def __init__(self) -> None:
         self.done: list[str] = []
@@ -36,6 +41,18 @@ class WatchedFiles(Files):
     def write(self, descriptor: int, data: bytes) -> None:
         self.before("write")
         super().write(descriptor, data)
+
+    def pwrite(self, descriptor: int, data: bytes, offset: int) -> None:
+        longer = offset + len(data) > os.fstat(descriptor).st_size
+        self.before("pwrite" if longer else "overwrite")
+        super().pwrite(descriptor, data, offset)
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        self.before("truncate")
+        super().truncate(descriptor, size)
+
+    def datasync(self, descriptor: int) -> None:
+        self.sync(descriptor)
 
     def sync(self, descriptor: int) -> None:
         self.before("sync")
@@ -103,6 +120,11 @@ class CrashingFiles(WatchedFiles):
             os.write(descriptor, data[: len(data) // 2])
         super().write(descriptor, data)
 
+    def pwrite(self, descriptor: int, data: bytes, offset: int) -> None:
+        if self._torn and not self.crashed and len(self.done) == self._after:
+            os.pwrite(descriptor, data[: len(data) // 2], offset)
+        super().pwrite(descriptor, data, offset)
+
     def sync(self, descriptor: int) -> None:
         self.before("sync")
 
@@ -119,7 +141,7 @@ class FullFiles(WatchedFiles):
         self.failed = False
 
     def before(self, operation: str) -> None:
-        takes_space = operation in {"create", "append", "write", "make_folder", "rename"}
+        takes_space = operation in {"create", "append", "write", "pwrite", "make_folder", "rename"}
         if takes_space and len(self.done) >= self._after:
             self.failed = True
             raise OSError(self._code, os.strerror(self._code))
@@ -144,3 +166,38 @@ class FailingFiles(WatchedFiles):
         number = len(self.done) - 1
         if number == self._at or (self._lasting and number > self._at):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+class StubbornFiles(CountingFiles):
+    """Does something else ahead of its operations, as another process might, or fails them.
+
+    `ahead` says what to do, once, ahead of the next operation of that name. A `datasync` is one of
+    its own here, and a `pwrite` that wherever it writes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ahead: dict[str, Callable[[], object]] = {}
+
+    def datasync(self, descriptor: int) -> None:
+        self.before("datasync")
+
+    def before(self, operation: str) -> None:
+        operation = "pwrite" if operation == "overwrite" else operation
+        super().before(operation)
+        self.ahead.pop(operation, _nothing)()
+
+
+def _nothing() -> None:
+    pass
+
+
+def fail() -> None:
+    """Fail as a disk does that is broken."""
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def kill() -> None:
+    """End the process, as far as others see it: it holds no lock any more."""
+    locks._drop_in_child()
+    raise Killed

@@ -30,6 +30,8 @@ from maverick.runs.resume import resume
 from maverick.values import Value
 
 _numbers = count()
+POINTS = {"create", "pwrite", "overwrite"}
+"""The operations on the store's files that are points."""
 _ACTIONS = '''
 import os, pathlib, threading
 
@@ -105,7 +107,9 @@ class _Point:
 
 
 class PointedFiles(WatchedFiles):
-    """Reaches a point ahead of each new file; counts what else is done."""
+    """Reaches a point ahead of each new file and each write into one that is there; counts what
+    else is done.
+    """
 
     def __init__(self, point: _Point) -> None:
         super().__init__()
@@ -120,13 +124,17 @@ class PointedFiles(WatchedFiles):
         return cls(_Point(_nowhere))
 
     def before(self, operation: str) -> None:
-        if operation == "create":
+        if operation in POINTS or self._point.dead:
             self._point.reach(operation)
         super().before(operation)
 
     def write(self, descriptor: int, data: bytes) -> None:
         super().write(descriptor, data)
         self.bytes_written += len(data)
+
+    def pwrite(self, descriptor: int, data: bytes, offset: int) -> None:
+        super().pwrite(descriptor, data, offset)
+        self.bytes_written += len(data.rstrip(b"\0"))
 
     def sync(self, descriptor: int) -> None:
         self.syncs += 1
@@ -347,8 +355,8 @@ class Runs:
         return self._execute(act, request, lambda point, _kind, _step: point == number)
 
     def break_at(self, number: int, error: Exception, *, resuming: bool = False) -> Execution:
-        """Start (or resume) a run in which *error* is raised once: where file *number* (from 0) of
-        the store is made.
+        """Start (or resume) a run in which *error* is raised once: where a file of the store is
+        made or written into for the time *number* (from 0).
 
         Raises *error* if it is raised before there is a run.
         """
@@ -356,8 +364,8 @@ class Runs:
 
         def breaks(_point: int, kind: str, _step: str) -> bool:
             nonlocal made
-            made += kind == "create"
-            if kind == "create" and made == number:
+            made += kind in POINTS
+            if kind in POINTS and made == number:
                 raise error
             return False
 
@@ -444,6 +452,6 @@ def _after(step: str) -> Callable[[int, str, str], bool]:
     def kills(_number: int, kind: str, at: str) -> bool:
         nonlocal begun
         begun = begun or (kind, at) == ("step_started", step)
-        return begun and kind == "create"
+        return begun and kind in POINTS
 
     return kills

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from maverick.checkpoints import Checkpoint, Content, Ref, Store, blob, imports, note, value
+from maverick.checkpoints import Checkpoint, Content, Ref, Store, blob, note, value
 from maverick.checkpoints.disk import filesystem
-from maverick.checkpoints.objects.ids import ObjectId, TreeId
-from maverick.checkpoints.objects.pack_index import PackIndex, Place
+from maverick.checkpoints.objects.ids import ObjectId, ObjectKind, TreeId
+from maverick.checkpoints.objects.pack_records import Record
+from maverick.checkpoints.objects.pack_set import Place
+from maverick.checkpoints.objects.segments import CONTENT, STRUCTURE
 from maverick.checkpoints.trees.folders import Path as Names
 from maverick.checkpoints.trees.folders import walk
 from maverick.runs.import_check import import_check
@@ -47,14 +49,24 @@ def extend(store: Store, at: Checkpoint, steps: range) -> Checkpoint:
 
 
 def flip(store: Store, object_id: str, offset: int, bit: int = 1) -> bytes:
-    """Flip a bit of an object's frame, *offset* bytes into it; gives what the pack holds now."""
+    """Flip a bit of the block that an object is stored in, *offset* bytes into it; gives what its
+    pack's file holds now.
+    """
     place = store.objects.packs.find(ObjectId(object_id))
     assert place is not None
-    path = store.root / "objects" / f"{place.pack}.pack"
+    stream = CONTENT if place.kind is ObjectKind.BLOB else STRUCTURE
+    start, length = stream.place(record_of(place))
+    path = store.root / "objects" / place.pack.file
     data = bytearray(path.read_bytes())
-    data[place.offset + offset] ^= bit
+    data[start + offset % length] ^= bit
     path.write_bytes(data)
     return bytes(data)
+
+
+def record_of(place: Place) -> Record:
+    """Give the record that an object is in."""
+    records = reversed(place.pack.records)
+    return next(record for record in records if record.first <= place.number)
 
 
 def read_all(store: Store, checkpoint: Checkpoint) -> dict[str, bytes]:
@@ -82,12 +94,7 @@ def take_in(
     store: Store, path: Path, run: str = "", *, any_size: bool = False, progress: Progress = None
 ) -> Ref:
     """Take in the run in the file *path*, as `maverick checkpoint import` does."""
+    from maverick.checkpoints import imports  # noqa: PLC0415 - only what exchanges runs needs it
+
     check = import_check()
     return imports.take_in(store, path, run, check=check, any_size=any_size, progress=progress).ref
-
-
-def raw_frames(store: Store, index: PackIndex) -> list[tuple[Place, bytes]]:
-    """Give the frames of a pack as they are, in the order in which they stand there."""
-    data = (store.root / "objects" / f"{index.name}.pack").read_bytes()
-    places = sorted((place for _, place in index.rows()), key=lambda place: place.offset)
-    return [(place, data[place.offset : place.offset + place.length]) for place in places]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kit.runs import Runs
+from kit.stores import flip
 from maverick.checkpoints import Store
 from maverick.errors import StoreDamaged
 
@@ -17,27 +18,29 @@ FLOW = """
 
 @pytest.fixture
 def damaged(runs: Runs, request: pytest.FixtureRequest) -> Runs:
-    """A run that is to be resumed at step c, and has lost what step b recorded."""
+    """A run that is to be resumed at step c, and has lost what step b recorded: its output, its
+    whole record in an open pack, or that pack.
+    """
     runs.flow(FLOW)
-    runs.kill_before("c")
+    runs.kill_before("b")
+    store = Store.open(runs.root / ".maverick" / "checkpoints")
+    store.appender.seal_all()
+    runs.resume_killed_before("c")
     runs.file("ready", "")
     damage = getattr(request, "param", "payload")
-    store = Store.open(runs.root / ".maverick" / "checkpoints")
-    entry = store.load(runs.run).entry("steps/b") if damage == "payload" else None
+    if damage == "payload":
+        store.appender.seal_all()
+    entry = store.load(runs.run).entry("steps/b") if damage != "checkpoint" else None
     object_id = entry.id if entry is not None else store.ref(runs.run).checkpoint
-    place = store.objects.packs.find(object_id)
-    assert place is not None
-    path = store.root / "objects" / f"{place.pack}.pack"
     if damage == "gone":
+        (path,) = (store.root / "objects").glob("*.open")
         path.unlink()
     else:
-        data = bytearray(path.read_bytes())
-        data[place.offset + place.length - 3] ^= 0x40
-        path.write_bytes(data)
+        flip(store, object_id, -3, 0x40)
     return runs
 
 
-@pytest.mark.parametrize("damaged", ["payload", "checkpoint", "gone"], indirect=True)
+@pytest.mark.parametrize("damaged", ["payload", "record", "checkpoint", "gone"], indirect=True)
 @pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize("policy", ["refuse", "rerun", "recorded"])
 def test_a_damaged_run_goes_on_from_its_newest_whole_checkpoint(

@@ -171,14 +171,18 @@ def _project(folder: Path, flow: str = FLOW) -> Program:
 
 
 def _everything(store: Path) -> Iterator[tuple[str, bytes]]:
-    """Every file of the store as it is, and every object as it was before it was compressed."""
+    """Every file of the store as it is, and what records hold as it was before it was
+    compressed.
+    """
     for path in sorted(store.rglob("*")):
         if path.is_file():
             yield str(path.relative_to(store)), path.read_bytes()
     opened = Store.open(store)
     opened.objects.packs.refresh()
-    for pack in opened.objects.packs.indexes():
-        for object_id, _ in pack:
+    for pack in opened.objects.packs.listed():
+        for at in range(len(pack.records)):
+            yield f"meta {at} of pack {pack.name}", pack.meta(at)
+        for _, _, object_id in pack.objects():
             yield f"object {object_id}", opened.objects.read(object_id)
 
 

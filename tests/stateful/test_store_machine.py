@@ -13,7 +13,7 @@ import random
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from kit.faults import CountingFiles
+from kit.faults import CountingFiles, Killed, kill
 from kit.stores import read_all
 from maverick.checkpoints import Checkpoint, Store, blob, value
 from maverick.checkpoints.trees.checkpoint import NO_CHECKPOINT
@@ -35,6 +35,7 @@ Holds = dict[str, bytes]
 
 either = st.integers(0, 1)
 number = st.integers(0, 50)
+ends = st.sampled_from(["leave", "kill", "seal"])
 paths = st.sampled_from(["a", "b", "wide/1", "wide/2"])
 # Few of them, so that much is stored already; one grows, so that it is like what was there before.
 SMALL = [b"x" * 700, b"y" * 700, b"x" * 700 + b"and more", b"z" * 3, b""]
@@ -172,6 +173,23 @@ class StoreMachine(RuleBasedStateMachine):
         at = store.save(name, change, parent=run.newest, **kind)
         holds = {key: it for key, it in run.holds.items() if key != path}
         self.acknowledge(name, at, holds if removes else {**holds, path: data})
+
+    @rule(which=either, choice=number, path=paths, data=contents, saves=st.integers(1, 3), end=ends)
+    def save_while_owning(
+        self, which: int, choice: int, path: str, data: bytes, saves: int, end: str
+    ) -> None:
+        """Each save is appended; the process leaves the run in the end, or is killed."""
+        name = self.pick(choice, done=False)
+        if name is not None:
+            with suppress(Killed), self.stores[which].own(name):
+                for _ in range(saves):
+                    self.save_on(self.stores[which], name, path, data)
+                if end == "kill":
+                    kill()
+            if end == "kill":  # It was all of this process.
+                self.stores = [self.open(), self.open()]
+            if end == "seal":
+                self.stores[1 - which].appender.seal_all()
 
     @rule(which=either, choice=number)
     def finish(self, which: int, choice: int) -> None:

@@ -9,13 +9,14 @@ import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from diskcache import Cache
-from subject import content
+
+from adapters.subject import content
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from subject import State
+    from adapters.subject import State
 
 
 class DiskCache:

@@ -11,13 +11,14 @@ from dulwich import porcelain
 from dulwich.diff_tree import tree_changes
 from dulwich.objects import Blob, Commit, Tree
 from dulwich.repo import Repo
-from subject import content
+
+from adapters.subject import content
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from subject import State
+    from adapters.subject import State
 
 # git stores fewer objects than this as files, more as a pack (`transfer.unpackLimit`).
 _PACK_FROM = 100

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from subject import State
+    from adapters.subject import State
 
 
 class GitCommit:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from adapters.git_process import Git
-from subject import content
+from adapters.subject import content
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from subject import State
+    from adapters.subject import State
 
 
 class FastImport:

@@ -14,13 +14,13 @@ try:
 except ImportError:
     from backports import zstd
 
-from subject import NothingStored, content
+from adapters.subject import NothingStored, content
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from subject import State
+    from adapters.subject import State
 
 _NO_READS = dict.fromkeys(("load", "diff", "gc"), "stores nothing to read")
 

@@ -1,7 +1,8 @@
-"""maverick's own store: one save is one pack and one ref, all of it synced."""
+"""maverick's own store. As in a real run, a process owns a run while it saves into it."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -10,8 +11,7 @@ from maverick.checkpoints import Store, blob, blob_from
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from subject import Piece, State
-
+    from adapters.subject import Piece, State
     from maverick.checkpoints import Checkpoint, Content
 
 
@@ -21,7 +21,8 @@ class Maverick:
     name: ClassVar[str] = "maverick"
     durable: ClassVar[str] = "yes"
     how: ClassVar[str] = (
-        "`Store.save` of what changed, as blobs (a file: `blob_from`); `plan_gc().execute()`"
+        "`Store.save` of what changed, as blobs (a file: `blob_from`), in a run that is owned "
+        "until it is done; `plan_gc().execute()`"
     )
     skips: ClassVar[Mapping[str, str]] = {}
 
@@ -29,20 +30,25 @@ class Maverick:
         """Open or make the store."""
         self.store = Store.create(folder / "store")
         self.tips: dict[str, Checkpoint] = {}
+        self.owned: dict[str, ExitStack] = {}
 
     def save(self, run: str, changed: State, whole: State, *, last: bool = False) -> str:
-        """Save what changed on top of the run's last checkpoint."""
+        """Save what changed on top of the run's last checkpoint; the first save begins to own the
+        run, the last ends it.
+        """
+        if run not in self.owned:
+            self.owned[run] = ExitStack()
+            self.owned[run].enter_context(self.store.own(run))
         tip = self.store.save(
             run,
-            {
-                ("steps", name): blob_from(piece) if isinstance(piece, Path) else blob(piece)
-                for name, piece in changed.items()
-            },
+            {("steps", name): _content(piece) for name, piece in changed.items()},
             parent=self.tips.get(run),
             kind="final" if last else "auto",
             group="bench",
         )
         self.tips[run] = tip
+        if last:
+            self.owned.pop(run).close()
         return tip.id
 
     def load(self, run: str, checkpoint: str) -> dict[str, bytes]:
@@ -62,7 +68,10 @@ class Maverick:
         self.store.plan_gc(keep_last=len(keep)).execute()
 
     def close(self) -> None:
-        """Nothing is pending: every save was synced."""
+        """Own no run any more, and close the files."""
+        while self.owned:
+            self.owned.popitem()[1].close()
+        self.store.close()
 
 
 def _content(piece: Piece) -> Content:

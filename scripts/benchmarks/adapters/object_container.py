@@ -16,7 +16,7 @@ from disk_objectstore import CompressMode, Container
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from subject import State
+    from adapters.subject import State
 
 
 class PackedContainer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints.disk.locks import DROPPED
@@ -15,37 +14,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from maverick.checkpoints.folder import StoreFolder
-    from maverick.checkpoints.objects.frames import Frame
+    from maverick.checkpoints.objects.pack_records import NewObject
     from maverick.checkpoints.refs.refs import Ref
 
 
 def adopt(
-    store: StoreFolder,
-    ref: Ref,
-    frames: Iterable[Frame],
-    name: str,
-    *,
-    is_new: bool,
-    before: Ref | None = None,
+    store: StoreFolder, ref: Ref, objects: Iterable[NewObject], name: str, before: Ref | None
 ) -> None:
     """Do what `Store.adopt` says."""
     if before is not None:
-        _move(store, before, ref, frames)
+        _move(store, before, ref, objects)
         return
     if name not in ("", ref.run):
-        _adopt_as(store, name, ref, frames)
+        _adopt_as(store, name, ref, objects)
         return
     with store.own(ref.run) as owner, store.changing("take in the run"):
         owner.note_dropped(store.files)  # Until it has a ref, fsck is not to look for one.
-        _take_frames(store, ref, frames)
+        _take(store, ref, objects)
         ref = _whole(store, ref)
-        store.announce("order")
         with store.locks.refs():
             if store.find_ref(ref.run) is not None:
                 raise RefMoved(f"run {ref.run} exists already; drop it, or choose another name")
-            order = store.ref_files.next_order() if is_new else ref.order
+            order = store.ref_files.next_order() if name else ref.order
             store.ref_files.put(ref._replace(order=order))
-            if is_new:
+            if name:
                 store.ref_files.note_order(order)
         owner.note({key: field for key, field in owner.previous.items() if key != DROPPED})
 
@@ -59,10 +51,10 @@ def _whole(store: StoreFolder, ref: Ref) -> Ref:
     return ref._replace(positions=positions, tags=tags)
 
 
-def _move(store: StoreFolder, before: Ref, ref: Ref, frames: Iterable[Frame]) -> None:
+def _move(store: StoreFolder, before: Ref, ref: Ref, objects: Iterable[NewObject]) -> None:
     """Move the run that stands at *before* to where *ref* stands; its log, tags and order stay."""
     with store.changing("take in the run"):
-        _take_frames(store, ref, frames)
+        _take(store, ref, objects)
         ref = _whole(store, ref)
         with store.locks.refs():
             now = store.find_ref(ref.run)
@@ -77,28 +69,26 @@ def _move(store: StoreFolder, before: Ref, ref: Ref, frames: Iterable[Frame]) ->
             store.ref_files.put(ref._replace(positions=positions, tags=tags, order=now.order))
 
 
-def _adopt_as(store: StoreFolder, name: str, ref: Ref, frames: Iterable[Frame]) -> None:
+def _adopt_as(store: StoreFolder, name: str, ref: Ref, objects: Iterable[NewObject]) -> None:
     with store.changing("take in the run"):
         if store.find_ref(ref.run) is None:
             with store.own(ref.run) as owner:
                 # Its checkpoints are there, and nobody is to miss the run.
                 owner.note_dropped(store.files)
-        _take_frames(store, ref, frames)
+        _take(store, ref, objects)
         tip = store.checkpoint(ref.checkpoint)
         reason = f"imported {ref.run}"
         saving = Saving(name, tip, tip.kind, tip.label, tip.step, reason, "", ref.summary)
         save(store, saving, {}, {})
 
 
-def _take_frames(store: StoreFolder, ref: Ref, frames: Iterable[Frame]) -> None:
-    """StoreFolder *frames*, durably, and see to it that they are all that *ref* stands at."""
-    store.objects.packs.refresh()
-    coming = iter(frames)
-    first = next(coming, None)
-    if first is not None:
-        with store.objects.packing() as pack:
-            for frame in chain([first], coming):
-                if pack.wants(frame.id):
-                    pack.add(frame)
+def _take(store: StoreFolder, ref: Ref, objects: Iterable[NewObject]) -> None:
+    """Store *objects*, durably, and see to it that they are all that *ref* stands at."""
+    with store.objects.adding() as new:
+        for item in objects:
+            if new.wants(item.id):
+                new.add(item)
+        if new.taken():
+            new.seal()
     if not is_there(store, ref.checkpoint):
         raise NotFound(f"gc has collected what run {ref.run} was")

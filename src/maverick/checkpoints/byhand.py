@@ -288,10 +288,8 @@ def _undo_edit(store: Store, change: HandChange) -> str:
     before = _ref(change)
     with store.own(change.run):
         _require_untouched(store, change, before.sequence)
-        tip, then = (
-            store.checkpoint(store.ref(change.run).checkpoint),
-            store.checkpoint(before.checkpoint),
-        )
+        tip = store.checkpoint(store.ref(change.run).checkpoint)
+        then = store.checkpoint(before.checkpoint)
         now, old = store.snapshot(tip), store.snapshot(then)
         store.save(
             change.run,

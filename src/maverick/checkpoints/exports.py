@@ -1,7 +1,8 @@
 """Exports: a run in one file, which another store takes in (`imports`).
 
 The file is a pack, the run's ref, and an end that says where the one ends and the other begins;
-docs/format.md has every byte. The same run, stored the same way, gives the same bytes.
+docs/format.md has every byte. The same run gives the same bytes, as long as its large blobs are cut
+into the same chunks.
 """
 
 from __future__ import annotations
@@ -23,10 +24,13 @@ from maverick.checkpoints import lineage
 from maverick.checkpoints.disk import sealed
 from maverick.checkpoints.disk.files import creating
 from maverick.checkpoints.disk.layout import writer_lives
-from maverick.checkpoints.objects.packs import PackWriter
+from maverick.checkpoints.objects.ids import ObjectKind
+from maverick.checkpoints.objects.pack_records import NewObject, list_data
+from maverick.checkpoints.objects.pack_writer import PackWriter
 from maverick.checkpoints.refs import refs, retention
 from maverick.checkpoints.refs.refs import Ref
 from maverick.checkpoints.refs.retention import Fate
+from maverick.checkpoints.trees.checkpoint import Checkpoint
 from maverick.checkpoints.trees.closure import ClosureWalk, Visit
 from maverick.checkpoints.workspace.stat_cache import kind_of
 from maverick.errors import StoreDamaged, StoreDenied, StoreTooNew, StoreUnwritable, UsageError
@@ -34,12 +38,11 @@ from maverick.errors import StoreDamaged, StoreDenied, StoreTooNew, StoreUnwrita
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from maverick.checkpoints.objects.ids import CheckpointId
+    from maverick.checkpoints.objects.ids import CheckpointId, ObjectId
     from maverick.checkpoints.objects.objects import Objects
     from maverick.checkpoints.store import Store
-    from maverick.checkpoints.trees.checkpoint import Checkpoint
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 END: Final = struct.Struct(">Q8s")
 MAGIC: Final = b"MVRKRUN\n"
 MOST_HEAD_BYTES: Final = 1 << 20
@@ -70,15 +73,15 @@ def export(store: Store, checkpoint: Checkpoint, path: Path, *, replace: bool = 
     """
     _refuse_existing(path, replace=replace)
     with store.locks.shared():
-        store.objects.packs.refresh()
         ref = _ref_of(store, checkpoint)
-        visits = list(walked(store.objects, ref, f"run {ref.run} cannot be exported"))
+        store.objects.packs.refresh()  # The ref may say more than was appended when they were read.
+        plan = _Plan(walked(store.objects, ref, f"run {ref.run} cannot be exported"))
         line = lineage.line(checkpoint, partial(lineage.find, store))
         before = lineage.text_of(islice(line, 1, None))
         temporary = path.with_name(f"{_temporary_prefix(path)}{os.getpid()}-{os.urandom(8).hex()}")
         try:
             _remove_leftovers(store, path)
-            _write(store, ref, reversed(visits), before, temporary)
+            _write(store, ref, plan, before, temporary)
             store.files.rename(temporary, path)
             store.files.sync_folder(path.parent)
         except (FileNotFoundError, NotADirectoryError):
@@ -91,7 +94,7 @@ def export(store: Store, checkpoint: Checkpoint, path: Path, *, replace: bool = 
             ):
                 raise  # of the store
             raise StoreUnwritable(f"cannot write {path}: {error.strerror}") from error
-    return Exported(ref.run, ref.checkpoint, len(visits), store.files.size(path))
+    return Exported(ref.run, ref.checkpoint, len(plan.order), store.files.size(path))
 
 
 def _refuse_existing(path: Path, *, replace: bool) -> None:
@@ -151,21 +154,58 @@ def _ref_of(store: Store, checkpoint: Checkpoint) -> Ref:
     return Ref.at(checkpoint, size=store.node(checkpoint.tree).size, reason="exported")
 
 
-def _write(store: Store, ref: Ref, visits: Iterable[Visit], before: str, path: Path) -> None:
+class _Plan:
+    """What an export holds: `order` names all objects, those first that others name, as it follows
+    from what they are; `lists` are the lists of large blobs.
+    """
+
+    def __init__(self, visits: Iterable[Visit]) -> None:
+        self.lists: dict[ObjectId, bytes] = {}
+        self.order: dict[ObjectId, ObjectKind] = {}
+        kinds: dict[ObjectId, ObjectKind] = {}
+        below: dict[ObjectId, list[ObjectId]] = {}
+        for visit in visits:
+            kinds[visit.id] = visit.kind
+            below[visit.id] = [link.id for link in reversed(visit.links)]
+            if isinstance(visit.content, Checkpoint):
+                below[visit.id].append(visit.content.parent)
+            elif visit.kind is ObjectKind.BLOB and visit.links:
+                kinds[visit.id] = ObjectKind.LIST
+                self.lists[visit.id] = list_data((link.id, link.size) for link in visit.links)
+        todo = list(reversed(kinds))
+        while todo:
+            unseen = below.get(todo[-1])
+            if unseen:
+                todo.append(unseen.pop())
+            else:
+                object_id = todo.pop()
+                if object_id in kinds:  # the parent of a checkpoint need not be
+                    self.order[object_id] = kinds[object_id]
+
+    def objects(self, stored: Objects) -> Iterator[NewObject]:
+        """Yield all objects, those first that others name. Raises as `Objects.read`."""
+        for object_id, kind in self.order.items():
+            data = self.lists.get(object_id)
+            yield NewObject(kind, object_id, stored.read(object_id) if data is None else data)
+
+
+def _write(store: Store, ref: Ref, plan: _Plan, before: str, path: Path) -> None:
     with creating(store.files, path) as descriptor:
         with suppress(OSError):  # Only a hint for others, and some file systems have no locks.
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         nonce = blake3(refs.encode_ref(ref)).digest(16)
-        writer = PackWriter(partial(store.files.write, descriptor), nonce=nonce)
-        for visit in visits:
-            writer.add(store.objects.portable(visit.id, visit.kind))
-        index = writer.finish()
+        writer = PackWriter(partial(store.files.write, descriptor), nonce)
+        try:
+            for item in plan.objects(store.objects):
+                writer.add(item)
+            name = writer.finish()
+        finally:
+            writer.stop()
         head = sealed.seal(
             {
                 "before": before,
-                "features": sorted(writer.features()),
                 "format": FORMAT,
-                "pack": index.name,
+                "pack": name,
                 "ref": refs.encode_ref(ref).decode(),
             }
         )

@@ -23,10 +23,10 @@ from maverick.errors import RunConflict, StoreUnwritable, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import Any
 
+    from maverick.checkpoints.appending import Appender
     from maverick.checkpoints.disk.files import Files
     from maverick.checkpoints.disk.locks import Owner
     from maverick.checkpoints.objects.ids import CheckpointId, ObjectId, TreeId
@@ -51,8 +51,12 @@ class StoreFolder:
         self.files = files
         self.format = form
         self.locks = Locks(root, trust_locks)
-        self.objects = Objects(files, root, self.announce)
+        self.objects = Objects(files, root)
         self.ref_files = Refs(files, root)
+        self._appender: Appender | None = None
+        self._generation: bytes | None = None
+        self._format_file = root / "format.json"
+        self._format_status: tuple[int, int] | None = None
         self.nodes = NodeCache(self.read)
         self._clock = clock
 
@@ -84,11 +88,43 @@ class StoreFolder:
 
     def find_ref(self, run: str) -> Ref | None:
         """Give the ref of *run*, or None if there is no such run. Raises RefDamaged."""
-        return self.ref_files.get(run)
+        ref = self._appender.ref(run) if self._appender is not None else None
+        return ref if ref is not None else self.ref_files.get(run)
 
-    def own(self, run: str) -> AbstractContextManager[Owner]:
-        """Own *run* while the block runs, or until the process dies. Raises RunOwned."""
-        return self.locks.own(run)
+    @property
+    def appender(self) -> Appender:
+        """What appends the saves of the runs that this store object owns."""
+        if self._appender is None:
+            from maverick.checkpoints.appending import Appender  # noqa: PLC0415 - what only reads does without
+
+            self._appender = Appender(
+                self.files, self.root, self.locks, self.objects, self.ref_files
+            )
+        return self._appender
+
+    @contextmanager
+    def own(self, run: str) -> Iterator[Owner]:
+        """Own *run* while the block runs, or until the process dies: each save of it by this store
+        object is one record in an open pack meanwhile, and one sync.
+
+        Raises:
+            RunOwned: another process (or another thread of this one) owns it.
+        """
+        with self.locks.own(run) as owner:
+            self.appender.own(run, owner)
+            try:
+                yield owner
+            finally:
+                self.appender.disown(run)
+
+    @contextmanager
+    def hold(self, run: str) -> Iterator[Owner]:
+        """Keep everybody from owning *run* while the block runs, without a note. Raises
+        RunOwned.
+        """
+        with self.locks.hold(run) as owner:
+            self.appender.settle(run)
+            yield owner
 
     def log_file(self, run: str, step: str) -> Path:
         """Give the file that the step at the path *step* of *run* may write to while it runs."""
@@ -143,34 +179,50 @@ class StoreFolder:
         """Give the time, in milliseconds since the epoch."""
         return self._clock()
 
-    def announce(self, feature: str) -> None:
-        """Let no program read the store any more that does not know *feature*; called before a pack
-        or ref needs it.
-        """
-        if feature not in self.format.read:
-            with self.locks.refs():
-                layout.announce(self.files, self.root, "read", feature)
-
     @contextmanager
-    def changing(self, action: str) -> Iterator[None]:
-        """Hold the lock that keeps gc away; give the reserve away if the disk is full."""
+    def changing(self, action: str, *, leans: bool = True) -> Iterator[None]:
+        """Hold the lock that keeps gc away, with the packs as they are then; give the reserve away
+        if the disk is full.
+
+        *leans* says that the change may lean on what another process has saved: what is left of one
+        that is gone is made durable first.
+        """
         try:
-            with writing(action, self.root), self.locks.shared():
-                # Read again: a newer version may have put features into the store since it was
-                # opened.
-                self.format = layout.read_format(self.files, self.root, self.format)
-                self.format.require_write(self.root)
-                yield
+            with writing(action, self.root):
+                status = self._find_format()
+                if status is None or status != self._format_status:
+                    self.locks.reopen()  # This may be another store by now.
+                    self._format_status = None
+                with self.locks.shared() as held:
+                    if self._format_status is None:
+                        # Another version may have been here.
+                        self.format = layout.read_format(self.files, self.root)
+                        self.format.require_write(self.root)
+                        self._format_status, self._generation = status, None
+                    generation = self.locks.generation(held)
+                    if generation != self._generation:
+                        self.objects.packs.refresh()
+                        self._generation = generation
+                    if leans:
+                        self.appender.recover()
+                    yield
         except StoreUnwritable as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL:
                 with suppress(OSError):
                     self.files.unlink(self.root / "reserve")
             raise
 
+    def _find_format(self) -> tuple[int, int] | None:
+        """Give what tells `format.json` from another file of that name; None if there is none."""
+        with suppress(OSError):  # Reading it says why.
+            found = self.files.stat(self._format_file)
+            return found.st_ino, found.st_mtime_ns
+        return None
+
 
 @contextmanager
 def alone(store: StoreFolder, action: str) -> Iterator[None]:
-    """Keep every other gc, and every merge, out, to carry out *action*.
+    """Keep every other gc out, to carry out *action*.
 
     Raises:
         UsageError: locks cannot be trusted to keep out anybody here.
@@ -182,15 +234,10 @@ def alone(store: StoreFolder, action: str) -> Iterator[None]:
             "other hosts do, and what they save meanwhile would be lost; when nothing else uses "
             "the store, add `--alone`"
         )
-    held = False
     try:
         with store.locks.gc():
-            held = True
-            with store.locks.merge(wait=True):  # a save is merging packs, which takes a moment
-                yield
+            yield
     except BlockingIOError as error:
-        if held:
-            raise
         raise RunConflict(
             f"another `maverick gc` is at work in {store.root}; wait for it to end"
         ) from error

@@ -16,26 +16,31 @@ from maverick.checkpoints import lineage
 from maverick.checkpoints.byhand import check_run_name
 from maverick.checkpoints.disk import sealed
 from maverick.checkpoints.disk.files import Files
+from maverick.checkpoints.disk.layout import LAST_COMMIT_OF_VERSION_1
 from maverick.checkpoints.exports import END, FORMAT, MAGIC, MOST_HEAD_BYTES, walked
-from maverick.checkpoints.fsck.pack_check import PackReport, check_pack
-from maverick.checkpoints.incoming import MOST_BYTES, MOST_HELD_BYTES, Incoming, is_canonical
-from maverick.checkpoints.objects import packs
-from maverick.checkpoints.objects.frames import Frame
-from maverick.checkpoints.objects.ids import ObjectId, TreeId
+from maverick.checkpoints.incoming import Incoming, Received, TooLarge, is_canonical
 from maverick.checkpoints.objects.objects import Objects
-from maverick.checkpoints.objects.pack_index import PackIndex
-from maverick.checkpoints.objects.packs import FEATURES, PACK_MAGIC
+from maverick.checkpoints.objects.pack_records import PACK_MAGIC, RecordDamaged
 from maverick.checkpoints.refs import refs
 from maverick.checkpoints.refs.refs import Ref
 from maverick.checkpoints.trees import tree_nodes
 from maverick.checkpoints.trees.checkpoint import parse_checkpoint
 from maverick.checkpoints.trees.snapshot import Snapshot
 from maverick.checkpoints.workspace.stat_cache import kind_of
-from maverick.errors import RunDiverged, StoreDamaged, StoreTooNew, UsageError
+from maverick.errors import (
+    ObjectCorrupt,
+    PackDamaged,
+    RunDiverged,
+    StoreDamaged,
+    StoreTooNew,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from maverick.checkpoints.objects.ids import TreeId
+    from maverick.checkpoints.objects.pack_records import NewObject
     from maverick.checkpoints.store import Store
     from maverick.checkpoints.trees.tree_nodes import Node
 
@@ -85,7 +90,7 @@ def take_in(
         RunDiverged: the run that is here went on otherwise than the one in the file.
         RunOwned: a process executes the run that is here.
         StoreDamaged: it is cut off or altered.
-        StoreTooNew: a newer version wrote it.
+        StoreTooNew: another version wrote it, which this one does not read.
     """
     if run:
         check_run_name(run)
@@ -101,19 +106,19 @@ def take_in(
         opened.verify(check, any_size=any_size, progress=progress)
         if is_there:
             return _take_further(store, opened)
-        store.adopt(ref, opened.frames(), name=name, is_new=True)
+        store.adopt(ref, opened.objects(), name=name)
     return TakenIn(store.ref(name), ref.sequence, began=True)
 
 
 def _take_further(store: Store, opened: _Export) -> TakenIn:
     """Move the run, which is here, to where it stands in the file, if that is further on."""
     ref = opened.ref
-    with store.locks.hold(ref.run):
+    with store.hold(ref.run):
         here = store.ref(ref.run)
         if here.checkpoint == ref.checkpoint:
             return TakenIn(here, ref.sequence)
         if lineage.holds(opened.before, here.checkpoint):
-            store.adopt(ref, opened.frames(), before=here)
+            store.adopt(ref, opened.objects(), before=here)
             return TakenIn(store.ref(ref.run), ref.sequence, moved=True, before=here.sequence)
         tip = lineage.find(store, here.checkpoint)
         line = list(lineage.line(tip, partial(lineage.find, store))) if tip is not None else []
@@ -152,9 +157,8 @@ class _Export:
     def __init__(self, path: Path, descriptor: int, size: int) -> None:
         self.path = path
         head, pack_bytes = self._head(descriptor, size)
-        self.ref, name, self.before = self._parse(head)
-        self._files = _OnePack(descriptor, name, pack_bytes)
-        self._objects = Objects(self._files, _ROOT)
+        self.ref, self._name, self.before = self._parse(head)
+        self._objects = Objects(_OnePack(descriptor, self._name, pack_bytes), _ROOT)
 
     def _head(self, descriptor: int, size: int) -> tuple[bytes, int]:
         files = Files()
@@ -172,18 +176,17 @@ class _Export:
         of.
         """
         match sealed.unseal(head):
+            case {"format": 1}:
+                raise StoreTooNew(
+                    f"{self.path} has format 1, which was never released; the last commit that "
+                    f"reads it is {LAST_COMMIT_OF_VERSION_1}"
+                )
             case {"format": int(version)} if version > FORMAT:
                 raise StoreTooNew(
                     f"{self.path} has format {version}, this version reads {FORMAT}; update "
                     "maverick"
                 )
-            case {"features": list(features)} if unknown := sorted(
-                set(map(str, features)) - set(FEATURES.values())
-            ):
-                raise StoreTooNew(
-                    f"{self.path} needs what this version does not know: {', '.join(unknown)}"
-                )
-            case {"format": 1, "pack": str(name), "ref": str(text), **others}:
+            case {"format": 2, "pack": str(name), "ref": str(text), **others}:
                 ref = refs.parse_ref(text.encode())
                 if ref is not None:
                     return ref, name, str(others.get("before", ""))
@@ -197,67 +200,34 @@ class _Export:
 
     def verify(self, check: Check, *, any_size: bool, progress: Progress | None) -> None:
         """Read every byte. Raises StoreDamaged, StoreTooNew, UsageError."""
-        lengths = self._check(read_data=False).lengths
-        total = sum(lengths.values())
-        if not any_size:
-            self._require_readable(lengths, total)
-        read = 0
-
-        def tell_read(count: int) -> None:
-            nonlocal read
-            read += count
-            if progress is not None:
-                progress(min(read, total), total)
-
-        self._check(read_data=True, tell_read=tell_read)
-        self._check_visits(lengths, check, any_size=any_size)
+        with self._wrong():
+            pack = self._objects.packs.load(f"{self._name}.pack")
+            self._received = Received(pack, any_size=any_size)
+            self._received.verify(self._objects, progress or (lambda *_: None))
+        self._check_visits(check, any_size=any_size)
         checkpoint = parse_checkpoint(self.ref.checkpoint, self._objects.read(self.ref.checkpoint))
         if not self.ref.fits(checkpoint):
             raise self.damaged("its ref does not fit the checkpoint at which it stands")
 
-    def _check(
-        self, *, read_data: bool, tell_read: Callable[[int], None] | None = None
-    ) -> PackReport:
-        path, fetch = self._files.pack, self._objects.fetch
-        report = check_pack(self._files, path, fetch, read_data=read_data, tell_read=tell_read)
-        for finding, _ in report.findings:
-            raise (
-                StoreTooNew(finding.message)
-                if finding.kind == "too-new"
-                else self.damaged(finding.message)
-            )
-        return report
-
-    def _require_readable(self, lengths: dict[ObjectId, int], total: int) -> None:
-        """Refuse what would take hours to read, or more memory than there is."""
-        if total > MOST_BYTES:
-            raise self._too_large(
-                f"{total:,} bytes have to be read to verify it, more than {MOST_BYTES:,}"
-            )
-        held = max((lengths.get(object_id, 0) for object_id in self._held()), default=0)
-        if held > MOST_HELD_BYTES:
-            raise self._too_large(
-                f"one part of it has {held:,} bytes, more than {MOST_HELD_BYTES:,}"
-            )
-
-    def _held(self) -> Iterator[ObjectId]:
-        """Yield the objects that are in memory as a whole at some time: all but lists of chunks
-        that no list names.
-        """
-        for object_id, place in self._index():
-            chunks = self._objects.leans_at(place).chunks if place.leans else ()
-            if chunks:
-                yield from (chunk for chunk, _ in chunks)
-            else:
-                yield object_id
+    @contextmanager
+    def _wrong(self) -> Iterator[None]:
+        """Turn what is wrong with its pack into what is wrong with this file."""
+        try:
+            yield
+        except TooLarge as error:
+            raise self._too_large(str(error)) from None
+        except RecordDamaged as damage:
+            raise self.damaged(str(damage)) from damage
+        except (PackDamaged, ObjectCorrupt) as damage:
+            raise self.damaged(str(damage).partition("; run ")[0]) from damage
 
     def _too_large(self, why: str) -> UsageError:
         return UsageError(f"{self.path} is refused: {why}; --any-size takes it all the same")
 
-    def _check_visits(self, lengths: dict[ObjectId, int], check: Check, *, any_size: bool) -> None:
+    def _check_visits(self, check: Check, *, any_size: bool) -> None:
         """Check that nothing is missing, that all fits together, and that nobody refuses it."""
         source = _Source(self._objects)
-        incoming = Incoming(source, lengths)
+        incoming = Incoming(source, self._received.lengths)
         for visit in walked(self._objects, self.ref, f"{self.path} is not whole"):
             if not is_canonical(visit):
                 raise self.damaged(f"object {visit.id[:12]} is not written canonically")
@@ -275,17 +245,10 @@ class _Export:
             except UsageError as error:
                 raise self._too_large(str(error)) from None
 
-    def frames(self) -> Iterator[Frame]:
-        """Yield the frames of its pack, in the order in which they stand there."""
-        for _, frame in self._objects.frames_at(self._files.name, self._index().rows()):
-            if frame is None:
-                raise self.damaged("it was altered while it was read")
-            yield frame
-
-    def _index(self) -> PackIndex:
-        return packs.read_index(
-            self._files.name, self._files.bytes, partial(self._files.pread, self._files.pack)
-        )
+    def objects(self) -> Iterator[NewObject]:
+        """Yield the objects of its pack, those first that others name."""
+        with self._wrong():
+            yield from self._received.objects()
 
 
 class _Source:
@@ -305,7 +268,6 @@ class _OnePack(Files):
 
     def __init__(self, descriptor: int, name: str, size: int) -> None:
         self._descriptor = descriptor
-        self.name = name
         self.bytes = size
         self.pack = _ROOT / "objects" / f"{name}.pack"
 
@@ -316,16 +278,9 @@ class _OnePack(Files):
         del path
         return self.bytes
 
-    def pread(self, path: Path, offset: int, length: int) -> bytes:
-        del path
-        return super().pread_open(
-            self._descriptor, offset, max(min(length, self.bytes - offset), 0)
-        )
-
     def open(self, path: Path) -> int:
         del path
         return os.dup(self._descriptor)  # Whoever asked closes it.
 
     def pread_open(self, descriptor: int, offset: int, length: int) -> bytes:
-        del descriptor
-        return self.pread(self.pack, offset, length)
+        return super().pread_open(descriptor, offset, max(min(length, self.bytes - offset), 0))

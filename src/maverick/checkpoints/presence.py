@@ -47,11 +47,13 @@ def require_entry(store: StoreFolder, entry: Entry) -> None:
 def _links(store: StoreFolder, link: Link) -> tuple[Link, ...]:
     """Give what an object names. Raises ObjectMissing, or PackDamaged, if it is not there."""
     if not store.objects.holds(link.id):
+        store.objects.packs.refresh()  # Another process may have appended it since.
+    if not store.objects.holds(link.id):
         for damaged in store.objects.packs.damaged():
             raise damaged
         raise ObjectMissing(f"object {link.id[:12]} is gone; run `maverick checkpoint fsck`")
     match link.kind:
-        case ObjectKind.BLOB:
+        case ObjectKind.BLOB | ObjectKind.LIST:
             return ()
         case ObjectKind.TREE:
             return links_of(store.node(TreeId(link.id)))

@@ -1,5 +1,5 @@
-"""One save: changes become objects, the objects one pack, and the ref of the run moves to the new
-checkpoint.
+"""One save: changes become objects, these are appended to the open pack or fill a sealed one, and
+the ref of the run moves to the new checkpoint.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from maverick.checkpoints.disk import layout
 from maverick.checkpoints.objects import ids
-from maverick.checkpoints.objects.frames import NewObject
 from maverick.checkpoints.objects.ids import ObjectKind
+from maverick.checkpoints.objects.pack_records import NewObject
 from maverick.checkpoints.refs.refs import Ref
 from maverick.checkpoints.trees import folders
 from maverick.checkpoints.trees.checkpoint import (
@@ -29,17 +29,13 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from maverick.checkpoints.folder import StoreFolder
-    from maverick.checkpoints.objects.ids import CheckpointId, ObjectId
-    from maverick.checkpoints.objects.open_pack import OpenPack
+    from maverick.checkpoints.objects.ids import ObjectId
     from maverick.checkpoints.trees.checkpoint import CheckpointKind
     from maverick.checkpoints.trees.content import Content
     from maverick.checkpoints.trees.folders import Update
     from maverick.checkpoints.trees.tree_nodes import Entry
 
     Changes: TypeAlias = Mapping[folders.Path, Content | None]
-
-# So many checkpoints of a run lean on one of them at most.
-_WHOLE_EVERY = 8
 
 
 @record
@@ -102,91 +98,92 @@ class Saving:
         data = encode_checkpoint(Checkpoint(id=NO_CHECKPOINT, **fields))
         return Checkpoint(id=ids.checkpoint_id(data), **fields), data
 
-    def similar_to(self, checkpoint: Checkpoint) -> CheckpointId | None:
-        """Give what to store *checkpoint* with; nothing for those that stay long, nor for one in
-        some others.
-
-        So damage to one of them is no damage to the whole run.
-        """
-        lasting = checkpoint.kind != "auto" or checkpoint.sequence % _WHOLE_EVERY == 1
-        parent = self.parent
-        return None if parent is None or parent.run != checkpoint.run or lasting else parent.id
-
 
 def save(store: StoreFolder, saving: Saving, changes: Changes, facts: Changes) -> Checkpoint:
     """Do what `Store.save` says."""
     saving.check()
     parent = saving.parent
-    new: dict[ObjectId, NewObject] = {}
-    state, volatile = prepare(changes, new), prepare(facts, new)
-    with store.changing("save the checkpoint"):
-        begins = saving.expected_ref(store) is None
-        store.objects.packs.refresh()
-        _require_whole(store, saving, changes)
-        with store.objects.packing() as pack:
-            state |= stream(changes, pack, partial(_find, store, parent))
+    prepared: dict[ObjectId, NewObject] = {}
+    state, volatile = prepare(changes, prepared), prepare(facts, prepared)
+    appends = store.appender.takes(saving.run)
+    others = _others(saving, changes)
+    with store.changing("save the checkpoint", leans=not appends or bool(others)):
+        saving.expected_ref(store)
+        if appends:
+            store.appender.ready()
+        _require_whole(store, others)
+        with store.objects.adding() as new:
+            state |= stream(changes, new, partial(_find, store, parent))
             tree = folders.update(store, parent.tree if parent else None, state)
             fact_tree = folders.update(store, parent.facts if parent else None, volatile)
             checkpoint, data = saving.checkpoint(tree, fact_tree, store.now())
-            _add(pack, new, (tree, fact_tree), checkpoint.id, data, saving.similar_to(checkpoint))
-        if begins:
-            store.announce("order")
-        with store.locks.refs():
-            before = saving.expected_ref(store)
-            order = 0 if before is not None else store.ref_files.next_order()
-            ref = Ref.at(
-                checkpoint,
-                size=tree.size,
-                reason=saving.reason,
-                before=before,
-                order=order,
-                summary=saving.summary,
+            for update in (tree, fact_tree):
+                for node in update.nodes:
+                    prepared.setdefault(node.id, NewObject(ObjectKind.TREE, node.id, node.data))
+            # A hit says nothing about the children of a tree: each object is looked for by itself.
+            new.add_all(prepared.values(), {**tree.formers, **fact_tree.formers})
+            last = NewObject(ObjectKind.CHECKPOINT, checkpoint.id, data)
+            if not appends:
+                new.add(last)
+                new.seal()
+        advance = partial(_advance, store, saving, checkpoint, tree.size)
+        if appends:
+            store.appender.commit(
+                saving.run,
+                [*new.taken(), last],
+                advance,
+                saving.summary,
+                anew=saving.kind == "label",
             )
-            _move(store, before, ref)
-            if before is None:
-                store.ref_files.note_order(order)
-    for node in (*tree.nodes, *fact_tree.nodes):
-        store.nodes.keep(node.id, node.node)
+        else:
+            with store.locks.refs():
+                _move(store, *advance())
+    store.nodes.keep_all((*tree.nodes, *fact_tree.nodes))
     return checkpoint
 
 
-def _require_whole(store: StoreFolder, saving: Saving, changes: Changes) -> None:
-    """Check what a save leans on beside the run's own newest checkpoint, which gc never touches."""
-    forked = saving.parent if saving.parent and saving.parent.run != saving.run else None
-    entries = [it.entry for it in changes.values() if it is not None and it.entry is not None]
-    if not forked and not entries:
+def _advance(
+    store: StoreFolder, saving: Saving, checkpoint: Checkpoint, size: int
+) -> tuple[Ref | None, Ref]:
+    """Give the ref of the run, which must stand where it is to, and the one that it gets. Hold
+    `refs.lock` where a run begins.
+    """
+    before = saving.expected_ref(store)
+    ref = Ref.at(
+        checkpoint,
+        size=size,
+        reason=saving.reason,
+        before=before,
+        order=0 if before is not None else store.ref_files.next_order(),
+        summary=saving.summary,
+    )
+    return before, ref
+
+
+def _others(saving: Saving, changes: Changes) -> list[Checkpoint | Entry]:
+    """Give what a save leans on beside the run's own newest checkpoint, which gc never touches."""
+    parent = saving.parent
+    forked = [parent] if parent is not None and parent.run != saving.run else []
+    return [
+        *forked,
+        *(it.entry for it in changes.values() if it is not None and it.entry is not None),
+    ]
+
+
+def _require_whole(store: StoreFolder, others: list[Checkpoint | Entry]) -> None:
+    if not others:
         return
     from maverick.checkpoints.presence import require_checkpoint, require_entry  # noqa: PLC0415 - most saves lean on nothing
 
-    if forked:
-        require_checkpoint(store, forked)
-    for entry in entries:
-        require_entry(store, entry)
+    for other in others:
+        if isinstance(other, Checkpoint):
+            require_checkpoint(store, other)
+        else:
+            require_entry(store, other)
 
 
 def _find(store: StoreFolder, checkpoint: Checkpoint | None, path: folders.Path) -> Entry | None:
     return folders.lookup(store, checkpoint.tree, path) if checkpoint is not None else None
-
-
-def _add(
-    pack: OpenPack,
-    new: dict[ObjectId, NewObject],
-    updates: tuple[Update, Update],
-    checkpoint_id: CheckpointId,
-    data: bytes,
-    like: CheckpointId | None,
-) -> None:
-    """Put all that is new into *pack*, children first."""
-    for update in updates:
-        for blob, former in update.formers.items():
-            if blob in new:
-                new[blob] = NewObject(ObjectKind.BLOB, blob, new[blob].data, former)
-    for update in updates:
-        for node in update.nodes:
-            new.setdefault(node.id, NewObject(ObjectKind.TREE, node.id, node.data, node.former))
-    new[checkpoint_id] = NewObject(ObjectKind.CHECKPOINT, checkpoint_id, data, like)
-    # A hit says nothing about the children of a tree: each object is looked for by itself.
-    pack.add_all(new.values())
 
 
 def _move(store: StoreFolder, before: Ref | None, ref: Ref) -> None:
@@ -195,6 +192,8 @@ def _move(store: StoreFolder, before: Ref | None, ref: Ref) -> None:
     """
     try:
         store.ref_files.put(ref)
+        if before is None:
+            store.ref_files.note_order(ref.order)
     except OSError:
         # It may have its new name, of which nobody can say that the disk has it: who is told that a
         # save has failed must not find it done, nor be told by the next one that another process

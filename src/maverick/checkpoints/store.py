@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from maverick.checkpoints.disk import layout
-from maverick.checkpoints.disk.files import Files, writing
+from maverick.checkpoints.disk.files import Files, replace, writing
 from maverick.checkpoints.folder import StoreFolder
-from maverick.checkpoints.objects.pack_set import MERGED_PACKS
 from maverick.checkpoints.refs import refs
 from maverick.checkpoints.trees.checkpoint import Checkpoint
 from maverick.checkpoints.trees.content import content_of
@@ -30,9 +29,8 @@ if TYPE_CHECKING:
     from maverick.checkpoints.fsck.fallback import Standing
     from maverick.checkpoints.fsck.findings import Finding, Repair
     from maverick.checkpoints.gc.collection import GcPlan
-    from maverick.checkpoints.gc.merge import Merger
-    from maverick.checkpoints.objects.frames import Frame
     from maverick.checkpoints.objects.ids import CheckpointId
+    from maverick.checkpoints.objects.pack_records import NewObject
     from maverick.checkpoints.refs.refs import Ref
     from maverick.checkpoints.trees.checkpoint import CheckpointKind
     from maverick.checkpoints.trees.diff import Change
@@ -52,8 +50,6 @@ class Store(StoreFolder):
     """A store in the folder `root`; use `create` or `open`. Threads may share one, processes may
     not.
     """
-
-    _merger: Merger | None = None
 
     @classmethod
     def create(
@@ -99,8 +95,8 @@ class Store(StoreFolder):
         read-only.
 
         *trust_locks* says whether the locks of its file system keep out everybody, or nothing else
-        uses the store meanwhile; None: the store finds out. Only where they do, packs are merged
-        and removed.
+        uses the store meanwhile; None: the store finds out. Only where they do, saves are appended
+        to an open pack, and packs removed.
 
         Raises:
             NotFound: there is none.
@@ -119,7 +115,11 @@ class Store(StoreFolder):
         self.close()
 
     def close(self) -> None:
-        """Close the files that are open to be read again; whatever is asked next opens its own."""
+        """Close the files that are open, and leave the runs that are saved into an open pack;
+        whatever is asked next opens its own.
+        """
+        if self._appender is not None:
+            self._appender.close()
         self.objects.packs.close()
 
     def __iter__(self) -> Iterator[Ref]:
@@ -156,8 +156,9 @@ class Store(StoreFolder):
         checkpoint of another run, from which *run* then begins. *group* is the parent's where it is
         empty. A checkpoint with a *label* is of kind `label`, another one of kind `auto` unless
         *kind* says so. *summary* (values of JSON without floats) is what listings show of the run;
-        None leaves the one that it has. Costs 4 fsyncs, whatever the number of objects, and 2 more
-        where small packs are merged afterwards.
+        None leaves the one that it has. Inside `own` a save costs one sync (two more where it
+        brings over 4 MiB of new bytes, and a few when the run enters a pack), else 4, whatever the
+        number of objects.
 
         Raises:
             ValueUnstorable: a plain value cannot be stored; the message names the place in it.
@@ -177,19 +178,7 @@ class Store(StoreFolder):
         saving = Saving(run, parent, kind, label, step, reason, group, summary)
         contents = content_of(changes, self, parent.tree if parent else None)
         about = content_of(facts, self, parent.facts if parent else None) if facts else {}
-        checkpoint = save(self, saving, contents, about)
-        self._merge_packs()
-        return checkpoint
-
-    def _merge_packs(self) -> None:
-        """Merge small packs, if so many have come together."""
-        if self._merger is None:
-            if len(self.objects.packs.listed()) < MERGED_PACKS:
-                return
-            from maverick.checkpoints.gc.merge import Merger  # noqa: PLC0415 - a short run makes few packs
-
-            self._merger = Merger(self)
-        self._merger.after_save()
+        return save(self, saving, contents, about)
 
     def load(self, revision: str) -> Snapshot:
         """Give the snapshot of the checkpoint that *revision* names; see `resolve` for its
@@ -258,46 +247,45 @@ class Store(StoreFolder):
                 from maverick.checkpoints.presence import require_checkpoint  # noqa: PLC0415 - rare
 
                 require_checkpoint(self, checkpoint)
-            with self.locks.refs():
-                self.ref_files.put(
-                    refs.tagged(self.ref(run), name, checkpoint.id if checkpoint else None)
-                )
+            tagged = checkpoint.id if checkpoint else None
+            with self.appender.changing(run) as ref:
+                self.ref_files.put(refs.tagged(ref or self.ref(run), name, tagged))
 
     def drop(self, run: str) -> None:
         """Forget *run*: its ref is removed, what only it led to is garbage. Raises NotFound,
         RunOwned.
         """
-        with self.own(run) as owner, self.changing("drop the run"), self.locks.refs():
-            self.ref(run)
-            owner.note_dropped(self.files)
-            self.ref_files.remove(run)
+        with self.own(run) as owner:
+            self.appender.settle(run, removal=True)
+            with self.changing("drop the run"), self.locks.refs():
+                self.ref(run)
+                owner.note_dropped(self.files)
+                self.ref_files.remove(run)
 
     def adopt(
         self,
         ref: Ref,
-        frames: Iterable[Frame] = (),
+        objects: Iterable[NewObject] = (),
         *,
         name: str = "",
-        is_new: bool = False,
         before: Ref | None = None,
     ) -> None:
-        """Make *ref* the ref of its run, which there must not be, when the objects of *frames* are
-        durable.
+        """Make *ref* the ref of its run, which there must not be, when *objects* are durable.
 
-        With another *name* a run of that name begins where *ref* stands. Positions and tags whose
-        checkpoints are not there are left out. A run that *is_new* here counts as started now,
-        another one as when it was. A run that stands at *before*, and that the caller holds, is
-        moved to *ref*, and keeps its order and its tags. After a crash the run is there or it is
-        not, or stands where it stood; what it would have led to is garbage.
+        With a *name* it is new here, and counts as started now; without, as when it was. If that is
+        another name, a run of that name begins where *ref* stands. Positions and tags whose
+        checkpoints are not there are left out. A run that stands at *before*, and that the caller
+        holds, is moved to *ref*, and keeps its order and its tags. After a crash the run is there
+        or it is not, or stands where it stood; what it would have led to is garbage.
 
         Raises:
             RunOwned, RefMoved: there is such a run, or it does not stand at *before*.
             NotFound: what *ref* stands at is not all there, because gc has collected it.
             StoreUnwritable: the disk takes nothing.
         """
-        from maverick.checkpoints.adoption import adopt  # noqa: PLC0415 - only imports and repairs need it
+        from maverick.checkpoints.adoption import adopt  # noqa: PLC0415 - only imports and undoing need it
 
-        adopt(self, ref, frames, name, is_new=is_new, before=before)
+        adopt(self, ref, objects, name, before)
 
     def diff(self, old: str, new: str) -> Iterator[Change]:
         """Yield what differs between the states of two checkpoints, given as revisions, in natural
@@ -378,3 +366,52 @@ class Store(StoreFolder):
         return {
             run: max(left, key=lambda checkpoint: checkpoint.sequence) for run, left in lost.items()
         }
+
+
+# --- when collecting garbage pays -----------------------------------------------------------------
+
+# As git does it, seldom and without being asked: when the packs have grown to twice what they were
+# after the last collection, and by more than this; or when there are so many that finding an object
+# costs.
+GROWN_BYTES = 32 * 1024 * 1024
+MANY_PACKS = 1000
+
+
+def collecting_pays(store: Store) -> bool:
+    """Whether the store has grown enough since the last collection, and may be collected unasked.
+
+    Looks at the packs' sizes only.
+    """
+    count, size = _packs(store)
+    before = 0
+    with suppress(OSError, ValueError):
+        before = int(store.files.read(_note(store)))
+    has_grown = count > MANY_PACKS or size > max(2 * before, before + GROWN_BYTES)
+    return has_grown and store.locks.are_trusted
+
+
+def note_collected(store: Store) -> None:
+    """Note how large the store is now. Where that cannot be written, the next collection is judged
+    by an older note.
+    """
+    with suppress(OSError):
+        replace(
+            store.files,
+            layout.temporary(store.root),
+            _note(store),
+            [str(_packs(store)[1]).encode()],
+        )
+
+
+def _note(store: Store) -> Path:
+    return store.root / "cache" / "collected"
+
+
+def _packs(store: Store) -> tuple[int, int]:
+    folder = store.root / "objects"
+    count = size = 0
+    for name in store.files.list(folder):
+        with suppress(FileNotFoundError):
+            size += store.files.size(folder / name)
+            count += 1
+    return count, size

@@ -135,7 +135,7 @@ def collect_in_background(project: Project, tell: Callable[[str], None]) -> None
 
 
 def _collect_in_background(project: Project, tell: Callable[[str], None]) -> None:
-    from maverick.checkpoints.gc.automatic import collecting_pays  # noqa: PLC0415
+    from maverick.checkpoints.store import collecting_pays  # noqa: PLC0415
 
     if not collecting_pays(project.open_store()):
         return

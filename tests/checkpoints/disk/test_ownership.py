@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -254,6 +254,7 @@ def test_a_run_in_a_store_that_takes_nothing_cannot_be_owned(
     with store.locks.shared():
         assert at == store.resolve("run-1")
     (store.root / "store.lock").unlink()
+    store.locks.reopen()
     with pytest.raises(StoreUnwritable, match=r"cannot take store\.lock"), store.locks.shared():
         pass
 
@@ -284,3 +285,30 @@ def test_a_link_in_the_place_of_a_lock_of_the_store_keeps_saves_out(
 
     with pytest.raises(StoreUnwritable, match=f"cannot take {name} .*a symbolic link stands"):
         begin(store)
+
+
+def _open_files(store: Store) -> set[str]:
+    """The files of the store that this process has open."""
+    here = {
+        (status.st_dev, status.st_ino): path.name
+        for path in store.root.rglob("*")
+        for status in (path.stat(),)
+    }
+    found: set[str] = set()
+    for path in Path("/dev/fd").iterdir():
+        with suppress(OSError):
+            status = os.fstat(int(path.name))
+            found.add(here.get((status.st_dev, status.st_ino), ""))
+    return found - {""}
+
+
+def test_who_owns_no_run_has_no_file_open(store: Store) -> None:
+    """Whoever looks into many stores does not run out of files; a disk can be unmounted."""
+    with store.own("run-1"):
+        extend(store, begin(store), range(3))
+        owned = _open_files(store)
+    left = _open_files(store)
+    read_all(Store.open(store.root), begin(store, "run-2"))
+
+    assert {"store.lock", "refs.lock", "run-1"} <= owned
+    assert set() == left == _open_files(store)

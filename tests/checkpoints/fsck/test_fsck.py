@@ -5,21 +5,23 @@ wrong.
 from __future__ import annotations
 
 import os
+import random
 import shutil
 from pathlib import Path
 
 import pytest
 
 from kit.faults import CountingFiles
-from kit.stores import begin, extend
+from kit.stores import begin, extend, flip
 from maverick.checkpoints import CheckpointId, ObjectId, Store, TreeId, blob, note, value
 from maverick.checkpoints.disk import layout, sealed
 from maverick.checkpoints.disk.files import Files
 from maverick.checkpoints.fsck.check import check
 from maverick.checkpoints.fsck.findings import Finding
-from maverick.checkpoints.objects import ids
-from maverick.checkpoints.objects.frames import NewObject
+from maverick.checkpoints.objects import ids, segments
 from maverick.checkpoints.objects.ids import ObjectKind
+from maverick.checkpoints.objects.pack_records import NewObject, list_data
+from maverick.checkpoints.objects.segments import Item
 from maverick.checkpoints.refs.refs import encode_ref
 from maverick.checkpoints.trees import folders, tree_nodes
 from maverick.checkpoints.trees.checkpoint import encode_checkpoint
@@ -44,7 +46,7 @@ def rewrite_ref(store: Store, run: str, **fields: object) -> None:
 def delete_pack_of(store: Store, object_id: str) -> None:
     place = store.objects.packs.find(ObjectId(object_id))
     assert place is not None
-    (store.root / "objects" / f"{place.pack}.pack").unlink()
+    (store.root / "objects" / place.pack.file).unlink()
 
 
 def test_a_sound_store_has_no_findings(store: Store) -> None:
@@ -80,15 +82,77 @@ def test_the_quick_check_reads_no_content(store: Store) -> None:
     class Measuring(Files):
         bytes_read = 0
 
-        def pread(self, path: Path, offset: int, length: int) -> bytes:
-            self.bytes_read += length
-            return super().pread(path, offset, length)
+        def pread_open(self, descriptor: int, offset: int, length: int) -> bytes:
+            data = super().pread_open(descriptor, offset, length)
+            self.bytes_read += len(data)
+            return data
 
     files = Measuring()
     assert [] == list(check(store.root, files=files))
-    assert files.bytes_read < len(content) / 50  # headers, and lists of chunks
+    assert files.bytes_read < len(content) / 50  # heads, and lists of chunks
     assert [] == list(check(store.root, files=files, read_data=True))
     assert files.bytes_read > len(content)
+
+
+def test_each_block_is_decoded_once_and_again_where_a_ref_leads(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packs are gone through in order; what the walk reads again is in the segments it keeps."""
+    with store.own("run-1"):
+        extend(store, begin(store), range(60))
+        (pack,) = (it for it in store.objects.packs.listed() if it.is_open)
+    store.appender.seal_all()
+    structures = sum(record.structure > 0 for record in pack.records)
+    contents = sum(record.content_bytes > 0 for record in pack.records)
+    taken = 0
+    take = segments.Decoder.take
+
+    def counted(decoder: segments.Decoder, block: bytes, flags: int, most_bytes: int) -> bytes:
+        nonlocal taken
+        taken += bool(block)
+        return take(decoder, block, flags, most_bytes)
+
+    monkeypatch.setattr(segments.Decoder, "take", counted)
+    assert [] == list(check(store.root))
+    assert taken <= 2 * structures + 1  # and the directory
+    taken = 0
+    assert [] == list(check(store.root, read_data=True))
+    assert taken <= 2 * structures + contents + 1
+
+
+@pytest.mark.parametrize("which", ["chunk", "inner list", "list"])
+def test_damage_to_a_part_of_a_large_blob_is_named_by_the_step(store: Store, which: str) -> None:
+    """A list is compared with its chunks; a repair keeps what is whole of the others."""
+    at = store.save("run-1", {("steps", "small"): value("kept")}, parent=None)
+    content = random.Random(1).randbytes(4 << 20)
+    at = store.save("run-1", {("steps", "large"): blob(content)}, parent=at)
+    assert [] == list(store.check(read_data=True))
+    lists = store.objects.chunks(ids.blob_id(content))
+    inner = lists[0][0]
+    chunk = store.objects.chunks(inner)[0][0]
+    wrong = {"chunk": chunk, "inner list": inner, "list": ids.blob_id(content)}[which]
+    place = store.objects.packs.find(wrong)
+    assert place is not None
+    objects = store.root / "objects"
+    path = objects / place.pack.file
+    if which == "chunk":
+        flip(store, wrong, 1 << 14)
+    else:  # lists whose chunks are others
+        data = list_data(store.objects.chunks(wrong)[::-1])
+        items = [it for it in place.pack.items(content=True) if isinstance(it, Item)]
+        store.objects.write(
+            NewObject(it.kind, it.id, data if it.id == wrong else it.data) for it in items
+        )
+        path.unlink()
+
+    findings = list(Store.open(store.root).check(read_data=True))
+
+    assert {("error", "object-corrupt", ("run-1",))} == set(kinds(findings))
+    assert wrong in {it.object for it in findings}
+    assert any("run-1 (steps/large)" in it.message for it in findings)
+    Store.open(store.root).repair()
+    assert [] == [it for it in store.check(read_data=True) if it.severity == "error"]
+    assert "kept" == Store.open(store.root).load("run-1").value("steps/small")
 
 
 def test_a_missing_blob_is_named_by_its_runs_and_steps(store: Store) -> None:
@@ -201,7 +265,7 @@ def test_what_a_tree_says_of_sizes_must_be_true(store: Store) -> None:
     wrong = LeafNode({"it": tree_nodes.Entry("blob", ids.blob_id(data), 6)})
     stand_at(store, "run-1", tree_nodes.encode_node(wrong))
 
-    (finding,) = store.check()
+    (finding,) = store.check(read_data=True)
 
     assert ("object-malformed", ids.blob_id(data)) == (finding.kind, finding.object)
 
@@ -308,10 +372,10 @@ def test_a_disk_that_cannot_be_read_is_a_finding(store: Store) -> None:
     first = min(path.name for path in (store.root / "objects").iterdir())
 
     class Failing(Files):
-        def pread(self, path: Path, offset: int, length: int) -> bytes:
+        def open(self, path: Path) -> int:
             if path.name == first:
                 raise OSError(5, "Input/output error")
-            return super().pread(path, offset, length)
+            return super().open(path)
 
     findings = list(check(store.root, files=Failing()))
 

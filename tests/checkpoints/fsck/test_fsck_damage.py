@@ -11,13 +11,20 @@ from pathlib import Path
 import pytest
 
 from kit.faults import CountingFiles
-from kit.stores import raw_frames, read_all
+from kit.stores import read_all, record_of
 from maverick.checkpoints import Checkpoint, Store, blob, value
 from maverick.checkpoints.fsck.check import check
-from maverick.checkpoints.objects import ids, packs
-from maverick.checkpoints.objects.frames import FRAME_BYTES, FRAME_MAGIC, Frame, parse_header
+from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.pack_index import ROW_BYTES
-from maverick.checkpoints.objects.packs import HEADER_BYTES, TRAILER_BYTES
+from maverick.checkpoints.objects.pack_records import (
+    HEAD_BYTES,
+    PACK_HEADER_BYTES,
+    PACK_MAGIC,
+    RECORD_MAGIC,
+    NewObject,
+)
+from maverick.checkpoints.objects.packs import TRAILER_BYTES
+from maverick.checkpoints.objects.segments import CONTENT, STRUCTURE, Item
 from maverick.errors import PackDamaged, StoreDamaged
 
 Damage = Callable[[bytes, int], bytes]
@@ -65,33 +72,36 @@ class Prepared:
         (self.pack,) = set((root / "objects").iterdir()) - before
         place = store.objects.packs.find(ids.blob_id(self.payload))
         assert place is not None
-        self.frame = place.offset
+        self.record = record_of(place)
+        self.objects = len(place.pack)
         self.size = self.pack.stat().st_size
 
     def offsets(self) -> dict[str, int]:
         """A byte in each part of the pack."""
-        index = self.size - TRAILER_BYTES - ROW_BYTES * self._count()
+        trailer = self.size - TRAILER_BYTES
+        head, payload = self.record.offset, self.record.offset + HEAD_BYTES
         return {
             "magic": 2,
             "version": 8,
             "newer version": 11,
             "nonce": 15,
-            "frame header": self.frame + 9,
-            "frame id": self.frame + 20,
-            "payload": self.frame + FRAME_BYTES + 30,
-            "index": index + 40,
-            "trailer index": self.size - TRAILER_BYTES + 7,
-            "trailer count": self.size - TRAILER_BYTES + 11,
-            "trailer check": self.size - TRAILER_BYTES + 20,
+            "boot": 30,
+            "head magic": head + 1,
+            "head flags": head + 4,
+            "head length": head + 24,
+            "head check": head + 30,
+            "counts": payload + 1,
+            "ids": self.record.ids_at + 2,
+            "structure": STRUCTURE.place(self.record)[0] + 30,
+            "payload": CONTENT.place(self.record)[0] + 30,
+            "index": self.record.end + 2,
+            "directory": self.record.end + ROW_BYTES * self.objects + 5,
+            "trailer index": trailer + 7,
+            "trailer count": trailer + 11,
+            "trailer check": trailer + 20,
             "trailer hash": self.size - 30,
             "trailer magic": self.size - 3,
         }
-
-    def _count(self) -> int:
-        data = self.pack.read_bytes()
-        return packs.read_index(
-            self.pack.stem, self.size, lambda at, length: data[at : at + length]
-        ).count
 
 
 @pytest.fixture(scope="module")
@@ -117,18 +127,27 @@ PLACES = [
     "version",
     "newer version",
     "nonce",
-    "frame header",
-    "frame id",
+    "boot",
+    "head magic",
+    "head flags",
+    "head length",
+    "head check",
+    "counts",
+    "ids",
+    "structure",
     "payload",
     "index",
+    "directory",
     "trailer index",
     "trailer count",
     "trailer check",
     "trailer hash",
     "trailer magic",
 ]
-# What stands under no check but that of the whole pack, or of the object.
-NOT_QUICK = {("flip", "nonce"), ("flip", "payload")}
+# What stands under no check but that of the record or of the whole pack, or of the object.
+NOT_QUICK = {"nonce", "boot", "head check", "payload"}
+# What nothing is read by as long as the directory is right.
+UNREAD = {"nonce", "boot", "head magic", "head flags", "head length", "head check", "counts"}
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -142,10 +161,10 @@ def test_damage_to_a_pack_is_found(sound: Prepared, root: Path, damage: str, pla
     thorough, quick = list(check(root, read_data=True)), list(check(root))
 
     assert any(it.severity == "error" for it in thorough)
-    if (damage, place) not in NOT_QUICK:
+    if damage != "flip" or place not in NOT_QUICK:
         assert any(it.severity == "error" for it in quick)
-    if place != "nonce" or damage != "flip":
-        assert {"victim"} == {run for it in thorough for run in it.runs}
+    affected = set() if damage == "flip" and place in UNREAD else {"victim"}
+    assert affected == {run for it in thorough for run in it.runs}
     assert_other_is_unharmed(root, sound.other, sound.content)
 
 
@@ -255,11 +274,9 @@ def test_damage_that_another_pack_makes_good_affects_no_run(sound: Prepared, roo
     """It is damage all the same: the disk has written something else than it was told."""
     store = Store.open(root)
     store.objects.packs.refresh()
-    frames = [
-        frame for index in store.objects.packs.indexes() for frame in raw_frames(store, index)
-    ]
-    copies = [Frame(place.kind, parse_header(raw).id, raw) for place, raw in frames]
-    store.objects.write_frames(copies)
+    found = [it for pack in store.objects.packs.checked() for it in pack.items(content=True)]
+    copies = {it.id: NewObject(it.kind, it.id, it.data) for it in found if isinstance(it, Item)}
+    store.objects.write(copies.values())
     pack = root / "objects" / sound.pack.name
     pack.write_bytes(flip(pack.read_bytes(), sound.offsets()["payload"]))
 
@@ -272,9 +289,9 @@ def test_damage_that_another_pack_makes_good_affects_no_run(sound: Prepared, roo
 def test_headers_are_where_the_format_says(sound: Prepared) -> None:
     """Else the places above are not what they are called."""
     data = sound.pack.read_bytes()
-    assert packs.PACK_MAGIC == data[:8]
-    assert FRAME_MAGIC == data[HEADER_BYTES : HEADER_BYTES + 4]
-    assert FRAME_MAGIC == data[sound.frame : sound.frame + 4]
+    assert PACK_MAGIC == data[:8]
+    assert RECORD_MAGIC == data[PACK_HEADER_BYTES : PACK_HEADER_BYTES + 4]
+    assert PACK_HEADER_BYTES == sound.record.offset
 
 
 def test_a_pack_that_cannot_be_read_is_in_no_other_runs_way(sound: Prepared, root: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 from kit.faults import CountingFiles
 from kit.stores import begin, extend, flip, read_all, step
 from maverick.checkpoints import Checkpoint, Store, blob, value
-from maverick.checkpoints.objects.frames import NewObject
-from maverick.checkpoints.objects.ids import ObjectKind, blob_id
+from maverick.checkpoints.objects.ids import ObjectId, ObjectKind, blob_id
+from maverick.checkpoints.objects.pack_records import NewObject
 from maverick.checkpoints.refs import retention
 from maverick.errors import (
     NotFound,
@@ -61,7 +61,13 @@ def runs(store: Store) -> list[str]:
 
 def objects(store: Store) -> set[str]:
     store.objects.packs.refresh()
-    return {object_id for index in store.objects.packs.indexes() for object_id, _ in index}
+    return {it for pack in store.objects.packs.listed() for _, _, it in pack.objects()}
+
+
+def remove_pack_of(store: Store, object_id: ObjectId) -> None:
+    place = store.objects.packs.find(object_id)
+    assert place is not None
+    (store.root / "objects" / place.pack.file).unlink()
 
 
 def listed(store: Store, folder: str) -> list[str]:
@@ -241,7 +247,7 @@ def test_gc_leaves_one_small_pack_and_then_nothing_to_do(store: Store) -> None:
     store.plan_gc().execute()
     again = store.plan_gc()
 
-    assert 1 == len(store.objects.packs.indexes())
+    assert 1 == len(store.objects.packs.listed())
     assert ((), (), 0, ()) == (again.runs, again.delete, again.removed_objects, again.rewrite)
     assert again.execute().removed_objects == 0
     assert [] == listed(store, "trash")
@@ -251,7 +257,7 @@ def test_a_large_pack_is_rewritten_only_when_enough_of_it_is_dead(store: Store) 
     """What stays in it counts as kept."""
     large = {(f"{number}",): blob(os.urandom(1 << 20)) for number in range(5)}
     at = store.save("r", {**large}, parent=None)
-    (pack,) = store.objects.packs.indexes()
+    (pack,) = store.objects.packs.listed()
     at = store.save("r", {("0",): None}, parent=at, kind="final")
 
     one_dead = store.plan_gc()
@@ -346,9 +352,7 @@ def test_gc_refuses_while_a_live_object_cannot_be_read(store: Store) -> None:
     extend(store, begin(store), range(2))
     run_to_end(store, "other")
     before = store.ref("run-1")
-    for index in store.objects.packs.indexes():
-        if index.find(bytes.fromhex(before.tree)):
-            (store.root / "objects" / f"{index.name}.pack").unlink()
+    remove_pack_of(store, before.tree)
     fresh = Store.open(store.root)
 
     with pytest.raises(
@@ -373,16 +377,14 @@ def test_damage_that_comes_after_the_plan_stops_gc_before_it_removes_anything(st
     at = extend(store, begin(store), range(2))
     plan = store.plan_gc(keep_last=0)
     at = extend(store, at, range(2, 3))
-    for index in store.objects.packs.indexes():
-        if index.find(bytes.fromhex(at.tree)):
-            (store.root / "objects" / f"{index.name}.pack").unlink()
+    remove_pack_of(store, at.tree)
 
     with pytest.raises(StoreDamaged, match="gc removed nothing"):
         plan.execute()
     assert ["other", "run-1"] == runs(store)
 
 
-def test_a_pack_with_a_damaged_live_frame_stays_as_it_is(store: Store) -> None:
+def test_a_pack_with_a_damaged_live_object_stays_as_it_is(store: Store) -> None:
     """Copying the damage would hide where it came from."""
     at = store.save(
         "r", {("a",): blob(os.urandom(999)), ("b",): blob(os.urandom(999))}, parent=None
@@ -396,8 +398,8 @@ def test_a_pack_with_a_damaged_live_frame_stays_as_it_is(store: Store) -> None:
 
     result = store.plan_gc().execute()
 
-    assert (place.pack,) == result.left
-    assert data == (store.root / "objects" / f"{place.pack}.pack").read_bytes()
+    assert (place.pack.name,) == result.left
+    assert data == (store.root / "objects" / place.pack.file).read_bytes()
 
 
 def test_progress_ends_with_all_bytes(store: Store) -> None:

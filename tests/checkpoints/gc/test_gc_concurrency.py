@@ -7,6 +7,8 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
 from kit.gc_saver import save_runs
 from kit.patience import PATIENCE_SECONDS
 from kit.stores import read_all
@@ -20,7 +22,7 @@ SAVER = """
 import sys
 from pathlib import Path
 from kit.gc_saver import save_runs
-save_runs(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+save_runs(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), owned=sys.argv[4] == "owned")
 """
 
 
@@ -43,7 +45,8 @@ def assert_all_is_whole(root: Path, prefixes: list[str]) -> None:
     assert [] == list(store.check(read_data=True))
 
 
-def test_saves_of_threads_lose_nothing_to_gc(tmp_path: Path) -> None:
+@pytest.mark.parametrize("owned", [True, False])
+def test_saves_of_threads_lose_nothing_to_gc(tmp_path: Path, *, owned: bool) -> None:
     """They share one store, and what it remembers of packs and nodes."""
     root = tmp_path / "store"
     store = Store.create(root)
@@ -53,7 +56,7 @@ def test_saves_of_threads_lose_nothing_to_gc(tmp_path: Path) -> None:
 
     def work(prefix: str) -> None:
         try:
-            save_runs(store, prefix, ROUNDS)
+            save_runs(store, prefix, ROUNDS, owned=owned)
         except BaseException as error:  # noqa: BLE001 - shown below
             failed.append(error)
 
@@ -70,7 +73,9 @@ def test_saves_of_threads_lose_nothing_to_gc(tmp_path: Path) -> None:
     assert_all_is_whole(root, prefixes)
 
 
-def test_saves_of_processes_lose_nothing_to_gc(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["owned", "free"])
+def test_saves_of_processes_lose_nothing_to_gc(tmp_path: Path, how: str) -> None:
+    """With a run that stays owned each has an open pack all the time."""
     root = tmp_path / "store"
     Store.create(root)
     done = threading.Event()
@@ -78,7 +83,7 @@ def test_saves_of_processes_lose_nothing_to_gc(tmp_path: Path) -> None:
     path = [str(Path(__file__).parents[2]), *sys.path]
     savers = [
         subprocess.Popen(
-            [sys.executable, "-c", SAVER, str(root), prefix, str(ROUNDS)],
+            [sys.executable, "-c", SAVER, str(root), prefix, str(ROUNDS), how],
             env={"PYTHONPATH": ":".join(path)},
         )
         for prefix in prefixes

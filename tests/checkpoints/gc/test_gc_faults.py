@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,27 +14,32 @@ from kit.disks import RecordingFiles, power_cuts, write_image
 from kit.faults import CountingFiles, CrashingFiles, FullFiles, Killed, WatchedFiles
 from kit.stores import begin, extend, read_all
 from maverick.checkpoints import Checkpoint, Store, blob, value
-from maverick.checkpoints.disk import layout
-from maverick.checkpoints.gc.merge import Merger
+from maverick.checkpoints.disk import layout, locks
 from maverick.errors import StoreUnwritable
 
 Content = dict[str, dict[str, bytes]]
 
 
-def prepared(root: Path) -> Content:
+def prepared(root: Path, *, owned: bool = False) -> Content:
     """A store in which gc has all there is to do; gives what must stay, by the id of the
     checkpoint.
+
+    If the runs are *owned* by who saves them, most of it is in an open pack.
     """
     store = Store.create(root, files=CountingFiles())
-    store._merger = Merger(store)
-    store._merger._given_up = True  # several packs, of which some hold nothing that stays
     for number in range(2):
         run = f"done-{number}"
-        label = at = store.save(
-            run, {("steps", "a"): value(run)}, parent=None, kind="label", label="here", group="fly"
-        )
-        at = store.save(run, {("steps", "b"): value([run])}, parent=at)
-        final = store.save(run, {("output",): value({"of": run})}, parent=at, kind="final")
+        with store.own(run) if owned else nullcontext():
+            label = at = store.save(
+                run,
+                {("steps", "a"): value(run)},
+                parent=None,
+                kind="label",
+                label="here",
+                group="fly",
+            )
+            at = store.save(run, {("steps", "b"): value([run])}, parent=at)
+            final = store.save(run, {("output",): value({"of": run})}, parent=at, kind="final")
     extend(store, begin(store, "open"), range(2))
     live = [
         label,
@@ -78,46 +84,67 @@ def assert_another_gc_finishes(root: Path, live: Content) -> None:
     assert 0 == store.plan_gc(keep_last=1).removed_objects
 
 
-def test_a_gc_killed_anywhere_loses_nothing_and_the_next_one_finishes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("owned", [False, True])
+def test_a_gc_killed_anywhere_loses_nothing_and_the_next_one_finishes(
+    tmp_path: Path, *, owned: bool
+) -> None:
     root = tmp_path / "store"
-    live = prepared(root)
+    live = prepared(root, owned=owned)
     count = operations(root, tmp_path)
     for after in range(count):
         copy = tmp_path / f"copy{after}"
         shutil.copytree(root, copy)
         with pytest.raises(Killed):
             collect(copy, CrashingFiles(after))
+        locks._drop_in_child()
         assert_nothing_is_lost(copy, live)
         assert_another_gc_finishes(copy, live)
         shutil.rmtree(copy)
 
 
-def test_a_gc_syncs_what_a_killed_save_had_not(tmp_path: Path) -> None:
-    """Else it collects by a ref that a power cut takes back, and the ref before leads to
-    nothing.
+@pytest.mark.parametrize("owned", [False, True])
+def test_a_gc_syncs_what_a_killed_save_had_not(tmp_path: Path, *, owned: bool) -> None:
+    """Else it collects by a ref, or a record, that a power cut takes back, and the one before leads
+    to nothing.
     """
     root = tmp_path / "store"
     store = Store.create(root, files=CountingFiles())
     at = store.save("r", {("it",): blob(b"before")}, parent=None)
     at = store.save("r", {}, parent=at, kind="final")
     expected = {at.id: read_all(store, at)}
-    files = RecordingFiles(root)
-    files.kill_at = 9
-    with pytest.raises(Killed):
-        Store.open(root, files=files).save("r", {("it",): blob(b"after")}, parent=at, kind="final")
-    files.kill_at = None
-    after = store.resolve("r")
-    assert after != at
-    expected[after.id] = read_all(store, after)
-    plan = Store.open(root, files=files).plan_gc()
-    assert plan.removed_objects
-    plan.execute()
 
+    def save(files: RecordingFiles) -> None:
+        store = Store.open(files.root, files=files)
+        with store.own("r") if owned else nullcontext():
+            store.save("r", {("it",): blob(b"after")}, parent=at, kind="final")
+
+    whole = RecordingFiles(shutil.copytree(root, tmp_path / "copy"))
+    save(whole)
     (tmp_path / "pool").mkdir()
-    for number, (_, image) in enumerate(power_cuts(files, 16, ("tmp", "trash"))):
-        restored = Store.open(write_image(image, tmp_path / f"image{number}", tmp_path / "pool"))
-        now = restored.resolve("r")
-        assert expected[now.id] == read_all(restored, now)
+    found = 0
+    for kill_at in range(len(whole.log)):
+        files = RecordingFiles(shutil.copytree(root, tmp_path / f"store{kill_at}"))
+        files.kill_at = kill_at
+        with pytest.raises(Killed):
+            save(files)
+        locks._drop_in_child()
+        files.kill_at = None
+        store = Store.open(files.root, files=files)
+        after = store.resolve("r")
+        if after == at:
+            continue
+        found += 1
+        expected[after.id] = read_all(store, after)
+        # The first one closes the run in its pack, and keeps all of it.
+        assert sum(store.plan_gc().execute().removed_objects for _ in range(2))
+
+        for number, (_, image) in enumerate(power_cuts(files, 16, ("tmp", "trash"))):
+            target = tmp_path / f"image{kill_at}-{number}"
+            restored = Store.open(write_image(image, target, tmp_path / "pool"))
+            now = restored.resolve("r")
+            assert expected[now.id] == read_all(restored, now)
+            shutil.rmtree(target)
+    assert found
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])

@@ -50,7 +50,7 @@ def one_pack(store: Store, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None
     def pack() -> None:
         begin(store, "open")
         store.plan_gc(keep_last=99).execute()
-        assert 1 == len(store.objects.packs.indexes())
+        assert 1 == len(store.objects.packs.listed())
         monkeypatch.setattr(survey, "SMALL_PACK_BYTES", 0)
         monkeypatch.setattr(survey, "_WORTH", 0)
 
@@ -149,11 +149,10 @@ def test_the_note_stays_while_a_pack_cannot_be_read(
     one_pack()
     store.plan_gc(keep_last=0).execute()
     at = store.save("other", {("a",): value(1)}, parent=None)
-    (damaged,) = (
-        index for index in store.objects.packs.indexes() if index.find(bytes.fromhex(at.id))
-    )
+    damaged = store.objects.packs.find(at.id)
+    assert damaged is not None
     store.drop("other")
-    path = store.root / "objects" / f"{damaged.name}.pack"
+    path = store.root / "objects" / damaged.pack.file
     path.write_bytes(path.read_bytes()[:-9])
     (store.root / "dropped.json").write_bytes(
         sealed.seal({"format": 1, "runs": {"gone": 1, "done": 10**15}})

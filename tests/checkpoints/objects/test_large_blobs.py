@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kit.faults import CountingFiles
-from kit.stores import flip, raw_frames, take_in
+from kit.stores import flip, take_in
 from maverick.checkpoints import Store, blob, blob_from, exports
 from maverick.checkpoints.objects import chunking
-from maverick.checkpoints.objects.frames import HAS_CHUNKS, Frame, compressor
-from maverick.checkpoints.objects.ids import ObjectId, blob_id
+from maverick.checkpoints.objects.ids import ObjectId, ObjectKind, blob_id
+from maverick.checkpoints.objects.pack_records import NewObject, list_data
+from maverick.checkpoints.objects.packs import Item
 from maverick.errors import ObjectCorrupt, StoreDamaged
 
 MIB = 1 << 20
@@ -33,9 +33,7 @@ def _bytes(size: int, seed: int = 0) -> bytes:
 
 def _chunks(store: Store, blob: ObjectId) -> list[tuple[ObjectId, int]]:
     """What the list of *blob* names; nothing if it is no list."""
-    place = store.objects.packs.find(blob)
-    assert place is not None
-    return list(store.objects.leans_at(place).chunks)
+    return list(store.objects.chunks(blob))
 
 
 def _lists(store: Store, blob: ObjectId) -> list[ObjectId]:
@@ -43,25 +41,34 @@ def _lists(store: Store, blob: ObjectId) -> list[ObjectId]:
     return [it for it, _ in _chunks(store, blob) if _chunks(store, it)]
 
 
-def _lists_bytes(store: Store) -> int:
-    """How much is stored in lists of chunks."""
+def _items(store: Store) -> list[Item]:
+    """Give all objects of all packs."""
     store.objects.packs.refresh()
-    frames = (
-        frame for index in store.objects.packs.indexes() for _, frame in raw_frames(store, index)
-    )
-    return sum(len(frame) for frame in frames if frame[6] & HAS_CHUNKS)
+    found = [item for pack in store.objects.packs.listed() for item in pack.items(content=True)]
+    return [item for item in found if isinstance(item, Item)]
+
+
+def _lists_items(store: Store) -> int:
+    """How many chunks are named in lists, each as often as it is."""
+    lists = [item.data for item in _items(store) if item.kind is ObjectKind.LIST]
+    return sum(data.count(b"[") - 1 for data in lists)
+
+
+def _size(store: Store) -> int:
+    store.objects.packs.refresh()
+    return sum(pack.size for pack in store.objects.packs.listed())
 
 
 def test_a_list_of_chunks_that_grows_is_not_stored_anew(store: Store) -> None:
-    """120 chunks and more, 100 times: a list of them all would have 36 bytes for each."""
+    """120 chunks and more, 100 times: a list of them all would name each of them each time."""
     data, at = _bytes(8 * MIB), None
     at = store.save("r", {("x",): blob(data)}, parent=None)
-    before = _lists_bytes(store)
+    before = _lists_items(store)
     for turn in range(100):
         data += _bytes(25_000, turn)
         at = store.save("r", {("x",): blob(data)}, parent=at)
 
-    assert _lists_bytes(store) - before < 100 * 1500
+    assert _lists_items(store) - before < 100 * 42
     assert data == Store.open(store.root).load("r").data("x")
 
 
@@ -86,7 +93,7 @@ def test_lists_follow_from_the_chunks(tmp_path: Path) -> None:
 
 
 def test_reading_a_blob_that_grew_reads_its_parts_once(store: Store) -> None:
-    """One read for each chunk, list and base, however many saves it grew in."""
+    """One read for each chunk and list, however many saves it grew in."""
     data, at = b"", None
     for turn in range(60):
         data += _bytes(30_000, turn).hex().encode()
@@ -110,11 +117,11 @@ def test_an_insertion_costs_one_list(store: Store) -> None:
     """The lists before it and behind it stay."""
     data = _bytes(16 * MIB)
     at = store.save("r", {("x",): blob(data)}, parent=None)
-    before = _lists_bytes(store)
+    before = _lists_items(store)
 
     store.save("r", {("x",): blob(data[: 8 * MIB] + b"inserted" + data[8 * MIB :])}, parent=at)
 
-    assert _lists_bytes(store) - before < before
+    assert _lists_items(store) - before < before
 
 
 def test_a_blob_that_is_exactly_one_list_of_another_is_no_list_of_itself(store: Store) -> None:
@@ -149,12 +156,12 @@ def test_a_blob_listed_flatly_goes_on_in_lists(
         patch.setattr(chunking, "ends_list", lambda *_: False)
         at = store.save("r", {("x",): blob(data)}, parent=None)
     assert [] == _lists(store, blob_id(data))
-    before = sum(index.size for index in store.objects.packs.indexes())
+    before = _size(store)
 
     store.save("r", {("x",): blob(data + b"more" * 9)}, parent=at)
 
     assert _lists(store, blob_id(data + b"more" * 9))
-    assert sum(index.size for index in store.objects.packs.indexes()) - before < 20_000
+    assert _size(store) - before < 20_000
     fresh = Store.open(store.root)
     assert (data, data + b"more" * 9) == (fresh.load("r~1").data("x"), fresh.load("r").data("x"))
 
@@ -199,7 +206,7 @@ def test_gc_and_exports_keep_what_lists_name(store: Store) -> None:
 
     fresh = Store.open(store.root)
     assert keep == fresh.load("r").data("keep")
-    assert sum(index.size for index in fresh.objects.packs.indexes()) < 8.1 * MIB
+    assert _size(fresh) < 8.1 * MIB
     assert [] == list(fresh.check(read_data=True))
     exports.export(fresh, fresh.resolve("r"), store.root.parent / "run")
     other = Store.create(store.root.parent / "other")
@@ -232,45 +239,41 @@ def test_lists_that_go_deeper_are_damage(store: Store, depth: int) -> None:
     """Such as a list of itself, which somebody may have written: reading ends, by an error."""
     data = _bytes(1000)
     store.save("r", {("x",): blob(data)}, parent=None)
-    chunks = compressor().chunk_list
-    bottom = blob_id(b"itself") if depth == 0 else blob_id(data)
-    frame: Frame = chunks(blob_id(b"itself" if depth == 0 else b"1"), [(bottom, len(data))])
-    frames = [frame]
-    for level in range(2, depth + 1):
-        frames.append(chunks(blob_id(b"%d" % level), [(frames[-1].id, len(data))]))
-    store.objects.write_frames(frames)
 
+    def listed(whole: bytes, chunk: ObjectId) -> NewObject:
+        return NewObject(ObjectKind.LIST, blob_id(whole), list_data([(chunk, len(data))]))
+
+    lists = [listed(b"itself" if depth == 0 else b"1", blob_id(data if depth else b"itself"))]
+    for level in range(2, depth + 1):
+        lists.append(listed(b"%d" % level, lists[-1].id))
+    store.objects.write(lists)
+
+    assert not store.objects.holds(lists[-1].id)
     with pytest.raises(ObjectCorrupt):
-        store.read(frames[-1].id)
+        store.read(lists[-1].id)
     with pytest.raises(ObjectCorrupt):
-        list(store.read_chunks(frames[-1].id))
+        list(store.read_chunks(lists[-1].id))
 
 
 class MovingFiles(CountingFiles):
-    """Has each pack that is to be read merged into another one, *times* times."""
+    """Has each pack that is to be read rewritten into another one, *times* times."""
 
     def __init__(self, root: Path, times: int) -> None:
         super().__init__()
         self._root = root
         self.times = times
 
-    def pread(self, path: Path, offset: int, length: int) -> bytes:
+    def open(self, path: Path) -> int:
         if self.times and path.parent.name == "objects":
             self.times -= 1
             other = Store.open(self._root)
-            other.objects.packs.refresh()
-            (index,) = [it for it in other.objects.packs.indexes() if it.name == path.stem]
-            frames: Iterator[Frame] = (
-                Frame(place.kind, ObjectId(raw[16:48].hex()), raw)
-                for place, raw in raw_frames(other, index)
-            )
-            other.objects.write_frames(list(frames))
+            other.objects.write(NewObject(*item[1:]) for item in _items(other))
             path.unlink()
-        return super().pread(path, offset, length)
+        return super().open(path)
 
 
 @pytest.mark.parametrize("times", [1, 3, 20])
-def test_what_is_merged_while_it_is_looked_for_is_found(store: Store, times: int) -> None:
+def test_what_is_rewritten_while_it_is_looked_for_is_found(store: Store, times: int) -> None:
     """As often as it is moved on: each time the listing has changed."""
     store.save("r", {("x",): blob(b"content")}, parent=None)
     files = MovingFiles(store.root, times)

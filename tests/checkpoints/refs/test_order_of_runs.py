@@ -13,7 +13,6 @@ from kit.faults import CountingFiles
 from kit.stores import begin, extend, take_in
 from maverick.checkpoints import Checkpoint, Store, byhand, exports
 from maverick.checkpoints.disk import sealed
-from maverick.checkpoints.disk.layout import CURRENT, encode_format
 from maverick.checkpoints.refs.refs import encode_ref, parse_ref
 
 YEAR_2200 = 7_258_118_400_000
@@ -107,20 +106,19 @@ def test_retention_counts_in_the_same_order(store: Store, clock: Clock) -> None:
     assert ["second"] == _names(store)
 
 
-def test_refs_of_earlier_versions_are_judged_by_time_and_are_the_older_ones(
+def test_refs_without_a_number_are_judged_by_time_and_are_the_older_ones(
     store: Store, clock: Clock
 ) -> None:
     """They have no number; what is started from now on comes after them."""
     for run, at in (("b", NOW + 5), ("a", NOW), ("c", NOW + 9)):
         _begin(store, clock, run, at)
         _without_order(store, run)
-    _as_before_orders(store)
+    (store.root / "refs.lock").write_bytes(b"")
     fresh = Store.open(store.root, clock=clock)
 
     assert ["c", "b", "a"] == _names(fresh)
     _begin(fresh, clock, "new", NOW - 9)
     assert ["new", "c", "b", "a"] == _names(fresh)
-    assert "order" in Store.open(store.root).format.read
     assert [] == list(fresh.check())
 
 
@@ -128,13 +126,6 @@ def _without_order(store: Store, run: str) -> None:
     ref = store.ref(run)
     assert ref.order
     (store.root / "refs" / run).write_bytes(encode_ref(ref._replace(order=0)))
-
-
-def _as_before_orders(store: Store) -> None:
-    """Make `format.json` what it was before runs had numbers."""
-    earlier = CURRENT._replace(read=CURRENT.read - {"order"})
-    (store.root / "format.json").write_bytes(encode_format(earlier))
-    (store.root / "refs.lock").write_bytes(b"")
 
 
 def test_an_imported_run_counts_as_started_when_it_was_imported(

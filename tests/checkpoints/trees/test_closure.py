@@ -6,7 +6,6 @@ from pathlib import Path
 
 from kit.stores import begin, extend
 from maverick.checkpoints import Store, value
-from maverick.checkpoints.objects.frames import Leans
 from maverick.checkpoints.objects.ids import ObjectId, ObjectKind
 from maverick.checkpoints.trees.closure import ClosureWalk
 from maverick.errors import ObjectMissing
@@ -22,8 +21,8 @@ class Without:
     def holds(self, object_id: ObjectId) -> bool:
         return object_id != self._missing and self._store.objects.holds(object_id)
 
-    def leans(self, object_id: ObjectId) -> Leans:
-        return self._store.objects.leans(object_id)
+    def chunks(self, object_id: ObjectId) -> tuple[tuple[ObjectId, int], ...]:
+        return self._store.objects.chunks(object_id)
 
     def read(self, object_id: ObjectId) -> bytes:
         if object_id == self._missing:

@@ -55,7 +55,11 @@ class Files:
     def create(self, path: Path) -> int:
         """Create the file *path*, which must not exist, and give a descriptor to write to it."""
         with DenialExplained("write", path):
-            return create_file(path, os.O_WRONLY)
+            return create_file(path, os.O_RDWR)
+
+    def open_to_write(self, path: Path) -> int:
+        """Open the file *path*, which is there, to read it and write into it."""
+        return open_file(path, os.O_RDWR | os.O_NOFOLLOW)
 
     def append(self, path: Path) -> tuple[int, int]:
         """Open the file *path* to append to it, made where there is none; give its descriptor and
@@ -74,6 +78,24 @@ class Files:
         view = memoryview(data)
         while view:
             view = view[os.write(descriptor, view) :]
+
+    def pwrite(self, descriptor: int, data: bytes, offset: int) -> None:
+        """Write all of *data* from *offset* on, over what is there."""
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(descriptor, view, offset)
+            view, offset = view[written:], offset + written
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        """Cut the file to *size* bytes."""
+        os.ftruncate(descriptor, size)
+
+    def datasync(self, descriptor: int) -> None:
+        """Return when the bytes written are on the disk, and with them the length of the file."""
+        if sys.platform == "darwin":
+            self.sync(descriptor)
+        else:
+            os.fdatasync(descriptor)
 
     def sync(self, descriptor: int) -> None:
         """Return when the bytes written are on the disk, and not in a cache of its own either."""
@@ -139,14 +161,17 @@ class Files:
         """Give *length* bytes of an open file from *offset* on, fewer at its end."""
         return _pread(descriptor, offset, length)
 
-    def size(self, path: Path) -> int:
+    def stat(self, path: Path) -> os.stat_result:
+        """Give what the system says of what the name *path* stands for."""
         with DenialExplained("read", path):
-            return os.stat(path).st_size  # noqa: PTH116 - as above
+            return os.stat(path)  # noqa: PTH116 - as above
+
+    def size(self, path: Path) -> int:
+        return self.stat(path).st_size
 
     def modified(self, path: Path) -> int:
         """Give when the file *path* was modified, in milliseconds since the epoch."""
-        with DenialExplained("read", path):
-            return os.stat(path).st_mtime_ns // 1_000_000  # noqa: PTH116 - as above
+        return self.stat(path).st_mtime_ns // 1_000_000
 
     def list(self, path: Path) -> list[str]:
         """Give the names in the folder *path*, in no order."""

@@ -1,15 +1,16 @@
-"""Which file systems other hosts may have mounted, too: what locks there keep out is unknown."""
+"""Which file systems other hosts may have mounted, too: what locks there keep out is unknown. And
+which boot of the system this is.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from functools import cache
+from pathlib import Path
 
 _MOUNTS = "/proc/self/mountinfo"
+_BOOT = "/proc/sys/kernel/random/boot_id"
 # Several hosts, or a host and its guests, may have these mounted at once.
 # fmt: off
 _SHARED = frozenset({
@@ -45,6 +46,16 @@ def mounted_as(path: str, mounts: str) -> str | None:
     return kind
 
 
+@cache
+def boot() -> bytes:
+    """Give 16 bytes that are others after the system was started again; zeros if nobody knows."""
+    try:
+        text = Path(_BOOT).read_text(encoding="ascii")
+        return bytes.fromhex(text.strip().replace("-", ""))[:16].ljust(16, b"\0")
+    except (OSError, ValueError):
+        return bytes(16)
+
+
 def _mounts() -> str:
     if sys.platform == "darwin":
         return _darwin_mounts()
@@ -59,7 +70,7 @@ def _darwin_mounts() -> str:
     """Give what `mount` says, in the form of Linux; what is not marked local is of the kind
     `nfs`.
     """
-    import subprocess  # noqa: PLC0415 - only gc and merges on macOS come here
+    import subprocess  # noqa: PLC0415 - only macOS comes here, when something is to go come here
 
     text = subprocess.run(["/sbin/mount"], capture_output=True, text=True, check=False).stdout
     return "\n".join(_darwin_line(line) for line in text.splitlines())

@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.checkpoints.disk import sealed
@@ -24,18 +23,14 @@ from functools import lru_cache
 
 from maverick.errors import UsageError
 
-VERSION = 1
+VERSION = 2
+LAST_COMMIT_OF_VERSION_1 = "ea2b6a2"
 RESERVE_BYTES = 1 << 20
 FOLDERS = ("objects", "refs", "owners", "tmp", "trash", "quarantine", "cache")
 LOGS = "logs"
-LOCKS = ("store.lock", "gc.lock", "merge.lock", "refs.lock")
+LOCKS = ("store.lock", "gc.lock", "refs.lock")
 _MAVERICK, _CHECKPOINTS = ".maverick", "checkpoints"
 """A project's store is the one in the other."""
-_KNOWN = {
-    "read": frozenset({"bases", "chunks", "order"}),
-    "write": frozenset[str](),
-    "gc": frozenset({"merges"}),
-}
 
 
 class Format(NamedTuple):
@@ -50,6 +45,11 @@ class Format(NamedTuple):
 
     def require_read(self, root: Path) -> None:
         """Raise StoreTooNew if this version cannot read the store."""
+        if self.version < VERSION:
+            raise StoreTooNew(
+                f"the store {root} has format {self.version}, which was never released; the last "
+                f"commit that reads it is {LAST_COMMIT_OF_VERSION_1}"
+            )
         if self.version > VERSION:
             raise StoreTooNew(
                 f"the store {root} has format {self.version}, this version knows {VERSION}; "
@@ -68,19 +68,18 @@ class Format(NamedTuple):
 
 
 def _require(use: str, features: frozenset[str], root: Path) -> None:
-    unknown = sorted(features - _KNOWN[use])
-    if unknown:
+    if features:
         raise StoreTooNew(
             f"the store {root} has features that this version does not know ({use}: "
-            f"{', '.join(unknown)}); update maverick"
+            f"{', '.join(sorted(features))}); update maverick"
         )
 
 
 _OWN_NAMES = frozenset({*FOLDERS, *LOCKS, LOGS, "byhand", "reserve", ".gitignore", "format.json"})
 """What stands in a store's folder."""
 _PROJECT_NAMES = frozenset({".git", _MAVERICK, "maverick.yaml"})
-CURRENT = Format(VERSION, _KNOWN["read"], _KNOWN["write"], _KNOWN["gc"])
-"""What a new store says: that a program must know all that this one may write into it."""
+CURRENT = Format(VERSION, frozenset(), frozenset(), frozenset())
+"""What a new store says; there are no features yet that only some versions know."""
 
 
 def encode_format(form: Format) -> bytes:
@@ -91,14 +90,8 @@ def encode_format(form: Format) -> bytes:
     )
 
 
-@cache
-def _encoded(form: Format) -> bytes:
-    """Give the bytes of `format.json`, of which there are few in a process."""
-    return encode_format(form)
-
-
-def read_format(files: Files, root: Path, before: Format | None = None) -> Format:
-    """Read `format.json`; *before* is what it said before, which is usually what it still says.
+def read_format(files: Files, root: Path) -> Format:
+    """Read `format.json`.
 
     Raises:
         NotFound: there is no store.
@@ -114,8 +107,6 @@ def read_format(files: Files, root: Path, before: Format | None = None) -> Forma
                 "checkpoint fsck --repair`"
             ) from None
         raise NotFound(f"there is no checkpoint store at {root}; the first run makes one") from None
-    if before is not None and data == _encoded(before):
-        return before
     form = _parse_format(sealed.unseal(data))
     if form is None:
         raise FormatDamaged(
@@ -166,22 +157,6 @@ def require_own_folder(files: Files, root: Path) -> None:
         raise UsageError(
             f"{root} cannot become a checkpoint store: it holds {min(marks)} and other files; make "
             f"it at {root / _MAVERICK / _CHECKPOINTS}"
-        )
-
-
-def announce(files: Files, root: Path, use: str, feature: str) -> None:
-    """Make `format.json` say, durably, that a program must know *feature* to *use* the store. Hold
-    `refs.lock`.
-    """
-    form = read_format(files, root)
-    features = {"read": form.read, "write": form.write, "gc": form.gc}
-    if feature not in features[use]:
-        features[use] |= {feature}
-        replace(
-            files,
-            temporary(root),
-            root / "format.json",
-            [encode_format(Format(form.version, **features))],
         )
 
 
@@ -248,6 +223,14 @@ def list_folder(files: Files, root: Path, name: str) -> list[str]:
         raise StoreDamaged(
             f"the folder {root}/{name} is missing; run `maverick checkpoint fsck`"
         ) from None
+
+
+_PACK = re.compile(r"[0-9a-f]{64}\.pack|[0-9a-f]{32}\.open")
+
+
+def is_pack(file: str) -> bool:
+    """Say whether *file* is the name of a pack's file, sealed or open."""
+    return _PACK.fullmatch(file) is not None
 
 
 def temporary(root: Path) -> Path:

@@ -1,9 +1,9 @@
 """Kernel locks: `flock` on files. A process that dies, however it dies, holds none.
 
 `store.lock` is shared by saves and taken alone by gc's second half; `gc.lock` keeps a second gc
-out, and `merge.lock` every second merge of packs; `refs.lock` is held while a ref moves;
-`owners/<run>` by the process that executes the run. Only that last one is removed, by gc, when its
-run is gone.
+out; `refs.lock` is held while a ref moves; `owners/<run>` by the process that executes the run, and
+an open pack by the one that appends to it. Only owners' files are removed, by gc, when their run is
+gone.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import threading
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from maverick.checkpoints.disk import sealed
 from maverick.checkpoints.disk.files import Files, open_file, open_lock, writing
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class _Descriptor:
+class Descriptor:
     """An open lock file; `number` is -1 in a forked child, which has closed it."""
 
     __slots__ = ("number",)
@@ -36,9 +38,13 @@ class _Descriptor:
 
 
 DROPPED = "dropped"
-_held: set[_Descriptor] = set()
+_held: set[Descriptor] = set()
 # `is_owned` looks by taking a shared lock for an instant; an owner-to-be waits that out.
+_GENERATION_BYTES = 16
 _OWN_ATTEMPTS, _OWN_WAIT_SECONDS = 10, 0.01
+
+
+_kept: WeakSet[_Kept] = WeakSet()
 
 
 def _drop_in_child() -> None:
@@ -47,6 +53,121 @@ def _drop_in_child() -> None:
         os.close(descriptor.number)
         descriptor.number = -1
     _held.clear()
+    for kept in _kept:
+        kept.begin_again()
+
+
+class _Kept:
+    """A lock file that is locked while one thread of this process wants that, and stays open as
+    long as runs are *owned*.
+    """
+
+    def __init__(self, root: Path, name: str, operation: int, owned: set[str]) -> None:
+        self._root = root
+        self._name = name
+        self._operation = operation
+        self._owned = owned
+        self.begin_again()
+        _kept.add(self)
+
+    def begin_again(self) -> None:
+        """Take it for closed, and locked by nobody."""
+        self._mutex = threading.RLock()
+        self._holders = 0
+        self._descriptor: Descriptor | None = None
+
+    @contextmanager
+    def held(self) -> Iterator[Descriptor]:
+        """Hold the lock; several threads may if it is shared."""
+        alone = self._operation == fcntl.LOCK_EX
+        mutex = self._mutex
+        with mutex:
+            descriptor = self._open()
+            if not self._holders:
+                with writing(f"take {self._name}", self._root):
+                    fcntl.flock(descriptor.number, self._operation)
+            self._holders += 1
+            if alone:
+                try:
+                    yield descriptor
+                finally:
+                    self._let_go(descriptor)
+                return
+        try:
+            yield descriptor
+        finally:
+            with mutex:
+                self._let_go(descriptor)
+
+    def close(self) -> None:
+        """Close it if nobody holds it: the file of that name may be another one now."""
+        with self._mutex:
+            if not self._holders:
+                self._close()
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
+            unlock(self._descriptor)
+            self._descriptor = None
+
+    def _open(self) -> Descriptor:
+        if self._descriptor is None:
+            with writing(f"take {self._name}", self._root):
+                self._descriptor = Descriptor(_open_any(self._root / self._name))
+            _held.add(self._descriptor)
+        return self._descriptor
+
+    def _let_go(self, descriptor: Descriptor) -> None:
+        if descriptor is not self._descriptor or descriptor.number < 0:  # this is a forked child
+            return
+        self._holders -= 1
+        if not self._holders and self._owned:
+            fcntl.flock(descriptor.number, fcntl.LOCK_UN)
+        elif not self._holders:
+            self._close()
+
+    def __del__(self) -> None:
+        self._close()
+
+
+def share(number: int) -> Descriptor | None:
+    """Lock the open file *number*, of which readers see nothing; None if another process keeps it.
+
+    Whoever keeps one holds `refs.lock`, and may so `keep` this one. It is closed by `unlock`, and
+    in a forked child at once.
+    """
+    try:
+        fcntl.flock(number, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return None
+    descriptor = Descriptor(number)
+    _held.add(descriptor)
+    return descriptor
+
+
+def keep(descriptor: Descriptor) -> None:
+    """Lock a shared file against every other process, waiting out those that look whether it is."""
+    fcntl.flock(descriptor.number, fcntl.LOCK_EX)
+
+
+def unlock(descriptor: Descriptor) -> None:
+    """Close the file, and with it the lock."""
+    _held.discard(descriptor)
+    if descriptor.number >= 0:
+        os.close(descriptor.number)
+        descriptor.number = -1
+
+
+def is_locked(path: Path) -> bool:
+    """Say whether a process keeps the file *path* locked at this instant. Raises OSError."""
+    descriptor = open_file(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 os.register_at_fork(after_in_child=_drop_in_child)
@@ -61,6 +182,9 @@ class Locks:
     def __init__(self, root: Path, trusted: bool | None = None) -> None:
         self._root = root
         self._trusted = trusted
+        self._owned: set[str] = set()
+        self._shared = _Kept(root, "store.lock", fcntl.LOCK_SH, self._owned)
+        self._refs = _Kept(root, "refs.lock", fcntl.LOCK_EX, self._owned)
 
     @property
     def are_trusted(self) -> bool:
@@ -93,29 +217,36 @@ class Locks:
         except (OSError, StoreUnwritable):  # It fails in another way, which says nothing.
             return False
 
-    def shared(self) -> AbstractContextManager[None]:
+    def shared(self) -> AbstractContextManager[Descriptor]:
         """Keep gc from removing anything, together with other saves."""
-        return _locked(self._root, "store.lock", fcntl.LOCK_SH)
+        return self._shared.held()
 
-    def exclusive(self, *, wait: bool = True) -> AbstractContextManager[None]:
-        """Wait for all saves to end, and keep new ones out. Raises BlockingIOError if it is not to
-        *wait*, but must.
-        """
-        return _locked(self._root, "store.lock", fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    def reopen(self) -> None:
+        """Open the lock files anew: those of that name are others now."""
+        self._shared.close()
+        self._refs.close()
 
-    def merge(self, *, wait: bool = False) -> AbstractContextManager[None]:
-        """Keep every other merge of packs out. Raises BlockingIOError if there is one, unless it is
-        to *wait*.
-        """
-        return _locked(self._root, "merge.lock", fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    def exclusive(self) -> AbstractContextManager[Descriptor]:
+        """Wait for all saves to end, and keep new ones out."""
+        return _locked(self._root, "store.lock", fcntl.LOCK_EX)
 
-    def gc(self) -> AbstractContextManager[None]:
+    @staticmethod
+    def generation(held: Descriptor) -> bytes:
+        """Give what changes whenever packs are removed; *held* is what `shared` gave."""
+        return os.pread(held.number, _GENERATION_BYTES, 0)
+
+    @staticmethod
+    def note_removal(held: Descriptor) -> None:
+        """Say that packs go, before they do; *held* is what `exclusive` gave."""
+        os.pwrite(held.number, os.urandom(_GENERATION_BYTES), 0)
+
+    def gc(self) -> AbstractContextManager[Descriptor]:
         """Keep every other gc out. Raises BlockingIOError if there is one."""
         return _locked(self._root, "gc.lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    def refs(self) -> AbstractContextManager[None]:
+    def refs(self) -> AbstractContextManager[Descriptor]:
         """Keep every ref where it is."""
-        return _locked(self._root, "refs.lock", fcntl.LOCK_EX)
+        return self._refs.held()
 
     @contextmanager
     def own(self, run: str) -> Iterator[Owner]:
@@ -139,9 +270,15 @@ class Locks:
         while True:
             with _opened(path, self._root, "own a run", open_lock) as descriptor:
                 _take_ownership(descriptor, run, self._root)
-                if not _stands_at(descriptor, path):  # gc removed it before it was locked
+                if not stands_at(descriptor, path):  # gc removed it before it was locked
                     continue
-                yield Owner(descriptor, path, self._root)
+                self._owned.add(run)
+                try:
+                    yield Owner(descriptor, path, self._root)
+                finally:
+                    self._owned.discard(run)
+                    if not self._owned:
+                        self.reopen()
                 return
 
     def is_owned(self, run: str) -> bool:
@@ -173,11 +310,16 @@ class Locks:
 class Owner:
     """The ownership of a run. `previous` is what the owner before noted."""
 
-    def __init__(self, descriptor: _Descriptor, path: Path, root: Path) -> None:
+    def __init__(self, descriptor: Descriptor, path: Path, root: Path) -> None:
         self._descriptor = descriptor
         self._path = path
         self._root = root
         self.previous = _parse_note(_read(descriptor))
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the run is still owned; not in a forked child."""
+        return self._descriptor.number >= 0
 
     def note(self, fields: Mapping[str, Any]) -> None:
         """Replace the note by *fields* (what JSON can say), with this process's pid, host and start
@@ -215,7 +357,7 @@ def _identity() -> dict[str, Any]:
     return {"pid": os.getpid(), "host": os.uname().nodename, "started": _started}
 
 
-def _take_ownership(descriptor: _Descriptor, run: str, root: Path) -> None:
+def _take_ownership(descriptor: Descriptor, run: str, root: Path) -> None:
     for attempt in range(_OWN_ATTEMPTS):
         try:
             with writing("own a run", root):
@@ -230,7 +372,7 @@ def _take_ownership(descriptor: _Descriptor, run: str, root: Path) -> None:
     raise RunOwned(f"run {run} is being executed by {who}; wait for it, or stop that process")
 
 
-def _stands_at(descriptor: _Descriptor, path: Path) -> bool:
+def stands_at(descriptor: Descriptor, path: Path) -> bool:
     """Say whether the open file is the one that has the name *path*."""
     try:
         there, own = os.stat(path), os.fstat(descriptor.number)  # noqa: PTH116 - beside fstat
@@ -243,34 +385,32 @@ def _parse_note(data: bytes) -> dict[str, Any]:
     return sealed.unseal(data) or {}
 
 
-def _read(descriptor: _Descriptor) -> bytes:
+def _read(descriptor: Descriptor) -> bytes:
     return os.pread(descriptor.number, os.fstat(descriptor.number).st_size, 0)
 
 
 @contextmanager
-def _locked(root: Path, name: str, operation: int) -> Iterator[None]:
+def _locked(root: Path, name: str, operation: int) -> Iterator[Descriptor]:
     with _opened(root / name, root, f"take {name}", _open_any) as descriptor:
         with writing(f"take {name}", root):
             fcntl.flock(descriptor.number, operation)
-        yield
+        yield descriptor
 
 
 @contextmanager
 def _opened(
     path: Path, root: Path, action: str, opener: Callable[[Path], int]
-) -> Iterator[_Descriptor]:
+) -> Iterator[Descriptor]:
     """Open a lock file; closing it gives its lock back. *action* says for an error what it is
     for.
     """
     with writing(action, root):
-        descriptor = _Descriptor(opener(path))
+        descriptor = Descriptor(opener(path))
     _held.add(descriptor)
     try:
         yield descriptor
     finally:
-        _held.discard(descriptor)
-        if descriptor.number >= 0:
-            os.close(descriptor.number)
+        unlock(descriptor)
 
 
 def _open_readable(path: Path) -> int:

@@ -2,31 +2,36 @@
 nothing.
 
 It goes on after each finding, and raises for no damage. The quick check reads all structure (packs'
-headers, indexes, trailers and frame headers, refs, checkpoints, tree nodes), but no content;
-`read_data` reads and hashes every byte.
+headers, indexes, trailers and heads of records, refs, checkpoints, tree nodes), but no content of
+sealed packs; `read_data` reads and hashes every byte. What a kill or a power cut may leave of an
+open pack and of the refs behind it is no damage.
 """
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from maverick.checkpoints.disk import layout
+from maverick.checkpoints.disk import layout, sealed
 from maverick.checkpoints.disk.files import Files
+from maverick.checkpoints.disk.layout import is_pack
 from maverick.checkpoints.disk.locks import Locks
 from maverick.checkpoints.fsck.findings import Finding, FindingKind, error, warning
 from maverick.checkpoints.fsck.pack_check import check_pack
 from maverick.checkpoints.fsck.placement import Placement
 from maverick.checkpoints.fsck.reach import DamageSource, Graph
-from maverick.checkpoints.objects import ids
-from maverick.checkpoints.objects.ids import ObjectId, ObjectKind
+from maverick.checkpoints.objects.ids import CheckpointId, ObjectId, ObjectKind
 from maverick.checkpoints.objects.objects import Objects
 from maverick.checkpoints.refs import refs, retention
 from maverick.checkpoints.refs.dropped import FILE, lost_runs, read_dropped
 from maverick.checkpoints.refs.retention import Fate
 from maverick.checkpoints.trees import tree_nodes
-from maverick.checkpoints.trees.checkpoint import Checkpoint, encode_checkpoint, read_all
+from maverick.checkpoints.trees.checkpoint import (
+    Checkpoint,
+    encode_checkpoint,
+    parse_checkpoint,
+)
 from maverick.checkpoints.trees.closure import UNKNOWN, ClosureWalk, Visit
 from maverick.checkpoints.trees.folders import WIDTH
 from maverick.checkpoints.trees.tree_nodes import Fan, LeafNode
@@ -45,6 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from maverick.checkpoints.objects.segments import Item
     from maverick.checkpoints.refs.refs import Ref
 
 _SHOWN_RUNS = 3
@@ -98,8 +104,10 @@ class _Check:
         self._refs: dict[str, Ref] = {}
         self._unread_runs: set[str] = set()
         self._damage: list[tuple[Finding, list[ObjectId]]] = []
-        self._lengths: dict[ObjectId, int] = {}
         self._checkpoints: dict[ObjectId, Checkpoint] = {}
+        self._orphans: list[Checkpoint] = []
+        # What the checkpoints of the run hold that was looked at last, if it has a ref.
+        self._says_run = b"\0"
         self._tree_sizes: dict[ObjectId, int] = {}
         self._walk = ClosureWalk(self._source)
         self._placement = Placement()
@@ -133,52 +141,88 @@ class _Check:
                 yield _unreadable(folder, problem)
 
     def _read_refs(self) -> Iterator[Finding]:
+        try:
+            self._refs = {ref.run: ref for ref in refs.Refs(self._files, self._root).list()}
+        except StoreDenied:
+            raise
+        except (StoreDamaged, OSError):  # The folder is missing, or below it is said which it is.
+            pass
         for name in self._list("refs"):
             run, file = layout.run_name(name), f"refs/{name}"
             if run is None:
                 yield warning("stray", f"{file} is no ref", file=file)
-                continue
-            try:
-                ref = refs.parse_ref(self._files.read(self._root / "refs" / name))
-            except FileNotFoundError:  # dropped at this instant
-                continue
-            except OSError as problem:
-                yield _of_run(run, _unreadable(file, problem))
-            else:
-                if ref is not None and ref.run == run:
-                    self._refs[run] = ref
-                    continue
-                says = "is torn or altered" if ref is None else f"is that of another run, {ref.run}"
-                yield _of_run(run, error("ref", f"the ref of run {run} {says}", file=file))
-            self._unread_runs.add(run)
+            elif run not in self._refs:
+                yield from self._read_ref(run, file)
+
+    def _read_ref(self, run: str, file: str) -> Iterator[Finding]:
+        """Say what is wrong with a ref that cannot be read, unless it was made or removed since."""
+        try:
+            ref = refs.parse_ref(self._files.read(self._root / file))
+        except FileNotFoundError:
+            return
+        except OSError as problem:
+            yield _of_run(run, _unreadable(file, problem))
+        else:
+            if ref is not None and ref.run == run:
+                self._refs[run] = ref
+                return
+            says = "is torn or altered" if ref is None else f"is that of another run, {ref.run}"
+            yield _of_run(run, error("ref", f"the ref of run {run} {says}", file=file))
+        self._unread_runs.add(run)
 
     def _check_packs(self) -> Iterator[Finding]:
-        for name in self._list("objects"):
-            file = f"objects/{name}"
-            if not (name.endswith(".pack") and ids.is_id(name.removesuffix(".pack"))):
-                yield warning("stray", f"{file} is no pack", file=file)
-                continue
-            try:
-                report = check_pack(
-                    self._files,
-                    self._root / "objects" / name,
-                    self._source.fetch,
-                    read_data=self._read_data,
-                )
-            except OSError as problem:
-                yield _unreadable(file, problem)
+        seen: set[str] = set()
+        # An open pack that is sealed meanwhile has another name then.
+        while new := [name for name in self._list("objects") if name not in seen]:
+            seen.update(new)
+            for name in new:
+                file = f"objects/{name}"
+                if not is_pack(name):
+                    yield warning("stray", f"{file} is no pack", file=file)
+                    continue
+                try:
+                    report = check_pack(
+                        self._files,
+                        self._root / file,
+                        self._source.read_chunks,
+                        read_data=self._read_data,
+                        see=self._see_checkpoint,
+                    )
+                except FileNotFoundError:
+                    continue
+                except OSError as problem:
+                    yield _unreadable(file, problem)
+                else:
+                    self._damage += report.findings
+                    self._source.take(report)
+
+    def _see_checkpoint(self, item: Item) -> None:
+        """Keep a checkpoint whose run has no ref."""
+        if self._says_run in item.data:
+            return
+        with suppress(StoreDamaged, StoreTooNew):
+            checkpoint = parse_checkpoint(CheckpointId(item.id), item.data)
+            if checkpoint.run not in self._refs and checkpoint.run not in self._unread_runs:
+                self._orphans.append(checkpoint)
             else:
-                self._damage += report.findings
-                self._lengths |= report.lengths
+                self._says_run = sealed.to_bytes(
+                    f'"run":{sealed.quote(checkpoint.run)},"sequence":'
+                )
 
     def _check_reachable(self) -> None:
-        damaged = {finding.object for finding, _ in self._damage}
+        damaged = {
+            object_id
+            for finding, about in self._damage
+            if finding.kind == "object-corrupt"
+            for object_id in about
+        }
         for ref in self._refs.values():
             for visit in self._walk.visit(retention.roots(ref, Fate.WHOLE)):
                 self._placement.add(visit)
+                if visit.error is not None and visit.id in damaged:
+                    continue
                 for finding in self._check_visit(visit):
-                    if finding.object not in damaged:
-                        self._damage.append((finding, [visit.id]))
+                    self._damage.append((finding, [visit.id]))
         for object_id, problem in self._placement.misplaced(self._source.read):
             self._damage.append((_malformed(ObjectKind.TREE, object_id, problem), [object_id]))
 
@@ -196,7 +240,7 @@ class _Check:
             encoded = tree_nodes.encode_node(content)
         else:
             encoded = visit.data
-        for problem in _problems(visit, encoded, self._lengths.get(visit.id, UNKNOWN)):
+        for problem in _problems(visit, encoded, self._source.length(visit.id)):
             yield _malformed(visit.kind, visit.id, problem)
 
     def _with_runs(self) -> Iterator[Finding]:
@@ -205,13 +249,10 @@ class _Check:
             return
         graph = Graph(self._source, self._refs.values())
         for finding, about in self._damage:
-            places: dict[str, str] = {}
-            for object_id in about:
-                if finding.kind not in {"object-corrupt", "pack"} or not self._source.is_whole(
-                    object_id
-                ):
-                    places = graph.places(object_id) | places
-            yield _with_places(finding, places)
+            lost = about
+            if finding.kind in {"object-corrupt", "pack"}:
+                lost = [it for it in about if not self._source.is_whole(it, finding.file)]
+            yield _with_places(finding, graph.places(lost))
 
     def _check_refs(self) -> Iterator[Finding]:
         for run, ref in self._refs.items():
@@ -242,9 +283,8 @@ class _Check:
                 f"the list of the runs that gc dropped, {FILE}, is torn or altered",
                 file=FILE,
             )
-        orphans = read_all(self._source.checkpoints() - self._walk.seen, self._source.read)
         runs = self._refs.keys() | self._unread_runs
-        for run, left in lost_runs(self._files, self._root, runs, orphans).items():
+        for run, left in lost_runs(self._files, self._root, runs, self._orphans).items():
             newest = max(checkpoint.sequence for checkpoint in left)
             text = (
                 f"run {run} has checkpoints, the newest of them number {newest}, but its ref "

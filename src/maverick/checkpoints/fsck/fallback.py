@@ -64,6 +64,8 @@ def fall_back(store: StoreFolder, run: str, now: int) -> Standing:
 
     Raises as `newest_whole`, and RefMoved and StoreUnwritable as `Store.save`.
     """
+    # Else an open pack would say that it stands where it stood.
+    store.appender.settle(run, removal=True)
     ref = store.ref(run)
     standing = _newest_whole(store, ref)
     if standing.damage is None:
@@ -87,18 +89,21 @@ def fall_back(store: StoreFolder, run: str, now: int) -> Standing:
             raise RefMoved(
                 f"run {run} was advanced by another process; resume the run to go on from there"
             )
-        keep_copy(store, ref)
+        copy_ref(store, ref)
         store.ref_files.put(new)
     return standing
 
 
-def keep_copy(store: StoreFolder, ref: Ref) -> str:
-    """Keep what the ref's file holds in `quarantine/`, durably; gives the copy's name there."""
-    name = free_name(store, f"{file_name(ref.run)}.ref")
-    replace_file(
-        store.files, temporary(store.root), store.root / "quarantine" / name, [encode_ref(ref)]
-    )
-    return name
+def keep_copy(store: StoreFolder, name: str, data: bytes) -> str:
+    """Keep what a file *name* held in `quarantine/`, durably; gives the copy's name there."""
+    copy = free_name(store, name)
+    replace_file(store.files, temporary(store.root), store.root / "quarantine" / copy, [data])
+    return copy
+
+
+def copy_ref(store: StoreFolder, ref: Ref) -> str:
+    """Do that with what the file of *ref* holds."""
+    return keep_copy(store, f"{file_name(ref.run)}.ref", encode_ref(ref))
 
 
 def free_name(store: StoreFolder, name: str) -> str:

@@ -38,9 +38,9 @@ FindingKind: TypeAlias = Literal[
     "ref",  # a ref is torn, altered, or does not fit the checkpoint it stands at
     "ref-missing",  # a run has checkpoints, but no ref
     "dropped",  # the list of dropped runs is damaged
-    "pack",  # a pack's header, index or trailer is damaged
+    "pack",  # a pack's header, records, index or trailer are damaged
     "object-missing",  # something leads to an object that is in no readable pack
-    "object-corrupt",  # an object's frame or bytes are not what was written
+    "object-corrupt",  # objects, one or a row of them, are not what was written
     # a tree or checkpoint is not in its canonical form, or says wrong things of another
     "object-malformed",
     "too-new",  # a newer version wrote it; nothing is known about it

@@ -8,17 +8,15 @@ from collections import defaultdict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from maverick.checkpoints.objects.ids import ObjectKind
-from maverick.checkpoints.objects.pack_index import ids_of
 from maverick.checkpoints.refs import retention
 from maverick.checkpoints.refs.retention import Fate
-from maverick.checkpoints.trees.closure import ClosureWalk
+from maverick.checkpoints.trees.closure import UNKNOWN, ClosureWalk
 from maverick.errors import ObjectCorrupt, StoreDamaged, StoreDenied, StoreTooNew
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from maverick.checkpoints.objects.frames import Leans
+    from maverick.checkpoints.fsck.pack_check import PackReport
     from maverick.checkpoints.objects.ids import ObjectId
     from maverick.checkpoints.objects.objects import Objects
     from maverick.checkpoints.refs.refs import Ref
@@ -29,40 +27,48 @@ class DamageSource:
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
+        self._blobs: dict[ObjectId, int] = {}
+        self._lists: dict[ObjectId, int] = {}
+
+    def take(self, report: PackReport) -> None:
+        """Take note of what a check has found in a pack, which is not asked for again."""
+        self._blobs |= report.blobs
+        self._lists |= report.lists
+
+    def length(self, object_id: ObjectId) -> int:
+        """Give the length of a blob, UNKNOWN if nobody has read it."""
+        return max(self._blobs.get(object_id, UNKNOWN), self._lists.get(object_id, UNKNOWN))
 
     def holds(self, object_id: ObjectId) -> bool:
+        if object_id in self._blobs:
+            return True
         with _naming(object_id):
             return self._objects.holds(object_id)
 
-    def leans(self, object_id: ObjectId) -> Leans:
+    def chunks(self, object_id: ObjectId) -> tuple[tuple[ObjectId, int], ...]:
+        if object_id not in self._lists:
+            return ()
         with _naming(object_id):
-            return self._objects.leans(object_id)
-
-    def fetch(self, object_id: ObjectId, *, whole: bool) -> bytes:
-        with _naming(object_id):
-            return self._objects.read_whole(object_id) if whole else self._objects.read(object_id)
+            return self._objects.chunks(object_id)
 
     def read(self, object_id: ObjectId) -> bytes:
         with _naming(object_id):
             return self._objects.read(object_id)
 
-    def is_whole(self, object_id: ObjectId) -> bool:
-        """Say whether the object can be read, perhaps from another pack."""
+    def read_chunks(self, object_id: ObjectId) -> Iterator[bytes]:
+        with _naming(object_id):
+            yield from self._objects.read_chunks(object_id)
+
+    def is_whole(self, object_id: ObjectId, damaged: str) -> bool:
+        """Say whether the object can be read, though its copy in the file *damaged* cannot."""
         try:
+            places = list(self._objects.packs.places(object_id))
+            if all(damaged == f"objects/{place.pack.file}" for place in places):
+                return False
             self.read(object_id)
         except (StoreDamaged, StoreTooNew):
             return False
         return True
-
-    def checkpoints(self) -> set[ObjectId]:
-        """Give all checkpoints in packs that can be read, whether anything leads to them or not."""
-        try:
-            self._objects.packs.refresh()
-        except StoreDenied:
-            raise
-        except (StoreDamaged, StoreTooNew, OSError):
-            return set()
-        return ids_of(self._objects.packs.indexes(), ObjectKind.CHECKPOINT)
 
 
 class Graph:
@@ -81,14 +87,12 @@ class Graph:
             for visit in walk.visit(roots):
                 for link in visit.links:
                     self._above[link.id].append((visit.id, link.name))
-                for base in visit.bases:
-                    self._above[base].append((visit.id, ""))
 
-    def places(self, object_id: ObjectId) -> dict[str, str]:
-        """Give the runs that lead to an object, each with one place where it stands in it."""
+    def places(self, object_ids: Iterable[ObjectId]) -> dict[str, str]:
+        """Give the runs that lead to some of the objects, each with one place of one of them."""
         places: dict[str, str] = {}
-        todo: list[tuple[ObjectId, tuple[str, ...]]] = [(object_id, ())]
-        seen = {object_id}
+        todo: list[tuple[ObjectId, tuple[str, ...]]] = [(object_id, ()) for object_id in object_ids]
+        seen = set(object_ids)
         for node, path in todo:  # grows meanwhile
             for run in self._runs.get(node, ()):
                 places.setdefault(run, _show(path))

@@ -1,10 +1,10 @@
 """Repair: makes a damaged store one in which fsck finds no damage, and removes nothing on the way.
 
-Packs first: the whole frames of a damaged pack go into a new pack, the damaged one into
-`quarantine/`. Then refs: a run whose newest checkpoint is not whole stands at its newest whole one
-again, a torn or missing ref is built anew from the checkpoints that its run has left. What a file
-held before is kept in `quarantine/`. Every step is durable before the next one; after a crash the
-next repair goes on.
+Packs first: the whole objects of a damaged pack go into a new pack, the damaged one into
+`quarantine/`. Then the refs catch up with the open packs that no process has. Then a run whose
+newest checkpoint is not whole stands at its newest whole one again, and a torn or missing ref is
+built anew from the checkpoints that its run has left. What a file held before is kept in
+`quarantine/`. Every step is durable before the next one; after a crash the next repair goes on.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from maverick.checkpoints.disk.files import DenialExplained, Files, writing
 from maverick.checkpoints.disk.files import replace as replace_file
 from maverick.checkpoints.disk.layout import file_name
 from maverick.checkpoints.folder import StoreFolder, alone
-from maverick.checkpoints.fsck.fallback import free_name, keep_copy, set_aside
+from maverick.checkpoints.fsck.fallback import copy_ref, keep_copy, set_aside
 from maverick.checkpoints.fsck.findings import Repair
 from maverick.checkpoints.fsck.salvage import Salvage, check_packs
 from maverick.checkpoints.fsck.whole import Wholeness, all_checkpoints
 from maverick.checkpoints.objects import ids
-from maverick.checkpoints.objects.frames import NewObject
 from maverick.checkpoints.objects.ids import ObjectKind
+from maverick.checkpoints.objects.pack_records import NewObject
 from maverick.checkpoints.refs import refs
 from maverick.checkpoints.refs.dropped import FILE, lost_runs, read_dropped
 from maverick.checkpoints.refs.refs import LOG_LENGTH, Position, Ref
 from maverick.checkpoints.trees.checkpoint import NO_CHECKPOINT, encode_checkpoint
-from maverick.errors import FormatDamaged, RunOwned, StoreDenied
+from maverick.errors import FormatDamaged, RefDamaged, RunOwned, StoreDenied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,21 +59,24 @@ def repair(
     with writing("repair the store", root):
         form = _format_of(files, root)
         store = StoreFolder(root, files, form or layout.CURRENT, clock, trust_locks=trust_locks)
-        with alone(store, "repair the store"), store.locks.exclusive(), store.locks.refs():
-            done = [*_make_folders(files, root), *_set_aside_folders(store)]
-            salvage = Salvage(store, dict(check_packs(store)))
-            if form is None:
-                done.append(_write_format(store))
-            done += _set_aside_notes(store)
-            done += salvage.repair()
-            for name, problem in salvage.unreadable.items():
-                text = (
-                    f"pack {name[:12]} cannot be read: {problem}; refs stay as they are while "
-                    "that is so"
-                )
-                done.append(Repair("left", text, file=f"objects/{name}.pack"))
+        with alone(store, "repair the store"):
+            with store.locks.exclusive() as held, store.locks.refs():
+                done = [*_make_folders(files, root), *_set_aside_folders(store)]
+                salvage = Salvage(store, dict(check_packs(store)))
+                if form is None:
+                    done.append(_write_format(store))
+                done += _set_aside_notes(store)
+                done += salvage.repair(held)
+                for file, problem in salvage.unreadable.items():
+                    text = (
+                        f"pack {file[:12]} cannot be read: {problem}; refs stay as they are while "
+                        "that is so"
+                    )
+                    done.append(Repair("left", text, file=f"objects/{file}"))
             if not salvage.unreadable:
-                done += _Refs(store, clock()).repair()
+                store.appender.close_all()
+                with store.locks.exclusive(), store.locks.refs():
+                    done += _Refs(store, clock()).repair()
     return done
 
 
@@ -90,8 +93,7 @@ def _write_format(store: StoreFolder) -> Repair:
     """
     damaged = store.root / "format.json"
     if damaged.name in store.files.list(store.root):
-        copy = store.root / "quarantine" / free_name(store, damaged.name)
-        replace_file(store.files, layout.temporary(store.root), copy, [store.files.read(damaged)])
+        keep_copy(store, damaged.name, store.files.read(damaged))
     replace_file(
         store.files, layout.temporary(store.root), damaged, [layout.encode_format(layout.CURRENT)]
     )
@@ -166,12 +168,21 @@ class _Refs:
                 )
                 continue
             if ref is None or ref.run != run:
+                ref = self._told(run)
+            if ref is None:
                 yield from self._rebuild(run, f"refs/{name}")
             else:
                 yield from self._mend(ref)
         checkpoints = self._by_id.values()
         for run in lost_runs(self._store.files, self._store.root, runs, checkpoints):
             yield from self._rebuild(run, "")
+
+    def _told(self, run: str) -> Ref | None:
+        """Give a torn ref as far as an open pack tells it, that a process appends to."""
+        try:
+            return self._store.ref_files.get(run)
+        except RefDamaged:
+            return None
 
     def _mend(self, ref: Ref) -> Iterator[Repair]:
         newest = self._whole.newest(ref)
@@ -198,9 +209,15 @@ class _Refs:
             new = new._replace(updated=ref.updated, positions=(*before, *last)[-LOG_LENGTH:])
         if new == ref:
             return
-        copy = keep_copy(self._store, ref)
-        self._store.ref_files.put(new)
-        yield _moved(ref, newest, copy)
+        try:
+            with self._store.locks.hold(ref.run):
+                copy = copy_ref(self._store, ref)
+                self._store.ref_files.put(new)
+        except RunOwned as problem:
+            text = f"the ref of run {ref.run} leads to what is damaged, and {problem}"
+            yield Repair("left", text, file=f"refs/{file_name(ref.run)}", run=ref.run)
+        else:
+            yield _moved(ref, newest, copy)
 
     def _positions(self, ref: Ref, target: Checkpoint) -> tuple[Position, ...]:
         """Give the positions of a log that stay before *target*: of the run, whole, in order."""
@@ -258,10 +275,9 @@ class _Refs:
             "tags are lost"
         )
         if file:
-            copy = self._store.root / "quarantine" / free_name(self._store, f"{file_name(run)}.ref")
             data = self._store.files.read(self._store.root / file)
-            replace_file(self._store.files, layout.temporary(self._store.root), copy, [data])
-            text += f"; what the file held is in quarantine/{copy.name}"
+            copy = keep_copy(self._store, f"{file_name(run)}.ref", data)
+            text += f"; what the file held is in quarantine/{copy}"
         self._store.ref_files.put(new)
         yield Repair("rebuilt", text, file=f"refs/{file_name(run)}", run=run)
 
@@ -284,7 +300,7 @@ class _Refs:
     def _give_up(self, run: str, file: str) -> Iterator[Repair]:
         text = f"no checkpoint of run {run} is whole; it cannot be resumed"
         try:
-            with self._store.own(run) as owner:
+            with self._store.locks.own(run) as owner:
                 owner.note_dropped(self._store.files)
         except RunOwned as problem:
             yield Repair("left", f"{text}, and {problem}", file=file, run=run)

@@ -7,41 +7,49 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from maverick.checkpoints.disk.layout import is_pack
+from maverick.checkpoints.disk.locks import is_locked
 from maverick.checkpoints.fsck.fallback import set_aside
-from maverick.checkpoints.fsck.findings import Repair
-from maverick.checkpoints.fsck.pack_check import check_pack
-from maverick.checkpoints.objects import ids, packs
-from maverick.checkpoints.objects.frames import FRAME_BYTES, Frame, FrameDamaged, check_frame
-from maverick.checkpoints.objects.pack_index import leaning
-from maverick.errors import PackDamaged, StoreDenied, StoreTooNew
+from maverick.checkpoints.fsck.findings import Repair, error
+from maverick.checkpoints.fsck.pack_check import check_pack, list_verdicts
+from maverick.checkpoints.fsck.remains import read_remains
+from maverick.checkpoints.objects import ids
+from maverick.checkpoints.objects.ids import ObjectKind
+from maverick.checkpoints.objects.pack_records import NewObject, RecordDamaged, damaged, parse_list
+from maverick.checkpoints.objects.packs import read_from
+from maverick.checkpoints.objects.segments import Item
+from maverick.checkpoints.refs.refs import standing
+from maverick.errors import StoreDenied, StoreTooNew
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
+    from maverick.checkpoints.disk.locks import Descriptor
     from maverick.checkpoints.folder import StoreFolder
     from maverick.checkpoints.fsck.pack_check import PackReport
     from maverick.checkpoints.objects.ids import ObjectId
+    from maverick.checkpoints.objects.packs import Pack
 
 
 def check_packs(store: StoreFolder) -> Iterator[tuple[str, PackReport | OSError]]:
-    """Yield for the name of each pack what is wrong with it. Raises StoreTooNew."""
-    for file in sorted(store.files.list(store.root / "objects")):
-        name = file.removesuffix(".pack")
-        if name == file or not ids.is_id(name):
-            continue
+    """Yield for the file of each pack what is wrong with it. Raises StoreTooNew."""
+    for file in filter(is_pack, sorted(store.files.list(store.root / "objects"))):
         try:
             report = check_pack(
-                store.files, store.root / "objects" / file, store.objects.fetch, read_data=True
+                store.files,
+                store.root / "objects" / file,
+                store.objects.read_chunks,
+                read_data=True,
             )
         except StoreDenied:
             raise
         except OSError as problem:
-            yield name, problem
+            yield file, problem
             continue
         for finding, _ in report.findings:
             if finding.kind == "too-new":
                 raise StoreTooNew(finding.message)
-        yield name, report
+        yield file, report
 
 
 class Salvage:
@@ -51,102 +59,103 @@ class Salvage:
 
     def __init__(self, store: StoreFolder, reports: dict[str, PackReport | OSError]) -> None:
         self._store = store
-        self._files = store.files
         self.unreadable = {
-            name: report for name, report in reports.items() if isinstance(report, OSError)
+            file: report for file, report in reports.items() if isinstance(report, OSError)
         }
-        self._reports = {
-            name: report for name, report in reports.items() if not isinstance(report, OSError)
-        }
-        self._damaged = sorted(name for name, report in self._reports.items() if report.findings)
-        self._bad = {
-            about for report in self._reports.values() for _, about in _corrupt_objects(report)
+        self._why = {
+            file: report.findings[0][0].message
+            for file, report in reports.items()
+            if not isinstance(report, OSError) and report.findings
         }
 
-    def repair(self) -> Iterator[Repair]:
-        if not self._damaged:
+    def repair(self, held: Descriptor) -> Iterator[Repair]:
+        """Do it; *held* is `store.lock`, alone, and `refs.lock` is held, too."""
+        self._why |= self._broken_off()
+        for file, why in list(self._why.items()):
+            if file.endswith(".open") and is_locked(self._store.root / "objects" / file):
+                text = f"{why}; a process appends to it, and it stays while that lives"
+                yield Repair("left", text, file=f"objects/{file}")
+                del self._why[file]
+        if not self._why:
             return
-        new, count = self._salvage()
-        if count:
+        packs = [self._remains(file) for file in sorted(self._why)]
+        for new, count in self._salvage(packs):
             text = f"{count} whole objects of damaged packs were copied into pack {new[:12]}"
             yield Repair("salvaged", text, file=f"objects/{new}.pack")
-        for name in self._damaged:
-            file = f"objects/{name}.pack"
-            why = self._reports[name].findings[0][0].message
-            yield Repair(
-                "quarantined", f"{why}; it was moved to {set_aside(self._store, file)}", file=file
-            )
+        self._store.locks.note_removal(held)
+        for file, pack in zip(sorted(self._why), packs, strict=True):
+            if file.endswith(".open"):
+                for run, ref in standing(pack).items():
+                    self._store.appender.make_durable(run, ref)
+            where = set_aside(self._store, f"objects/{file}")
+            text = f"{self._why[file]}; it was moved to {where}"
+            yield Repair("quarantined", text, file=f"objects/{file}")
         self._store.objects.packs.refresh()
 
-    def _salvage(self) -> tuple[str, int]:
-        """Copy what only damaged packs hold; gives the new pack's name, and how many objects that
-        were.
+    def _broken_off(self) -> dict[str, str]:
+        """Give the open packs in which something stands behind the last whole record, where refs
+        lead to what is in no pack: it may have been whole once.
         """
-        while True:
-            frames = self._whole_frames()
-            first = next(frames, None)
-            if first is None:
-                return "", 0
-            index = self._store.objects.write_frames(_chain(first, frames))
-            file = f"objects/{index.name}.pack"
-            report = check_pack(
-                self._files, self._store.root / file, self._store.objects.fetch, read_data=True
-            )
-            if not report.findings:
-                return index.name, len(index)
-            self._bad |= {about for _, about in _corrupt_objects(report)}
-            set_aside(self._store, file)
+        store = self._store
+        store.objects.packs.refresh()
+        if all(store.objects.packs.find(ref.checkpoint) for ref in store.ref_files.list([])):
+            return {}
+        found: dict[str, str] = {}
+        for pack in store.objects.packs.listed():
+            if pack.is_open and read_from(pack.size, pack.pread).strip(b"\0"):
+                why = "what stands behind its last whole record is none"
+                found[pack.file] = error("pack", str(damaged(pack.name, why))).message
+        return found
 
-    def _whole_frames(self) -> Iterator[Frame]:
-        """Yield the frames of damaged packs that are whole, each object once, unless a sound pack
-        has it.
+    def _remains(self, file: str) -> Pack:
+        path = self._store.root / "objects" / file
+        pread = partial(self._store.files.pread, path)
+        return read_remains(file, self._store.files.size(path), pread).pack
+
+    def _salvage(self, packs: list[Pack]) -> Iterator[tuple[str, int]]:
+        """Copy what only damaged packs hold; gives the names of the new packs, and how many objects
+        are in each: first all but lists, then these.
         """
-        self._store.objects.packs.refresh()
-        sound = {index.name for index in self._store.objects.packs.indexes()} - set(self._damaged)
-        seen = {
-            copy
-            for index in self._store.objects.packs.indexes()
-            if index.name in sound
-            for copy, _ in index.copies()
-        }
-        for name in self._damaged:
-            path = self._store.root / "objects" / f"{name}.pack"
-            pread = partial(self._files.pread, path)
-            for offset, length in _frames_in(name, self._files.size(path), pread):
-                raw = pread(offset, length)
-                try:
-                    header = check_frame(raw)
-                except (FrameDamaged, StoreTooNew):
+        lists: dict[ObjectId, NewObject] = {}
+        new = self._store.objects.write(self._whole_objects(packs, lists))
+        if new is not None:
+            yield new.name, len(new)
+        chunks = {object_id: parse_list(item.data) for object_id, item in lists.items()}
+        verdicts = list_verdicts(chunks, self._store.objects.read_chunks)
+        new = self._store.objects.write(
+            item for object_id, item in lists.items() if verdicts[object_id] == ""
+        )
+        if new is not None:
+            yield new.name, len(new)
+
+    def _whole_objects(
+        self, packs: list[Pack], lists: dict[ObjectId, NewObject]
+    ) -> Iterator[NewObject]:
+        """Yield the objects of damaged packs that are whole, each once, unless a sound pack has it;
+        *lists* gets the lists, whose chunks are to be looked at.
+        """
+        known = self._store.objects.packs
+        known.refresh()
+        sound = {pack.file for pack in known.checked()} - self._why.keys()
+        seen: set[ObjectId] = set()
+        for pack in packs:
+            for item in pack.items(content=True):
+                if not isinstance(item, Item) or item.id in seen:
                     continue
-                raw_id = bytes.fromhex(header.id)
-                copy = leaning(raw_id) if header.flags else raw_id
-                if copy not in seen and header.id not in self._bad:
-                    seen.add(copy)
-                    yield Frame(header.kind, header.id, raw)
+                if any(place.pack.file in sound for place in known.places(item.id)):
+                    continue
+                new = NewObject(item.kind, item.id, item.data)
+                if item.kind is ObjectKind.LIST:
+                    if _is_list(item):
+                        lists[item.id] = new
+                elif ids.object_id(item.kind, item.data) == item.id:
+                    seen.add(item.id)
+                    yield new
 
 
-def _corrupt_objects(report: PackReport) -> Iterator[tuple[str, ObjectId]]:
-    for finding, about in report.findings:
-        if finding.kind != "pack":
-            yield from ((finding.kind, object_id) for object_id in about)
-
-
-def _frames_in(
-    name: str, size: int, pread: Callable[[int, int], bytes]
-) -> Iterator[tuple[int, int]]:
-    """Yield offset and length of the frames of a pack, by its index or, if that is damaged, by
-    their look.
-    """
+def _is_list(item: Item) -> bool:
     try:
-        index = packs.read_index(name, size, pread)
-    except PackDamaged:
-        for header, offset in packs.scan(size, pread):
-            yield offset, FRAME_BYTES + header.length
-    else:
-        for place in sorted((place for _, place in index), key=lambda place: place.offset):
-            yield place.offset, place.length
-
-
-def _chain(first: Frame, rest: Iterator[Frame]) -> Iterator[Frame]:
-    yield first
-    yield from rest
+        parse_list(item.data)
+    except RecordDamaged:
+        return False
+    return True

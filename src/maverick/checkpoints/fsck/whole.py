@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
+from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.ids import CheckpointId, ObjectId, ObjectKind
-from maverick.checkpoints.objects.pack_index import ids_of
+from maverick.checkpoints.objects.segments import Item
 from maverick.checkpoints.trees import tree_nodes
-from maverick.checkpoints.trees.checkpoint import read_all
+from maverick.checkpoints.trees.checkpoint import parse_checkpoint
 from maverick.checkpoints.trees.closure import Link, follow, links_of
 from maverick.errors import StoreDamaged, StoreDenied, StoreTooNew
 
@@ -46,7 +49,11 @@ class Wholeness:
             try:
                 checkpoint = self._store.checkpoint(checkpoint_id)
                 trees = [link for link in links_of(checkpoint) if link.kind is ObjectKind.TREE]
-                self._whole |= follow(trees, self._links, self._whole)
+                blobs: list[ObjectId] = []
+                seen = follow(trees, partial(self._links, blobs), self._whole)
+                for blob in sorted(blobs, key=self._place):
+                    self._store.read(blob)
+                self._whole |= seen
             except (StoreDamaged, StoreTooNew) as error:
                 self._damage[checkpoint_id] = error
             except StoreDenied:
@@ -101,11 +108,18 @@ class Wholeness:
             except (StoreDamaged, StoreTooNew):
                 return
 
-    def _links(self, link: Link) -> tuple[Link, ...]:
+    def _place(self, object_id: ObjectId) -> tuple[str, int]:
+        """Give what sorts objects so that each segment of a pack is decoded once."""
+        place = self._store.objects.packs.find(object_id)
+        return (place.pack.file, place.number) if place is not None else ("", 0)
+
+    def _links(self, blobs: list[ObjectId], link: Link) -> tuple[Link, ...]:
+        """Give what an object names; *blobs* gets those that are to be read."""
         if link.kind is ObjectKind.TREE:
             return links_of(tree_nodes.parse_node(link.id, self._store.read(link.id)))
-        small = self._read_data and link.size <= READ_UP_TO_BYTES
-        if small or not self._store.objects.holds(link.id):
+        if self._read_data and link.size <= READ_UP_TO_BYTES:
+            blobs.append(link.id)
+        elif not self._store.objects.holds(link.id):
             self._store.read(link.id)
         return ()
 
@@ -113,7 +127,16 @@ class Wholeness:
 def all_checkpoints(store: StoreFolder) -> Iterator[Checkpoint]:
     """Yield all checkpoints in packs that can be read, whether a ref leads to them or not."""
     store.objects.packs.refresh()
-    return read_all(ids_of(store.objects.packs.indexes(), ObjectKind.CHECKPOINT), store.read)
+    seen: set[ObjectId] = set()
+    for pack in store.objects.packs.checked():
+        for item in pack.items(content=False, trees=False):
+            if not isinstance(item, Item) or item.kind is not ObjectKind.CHECKPOINT:
+                continue
+            if item.id in seen or ids.checkpoint_id(item.data) != item.id:
+                continue
+            seen.add(item.id)
+            with suppress(StoreDamaged, StoreTooNew):
+                yield parse_checkpoint(CheckpointId(item.id), item.data)
 
 
 def _age(checkpoint: Checkpoint) -> tuple[int, int]:

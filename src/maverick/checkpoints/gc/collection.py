@@ -2,7 +2,7 @@
 
 `plan_gc` changes nothing. It lists the packs, marks what the refs lead to, and sorts the packs:
 those without a live object are deleted, those with many dead ones rewritten, small ones merged into
-one.
+one. An open pack that nobody appends to counts as what it will be, a sealed one.
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING
 
 from maverick.checkpoints.folder import alone
 from maverick.checkpoints.gc.survey import lost_positions, take_survey
-from maverick.checkpoints.objects.pack_index import leaning as leaning_copy
 from maverick.checkpoints.refs import retention
 from maverick.checkpoints.refs.refs import by_start
 from maverick.checkpoints.refs.retention import Fate
-from maverick.checkpoints.trees.closure import ClosureWalk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -25,9 +23,8 @@ if TYPE_CHECKING:
     from maverick.checkpoints.folder import StoreFolder
     from maverick.checkpoints.gc.survey import Survey
     from maverick.checkpoints.gc.sweep import GcResult
-    from maverick.checkpoints.objects.ids import CheckpointId, ObjectId
+    from maverick.checkpoints.objects.ids import CheckpointId
     from maverick.checkpoints.refs.refs import Position
-    from maverick.checkpoints.trees.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +33,8 @@ class Removal:
     holds.
 
     An object that several runs held is the newest one's. `run` is empty for objects that no
-    checkpoint leads to any more. `bytes` are as stored, compressed.
+    checkpoint leads to any more. `bytes` are as stored, compressed: the shares of the objects in
+    the records that they are in.
     """
 
     run: str
@@ -48,10 +46,11 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class GcPlan:
-    """What gc would do. `runs` are newest first, `delete` and `rewrite` names of packs.
+    """What gc would do. `runs` are newest first, `delete` and `rewrite` names of packs, of open
+    ones without what they end with.
 
     Objects are counted once however often they are stored, their bytes as stored. Dead objects in a
-    pack that is not worth rewriting are among the kept ones.
+    pack that is not worth rewriting, or that somebody appends to, are among the kept ones.
     """
 
     runs: tuple[Removal, ...]
@@ -68,7 +67,7 @@ class GcPlan:
         """Do it, as far as it is still right: what came to life since is kept, what died since
         waits.
 
-        *progress* is told of the bytes copied into the new pack, and of all that will be. After a
+        *progress* is told of the bytes copied into new packs, and of all that will be. After a
         crash at any instant the store is whole, and the next gc finishes the work.
 
         Raises:
@@ -111,78 +110,44 @@ def plan_gc(
         try:
             return _plan(store, survey)
         finally:
-            survey.source.close()
+            survey.census.close()
 
 
 def _plan(store: StoreFolder, survey: Survey) -> GcPlan:
-    victims = {index.name for index in (*survey.delete, *survey.rewrite)}
-    sizes = {copy: place.length for index in survey.packs for copy, place in index.copies()}
-    staying = survey.live_copies()
-    for index in survey.packs:
-        if index.name not in victims:
-            staying.update(copy for copy, _ in index.copies())
-    removed = {copy: size for copy, size in sizes.items() if copy not in staying}
-    kept = sizes.keys() - removed.keys()
+    census = survey.census
+    stays = census.held({it.nonce for it in (*survey.delete, *survey.rewrite)})
+    lost: dict[str, list[int]] = {}
+    kept: list[int] = []
+    seen = bytearray(len(census))
+    for counted in census.packs.values():
+        for number, size in zip(counted.numbers, survey.sizes[counted.nonce], strict=True):
+            if seen[number]:
+                continue
+            seen[number] = 1
+            if stays[number] or survey.live[number]:
+                kept.append(size)
+            elif number:
+                lost.setdefault(survey.losers[survey.loser_of[number] - 1], []).append(size)
     return GcPlan(
-        runs=tuple(_removals(survey, removed)),
-        removed_objects=len(removed),
-        removed_bytes=sum(removed.values()),
+        runs=tuple(_removals(survey, lost)),
+        removed_objects=sum(map(len, lost.values())),
+        removed_bytes=sum(map(sum, lost.values())),
         kept_objects=len(kept),
-        kept_bytes=sum(sizes[copy] for copy in kept),
-        delete=tuple(index.name for index in survey.delete),
-        rewrite=tuple(index.name for index in survey.rewrite),
+        kept_bytes=sum(kept),
+        delete=tuple(it.pack.name for it in survey.delete),
+        rewrite=tuple(it.pack.name for it in survey.rewrite),
         _store=store,
         _survey=survey,
     )
 
 
-def _removals(survey: Survey, removed: dict[bytes, int]) -> Iterator[Removal]:
-    """Say for each run what goes of it. Each removed object belongs to the newest run that leads to
-    it.
-    """
-    held = _held_by_run(survey)
-    rest = dict(removed)
-    for run in _newest_first(survey, held):
-        copies = [copy for object_id in held.get(run, ()) for copy in _copies(object_id)]
-        sizes = [rest.pop(copy) for copy in copies if copy in rest]
+def _removals(survey: Survey, lost: dict[str, list[int]]) -> Iterator[Removal]:
+    """Say for each run, the newest first, what goes of it: *lost* are the sizes of objects."""
+    refs = sorted(survey.refs.values(), key=by_start)
+    for run in dict.fromkeys((*(ref.run for ref in refs), *survey.losers)):
+        sizes = lost.get(run, [])
         dropped = survey.fates.get(run) is Fate.DROPPED
         ref = survey.refs.get(run)
-        positions = lost_positions(ref, survey.fates[run], survey.live) if ref is not None else ()
+        positions = lost_positions(ref, survey.fates[run], survey) if ref is not None else ()
         if sizes or dropped or positions:
             yield Removal(run, dropped, positions, len(sizes), sum(sizes))
-    if rest:
-        yield Removal("", dropped=False, positions=(), objects=len(rest), bytes=sum(rest.values()))
-
-
-def _newest_first(survey: Survey, held: dict[str, list[ObjectId]]) -> list[str]:
-    refs = sorted(survey.refs.values(), key=by_start)
-    return [*(ref.run for ref in refs), *(run for run in held if run not in survey.refs)]
-
-
-def _held_by_run(survey: Survey) -> dict[str, list[ObjectId]]:
-    """Give the objects that nothing needs but the dead checkpoints of each run, the newest run
-    first.
-
-    A dead checkpoint may stay itself, as the base of another.
-    """
-    dead = [checkpoint for checkpoint in survey.dead if checkpoint.id not in survey.live]
-    walk = ClosureWalk(survey.source, survey.live, dead)
-    held: dict[str, list[ObjectId]] = {}
-    for checkpoint in sorted(dead, key=lambda checkpoint: _age(survey, checkpoint)):
-        held.setdefault(checkpoint.run, []).extend(
-            visit.id for visit in walk.visit([checkpoint.id])
-        )
-    return held
-
-
-def _copies(object_id: ObjectId) -> tuple[bytes, bytes]:
-    raw_id = bytes.fromhex(object_id)
-    return raw_id, leaning_copy(raw_id)
-
-
-def _age(survey: Survey, checkpoint: Checkpoint) -> tuple[int, int, str, int]:
-    ref = survey.refs.get(checkpoint.run)
-    order, started, run = (
-        by_start(ref) if ref is not None else (0, -checkpoint.created, checkpoint.run)
-    )
-    return order, started, run, -checkpoint.sequence

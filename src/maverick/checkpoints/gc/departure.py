@@ -103,12 +103,11 @@ class Departure:
 
     def note_the_rest(self) -> None:
         """Note what went without a note, if by now there is space for it."""
-        if not self.dropped.items() <= self._noted.items():
-            self._note(self._noted | self.dropped, tight=True)
+        self._note(self._noted | self.dropped, tight=True)
 
     def _lost(self, ref: Ref, fates: dict[str, Fate]) -> tuple[Position, ...]:
         fate = fates[ref.run]
-        return lost_positions(ref, fate, self._survey.live) if fate is Fate.ENDS else ()
+        return lost_positions(ref, fate, self._survey) if fate is Fate.ENDS else ()
 
     def _still_needed(self, refs: list[Ref]) -> dict[str, int]:
         """Give the notes of runs that have checkpoints, and no ref; all, if nobody can say."""

@@ -26,9 +26,13 @@ _THREADS_FROM_BYTES = 16 << 20
 
 
 class ObjectKind(IntEnum):
-    """The kind of an object, as its frame and its index entry spell it."""
+    """The kind of an object, in the order in which those of a record stand in it."""
 
-    BLOB = 1
+    BLOB = 0
+    LIST = 1
+    """A blob that is stored as the list of its chunks; nothing else calls it anything but a
+    blob.
+    """
     TREE = 2
     CHECKPOINT = 3
 
@@ -66,12 +70,18 @@ def checkpoint_id(data: bytes) -> CheckpointId:
 def object_id(kind: ObjectKind, data: bytes) -> ObjectId:
     """Give the id of an object of *kind* whose bytes are *data*."""
     match kind:
-        case ObjectKind.BLOB:
+        case ObjectKind.BLOB | ObjectKind.LIST:
             return blob_id(data)
         case ObjectKind.TREE:
             return tree_id(data)
         case ObjectKind.CHECKPOINT:
             return checkpoint_id(data)
+
+
+def split(raw_ids: bytes) -> list[ObjectId]:
+    """Give the ids of which *raw_ids* are the bytes, one after the other."""
+    digits = raw_ids.hex()
+    return [ObjectId(digits[start : start + 64]) for start in range(0, len(digits), 64)]
 
 
 def is_id(text: str) -> bool:

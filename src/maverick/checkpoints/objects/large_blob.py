@@ -13,34 +13,37 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from maverick.checkpoints.objects import chunking, ids
-from maverick.checkpoints.objects.frames import FrameDamaged, NewObject, compressor
 from maverick.checkpoints.objects.ids import ObjectKind
+from maverick.checkpoints.objects.pack_records import NewObject, list_data
 from maverick.checkpoints.objects.parallel import spread
 from maverick.errors import StoreDamaged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from maverick.checkpoints.objects.bases import Stored
     from maverick.checkpoints.objects.chunking import Read
-    from maverick.checkpoints.objects.frames import Frame
     from maverick.checkpoints.objects.ids import BlobId, ObjectId
 
     Chunks = tuple[tuple[ObjectId, int], ...]
 
 
-class Sink(Protocol):
-    """The pack that a blob goes into."""
+class Stored(Protocol):
+    """The objects that are stored."""
 
-    objects: Stored
+    def chunks(self, object_id: ObjectId) -> Chunks: ...
+
+    def read(self, object_id: ObjectId) -> bytes: ...
+
+
+class Sink(Protocol):
+    """What a blob goes into: see `NewObjects`."""
+
+    @property
+    def objects(self) -> Stored: ...
 
     def is_stored(self, object_id: ObjectId) -> bool: ...
 
     def wants(self, object_id: ObjectId) -> bool: ...
 
-    def add(self, frame: Frame) -> None: ...
-
-    def frames(self, items: Sequence[NewObject]) -> Iterator[Frame]: ...
+    def add(self, item: NewObject) -> None: ...
 
 
 class _Item(NamedTuple):
@@ -52,16 +55,16 @@ class _Item(NamedTuple):
 
 
 class LargeBlob:
-    """The blob that *pack* is to get, in whose place *former* was. Its id *blob* may be known, and
+    """The blob that *sink* is to get, in whose place *former* was. Its id *blob* may be known, and
     then it is wanted.
     """
 
-    def __init__(self, pack: Sink, former: ObjectId | None, blob: ObjectId | None = None) -> None:
-        self._pack = pack
+    def __init__(self, sink: Sink, former: ObjectId | None, blob: ObjectId | None = None) -> None:
+        self._sink = sink
         self._former = former
         self._known = blob
         self._hashed = ids.Hasher()
-        self._lists = _Lists(pack)
+        self._lists = _Lists(sink)
 
     def add(self, read: Read) -> tuple[BlobId, int]:
         """Append what *read* gives (at most so many bytes, none at the end); gives id and size."""
@@ -77,30 +80,24 @@ class LargeBlob:
             chunk for item in before[same:] for chunk in item.chunks or ((item.id, item.length),)
         ]
         first, read = self._begun(read, rest)
-        formers = Formers([chunk for chunk, _ in rest])
         for window in chain(first, chunking.windows(read)):
-            self._add_window(window, formers)
+            self._add_window(window)
         blob = self._known or self._hashed.blob_id()
         items = self._lists.items()
-        if len(items) > 1 and (self._known is not None or self._pack.wants(blob)):
-            self._pack.add(compressor().chunk_list(blob, items))
+        if len(items) > 1 and (self._known is not None or self._sink.wants(blob)):
+            self._sink.add(NewObject(ObjectKind.LIST, blob, list_data(items)))
         return ids.BlobId(blob), sum(length for _, length in items)
 
-    def _add_window(self, window: list[bytes], formers: Formers) -> None:
+    def _add_window(self, window: list[bytes]) -> None:
         # The whole is hashed by one thread while others hash its chunks.
         work: list[bytes | list[bytes]] = (
             [[], *window] if self._known is not None else [window, *window]
         )
         blobs = list(spread(partial(_id_of, self._hashed), work, 2 * sum(map(len, window))))
-        new: list[NewObject] = []
         for chunk, part in zip(blobs[1:], window, strict=True):
-            like = formers.next(chunk)
-            if chunk == self._known or self._pack.wants(chunk):
+            if chunk == self._known or self._sink.wants(chunk):
                 # a blob of one chunk was asked for already
-                new.append(NewObject(ObjectKind.BLOB, chunk, part, like))
-        for frame in self._pack.frames(new):
-            self._pack.add(frame)
-        for chunk, part in zip(blobs[1:], window, strict=True):
+                self._sink.add(NewObject(ObjectKind.BLOB, chunk, part))
             self._lists.add(chunk, part)
 
     def _unchanged(self, read: Read, before: list[_Item]) -> tuple[int, Read]:
@@ -113,7 +110,7 @@ class LargeBlob:
             blobs = spread(ids.blob_id, parts, sum(map(len, parts)))
             for number, (part, blob) in enumerate(zip(parts, blobs, strict=True)):
                 item = before[same]
-                if (item.id, item.length) != (blob, len(part)) or not self._pack.is_stored(blob):
+                if (item.id, item.length) != (blob, len(part)) or not self._sink.is_stored(blob):
                     return same, chunking.after(b"".join(parts[number:]), read)
                 if self._known is None:
                     self._hashed.update(part)
@@ -133,7 +130,7 @@ class LargeBlob:
         if len(before) != 1 or before[0][1] < chunking.MIN_BYTES:
             return [], read
         with suppress(StoreDamaged):
-            former = self._pack.objects.read(before[0][0])
+            former = self._sink.objects.read(before[0][0])
             (part,) = chunking.pieces(read, [len(former)])
             same = chunking.common(former, part)
             if same < chunking.MIN_BYTES:
@@ -145,26 +142,20 @@ class LargeBlob:
         """Give what *blob* is made of; nothing if it cannot be read."""
         if blob is None:
             return []
-        with suppress(FrameDamaged, StoreDamaged, OSError):
-            chunks = self._chunks_of(blob)
+        stored = self._sink.objects
+        with suppress(StoreDamaged, OSError):
+            chunks = stored.chunks(blob)
             if chunks:
-                return [_Item(chunk, length, self._chunks_of(chunk)) for chunk, length in chunks]
-            if self._pack.objects.packs.find(blob) is not None:
-                return [_Item(blob, len(self._pack.objects.read(blob)))]
+                return [_Item(chunk, length, stored.chunks(chunk)) for chunk, length in chunks]
+            return [_Item(blob, len(stored.read(blob)))]
         return []
-
-    def _chunks_of(self, blob: ObjectId) -> Chunks:
-        place = self._pack.objects.packs.find(blob)
-        return (
-            self._pack.objects.leans_at(place).chunks if place is not None and place.leans else ()
-        )
 
 
 class _Lists:
     """The lists of a blob: complete ones, and the chunks behind them that are in none yet."""
 
-    def __init__(self, pack: Sink) -> None:
-        self._pack = pack
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
         self._complete: list[tuple[ObjectId, int]] = []
         self._open: list[tuple[ObjectId, int]] = []
         self._hashed = ids.Hasher()
@@ -193,30 +184,10 @@ class _Lists:
 
     def _close(self) -> None:
         blob = self._hashed.blob_id()
-        if self._pack.wants(blob):
-            self._pack.add(compressor().chunk_list(blob, self._open))
+        if self._sink.wants(blob):
+            self._sink.add(NewObject(ObjectKind.LIST, blob, list_data(self._open)))
         self._complete.append((blob, sum(length for _, length in self._open)))
         self._open, self._hashed = [], ids.Hasher()
-
-
-class Formers:
-    """Says which chunk of the former blob stood where a new one stands now."""
-
-    def __init__(self, chunks: list[ObjectId]) -> None:
-        self._chunks = chunks
-        self._positions = {chunk: position for position, chunk in enumerate(chunks)}
-        self._at = 0
-
-    def next(self, chunk: ObjectId) -> ObjectId | None:
-        """Give the former chunk in the place of *chunk*, the next of the new ones; None if it is
-        the same.
-        """
-        same = self._positions.get(chunk)
-        if same is not None:
-            self._at = same + 1
-            return None
-        self._at += 1
-        return self._chunks[self._at - 1] if self._at <= len(self._chunks) else None
 
 
 def _id_of(hashed: ids.Hasher, part: bytes | list[bytes]) -> BlobId:

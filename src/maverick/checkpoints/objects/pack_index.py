@@ -1,243 +1,182 @@
-"""The index of a pack: where each of its objects is. Small ones are held in memory, large ones
-searched on disk.
+"""The index of a sealed pack: which number in it an object has, found by reading some of it.
 
-The sorted index of a large pack is searched by reading a few hundred bytes of it. Ids are hashes,
-so where one stands among n is known to about the square root of n; each block that is read says how
-far off the guess was. An id among a million is found, or not, by reading three or four blocks.
+Ids are hashes, so where one stands among n is known to about the square root of n; one block of
+the sorted rows, which hold the first bytes of the ids, is nearly always enough to say that an
+object is not there. A directory says where the records are.
 """
 
 from __future__ import annotations
 
 import struct
+import sys
+from array import array
 from bisect import bisect_left
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blake3 import blake3
 
-from maverick.checkpoints.objects.ids import ObjectId, ObjectKind
-from maverick.errors import PackDamaged, StoreTooNew
+from maverick.checkpoints.objects.pack_records import HEAD_BYTES, Record, RecordDamaged, varint
+from maverick.checkpoints.objects.segments import compress, decompress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     Pread = Callable[[int, int], bytes]
 
-_ROW = struct.Struct(">32sQIB")
+_ROW = struct.Struct(">4sI")
 ROW_BYTES = _ROW.size
-BLOCK_ROWS = 12
+PREFIX_BYTES = 4
+BLOCK_ROWS = 512
 # After as many guesses that were off, ids are no hashes, and halving is what is sure to end.
-_GUESSES = 8
-LEANS = 128
-"""What an index adds to the kind of an object whose frame leans on others."""
-_KINDS = {kind | leans: (kind, leans > 0) for kind in ObjectKind for leans in (0, LEANS)}
-_KNOWN_KINDS = frozenset(_KINDS)
-# An index up to this size is read whole once look-ups in it have read as much as it has.
-_HELD_BYTES = 1 << 20
-# Ids of as many rows fit a dictionary that costs little; more are searched for among the bytes.
-_HASHED_ROWS = 4096
+_GUESSES = 4
+_COLUMNS = 7
+"""Of the directory, four bytes for each record: length, flags, the four counts, structure bytes."""
+
+TRAILER_MAGIC = b"MVRKTAIL"
+TRAILER = struct.Struct(">QIII16s16s32s8s")
+TRAILER_BYTES = TRAILER.size
+AFTER_HASHED_BYTES = 40
+"""The hash of all before, and the magic at the very end."""
+_BUFFER_BYTES = 1 << 20
 
 
-class Place(NamedTuple):
-    """Where an object's frame is: in which pack, from which byte on, how many; and whether it leans
-    on others.
-    """
+class End(NamedTuple):
+    """What the trailer of a sealed pack says, in the order in which it does."""
 
-    pack: str
-    offset: int
-    length: int
-    kind: ObjectKind
-    leans: bool = False
-
-
-def _no_file(offset: int, length: int) -> bytes:
-    raise AssertionError(f"{length} bytes at {offset} were asked for of an index that is in memory")
-
-
-class PackIndex:
-    """The index of the pack *name* of *size* bytes: *count* rows of 45 bytes, sorted by id, from
-    byte *start* on.
-
-    Its rows are `data`; or they are read by *pread* (offset, length) when they are needed: by
-    `find` and `with_prefix` a few at a time, by anything else all, and then checked against the
-    hash *check*.
-    """
-
-    __slots__ = (
-        "_check",
-        "_data",
-        "_positions",
-        "_pread",
-        "_read_bytes",
-        "count",
-        "name",
-        "size",
-        "start",
-    )
-
-    def __init__(
-        self,
-        name: str,
-        count: int,
-        size: int,
-        start: int,
-        *,
-        data: bytes | None = None,
-        pread: Pread = _no_file,
-        check: bytes = b"",
-    ) -> None:
-        self.name = name
-        self.count = count
-        self.size = size
-        self.start = start
-        self._data = data
-        self._pread = pread
-        self._check = check
-        self._read_bytes = 0
-        self._positions: dict[bytes, int] | None = None
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __iter__(self) -> Iterator[tuple[ObjectId, Place]]:
-        for raw_id, place in self.rows():
-            yield ObjectId(raw_id.hex()), place
-
-    def rows(self) -> Iterator[tuple[bytes, Place]]:
-        """Yield every object's raw id and its place."""
-        for raw_id, offset, length, kind in _ROW.iter_unpack(self.data):
-            yield raw_id, Place(self.name, offset, length, *_KINDS[kind])
-
-    def copies(self) -> Iterator[tuple[bytes, Place]]:
-        """Yield for every frame what it is a copy of, and its place.
-
-        That is the object's raw id, and for a frame that leans on others the same with one byte
-        more: where a whole copy is needed, such a one does not do.
-        """
-        for raw_id, place in self.rows():
-            yield leaning(raw_id) if place.leans else raw_id, place
+    rows_at: int
+    objects: int
+    records: int
+    directory: int
+    rows_check: bytes
+    check: bytes
 
     @property
-    def data(self) -> bytes:
-        """All rows.
-
-        Raises:
-            PackDamaged: they are not what was written.
-            StoreTooNew: a newer version wrote them.
-        """
-        if self._data is None:
-            self.take_rows(self._pread(self.start, self.count * ROW_BYTES))
-        return self._data or b""
-
-    def take_rows(self, data: bytes) -> None:
-        """Take *data*, which was read already, as all rows. Raises as `data`."""
-        if blake3(data).digest() != self._check:
-            raise damaged(self.name, "its index is damaged")
-        if not _KNOWN_KINDS.issuperset(data[ROW_BYTES - 1 :: ROW_BYTES]):
-            raise StoreTooNew(
-                f"pack {self.name[:12]} holds objects of a kind that this version does not know; "
-                "update maverick"
-            )
-        self._data = data
-
-    def find(self, raw_id: bytes) -> Place | None:
-        """Give the place of an object by its 32-byte id, or None."""
-        if (
-            self._data is None
-            and self._read_bytes >= self.count * ROW_BYTES
-            and self._read_bytes <= _HELD_BYTES
-        ):
-            self.data  # noqa: B018 - reads it
-        if self._data is not None and self.count <= _HASHED_ROWS:
-            if self._positions is None:
-                ids = range(0, len(self._data), ROW_BYTES)
-                self._positions = {self._data[start : start + 32]: start for start in ids}
-            start = self._positions.get(raw_id)
-            return self._place(self._data[start : start + ROW_BYTES]) if start is not None else None
-        _, row = search(self.count, self._rows, raw_id)
-        return self._place(row) if row else None
-
-    def with_prefix(self, prefix: str) -> Iterator[tuple[ObjectId, Place]]:
-        """Yield the objects whose ids begin with the hexadecimal digits *prefix*."""
-        position, _ = search(self.count, self._rows, bytes.fromhex(prefix.ljust(64, "0")))
-        while position < self.count:
-            row = self._rows(position, 1)
-            object_id = ObjectId(row[:32].hex())
-            if not object_id.startswith(prefix):
-                break
-            yield object_id, self._place(row)
-            position += 1
-
-    def _place(self, row: bytes) -> Place:
-        _, offset, length, kind = _ROW.unpack(row)
-        if kind not in _KINDS:
-            raise damaged(self.name, "its index is damaged")
-        return Place(self.name, offset, length, *_KINDS[kind])
-
-    def _rows(self, first: int, number: int) -> bytes:
-        if self._data is not None:
-            return self._data[first * ROW_BYTES : (first + number) * ROW_BYTES]
-        rows = self._pread(self.start + first * ROW_BYTES, number * ROW_BYTES)
-        if len(rows) != number * ROW_BYTES:
-            raise damaged(self.name, "it is cut off")
-        self._read_bytes += len(rows)
-        return rows
+    def directory_at(self) -> int:
+        return self.rows_at + self.objects * ROW_BYTES
 
 
-def search(count: int, rows: Callable[[int, int], bytes], raw_id: bytes) -> tuple[int, bytes]:
-    """Find *raw_id* among *count* rows of 45 bytes, sorted by the 32-byte ids they begin with.
+def encode_rows(raw_ids: Iterable[bytes]) -> bytes:
+    """Give the sorted rows of the objects *raw_ids*, which are in the order of their numbers."""
+    rows = [_ROW.pack(raw_id[:PREFIX_BYTES], number) for number, raw_id in enumerate(raw_ids)]
+    return b"".join(sorted(rows))
 
-    *rows* gives a number of rows from a position on. Gives the position of the first row whose id
-    is not less, and that row if it is in the block read last and its id is *raw_id*, else nothing.
+
+def encode_directory(records: Sequence[Record]) -> bytes:
+    """Give the directory of *records*, which follow one another without gaps."""
+    columns = array("I")
+    for column in zip(
+        *((it.length, it.flags, *it.counts, it.structure) for it in records), strict=True
+    ):
+        columns.extend(column)
+    if sys.byteorder == "little":
+        columns.byteswap()
+    return compress(columns.tobytes())
+
+
+def parse_directory(data: bytes, count: int, offset: int) -> list[Record]:
+    """Give the *count* records that the directory *data* says begin at byte *offset*.
+
+    Raises:
+        RecordDamaged: it is none.
     """
-    key = _key(raw_id)
-    low, high, low_key, high_key = 0, count, 0, 1 << 64
+    columns = array("I")
+    columns.frombytes(decompress(data, 4 * _COLUMNS * count) if count else b"")
+    if sys.byteorder == "little":
+        columns.byteswap()
+    rows = zip(*(columns[at * count : (at + 1) * count] for at in range(_COLUMNS)), strict=True)
+    records: list[Record] = []
+    first = 0
+    for length, flags, blobs, lists, trees, checkpoints, structure in rows:
+        counts = blobs, lists, trees, checkpoints
+        prelude = sum(len(varint(number)) for number in (*counts, structure))
+        record = Record(offset, length, flags, first, counts, prelude, structure)
+        if record.content_bytes < 0:
+            raise RecordDamaged("the parts of a record do not fit its length")
+        records.append(record)
+        offset, first = offset + HEAD_BYTES + length, record.numbers.stop
+    return records
+
+
+def ending(
+    raw_ids: Iterable[bytes], records: Sequence[Record], size: int, hashed: Any
+) -> tuple[str, bytes]:
+    """Give the name of a sealed pack, and what it has behind its *records* and the first *size*
+    bytes. *raw_ids* are those of its objects, in the order of their numbers.
+
+    *hashed* is the BLAKE3 of all bytes before, which is continued.
+    """
+    rows = encode_rows(raw_ids)
+    directory = encode_directory(records)
+    trailer = TRAILER.pack(
+        size,
+        len(rows) // ROW_BYTES,
+        len(records),
+        len(directory),
+        blake3(rows).digest(16),
+        blake3(directory).digest(16),
+        bytes(32),
+        TRAILER_MAGIC,
+    )
+    start = rows + directory + trailer[:-AFTER_HASHED_BYTES]
+    hashed.update(start)
+    name: bytes = hashed.digest()
+    return name.hex(), start + name + TRAILER_MAGIC
+
+
+def hash_pack(size: int, pread: Pread) -> str:
+    """Give the name that a sealed pack of *size* bytes has by what is in it. Reads all of it."""
+    name: str = hash_bytes(size - AFTER_HASHED_BYTES, pread).hexdigest()
+    return name
+
+
+def hash_bytes(size: int, pread: Pread) -> Any:
+    """Give the BLAKE3 of the first *size* bytes, to be continued."""
+    hashed = blake3()
+    for offset in range(0, size, _BUFFER_BYTES):
+        hashed.update(pread(offset, min(_BUFFER_BYTES, size - offset)))
+    return hashed
+
+
+def numbers_between(
+    count: int, rows: Callable[[int, int], bytes], least: bytes, most: bytes
+) -> Iterator[int]:
+    """Yield the numbers of the objects whose ids begin with 4 bytes from *least* to *most*, among
+    *count* rows.
+
+    *rows* gives a number of rows from a position on.
+    """
+    start, block = _block(count, rows, least)
+    at = bisect_left(range(0, len(block), ROW_BYTES), least, key=lambda at: block[at : at + 4])
+    position = start + at
+    while position < count:
+        if position >= start + len(block) // ROW_BYTES:
+            start, block = position, rows(position, min(BLOCK_ROWS, count - position))
+        prefix, number = _ROW.unpack_from(block, (position - start) * ROW_BYTES)
+        if prefix > most:
+            return
+        yield number
+        position += 1
+
+
+def _block(count: int, rows: Callable[[int, int], bytes], prefix: bytes) -> tuple[int, bytes]:
+    """Give rows, and the position of the first of them, among which or right behind which the first
+    one is whose prefix is not less.
+    """
+    key = int.from_bytes(prefix)
+    low, high, low_key, high_key = 0, count, 0, 1 << 8 * PREFIX_BYTES
     guesses = 0
     while high - low > BLOCK_ROWS:
         guesses += 1
         span = high_key - low_key
-        near = (
-            (key - low_key) * (high - low) // span
-            if span > 0 and guesses <= _GUESSES
-            else (high - low) // 2
-        )
+        guess = span > 0 and guesses <= _GUESSES
+        near = (key - low_key) * (high - low) // span if guess else (high - low) // 2
         start = max(low, min(low + near - BLOCK_ROWS // 2, high - BLOCK_ROWS))
         block = rows(start, BLOCK_ROWS)
-        if raw_id < block[:32]:
-            high, high_key = start, _key(block)
-        elif raw_id > block[-ROW_BYTES : 32 - ROW_BYTES]:
-            low, low_key = start + BLOCK_ROWS, _key(block[-ROW_BYTES:])
+        first, last = block[:PREFIX_BYTES], block[-ROW_BYTES:][:PREFIX_BYTES]
+        if last < prefix:
+            low, low_key = start + BLOCK_ROWS, int.from_bytes(last)
+        elif first >= prefix and start > low:
+            high, high_key = start, int.from_bytes(first)
         else:
-            return _in_block(start, block, raw_id)
-    return _in_block(low, rows(low, high - low) if high > low else b"", raw_id)
-
-
-def _in_block(start: int, block: bytes, raw_id: bytes) -> tuple[int, bytes]:
-    ids = range(0, len(block), ROW_BYTES)
-    offset = bisect_left(ids, raw_id, key=lambda row: block[row : row + 32]) * ROW_BYTES
-    row = block[offset : offset + ROW_BYTES]
-    return start + offset // ROW_BYTES, row if row[:32] == raw_id else b""
-
-
-def _key(raw_id: bytes) -> int:
-    return int.from_bytes(raw_id[:8])
-
-
-def ids_of(indexes: Iterable[PackIndex], kind: ObjectKind) -> set[ObjectId]:
-    """Give the objects of *kind* in packs."""
-    return {object_id for index in indexes for object_id, place in index if place.kind is kind}
-
-
-def leaning(raw_id: bytes) -> bytes:
-    """Give what a copy of the object that leans on others is a copy of; see `PackIndex.copies`."""
-    return raw_id + b"+"
-
-
-encode_row: Callable[[bytes, int, int, int], bytes] = _ROW.pack
-"""Give the bytes of a row: of id, offset, length, and kind, with LEANS where it does. Rows sort as
-their bytes do.
-"""
-
-
-def damaged(name: str, why: str) -> PackDamaged:
-    """Give the error for the pack *name*."""
-    return PackDamaged(f"pack {name[:12]} is damaged: {why}; run `maverick checkpoint fsck`")
+            return start, block
+    return low, rows(low, high - low) if high > low else b""

@@ -1,32 +1,40 @@
-"""The packs in `objects/` as one process knows them: listed, and asked where an object is."""
+"""The packs in `objects/` as one process knows them: listed, asked where an object is, and read."""
 
 from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.checkpoints.disk.files import UNREADABLE, OpenFiles
-from maverick.checkpoints.disk.layout import list_folder
-from maverick.checkpoints.objects import ids, packs
-from maverick.checkpoints.objects.pack_index import damaged
+from maverick.checkpoints.disk.layout import is_pack, list_folder
+from maverick.checkpoints.objects import packs
+from maverick.checkpoints.objects.pack_records import damaged
+from maverick.checkpoints.objects.packs import Pack
+from maverick.checkpoints.objects.segments import Cache
 from maverick.errors import PackDamaged, StoreDenied
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from maverick.checkpoints.disk.files import Files
     from maverick.checkpoints.objects.ids import ObjectId, ObjectKind
-    from maverick.checkpoints.objects.pack_index import PackIndex, Place
 
-# The places of smaller packs, such as most saves write, are in one dictionary; larger packs are
-# searched each.
+# The objects of smaller packs are in one dictionary; larger packs are searched each.
 _SMALL_COUNT = 64
 
-MERGED_PACKS = 8
-"""So many packs of one size make one of the next."""
+
+class Place(NamedTuple):
+    """Where an object is: in which pack, and its number there."""
+
+    pack: Pack
+    number: int
+
+    @property
+    def kind(self) -> ObjectKind:
+        return self.pack.kind(self.number)
 
 
 class PackSet:
@@ -35,62 +43,101 @@ class PackSet:
     def __init__(self, files: Files, root: Path) -> None:
         self._files = files
         self._root = root
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._open = OpenFiles(files)
-        self._packs: dict[str, PackIndex] = {}
+        self._cache = Cache()
+        self._packs: dict[str, Pack] = {}
         self._damaged: dict[str, PackDamaged | StoreDenied] = {}
-        # Of the small packs: one place of each object, a whole one if there is one; and the other
-        # leaning ones.
-        self._places: dict[bytes, Place] = {}
-        self._more: dict[bytes, list[Place]] = {}
-        self._large: list[PackIndex] = []
-        self._names: set[str] = set()
-        self._listed = False
+        self._not_begun: set[str] = set()
+        # A place of each object in small packs, and the others of those that have several.
+        self._small: dict[ObjectId, Place] = {}
+        self._more: dict[ObjectId, list[Place]] = {}
+        self._large: list[Pack] = []
+        self._own: Pack | None = None
+        self._names: set[str] | None = None
         self.changes = 0
         """Counts the changes of what is known of the packs."""
+        self.others = 0
+        """Counts the packs of others that were found, whose names may not be durable yet."""
 
     def refresh(self) -> None:
-        """List `objects/`, open the indexes of new packs, forget the packs that are gone.
+        """List `objects/`, open the packs that are new, forget those that are gone, and see what
+        others have appended to open ones.
 
         A damaged pack is remembered as that: its objects are not found, reading one says why.
         """
         with self._lock:
-            names = set(list_folder(self._files, self._root, "objects"))
-            self._listed = True
+            names = {
+                name for name in list_folder(self._files, self._root, "objects") if is_pack(name)
+            }
+            for file, pack in list(self._packs.items()):
+                if pack.is_open and pack is not self._own and file in names:
+                    self._look_on(pack)
+            damaged_ones = {file for file in self._damaged if file.endswith(".open")}
+            for file in (damaged_ones | self._not_begun) & names:
+                self._load_again(file)
             if names == self._names:
                 return
+            before, self._names = self._names or set(), names
             self.changes += 1
-            self._forget({name for name in self._packs if f"{name}.pack" not in names})
-            self._damaged = {
-                name: error for name, error in self._damaged.items() if f"{name}.pack" in names
-            }
-            for name in sorted(map(pack_name, names - self._names)):
-                if name and name not in self._packs and name not in self._damaged:
-                    self._load(name)
-            self._names = names
+            self._forget(before - names)
+            for file in sorted(names - before):
+                if file not in self._packs:
+                    self.others += 1
+                    self._load(file)
 
-    def add(self, index: PackIndex) -> None:
-        """Take note of a pack that this process has written."""
+    def own(self, pack: Pack) -> None:
+        """Take note of the open pack that this process appends to from now on."""
         with self._lock:
-            self._names.add(f"{index.name}.pack")
-            self._register(index)
+            self._forget({pack.file})
+            if self._names is not None:
+                self._names.add(pack.file)
+            self._own = pack
+            self._register(pack)
+            self.changes += 1
+
+    def disown(self, file: str) -> None:
+        """Take note that this process appends no more to the open pack *file*; another one may."""
+        with self._lock:
+            if self._own is not None and self._own.file == file:
+                self._own = None
+            self._forget({file})
+            if self._names is not None:
+                self._names.discard(file)
+            self.changes += 1
+
+    def note_sealed(self, file: str) -> None:
+        """Take note of the sealed pack *file*, which this process has written."""
+        with self._lock:
+            self._load(file)
+            self.changes += 1
+            if self._names is not None:
+                self._names.add(file)
+
+    def load(self, file: str) -> Pack:
+        """Do the same, and give it. Raises PackDamaged."""
+        with self._lock:
+            self.note_sealed(file)
+            if file in self._damaged:
+                raise self._damaged[file]
+            return self._packs[file]
 
     def close(self) -> None:
         """Close the packs that are open; they are opened again when they are read."""
         with self._lock:
             self._open.close_all()
 
-    def listed(self) -> list[PackIndex]:
-        """Give the packs, for their names, sizes and counts; nothing is read."""
+    def listed(self) -> list[Pack]:
+        """Give the packs; nothing is read."""
         with self._lock:
             return list(self._packs.values())
 
-    def indexes(self) -> list[PackIndex]:
-        """Give the indexes of the packs, read whole and checked, damaged ones left out."""
+    def checked(self) -> list[Pack]:
+        """Give the packs, their indexes read whole and checked, damaged ones left out."""
         with self._lock:
-            for index in list(self._packs.values()):
-                with self._noting_damage(index):
-                    index.data  # noqa: B018 - reads and checks it
+            for pack in list(self._packs.values()):
+                with self._noting_damage(pack):
+                    pack.check_rows()
             return list(self._packs.values())
 
     def damaged(self) -> list[PackDamaged | StoreDenied]:
@@ -98,141 +145,172 @@ class PackSet:
         with self._lock:
             return list(self._damaged.values())
 
-    def find(self, object_id: ObjectId, *, whole: bool = False) -> Place | None:
-        """Give the place of an object, preferably of a copy that leans on nothing; of no other if
-        *whole*.
-        """
-        if not self._listed:
-            self.refresh()
-        raw_id = bytes.fromhex(object_id)
+    def find(self, object_id: ObjectId) -> Place | None:
+        """Give a place of an object."""
+        return next(self.places(object_id), None)
+
+    def places(self, object_id: ObjectId) -> Iterator[Place]:
+        """Yield all known places of an object."""
+        self._list()
         with self._lock:
-            place = self._places.get(raw_id)
-            if place is not None and not place.leans:
-                return place
-            for other in self._find_large(raw_id):
-                if not other.leans:
-                    return other
-                place = place or other
-            return None if whole else place
+            place = self._small.get(object_id)
+            more = list(self._more.get(object_id, ()))
+            large = list(self._large)
+        if place is not None:
+            yield place
+        yield from more
+        for pack in large:
+            found = self._find_in(pack, object_id)
+            if found is not None:
+                yield found
 
     def absent(self, object_ids: Iterable[ObjectId]) -> set[ObjectId]:
-        """Give those of which there is no copy."""
-        if not self._listed:
-            self.refresh()
+        """Give those of which there is no copy that a save may lean on: what another process has
+        appended may be taken back.
+        """
+        self._list()
         with self._lock:
-            rest = {
-                raw_id: object_id
-                for object_id in object_ids
-                if (raw_id := bytes.fromhex(object_id)) not in self._places
-            }
-            if not self._large:
-                return set(rest.values())
+            # What a thread is about to append has numbers already, which the pack does not hold.
+            own: Mapping[bytes, int] = self._own.numbers() if self._own is not None else {}
+            count = len(self._own) if self._own is not None else 0
+            sealed = [pack for pack in self._large if not pack.is_open]
             return {
                 object_id
-                for raw_id, object_id in rest.items()
-                if next(self._find_large(raw_id), None) is None
+                for object_id in object_ids
+                if own.get(object_id.encode(), count) >= count
+                and object_id not in self._small
+                and not any(self._find_in(pack, object_id) for pack in sealed)
             }
-
-    def leaning(self, object_id: ObjectId) -> list[Place]:
-        """Give the places of all copies of an object; none if one of them is whole."""
-        raw_id = bytes.fromhex(object_id)
-        with self._lock:
-            place = self._places.get(raw_id)
-            if place is not None and not place.leans:
-                return []
-            places = [
-                *([place] if place else ()),
-                *self._more.get(raw_id, ()),
-                *self._find_large(raw_id),
-            ]
-        return places if all(place.leans for place in places) else []
 
     def with_prefix(self, prefix: str, kind: ObjectKind) -> set[ObjectId]:
         """Give the objects of *kind* whose ids begin with the hexadecimal digits *prefix*."""
         self.refresh()
-        object_ids: set[ObjectId] = set()
+        found: set[ObjectId] = set()
         with self._lock:
-            for index in list(self._packs.values()):
-                with self._noting_damage(index):
-                    object_ids.update(
+            for pack in list(self._packs.values()):
+                with self._noting_damage(pack):
+                    found.update(
                         object_id
-                        for object_id, place in index.with_prefix(prefix)
-                        if place.kind == kind
+                        for object_id, number in pack.with_prefix(prefix)
+                        if pack.kind(number) == kind
                     )
-        return object_ids
+        return found
+
+    def read(self, place: Place) -> bytes:
+        """Give the bytes at *place*, of a LIST its list; they are not compared with the id.
+
+        Raises:
+            RecordDamaged: they cannot be read.
+            OSError: the file cannot be read, or is gone, or the pack is another one by now.
+        """
+        with self._lock:
+            if self._packs.get(place.pack.file) is not place.pack:
+                raise FileNotFoundError(place.pack.file)
+            try:
+                return place.pack.read(place.number)
+            finally:
+                self._rest(place.pack)
+
+    def _list(self) -> None:
+        if self._names is None:
+            self.refresh()
 
     # With the lock held.
 
-    def _load(self, name: str) -> None:
-        path = self._root / "objects" / f"{name}.pack"
+    def _find_in(self, pack: Pack, object_id: ObjectId) -> Place | None:
+        with self._lock, self._noting_damage(pack):
+            number = pack.find(object_id)
+            return Place(pack, number) if number is not None else None
+        return None
+
+    def _load(self, file: str) -> None:
+        path = self._root / "objects" / file
+        pread = partial(self._open.pread, path)
         try:
-            index = packs.open_index(name, self._files.size(path), partial(self._open.pread, path))
+            if file.endswith(".open"):
+                if not packs.is_begun(file, pread):
+                    self._not_begun.add(file)
+                    self._open.close(path)
+                    return
+                pack = packs.open_growing(file, pread, self._cache)
+            else:
+                pack = packs.open_sealed(file, self._files.size(path), pread, self._cache)
+            self._register(pack)
         except (PackDamaged, StoreDenied) as error:
-            self._damaged[name] = error
+            self._damaged[file] = error
         except FileNotFoundError:  # gc was faster
             return
         except OSError as error:
             if error.errno not in UNREADABLE:
                 raise
-            self._damaged[name] = damaged(name, f"it cannot be read ({error.strerror})")
-        else:
-            self._register(index)
-        if name in self._damaged or len(index) <= _SMALL_COUNT:
+            name = file.partition(".")[0]
+            self._damaged[file] = damaged(name, f"it cannot be read ({error.strerror})")
+        if file in self._damaged:
             self._open.close(path)
+        else:
+            self._rest(self._packs[file])
 
-    def _register(self, index: PackIndex) -> None:
-        self._packs[index.name] = index
-        if len(index) > _SMALL_COUNT:
-            self._large.append(index)
-            return
-        for raw_id, place in index.rows():
-            first = self._places.get(raw_id)
-            if first is None or (first.leans and not place.leans):
-                self._places[raw_id] = place
-            elif first.leans and place.leans:
-                self._more.setdefault(raw_id, []).append(place)
+    def _rest(self, pack: Pack) -> None:
+        """Leave only large sealed packs open between reads."""
+        if pack.is_open or _is_small(pack):
+            self._open.close(self._root / "objects" / pack.file)
 
-    def _forget(self, names: set[str]) -> None:
-        if not names:
-            return
-        before, self._packs = self._packs, {}
-        self._places, self._more, self._large = {}, {}, []
-        for name, index in before.items():
-            if name in names:
-                self._open.close(self._root / "objects" / f"{name}.pack")
-            else:
-                self._register(index)
+    def _register(self, pack: Pack) -> None:
+        if _is_small(pack):
+            self._note_small(pack)
+        else:
+            self._large.append(pack)
+        self._packs[pack.file] = pack
 
-    def _find_large(self, raw_id: bytes) -> Iterator[Place]:
-        for index in list(self._large):
-            try:
-                place = index.find(raw_id)
-            except (PackDamaged, FileNotFoundError) as error:
-                self._note(index, error)
-            else:
-                if place is not None:
-                    yield place
+    def _note_small(self, pack: Pack) -> None:
+        for number, _, object_id in list(pack.objects()):
+            place = Place(pack, number)
+            if self._small.setdefault(object_id, place) is not place:
+                self._more.setdefault(object_id, []).append(place)
+
+    def _forget(self, files: set[str]) -> None:
+        gone = [self._packs.pop(file) for file in files if file in self._packs]
+        for file in files:
+            self._damaged.pop(file, None)
+            self._not_begun.discard(file)
+            self._open.close(self._root / "objects" / file)
+        if any(_is_small(pack) for pack in gone):
+            self._small, self._more = {}, {}
+            for pack in filter(_is_small, self._packs.values()):
+                self._note_small(pack)
+        self._large = [pack for pack in self._large if pack.file not in files]
+
+    def _load_again(self, file: str) -> None:
+        """Try an open pack again: it may have been read when its writer had hardly begun it."""
+        self._damaged.pop(file, None)
+        self._not_begun.discard(file)
+        self._load(file)
+        if file in self._packs:
+            self.others += 1
+            self.changes += 1
+
+    def _look_on(self, pack: Pack) -> None:
+        count = len(pack)
+        with self._noting_damage(pack):
+            pack.look_on()
+        if len(pack) != count:
+            self.changes += 1
 
     @contextmanager
-    def _noting_damage(self, index: PackIndex) -> Iterator[None]:
-        """Go on without a pack that turns out to be damaged, or to be gone, when its rows are
-        read.
-        """
+    def _noting_damage(self, pack: Pack) -> Iterator[None]:
+        """Go on without a pack that turns out to be damaged, or to be gone, when it is read."""
         try:
             yield
         except (PackDamaged, FileNotFoundError) as error:
-            self._note(index, error)
+            self.changes += 1
+            self._forget({pack.file})
+            if isinstance(error, PackDamaged):
+                self._damaged[pack.file] = error
+            elif self._names is not None:
+                self._names.discard(pack.file)
+        finally:
+            self._rest(pack)
 
-    def _note(self, index: PackIndex, error: PackDamaged | FileNotFoundError) -> None:
-        self.changes += 1
-        self._forget({index.name})
-        if isinstance(error, PackDamaged):
-            self._damaged[index.name] = error
-        else:
-            self._names.discard(f"{index.name}.pack")
 
-
-def pack_name(file_name: str) -> str:
-    """Give the name of the pack in a file; empty if the file is none."""
-    name = file_name.removesuffix(".pack")
-    return name if name != file_name and ids.is_id(name) else ""
+def _is_small(pack: Pack) -> bool:
+    return not pack.is_open and len(pack) <= _SMALL_COUNT

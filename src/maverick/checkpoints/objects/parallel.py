@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ R = TypeVar("R")
 _PAYS_FROM_BYTES = 4 << 20
 # Handing a task to a thread costs about what compressing some KiB does, so it is of several items
 # if they are small.
-_TASK_BYTES, _TASKS_AHEAD = 512 << 10, 8
-_MOST_THREADS = 8
+_TASK_BYTES = 512 << 10
+MOST_THREADS = 8
 _BATCH_FILES, _BATCH_BYTES = 128, 4 << 20
 _LARGE_BYTES = 16 << 20
 
@@ -31,25 +32,14 @@ def spread(function: Callable[[T], R], items: Sequence[T], size_bytes: int) -> I
     """
     # To ask for the number of cores takes 50 µs itself.
     threads = (
-        min(os.cpu_count() or 1, _MOST_THREADS, len(items)) if size_bytes >= _PAYS_FROM_BYTES else 1
+        min(os.cpu_count() or 1, MOST_THREADS, len(items)) if size_bytes >= _PAYS_FROM_BYTES else 1
     )
-    return map(function, items) if threads < 2 else _spread(function, items, size_bytes, threads)
-
-
-def _spread(
-    function: Callable[[T], R], items: Sequence[T], size_bytes: int, threads: int
-) -> Iterator[R]:
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 16 ms that a small save does not need
-
-    def work(task: Sequence[T]) -> list[R]:
-        return [function(item) for item in task]
-
+    if threads < 2:
+        return map(function, items)
     number = max(1, len(items) * _TASK_BYTES // size_bytes)
-    tasks = [items[start : start + number] for start in range(0, len(items), number)]
-    with ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(tasks), _TASKS_AHEAD * threads):
-            for results in pool.map(work, tasks[start : start + _TASKS_AHEAD * threads]):
-                yield from results
+    tasks = (items[start : start + number] for start in range(0, len(items), number))
+    done = _threaded(lambda task: [function(item) for item in task], tasks, threads)
+    return chain.from_iterable(results for _, results in done)
 
 
 def batched(
@@ -63,7 +53,7 @@ def batched(
     """
     large = [item for item in items if size(item) >= _LARGE_BYTES]
     small = [item for item in items if size(item) < _LARGE_BYTES] if large else items
-    threads = min(os.cpu_count() or 1, _MOST_THREADS)
+    threads = min(os.cpu_count() or 1, MOST_THREADS)
     pays = len(small) >= _BATCH_FILES // 2 or sum(map(size, small)) >= _PAYS_FROM_BYTES
     for batch, results in _threaded(work, _batches(small, size), threads if pays else 1):
         yield from zip(batch, results, strict=True)
@@ -71,17 +61,15 @@ def batched(
         yield item, work([item])[0]
 
 
-def _threaded(
-    work: Callable[[list[T]], list[R]], batches: Iterator[list[T]], threads: int
-) -> Iterator[tuple[list[T], list[R]]]:
+def _threaded(work: Callable[[T], R], batches: Iterator[T], threads: int) -> Iterator[tuple[T, R]]:
     if threads < 2:
         for batch in batches:
             yield batch, work(batch)
         return
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - as above
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 16 ms that a small save does not need
 
     with ThreadPoolExecutor(threads) as pool:
-        running: deque[tuple[list[T], Future[list[R]]]] = deque()
+        running: deque[tuple[T, Future[R]]] = deque()
         try:
             for batch in batches:
                 running.append((batch, pool.submit(work, batch)))

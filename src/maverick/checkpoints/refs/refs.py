@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blake3 import blake3
 
 from maverick.checkpoints.disk import sealed
-from maverick.checkpoints.disk.files import replace
-from maverick.checkpoints.disk.layout import file_name, list_folder, run_name, temporary
+from maverick.checkpoints.disk.files import UNREADABLE, replace
+from maverick.checkpoints.disk.layout import file_name, is_pack, list_folder, run_name, temporary
+from maverick.checkpoints.disk.locks import is_locked
 from maverick.checkpoints.disk.sealed import quote, spell, to_bytes
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.trees.checkpoint import CHECKPOINT_KINDS, Checkpoint, CheckpointKind
-from maverick.errors import NotFound, RefDamaged, StoreDenied
+from maverick.errors import NotFound, PackDamaged, RefDamaged, StoreDenied, StoreTooNew
 from maverick.noted import whole_number
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from maverick.checkpoints.disk.files import Files
     from maverick.checkpoints.objects.ids import CheckpointId, TreeId
+    from maverick.checkpoints.objects.packs import Pack
 
 LOG_LENGTH = 16
 _NOTE = "refs.lock"
@@ -134,10 +136,11 @@ def by_start(ref: Ref) -> tuple[int, int, str]:
 
 
 class Refs:
-    """The refs of the store at *root*. Only `put` and `remove` change anything; hold `refs.lock`
-    for them.
+    """The refs of the store at *root*. Only `put`, `overwrite` and `remove` change anything; hold
+    `refs.lock` for them.
 
-    A ref that was got or put is not parsed again while its file has the bytes it had.
+    A ref that was got or put is not parsed again while its file has the bytes it had. Where a run
+    stands is what its file says or, if that is newer, its last record in an open pack.
     """
 
     def __init__(self, files: Files, root: Path) -> None:
@@ -146,18 +149,49 @@ class Refs:
         self._last: tuple[bytes, Ref] | None = None
 
     def get(self, run: str) -> Ref | None:
-        """Read the ref of *run*; None if there is no such run.
+        """Give the ref of *run*, which may say more than its file; None if there is no such run.
 
         Raises:
             RefDamaged: it is torn or altered, or cannot be read.
         """
-        data = self._load(file_name(run))
-        if data is None:
+        return self._newer(run, self._ahead())
+
+    def _newer(self, run: str, ahead: Mapping[str, Ref]) -> Ref | None:
+        try:
+            ref = self.in_file(run)
+        except RefDamaged:
+            # It may be written over at this instant, or was when the power went. What a pack that
+            # is kept says is on the disk only if the file is torn after it was read, too.
+            busy = self._ahead(busy=True)
+            try:
+                ref = self.in_file(run)
+            except RefDamaged:
+                if run not in busy:
+                    raise
+                return busy[run]
+        led = ahead.get(run)
+        return ref if led is None else newer(ref, led)
+
+    def in_file(self, run: str) -> Ref | None:
+        """Give what the file of the ref says; None if there is none. Raises RefDamaged."""
+        path = self.path(run)
+        try:
+            data = sealed.load(self._files, path)
+        except FileNotFoundError:
             return None
+        except sealed.Broken as broken:
+            raise RefDamaged(
+                f"the ref of run {run} {broken} ({path}); run `maverick checkpoint fsck`"
+            ) from broken
         last = self._last
         if last is not None and last[0] == data and last[1].run == run:
             return last[1]
-        ref = self._parsed(file_name(run), data)
+        ref = parse_ref(data)
+        if ref is None or ref.run != run:
+            raise RefDamaged(
+                f"the ref of run {run} is torn or altered ({path}); "
+                "run `maverick checkpoint fsck --repair` to rebuild it"
+            )
         self._last = data, ref
         return ref
 
@@ -166,19 +200,21 @@ class Refs:
         cannot be read.
         """
         refs: list[Ref] = []
-        for name in self._names():
+        ahead = self._ahead()
+        for run in dict.fromkeys((*self._runs(), *ahead)):
             try:
-                data = self._load(name)
-                if data is not None:
-                    refs.append(self._parsed(name, data))
+                ref = self._newer(run, ahead)
             except RefDamaged as error:
                 if damaged is not None:
                     damaged.append(error)
+            else:
+                if ref is not None:
+                    refs.append(ref)
         return sorted(refs, key=by_start)
 
     def run_ids(self) -> tuple[str, ...]:
         """Give the ids of all runs, sorted, also of those whose refs cannot be read."""
-        return tuple(sorted(filter(None, map(run_name, self._names()))))
+        return tuple(sorted({*self._runs(), *self._ahead()}))
 
     def next_order(self) -> int:
         """Give the number of a run that begins now, above that of any other.
@@ -189,14 +225,14 @@ class Refs:
         number, seal = b"", b""
         with suppress(OSError, ValueError):
             number, seal = self._files.read(self._root / _NOTE).split()
+        ahead = self._ahead()
+        orders, unknown = [0, *(ref.order for ref in ahead.values())], 1
         if number.isdigit() and seal == self._seal(number):
-            return int(number) + 1
-        orders, unknown = [0], 1
-        for name in self._names():
+            return max(int(number), *orders) + 1
+        for run in self._runs():
             try:
-                data = self._load(name)
-                if data is not None:
-                    orders.append(self._parsed(name, data).order)
+                ref = self._newer(run, ahead)
+                orders.append(ref.order if ref is not None else 0)
             except (RefDamaged, StoreDenied):  # it has a number, too
                 unknown += 1
         return max(orders) + unknown
@@ -224,40 +260,115 @@ class Refs:
     def put(self, ref: Ref) -> None:
         """Make *ref* the ref of its run. After a crash it is the old one or this one (2 fsyncs)."""
         data = encode_ref(ref)
-        target = self._root / f"refs/{file_name(ref.run)}"
-        replace(self._files, temporary(self._root), target, [data])
+        replace(self._files, temporary(self._root), self.path(ref.run), [data])
         self._last = data, ref
+
+    def overwrite(self, ref: Ref, descriptor: int, size: int) -> int:
+        """Write *ref* over what the open file of its run holds, *size* bytes, and give how many it
+        holds now. Nothing is synced: an open pack says the same.
+        """
+        data = encode_ref(ref)
+        self._files.pwrite(descriptor, data, 0)
+        if len(data) < size:
+            self._files.truncate(descriptor, len(data))
+        self._last = data, ref
+        return len(data)
+
+    def may_lag(self) -> bool:
+        """Say whether there are runs in open packs that nobody keeps their refs right for."""
+        return bool(self._ahead())
+
+    def _ahead(self, *, busy: bool = False) -> dict[str, Ref]:
+        """Give where runs stand by the open packs, as far as refs may lag behind these.
+
+        What a process of this boot has locked is left out, since it keeps its refs right, unless
+        *busy* ones are wanted, too.
+        """
+        found: dict[str, Ref] = {}
+        for file in open_packs(self._files, self._root):
+            from maverick.checkpoints.objects.pack_records import may_say_more  # noqa: PLC0415 - many have none
+
+            path = self._root / "objects" / file
+            try:
+                if not busy and self._is_kept_right(path):
+                    continue
+                if not may_say_more(self._files.read(path)):
+                    continue
+                from maverick.checkpoints.objects.packs import open_growing  # noqa: PLC0415 - after a kill only
+
+                pack = open_growing(file, partial(self._files.pread, path))
+                stands = standing(pack)
+            except (FileNotFoundError, PackDamaged, StoreTooNew):
+                continue  # It was sealed at this instant, or fsck says what is wrong.
+            except OSError as error:
+                if error.errno not in UNREADABLE:
+                    raise
+                continue
+            for run, ref in stands.items():
+                if run not in found or found[run].sequence < ref.sequence:
+                    found[run] = ref
+        return found
+
+    def _is_kept_right(self, path: Path) -> bool:
+        if not is_locked(path):
+            return False
+        from maverick.checkpoints.disk.filesystem import boot  # noqa: PLC0415 - beside a run only
+        from maverick.checkpoints.objects.pack_records import PACK_HEADER_BYTES  # noqa: PLC0415
+
+        return self._files.pread(path, 0, PACK_HEADER_BYTES)[-16:] == boot() != bytes(16)
+
+    def path(self, run: str) -> Path:
+        """Give the file of a run's ref."""
+        return self._root / "refs" / file_name(run)
 
     def remove(self, run: str) -> None:
         """Remove the ref of *run*, which exists."""
-        self._files.unlink(self._root / "refs" / file_name(run))
+        self._files.unlink(self.path(run))
         self._files.sync_folder(self._root / "refs")
 
-    def _names(self) -> Iterator[str]:
-        """Yield the names of refs; what somebody's file browser left in the folder is none."""
-        for name in list_folder(self._files, self._root, "refs"):
-            if run_name(name) is not None:
-                yield name
+    def _runs(self) -> Iterator[str]:
+        """Yield the runs that have files; what somebody's file browser left there is none."""
+        return filter(None, map(run_name, list_folder(self._files, self._root, "refs")))
 
-    def _load(self, name: str) -> bytes | None:
-        try:
-            return sealed.load(self._files, self._root / f"refs/{name}")
-        except FileNotFoundError:
-            return None
-        except sealed.Broken as broken:
-            raise RefDamaged(
-                f"the ref of run {run_name(name)} {broken} ({self._root}/refs/{name}); "
-                "run `maverick checkpoint fsck`"
-            ) from broken
 
-    def _parsed(self, name: str, data: bytes) -> Ref:
-        ref = parse_ref(data)
-        if ref is None or file_name(ref.run) != name:
-            raise RefDamaged(
-                f"the ref of run {run_name(name)} is torn or altered ({self._root}/refs/{name}); "
-                "run `maverick checkpoint fsck --repair` to rebuild it"
-            )
-        return ref
+def open_packs(files: Files, root: Path) -> list[str]:
+    """Give the names of the files of open packs."""
+    names = list_folder(files, root, "objects")
+    return sorted(name for name in names if name.endswith(".open") and is_pack(name))
+
+
+def standing(pack: Pack) -> dict[str, Ref]:
+    """Give where the runs stand that are not closed in *pack*, as far as that can be read."""
+    from maverick.checkpoints.refs.run_commits import committed  # noqa: PLC0415 - after a kill only
+
+    refs: dict[str, Ref] = {}
+    for commits in committed(pack):
+        ref: Ref | None = None
+        for commit in commits:
+            if commit.checkpoint is None:
+                ref = parse_ref(commit.ref.encode("utf-8", "surrogateescape"))
+            elif ref is not None:
+                ref = Ref.at(
+                    commit.checkpoint,
+                    size=commit.bytes,
+                    reason=commit.reason,
+                    before=ref,
+                    summary=commit.summary,
+                )
+        if ref is not None and all(commit.run == ref.run for commit in commits):
+            refs[ref.run] = ref
+    return refs
+
+
+def newer(ref: Ref | None, led: Ref) -> Ref:
+    """Give where a run stands, by what its file says, *ref*, and what an open pack says, *led*.
+
+    Tags are as in the file if that can be read: another process than the one that saves may have
+    set them.
+    """
+    if ref is None:
+        return led
+    return ref if ref.sequence >= led.sequence else led._replace(tags=ref.tags, order=ref.order)
 
 
 def encode_ref(ref: Ref) -> bytes:

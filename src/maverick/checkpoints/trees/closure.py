@@ -1,10 +1,9 @@
-"""The one walk over what a checkpoint leads to: gc marks by it, fsck checks by it, export copies by
-it.
+"""The one walk over what a checkpoint leads to: fsck checks by it, export copies by it, and gc
+marks by the same links.
 
 A checkpoint leads to its tree, its facts and the labelled checkpoint before it (its parent is a
 weak link, which is not followed); a tree node to its narrower nodes or its entries; an object that
-is stored as a list of chunks to these. What was seen is not visited again. A base (see `frames`) is
-not visited, only noted: what it names as an object of its own may be gone.
+is stored as a list of chunks to these. What was seen is not visited again.
 """
 
 from __future__ import annotations
@@ -20,8 +19,6 @@ from maverick.errors import StoreDamaged, StoreTooNew
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator
 
-    from maverick.checkpoints.objects.frames import Leans
-
 UNKNOWN = -1
 """The size or count of a link that does not say it."""
 
@@ -30,10 +27,10 @@ class ObjectSource(Protocol):
     """Where the walk finds objects: the store's `objects`."""
 
     def holds(self, object_id: ObjectId) -> bool:
-        """Say whether an object is in a pack, with all that it leans on."""
+        """Say whether an object is in a pack, with its chunks."""
 
-    def leans(self, object_id: ObjectId) -> Leans:
-        """Give what the copies of an object lean on."""
+    def chunks(self, object_id: ObjectId) -> tuple[tuple[ObjectId, int], ...]:
+        """Give the chunks, ids and lengths, of an object that is stored as a list of them."""
 
     def read(self, object_id: ObjectId) -> bytes:
         """Give the bytes of an object, verified."""
@@ -62,7 +59,7 @@ class Visit:
     `path` leads to it from `checkpoint`: empty for the checkpoint itself, else beginning with
     `tree` or `facts`. `by` is the link that led to it. A blob is not read, so `data` and `content`
     are empty; an object that is missing or damaged has an `error`, nothing else, and the walk goes
-    on beside it. `bases` are the objects that it is stored with.
+    on beside it.
     """
 
     kind: ObjectKind
@@ -73,26 +70,18 @@ class Visit:
     data: bytes = b""
     content: Checkpoint | Node | None = None
     links: tuple[Link, ...] = ()
-    bases: tuple[ObjectId, ...] = ()
     error: StoreDamaged | StoreTooNew | None = None
 
 
 class ClosureWalk:
     """A walk that can be continued from further checkpoints.
 
-    `seen` is what it has visited so far, `bases` what has to be there whole, but as no more than
-    bytes. The checkpoints *known* are not read again; the visits of them have no `data`.
+    `seen` is what it has visited so far.
     """
 
-    def __init__(
-        self, source: ObjectSource, seen: Iterable[ObjectId] = (), known: Iterable[Checkpoint] = ()
-    ) -> None:
+    def __init__(self, source: ObjectSource) -> None:
         self._source = source
-        self._known: dict[ObjectId, Checkpoint] = {
-            checkpoint.id: checkpoint for checkpoint in known
-        }
-        self.seen: set[ObjectId] = set(seen)
-        self.bases: set[ObjectId] = set()
+        self.seen: set[ObjectId] = set()
 
     def visit(self, checkpoints: Iterable[CheckpointId]) -> Iterator[Visit]:
         """Visit *checkpoints* and all that they lead to, what names a thing before the thing.
@@ -120,21 +109,18 @@ class ClosureWalk:
     def _visit(self, link: Link, checkpoint: CheckpointId, path: tuple[str, ...]) -> Visit:
         try:
             data, content = self._read(link)
-            leans = self._source.leans(link.id)
+            chunks = self._source.chunks(link.id) if link.kind is ObjectKind.BLOB else ()
         except (StoreDamaged, StoreTooNew) as error:
             return Visit(link.kind, link.id, checkpoint, path, link, error=error)
         links = links_of(content) if content is not None else ()
-        links += tuple(Link(ObjectKind.BLOB, chunk, "", length) for chunk, length in leans.chunks)
-        self.bases.update(leans.bases)
-        return Visit(link.kind, link.id, checkpoint, path, link, data, content, links, leans.bases)
+        links += tuple(Link(ObjectKind.BLOB, chunk, "", length) for chunk, length in chunks)
+        return Visit(link.kind, link.id, checkpoint, path, link, data, content, links)
 
     def _read(self, link: Link) -> tuple[bytes, Checkpoint | Node | None]:
         if link.kind is ObjectKind.BLOB:
             if not self._source.holds(link.id):
                 self._source.read(link.id)  # looks again, also in trash/, and says what is wrong
             return b"", None
-        if link.id in self._known:
-            return b"", self._known[link.id]
         data = self._source.read(link.id)
         if link.kind is ObjectKind.CHECKPOINT:
             return data, parse_checkpoint(CheckpointId(link.id), data)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias, TypeVar
 
 from maverick.checkpoints.objects import ids
-from maverick.checkpoints.objects.frames import NewObject
 from maverick.checkpoints.objects.ids import BlobId, ObjectKind
+from maverick.checkpoints.objects.pack_records import NewObject
 from maverick.checkpoints.trees import codec, folders, tree_nodes
 from maverick.checkpoints.trees.snapshot import AnyPath, NodeSource, locate, parse_path, show_path
 from maverick.checkpoints.trees.tree_nodes import Entry
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from maverick.checkpoints.objects.ids import ObjectId, TreeId
-    from maverick.checkpoints.objects.open_pack import OpenPack
+    from maverick.checkpoints.objects.new_objects import NewObjects
     from maverick.checkpoints.trees.folders import Path as Names
     from maverick.checkpoints.trees.tree_nodes import EntryKind
 
@@ -32,12 +32,12 @@ Objects: TypeAlias = "dict[ObjectId, NewObject]"
 
 
 class Streamed(Protocol):
-    """Content that is too much to be held: it puts its objects into the pack of a save while that
-    is written.
+    """Content that is too much to be held: it adds its objects to those of a save while that is
+    made.
     """
 
-    def put(self, pack: OpenPack, before: Entry | None) -> Entry:
-        """Add to *pack* what it does not hold yet, children first, and give the entry that leads to
+    def put(self, into: NewObjects, before: Entry | None) -> Entry:
+        """Add to *into* what is not stored yet, children first, and give the entry that leads to
         all of it.
 
         *before* is what stands at the path in the parent checkpoint; what that leads to is stored.
@@ -128,14 +128,14 @@ class _Stream:
     source: Path | BinaryIO | Iterable[bytes]
     note: str
 
-    def put(self, pack: OpenPack, before: Entry | None) -> Entry:
+    def put(self, into: NewObjects, before: Entry | None) -> Entry:
         former = before.id if before is not None and before.object_kind is ObjectKind.BLOB else None
         with ExitStack() as stack:
             source = self.source
             if isinstance(source, Path):
                 source = stack.enter_context(source.open("rb", buffering=0))
             read: Callable[[int], bytes] = getattr(source, "read", None) or _reader_of(iter(source))
-            blob, size = pack.add_stream(read, former)
+            blob, size = into.add_stream(read, former)
         return Entry("blob", blob, size, self.note)
 
 
@@ -200,14 +200,19 @@ def prepare(changes: Mapping[Names, Content | None], into: Objects) -> dict[Name
 
     What is streamed is left out.
     """
-    from maverick.checkpoints.objects.parallel import spread  # noqa: PLC0415 - what only reads does without
+    from maverick.checkpoints.objects.new_objects import LARGE_BYTES  # noqa: PLC0415 - what only reads does without
 
     hashed = {
         path: content.data
         for path, content in changes.items()
         if content is not None and content.has_bytes
     }
-    blobs = spread(ids.blob_id, list(hashed.values()), sum(map(len, hashed.values())))
+    size = sum(map(len, hashed.values()))
+    blobs: Iterable[BlobId] = map(ids.blob_id, hashed.values())
+    if size > LARGE_BYTES:
+        from maverick.checkpoints.objects.parallel import spread  # noqa: PLC0415 - most saves are small
+
+        blobs = spread(ids.blob_id, list(hashed.values()), size)
     mains = dict(zip(hashed, blobs, strict=True))
     return {
         path: _make(content, mains.get(path), into) if content else None
@@ -217,13 +222,15 @@ def prepare(changes: Mapping[Names, Content | None], into: Objects) -> dict[Name
 
 
 def stream(
-    changes: Mapping[Names, Content | None], pack: OpenPack, before: Callable[[Names], Entry | None]
+    changes: Mapping[Names, Content | None],
+    into: NewObjects,
+    before: Callable[[Names], Entry | None],
 ) -> dict[Names, Entry | None]:
-    """Give the entries of what is streamed, having put it into *pack*; *before* looks into the
+    """Give the entries of what is streamed, having added it to *into*; *before* looks into the
     parent.
     """
     return {
-        path: content.source.put(pack, before(path))
+        path: content.source.put(into, before(path))
         for path, content in changes.items()
         if content and content.source
     }

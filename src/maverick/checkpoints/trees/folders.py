@@ -25,7 +25,7 @@ from maverick.errors import UsageError
 from maverick.record import record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _CACHED_NODES = 1024
 _AnyEntry = TypeVar("_AnyEntry", bound="Entry | None")
@@ -52,11 +52,19 @@ class NodeCache:
 
     def keep(self, node_id: TreeId, node: Node) -> None:
         """Remember a node that is stored."""
+        self.keep_all([NewNode(node_id, node, b"")])
+
+    def keep_all(self, nodes: Iterable[NewNode]) -> None:
+        """Remember nodes that are stored now; nobody asks for those in whose places they stand."""
+        cached = self._nodes
         with self._lock:
-            self._nodes[node_id] = node
-            self._nodes.move_to_end(node_id)
-            if len(self._nodes) > _CACHED_NODES:
-                self._nodes.popitem(last=False)
+            for new in nodes:
+                cached[new.id] = new.node
+                cached.move_to_end(new.id)
+                if new.former is not None:
+                    cached.pop(new.former, None)
+            while len(cached) > _CACHED_NODES:
+                cached.popitem(last=False)
 
 
 WIDTH = 48

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints.objects import ids
-from maverick.checkpoints.objects.frames import NewObject
 from maverick.checkpoints.objects.ids import ObjectId, ObjectKind
+from maverick.checkpoints.objects.pack_records import NewObject
 from maverick.checkpoints.trees import codec, folders, tree_nodes
 from maverick.checkpoints.trees.content import Content, streamed
 from maverick.checkpoints.trees.tree_nodes import Entry
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from maverick.checkpoints.objects.open_pack import OpenPack
+    from maverick.checkpoints.objects.new_objects import NewObjects
     from maverick.checkpoints.store import Store
     from maverick.checkpoints.workspace.scan import Workspace
     from maverick.values import Value
@@ -100,16 +100,16 @@ class Capture:
         """The entry of all files; right after `put` or `identify`."""
         return _folder_entry(self.scanned, 0)
 
-    def put(self, pack: OpenPack, before: Entry | None) -> Entry:
-        """Read what is not known, put what is not stored into *pack*, give the entry of all files.
+    def put(self, new: NewObjects, before: Entry | None) -> Entry:
+        """Read what is not known, put what is not stored into *new*, give the entry of all files.
 
         Raises:
             WorkspaceUnreadable: files cannot be read, or do not hold still; none if
                 `skip_unreadable`.
         """
         if before is None or before.id != self.scanned.known_root.hex():
-            _verify(self.scanned, pack)
-        self._work(pack)
+            _verify(self.scanned, new)
+        self._work(new)
         return self.entry
 
     def identify(self, *, remember: bool = True) -> Entry:
@@ -119,11 +119,11 @@ class Capture:
         self._work(None, remember=remember)
         return self.entry
 
-    def _work(self, pack: OpenPack | None, *, remember: bool = True) -> None:
-        self._read(pack)
+    def _work(self, new: NewObjects | None, *, remember: bool = True) -> None:
+        self._read(new)
         made = _build(self.scanned)
-        if pack is not None:
-            pack.add_all(made)
+        if new is not None:
+            new.add_all(made)
         self.scanned.known_root = self.scanned.table.tree(0)
         if remember and (self.scanned.changed or self.read_files or made):
             stat_cache.save(
@@ -131,13 +131,13 @@ class Capture:
             )
             self.scanned.changed = False
 
-    def _read(self, pack: OpenPack | None) -> None:
+    def _read(self, new: NewObjects | None) -> None:
         scanned = self.scanned
         reader = FileReader(
             scanned.workspace.disk,
             scanned.workspace.root,
             scanned.workspace.limit_bytes,
-            pack,
+            new,
             self.watch_for,
         )
         files = scanned.table.selection.files
@@ -154,8 +154,8 @@ class Capture:
                 )
                 self.read_files += 1
                 self.read_bytes += done.row[0]
-                if pack is not None and done.frame is not None:
-                    pack.add(done.frame)
+                if new is not None and done.data is not None:
+                    new.add(NewObject(ObjectKind.BLOB, done.id, done.data))
             elif done.row != GONE:
                 scanned.too_large.append(done.number)
         scanned.unread, scanned.unreadable = sorted(failed), failed
@@ -196,11 +196,11 @@ class _About:
 
     of: Capture
 
-    def put(self, pack: OpenPack, before: Entry | None) -> Entry:
+    def put(self, new: NewObjects, before: Entry | None) -> Entry:
         del before
         encoded = codec.encode(_about(self.of.scanned), path="workspace")
         blob = ids.blob_id(encoded.data)
-        pack.add_all([NewObject(ObjectKind.BLOB, blob, encoded.data)])
+        new.add_all([NewObject(ObjectKind.BLOB, blob, encoded.data)])
         return Entry("value", blob, len(encoded.data))
 
 
@@ -217,7 +217,7 @@ def _about(scanned: Scan) -> Value:
     }
 
 
-def _verify(scanned: Scan, pack: OpenPack) -> None:
+def _verify(scanned: Scan, new: NewObjects) -> None:
     """Take what the store does not hold (any more) for unknown: nothing says that it is there."""
     table = scanned.table
     large, unread = set(scanned.too_large), set(scanned.unread)
@@ -227,14 +227,12 @@ def _verify(scanned: Scan, pack: OpenPack) -> None:
         missing = [
             n
             for n in files
-            if n not in large
-            and n not in unread
-            and not pack.is_stored(ObjectId(table.id(n).hex()))
+            if n not in large and n not in unread and not new.is_stored(ObjectId(table.id(n).hex()))
         ]
         scanned.unread += missing
         wide = len(files) + len(below[folder]) > folders.WIDTH
         tree = table.tree(folder)
-        if wide or tree == NO_ID or not pack.is_stored(ObjectId(tree.hex())):
+        if wide or tree == NO_ID or not new.is_stored(ObjectId(tree.hex())):
             scanned.dirty.add(folder)
 
 

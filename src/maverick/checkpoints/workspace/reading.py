@@ -1,4 +1,4 @@
-"""Reads the files of a workspace, each once, and hashes and compresses them on all cores.
+"""Reads the files of a workspace, each once, and hashes them on all cores.
 
 What changes while it is read is noticed by its status before and after, and read again. Large files
 are read in parts, and never in memory as a whole.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,15 +16,12 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from maverick.checkpoints.objects import ids
-from maverick.checkpoints.objects.frames import Compressor
-from maverick.checkpoints.objects.ids import ObjectId, ObjectKind
+from maverick.checkpoints.objects.ids import ObjectId
 from maverick.checkpoints.objects.parallel import batched
 from maverick.checkpoints.workspace.stat_cache import GONE, UNSEEN, Row, kind_of, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from maverick.checkpoints.objects.frames import Frame
 
 STREAMED_FROM_BYTES = 16 << 20
 """Files of this size and above are read in parts."""
@@ -81,13 +77,13 @@ class FileRead(NamedTuple):
     """What reading one file gave.
 
     `row` is its status as it was read, GONE if there is no such file any more; `why` says why it
-    could not be read. `frame` holds its bytes if they are to be stored.
+    could not be read. `data` holds its bytes if they are to be stored.
     """
 
     number: int
     row: Row
     id: ObjectId
-    frame: Frame | None
+    data: bytes | None
     why: str = ""
     watched: bool = False
     """Whether `FileReader.watch_for` is true of its bytes."""
@@ -129,17 +125,13 @@ class FileReader:
             yield self._large(*file)
 
     def _read_small(self, wanted: Sequence[Wanted]) -> Iterator[FileRead]:
-        local = threading.local()
-
         def work(batch: list[Wanted]) -> list[FileRead]:
-            if not hasattr(local, "compressor"):
-                local.compressor = Compressor()
-            return [self._one(local.compressor, *file) for file in batch]
+            return [self._one(*file) for file in batch]
 
         for _, outcome in batched(work, wanted, lambda file: file[2][0]):
             yield outcome
 
-    def _one(self, compressor: Compressor, number: int, path: str, row: Row) -> FileRead:
+    def _one(self, number: int, path: str, row: Row) -> FileRead:
         try:
             data, row = self._settled(f"{self.root}/{path}", row)
         except (FileNotFoundError, NotADirectoryError):
@@ -152,16 +144,14 @@ class FileReader:
             return FileRead(number, row, _NO_OBJECT, None)
         object_id = ids.blob_id(data)
         watched = self.watch_for is not None and self.watch_for(data)
-        frame = None
-        if self.target is not None and self.target.wants(object_id):
-            frame = compressor.frame(ObjectKind.BLOB, object_id, data)
-        return FileRead(number, row, object_id, frame, watched=watched)
+        wanted = self.target is not None and self.target.wants(object_id)
+        return FileRead(number, row, object_id, data if wanted else None, watched=watched)
 
     def _large(self, number: int, path: str, row: Row) -> FileRead:
         try:
             for _ in range(_ATTEMPTS):
                 if not _is_large(row) or row[0] > self.limit_bytes:
-                    return self._one(Compressor(), number, path, row)
+                    return self._one(number, path, row)
                 streamed, after = self._streamed(f"{self.root}/{path}", row[0])
                 if after == row and streamed.size == row[0]:
                     return FileRead(number, row, streamed.id, None, watched=streamed.watched)

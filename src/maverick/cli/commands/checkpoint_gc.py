@@ -80,7 +80,7 @@ def command(
 ) -> None:
     project = this_project()
     from maverick.checkpoints.byhand import needed  # noqa: PLC0415
-    from maverick.checkpoints.gc.automatic import note_collected  # noqa: PLC0415 - light commands do without
+    from maverick.checkpoints.store import note_collected  # noqa: PLC0415 - light commands do without
     from maverick.cli.terminal.bar import Bar  # noqa: PLC0415
 
     # A dry run removes nothing, so it may be made anywhere.

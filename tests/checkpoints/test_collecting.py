@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from maverick.checkpoints import Store, blob
+from maverick.checkpoints import store as store_module
 from maverick.checkpoints.disk.files import Files
-from maverick.checkpoints.gc import automatic
-from maverick.checkpoints.gc.automatic import collecting_pays, note_collected
+from maverick.checkpoints.store import collecting_pays, note_collected
 
 
 def _grow(store: Store, run: str, size: int) -> None:
@@ -30,11 +30,11 @@ def test_it_pays_once_the_store_has_grown_to_twice_its_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And not again before it has done so once more."""
-    monkeypatch.setattr(automatic, "GROWN_BYTES", 10_000)
+    monkeypatch.setattr(store_module, "GROWN_BYTES", 10_000)
     store = Store.create(tmp_path)
     paid = []
     for number in range(6):
-        _grow(store, f"r{number}", 9_000)
+        _grow(store, f"r{number}", 9_000 - 100 * number)
         paid.append(collecting_pays(store))
         if paid[-1]:
             note_collected(store)
@@ -42,9 +42,23 @@ def test_it_pays_once_the_store_has_grown_to_twice_its_size(
     assert [False, True, False, False, True, False] == paid
 
 
+def test_what_is_in_open_packs_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that nobody appends to are sealed by gc."""
+    monkeypatch.setattr(store_module, "GROWN_BYTES", 10_000)
+    store = Store.create(tmp_path)
+    with store.own("r"):
+        _grow(store, "r", 20_000)
+    assert [".open"] == [path.suffix for path in (tmp_path / "objects").iterdir()]
+
+    assert collecting_pays(store)
+    store.plan_gc().execute()
+    note_collected(store)
+    assert not collecting_pays(store)
+
+
 def test_many_packs_make_it_pay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is a file to be opened."""
-    monkeypatch.setattr(automatic, "MANY_PACKS", 3)
+    monkeypatch.setattr(store_module, "MANY_PACKS", 3)
     store = Store.create(tmp_path)
     for number in range(5):
         _grow(store, f"r{number}", 10)

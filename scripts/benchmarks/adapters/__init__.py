@@ -1,4 +1,4 @@
-"""The stores that are compared, by name; each is imported only by the process that uses it."""
+"""The stores that are compared, by name. Each is imported only by the process that uses it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from subject import Subject
+    from adapters.subject import Subject
 
 PLACES = {
     "maverick": "maverick_store:Maverick",
