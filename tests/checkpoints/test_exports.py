@@ -10,8 +10,10 @@ import subprocess
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
+from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -386,10 +388,35 @@ def test_a_run_whose_name_leads_elsewhere_is_refused(exported: bytes, tmp_path: 
         _import(tmp_path, _with_head(exported, ref=encode_ref(ref._replace(run="y")).decode()))
 
 
-def test_a_ref_that_does_not_fit_is_refused(store: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", [{"tags": []}, {"tags": {"a": 1}}, {"labelled": "x"}])
+def test_a_ref_of_other_types_is_refused(
+    exported: bytes, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    said = canonical.unseal(exported[-16 - int.from_bytes(exported[-16:-8]) : -16])
+    assert said is not None
+    ref = canonical.unseal(said["ref"].encode())
+    assert ref is not None
+
+    with pytest.raises(StoreDamaged, match="what it says of the run is altered"):
+        _import(tmp_path, _with_head(exported, ref=canonical.seal({**ref, **change}).decode()))
+
+
+def test_a_head_that_is_nested_too_deep_is_refused(exported: bytes, tmp_path: Path) -> None:
+    body = b'{"x":' + b"[" * 200_000
+    head = body + b',"~blake3":"' + blake3(body).hexdigest().encode() + b'"}\n'
+    pack = exported[: -16 - int.from_bytes(exported[-16:-8])]
+
+    with pytest.raises(StoreDamaged, match="what it says of the run is altered"):
+        _import(tmp_path, pack + head + len(head).to_bytes(8) + exported[-8:])
+
+
+@pytest.mark.parametrize("change", [{"sequence": 9}, {"bytes": 0}, {"positions": ()}])
+def test_a_ref_that_does_not_fit_is_refused(
+    store: Store, tmp_path: Path, change: dict[str, Any]
+) -> None:
 
     exports.export(store, extend(store, begin(store), range(3)), tmp_path / "one")
-    ref = store.ref("run-1")._replace(sequence=9)
+    ref = store.ref("run-1")._replace(**change)
 
     with pytest.raises(
         StoreDamaged, match="its ref does not fit the checkpoint at which it stands"

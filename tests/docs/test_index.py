@@ -37,5 +37,6 @@ def test_where_prints_definitions_and_tests() -> None:
     )
 
     assert "defined\ntested\n  tests/crash/test_power_cuts.py:" in done.stdout
-    files = [f"  tests/crash/test_power_cuts{name}.py" for name in ("", "_of_appending")]
-    assert files == done.stdout.splitlines()[-2:]
+    names = ("", "_of_appending", "_of_collecting")
+    files = [f"  tests/crash/test_power_cuts{name}.py" for name in names]
+    assert files == done.stdout.splitlines()[-3:]

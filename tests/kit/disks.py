@@ -8,6 +8,14 @@ sector begins that changed. A name is on the disk once its folder was synced; be
 may have it as it was after any of the changes since, each name by itself, so that a rename between
 two folders may show in both, in one, or in none; within one folder a rename is atomic. What is
 synced stays. A process that is killed is the disk on which everything has arrived.
+
+The rule about a rename within one folder is more than POSIX promises, which is that a name that is
+replaced stands for the old file or the new one. What gets a name there that was free is a pack that
+is sealed: without either of its names it would be lost, with both it does no harm. On ext4 with a
+journal, xfs and btrfs a rename is one transaction of the log, so a power cut leaves one name,
+whatever blocks of the folder both are in. ext4 without a journal promises no such thing, nor that
+any folder is whole that was being changed: blocks of one reach the disk in any order, and `e2fsck`
+puts a file that has lost both names into `lost+found`.
 """
 
 from __future__ import annotations

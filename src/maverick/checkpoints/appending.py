@@ -14,9 +14,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from maverick.checkpoints.disk import filesystem
+from maverick.checkpoints.disk.files import writing
 from maverick.checkpoints.disk.locks import is_locked
 from maverick.checkpoints.objects import packs
 from maverick.checkpoints.objects.open_pack import OpenPack
+from maverick.checkpoints.objects.pack_records import run_tag
 from maverick.checkpoints.refs.refs import Ref, Refs, encode_ref, newer, open_packs, standing
 from maverick.errors import (
     PackDamaged,
@@ -166,8 +168,9 @@ class Appender:
             there = self._refs.in_file(run)
         except RefDamaged:
             # Another pack may know of tags of which this one does not.
-            newest = self._refs.get(run)
-            ref = ref._replace(tags=newest.tags) if newest is not None else ref
+            with suppress(RefDamaged):  # None does that can be read as a whole.
+                newest = self._refs.get(run)
+                ref = ref._replace(tags=newest.tags) if newest is not None else ref
         found = newer(there, ref)
         self._refs.put(there if found is there else self._present(found))
 
@@ -357,19 +360,22 @@ class Appender:
         does not say, durably; for *removal* of the ref, or its return to an older state, that none
         will say it after a power cut either.
         """
-        self.leave(run)
-        for file in open_packs(self._files, self._root):
-            with suppress(FileNotFoundError):
-                self._settle_in(file, run, removal=removal)
-        if removal:
-            # A pack that was sealed may be open again where its new name was not synced.
-            self._files.sync_folder(self._root / "objects")
+        with writing("make durable what was saved", self._root):
+            self.leave(run)
+            for file in open_packs(self._files, self._root):
+                with suppress(FileNotFoundError):
+                    self._settle_in(file, run, removal=removal)
+            if removal:
+                # A pack that was sealed may be open again where its new name was not synced.
+                self._files.sync_folder(self._root / "objects")
 
     def _settle_in(self, file: str, run: str, *, removal: bool) -> None:
         path = self._root / "objects" / file
         with self._mutex, self._locks.shared(), self._locks.refs():
             # What another process keeps says nothing of a run that it does not own.
             if is_locked(path):
+                return
+            if run_tag(run) not in self._files.read(path):
                 return
             try:
                 found = packs.open_growing(file, partial(self._files.pread, path))

@@ -206,7 +206,9 @@ class _Export:
             self._received.verify(self._objects, progress or (lambda *_: None))
         self._check_visits(check, any_size=any_size)
         checkpoint = parse_checkpoint(self.ref.checkpoint, self._objects.read(self.ref.checkpoint))
-        if not self.ref.fits(checkpoint):
+        size = _Source(self._objects).node(checkpoint.tree).size
+        last = [position.checkpoint for position in self.ref.positions[-1:]]
+        if not self.ref.fits(checkpoint) or self.ref.bytes != size or last != [checkpoint.id]:
             raise self.damaged("its ref does not fit the checkpoint at which it stands")
 
     @contextmanager

@@ -23,6 +23,7 @@ from kit.appending import (
     done,
     fail_to_save,
     is_done,
+    killed,
     open_files,
     pack_of,
 )
@@ -32,9 +33,35 @@ from maverick.checkpoints import Checkpoint, Store, blob
 from maverick.checkpoints.objects.ids import blob_id
 from maverick.checkpoints.refs.refs import standing
 from maverick.checkpoints.refs.run_commits import unclosed
-from maverick.errors import NotFound, RefMoved, StoreUnwritable
+from maverick.errors import NotFound, RefMoved, StoreDamaged, StoreUnwritable
 
 DATA = b"in both" * 99
+
+
+@pytest.mark.parametrize("gone", ["objects", "*.open"])
+def test_a_save_into_a_pack_that_was_removed_is_none(store: Store, gone: str) -> None:
+    """Somebody has cleaned up."""
+    with store.own("run-1"):
+        at = extend(store, begin(store), range(2))
+        if gone == "objects":
+            shutil.rmtree(store.root / "objects")
+        else:
+            open_files(store)[0].unlink()
+        with pytest.raises(StoreDamaged):
+            extend(store, at, range(2, 3))
+
+
+def test_a_disk_that_takes_nothing_is_told_when_a_killed_run_is_dropped(
+    store: Store, other: Store
+) -> None:
+    killed(store, "run-1")
+    ahead(other, "create", fail)
+
+    with pytest.raises(StoreUnwritable):
+        other.drop("run-1")
+
+    assert is_done(other, "create")
+    assert ("run-1",) == Store.open(store.root).run_ids()
 
 
 # --- R1, R2: the record, its name, then the ref ---

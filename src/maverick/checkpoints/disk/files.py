@@ -166,6 +166,10 @@ class Files:
         with DenialExplained("read", path):
             return os.stat(path)  # noqa: PTH116 - as above
 
+    def is_named(self, descriptor: int) -> bool:
+        """Say whether an open file has a name still."""
+        return os.fstat(descriptor).st_nlink > 0
+
     def size(self, path: Path) -> int:
         return self.stat(path).st_size
 

@@ -70,7 +70,7 @@ def unseal(data: bytes) -> dict[str, Any] | None:
         return None
     try:
         fields = json.loads(body + b"}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return fields if isinstance(fields, dict) else None
 

@@ -35,7 +35,7 @@ from maverick.checkpoints.objects.packs import (
     open_growing,
 )
 from maverick.checkpoints.objects.segments import Encoder
-from maverick.errors import PackDamaged, StoreTooNew
+from maverick.errors import PackDamaged, StoreDamaged, StoreTooNew
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -141,7 +141,7 @@ class OpenPack:
         *anew*: it leans on nothing before it. *closed* says that *run* is in this pack no more.
 
         Raises:
-            OSError: it is not there, and this pack takes nothing any more.
+            OSError, StoreDamaged: it is not there, and this pack takes nothing any more.
         """
         try:
             data, record, raw_ids = self._encode(
@@ -213,6 +213,11 @@ class OpenPack:
         if self._is_new:
             self._files.sync_folder(self.path.parent)
             self._is_new = False
+        if not self._files.is_named(self._lock.number):
+            raise StoreDamaged(
+                f"{self.path} was removed while a run was saved into it; run `maverick checkpoint "
+                "fsck`"
+            )
 
     def take_back(self) -> None:
         """Make the last record none, as far as the disk lets, and let nobody append to this file

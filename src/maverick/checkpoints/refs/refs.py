@@ -422,7 +422,11 @@ def _validate(ref: Ref) -> None:
         raise ValueError("a field has another type")
     if not (ids.is_id(ref.checkpoint) and ids.is_id(ref.tree)) or ref.kind not in CHECKPOINT_KINDS:
         raise ValueError("a field has another shape")
-    if not all(ids.is_id(checkpoint) for checkpoint in ref.tags.values()):
+    if ref.labelled and not ids.is_id(ref.labelled):
+        raise ValueError("a label is no id")
+    if not isinstance(ref.tags, dict | MappingProxyType) or not all(
+        type(checkpoint) is str and ids.is_id(checkpoint) for checkpoint in ref.tags.values()
+    ):
         raise ValueError("a tag is no id")
     if not isinstance(ref.summary, dict | MappingProxyType):
         raise TypeError("the summary has another type")
