@@ -367,6 +367,7 @@ def test_the_recorder_knows_every_operation_on_files() -> None:
     others = {
         "append",
         "close",
+        "is_named",
         "list",
         "modified",
         "open",

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from maverick.checkpoints.objects import segments
 from maverick.checkpoints.objects.pack_records import RecordDamaged
 from maverick.checkpoints.objects.segments import (
     BEGINS,
@@ -33,7 +34,7 @@ def test_whatever_is_put_in_comes_back(
     blocks: list[tuple[bytes, str]], segment_bytes: int, prefix_bytes: int
 ) -> None:
     """Whoever goes on with a stream, and wherever it begins anew; each segment by itself."""
-    segments: list[list[tuple[bytes, bytes, int]]] = []
+    begun_anew: list[list[tuple[bytes, bytes, int]]] = []
     with (
         patch.object(segments, "SEGMENT_BYTES", segment_bytes),
         patch.object(segments, "PREFIX_BYTES", prefix_bytes),
@@ -41,18 +42,18 @@ def test_whatever_is_put_in_comes_back(
         encoder = Encoder()
         for data, how in blocks:
             if how == "takeover":
-                begun = b"".join(raw for raw, _, _ in segments[-1]) if segments else b""
+                begun = b"".join(raw for raw, _, _ in begun_anew[-1]) if begun_anew else b""
                 encoder = Encoder(begun)
             block, flags = encoder.put(data, anew=how == "anew")
             if not data:
                 assert (b"", 0) == (block, flags)
                 continue
             if flags & (BEGINS | PREFIXED) == BEGINS:
-                segments.append([])
-            assert not (how == "anew" and len(segments[-1]))
-            segments[-1].append((data, block, flags))
+                begun_anew.append([])
+            assert not (how == "anew" and len(begun_anew[-1]))
+            begun_anew[-1].append((data, block, flags))
 
-        for segment in segments:
+        for segment in begun_anew:
             assert len(segment) == 1 or sum(len(raw) for raw, _, _ in segment) <= segment_bytes
             decoder = Decoder()
             assert [raw for raw, _, _ in segment] == [

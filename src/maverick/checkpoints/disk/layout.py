@@ -48,7 +48,8 @@ class Format(NamedTuple):
         if self.version < VERSION:
             raise StoreTooNew(
                 f"the store {root} has format {self.version}, which was never released; the last "
-                f"commit that reads it is {LAST_COMMIT_OF_VERSION_1}"
+                f"commit that reads it is {LAST_COMMIT_OF_VERSION_1}; move the store away to begin "
+                "a new one"
             )
         if self.version > VERSION:
             raise StoreTooNew(

@@ -1,9 +1,9 @@
 """Remove what no run needs any more.
 
-A run that is not done keeps everything. A done run stays if it is among the newest of its workflow,
-is young enough, or has a tag; it keeps its newest checkpoint and those with a label. `checkpoints:`
-in maverick.yaml sets the limits; without it the newest 5 of each workflow stay. An option replaces
-both limits.
+A run that is not done stays; it keeps its last 16 checkpoints, and those with a label or a tag. A
+done run stays if it is among the newest of its workflow, is young enough, or has a tag; it keeps
+its newest checkpoint and those with a label. `checkpoints:` in maverick.yaml sets the limits;
+without it the newest 5 of each workflow stay. An option replaces both limits.
 
 A run that ends starts this in the background, with --keep-dropped, if much can be removed.
 
