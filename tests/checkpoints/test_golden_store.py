@@ -46,7 +46,7 @@ def test_a_store_of_format_1_is_refused(tmp_path: Path) -> None:
     assert 20 == refused.value.exit_code
     assert (
         f"the store {root} has format 1, which was never released; the last commit that reads it "
-        "is ea2b6a2"
+        "is ea2b6a2; move the store away to begin a new one"
     ) == str(refused.value)
 
 
