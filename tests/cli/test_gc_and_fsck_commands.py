@@ -9,6 +9,7 @@ import pytest
 
 from kit.program import Quick, err_at_a_terminal
 from maverick.checkpoints import Store, blob, value
+from maverick.checkpoints.disk import sealed
 
 
 @pytest.fixture
@@ -188,3 +189,24 @@ def test_where_files_may_not_grow_gc_says_so(seven: Quick) -> None:
     assert "`ulimit -f`" in done.err
     assert 8 == _count(seven)
     assert 0 == seven("checkpoint", "fsck").code
+
+
+def test_a_store_of_another_version_is_nothing_to_be_repaired(quick: Quick) -> None:
+    """The refusal says what to do; a repair would be refused as well."""
+    root = quick.program.root / ".maverick" / "checkpoints"
+    root.mkdir(parents=True)
+    (root / "format.json").write_bytes(
+        sealed.seal(
+            {
+                "features": {"gc": [], "read": [], "write": []},
+                "format": "maverick checkpoints",
+                "version": 1,
+            }
+        )
+    )
+
+    done = quick("checkpoint", "fsck")
+
+    assert 20 == done.code
+    assert "the last commit that reads it is ea2b6a2" in done.out
+    assert "--repair" not in done.out + done.err

@@ -29,8 +29,6 @@ from maverick.checkpoints.objects.pack_records import (
     named,
     parse_list,
     parse_record,
-    split_content,
-    split_structure,
 )
 from maverick.checkpoints.objects.pack_writer import MOST_SHARED_BYTES
 from maverick.checkpoints.objects.segments import (
@@ -41,6 +39,7 @@ from maverick.checkpoints.objects.segments import (
     BlockTooLarge,
     Decoder,
     Item,
+    split,
 )
 from maverick.checkpoints.trees import folders, tree_nodes
 from maverick.checkpoints.trees.checkpoint import Checkpoint, encode_checkpoint
@@ -194,8 +193,7 @@ class Received:
             raw = Decoder().take(block, BEGINS, most)
         except BlockTooLarge:
             raise self._too_large(record, most) from None
-        bounds = split_content(raw, count) if stream.content else split_structure(raw, count)[1]
-        for position, (start, end) in enumerate(pairwise(bounds), first):
+        for position, (start, end) in enumerate(pairwise(split(stream, record, raw)), first):
             number, data = record.first + position, raw[start:end]
             if not stream.content:
                 # What stands for an id grows when that takes its place.

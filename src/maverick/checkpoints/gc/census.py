@@ -26,11 +26,9 @@ from maverick.checkpoints.objects.pack_records import (
     expand,
     parse_list,
     parse_record,
-    split_content,
-    split_structure,
 )
 from maverick.checkpoints.objects.packs import open_growing, open_sealed
-from maverick.checkpoints.objects.segments import CONTENT, STRUCTURE, Cache
+from maverick.checkpoints.objects.segments import CONTENT, STRUCTURE, Cache, split
 from maverick.checkpoints.trees.checkpoint import Checkpoint, parse_checkpoint
 from maverick.checkpoints.trees.closure import links_of
 from maverick.checkpoints.trees.tree_nodes import parse_node
@@ -54,7 +52,6 @@ _BY_ID_IN_ENTRIES = re.compile(rb'","([0-9a-f]{64})",')
 _BY_ID = re.compile(rb'\["([0-9a-f]{64})",')
 _ENTRIES = b'{"entries"'
 _NOWHERE = 255
-_KNOWN_IDS = 1 << 14
 
 
 class Stored(NamedTuple):
@@ -166,9 +163,8 @@ class Census:
             record = counted.pack.records[at]
             blobs = record.counts[0]
             with suppress(RecordDamaged):
-                _, bounds = split_structure(raw, record.total - blobs)
                 kinds = record.kinds()[blobs:]
-                parts = zip(kinds, pairwise(bounds), strict=True)
+                parts = zip(kinds, pairwise(split(STRUCTURE, record, raw)), strict=True)
                 for number, (kind, (start, end)) in enumerate(parts, record.first + blobs):
                     yield Stored(number, kind, raw[start:end])
 
@@ -177,8 +173,8 @@ class Census:
         for at, raw in _blocks(counted.pack, CONTENT, wanted):
             record = counted.pack.records[at]
             with suppress(RecordDamaged):
-                bounds = split_content(raw, record.counts[0])
-                for number, (start, end) in enumerate(pairwise(bounds), record.first):
+                parts = pairwise(split(CONTENT, record, raw))
+                for number, (start, end) in enumerate(parts, record.first):
                     yield Stored(number, ObjectKind.BLOB, raw[start:end])
 
     def read(self, counted: Counted, item: Stored) -> bytes | None:
@@ -189,8 +185,6 @@ class Census:
         if item.kind is ObjectKind.BLOB:
             data = item.stored
         else:
-            if len(counted.quoted) > _KNOWN_IDS:
-                counted.quoted.clear()
             try:
                 data = expand(item.stored, counted.quoted)
             except IndexError:  # It names what there is not.

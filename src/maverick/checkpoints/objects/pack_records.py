@@ -360,9 +360,12 @@ def shorten(data: bytes, numbers: Mapping[bytes, int], own: int) -> bytes:
     return b"".join(parts)
 
 
+KNOWN_IDS = 1 << 15
+
+
 class Quoted(dict[bytes, bytes]):
     """The ids of a pack's objects as JSON has them, by their numbers as `shorten` writes them;
-    *id_of* gives a raw id by its number.
+    *id_of* gives a raw id by its number. No more are kept than fit some MiB.
     """
 
     def __init__(self, id_of: Callable[[int], bytes]) -> None:
@@ -370,6 +373,8 @@ class Quoted(dict[bytes, bytes]):
         self._id_of = id_of
 
     def __missing__(self, digits: bytes) -> bytes:
+        if len(self) >= KNOWN_IDS:
+            self.clear()
         quoted = self[digits] = b'"%s"' % self._id_of(int(digits, 16)).hex().encode()
         return quoted
 

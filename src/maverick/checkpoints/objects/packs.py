@@ -19,6 +19,7 @@ from maverick.checkpoints.objects.pack_index import TRAILER_BYTES, TRAILER_MAGIC
 from maverick.checkpoints.objects.pack_records import (
     HEAD_BYTES,
     ID_BYTES,
+    KNOWN_IDS,
     PACK_HEADER_BYTES,
     PackHeader,
     Quoted,
@@ -55,7 +56,6 @@ _TAIL_BYTES = 4096
 _READ_WHOLE_BYTES = 16 << 20
 SMALL_RECORD_BYTES = 16 << 10
 """To read parts of so small records one by one takes longer than to read all at once."""
-_KNOWN_IDS = 1 << 15
 _NO_END = End(0, 0, 0, 0, b"", b"")
 # Who reads more nodes of a pack than a save does is about to walk through it.
 _FEW_NODES = 8
@@ -197,8 +197,6 @@ class Pack:
         self._nodes_read += 1
         if self._nodes_read > _FEW_NODES:
             self._read_ids()
-        if len(self._quoted) > _KNOWN_IDS:
-            self._quoted.clear()
         return expand(stored, self._quoted)
 
     def known_id(self, number: int) -> bytes:
@@ -239,7 +237,7 @@ class Pack:
         decoders: dict[Stream, Decoder] = {}
         quoted = Quoted(self.known_id)
         for at, record in enumerate(self.records):
-            if len(quoted) > _KNOWN_IDS:
+            if len(quoted) > KNOWN_IDS:
                 quoted.clear()
             found = ids.split(pread(record.ids_at, ID_BYTES * record.total))
             if trees:  # which are about to name them

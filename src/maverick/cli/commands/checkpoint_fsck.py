@@ -60,7 +60,8 @@ def command(
         + ("".join(map(_line, findings)) or "the store is whole\n"),
     )
     if any(finding.severity == "error" for finding in findings):
-        if not repair and not as_json:
+        # What another version wrote is nothing to be repaired.
+        if not repair and not as_json and all(finding.kind != "too-new" for finding in findings):
             print_err(
                 "`maverick checkpoint fsck --repair` saves what is whole, and removes nothing"
             )
