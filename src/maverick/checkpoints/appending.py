@@ -200,6 +200,7 @@ class Appender:
 
         Raises:
             OSError: nothing was saved.
+            StoreDamaged: the same; somebody has removed the pack.
             RefMoved: another process has moved the ref meanwhile; nothing was saved.
         """
         with self._mutex:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from maverick.checkpoints.disk.sealed import quote, to_bytes
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.ids import CheckpointId, ObjectId, TreeId
 from maverick.errors import StoreDamaged, StoreTooNew
 from maverick.noted import whole_number
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
 
 CheckpointKind: TypeAlias = Literal["auto", "label", "pause", "failure", "final"]
 
@@ -104,10 +100,3 @@ def _validate(checkpoint: Checkpoint) -> None:
         raise ValueError("a tree's id is no id")
     if not all(link == "" or ids.is_id(link) for link in (checkpoint.parent, checkpoint.labelled)):
         raise ValueError("a link is no id")
-
-
-def read_all(ids: Iterable[ObjectId], read: Callable[[ObjectId], bytes]) -> Iterator[Checkpoint]:
-    """Yield the checkpoints *ids*, those that can be read; *read* gives the bytes of an object."""
-    for object_id in ids:
-        with suppress(StoreDamaged, StoreTooNew):
-            yield parse_checkpoint(CheckpointId(object_id), read(object_id))
