@@ -10,12 +10,23 @@ from pathlib import Path
 import pytest
 
 from kit.processes import Bench, runs
+from maverick.dsl.processes.process_table import can_name_forks
+
+STARTS = ["at once", "gate"] if can_name_forks() else ["gate"]
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     """A bench in the test's folder."""
     return Bench(tmp_path)
+
+
+@pytest.fixture(params=STARTS)
+def start(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How commands are started: each way that there is on this system, and that of all others."""
+    if request.param == "gate":
+        monkeypatch.setattr("maverick.dsl.processes.processes.can_name_forks", lambda: False)
+    return str(request.param)
 
 
 @pytest.fixture

@@ -47,7 +47,13 @@ class Bench:
         return self.processes.run(["bash", "-c", script], cwd=self.folder, **options)
 
     def python(self, script: str, **options: Any) -> Completed:
-        return self.processes.run([sys.executable, "-c", script], cwd=self.folder, **options)
+        options.setdefault("cwd", self.folder)
+        return self.processes.run([sys.executable, "-c", script], **options)
+
+    @property
+    def leader(self) -> int:
+        """The pid of the first command, once that is noted."""
+        return next(group["pid"] for noted in self.noted for group in noted if "pid" in group)
 
     def stop_once(self, *_: object) -> None:
         """Ask to stop at the first output, and not again (which would make it urgent)."""

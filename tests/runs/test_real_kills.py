@@ -13,7 +13,7 @@ from signal import SIGKILL
 import pytest
 
 from kit.program import Program
-from maverick.dsl.processes.groups import find_process
+from maverick.dsl.processes.groups import find_process, members
 
 COUNTING = """
 steps:
@@ -86,6 +86,90 @@ def test_what_a_killed_run_left_running_is_stopped_and_named(program: Program, p
     assert f"pid {shell} " in resumed.err
     assert "of step work" in resumed.err
     assert not _lives(shell)
+
+
+KILLING = """
+import os
+import signal
+point = os.environ.get("KILLED")
+if point:
+    import subprocess
+    from maverick.dsl.processes import child
+    from maverick.dsl.processes.processes import Processes
+
+    def kill(*_):
+        os.kill(os.getpid(), 9)
+
+    def after(function, when=lambda *_: True):
+        def call(*args, **options):
+            value = function(*args, **options)
+            if when(*args):
+                kill()
+            return value
+        return call
+
+    def told(*args, **options):
+        value = popen(*args, **options)
+        print(value.pid, file=open("pids", "a"), flush=True)
+        return value
+
+    def held():
+        print(os.getpid(), file=open("pids", "a"), flush=True)
+        os.kill(os.getppid(), 9)
+        os.closerange(3, 1000)  # As it is when it comes to execve(2).
+        signal.pause()
+
+    popen, remember = child._popen, Processes._remember
+    child._popen = told
+    if point == "noted":
+        Processes._remember = after(remember)
+    elif point == "forked":
+        class Forks(subprocess.Popen):
+            def __init__(self, *args, **options):
+                super().__init__(*args, preexec_fn=held, **options)
+        child.subprocess.Popen = Forks
+    elif point == "started":
+        child._popen = after(told)
+    elif point == "its pid noted":
+        Processes._remember = after(remember, lambda _, group: "pid" in group)
+    elif point == "ended":
+        Processes._complete = after(Processes._complete)
+    elif point == "forgotten":
+        Processes._forget = after(Processes._forget)
+"""
+"""A module that Python imports as it starts: it kills the process where `KILLED` says."""
+
+
+@pytest.mark.parametrize(
+    ("point", "begun", "left"),
+    [
+        ("noted", 0, False),
+        ("forked", 1, False),
+        ("started", 1, True),
+        ("its pid noted", 1, True),
+        ("ended", 1, False),
+        ("forgotten", 1, False),
+    ],
+)
+def test_killed_anywhere_while_it_starts_or_ends_a_command_a_run_leaves_nothing(
+    program: Program, pids: Path, point: str, begun: int, left: bool
+) -> None:
+    """Once it is resumed; whether or not it came to note who leads the command."""
+    program.flow("""
+    - {name: work, type: shell, run: 'test -z "${KILLED-}" || sleep 600 &'}
+    """)
+    pids.touch()
+    hooks = program.file("hooks/sitecustomize.py", KILLING).parent
+    path = f"{hooks}:{program.environment['PYTHONPATH']}"
+
+    killed = program.run("run", "flow.yaml", KILLED=point, PYTHONPATH=path)
+
+    leaders = [int(pid) for pid in pids.read_text().split()]
+    assert (-SIGKILL, begun) == (killed.code, len(leaders))
+    resumed = program.run("run", "flow.yaml", "--resume")
+    assert (0, left) == (resumed.code, "was left of the interrupted run: pid" in resumed.err)
+    assert [] == [process for leader in leaders for process in members(leader)]
+    assert not any(map(_lives, leaders))
 
 
 def test_a_daemon_that_a_step_left_behind_does_not_own_the_run(

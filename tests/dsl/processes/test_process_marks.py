@@ -10,14 +10,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kit.patience import PATIENCE_SECONDS, asleep
 from kit.processes import Bench, Clock, runs, until
-from maverick.dsl.processes import process_table
+from maverick.dsl.processes import groups, process_table
 from maverick.dsl.processes import processes as processes_module
 from maverick.dsl.processes.process_table import MARK, living, send, send_to_groups
 from maverick.dsl.processes.processes import NotedGroup, Stopped, stop_leftovers
-from maverick.errors import StepTimeout
+from maverick.errors import StepFailed, StepTimeout
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="elsewhere the session alone is known"
@@ -133,13 +135,14 @@ def _killed_engine(folder: Path, script: str) -> list[NotedGroup]:
     """What an engine noted that was killed once *script* had made the file `ready`."""
     engine = subprocess.Popen([sys.executable, "-c", ENGINE, script], cwd=folder)
     until((folder / "ready").exists)
+    until(lambda: "pid" in json.loads((folder / "noted").read_text())[0])
     engine.kill()
     engine.wait()
     noted: list[NotedGroup] = json.loads((folder / "noted").read_text())
     return noted
 
 
-@pytest.mark.parametrize("leader", ["runs", "is gone"])
+@pytest.mark.parametrize("leader", ["runs", "is gone", "is not noted"])
 def test_what_a_killed_run_left_is_stopped_in_whatever_session(
     bench: Bench, victims: list[int], leader: str
 ) -> None:
@@ -151,12 +154,101 @@ def test_what_a_killed_run_left_is_stopped_in_whatever_session(
     if leader == "is gone":
         os.kill(group["pid"], signal.SIGKILL)
         until(lambda: not runs(group["pid"]))
+    if leader == "is not noted":
+        del group["pid"], group["start_time"]
 
     [text] = stop_leftovers(noted)
 
     assert not any(map(runs, victims))
     assert f"pid {_pid(bench)} (sleep 1000)" in text
     assert [] == stop_leftovers(noted)
+
+
+FORKING_ENGINE = """
+import os, sys, time
+from maverick.dsl.processes import child
+from maverick.dsl.processes.processes import Processes, Stop
+neighbour = child.subprocess.Popen(["sleep", "1000"])
+print(neighbour.pid, file=open("neighbour", "w"), flush=True)
+def held():
+    os.kill(os.getppid(), 9)
+    print(os.getpid(), file=open("pid.new", "w"), flush=True)
+    os.rename("pid.new", "pid")
+    while not os.path.exists("go"):
+        time.sleep(0.002)
+def note(groups):
+    import json, pathlib
+    pathlib.Path("noted").write_text(json.dumps(groups))
+class Forks(child.subprocess.Popen):
+    def __init__(self, *args, start_new_session, **options):
+        early = sys.argv[1] == "early"  # Before setsid(2).
+        super().__init__(
+            *args, start_new_session=not early, preexec_fn=held, **options
+        )
+child.subprocess.Popen = Forks
+Processes(Stop(), note).run(
+    ["bash", "-c", "touch ran; sleep 1000 & wait"], cwd=".", step="implement"
+)
+"""
+
+
+@pytest.mark.parametrize("session", ["early", "late"])
+def test_a_fork_that_a_killed_run_left_never_begins_its_program(
+    tmp_path: Path, victims: list[int], session: str
+) -> None:
+    """The engine is killed between fork(2) and execve(2). Its child has no mark in its environment
+    yet, and may be in the engine's session, to which nothing is done.
+    """
+    engine = subprocess.Popen(
+        [sys.executable, "-c", FORKING_ENGINE, session], cwd=tmp_path, start_new_session=True
+    )
+    engine.wait()
+    until((tmp_path / "pid").exists)
+    fork, neighbour = (int((tmp_path / name).read_text()) for name in ("pid", "neighbour"))
+    victims += [fork, neighbour]
+    [group] = noted = json.loads((tmp_path / "noted").read_text())
+    assert ([fork], []) == (
+        [process.pid for process in living(set(), {group["mark"]})],
+        process_table._marks(fork),
+    )
+
+    stop_leftovers(noted)
+
+    until(lambda: not runs(fork))
+    assert (False, True) == ((tmp_path / "ran").exists(), runs(neighbour))
+
+
+def test_a_fork_that_begins_its_program_after_the_kill_is_stopped(
+    tmp_path: Path, victims: list[int]
+) -> None:
+    engine = subprocess.Popen([sys.executable, "-c", FORKING_ENGINE, "late"], cwd=tmp_path)
+    engine.wait()
+    (tmp_path / "go").touch()
+    until((tmp_path / "ran").exists)
+    victims += [int((tmp_path / name).read_text()) for name in ("pid", "neighbour")]
+    noted = json.loads((tmp_path / "noted").read_text())
+
+    [text] = stop_leftovers(noted)
+
+    assert text.endswith("of step implement")
+    assert [] == living({victims[0]}, {noted[0]["mark"]})
+
+
+def test_a_process_that_has_the_name_of_its_own_forks_is_none_of_them() -> None:
+    """The engine may work in its main thread, after which all of the process is named."""
+    with process_table.naming_forks("0123456789abcdef"):
+        assert [] == living(set(), {"0123456789abcdef"})
+
+
+def test_a_thread_has_its_name_again(bench: Bench) -> None:
+    """Whatever is forked meanwhile has the mark's; it is told in `ps -L`."""
+    before = Path("/proc/thread-self/comm").read_bytes()
+
+    bench.sh("true")
+    with pytest.raises(StepFailed):
+        bench.sh("x" * 1_000_000)
+
+    assert before == Path("/proc/thread-self/comm").read_bytes()
 
 
 def test_a_nested_run_s_processes_belong_to_both(bench: Bench, victims: list[int]) -> None:
@@ -244,6 +336,59 @@ def test_a_command_that_ends_by_itself_costs_no_look_at_environments(
 
     bench.sh("true", wholly=True)
     assert 2 == read.count(os.getpid())  # And at every other one.
+
+
+def test_a_command_that_ends_soon_costs_no_look_at_all_processes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is in its session whose pid was given before its own, or not yet."""
+    looked: list[object] = []
+    monkeypatch.setattr(process_table, "_living_on_linux", lambda *_: looked.append(0) or iter(()))
+    monkeypatch.setattr(
+        process_table,
+        "_number_in",
+        lambda file: {LAST_PID: bench.leader + 50, PID_MAX: 2**22}[file],
+    )
+
+    bench.sh("true")
+    assert [] == looked
+
+    bench.sh("sleep 1000 & true")
+    assert looked
+    monkeypatch.undo()
+    groups.stop(groups.Reach(frozenset({bench.noted[-2][0]["pid"]})), grace=0)
+
+
+LAST_PID, PID_MAX = process_table._LAST_PID, process_table._PID_MAX
+PIDS = 6
+"""As many as there are, in a small world."""
+
+
+@given(
+    first=st.integers(1, PIDS - 1),
+    forks=st.lists(st.tuples(st.booleans(), st.booleans()), max_size=PIDS * 3),
+)
+def test_a_session_of_which_somebody_is_left_never_counts_as_over(
+    first: int, forks: list[tuple[bool, bool]]
+) -> None:
+    """Each fork is of the session or not, and may end at once. It gets the next pid that is free,
+    and after the last pid the first.
+    """
+    inside = {first: True}
+    last, given_pids = first, 0
+    for is_inside, ends in forks:
+        while last in inside and given_pids < 3 * PIDS:
+            last, given_pids = last % PIDS + 1, given_pids + 1
+        if not ends:
+            inside[last] = is_inside
+    others = [pid for pid, is_inside in inside.items() if is_inside and pid != first]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(process_table, "_number_in", {LAST_PID: last, PID_MAX: PIDS}.__getitem__)
+        patch.setattr(process_table, "_session_of", lambda pid: first if inside.get(pid) else 0)
+        said = process_table.is_surely_over(first, given_pids / process_table._FORKS_PER_SECOND)
+
+    assert not (said and others)
 
 
 def test_a_process_without_the_mark_is_no_member(victims: list[int]) -> None:

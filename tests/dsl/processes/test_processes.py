@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from kit.processes import IGNORES_TERM, Bench, runs, until
 from maverick.dsl.processes import child as child_module
 from maverick.dsl.processes import groups, process_table
 from maverick.dsl.processes.child import ChildProcess, Tail
+from maverick.dsl.processes.process_table import can_name_forks, living
 from maverick.dsl.processes.processes import (
     Completed,
     NotedGroup,
@@ -27,7 +29,10 @@ from maverick.dsl.processes.processes import (
 )
 from maverick.errors import StepFailed, StepTimeout
 
+ways_to_start = pytest.mark.usefixtures("start")
 
+
+@ways_to_start
 class TestRunning:
     def test_gives_output_and_exit_code(self, bench: Bench) -> None:
         done = bench.sh("echo out; echo err >&2; exit 3")
@@ -160,6 +165,7 @@ class TestRunning:
         assert (everything[-limit:], len(everything) > limit) == (tail.data, tail.truncated)
 
 
+@ways_to_start
 class TestNotStarting:
     def test_a_missing_program_is_named(self, bench: Bench) -> None:
         with pytest.raises(StepFailed, match="`no-such-program` is not on PATH; install it"):
@@ -178,6 +184,33 @@ class TestNotStarting:
 
         assert b"here\n" == bench.processes.run(["./tool"], cwd=bench.folder).stdout
 
+    @pytest.mark.parametrize("program", ["./tool", "tool"])
+    def test_a_script_without_a_first_line_is_the_shells(self, bench: Bench, program: str) -> None:
+        """As execvp(3) has it, and a terminal."""
+        script = bench.folder / "tool"
+        script.write_text("echo $0: $1\n")
+        script.chmod(0o700)
+        environment = {"PATH": f"{bench.folder}:{os.environ['PATH']}"}
+
+        done = bench.processes.run([program, "a b"], cwd=bench.folder, env=environment)
+
+        called = program if "/" in program else str(script)
+        assert (0, f"{called}: a b\n".encode(), b"") == (done.exit_code, done.stdout, done.stderr)
+
+    @pytest.mark.parametrize("pwd", ["its own", "another's", ""])
+    def test_it_is_told_its_folder(self, bench: Bench, pwd: str) -> None:
+        """As a shell tells it: by the links that it came by, if it came."""
+        link = bench.folder / "link"
+        link.symlink_to(bench.folder / "there")
+        (bench.folder / "there").mkdir()
+        given_pwd = {"its own": str(link), "another's": "/", "": ""}[pwd]
+        environment = {"PATH": os.environ["PATH"], "PWD": given_pwd}
+
+        done = bench.python("import os; print(os.environ['PWD'])", env=environment, cwd=link)
+
+        told = given_pwd if pwd == "its own" else os.path.realpath(link)
+        assert f"{told}\n".encode() == done.stdout
+
     def test_a_file_without_the_right_to_run_says_chmod(self, bench: Bench) -> None:
         (bench.folder / "tool").write_text("#!/bin/sh\n")
 
@@ -194,8 +227,12 @@ class TestNotStarting:
             bench.processes.run(["true", word], cwd=bench.folder)
 
 
+@ways_to_start
 class TestNoting:
-    def test_noted_before_it_runs_and_forgotten_after_it_ended(self, bench: Bench) -> None:
+    def test_noted_before_it_runs_and_forgotten_after_it_ended(
+        self, bench: Bench, start: str
+    ) -> None:
+        """Without a gate, what is known of it before it is started; then who leads it."""
         ran = bench.folder / "ran"
         seen: list[bool] = []
 
@@ -207,8 +244,12 @@ class TestNoting:
 
         bench.sh("touch ran", step="build")
 
-        assert [False, True] == seen
-        [[group], []] = bench.noted
+        assert (False, True) == (seen[0], seen[-1])
+        *begun, [group], none = bench.noted
+        leader = {"pid", "start_time"}
+        told = {name: value for name, value in group.items() if name not in leader}
+        assert ([] if start == "gate" else [[told]], []) == (begun, none)
+        assert leader <= set(group)
         assert ("bash -c touch ran", "build", groups.this_host()) == (
             group["command"],
             group["step"],
@@ -228,7 +269,47 @@ class TestNoting:
             bench.sh("touch ran")
 
         assert not (bench.folder / "ran").exists()
-        assert not runs(bench.noted[0][0]["pid"])
+        [[group], []] = bench.noted
+        assert [] == living({group["pid"]} if "pid" in group else set(), {group["mark"]})
+
+    def test_what_cannot_be_noted_any_more_is_stopped(self, bench: Bench, start: str) -> None:
+        """Its pid is noted when it has begun, if it needs no gate."""
+
+        def full(noted: list[NotedGroup]) -> None:
+            bench.noted.append(noted)
+            if noted and "pid" in noted[0]:
+                raise OSError("disk full")
+
+        bench.processes = Processes(bench.stop, full)
+
+        with pytest.raises(OSError, match="disk full"):
+            bench.sh("sleep 1000 & wait")
+
+        assert [] == living({bench.leader}, {bench.noted[0][0]["mark"]})
+        assert [] == bench.noted[-1] or start == "gate"
+
+    def test_an_exception_while_it_is_started_leaves_nothing(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of a signal handler, as Python's own of SIGINT."""
+        popen = child_module._popen
+        started: list[subprocess.Popen[bytes]] = []
+
+        def interrupted(*args: Any, **options: Any) -> Any:
+            started.append(popen(*args, **options))
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(child_module, "_popen", interrupted)
+
+        with pytest.raises(KeyboardInterrupt):
+            bench.sh("sleep 1000 & touch ran; wait")
+
+        [child] = started
+        for pipe in filter(None, (child.stdin, child.stdout, child.stderr)):
+            pipe.close()  # As they are when nobody knows it any more.
+        until(lambda: not living({child.pid}, set()))
+        assert not any(bench.noted[-1:])
+        child.wait()
 
     def test_a_closed_gate_never_opens(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         """If the engine dies before the gate, the pipe ends and so does the child; its input
@@ -248,13 +329,16 @@ class TestNoting:
         assert [] == list(bench.folder.iterdir())
         child.close()
 
-    def test_an_engine_killed_while_noting_runs_nothing(self, tmp_path: Path) -> None:
-        """The real thing: SIGKILL between the start of the child and its gate."""
+    def test_an_engine_killed_while_noting_runs_nothing(self, tmp_path: Path, start: str) -> None:
+        """The real thing: SIGKILL between the note and the start, or the opening of the gate."""
         script = (
             "import os, sys\n"
             "from maverick.dsl.processes.processes import Processes, Stop\n"
+            "from maverick.dsl.processes import processes\n"
+            f"if {start == 'gate'}:\n"
+            "    processes.can_name_forks = lambda: False\n"
             "def note(groups):\n"
-            "    print(groups[0]['pid'], flush=True)\n"
+            "    print(groups[0].get('pid', os.getpid()), flush=True)\n"
             "    os.kill(os.getpid(), 9)\n"
             "Processes(Stop(), note).run(['touch', 'ran'], cwd='.')\n"
         )
@@ -266,7 +350,7 @@ class TestNoting:
         until(lambda: not runs(int(engine.stdout)))
         assert not (tmp_path / "ran").exists()
 
-    def test_threads_note_one_at_a_time(self, bench: Bench) -> None:
+    def test_threads_note_one_at_a_time(self, bench: Bench, start: str) -> None:
         threads = [threading.Thread(target=bench.sh, args=("true",)) for _ in range(8)]
         for thread in threads:
             thread.start()
@@ -277,9 +361,12 @@ class TestNoting:
             len(after) - len(before)
             for before, after in zip([[], *bench.noted], bench.noted, strict=False)
         ]
-        assert (16, {1, -1}, []) == (len(changes), set(changes), bench.noted[-1])
+        without_leader = 0 if start == "gate" else 8
+        assert Counter({1: 8, -1: 8, 0: without_leader}) == Counter(changes)
+        assert [] == bench.noted[-1]
 
 
+@ways_to_start
 class TestLeftovers:
     def test_background_processes_are_stopped_and_named(self, bench: Bench) -> None:
         """The step ends when its command does, although the pipes are still held."""
@@ -333,6 +420,7 @@ class TestLeftovers:
         assert ((), True) == (done.leftovers, runs(int(done.stdout)))
 
 
+@ways_to_start
 class TestStopping:
     def test_a_timeout_stops_the_whole_group(self, bench: Bench) -> None:
         lines: list[bytes] = []
@@ -384,7 +472,7 @@ class TestStopping:
         with pytest.raises(Stopped):
             bench.sh(IGNORES_TERM, on_output=bench.stop_once)
 
-        assert not runs(bench.noted[0][0]["pid"])
+        assert not runs(bench.leader)
 
     def test_a_second_request_does_not_wait_for_the_grace(self, tmp_path: Path) -> None:
         bench = Bench(tmp_path, grace=1e6)
@@ -414,7 +502,8 @@ class TestStopping:
             thread.join()
 
         assert ["all of you"] * 4 == stopped
-        assert not any(runs(group["pid"]) for noted in bench.noted for group in noted)
+        pids = {group["pid"] for noted in bench.noted for group in noted if "pid" in group}
+        assert (4, False) == (len(pids), any(map(runs, pids)))
 
     def test_nothing_starts_after_a_request(self, bench: Bench) -> None:
         bench.stop.request("over")
@@ -431,7 +520,7 @@ class TestStopping:
         with pytest.raises(ValueError, match="mine"):
             bench.sh("echo x; sleep 1000", on_output=on_output)
 
-        assert not runs(bench.noted[0][0]["pid"])
+        assert not runs(bench.leader)
 
     def test_no_descriptors_leak(self, bench: Bench) -> None:
         def count() -> int:
@@ -504,6 +593,19 @@ Processes(Stop(), note).run(["bash", "-c", sys.argv[1]], cwd=".", step="implemen
 """
 
 
+LEADERS = ["noted", "not noted"] if can_name_forks() else ["noted"]
+
+
+def as_noted(noted: list[NotedGroup], leader: str) -> list[NotedGroup]:
+    """What stands there if the engine was killed before the pid was known, as it may be on Linux;
+    or what it *noted*.
+    """
+    if leader == "not noted":
+        for group in noted:
+            del group["pid"], group["start_time"]
+    return noted
+
+
 class TestAfterAKill:
     """A real engine process is killed with SIGKILL while its child runs; another one stops what is
     left.
@@ -518,16 +620,21 @@ class TestAfterAKill:
         engine = subprocess.Popen([sys.executable, "-c", ENGINE, script], cwd=folder)
         file = folder / "pids"
         until(lambda: file.exists() and len(file.read_text().splitlines()) == pids)
+        until(lambda: "pid" in json.loads((folder / "noted").read_text())[0])
         engine.kill()
         engine.wait()
         victims.extend(map(int, file.read_text().split()))
         noted: list[NotedGroup] = json.loads((folder / "noted").read_text())
         return noted
 
-    def test_the_group_is_stopped_and_described(self, tmp_path: Path, victims: list[int]) -> None:
-        noted = self.kill_engine(
-            tmp_path, "sleep 1000 & echo $! >> pids; echo $$ >> pids; wait", victims, 2
-        )
+    @pytest.mark.parametrize("leader", LEADERS)
+    @pytest.mark.parametrize("job", ["sleep 1000", "env -i sleep 1000"])
+    def test_the_group_is_stopped_and_described(
+        self, tmp_path: Path, victims: list[int], leader: str, job: str
+    ) -> None:
+        """What dropped its mark, too: it is in a session of the group's."""
+        script = f"{job} & echo $! >> pids; echo $$ >> pids; wait"
+        noted = as_noted(self.kill_engine(tmp_path, script, victims, 2), leader)
         assert all(map(runs, victims))
         # A fork has its parent's name first.
         until(lambda: groups.find_process(victims[0]).command == "sleep")
@@ -539,11 +646,12 @@ class TestAfterAKill:
         assert text.endswith("of step implement")
         assert [] == stop_leftovers(noted)
 
+    @pytest.mark.parametrize("leader", LEADERS)
     def test_so_is_what_remains_when_the_leader_is_gone(
-        self, tmp_path: Path, victims: list[int]
+        self, tmp_path: Path, victims: list[int], leader: str
     ) -> None:
         script = f"sleep 1000 & {ASLEEP}; echo $! >> pids; echo $$ >> pids; wait"
-        noted = self.kill_engine(tmp_path, script, victims, 2)
+        noted = as_noted(self.kill_engine(tmp_path, script, victims, 2), leader)
         os.kill(victims[1], signal.SIGKILL)
         until(lambda: not runs(victims[1]))
 
@@ -554,17 +662,41 @@ class TestAfterAKill:
             runs(victims[0]),
         )
 
-    def test_what_ignores_sigterm_is_killed(self, tmp_path: Path, victims: list[int]) -> None:
-        noted = self.kill_engine(
-            tmp_path, f"echo $$ > pids; {IGNORES_TERM} > /dev/null", victims, 1
+    def test_a_leader_that_drops_its_mark_is_known_by_its_pid(
+        self, tmp_path: Path, victims: list[int]
+    ) -> None:
+        script = "echo $$ > pids; exec env -i sleep 1000"
+        noted = self.kill_engine(tmp_path, script, victims, 1)
+        until(lambda: groups.find_process(victims[0]).command == "sleep")
+
+        [text] = stop_leftovers(noted)
+
+        assert (f"pid {victims[0]} (sleep 1000) of step implement", False) == (
+            text,
+            runs(victims[0]),
         )
+
+    @pytest.mark.parametrize("leader", LEADERS)
+    def test_what_ignores_sigterm_is_killed(
+        self, tmp_path: Path, victims: list[int], leader: str
+    ) -> None:
+        script = f"echo $$ > pids; {IGNORES_TERM} > /dev/null"
+        noted = as_noted(self.kill_engine(tmp_path, script, victims, 1), leader)
 
         stop_leftovers(noted, grace=0.05)
 
         assert not runs(victims[0])
 
     @pytest.mark.parametrize(
-        "change", [{"start_time": 1}, {"host": "another boot"}, {"pid": os.getpid()}, {"pid": 1}]
+        "change",
+        [
+            {"start_time": 1},
+            {"host": "another boot"},
+            {"pid": os.getpid()},
+            {"pid": 1},
+            {"pid": None},
+            {"pid": None, "mark": "0123456789abcdef"},
+        ],
     )
     def test_a_stranger_under_the_same_pid_lives_on(
         self, bench: Bench, victims: list[int], change: dict[str, Any]

@@ -84,7 +84,7 @@ def test_background_jobs_that_cannot_hear_sigint_do_not_take_half_of_the_grace(
     bench = Bench(tmp_path, grace=1e6)
 
     assert [] == _stopped_by(bench, "SIGINT", f"sleep 1000 & {ASLEEP}; echo $!; wait")
-    assert not runs(bench.noted[0][0]["pid"])
+    assert not runs(bench.leader)
 
 
 def test_a_clean_up_s_own_commands_are_not_told(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_what_ended_meanwhile_was_in_time(bench: Bench, monkeypatch: pytest.Monk
     clock = Clock()
 
     def on_output(*_: object) -> None:
-        leader = bench.noted[0][0]["pid"]
+        leader = bench.leader
         while (process := find_process(leader)) and not process.zombie:
             pass
         clock.jump()

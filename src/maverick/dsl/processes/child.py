@@ -1,4 +1,8 @@
-"""One child process: how it is started behind a gate, and its pipes while it runs."""
+"""One child process: how it is started, and its pipes while it runs.
+
+Where a process can be known by a mark from its fork on (Linux), that is noted before it is started.
+Elsewhere it is held at a gate, a shell, until its pid has been noted.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +14,16 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
 
-from maverick.dsl.processes.process_table import summary
+from maverick.dsl.processes.process_table import naming_forks, summary
 from maverick.dsl.processes.programs import check_startable
 from maverick.dsl.processes.stop_request import LONGEST_WAIT_SECONDS
 from maverick.dsl.processes.threads import start_thread
-from maverick.encoding import encode
+from maverick.encoding import encode, file_name
 from maverick.errors import StepFailed
 
 if TYPE_CHECKING:
@@ -68,7 +72,10 @@ class Tail:
 
 
 class ChildProcess:
-    """A command that waits at its gate until `open_gate`; it leads a session of its own, `pid`.
+    """A command, the leader of a session of its own, `pid`.
+
+    With *mark*, which its environment has to hold, it runs at once; without, it waits at its gate
+    until `open_gate`.
 
     `exited` becomes true in `pump`; the dead leader is kept unreaped until `close`, so that no
     other process can get its pid while its group is dealt with. `StepFailed` if it cannot be
@@ -84,24 +91,19 @@ class ChildProcess:
         stdin: bytes,
         limit: int,
         on_output: OnOutput | None,
+        mark: str = "",
     ) -> None:
-        check_startable(argv, cwd, env)
-        self._input = _write_input(stdin) if stdin else None
+        program = check_startable(argv, cwd, env)
+        self._input: Path | None = None
         self._on_output = on_output
         self.exited = False
         self.tails: dict[StreamName, Tail] = {"stdout": Tail(limit), "stderr": Tail(limit)}
-        gate = [_GATE_WITH_INPUT, str(self._input)] if self._input else [_GATE, os.devnull]
         try:
-            self._process = subprocess.Popen(
-                ["/bin/sh", "-c", *gate, *encoded_words(_with_odd_names(argv, env))],
-                cwd=cwd,
-                env=encoded_environment(env),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                start_new_session=True,
-            )
+            if mark:
+                self._process = _start_at_once(program, argv, cwd, env, stdin, mark)
+            else:
+                self._input = _write_input(stdin) if stdin else None
+                self._process = _start_at_gate(argv, cwd, env, self._input)
         except (OSError, ValueError) as error:
             self._remove_input()
             raise StepFailed(
@@ -120,11 +122,11 @@ class ChildProcess:
             self._selector.register(fd, selectors.EVENT_READ, name)
 
     def open_gate(self) -> None:
-        """Let the command run."""
-        gate = cast("IO[bytes]", self._process.stdin)
-        with suppress(BrokenPipeError):  # Somebody else killed it.
-            gate.write(b"\n")
-            gate.close()
+        """Let the command run, if it waits at a gate."""
+        if gate := self._process.stdin:
+            with suppress(BrokenPipeError):  # Somebody else killed it.
+                gate.write(b"\n")
+                gate.close()
 
     def watch(self, stop: Stop) -> None:
         """Make `pump` return when a stop is requested."""
@@ -190,6 +192,66 @@ class ChildProcess:
             self._input.unlink(missing_ok=True)
 
 
+def _start_at_once(
+    program: str,
+    argv: Sequence[str],
+    cwd: str | Path,
+    env: Mapping[str, str],
+    stdin: bytes,
+    mark: str,
+) -> subprocess.Popen[bytes]:
+    """Start *program* as execvp(3) does: what names no interpreter is a script of the shell."""
+    words, environment = encoded_words(argv), encoded_environment(env)
+    file = words[0] if os.sep in argv[0] else os.fsencode(Path(program).absolute())
+    environment[b"PWD"] = _logical_folder(cwd, env.get("PWD", ""))
+    with ExitStack() as cleanup:
+        source = cleanup.enter_context(input_file(stdin)) if stdin else subprocess.DEVNULL
+        cleanup.enter_context(naming_forks(mark))
+        try:
+            return _popen(words, cwd, environment, source, executable=file)
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                raise
+            return _popen([b"/bin/sh", file, *words[1:]], cwd, environment, source)
+
+
+def _logical_folder(cwd: str | Path, pwd: str) -> bytes:
+    """Give what a shell hands on as PWD in *cwd*: *pwd*, which it was handed, if that is there."""
+    with suppress(OSError, ValueError):
+        folder = Path(file_name(pwd))
+        if folder.is_absolute() and folder.samefile(cwd):
+            return encode(pwd, "PWD")
+    return os.fsencode(Path(cwd).resolve())
+
+
+def _start_at_gate(
+    argv: Sequence[str], cwd: str | Path, env: Mapping[str, str], stdin: Path | None
+) -> subprocess.Popen[bytes]:
+    gate = [_GATE_WITH_INPUT, str(stdin)] if stdin else [_GATE, os.devnull]
+    words = ["/bin/sh", "-c", *gate, *_with_odd_names(argv, env)]
+    return _popen(encoded_words(words), cwd, encoded_environment(env), subprocess.PIPE)
+
+
+def _popen(
+    words: list[bytes],
+    cwd: str | Path,
+    env: dict[bytes, bytes],
+    stdin: int | IO[bytes],
+    executable: bytes | None = None,
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        words,
+        executable=executable,
+        cwd=cwd,
+        env=env,
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        start_new_session=True,
+    )
+
+
 def _with_odd_names(argv: Sequence[str], env: Mapping[str, str]) -> list[str]:
     """Let `env` set variables whose names are no identifiers: some shells do not hand them on."""
     odd = [
@@ -225,6 +287,8 @@ def why_not_started(
     """Say why the system did not start a command; name what is too long, and what to do instead."""
     if not isinstance(error, OSError):
         return str(error)
+    if error.errno == errno.ENOENT:
+        return "the interpreter that its first line names, or its loader, is not there"
     if error.errno != errno.E2BIG:
         return error.strerror or str(error)
     sizes = {name: len(encode(value, name)) for name, value in env.items()}
@@ -245,21 +309,34 @@ def why_not_started(
     )
 
 
+@contextmanager
+def input_file(data: bytes) -> Iterator[IO[bytes]]:
+    """Give a file that holds *data*, at its beginning, and has no name. Raises StepFailed."""
+    with ExitStack() as cleanup:
+        try:
+            file = cleanup.enter_context(tempfile.TemporaryFile())
+            file.write(data)
+            file.seek(0)
+        except OSError as error:
+            raise _unwritable("a temporary file", error) from error
+        yield file
+
+
+def _unwritable(where: str, error: OSError) -> StepFailed:
+    return StepFailed(f"cannot write the input of a command to {where}: {error.strerror}")
+
+
 def _write_input(stdin: bytes) -> Path:
     try:
         fd, name = tempfile.mkstemp(prefix="maverick-")
     except OSError as error:
-        raise StepFailed(
-            f"cannot write the input of a command to a temporary file: {error.strerror}"
-        ) from error
+        raise _unwritable("a temporary file", error) from error
     try:
         with open(fd, "wb") as file:  # noqa: PTH123 - of a descriptor
             file.write(stdin)
     except OSError as error:
         Path(name).unlink()
-        raise StepFailed(
-            f"cannot write the input of a command to {name}: {error.strerror}"
-        ) from error
+        raise _unwritable(name, error) from error
     return Path(name)
 
 

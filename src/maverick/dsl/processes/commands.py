@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.dsl.durations import Limit
-from maverick.dsl.processes.child import encoded_environment, encoded_words, why_not_started
+from maverick.dsl.processes.child import (
+    encoded_environment,
+    encoded_words,
+    input_file,
+    why_not_started,
+)
 from maverick.dsl.processes.last_words import timed_out
 from maverick.dsl.processes.process_table import summary
 from maverick.dsl.processes.processes import Completed, Processes
@@ -131,7 +135,7 @@ def _run_plainly(
                 executable=os.path.abspath(program),  # noqa: PTH100 - else a closed folder of PATH is the error
                 cwd=cwd,
                 env=encoded_environment(variables),
-                stdin=cleanup.enter_context(_file_of(stdin)) if stdin else subprocess.DEVNULL,
+                stdin=cleanup.enter_context(input_file(stdin)) if stdin else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
             )
@@ -152,14 +156,6 @@ def _run_plainly(
             ) from None
     code = process.returncode if process.returncode >= 0 else 128 - process.returncode
     return Completed(exit_code=code, stdout=stdout, stderr=stderr)
-
-
-@contextmanager
-def _file_of(data: bytes) -> Iterator[IO[bytes]]:
-    with tempfile.TemporaryFile() as file:
-        file.write(data)
-        file.seek(0)
-        yield file
 
 
 def _communicate(process: subprocess.Popen[bytes], timeout: float | None) -> tuple[bytes, bytes]:

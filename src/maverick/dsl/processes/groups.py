@@ -98,14 +98,15 @@ _POLL_SECONDS = 0.01
 
 
 class NotedGroup(TypedDict):
-    """What is noted of a running group. `start_time` is the leader's: see `Process`.
+    """What is noted of a running group. `pid` and `start_time` are the leader's: see `Process`.
 
-    `mark` is its own, the last of those in its processes' environment; `grace` is how many seconds
-    it has to end when it is stopped.
+    They are not there before it is started, where its processes are known by `mark` from the fork
+    on. That is its own, the last of those in its processes' environment; `grace` is how many
+    seconds it has to end when it is stopped.
     """
 
-    pid: int
-    start_time: int
+    pid: NotRequired[int]
+    start_time: NotRequired[int]
     host: str
     mark: str
     command: str
@@ -232,9 +233,10 @@ def stop_leftovers(
     On Linux that is all that carries the group's mark in its environment, in whatever session. The
     rest of the group's session is stopped if its leader is the very process that was noted (start
     time), or if the leader is gone and a process of the session carries the mark (elsewhere than on
-    Linux: started no earlier than the leader). Groups of another host, another boot or another
-    container are left alone. Each has the grace that was noted, unless one is given, or it gets
-    *urgent*.
+    Linux: started no earlier than the leader). Where no leader was noted, those are the sessions of
+    all that carry the mark, and what has not begun its program is killed. Groups of another host,
+    another boot or another container are left alone. Each has the grace that was noted, unless one
+    is given, or it gets *urgent*.
     """
     described: list[tuple[list[Process], str]] = []
     reaches: list[Reach] = []
@@ -267,11 +269,32 @@ def _unstopped(processes: list[Process], survivors: list[Process]) -> str:
 
 
 def _reach_of(group: Mapping[str, object]) -> Reach:
-    pid, mark = group["pid"], group.get("mark")
-    if group.get("host") != this_host() or not isinstance(pid, int):
+    pid, mark = group.get("pid"), group.get("mark")
+    if group.get("host") != this_host():
         return Reach()
-    sessions = frozenset([pid] if _is_ours(pid, group) else ())
-    return Reach(sessions, frozenset([mark] if isinstance(mark, str) and mark else ()))
+    marks = frozenset([mark] if isinstance(mark, str) and mark else ())
+    if pid is None:
+        return Reach(_sessions_of(marks), marks)
+    if not isinstance(pid, int):
+        return Reach()
+    return Reach(frozenset([pid] if _is_ours(pid, group) else ()), marks)
+
+
+def _sessions_of(marks: frozenset[str]) -> frozenset[int]:
+    """Give the sessions of those that carry one of *marks*; kill those that would.
+
+    Whose program has begun is in a session of the group's; before, it may be in the engine's.
+    """
+    sessions = set()
+    deadline = time.monotonic() + _KILL_SECONDS
+    for process in living(set(), marks) if marks else ():
+        if not any(carries(process, mark) for mark in marks):
+            send(process, SIGKILL)
+            while still_runs(process) and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
+        elif not process.nested and (now := find_process(process.pid)):
+            sessions.add(now.session)
+    return frozenset(sessions)
 
 
 def _is_ours(pid: int, group: Mapping[str, object]) -> bool:

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -28,6 +28,12 @@ It holds the marks of all groups that a process is in, the outermost first, as `
 that is started by a step of another run marks its own steps' processes, and they belong to both.
 """
 
+_NAME = "/proc/thread-self/comm"
+_NAME_CHARACTERS = 15
+_LAST_PID, _PID_MAX = "/proc/sys/kernel/ns_last_pid", "/proc/sys/kernel/pid_max"
+_FORKS_PER_SECOND = 1_000_000
+"""More than any machine makes: its kernel has one lock for all forks, and holds it longer."""
+_FEW_PIDS = 100
 _DEAD = {b"Z", b"X"}
 _PF_KTHREAD = 0x00200000
 """include/linux/sched.h: a thread of the kernel, which never has an environment."""
@@ -87,7 +93,8 @@ def members(session: int) -> list[Process]:
 
 
 def living(sessions: Collection[int], marks: Collection[str]) -> list[Process]:
-    """Give the living processes that are in one of *sessions*, or carry one of *marks* (on Linux).
+    """Give the living processes that are in one of *sessions*, or carry one of *marks* (on Linux),
+    be it as a name until their program has begun (`naming_forks`).
 
     A process that is started while the list is made may be missing from it.
     """
@@ -95,6 +102,22 @@ def living(sessions: Collection[int], marks: Collection[str]) -> list[Process]:
         processes = list(_living_on_linux(sessions, marks))
         return [process._replace(command=_command(process)) for process in processes]
     return [process for process in _ps("-A") if process.session in sessions and not process.zombie]
+
+
+def is_surely_over(session: int, seconds: float) -> bool:
+    """Whether nobody but its leader is left of a *session* that began at most *seconds* ago.
+
+    False also where that takes a look at all processes (`members`). Pids are given in a row: those
+    of a session's processes are between its leader's and the last that was given, unless there was
+    time to begin anew.
+    """
+    try:
+        last, pid_max = _number_in(_LAST_PID), _number_in(_PID_MAX)
+    except OSError:  # No Linux, or a kernel that does not tell.
+        return False
+    if seconds * _FORKS_PER_SECOND >= pid_max or not session <= last <= session + _FEW_PIDS:
+        return False
+    return not any(_session_of(pid) == session for pid in range(session + 1, last + 1))
 
 
 def still_runs(process: Process) -> bool:
@@ -106,6 +129,31 @@ def still_runs(process: Process) -> bool:
 def new_mark() -> str:
     """Make a mark that no group has had."""
     return os.urandom(8).hex()
+
+
+def can_name_forks() -> bool:
+    """Whether `naming_forks` works here: on Linux, where /proc may be written to."""
+    return os.access(_NAME, os.W_OK)
+
+
+@contextmanager
+def naming_forks(mark: str) -> Iterator[None]:
+    """Let what this thread forks meanwhile be found by *mark* before its program has begun.
+
+    Until execve(2) it has this process's environment; but it has the thread's name, too, and that
+    is the beginning of *mark* while the block runs.
+    """
+    with open(_NAME, "r+b", buffering=0) as file:  # noqa: PTH123 - done often
+        name = file.read().rstrip(b"\n")
+        file.write(_name_of(mark))
+        try:
+            yield
+        finally:
+            file.write(name)
+
+
+def _name_of(mark: str) -> bytes:
+    return mark[:_NAME_CHARACTERS].encode()
 
 
 def carried(marks: str, mark: str) -> str:
@@ -178,22 +226,49 @@ def _is_in(process: Process, group: int) -> bool:
 
 def _living_on_linux(sessions: Collection[int], marks: Collection[str]) -> Iterator[Process]:
     """Asking the kernel for a process's session costs a fiftieth of reading its status."""
+    names, own = set(map(_name_of, marks)), os.getpid()
     for name in os.listdir("/proc"):  # noqa: PTH208 - a third of the cost
         try:
             pid = int(name)
             session = os.getsid(pid)
         except (ValueError, ProcessLookupError):
             continue
+        # Looked at first: execve(2) ends it.
+        begins = bool(names) and pid != own and _name(pid) in names
         path = _marks(pid) if marks else []
-        marked = any(mark in marks for mark in path)
+        marked = begins or any(mark in marks for mark in path)
         if not marked and session not in sessions:
             continue
         process = _read_stat(pid)
         if process is None or process.zombie or not (marked or process.session in sessions):
             continue
         yield process._replace(
-            nested=marked and path[-1] not in marks and process.session not in sessions
+            nested=marked
+            and not begins
+            and path[-1] not in marks
+            and process.session not in sessions
         )
+
+
+def _session_of(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return 0
+
+
+def _number_in(file: str) -> int:
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return int(os.read(descriptor, 20))
+    finally:
+        os.close(descriptor)
+
+
+def _name(pid: int) -> bytes:
+    with suppress(OSError), open(f"/proc/{pid}/comm", "rb", buffering=0) as file:  # noqa: PTH123
+        return file.read().rstrip(b"\n")
+    return b""
 
 
 def _stat(pid: int) -> tuple[bytes, list[bytes]]:

@@ -1,10 +1,11 @@
 """Child processes of a run: started once they are noted, stopped as groups, never lost sight of.
 
-Each child leads a session of its own. It is held at a gate until its group has been noted (durably,
-if the caller's `note` is), so that whatever happens to this process, no child runs that a later one
-could not find and stop. What leaves the session on purpose (a daemon that calls setsid) is not
-waited for when a command ends by itself, unless that is asked for; when a command is stopped it is
-stopped, too (on Linux, where it is known by its mark).
+Each child leads a session of its own. It does nothing before its group has been noted (durably, if
+the caller's `note` is), so that whatever happens to this process, no child runs that a later one
+could not find and stop. On Linux its mark is noted before the start, and its pid after; elsewhere
+it is held at a gate until its pid is noted. What leaves the session on purpose (a daemon that calls
+setsid) is not waited for when a command ends by itself, unless that is asked for; when a command is
+stopped it is stopped, too (on Linux, where it is known by its mark).
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ from maverick.dsl.processes.groups import (
 from maverick.dsl.processes.process_table import (
     MARK,
     Process,
+    can_name_forks,
     carried,
+    is_surely_over,
     new_mark,
     still_runs,
     summary,
@@ -105,11 +108,11 @@ class Processes:
     """The running process groups of one run. `run` may be called from several threads.
 
     *note* is called with the complete list of groups whenever it changes: before a child does
-    anything, and after the last of its group has ended. Calls come one at a time; an exception of
-    *note* keeps the child from running. *note_folder* is told of the folder of temporary files
-    before that is made. *scrub* masks secrets in everything that is given out: output, command
-    lines, messages. *grace* is how many seconds what is stopped has to end by itself. *strangers*
-    is as for `Reaper`.
+    anything, when its pid is known, and after the last of its group has ended. Calls come one at a
+    time; an exception of *note* keeps the child from running, or stops it. *note_folder* is told of
+    the folder of temporary files before that is made. *scrub* masks secrets in everything that is
+    given out: output, command lines, messages. *grace* is how many seconds what is stopped has to
+    end by itself. *strangers* is as for `Reaper`.
     """
 
     def __init__(
@@ -126,7 +129,7 @@ class Processes:
         self._note = note
         self._scrub = scrub or Scrubber()
         self._grace = grace
-        self._groups: dict[int, NotedGroup] = {}
+        self._groups: dict[str, NotedGroup] = {}
         self._lock = threading.Lock()
         self._reaper = Reaper(strangers=strangers)
         self.scratch = Scratch(note_folder)
@@ -169,30 +172,39 @@ class Processes:
         allowed = Limit.own(timeout) if isinstance(timeout, int | float) else timeout
         command = self._scrub.text(summary([script.text] if script else argv))
         mark = new_mark()
+        group = NotedGroup(
+            host=this_host(),
+            mark=mark,
+            command=command,
+            step=step,
+            grace=self._grace if grace is None else grace,
+        )
+        reach = Reach(marks=frozenset([mark]))
         with ExitStack() as cleanup:
             called, alias = self._place_script(argv, script, cleanup)
-            child = ChildProcess(
-                called,
-                cwd=cwd,
-                env=_marked(inherited() if env is None else env, mark),
-                stdin=stdin,
-                limit=limit,
-                on_output=self._filtered(on_output, alias, cleanup),
-            )
-            cleanup.callback(self._forget, child.pid)
-            cleanup.callback(child.close)
-            running = _Running(
-                child,
-                Reach(frozenset([child.pid]), frozenset([mark])),
-                self._grace if grace is None else grace,
-                alias,
-            )
+            told = self._filtered(on_output, alias, cleanup)
+            cleanup.callback(self._forget, mark)
             try:
-                self._remember(running, command, mark, step)
+                if has_no_gate := can_name_forks():
+                    self._remember(group)
+                started = time.monotonic()
+                child = ChildProcess(
+                    called,
+                    cwd=cwd,
+                    env=_marked(inherited() if env is None else env, mark),
+                    stdin=stdin,
+                    limit=limit,
+                    on_output=told,
+                    mark=mark if has_no_gate else "",
+                )
+                cleanup.callback(child.close)
+                reach = reach._replace(sessions=frozenset([child.pid]))
+                running = _Running(child, reach, group["grace"], alias, started)
+                self._remember(_with_leader(group, child.pid))
                 child.open_gate()
                 ended = self._attend(child, None if allowed is None else allowed.left)
             except BaseException:
-                stop(running.reach, grace=0)
+                stop(reach, grace=0)
                 raise
             if ended == "exited":
                 return self._complete(running, wholly=wholly)
@@ -275,7 +287,12 @@ class Processes:
         child, alias = running.child, running.alias
         reach = running.reach if wholly else Reach(running.reach.sessions)
         deadline = time.monotonic() + LINGER_SECONDS
-        left = reach.find_rest() if reach.marks else reach.find_living()
+        if wholly:
+            left = reach.find_rest()
+        elif is_surely_over(child.pid, time.monotonic() - running.started):
+            left = []
+        else:
+            left = reach.find_living()
         while left and time.monotonic() < deadline:
             child.pump(0.01)
             left = [process for process in left if still_runs(process)] or reach.find_living()
@@ -315,32 +332,23 @@ class Processes:
 
     def _reap(self) -> None:
         with self._lock:
-            self._reaper.reap(self._groups)
+            self._reaper.reap(self._leaders())
 
-    def _remember(self, running: _Running, command: str, mark: str, step: str) -> None:
-        pid = running.child.pid
-        leader = find_process(pid)
-        if leader is None:
-            raise StepFailed(f"`{command}` ended before it was started", step=step)
-        group = NotedGroup(
-            pid=pid,
-            start_time=leader.start_time,
-            host=this_host(),
-            mark=mark,
-            command=command,
-            step=step,
-            grace=running.grace,
-        )
+    def _remember(self, group: NotedGroup) -> None:
         with self._lock:
-            self._reaper.watch(pid)
-            self._groups[pid] = group
+            if "pid" in group:
+                self._reaper.watch(group["pid"])
+            self._groups[group["mark"]] = group
             self._note(list(self._groups.values()))
 
-    def _forget(self, pid: int) -> None:
+    def _forget(self, mark: str) -> None:
         with self._lock:
-            if self._groups.pop(pid, None):
+            if self._groups.pop(mark, None):
                 self._note(list(self._groups.values()))
-            self._reaper.reap(self._groups)
+            self._reaper.reap(self._leaders())
+
+    def _leaders(self) -> set[int]:
+        return {group["pid"] for group in self._groups.values() if "pid" in group}
 
 
 class Alias:
@@ -380,12 +388,23 @@ class Alias:
 
 
 class _Running(NamedTuple):
-    """A command that was started: whom to stop, and how long they have to end by themselves."""
+    """A command that was started: whom to stop, and how long they have to end by themselves.
+
+    It was not there at `started`, on the monotonic clock.
+    """
 
     child: ChildProcess
     reach: Reach
     grace: float
     alias: Alias | None
+    started: float
+
+
+def _with_leader(group: NotedGroup, pid: int) -> NotedGroup:
+    leader = find_process(pid)
+    if leader is None:
+        raise StepFailed(f"`{group['command']}` ended before it was started", step=group["step"])
+    return {**group, "pid": pid, "start_time": leader.start_time}
 
 
 def _marked(environment: Mapping[str, str], mark: str) -> dict[str, str]:
