@@ -217,6 +217,18 @@ class TestNotStarting:
         with pytest.raises(StepFailed, match=r"not executable .* `chmod"):
             bench.processes.run(["./tool"], cwd=bench.folder)
 
+    def test_a_missing_interpreter_is_told(self, bench: Bench, start: str) -> None:
+        """By the shell that is the gate, if there is one."""
+        script = bench.folder / "tool"
+        script.write_text("#!/no/such/program\n")
+        script.chmod(0o700)
+
+        if start == "gate":
+            assert 127 == bench.processes.run(["./tool"], cwd=bench.folder).exit_code
+        else:
+            with pytest.raises(StepFailed, match=r"`\./tool`: the interpreter .* is not there"):
+                bench.processes.run(["./tool"], cwd=bench.folder)
+
     def test_a_missing_folder_is_named(self, bench: Bench) -> None:
         with pytest.raises(StepFailed, match=r"nowhere: there is no such folder"):
             bench.processes.run(["true"], cwd=bench.folder / "nowhere")

@@ -266,7 +266,7 @@ def _number_in(file: str) -> int:
 
 
 def _name(pid: int) -> bytes:
-    with suppress(OSError), open(f"/proc/{pid}/comm", "rb", buffering=0) as file:  # noqa: PTH123
+    with suppress(OSError), open(f"/proc/{pid}/comm", "rb", buffering=0) as file:  # noqa: PTH123 - done often
         return file.read().rstrip(b"\n")
     return b""
 
