@@ -93,7 +93,7 @@ def parse_directory(data: bytes, count: int, offset: int) -> list[Record]:
         if record.content_bytes < 0:
             raise RecordDamaged("the parts of a record do not fit its length")
         records.append(record)
-        offset, first = offset + HEAD_BYTES + length, record.numbers.stop
+        offset, first = offset + HEAD_BYTES + length, record.stop
     return records
 
 

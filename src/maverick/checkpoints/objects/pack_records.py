@@ -13,7 +13,7 @@ import json
 import re
 import struct
 from contextlib import suppress
-from itertools import chain, repeat
+from itertools import accumulate, chain, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blake3 import blake3
@@ -131,9 +131,14 @@ class Record(NamedTuple):
         return sum(self.counts)
 
     @property
+    def stop(self) -> int:
+        """The number of the first object behind it."""
+        return self.first + sum(self.counts)
+
+    @property
     def numbers(self) -> range:
         """Those of its objects."""
-        return range(self.first, self.first + self.total)
+        return range(self.first, self.stop)
 
     @property
     def ids_at(self) -> int:
@@ -248,7 +253,7 @@ def scan(data: bytes, nonce: bytes, base: int, first: int = 0) -> Iterator[Recor
             yield damage
             record = found
         yield record
-        at, first = record.end - base, record.numbers.stop
+        at, first = record.end - base, record.stop
 
 
 def _following(record: Record, first: int) -> Record:
@@ -339,11 +344,8 @@ def split_content(raw: bytes, count: int) -> list[int]:
 
 def _bounds(raw: bytes, at: int, count: int) -> list[int]:
     lengths, at = varints(raw, at, count)
-    bounds = [at]
-    for length in lengths:
-        at += length
-        bounds.append(at)
-    if at != len(raw):
+    bounds = list(accumulate(lengths, initial=at))
+    if bounds[-1] != len(raw):
         raise RecordDamaged("its objects do not fill it")
     return bounds
 

@@ -59,6 +59,8 @@ SMALL_RECORD_BYTES = 16 << 10
 _NO_END = End(0, 0, 0, 0, b"", b"")
 # Who reads more nodes of a pack than a save does is about to walk through it.
 _FEW_NODES = 8
+# So many rows are read at once when one is looked for.
+_FEW_ROWS = 1 << 13
 
 
 class Pack:
@@ -100,7 +102,7 @@ class Pack:
         """The number of objects, damaged ones included."""
         if not self.is_open:
             return self._end.objects
-        return self._records[-1].numbers.stop if self._records else 0
+        return self._records[-1].stop if self._records else 0
 
     @property
     def records(self) -> list[Record]:
@@ -117,6 +119,8 @@ class Pack:
         if self.is_open:
             number = self.numbers().get(object_id.encode(), len(self))
             return number if number < len(self) else None
+        if len(self) <= _FEW_ROWS:
+            self.check_rows()
         raw_id = bytes.fromhex(object_id)
         prefix = raw_id[: pack_index.PREFIX_BYTES]
         for number in pack_index.numbers_between(len(self), self._rows, prefix, prefix):
@@ -255,7 +259,7 @@ class Pack:
     def _record_of(self, number: int) -> int:
         records = self.records
         at = bisect_right(self._firsts, number) - 1
-        if at < 0 or number not in records[at].numbers:
+        if at < 0 or number >= records[at].stop:
             raise RecordDamaged(f"object {number} of its pack is in no record that can be read")
         return at
 
