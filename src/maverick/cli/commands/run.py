@@ -32,7 +32,9 @@ from maverick.cli.terminal.streams import print_err, stdout_kept_clean
 from maverick.errors import Interrupted
 
 if TYPE_CHECKING:
+    from maverick.cli.terminal.interrupt import Signals
     from maverick.dsl.events import Observer
+    from maverick.dsl.processes.stop_request import Stop
     from maverick.dsl.workflow.outcome import Outcome
     from maverick.project import Project
     from maverick.runs.request import Request, Session
@@ -223,15 +225,8 @@ def _run(
 ) -> int:
     """Start or resume, report what came of it, and give the exit code."""
     from maverick.cli.here import asking, this_project  # noqa: PLC0415
-    from maverick.cli.terminal.interrupt import (  # noqa: PLC0415
-        GaveUp,
-        attend,
-        catching,
-        leave_at_once,
-        threads_left,
-    )
+    from maverick.cli.terminal.interrupt import catching, leave_at_once, threads_left  # noqa: PLC0415
     from maverick.dsl.processes.stop_request import Stop  # noqa: PLC0415
-    from maverick.dsl.workflow.outcome import Outcome  # noqa: PLC0415
     from maverick.repositories import bound_as_in  # noqa: PLC0415
     from maverick.roots import current_folder  # noqa: PLC0415
     from maverick.runs.request import Session  # noqa: PLC0415
@@ -248,33 +243,14 @@ def _run(
     stop = Stop()
     session = Session(observe, stop, asking(), shows_prints=observe.shows_prints)
     perform = _performer(order)
-    clock = time.monotonic()
     with (
         catching(stop, observe.leave) as signals,
         current_folder(project.root),
         bound_as_in(project.root, os.environ),
     ):
-        try:
-            outcome = attend(
-                lambda: perform(project, request, session),
-                signals,
-                _teller(order.quiet),
-            )
-        except GaveUp:
-            if answer.run is None:
-                raise Interrupted(f"interrupted by {stop.reason} before a run began") from None
-            error = (
-                f"interrupted by {stop.reason}; a step did not end, so the run stands at its last "
-                "finished step"
-            )
-            outcome = Outcome(
-                run=answer.run,
-                workflow=answer.workflow or "",
-                status="killed",
-                error=error,
-                seconds=time.monotonic() - clock,
-                execution_seconds=time.monotonic() - clock,
-            )
+        outcome = _attended(
+            lambda: perform(project, request, session), signals, stop, answer, quiet=order.quiet
+        )
         observe.close()
         report(outcome, order, project, answer)
         if outcome.status == "done":
@@ -284,6 +260,36 @@ def _run(
         if outcome.status in ("paused", "killed") and threads_left():
             leave_at_once(EXIT_CODES[outcome.status])
     return 1 if order.strict and outcome.notices else EXIT_CODES[outcome.status]
+
+
+def _attended(
+    perform: "Callable[[], Outcome]",
+    signals: "Signals",
+    stop: "Stop",
+    answer: CommandAnswer,
+    *,
+    quiet: bool,
+) -> "Outcome":
+    """Give what *perform* comes to, or what there is to say of a run whose step did not end."""
+    from maverick.cli.terminal.interrupt import GaveUp, attend  # noqa: PLC0415
+    from maverick.dsl.workflow.outcome import Outcome  # noqa: PLC0415
+
+    clock = time.monotonic()
+    try:
+        return attend(perform, signals, _teller(quiet))
+    except GaveUp:
+        if answer.run is None:
+            raise Interrupted(f"interrupted by {stop.reason} before a run began") from None
+        seconds = time.monotonic() - clock
+        return Outcome(
+            run=answer.run,
+            workflow=answer.workflow or "",
+            status="killed",
+            error=f"interrupted by {stop.reason}; a step did not end, so the run stands at its "
+            "last finished step",
+            seconds=seconds,
+            execution_seconds=seconds,
+        )
 
 
 def _request(order: Order, inputs: "dict[str, Value]") -> "Request":
