@@ -18,13 +18,13 @@ from maverick.checkpoints.disk import sealed
 from maverick.checkpoints.disk.files import Files
 from maverick.checkpoints.disk.layout import LAST_COMMIT_OF_VERSION_1
 from maverick.checkpoints.exports import END, FORMAT, MAGIC, MOST_HEAD_BYTES, walked
-from maverick.checkpoints.incoming import Incoming, Received, TooLarge, is_canonical
+from maverick.checkpoints.fsck.coherence import Coherence
+from maverick.checkpoints.incoming import Received, TooLarge, require_restorable
 from maverick.checkpoints.objects.objects import Objects
 from maverick.checkpoints.objects.pack_records import PACK_MAGIC, RecordDamaged
 from maverick.checkpoints.refs import refs
 from maverick.checkpoints.refs.refs import Ref
 from maverick.checkpoints.trees import tree_nodes
-from maverick.checkpoints.trees.checkpoint import parse_checkpoint
 from maverick.checkpoints.trees.snapshot import Snapshot
 from maverick.checkpoints.workspace.stat_cache import kind_of
 from maverick.errors import (
@@ -205,11 +205,6 @@ class _Export:
             self._received = Received(pack, any_size=any_size)
             self._received.verify(self._objects, progress or (lambda *_: None))
         self._check_visits(check, any_size=any_size)
-        checkpoint = parse_checkpoint(self.ref.checkpoint, self._objects.read(self.ref.checkpoint))
-        size = _Source(self._objects).node(checkpoint.tree).size
-        last = [position.checkpoint for position in self.ref.positions[-1:]]
-        if not self.ref.fits(checkpoint) or self.ref.bytes != size or last != [checkpoint.id]:
-            raise self.damaged("its ref does not fit the checkpoint at which it stands")
 
     @contextmanager
     def _wrong(self) -> Iterator[None]:
@@ -229,21 +224,22 @@ class _Export:
     def _check_visits(self, check: Check, *, any_size: bool) -> None:
         """Check that nothing is missing, that all fits together, and that nobody refuses it."""
         source = _Source(self._objects)
-        incoming = Incoming(source, self._received.lengths)
+        coherence = Coherence(self._received.sizes, self._objects.read)
         for visit in walked(self._objects, self.ref, f"{self.path} is not whole"):
-            if not is_canonical(visit):
-                raise self.damaged(f"object {visit.id[:12]} is not written canonically")
-            incoming.add(visit)
-        for problem in incoming.problems(self._objects.read):
+            coherence.add(visit)
+        for _, problem in coherence.problems():
             raise self.damaged(problem)
+        for _ in coherence.ref_problems(self.ref):
+            raise self.damaged("its ref does not fit the checkpoint at which it stands")
+        checkpoints = coherence.checkpoints.values()
         try:
-            for checkpoint in incoming.checkpoints:
+            for checkpoint in checkpoints:
                 check(Snapshot(checkpoint, source))
         except UsageError as error:
             raise UsageError(f"{self.path} is refused: {error}") from None
         if not any_size:
             try:
-                incoming.require_restorable()
+                require_restorable(source, checkpoints, coherence.sizes)
             except UsageError as error:
                 raise self._too_large(str(error)) from None
 

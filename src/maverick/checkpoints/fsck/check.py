@@ -17,24 +17,17 @@ from maverick.checkpoints.disk import layout, sealed
 from maverick.checkpoints.disk.files import Files
 from maverick.checkpoints.disk.layout import is_pack
 from maverick.checkpoints.disk.locks import Locks
+from maverick.checkpoints.fsck.coherence import Coherence
 from maverick.checkpoints.fsck.findings import Finding, FindingKind, error, warning
 from maverick.checkpoints.fsck.pack_check import check_pack
-from maverick.checkpoints.fsck.placement import Placement
 from maverick.checkpoints.fsck.reach import DamageSource, Graph
-from maverick.checkpoints.objects.ids import CheckpointId, ObjectId, ObjectKind
+from maverick.checkpoints.objects.ids import CheckpointId, ObjectId
 from maverick.checkpoints.objects.objects import Objects
 from maverick.checkpoints.refs import refs, retention
 from maverick.checkpoints.refs.dropped import FILE, lost_runs, read_dropped
 from maverick.checkpoints.refs.retention import Fate
-from maverick.checkpoints.trees import tree_nodes
-from maverick.checkpoints.trees.checkpoint import (
-    Checkpoint,
-    encode_checkpoint,
-    parse_checkpoint,
-)
-from maverick.checkpoints.trees.closure import UNKNOWN, ClosureWalk, Visit
-from maverick.checkpoints.trees.folders import WIDTH
-from maverick.checkpoints.trees.tree_nodes import Fan, LeafNode
+from maverick.checkpoints.trees.checkpoint import Checkpoint, parse_checkpoint
+from maverick.checkpoints.trees.closure import ClosureWalk
 from maverick.errors import (
     FormatDamaged,
     ObjectCorrupt,
@@ -104,13 +97,10 @@ class _Check:
         self._refs: dict[str, Ref] = {}
         self._unread_runs: set[str] = set()
         self._damage: list[tuple[Finding, list[ObjectId]]] = []
-        self._checkpoints: dict[ObjectId, Checkpoint] = {}
+        self._coherence = Coherence({}, self._source.read)
         self._orphans: list[Checkpoint] = []
         # What the checkpoints of the run hold that was looked at last, if it has a ref.
         self._says_run = b"\0"
-        self._tree_sizes: dict[ObjectId, int] = {}
-        self._walk = ClosureWalk(self._source)
-        self._placement = Placement()
 
     def run(self) -> Iterator[Finding]:
         yield from self._check_folders()
@@ -216,32 +206,18 @@ class _Check:
             if finding.kind == "object-corrupt"
             for object_id in about
         }
+        self._coherence.sizes.update(self._source.sizes)
+        walk = ClosureWalk(self._source)
         for ref in self._refs.values():
-            for visit in self._walk.visit(retention.roots(ref, Fate.WHOLE)):
-                self._placement.add(visit)
-                if visit.error is not None and visit.id in damaged:
-                    continue
-                for finding in self._check_visit(visit):
+            for visit in walk.visit(retention.roots(ref, Fate.WHOLE)):
+                if visit.error is None:
+                    self._coherence.add(visit)
+                elif visit.id not in damaged:
+                    text = str(visit.error)
+                    finding = error(_kind_of(visit.error), text, object_id=visit.id)
                     self._damage.append((finding, [visit.id]))
-        for object_id, problem in self._placement.misplaced(self._source.read):
-            self._damage.append((_malformed(ObjectKind.TREE, object_id, problem), [object_id]))
-
-    def _check_visit(self, visit: Visit) -> Iterator[Finding]:
-        if visit.error is not None:
-            yield error(_kind_of(visit.error), str(visit.error), object_id=visit.id)
-            return
-        content = visit.content
-        if isinstance(content, Checkpoint):
-            self._checkpoints[visit.id] = content
-            encoded = encode_checkpoint(content)
-        elif content is not None:
-            if visit.path == ("tree",):
-                self._tree_sizes[visit.id] = content.size
-            encoded = tree_nodes.encode_node(content)
-        else:
-            encoded = visit.data
-        for problem in _problems(visit, encoded, self._source.length(visit.id)):
-            yield _malformed(visit.kind, visit.id, problem)
+        for object_id, text in self._coherence.problems():
+            self._damage.append((error("object-malformed", text, object_id=object_id), [object_id]))
 
     def _with_runs(self) -> Iterator[Finding]:
         """Yield the damage, with the runs whose refs lead to it and where it stands in them."""
@@ -256,24 +232,9 @@ class _Check:
 
     def _check_refs(self) -> Iterator[Finding]:
         for run, ref in self._refs.items():
-            for problem in self._ref_problems(ref):
+            for problem in self._coherence.ref_problems(ref):
                 text = f"the ref of run {run} is wrong: {problem}"
                 yield _of_run(run, error("ref", text, file=f"refs/{layout.file_name(run)}"))
-
-    def _ref_problems(self, ref: Ref) -> Iterator[str]:
-        checkpoint = self._checkpoints.get(ref.checkpoint)
-        if checkpoint is not None:
-            if not ref.fits(checkpoint):
-                yield f"it does not fit checkpoint {checkpoint.id[:12]}, at which it stands"
-            elif self._tree_sizes.get(checkpoint.tree, ref.bytes) != ref.bytes:
-                yield "it has another size than its tree"
-        if [position.checkpoint for position in ref.positions[-1:]] != [ref.checkpoint]:
-            yield "its log does not end where it stands"
-        for position in ref.positions:
-            checkpoint = self._checkpoints.get(position.checkpoint)
-            says = ref.run, position.sequence
-            if checkpoint is not None and (checkpoint.run, checkpoint.sequence) != says:
-                yield f"position {position.sequence} of its log is another checkpoint"
 
     def _check_orphans(self) -> Iterator[Finding]:
         """Look for runs that have had a ref: with a second checkpoint, and not dropped."""
@@ -310,25 +271,6 @@ class _Check:
             return layout.is_leftover(self._files, self._root / file)
         except OSError:
             return not layout.writer_lives(file.partition("/")[2])
-
-
-def _problems(visit: Visit, encoded: bytes, length: int) -> Iterator[str]:
-    """Say what is wrong with an object whose bytes have the right hash."""
-    if encoded != visit.data:
-        yield "its bytes are not the canonical ones"
-    content, by = visit.content, visit.by
-    if isinstance(content, LeafNode | Fan):
-        if (content.count > WIDTH) is not isinstance(content, Fan):
-            yield f"it holds {content.count} entries as a {type(content).__name__.lower()}"
-        if by.size not in {UNKNOWN, content.size} or by.count not in {UNKNOWN, content.count}:
-            yield "it has another size than what names it says"
-    elif content is None and UNKNOWN not in {by.size, length} and by.size != length:
-        yield "it has another size than what names it says"
-
-
-def _malformed(kind: ObjectKind, object_id: ObjectId, problem: str) -> Finding:
-    text = f"{kind.name.lower()} {object_id[:12]} is not well-formed: {problem}"
-    return error("object-malformed", text, object_id=object_id)
 
 
 def _kind_of(problem: StoreDamaged | StoreTooNew) -> FindingKind:

@@ -46,13 +46,13 @@ _HELD_BYTES = 16 << 20
 
 @dataclass(slots=True)
 class PackReport:
-    """What is wrong with a pack: findings, each with the objects that it is about. And the blobs
-    that are there, with their lengths, UNKNOWN if they were not read; and those stored as lists.
+    """What is wrong with a pack: findings, each with the objects that it is about. And the sizes of
+    the blobs that are there, UNKNOWN if they were not read; and those stored as lists.
     """
 
     findings: list[tuple[Finding, list[ObjectId]]] = field(default_factory=list)
-    blobs: dict[ObjectId, int] = field(default_factory=dict)
-    lists: dict[ObjectId, int] = field(default_factory=dict)
+    sizes: dict[ObjectId, int] = field(default_factory=dict)
+    lists: set[ObjectId] = field(default_factory=set)
 
 
 def check_pack(
@@ -149,7 +149,7 @@ class _PackCheck:
     def _check_objects(self, pack: Pack, *, content: bool) -> None:
         if not content:
             blobs = (it for _, kind, it in pack.objects() if kind is ObjectKind.BLOB)
-            self._report.blobs = dict.fromkeys(blobs, UNKNOWN)
+            self._report.sizes = dict.fromkeys(blobs, UNKNOWN)
         for item in pack.items(content=content, trees=content):
             if isinstance(item, Lost):
                 for number in item.numbers:
@@ -171,13 +171,14 @@ class _PackCheck:
                 chunks = self._lists[item.id] = parse_list(item.data)
             except RecordDamaged as damage:
                 return str(damage)
-            self._report.lists[item.id] = sum(length for _, length in chunks)
+            self._report.lists.add(item.id)
+            self._report.sizes[item.id] = sum(length for _, length in chunks)
             return ""
         actual = ids.object_id(item.kind, item.data)
         if actual != item.id:
             return f"its content hashes to {actual[:12]}"
         if item.kind is ObjectKind.BLOB:
-            self._report.blobs[item.id] = len(item.data)
+            self._report.sizes[item.id] = len(item.data)
         elif item.kind is ObjectKind.CHECKPOINT:
             self._see(item)
         return ""

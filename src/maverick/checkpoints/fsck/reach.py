@@ -27,20 +27,18 @@ class DamageSource:
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
-        self._blobs: dict[ObjectId, int] = {}
-        self._lists: dict[ObjectId, int] = {}
+        self._lists: set[ObjectId] = set()
+        self.sizes: dict[ObjectId, int] = {}
+        """Those of the blobs that are there, UNKNOWN if nobody has read one."""
 
     def take(self, report: PackReport) -> None:
         """Take note of what a check has found in a pack, which is not asked for again."""
-        self._blobs |= report.blobs
         self._lists |= report.lists
-
-    def length(self, object_id: ObjectId) -> int:
-        """Give the length of a blob, UNKNOWN if nobody has read it."""
-        return max(self._blobs.get(object_id, UNKNOWN), self._lists.get(object_id, UNKNOWN))
+        for object_id, size in report.sizes.items():
+            self.sizes[object_id] = max(size, self.sizes.get(object_id, UNKNOWN))
 
     def holds(self, object_id: ObjectId) -> bool:
-        if object_id in self._blobs:
+        if object_id in self.sizes and object_id not in self._lists:
             return True
         with _naming(object_id):
             return self._objects.holds(object_id)

@@ -33,6 +33,7 @@ from maverick.checkpoints.objects.pack_records import (
 )
 from maverick.checkpoints.objects.segments import (
     CONTENT,
+    MOST_RAW_BYTES,
     STRUCTURE,
     Cache,
     Decoder,
@@ -47,6 +48,7 @@ from maverick.errors import StoreTooNew
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    MostBytes = Callable[[Stream, Record], int]
     Pread = Callable[[int, int], bytes]
 
 MOST_OBJECTS = 1 << 16
@@ -230,9 +232,16 @@ class Pack:
         except RecordDamaged:
             return b"", b""
 
-    def items(self, *, content: bool, trees: bool = True) -> Iterator[Item | Lost]:
+    def items(
+        self,
+        *,
+        content: bool,
+        trees: bool = True,
+        most_bytes: MostBytes = lambda *_: MOST_RAW_BYTES,
+    ) -> Iterator[Item | Lost]:
         """Yield all objects in the order of their numbers, or what was lost in their place; without
-        *content* no blobs, which are not read then, without *trees* none of these.
+        *content* no blobs, which are not read then, without *trees* none of these. *most_bytes*
+        says how many bytes a block of a record may hold, and an object in it.
         """
         pread = self.pread
         if content and self.size <= _READ_WHOLE_BYTES:
@@ -251,8 +260,10 @@ class Pack:
             for stream in (CONTENT, STRUCTURE) if content else (STRUCTURE,):
                 if self._segments.begins(stream, at):
                     decoders[stream] = Decoder()
-                decoder = decoders[stream]
-                yield from items_of(record, found, stream, decoder, quoted, pread, trees=trees)
+                decoder, most = decoders[stream], most_bytes(stream, record)
+                yield from items_of(
+                    record, found, stream, decoder, quoted, pread, most, trees=trees
+                )
 
     # --- where things are ---
 

@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from maverick.checkpoints.objects.ids import ObjectId, ObjectKind
 from maverick.checkpoints.objects.pack_records import (
     CONTENT_SHIFT,
+    ID_BYTES,
     Quoted,
     Record,
     RecordDamaged,
     expand,
+    named,
     split_content,
     split_structure,
 )
@@ -284,15 +286,21 @@ class Segments:
         return segment
 
 
-def decoded(stream: Stream, record: Record, decoder: Decoder, pread: Pread) -> bytes:
+def decoded(
+    stream: Stream,
+    record: Record,
+    decoder: Decoder,
+    pread: Pread,
+    most_bytes: int = MOST_RAW_BYTES,
+) -> bytes:
     """Give the raw bytes of the block of *record*, the next one for *decoder*. Raises
-    RecordDamaged.
+    RecordDamaged, or BlockTooLarge.
     """
     offset, length = stream.place(record)
     block = pread(offset, length)
     if len(block) != length:
         raise RecordDamaged("it is cut off")
-    return decoder.take(block, stream.flags(record), MOST_RAW_BYTES)
+    return decoder.take(block, stream.flags(record), most_bytes)
 
 
 def split(stream: Stream, record: Record, raw: bytes) -> list[int]:
@@ -312,16 +320,17 @@ def items_of(
     decoder: Decoder,
     quoted: Quoted,
     pread: Pread,
+    most_bytes: int,
     *,
     trees: bool,
 ) -> Iterator[Item | Lost]:
     """Yield what *record* holds in one of its streams, whose next block *decoder* takes; its trees
-    if they are wanted.
+    if they are wanted. Neither a block nor an object holds more than *most_bytes*.
     """
     blobs, first = record.counts[0], record.first
     positions = range(blobs) if stream is CONTENT else range(blobs, record.total)
     try:
-        raw = decoded(stream, record, decoder, pread)
+        raw = decoded(stream, record, decoder, pread, most_bytes)
         bounds = split(stream, record, raw) if positions else []
     except RecordDamaged as damage:
         if positions:
@@ -338,9 +347,19 @@ def items_of(
     ):
         if kind is ObjectKind.TREE and not trees:
             continue
+        number, stored = first + position, raw[a:b]
         try:
-            data = expand(raw[a:b], quoted)
+            _require_named_before(number, stored, most_bytes)
+            data = expand(stored, quoted)
         except RecordDamaged as damage:
-            yield Lost(range(first + position, first + position + 1), damage)
+            yield Lost(range(number, number + 1), damage)
         else:
-            yield Item(first + position, kind, object_ids[position], data)
+            yield Item(number, kind, object_ids[position], data)
+
+
+def _require_named_before(number: int, stored: bytes, most_bytes: int) -> None:
+    numbers = list(named(stored))
+    if len(stored) + 2 * ID_BYTES * len(numbers) > most_bytes:  # as it grows when they are expanded
+        raise BlockTooLarge("it holds more than anybody wrote")
+    if numbers and max(numbers) >= number:
+        raise RecordDamaged(f"object {number} names one that is not before it")
