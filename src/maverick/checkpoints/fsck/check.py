@@ -19,7 +19,7 @@ from maverick.checkpoints.disk.layout import is_pack
 from maverick.checkpoints.disk.locks import Locks
 from maverick.checkpoints.fsck.coherence import Coherence
 from maverick.checkpoints.fsck.findings import Finding, FindingKind, error, warning
-from maverick.checkpoints.fsck.pack_check import check_pack
+from maverick.checkpoints.fsck.pack_check import PackCheck
 from maverick.checkpoints.fsck.reach import DamageSource, Graph
 from maverick.checkpoints.objects.ids import CheckpointId, ObjectId
 from maverick.checkpoints.objects.objects import Objects
@@ -171,7 +171,7 @@ class _Check:
                     yield warning("stray", f"{file} is no pack", file=file)
                     continue
                 try:
-                    report = check_pack(
+                    found = PackCheck(
                         self._files,
                         self._root / file,
                         self._source.read_chunks,
@@ -183,8 +183,8 @@ class _Check:
                 except OSError as problem:
                     yield _unreadable(file, problem)
                 else:
-                    self._damage += report.findings
-                    self._source.take(report)
+                    self._damage += found.findings
+                    self._source.take(found)
 
     def _see_checkpoint(self, item: Item) -> None:
         """Keep a checkpoint whose run has no ref."""

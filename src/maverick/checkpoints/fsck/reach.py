@@ -16,7 +16,7 @@ from maverick.errors import ObjectCorrupt, StoreDamaged, StoreDenied, StoreTooNe
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from maverick.checkpoints.fsck.pack_check import PackReport
+    from maverick.checkpoints.fsck.pack_check import PackCheck
     from maverick.checkpoints.objects.ids import ObjectId
     from maverick.checkpoints.objects.objects import Objects
     from maverick.checkpoints.refs.refs import Ref
@@ -31,10 +31,10 @@ class DamageSource:
         self.sizes: dict[ObjectId, int] = {}
         """Those of the blobs that are there, UNKNOWN if nobody has read one."""
 
-    def take(self, report: PackReport) -> None:
+    def take(self, check: PackCheck) -> None:
         """Take note of what a check has found in a pack, which is not asked for again."""
-        self._lists |= report.lists
-        for object_id, size in report.sizes.items():
+        self._lists.update(check.lists)
+        for object_id, size in check.sizes.items():
             self.sizes[object_id] = max(size, self.sizes.get(object_id, UNKNOWN))
 
     def holds(self, object_id: ObjectId) -> bool:

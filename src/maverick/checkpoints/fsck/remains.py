@@ -5,7 +5,7 @@ look. Nothing of it is verified: it is for who compares each object with its id.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 
 from maverick.checkpoints.objects.pack_records import (
     CONTENT_SHIFT,
@@ -31,47 +31,26 @@ _WINDOW_BYTES = 1 << 20
 _MOST_NUMBERS = 1 << 32
 
 
-class Gap(NamedTuple):
-    """Bytes of a pack that are no whole record, although whole ones follow; the objects with the
-    `numbers` look as if they stood there.
+def read_remains(file: str, size: int, pread: Pread) -> Pack:
+    """Read the pack in *file*, of *size* bytes, as far as anything of it can be recognized: also
+    records that are not whole, before, between and behind those that are.
     """
-
-    start: int
-    end: int
-    numbers: range
-
-
-class Remains(NamedTuple):
-    """All that looks like a record in a pack, and the gaps between those that are whole; `whole` is
-    how many these are.
-    """
-
-    pack: Pack
-    gaps: list[Gap]
-    whole: int
-
-
-def read_remains(file: str, size: int, pread: Pread) -> Remains:
-    """Read the pack in *file*, of *size* bytes, as far as anything of it can be recognized."""
     name = file.rpartition(".")[0]
-    header = pread(0, PACK_HEADER_BYTES)
-    nonce = bytes.fromhex(name) if file.endswith(".open") else header[_NONCE]
-    if file.endswith(".pack") and len(header) == PACK_HEADER_BYTES:
-        with suppress(PackDamaged, StoreTooNew):
-            pack = open_sealed(file, size, _under(PackHeader(nonce).encode(), pread))
-            pack.check_rows()
-            return Remains(pack, [], len(pack.records))
+    nonce = bytes.fromhex(name) if file.endswith(".open") else pread(0, PACK_HEADER_BYTES)[_NONCE]
+    with suppress(PackDamaged, StoreTooNew):
+        if file.endswith(".pack"):
+            sealed = open_sealed(file, size, _under(PackHeader(nonce).encode(), pread))
+            sealed.check_rows()
+            return sealed
     pack = Pack(f"{name}.open", size, PackHeader(nonce), pread)
-    gaps: list[Gap] = []
-    whole, at = 0, PACK_HEADER_BYTES
+    at = PACK_HEADER_BYTES
     for record in scan(cast("bytes", _Rest(size, pread)), nonce, at):
         if isinstance(record, Record):
-            if record.offset > at:
-                gaps.append(_fill(pack, at, record.offset, record.first))
+            _fill(pack, at, record.offset, record.first)
             pack.add(record)
-            whole, at = whole + 1, record.end
+            at = record.end
     _fill(pack, at, size, _MOST_NUMBERS)
-    return Remains(pack, gaps, whole)
+    return pack
 
 
 def _under(header: bytes, pread: Pread) -> Pread:
@@ -84,17 +63,13 @@ def _under(header: bytes, pread: Pread) -> Pread:
     return read
 
 
-def _fill(pack: Pack, start: int, end: int, most: int) -> Gap:
-    """Add to *pack* what looks like records from byte *start* to *end*, with numbers below
-    *most*.
-    """
-    first = len(pack)
-    at = start
+def _fill(pack: Pack, at: int, end: int, most: int) -> None:
+    """Add to *pack* what looks like records from byte *at* to *end*, with numbers below *most*."""
     with suppress(RecordDamaged):
-        record = parse_head(start, _mended(pack.pread(start, MOST_HEAD_BYTES), first, end - start))
-        if first + record.total == most:
+        record = parse_head(at, _mended(pack.pread(at, MOST_HEAD_BYTES), len(pack), end - at))
+        if record.numbers.stop == most:
             pack.add(record)
-            at = end
+            return
     while 0 <= at < end:
         with suppress(RecordDamaged):
             record = parse_head(at, pack.pread(at, min(MOST_HEAD_BYTES, end - at)))
@@ -103,7 +78,6 @@ def _fill(pack: Pack, start: int, end: int, most: int) -> Gap:
                 at = record.end
                 continue
         at = _find(pack.pread, RECORD_MAGIC, at + 1, end)
-    return Gap(start, end, range(first, len(pack)))
 
 
 def _mended(data: bytes, first: int, size: int) -> bytes:

@@ -18,7 +18,7 @@ from maverick.checkpoints.disk.layout import file_name
 from maverick.checkpoints.folder import StoreFolder, alone
 from maverick.checkpoints.fsck.fallback import copy_ref, keep_copy, set_aside
 from maverick.checkpoints.fsck.findings import Repair
-from maverick.checkpoints.fsck.salvage import Salvage, check_packs
+from maverick.checkpoints.fsck.salvage import find_damaged, salvage
 from maverick.checkpoints.fsck.whole import Wholeness, all_checkpoints
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.ids import ObjectKind
@@ -62,18 +62,18 @@ def repair(
         with alone(store, "repair the store"):
             with store.locks.exclusive() as held, store.locks.refs():
                 done = [*_make_folders(files, root), *_set_aside_folders(store)]
-                salvage = Salvage(store, dict(check_packs(store)))
+                damaged, unreadable = find_damaged(store)
                 if form is None:
                     done.append(_write_format(store))
                 done += _set_aside_notes(store)
-                done += salvage.repair(held)
-                for file, problem in salvage.unreadable.items():
+                done += salvage(store, damaged, held)
+                for file, problem in unreadable.items():
                     text = (
                         f"pack {file[:12]} cannot be read: {problem}; refs stay as they are while "
                         "that is so"
                     )
                     done.append(Repair("left", text, file=f"objects/{file}"))
-            if not salvage.unreadable:
+            if not unreadable:
                 store.appender.close_all()
                 with store.locks.exclusive(), store.locks.refs():
                     done += _Refs(store, clock()).repair()
