@@ -44,6 +44,7 @@ _EDITED: Final = "edited "
 _RUN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _RESERVED: Final = frozenset({"auto", "latest"})
 """`--resume=auto` and `@latest` are no runs."""
+_NOTE = re.compile(r"[0-9]+-\w+")
 _TAG = re.compile(r"[^\s@~:/\x00-\x1f]{1,100}")
 
 
@@ -199,7 +200,7 @@ def _note(
     )
     with writing("note a change by hand", store.root):
         store.files.make_folder(folder)
-        names = sorted(store.files.list(folder))
+        names = _names(store)
         newest = int(names[-1].partition("-")[0]) if names else 0
         name = f"{max(now, newest + 1):016d}-{os.urandom(4).hex()}"
         replace_file(store.files, temporary(store.root), folder / name, [data])
@@ -220,7 +221,10 @@ def newest(store: Store, run: str = "") -> HandChange:
         StoreTooNew: a newer version made it.
     """
     for name in reversed(_names(store)):
-        change = _read(store, name)
+        try:
+            change = _read(store, name)
+        except FileNotFoundError:  # Another process has taken it back.
+            continue
         if (run and change.run != run) or _is_past(store, change):
             continue
         return change
@@ -378,10 +382,10 @@ def _ref(change: HandChange) -> Ref:
 
 
 def _names(store: Store) -> list[str]:
-    try:
-        return sorted(store.files.list(store.root / FOLDER))
-    except FileNotFoundError:
-        return []
+    with suppress(FileNotFoundError), writing("list the changes by hand", store.root):
+        names = store.files.list(store.root / FOLDER)
+        return sorted(name for name in names if _NOTE.fullmatch(name))
+    return []
 
 
 def _read(store: Store, name: str) -> HandChange:

@@ -13,7 +13,8 @@ import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from maverick.errors import StoreDenied, StoreUnwritable
+from maverick.errors import StoreDamaged, StoreDenied, StoreUnwritable
+from maverick.owners import user_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,6 +31,7 @@ _UNWRITABLE = {
     errno.EISDIR: "a folder stands where a file is needed; move it away",
     errno.ELOOP: "a symbolic link stands where a file is needed; move it away",
     errno.ENOTDIR: "a file stands where a folder is needed; move it away",
+    errno.ENXIO: "what is no file stands where one is needed; move it away",
     errno.EFBIG: "a file would be larger than a limit allows; raise it (`ulimit -f`), or use "
     "another disk",
     errno.ENAMETOOLONG: "the path is too long; use another project folder",
@@ -39,7 +41,9 @@ _UNWRITABLE = {
 }
 _READ_BYTES = 1 << 16
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-UNREADABLE = frozenset({errno.EIO, errno.EISDIR, errno.ELOOP})
+MISPLACED = frozenset({errno.EISDIR, errno.ELOOP, errno.ENOTDIR, errno.ENXIO})
+"""Errors that say that something else stands where a file is needed, or a folder."""
+UNREADABLE = MISPLACED | {errno.EIO}
 """Errors of reading that are about one file, and damage; others are about the system, or about who
 may read it.
 """
@@ -70,7 +74,7 @@ class Files:
             try:
                 return create_file(path, flags), 0
             except FileExistsError:
-                descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
+                descriptor = _open(path, flags | os.O_NOFOLLOW)
         return descriptor, os.fstat(descriptor).st_size
 
     def write(self, descriptor: int, data: bytes) -> None:
@@ -114,12 +118,13 @@ class Files:
 
     def rename(self, source: Path, target: Path) -> None:
         """Give *source* the name *target*, atomically replacing what had it."""
-        with DenialExplained("write", target):
+        with DenialExplained("write", target), needing(target.parent):
             os.replace(source, target)  # noqa: PTH105 - one seam, the plain system calls
 
     def sync_folder(self, path: Path) -> None:
         """Return when the names in the folder *path* are on the disk."""
-        descriptor = open_file(path, os.O_RDONLY | os.O_DIRECTORY)
+        with needing(path):
+            descriptor = open_file(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             self.sync(descriptor)
         finally:
@@ -183,17 +188,39 @@ class Files:
             return os.listdir(path)  # noqa: PTH208 - as above
 
 
+@contextmanager
+def needing(folder: Path) -> Iterator[None]:
+    """Raise StoreDamaged where *folder* is missing."""
+    try:
+        yield
+    except FileNotFoundError:
+        if folder.is_dir():
+            raise
+        raise StoreDamaged(
+            f"the folder {folder} is missing; run `maverick checkpoint fsck --repair`"
+        ) from None
+
+
 # --- who may, and whose it is ---------------------------------------------------------------------
 
 
 def open_file(path: Path, flags: int) -> int:
-    """Open a file that is there, or a folder. Raises StoreDenied, or a plain OSError."""
-    try:
-        return os.open(path, flags | os.O_CLOEXEC)
-    except PermissionError as error:
-        raise denied(
-            "read" if flags & os.O_ACCMODE == os.O_RDONLY else "write", path, error
-        ) from error
+    """Open a file that is there, or by O_DIRECTORY a folder. Raises StoreDenied, or a plain
+    OSError.
+    """
+    with DenialExplained("read" if flags & os.O_ACCMODE == os.O_RDONLY else "write", path):
+        return _open(path, flags)
+
+
+def _open(path: Path, flags: int) -> int:
+    """Open a file, or a folder. What else has the name is refused: a FIFO would be waited for."""
+    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    mode = os.fstat(descriptor).st_mode
+    if flags & os.O_DIRECTORY or stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    code = errno.EISDIR if stat.S_ISDIR(mode) else errno.ENXIO
+    raise OSError(code, "Not a file" if code == errno.ENXIO else os.strerror(code), str(path))
 
 
 def create_file(path: Path, flags: int) -> int:
@@ -213,15 +240,15 @@ def open_lock(path: Path) -> int:
     """Open the file *path*, made if it is not there, to be locked and written. Raises as
     `open_file`.
     """
-    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags = os.O_RDWR | os.O_NOFOLLOW
     with DenialExplained("write", path):
         if os.geteuid() or not _is_in_anothers_folder(path):
-            return os.open(path, flags | os.O_CREAT, 0o600)
+            return _open(path, flags | os.O_CREAT)
         while True:
             with suppress(FileExistsError):
                 return create_file(path, os.O_RDWR)
             with suppress(FileNotFoundError):  # gc removed it meanwhile
-                return os.open(path, flags)
+                return _open(path, flags)
 
 
 def create_folder(path: Path, mode: int) -> None:
@@ -314,7 +341,7 @@ def _whose(path: Path, store: Path) -> str:
     me, inside = os.geteuid(), path.is_relative_to(store)
     if status.st_uid != me:
         way = f", or `sudo chown -R {me} {store}` makes the store this user's" if inside else ""
-        owner = f"{path} belongs to {_user(status.st_uid)}, and this is {_user(me)}"
+        owner = f"{path} belongs to {user_text(status.st_uid)}, and this is {user_text(me)}"
         return f"{owner}; a store is one user's: run the command as its owner{way}"
     needed = 0o700 if stat.S_ISDIR(status.st_mode) else 0o600
     if status.st_mode & needed == needed:
@@ -346,15 +373,6 @@ def _store_of(path: Path) -> Path:
         if folder.name == ".maverick" or os.path.lexists(folder / "format.json"):
             return folder
     return path.parent
-
-
-def _user(uid: int) -> str:
-    import pwd  # noqa: PLC0415 - only an error needs it
-
-    try:
-        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
-    except KeyError:
-        return f"uid {uid}"
 
 
 def _pread(descriptor: int, offset: int, length: int) -> bytes:
@@ -429,9 +447,14 @@ def write_new(files: Files, path: Path, parts: Iterable[bytes]) -> None:
 @contextmanager
 def creating(files: Files, path: Path) -> Iterator[int]:
     """Give a descriptor of the new file *path*, synced when the block ends, removed when it
-    fails.
+    fails. Its folder is made again if somebody has removed that: it holds nothing for long.
     """
-    descriptor = files.create(path)
+    try:
+        descriptor = files.create(path)
+    except FileNotFoundError:
+        files.make_folder(path.parent)
+        with needing(path.parent):
+            descriptor = files.create(path)
     with removing_on_error(files, path):
         try:
             yield descriptor
@@ -466,7 +489,8 @@ def writing(action: str, root: Path) -> Iterator[None]:
         advice = _UNWRITABLE.get(error.errno or 0)
         if advice is None:
             raise
-        raise StoreUnwritable(f"cannot {action} ({root}): {advice}") from error
+        place = (error.errno in MISPLACED and error.filename) or root
+        raise StoreUnwritable(f"cannot {action} ({place}): {advice}") from error
 
 
 def is_full(error: BaseException) -> bool:

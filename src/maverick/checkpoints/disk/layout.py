@@ -10,11 +10,17 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from maverick.checkpoints.disk import sealed
-from maverick.checkpoints.disk.files import create_folder, open_lock, replace
+from maverick.checkpoints.disk.files import (
+    MISPLACED,
+    DenialExplained,
+    create_folder,
+    open_lock,
+    replace,
+)
 from maverick.errors import FormatDamaged, NotFound, StoreDamaged, StoreTooNew
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from maverick.checkpoints.disk.files import Files
@@ -99,8 +105,9 @@ def read_format(files: Files, root: Path) -> Format:
         FormatDamaged: it is missing while there are objects or refs, or is torn or altered.
         StoreTooNew: this version cannot read the store.
     """
+    form = None
     try:
-        data = files.read(root / "format.json")
+        form = _parse_format(sealed.unseal(files.read(root / "format.json")))
     except (FileNotFoundError, NotADirectoryError):
         if _has_content(files, root):
             raise FormatDamaged(
@@ -108,7 +115,9 @@ def read_format(files: Files, root: Path) -> Format:
                 "checkpoint fsck --repair`"
             ) from None
         raise NotFound(f"there is no checkpoint store at {root}; the first run makes one") from None
-    form = _parse_format(sealed.unseal(data))
+    except OSError as error:
+        if error.errno not in MISPLACED:
+            raise
     if form is None:
         raise FormatDamaged(
             f"{root}/format.json is torn or altered; run `maverick checkpoint fsck --repair`"
@@ -212,15 +221,37 @@ def mend(files: Files, root: Path) -> None:
                 files.make_folder(root / folder)
 
 
+def misplaced(files: Files, root: Path) -> Iterator[str]:
+    """Yield the paths in the store *root* at which it has a folder, and there is none, or a file;
+    what is missing is not misplaced.
+    """
+    for folder in (*FOLDERS, LOGS, "byhand"):
+        if os.path.lexists(root / folder) and not (root / folder).is_dir():
+            yield folder
+    inside = [
+        f"{folder}/{name}"
+        for folder in ("objects", "refs", "owners", "byhand")
+        if (root / folder).is_dir()
+        for name in sorted(files.list(root / folder))
+    ]
+    for file in ("format.json", *LOCKS, *inside):
+        path = root / file
+        with DenialExplained("read", path):
+            is_lock = file in LOCKS or path.parent.name == "owners"
+            is_right = path.is_file() and not (is_lock and path.is_symlink())
+            if not is_right and os.path.lexists(path):
+                yield file
+
+
 def list_folder(files: Files, root: Path, name: str) -> list[str]:
-    """Give the names in `objects/` or `refs/`.
+    """Give the names in `objects/`, `refs/` or `owners/`.
 
     Raises:
         StoreDamaged: the folder is missing.
     """
     try:
         return files.list(root / name)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise StoreDamaged(
             f"the folder {root}/{name} is missing; run `maverick checkpoint fsck`"
         ) from None

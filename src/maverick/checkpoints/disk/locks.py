@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from maverick.checkpoints.disk import sealed
-from maverick.checkpoints.disk.files import Files, open_file, open_lock, writing
+from maverick.checkpoints.disk.files import (
+    MISPLACED,
+    Files,
+    create_folder,
+    needing,
+    open_file,
+    open_lock,
+    writing,
+)
 from maverick.checkpoints.disk.layout import file_name
 from maverick.errors import RunOwned, StoreUnwritable
 
@@ -159,8 +167,10 @@ def unlock(descriptor: Descriptor) -> None:
 
 
 def is_locked(path: Path) -> bool:
-    """Say whether a process keeps the file *path* locked at this instant. Raises OSError."""
-    descriptor = open_file(path, os.O_RDONLY | os.O_NOFOLLOW)
+    """Say whether a process keeps the file *path* locked at this instant. Raises OSError; of
+    what is no file FileNotFoundError.
+    """
+    descriptor = _open_readable(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -268,7 +278,7 @@ class Locks:
         """
         path = self._owner_path(run)
         while True:
-            with _opened(path, self._root, "own a run", open_lock) as descriptor:
+            with _opened(path, self._root, "own a run", _open_owned) as descriptor:
                 _take_ownership(descriptor, run, self._root)
                 if not stands_at(descriptor, path):  # gc removed it before it was locked
                     continue
@@ -413,14 +423,24 @@ def _opened(
         unlock(descriptor)
 
 
+def _open_owned(path: Path) -> int:
+    """Open the lock file of a run, also where somebody has removed `owners/`."""
+    with suppress(FileNotFoundError):
+        return open_lock(path)
+    with suppress(FileExistsError):
+        create_folder(path.parent, 0o700)
+    with needing(path.parent):
+        return open_lock(path)
+
+
 def _open_readable(path: Path) -> int:
-    """Open a lock file that is there. A link is none: nobody can take it."""
+    """Open a lock file that is there. What else has its name is none: nobody can take it."""
     try:
         return open_file(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError as error:
-        if error.errno != errno.ELOOP:
+        if error.errno not in MISPLACED:
             raise
-        raise FileNotFoundError(errno.ENOENT, "no lock, but a symbolic link", path) from error
+        raise FileNotFoundError(errno.ENOENT, "no lock, but something else", path) from error
 
 
 def _open_any(path: Path) -> int:

@@ -99,6 +99,7 @@ class _Check:
         self._damage: list[tuple[Finding, list[ObjectId]]] = []
         self._coherence = Coherence({}, self._source.read)
         self._orphans: list[Checkpoint] = []
+        self._misplaced: set[str] = set()
         # What the checkpoints of the run hold that was looked at last, if it has a ref.
         self._says_run = b"\0"
 
@@ -114,15 +115,22 @@ class _Check:
 
     def _list(self, folder: str) -> list[str]:
         try:
-            return sorted(self._files.list(self._root / folder))
+            names = sorted(self._files.list(self._root / folder))
         except OSError:  # reported by `_check_folders`
             return []
+        return [name for name in names if f"{folder}/{name}" not in self._misplaced]
 
     def _check_folders(self) -> Iterator[Finding]:
-        for folder in layout.FOLDERS:
+        self._misplaced = set(layout.misplaced(self._files, self._root))
+        for file in sorted(self._misplaced):
+            folder, _, name = file.partition("/")
+            run = layout.run_name(name) if folder in {"refs", "owners"} else None
+            finding = error("unreadable", f"something else stands where {file} is to be", file=file)
+            yield finding if run is None else _of_run(run, finding)
+        for folder in set(layout.FOLDERS) - self._misplaced:
             try:
                 self._files.list(self._root / folder)
-            except (FileNotFoundError, NotADirectoryError):
+            except FileNotFoundError:
                 text = f"the folder {folder}/ is missing"
                 yield (error if folder in {"objects", "refs"} else warning)(
                     "folder", text, file=folder

@@ -108,7 +108,11 @@ def copy_ref(store: StoreFolder, ref: Ref) -> str:
 
 def free_name(store: StoreFolder, name: str) -> str:
     """Give *name*, with a number where a file in `quarantine/` has it already."""
-    taken = set(store.files.list(store.root / "quarantine"))
+    folder = store.root / "quarantine"
+    if not folder.exists():
+        store.files.make_folder(folder)
+        store.files.sync_folder(store.root)
+    taken = set(store.files.list(folder))
     return next(
         free
         for number in range(len(taken) + 1)

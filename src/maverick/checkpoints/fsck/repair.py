@@ -9,10 +9,11 @@ built anew from the checkpoints that its run has left. What a file held before i
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints.disk import layout
-from maverick.checkpoints.disk.files import DenialExplained, Files, writing
+from maverick.checkpoints.disk.files import Files, writing
 from maverick.checkpoints.disk.files import replace as replace_file
 from maverick.checkpoints.disk.layout import file_name
 from maverick.checkpoints.folder import StoreFolder, alone
@@ -59,9 +60,11 @@ def repair(
     with writing("repair the store", root):
         form = _format_of(files, root)
         store = StoreFolder(root, files, form or layout.CURRENT, clock, trust_locks=trust_locks)
+        # Nobody holds a lock that is no file.
+        done = [*_make_quarantine(store), *_set_aside_misplaced(store, layout.LOCKS)]
         with alone(store, "repair the store"):
             with store.locks.exclusive() as held, store.locks.refs():
-                done = [*_make_folders(files, root), *_set_aside_folders(store)]
+                done += [*_set_aside_misplaced(store), *_make_folders(files, root)]
                 damaged, unreadable = find_damaged(store)
                 if form is None:
                     done.append(_write_format(store))
@@ -109,19 +112,24 @@ def _make_folders(files: Files, root: Path) -> Iterator[Repair]:
             yield Repair("folder", f"the folder {folder}/ was made again", file=folder)
 
 
-def _set_aside_folders(store: StoreFolder) -> Iterator[Repair]:
-    """Set aside folders that stand where packs and refs do; a ref is then built anew."""
-    for folder in ("objects", "refs"):
-        for name in sorted(store.files.list(store.root / folder)):
-            path = store.root / folder / name
-            with DenialExplained("read", path):
-                is_folder = path.is_dir()
-            if is_folder:
-                text = (
-                    f"{folder}/{name} is a folder; it was moved to "
-                    f"{set_aside(store, f'{folder}/{name}')}"
-                )
-                yield Repair("quarantined", text, file=f"{folder}/{name}")
+def _make_quarantine(store: StoreFolder) -> Iterator[Repair]:
+    """Put what stands in the place of `quarantine/` into it."""
+    path = store.root / "quarantine"
+    if path.name in layout.misplaced(store.files, store.root):
+        spare = path.with_name(f"{path.name}-{os.urandom(4).hex()}")
+        store.files.rename(path, spare)
+        where = set_aside(store, spare.name)
+        text = f"something else stood where quarantine is to be; it was moved to {where}"
+        yield Repair("quarantined", text, file="quarantine")
+
+
+def _set_aside_misplaced(store: StoreFolder, only: tuple[str, ...] = ()) -> Iterator[Repair]:
+    """Set aside what stands where the store has something else; a ref is then built anew."""
+    for file in list(layout.misplaced(store.files, store.root)):
+        if not only or file in only:
+            where = set_aside(store, file)
+            text = f"something else stood where {file} is to be; it was moved to {where}"
+            yield Repair("quarantined", text, file=file)
 
 
 def _set_aside_notes(store: StoreFolder) -> Iterator[Repair]:

@@ -153,7 +153,7 @@ class Departure:
         if self._survey.runs is None:
             return
         staying = {ref.run for ref in refs} | self._survey.kept_without_ref()
-        for name in self._files.list(self._store.root / "owners"):
+        for name in layout.list_folder(self._files, self._store.root, "owners"):
             run = run_name(name)
             if run is not None and run not in staying:
                 yield run

@@ -61,6 +61,7 @@ def sweep(
 ) -> GcResult:
     """Do what *survey* found; `GcPlan.execute` says what that guarantees."""
     layout.read_format(store.files, store.root).require_gc(store.root)
+    layout.mend(store.files, store.root)
     with alone(store, "collect garbage"), writing("collect garbage", store.root):
         try:
             store.appender.seal_all()

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from maverick.checkpoints.disk import locks
-from maverick.checkpoints.disk.files import FULL
+from maverick.checkpoints.disk.files import FULL, MISPLACED
 from maverick.checkpoints.objects.pack_index import ending, hash_bytes
 from maverick.checkpoints.objects.pack_records import (
     CLOSED,
@@ -91,7 +91,9 @@ class OpenPack:
         """
         try:
             descriptor = files.open_to_write(path)
-        except FileNotFoundError:
+        except OSError as error:
+            if not isinstance(error, FileNotFoundError) and error.errno not in MISPLACED:
+                raise
             return None
         lock = locks.share(descriptor)
         if lock is None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from blake3 import blake3
 
 from maverick.checkpoints.disk import sealed
-from maverick.checkpoints.disk.files import UNREADABLE, replace
+from maverick.checkpoints.disk.files import UNREADABLE, needing, open_file, replace
 from maverick.checkpoints.disk.layout import file_name, is_pack, list_folder, run_name, temporary
 from maverick.checkpoints.disk.locks import is_locked
 from maverick.checkpoints.disk.sealed import quote, spell, to_bytes
@@ -173,10 +173,13 @@ class Refs:
         return ref if led is None else newer(ref, led)
 
     def in_file(self, run: str) -> Ref | None:
-        """Give what the file of the ref says; None if there is none. Raises RefDamaged."""
+        """Give what the file of the ref says; None if there is none. Raises RefDamaged, and
+        StoreDamaged if the folder is gone.
+        """
         path = self.path(run)
         try:
-            data = sealed.load(self._files, path)
+            with needing(path.parent):
+                data = sealed.load(self._files, path)
         except FileNotFoundError:
             return None
         except sealed.Broken as broken:
@@ -244,7 +247,7 @@ class Refs:
         number = b"%d" % order
         with suppress(OSError):
             note = b"%s %s\n" % (number, self._seal(number))
-            descriptor = os.open(self._root / _NOTE, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = open_file(self._root / _NOTE, os.O_WRONLY | os.O_NOFOLLOW)
             try:
                 os.pwrite(descriptor, note, 0)
                 os.ftruncate(descriptor, len(note))

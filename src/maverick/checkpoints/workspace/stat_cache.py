@@ -224,7 +224,7 @@ def load(path: Path, key: dict[str, Any]) -> Table | None:
     damaged.
     """
     try:
-        data = path.read_bytes()
+        data = Files().read(path)
     except OSError:
         return None
     body = memoryview(data)[:-ID_BYTES]
