@@ -9,9 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from maverick.checkpoints.disk import layout
 from maverick.checkpoints.disk.files import replace as replace_file
-from maverick.checkpoints.disk.files import writing
 from maverick.checkpoints.disk.layout import file_name, temporary
 from maverick.checkpoints.fsck.whole import Damage, Wholeness
 from maverick.checkpoints.refs.refs import Ref, encode_ref
@@ -43,18 +41,15 @@ def newest_whole(store: StoreFolder, run: str) -> Standing:
         NotFound, RefDamaged: there is no such run, or its ref is damaged.
         StoreDamaged: no checkpoint of the run is whole. It says what is wrong with the newest.
     """
-    return _newest_whole(store, store.ref(run))
-
-
-def _newest_whole(store: StoreFolder, ref: Ref) -> Standing:
+    ref = store.ref(run)
     wholeness = Wholeness(store, read_data=True)
     damage = wholeness.damage(ref.checkpoint)
     if damage is None:
         return Standing(store.checkpoint(ref.checkpoint), ref.sequence)
-    newest = wholeness.newest(ref)
+    newest = wholeness.newest(run, ref)
     if newest is None:
         raise StoreDamaged(
-            f"run {ref.run} cannot be resumed, for no checkpoint of it is whole: {damage}"
+            f"run {run} cannot be resumed, for no checkpoint of it is whole: {damage}"
         ) from damage
     return Standing(newest, ref.sequence, damage)
 
@@ -66,8 +61,7 @@ def fall_back(store: StoreFolder, run: str, now: int) -> Standing:
     """
     # Else an open pack would say that it stands where it stood.
     store.appender.settle(run, removal=True)
-    ref = store.ref(run)
-    standing = _newest_whole(store, ref)
+    ref, standing = store.ref(run), newest_whole(store, run)
     if standing.damage is None:
         return standing
     sequence = standing.checkpoint.sequence
@@ -79,17 +73,12 @@ def fall_back(store: StoreFolder, run: str, now: int) -> Standing:
         before=ref._replace(positions=log),
         time=now,
     )
-    with (
-        writing("go back to an older checkpoint", store.root),
-        store.locks.shared(),
-        store.locks.refs(),
-    ):
-        layout.read_format(store.files, store.root).require_write(store.root)
+    with store.changing("go back to an older checkpoint"), store.locks.refs():
         if store.find_ref(run) != ref:
             raise RefMoved(
                 f"run {run} was advanced by another process; resume the run to go on from there"
             )
-        copy_ref(store, ref)
+        keep_copy(store, f"{file_name(run)}.ref", encode_ref(ref))
         store.ref_files.put(new)
     return standing
 
@@ -99,11 +88,6 @@ def keep_copy(store: StoreFolder, name: str, data: bytes) -> str:
     copy = free_name(store, name)
     replace_file(store.files, temporary(store.root), store.root / "quarantine" / copy, [data])
     return copy
-
-
-def copy_ref(store: StoreFolder, ref: Ref) -> str:
-    """Do that with what the file of *ref* holds."""
-    return keep_copy(store, f"{file_name(ref.run)}.ref", encode_ref(ref))
 
 
 def free_name(store: StoreFolder, name: str) -> str:

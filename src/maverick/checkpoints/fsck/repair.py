@@ -10,6 +10,7 @@ built anew from the checkpoints that its run has left. What a file held before i
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints.disk import layout
@@ -17,16 +18,16 @@ from maverick.checkpoints.disk.files import Files, writing
 from maverick.checkpoints.disk.files import replace as replace_file
 from maverick.checkpoints.disk.layout import file_name
 from maverick.checkpoints.folder import StoreFolder, alone
-from maverick.checkpoints.fsck.fallback import copy_ref, keep_copy, set_aside
+from maverick.checkpoints.fsck.fallback import keep_copy, set_aside
 from maverick.checkpoints.fsck.findings import Repair
 from maverick.checkpoints.fsck.salvage import find_damaged, salvage
-from maverick.checkpoints.fsck.whole import Wholeness, all_checkpoints
+from maverick.checkpoints.fsck.whole import Wholeness
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.ids import ObjectKind
 from maverick.checkpoints.objects.pack_records import NewObject
 from maverick.checkpoints.refs import refs
 from maverick.checkpoints.refs.dropped import FILE, lost_runs, read_dropped
-from maverick.checkpoints.refs.refs import LOG_LENGTH, Position, Ref
+from maverick.checkpoints.refs.refs import LOG_LENGTH, Ref
 from maverick.checkpoints.trees.checkpoint import NO_CHECKPOINT, encode_checkpoint
 from maverick.errors import FormatDamaged, RefDamaged, RunOwned, StoreDenied
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from maverick.checkpoints.fsck.findings import RepairKind
+    from maverick.checkpoints.refs.refs import Position
     from maverick.checkpoints.trees.checkpoint import Checkpoint
 
 
@@ -151,94 +154,106 @@ class _Refs:
         self._store = store
         self._now = now
         self._whole = Wholeness(store, read_data=False)
-        self._by_id = {checkpoint.id: checkpoint for checkpoint in all_checkpoints(store)}
-        self._by_run: dict[str, list[Checkpoint]] = {}
-        for checkpoint in self._by_id.values():
-            self._by_run.setdefault(checkpoint.run, []).append(checkpoint)
 
     def repair(self) -> Iterator[Repair]:
-        runs: set[str] = set()
-        for name in sorted(self._store.files.list(self._store.root / "refs")):
+        store, runs = self._store, set[str]()
+        for name in sorted(store.files.list(store.root / "refs")):
             run = layout.run_name(name)
             if run is None:
                 continue
             runs.add(run)
             try:
-                ref = refs.parse_ref(self._store.files.read(self._store.root / "refs" / name))
+                data = store.files.read(store.root / "refs" / name)
             except StoreDenied:
                 raise
             except OSError as problem:
-                yield Repair(
-                    "left",
-                    f"the ref of run {run} cannot be read: {problem}",
-                    file=f"refs/{name}",
-                    run=run,
-                )
+                text = f"the ref of run {run} cannot be read: {problem}"
+                yield Repair("left", text, file=f"refs/{name}", run=run)
                 continue
+            ref = refs.parse_ref(data)
             if ref is None or ref.run != run:
-                ref = self._told(run)
-            if ref is None:
-                yield from self._rebuild(run, f"refs/{name}")
-            else:
-                yield from self._mend(ref)
-        checkpoints = self._by_id.values()
-        for run in lost_runs(self._store.files, self._store.root, runs, checkpoints):
-            yield from self._rebuild(run, "")
+                ref = None
+                with suppress(RefDamaged):  # An open pack may tell it, that a process appends to.
+                    ref = store.ref_files.get(run)
+            yield from self._repair(run, ref, data)
+        checkpoints = self._whole.checkpoints.values()
+        for run in lost_runs(store.files, store.root, runs, checkpoints):
+            yield from self._repair(run, None, None)
 
-    def _told(self, run: str) -> Ref | None:
-        """Give a torn ref as far as an open pack tells it, that a process appends to."""
-        try:
-            return self._store.ref_files.get(run)
-        except RefDamaged:
-            return None
-
-    def _mend(self, ref: Ref) -> Iterator[Repair]:
-        newest = self._whole.newest(ref)
-        if newest is None:
-            yield from self._give_up(ref.run, f"refs/{file_name(ref.run)}")
+    def _repair(self, run: str, ref: Ref | None, data: bytes | None) -> Iterator[Repair]:
+        """Make *run* stand at its newest whole checkpoint. *ref* says where it stood, if anything
+        does; *data* is what the file of its ref holds, if it has one.
+        """
+        store, file = self._store, f"refs/{file_name(run)}"
+        newest = self._whole.newest(run, ref)
+        new = self._whole_ref(ref, newest) if newest is not None else None
+        if new is not None and new == ref:
             return
+        kind, text = _describe(run, ref, newest, new)
+        try:
+            with store.locks.hold(run) as owner:
+                if new is None:
+                    owner.note_dropped(store.files)
+                if data is not None:
+                    copy = keep_copy(store, f"{file_name(run)}.ref", data)
+                    text += f"; its former ref is quarantine/{copy}"
+                if new is not None:
+                    store.ref_files.put(new)
+                elif data is not None:
+                    store.ref_files.remove(run)
+        except RunOwned as problem:
+            kind, text = "left", f"the ref of run {run} leads to what is damaged, and {problem}"
+        yield Repair(kind, text, file=file, run=run)
+
+    def _whole_ref(self, ref: Ref | None, newest: Checkpoint) -> Ref:
+        """Give the ref of a run whose newest whole checkpoint is *newest*: *ref* without what is
+        damaged, and one that is new if that is lost.
+        """
         target = self._with_whole_labels(newest)
-        before = self._positions(ref, target)
+        former, reason = ref or self._told(newest), "rebuilt by fsck"
+        if ref is not None:
+            reason = "repaired"
+            if newest.id != ref.checkpoint:
+                reason += f": {ref.sequence} is damaged"
+        positions = tuple(it for it in former.positions if self._stays(former.run, it, target))
         tags = {
             name: checkpoint
-            for name, checkpoint in ref.tags.items()
+            for name, checkpoint in former.tags.items()
             if self._whole.damage_of_all(checkpoint) is None
         }
-        reason = (
-            f"repaired: {ref.sequence} is damaged" if newest.id != ref.checkpoint else "repaired"
-        )
-        new = self._moved(ref._replace(positions=before, tags=tags), target, reason)
-        if target.id == ref.checkpoint:  # what is right stays as it is
-            last = (
-                ref.positions[-1:]
-                if ref.positions and ref.positions[-1].checkpoint == target.id
-                else new.positions[-1:]
-            )
-            new = new._replace(updated=ref.updated, positions=(*before, *last)[-LOG_LENGTH:])
-        if new == ref:
-            return
-        try:
-            with self._store.locks.hold(ref.run):
-                copy = copy_ref(self._store, ref)
-                self._store.ref_files.put(new)
-        except RunOwned as problem:
-            text = f"the ref of run {ref.run} leads to what is damaged, and {problem}"
-            yield Repair("left", text, file=f"refs/{file_name(ref.run)}", run=ref.run)
-        else:
-            yield _moved(ref, newest, copy)
+        before = former._replace(positions=positions, tags=tags)
+        size = self._store.node(target.tree).size
+        new = Ref.at(target, size=size, reason=reason, before=before, time=self._now)
+        if ref is None or target.id != ref.checkpoint:
+            return new
+        # What is right stays as it is.
+        last = [it for it in ref.positions[-1:] if it.checkpoint == target.id]
+        log = (*positions, *(last or new.positions[-1:]))
+        return new._replace(updated=ref.updated, positions=log[-LOG_LENGTH:])
 
-    def _positions(self, ref: Ref, target: Checkpoint) -> tuple[Position, ...]:
-        """Give the positions of a log that stay before *target*: of the run, whole, in order."""
-        kept: list[Position] = []
-        for position in ref.positions:
-            if (
-                position.sequence < target.sequence
-                and self._whole.damage_of_all(position.checkpoint) is None
-            ):
-                checkpoint = self._store.checkpoint(position.checkpoint)
-                if (checkpoint.run, checkpoint.sequence) == (ref.run, position.sequence):
-                    kept.append(position)
-        return tuple(kept)
+    def _stays(self, run: str, position: Position, target: Checkpoint) -> bool:
+        """Say whether a position of the log of *run* is whole, and before *target*."""
+        if self._whole.damage_of_all(position.checkpoint) is not None:
+            return False
+        checkpoint = self._store.checkpoint(position.checkpoint)
+        says = (checkpoint.run, checkpoint.sequence)
+        return says == (run, position.sequence) and position.sequence < target.sequence
+
+    def _told(self, newest: Checkpoint) -> Ref:
+        """Give the ref of a run, which is lost, by *newest* and those before it."""
+        log, parent = [newest], self._whole.checkpoints.get(newest.parent)
+        while parent is not None and parent.run == newest.run and len(log) < LOG_LENGTH:
+            if self._whole.damage_of_all(parent.id) is None:
+                log.insert(0, parent)
+            parent = self._whole.checkpoints.get(parent.parent)
+        # Its number is lost: it comes right behind the runs that were started before it by the
+        # clock.
+        earlier = (it.order for it in self._store.refs() if it.started <= log[0].created)
+        order = max(earlier, default=0)
+        ref = Ref.at(log[0], size=0, reason=log[0].step, order=order)
+        for checkpoint in log[1:]:
+            ref = Ref.at(checkpoint, size=0, reason=checkpoint.step, before=ref)
+        return ref
 
     def _with_whole_labels(self, checkpoint: Checkpoint) -> Checkpoint:
         """Give *checkpoint*, or, where a labelled checkpoint before it is damaged, a new one that
@@ -248,7 +263,7 @@ class _Refs:
             return checkpoint
         labelled = checkpoint.labelled
         while labelled and self._whole.damage_of_all(labelled) is not None:
-            before = self._by_id.get(labelled)
+            before = self._whole.checkpoints.get(labelled)
             labelled = before.labelled if before is not None else NO_CHECKPOINT
         unnamed = checkpoint._replace(
             id=NO_CHECKPOINT,
@@ -262,70 +277,16 @@ class _Refs:
         self._store.objects.write([NewObject(ObjectKind.CHECKPOINT, new.id, data)])
         return new
 
-    def _rebuild(self, run: str, file: str) -> Iterator[Repair]:
-        """Build the ref of *run* from its newest whole checkpoint and those before it."""
-        newest = self._whole.newest_of(self._by_run.get(run, []))
-        if newest is None:
-            yield from self._give_up(run, file)
-            return
-        target = self._with_whole_labels(newest)
-        log = self._log(target)
-        started = log[0].created if log else target.created
-        # Its number is lost: it comes right behind the runs that were started before it by the
-        # clock.
-        order = max((ref.order for ref in self._store.refs() if ref.started <= started), default=0)
-        new: Ref | None = None
-        for checkpoint in log:
-            new = Ref.at(checkpoint, size=0, reason=checkpoint.step, before=new, order=order)
-        new = self._moved(new, target, "rebuilt by fsck", order)
-        text = (
-            f"the ref of run {run} was rebuilt; it stands at checkpoint {target.sequence}, "
-            "tags are lost"
-        )
-        if file:
-            data = self._store.files.read(self._store.root / file)
-            copy = keep_copy(self._store, f"{file_name(run)}.ref", data)
-            text += f"; what the file held is in quarantine/{copy}"
-        self._store.ref_files.put(new)
-        yield Repair("rebuilt", text, file=f"refs/{file_name(run)}", run=run)
 
-    def _moved(self, before: Ref | None, target: Checkpoint, reason: str, order: int = 0) -> Ref:
-        size = self._store.node(target.tree).size
-        return Ref.at(target, size=size, reason=reason, before=before, time=self._now, order=order)
-
-    def _log(self, target: Checkpoint) -> list[Checkpoint]:
-        """Give the whole checkpoints of the run before *target*, oldest first, as many as a log
-        holds.
-        """
-        log: list[Checkpoint] = []
-        parent = self._by_id.get(target.parent)
-        while parent is not None and parent.run == target.run and len(log) < LOG_LENGTH - 1:
-            if self._whole.damage_of_all(parent.id) is None:
-                log.insert(0, parent)
-            parent = self._by_id.get(parent.parent)
-        return log
-
-    def _give_up(self, run: str, file: str) -> Iterator[Repair]:
-        text = f"no checkpoint of run {run} is whole; it cannot be resumed"
-        try:
-            with self._store.locks.own(run) as owner:
-                owner.note_dropped(self._store.files)
-        except RunOwned as problem:
-            yield Repair("left", f"{text}, and {problem}", file=file, run=run)
-            return
-        if file:
-            text += f"; its ref was moved to {set_aside(self._store, file)}"
-        yield Repair("given-up", text, file=file, run=run)
-
-
-def _moved(ref: Ref, newest: Checkpoint, copy: str) -> Repair:
-    file = f"refs/{file_name(ref.run)}"
-    kept = f"its former ref is quarantine/{copy}"
+def _describe(
+    run: str, ref: Ref | None, newest: Checkpoint | None, new: Ref | None
+) -> tuple[RepairKind, str]:
+    if newest is None or new is None:
+        return "given-up", f"no checkpoint of run {run} is whole; it cannot be resumed"
+    if ref is None:
+        at = f"it stands at checkpoint {new.sequence}, tags are lost"
+        return "rebuilt", f"the ref of run {run} was rebuilt; {at}"
     if newest.id == ref.checkpoint:
-        text = f"the ref of run {ref.run} names nothing any more that is damaged; {kept}"
-        return Repair("mended", text, file=file, run=ref.run)
-    text = (
-        f"run {ref.run} stands at checkpoint {newest.sequence} again, for {ref.sequence} is "
-        f"damaged; {kept}"
-    )
-    return Repair("rolled-back", text, file=file, run=ref.run)
+        return "mended", f"the ref of run {run} names nothing any more that is damaged"
+    at = f"checkpoint {new.sequence} again, for {ref.sequence} is damaged"
+    return "rolled-back", f"run {run} stands at {at}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints.objects import ids
@@ -15,7 +15,7 @@ from maverick.checkpoints.trees.closure import Link, follow, links_of
 from maverick.errors import StoreDamaged, StoreDenied, StoreTooNew
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from maverick.checkpoints.folder import StoreFolder
     from maverick.checkpoints.refs.refs import Ref
@@ -41,19 +41,19 @@ class Wholeness:
         self._whole: set[ObjectId] = set()
         self._damage: dict[ObjectId, Damage | None] = {}
 
+    @cached_property
+    def checkpoints(self) -> dict[ObjectId, Checkpoint]:
+        """All that are left, whole or not."""
+        return {checkpoint.id: checkpoint for checkpoint in all_checkpoints(self._store)}
+
     def damage(self, checkpoint_id: CheckpointId) -> Damage | None:
         """Say what is wrong with a checkpoint or its trees; the labelled ones before it do not
         count.
         """
         if checkpoint_id not in self._damage:
+            self._damage[checkpoint_id] = None
             try:
-                checkpoint = self._store.checkpoint(checkpoint_id)
-                trees = [link for link in links_of(checkpoint) if link.kind is ObjectKind.TREE]
-                blobs: list[ObjectId] = []
-                seen = follow(trees, partial(self._links, blobs), self._whole)
-                for blob in sorted(blobs, key=self._place):
-                    self._store.read(blob)
-                self._whole |= seen
+                self._read(checkpoint_id)
             except (StoreDamaged, StoreTooNew) as error:
                 self._damage[checkpoint_id] = error
             except StoreDenied:
@@ -62,8 +62,6 @@ class Wholeness:
                 self._damage[checkpoint_id] = StoreDamaged(
                     f"checkpoint {checkpoint_id[:12]} cannot be read: {error}"
                 )
-            else:
-                self._damage[checkpoint_id] = None
         return self._damage[checkpoint_id]
 
     def damage_of_all(self, checkpoint_id: CheckpointId) -> Damage | None:
@@ -75,38 +73,39 @@ class Wholeness:
             checkpoint_id = self._store.checkpoint(checkpoint_id).labelled
         return None
 
-    def newest(self, ref: Ref) -> Checkpoint | None:
-        """Give the newest whole checkpoint of a run: where its ref stands, its log, its labels,
+    def newest(self, run: str, ref: Ref | None) -> Checkpoint | None:
+        """Give the newest whole checkpoint of *run*: where its ref stands, its log, its labels,
         then any.
 
         A labelled checkpoint of the run that this one was forked from is none of its own.
         """
-        for checkpoint_id in self._candidates(ref):
+        for checkpoint_id in self._candidates(run, ref):
             if self.damage(checkpoint_id) is None:
                 checkpoint = self._store.checkpoint(checkpoint_id)
-                if checkpoint.run == ref.run:
+                if checkpoint.run == run:
                     return checkpoint
-        left = all_checkpoints(self._store)
-        return self.newest_of(checkpoint for checkpoint in left if checkpoint.run == ref.run)
-
-    def newest_of(self, checkpoints: Iterable[Checkpoint]) -> Checkpoint | None:
-        """Give the newest of *checkpoints*, which are of one run, that is whole."""
-        for checkpoint in sorted(checkpoints, key=_age, reverse=True):
-            if self.damage(checkpoint.id) is None:
-                return checkpoint
         return None
 
-    def _candidates(self, ref: Ref) -> Iterator[CheckpointId]:
-        yield ref.checkpoint
-        for position in reversed(ref.positions):
-            yield position.checkpoint
-        labelled = ref.labelled
-        while labelled:
-            yield labelled
-            try:
-                labelled = self._store.checkpoint(labelled).labelled
-            except (StoreDamaged, StoreTooNew):
-                return
+    def _candidates(self, run: str, ref: Ref | None) -> Iterator[CheckpointId]:
+        if ref is not None:
+            yield ref.checkpoint
+            yield from (position.checkpoint for position in reversed(ref.positions))
+            labelled = ref.labelled
+            while labelled in self.checkpoints:
+                yield labelled
+                labelled = self.checkpoints[labelled].labelled
+        left = [it for it in self.checkpoints.values() if it.run == run]
+        left.sort(key=lambda it: (it.sequence, it.created), reverse=True)
+        yield from (checkpoint.id for checkpoint in left)
+
+    def _read(self, checkpoint_id: CheckpointId) -> None:
+        links = links_of(self._store.checkpoint(checkpoint_id))
+        trees = [link for link in links if link.kind is ObjectKind.TREE]
+        blobs: list[ObjectId] = []
+        seen = follow(trees, partial(self._links, blobs), self._whole)
+        for blob in sorted(blobs, key=self._place):
+            self._store.read(blob)
+        self._whole |= seen
 
     def _place(self, object_id: ObjectId) -> tuple[str, int]:
         """Give what sorts objects so that each segment of a pack is decoded once."""
@@ -137,7 +136,3 @@ def all_checkpoints(store: StoreFolder) -> Iterator[Checkpoint]:
             seen.add(item.id)
             with suppress(StoreDamaged, StoreTooNew):
                 yield parse_checkpoint(CheckpointId(item.id), item.data)
-
-
-def _age(checkpoint: Checkpoint) -> tuple[int, int]:
-    return checkpoint.sequence, checkpoint.created
