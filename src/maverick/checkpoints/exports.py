@@ -14,6 +14,7 @@ import stat
 import struct
 from contextlib import suppress
 from functools import partial
+from graphlib import TopologicalSorter
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -161,26 +162,19 @@ class _Plan:
 
     def __init__(self, visits: Iterable[Visit]) -> None:
         self.lists: dict[ObjectId, bytes] = {}
-        self.order: dict[ObjectId, ObjectKind] = {}
         kinds: dict[ObjectId, ObjectKind] = {}
-        below: dict[ObjectId, list[ObjectId]] = {}
+        named: dict[ObjectId, list[ObjectId]] = {}
         for visit in visits:
             kinds[visit.id] = visit.kind
-            below[visit.id] = [link.id for link in reversed(visit.links)]
+            named[visit.id] = [link.id for link in visit.links]
             if isinstance(visit.content, Checkpoint):
-                below[visit.id].append(visit.content.parent)
+                named[visit.id].append(visit.content.parent)
             elif visit.kind is ObjectKind.BLOB and visit.links:
                 kinds[visit.id] = ObjectKind.LIST
                 self.lists[visit.id] = list_data((link.id, link.size) for link in visit.links)
-        todo = list(reversed(kinds))
-        while todo:
-            unseen = below.get(todo[-1])
-            if unseen:
-                todo.append(unseen.pop())
-            else:
-                object_id = todo.pop()
-                if object_id in kinds:  # the parent of a checkpoint need not be
-                    self.order[object_id] = kinds[object_id]
+        order = TopologicalSorter(named).static_order()
+        # The parent of a checkpoint need not be there.
+        self.order = {object_id: kinds[object_id] for object_id in order if object_id in kinds}
 
     def objects(self, stored: Objects) -> Iterator[NewObject]:
         """Yield all objects, those first that others name. Raises as `Objects.read`."""

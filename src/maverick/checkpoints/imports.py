@@ -159,6 +159,7 @@ class _Export:
         head, pack_bytes = self._head(descriptor, size)
         self.ref, self._name, self.before = self._parse(head)
         self._objects = Objects(_OnePack(descriptor, self._name, pack_bytes), _ROOT)
+        self.read, self.read_chunks = self._objects.read, self._objects.read_chunks
 
     def _head(self, descriptor: int, size: int) -> tuple[bytes, int]:
         files = Files()
@@ -199,12 +200,28 @@ class _Export:
         )
 
     def verify(self, check: Check, *, any_size: bool, progress: Progress | None) -> None:
-        """Read every byte. Raises StoreDamaged, StoreTooNew, UsageError."""
+        """Read every byte, and check that nothing is missing, that all fits together, and that
+        nobody refuses it. Raises StoreDamaged, StoreTooNew, UsageError.
+        """
         with self._wrong():
             pack = self._objects.packs.load(f"{self._name}.pack")
             self._received = Received(pack, any_size=any_size)
             self._received.verify(self._objects, progress or (lambda *_: None))
-        self._check_visits(check, any_size=any_size)
+            coherence = Coherence(self._received.sizes, self.read)
+            for visit in walked(self._objects, self.ref, f"{self.path} is not whole"):
+                coherence.add(visit)
+            for _, problem in coherence.problems():
+                raise RecordDamaged(problem)
+            for _ in coherence.ref_problems(self.ref):
+                raise RecordDamaged("its ref does not fit the checkpoint at which it stands")
+            checkpoints = coherence.checkpoints.values()
+            try:
+                for checkpoint in checkpoints:
+                    check(Snapshot(checkpoint, self))
+            except UsageError as error:
+                raise UsageError(f"{self.path} is refused: {error}") from None
+            if not any_size:
+                require_restorable(self, checkpoints, coherence.sizes)
 
     @contextmanager
     def _wrong(self) -> Iterator[None]:
@@ -212,53 +229,21 @@ class _Export:
         try:
             yield
         except TooLarge as error:
-            raise self._too_large(str(error)) from None
+            raise UsageError(
+                f"{self.path} is refused: {error}; --any-size takes it all the same"
+            ) from None
         except RecordDamaged as damage:
             raise self.damaged(str(damage)) from damage
         except (PackDamaged, ObjectCorrupt) as damage:
             raise self.damaged(str(damage).partition("; run ")[0]) from damage
-
-    def _too_large(self, why: str) -> UsageError:
-        return UsageError(f"{self.path} is refused: {why}; --any-size takes it all the same")
-
-    def _check_visits(self, check: Check, *, any_size: bool) -> None:
-        """Check that nothing is missing, that all fits together, and that nobody refuses it."""
-        source = _Source(self._objects)
-        coherence = Coherence(self._received.sizes, self._objects.read)
-        for visit in walked(self._objects, self.ref, f"{self.path} is not whole"):
-            coherence.add(visit)
-        for _, problem in coherence.problems():
-            raise self.damaged(problem)
-        for _ in coherence.ref_problems(self.ref):
-            raise self.damaged("its ref does not fit the checkpoint at which it stands")
-        checkpoints = coherence.checkpoints.values()
-        try:
-            for checkpoint in checkpoints:
-                check(Snapshot(checkpoint, source))
-        except UsageError as error:
-            raise UsageError(f"{self.path} is refused: {error}") from None
-        if not any_size:
-            try:
-                require_restorable(source, checkpoints, coherence.sizes)
-            except UsageError as error:
-                raise self._too_large(str(error)) from None
 
     def objects(self) -> Iterator[NewObject]:
         """Yield the objects of its pack, those first that others name."""
         with self._wrong():
             yield from self._received.objects()
 
-
-class _Source:
-    """What the snapshots of an export read from."""
-
-    def __init__(self, objects: Objects) -> None:
-        self._objects = objects
-        self.read = objects.read
-        self.read_chunks = objects.read_chunks
-
     def node(self, node_id: TreeId) -> Node:
-        return tree_nodes.parse_node(node_id, self._objects.read(node_id))
+        return tree_nodes.parse_node(node_id, self.read(node_id))
 
 
 class _OnePack(Files):

@@ -32,7 +32,6 @@ from maverick.checkpoints.objects.segments import (
     Lost,
 )
 from maverick.checkpoints.trees import folders
-from maverick.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -201,14 +200,14 @@ def require_restorable(
 ) -> None:
     """Refuse *checkpoints* of more than anybody could restore, by the *sizes* of their trees.
 
-    Raises UsageError, with the numbers.
+    Raises TooLarge, with the numbers.
     """
     counted: dict[TreeId, int] = {}
     for checkpoint in checkpoints:
         for tree in (checkpoint.tree, checkpoint.facts):
             count, size = folders.count_paths(nodes, tree, counted), sizes[tree]
             if count > folders.MOST_PATHS or size > MOST_BYTES:
-                raise UsageError(
+                raise TooLarge(
                     f"checkpoint {checkpoint.id[:12]} holds {count:,} names and {size:,} bytes, "
                     f"more than anybody could restore ({folders.MOST_PATHS:,} and {MOST_BYTES:,})"
                 )
