@@ -324,7 +324,9 @@ class Owner:
         self._descriptor = descriptor
         self._path = path
         self._root = root
-        self.previous = _parse_note(_read(descriptor))
+        data = _read(descriptor)
+        self._length = len(data)
+        self.previous = _parse_note(data)
 
     @property
     def is_held(self) -> bool:
@@ -341,7 +343,9 @@ class Owner:
         data = sealed.seal({**fields, **_identity()})
         with writing("note the owner of a run", self._root):
             os.pwrite(self._descriptor.number, data, 0)
-            os.ftruncate(self._descriptor.number, len(data))
+            if len(data) < self._length:
+                os.ftruncate(self._descriptor.number, len(data))
+        self._length = len(data)
 
     def note_dropped(self, files: Files) -> None:
         """Note, durably, that the run's ref goes on purpose; fsck takes one that went otherwise for
