@@ -16,6 +16,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
 
@@ -218,10 +219,9 @@ def _start_at_once(
 def _logical_folder(cwd: str | Path, pwd: str) -> bytes:
     """Give what a shell hands on as PWD in *cwd*: *pwd*, which it was handed, if that is there."""
     with suppress(OSError, ValueError):
-        folder = Path(file_name(pwd))
-        if folder.is_absolute() and folder.samefile(cwd):
+        if pwd.startswith(os.sep) and os.path.samefile(file_name(pwd), cwd):  # noqa: PTH121
             return encode(pwd, "PWD")
-    return os.fsencode(Path(cwd).resolve())
+    return os.fsencode(os.path.realpath(cwd))
 
 
 def _start_at_gate(
@@ -269,6 +269,13 @@ def encoded_words(argv: Sequence[str]) -> list[bytes]:
 
 def encoded_environment(env: Mapping[str, str]) -> dict[bytes, bytes]:
     """Give the variables as the system takes them, in UTF-8. Raises StepFailed."""
+    try:
+        texts = "\0".join(chain.from_iterable(env.items())).encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        texts = b""
+    words = texts.split(b"\0")
+    if len(words) == 2 * len(env):
+        return dict(zip(words[::2], words[1::2], strict=True))
     what = "the variable {} of the environment"
     for name, value in env.items():
         if "\0" in value:

@@ -100,19 +100,29 @@ def _check_folder(command: str, cwd: str | Path) -> None:
 
 
 def _search(program: str, cwd: str | Path, env: Mapping[str, str]) -> _Search:
+    found = next(filter(_is_program, _candidates(program, cwd, env)), "")
+    return _Search(found=found) if found else _why_not_found(program, cwd, env)
+
+
+def _is_program(path: str) -> bool:
+    """Asked of each folder of PATH for each command: what is not there raises nothing."""
+    try:
+        return os.access(path, os.X_OK) and stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116
+    except (OSError, ValueError):
+        return False
+
+
+def _why_not_found(program: str, cwd: str | Path, env: Mapping[str, str]) -> _Search:
     unexecutable = closed = ""
     for candidate in _candidates(program, cwd, env):
         try:
-            is_file = stat.S_ISREG(os.stat(candidate).st_mode)  # noqa: PTH116 - done often
+            is_file = stat.S_ISREG(os.stat(candidate).st_mode)  # noqa: PTH116 - is_file takes what cannot be read for missing
         except PermissionError:
             closed = closed or os.path.dirname(candidate)  # noqa: PTH120
         except (OSError, ValueError):
             continue
         else:
-            if is_file and os.access(candidate, os.X_OK):
-                return _Search(found=candidate)
-            if is_file:
-                unexecutable = unexecutable or candidate
+            unexecutable = unexecutable or (candidate if is_file else "")
     return _Search(unexecutable=unexecutable, closed=closed)
 
 
@@ -121,5 +131,5 @@ def _candidates(program: str, cwd: str | Path, env: Mapping[str, str]) -> Iterat
     if os.sep in program:
         yield os.path.join(cwd, name)  # noqa: PTH118 - done often
         return
-    for entry in env.get("PATH", os.defpath).split(os.pathsep) if name else ():
-        yield os.path.join(cwd, file_name(entry), name)  # noqa: PTH118
+    for folder in file_name(env.get("PATH", os.defpath)).split(os.pathsep) if name else ():
+        yield f"{folder}/{name}" if folder[:1] == os.sep else os.path.join(cwd, folder, name)  # noqa: PTH118

@@ -98,11 +98,10 @@ def _new_folder() -> Path:
 
 def _ensure_folder(folder: Path) -> None:
     """Make it; it may have been removed since it was last used, as what is old in /tmp is."""
-    try:
-        folder.mkdir(0o700)
-    except FileExistsError:
-        if not _is_own(folder):
-            raise
+    with suppress(FileNotFoundError):
+        if _is_own(folder):
+            return
+    folder.mkdir(0o700)
 
 
 def _is_own(folder: Path) -> bool:
