@@ -39,8 +39,9 @@ class ObjectKind(IntEnum):
 
 def blob_id(data: bytes) -> BlobId:
     """Give the id of a blob that holds *data*."""
-    threads = blake3.AUTO if len(data) >= _THREADS_FROM_BYTES else 1
-    return BlobId(ObjectId(blake3(data, max_threads=threads).hexdigest()))
+    if len(data) < _THREADS_FROM_BYTES:
+        return BlobId(ObjectId(blake3(data).hexdigest()))
+    return BlobId(ObjectId(blake3(data, max_threads=blake3.AUTO).hexdigest()))
 
 
 class Hasher:

@@ -70,13 +70,17 @@ class NewObjects:
     def add(self, item: NewObject) -> None:
         """Add an object that is wanted."""
         require_storable(item.data)
+        self._hold([item])
+
+    def _hold(self, items: list[NewObject]) -> None:
         if self.writer is None:
-            self._held.append(item)
-            self._held_bytes += len(item.data)
+            self._held += items
+            self._held_bytes += sum([len(item.data) for item in items])
             if self._held_bytes > LARGE_BYTES:
                 self.seal()
         else:
-            self.writer.add(item)
+            for item in items:
+                self.writer.add(item)
 
     def seal(self) -> None:
         """Put what was added, and all that will be, into a sealed pack."""
@@ -105,16 +109,18 @@ class NewObjects:
             wanted = absent - self._here
             self._here |= wanted
         wanted.update(object_id for object_id in items.keys() - absent if self.wants(object_id))
+        small: list[NewObject] = []
         for object_id, item in items.items():
             if object_id not in wanted:
                 continue
-            if item.kind is ObjectKind.BLOB and len(item.data) >= CHUNKED_FROM_BYTES:
-                from maverick.checkpoints.objects import chunking, large_blob  # noqa: PLC0415 - most saves have none
+            if len(item.data) < CHUNKED_FROM_BYTES or item.kind is not ObjectKind.BLOB:
+                small.append(item)
+                continue
+            from maverick.checkpoints.objects import chunking, large_blob  # noqa: PLC0415 - most saves have none
 
-                former = former_of.get(object_id)
-                large_blob.LargeBlob(self, former, object_id).add(chunking.reader(item.data))
-            else:
-                self.add(item)
+            former = former_of.get(object_id)
+            large_blob.LargeBlob(self, former, object_id).add(chunking.reader(item.data))
+        self._hold(small)
 
     def add_stream(self, read: Read, former: ObjectId | None = None) -> tuple[BlobId, int]:
         """Add the blob that *read* gives (at most so many bytes, none at the end); gives id and

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from maverick.checkpoints.disk import locks
@@ -153,7 +154,7 @@ class OpenPack:
         except BaseException:
             self._cut(0 if self._is_new else self.pack.size)
             raise
-        self.pack.add(record, raw_ids)
+        self.pack.add(record, raw_ids, are_noted=not anew)
         self.pack.size = record.end
 
     def _encode(
@@ -169,8 +170,7 @@ class OpenPack:
         pack = self.pack
         counts, objects = sort(objects)
         numbers = {} if anew else pack.numbers()
-        for number, item in enumerate(objects, len(pack)):
-            numbers[item.id.encode()] = number
+        numbers.update(zip([item.id.encode() for item in objects], count(len(pack))))
         raw_ids, structure, content = raw_blocks(
             objects, counts[0], numbers, len(pack), encode_meta(meta)
         )

@@ -428,6 +428,8 @@ def varint(number: int) -> bytes:
     """Give *number* in groups of seven bits, the lowest first, all but the last with 128 added."""
     if number < 128:
         return _ONE_BYTE[number]
+    if number < 1 << 14:
+        return bytes((number & 127 | 128, number >> 7))
     groups = bytearray()
     while number > 127:
         groups.append(number & 127 | 128)

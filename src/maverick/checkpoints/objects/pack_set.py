@@ -174,13 +174,14 @@ class PackSet:
             own: Mapping[bytes, int] = self._own.numbers() if self._own is not None else {}
             count = len(self._own) if self._own is not None else 0
             sealed = [pack for pack in self._large if not pack.is_open]
-            return {
+            absent = {
                 object_id
                 for object_id in object_ids
-                if own.get(object_id.encode(), count) >= count
-                and object_id not in self._small
-                and not any(self._find_in(pack, object_id) for pack in sealed)
+                if own.get(object_id.encode(), count) >= count and object_id not in self._small
             }
+            for pack in sealed:
+                absent -= {object_id for object_id in absent if self._find_in(pack, object_id)}
+            return absent
 
     def with_prefix(self, prefix: str, kind: ObjectKind) -> set[ObjectId]:
         """Give the objects of *kind* whose ids begin with the hexadecimal digits *prefix*."""

@@ -303,15 +303,17 @@ class Pack:
 
     # --- what is added ---
 
-    def add(self, record: Record, raw_ids: bytes | None = None) -> None:
-        """Take note of the record that follows, whose objects have *raw_ids*."""
+    def add(self, record: Record, raw_ids: bytes | None = None, *, are_noted: bool = False) -> None:
+        """Take note of the record that follows, whose objects have *raw_ids*; `numbers` has those
+        that *are_noted*.
+        """
         at = len(self._records)
         self._records.append(record)
         self._firsts.append(record.first)
         self._segments.add(record)
         if raw_ids is not None:
             self._ids[at] = raw_ids
-            if self._numbers is not None:
+            if self._numbers is not None and not are_noted:
                 self._note_ids(at, record)
 
     def look_on(self) -> None:

@@ -202,23 +202,22 @@ def prepare(changes: Mapping[Names, Content | None], into: Objects) -> dict[Name
     """
     from maverick.checkpoints.objects.new_objects import LARGE_BYTES  # noqa: PLC0415 - what only reads does without
 
-    hashed = {
-        path: content.data
-        for path, content in changes.items()
-        if content is not None and content.has_bytes
-    }
-    size = sum(map(len, hashed.values()))
-    blobs: Iterable[BlobId] = map(ids.blob_id, hashed.values())
+    datas = [it.data for it in changes.values() if it is not None and it.has_bytes]
+    size = sum(map(len, datas))
+    blobs: Iterator[BlobId] = map(ids.blob_id, datas)
     if size > LARGE_BYTES:
         from maverick.checkpoints.objects.parallel import spread  # noqa: PLC0415 - most saves are small
 
-        blobs = spread(ids.blob_id, list(hashed.values()), size)
-    mains = dict(zip(hashed, blobs, strict=True))
-    return {
-        path: _make(content, mains.get(path), into) if content else None
-        for path, content in changes.items()
-        if content is None or content.source is None
-    }
+        blobs = spread(ids.blob_id, datas, size)
+    entries: dict[Names, Entry | None] = {}
+    for path, content in changes.items():
+        if content is None:
+            entries[path] = None
+        elif content.has_bytes:
+            entries[path] = _make(content, next(blobs), into)
+        elif content.source is None:
+            entries[path] = content.entry or Entry("note", tree_nodes.NO_OBJECT, 0, content.text)
+    return entries
 
 
 def stream(
@@ -236,18 +235,17 @@ def stream(
     }
 
 
-def _make(content: Content, main: BlobId | None, into: Objects) -> Entry:
-    if content.entry is not None:
-        return content.entry
-    if main is None:
-        return Entry("note", tree_nodes.NO_OBJECT, 0, content.text)
-    into.setdefault(main, NewObject(ObjectKind.BLOB, main, content.data))
+def _make(content: Content, main: BlobId, into: Objects) -> Entry:
+    """Give the entry of *content*, whose bytes are the blob *main*."""
+    data = content.data
+    if main not in into:
+        into[main] = NewObject(ObjectKind.BLOB, main, data)
     if content.kind != "bundle":
-        return Entry(content.kind, main, len(content.data), content.text)
-    parts = {"value": Entry("value", main, len(content.data))}
-    for attachment, data in content.attachments.items():
-        into.setdefault(attachment, NewObject(ObjectKind.BLOB, attachment, data))
-        parts[attachment] = Entry("blob", attachment, len(data))
+        return Entry(content.kind, main, len(data), content.text)
+    parts = {"value": Entry("value", main, len(data))}
+    for attachment, part in content.attachments.items():
+        into.setdefault(attachment, NewObject(ObjectKind.BLOB, attachment, part))
+        parts[attachment] = Entry("blob", attachment, len(part))
     bundle = folders.make(parts)
     for new in bundle.nodes:
         into.setdefault(new.id, NewObject(ObjectKind.TREE, new.id, new.data))

@@ -10,7 +10,7 @@ A `NodeCache` has the nodes that were last read or written: the next save need n
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, TypeVar
@@ -360,20 +360,17 @@ class _Maker:
         """Give *content* in groups: by the digit that places a name, *depth* nibbles below its
         folder.
         """
-        groups: dict[str, dict[str, _AnyEntry]] = {}
+        digits = self._digits
+        digits |= {name: nibbles(name) for name in content.keys() - digits.keys()}
+        groups: defaultdict[str, dict[str, _AnyEntry]] = defaultdict(dict)
         for name, entry in content.items():
-            digits = self._digits.get(name) or self._digits.setdefault(name, nibbles(name))
-            groups.setdefault(digits[depth], {})[name] = entry
+            groups[digits[name][depth]][name] = entry
         return groups
 
     def _note_formers(self, node: LeafNode, flat: dict[str, Entry | None]) -> None:
-        for name, entry in flat.items():
-            before = node.entries.get(name)
-            if (
-                before is not None
-                and entry is not None
-                and before.object_kind is entry.object_kind is ObjectKind.BLOB
-            ):
+        for name in flat.keys() & node.entries.keys():
+            before, entry = node.entries[name], flat[name]
+            if entry is not None and before.object_kind is entry.object_kind is ObjectKind.BLOB:
                 self.formers[entry.id] = before.id
 
     def _fan(self, below: dict[str, Child], former: TreeId | None) -> Child:
