@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints.disk.locks import DROPPED
@@ -31,7 +32,7 @@ def adopt(
     with store.own(ref.run) as owner, store.changing("take in the run"):
         owner.note_dropped(store.files)  # Until it has a ref, fsck is not to look for one.
         _take(store, ref, objects)
-        ref = _whole(store, ref)
+        ref = ref.keeping(partial(is_there, store))
         with store.locks.refs():
             if store.find_ref(ref.run) is not None:
                 raise RefMoved(f"run {ref.run} exists already; drop it, or choose another name")
@@ -42,20 +43,11 @@ def adopt(
         owner.note({key: field for key, field in owner.previous.items() if key != DROPPED})
 
 
-def _whole(store: StoreFolder, ref: Ref) -> Ref:
-    """Give *ref* with the positions and tags whose checkpoints are there."""
-    positions = tuple(
-        position for position in ref.positions if is_there(store, position.checkpoint)
-    )
-    tags = {name: tagged for name, tagged in ref.tags.items() if is_there(store, tagged)}
-    return ref._replace(positions=positions, tags=tags)
-
-
 def _move(store: StoreFolder, before: Ref, ref: Ref, objects: Iterable[NewObject]) -> None:
     """Move the run that stands at *before* to where *ref* stands; its log, tags and order stay."""
     with store.changing("take in the run"):
         _take(store, ref, objects)
-        ref = _whole(store, ref)
+        ref = ref.keeping(partial(is_there, store))
         with store.locks.refs():
             now = store.find_ref(ref.run)
             if now is None or now.checkpoint != before.checkpoint:

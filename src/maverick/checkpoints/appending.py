@@ -50,9 +50,9 @@ class _Entered:
 
     ref: Ref
     path: Path
-    descriptor: int
-    inode: int
-    size: int
+    descriptor: int = -1
+    inode: int = 0
+    size: int = 0
     records: int = 0
     """Since one that holds the whole ref; the first one of a run in a pack does."""
 
@@ -172,28 +172,17 @@ class Appender:
                 newest = self._refs.get(run)
                 ref = ref._replace(tags=newest.tags) if newest is not None else ref
         found = newer(there, ref)
-        self._refs.put(there if found is there else self._present(found))
-
-    def _present(self, ref: Ref) -> Ref:
-        """Give *ref* without the positions and tags whose checkpoints gc has collected."""
-        packs = self._packs
-        packs.refresh()
-        return ref._replace(
-            positions=tuple(it for it in ref.positions if packs.find(it.checkpoint) is not None),
-            tags={name: tagged for name, tagged in ref.tags.items() if packs.find(tagged)},
-        )
+        if found is not there:
+            # gc may have collected what the pack still names.
+            self._packs.refresh()
+            found = found.keeping(lambda it: self._packs.find(it) is not None)
+        self._refs.put(found)
 
     def commit(
-        self,
-        run: str,
-        objects: list[NewObject],
-        advance: Callable[[], tuple[Ref | None, Ref]],
-        summary: Mapping[str, Any] | None,
-        *,
-        anew: bool,
-    ) -> Ref:
-        """Append *objects*, the last of which is the checkpoint that the ref comes to; gives that
-        ref. It is durable then (1 sync; more for the first record of a pack).
+        self, run: str, objects: list[NewObject], advance: Callable[[], tuple[Ref | None, Ref]]
+    ) -> None:
+        """Append *objects*, the last of which is the checkpoint that the ref comes to. That is
+        durable then (1 sync; more for the first record of a pack).
 
         *advance* gives the ref before and after, and raises where the run stands elsewhere. It is
         called with `refs.lock` held if the run begins.
@@ -208,61 +197,37 @@ class Appender:
             entered = self._entered.get(run)
             if entered is None:
                 with self._locks.refs():
-                    ref = self._enter(run, objects, advance, anew=anew)
+                    self._enter(objects, *advance())
             else:
-                ref = self._go_along(entered, objects, advance, summary, anew=anew)
+                self._go_along(entered, objects, *advance())
             if self._pack is not None and self._pack.is_full:
                 self._seal_own(self._pack)
-            return ref
 
-    def _enter(
-        self,
-        run: str,
-        objects: list[NewObject],
-        advance: Callable[[], tuple[Ref | None, Ref]],
-        *,
-        anew: bool,
-    ) -> Ref:
-        before, ref = advance()
-        fields = {"run": run, "ref": encode_ref(ref).decode()}
-        self._append(run, objects, fields, ref, anew=anew)
+    def _enter(self, objects: list[NewObject], before: Ref | None, ref: Ref) -> None:
+        self._append(objects, ref, {"ref": encode_ref(ref).decode()})
         with self._telling():
-            path = self._refs.path(run)
-            try:
-                descriptor = self._files.open_to_write(path)
-            except FileNotFoundError:
-                descriptor = self._files.create(path)
-            self._entered[run] = entered = _Entered(ref, path, descriptor, 0, 0)
-            status = self._files.stat(path)
-            entered.inode, entered.size = status.st_ino, status.st_size
-            entered.size = self._refs.overwrite(ref, descriptor, entered.size)
+            self._entered[ref.run] = entered = _Entered(ref, self._refs.path(ref.run))
+            self._open_file(entered)
+            entered.size = self._refs.overwrite(ref, entered.descriptor, entered.size)
             if before is None:
                 self._refs.note_order(ref.order)
-        return ref
 
     def _go_along(
-        self,
-        entered: _Entered,
-        objects: list[NewObject],
-        advance: Callable[[], tuple[Ref | None, Ref]],
-        summary: Mapping[str, Any] | None,
-        *,
-        anew: bool,
-    ) -> Ref:
-        before, ref = advance()
+        self, entered: _Entered, objects: list[NewObject], before: Ref | None, ref: Ref
+    ) -> None:
         whole = entered.records >= _WHOLE_REF_EVERY or before is not entered.ref
-        fields: dict[str, Any] = {"run": ref.run}
         if whole:
-            fields["ref"] = encode_ref(ref).decode()
+            fields: dict[str, Any] = {"ref": encode_ref(ref).decode()}
         else:
-            fields |= {"bytes": ref.bytes, "reason": ref.positions[-1].reason}
-            fields |= {} if summary is None else {"summary": dict(summary)}
-        self._append(ref.run, objects, fields, ref, anew=anew)
+            fields = {"bytes": ref.bytes, "reason": ref.positions[-1].reason}
+            if ref.summary != entered.ref.summary:
+                fields["summary"] = dict(ref.summary)
+        self._append(objects, ref, fields)
         entered.records = 0 if whole else entered.records + 1
-        told: Ref | None = ref
+        stood_there = True
         with self._telling(), self._locks.refs():
-            told = self._advance(entered, before, ref)
-        if told is None:
+            stood_there = self._advance(entered, before, ref)
+        if not stood_there:
             # Whoever was faster may lose the power before its ref is durable.
             if self._pack is not None:
                 self._pack.take_back()
@@ -271,7 +236,6 @@ class Appender:
                 f"run {ref.run} was changed by another process; nothing was saved; resume the run "
                 "to go on from there"
             )
-        return told
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
@@ -283,15 +247,7 @@ class Appender:
         except OSError:
             self._abandon()
 
-    def _append(
-        self,
-        run: str,
-        objects: list[NewObject],
-        fields: Mapping[str, Any],
-        ref: Ref,
-        *,
-        anew: bool,
-    ) -> None:
+    def _append(self, objects: list[NewObject], ref: Ref, fields: Mapping[str, Any]) -> None:
         pack = self._pack
         if pack is None:
             raise AssertionError("a save was to be appended to no pack")
@@ -302,35 +258,38 @@ class Appender:
             self._files.sync_folder(self._root / "objects")
             self._synced_others = others
         try:
-            pack.append([*new, objects[-1]], fields, run=run, sequence=ref.sequence, anew=anew)
+            pack.append(
+                [*new, objects[-1]],
+                {"run": ref.run, **fields},
+                run=ref.run,
+                sequence=ref.sequence,
+                anew=ref.kind == "label",
+            )
         except BaseException:
             self._failed.add(pack.path.name)
             self._abandon()
             raise
 
-    def _advance(self, entered: _Entered, before: Ref | None, ref: Ref) -> Ref | None:
-        """Write *ref*, now that the pack says the same, and give it with its tags; None if the run
-        did not stand where it did, *before*. Hold `refs.lock`.
+    def _advance(self, entered: _Entered, before: Ref | None, ref: Ref) -> bool:
+        """Write *ref*, now that the pack says the same; gives whether the run stood where it did,
+        *before*. Hold `refs.lock`.
         """
         if self._is_same(entered):
             entered.size = self._refs.overwrite(ref, entered.descriptor, entered.size)
             entered.ref = ref
-            return ref
+            return True
         # Somebody has replaced it, durably: what a tag says must not be lost by a torn write.
         try:
             there = self._refs.in_file(ref.run)
         except RefDamaged:  # which the pack makes good
             there = before
         if there is None or before is None or there.checkpoint != before.checkpoint:
-            return None
+            return False
         ref = ref._replace(tags=there.tags, order=there.order)
         self._refs.put(ref)
-        self._close_file(entered)
-        entered.descriptor = self._files.open_to_write(entered.path)
-        status = self._files.stat(entered.path)
-        entered.inode, entered.size = status.st_ino, status.st_size
+        self._open_file(entered)
         entered.ref, entered.records = ref, _WHOLE_REF_EVERY
-        return ref
+        return True
 
     # --- leaving ---
 
@@ -478,6 +437,15 @@ class Appender:
         if pack is not None:
             self._packs.disown(pack.path.name)
             pack.leave()
+
+    def _open_file(self, entered: _Entered) -> None:
+        self._close_file(entered)
+        try:
+            entered.descriptor = self._files.open_to_write(entered.path)
+        except FileNotFoundError:
+            entered.descriptor = self._files.create(entered.path)
+        status = self._files.stat(entered.path)
+        entered.inode, entered.size = status.st_ino, status.st_size
 
     def _close_file(self, entered: _Entered) -> None:
         if entered.descriptor >= 0:

@@ -128,13 +128,7 @@ def save(store: StoreFolder, saving: Saving, changes: Changes, facts: Changes) -
                 new.seal()
         advance = partial(_advance, store, saving, checkpoint, tree.size)
         if appends:
-            store.appender.commit(
-                saving.run,
-                [*new.taken(), last],
-                advance,
-                saving.summary,
-                anew=saving.kind == "label",
-            )
+            store.appender.commit(saving.run, [*new.taken(), last], advance)
         else:
             with store.locks.refs():
                 _move(store, *advance())
@@ -200,12 +194,8 @@ def _move(store: StoreFolder, before: Ref | None, ref: Ref) -> None:
         # has advanced the run.
         with suppress(OSError, RefDamaged):
             if store.find_ref(ref.run) == ref:
-                _put_back(store, before, ref.run)
+                if before is None:
+                    store.ref_files.remove(ref.run)
+                else:
+                    store.ref_files.put(before)
         raise
-
-
-def _put_back(store: StoreFolder, before: Ref | None, run: str) -> None:
-    if before is None:
-        store.ref_files.remove(run)
-    else:
-        store.ref_files.put(before)

@@ -215,29 +215,23 @@ class _Refs:
             reason = "repaired"
             if newest.id != ref.checkpoint:
                 reason += f": {ref.sequence} is damaged"
-        positions = tuple(it for it in former.positions if self._stays(former.run, it, target))
-        tags = {
-            name: checkpoint
-            for name, checkpoint in former.tags.items()
-            if self._whole.damage_of_all(checkpoint) is None
-        }
-        before = former._replace(positions=positions, tags=tags)
+        kept = former.keeping(lambda it: self._whole.damage_of_all(it) is None)
+        log = tuple(it for it in kept.positions if self._is_before(target, it))
+        before = kept._replace(positions=log)
         size = self._store.node(target.tree).size
         new = Ref.at(target, size=size, reason=reason, before=before, time=self._now)
         if ref is None or target.id != ref.checkpoint:
             return new
         # What is right stays as it is.
         last = [it for it in ref.positions[-1:] if it.checkpoint == target.id]
-        log = (*positions, *(last or new.positions[-1:]))
+        log = (*log, *(last or new.positions[-1:]))
         return new._replace(updated=ref.updated, positions=log[-LOG_LENGTH:])
 
-    def _stays(self, run: str, position: Position, target: Checkpoint) -> bool:
-        """Say whether a position of the log of *run* is whole, and before *target*."""
-        if self._whole.damage_of_all(position.checkpoint) is not None:
-            return False
+    def _is_before(self, target: Checkpoint, position: Position) -> bool:
+        """Say whether a position of a log is one of the run of *target*, before that."""
         checkpoint = self._store.checkpoint(position.checkpoint)
         says = (checkpoint.run, checkpoint.sequence)
-        return says == (run, position.sequence) and position.sequence < target.sequence
+        return says == (target.run, position.sequence) and position.sequence < target.sequence
 
     def _told(self, newest: Checkpoint) -> Ref:
         """Give the ref of a run, which is lost, by *newest* and those before it."""

@@ -26,7 +26,7 @@ from maverick.errors import NotFound, PackDamaged, RefDamaged, StoreDenied, Stor
 from maverick.noted import whole_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from maverick.checkpoints.disk.files import Files
@@ -121,6 +121,15 @@ class Ref(NamedTuple):
         ref = Ref.at(checkpoint, size=self.bytes, reason="")
         fields = ("run", "group", "checkpoint", "tree", "sequence", "kind", "step", "labelled")
         return all(getattr(self, field) == getattr(ref, field) for field in fields)
+
+    def keeping(self, is_kept: Callable[[CheckpointId], bool]) -> Ref:
+        """Give it without the positions and tags whose checkpoints are not kept."""
+        return self._replace(
+            positions=tuple(it for it in self.positions if is_kept(it.checkpoint)),
+            tags={
+                name: checkpoint for name, checkpoint in self.tags.items() if is_kept(checkpoint)
+            },
+        )
 
     @property
     def done(self) -> bool:
