@@ -1,20 +1,19 @@
-"""How fsck looks at a store: what the system cannot read is damaged, and damage matters to the runs
-above it.
+"""How fsck looks at a store: what it has found in packs it does not ask for again, and damage
+matters to the runs above it.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints.refs import retention
 from maverick.checkpoints.refs.retention import Fate
 from maverick.checkpoints.trees.closure import UNKNOWN, ClosureWalk
-from maverick.errors import ObjectCorrupt, StoreDamaged, StoreDenied, StoreTooNew
+from maverick.errors import StoreDamaged, StoreTooNew
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from maverick.checkpoints.fsck.pack_check import PackCheck
     from maverick.checkpoints.objects.ids import ObjectId
@@ -23,10 +22,11 @@ if TYPE_CHECKING:
 
 
 class DamageSource:
-    """The objects of the store as the walk wants them: what the system cannot read is damage."""
+    """The objects of the store as the walk asks for them, less often where packs were checked."""
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
+        self.read, self.read_chunks = objects.read, objects.read_chunks
         self._lists: set[ObjectId] = set()
         self.sizes: dict[ObjectId, int] = {}
         """Those of the blobs that are there, UNKNOWN if nobody has read one."""
@@ -40,22 +40,12 @@ class DamageSource:
     def holds(self, object_id: ObjectId) -> bool:
         if object_id in self.sizes and object_id not in self._lists:
             return True
-        with _naming(object_id):
-            return self._objects.holds(object_id)
+        return self._objects.holds(object_id)
 
     def chunks(self, object_id: ObjectId) -> tuple[tuple[ObjectId, int], ...]:
         if object_id not in self._lists:
             return ()
-        with _naming(object_id):
-            return self._objects.chunks(object_id)
-
-    def read(self, object_id: ObjectId) -> bytes:
-        with _naming(object_id):
-            return self._objects.read(object_id)
-
-    def read_chunks(self, object_id: ObjectId) -> Iterator[bytes]:
-        with _naming(object_id):
-            yield from self._objects.read_chunks(object_id)
+        return self._objects.chunks(object_id)
 
     def is_whole(self, object_id: ObjectId, damaged: str) -> bool:
         """Say whether the object can be read, though its copy in the file *damaged* cannot."""
@@ -84,7 +74,7 @@ class Graph:
                 self._runs[root][ref.run] = None
             for visit in walk.visit(roots):
                 for link in visit.links:
-                    self._above[link.id].append((visit.id, link.name))
+                    self._above[link.id].append((visit.link.id, link.name))
 
     def places(self, object_ids: Iterable[ObjectId]) -> dict[str, str]:
         """Give the runs that lead to some of the objects, each with one place of one of them."""
@@ -99,17 +89,6 @@ class Graph:
                     seen.add(above)
                     todo.append((above, (name, *path) if name else path))
         return places
-
-
-@contextmanager
-def _naming(object_id: ObjectId) -> Iterator[None]:
-    """Say of which object it is that the system cannot read it."""
-    try:
-        yield
-    except StoreDenied:
-        raise
-    except OSError as problem:
-        raise ObjectCorrupt(f"object {object_id[:12]} cannot be read: {problem}") from problem
 
 
 def _show(path: tuple[str, ...]) -> str:

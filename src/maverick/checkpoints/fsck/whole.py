@@ -12,7 +12,7 @@ from maverick.checkpoints.objects.segments import Item
 from maverick.checkpoints.trees import tree_nodes
 from maverick.checkpoints.trees.checkpoint import parse_checkpoint
 from maverick.checkpoints.trees.closure import Link, follow, links_of
-from maverick.errors import StoreDamaged, StoreDenied, StoreTooNew
+from maverick.errors import StoreDamaged, StoreTooNew
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,12 +56,6 @@ class Wholeness:
                 self._read(checkpoint_id)
             except (StoreDamaged, StoreTooNew) as error:
                 self._damage[checkpoint_id] = error
-            except StoreDenied:
-                raise
-            except OSError as error:
-                self._damage[checkpoint_id] = StoreDamaged(
-                    f"checkpoint {checkpoint_id[:12]} cannot be read: {error}"
-                )
         return self._damage[checkpoint_id]
 
     def damage_of_all(self, checkpoint_id: CheckpointId) -> Damage | None:

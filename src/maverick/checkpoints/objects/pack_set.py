@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from maverick.checkpoints.disk.files import UNREADABLE, OpenFiles
 from maverick.checkpoints.disk.layout import is_pack, list_folder
 from maverick.checkpoints.objects import packs
-from maverick.checkpoints.objects.pack_records import damaged
+from maverick.checkpoints.objects.pack_records import RecordDamaged, damaged
 from maverick.checkpoints.objects.packs import Pack
 from maverick.checkpoints.objects.segments import Cache
 from maverick.errors import PackDamaged, StoreDenied
@@ -209,6 +209,10 @@ class PackSet:
                 raise FileNotFoundError(place.pack.file)
             try:
                 return place.pack.read(place.number)
+            except OSError as error:
+                if error.errno not in UNREADABLE:
+                    raise
+                raise RecordDamaged(f"it cannot be read: {error.strerror}") from error
             finally:
                 self._rest(place.pack)
 
@@ -237,15 +241,10 @@ class PackSet:
             else:
                 pack = packs.open_sealed(file, self._files.size(path), pread, self._cache)
             self._register(pack)
-        except (PackDamaged, StoreDenied) as error:
-            self._damaged[file] = error
         except FileNotFoundError:  # gc was faster
             return
-        except OSError as error:
-            if error.errno not in UNREADABLE:
-                raise
-            name = file.partition(".")[0]
-            self._damaged[file] = damaged(name, f"it cannot be read ({error.strerror})")
+        except (PackDamaged, OSError) as error:
+            self._damaged[file] = _damage(file, error)
         if file in self._damaged:
             self._open.close(path)
         else:
@@ -302,15 +301,25 @@ class PackSet:
         """Go on without a pack that turns out to be damaged, or to be gone, when it is read."""
         try:
             yield
-        except (PackDamaged, FileNotFoundError) as error:
+        except (PackDamaged, OSError) as error:
+            damage = None if isinstance(error, FileNotFoundError) else _damage(pack.file, error)
             self.changes += 1
             self._forget({pack.file})
-            if isinstance(error, PackDamaged):
-                self._damaged[pack.file] = error
+            if damage is not None:
+                self._damaged[pack.file] = damage
             elif self._names is not None:
                 self._names.discard(pack.file)
         finally:
             self._rest(pack)
+
+
+def _damage(file: str, error: PackDamaged | OSError) -> PackDamaged | StoreDenied:
+    """Give what is wrong with a pack; what is about the system instead is raised."""
+    if isinstance(error, PackDamaged | StoreDenied):
+        return error
+    if error.errno not in UNREADABLE:
+        raise error
+    return damaged(file.partition(".")[0], f"it cannot be read ({error.strerror})")
 
 
 def _is_small(pack: Pack) -> bool:
