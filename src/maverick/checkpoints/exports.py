@@ -77,8 +77,7 @@ def export(store: Store, checkpoint: Checkpoint, path: Path, *, replace: bool = 
         ref = _ref_of(store, checkpoint)
         store.objects.packs.refresh()  # The ref may say more than was appended when they were read.
         plan = _Plan(walked(store.objects, ref, f"run {ref.run} cannot be exported"))
-        line = lineage.line(checkpoint, partial(lineage.find, store))
-        before = lineage.text_of(islice(line, 1, None))
+        before = lineage.text_of(islice(lineage.line(store, checkpoint.id), 1, None))
         temporary = path.with_name(f"{_temporary_prefix(path)}{os.getpid()}-{os.urandom(8).hex()}")
         try:
             _remove_leftovers(store, path)
@@ -165,13 +164,14 @@ class _Plan:
         kinds: dict[ObjectId, ObjectKind] = {}
         named: dict[ObjectId, list[ObjectId]] = {}
         for visit in visits:
-            kinds[visit.id] = visit.kind
-            named[visit.id] = [link.id for link in visit.links]
+            own = visit.link
+            kinds[own.id] = own.kind
+            named[own.id] = [link.id for link in visit.links]
             if isinstance(visit.content, Checkpoint):
-                named[visit.id].append(visit.content.parent)
-            elif visit.kind is ObjectKind.BLOB and visit.links:
-                kinds[visit.id] = ObjectKind.LIST
-                self.lists[visit.id] = list_data((link.id, link.size) for link in visit.links)
+                named[own.id].append(visit.content.parent)
+            elif own.kind is ObjectKind.BLOB and visit.links:
+                kinds[own.id] = ObjectKind.LIST
+                self.lists[own.id] = list_data((link.id, link.size) for link in visit.links)
         order = TopologicalSorter(named).static_order()
         # The parent of a checkpoint need not be there.
         self.order = {object_id: kinds[object_id] for object_id in order if object_id in kinds}

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -120,8 +119,7 @@ def _take_further(store: Store, opened: _Export) -> TakenIn:
         if lineage.holds(opened.before, here.checkpoint):
             store.adopt(ref, opened.objects(), before=here)
             return TakenIn(store.ref(ref.run), ref.sequence, moved=True, before=here.sequence)
-        tip = lineage.find(store, here.checkpoint)
-        line = list(lineage.line(tip, partial(lineage.find, store))) if tip is not None else []
+        line = list(lineage.line(store, here.checkpoint))
         if any(position.id == ref.checkpoint for position in line):
             return TakenIn(here, ref.sequence)
     known = (position for position in line if lineage.holds(opened.before, position.id))

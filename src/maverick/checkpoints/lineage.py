@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from maverick.errors import StoreDamaged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from maverick.checkpoints.folder import StoreFolder
     from maverick.checkpoints.objects.ids import CheckpointId
@@ -32,30 +32,29 @@ class Position(NamedTuple):
     sequence: int
 
 
-def find(store: StoreFolder, checkpoint: CheckpointId) -> Checkpoint | None:
+def line(store: StoreFolder, tip: CheckpointId) -> Iterator[Position]:
+    """Yield *tip* and what came before it in its run, as far as that is known, newest first.
+
+    Where a parent is gone it goes on behind the gap, with the labelled one before it.
+    """
+    checkpoint = first = _find(store, tip)
+    while checkpoint is not None and first is not None and checkpoint.run == first.run:
+        yield Position(checkpoint.id, checkpoint.sequence)
+        if checkpoint.sequence == 1:
+            return
+        earlier = _find(store, checkpoint.parent)
+        if earlier is None:
+            yield Position(checkpoint.parent, checkpoint.sequence - 1)
+            earlier = _find(store, checkpoint.labelled)
+        checkpoint = earlier
+
+
+def _find(store: StoreFolder, checkpoint: CheckpointId) -> Checkpoint | None:
     """Give a checkpoint, or None if it is gone or cannot be read."""
     try:
         return store.checkpoint(checkpoint) if checkpoint else None
     except StoreDamaged:
         return None
-
-
-def line(tip: Checkpoint, read: Callable[[CheckpointId], Checkpoint | None]) -> Iterator[Position]:
-    """Yield *tip* and what came before it in its run, as far as that is known, newest first.
-
-    Where a parent is gone it goes on behind the gap, with the labelled one before it.
-    """
-    yield Position(tip.id, tip.sequence)
-    checkpoint = tip
-    while checkpoint.sequence > 1:
-        yield Position(checkpoint.parent, checkpoint.sequence - 1)
-        earlier = read(checkpoint.parent)
-        if earlier is None:
-            earlier = read(checkpoint.labelled)
-            if earlier is None or earlier.run != tip.run:
-                return
-            yield Position(earlier.id, earlier.sequence)
-        checkpoint = earlier
 
 
 def text_of(positions: Iterable[Position]) -> str:

@@ -96,10 +96,14 @@ def fitting(word: str, runs: Iterable[str]) -> list[str]:
 
 def ambiguous(word: str, runs: list[str], hint: str = "") -> RevisionAmbiguous:
     """Give the error that says that *word* can mean each of *runs*."""
-    more = len(runs) - _MOST_CANDIDATES
-    lines = [f"  {run}" for run in runs[:_MOST_CANDIDATES]]
-    rest = [f"  and {more} more"] if more > 0 else []
-    return RevisionAmbiguous("\n".join([f"{word} fits {len(runs)} runs{hint}:", *lines, *rest]))
+    return _fits(word, f"runs{hint}", len(runs), runs[:_MOST_CANDIDATES])
+
+
+def _fits(word: str, what: str, count: int, shown: list[str]) -> RevisionAmbiguous:
+    lines = [f"{word} fits {count} {what}:", *(f"  {line}" for line in shown)]
+    if count > len(shown):
+        lines.append(f"  and {count - len(shown)} more")
+    return RevisionAmbiguous("\n".join(lines))
 
 
 def history(store: StoreFolder, start: Checkpoint) -> Iterator[Checkpoint]:
@@ -239,11 +243,9 @@ def _by_prefix(store: StoreFolder, prefix: str) -> Checkpoint:
         raise no_such_run(prefix, store.run_ids())
     if len(ids) == 1:
         return store.checkpoint(CheckpointId(ids[0]))
-    lines = []
-    for candidate in ids[:_MOST_CANDIDATES]:
-        one = store.checkpoint(CheckpointId(candidate))
-        lines.append(
-            f"  {candidate[: len(prefix) + 8]}  {one.run}, {one.sequence} ({one.label or one.kind})"
-        )
-    more = f"\n  and {len(ids) - _MOST_CANDIDATES} more" if len(ids) > _MOST_CANDIDATES else ""
-    raise RevisionAmbiguous(f"{prefix} fits {len(ids)} checkpoints:\n" + "\n".join(lines) + more)
+    shown = [store.checkpoint(CheckpointId(candidate)) for candidate in ids[:_MOST_CANDIDATES]]
+    lines = [
+        f"{it.id[: len(prefix) + 8]}  {it.run}, {it.sequence} ({it.label or it.kind})"
+        for it in shown
+    ]
+    raise _fits(prefix, "checkpoints", len(ids), lines)

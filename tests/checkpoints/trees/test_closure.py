@@ -7,7 +7,7 @@ from pathlib import Path
 from kit.stores import begin, extend
 from maverick.checkpoints import Store, value
 from maverick.checkpoints.objects.ids import ObjectId, ObjectKind
-from maverick.checkpoints.trees.closure import ClosureWalk
+from maverick.checkpoints.trees.closure import ClosureWalk, Link
 from maverick.errors import ObjectMissing
 
 
@@ -40,10 +40,11 @@ def test_a_walk_reaches_what_a_checkpoint_needs_and_nothing_else(tmp_path: Path)
 
     visits = list(ClosureWalk(store.objects).visit([last.id]))
 
-    reached = [visit.id for visit in visits if visit.kind is ObjectKind.CHECKPOINT]
+    links = [visit.link for visit in visits]
+    reached = [link.id for link in links if link.kind is ObjectKind.CHECKPOINT]
     assert [last.id, labelled.id] == reached
-    assert {last.tree, last.facts, labelled.tree, labelled.facts} <= {visit.id for visit in visits}
-    assert len(visits) == len({visit.id for visit in visits})
+    assert {last.tree, last.facts, labelled.tree, labelled.facts} <= {link.id for link in links}
+    assert len(links) == len({link.id for link in links})
     assert not any(visit.error for visit in visits)
 
 
@@ -55,7 +56,8 @@ def test_a_walk_says_where_things_stand(tmp_path: Path) -> None:
     )
     at = store.save("r", {("steps", "bytes"): value(b"attached")}, parent=at)
 
-    paths = {visit.path for visit in ClosureWalk(store.objects).visit([at.id])}
+    visits = list(ClosureWalk(store.objects).visit([at.id]))
+    above = {link.id: (visit.link, link.name) for visit in visits for link in visit.links}
 
     assert {
         (),
@@ -63,7 +65,15 @@ def test_a_walk_says_where_things_stand(tmp_path: Path) -> None:
         ("facts",),
         ("tree", "steps", "s59"),
         ("tree", "steps", "bytes", "value"),
-    } <= paths
+    } <= {_path(visit.link.id, above) for visit in visits}
+
+
+def _path(object_id: ObjectId, above: dict[ObjectId, tuple[Link, str]]) -> tuple[str, ...]:
+    """Give the names of the links that lead to an object."""
+    if object_id not in above:
+        return ()
+    by, name = above[object_id]
+    return (*_path(by.id, above), *([name] if name else []))
 
 
 def test_a_walk_goes_on_from_where_it_was(tmp_path: Path) -> None:
@@ -89,5 +99,5 @@ def test_a_missing_object_is_one_visit_with_an_error(tmp_path: Path) -> None:
     visits = list(ClosureWalk(Without(store, entry.id)).visit([at.id]))
     failed = [visit for visit in visits if visit.error is not None]
 
-    assert [(("tree", "steps", "step1"), entry.id)] == [(visit.path, visit.id) for visit in failed]
+    assert [("step1", entry.id)] == [(visit.link.name, visit.link.id) for visit in failed]
     assert len(visits) == len(list(ClosureWalk(store.objects).visit([at.id])))

@@ -220,10 +220,10 @@ class _Check:
             for visit in walk.visit(retention.roots(ref, Fate.WHOLE)):
                 if visit.error is None:
                     self._coherence.add(visit)
-                elif visit.id not in damaged:
+                elif visit.link.id not in damaged:
                     text = str(visit.error)
-                    finding = error(_kind_of(visit.error), text, object_id=visit.id)
-                    self._damage.append((finding, [visit.id]))
+                    finding = error(_kind_of(visit.error), text, object_id=visit.link.id)
+                    self._damage.append((finding, [visit.link.id]))
         for object_id, text in self._coherence.problems():
             self._damage.append((error("object-malformed", text, object_id=object_id), [object_id]))
 

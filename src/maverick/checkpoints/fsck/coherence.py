@@ -39,26 +39,26 @@ class Coherence:
         self._ends: dict[ObjectId, list[str]] = {}
 
     def add(self, visit: Visit) -> None:
-        content, encoded = visit.content, visit.data
+        own, content, encoded = visit.link, visit.content, visit.data
         if isinstance(content, Checkpoint):
-            self.checkpoints[visit.id] = content
+            self.checkpoints[own.id] = content
             encoded = encode_checkpoint(content)
         elif content is not None:
             encoded = encode_node(content)
             if (content.count > WIDTH) is not isinstance(content, Fan):
                 why = f"it holds {content.count} entries as a {type(content).__name__.lower()}"
-                self._note(visit.kind, visit.id, why)
-            self._take(visit.kind, visit.id, content.size, content.count)
+                self._note(own.kind, own.id, why)
+            self._take(own.kind, own.id, content.size, content.count)
         if encoded != visit.data:
-            self._note(visit.kind, visit.id, "its bytes are not the canonical ones")
+            self._note(own.kind, own.id, "its bytes are not the canonical ones")
         for link in visit.links:
             self._take(link.kind, link.id, link.size, link.count)
             if link.kind is ObjectKind.TREE and link.name:
                 self._folders[link.id] = None
         if isinstance(content, Fan):
-            self._fans[visit.id] = {digit: it.id for digit, it in content.children.items()}
-        elif isinstance(content, LeafNode) and not visit.by.name:
-            self._ends[visit.id] = _ends(content)
+            self._fans[own.id] = {digit: it.id for digit, it in content.children.items()}
+        elif isinstance(content, LeafNode) and not own.name:
+            self._ends[own.id] = _ends(content)
 
     def problems(self) -> Iterator[tuple[ObjectId, str]]:
         """Yield the objects that are not well-formed, each with a text that says so."""

@@ -54,19 +54,13 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One object, when it is first reached.
+    """One object, when it is first reached, by `link`.
 
-    `path` leads to it from `checkpoint`: empty for the checkpoint itself, else beginning with
-    `tree` or `facts`. `by` is the link that led to it. A blob is not read, so `data` and `content`
-    are empty; an object that is missing or damaged has an `error`, nothing else, and the walk goes
-    on beside it.
+    A blob is not read, so `data` and `content` are empty; an object that is missing or damaged has
+    an `error`, nothing else, and the walk goes on beside it.
     """
 
-    kind: ObjectKind
-    id: ObjectId
-    checkpoint: CheckpointId
-    path: tuple[str, ...]
-    by: Link
+    link: Link
     data: bytes = b""
     content: Checkpoint | Node | None = None
     links: tuple[Link, ...] = ()
@@ -88,33 +82,24 @@ class ClosureWalk:
 
         Never raises for damage: the visit of an object that cannot be read has the error.
         """
-        roots = [Link(ObjectKind.CHECKPOINT, checkpoint) for checkpoint in checkpoints]
-        todo = [(link, CheckpointId(link.id), ()) for link in reversed(roots)]
-        stack: list[tuple[Link, CheckpointId, tuple[str, ...]]] = [*todo]
-        while stack:
-            link, checkpoint, path = stack.pop()
-            if link.id in self.seen:
-                continue
-            self.seen.add(link.id)
-            visit = self._visit(link, checkpoint, path)
-            yield visit
-            for below in reversed(visit.links):
-                if below.id in self.seen:
-                    continue
-                if below.kind is ObjectKind.CHECKPOINT:
-                    stack.append((below, CheckpointId(below.id), ()))
-                else:
-                    stack.append((below, checkpoint, (*path, below.name) if below.name else path))
+        todo = [Link(ObjectKind.CHECKPOINT, checkpoint) for checkpoint in checkpoints][::-1]
+        while todo:
+            link = todo.pop()
+            if link.id not in self.seen:
+                self.seen.add(link.id)
+                visit = self._visit(link)
+                yield visit
+                todo += (below for below in reversed(visit.links) if below.id not in self.seen)
 
-    def _visit(self, link: Link, checkpoint: CheckpointId, path: tuple[str, ...]) -> Visit:
+    def _visit(self, link: Link) -> Visit:
         try:
             data, content = self._read(link)
             chunks = self._source.chunks(link.id) if link.kind is ObjectKind.BLOB else ()
         except (StoreDamaged, StoreTooNew) as error:
-            return Visit(link.kind, link.id, checkpoint, path, link, error=error)
+            return Visit(link, error=error)
         links = links_of(content) if content is not None else ()
         links += tuple(Link(ObjectKind.BLOB, chunk, "", length) for chunk, length in chunks)
-        return Visit(link.kind, link.id, checkpoint, path, link, data, content, links)
+        return Visit(link, data, content, links)
 
     def _read(self, link: Link) -> tuple[bytes, Checkpoint | Node | None]:
         if link.kind is ObjectKind.BLOB:

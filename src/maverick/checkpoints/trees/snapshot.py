@@ -15,7 +15,7 @@ from maverick.record import record
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from maverick.checkpoints.objects.ids import BlobId, ObjectId
+    from maverick.checkpoints.objects.ids import ObjectId
     from maverick.checkpoints.trees.checkpoint import Checkpoint
     from maverick.checkpoints.trees.tree_nodes import Entry, Node
     from maverick.values import Value
@@ -71,12 +71,9 @@ class Snapshot:
 
     def value_of(self, entry: Entry, path: AnyPath = ()) -> Value:
         """Give the value that *entry* holds; *path* is for the message."""
-        if entry.kind == "value":
-            return codec.decode(self._source.read(entry.id), self._attachment)
-        if entry.kind != "bundle":
+        if entry.kind not in ("value", "bundle"):
             raise NotFound(f"{show_path(path)} is a {entry.kind}, it holds no value")
-        main = self._found(folders.lookup(self._source, TreeId(entry.id), ("value",)), path)
-        return codec.decode(self._source.read(main.id), self._attachment)
+        return codec.decode(self.data_of(entry, path), self._source.read)
 
     def data(self, path: AnyPath) -> bytes:
         """Give the bytes at *path*: of a blob as they are, of a value as it is encoded."""
@@ -84,12 +81,7 @@ class Snapshot:
 
     def data_of(self, entry: Entry, path: AnyPath = ()) -> bytes:
         """Give the bytes of *entry*, as `data` does; *path* is for the message."""
-        if entry.kind in ("blob", "value"):
-            return self._source.read(entry.id)
-        if entry.kind == "bundle":
-            main = self._found(folders.lookup(self._source, TreeId(entry.id), ("value",)), path)
-            return self._source.read(main.id)
-        raise NotFound(f"{show_path(path)} is a {entry.kind}, it holds no bytes")
+        return self._source.read(self._holder(entry, path).id)
 
     def stream(self, path: AnyPath) -> Iterator[bytes]:
         """Yield the bytes at *path*, of a blob as they are, of a value as it is encoded, a part at
@@ -97,12 +89,7 @@ class Snapshot:
 
         Each part is verified; that they make up the object is verified at the end, by an error.
         """
-        entry = self.entry(path)
-        if entry.kind == "bundle":
-            entry = self._found(folders.lookup(self._source, TreeId(entry.id), ("value",)), path)
-        if entry.kind not in ("blob", "value"):
-            raise NotFound(f"{show_path(path)} is a {entry.kind}, it holds no bytes")
-        return self._source.read_chunks(entry.id)
+        return self._source.read_chunks(self._holder(self.entry(path), path).id)
 
     def entries(self, path: AnyPath = ()) -> dict[str, Entry]:
         """Give the entries of the folder at *path* by name, in the order of their names."""
@@ -165,8 +152,13 @@ class Snapshot:
             raise NotFound(f"{show_path(path)} is a {entry.kind}, not a folder")
         return TreeId(entry.id)
 
-    def _attachment(self, blob: BlobId) -> bytes:
-        return self._source.read(blob)
+    def _holder(self, entry: Entry, path: AnyPath) -> Entry:
+        """Give the entry whose blob holds the bytes of *entry*."""
+        if entry.kind == "bundle":
+            return self._found(folders.lookup(self._source, TreeId(entry.id), ("value",)), path)
+        if entry.kind not in ("blob", "value"):
+            raise NotFound(f"{show_path(path)} is a {entry.kind}, it holds no bytes")
+        return entry
 
     def _found(self, entry: Entry | None, path: AnyPath) -> Entry:
         if entry is None:
