@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-_NUMBERS_END: Final = 1 << 53
+NUMBERS_END: Final = 1 << 53
 """What is no smaller is no count and no time; others who read JSON would round it."""
 _AMOUNTS_END: Final = 1_000_000_000.0
 _DEPTH: Final = 20
@@ -19,7 +19,7 @@ _CHARACTERS: Final = 64 * 1024
 
 def whole_number(value: object) -> int | None:
     """Give a count or a time; None for what is none."""
-    return value if type(value) is int and 0 <= value < _NUMBERS_END else None
+    return value if type(value) is int and 0 <= value < NUMBERS_END else None
 
 
 def amount(value: object) -> float | None:

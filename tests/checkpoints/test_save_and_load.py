@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kit.faults import CountingFiles
 from kit.stores import begin, extend, read_all, step
-from maverick.checkpoints import Checkpoint, Store, blob, existing, note, value
+from maverick.checkpoints import Checkpoint, Store, blob, byhand, existing, note, value
 from maverick.checkpoints.objects.ids import ObjectId, ObjectKind
 from maverick.checkpoints.trees.tree_nodes import Entry
 from maverick.errors import NotFound, ObjectMissing, RefMoved, UsageError
@@ -374,3 +374,27 @@ def test_every_checkpoint_of_a_run_keeps_what_it_held(
     for checkpoint, content in expected:
         found = fresh.load(checkpoint)
         assert content == repr([(name, found.value((name,))) for name in found.names()])
+
+
+@given(now=st.integers(-(10**30), 10**30), later=st.integers(-(10**30), 10**30))
+@settings(max_examples=25)
+def test_whatever_the_clock_says_what_is_saved_can_be_read(
+    tmp_path_factory: pytest.TempPathFactory, now: int, later: int
+) -> None:
+    """A clock may be set to before 1970, or to where no number of JSON goes."""
+    times = [now, later]
+    root = tmp_path_factory.mktemp("clock") / "store"
+    with Store.create(root, files=CountingFiles(), clock=lambda: times[0]) as store:
+        at = begin(store)
+        with store.own("run-1"):
+            times.reverse()
+            at = extend(store, at, range(2))
+        byhand.fork(store, at, "run-2", changes={}, facts={}, reason="by hand")
+        byhand.drop(store, "run-2")
+
+        opened = Store.open(root)
+        assert at == opened.resolve("run-1")
+        assert "run-2" == byhand.newest(opened).run
+        assert [] == [it for it in opened.check(read_data=True) if it.severity == "error"]
+        store.plan_gc().execute()
+        assert at == Store.open(root).resolve("run-1")

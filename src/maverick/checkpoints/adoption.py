@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from maverick.checkpoints.disk.locks import DROPPED
 from maverick.checkpoints.presence import is_there
 from maverick.checkpoints.refs.refs import LOG_LENGTH
 from maverick.checkpoints.saving import Saving, save
@@ -30,7 +29,8 @@ def adopt(
         _adopt_as(store, name, ref, objects)
         return
     with store.own(ref.run) as owner, store.changing("take in the run"):
-        owner.note_dropped(store.files)  # Until it has a ref, fsck is not to look for one.
+        # Until it has a ref, fsck is not to look for one.
+        owner.note_dropped(store.files, max(store.now(), ref.updated))
         _take(store, ref, objects)
         ref = ref.keeping(partial(is_there, store))
         with store.locks.refs():
@@ -40,7 +40,7 @@ def adopt(
             store.ref_files.put(ref._replace(order=order))
             if name:
                 store.ref_files.note_order(order)
-        owner.note({key: field for key, field in owner.previous.items() if key != DROPPED})
+        owner.note_dropped(store.files, 0)
 
 
 def _move(store: StoreFolder, before: Ref, ref: Ref, objects: Iterable[NewObject]) -> None:
@@ -66,7 +66,7 @@ def _adopt_as(store: StoreFolder, name: str, ref: Ref, objects: Iterable[NewObje
         if store.find_ref(ref.run) is None:
             with store.own(ref.run) as owner:
                 # Its checkpoints are there, and nobody is to miss the run.
-                owner.note_dropped(store.files)
+                owner.note_dropped(store.files, max(store.now(), ref.updated))
         _take(store, ref, objects)
         tip = store.checkpoint(ref.checkpoint)
         reason = f"imported {ref.run}"

@@ -20,6 +20,7 @@ from maverick.checkpoints.refs.refs import Refs, no_such_run
 from maverick.checkpoints.trees.checkpoint import Checkpoint, parse_checkpoint
 from maverick.checkpoints.trees.folders import NodeCache
 from maverick.errors import RunConflict, StoreUnwritable, UsageError
+from maverick.noted import NUMBERS_END
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -176,8 +177,10 @@ class StoreFolder:
         return self.nodes.node(node_id)
 
     def now(self) -> int:
-        """Give the time, in milliseconds since the epoch."""
-        return self._clock()
+        """Give the time, in milliseconds since the epoch; of a clock that is far off one that can
+        be read again.
+        """
+        return min(max(self._clock(), 0), NUMBERS_END - 1)
 
     @contextmanager
     def changing(self, action: str, *, leans: bool = True) -> Iterator[None]:

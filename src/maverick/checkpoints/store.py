@@ -258,8 +258,8 @@ class Store(StoreFolder):
         with self.own(run) as owner:
             self.appender.settle(run, removal=True)
             with self.changing("drop the run"), self.locks.refs():
-                self.ref(run)
-                owner.note_dropped(self.files)
+                ref = self.ref(run)
+                owner.note_dropped(self.files, max(self.now(), ref.updated))
                 self.ref_files.remove(run)
 
     def adopt(
@@ -308,7 +308,7 @@ class Store(StoreFolder):
         """Plan what can go, and change nothing. `gc.plan_gc` has the details and the errors."""
         from maverick.checkpoints.gc.collection import plan_gc  # noqa: PLC0415 - a run does not need it
 
-        now = self._clock()
+        now = self.now()
         return plan_gc(
             self, now=now, keep_last=keep_last, keep_within=keep_within, run=run, spared=spared
         )
@@ -329,7 +329,7 @@ class Store(StoreFolder):
 
         return repair(
             self.root,
-            clock=self._clock,
+            clock=self.now,
             files=self.files,
             trust_locks=self.locks.are_trusted,
         )
@@ -348,7 +348,7 @@ class Store(StoreFolder):
         """
         from maverick.checkpoints.fsck.fallback import fall_back  # noqa: PLC0415 - only resuming needs it
 
-        return fall_back(self, run, self._clock())
+        return fall_back(self, run, self.now())
 
     def lost_runs(self) -> dict[str, Checkpoint]:
         """Give the newest checkpoint of each run whose ref is gone, though nobody dropped it. Reads

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -208,6 +209,27 @@ def test_a_run_of_the_same_name_that_is_begun_later_can_be_lost(
     store.plan_gc(keep_last=0).execute()
     at = store.save("done", {("steps", "a"): value("anew")}, parent=None, group="fly")
     at = store.save("done", {("steps", "b"): value("anew")}, parent=at)
+    content = read_all(store, at)
+    (store.root / "refs" / "done").unlink()
+
+    assert [("ref-missing", ("done",))] == problems(store)
+    store.plan_gc(keep_last=0).execute()
+    assert content == read_all(store, at)
+    repair(store.root, clock=store.now)
+    assert at == store.resolve("done")
+
+
+@pytest.mark.parametrize("owned", [True, False])
+def test_so_can_one_of_the_name_of_a_run_that_was_dropped_alone(
+    store: Store, one_pack: Callable[[], None], *, owned: bool
+) -> None:
+    """Whoever owns it keeps what the last owner noted; that was about the former run."""
+    run_to_end(store, "done")
+    one_pack()
+    store.drop("done")
+    with store.own("done") if owned else nullcontext():
+        at = store.save("done", {("steps", "a"): value("anew")}, parent=None, group="fly")
+        at = store.save("done", {("steps", "b"): value("anew")}, parent=at)
     content = read_all(store, at)
     (store.root / "refs" / "done").unlink()
 

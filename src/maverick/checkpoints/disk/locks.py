@@ -347,11 +347,13 @@ class Owner:
                 os.ftruncate(self._descriptor.number, len(data))
         self._length = len(data)
 
-    def note_dropped(self, files: Files) -> None:
-        """Note, durably, that the run's ref goes on purpose; fsck takes one that went otherwise for
-        lost.
+    def note_dropped(self, files: Files, until: int) -> None:
+        """Note, durably, that the run's ref goes on purpose, with all that was made of the run
+        *until* then (milliseconds since the epoch; 0 takes the note back); fsck takes a ref that
+        went otherwise for lost.
         """
-        self.note({**self.previous, DROPPED: True})
+        kept = {key: field for key, field in self.previous.items() if key != DROPPED}
+        self.note({**kept, **({DROPPED: until} if until else {})})
         with writing("note the owner of a run", self._root):
             files.sync(self._descriptor.number)
             files.sync_folder(self._root / "owners")

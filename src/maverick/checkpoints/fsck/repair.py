@@ -82,7 +82,7 @@ def repair(
             if not unreadable:
                 store.appender.close_all()
                 with store.locks.exclusive(), store.locks.refs():
-                    done += _Refs(store, clock()).repair()
+                    done += _Refs(store, store.now()).repair()
     return done
 
 
@@ -193,7 +193,9 @@ class _Refs:
         try:
             with store.locks.hold(run) as owner:
                 if new is None:
-                    owner.note_dropped(store.files)
+                    every = self._whole.checkpoints.values()
+                    made = [each.created for each in every if each.run == run]
+                    owner.note_dropped(store.files, max([self._now, *made]))
                 if data is not None:
                     copy = keep_copy(store, f"{file_name(run)}.ref", data)
                     text += f"; its former ref is quarantine/{copy}"

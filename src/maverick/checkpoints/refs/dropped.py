@@ -81,8 +81,10 @@ def _is_lost(note: dict[str, Any], dropped: int | None, left: list[Checkpoint]) 
     """Say whether a run that has no ref has lost it: *left* are its checkpoints, *note* is its last
     owner's, and gc has *dropped* what there was of it up to a time.
     """
-    if note.get(DROPPED):
+    noted = note.get(DROPPED, -1)
+    if noted is True:
         return False
     if dropped is None or note.get("started", 0) > dropped:
         dropped = -1  # Somebody has owned it since: it was brought back, or begun anew.
-    return any(checkpoint.sequence > 1 and checkpoint.created > dropped for checkpoint in left)
+    until = max(dropped, noted)
+    return any(checkpoint.sequence > 1 and checkpoint.created > until for checkpoint in left)
