@@ -22,6 +22,19 @@ def whole_number(value: object) -> int | None:
     return value if type(value) is int and 0 <= value < NUMBERS_END else None
 
 
+def is_exact(value: object) -> bool:
+    """Whether *value* is JSON without floats, neither too deep nor too long."""
+    return is_small(value) and _is_exact(value)
+
+
+def _is_exact(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and _is_exact(inner) for key, inner in value.items())
+    if isinstance(value, list):
+        return all(map(_is_exact, value))
+    return value is None or isinstance(value, str | int)
+
+
 def amount(value: object) -> float | None:
     """Give seconds or dollars; None for what is no number, or not a finite one of that size."""
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -401,6 +401,43 @@ def test_a_ref_of_other_types_is_refused(
         _import(tmp_path, _with_head(exported, ref=canonical.seal({**ref, **change}).decode()))
 
 
+@pytest.mark.parametrize("tag", ["a/b", "", "latest", "x" * 101])
+def test_a_tag_that_nobody_could_have_set_is_refused(
+    store: Store, exported: bytes, tmp_path: Path, tag: str
+) -> None:
+    """In the words of tagging."""
+    with pytest.raises(UsageError) as refused:
+        byhand.tag(store, "run-1", tag, None)
+    _refuses(exported, tmp_path, str(refused.value), tags={tag: "f" * 64})
+
+
+@pytest.mark.parametrize("value", [1.5, [[1.5]], ["x"] * 2000])
+def test_a_summary_that_nobody_could_have_saved_is_refused(
+    store: Store, exported: bytes, tmp_path: Path, value: object
+) -> None:
+    """In the words of saving."""
+    with pytest.raises(UsageError) as refused:
+        store.save("own", {}, summary={"x": value})
+    _refuses(exported, tmp_path, str(refused.value), summary={"x": value})
+
+
+def _refuses(exported: bytes, tmp_path: Path, why: str, **change: object) -> None:
+    said = canonical.unseal(exported[-16 - int.from_bytes(exported[-16:-8]) : -16])
+    assert said is not None
+    ref = canonical.unseal(said["ref"].encode())
+    assert ref is not None
+    with pytest.raises(UsageError, match=re.escape(f" is refused: {why}")):
+        _import(tmp_path, _with_head(exported, ref=canonical.seal({**ref, **change}).decode()))
+
+
+@pytest.mark.parametrize("before", ["f", "F" * 16, "0" * 16 * 10_001, 16, None])
+def test_what_no_export_says_of_the_checkpoints_before_is_refused(
+    exported: bytes, tmp_path: Path, before: object
+) -> None:
+    with pytest.raises(StoreDamaged, match="what it says of the run is altered"):
+        _import(tmp_path, _with_head(exported, before=before))
+
+
 def test_a_head_that_is_nested_too_deep_is_refused(exported: bytes, tmp_path: Path) -> None:
     body = b'{"x":' + b"[" * 200_000
     head = body + b',"~blake3":"' + blake3(body).hexdigest().encode() + b'"}\n'

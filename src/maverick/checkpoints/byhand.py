@@ -83,6 +83,16 @@ def check_run_name(run: str) -> str:
     return run
 
 
+def check_tag(name: str) -> str:
+    """Give *name* back if a person may call a tag so. Raises UsageError."""
+    if not _TAG.fullmatch(name) or name == "latest":
+        raise UsageError(
+            f"{name!r} cannot be a tag: up to 100 characters without blanks and `@ ~ : /`, and "
+            "not `latest`"
+        )
+    return name
+
+
 def fork(
     store: Store, start: Checkpoint, run: str, *, changes: Changes, facts: Changes, reason: str
 ) -> Checkpoint:
@@ -133,11 +143,7 @@ def tag(store: Store, run: str, name: str, checkpoint: Checkpoint | None) -> Non
         UsageError: *name* is none that a revision can hold.
         NotFound: there is no such run, no such tag to take away, or gc has collected *checkpoint*.
     """
-    if not _TAG.fullmatch(name) or name == "latest":
-        raise UsageError(
-            f"{name!r} cannot be a tag: up to 100 characters without blanks and `@ ~ : /`, and "
-            "not `latest`"
-        )
+    check_tag(name)
     ref = store.ref(run)
     if checkpoint is None and name not in ref.tags:
         raise NotFound(f"run {run} has no tag {name}; it has {', '.join(ref.tags) or 'none'}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from maverick.checkpoints import lineage
-from maverick.checkpoints.byhand import check_run_name
+from maverick.checkpoints.byhand import check_run_name, check_tag
 from maverick.checkpoints.disk import sealed
 from maverick.checkpoints.disk.files import Files
 from maverick.checkpoints.disk.layout import LAST_COMMIT_OF_VERSION_1
@@ -102,6 +102,7 @@ def take_in(
         is_there = store.find_ref(name) is not None
         if is_there and name != ref.run:
             raise UsageError(f"there is a run {name} already; choose another name")
+        opened.check_said()
         opened.verify(check, any_size=any_size, progress=progress)
         if is_there:
             return _take_further(store, opened)
@@ -187,9 +188,19 @@ class _Export:
                 )
             case {"format": 2, "pack": str(name), "ref": str(text), **others}:
                 ref = refs.parse_ref(text.encode())
-                if ref is not None:
-                    return ref, name, str(others.get("before", ""))
+                before = others.get("before", "")
+                if ref is not None and isinstance(before, str) and lineage.is_text(before):
+                    return ref, name, before
         raise self.damaged("what it says of the run is altered")
+
+    def check_said(self) -> None:
+        """Raise UsageError for what no save and no tag would have written."""
+        try:
+            refs.check_summary(self.ref.summary)
+            for tag in self.ref.tags:
+                check_tag(tag)
+        except UsageError as error:
+            raise UsageError(f"{self.path} is refused: {error}") from None
 
     def damaged(self, why: str) -> StoreDamaged:
         """Give the error for a file that is not what was written."""

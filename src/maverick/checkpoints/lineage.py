@@ -7,6 +7,7 @@ says of all that are known the beginnings of their ids, in one text.
 
 from __future__ import annotations
 
+import re
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -23,6 +24,9 @@ DIGITS: Final = 16
 """Of each id: 64 bits, which tell apart the checkpoints of one run."""
 MOST: Final = 10_000
 """So many are named; a run that went on for longer since cannot be told to follow."""
+
+
+_TEXT: Final = re.compile(rf"(?:[0-9a-f]{{{DIGITS}}})*")
 
 
 class Position(NamedTuple):
@@ -60,6 +64,11 @@ def _find(store: StoreFolder, checkpoint: CheckpointId) -> Checkpoint | None:
 def text_of(positions: Iterable[Position]) -> str:
     """Give the newest of *positions* as one text."""
     return "".join(position.id[:DIGITS] for position in islice(positions, MOST))
+
+
+def is_text(text: str) -> bool:
+    """Whether `text_of` can give *text*."""
+    return len(text) <= MOST * DIGITS and _TEXT.fullmatch(text) is not None
 
 
 def holds(text: str, checkpoint: CheckpointId) -> bool:

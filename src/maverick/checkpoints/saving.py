@@ -12,7 +12,7 @@ from maverick.checkpoints.disk import layout
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.ids import ObjectKind
 from maverick.checkpoints.objects.pack_records import NewObject
-from maverick.checkpoints.refs.refs import Ref
+from maverick.checkpoints.refs.refs import Ref, check_summary
 from maverick.checkpoints.trees import folders
 from maverick.checkpoints.trees.checkpoint import (
     CHECKPOINT_KINDS,
@@ -60,6 +60,7 @@ class Saving:
             raise UsageError(
                 "a checkpoint of kind `label` has a label, and no other has one; give `label` alone"
             )
+        check_summary(self.summary or {})
 
     def expected_ref(self, store: StoreFolder) -> Ref | None:
         """Give the ref of the run if it stands where this save needs it to stand. Raises

@@ -22,8 +22,15 @@ from maverick.checkpoints.disk.locks import is_locked
 from maverick.checkpoints.disk.sealed import quote, spell, to_bytes
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.trees.checkpoint import CHECKPOINT_KINDS, Checkpoint, CheckpointKind
-from maverick.errors import NotFound, PackDamaged, RefDamaged, StoreDenied, StoreTooNew
-from maverick.noted import whole_number
+from maverick.errors import (
+    NotFound,
+    PackDamaged,
+    RefDamaged,
+    StoreDenied,
+    StoreTooNew,
+    UsageError,
+)
+from maverick.noted import is_exact, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -416,6 +423,12 @@ def parse_ref(data: bytes) -> Ref | None:
     except (KeyError, TypeError, ValueError):
         return None
     return ref
+
+
+def check_summary(summary: Mapping[str, Any]) -> None:
+    """Raise UsageError if a ref cannot have this *summary*."""
+    if not is_exact(summary):
+        raise UsageError("a summary is a small mapping of JSON, without floats; give such a one")
 
 
 SHORTEST_PART = 3
