@@ -20,7 +20,7 @@ from maverick.runs.import_check import import_check
 
 
 def _take_in(store: Store, path: Path, run: str = "") -> TakenIn:
-    return imports.take_in(store, path, run, check=import_check())
+    return imports.take_in(lambda: store, path, run, check=import_check())
 
 
 def _export(store: Store, path: Path) -> Path:

@@ -509,7 +509,7 @@ def test_a_file_that_is_altered_behind_its_verification_is_refused(
             file.write(b"altered")
 
     with pytest.raises(StoreDamaged, match=r"run is damaged: .*; nothing was imported"):
-        imports.take_in(there, tmp_path / "run", check=alter)
+        imports.take_in(lambda: there, tmp_path / "run", check=alter)
 
     assert ([], []) == (there.refs(), there.objects.packs.listed())
     assert [] == list((there.root / "tmp").iterdir())

@@ -161,6 +161,16 @@ def test_a_damaged_file_and_none_are_refused(exported: Path, program: Program) -
     )
 
 
+def test_a_file_that_is_refused_makes_no_store(exported: Path, tmp_path: Path) -> None:
+    """Nothing tells afterwards that somebody has tried."""
+    other = Program(tmp_path / "other")
+    exported.write_bytes(exported.read_bytes()[:-1])
+
+    assert 20 == _run(other, "checkpoint", "import", str(exported)).code
+
+    assert not (other.root / ".maverick").exists()
+
+
 def test_a_run_goes_to_and_fro_under_one_name(exported: Path, program: Program) -> None:
     """Each time the command says what became of it; exit 0."""
     other = Program(program.root.parent / "other")

@@ -97,4 +97,7 @@ def take_in(
     from maverick.checkpoints import imports  # noqa: PLC0415 - only what exchanges runs needs it
 
     check = import_check()
-    return imports.take_in(store, path, run, check=check, any_size=any_size, progress=progress).ref
+    taken = imports.take_in(
+        lambda: store, path, run, check=check, any_size=any_size, progress=progress
+    )
+    return taken.ref

@@ -8,6 +8,9 @@ from kit.runs import Runs
 from kit.stores import flip
 from maverick.checkpoints import Store
 from maverick.errors import StoreDamaged
+from maverick.project import Project
+from maverick.runs.auto import choose
+from maverick.runs.request import Request
 
 FLOW = """
 - {name: a, type: python, action: do, args: [a]}
@@ -105,6 +108,26 @@ def test_a_run_of_which_nothing_is_whole_is_not_started_anew(damaged: Runs) -> N
 
     assert 20 == error.value.exit_code
     assert log == damaged.log
+
+
+def test_a_run_that_a_repair_gave_up_is_told_where_another_one_is_started(damaged: Runs) -> None:
+    """Never a silent restart: `--resume=auto` names it, where its remains are, and the ways out."""
+    root, run = damaged.root / ".maverick" / "checkpoints", damaged.run
+    for path in (root / "objects").iterdir():
+        path.unlink()
+    assert ["given-up"] == [it.kind for it in Store.open(root).repair()]
+    project = Project(damaged.root, {})
+
+    choice = choose(project, Request(workflow="flow.yaml"))
+
+    told: list[str] = []
+    choice.tell(lambda event: told.append(event.message))
+    assert ("", (run,)) == (choice.run, choice.given_up)
+    assert f"no checkpoint of run {run} is whole" in told[-1]
+    assert "/quarantine; to go on with it put a backup" in told[-1]
+    assert () == choose(project, Request(workflow="flow.yaml", run="other")).given_up
+    Store.open(root).plan_gc().execute()
+    assert () == choose(project, Request(workflow="flow.yaml")).given_up
 
 
 def test_a_repaired_store_resumes_the_same(damaged: Runs) -> None:

@@ -65,7 +65,7 @@ class TakenIn(NamedTuple):
 
 
 def take_in(
-    store: Store,
+    open_store: Callable[[], Store],
     path: Path,
     run: str = "",
     *,
@@ -73,7 +73,8 @@ def take_in(
     any_size: bool = False,
     progress: Progress | None = None,
 ) -> TakenIn:
-    """Take the run in the file *path* into *store*, by its own name or as *run*.
+    """Take the run in the file *path* into a store, by its own name or as *run*. The store is
+    opened, or made, when the file is verified.
 
     A run that is here by its own name is moved forward if the file has it further on, and keeps its
     tags; if the file has it as it is here or was before, nothing is changed.
@@ -99,11 +100,12 @@ def take_in(
             name = run or check_run_name(ref.run)
         except UsageError as error:
             raise UsageError(f"{path} holds a run without a proper name: {error}") from None
+        opened.check_said()
+        opened.verify(check, any_size=any_size, progress=progress)
+        store = open_store()
         is_there = store.find_ref(name) is not None
         if is_there and name != ref.run:
             raise UsageError(f"there is a run {name} already; choose another name")
-        opened.check_said()
-        opened.verify(check, any_size=any_size, progress=progress)
         if is_there:
             return _take_further(store, opened)
         store.adopt(ref, opened.objects(), name=name)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from maverick.checkpoints.disk import layout
 from maverick.checkpoints.disk.files import Files, replace, writing
+from maverick.checkpoints.disk.locks import GIVEN_UP
 from maverick.checkpoints.folder import StoreFolder
 from maverick.checkpoints.refs import refs
 from maverick.checkpoints.trees.checkpoint import Checkpoint
@@ -366,6 +367,13 @@ class Store(StoreFolder):
         return {
             run: max(left, key=lambda checkpoint: checkpoint.sequence) for run, left in lost.items()
         }
+
+    def given_up_runs(self) -> list[str]:
+        """Give the runs without a ref of which a repair found nothing whole; gc forgets them."""
+        there = set(self.run_ids())
+        names = layout.list_folder(self.files, self.root, "owners")
+        gone = sorted(run for name in names if (run := layout.run_name(name)) not in there and run)
+        return [run for run in gone if self.owner_note(run).get(GIVEN_UP)]
 
 
 # --- when collecting garbage pays -----------------------------------------------------------------

@@ -39,12 +39,14 @@ class Choice:
     """What is to be done: go on with `run`, or start one where that is empty; `because` is for
     people.
 
-    `damaged` are the refs that cannot be read: one of them may be that of the run that is meant.
+    `damaged` are the refs that cannot be read, `given_up` the runs of which a repair found nothing
+    whole: one of them may be the run that is meant.
     """
 
     run: str
     because: str
     damaged: tuple[RefDamaged, ...] = ()
+    given_up: tuple[str, ...] = ()
 
     def tell(self, observe: Observer) -> None:
         """Tell it. The first event says in its data which of the two is done."""
@@ -52,6 +54,13 @@ class Choice:
         observe(Event(event="notice", message=self.because, data=data))
         for error in self.damaged:
             observe(Event(event="notice", message=f"{error}; this run is left out"))
+        for run in self.given_up:
+            text = (
+                f"no checkpoint of run {run} is whole, so a repair gave it up: what is left of it "
+                "is in .maverick/checkpoints/quarantine; to go on with it put a backup of the "
+                "store back, or forget it: `maverick gc`"
+            )
+            observe(Event(event="notice", message=text))
 
 
 def start_or_resume(project: Project, request: Request, session: Session) -> Outcome:
@@ -88,6 +97,14 @@ def choose(project: Project, request: Request) -> Choice:
         store = project.open_store()
     except NotFound:
         return Choice(run="", because=f"starting {request.run or 'a run'}: there is none here yet")
+    choice = _choose(project, store, request)
+    if choice.run:
+        return choice
+    given_up = (run for run in store.given_up_runs() if request.run in ("", run))
+    return replace(choice, given_up=tuple(given_up))
+
+
+def _choose(project: Project, store: Store, request: Request) -> Choice:
     if request.run:
         return _choose_named(project, store, request)
     damaged: list[RefDamaged] = []

@@ -45,7 +45,7 @@ class Descriptor:
         self.number = number
 
 
-DROPPED = "dropped"
+DROPPED, GIVEN_UP = "dropped", "given_up"
 _held: set[Descriptor] = set()
 # `is_owned` looks by taking a shared lock for an instant; an owner-to-be waits that out.
 _GENERATION_BYTES = 16
@@ -347,13 +347,15 @@ class Owner:
                 os.ftruncate(self._descriptor.number, len(data))
         self._length = len(data)
 
-    def note_dropped(self, files: Files, until: int) -> None:
+    def note_dropped(self, files: Files, until: int, *, given_up: bool = False) -> None:
         """Note, durably, that the run's ref goes on purpose, with all that was made of the run
         *until* then (milliseconds since the epoch; 0 takes the note back); fsck takes a ref that
-        went otherwise for lost.
+        went otherwise for lost. *given_up* says that nothing of the run was whole.
         """
-        kept = {key: field for key, field in self.previous.items() if key != DROPPED}
-        self.note({**kept, **({DROPPED: until} if until else {})})
+        fields = {**self.previous, DROPPED: until, GIVEN_UP: given_up}
+        self.note(
+            {key: own for key, own in fields.items() if own or key not in (DROPPED, GIVEN_UP)}
+        )
         with writing("note the owner of a run", self._root):
             files.sync(self._descriptor.number)
             files.sync_folder(self._root / "owners")

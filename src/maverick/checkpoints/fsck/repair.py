@@ -195,7 +195,7 @@ class _Refs:
                 if new is None:
                     every = self._whole.checkpoints.values()
                     made = [each.created for each in every if each.run == run]
-                    owner.note_dropped(store.files, max([self._now, *made]))
+                    owner.note_dropped(store.files, max([self._now, *made]), given_up=True)
                 if data is not None:
                     copy = keep_copy(store, f"{file_name(run)}.ref", data)
                     text += f"; its former ref is quarantine/{copy}"

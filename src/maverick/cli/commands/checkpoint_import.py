@@ -55,10 +55,14 @@ def command(
     from maverick.runs.import_check import import_check  # noqa: PLC0415
 
     project = this_project()
-    store = project.create_store()
     with _file(file) as path, Bar("verify", shown=not as_json) as bar:
         taken = imports.take_in(
-            store, path, as_run, check=import_check(), any_size=any_size, progress=bar
+            project.create_store,
+            path,
+            as_run,
+            check=import_check(),
+            any_size=any_size,
+            progress=bar,
         )
     ref = taken.ref
     if not taken.began:
@@ -67,6 +71,7 @@ def command(
     if not ref.done and not as_json:
         from maverick.runs.workspace_choice import way_back  # noqa: PLC0415 - loads the project's files
 
+        store = project.open_store()
         with suppress(UsageError):  # A home folder or `/`, whose files no run keeps.
             if text := way_back(store, store.checkpoint(ref.checkpoint), project.root):
                 print_err(f"note: {text}")
