@@ -210,3 +210,22 @@ def test_a_store_of_another_version_is_nothing_to_be_repaired(quick: Quick) -> N
     assert 20 == done.code
     assert "the last commit that reads it is ea2b6a2" in done.out
     assert "--repair" not in done.out + done.err
+    quick.program.flow("- {name: works, type: shell, run: 'true'}")
+    for plan in ([], ["--plan"]):
+        refused = quick("run", "flow.yaml", *plan)
+        assert (20, True) == (refused.code, "ea2b6a2" in refused.err)
+
+
+def test_what_a_run_at_work_keeps_from_being_freed_is_told(quick: Quick) -> None:
+    """Nothing of a pack goes that somebody appends to: zero bytes would be no answer."""
+    store = Store.create(quick.program.root / ".maverick" / "checkpoints")
+    with store, store.own("at-work"):
+        store.save("at-work", {("a",): value(0)}, parent=None)
+        with store.own("done"):
+            at = store.save("done", {("a",): value(1)}, parent=None, group="works")
+            at = store.save("done", {("a",): value(2)}, parent=at)
+            store.save("done", {("a",): value(3)}, parent=at, kind="final")
+
+        done = quick("checkpoint", "gc", "--keep-last", "1")
+
+    assert " 2 checkpoints (bytes stay for now) " in done.out

@@ -36,6 +36,17 @@ def test_without_a_store_runs_lists_nothing_and_checkpoint_commands_exit_10(quic
         assert done.err.startswith("error: "), command
 
 
+def test_where_all_runs_are_gone_the_lists_say_so(quick: Quick) -> None:
+    quick.program.flow("- {name: works, type: shell, run: 'true'}")
+    quick("run", "flow.yaml")
+    quick("checkpoint", "drop", "@latest", "--yes")
+
+    for command in (["runs"], ["checkpoint", "list"]):
+        done = quick(*command)
+        said = "there are no runs here; start one with `maverick run WORKFLOW`"
+        assert (0, "", said) == (done.code, done.out, done.last_line)
+
+
 def test_runs_are_listed_newest_first_with_exactly_these_keys(quick: Quick) -> None:
     quick.program.flow("- {name: fails, type: shell, run: 'exit 1'}", "fails")
     quick.program.flow("- {name: works, type: shell, run: 'true'}", "works")

@@ -186,8 +186,8 @@ def test_what_restoring_would_write_and_remove_is_listed(half_way: Quick) -> Non
     assert [
         "recall   a  (it has finished, and nothing of it changed)",
         "recall   first  (it has finished, and nothing of it changed)",
-        "run      b  (it has not run yet)",
-        "run      c  (it has not run yet)",
+        "run      b  (it has not finished yet)",
+        "run      c  (it has not finished yet)",
         "restore  4 files as in checkpoint 3 (first): 2 written (13 B), 2 removed",
         "           - b.txt",
         "           + gone",

@@ -294,13 +294,13 @@ def test_why_of_a_first_execution_is_one_line(quick: Quick, program: Program) ->
     assert head == "first execution: 2 steps ran (--all shows each)"
     assert ["c: its `when` does not hold"] == [line.split(None, 1)[1] for line in others]
     assert 3 == len(quick("why", "--all").out.splitlines()) == len(quick("why", "--json").json)
-    assert "a: it had not run yet" in quick("why", "a").out
+    assert "a: it had not finished yet" in quick("why", "a").out
 
 
 def test_a_step_that_is_made_of_steps_has_no_reason(failed: Quick) -> None:
     """Those in it have."""
     assert "had not run" not in failed("show", "each").out
-    assert "it ran because it had not run yet" in failed("show", "says").out
+    assert "it ran because it had not finished yet" in failed("show", "says").out
 
 
 def test_a_folded_loop_says_what_is_shown_of_it(failed: Quick) -> None:

@@ -10,6 +10,7 @@ from maverick.checkpoints import Store
 from maverick.errors import StoreDamaged
 from maverick.project import Project
 from maverick.runs.auto import choose
+from maverick.runs.preview import plan_resume
 from maverick.runs.request import Request
 
 FLOW = """
@@ -63,6 +64,20 @@ def test_a_damaged_run_goes_on_from_its_newest_whole_checkpoint(
     (told,) = [text for text in resumed.notices if "damaged" in text]
     assert told.startswith(f"checkpoint 3 of {run} is damaged (")
     assert told.endswith("going on from 2, the newest that is whole")
+
+
+@pytest.mark.parametrize("damaged", ["payload", "record", "checkpoint", "gone"], indirect=True)
+@pytest.mark.parametrize("named", [False, True])
+def test_the_plan_of_a_damaged_run_says_what_resuming_does(damaged: Runs, *, named: bool) -> None:
+    """That it goes back, and to where; it forks nothing."""
+    request = Request(workflow="flow.yaml", revision=damaged.run if named else "")
+
+    plan = plan_resume(Project(damaged.root, damaged.environment), request, lambda _: None)
+
+    (told,) = [text for text in plan.notes if damaged.run in text]
+    assert f"checkpoint 3 of {damaged.run} is damaged: resuming goes on from 2" in told
+    would_run = [each.step.step for each in plan.steps if each.step.action != "recall"]
+    assert (damaged.run, would_run) == (plan.run, damaged.resume().executed)
 
 
 def test_what_no_step_needs_is_not_missed(damaged: Runs) -> None:

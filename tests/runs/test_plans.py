@@ -106,7 +106,7 @@ def test_what_has_finished_is_recalled_and_the_rest_runs(runs: Runs) -> None:
     plan = _plan(runs)
 
     assert {"a": "recall", "b": "recall", "c": "recall", "d": "run", "e": "run"} == _actions(plan)
-    assert ("it failed before", "it has not run yet") == (_whys(plan)["d"], _whys(plan)["e"])
+    assert ("it failed before", "it has not finished yet") == (_whys(plan)["d"], _whys(plan)["e"])
     assert "" == plan.refused
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,7 +18,7 @@ from maverick.dsl.processes.processes import Processes
 from maverick.dsl.processes.stop_request import Stop
 from maverick.dsl.serialization.executor import Executor
 from maverick.dsl.work import Tools
-from maverick.errors import FilesDiffer, StepFailed, WorkflowInvalid
+from maverick.errors import FilesDiffer, NotFound, StepFailed, StoreDamaged, WorkflowInvalid
 from maverick.runs import amend, find
 from maverick.runs.differences import Changed, Differences
 from maverick.runs.prepare import Prepared, prepare_resume, prepare_start, refuse_secrets
@@ -70,6 +71,8 @@ def plan_start(project: Project, request: Request) -> RunPlan:
     """Plan a new run. Raises WorkflowInvalid, InputInvalid as starting one does."""
     notes: list[str] = []
     refuse_secrets(project, request.inputs)
+    with suppress(NotFound):  # A store that would be refused is refused.
+        project.open_store()
     prepared = prepare_start(project, request, notes.append)
     planner = _Planner(prepared, Recall(None), notes)
     planned = planner.walk(prepared.inputs)
@@ -84,10 +87,31 @@ def plan_resume(
 
     Raises as `runs.resume` does before it runs anything, except for what `refused` says.
     """
-    notes: list[str] = []
     refuse_secrets(project, request.inputs)
     store = project.open_store()
     tip = find.find_checkpoint(project, store, request, observe)
+    try:
+        return _plan_from(project, store, tip, request, observe, can_ask=can_ask)
+    except StoreDamaged:
+        # Resuming goes back as well, if this is where a run stands.
+        if tip.kind == "final" or not find.is_newest(store, tip):
+            raise
+        whole = store.newest_whole(tip.run)
+        if whole.damage is None:
+            raise
+        return _plan_from(project, store, whole.checkpoint, request, observe, can_ask=can_ask)
+
+
+def _plan_from(
+    project: Project,
+    store: Store,
+    tip: Checkpoint,
+    request: Request,
+    observe: Observer,
+    *,
+    can_ask: bool,
+) -> RunPlan:
+    notes: list[str] = []
     try:
         prepared = prepare_resume(project, store, tip, request, notes.append)
     except WorkflowInvalid:  # There is no plan to note it in.
@@ -172,6 +196,13 @@ def _circumstances(
             f"run {checkpoint.run} is done: resuming it prints the recorded output and runs none "
             "of these"
         )
+    elif checkpoint.kind != "final" and find.names_a_run(store, request.revision):
+        ref = store.ref(checkpoint.run)
+        if ref.sequence > checkpoint.sequence:
+            yield (
+                f"checkpoint {ref.sequence} of {ref.run} is damaged: resuming goes on from "
+                f"{checkpoint.sequence}, the newest that is whole"
+            )
     elif checkpoint.kind == "final" or not find.is_newest(store, checkpoint):
         yield f"a new run would be forked from {checkpoint.run} at {checkpoint.id[:12]}"
 

@@ -153,6 +153,7 @@ def _text(plan: "GcPlan", numbers: Mapping[str, int], freed: int | None) -> str:
 
 
 def _what_goes(removal: "Removal") -> str:
-    if removal.dropped:
-        return "the run"
-    return plural(len(removal.positions), "checkpoint") if removal.positions else "leftovers"
+    if not removal.dropped and not removal.positions:
+        return "leftovers"
+    what = "the run" if removal.dropped else plural(len(removal.positions), "checkpoint")
+    return what if removal.objects else f"{what} (bytes stay for now)"

@@ -149,7 +149,7 @@ def _choose(
         run = summarise(store, ref, now)
         if not chosen.statuses or run.status in chosen.statuses:
             runs.append(run)
-    note = ""
+    note = "" if every else "there are no runs here; start one with `maverick run WORKFLOW`"
     if every and not of_group:
         groups = sorted({ref.group for ref in every if ref.group})
         note = f"there is no run of {chosen.workflow}{nearest(chosen.workflow, groups)}"

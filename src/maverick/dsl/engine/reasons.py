@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from maverick.dsl.workflow.outcome import Key
     from maverick.values import Value
 
-NOT_RUN = "it had not run yet"
+NOT_RUN = "it had not finished yet"
 FAILED_BEFORE = "it failed before"
 RUNS_EACH_TIME = "it runs each time (`always_run`)"
 
@@ -61,7 +61,7 @@ def reason_of(
     if record is None or not record.key:
         if recall.failed_attempts(path):
             return Reason(FAILED_BEFORE)
-        return Reason("it has not run yet" if planned else NOT_RUN)
+        return Reason("it has not finished yet" if planned else NOT_RUN)
     parts = tuple(changed_parts(record.key, key)) if key is not None else ()
     if asked:
         failed = path in recall.records.failed
