@@ -251,6 +251,16 @@ def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def writable(name: str) -> Path:
+    """Give the file *name*, which can be written: minutes later it would be too late to say so."""
+    path = Path(name)
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"cannot write {name}: {error.strerror}") from None
+    return path
+
+
 def arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(prog="scripts/bench peers", description=__doc__)
@@ -264,7 +274,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--work", help=f"some of the work: {','.join(LINES)}")
     parser.add_argument("--subjects", help="some of the stores, with ; between their names")
-    parser.add_argument("--json", type=Path, help="write the figures to this file, too")
+    parser.add_argument("--json", type=writable, help="write the figures to this file, too")
     parser.add_argument(
         "--table", type=Path, help="print the table of figures that --json wrote; measure nothing"
     )

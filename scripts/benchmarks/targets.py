@@ -206,6 +206,7 @@ def render(results: dict[str, Any], *, markdown: bool) -> str:
         texts = [
             f"{a:{wide[0]}}  {b:>{wide[1]}}  {c:>{wide[2]}}  {d}".rstrip() for a, b, c, d in lines
         ]
+        about.append("* !: more than the target")
     return "\n".join([*about, "", *texts])
 
 
@@ -285,7 +286,7 @@ def main() -> int:
     parser.add_argument(
         "--markdown", action="store_true", help="print a table of Markdown, what is missed in bold"
     )
-    parser.add_argument("--json", type=Path, help="write the figures to this file, too")
+    parser.add_argument("--json", type=peers.writable, help="write the figures to this file, too")
     parser.add_argument(
         "--table", type=Path, help="print the table of figures that --json wrote; measure nothing"
     )

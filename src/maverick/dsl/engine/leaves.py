@@ -151,7 +151,7 @@ class _Leaf:
     def _known_before(self, reason: Reason) -> dict[str, object]:
         """Give what is noted of the step, beside how it goes: its type, and why it runs.
 
-        Without `because` it had not run yet; without `execution` it runs in the first one.
+        Without `because` it had not finished yet; without `execution` it runs in the first one.
         """
         walk, execution = self._walk, self._recorder.standing.execution
         facts: dict[str, object] = {"type": self._step.kind}
