@@ -8,40 +8,39 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints.objects.ids import CheckpointId, ObjectKind, TreeId
+from maverick.checkpoints.trees.checkpoint import Checkpoint
 from maverick.checkpoints.trees.closure import Link, follow, links_of
 from maverick.errors import NotFound, ObjectMissing
 
 if TYPE_CHECKING:
     from maverick.checkpoints.folder import StoreFolder
-    from maverick.checkpoints.trees.checkpoint import Checkpoint
     from maverick.checkpoints.trees.tree_nodes import Entry
 
 
-def require_checkpoint(store: StoreFolder, checkpoint: Checkpoint) -> None:
-    """Raise NotFound unless *checkpoint*, its trees and the labelled ones before it are in
-    `objects/`.
+def require(store: StoreFolder, *others: Checkpoint | Entry) -> None:
+    """Raise ObjectMissing, or PackDamaged, unless all that *others* lead to is in `objects/`, of a
+    checkpoint its trees and the labelled ones before it; NotFound where gc has taken of that.
     """
-    try:
-        follow([Link(ObjectKind.CHECKPOINT, checkpoint.id)], partial(_links, store))
-    except ObjectMissing as error:
-        raise NotFound(
-            f"checkpoint {checkpoint.id[:12]} of run {checkpoint.run} was collected by gc"
-        ) from error
+    for other in others:
+        kind = ObjectKind.CHECKPOINT if isinstance(other, Checkpoint) else other.object_kind
+        try:
+            if kind is not None:
+                follow([Link(kind, other.id)], partial(_links, store))
+        except ObjectMissing as error:
+            if not isinstance(other, Checkpoint):
+                raise
+            raise NotFound(
+                f"checkpoint {other.id[:12]} of run {other.run} was collected by gc"
+            ) from error
 
 
 def is_there(store: StoreFolder, checkpoint: CheckpointId) -> bool:
-    """Say whether `require_checkpoint` has nothing against a checkpoint."""
+    """Say whether `require` has nothing against a checkpoint."""
     try:
-        require_checkpoint(store, store.checkpoint(checkpoint))
+        require(store, store.checkpoint(checkpoint))
     except (NotFound, ObjectMissing):
         return False
     return True
-
-
-def require_entry(store: StoreFolder, entry: Entry) -> None:
-    """Raise ObjectMissing, or PackDamaged, unless all that *entry* leads to is in `objects/`."""
-    if entry.object_kind is not None:
-        follow([Link(entry.object_kind, entry.id)], partial(_links, store))
 
 
 def _links(store: StoreFolder, link: Link) -> tuple[Link, ...]:

@@ -112,7 +112,10 @@ def save(store: StoreFolder, saving: Saving, changes: Changes, facts: Changes) -
         saving.expected_ref(store)
         if appends:
             store.appender.ready()
-        _require_whole(store, others)
+        if others:
+            from maverick.checkpoints.presence import require  # noqa: PLC0415 - most saves lean on nothing
+
+            require(store, *others)
         with store.objects.adding() as new:
             state |= stream(changes, new, partial(_find, store, parent))
             tree = folders.update(store, parent.tree if parent else None, state)
@@ -163,18 +166,6 @@ def _others(saving: Saving, changes: Changes) -> list[Checkpoint | Entry]:
         *forked,
         *(it.entry for it in changes.values() if it is not None and it.entry is not None),
     ]
-
-
-def _require_whole(store: StoreFolder, others: list[Checkpoint | Entry]) -> None:
-    if not others:
-        return
-    from maverick.checkpoints.presence import require_checkpoint, require_entry  # noqa: PLC0415 - most saves lean on nothing
-
-    for other in others:
-        if isinstance(other, Checkpoint):
-            require_checkpoint(store, other)
-        else:
-            require_entry(store, other)
 
 
 def _find(store: StoreFolder, checkpoint: Checkpoint | None, path: folders.Path) -> Entry | None:

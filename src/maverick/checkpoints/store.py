@@ -245,9 +245,9 @@ class Store(StoreFolder):
         with self.changing("tag the checkpoint"):
             self.objects.packs.refresh()
             if checkpoint is not None:
-                from maverick.checkpoints.presence import require_checkpoint  # noqa: PLC0415 - rare
+                from maverick.checkpoints.presence import require  # noqa: PLC0415 - rare
 
-                require_checkpoint(self, checkpoint)
+                require(self, checkpoint)
             tagged = checkpoint.id if checkpoint else None
             with self.appender.changing(run) as ref:
                 self.ref_files.put(refs.tagged(ref or self.ref(run), name, tagged))

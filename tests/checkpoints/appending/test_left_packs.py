@@ -186,7 +186,7 @@ def test_a_tag_moves_no_ref_to_what_may_not_be_on_the_disk(
         with pytest.raises(Killed), store.own("run-1"):
             extend(store, at, range(1))
 
-    monkeypatch.setattr(presence, "require_checkpoint", save_and_be_killed)
+    monkeypatch.setattr(presence, "require", save_and_be_killed)
     done_by = done(other, lambda: other.tag("run-1", "good", at))
 
     assert ["truncate", "pwrite", "sync"] == done_by[:3]
