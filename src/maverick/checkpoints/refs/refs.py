@@ -361,20 +361,12 @@ def standing(pack: Pack) -> dict[str, Ref]:
     from maverick.checkpoints.refs.run_commits import committed  # noqa: PLC0415 - after a kill only
 
     refs: dict[str, Ref] = {}
-    for commits in committed(pack):
-        ref: Ref | None = None
-        for commit in commits:
-            if commit.checkpoint is None:
-                ref = parse_ref(commit.ref.encode("utf-8", "surrogateescape"))
-            elif ref is not None:
-                ref = Ref.at(
-                    commit.checkpoint,
-                    size=commit.bytes,
-                    reason=commit.reason,
-                    before=ref,
-                    summary=commit.summary,
-                )
-        if ref is not None and all(commit.run == ref.run for commit in commits):
+    for data, since in committed(pack):
+        ref = parse_ref(data)
+        for checkpoint, said in since:
+            if ref is not None and checkpoint.run == ref.run:
+                ref = Ref.at(checkpoint, before=ref, **said)
+        if ref is not None:
             refs[ref.run] = ref
     return refs
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.ids import CheckpointId, ObjectId
@@ -13,23 +13,10 @@ from maverick.checkpoints.trees.checkpoint import parse_checkpoint
 from maverick.errors import StoreDamaged, StoreTooNew
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from maverick.checkpoints.objects.packs import Pack
     from maverick.checkpoints.trees.checkpoint import Checkpoint
-
-
-class Commit(NamedTuple):
-    """What a record says of its run: all of its ref, as the file has it; or the checkpoint that the
-    run came to, and what its ref says of that beside.
-    """
-
-    run: str
-    ref: str = ""
-    checkpoint: Checkpoint | None = None
-    bytes: int = 0
-    reason: str = ""
-    summary: Mapping[str, Any] | None = None
 
 
 def unclosed(pack: Pack) -> dict[bytes, list[int]]:
@@ -56,28 +43,28 @@ def holds_unclosed(pack: Pack, run: str) -> bool:
     return run_tag(run) in unclosed(pack)
 
 
-def committed(pack: Pack) -> Iterator[list[Commit]]:
-    """Yield for each run that is not closed in *pack* what its records say, from the last one on
-    that says all; nothing of a run of which that cannot be read.
+def committed(pack: Pack) -> Iterator[tuple[bytes, list[tuple[Checkpoint, dict[str, Any]]]]]:
+    """Yield for each run that is not closed in *pack* the ref that its last record with one holds,
+    as the file has it, and the checkpoints that the run came to since, each with what `Ref.at` is
+    to know of it; nothing of a run of which that cannot be read.
     """
     for places in unclosed(pack).values():
         with suppress(RecordDamaged, StoreDamaged, StoreTooNew, ValueError, KeyError, TypeError):
-            commits: list[Commit] = []
+            since: list[tuple[Checkpoint, dict[str, Any]]] = []
             for at in reversed(places):
-                commits.insert(0, _commit(pack, at))
-                if commits[0].ref:
+                fields: dict[str, Any] = json.loads(pack.meta(at))
+                if "ref" in fields:
+                    yield fields["ref"].encode("utf-8", "surrogateescape"), since
                     break
-            yield commits
+                said = {"size": fields["bytes"], "reason": fields["reason"]}
+                said["summary"] = fields.get("summary")
+                since.insert(0, (_checkpoint(pack, at), said))
 
 
-def _commit(pack: Pack, at: int) -> Commit:
-    fields: dict[str, Any] = json.loads(pack.meta(at))
-    if "ref" in fields:
-        return Commit(fields["run"], fields["ref"])
-    record = pack.records[at]
-    number = record.numbers[-1]
+def _checkpoint(pack: Pack, at: int) -> Checkpoint:
+    number = pack.records[at].numbers[-1]
     checkpoint_id = CheckpointId(ObjectId(pack.raw_id(number).hex()))
     data = pack.read(number)
     if ids.checkpoint_id(data) != checkpoint_id:
         raise RecordDamaged("its checkpoint is not what was written")
-    return Commit(checkpoint=parse_checkpoint(checkpoint_id, data), **fields)
+    return parse_checkpoint(checkpoint_id, data)
