@@ -178,11 +178,6 @@ def safety_of(store: Store, change: HandChange) -> Checkpoint:
     return store.checkpoint(CheckpointId(ObjectId(change.detail["safety"])))
 
 
-def forget(store: Store, change: HandChange) -> None:
-    """Offer *change* no more: it has been taken back."""
-    _forget(store, change.name)
-
-
 def _note(
     store: Store,
     action: Action,
@@ -211,7 +206,7 @@ def _note(
         name = f"{max(now, newest + 1):016d}-{os.urandom(4).hex()}"
         replace_file(store.files, temporary(store.root), folder / name, [data])
         for old in names[: -KEPT + 1]:
-            _forget(store, old)
+            forget(store, old)
 
 
 # --- taking them back -----------------------------------------------------------------------------
@@ -290,7 +285,7 @@ def undo(store: Store, change: HandChange) -> str:
             said = _undo_drop(store, change)
         case "restore":
             raise UsageError("a restoration is taken back where the files are")
-    _forget(store, change.name)
+    forget(store, change.name)
     return said
 
 
@@ -333,7 +328,7 @@ def _undo_drop(store: Store, change: HandChange) -> str:
     try:
         store.adopt(ref)
     except NotFound:
-        _forget(store, change.name)
+        forget(store, change.name)
         raise
     return f"run {change.run} is there again"
 
@@ -428,6 +423,7 @@ def _broken_note(path: File, how: str) -> StoreDamaged:
     )
 
 
-def _forget(store: Store, name: str) -> None:
+def forget(store: Store, name: str) -> None:
+    """Offer the change by hand of that *name* no more: it has been taken back."""
     with suppress(FileNotFoundError), writing("forget a change by hand", store.root):
         store.files.unlink(store.root / FOLDER / name)

@@ -351,7 +351,7 @@ def undo_restore(store: Store, root: Path, change: byhand.HandChange) -> str:
         )
     records = _undo_records(store, safety, change)
     plan.execute(head_may_differ=True)
-    byhand.forget(store, change)
+    byhand.forget(store, change.name)
     if not plan.changes:
         return "the records are as before" if records else "no file differed"
     verb = "is" if len(plan.changes) == 1 and not records else "are"

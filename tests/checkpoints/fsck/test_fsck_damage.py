@@ -25,7 +25,7 @@ from maverick.checkpoints.objects.pack_records import (
 )
 from maverick.checkpoints.objects.packs import TRAILER_BYTES
 from maverick.checkpoints.objects.segments import CONTENT, STRUCTURE, Item
-from maverick.errors import PackDamaged, StoreDamaged
+from maverick.errors import ObjectCorrupt, PackDamaged, StoreDamaged
 
 Damage = Callable[[bytes, int], bytes]
 
@@ -329,3 +329,26 @@ def test_a_disk_that_does_not_read_one_pack_reads_the_others(sound: Prepared, ro
     assert sound.content == read_all(store, store.resolve("other"))
     with pytest.raises(PackDamaged, match="cannot be read"):
         store.resolve("victim")
+
+
+def test_an_object_that_the_disk_does_not_read_is_damaged(sound: Prepared, root: Path) -> None:
+    """A bad sector where its content is, which nobody saw as the pack was opened."""
+
+    class BadSector(CountingFiles):
+        bad: range = range(0)
+
+        def pread_open(self, descriptor: int, offset: int, length: int) -> bytes:
+            if offset in self.bad or offset + length - 1 in self.bad:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return super().pread_open(descriptor, offset, length)
+
+    files = BadSector()
+    store = Store.open(root, files=files)
+    victim = store.load("victim")
+    entry = victim.entry("steps/b")
+    offset, length = CONTENT.place(sound.record)
+    files.bad = range(offset, offset + length)
+
+    with pytest.raises(ObjectCorrupt, match=r"is damaged \(it cannot be read: Input/output error"):
+        victim.data_of(entry)
+    assert sound.content == read_all(store, store.resolve("other"))

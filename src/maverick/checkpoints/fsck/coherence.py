@@ -89,10 +89,11 @@ class Coherence:
     def _take(self, kind: ObjectKind, object_id: ObjectId, size: int, count: int) -> None:
         """Take note of what an object is said to be, or is; both have to agree."""
         for known, number in ((self.sizes, size), (self._counts, count)):
-            if known.get(object_id, UNKNOWN) == UNKNOWN:
-                known[object_id] = number
-            elif number not in {UNKNOWN, known[object_id]}:
+            if number == UNKNOWN:
+                continue
+            if known.get(object_id, UNKNOWN) not in {UNKNOWN, number}:
                 self._note(kind, object_id, "it has another size than what names it says")
+            known[object_id] = number
 
     def _misplaced(self) -> Iterator[tuple[ObjectId, str]]:
         """Yield the nodes of wide folders whose names do not stand under the digits of their

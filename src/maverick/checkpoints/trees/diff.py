@@ -107,9 +107,7 @@ def diff_checkpoints(
                 )
 
 
-def diff_trees(
-    nodes: Nodes, old: TreeId | None, new: TreeId | None, path: Path = ()
-) -> Iterator[EntryChange]:
+def diff_trees(nodes: Nodes, old: TreeId | None, new: TreeId | None) -> Iterator[EntryChange]:
     """Yield the entries that differ between two folders (None: an empty one) and the folders below.
 
     Names come in natural order (`step[2]` before `step[10]`). A folder itself is none of the
@@ -119,7 +117,8 @@ def diff_trees(
         UsageError: there are more than a million differences, and more than anybody could list.
     """
     count = 0
-    todo = [(path, _pairs(nodes, old, new))]
+    above: Path = ()
+    todo = [(above, _pairs(nodes, old, new))]
     while todo:
         above, pairs = todo[-1]
         pair = next(pairs, None)
