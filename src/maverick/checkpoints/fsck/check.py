@@ -125,8 +125,8 @@ class _Check:
         for file in sorted(self._misplaced):
             folder, _, name = file.partition("/")
             run = layout.run_name(name) if folder in {"refs", "owners"} else None
-            finding = error("unreadable", f"something else stands where {file} is to be", file=file)
-            yield finding if run is None else _of_run(run, finding)
+            text = f"something else stands where {file} is to be"
+            yield error("unreadable", text, file=file, run=run)
         for folder in set(layout.FOLDERS) - self._misplaced:
             try:
                 self._files.list(self._root / folder)
@@ -159,13 +159,13 @@ class _Check:
         except FileNotFoundError:
             return
         except OSError as problem:
-            yield _of_run(run, _unreadable(file, problem))
+            yield _unreadable(file, problem, run)
         else:
             if ref is not None and ref.run == run:
                 self._refs[run] = ref
                 return
             says = "is torn or altered" if ref is None else f"is that of another run, {ref.run}"
-            yield _of_run(run, error("ref", f"the ref of run {run} {says}", file=file))
+            yield error("ref", f"the ref of run {run} {says}", file=file, run=run)
         self._unread_runs.add(run)
 
     def _check_packs(self) -> Iterator[Finding]:
@@ -242,7 +242,7 @@ class _Check:
         for run, ref in self._refs.items():
             for problem in self._coherence.ref_problems(ref):
                 text = f"the ref of run {run} is wrong: {problem}"
-                yield _of_run(run, error("ref", text, file=f"refs/{layout.file_name(run)}"))
+                yield error("ref", text, file=f"refs/{layout.file_name(run)}", run=run)
 
     def _check_orphans(self) -> Iterator[Finding]:
         """Look for runs that have had a ref: with a second checkpoint, and not dropped."""
@@ -259,7 +259,7 @@ class _Check:
                 f"run {run} has checkpoints, the newest of them number {newest}, but its ref "
                 "is gone"
             )
-            yield _of_run(run, error("ref-missing", text, file=f"refs/{layout.file_name(run)}"))
+            yield error("ref-missing", text, file=f"refs/{layout.file_name(run)}", run=run)
 
     def _check_leftovers(self) -> Iterator[Finding]:
         for name in self._list("tmp"):
@@ -293,17 +293,13 @@ def _kind_of(problem: StoreDamaged | StoreTooNew) -> FindingKind:
             return "object-malformed"
 
 
-def _unreadable(file: str, problem: OSError) -> Finding:
+def _unreadable(file: str, problem: OSError, run: str | None = None) -> Finding:
     """Give the finding for a file that the system cannot read. That this user may not read it is
     none: it is raised.
     """
     if isinstance(problem, StoreDenied):
         raise problem
-    return error("unreadable", f"{file} cannot be read: {problem}", file=file)
-
-
-def _of_run(run: str, finding: Finding) -> Finding:
-    return replace(finding, runs=(run,))
+    return error("unreadable", f"{file} cannot be read: {problem}", file=file, run=run)
 
 
 def _with_places(finding: Finding, places: dict[str, str]) -> Finding:

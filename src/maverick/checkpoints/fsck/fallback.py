@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from maverick.checkpoints.disk.files import replace as replace_file
 from maverick.checkpoints.disk.layout import file_name, temporary
+from maverick.checkpoints.fsck.findings import Repair
 from maverick.checkpoints.fsck.whole import Damage, Wholeness
 from maverick.checkpoints.refs.refs import Ref, encode_ref
 from maverick.errors import RefMoved, StoreDamaged
@@ -104,13 +105,13 @@ def free_name(store: StoreFolder, name: str) -> str:
     )
 
 
-def set_aside(store: StoreFolder, file: str) -> str:
-    """Move a file of the store to `quarantine/`; gives where it is now. It is durable there before
-    it is gone.
+def set_aside(store: StoreFolder, file: str, why: str) -> Repair:
+    """Move a file of the store to `quarantine/`; *why* begins the message. It is durable there
+    before it is gone.
     """
     path = store.root / file
     target = f"quarantine/{free_name(store, path.name)}"
     store.files.rename(path, store.root / target)
     store.files.sync_folder(store.root / "quarantine")
     store.files.sync_folder(path.parent)
-    return target
+    return Repair("quarantined", f"{why}; it was moved to {target}", file=file)

@@ -67,11 +67,14 @@ class Finding:
     runs: tuple[str, ...] = ()
 
 
-def error(kind: FindingKind, message: str, *, object_id: str = "", file: str = "") -> Finding:
-    """Give a finding that is damage, of which the runs are not known yet; of *message* without the
-    advice to run fsck.
+def error(
+    kind: FindingKind, message: str, *, object_id: str = "", file: str = "", run: str | None = None
+) -> Finding:
+    """Give a finding that is damage, to *run* if that is known yet; of *message* without the advice
+    to run fsck.
     """
-    return Finding("error", kind, _ADVICE.sub("", message), object_id, file)
+    runs = () if run is None else (run,)
+    return Finding("error", kind, _ADVICE.sub("", message), object_id, file, runs)
 
 
 def warning(kind: FindingKind, message: str, *, file: str = "") -> Finding:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints.disk import layout
@@ -121,18 +122,15 @@ def _make_quarantine(store: StoreFolder) -> Iterator[Repair]:
     if path.name in layout.misplaced(store.files, store.root):
         spare = path.with_name(f"{path.name}-{os.urandom(4).hex()}")
         store.files.rename(path, spare)
-        where = set_aside(store, spare.name)
-        text = f"something else stood where quarantine is to be; it was moved to {where}"
-        yield Repair("quarantined", text, file="quarantine")
+        repair = set_aside(store, spare.name, "something else stood where quarantine is to be")
+        yield replace(repair, file=path.name)
 
 
 def _set_aside_misplaced(store: StoreFolder, only: tuple[str, ...] = ()) -> Iterator[Repair]:
     """Set aside what stands where the store has something else; a ref is then built anew."""
     for file in list(layout.misplaced(store.files, store.root)):
         if not only or file in only:
-            where = set_aside(store, file)
-            text = f"something else stood where {file} is to be; it was moved to {where}"
-            yield Repair("quarantined", text, file=file)
+            yield set_aside(store, file, f"something else stood where {file} is to be")
 
 
 def _set_aside_notes(store: StoreFolder) -> Iterator[Repair]:
@@ -140,11 +138,7 @@ def _set_aside_notes(store: StoreFolder) -> Iterator[Repair]:
     rebuilt.
     """
     if read_dropped(store.files, store.root) is None:
-        text = (
-            "the list of the runs that gc dropped is damaged; it was moved to "
-            f"{set_aside(store, FILE)}"
-        )
-        yield Repair("quarantined", text, file=FILE)
+        yield set_aside(store, FILE, "the list of the runs that gc dropped is damaged")
 
 
 class _Refs:

@@ -88,8 +88,7 @@ def salvage(store: StoreFolder, why: dict[str, str], held: Descriptor) -> Iterat
         if file.endswith(".open"):
             for run, ref in standing(pack).items():
                 store.appender.make_durable(run, ref)
-        text = f"{why[file]}; it was moved to {set_aside(store, f'objects/{file}')}"
-        yield Repair("quarantined", text, file=f"objects/{file}")
+        yield set_aside(store, f"objects/{file}", why[file])
     store.objects.packs.refresh()
 
 
