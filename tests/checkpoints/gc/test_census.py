@@ -110,7 +110,7 @@ def test_the_bytes_of_records_are_those_of_their_objects(store: Store) -> None:
                 expected = sum(
                     HEAD_BYTES + record.length for record in counted.pack.records if record.total
                 )
-                assert expected == sum(sizes_of(census, counted, groups))
+                assert expected == sum(sizes_of(counted, groups))
     assert 2 == len(census.packs)
 
 
@@ -126,7 +126,7 @@ def test_blobs_of_one_record_have_bytes_by_their_lengths(store: Store) -> None:
     sizes = dict(
         zip(
             counted.numbers,
-            sizes_of(census, counted, [number == wanted for number in range(len(census))]),
+            sizes_of(counted, [number == wanted for number in range(len(census))]),
             strict=True,
         )
     )

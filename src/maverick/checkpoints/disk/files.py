@@ -17,7 +17,7 @@ from maverick.errors import StoreDamaged, StoreDenied, StoreUnwritable
 from maverick.owners import user_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 _UNWRITABLE = {
@@ -497,3 +497,16 @@ def is_full(error: BaseException) -> bool:
     """Say whether *error*, or what it was made from, is that of a full disk or quota."""
     cause = error.__cause__ if isinstance(error, StoreUnwritable) else error
     return isinstance(cause, OSError) and cause.errno in FULL
+
+
+def fits(act: Callable[[], object], *, tight: bool = True) -> bool:
+    """Do *act*; says whether the disk had space for that. If it is not *tight*, a full one is an
+    error as any other.
+    """
+    try:
+        act()
+    except (OSError, StoreUnwritable) as error:
+        if not (tight and is_full(error)):
+            raise
+        return False
+    return True

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints.folder import alone
-from maverick.checkpoints.gc.survey import lost_positions, take_survey
+from maverick.checkpoints.gc.survey import Survey
 from maverick.checkpoints.refs import retention
-from maverick.checkpoints.refs.refs import by_start
 from maverick.checkpoints.refs.retention import Fate
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from maverick.checkpoints.folder import StoreFolder
-    from maverick.checkpoints.gc.survey import Survey
     from maverick.checkpoints.gc.sweep import GcResult
     from maverick.checkpoints.objects.ids import CheckpointId
     from maverick.checkpoints.refs.refs import Position
@@ -106,8 +104,11 @@ def plan_gc(
     policy = replace(retention.make_policy(keep_last, keep_within, run, now), spared=tuple(spared))
     store.format.require_gc(store.root)
     with alone(store, "collect garbage"):
-        survey = take_survey(store, policy)
+        if run is not None:
+            store.ref(run)
+        survey = Survey(store, policy)
         try:
+            survey.take()
             return _plan(store, survey)
         finally:
             survey.census.close()
@@ -120,7 +121,7 @@ def _plan(store: StoreFolder, survey: Survey) -> GcPlan:
     kept: list[int] = []
     seen = bytearray(len(census))
     for counted in census.packs.values():
-        for number, size in zip(counted.numbers, survey.sizes[counted.nonce], strict=True):
+        for number, size in zip(counted.numbers, counted.sizes, strict=True):
             if seen[number]:
                 continue
             seen[number] = 1
@@ -143,11 +144,9 @@ def _plan(store: StoreFolder, survey: Survey) -> GcPlan:
 
 def _removals(survey: Survey, lost: dict[str, list[int]]) -> Iterator[Removal]:
     """Say for each run, the newest first, what goes of it: *lost* are the sizes of objects."""
-    refs = sorted(survey.refs.values(), key=by_start)
-    for run in dict.fromkeys((*(ref.run for ref in refs), *survey.losers)):
+    for run in dict.fromkeys((*survey.refs, *survey.losers)):
         sizes = lost.get(run, [])
         dropped = survey.fates.get(run) is Fate.DROPPED
-        ref = survey.refs.get(run)
-        positions = lost_positions(ref, survey.fates[run], survey) if ref is not None else ()
+        positions = survey.lost_positions(run) if run in survey.refs else ()
         if sizes or dropped or positions:
             yield Removal(run, dropped, positions, len(sizes), sum(sizes))

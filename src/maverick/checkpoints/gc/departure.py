@@ -9,13 +9,13 @@ with its ref or noted as dropped.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints.disk import layout
-from maverick.checkpoints.disk.files import is_full, write_new
-from maverick.checkpoints.disk.layout import file_name, run_name
+from maverick.checkpoints.disk.files import fits, is_full, write_new
+from maverick.checkpoints.disk.layout import run_name
 from maverick.checkpoints.disk.locks import DROPPED
-from maverick.checkpoints.gc.survey import lost_positions
 from maverick.checkpoints.refs.dropped import read_dropped, write_dropped
 from maverick.checkpoints.refs.refs import encode_ref
 from maverick.checkpoints.refs.retention import Fate
@@ -27,12 +27,14 @@ if TYPE_CHECKING:
 
     from maverick.checkpoints.folder import StoreFolder
     from maverick.checkpoints.gc.survey import Survey
-    from maverick.checkpoints.refs.refs import Position, Ref
+    from maverick.checkpoints.refs.refs import Ref
 
 
 class Departure:
     """Carries out the fates that *survey* has found. `dropped` are the runs that are gone, in
     order.
+
+    On a *tight* disk, which had no space for all of it, as much is done as fits.
     """
 
     def __init__(self, store: StoreFolder, survey: Survey) -> None:
@@ -40,128 +42,108 @@ class Departure:
         self._files = store.files
         self._survey = survey
         self._noted = read_dropped(store.files, store.root) or {}
-        self._shorter: dict[str, Path] = {}
-        self._shortened: set[str] = set()
+        self._shorter: dict[str, tuple[Path, Ref]] = {}
         self.dropped: dict[str, int] = {}
 
     def write_shorter_refs(self, *, tight: bool) -> None:
-        """Write the refs that lose positions under temporary names; on a *tight* disk as many as
-        fit.
+        """Write the refs that lose positions under temporary names. Where that does not fit, the
+        run stays whole.
         """
-        for ref in self._survey.refs.values():
-            lost = self._lost(ref, self._survey.fates)
-            if not lost or ref.run in self._shortened:
+        survey = self._survey
+        for run, ref in survey.refs.items():
+            lost = survey.lost_positions(run) if survey.fates[run] is Fate.ENDS else ()
+            if not lost:
                 continue
             kept = tuple(position for position in ref.positions if position not in lost)
-            temporary = layout.temporary(self._store.root)
-            try:
-                write_new(self._files, temporary, [encode_ref(ref._replace(positions=kept))])
-            except OSError as error:
-                if tight and is_full(error):
-                    return
-                raise
-            self._shorter[ref.run] = temporary
+            shorter, temporary = ref._replace(positions=kept), layout.temporary(self._store.root)
+            if fits(partial(write_new, self._files, temporary, [encode_ref(shorter)]), tight=tight):
+                self._shorter[run] = temporary, shorter
+            else:
+                survey.fates[run] = Fate.WHOLE
 
     def clean_up(self) -> None:
         """Remove what `write_shorter_refs` has written and nobody has used."""
-        for temporary in self._shorter.values():
+        for temporary, _ in self._shorter.values():
             with suppress(FileNotFoundError):
                 self._files.unlink(temporary)
         self._shorter.clear()
 
-    def keep_unprepared(self, refs: list[Ref], fates: dict[str, Fate]) -> None:
-        """Let runs stay whole whose shorter refs were not written."""
-        for ref in refs:
-            if self._lost(ref, fates) and ref.run not in self._shorter:
-                fates[ref.run] = Fate.WHOLE
-
-    def carry_out(self, refs: list[Ref], fates: dict[str, Fate], *, tight: bool) -> None:
+    def carry_out(self, *, tight: bool) -> None:
         """Remove and shorten refs, durably, alone in the store. What was removed of `refs/` and of
         `objects/` before is durable.
 
         On a *tight* disk that has no space for a note refs go without; `note_the_rest` makes up for
         it.
         """
-        gone = list(self._gone(refs))
-        now = self._store.now()
-        going = [ref for ref in refs if fates[ref.run] is Fate.DROPPED]
-        notes = self._still_needed(refs) | self.dropped
+        survey, now = self._survey, self._store.now()
+        going = {
+            run: max(now, ref.updated)
+            for run, ref in survey.refs.items()
+            if survey.fates[run] is Fate.DROPPED
+        }
+        gone = list(self._gone())
+        notes = self._still_needed() | self.dropped
         notes |= {run: now for run in gone if self._store.owner_note(run).get(DROPPED)}
-        self._note(notes | {ref.run: max(now, ref.updated) for ref in going}, tight=tight)
-        owned = [ref for ref in going if not self._drop(ref, max(now, ref.updated))]
-        if owned:
+        self._note(notes | going, tight=tight)
+        for run, until in going.items():
+            if self._remove(run):
+                self.dropped[run] = until
+        if not going.keys() <= self.dropped.keys():
             self._note(notes | self.dropped, tight=tight)
-        for ref in refs:
-            if fates[ref.run] is Fate.ENDS and ref.run in self._shorter:
-                self._files.rename(
-                    self._shorter[ref.run], self._store.root / "refs" / file_name(ref.run)
-                )
-                self._shortened.add(ref.run)
+        for run, (temporary, shorter) in self._shorter.items():
+            if survey.fates[run] is Fate.ENDS:
+                self._files.rename(temporary, self._store.ref_files.path(run))
+                survey.refs[run] = shorter
         for run in gone:
-            self._forget_owner(run)
+            if not self._store.is_owned(run):  # else it is being begun
+                self._remove(run)
         self._files.sync_folder(self._store.root / "refs")
 
     def note_the_rest(self) -> None:
         """Note what went without a note, if by now there is space for it."""
         self._note(self._noted | self.dropped, tight=True)
 
-    def _lost(self, ref: Ref, fates: dict[str, Fate]) -> tuple[Position, ...]:
-        fate = fates[ref.run]
-        return lost_positions(ref, fate, self._survey) if fate is Fate.ENDS else ()
-
-    def _still_needed(self, refs: list[Ref]) -> dict[str, int]:
+    def _still_needed(self) -> dict[str, int]:
         """Give the notes of runs that have checkpoints, and no ref; all, if nobody can say."""
-        runs = self._survey.runs
+        runs, refs = self._survey.runs, self._survey.refs
         if runs is None:
             return self._noted
-        refs_of = {ref.run for ref in refs}
-        return {
-            run: until for run, until in self._noted.items() if run in runs and run not in refs_of
-        }
+        return {run: it for run, it in self._noted.items() if run in runs and run not in refs}
 
     def _note(self, notes: dict[str, int], *, tight: bool) -> None:
-        if notes == self._noted:
-            return
-        try:
-            write_dropped(self._files, self._store.root, notes)
-        except OSError as error:
-            if not (tight and is_full(error)):
-                raise
-        else:
+        write = partial(write_dropped, self._files, self._store.root, notes)
+        if notes != self._noted and fits(write, tight=tight):
             self._noted = notes
 
-    def _drop(self, ref: Ref, until: int) -> bool:
-        """Remove a ref while nobody can begin to own its run; says whether it is gone."""
-        path = self._store.root / "refs" / file_name(ref.run)
-        try:
-            with self._store.locks.hold(ref.run) as owner:
-                self._files.unlink(path)
-                self._store.remove_logs(ref.run)
-                owner.forget(self._files)
-        except RunOwned:  # since an instant ago
-            self._survey.mark([ref], {ref.run: Fate.WHOLE})
-            return False
-        except StoreUnwritable as error:  # no space for a lock that nobody has held so far
-            if not is_full(error):
-                raise
-            self._files.unlink(path)
-        self.dropped[ref.run] = until
-        return True
-
-    def _gone(self, refs: list[Ref]) -> Iterator[str]:
+    def _gone(self) -> Iterator[str]:
         """Yield the runs that have an owner's note, but neither a ref nor anything that stays."""
         if self._survey.runs is None:
             return
-        staying = {ref.run for ref in refs} | self._survey.kept_without_ref()
+        staying = self._survey.refs.keys() | self._survey.kept_without_ref()
         for name in layout.list_folder(self._files, self._store.root, "owners"):
             run = run_name(name)
             if run is not None and run not in staying:
                 yield run
 
-    def _forget_owner(self, run: str) -> None:
-        if self._store.is_owned(run):  # it is being begun
-            return
-        with suppress(RunOwned), self._store.locks.hold(run) as owner:
-            if run in self._noted or not owner.previous.get(DROPPED):
-                self._store.remove_logs(run)
-                owner.forget(self._files)
+    def _remove(self, run: str) -> bool:
+        """Remove the ref of *run*, if it has one, and its owner's note and logs, while nobody can
+        begin to own it; says whether it is gone.
+        """
+        path = self._store.ref_files.path(run)
+        try:
+            with self._store.locks.hold(run) as owner:
+                with suppress(FileNotFoundError):
+                    self._files.unlink(path)
+                if run in self._noted or not owner.previous.get(DROPPED):
+                    self._store.remove_logs(run)
+                    owner.forget(self._files)
+        except RunOwned:  # since an instant ago
+            if run in self._survey.refs:
+                self._survey.fates[run] = Fate.WHOLE
+                self._survey.mark([self._survey.refs[run]])
+            return False
+        except StoreUnwritable as error:  # no space for a lock that nobody has held so far
+            if not is_full(error):
+                raise
+            self._files.unlink(path)
+        return True

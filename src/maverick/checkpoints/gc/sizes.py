@@ -6,14 +6,15 @@ from array import array
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints.objects.pack_records import HEAD_BYTES
+from maverick.checkpoints.objects.segments import CONTENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from maverick.checkpoints.gc.census import Census, Counted
+    from maverick.checkpoints.gc.census import Counted
 
 
-def sizes_of(census: Census, counted: Counted, group_of: Sequence[int]) -> array[int]:
+def sizes_of(counted: Counted, group_of: Sequence[int]) -> array[int]:
     """Give the bytes of each object of a pack, by its number there.
 
     A record's bytes are those of its objects, all together: a block is shared by what is in it, by
@@ -21,22 +22,22 @@ def sizes_of(census: Census, counted: Counted, group_of: Sequence[int]) -> array
     share evenly: only of others the lengths are looked up, which takes reading the content. Records
     without objects, and what is around the records, are nobody's.
     """
-    mixed = {
+    lengths = counted.lengths
+    mixed = [
         at
-        for at, record in enumerate(counted.pack.records)
-        if len({group_of[it] for it in counted.of(record)[: record.counts[0]]}) > 1
-    }
-    lengths = array("Q", bytes(8 * len(counted.numbers)))
-    for blob in census.blobs(counted, mixed.__contains__) if mixed else ():
+        for at, record in enumerate(counted.records)
+        if len({group_of[it] for it in counted.of(record, CONTENT)}) > 1
+    ]
+    for blob in counted.stored(CONTENT, mixed):
         lengths[blob.number] = len(blob.stored)
     sizes = array("Q", bytes(8 * len(counted.numbers)))
-    for record in counted.pack.records:
+    for record in counted.records:
         blobs, end = record.first + record.counts[0], record.first + record.total
         content, structure = record.content_bytes, record.structure
         rest = HEAD_BYTES + record.length - content - structure
         for first, total, weights in (
             (record.first, content, lengths[record.first : blobs]),
-            (blobs, structure, counted.lengths[blobs:end]),
+            (blobs, structure, lengths[blobs:end]),
             (record.first, rest, [1] * record.total),
         ):
             for number, share in enumerate(_shares(total, weights), first):

@@ -10,17 +10,19 @@ from __future__ import annotations
 
 from array import array
 from contextlib import suppress
-from dataclasses import dataclass
+from itertools import filterfalse
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints.disk.locks import is_locked
 from maverick.checkpoints.gc.census import Census
 from maverick.checkpoints.gc.sizes import sizes_of
+from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.ids import ObjectKind
 from maverick.checkpoints.objects.pack_records import RecordDamaged, run_tag
+from maverick.checkpoints.objects.segments import STRUCTURE
 from maverick.checkpoints.refs import retention, run_commits
 from maverick.checkpoints.refs.dropped import lost_runs
-from maverick.checkpoints.refs.refs import by_start, newer, standing
+from maverick.checkpoints.refs.refs import by_start, newest, standing
 from maverick.checkpoints.refs.retention import Fate, Policy
 from maverick.errors import ObjectMissing, RefDamaged, StoreDamaged, StoreTooNew
 
@@ -41,39 +43,50 @@ _WORTH = 4
 """A larger pack is rewritten when more than one byte in this many is dead."""
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
-    """How many bytes of a pack are alive, not counting what is alive in another one, and how many
-    are not.
+class Survey:
+    """What gc knows of a store, first by `take`. It can be continued by `look` and `mark`, which
+    only add to what is alive.
     """
 
-    counted: Counted
-    live: int
-    dead: int
-
-
-class Survey:
-    """What a mark found. It can be continued, which only adds to what is alive."""
+    census: Census
+    losers: list[str]
+    """The runs that have dead checkpoints, the newest first; then none."""
+    loser_of: array[int]
+    """By number: which of `losers` (from 1 on) is the first that leads to an object; 0 if it is
+    alive.
+    """
 
     def __init__(self, store: StoreFolder, policy: Policy) -> None:
         self.policy = policy
-        self.census = Census(store)
         self.refs: dict[str, Ref] = {}
+        """Where all runs stand."""
         self.fates: dict[str, Fate] = {}
+        self.lagging: list[Ref] = []
+        """Those of the refs that say more than their files, as open packs do."""
         self.delete: list[Counted] = []
         self.rewrite: list[Counted] = []
         self.dead: list[Checkpoint] = []
         """The checkpoints that no ref leads to."""
-        self.losers: list[str] = []
-        """The runs that have dead checkpoints, the newest first; then none."""
-        self.loser_of = array("I")
-        """By number: which of `losers` (from 1 on) is the first that leads to an object; 0 if it is
-        alive.
-        """
-        self.sizes: dict[bytes, array[int]] = {}
-        """By nonce: how many bytes each object of a pack has there."""
         self._store = store
         self._live = bytearray()
+        self._has_looked = False
+
+    def take(self) -> None:
+        """List the packs, then mark, without any lock but gc's. What was decided before binds."""
+        self.census, self._live = Census(self._store), bytearray()
+        self.look()
+        live = self.live
+        self.dead = [
+            checkpoint
+            for number, checkpoint in self.census.checkpoints.items()
+            if checkpoint is not None and not live[number]
+        ]
+        # `fsck --repair` finds by their checkpoints the runs that have lost their refs.
+        lost = lost_runs(self._store.files, self._store.root, self.refs, self.dead)
+        self._spare([checkpoint.id for left in lost.values() for checkpoint in left])
+        self._spare(self.policy.spared)
+        self._attribute()
+        self._choose()
 
     @property
     def live(self) -> bytearray:
@@ -83,29 +96,83 @@ class Survey:
 
     def is_live(self, object_id: ObjectId) -> bool:
         number = self.census.number(object_id)
-        return bool(self.live[number])
+        return number < len(self._live) and bool(self._live[number])
+
+    def lost_positions(self, run: str) -> tuple[Position, ...]:
+        """Give the positions that go out of a run's log."""
+        return tuple(it for it in self.refs[run].positions if not self.is_live(it.checkpoint))
 
     @property
     def runs(self) -> set[str] | None:
         """The runs of which there is a checkpoint in the packs; None if some cannot be read."""
-        census = self.census
-        if not census.is_whole or any(
-            census.kind(number) is ObjectKind.CHECKPOINT and number not in census.checkpoints
-            for number in range(len(census))
-        ):
+        checkpoints = self.census.checkpoints.values()
+        if not self.census.is_whole or None in checkpoints:
             return None
-        return {checkpoint.run for checkpoint in census.checkpoints.values()}
+        return {checkpoint.run for checkpoint in checkpoints if checkpoint is not None}
 
     def kept_without_ref(self) -> set[str]:
         """Give the runs that no ref leads to, but of which something stays."""
         return {checkpoint.run for checkpoint in self.dead if self.is_live(checkpoint.id)}
 
+    # --- refs ---
+
+    def look(self) -> None:
+        """Read the refs, bring the census up to date, decide and mark.
+
+        When that was done before, each run keeps what was decided then, if that is still right and
+        the run stands where it did. Else it stays whole, and so does one that is not closed in an
+        open pack.
+
+        Raises:
+            RefDamaged: a ref cannot be read: what its run leads to is unknown then.
+            StoreDamaged: something that must stay cannot be read.
+        """
+        before, planned = self.refs, self.fates
+        self.refs = self._read_refs()
+        fates = retention.fates(list(self.refs.values()), self.policy, self._store.is_owned)
+        unclosed = {tag for pack in self.census.open_packs() for tag in run_commits.unclosed(pack)}
+        for run, ref in self.refs.items():
+            if self._has_looked:
+                bound = planned[run] if _stands_still(ref, before.get(run)) else Fate.WHOLE
+                fates[run] = bound if fates[run] <= bound else Fate.WHOLE
+            if run_tag(run) in unclosed:
+                fates[run] = Fate.WHOLE
+        self.fates, self._has_looked = fates, True
+        self.mark(self.refs.values())
+
+    def _read_refs(self) -> dict[str, Ref]:
+        files, damaged = self._store.ref_files, list[RefDamaged]()
+        self.census.refresh()
+        led = newest(map(standing, self.census.open_packs()))
+        refs = {ref.run: ref for ref in files.list(damaged, led)}
+        for error in damaged:
+            raise error
+        self.lagging = []
+        for run in led:
+            there = None
+            with suppress(RefDamaged):
+                there = files.in_file(run)
+            if there != refs[run]:
+                refs[run] = self._present(refs[run])
+                self.lagging.append(refs[run])
+        return refs
+
+    def _present(self, ref: Ref) -> Ref:
+        """Give *ref* without the positions and tags whose checkpoints are gone."""
+        holds = self.census.holds
+        return ref._replace(
+            positions=tuple(it for it in ref.positions if holds(it.checkpoint)),
+            tags={name: tagged for name, tagged in ref.tags.items() if holds(tagged)},
+        )
+
     # --- marking ---
 
-    def mark(self, refs: Iterable[Ref], fates: dict[str, Fate]) -> None:
-        """Find what must stay of *refs*. Raises StoreDamaged if some of it cannot be read."""
-        roots = {ref.run: retention.roots(ref, fates[ref.run]) for ref in refs}
-        for number in self._marked(id_ for ids_ in roots.values() for id_ in ids_):
+    def mark(self, refs: Iterable[Ref]) -> None:
+        """Find what must stay of *refs* by their fates. Raises StoreDamaged if some of it cannot be
+        read.
+        """
+        roots = {ref.run: retention.roots(ref, self.fates[ref.run]) for ref in refs}
+        for number in self._marked(it for checkpoints in roots.values() for it in checkpoints):
             try:
                 self._read_apart(number)
             except StoreTooNew:
@@ -116,19 +183,10 @@ class Survey:
                     f"gc removed nothing, because run {run} is damaged: {error}"
                 ) from error
 
-    def spare(self, checkpoints: Iterable[CheckpointId]) -> None:
+    def _spare(self, checkpoints: Iterable[CheckpointId]) -> None:
         """Keep of *checkpoints* what there is of them."""
         for number in self._marked(checkpoints):
             self.live[number] = 0
-
-    def mark_lost(self) -> None:
-        """Keep what is left of runs that have lost their refs: `fsck --repair` finds them by their
-        checkpoints.
-        """
-        live = self.live
-        self.dead = [it for number, it in self.census.checkpoints.items() if not live[number]]
-        lost = lost_runs(self._store.files, self._store.root, self.refs, self.dead)
-        self.spare([checkpoint.id for left in lost.values() for checkpoint in left])
 
     def _marked(self, checkpoints: Iterable[CheckpointId]) -> Iterator[int]:
         """Mark what *checkpoints* lead to; yields what of it is not there, or not as it should be,
@@ -149,28 +207,27 @@ class Survey:
         """Give *todo*, which is used up, and what is below, but for what was *seen*: by number, as
         all is that is given.
         """
-        links, new = self.census.links, list[int]()
+        links, new, is_seen = self.census.links, list[int](), seen.__getitem__
         while todo:
             number = todo.pop()
             if not seen[number]:
                 seen[number] = 1
                 new.append(number)
-                todo.extend(links.get(number, ()))
+                todo.extend(filterfalse(is_seen, links.get(number, ())))
         return new
+
+    def _below(self, roots: Iterable[CheckpointId]) -> list[int]:
+        todo = [self.census.number(root) for root in roots]
+        return self._reach(todo, bytearray(len(self.census)))
 
     def _verify(self, numbers: Iterable[int], todo: list[int]) -> set[int]:
         """Read what of *numbers* is no blob, in the order in which it is stored; gives what is in
         no pack as it should be. *todo* gets what the others name.
         """
         census, held = self.census, self.census.held()
-        wanted = {it for it in numbers if not held[it] or census.kind(it) is not ObjectKind.BLOB}
+        wanted = {it for it in numbers if not held[it] or it in census.links}
         for counted in census.packs.values():
-            places = {
-                at
-                for at, record in enumerate(counted.pack.records)
-                if not wanted.isdisjoint(counted.of(record)[record.counts[0] :])
-            }
-            for node in census.nodes(counted, places.__contains__) if places else ():
+            for node in counted.stored(STRUCTURE, counted.holding(STRUCTURE, wanted)):
                 number = counted.numbers[node.number]
                 if number in wanted and self._is_right(counted, number, node):
                     wanted.discard(number)
@@ -181,149 +238,80 @@ class Survey:
         data = self.census.read(counted, node)
         with suppress(StoreDamaged, StoreTooNew, RecordDamaged):
             if data is not None:
-                self.census.take_links(node.kind, number, data)
+                self.census.take_links(number, node.kind, data)
                 return True
         return False
 
     def _read_apart(self, number: int) -> None:
         """Look for an object everywhere. Raises StoreDamaged or StoreTooNew if it is not there."""
-        object_id, kind = self.census.id(number), self.census.kind(number)
+        object_id = self.census.id(number)
         data = self._store.objects.read(object_id)
-        if kind is None:
+        if not self.census.holds(object_id):
             raise ObjectMissing(
                 f"object {object_id[:12]} is missing; run `maverick checkpoint fsck`"
             )
-        if kind in (ObjectKind.TREE, ObjectKind.CHECKPOINT):
-            self.census.take_links(kind, number, data)
-
-    def _below(self, roots: Iterable[CheckpointId]) -> list[int]:
-        todo = [self.census.number(root) for root in roots]
-        return self._reach(todo, bytearray(len(self.census)))
+        if ids.blob_id(data) != object_id:
+            is_checkpoint = number in self.census.checkpoints
+            kind = ObjectKind.CHECKPOINT if is_checkpoint else ObjectKind.TREE
+            self.census.take_links(number, kind, data)
 
     # --- what follows ---
 
-    def attribute(self) -> None:
+    def _attribute(self) -> None:
         """Find for each object that is dead the newest run that leads to it, and how large all
         are.
         """
         census, seen = self.census, bytearray(self.live)
-        of = self.loser_of = array("I", bytes(len(seen) * array("I").itemsize))
+        self.loser_of = array("I", bytes(len(seen) * array("I").itemsize))
         places: dict[str, int] = {}
         for checkpoint in sorted(self.dead, key=self._age):
             place = places.setdefault(checkpoint.run, len(places) + 1)
             for number in self._reach([census.number(checkpoint.id)], seen):
-                of[number] = place
+                self.loser_of[number] = place
         self.losers = [*places, ""]
         for number, is_seen in enumerate(seen):
             if not is_seen:
-                of[number] = len(self.losers)
-        self.sizes = {it.nonce: sizes_of(census, it, of) for it in census.packs.values()}
+                self.loser_of[number] = len(self.losers)
+        for counted in census.packs.values():
+            counted.sizes = sizes_of(counted, self.loser_of)
 
     def _age(self, checkpoint: Checkpoint) -> tuple[int, int, str, int]:
         ref = self.refs.get(checkpoint.run)
         started = (0, -checkpoint.created, checkpoint.run) if ref is None else by_start(ref)
         return *started, -checkpoint.sequence
 
-    def choose(self) -> None:
-        """Choose the packs that hold nothing alive, and those that are worth rewriting. An open one
-        that stays open is neither.
+    def _choose(self) -> None:
+        """Choose the packs to be deleted, which hold nothing alive that is not in another one, and
+        those that are worth rewriting. One that stays open is neither.
         """
-        packs, root = list(self.census.packs.values()), self._store.root
-        growing = {it.nonce for it in packs if it.pack.is_open and _stays_open(root, it.pack)}
-        shares = list(self._shares(packs, growing))
-        self.delete = [share.counted for share in shares if not share.live]
-        self.rewrite = _worth_rewriting([share for share in shares if share.live])
-
-    def _shares(self, packs: list[Counted], growing: set[bytes]) -> Iterator[Share]:
-        unclaimed = bytearray(self.live)
-        for counted in sorted(
-            packs, key=lambda it: (it.nonce not in growing, -it.pack.size, it.pack.name)
+        root, unclaimed = self._store.root, bytearray(self.live)
+        growing = {
+            nonce
+            for nonce, it in self.census.packs.items()
+            if it.pack.is_open and _stays_open(root, it.pack)
+        }
+        small: list[tuple[Counted, int]] = []
+        self.delete, self.rewrite = [], []
+        for nonce, counted in sorted(
+            self.census.packs.items(),
+            key=lambda it: (it[0] not in growing, -it[1].pack.size, it[1].pack.name),
         ):
-            live = dead = 0
-            for number, size in zip(counted.numbers, self.sizes[counted.nonce], strict=True):
+            live = 0
+            for number, size in zip(counted.numbers, counted.sizes, strict=True):
                 if unclaimed[number]:
                     unclaimed[number] = 0
                     live += size
-                else:
-                    dead += size
-            if counted.nonce not in growing:
-                yield Share(counted, live, dead)
-
-
-def take_survey(store: StoreFolder, policy: Policy, before: Survey | None = None) -> Survey:
-    """List the packs, then mark, without any lock but gc's. *before* is a survey whose decisions
-    bind this one.
-    """
-    survey = Survey(store, policy)
-    refs = read_refs(store, survey.census)
-    survey.refs = {ref.run: ref for ref in refs}
-    survey.fates = decide(store, refs, survey, before)
-    survey.mark(refs, survey.fates)
-    survey.mark_lost()
-    survey.spare(policy.spared)
-    survey.attribute()
-    survey.choose()
-    return survey
-
-
-def read_refs(store: StoreFolder, census: Census) -> list[Ref]:
-    """Give where all runs stand, also by open packs that somebody has locked, and bring *census* up
-    to date.
-
-    Raises RefDamaged if a ref cannot be read: what its run leads to is unknown then.
-    """
-    damaged: list[RefDamaged] = []
-    refs = {ref.run: ref for ref in store.refs(damaged)}
-    for error in damaged:
-        raise error
-    # After the refs: so all that they lead to is in it.
-    census.refresh()
-    return sorted({**refs, **lagging(store, census)}.values(), key=by_start)
-
-
-def lagging(store: StoreFolder, census: Census) -> dict[str, Ref]:
-    """Give the refs of the runs whose files say less than open packs, without the positions and
-    tags whose checkpoints are gone.
-    """
-    found: dict[str, Ref] = {}
-    for pack in census.open_packs():
-        for run, led in standing(pack).items():
-            there = None
-            with suppress(RefDamaged):
-                there = store.ref_files.in_file(run)
-            ref = newer(there, led)
-            if ref is not there and (run not in found or found[run].sequence < ref.sequence):
-                found[run] = ref._replace(
-                    positions=tuple(it for it in ref.positions if census.holds(it.checkpoint)),
-                    tags={name: it for name, it in ref.tags.items() if census.holds(it)},
-                )
-    return found
-
-
-def decide(
-    store: StoreFolder, refs: list[Ref], survey: Survey, before: Survey | None
-) -> dict[str, Fate]:
-    """Give the fate of each run; after a survey, nothing worse than that one decided for the same
-    ref. A run that is not closed in an open pack stays whole.
-    """
-    policy = survey.policy
-    if (
-        policy.run is not None
-        and before is not None
-        and policy.run not in {ref.run for ref in refs}
-    ):
-        return {ref.run: Fate.WHOLE for ref in refs}
-    unclosed = {tag for pack in survey.census.open_packs() for tag in run_commits.unclosed(pack)}
-    fates = retention.fates(refs, policy, store.is_owned)
-    for run in fates:
-        if run_tag(run) in unclosed:
-            fates[run] = Fate.WHOLE
-    if before is None:
-        return fates
-    same = {ref.run for ref in refs if _stands_still(ref, before.refs.get(ref.run))}
-    return retention.greater(
-        fates, {run: fate for run, fate in before.fates.items() if run in same}
-    )
+            dead = sum(counted.sizes) - live
+            if nonce in growing:
+                continue
+            if not live:
+                self.delete.append(counted)
+            elif counted.pack.size < SMALL_PACK_BYTES:
+                small.append((counted, dead))
+            elif dead * _WORTH > live + dead:
+                self.rewrite.append(counted)
+        if len(small) > 1 or any(dead for _, dead in small):
+            self.rewrite += [counted for counted, _ in small]
 
 
 def _stands_still(ref: Ref, before: Ref | None) -> bool:
@@ -337,19 +325,3 @@ def _stays_open(root: Path, pack: Pack) -> bool:
         return bool(pack.damage) or is_locked(root / "objects" / pack.file)
     except FileNotFoundError:  # It was sealed since, by another process.
         return True
-
-
-def _worth_rewriting(shares: list[Share]) -> list[Counted]:
-    small = [share for share in shares if share.counted.pack.size < SMALL_PACK_BYTES]
-    large = [share for share in shares if share.counted.pack.size >= SMALL_PACK_BYTES]
-    chosen = [share for share in large if share.dead * _WORTH > share.live + share.dead]
-    if len(small) > 1 or any(share.dead for share in small):
-        chosen += small
-    return [share.counted for share in chosen]
-
-
-def lost_positions(ref: Ref, fate: Fate, survey: Survey) -> tuple[Position, ...]:
-    """Give the positions that go out of a run's log."""
-    if fate is Fate.WHOLE:
-        return ()
-    return tuple(it for it in ref.positions if not survey.is_live(it.checkpoint))

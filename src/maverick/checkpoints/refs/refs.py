@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 LOG_LENGTH = 16
 _NOTE = "refs.lock"
+_MOST_KNOWN = 1 << 12
 
 
 class Position(NamedTuple):
@@ -162,7 +163,8 @@ class Refs:
     def __init__(self, files: Files, root: Path) -> None:
         self._files = files
         self._root = root
-        self._last: tuple[bytes, Ref] | None = None
+        self._folder = root / "refs"
+        self._known: dict[str, tuple[bytes, Ref]] = {}
 
     def get(self, run: str) -> Ref | None:
         """Give the ref of *run*, which may say more than its file; None if there is no such run.
@@ -202,24 +204,31 @@ class Refs:
             raise RefDamaged(
                 f"the ref of run {run} {broken} ({path}); run `maverick checkpoint fsck`"
             ) from broken
-        last = self._last
-        if last is not None and last[0] == data and last[1].run == run:
-            return last[1]
+        known = self._known.get(run)
+        if known is not None and known[0] == data:
+            return known[1]
         ref = parse_ref(data)
         if ref is None or ref.run != run:
             raise RefDamaged(
                 f"the ref of run {run} is torn or altered ({path}); "
                 "run `maverick checkpoint fsck --repair` to rebuild it"
             )
-        self._last = data, ref
+        self._know(ref, data)
         return ref
 
-    def list(self, damaged: list[RefDamaged] | None = None) -> list[Ref]:
+    def _know(self, ref: Ref, data: bytes) -> None:
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known[ref.run] = data, ref
+
+    def list(
+        self, damaged: list[RefDamaged] | None = None, ahead: Mapping[str, Ref] | None = None
+    ) -> list[Ref]:
         """Read all refs, those of runs that were started last first. *damaged* gets those that
-        cannot be read.
+        cannot be read; *ahead* is where runs stand by the open packs, if the caller knows it.
         """
         refs: list[Ref] = []
-        ahead = self._ahead()
+        ahead = self._ahead() if ahead is None else ahead
         for run in dict.fromkeys((*self._runs(), *ahead)):
             try:
                 ref = self._newer(run, ahead)
@@ -280,7 +289,7 @@ class Refs:
         """Make *ref* the ref of its run. After a crash it is the old one or this one (2 fsyncs)."""
         data = encode_ref(ref)
         replace(self._files, temporary(self._root), self.path(ref.run), [data])
-        self._last = data, ref
+        self._know(ref, data)
 
     def overwrite(self, ref: Ref, descriptor: int, size: int) -> int:
         """Write *ref* over what the open file of its run holds, *size* bytes, and give how many it
@@ -290,7 +299,7 @@ class Refs:
         self._files.pwrite(descriptor, data, 0)
         if len(data) < size:
             self._files.truncate(descriptor, len(data))
-        self._last = data, ref
+        self._know(ref, data)
         return len(data)
 
     def may_lag(self) -> bool:
@@ -303,7 +312,7 @@ class Refs:
         What a process of this boot has locked is left out, since it keeps its refs right, unless
         *busy* ones are wanted, too.
         """
-        found: dict[str, Ref] = {}
+        stand: list[dict[str, Ref]] = []
         for file in open_packs(self._files, self._root):
             from maverick.checkpoints.objects.pack_records import may_say_more  # noqa: PLC0415 - many have none
 
@@ -316,17 +325,14 @@ class Refs:
                 from maverick.checkpoints.objects.packs import open_growing  # noqa: PLC0415 - after a kill only
 
                 pack = open_growing(file, partial(self._files.pread, path))
-                stands = standing(pack)
+                stand.append(standing(pack))
             except (FileNotFoundError, PackDamaged, StoreTooNew):
                 continue  # It was sealed at this instant, or fsck says what is wrong.
             except OSError as error:
                 if error.errno not in UNREADABLE:
                     raise
                 continue
-            for run, ref in stands.items():
-                if run not in found or found[run].sequence < ref.sequence:
-                    found[run] = ref
-        return found
+        return newest(stand)
 
     def _is_kept_right(self, path: Path) -> bool:
         if not is_locked(path):
@@ -338,12 +344,12 @@ class Refs:
 
     def path(self, run: str) -> Path:
         """Give the file of a run's ref."""
-        return self._root / "refs" / file_name(run)
+        return self._folder / file_name(run)
 
     def remove(self, run: str) -> None:
         """Remove the ref of *run*, which exists."""
         self._files.unlink(self.path(run))
-        self._files.sync_folder(self._root / "refs")
+        self._files.sync_folder(self._folder)
 
     def _runs(self) -> Iterator[str]:
         """Yield the runs that have files; what somebody's file browser left there is none."""
@@ -369,6 +375,16 @@ def standing(pack: Pack) -> dict[str, Ref]:
         if ref is not None:
             refs[ref.run] = ref
     return refs
+
+
+def newest(stand: Iterable[Mapping[str, Ref]]) -> dict[str, Ref]:
+    """Give where each run stands by what several open packs say: the highest sequence counts."""
+    found: dict[str, Ref] = {}
+    for refs in stand:
+        for run, ref in refs.items():
+            if run not in found or found[run].sequence < ref.sequence:
+                found[run] = ref
+    return found
 
 
 def newer(ref: Ref | None, led: Ref) -> Ref:

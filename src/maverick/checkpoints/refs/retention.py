@@ -7,10 +7,10 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints.refs.refs import by_start
-from maverick.errors import NotFound, UsageError
+from maverick.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import timedelta
 
     from maverick.checkpoints.objects.ids import CheckpointId
@@ -57,12 +57,7 @@ def fates(refs: Sequence[Ref], policy: Policy, is_owned: Callable[[str], bool]) 
     A run that is not done, or that some process owns, stays whole. A done one stays with its ends
     if it is among the `keep_last` done ones of its group that were started last, young enough, or
     tagged; else it is dropped.
-
-    Raises:
-        NotFound: the policy is about a run that is not there.
     """
-    if policy.run is not None and policy.run not in {ref.run for ref in refs}:
-        raise NotFound(f"there is no run {policy.run}; `maverick runs` shows the runs")
     newer: dict[str, int] = {}
     fates: dict[str, Fate] = {}
     for ref in sorted(refs, key=by_start):
@@ -77,13 +72,6 @@ def fates(refs: Sequence[Ref], policy: Policy, is_owned: Callable[[str], bool]) 
 def _fate(ref: Ref, rank: int, policy: Policy) -> Fate:
     young = policy.within is not None and policy.now - ref.updated <= policy.within
     return Fate.ENDS if rank < policy.keep_last or young or ref.tags else Fate.DROPPED
-
-
-def greater(one: Mapping[str, Fate], other: Mapping[str, Fate]) -> dict[str, Fate]:
-    """Give for each run in *one* the fate that keeps more; a run that *other* does not know stays
-    whole.
-    """
-    return {run: max(fate, other.get(run, Fate.WHOLE)) for run, fate in one.items()}
 
 
 def roots(ref: Ref, fate: Fate) -> list[CheckpointId]:
