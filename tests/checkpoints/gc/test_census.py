@@ -14,7 +14,6 @@ from kit.stores import begin, extend, flip, read_all, record_of
 from maverick.checkpoints import Store, blob
 from maverick.checkpoints.gc import sweep
 from maverick.checkpoints.gc.census import Census
-from maverick.checkpoints.gc.sizes import sizes_of
 from maverick.checkpoints.objects.ids import ObjectId, ObjectKind, TreeId, blob_id, tree_id
 from maverick.checkpoints.objects.pack_records import HEAD_BYTES, NewObject, list_data
 from maverick.checkpoints.trees.closure import links_of
@@ -110,7 +109,8 @@ def test_the_bytes_of_records_are_those_of_their_objects(store: Store) -> None:
                 expected = sum(
                     HEAD_BYTES + record.length for record in counted.pack.records if record.total
                 )
-                assert expected == sum(sizes_of(counted, groups))
+                counted.size(groups)
+                assert expected == sum(counted.sizes)
     assert 2 == len(census.packs)
 
 
@@ -123,14 +123,9 @@ def test_blobs_of_one_record_have_bytes_by_their_lengths(store: Store) -> None:
     (counted,) = census.packs.values()
     wanted = census.number(blob_id(small))
 
-    sizes = dict(
-        zip(
-            counted.numbers,
-            sizes_of(counted, [number == wanted for number in range(len(census))]),
-            strict=True,
-        )
-    )
+    counted.size([number == wanted for number in range(len(census))])
 
+    sizes = dict(counted.sized())
     assert 1000 <= sizes[wanted] < 1200
     assert 9000 <= sizes[census.number(blob_id(large))] < 9200
 

@@ -314,7 +314,7 @@ _SHORT_ESCAPES = _ESCAPES | {
 }
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1 << 12)
 def file_name(run: str) -> str:
     """Give the file name that stands for *run*: `a-z0-9-_` and `.` (not first) as they are, else
     `%xx`; where that is too long, of a capital letter `^` and the small one.

@@ -14,6 +14,7 @@ import os
 import threading
 import time
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -191,6 +192,7 @@ class Locks:
 
     def __init__(self, root: Path, trusted: bool | None = None) -> None:
         self._root = root
+        self._owners = root / "owners"
         self._trusted = trusted
         self._owned: set[str] = set()
         self._shared = _Kept(root, "store.lock", fcntl.LOCK_SH, self._owned)
@@ -314,19 +316,23 @@ class Locks:
             return {}
 
     def _owner_path(self, run: str) -> Path:
-        return self._root / "owners" / file_name(run)
+        return self._owners / file_name(run)
 
 
 class Owner:
-    """The ownership of a run. `previous` is what the owner before noted."""
+    """The ownership of a run."""
 
     def __init__(self, descriptor: Descriptor, path: Path, root: Path) -> None:
         self._descriptor = descriptor
         self._path = path
         self._root = root
-        data = _read(descriptor)
-        self._length = len(data)
-        self.previous = _parse_note(data)
+        self._data = _read(descriptor)
+        self._length = len(self._data)
+
+    @cached_property
+    def previous(self) -> dict[str, Any]:
+        """What the owner before noted."""
+        return _parse_note(self._data)
 
     @property
     def is_held(self) -> bool:

@@ -18,6 +18,7 @@ from maverick.checkpoints.disk.layout import is_pack, list_folder
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.ids import CheckpointId, ObjectId, ObjectKind
 from maverick.checkpoints.objects.pack_records import (
+    HEAD_BYTES,
     ID_BYTES,
     Quoted,
     RecordDamaged,
@@ -25,7 +26,12 @@ from maverick.checkpoints.objects.pack_records import (
     parse_list,
     parse_record,
 )
-from maverick.checkpoints.objects.packs import is_begun, open_growing, open_sealed
+from maverick.checkpoints.objects.packs import (
+    SMALL_RECORD_BYTES,
+    is_begun,
+    open_growing,
+    open_sealed,
+)
 from maverick.checkpoints.objects.segments import CONTENT, STRUCTURE, Cache, split
 from maverick.checkpoints.trees.checkpoint import Checkpoint, parse_checkpoint
 from maverick.checkpoints.trees.closure import links_of
@@ -35,6 +41,7 @@ from maverick.errors import PackDamaged, StoreDamaged, StoreDenied, StoreTooNew
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Sequence
     from collections.abc import Set as AbstractSet
+    from pathlib import Path
 
     from maverick.checkpoints.folder import StoreFolder
     from maverick.checkpoints.objects.pack_records import Record
@@ -64,7 +71,7 @@ class Stored(NamedTuple):
 class Counted:
     """A pack. `numbers` are those of its objects in the census, by their numbers in the pack;
     `lengths` are how long they are there before compression, 0 where nobody has looked; `sizes` how
-    many bytes of the pack are theirs, since that was worked out.
+    many bytes of the pack are theirs, once that was worked out.
     """
 
     def __init__(self, pack: Pack, raw_ids: Sequence[bytes]) -> None:
@@ -80,6 +87,10 @@ class Counted:
     @property
     def nonce(self) -> bytes:
         return self.pack.header.nonce
+
+    def sized(self) -> Iterator[tuple[int, int]]:
+        """Yield the numbers of the objects in the census, with their sizes."""
+        return zip(self.numbers, self.sizes, strict=True)
 
     def of(self, record: Record, stream: Stream) -> Sequence[int]:
         """Give the numbers of the objects of *record* that are in *stream*."""
@@ -137,6 +148,46 @@ class Counted:
                 self._written.add(place)
         return True
 
+    def size(self, group_of: Sequence[int]) -> None:
+        """Work out `sizes`.
+
+        A record's bytes are those of its objects, all together: a block is shared by what is in it,
+        by the lengths before compression, the rest evenly. Blobs of one group (by number in the
+        census) share evenly: only of others the lengths are looked up, which takes reading the
+        content. Records without objects, and what is around the records, are nobody's.
+        """
+        mixed = [
+            at
+            for at, record in enumerate(self.records)
+            if len({group_of[it] for it in self.of(record, CONTENT)}) > 1
+        ]
+        for blob in self.stored(CONTENT, mixed):
+            self.lengths[blob.number] = len(blob.stored)
+        self.sizes = array("Q", bytes(8 * len(self.numbers)))
+        for record in self.records:
+            first, blobs, end = record.first, record.first + record.counts[0], record.numbers.stop
+            content, structure = record.content_bytes, record.structure
+            rest = HEAD_BYTES + record.length - content - structure
+            for start, total, weights in (
+                (first, content, self.lengths[first:blobs]),
+                (blobs, structure, self.lengths[blobs:end]),
+                (first, rest, [1] * (end - first)),
+            ):
+                for number, share in enumerate(_shares(total, weights), start):
+                    self.sizes[number] += share
+
+
+def _shares(total: int, weights: Sequence[int]) -> Iterator[int]:
+    """Yield whole numbers that are in the proportions of *weights*, and *total* together."""
+    whole = sum(weights)
+    if not whole:  # Nobody knows, or all are empty.
+        weights, whole = [1] * len(weights), len(weights)
+    before = passed = 0
+    for weight in weights:
+        passed += weight
+        yield total * passed // whole - before
+        before = total * passed // whole
+
 
 class Census:
     """The objects in the packs of *store*. One that is named, but nowhere stored, has a number,
@@ -148,10 +199,16 @@ class Census:
         self._files = OpenFiles(store.files)
         # These stay open: a pack that is sealed meanwhile can still be read then.
         self._growing = OpenFiles(store.files, limit=256)
+        self._whole: tuple[Path | None, bytes] = (
+            None,
+            b"",
+        )  # a pack of which all is about to be read
         self._cache = Cache()
         # What stands for the objects of records that cannot be read has the number 0.
         self._numbers: dict[bytes, int] = {b"": 0}
         self._raw_ids: list[bytes] = [b""]
+        self.live = bytearray(1)
+        """By number: whether somebody has marked the object as one that must stay."""
         self.packs: dict[bytes, Counted] = {}
         """By nonce, which stays when an open pack is sealed."""
         self.links: dict[int, array[int]] = {}
@@ -211,6 +268,17 @@ class Census:
         is_right = item.kind is ObjectKind.LIST or ids.object_id(item.kind, data) == object_id
         return data if is_right else None
 
+    def verify(self, counted: Counted, item: Stored) -> bool:
+        """Read an object that is no blob, and take what it names; says whether it is as it should
+        be.
+        """
+        with suppress(StoreDamaged, StoreTooNew, RecordDamaged):
+            data = self.read(counted, item)
+            if data is not None:
+                self.take_links(counted.numbers[item.number], item.kind, data)
+                return True
+        return False
+
     def take_links(self, number: int, kind: ObjectKind, data: bytes) -> None:
         """Take what an object names from its bytes, which are what they should be. Raises
         StoreDamaged, StoreTooNew, RecordDamaged.
@@ -253,9 +321,11 @@ class Census:
                 pack = open_growing(file, pread, self._cache)
                 self.is_whole = self.is_whole and not pack.damage
             else:
-                size, pread = self._store.files.size(path), partial(self._files.pread, path)
+                size, pread = self._store.files.size(path), partial(self._pread, path)
                 pack = open_sealed(file, size, pread, self._cache)
                 pack.check_rows()
+                if size <= SMALL_RECORD_BYTES * len(pack.records):
+                    self._whole = path, pread(0, size)
             return self._take(pack)
         except (FileNotFoundError, PackDamaged, StoreDenied):
             self.is_whole = False
@@ -264,8 +334,15 @@ class Census:
                 raise
             self.is_whole = False
         finally:
+            self._whole = None, b""
             self._files.close(path)
         return None
+
+    def _pread(self, path: Path, offset: int, length: int) -> bytes:
+        whole, data = self._whole
+        if path is whole:
+            return data[offset : offset + length]
+        return self._files.pread(path, offset, length)
 
     def _take(self, pack: Pack) -> Counted:
         """Take up the records of a pack that are new, and the last one again: it may have been
@@ -290,16 +367,12 @@ class Census:
         for item in counted.stored(STRUCTURE, places):
             lengths[item.number] = len(item.stored)
             number = numbers[item.number]
-            if not self.links[number]:
-                with suppress(StoreDamaged, StoreTooNew, IndexError):
-                    self._take_links(counted, number, item)
+            if item.kind is ObjectKind.CHECKPOINT:
+                self.verify(counted, item)
+            elif not self.links[number]:
+                with suppress(IndexError):  # It names what there is not.
+                    self.links[number] = self._named(numbers, item.stored)
         return counted
-
-    def _take_links(self, counted: Counted, number: int, item: Stored) -> None:
-        if item.kind is not ObjectKind.CHECKPOINT:
-            self.links[number] = self._named(counted.numbers, item.stored)
-        elif (data := self.read(counted, item)) is not None:
-            self.take_links(number, item.kind, data)
 
     def _named(self, numbers: array[int], stored: bytes) -> array[int]:
         found = array("I", [numbers[int(it, 16)] for it in _BY_NUMBER.findall(stored)])
@@ -312,4 +385,5 @@ class Census:
         if number is None:
             number = self._numbers[raw_id] = len(self._raw_ids)
             self._raw_ids.append(raw_id)
+            self.live.append(0)
         return number

@@ -121,14 +121,14 @@ def _plan(store: StoreFolder, survey: Survey) -> GcPlan:
     kept: list[int] = []
     seen = bytearray(len(census))
     for counted in census.packs.values():
-        for number, size in zip(counted.numbers, counted.sizes, strict=True):
+        for number, size in counted.sized():
             if seen[number]:
                 continue
             seen[number] = 1
-            if stays[number] or survey.live[number]:
+            if stays[number] or census.live[number]:
                 kept.append(size)
             elif number:
-                lost.setdefault(survey.losers[survey.loser_of[number] - 1], []).append(size)
+                lost.setdefault(survey.losers[survey.loser_of[number]], []).append(size)
     return GcPlan(
         runs=tuple(_removals(survey, lost)),
         removed_objects=sum(map(len, lost.values())),

@@ -13,13 +13,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints.disk import layout
-from maverick.checkpoints.disk.files import fits, is_full, write_new
+from maverick.checkpoints.disk.files import fits, write_new
 from maverick.checkpoints.disk.layout import run_name
 from maverick.checkpoints.disk.locks import DROPPED
 from maverick.checkpoints.refs.dropped import read_dropped, write_dropped
 from maverick.checkpoints.refs.refs import encode_ref
 from maverick.checkpoints.refs.retention import Fate
-from maverick.errors import RunOwned, StoreUnwritable
+from maverick.errors import RunOwned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,10 +51,9 @@ class Departure:
         """
         survey = self._survey
         for run, ref in survey.refs.items():
-            lost = survey.lost_positions(run) if survey.fates[run] is Fate.ENDS else ()
-            if not lost:
+            kept = tuple(it for it in ref.positions if survey.is_live(it.checkpoint))
+            if survey.fates[run] is not Fate.ENDS or len(kept) == len(ref.positions):
                 continue
-            kept = tuple(position for position in ref.positions if position not in lost)
             shorter, temporary = ref._replace(positions=kept), layout.temporary(self._store.root)
             if fits(partial(write_new, self._files, temporary, [encode_ref(shorter)]), tight=tight):
                 self._shorter[run] = temporary, shorter
@@ -129,21 +128,24 @@ class Departure:
         """Remove the ref of *run*, if it has one, and its owner's note and logs, while nobody can
         begin to own it; says whether it is gone.
         """
-        path = self._store.ref_files.path(run)
-        try:
+
+        def remove_ref() -> None:
+            with suppress(FileNotFoundError):
+                self._files.unlink(self._store.ref_files.path(run))
+
+        def remove_all() -> None:
             with self._store.locks.hold(run) as owner:
-                with suppress(FileNotFoundError):
-                    self._files.unlink(path)
+                remove_ref()
                 if run in self._noted or not owner.previous.get(DROPPED):
                     self._store.remove_logs(run)
                     owner.forget(self._files)
+
+        try:
+            if not fits(remove_all):  # no space for a lock that nobody has held so far
+                remove_ref()
         except RunOwned:  # since an instant ago
             if run in self._survey.refs:
                 self._survey.fates[run] = Fate.WHOLE
                 self._survey.mark([self._survey.refs[run]])
             return False
-        except StoreUnwritable as error:  # no space for a lock that nobody has held so far
-            if not is_full(error):
-                raise
-            self._files.unlink(path)
         return True

@@ -11,14 +11,14 @@ from __future__ import annotations
 from array import array
 from contextlib import suppress
 from itertools import filterfalse
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from maverick.checkpoints.disk.locks import is_locked
 from maverick.checkpoints.gc.census import Census
-from maverick.checkpoints.gc.sizes import sizes_of
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.ids import ObjectKind
-from maverick.checkpoints.objects.pack_records import RecordDamaged, run_tag
+from maverick.checkpoints.objects.pack_records import run_tag
 from maverick.checkpoints.objects.segments import STRUCTURE
 from maverick.checkpoints.refs import retention, run_commits
 from maverick.checkpoints.refs.dropped import lost_runs
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maverick.checkpoints.folder import StoreFolder
-    from maverick.checkpoints.gc.census import Counted, Stored
+    from maverick.checkpoints.gc.census import Counted
     from maverick.checkpoints.objects.ids import CheckpointId, ObjectId
     from maverick.checkpoints.objects.packs import Pack
     from maverick.checkpoints.refs.refs import Position, Ref
@@ -52,9 +52,7 @@ class Survey:
     losers: list[str]
     """The runs that have dead checkpoints, the newest first; then none."""
     loser_of: array[int]
-    """By number: which of `losers` (from 1 on) is the first that leads to an object; 0 if it is
-    alive.
-    """
+    """By number: which of `losers` is the first that leads to an object; -2 if it is alive."""
 
     def __init__(self, store: StoreFolder, policy: Policy) -> None:
         self.policy = policy
@@ -68,18 +66,16 @@ class Survey:
         self.dead: list[Checkpoint] = []
         """The checkpoints that no ref leads to."""
         self._store = store
-        self._live = bytearray()
         self._has_looked = False
 
     def take(self) -> None:
         """List the packs, then mark, without any lock but gc's. What was decided before binds."""
-        self.census, self._live = Census(self._store), bytearray()
+        self.census = Census(self._store)
         self.look()
-        live = self.live
         self.dead = [
             checkpoint
             for number, checkpoint in self.census.checkpoints.items()
-            if checkpoint is not None and not live[number]
+            if checkpoint is not None and not self.census.live[number]
         ]
         # `fsck --repair` finds by their checkpoints the runs that have lost their refs.
         lost = lost_runs(self._store.files, self._store.root, self.refs, self.dead)
@@ -88,15 +84,8 @@ class Survey:
         self._attribute()
         self._choose()
 
-    @property
-    def live(self) -> bytearray:
-        """Says for each number of the census whether the object must stay."""
-        self._live.extend(bytes(len(self.census) - len(self._live)))
-        return self._live
-
     def is_live(self, object_id: ObjectId) -> bool:
-        number = self.census.number(object_id)
-        return number < len(self._live) and bool(self._live[number])
+        return bool(self.census.live[self.census.number(object_id)])
 
     def lost_positions(self, run: str) -> tuple[Position, ...]:
         """Give the positions that go out of a run's log."""
@@ -178,7 +167,7 @@ class Survey:
             except StoreTooNew:
                 raise
             except StoreDamaged as error:
-                run = next((it for it in roots if number in self._below(roots[it])), "")
+                run = next((it for it in roots if self._leads(roots[it], number)), "")
                 raise StoreDamaged(
                     f"gc removed nothing, because run {run} is damaged: {error}"
                 ) from error
@@ -186,7 +175,7 @@ class Survey:
     def _spare(self, checkpoints: Iterable[CheckpointId]) -> None:
         """Keep of *checkpoints* what there is of them."""
         for number in self._marked(checkpoints):
-            self.live[number] = 0
+            self.census.live[number] = 0
 
     def _marked(self, checkpoints: Iterable[CheckpointId]) -> Iterator[int]:
         """Mark what *checkpoints* lead to; yields what of it is not there, or not as it should be,
@@ -194,7 +183,7 @@ class Survey:
         """
         todo = [self.census.number(checkpoint) for checkpoint in checkpoints]
         while todo:
-            new = self._reach(todo, self.live)
+            new = self._reach(todo, self.census.live)
             left = self._verify(new, todo)
             if left:  # It may have been saved since the packs were looked at.
                 self.census.refresh()
@@ -216,9 +205,9 @@ class Survey:
                 todo.extend(filterfalse(is_seen, links.get(number, ())))
         return new
 
-    def _below(self, roots: Iterable[CheckpointId]) -> list[int]:
+    def _leads(self, roots: Iterable[CheckpointId], number: int) -> bool:
         todo = [self.census.number(root) for root in roots]
-        return self._reach(todo, bytearray(len(self.census)))
+        return number in self._reach(todo, bytearray(len(self.census)))
 
     def _verify(self, numbers: Iterable[int], todo: list[int]) -> set[int]:
         """Read what of *numbers* is no blob, in the order in which it is stored; gives what is in
@@ -229,18 +218,10 @@ class Survey:
         for counted in census.packs.values():
             for node in counted.stored(STRUCTURE, counted.holding(STRUCTURE, wanted)):
                 number = counted.numbers[node.number]
-                if number in wanted and self._is_right(counted, number, node):
+                if number in wanted and census.verify(counted, node):
                     wanted.discard(number)
                     todo.extend(census.links[number])
         return wanted
-
-    def _is_right(self, counted: Counted, number: int, node: Stored) -> bool:
-        data = self.census.read(counted, node)
-        with suppress(StoreDamaged, StoreTooNew, RecordDamaged):
-            if data is not None:
-                self.census.take_links(number, node.kind, data)
-                return True
-        return False
 
     def _read_apart(self, number: int) -> None:
         """Look for an object everywhere. Raises StoreDamaged or StoreTooNew if it is not there."""
@@ -261,19 +242,15 @@ class Survey:
         """Find for each object that is dead the newest run that leads to it, and how large all
         are.
         """
-        census, seen = self.census, bytearray(self.live)
-        self.loser_of = array("I", bytes(len(seen) * array("I").itemsize))
-        places: dict[str, int] = {}
+        census, places = self.census, dict[str, int]()
+        seen, self.loser_of = bytearray(census.live), array("i", [-1 - it for it in census.live])
         for checkpoint in sorted(self.dead, key=self._age):
-            place = places.setdefault(checkpoint.run, len(places) + 1)
+            place = places.setdefault(checkpoint.run, len(places))
             for number in self._reach([census.number(checkpoint.id)], seen):
                 self.loser_of[number] = place
         self.losers = [*places, ""]
-        for number, is_seen in enumerate(seen):
-            if not is_seen:
-                self.loser_of[number] = len(self.losers)
         for counted in census.packs.values():
-            counted.sizes = sizes_of(counted, self.loser_of)
+            counted.size(self.loser_of)
 
     def _age(self, checkpoint: Checkpoint) -> tuple[int, int, str, int]:
         ref = self.refs.get(checkpoint.run)
@@ -282,36 +259,32 @@ class Survey:
 
     def _choose(self) -> None:
         """Choose the packs to be deleted, which hold nothing alive that is not in another one, and
-        those that are worth rewriting. One that stays open is neither.
+        those that are worth rewriting, by what that costs. One that stays open is neither.
         """
-        root, unclaimed = self._store.root, bytearray(self.live)
-        growing = {
-            nonce
-            for nonce, it in self.census.packs.items()
-            if it.pack.is_open and _stays_open(root, it.pack)
-        }
-        small: list[tuple[Counted, int]] = []
-        self.delete, self.rewrite = [], []
-        for nonce, counted in sorted(
-            self.census.packs.items(),
-            key=lambda it: (it[0] not in growing, -it[1].pack.size, it[1].pack.name),
+        packs, root = self.census.packs.values(), self._store.root
+        growing = {it.nonce for it in packs if it.pack.is_open and _stays_open(root, it.pack)}
+        unclaimed = bytearray(self.census.live)
+        self.delete = []
+        small: list[tuple[int, int, Counted]] = []
+        chosen: list[tuple[int, int, Counted]] = []
+        for counted in sorted(
+            packs, key=lambda it: (it.nonce not in growing, -it.pack.size, it.pack.name)
         ):
-            live = 0
-            for number, size in zip(counted.numbers, counted.sizes, strict=True):
-                if unclaimed[number]:
-                    unclaimed[number] = 0
-                    live += size
+            live = sum(size for number, size in counted.sized() if unclaimed[number])
             dead = sum(counted.sizes) - live
-            if nonce in growing:
+            for number in counted.numbers:
+                unclaimed[number] = 0
+            if counted.nonce in growing:
                 continue
             if not live:
                 self.delete.append(counted)
             elif counted.pack.size < SMALL_PACK_BYTES:
-                small.append((counted, dead))
+                small.append((live, dead, counted))
             elif dead * _WORTH > live + dead:
-                self.rewrite.append(counted)
-        if len(small) > 1 or any(dead for _, dead in small):
-            self.rewrite += [counted for counted, _ in small]
+                chosen.append((live, dead, counted))
+        if len(small) > 1 or any(dead for _, dead, _ in small):
+            chosen += small
+        self.rewrite = [it for _, _, it in sorted(chosen, key=itemgetter(0))]
 
 
 def _stands_still(ref: Ref, before: Ref | None) -> bool:

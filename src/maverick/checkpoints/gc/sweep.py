@@ -102,7 +102,7 @@ class _Sweeper:
             with suppress(FileNotFoundError):
                 self._files.unlink(self._store.root / "reserve")
             self._pass(survey.delete)
-            for counted in sorted(survey.rewrite, key=self._live_bytes):
+            for counted in survey.rewrite:
                 if not fits(partial(self._pass, [counted])):
                     self._left[counted.pack.name] = None
             self._runs.note_the_rest()
@@ -142,10 +142,6 @@ class _Sweeper:
         is_there = counted.nonce in self._census.packs
         return is_there and not counted.pack.is_open and len(counted.numbers) == len(counted.sizes)
 
-    def _live_bytes(self, counted: Counted) -> int:
-        live = self._survey.live
-        return sum(size for number, size in _sized(counted) if live[number])
-
     def _remove(self, path: Path) -> None:
         with suppress(FileNotFoundError):
             size = self._files.size(path)
@@ -158,11 +154,11 @@ class _Sweeper:
         """Write the live objects that only *victims* hold into new packs, durably."""
         # What is in an open pack may still be taken back.
         growing = {it.nonce for it in self._census.packs.values() if it.pack.is_open}
-        held, live = self._census.held({it.nonce for it in victims} | growing), self._survey.live
+        held, live = self._census.held({it.nonce for it in victims} | growing), self._census.live
         wanted = {
             number: size
             for counted in victims
-            for number, size in _sized(counted)
+            for number, size in counted.sized()
             if live[number] and not held[number]
         }
         if wanted and not self._total:  # the first time it is the whole work
@@ -245,7 +241,7 @@ class _Sweeper:
     def _require_all(self) -> None:
         """Raise StoreDamaged unless all that is alive is in `objects/`."""
         held = self._census.held()
-        for number, is_live in enumerate(self._survey.live):
+        for number, is_live in enumerate(self._census.live):
             if is_live and not held[number]:
                 raise StoreDamaged(
                     f"gc removed nothing, because object {self._census.id(number)[:12]} is "
@@ -264,7 +260,7 @@ class _Sweeper:
         """Move those of *victims* to `trash/` that hold nothing alive that is nowhere else."""
         victims = [it for it in victims if it.pack.name not in self._left and self._is_settled(it)]
         held = self._census.held({it.nonce for it in victims})
-        live = self._survey.live
+        live = self._census.live
         for counted in victims:
             if any(live[number] and not held[number] for number in counted.numbers):
                 for number in counted.numbers:
@@ -273,13 +269,9 @@ class _Sweeper:
             file, root = counted.pack.file, self._store.root
             self._files.rename(root / "objects" / file, root / "trash" / file)
             del self._census.packs[counted.nonce]
-            for number, size in _sized(counted):
+            for number, size in counted.sized():
                 self._removed.setdefault(number, size)
         self._store.objects.packs.refresh()
-
-
-def _sized(counted: Counted) -> Iterator[tuple[int, int]]:
-    return zip(counted.numbers, counted.sizes, strict=True)
 
 
 def _as_many_as_fit(items: Iterator[NewObject]) -> Iterator[NewObject]:
