@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 from kit.faults import CountingFiles
 from kit.stores import begin, extend, flip, read_all, record_of
 from maverick.checkpoints import Store, blob
-from maverick.checkpoints.gc import sweep
+from maverick.checkpoints.gc import survey, sweep
 from maverick.checkpoints.gc.census import Census
 from maverick.checkpoints.objects.ids import ObjectId, ObjectKind, TreeId, blob_id, tree_id
 from maverick.checkpoints.objects.pack_records import HEAD_BYTES, NewObject, list_data
+from maverick.checkpoints.refs import refs
 from maverick.checkpoints.trees.closure import links_of
 from maverick.checkpoints.trees.tree_nodes import Child, Entry, Fan, LeafNode, Node, encode_node
 from maverick.errors import StoreDamaged
@@ -144,8 +146,54 @@ def test_a_plan_reads_trees_once_and_no_content(store: Store) -> None:
     plan = Store.open(store.root, files=files).plan_gc(keep_last=1)
 
     assert plan.removed_objects > 2000
-    assert files.look_ups + files.reads < 4 * 400
+    assert files.look_ups + files.reads < 100
     assert files.read_bytes < 3 * (size - (4 << 20))
+
+
+class Watched(CountingFiles):
+    """Knows which folders were listed, and which files opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.listed: Counter[str] = Counter()
+        self.opened: Counter[Path] = Counter()
+
+    def list(self, path: Path) -> list[str]:
+        self.listed[path.name] += 1
+        return super().list(path)
+
+    def open(self, path: Path) -> int:
+        self.opened[path] += 1
+        return super().open(path)
+
+
+def test_a_gc_looks_at_each_pack_and_each_ref_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it is alone, refs are read again, but not parsed, and of packs the names alone are looked
+    at. The store looks itself at what is left.
+    """
+    for number in range(20):
+        with store.own(f"fly-{number}"):
+            at = extend(store, begin(store, f"fly-{number}"), range(2))
+            store.save(at.run, {}, parent=at, kind="final")
+    store.save("large", {("a",): blob(os.urandom(1 << 20))}, parent=None)
+    monkeypatch.setattr(survey, "SMALL_PACK_BYTES", 1 << 20)  # it stays
+    files, parsed = Watched(), list[bytes]()
+    parse = refs.parse_ref
+
+    def counted(data: bytes) -> refs.Ref | None:
+        parsed.append(data)
+        return parse(data)
+
+    monkeypatch.setattr(refs, "parse_ref", counted)
+
+    result = Store.open(store.root, files=files).plan_gc(keep_last=2).execute()
+
+    assert 18 == len(result.runs)
+    assert 21 == len(parsed)
+    assert 6 == files.listed["objects"]
+    assert 2 == max(files.opened.values())
 
 
 def test_a_pack_with_a_list_that_is_not_what_was_written_stays_as_it_is(store: Store) -> None:

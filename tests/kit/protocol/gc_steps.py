@@ -36,7 +36,7 @@ NO_PACKS: frozenset[Pack] = frozenset()
 
 
 def collect_steps(state: State, rules: Rules) -> Iterator[Step]:
-    """`gc.take_survey`, then a pass of `sweep._Sweeper`."""
+    """`Survey.take`, then a pass of `sweep._Sweeper`."""
     gc = state.gc
     saves = any(works(process) for process in state.processes)
     if not rules.locks_work and rules.gc_is_alone and saves:
@@ -96,7 +96,7 @@ def opens_synced(state: State) -> State:
 
 
 def standing(state: State, run: int, rules: Rules) -> Ref:
-    """`survey.read_refs`, also by packs that somebody keeps."""
+    """`Survey.look`, also by packs that somebody keeps."""
     there = state.refs[run].now
     if not rules.gc_marks_commits:
         return there
@@ -108,7 +108,7 @@ def standing(state: State, run: int, rules: Rules) -> Ref:
 
 
 def brought_up(state: State, rules: Rules) -> State:
-    """`_bring_up`."""
+    """`Survey.lagging`."""
     for run, file in enumerate(state.refs):
         ref = standing(state, run, rules)
         if ref != file.now:

@@ -314,18 +314,18 @@ class Census:
         """Take up a pack; None if it has no record yet, or cannot be read."""
         path = self._store.root / "objects" / file
         try:
-            if file.endswith(".open"):
-                pread = partial(self._growing.pread, path)
-                if not is_begun(file, pread):
-                    return None
+            is_open = file.endswith(".open")
+            pread = partial(self._pread, self._growing if is_open else self._files, path)
+            if is_open and not is_begun(file, pread):
+                return None
+            if is_open:
                 pack = open_growing(file, pread, self._cache)
                 self.is_whole = self.is_whole and not pack.damage
             else:
-                size, pread = self._store.files.size(path), partial(self._pread, path)
-                pack = open_sealed(file, size, pread, self._cache)
+                pack = open_sealed(file, self._store.files.size(path), pread, self._cache)
                 pack.check_rows()
-                if size <= SMALL_RECORD_BYTES * len(pack.records):
-                    self._whole = path, pread(0, size)
+            if pack.size <= SMALL_RECORD_BYTES * len(pack.records):
+                self._whole = path, pread(0, pack.size)
             return self._take(pack)
         except (FileNotFoundError, PackDamaged, StoreDenied):
             self.is_whole = False
@@ -335,14 +335,13 @@ class Census:
             self.is_whole = False
         finally:
             self._whole = None, b""
-            self._files.close(path)
         return None
 
-    def _pread(self, path: Path, offset: int, length: int) -> bytes:
+    def _pread(self, files: OpenFiles, path: Path, offset: int, length: int) -> bytes:
         whole, data = self._whole
         if path is whole:
             return data[offset : offset + length]
-        return self._files.pread(path, offset, length)
+        return files.pread(path, offset, length)
 
     def _take(self, pack: Pack) -> Counted:
         """Take up the records of a pack that are new, and the last one again: it may have been

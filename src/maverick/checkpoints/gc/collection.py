@@ -55,7 +55,6 @@ class GcPlan:
     removed_objects: int
     removed_bytes: int
     kept_objects: int
-    kept_bytes: int
     delete: tuple[str, ...]
     rewrite: tuple[str, ...]
     _store: StoreFolder = field(repr=False, compare=False)
@@ -115,26 +114,21 @@ def plan_gc(
 
 
 def _plan(store: StoreFolder, survey: Survey) -> GcPlan:
-    census = survey.census
-    stays = census.held({it.nonce for it in (*survey.delete, *survey.rewrite)})
-    lost: dict[str, list[int]] = {}
-    kept: list[int] = []
-    seen = bytearray(len(census))
-    for counted in census.packs.values():
+    census, going = survey.census, (*survey.delete, *survey.rewrite)
+    stays = census.held({counted.nonce for counted in going})
+    sizes: dict[int, int] = {}
+    for counted in going:
         for number, size in counted.sized():
-            if seen[number]:
-                continue
-            seen[number] = 1
-            if stays[number] or census.live[number]:
-                kept.append(size)
-            elif number:
-                lost.setdefault(survey.losers[survey.loser_of[number]], []).append(size)
+            if number and not (stays[number] or census.live[number]):
+                sizes.setdefault(number, size)
+    lost: dict[str, list[int]] = {}
+    for number, size in sizes.items():
+        lost.setdefault(survey.losers[survey.loser_of[number]], []).append(size)
     return GcPlan(
         runs=tuple(_removals(survey, lost)),
-        removed_objects=sum(map(len, lost.values())),
-        removed_bytes=sum(map(sum, lost.values())),
-        kept_objects=len(kept),
-        kept_bytes=sum(kept),
+        removed_objects=len(sizes),
+        removed_bytes=sum(sizes.values()),
+        kept_objects=census.held().count(1) - len(sizes),
         delete=tuple(it.pack.name for it in survey.delete),
         rewrite=tuple(it.pack.name for it in survey.rewrite),
         _store=store,

@@ -240,9 +240,9 @@ class _Sweeper:
 
     def _require_all(self) -> None:
         """Raise StoreDamaged unless all that is alive is in `objects/`."""
-        held = self._census.held()
-        for number, is_live in enumerate(self._census.live):
-            if is_live and not held[number]:
+        held, live = self._census.held(), self._census.live
+        for number in range(len(live)):
+            if live[number] and not held[number]:
                 raise StoreDamaged(
                     f"gc removed nothing, because object {self._census.id(number)[:12]} is "
                     "missing; run `maverick checkpoint fsck`"
