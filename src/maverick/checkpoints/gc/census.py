@@ -325,7 +325,8 @@ class Census:
                 pack = open_sealed(file, self._store.files.size(path), pread, self._cache)
                 pack.check_rows()
             if pack.size <= SMALL_RECORD_BYTES * len(pack.records):
-                self._whole = path, pread(0, pack.size)
+                with suppress(OSError):  # Then its parts are read one by one.
+                    self._whole = path, pread(0, pack.size)
             return self._take(pack)
         except (FileNotFoundError, PackDamaged, StoreDenied):
             self.is_whole = False

@@ -142,17 +142,10 @@ class Survey:
             with suppress(RefDamaged):
                 there = files.in_file(run)
             if there != refs[run]:
-                refs[run] = self._present(refs[run])
+                # Without what is gone.
+                refs[run] = refs[run].keeping(self.census.holds)
                 self.lagging.append(refs[run])
         return refs
-
-    def _present(self, ref: Ref) -> Ref:
-        """Give *ref* without the positions and tags whose checkpoints are gone."""
-        holds = self.census.holds
-        return ref._replace(
-            positions=tuple(it for it in ref.positions if holds(it.checkpoint)),
-            tags={name: tagged for name, tagged in ref.tags.items() if holds(tagged)},
-        )
 
     # --- marking ---
 

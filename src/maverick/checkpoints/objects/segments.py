@@ -130,7 +130,7 @@ class Decoder:
             if flags & PREFIXED:
                 if self._decompress is None:
                     raise RecordDamaged("what it leans on is missing")
-                prefix = _as_prefix(b"".join(self._parts)[-PREFIX_BYTES:])
+                prefix = _as_prefix(self._end())
             else:
                 self._parts = []
             self._decompress = zstd.ZstdDecompressor(zstd_dict=prefix).decompress
@@ -147,8 +147,18 @@ class Decoder:
         self._parts.append(raw)
         return raw
 
+    def _end(self) -> memoryview:
+        """Give the raw bytes that the prefix of the next frame is, without joining what is before
+        them.
+        """
+        begin, length = len(self._parts), 0
+        while begin and length < PREFIX_BYTES:
+            begin -= 1
+            length += len(self._parts[begin])
+        return memoryview(b"".join(self._parts[begin:]))[-PREFIX_BYTES:]
 
-def _as_prefix(raw: bytes) -> Any:
+
+def _as_prefix(raw: bytes | memoryview) -> Any:
     return _zstd().ZstdDict(raw, is_raw=True).as_prefix
 
 
