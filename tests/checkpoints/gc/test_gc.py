@@ -314,6 +314,23 @@ def test_a_plan_can_be_executed_after_another_gc(store: Store) -> None:
     assert [] == list(store.check(read_data=True))
 
 
+def test_a_run_that_is_dropped_while_gc_copies_stays_dropped(store: Store) -> None:
+    """Although its shorter ref was written already."""
+    extend(store, begin(store, "open"), range(2))
+    run_to_end(store, "done")
+    plan = Store.open(store.root, files=CountingFiles()).plan_gc()
+
+    def drop(done: int, total: int) -> None:
+        if "done" in runs(store):
+            store.drop("done")
+
+    plan.execute(drop)
+
+    assert ["open"] == runs(store)
+    assert [] == listed(store, "tmp")
+    assert [] == list(store.check(read_data=True))
+
+
 def test_a_second_gc_is_refused(store: Store) -> None:
     plan = store.plan_gc()
     with store.locks.gc():

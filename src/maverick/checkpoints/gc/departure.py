@@ -90,7 +90,7 @@ class Departure:
         if not going.keys() <= self.dropped.keys():
             self._note(notes | self.dropped, tight=tight)
         for run, (temporary, shorter) in self._shorter.items():
-            if survey.fates[run] is Fate.ENDS:
+            if survey.fates.get(run) is Fate.ENDS:  # else it has gone, or has moved since
                 self._files.rename(temporary, self._store.ref_files.path(run))
                 survey.refs[run] = shorter
         for run in gone:
