@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from maverick.dsl.processes import programs
-from maverick.dsl.processes.programs import check_startable, is_there
+from maverick.dsl.processes.programs import check_startable, is_there, where_is
 from maverick.errors import StepFailed
 
 
@@ -107,3 +107,13 @@ def test_names_are_found_from_the_folder_that_the_command_runs_in(tmp_path: Path
     assert is_there("tool", tmp_path, {"PATH": "sub"})
     assert is_there("tool", tmp_path / "sub", {"PATH": f"/nowhere{os.pathsep}"})
     assert stat.S_ISREG((tmp_path / "sub" / "tool").stat().st_mode)
+
+
+def test_where_it_is_can_be_said_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = _program(tmp_path / "sub")
+    monkeypatch.chdir(tmp_path)
+
+    assert str(tool) == where_is("tool", "sub", {"PATH": "."}).replace("/./", "/")
+    assert "" == where_is("tool", tmp_path, {"PATH": "."})

@@ -120,6 +120,25 @@ def test_a_shell_is_whatever_runs_a_file(runs: Runs, shell: str, script: str, va
     )
 
 
+def test_the_default_shell_is_looked_for_once(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each folder of PATH that does not have it costs a call of the system."""
+    asked: list[str] = []
+    access = os.access
+
+    def noting(path: str, mode: int) -> bool:
+        asked.append(str(path))
+        return access(path, mode)
+
+    monkeypatch.setattr(os, "access", noting)
+    path = f"{tmp_path / 'empty'}:/usr/bin:/bin"
+
+    _done(runs, f"- {{name: a, type: shell, run: 'true', env: {{PATH: '{path}'}}}}")
+
+    assert 1 == asked.count(str(tmp_path / "empty" / "bash"))
+
+
 def test_the_script_is_its_file_unless_a_shell_is_named(runs: Runs) -> None:
     """Then `$0` stays that shell, as it is with `-c`."""
     script = """'test -f "$0" && echo "a file" || echo "$0"'"""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from maverick.dsl.processes.process_table import summary
-from maverick.encoding import file_name
+from maverick.encoding import file_name, name_text
 from maverick.errors import StepFailed
 
 _BEGIN = """
@@ -48,7 +48,15 @@ class _Search(NamedTuple):
 
 def is_there(program: str, root: str | Path, environment: Mapping[str, str]) -> bool:
     """Whether *program* can be started in the folder *root*."""
-    return bool(_search(program, root, environment).found)
+    return bool(where_is(program, root, environment))
+
+
+def where_is(program: str, root: str | Path, environment: Mapping[str, str]) -> str:
+    """Give the path of *program* as a word of a command in the folder *root*; empty if it cannot be
+    started there.
+    """
+    found = _search(program, root, environment).found
+    return found and name_text(Path(found).absolute())
 
 
 def check_startable(argv: Sequence[str], cwd: str | Path, env: Mapping[str, str]) -> str:

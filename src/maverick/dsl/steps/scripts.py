@@ -14,7 +14,7 @@ from maverick.dsl.expressions.expressions import Template
 from maverick.dsl.expressions.text import to_json
 from maverick.dsl.processes.last_words import failure, text_of, timed_out
 from maverick.dsl.processes.processes import LIMIT_BYTES, Script
-from maverick.dsl.processes.programs import is_there
+from maverick.dsl.processes.programs import where_is
 from maverick.encoding import encode, file_name, lines_of, name_text
 from maverick.errors import StepFailed, StepTimeout
 
@@ -120,9 +120,8 @@ def _input(value: Value) -> bytes:
 
 def _shell(given: Value, folder: Path, environment: Mapping[str, str]) -> list[str]:
     if given is None:
-        return (
-            ["bash", "-euo", "pipefail"] if is_there("bash", folder, environment) else ["sh", "-eu"]
-        )
+        bash = where_is("bash", folder, environment)
+        return [bash, "-euo", "pipefail"] if bash else ["sh", "-eu"]
     if isinstance(given, str) and given.strip():
         return shlex.split(given)
     if (
