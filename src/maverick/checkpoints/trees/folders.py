@@ -139,7 +139,7 @@ _Change: TypeAlias = "Entry | _Inside | None"
 
 def nibbles(name: str) -> str:
     """Give the 64 hexadecimal digits that place *name* in a wide folder."""
-    return blake3(name.encode("utf-8", "surrogateescape")).hexdigest()
+    return blake3(name.encode("utf-8", "surrogateescape")).digest().hex()
 
 
 def update(nodes: Nodes, root: TreeId | None, changes: Mapping[Path, Entry | None]) -> Update:
