@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import time_ns
+
 import pytest
 
 from kit.runs import Runs
@@ -10,8 +12,10 @@ from maverick.checkpoints import Store
 from maverick.errors import StoreDamaged
 from maverick.project import Project
 from maverick.runs.auto import choose
+from maverick.runs.listing import summarise
 from maverick.runs.preview import plan_resume
 from maverick.runs.request import Request
+from maverick.views.page_loader import load_page
 
 FLOW = """
 - {name: a, type: python, action: do, args: [a]}
@@ -154,6 +158,28 @@ def test_a_repaired_store_resumes_the_same(damaged: Runs) -> None:
 
     assert "rolled-back" == done.kind
     assert (["a"], ["b", "c"], []) == (resumed.recalled, resumed.executed, resumed.notices)
+
+
+@pytest.mark.parametrize("how", ["repair", "fall back"])
+def test_times_are_those_of_the_checkpoint_where_a_run_stands_again(
+    damaged: Runs, how: str
+) -> None:
+    """Neither the day until somebody repaired it counts, nor what ran behind that checkpoint."""
+    root, later = damaged.root / ".maverick" / "checkpoints", time_ns() // 10**6 + 86_400_000
+    store = Store.open(root, clock=lambda: later)
+    if how == "repair":
+        store.repair()
+    else:
+        store.fall_back(damaged.run)
+
+    run = summarise(store, store.ref(damaged.run), later)
+
+    assert store.resolve(damaged.run).created == run.updated
+    assert run.seconds is not None
+    assert run.seconds < 3600
+    assert ((), True) == (run.at, "3" in run.reason and "is damaged" in run.reason)
+    page = load_page("project", store, store.resolve(damaged.run))
+    assert (run.reason, run.seconds, run.updated) == (page.error, page.seconds, page.ended)
 
 
 def test_the_golden_path_says_nothing(runs: Runs) -> None:

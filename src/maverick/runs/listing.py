@@ -65,7 +65,7 @@ class Runs(Protocol):
 def summarise(store: Runs, ref: Ref, now: int) -> RunSummary:
     """Give what a listing says of the run of *ref*, *now* (milliseconds since the epoch)."""
     status = status_of(store, ref)
-    note = {} if status == "done" else store.owner_note(ref.run)
+    note = {} if status == "done" or ref.went_back else store.owner_note(ref.run)
     summary = ref.summary
     failed_at = _text(summary, "failed_at") if status == "failed" else ""
     error = _text(summary, "error") if status == "failed" else ""
@@ -169,6 +169,8 @@ def _reason(ref: Ref, status: RunStatus, note: Mapping[str, Any], error: str) ->
         case "paused":
             return why_paused(last)
         case "running" | "killed":
+            if ref.went_back:
+                return last
             end = "" if status == "running" else " has ended"
             return f"process {note['pid']} on {note.get('host', '?')}{end}" if "pid" in note else ""
         case _:

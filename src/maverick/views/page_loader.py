@@ -152,7 +152,8 @@ class _Loader:
         if self._status == "failed":
             return str(self._end.get("error", "")) or self._reason() or None
         if self._status == "killed":
-            return "its process was killed"
+            went_back = self._ref is not None and self._ref.went_back
+            return self._reason() if went_back else "its process was killed"
         if self._status == "paused":
             return why_paused(self._reason()) or "interrupted"
         return None
@@ -256,7 +257,7 @@ class _Loader:
     @cached_property
     def _owner_note(self) -> Mapping[str, Any]:
         """What who executes the run has noted, or who was killed while doing so."""
-        if self._ref is None or self._status not in ("running", "killed"):
+        if self._ref is None or self._status not in ("running", "killed") or self._ref.went_back:
             return {}
         return self._store.owner_note(self._checkpoint.run)
 

@@ -115,7 +115,7 @@ class Ref(NamedTuple):
             kind=checkpoint.kind,
             step=checkpoint.step,
             started=before.started if before is not None else checkpoint.created,
-            updated=time,
+            updated=checkpoint.created,
             bytes=size,
             labelled=checkpoint.last_labelled,
             positions=(*(before.positions if before is not None else ()), position)[-LOG_LENGTH:],
@@ -138,6 +138,11 @@ class Ref(NamedTuple):
                 name: checkpoint for name, checkpoint in self.tags.items() if is_kept(checkpoint)
             },
         )
+
+    @property
+    def went_back(self) -> bool:
+        """Whether the run was made to stand where it stood before, because of damage."""
+        return bool(self.positions) and self.positions[-1].time > self.updated
 
     @property
     def done(self) -> bool:
