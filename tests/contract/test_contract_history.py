@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +104,14 @@ def test_a_step_that_is_not_there_cannot_be_skipped(quick: Quick) -> None:
     assert "last" in done.err
 
 
-def test_a_plan_says_what_would_run_and_writes_nothing(quick: Quick) -> None:
-    """For a new run as for one that goes on; of an edit it names what changed."""
+def test_a_plan_says_what_would_run_and_writes_nothing(
+    quick: Quick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a new run as for one that goes on; of an edit it names what changed. Nor do the modules
+    that it imports leave bytecode.
+    """
+    os.utime(quick.program.root / "tools.py", (0, 10**9))
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
 
     def everything() -> dict[Path, bytes]:
         return {path: path.read_bytes() for path in quick.program.root.rglob("*") if path.is_file()}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import sys
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -67,6 +68,17 @@ class RunPlan:
     notes: tuple[str, ...] = ()
 
 
+@contextmanager
+def _without_bytecode() -> Iterator[None]:
+    """Let what is imported leave no bytecode."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
+
+
+@_without_bytecode()
 def plan_start(project: Project, request: Request) -> RunPlan:
     """Plan a new run. Raises WorkflowInvalid, InputInvalid as starting one does."""
     notes: list[str] = []
@@ -80,6 +92,7 @@ def plan_start(project: Project, request: Request) -> RunPlan:
     return RunPlan(workflow=prepared.workflow.name, run="", steps=steps, notes=tuple(notes))
 
 
+@_without_bytecode()
 def plan_resume(
     project: Project, request: Request, observe: Observer, *, can_ask: bool = False
 ) -> RunPlan:
