@@ -31,8 +31,7 @@ def adopt(
     with store.own(ref.run) as owner, store.changing("take in the run"):
         # Until it has a ref, fsck is not to look for one.
         owner.note_dropped(store.files, max(store.now(), ref.updated))
-        _take(store, ref, objects)
-        ref = ref.keeping(partial(is_there, store))
+        ref = _take(store, ref, objects)
         with store.locks.refs():
             if store.find_ref(ref.run) is not None:
                 raise RefMoved(f"run {ref.run} exists already; drop it, or choose another name")
@@ -46,8 +45,7 @@ def adopt(
 def _move(store: StoreFolder, before: Ref, ref: Ref, objects: Iterable[NewObject]) -> None:
     """Move the run that stands at *before* to where *ref* stands; its log, tags and order stay."""
     with store.changing("take in the run"):
-        _take(store, ref, objects)
-        ref = ref.keeping(partial(is_there, store))
+        ref = _take(store, ref, objects)
         with store.locks.refs():
             now = store.find_ref(ref.run)
             if now is None or now.checkpoint != before.checkpoint:
@@ -74,8 +72,10 @@ def _adopt_as(store: StoreFolder, name: str, ref: Ref, objects: Iterable[NewObje
         save(store, saving, {}, {})
 
 
-def _take(store: StoreFolder, ref: Ref, objects: Iterable[NewObject]) -> None:
-    """Store *objects*, durably, and see to it that they are all that *ref* stands at."""
+def _take(store: StoreFolder, ref: Ref, objects: Iterable[NewObject]) -> Ref:
+    """Store *objects*, durably, and see to it that they are all that *ref* stands at; gives it with
+    the positions and tags that are there.
+    """
     with store.objects.adding() as new:
         for item in objects:
             if new.wants(item.id):
@@ -84,3 +84,4 @@ def _take(store: StoreFolder, ref: Ref, objects: Iterable[NewObject]) -> None:
             new.seal()
     if not is_there(store, ref.checkpoint):
         raise NotFound(f"gc has collected what run {ref.run} was")
+    return ref.keeping(partial(is_there, store))

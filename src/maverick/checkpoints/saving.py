@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from maverick.checkpoints.disk import layout
-from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.ids import ObjectKind
 from maverick.checkpoints.objects.pack_records import NewObject
 from maverick.checkpoints.refs.refs import Ref, check_summary
@@ -18,7 +17,7 @@ from maverick.checkpoints.trees.checkpoint import (
     CHECKPOINT_KINDS,
     NO_CHECKPOINT,
     Checkpoint,
-    encode_checkpoint,
+    named,
 )
 from maverick.checkpoints.trees.content import prepare, stream
 from maverick.errors import RefDamaged, RefMoved, UsageError
@@ -83,21 +82,24 @@ class Saving:
 
     def checkpoint(self, tree: Update, facts: Update, created: int) -> tuple[Checkpoint, bytes]:
         parent = self.parent
-        fields: dict[str, Any] = {
-            "run": self.run,
-            "sequence": parent.sequence + 1 if parent is not None and parent.run == self.run else 1,
-            "kind": self.kind,
-            "label": self.label,
-            "step": self.step,
-            "group": self.group or (parent.group if parent else ""),
-            "created": created,
-            "tree": tree.root,
-            "facts": facts.root,
-            "parent": parent.id if parent else NO_CHECKPOINT,
-            "labelled": parent.last_labelled if parent else NO_CHECKPOINT,
-        }
-        data = encode_checkpoint(Checkpoint(id=NO_CHECKPOINT, **fields))
-        return Checkpoint(id=ids.checkpoint_id(data), **fields), data
+        return named(
+            Checkpoint(
+                id=NO_CHECKPOINT,
+                run=self.run,
+                sequence=parent.sequence + 1
+                if parent is not None and parent.run == self.run
+                else 1,
+                kind=self.kind,
+                label=self.label,
+                step=self.step,
+                group=self.group or (parent.group if parent else ""),
+                created=created,
+                tree=tree.root,
+                facts=facts.root,
+                parent=parent.id if parent else NO_CHECKPOINT,
+                labelled=parent.last_labelled if parent else NO_CHECKPOINT,
+            )
+        )
 
 
 def save(store: StoreFolder, saving: Saving, changes: Changes, facts: Changes) -> Checkpoint:

@@ -23,13 +23,12 @@ from maverick.checkpoints.fsck.fallback import keep_copy, set_aside
 from maverick.checkpoints.fsck.findings import Repair
 from maverick.checkpoints.fsck.salvage import find_damaged, salvage
 from maverick.checkpoints.fsck.whole import Wholeness
-from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.ids import ObjectKind
 from maverick.checkpoints.objects.pack_records import NewObject
 from maverick.checkpoints.refs import refs
 from maverick.checkpoints.refs.dropped import FILE, lost_runs, read_dropped
 from maverick.checkpoints.refs.refs import LOG_LENGTH, Ref
-from maverick.checkpoints.trees.checkpoint import NO_CHECKPOINT, encode_checkpoint
+from maverick.checkpoints.trees.checkpoint import NO_CHECKPOINT, named
 from maverick.errors import FormatDamaged, RefDamaged, RunOwned, StoreDenied
 
 if TYPE_CHECKING:
@@ -249,21 +248,21 @@ class _Refs:
         """Give *checkpoint*, or, where a labelled checkpoint before it is damaged, a new one that
         does not name that.
         """
-        if not checkpoint.labelled or self._whole.damage_of_all(checkpoint.labelled) is None:
-            return checkpoint
         labelled = checkpoint.labelled
         while labelled and self._whole.damage_of_all(labelled) is not None:
             before = self._whole.checkpoints.get(labelled)
             labelled = before.labelled if before is not None else NO_CHECKPOINT
-        unnamed = checkpoint._replace(
-            id=NO_CHECKPOINT,
-            sequence=checkpoint.sequence + 1,
-            created=max(self._now, checkpoint.created),
-            parent=checkpoint.id,
-            labelled=labelled,
+        if labelled == checkpoint.labelled:
+            return checkpoint
+        new, data = named(
+            checkpoint._replace(
+                id=NO_CHECKPOINT,
+                sequence=checkpoint.sequence + 1,
+                created=max(self._now, checkpoint.created),
+                parent=checkpoint.id,
+                labelled=labelled,
+            )
         )
-        data = encode_checkpoint(unnamed)
-        new = unnamed._replace(id=ids.checkpoint_id(data))
         self._store.objects.write([NewObject(ObjectKind.CHECKPOINT, new.id, data)])
         return new
 

@@ -64,6 +64,12 @@ def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
     )
 
 
+def named(unnamed: Checkpoint) -> tuple[Checkpoint, bytes]:
+    """Give a checkpoint with its id, and its canonical JSON."""
+    data = encode_checkpoint(unnamed)
+    return unnamed._replace(id=ids.checkpoint_id(data)), data
+
+
 def parse_checkpoint(checkpoint_id: CheckpointId, data: bytes) -> Checkpoint:
     """Read the checkpoint *checkpoint_id* from its canonical JSON.
 
