@@ -22,11 +22,13 @@ from kit.protocol.world import (
     Rules,
     State,
     after_power_cut,
+    all_stopped,
     collects,
     let_go,
     next_cycle,
     open_pack,
     problems,
+    what_is_seen,
     with_open,
     works,
 )
@@ -90,7 +92,7 @@ def steps_of(state: State, process: Process, rules: Rules) -> Iterator[Step]:
 
 
 def steps(state: State, rules: Rules) -> Iterator[tuple[str, State]]:
-    """Yield what may happen next, and what is then."""
+    """Yield what may happen next while there is power, and what is then."""
     for number, process in enumerate(state.processes):
         if process.step == "end":
             continue
@@ -106,8 +108,6 @@ def steps(state: State, rules: Rules) -> Iterator[tuple[str, State]]:
         yield f"gc: {name}", changed
     if state.kills and collects(state):
         yield "kill gc", next_cycle(state)._replace(kills=state.kills - 1)
-    for changed in after_power_cut(state):
-        yield "power cut", changed
 
 
 def killed(state: State, process: Process, rules: Rules) -> Iterator[tuple[str, State]]:
@@ -132,17 +132,31 @@ def search(rules: Rules, mix: Mix) -> Outcome:
     first = start(mix)
     came_from: dict[State, tuple[State, str] | None] = {first: None}
     queue = deque([first])
+    looked_at: set[State] = set()
+    cut: set[State] = set()
+
+    def reach(after: State, link: tuple[State, str]) -> None:
+        if came_from.setdefault(after, link) is link:
+            queue.append(after)
+
     while queue:
         state = queue.popleft()
-        if why := next(problems(state, rules), ""):
-            path = [why]
-            link = came_from[state]
-            while link is not None:
-                path.append(link[1])
-                link = came_from[link[0]]
-            return Outcome(len(came_from), path[::-1])
+        if (seen := what_is_seen(state)) not in looked_at:
+            looked_at.add(seen)
+            if why := next(problems(state, rules), ""):
+                return Outcome(len(came_from), [*path_to(state, came_from), why])
         for name, after in steps(state, rules):
-            if after not in came_from:
-                came_from[after] = state, name
-                queue.append(after)
+            reach(after, (state, name))
+        if (stopped := all_stopped(state)) not in cut:
+            cut.add(stopped)
+            for after in after_power_cut(stopped):
+                reach(after, (state, "power cut"))
     return Outcome(len(came_from), [])
+
+
+def path_to(state: State, came_from: dict[State, tuple[State, str] | None]) -> list[str]:
+    path: list[str] = []
+    while (link := came_from[state]) is not None:
+        state, name = link
+        path.append(name)
+    return path[::-1]

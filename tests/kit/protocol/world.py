@@ -275,6 +275,22 @@ def view(state: State, run: int, rules: Rules) -> Ref:
     return newer(file, newest_commit(opens, run), rules)
 
 
+def what_is_seen(state: State) -> State:
+    """Give *state* without what `problems` does not look at."""
+    nothing: frozenset[Pack] = frozenset()
+    return state._replace(
+        unsynced=nothing,
+        ghosts=nothing,
+        formers=(),
+        trash=nothing,
+        processes=(),
+        gc=Collector(),
+        kills=0,
+        failures=0,
+        cycles=0,
+    )
+
+
 def problems(state: State, rules: Rules) -> Iterator[str]:
     """Say what is wrong for who looks at the store now."""
     there = held(state.packs) | recorded(state.opens)
@@ -393,30 +409,28 @@ def collects(state: State) -> bool:
     return state.gc.step not in {"list", "end"}
 
 
-def after_power_cut(state: State) -> Iterator[State]:
-    """Yield what there may be when the power is back."""
-    dead = state._replace(
-        processes=tuple(
-            Process(process.name, "end") if works(process) else process
-            for process in state.processes
-        ),
-        unsynced=frozenset(),
-        ghosts=frozenset(),
-        formers=(),
-        trash=frozenset(),
+def all_stopped(state: State) -> State:
+    """Give *state* without all that a power cut ends. Those that are equal so leave the same."""
+    processes = tuple(
+        Process(process.name, "end") if works(process) else process for process in state.processes
     )
-    if collects(state):
-        dead = next_cycle(dead)
-    choices: list[list[Pack | Open | None]] = [[None, pack] for pack in sorted(state.ghosts)]
-    formers = {former.name: former for former in state.formers}
-    for pack in sorted(state.unsynced):
+    stopped = state._replace(processes=processes, trash=frozenset())
+    return next_cycle(stopped) if collects(state) else stopped
+
+
+def after_power_cut(stopped: State) -> Iterator[State]:
+    """Yield what there may be when the power is back."""
+    dead = stopped._replace(unsynced=frozenset(), ghosts=frozenset(), formers=())
+    choices: list[list[Pack | Open | None]] = [[None, pack] for pack in sorted(stopped.ghosts)]
+    formers = {former.name: former for former in stopped.formers}
+    for pack in sorted(stopped.unsynced):
         former = formers.get(pack.name)
         choices.append([pack, former] if former and former.tail == "synced index" else [pack, None])
         if former and former.tail == "index":
             choices[-1].append(former)
-    choices += [list(opens_left(pack)) for pack in state.opens]
-    refs = [sorted(file.may_be | file.before, reverse=True) for file in state.refs]
-    sure = state.packs - state.unsynced
+    choices += [list(opens_left(pack)) for pack in stopped.opens]
+    refs = [sorted(file.may_be | file.before, reverse=True) for file in stopped.refs]
+    sure = stopped.packs - stopped.unsynced
     for names_left in product(*choices):
         packs = sure.union(entry for entry in names_left if isinstance(entry, Pack))
         opens = tuple(sorted(restarted(entry) for entry in names_left if isinstance(entry, Open)))
