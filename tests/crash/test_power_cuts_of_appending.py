@@ -179,7 +179,7 @@ def check_all(tmp_path: Path, act: Act, shard: int, most: int) -> None:
     world = World(tmp_path / "store")
     act(world)
     disks = list(power_cuts(world.files, most))
-    checker = Checker(world, tmp_path, 24 if most == MOST else 4)
+    checker = Checker(world, tmp_path, 25 if most == MOST else 5)
     for done, image in share(shard, disks):
         checker.check(done, image)
     assert len(disks) >= len(world.files.log)

@@ -377,10 +377,10 @@ def write_image(image: Image, to: Path, pool: Path) -> Path:
 
 
 def power_cuts(
-    files: RecordingFiles, most: int, together: tuple[str, ...] = ("tmp",)
+    files: RecordingFiles, most: int, together: tuple[str, ...] = ("tmp",), since: int = 0
 ) -> Iterator[tuple[int, Image]]:
-    """Yield every disk that a power cut may leave, with how many operations had been begun; each
-    disk once.
+    """Yield every disk that a power cut may leave when at least *since* operations have been begun,
+    with how many had been; each disk once.
 
     A disk that several prefixes allow comes with the longest of them: by then most had been
     promised.
@@ -390,6 +390,7 @@ def power_cuts(
     for begun in range(len(files.log) + 1):
         if begun:
             disk.apply(files.log[begun - 1])
-        for image in disk.images(most, together):
-            found[frozenset(image.items())] = begun, image
+        if begun >= since:
+            for image in disk.images(most, together):
+                found[frozenset(image.items())] = begun, image
     yield from found.values()
