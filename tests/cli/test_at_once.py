@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -79,50 +80,57 @@ def _aged(page: bytes) -> bytes:
     return re.sub(rb"\d+s ago", b"0s ago", page)
 
 
-def _nothing(program: Program) -> None:
-    """No store."""
-
-
-def _runs(program: Program) -> None:
-    """A run that failed, one that is done, and labels."""
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    """A project with a run that failed, one that is done, and labels; for looking at."""
+    program = Program(tmp_path_factory.mktemp("ran") / "project")
     program.flow(FLOW)
     program.run("run", "flow.yaml")
     program.file("fixed", "")
     program.run("run", "flow.yaml")
+    return program
 
 
-def _damaged(program: Program) -> None:
-    _runs(program)
+def _nothing(program: Program, ran: Path) -> None:
+    """No store."""
+
+
+def _runs(program: Program, ran: Path) -> None:
+    shutil.copytree(ran, program.root, dirs_exist_ok=True)
+
+
+def _damaged(program: Program, ran: Path) -> None:
+    _runs(program, ran)
     store = program.root / ".maverick" / "checkpoints"
     next((store / "refs").iterdir()).write_bytes(b"torn")
     for pack in (store / "objects").iterdir():
         pack.write_bytes(b"torn")
 
 
-def _no_format(program: Program) -> None:
-    _runs(program)
+def _no_format(program: Program, ran: Path) -> None:
+    _runs(program, ran)
     (program.root / ".maverick" / "checkpoints" / "format.json").unlink()
 
 
-def _too_new(program: Program) -> None:
-    _runs(program)
+def _too_new(program: Program, ran: Path) -> None:
+    _runs(program, ran)
     (program.root / ".maverick" / "checkpoints" / "format.json").write_text('{"format": 99}')
 
 
-def _link(program: Program) -> None:
+def _link(program: Program, ran: Path) -> None:
     """A store that is a link out of the project, which is refused."""
     (program.root.parent / "elsewhere").mkdir()
     (program.root / ".maverick").symlink_to(program.root.parent / "elsewhere")
 
 
-def _bad_user_configuration(program: Program) -> None:
+def _bad_user_configuration(program: Program, ran: Path) -> None:
     """An error with places in a file."""
     config = Path(program.environment["HOME"], ".config", "maverick")
     config.mkdir(parents=True)
     (config / "config.yaml").write_text("trust: [\nnope: {")
 
 
-def _hostile(program: Program) -> None:
+def _hostile(program: Program, ran: Path) -> None:
     store = Store.create(program.root / ".maverick" / "checkpoints")
     run = "evil-\u65e5\u672c"
     text = "\x1b[31m\u202eowned\n"
@@ -145,10 +153,13 @@ def _hostile(program: Program) -> None:
     ],
 )
 def test_both_ways_answer_alike(
-    program: Program, prepare: Callable[[Program], None], arguments: list[str]
+    program: Program,
+    ran: Program,
+    prepare: Callable[[Program, Path], None],
+    arguments: list[str],
 ) -> None:
     """Output, errors and exit code."""
-    prepare(program)
+    prepare(program, ran.root)
 
     fast, slow = both(program, arguments)
 
@@ -175,26 +186,23 @@ def test_both_ways_answer_alike(
     ids=str,
 )
 def test_both_ways_heed_the_environment_alike(
-    program: Program, environment: Mapping[str, str], arguments: list[str]
+    ran: Program, environment: Mapping[str, str], arguments: list[str]
 ) -> None:
-    _runs(program)
-
-    fast, slow = both(program, arguments, **environment)
+    fast, slow = both(ran, arguments, **environment)
 
     assert slow == fast
 
 
 @pytest.mark.parametrize("arguments", ANSWERED, ids=" ".join)
-def test_both_ways_look_alike_on_a_terminal(program: Program, arguments: list[str]) -> None:
+def test_both_ways_look_alike_on_a_terminal(ran: Program, arguments: list[str]) -> None:
     """Widths and colours, too."""
-    _runs(program)
     seen = []
     for code in (FAST, TYPER):
         ours, theirs = pty.openpty()
         with subprocess.Popen(
             [sys.executable, "-c", code, *arguments],
-            cwd=program.root,
-            env={**program.environment, "TERM": "xterm"},
+            cwd=ran.root,
+            env={**ran.environment, "TERM": "xterm"},
             stdin=subprocess.DEVNULL,
             stdout=theirs,
             stderr=theirs,
@@ -211,30 +219,27 @@ def test_both_ways_look_alike_on_a_terminal(program: Program, arguments: list[st
 
 @pytest.mark.parametrize("arguments", ANSWERED, ids=" ".join)
 def test_both_ways_fail_alike_where_nothing_can_be_written(
-    program: Program, arguments: list[str]
+    ran: Program, arguments: list[str]
 ) -> None:
     """To a full disk, and to a reader that has gone."""
-    _runs(program)
-
     with Path("/dev/full").open("wb") as full:
-        fast, slow = both(program, arguments, stdout=full)
+        fast, slow = both(ran, arguments, stdout=full)
     assert slow == fast
     assert 1 == fast.code
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as gone:
-        fast, slow = both(program, arguments, stdout=gone)
+        fast, slow = both(ran, arguments, stdout=gone)
     assert slow == fast
     assert Ended(0, b"", b"") == fast
 
 
 @pytest.mark.parametrize("arguments", ANSWERED, ids=" ".join)
-def test_both_ways_work_in_a_folder_below(program: Program, arguments: list[str]) -> None:
-    _runs(program)
-    below = program.root / "below"
-    below.mkdir()
+def test_both_ways_work_in_a_folder_below(ran: Program, arguments: list[str]) -> None:
+    below = ran.root / "below"
+    below.mkdir(exist_ok=True)
 
-    fast, slow = both(program, arguments, cwd=below)
+    fast, slow = both(ran, arguments, cwd=below)
 
     assert (slow, 0) == (fast, fast.code)
 
@@ -287,10 +292,8 @@ def test_exactly_these_go_without_typer() -> None:
     ids=" ".join,
 )
 def test_what_only_looks_like_one_of_them_is_answered_as_ever(
-    program: Program, arguments: list[str]
+    ran: Program, arguments: list[str]
 ) -> None:
-    _runs(program)
-
-    fast, slow = both(program, arguments)
+    fast, slow = both(ran, arguments)
 
     assert slow == fast
