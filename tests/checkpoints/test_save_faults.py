@@ -55,7 +55,7 @@ def _prepared(tmp_path: Path, path: str = "sealed") -> tuple[Path, Checkpoint, d
     store = Store.create(tmp_path / "store", files=CountingFiles())
     extend(store, begin(store, "run-0"), range(3))
     with store.own("run-1") if path == "gone on with" else nullcontext():
-        at = extend(store, begin(store), range(60))
+        at = extend(store, begin(store), range(6))
     return store.root, at, read_all(store, at)
 
 

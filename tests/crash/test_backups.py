@@ -4,7 +4,6 @@ that was acknowledged before that (docs/howto/back-up-a-store.md).
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
@@ -13,6 +12,7 @@ from typing import TypeAlias
 
 import pytest
 
+from kit.disks import Image, write_image
 from kit.faults import CountingFiles
 from kit.stores import read_all
 from maverick.checkpoints import Checkpoint, Store, blob
@@ -54,6 +54,11 @@ class World:
 
     def __init__(self, root: Path) -> None:
         Store.create(root, files=CountingFiles())
+        (root / "reserve").write_bytes(b"small, so that the tests are quick")
+        self.empty: Image = {
+            path.relative_to(root).as_posix(): None if path.is_dir() else path.read_bytes()
+            for path in sorted(root.rglob("*"))
+        }
         self.files = CopiedFiles(root)
         self.root = root
         self.contents: dict[str, dict[str, bytes]] = {}
@@ -139,10 +144,9 @@ def test_in_a_copy_that_began_with_refs_all_older_runs_are_whole(
 ) -> None:
     """Of a run that began since, it may have checkpoints, and no ref or an empty one."""
     for first, last in pairs(world, every):
-        root = written(tmp_path / "copy", *refs_first(first, last))
+        root = written(world, tmp_path, *refs_first(first, last))
         assert damaged(root) <= last.acknowledged.keys() - first.acknowledged.keys()
         assert_all_is_there(world, root, first)
-        shutil.rmtree(root)
 
 
 @pytest.mark.parametrize("every", [61, pytest.param(1, marks=pytest.mark.thorough)])
@@ -153,13 +157,12 @@ def test_of_any_other_copy_nothing_is_lost_that_was_acknowledged_before(
     """`fsck` tells what does not fit together, and repairs it."""
     told = 0
     for first, last in pairs(world, every):
-        root = written(tmp_path / "copy", *copy(first, last))
+        root = written(world, tmp_path, *copy(first, last))
         if damaged(root):
             told += 1
             repair(root, clock=lambda: 1_000_000_000_000, files=CountingFiles())
             assert set() == damaged(root)
         assert_all_is_there(world, root, first)
-        shutil.rmtree(root)
     assert told or copy is refs_in_halves
 
 
@@ -170,7 +173,7 @@ def test_what_was_sealed_while_it_was_copied_is_told_to_be_missing(
     told = set()
     for first in world.files.moments:
         sealed = {it: data for it, data in first.objects.items() if it.endswith(".pack")}
-        root = written(tmp_path / "copy", first.refs, sealed)
+        root = written(world, tmp_path, first.refs, sealed)
         runs = damaged(root)
         told |= runs & first.acknowledged.keys()
         store = Store.open(root)
@@ -178,7 +181,6 @@ def test_what_was_sealed_while_it_was_copied_is_told_to_be_missing(
             checkpoint = store.checkpoint(store.ref(run).checkpoint)
             assert world.contents[checkpoint.id] == read_all(store, checkpoint)
             assert first.acknowledged[run] in {it.checkpoint for it in store.ref(run).positions}
-        shutil.rmtree(root)
     assert told
 
 
@@ -187,12 +189,13 @@ def pairs(world: World, every: int) -> list[tuple[Moment, Moment]]:
     return list(combinations_with_replacement(world.files.moments, 2))[::every]
 
 
-def written(root: Path, refs: Folder, objects: Folder) -> Path:
-    Store.create(root, files=CountingFiles())
-    for folder, files in (("refs", refs), ("objects", objects)):
-        for name, data in files.items():
-            (root / folder / name).write_bytes(data)
-    return root
+def written(world: World, folder: Path, refs: Folder, objects: Folder) -> Path:
+    """Make a store in *folder* that holds these files."""
+    image = dict(world.empty)
+    for place, files in (("refs", refs), ("objects", objects)):
+        image |= {f"{place}/{name}": data for name, data in files.items()}
+    (pool := folder / "pool").mkdir(exist_ok=True)
+    return write_image(image, folder / "copy", pool)
 
 
 def damaged(root: Path) -> set[str]:

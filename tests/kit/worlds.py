@@ -209,7 +209,6 @@ class Checker:
         if going_on != self._own_all:
             self._own_all(root, CountingFiles())
         self._go_on_again(root)
-        shutil.rmtree(root)
         if self.count % self._every == 0:
             for _, again in power_cuts(files, 4):
                 self._check_again(done, again)
@@ -223,7 +222,6 @@ class Checker:
         self._look(done, root)
         self._own_all(root, CountingFiles())
         self._look(done, root)
-        shutil.rmtree(root)
 
     def _is_known(self, done: int, store: Stored) -> bool:
         """Say whether *store* was looked at for all that was due then."""

@@ -81,10 +81,10 @@ def problems(store: Store) -> list[tuple[str, tuple[str, ...]]]:
     return [(it.kind, it.runs) for it in store.check(read_data=True)]
 
 
-def test_a_gc_costs_as_many_syncs_for_300_runs_as_for_10(tmp_path: Path) -> None:
+def test_a_gc_costs_as_many_syncs_for_50_runs_as_for_10(tmp_path: Path) -> None:
     """Each sync takes milliseconds, and a store collects runs for months."""
     counts = []
-    for number in (10, 300):
+    for number in (10, 50):
         files = CountingFiles()
         store = Store.create(tmp_path / f"store{number}", files=files)
         for run in range(number):
