@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -91,15 +90,15 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Program:
     return program
 
 
-def _nothing(program: Program, ran: Path) -> None:
+def _nothing(program: Program, ran: Program) -> None:
     """No store."""
 
 
-def _runs(program: Program, ran: Path) -> None:
-    shutil.copytree(ran, program.root, dirs_exist_ok=True)
+def _runs(program: Program, ran: Program) -> None:
+    program.copy_of(ran)
 
 
-def _damaged(program: Program, ran: Path) -> None:
+def _damaged(program: Program, ran: Program) -> None:
     _runs(program, ran)
     store = program.root / ".maverick" / "checkpoints"
     next((store / "refs").iterdir()).write_bytes(b"torn")
@@ -107,30 +106,30 @@ def _damaged(program: Program, ran: Path) -> None:
         pack.write_bytes(b"torn")
 
 
-def _no_format(program: Program, ran: Path) -> None:
+def _no_format(program: Program, ran: Program) -> None:
     _runs(program, ran)
     (program.root / ".maverick" / "checkpoints" / "format.json").unlink()
 
 
-def _too_new(program: Program, ran: Path) -> None:
+def _too_new(program: Program, ran: Program) -> None:
     _runs(program, ran)
     (program.root / ".maverick" / "checkpoints" / "format.json").write_text('{"format": 99}')
 
 
-def _link(program: Program, ran: Path) -> None:
+def _link(program: Program, ran: Program) -> None:
     """A store that is a link out of the project, which is refused."""
     (program.root.parent / "elsewhere").mkdir()
     (program.root / ".maverick").symlink_to(program.root.parent / "elsewhere")
 
 
-def _bad_user_configuration(program: Program, ran: Path) -> None:
+def _bad_user_configuration(program: Program, ran: Program) -> None:
     """An error with places in a file."""
     config = Path(program.environment["HOME"], ".config", "maverick")
     config.mkdir(parents=True)
     (config / "config.yaml").write_text("trust: [\nnope: {")
 
 
-def _hostile(program: Program, ran: Path) -> None:
+def _hostile(program: Program, ran: Program) -> None:
     store = Store.create(program.root / ".maverick" / "checkpoints")
     run = "evil-\u65e5\u672c"
     text = "\x1b[31m\u202eowned\n"
@@ -155,11 +154,11 @@ def _hostile(program: Program, ran: Path) -> None:
 def test_both_ways_answer_alike(
     program: Program,
     ran: Program,
-    prepare: Callable[[Program, Path], None],
+    prepare: Callable[[Program, Program], None],
     arguments: list[str],
 ) -> None:
     """Output, errors and exit code."""
-    prepare(program, ran.root)
+    prepare(program, ran)
 
     fast, slow = both(program, arguments)
 

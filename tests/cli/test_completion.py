@@ -27,10 +27,10 @@ BREAKS = " \t\n\"'@><=;|&(:"
 HOSTILE = "a $(touch pwned); `touch pwned` & 'b"
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Program:
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Program:
     """A project with two workflows of its own, and two runs."""
-    program = Program(tmp_path / "project")
+    program = Program(tmp_path_factory.mktemp("original") / "project")
     program.file(
         ".maverick/workflows/hello.yaml",
         """
@@ -61,6 +61,12 @@ def project(tmp_path: Path) -> Program:
     for name in ("hello", "hostile"):
         done = program.run("run", name, "--run-id", f"{name}-one")
         assert 0 == done.code, done.err
+    return program
+
+
+@pytest.fixture
+def project(original: Program, program: Program) -> Program:
+    program.copy_of(original)
     return program
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import pytest
 from blake3 import blake3
@@ -57,7 +56,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Program:
 @pytest.fixture
 def recorded(original: Program, quick: Quick) -> Quick:
     """A project with one run of `FLOW`."""
-    shutil.copytree(original.root, quick.program.root, dirs_exist_ok=True)
+    quick.program.copy_of(original)
     return quick
 
 

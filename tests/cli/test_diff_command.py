@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kit.program import Quick
+from kit.program import Program, Quick
 from maverick.cli.commands import checkpoint_diff
 from maverick.dsl.paths import StepPath
 from maverick.views.comparing.expenses import Expense
@@ -24,17 +24,24 @@ TRAIN = """
     """
 
 
-@pytest.fixture
-def trained(quick: Quick) -> Quick:
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Program:
     """Three runs of `train`, the second of which has another action; and one of another workflow."""
-    quick.program.file("tools.py", ACTIONS)
-    quick.program.flow(TRAIN, "train")
-    quick.program.flow("- {name: a, type: checkpoint}", "other")
-    assert 0 == quick.program.run("run", "train.yaml", "--quiet").code
-    quick.program.file("tools.py", ACTIONS.replace("return 1", "return 2 - 1"))
-    assert 0 == quick.program.run("run", "train.yaml", "--quiet").code
-    assert 0 == quick.program.run("run", "train.yaml", "-i", "lr=0.2", "--quiet").code
-    assert 0 == quick.program.run("run", "other.yaml", "--quiet").code
+    program = Program(tmp_path_factory.mktemp("trained") / "project")
+    program.file("tools.py", ACTIONS)
+    program.flow(TRAIN, "train")
+    program.flow("- {name: a, type: checkpoint}", "other")
+    assert 0 == program.run("run", "train.yaml", "--quiet").code
+    program.file("tools.py", ACTIONS.replace("return 1", "return 2 - 1"))
+    assert 0 == program.run("run", "train.yaml", "--quiet").code
+    assert 0 == program.run("run", "train.yaml", "-i", "lr=0.2", "--quiet").code
+    assert 0 == program.run("run", "other.yaml", "--quiet").code
+    return program
+
+
+@pytest.fixture
+def trained(original: Program, quick: Quick) -> Quick:
+    quick.program.copy_of(original)
     return quick
 
 

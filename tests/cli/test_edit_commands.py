@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pty
-import shutil
 import subprocess
 import sys
 from typing import Any
@@ -54,7 +53,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Program:
 @pytest.fixture
 def failed(original: Program, quick: Quick) -> Quick:
     """A copy of it, in which `last` would succeed now."""
-    shutil.copytree(original.root, quick.program.root, dirs_exist_ok=True)
+    quick.program.copy_of(original)
     quick.program.file("ready", "")
     return quick
 

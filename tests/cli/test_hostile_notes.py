@@ -72,12 +72,19 @@ COMMANDS = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def failed(quick: Quick, program: Program) -> Quick:
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Program:
     """Two runs, of which the newer one failed."""
+    program = Program(tmp_path_factory.mktemp("original") / "project")
     program.flow(FLOW)
     for _ in range(2):
-        assert 1 == quick("run", "flow.yaml").code
+        assert 1 == program.run("run", "flow.yaml").code
+    return program
+
+
+@pytest.fixture
+def failed(original: Program, quick: Quick) -> Quick:
+    quick.program.copy_of(original)
     return quick
 
 

@@ -33,11 +33,18 @@ WHY_KEYS = ["path", "did", "because", "changes"]
 LOG_KEYS = ["path", "attempt", "stdout", "stderr", "prompt", "left_out"]
 
 
-@pytest.fixture
-def failed(quick: Quick, program: Program) -> Quick:
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Program:
     """A run whose third step failed."""
+    program = Program(tmp_path_factory.mktemp("original") / "project")
     program.flow(FLOW)
-    assert 1 == quick("run", "flow.yaml").code
+    assert 1 == program.run("run", "flow.yaml").code
+    return program
+
+
+@pytest.fixture
+def failed(original: Program, quick: Quick) -> Quick:
+    quick.program.copy_of(original)
     return quick
 
 

@@ -16,13 +16,20 @@ FLOW = """
     """
 
 
-@pytest.fixture
-def failed(quick: Quick) -> Quick:
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Program:
     """A project with a done run of `other` and, newer, one of `flow` that failed."""
-    quick.program.flow("- {name: alone, type: shell, run: 'true'}", "other")
-    quick.program.flow(FLOW)
-    quick("run", "other.yaml")
-    quick("run", "flow.yaml")
+    program = Program(tmp_path_factory.mktemp("original") / "project")
+    program.flow("- {name: alone, type: shell, run: 'true'}", "other")
+    program.flow(FLOW)
+    program.run("run", "other.yaml")
+    program.run("run", "flow.yaml")
+    return program
+
+
+@pytest.fixture
+def failed(original: Program, quick: Quick) -> Quick:
+    quick.program.copy_of(original)
     return quick
 
 

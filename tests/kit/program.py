@@ -139,6 +139,10 @@ class Program:
         """Make *steps* a workflow file."""
         return self.file(f"{name}.yaml", whole(steps, name))
 
+    def copy_of(self, other: Program) -> None:
+        """Have what the project of *other* has: what is dear to make is made once."""
+        shutil.copytree(other.root, self.root, dirs_exist_ok=True, symlinks=True)
+
     def own_sources(self) -> Path:
         """Run a copy of maverick from now on, which a test may add to; give its folder."""
         sources = self.root.parent / "sources"
