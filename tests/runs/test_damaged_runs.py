@@ -9,9 +9,10 @@ import pytest
 from kit.runs import Runs
 from kit.stores import flip
 from maverick.checkpoints import Store
-from maverick.errors import StoreDamaged
+from maverick.errors import NotFound, StoreDamaged
 from maverick.project import Project
 from maverick.runs.auto import choose
+from maverick.runs.find import newest_unfinished
 from maverick.runs.listing import summarise
 from maverick.runs.preview import plan_resume
 from maverick.runs.request import Request
@@ -145,6 +146,11 @@ def test_a_run_that_a_repair_gave_up_is_told_where_another_one_is_started(damage
     assert f"no checkpoint of run {run} is whole" in told[-1]
     assert "/quarantine; to go on with it put a backup" in told[-1]
     assert () == choose(project, Request(workflow="flow.yaml", run="other")).given_up
+    for revision in ("", run, run[-4:]):
+        with pytest.raises(NotFound, match=f"no checkpoint of run {run} is whole, so a repair"):
+            damaged.resume(revision)
+    with pytest.raises(NotFound, match=f"no checkpoint of run {run} is whole, so a repair"):
+        newest_unfinished(project, [])
     Store.open(root).plan_gc().execute()
     assert () == choose(project, Request(workflow="flow.yaml")).given_up
 

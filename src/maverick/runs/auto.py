@@ -55,12 +55,7 @@ class Choice:
         for error in self.damaged:
             observe(Event(event="notice", message=f"{error}; this run is left out"))
         for run in self.given_up:
-            text = (
-                f"no checkpoint of run {run} is whole, so a repair gave it up: what is left of it "
-                "is in .maverick/checkpoints/quarantine; to go on with it put a backup of the "
-                "store back, or forget it: `maverick gc`"
-            )
-            observe(Event(event="notice", message=text))
+            observe(Event(event="notice", message=find.given_up(run)))
 
 
 def start_or_resume(project: Project, request: Request, session: Session) -> Outcome:

@@ -58,8 +58,8 @@ def find_checkpoint(
     if not refs:
         refuse_lost(store, lambda newest: is_run_of(project, newest, request.workflow))
         raise NotFound(
-            f"nothing to resume: there is no run {what}in {project.root}; start one by leaving "
-            "out --resume"
+            f"nothing to resume: there is no run {what}in {project.root}{_all_given_up(store)}; "
+            "start one by leaving out --resume"
         )
     unfinished = [ref for ref in refs if not ref.done]
     return _with_inputs(project, store, unfinished or refs, request, what)
@@ -80,7 +80,10 @@ def newest_unfinished(project: Project, damaged: list[RefDamaged]) -> str:
             return ref.run
     refuse_lost(store, lambda newest: newest.kind != "final")
     runs = "all runs are done" if refs else "there is no run yet"
-    raise NotFound(f"nothing to resume in {project.root}: {runs}; `maverick runs` lists them")
+    raise NotFound(
+        f"nothing to resume in {project.root}: {runs}{_all_given_up(store)}; `maverick runs` lists "
+        "them"
+    )
 
 
 def refuse_lost(store: Store, is_meant: Callable[[Checkpoint], bool]) -> None:
@@ -91,6 +94,19 @@ def refuse_lost(store: Store, is_meant: Callable[[Checkpoint], bool]) -> None:
                 f"the ref of run {run} is gone, but its checkpoints are there, the newest of them "
                 f"number {newest.sequence}; `maverick checkpoint fsck --repair` writes it anew"
             )
+
+
+def given_up(run: str) -> str:
+    """Say what became of a run that a repair gave up, and the ways out."""
+    return (
+        f"no checkpoint of run {run} is whole, so a repair gave it up: what is left of it is in "
+        ".maverick/checkpoints/quarantine; to go on with it put a backup of the store back, or "
+        "forget it: `maverick gc`"
+    )
+
+
+def _all_given_up(store: Store) -> str:
+    return "".join(f"; {given_up(run)}" for run in store.given_up_runs())
 
 
 def is_run_of(project: Project, checkpoint: Checkpoint, reference: str) -> bool:
@@ -107,6 +123,9 @@ def _revision(project: Project, store: Store, request: Request) -> Checkpoint:
         raise
     except NotFound:
         refuse_lost(store, lambda newest: _may_mean(request.revision, newest.run))
+        for run in store.given_up_runs():
+            if _may_mean(request.revision, run):
+                raise NotFound(given_up(run)) from None
         raise
     checkpoint = named if isinstance(named, Checkpoint) else newest_readable(store, named.run)
     if request.workflow:
