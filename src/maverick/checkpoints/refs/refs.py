@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from blake3 import blake3
 
 from maverick.checkpoints.disk import sealed
-from maverick.checkpoints.disk.files import UNREADABLE, needing, open_file, replace
+from maverick.checkpoints.disk.files import UNREADABLE, open_file, replace
 from maverick.checkpoints.disk.layout import file_name, is_pack, list_folder, run_name, temporary
 from maverick.checkpoints.disk.locks import is_locked
 from maverick.checkpoints.disk.sealed import quote, spell, to_bytes
@@ -201,9 +201,10 @@ class Refs:
         """
         path = self.path(run)
         try:
-            with needing(path.parent):
-                data = sealed.load(self._files, path)
+            data = sealed.load(self._files, path)
         except FileNotFoundError:
+            if not path.parent.exists():
+                list_folder(self._files, self._root, "refs")  # says what is missing
             return None
         except sealed.Broken as broken:
             raise RefDamaged(
