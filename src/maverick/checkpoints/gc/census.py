@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from array import array
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,6 +17,7 @@ from maverick.checkpoints.disk.files import UNREADABLE, OpenFiles
 from maverick.checkpoints.disk.layout import is_pack, list_folder
 from maverick.checkpoints.objects import ids
 from maverick.checkpoints.objects.ids import CheckpointId, ObjectId, ObjectKind
+from maverick.checkpoints.objects.pack_index import hash_pack
 from maverick.checkpoints.objects.pack_records import (
     HEAD_BYTES,
     ID_BYTES,
@@ -24,7 +25,6 @@ from maverick.checkpoints.objects.pack_records import (
     RecordDamaged,
     expand,
     parse_list,
-    parse_record,
 )
 from maverick.checkpoints.objects.packs import (
     SMALL_RECORD_BYTES,
@@ -58,11 +58,10 @@ _UNREAD = array("I")
 
 
 class Stored(NamedTuple):
-    """An object as it is stored in a pack, where it has this number, in the record at *at*;
-    `Census.read` gives its bytes.
+    """An object as it is stored in a pack, where it has this number; `Census.read` gives its
+    bytes.
     """
 
-    at: int
     number: int
     kind: ObjectKind
     stored: bytes
@@ -82,7 +81,6 @@ class Counted:
         self.lengths = array("I")
         self.sizes = array("Q")
         self.quoted = Quoted(lambda number: raw_ids[self.numbers[number]])
-        self._written: set[int] = set()
 
     @property
     def nonce(self) -> bytes:
@@ -94,9 +92,8 @@ class Counted:
 
     def of(self, record: Record, stream: Stream) -> Sequence[int]:
         """Give the numbers of the objects of *record* that are in *stream*."""
-        nodes_at, end = record.first + record.counts[0], record.first + record.total
-        first, last = (record.first, nodes_at) if stream is CONTENT else (nodes_at, end)
-        return self.numbers[first:last]
+        numbers = stream.numbers(record)
+        return self.numbers[numbers.start : numbers.stop]
 
     def holding(self, stream: Stream, wanted: AbstractSet[int]) -> list[int]:
         """Give the places of the records that hold *wanted* objects in *stream*."""
@@ -110,43 +107,22 @@ class Counted:
         """Yield the objects that the records at *places*, in order, have in *stream*, as far as
         they can be read.
         """
-        goes_on_at = 0
         for at in places:
-            if at < goes_on_at:
-                continue
             record = self.records[at]
-            blobs = record.counts[0]
-            try:
-                raw = self.pack.block(stream, at)
-            except RecordDamaged:  # And all that is behind it in its segment.
-                later = range(at + 1, len(self.records))
-                begins = (it for it in later if stream.begins_segment(self.records[it]))
-                goes_on_at = next(begins, len(self.records))
-                continue
-            kinds = record.kinds()
-            first, kinds = (0, kinds[:blobs]) if stream is CONTENT else (blobs, kinds[blobs:])
+            numbers = stream.numbers(record)
+            kinds = record.kinds()[numbers.start - record.first :]
             with suppress(RecordDamaged):
-                parts = zip(kinds, pairwise(split(stream, record, raw)), strict=True)
-                for number, (kind, (start, end)) in enumerate(parts, record.first + first):
-                    yield Stored(at, number, kind, raw[start:end])
+                raw = self.pack.block(stream, at)
+                bounds = pairwise(split(stream, record, raw))
+                for number, kind, (start, end) in zip(numbers, kinds, bounds, strict=False):
+                    yield Stored(number, kind, raw[start:end])
 
-    def is_written(self, at: int) -> bool:
-        """Say whether the record at *at* is what was written, and those before it in its segment
-        are. They are read whole, once.
-        """
-        begin = at
-        while begin and not STRUCTURE.begins_segment(self.records[begin]):
-            begin -= 1
-        for place in range(begin, at + 1):
-            record = self.records[place]
-            if place not in self._written:
-                data = self.pack.pread(record.offset, record.end - record.offset)
-                try:
-                    parse_record(self.nonce, data, 0, record.offset)
-                except RecordDamaged:
-                    return False
-                self._written.add(place)
-        return True
+    @cached_property
+    def is_written(self) -> bool:
+        """Whether a sealed pack is what was written, all of which is read for that."""
+        with suppress(OSError):
+            return hash_pack(self.pack.size, self.pack.pread) == self.pack.name
+        return False
 
     def size(self, group_of: Sequence[int]) -> None:
         """Work out `sizes`.
@@ -165,12 +141,13 @@ class Counted:
             self.lengths[blob.number] = len(blob.stored)
         self.sizes = array("Q", bytes(8 * len(self.numbers)))
         for record in self.records:
-            first, blobs, end = record.first, record.first + record.counts[0], record.numbers.stop
+            first, end = record.first, record.numbers.stop
+            nodes_at = STRUCTURE.numbers(record).start
             content, structure = record.content_bytes, record.structure
             rest = HEAD_BYTES + record.length - content - structure
             for start, total, weights in (
-                (first, content, self.lengths[first:blobs]),
-                (blobs, structure, self.lengths[blobs:end]),
+                (first, content, self.lengths[first:nodes_at]),
+                (nodes_at, structure, self.lengths[nodes_at:end]),
                 (first, rest, [1] * (end - first)),
             ):
                 for number, share in enumerate(_shares(total, weights), start):
@@ -256,8 +233,8 @@ class Census:
     def read(self, counted: Counted, item: Stored) -> bytes | None:
         """Give the bytes of an object, of a LIST its list; None if they have another id.
 
-        That of a list would take reading all that it is of: `Counted.is_written` is what can be
-        asked.
+        That of a list would take reading all that it is of: `Counted.is_written` says whether it
+        can be relied on.
         """
         try:
             is_blob = item.kind is ObjectKind.BLOB

@@ -224,9 +224,8 @@ class Survey:
             raise ObjectMissing(
                 f"object {object_id[:12]} is missing; run `maverick checkpoint fsck`"
             )
-        if ids.blob_id(data) != object_id:
-            is_checkpoint = number in self.census.checkpoints
-            kind = ObjectKind.CHECKPOINT if is_checkpoint else ObjectKind.TREE
+        kind = next(it for it in ObjectKind if ids.object_id(it, data) == object_id)
+        if kind is not ObjectKind.BLOB:
             self.census.take_links(number, kind, data)
 
     # --- what follows ---

@@ -172,35 +172,24 @@ class _Sweeper:
         """Yield what is *wanted* of the packs, in the order in which it was written. A pack in
         which some of it is damaged stays as it is, for fsck.
         """
-        for counted in sorted(victims, key=self._age):
+        objects = self._store.root / "objects"
+        # By when they were written last: what names others comes after them.
+        for counted in sorted(victims, key=lambda it: self._files.modified(objects / it.pack.file)):
             for stream in (CONTENT, STRUCTURE):
-                places = counted.holding(stream, wanted.keys())
-                for item in counted.stored(stream, places):
+                for item in counted.stored(stream, counted.holding(stream, wanted.keys())):
                     number = counted.numbers[item.number]
                     data = self._read(counted, item) if number in wanted else None
                     if data is not None:
                         del wanted[number]
-                        self._tell(number)
+                        self._told += self._untold.pop(number, 0)
+                        self._progress(self._told, self._total)
                         yield NewObject(item.kind, self._census.id(number), data)
             if not wanted.keys().isdisjoint(counted.numbers):
                 self._left[counted.pack.name] = None
 
     def _read(self, counted: Counted, item: Stored) -> bytes | None:
         is_list = item.kind is ObjectKind.LIST
-        if is_list and not counted.is_written(item.at):
-            return None
-        return self._census.read(counted, item)
-
-    def _age(self, counted: Counted) -> int:
-        """Give what sorts packs by when they were written last: what names others comes after
-        them.
-        """
-        return self._files.modified(self._store.root / "objects" / counted.pack.file)
-
-    def _tell(self, number: int) -> None:
-        """Tell that an object was copied, for the first time."""
-        self._told += self._untold.pop(number, 0)
-        self._progress(self._told, self._total)
+        return None if is_list and not counted.is_written else self._census.read(counted, item)
 
     # Alone in the store.
 
@@ -219,24 +208,22 @@ class _Sweeper:
     def _sync(self) -> None:
         root = self._store.root
         for file in open_packs(self._files, root):
+            path = root / "objects" / file
+            # Of one that nobody keeps a sync may have failed, of which the next one says nothing.
+            fits(partial(self._write_again, path))
             with suppress(FileNotFoundError):  # It was none yet.
-                self._sync_pack(root / "objects" / file)
+                descriptor = self._files.open_to_write(path)
+                try:
+                    self._files.sync(descriptor)
+                finally:
+                    self._files.close(descriptor)
         self._files.sync_folder(root / "refs")
         self._files.sync_folder(root / "objects")
 
-    def _sync_pack(self, path: Path) -> None:
-        def write_again() -> None:
-            pack = OpenPack.go_on(self._files, path, damaged=True)
-            if pack is not None:
-                pack.leave()
-
-        # Of one that nobody keeps a sync may have failed, of which the next one says nothing.
-        fits(write_again)
-        descriptor = self._files.open_to_write(path)
-        try:
-            self._files.sync(descriptor)
-        finally:
-            self._files.close(descriptor)
+    def _write_again(self, path: Path) -> None:
+        pack = OpenPack.go_on(self._files, path, damaged=True)
+        if pack is not None:
+            pack.leave()
 
     def _require_all(self) -> None:
         """Raise StoreDamaged unless all that is alive is in `objects/`."""

@@ -193,6 +193,13 @@ class Stream:
     def begins_segment(self, record: Record) -> bool:
         return self.flags(record) & (BEGINS | PREFIXED) == BEGINS
 
+    def numbers(self, record: Record) -> range:
+        """Give those of the objects that are in it."""
+        nodes_at = record.first + record.counts[0]
+        return (
+            range(record.first, nodes_at) if self.content else range(nodes_at, record.numbers.stop)
+        )
+
     def place(self, record: Record) -> tuple[int, int]:
         """Give offset and length of the block."""
         if self.content:
@@ -290,12 +297,14 @@ class Segments:
         begin = self._begins[stream][at]
         key = self, stream, begin
         segment = self._cache.pop(key) or _Segment(begin)
-        while len(segment.raws) <= at - begin:
-            record = self._records[begin + len(segment.raws)]
-            raw = decoded(stream, record, segment.decoder, self._pread)
-            segment.raws.append(raw)
-            segment.size += len(raw) + _BOUND_BYTES * record.total
-        self._cache.put(key, segment)
+        try:
+            while len(segment.raws) <= at - begin:
+                record = self._records[begin + len(segment.raws)]
+                raw = decoded(stream, record, segment.decoder, self._pread)
+                segment.raws.append(raw)
+                segment.size += len(raw) + _BOUND_BYTES * record.total
+        finally:
+            self._cache.put(key, segment)  # else what is before damage is decoded for all behind it
         return segment
 
 
