@@ -153,7 +153,7 @@ def _beside(title: str, of: dict[str, Figures], others: tuple[str, ...], most: f
 
 def _steps(walked: dict[str, Any], of: str) -> Iterator[Row]:
     """Yield what a step takes by the clock; a shell step without the start of its shell."""
-    python, shell, sh = (walked[f"{kind} step"] for kind in ("python", "shell", "sh"))
+    python, shell, sh, bash = (walked[f"{kind} step"] for kind in ("python", "shell", "sh", "bash"))
     ms = {
         name: f"{number(it['processor'] * 1000)} ms of the processor"
         for name, it in (("python", python), ("shell", shell))
@@ -167,7 +167,8 @@ def _steps(walked: dict[str, Any], of: str) -> Iterator[Row]:
         whole - own,
         " ms",
         2.5,
-        f"{detail}, the shell's own {processor} ms",
+        f"{detail}, the shell's own {processor} ms; that of bash, which it is, "
+        f"{number(bash['seconds'] * 1000)} ms",
     )
 
 

@@ -38,9 +38,8 @@ STEPS = {
     "shell": "{name: trivial, type: shell, run: 'true'}",
 }
 GATE = "  - {name: gate, type: shell, run: test -e open}\n"
-SHELL = (
-    "import subprocess\nfor _ in range({count}):\n    subprocess.run(['/bin/sh', '-c', 'true'])\n"
-)
+SHELL = "import subprocess\nfor _ in range({count}):\n    subprocess.run({argv})\n"
+SHELLS = {"sh": ["/bin/sh", "-c", "true"], "bash": ["bash", "-euo", "pipefail", "-c", "true"]}
 
 
 class Cost(NamedTuple):
@@ -93,19 +92,21 @@ def project(folder: Path, kind: str, count: int, last: str = "") -> Path:
 
 
 def steps(folder: Path, count: int, rounds: int) -> dict[str, Any]:
-    """Run *count* python steps, *count* shell steps and the shell itself *count* times, in turns;
-    and python steps count the bytes that they leave.
+    """Run *count* python steps, *count* shell steps and the shells themselves *count* times, in
+    turns; and python steps count the bytes that they leave.
     """
     one = project(folder / "one", "python", 1)
     run(one, MAVERICK, "run", "many.yaml", "--quiet")
-    costs: dict[str, list[Cost]] = {"python": [], "shell": [], "sh": []}
+    costs: dict[str, list[Cost]] = {kind: [] for kind in (*STEPS, *SHELLS)}
     stored = {}
     for number in range(rounds):
         for kind in STEPS:
             place = project(folder / f"{kind}{number}", kind, count)
             costs[kind].append(run(place, MAVERICK, "run", "many.yaml", "--quiet"))
             stored[kind] = measure(place / ".maverick")[0]
-        costs["sh"].append(run(folder, sys.executable, "-c", SHELL.format(count=count)))
+        for shell, argv in SHELLS.items():
+            code = SHELL.format(count=count, argv=argv)
+            costs[shell].append(run(folder, sys.executable, "-c", code))
     outputs = sum(len(json.dumps(2 * number)) for number in range(1, count))
     beside = stored["python"] - measure(one / ".maverick")[0] - outputs
     return {
