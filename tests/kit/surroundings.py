@@ -2,13 +2,15 @@
 an identity.
 
 Whatever else stands in the environment, the home, the temporary folder or the system's git settings
-changes nothing.
+changes nothing. `python3` is the one of this process, without a detour: pyenv takes longer to find
+one than that takes to start.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from itertools import count
 from pathlib import Path
@@ -38,6 +40,9 @@ class Surroundings:
             if name in _KEPT | _OF_BROWSERS or name.startswith(_KEPT_BEGINNINGS)
         }
         home = str(self.new_home())
+        (programs := self.folder / "bin").mkdir()
+        (programs / "python3").symlink_to(Path(sys.executable).resolve())
+        kept["PATH"] = f"{programs}{os.pathsep}{kept['PATH']}"
         os.environ.clear()
         os.environ.update(
             kept, **PLAIN_GIT, HOME=home, LANG="C.UTF-8", GIT_CONFIG_GLOBAL=str(settings)

@@ -58,7 +58,7 @@ def test_what_is_set_outside_is_not_seen(monkeypatch: pytest.MonkeyPatch) -> Non
     surroundings.remove()
 
     assert [] == [name for name, value in seen.items() if value == "/nowhere"]
-    assert before["PATH"] == seen["PATH"]
+    assert f"{surroundings.folder / 'bin'}{os.pathsep}{before['PATH']}" == seen["PATH"]
 
 
 def test_a_strangers_marks_above_the_project_change_nothing(tmp_path: Path) -> None:
