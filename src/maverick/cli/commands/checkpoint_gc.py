@@ -5,6 +5,9 @@ done run stays if it is among the newest of its workflow, is young enough, or ha
 its newest checkpoint and those with a label. `checkpoints:` in maverick.yaml sets the limits;
 without it the newest 5 of each workflow stay. An option replaces both limits.
 
+Bytes stay for now where a run at work appends to the pack that holds them, or where little of a
+pack would be freed; a later collection frees them.
+
 A run that ends starts this in the background, with --keep-dropped, if much can be removed.
 
 On network file systems other hosts cannot be kept out of the store. Nothing is collected there,
