@@ -51,11 +51,12 @@ class Wholeness:
         count.
         """
         if checkpoint_id not in self._damage:
-            self._damage[checkpoint_id] = None
+            damage: Damage | None = None
             try:
                 self._read(checkpoint_id)
             except (StoreDamaged, StoreTooNew) as error:
-                self._damage[checkpoint_id] = error
+                damage = error
+            self._damage[checkpoint_id] = damage
         return self._damage[checkpoint_id]
 
     def damage_of_all(self, checkpoint_id: CheckpointId) -> Damage | None:
