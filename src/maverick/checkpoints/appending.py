@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from maverick.checkpoints.disk.files import Files
     from maverick.checkpoints.disk.locks import Locks, Owner
+    from maverick.checkpoints.objects.ids import CheckpointId
     from maverick.checkpoints.objects.objects import Objects
     from maverick.checkpoints.objects.pack_records import NewObject
 
@@ -173,10 +174,15 @@ class Appender:
                 ref = ref._replace(tags=newest.tags) if newest is not None else ref
         found = newer(there, ref)
         if found is not there:
-            # gc may have collected what the pack still names.
+            # gc may have collected what the pack still names. In a damaged pack it may be yet.
             self._packs.refresh()
-            found = found.keeping(lambda it: self._packs.find(it) is not None)
+            found = found.keeping(self._may_be_there)
         self._refs.put(found)
+
+    def _may_be_there(self, checkpoint: CheckpointId) -> bool:
+        if self._packs.find(checkpoint) is not None or self._packs.damaged():
+            return True
+        return any(pack.damage for pack in self._packs.listed())
 
     def commit(
         self, run: str, objects: list[NewObject], advance: Callable[[], tuple[Ref | None, Ref]]

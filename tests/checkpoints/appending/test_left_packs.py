@@ -19,11 +19,12 @@ from kit.appending import (
 )
 from kit.faults import Killed, fail, kill
 from kit.stores import begin, extend
-from maverick.checkpoints import Checkpoint, Ref, Store, blob, presence
+from maverick.checkpoints import Checkpoint, Ref, Store, blob, note, presence
 from maverick.checkpoints.disk import filesystem
 from maverick.checkpoints.objects.pack_records import PACK_HEADER_BYTES
+from maverick.checkpoints.refs.refs import LOG_LENGTH
 from maverick.checkpoints.refs.run_commits import unclosed
-from maverick.errors import StoreUnwritable
+from maverick.errors import StoreDamaged, StoreUnwritable
 
 # --- R7: going on with what another process has left ---
 
@@ -225,6 +226,39 @@ def test_an_older_pack_takes_no_tag_from_a_torn_ref(
     assert 2 == len(open_files(store))
     assert ["good"] == list(other.ref("run-1").tags)
     assert_stands(other, at)
+
+
+@pytest.mark.parametrize("collects", [False, True])
+def test_a_tag_whose_pack_cannot_be_read_for_now_stays(
+    store: Store, other: Store, collects: bool
+) -> None:
+    """Whoever brings up the ref of a run that was killed, a save or gc."""
+
+    def save(number: int, at: Checkpoint | None) -> Checkpoint:
+        text = str(number)
+        return store.save("run-1", {("a",): note(text)}, facts={("a",): note(text)}, parent=at)
+
+    at = save(0, None)
+    store.tag("run-1", "good", at)
+    (path,) = (store.root / "objects").iterdir()
+    with store.own("run-1"):
+        for number in range(LOG_LENGTH + 1):
+            at = save(number + 1, at)
+        with pytest.raises(Killed):
+            kill()
+    lag(store, at)
+    data = path.read_bytes()
+    path.write_bytes(data[:-1])
+
+    if collects:
+        with pytest.raises(StoreDamaged, match="gc removed nothing, because run run-1 is damaged"):
+            other.plan_gc().execute()
+    else:
+        begin(other, "run-2")
+
+    path.write_bytes(data)
+    assert at == other.resolve("run-1")
+    assert 1 == Store.open(store.root).resolve("run-1@good").sequence
 
 
 # --- R8: dropping ---

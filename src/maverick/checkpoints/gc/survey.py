@@ -142,8 +142,9 @@ class Survey:
             with suppress(RefDamaged):
                 there = files.in_file(run)
             if there != refs[run]:
-                # Without what is gone.
-                refs[run] = refs[run].keeping(self.census.holds)
+                # Without what is gone; that nobody can say while a pack is damaged.
+                if self.census.is_whole:
+                    refs[run] = refs[run].keeping(self.census.holds)
                 self.lagging.append(refs[run])
         return refs
 
