@@ -35,6 +35,18 @@ def test_those_that_hold_are_the_runs_in_the_order_of_the_file(runs: Runs) -> No
     assert ("never passed (b)", "it is b") == told(runs, name="b")
 
 
+def test_of_many_the_run_keeps_all_and_its_ref_the_first_hundred(runs: Runs) -> None:
+    """Every listing reads the ref."""
+    texts = [f"notice {number} {'x' * 300}" for number in range(1200)]
+    rows = "".join(f"  - {{when: true, message: {text}}}\n" for text in texts)
+    runs.flow(f"notices:\n{rows}steps:\n  - {{name: one, type: shell, run: 'true'}}\n")
+
+    assert tuple(texts) == told(runs)
+    kept = runs.store().ref(runs.run).summary["notices"]
+    assert [text[:199] for text in texts[:100]] == [text[:199] for text in kept[:100]]
+    assert ["and 1,100 more"] == kept[100:]
+
+
 def test_a_done_run_that_is_resumed_tells_them_again(runs: Runs) -> None:
     """They are recorded: nothing is evaluated anew."""
     runs.flow(_CHECK)

@@ -17,6 +17,8 @@ FORKED_FROM: Final = "forked_from"
 ERROR_BYTES: Final = 2048
 """Of an error that a ref keeps."""
 NOTICE_CHARACTERS: Final = 200
+MOST_NOTICES: Final = 100
+"""So many notices a ref keeps, and how many more there are; the run keeps all."""
 _LEFT_OUT: Final = "…"
 
 
@@ -66,11 +68,16 @@ class Standing(NamedTuple):
             **self.costs.fields(),
             "error": cut_error(self.error),
             "failed_at": self.failed_at,
-            "notices": [_cut(text, NOTICE_CHARACTERS) for text in self.notices],
+            "notices": self._noticed(),
             "waiting": dict(self.waiting) if self.waiting else None,
             FORKED_FROM: self.forked_from,
         }
         return {name: value for name, value in every.items() if value}
+
+    def _noticed(self) -> list[str]:
+        kept = [_cut(text, NOTICE_CHARACTERS) for text in self.notices[:MOST_NOTICES]]
+        more = len(self.notices) - len(kept)
+        return [*kept, f"and {more:,} more"] if more else kept
 
     def begun(self, now: int, before: int, number: int = 1) -> Standing:
         """Give how the run stands when its execution *number* begins, *now*.
