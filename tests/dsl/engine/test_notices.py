@@ -42,7 +42,7 @@ def test_of_many_the_run_keeps_all_and_its_ref_the_first_hundred(runs: Runs) -> 
     runs.flow(f"notices:\n{rows}steps:\n  - {{name: one, type: shell, run: 'true'}}\n")
 
     assert tuple(texts) == told(runs)
-    kept = runs.store().ref(runs.run).summary["notices"]
+    kept = runs.store.ref(runs.run).summary["notices"]
     assert [text[:199] for text in texts[:100]] == [text[:199] for text in kept[:100]]
     assert ["and 1,100 more"] == kept[100:]
 
