@@ -11,8 +11,9 @@ import pytest
 
 from kit.gc_saver import save_runs
 from kit.patience import PATIENCE_SECONDS
-from kit.stores import read_all
-from maverick.checkpoints import Store
+from kit.stores import extend, read_all, take_in
+from maverick.checkpoints import Store, blob, exports
+from maverick.checkpoints.refs.refs import LOG_LENGTH
 
 ROUNDS = 12
 
@@ -96,3 +97,26 @@ def test_saves_of_processes_lose_nothing_to_gc(tmp_path: Path, how: str) -> None
 
     assert [0, 0] == codes
     assert_all_is_whole(root, prefixes)
+
+
+def test_what_is_brought_back_whole_while_gc_works_stays_whole(tmp_path: Path) -> None:
+    """A run that was lost in part, of which gc has spared what it found, is imported again."""
+    store = Store.create(tmp_path / "store")
+    aux = store.save("aux", {("d", "x"): blob(b"x")}, parent=None, kind="final")
+    before = set((store.root / "objects").iterdir())
+    at = store.save("run-1", {("d", "x"): blob(b"x"), ("d", "y"): blob(b"y")}, parent=None)
+    (first,) = set((store.root / "objects").iterdir()) - before
+    at = extend(store, at, range(LOG_LENGTH))
+    path = store.root.parent / "run-1.run"
+    exports.export(store, at, path)
+    (store.root / "refs" / "run-1").unlink()
+    first.unlink()
+    collecting = Store.open(store.root)
+    plan = collecting.plan_gc(keep_last=0)
+    assert [aux.run] == [it.run for it in plan.runs if it.dropped]
+
+    take_in(Store.open(store.root), path)
+    plan.execute()
+
+    read_all(Store.open(store.root), at)
+    assert [] == [it for it in store.check(read_data=True) if it.severity == "error"]

@@ -67,6 +67,7 @@ class Survey:
         """The checkpoints that no ref leads to."""
         self._store = store
         self._has_looked = False
+        self._absent: list[ObjectId] = []
 
     def take(self) -> None:
         """List the packs, then mark, without any lock but gc's. What was decided before binds."""
@@ -127,6 +128,9 @@ class Survey:
             if run_tag(run) in unclosed:
                 fates[run] = Fate.WHOLE
         self.fates, self._has_looked = fates, True
+        # An import may have brought it back, and lean on what is below it.
+        absent, self._absent = self._absent, []
+        self._spare(absent)
         self.mark(self.refs.values())
 
     def _read_refs(self) -> dict[str, Ref]:
@@ -166,16 +170,17 @@ class Survey:
                     f"gc removed nothing, because run {run} is damaged: {error}"
                 ) from error
 
-    def _spare(self, checkpoints: Iterable[CheckpointId]) -> None:
-        """Keep of *checkpoints* what there is of them."""
-        for number in self._marked(checkpoints):
+    def _spare(self, objects: Iterable[ObjectId]) -> None:
+        """Keep of *objects* what there is of them, and of what they lead to."""
+        for number in self._marked(objects):
             self.census.live[number] = 0
+            self._absent.append(self.census.id(number))
 
-    def _marked(self, checkpoints: Iterable[CheckpointId]) -> Iterator[int]:
-        """Mark what *checkpoints* lead to; yields what of it is not there, or not as it should be,
+    def _marked(self, objects: Iterable[ObjectId]) -> Iterator[int]:
+        """Mark what *objects* lead to; yields what of it is not there, or not as it should be,
         as far as the packs say.
         """
-        todo = [self.census.number(checkpoint) for checkpoint in checkpoints]
+        todo = [self.census.number(object_id) for object_id in objects]
         while todo:
             new = self._reach(todo, self.census.live)
             left = self._verify(new, todo)
