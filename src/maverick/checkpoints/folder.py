@@ -6,6 +6,7 @@ What a whole store can do (saving, collecting, checking) is built on this, and h
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,7 @@ class StoreFolder:
         self.locks = Locks(root, trust_locks)
         self.objects = Objects(files, root)
         self.ref_files = Refs(files, root)
+        self._lock = threading.Lock()
         self._appender: Appender | None = None
         self._generation: bytes | None = None
         self._format_file = root / "format.json"
@@ -95,13 +97,14 @@ class StoreFolder:
     @property
     def appender(self) -> Appender:
         """What appends the saves of the runs that this store object owns."""
-        if self._appender is None:
-            from maverick.checkpoints.appending import Appender  # noqa: PLC0415 - what only reads does without
+        with self._lock:  # Two of them would not know what the other one has.
+            if self._appender is None:
+                from maverick.checkpoints.appending import Appender  # noqa: PLC0415 - what only reads does without
 
-            self._appender = Appender(
-                self.files, self.root, self.locks, self.objects, self.ref_files
-            )
-        return self._appender
+                self._appender = Appender(
+                    self.files, self.root, self.locks, self.objects, self.ref_files
+                )
+            return self._appender
 
     @contextmanager
     def own(self, run: str) -> Iterator[Owner]:
