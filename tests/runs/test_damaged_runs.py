@@ -166,6 +166,35 @@ def test_a_repaired_store_resumes_the_same(damaged: Runs) -> None:
     assert (["a"], ["b", "c"], []) == (resumed.recalled, resumed.executed, resumed.notices)
 
 
+def test_what_a_repair_takes_from_a_run_it_names_and_the_rest_goes_on(runs: Runs) -> None:
+    """The label, whose files are lost; the run resumes from its whole end, and its files stay."""
+    runs.file("kept.txt", "what only the files of the label have")
+    runs.flow(
+        "checkpoints: {workspace: label}\nsteps:\n"
+        '- {name: a, type: shell, run: "echo something that no other file has > log.txt"}\n'
+        "- {name: half, type: checkpoint, checkpoint_id: half way}\n"
+        "- {name: b, type: python, action: do, args: [b]}\n"
+        "- {name: c, type: python, action: do, args: [c]}\n"
+    )
+    runs.kill_before("b")
+    store = Store.open(runs.root / ".maverick" / "checkpoints")
+    store.appender.seal_all()
+    runs.resume_killed_before("c")
+    store.appender.seal_all()
+    snapshot = store.load(f"{runs.run}@half way")
+    store.tag(runs.run, "good one", snapshot.checkpoint)
+    flip(store, snapshot.entry("workspace/log.txt").id, -3, 0x40)
+
+    told = [it.message for it in store.repair() if it.run]
+    resumed = runs.resume()
+
+    assert ["gone with what is damaged: label 'half way', tag 'good one'"] == [
+        text.split("; ")[1] for text in told
+    ]
+    assert "done" == resumed.status
+    assert "something that no other file has\n" == (runs.root / "log.txt").read_text()
+
+
 @pytest.mark.parametrize("how", ["repair", "fall back"])
 def test_times_are_those_of_the_checkpoint_where_a_run_stands_again(
     damaged: Runs, how: str

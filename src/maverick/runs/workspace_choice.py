@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
@@ -22,7 +23,7 @@ from maverick.checkpoints.workspace import (
     plan_restore,
 )
 from maverick.dsl.journal.tree import INPUTS, OUTPUT, RunTree
-from maverick.errors import FilesDiffer, NotFound
+from maverick.errors import FilesDiffer, NotFound, ObjectMissing
 from maverick.visible import list_names
 
 if TYPE_CHECKING:
@@ -129,10 +130,20 @@ class FilesDecision:
 
 def newest_with_files(store: Store, tip: Checkpoint) -> Checkpoint | None:
     """Give the newest checkpoint of the run up to *tip* that holds files; None if there is none."""
+    return next(_with_files(store, tip), None)
+
+
+def _with_files(store: Store, tip: Checkpoint) -> Iterator[Checkpoint]:
+    """Yield those that hold files, newest first. One that a repair has left without its records is
+    none.
+    """
     for checkpoint in store.history(tip.id):
-        if RunTree(store.snapshot(checkpoint)).holds_files:
-            return checkpoint
-    return None
+        try:
+            holds_files = RunTree(store.snapshot(checkpoint)).holds_files
+        except ObjectMissing:
+            continue
+        if holds_files:
+            yield checkpoint
 
 
 def find_difference(
@@ -140,13 +151,17 @@ def find_difference(
 ) -> FileDifference | None:
     """Give how the folder *root* differs from what the run last kept; None if it kept nothing.
 
-    Unless it may *remember*, nothing is written, not even the cache of the files.
+    What a repair has left with missing files is passed over. Unless it may *remember*, nothing is
+    written, not even the cache of the files.
     """
-    checkpoint = newest_with_files(store, tip)
-    if checkpoint is None:
-        return None
-    plan = plan_restore(store, store.snapshot(checkpoint), open_workspace(root), remember=remember)
-    return FileDifference(checkpoint, plan)
+    for checkpoint in _with_files(store, tip):
+        with suppress(ObjectMissing):
+            snapshot = store.snapshot(checkpoint)
+            plan = plan_restore(store, snapshot, open_workspace(root), remember=remember)
+            written = (step.new for step in plan.writes)
+            if all(store.objects.holds(new.id) for new in written if new is not None and new.id):
+                return FileDifference(checkpoint, plan)
+    return None
 
 
 def way_back(store: Store, tip: Checkpoint, root: Path) -> str:

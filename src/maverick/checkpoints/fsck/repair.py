@@ -10,6 +10,7 @@ built anew from the checkpoints that its run has left. What a file held before i
 from __future__ import annotations
 
 import os
+import shlex
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -183,6 +184,8 @@ class _Refs:
         if new is not None and new == ref:
             return
         kind, text = _describe(run, ref, newest, new)
+        if ref is not None and newest is not None and new is not None:
+            text += self._gone(ref, newest, new)
         try:
             with store.locks.hold(run) as owner:
                 if new is None:
@@ -221,6 +224,18 @@ class _Refs:
         last = [it for it in ref.positions[-1:] if it.checkpoint == target.id]
         log = (*log, *(last or new.positions[-1:]))
         return new._replace(updated=ref.updated, positions=log[-LOG_LENGTH:])
+
+    def _gone(self, ref: Ref, newest: Checkpoint, new: Ref) -> str:
+        """Say which labels and tags a run has lost."""
+        stay = {it.checkpoint for it in new.positions}
+        labels = [it.label for it in ref.positions if it.label and it.checkpoint not in stay]
+        each = self._whole.checkpoints.get(newest.labelled)
+        while each is not None and each.id != new.labelled:
+            labels.append(each.label)
+            each = self._whole.checkpoints.get(each.labelled)
+        names = [f"label {shlex.quote(label)}" for label in sorted({*labels} - {""})]
+        names += [f"tag {shlex.quote(tag)}" for tag in sorted(ref.tags.keys() - new.tags.keys())]
+        return f"; gone with what is damaged: {', '.join(names)}" if names else ""
 
     def _is_before(self, target: Checkpoint, position: Position) -> bool:
         """Say whether a position of a log is one of the run of *target*, before that."""

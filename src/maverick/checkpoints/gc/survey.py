@@ -224,6 +224,11 @@ class Survey:
 
     def _read_apart(self, number: int) -> None:
         """Look for an object everywhere. Raises StoreDamaged or StoreTooNew if it is not there."""
+        if not number:
+            raise ObjectMissing(
+                "an object that it names is in a record that cannot be read; run `maverick "
+                "checkpoint fsck`"
+            )
         object_id = self.census.id(number)
         data = self._store.objects.read(object_id)
         if not self.census.holds(object_id):
