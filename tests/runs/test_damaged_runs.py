@@ -9,6 +9,8 @@ import pytest
 from kit.runs import Runs
 from kit.stores import flip
 from maverick.checkpoints import Store
+from maverick.checkpoints.objects.pack_records import NewObject
+from maverick.checkpoints.objects.segments import Item
 from maverick.errors import NotFound, StoreDamaged
 from maverick.project import Project
 from maverick.runs.auto import choose
@@ -166,9 +168,11 @@ def test_a_repaired_store_resumes_the_same(damaged: Runs) -> None:
     assert (["a"], ["b", "c"], []) == (resumed.recalled, resumed.executed, resumed.notices)
 
 
-def test_what_a_repair_takes_from_a_run_it_names_and_the_rest_goes_on(runs: Runs) -> None:
-    """The label, whose files are lost; the run resumes from its whole end, and its files stay."""
-    runs.file("kept.txt", "what only the files of the label have")
+@pytest.mark.parametrize("lost", ["workspace", "workspace/log.txt"])
+def test_what_a_repair_takes_from_a_run_it_names_and_the_rest_goes_on(
+    runs: Runs, lost: str
+) -> None:
+    """The newest label, whose files are lost, is passed over, as if it had kept none."""
     runs.flow(
         "checkpoints: {workspace: label}\nsteps:\n"
         '- {name: a, type: shell, run: "echo something that no other file has > log.txt"}\n'
@@ -176,23 +180,33 @@ def test_what_a_repair_takes_from_a_run_it_names_and_the_rest_goes_on(runs: Runs
         "- {name: b, type: python, action: do, args: [b]}\n"
         "- {name: c, type: python, action: do, args: [c]}\n"
     )
-    runs.kill_before("b")
+    runs.kill_before("c")
     store = Store.open(runs.root / ".maverick" / "checkpoints")
-    store.appender.seal_all()
-    runs.resume_killed_before("c")
     store.appender.seal_all()
     snapshot = store.load(f"{runs.run}@half way")
     store.tag(runs.run, "good one", snapshot.checkpoint)
-    flip(store, snapshot.entry("workspace/log.txt").id, -3, 0x40)
+    _lose(store, snapshot.entry(lost).id)
+    runs.file("log.txt", "since")
 
     told = [it.message for it in store.repair() if it.run]
-    resumed = runs.resume()
+    resumed = runs.resume(workspace="restore")
 
     assert ["gone with what is damaged: label 'half way', tag 'good one'"] == [
         text.split("; ")[1] for text in told
     ]
     assert "done" == resumed.status
     assert "something that no other file has\n" == (runs.root / "log.txt").read_text()
+
+
+def _lose(store: Store, object_id: str) -> None:
+    """Put all objects but one into a new pack, as a repair does that cannot read that one."""
+    store.objects.packs.refresh()
+    packs = store.objects.packs.listed()
+    every = [item for pack in packs for item in pack.items(content=True)]
+    left = [NewObject(it.kind, it.id, it.data) for it in every if isinstance(it, Item)]
+    store.objects.write([it for it in left if it.id != object_id])
+    for pack in packs:
+        (store.root / "objects" / pack.file).unlink()
 
 
 @pytest.mark.parametrize("how", ["repair", "fall back"])
