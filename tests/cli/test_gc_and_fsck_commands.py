@@ -94,6 +94,10 @@ def test_a_whole_store_has_no_findings(seven: Quick) -> None:
         seven("checkpoint", "fsck", "--json").json,
     )
     assert "the store is whole\n" == seven("checkpoint", "fsck", "--read-data").out
+    quarantine = seven.program.root / ".maverick/checkpoints/quarantine"
+    (quarantine / "former.ref").write_bytes(b"")
+    told = "warning: quarantine/former.ref was set aside\nthe store is whole\n"
+    assert told == seven("checkpoint", "fsck").out
 
 
 def test_damage_exits_20_and_names_the_runs(seven: Quick) -> None:

@@ -247,14 +247,14 @@ def list_folder(files: Files, root: Path, name: str) -> list[str]:
     """Give the names in `objects/`, `refs/` or `owners/`.
 
     Raises:
-        StoreDamaged: the folder is missing.
+        StoreDamaged: the folder is missing, or is none.
     """
     try:
         return files.list(root / name)
-    except (FileNotFoundError, NotADirectoryError):
-        raise StoreDamaged(
-            f"the folder {root}/{name} is missing; run `maverick checkpoint fsck`"
-        ) from None
+    except (FileNotFoundError, NotADirectoryError) as error:
+        is_there = isinstance(error, NotADirectoryError)
+        why = f"{root}/{name} is no folder" if is_there else f"the folder {root}/{name} is missing"
+        raise StoreDamaged(f"{why}; run `maverick checkpoint fsck`") from None
 
 
 _PACK = re.compile(r"[0-9a-f]{64}\.pack|[0-9a-f]{32}\.open")

@@ -114,4 +114,4 @@ def set_aside(store: StoreFolder, file: str, why: str) -> Repair:
     store.files.rename(path, store.root / target)
     store.files.sync_folder(store.root / "quarantine")
     store.files.sync_folder(path.parent)
-    return Repair("quarantined", f"{why}; it was moved to {target}", file=file)
+    return Repair("quarantined", f"{why}; the file was moved to {target}", file=file)

@@ -52,14 +52,16 @@ def command(
     folder = this_project().store_folder
     done = _repair(folder, trust_locks=alone or None) if repair else []
     findings = list(check(folder, read_data=read_data or repair))
+    is_whole = all(finding.severity != "error" for finding in findings)
     rows = [_row(finding) for finding in findings]
     reply(
         {"repaired": [asdict(each) for each in done], "findings": rows} if repair else rows,
         as_json=as_json,
         text="".join(f"{each.kind}: {each.message}\n" for each in done)
-        + ("".join(map(_line, findings)) or "the store is whole\n"),
+        + "".join(map(_line, findings))
+        + ("the store is whole\n" if is_whole else ""),
     )
-    if any(finding.severity == "error" for finding in findings):
+    if not is_whole:
         # What another version wrote is nothing to be repaired.
         if not repair and not as_json and all(finding.kind != "too-new" for finding in findings):
             print_err(
