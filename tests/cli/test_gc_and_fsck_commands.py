@@ -8,6 +8,7 @@ import re
 import pytest
 
 from kit.program import Quick, err_at_a_terminal
+from kit.stores import flip
 from maverick.checkpoints import Store, blob, value
 from maverick.checkpoints.disk import sealed
 
@@ -182,6 +183,21 @@ def test_without_a_person_to_see_it_gc_shows_nothing_on_its_way(seven: Quick, op
     assert "" == err_at_a_terminal(seven.program, "checkpoint", "gc", option)
     assert "" == err_at_a_terminal(seven.program, "checkpoint", "gc", TERM="dumb")
     assert "" == seven.program.run("checkpoint", "gc").err
+
+
+def test_what_could_not_be_written_anew_is_told(quick: Quick) -> None:
+    """Else what a dry run says and what is removed contradict each other."""
+    store = Store.create(quick.program.root / ".maverick" / "checkpoints")
+    content = {(name,): blob(os.urandom(999)) for name in "ab"}
+    at = store.save("r", content, parent=None)
+    at = store.save("r", {("b",): None}, parent=at)
+    flip(store, store.load("r").entry("a").id, 100)
+    store.save("r", {}, parent=at, kind="final")
+
+    done = quick("checkpoint", "gc")
+
+    assert (0, 1) == (done.code, done.err.count("warning: 1 pack could not be written anew"))
+    assert "removed 1 object, " in done.out  # of the 4 that the table has
 
 
 def test_where_files_may_not_grow_gc_says_so(seven: Quick) -> None:

@@ -29,6 +29,7 @@ from maverick.cli.answer import reply
 from maverick.cli.entry import AsJson
 from maverick.cli.here import this_project
 from maverick.cli.terminal.render import plural, size, table
+from maverick.cli.terminal.streams import print_err
 from maverick.errors import StoreUnwritable, UsageError
 
 if TYPE_CHECKING:
@@ -98,6 +99,13 @@ def command(
             result = plan.execute(bar)
             with suppress(StoreUnwritable):  # The note only saves a collection later.
                 note_collected(store)
+    if result is not None and result.left:
+        packs = plural(len(result.left), "pack")
+        print_err(
+            f"warning: {packs} could not be written anew, for want of space or for damage, and "
+            "what was to go of it stays; free some space and run it again, or run `maverick "
+            "checkpoint fsck`"
+        )
     numbers = {
         name: getattr(result or plan, name)
         for name in ("removed_objects", "removed_bytes", "kept_objects")
