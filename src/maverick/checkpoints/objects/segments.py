@@ -78,12 +78,9 @@ def decompress(data: bytes, length: int) -> bytes:
 
 
 class Encoder:
-    """Writes a stream at a *level* of Zstandard; *begun* are the raw bytes of a segment to go on
-    with.
-    """
+    """Writes a stream; *begun* are the raw bytes of a segment to go on with."""
 
-    def __init__(self, begun: bytes = b"", level: int = _LEVEL) -> None:
-        self._level = level
+    def __init__(self, begun: bytes = b"") -> None:
         self._prefix = begun[-PREFIX_BYTES:]
         self._length = len(begun)
         self._compress: Any = None
@@ -102,7 +99,7 @@ class Encoder:
                 flags, prefix = BEGINS | PREFIXED, _as_prefix(self._prefix)
             elif self._length:
                 self._length = 0
-            compressor = zstd.ZstdCompressor(level=self._level, zstd_dict=prefix)
+            compressor = zstd.ZstdCompressor(level=_LEVEL, zstd_dict=prefix)
             self._compress = compressor.compress
         self._length += len(data)
         return self._compress(data, zstd.ZstdCompressor.FLUSH_BLOCK), flags
