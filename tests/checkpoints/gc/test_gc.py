@@ -419,6 +419,19 @@ def test_a_pack_with_a_damaged_live_object_stays_as_it_is(store: Store) -> None:
     assert data == (store.root / "objects" / place.pack.file).read_bytes()
 
 
+def test_a_store_that_has_sealed_and_collected_reads_what_is_left(store: Store) -> None:
+    """The pack that it sealed before it had listed any is gone then."""
+    at = store.save("r", {("a",): blob(b"a pack of its own")}, parent=None)
+    with store.own("r"):
+        at = store.save("r", {("a",): blob(os.urandom(300_000))}, parent=at)
+    other = Store.open(store.root)
+
+    other.plan_gc().execute()
+    other.tag("r", "good", at)
+
+    assert {"good": at.id} == other.ref("r").tags
+
+
 def test_progress_ends_with_all_bytes(store: Store) -> None:
     extend(store, begin(store), range(5))
     seen: list[tuple[int, int]] = []

@@ -80,7 +80,8 @@ class PackSet:
                 return
             before, self._names = self._names or set(), names
             self.changes += 1
-            self._forget(before - names)
+            # What was sealed here before the first listing is in no former one.
+            self._forget((before | self._packs.keys()) - names)
             for file in sorted(names - before):
                 if file not in self._packs:
                     self.others += 1
