@@ -76,21 +76,23 @@ def own_and_save(world: World, store: Store) -> None:
         world.save(store, "c")
 
 
-def after_a_kill(world: World, number: int) -> bool:
-    """Of a process that owns runs."""
-    killed = world.killed(lambda: runs_under_way(world, world.process()), after=number)
+def collected_after(world: World, work: Callable[[World, Store], None], number: int) -> bool:
+    """Kill *work* at its operation *number*, then collect; says whether it came so far."""
+    killed = world.killed(lambda: work(world, world.process()), after=number)
     world.since = len(world.files.log)
     world.collect(world.process())
     return killed
+
+
+def after_a_kill(world: World, number: int) -> bool:
+    """Of a process that owns runs."""
+    return collected_after(world, runs_under_way, number)
 
 
 def after_a_kill_of_one_that_takes_a_pack(world: World, number: int) -> bool:
     """Which another one had left."""
     left_by_a_kill(world, "a", "d")
-    killed = world.killed(lambda: own_and_save(world, world.process()), after=number)
-    world.since = len(world.files.log)
-    world.collect(world.process())
-    return killed
+    return collected_after(world, own_and_save, number)
 
 
 def planned_while_a_pack_is_taken(world: World, number: int) -> bool:

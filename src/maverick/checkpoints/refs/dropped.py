@@ -16,6 +16,7 @@ from maverick.checkpoints.disk import sealed
 from maverick.checkpoints.disk.files import replace
 from maverick.checkpoints.disk.layout import file_name, temporary
 from maverick.checkpoints.disk.locks import DROPPED, Locks
+from maverick.noted import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -81,10 +82,7 @@ def _is_lost(note: dict[str, Any], dropped: int | None, left: list[Checkpoint]) 
     """Say whether a run that has no ref has lost it: *left* are its checkpoints, *note* is its last
     owner's, and gc has *dropped* what there was of it up to a time.
     """
-    noted = note.get(DROPPED, -1)
-    if noted is True:
-        return False
     if dropped is None or note.get("started", 0) > dropped:
         dropped = -1  # Somebody has owned it since: it was brought back, or begun anew.
-    until = max(dropped, noted)
+    until = max(dropped, whole_number(note.get(DROPPED)) or -1)
     return any(checkpoint.sequence > 1 and checkpoint.created > until for checkpoint in left)
